@@ -1,0 +1,31 @@
+"""The one place that asks what time it is.
+
+Wall time (UTC) is for records that people read; monotonic time is for everything that measures
+or expires, because the wall clock may step back. Tests pass a clock that they move by hand.
+"""
+
+import time
+from datetime import UTC, datetime
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What every part that needs the time is handed."""
+
+    def monotonic(self) -> float:
+        """Seconds since an arbitrary start; never goes back."""
+        ...
+
+    def wall(self) -> datetime:
+        """The current time, aware, in UTC."""
+        ...
+
+
+class SystemClock:
+    """The clock of the machine."""
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def wall(self) -> datetime:
+        return datetime.now(UTC)

@@ -1,0 +1,148 @@
+"""Every error a caller can get from the gateway itself: status, code and sentence.
+
+One body serves Coder's, Anthropic's and OpenAI's clients at once, so that each SDK raises its own
+exception and shows the sentence. Errors that a provider answers are never made here: they are
+relayed as they came.
+"""
+
+from dataclasses import dataclass
+
+import msgspec
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """One way in which the gateway refuses or fails a request.
+
+    `kind` is the `error.type` that Anthropic's API uses for the status; `sentence` is what is said
+    where the place that refuses has nothing more precise to say.
+    """
+
+    code: str
+    status: int
+    kind: str
+    sentence: str
+
+
+INVALID_REQUEST = ErrorKind(
+    "invalid_request", 400, "invalid_request_error", "The request is malformed."
+)
+UNAUTHENTICATED = ErrorKind(
+    "unauthenticated",
+    401,
+    "authentication_error",
+    "A valid gateway token is needed: send it as Authorization: Bearer, X-Api-Key or X-Coder-Token.",
+)
+BYOK_DISABLED = ErrorKind(
+    "byok_disabled",
+    403,
+    "permission_error",
+    "Own provider keys are not allowed here: leave Authorization and X-Api-Key out, "
+    "or ask the operator to set --aibridge-allow-byok.",
+)
+ROUTE_NOT_SUPPORTED = ErrorKind(
+    "route_not_supported", 404, "not_found_error", "The gateway does not serve this route."
+)
+REQUEST_TIMEOUT = ErrorKind(
+    "request_timeout", 408, "timeout_error", "The request body did not arrive in time."
+)
+REQUEST_TOO_LARGE = ErrorKind(
+    "request_too_large", 413, "request_too_large", "The request body is too large."
+)
+UPGRADE_NOT_SUPPORTED = ErrorKind(
+    "upgrade_not_supported",
+    426,
+    "invalid_request_error",
+    "WebSocket is not supported here: use HTTP with server-sent events.",
+)
+RATE_LIMITED = ErrorKind(
+    "rate_limited", 429, "rate_limit_error", "Too many requests. Please slow down."
+)
+INTERNAL_ERROR = ErrorKind(
+    "internal_error", 500, "api_error", "The gateway failed to handle the request."
+)
+UPSTREAM_UNREACHABLE = ErrorKind(
+    "upstream_unreachable", 502, "api_error", "The provider could not be reached."
+)
+AT_CAPACITY = ErrorKind(
+    "at_capacity",
+    503,
+    "overloaded_error",
+    "AI Bridge is currently at capacity. Please try again later.",
+)
+CIRCUIT_OPEN = ErrorKind(
+    "circuit_open",
+    503,
+    "overloaded_error",
+    "The provider is overloaded. Requests to it are paused for a moment.",
+)
+RECORDING_FAILED = ErrorKind(
+    "recording_failed",
+    503,
+    "api_error",
+    "The request could not be recorded, so it was not sent to the provider.",
+)
+SHUTTING_DOWN = ErrorKind(
+    "shutting_down", 503, "overloaded_error", "The gateway is shutting down. Please try again."
+)
+UPSTREAM_TIMEOUT = ErrorKind(
+    "upstream_timeout", 504, "timeout_error", "The provider did not answer in time."
+)
+
+ERRORS = (
+    INVALID_REQUEST,
+    UNAUTHENTICATED,
+    BYOK_DISABLED,
+    ROUTE_NOT_SUPPORTED,
+    REQUEST_TIMEOUT,
+    REQUEST_TOO_LARGE,
+    UPGRADE_NOT_SUPPORTED,
+    RATE_LIMITED,
+    INTERNAL_ERROR,
+    UPSTREAM_UNREACHABLE,
+    AT_CAPACITY,
+    CIRCUIT_OPEN,
+    RECORDING_FAILED,
+    SHUTTING_DOWN,
+    UPSTREAM_TIMEOUT,
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class GatewayError(Exception):
+    """A request that the gateway itself refuses or fails.
+
+    `retry_after` is in whole seconds, given wherever waiting helps. `message` never quotes a
+    header or a body of the caller's: it could hold a secret.
+    """
+
+    def __init__(
+        self, kind: ErrorKind, message: str | None = None, *, retry_after: int | None = None
+    ) -> None:
+        self.kind = kind
+        self.message = message or kind.sentence
+        self.retry_after = retry_after
+        super().__init__(self.message)
+
+    def headers(self) -> dict[str, str]:
+        """The response headers that go with `body`."""
+        headers = {"Content-Type": "application/json", "X-Aibridge-Reason": self.kind.code}
+        if self.retry_after is not None:
+            headers["Retry-After"] = str(self.retry_after)
+        return headers
+
+    def body(self) -> bytes:
+        """The JSON body, in the shape that all three families of clients read."""
+        return _encode(
+            {
+                "type": "error",
+                "message": self.message,
+                "error": {
+                    "type": self.kind.kind,
+                    "code": self.kind.code,
+                    "message": self.message,
+                    "param": None,
+                },
+            }
+        )
