@@ -1,0 +1,1 @@
+"""Settings: one table, and everything that is read, checked or printed from it."""

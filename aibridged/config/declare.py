@@ -1,0 +1,85 @@
+"""How a setting is declared: one call gives its flag, variable, YAML key, kind, default and help."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from aibridged.config import kinds
+from aibridged.config.kinds import Kind
+
+T = TypeVar("T")
+
+
+class Group(StrEnum):
+    """The headings under which settings are shown, in this order."""
+
+    GATEWAY = "Gateway"
+    PROVIDERS = "Providers"
+    LIMITS = "Limits"
+    BREAKER = "Circuit breaker"
+    LISTENING = "Listening"
+    LOGGING = "Logging"
+
+
+@dataclass(frozen=True)
+class Option:
+    """One row of the table: everything about a setting but its value."""
+
+    name: str
+    flag: str
+    env: str
+    yaml: str | None
+    kind: Kind[Any]
+    default: str
+    group: Group
+    help: str
+
+    @property
+    def secret(self) -> bool:
+        return self.kind is kinds.SECRET
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flag, and where the feature's newer name makes one, its alias."""
+        return _with_alias(self.flag, "--aibridge-", "--ai-gateway-")
+
+    @property
+    def envs(self) -> tuple[str, ...]:
+        return _with_alias(self.env, "CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
+
+    @property
+    def yamls(self) -> tuple[str, ...]:
+        return _with_alias(self.yaml, "aibridge.", "ai_gateway.") if self.yaml else ()
+
+
+def _with_alias(name: str, prefix: str, alias: str) -> tuple[str, ...]:
+    if name.startswith(prefix):
+        return name, alias + name.removeprefix(prefix)
+    return (name,)
+
+
+def option(
+    flag: str,
+    *,
+    yaml: str | None,
+    kind: Kind[T],
+    default: str,
+    group: Group,
+    help: str,
+    env: str | None = None,
+) -> T:
+    """Declare a setting; the variable is derived from the flag unless Coder names it otherwise.
+
+    The default is written as an operator would write it.
+    """
+    row = Option(
+        name="",
+        flag=f"--{flag}",
+        env=env or "CODER_" + flag.replace("-", "_").upper(),
+        yaml=yaml,
+        kind=kind,
+        default=default,
+        group=group,
+        help=help,
+    )
+    return field(default=kind.parse(default), metadata={"option": row})

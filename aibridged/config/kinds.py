@@ -1,0 +1,201 @@
+"""The kinds of value that a setting can have: how each is read from text and shown as text.
+
+Whatever a value comes from, it arrives here as the text that one would put into an environment
+variable. A reader raises ValueError with what is wrong; it never quotes what may hold a secret.
+"""
+
+import csv
+import ipaddress
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+
+from aibridged.config import durations
+from aibridged.config.secret import Secret
+
+T = TypeVar("T")
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
+_SIZE = re.compile(r"([0-9]{1,18})\s*(B|KiB|MiB|GiB)?", re.ASCII)
+_SIZE_UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
+
+
+class Address(NamedTuple):
+    """Where to listen. An empty host means all interfaces; port 0 lets the system choose."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Kind(Generic[T]):
+    """One kind of value. `metavar` is its name in help; `many`: a comma-separated list."""
+
+    metavar: str
+    parse: Callable[[str], T]
+    show: Callable[[T], str] = str
+    many: bool = False
+
+
+def items(text: str) -> tuple[str, ...]:
+    """The items of a comma-separated list; an item that holds a comma is quoted, as in CSV."""
+    rows = csv.reader([text], skipinitialspace=True)
+    return tuple(item for row in rows for item in map(str.strip, row) if item)
+
+
+def joined(values: tuple[Any, ...] | list[str]) -> str:
+    """The opposite of `items`."""
+    texts = [str(value) for value in values]
+    return ",".join(
+        '"' + text.replace('"', '""') + '"' if re.search(r'[",\n]', text) else text
+        for text in texts
+    )
+
+
+def _bool(text: str) -> bool:
+    if text in _TRUE:
+        return True
+    if text in _FALSE:
+        return False
+    raise ValueError(f"{text!r} is neither true nor false (true, t, 1, false, f or 0)")
+
+
+def _show_bool(value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _whole_number(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
+            raise ValueError(f"{text!r} is not a whole number")
+        value = int(text)
+        if value < least:
+            raise ValueError(f"{value} is less than {least}, the least that makes sense")
+        return value
+
+    return parse
+
+
+def _size(text: str) -> int:
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a number of bytes like 1048576 or 32MiB")
+    value = int(match[1]) * _SIZE_UNITS[match[2] or "B"]
+    if value == 0:
+        raise ValueError("0 bytes would refuse every request")
+    return value
+
+
+def _show_size(value: int) -> str:
+    unit = next(unit for unit, scale in _SIZE_UNITS.items() if value % scale == 0)
+    return str(value) if unit == "B" else f"{value // _SIZE_UNITS[unit]}{unit}"
+
+
+def _positive_duration(text: str) -> float:
+    seconds = durations.parse(text)
+    if seconds == 0:
+        raise ValueError("0 is too short: nothing could happen in time")
+    return seconds
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None
+
+
+def _show_optional(value: object) -> str:
+    return "" if value is None else str(value)
+
+
+def _secret(text: str) -> Secret | None:
+    if not text:
+        return None
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError("holds a space, a line break or another character that no key has")
+    return Secret(text)
+
+
+def _base_url(text: str) -> str:
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError("is not a valid URL") from None
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError("holds a space or another character that no URL has")
+    if url.scheme not in ("http", "https") or not host:
+        raise ValueError("is not a URL like https://api.example.com/v1")
+    if url.username is not None or url.password is not None:
+        raise ValueError("holds a user or a password, which belongs into the key's setting")
+    if "?" in text or "#" in text:
+        raise ValueError("holds a ? or a #, but the gateway appends a path to it")
+    return text.rstrip("/")
+
+
+def _address(text: str) -> Address:
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address like 127.0.0.1:4001, [::1]:4001 or :4001")
+    if host.startswith("[") and host.endswith("]"):
+        try:
+            return Address(str(ipaddress.IPv6Address(host[1:-1])), int(port))
+        except ValueError:
+            raise ValueError(f"{host} is not an IPv6 address") from None
+    if host and not _HOST.fullmatch(host):
+        raise ValueError(f"{host!r} is not a host (an IPv6 address stands in brackets)")
+    return Address(host, int(port))
+
+
+def _headers(text: str) -> tuple[str, ...]:
+    names = items(text)
+    for name in names:
+        if not _HEADER.fullmatch(name):
+            raise ValueError(f"{name!r} is not the name of a header")
+    return names
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    networks = []
+    for item in items(text):
+        try:
+            networks.append(ipaddress.ip_network(item))
+        except ValueError:
+            raise ValueError(
+                f"{item!r} is not an IP address or a network like 10.0.0.0/8"
+            ) from None
+    return tuple(networks)
+
+
+def _patterns(text: str) -> tuple[str, ...]:
+    patterns = items(text)
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a regular expression: {error.msg}") from None
+    return patterns
+
+
+BOOL = Kind("BOOL", _bool, _show_bool)
+COUNT = Kind("INT", _whole_number(0))
+POSITIVE = Kind("INT", _whole_number(1))
+SIZE = Kind("BYTES", _size, _show_size)
+DURATION = Kind("DURATION", durations.parse, durations.show)
+POSITIVE_DURATION = Kind("DURATION", _positive_duration, durations.show)
+PATH: Kind[Path | None] = Kind("PATH", _path, _show_optional)
+LOG_TARGET = Kind("PATH", str)
+SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)
+BASE_URL = Kind("URL", _base_url)
+ADDRESS = Kind("HOST:PORT", _address)
+HEADERS = Kind("LIST", _headers, joined, many=True)
+NETWORKS = Kind("LIST", _networks, joined, many=True)
+PATTERNS = Kind("LIST", _patterns, joined, many=True)

@@ -1,0 +1,295 @@
+"""THE table of settings: each is declared once, as a field of `Settings`.
+
+The flags, the environment variables, the YAML keys, `--help`, the sample file, `check-config` and
+the documentation are made from these rows. To add a setting is to add a row.
+"""
+# ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Literal
+
+from aibridged.config import kinds
+from aibridged.config.declare import Group, Option, option
+from aibridged.config.kinds import Address, Network
+from aibridged.config.secret import Secret
+
+ProviderType = Literal["anthropic", "openai"]
+
+
+@dataclass(frozen=True)
+class ProviderSettings:
+    """An upstream: its `name` is its route; `base_url` ends without a slash.
+
+    Without a key it serves callers who bring their own, or a local server that needs none.
+    """
+
+    type: ProviderType
+    name: str
+    key: Secret | None
+    base_url: str
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The effective settings, read once at start. Durations are in seconds."""
+
+    enabled: bool = option(
+        "aibridge-enabled",
+        yaml="aibridge.enabled",
+        kind=kinds.BOOL,
+        default="true",
+        group=Group.GATEWAY,
+        help="Whether to serve at all; with false, serve says so and exits 0.",
+    )
+    allow_byok: bool = option(
+        "aibridge-allow-byok",
+        yaml="aibridge.allow_byok",
+        kind=kinds.BOOL,
+        default="true",
+        group=Group.GATEWAY,
+        help="Whether callers may bring their own provider key.",
+    )
+    send_actor_headers: bool = option(
+        "aibridge-send-actor-headers",
+        yaml="aibridge.send_actor_headers",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.GATEWAY,
+        help="Tell the provider in X-AI-Bridge-Actor-* headers who is asking.",
+    )
+    dump_dir: Path | None = option(
+        "aibridge-dump-dir",
+        yaml="aibridge.api_dump_dir",
+        kind=kinds.PATH,
+        default="",
+        group=Group.GATEWAY,
+        help="Write every request and response into this folder, secrets redacted; for debugging.",
+    )
+    anthropic_base_url: str = option(
+        "aibridge-anthropic-base-url",
+        yaml="aibridge.anthropic_base_url",
+        kind=kinds.BASE_URL,
+        default="https://api.anthropic.com/",
+        group=Group.PROVIDERS,
+        help="Where the provider anthropic is.",
+    )
+    anthropic_key: Secret | None = option(
+        "aibridge-anthropic-key",
+        yaml=None,
+        kind=kinds.SECRET,
+        default="",
+        group=Group.PROVIDERS,
+        help="The organisation's key for the provider anthropic.",
+    )
+    openai_base_url: str = option(
+        "aibridge-openai-base-url",
+        yaml="aibridge.openai_base_url",
+        kind=kinds.BASE_URL,
+        default="https://api.openai.com/v1/",
+        group=Group.PROVIDERS,
+        help="Where the provider openai is, with its /v1.",
+    )
+    openai_key: Secret | None = option(
+        "aibridge-openai-key",
+        yaml=None,
+        kind=kinds.SECRET,
+        default="",
+        group=Group.PROVIDERS,
+        help="The organisation's key for the provider openai.",
+    )
+    upstream_connect_timeout: float = option(
+        "aibridge-upstream-connect-timeout",
+        yaml="aibridge.upstream_connect_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="10s",
+        group=Group.PROVIDERS,
+        help="How long connecting to a provider may take.",
+    )
+    upstream_idle_timeout: float = option(
+        "aibridge-upstream-idle-timeout",
+        yaml="aibridge.upstream_idle_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="10m",
+        group=Group.PROVIDERS,
+        help="How long a provider may be silent, before its answer and within it.",
+    )
+    max_concurrency: int = option(
+        "aibridge-max-concurrency",
+        yaml="aibridge.max_concurrency",
+        kind=kinds.COUNT,
+        default="0",
+        group=Group.LIMITS,
+        help="How many requests are served at once; 0 is unlimited.",
+    )
+    rate_limit: int = option(
+        "aibridge-rate-limit",
+        yaml="aibridge.rate_limit",
+        kind=kinds.COUNT,
+        default="0",
+        group=Group.LIMITS,
+        help="How many requests a second each caller may send; 0 is unlimited.",
+    )
+    max_request_bytes: int = option(
+        "aibridge-max-request-bytes",
+        yaml="aibridge.max_request_bytes",
+        kind=kinds.SIZE,
+        default="32MiB",
+        group=Group.LIMITS,
+        help="The largest request body that is taken, in bytes or as 32MiB.",
+    )
+    circuit_breaker_enabled: bool = option(
+        "aibridge-circuit-breaker-enabled",
+        yaml="aibridge.circuit_breaker_enabled",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.BREAKER,
+        help="Pause requests to a provider that is overloaded or gone.",
+    )
+    circuit_breaker_failure_threshold: int = option(
+        "aibridge-circuit-breaker-failure-threshold",
+        yaml="aibridge.circuit_breaker_failure_threshold",
+        kind=kinds.POSITIVE,
+        default="5",
+        group=Group.BREAKER,
+        help="How many failures in a row open the circuit.",
+    )
+    circuit_breaker_interval: float = option(
+        "aibridge-circuit-breaker-interval",
+        yaml="aibridge.circuit_breaker_interval",
+        kind=kinds.DURATION,
+        default="10s",
+        group=Group.BREAKER,
+        help="How often a closed circuit forgets its failures; 0 is never.",
+    )
+    circuit_breaker_timeout: float = option(
+        "aibridge-circuit-breaker-timeout",
+        yaml="aibridge.circuit_breaker_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="30s",
+        group=Group.BREAKER,
+        help="How long an open circuit rejects before it lets probes through.",
+    )
+    circuit_breaker_max_requests: int = option(
+        "aibridge-circuit-breaker-max-requests",
+        yaml="aibridge.circuit_breaker_max_requests",
+        kind=kinds.POSITIVE,
+        default="3",
+        group=Group.BREAKER,
+        help="How many probes a half-open circuit admits, and must see succeed to close.",
+    )
+    http_address: Address = option(
+        "http-address",
+        yaml="networking.http.httpAddress",
+        kind=kinds.ADDRESS,
+        default="127.0.0.1:4001",
+        group=Group.LISTENING,
+        help="Where to listen; :4001 is every interface.",
+    )
+    http_read_timeout: float = option(
+        "http-read-timeout",
+        yaml="networking.http.readTimeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="30s",
+        group=Group.LISTENING,
+        help="How long request headers, or the next part of a request body, may take.",
+    )
+    http_write_timeout: float = option(
+        "http-write-timeout",
+        yaml="networking.http.writeTimeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="5m",
+        group=Group.LISTENING,
+        help="How long a client may stop reading before its connection is closed.",
+    )
+    shutdown_timeout: float = option(
+        "shutdown-timeout",
+        yaml="networking.http.shutdownTimeout",
+        kind=kinds.DURATION,
+        default="30s",
+        group=Group.LISTENING,
+        help="How long running requests may go on after SIGTERM.",
+    )
+    tls_cert_file: Path | None = option(
+        "tls-cert-file",
+        yaml="networking.tls.certFile",
+        kind=kinds.PATH,
+        default="",
+        group=Group.LISTENING,
+        help="Certificate chain (PEM), to serve HTTPS; goes with --tls-key-file.",
+    )
+    tls_key_file: Path | None = option(
+        "tls-key-file",
+        yaml="networking.tls.keyFile",
+        kind=kinds.PATH,
+        default="",
+        group=Group.LISTENING,
+        help="Private key (PEM, not encrypted) of --tls-cert-file.",
+    )
+    proxy_trusted_headers: tuple[str, ...] = option(
+        "proxy-trusted-headers",
+        yaml="networking.proxyTrustedHeaders",
+        kind=kinds.HEADERS,
+        default="",
+        group=Group.LISTENING,
+        help="Headers that name the client's IP address, such as X-Forwarded-For.",
+    )
+    proxy_trusted_origins: tuple[Network, ...] = option(
+        "proxy-trusted-origins",
+        yaml="networking.proxyTrustedOrigins",
+        kind=kinds.NETWORKS,
+        default="",
+        group=Group.LISTENING,
+        help="Addresses and networks of the proxies whose --proxy-trusted-headers count.",
+    )
+    log_human: str = option(
+        "log-human",
+        yaml="introspection.logging.humanPath",
+        kind=kinds.LOG_TARGET,
+        default="/dev/stderr",
+        group=Group.LOGGING,
+        help='Write logs for people to this file; "" is off (/dev/null in a variable).',
+        env="CODER_LOGGING_HUMAN",
+    )
+    log_json: str = option(
+        "log-json",
+        yaml="introspection.logging.jsonPath",
+        kind=kinds.LOG_TARGET,
+        default="",
+        group=Group.LOGGING,
+        help="Write logs as JSON lines to this file.",
+        env="CODER_LOGGING_JSON",
+    )
+    log_stackdriver: str = option(
+        "log-stackdriver",
+        yaml="introspection.logging.stackdriverPath",
+        kind=kinds.LOG_TARGET,
+        default="",
+        group=Group.LOGGING,
+        help="Write logs as Google Cloud Logging (Stackdriver) reads them to this file.",
+        env="CODER_LOGGING_STACKDRIVER",
+    )
+    log_filter: tuple[str, ...] = option(
+        "log-filter",
+        yaml="introspection.logging.filter",
+        kind=kinds.PATTERNS,
+        default="",
+        group=Group.LOGGING,
+        help="Log the debug messages that match one of these regular expressions; .* is all.",
+    )
+    verbose: bool = option(
+        "verbose",
+        yaml="introspection.logging.verbose",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.LOGGING,
+        help="Log all debug messages.",
+    )
+    providers: tuple[ProviderSettings, ...] = ()
+
+
+OPTIONS: tuple[Option, ...] = tuple(
+    replace(row.metadata["option"], name=row.name)
+    for row in fields(Settings)
+    if "option" in row.metadata
+)
