@@ -1,0 +1,250 @@
+"""When a request may go to a provider that has been failing: circuits, by sony/gobreaker's rules.
+
+- Closed: requests pass. Consecutive failures are counted, the count is cleared every interval
+  (0: never), and at the threshold the circuit opens.
+- Open: requests are rejected until the timeout has passed; then the circuit is half-open.
+- Half-open: at most max-requests probes are admitted. Any failure opens the circuit again, that
+  many successes close it. A cancelled probe is neutral and gives its place back.
+- A result that was admitted before the last change of state, or before the last clearing of the
+  count, is ignored.
+
+pybreaker counts and changes the states. It knows the wall clock only, has no interval, and limits
+no probes; `_Circuit` adds these from outside: it moves the open circuit on by a monotonic clock,
+and it calls pybreaker only to report a result, never around the request itself, because
+`CircuitBreaker.call` holds a lock and doesn't await.
+
+Everything here belongs to one event loop and takes no locks of its own.
+"""
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+import pybreaker
+from cachetools import LRUCache
+
+from aibridged.clock import Clock
+
+
+class State(Enum):
+    """What a circuit does with requests; the values are pybreaker's names for it."""
+
+    CLOSED = pybreaker.STATE_CLOSED
+    HALF_OPEN = pybreaker.STATE_HALF_OPEN
+    OPEN = pybreaker.STATE_OPEN
+
+    @property
+    def level(self) -> float:
+        """How far open: 0, 0.5 or 1, as a gauge shows it."""
+        return _LEVELS[self]
+
+
+_LEVELS = {State.CLOSED: 0.0, State.HALF_OPEN: 0.5, State.OPEN: 1.0}
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSettings:
+    """The rules' numbers: counts of at least 1; seconds, of which `interval` may be 0 (never)."""
+
+    failure_threshold: int
+    interval: float
+    timeout: float
+    max_requests: int
+
+
+class BreakerKey(NamedTuple):
+    """What has a circuit of its own.
+
+    `credential` is "centralized", or a hash of the caller's own key: a key that is over its limit
+    says nothing about the others.
+    """
+
+    provider: str
+    endpoint: str
+    model: str
+    credential: str
+
+
+OnChange = Callable[[BreakerKey, State, State], None]
+"""Called with the key, the state before and the state now, while the circuit changes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """The request may not go upstream; `retry_after` is in whole seconds, at least 1."""
+
+    retry_after: int
+
+
+class Admission:
+    """The request may go upstream, and its holder says once how that went.
+
+    The first of `success`, `failure` and `cancelled` counts, later ones do nothing; so
+    `cancelled` can stand in a `finally`. A holder that says nothing keeps a probe's place taken.
+    """
+
+    __slots__ = ("_circuit", "_generation")
+
+    def __init__(self, circuit: "_Circuit") -> None:
+        self._circuit: _Circuit | None = circuit
+        self._generation = circuit.generation
+
+    def success(self) -> None:
+        """The provider answered, if only with an error of the caller's making."""
+        if circuit := self._settle():
+            circuit.record_success()
+
+    def failure(self) -> None:
+        """The provider was overloaded, limited the rate, or could not be reached."""
+        if circuit := self._settle():
+            circuit.record_failure()
+
+    def cancelled(self) -> None:
+        """The client left before an answer came: nothing was learned about the provider."""
+        if circuit := self._settle():
+            circuit.release()
+
+    def _settle(self) -> "_Circuit | None":
+        """The circuit, the first time, and only while the generation of the admission lasts."""
+        circuit, self._circuit = self._circuit, None
+        if circuit is None:
+            return None
+        circuit.refresh()
+        return circuit if circuit.generation == self._generation else None
+
+
+class Breakers:
+    """One circuit for each key, in a bounded map.
+
+    When the map is full, the circuit that was longest without a request is forgotten: the next
+    request for its key meets a new, closed one, and what is still in flight reports to the old one.
+    """
+
+    def __init__(
+        self,
+        settings: BreakerSettings,
+        clock: Clock,
+        on_change: OnChange,
+        max_items: int = 10_000,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._on_change = on_change
+        self._circuits: LRUCache[BreakerKey, _Circuit] = LRUCache(max_items)
+
+    def admit(self, key: BreakerKey) -> Admission | Rejection:
+        """Whether a request for `key` may go upstream now."""
+        circuit = self._circuits.get(key)
+        if circuit is None:
+            circuit = _Circuit(key, self._settings, self._clock, self._on_change)
+            self._circuits[key] = circuit
+        return circuit.admit()
+
+    def states(self) -> dict[BreakerKey, State]:
+        """The state of every remembered circuit; one whose timeout has passed half-opens now."""
+        # Reading marks an entry as used: a copy is read, so that a readout saves no idle circuit.
+        circuits = dict(copy(self._circuits))
+        for circuit in circuits.values():
+            circuit.refresh()
+        return {key: circuit.state for key, circuit in circuits.items()}
+
+
+class _Circuit(pybreaker.CircuitBreakerListener):
+    """pybreaker's states and counts, with a clock, generations and a number of probes.
+
+    A generation is a time in which results count together: it ends with each change of state and
+    each clearing of the count.
+    """
+
+    def __init__(
+        self, key: BreakerKey, settings: BreakerSettings, clock: Clock, on_change: OnChange
+    ) -> None:
+        self._key = key
+        self._settings = settings
+        self._clock = clock
+        self._on_change = on_change
+        self._storage = pybreaker.CircuitMemoryStorage(pybreaker.STATE_CLOSED)
+        self._breaker = pybreaker.CircuitBreaker(
+            fail_max=settings.failure_threshold,
+            success_threshold=settings.max_requests,
+            listeners=[self],
+            state_storage=self._storage,
+            throw_new_error_on_trip=False,
+        )
+        self.generation = 0
+        self._begin(State.CLOSED)
+
+    def admit(self) -> Admission | Rejection:
+        """Decide on one request; when half-open, it takes a probe's place."""
+        now = self.refresh()
+        if self.state is State.OPEN:
+            # Rounded first, so that a float's last digit doesn't cost the caller a whole second.
+            return Rejection(max(1, math.ceil(round(self._ends - now, 6))))
+        if self.state is State.HALF_OPEN and self._admitted >= self._settings.max_requests:
+            # How long the probes take is unknown, but their answers are awaited right now.
+            return Rejection(1)
+        self._admitted += 1
+        return Admission(self)
+
+    def refresh(self) -> float:
+        """Do what the passing of time has made due; returns the time now."""
+        now = self._clock.monotonic()
+        if now >= self._ends:
+            if self.state is State.OPEN:
+                self._breaker.half_open()
+            else:
+                self._storage.reset_counter()
+                self._begin(State.CLOSED)
+        return now
+
+    def record_success(self) -> None:
+        """Tell pybreaker of a success: the count of failures ends, or a probe has passed."""
+        self._breaker.call(_succeed)
+
+    def record_failure(self) -> None:
+        """Tell pybreaker of a failure: it counts it, or opens."""
+        with suppress(_ProviderError):
+            self._breaker.call(_fail)
+
+    def release(self) -> None:
+        """Take an admission back, as if the request had never come."""
+        self._admitted -= 1
+
+    def state_change(
+        self,
+        cb: pybreaker.CircuitBreaker,
+        old_state: pybreaker.CircuitBreakerState | None,
+        new_state: pybreaker.CircuitBreakerState,
+    ) -> None:
+        """pybreaker's word that the state has changed, whatever the reason was."""
+        old = self.state
+        self._begin(State(new_state.name))
+        self._on_change(self._key, old, self.state)
+
+    def _begin(self, state: State) -> None:
+        """Start a generation: earlier results are void, and the time of its end is set."""
+        self.state = state
+        self.generation += 1
+        self._admitted = 0
+        lasts = {
+            State.CLOSED: self._settings.interval or math.inf,
+            State.OPEN: self._settings.timeout,
+            State.HALF_OPEN: math.inf,
+        }
+        self._ends = self._clock.monotonic() + lasts[state]
+
+
+class _ProviderError(Exception):
+    """What pybreaker sees of a failed request."""
+
+
+def _succeed() -> None:
+    pass
+
+
+def _fail() -> None:
+    raise _ProviderError
