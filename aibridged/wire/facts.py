@@ -1,0 +1,107 @@
+"""What the readers take out of requests and responses: plain values that nobody changes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Api(StrEnum):
+    """The three APIs whose requests and responses are read."""
+
+    MESSAGES = "messages"
+    CHAT_COMPLETIONS = "chat_completions"
+    RESPONSES = "responses"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """What a request asks for.
+
+    `prompt` is None where the request's last item isn't the user's. `tool_result_ids` are the call
+    ids that the end of the request answers, in the request's order. `session_id` is the one in the
+    body; headers may name a better one (see `clients`). `include_usage` is what the caller asked of
+    a Chat Completions stream. `anomalies` names what couldn't be read.
+    """
+
+    model: str
+    stream: bool = False
+    include_usage: bool = False
+    prompt: str | None = None
+    tool_result_ids: tuple[str, ...] = ()
+    session_id: str | None = None
+    anomalies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Tokens of one response, whichever API counted them.
+
+    `input`, `cache_read` and `cache_write` never overlap: their sum is what the model was given.
+    `output` is all that it generated. `extra` breaks these down or counts other things (searches),
+    by name, and holds no zeros. `partial` says that the response broke before its last word.
+    """
+
+    input: int = 0
+    output: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    extra: Mapping[str, int] = field(default_factory=dict)
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a tool by the model.
+
+    `call_id` is the id that the tool's result will name; `item_id` is the Responses API's id of the
+    output item. `arguments` is the text as the model wrote it, JSON except for free-form tools.
+    `server_side` calls are run by the provider. `complete` is False for arguments that were broken
+    off, cut at the bound, or aren't the JSON that they should be.
+    """
+
+    call_id: str
+    item_id: str | None
+    name: str
+    arguments: str
+    server_side: bool
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Thought:
+    """A piece of the model's reasoning that the provider shows.
+
+    `source` is thinking, redacted_thinking (with no content), reasoning_summary, reasoning or
+    commentary. `complete` is False for one that was broken off or cut at the bound.
+    """
+
+    content: str
+    source: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderError:
+    """An error as the provider words it, in a body or in the middle of a stream."""
+
+    type: str | None
+    code: str | None
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFacts:
+    """What a response said.
+
+    `complete` is False where it broke before its end or ended with an error. `anomalies` counts by
+    kind what the reader couldn't read or didn't keep.
+    """
+
+    response_id: str | None = None
+    model: str | None = None
+    usage: TokenUsage | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
+    thoughts: tuple[Thought, ...] = ()
+    error: ProviderError | None = None
+    complete: bool = False
+    anomalies: Mapping[str, int] = field(default_factory=dict)
