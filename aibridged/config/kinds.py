@@ -109,7 +109,13 @@ def _positive_duration(text: str) -> float:
 
 
 def _path(text: str) -> Path | None:
-    return Path(text) if text else None
+    return Path(_file_name(text)) if text else None
+
+
+def _file_name(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("holds a NUL character, which no file name has")
+    return text
 
 
 def _show_optional(value: object) -> str:
@@ -135,7 +141,7 @@ def _base_url(text: str) -> str:
     if url.scheme not in ("http", "https") or not host:
         raise ValueError("is not a URL like https://api.example.com/v1")
     if url.username is not None or url.password is not None:
-        raise ValueError("holds a user or a password, which belongs into the key's setting")
+        raise ValueError("holds a user or a password: the key has a setting of its own")
     if "?" in text or "#" in text:
         raise ValueError("holds a ? or a #, but the gateway appends a path to it")
     return text.rstrip("/")
@@ -192,7 +198,8 @@ SIZE = Kind("BYTES", _size, _show_size)
 DURATION = Kind("DURATION", durations.parse, durations.show)
 POSITIVE_DURATION = Kind("DURATION", _positive_duration, durations.show)
 PATH: Kind[Path | None] = Kind("PATH", _path, _show_optional)
-LOG_TARGET = Kind("PATH", str)
+TEXT = Kind("TEXT", str)
+LOG_TARGET = Kind("PATH", _file_name)
 SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)
 BASE_URL = Kind("URL", _base_url)
 ADDRESS = Kind("HOST:PORT", _address)

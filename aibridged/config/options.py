@@ -72,7 +72,7 @@ class Settings:
         kind=kinds.BASE_URL,
         default="https://api.anthropic.com/",
         group=Group.PROVIDERS,
-        help="Where the provider anthropic is.",
+        help="Where requests to the provider anthropic go.",
     )
     anthropic_key: Secret | None = option(
         "aibridge-anthropic-key",
@@ -88,7 +88,7 @@ class Settings:
         kind=kinds.BASE_URL,
         default="https://api.openai.com/v1/",
         group=Group.PROVIDERS,
-        help="Where the provider openai is, with its /v1.",
+        help="Where requests to the provider openai go, with its /v1.",
     )
     openai_key: Secret | None = option(
         "aibridge-openai-key",

@@ -1,0 +1,63 @@
+"""What a person types. One file a command; this one lists them.
+
+Importing this package must stay cheap: a command loads what it needs when it runs, so that
+`aibridged --help` answers at once.
+"""
+
+import io
+import sys
+from typing import Annotated
+
+import typer
+
+from aibridged.cli.check_config import check_config
+from aibridged.cli.sample_config import sample_config
+from aibridged.cli.serve import serve
+from aibridged.cli.settings_flags import SettingsCommand, takes_settings
+from aibridged.cli.version import version
+
+# In the order of `aibridged --help`: what runs the gateway, what prepares it, what describes it.
+WITH_SETTINGS = (serve, check_config)
+COMMANDS = (sample_config, version)
+
+
+def build() -> typer.Typer:
+    """The command line as Typer knows it."""
+    app = typer.Typer(
+        name="aibridged",
+        no_args_is_help=True,
+        add_completion=False,
+        # Typer's tracebacks could show local variables, and so a key.
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_root)
+    for configured in WITH_SETTINGS:
+        app.command(cls=SettingsCommand)(takes_settings(configured))
+    for command in COMMANDS:
+        app.command()(command)
+    return app
+
+
+def main() -> None:
+    """The console script."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that lacks a character gets a question mark, not a traceback.
+        sys.stdout.reconfigure(errors="replace")
+    build()(prog_name="aibridged")
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        version()
+        raise typer.Exit()
+
+
+def _root(
+    show_version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """A standalone AI gateway: authenticates, limits, forwards and records."""

@@ -1,0 +1,78 @@
+"""`aibridged fake-provider`: the scripted provider as a process, for trying things out."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from typing import Annotated, TypeVar
+
+import typer
+
+from aibridged.config.kinds import ADDRESS, DURATION, Address, Kind
+from aibridged.fake_provider import FakeProvider, Script
+
+T = TypeVar("T")
+
+
+def fake_provider(
+    address: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
+    ] = "127.0.0.1:4010",
+    events: Annotated[
+        int | None,
+        typer.Option(min=1, help="Text deltas in each stream; without it, one a word."),
+    ] = None,
+    delay: Annotated[
+        str, typer.Option(metavar="DURATION", help="Time between the events of a stream: 10ms.")
+    ] = "0",
+    keep: Annotated[
+        int, typer.Option(min=0, help="How many of the last requests /__fake/requests shows.")
+    ] = 1000,
+) -> None:
+    """Run a stand-in for Anthropic and OpenAI, for tests, the demo and the bench.
+
+    It answers Messages, Chat Completions and Responses, whole and streamed, and says what it was
+    told. Any key will do. What it answers can be steered:
+
+    In the prompt: "use the tool", "use the tools" (in parallel), "think hard", "from cache".
+
+    By model: fake-status-529 (any status), fake-error-overloaded and fake-error-rate-limit (an
+    error event in a stream of status 200).
+
+    By script, for the next requests: POST /__fake/script with {"status": 529, "times": 5}, or a
+    list of such; GET /__fake/requests shows what was received; POST /__fake/reset forgets both.
+    """
+    where = _parsed("--address", ADDRESS, address)
+    pace = _parsed("--delay", DURATION, delay)
+    fake = FakeProvider(default=Script(deltas=events, delay=pace), keep=keep)
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_serve(fake, where))
+
+
+async def _serve(fake: FakeProvider, address: Address) -> None:
+    try:
+        await fake.start(address.host, address.port)
+    except OSError as error:
+        typer.echo(f"Cannot listen on {address}: {os.strerror(error.errno or 0)}.", err=True)
+        raise typer.Exit(1) from None
+    stopped = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    typer.echo(f"fake provider listening on {fake.base_url}")
+    await stopped.wait()
+    await fake.stop()
+
+
+def _parsed(flag: str, kind: Kind[T], text: str) -> T:
+    try:
+        return kind.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=flag) from None
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:  # not built for this platform: asyncio's own loop does
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,114 @@
+"""The flags that the table of settings makes, for every command that takes all settings."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from aibridged.config import kinds
+from aibridged.config.declare import Option
+from aibridged.config.options import OPTIONS
+
+_BOOLEANS = frozenset(
+    flag for option in OPTIONS if option.kind is kinds.BOOL for flag in option.flags
+)
+_FLAGS = {flag: option for option in OPTIONS for flag in option.flags}
+
+
+class SettingsCommand(TyperCommand):
+    """A command with every setting as a flag, and with help that has room for the long names."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, list(spelled_out(args)))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        # Rich takes longer to load than everything else: only who asks for help waits for it.
+        from aibridged.cli.settings_help import print_help
+
+        own = [
+            (
+                ", ".join(sorted(param.opts, key=len)),
+                param.metavar or "",
+                getattr(param, "help", ""),
+            )
+            for param in self.get_params(ctx)
+            if not set(param.opts) & _FLAGS.keys()
+        ]
+        print_help(ctx.command_path, self.help or "", own)
+
+
+def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command every setting as a flag.
+
+    The command gets what was given as `flags`: the texts under the flags' names. Reading them is
+    the table's business, so that all mistakes are reported at once and in the same words.
+    """
+    own = [p for p in inspect.signature(command).parameters.values() if p.name != "flags"]
+    declared = {_parameter_name(flag): flag for flag in ("--config", *_FLAGS)}
+    parameters = [
+        *own,
+        _config_parameter(),
+        *(_parameter(option, flag) for flag, option in _FLAGS.items()),
+    ]
+
+    def call(**arguments: Any) -> None:
+        flags = {flag: _text(arguments.pop(name)) for name, flag in declared.items()}
+        given = {flag: text for flag, text in flags.items() if text is not None}
+        command(flags=given, **arguments)
+
+    call.__name__ = command.__name__
+    call.__doc__ = command.__doc__
+    call.__annotations__ = {p.name: p.annotation for p in parameters}
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return call
+
+
+def spelled_out(args: Sequence[str]) -> Iterator[str]:
+    """Boolean flags with their value, as the parser wants it: `--no-verbose` is `--verbose=false`.
+
+    A boolean never takes the next argument as its value, as with every Go program.
+    """
+    rest = iter(args)
+    for arg in rest:
+        if arg == "--":
+            yield arg
+            yield from rest
+        elif arg in _BOOLEANS:
+            yield f"{arg}=true"
+        elif arg.startswith("--no-") and f"--{arg[5:]}" in _BOOLEANS:
+            yield f"--{arg[5:]}=false"
+        else:
+            yield arg
+
+
+def _config_parameter() -> inspect.Parameter:
+    declaration = typer.Option(
+        "--config",
+        "-c",
+        metavar="PATH",
+        help="The YAML file with settings (CODER_CONFIG_PATH); aibridged sample-config prints one.",
+    )
+    return _keyword("config", Annotated[str | None, declaration])
+
+
+def _parameter(option: Option, flag: str) -> inspect.Parameter:
+    # An alias is a parameter of its own: only so is it seen when both names are given.
+    declaration = typer.Option(flag, hidden=flag != option.flag, show_default=False)
+    value_type = list[str] if option.kind.many else str
+    return _keyword(_parameter_name(flag), Annotated[value_type | None, declaration])
+
+
+def _keyword(name: str, annotation: Any) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=None, annotation=annotation)
+
+
+def _parameter_name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")
+
+
+def _text(value: str | list[str] | None) -> str | None:
+    """A list flag that is given several times is one list."""
+    return (",".join(value) if value else None) if isinstance(value, list) else value

@@ -1,0 +1,119 @@
+"""What is wrong between settings that are each right by themselves, and what deserves a warning."""
+
+import ipaddress
+import os
+import ssl
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+from aibridged.config.options import OPTIONS, Settings
+from aibridged.config.resolution import Mistake
+from aibridged.config.sources import Given
+
+Where = Callable[[str], str]
+
+
+def mistakes(settings: Settings, given: Mapping[str, Given]) -> Iterator[Mistake]:
+    """Everything that keeps the daemon from serving with these settings."""
+    flags = {option.name: option.flag for option in OPTIONS}
+
+    def where(name: str) -> str:
+        return given[name].where if name in given else flags[name]
+
+    for check in _CHECKS:
+        yield from check(settings, where)
+
+
+def warnings(settings: Settings, given: Mapping[str, Given]) -> list[str]:
+    """What works, and is probably not meant."""
+    found = []
+    for option in OPTIONS:
+        if option.secret and option.name in given and given[option.name].source.kind == "flag":
+            found.append(
+                f"{given[option.name].where} shows the key to everyone who can list processes; "
+                f"use {option.env}_FILE or {option.env}."
+            )
+    if settings.proxy_trusted_headers and not settings.proxy_trusted_origins:
+        found.append(
+            "--proxy-trusted-headers has no effect without --proxy-trusted-origins, "
+            "which says whose headers count."
+        )
+    if settings.proxy_trusted_origins and not settings.proxy_trusted_headers:
+        found.append(
+            "--proxy-trusted-origins has no effect without --proxy-trusted-headers, "
+            "which says in which headers the client's address is."
+        )
+    return found
+
+
+def _loopback_without_authentication(settings: Settings, where: Where) -> Iterator[Mistake]:
+    """Callers aren't authenticated: whoever reaches the address spends the organisation's key."""
+    address = settings.http_address
+    if not _is_loopback(address.host):
+        yield Mistake(
+            where("http_address"),
+            f"{address} can be reached from other machines, and callers are not authenticated",
+            f"Listen on 127.0.0.1:{address.port} or [::1]:{address.port}.",
+        )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _tls_files(settings: Settings, where: Where) -> Iterator[Mistake]:
+    cert, key = settings.tls_cert_file, settings.tls_key_file
+    if cert is None and key is None:
+        return
+    if cert is None or key is None:
+        has, lacks = ("tls_key_file", "tls_cert_file") if key else ("tls_cert_file", "tls_key_file")
+        what = f"there is no --{lacks.replace('_', '-')}"
+        yield Mistake(where(has), what, "Give both files, or neither.")
+        return
+    unreadable = [
+        *_unreadable(cert, where("tls_cert_file")),
+        *_unreadable(key, where("tls_key_file")),
+    ]
+    yield from unreadable
+    if not unreadable:
+        yield from _not_a_pair(cert, key, f"{where('tls_cert_file')} and {where('tls_key_file')}")
+
+
+def _unreadable(path: Path, where: str) -> Iterator[Mistake]:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        what = f"the file can't be read: {path}: {error.strerror}"
+        yield Mistake(where, what, "Name a file that exists and that this user may read.")
+
+
+def _not_a_pair(cert: Path, key: Path, where: str) -> Iterator[Mistake]:
+    try:
+        # A password is given so that an encrypted key fails, instead of asking on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except (ssl.SSLError, OSError, ValueError):
+        yield Mistake(
+            where,
+            "these are not a certificate and its private key",
+            "Give PEM files that belong together; the key must not be encrypted.",
+        )
+
+
+def _dump_dir(settings: Settings, where: Where) -> Iterator[Mistake]:
+    path = settings.dump_dir
+    if path is not None and os.path.exists(path) and not os.path.isdir(path):
+        yield Mistake(where("dump_dir"), f"this is a file: {path}", "Name a folder.")
+
+
+def _log_folders(settings: Settings, where: Where) -> Iterator[Mistake]:
+    for name in ("log_human", "log_json", "log_stackdriver"):
+        target = getattr(settings, name)
+        if target and not os.path.isdir(os.path.dirname(target) or "."):
+            what = f"the folder doesn't exist: {os.path.dirname(target)}"
+            yield Mistake(where(name), what, "Make the folder, or name another file.")
+
+
+_CHECKS = (_loopback_without_authentication, _tls_files, _dump_dir, _log_folders)

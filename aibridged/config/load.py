@@ -1,0 +1,103 @@
+"""Reading the settings: flag, then environment, then YAML file, then default.
+
+Nothing here raises on what an operator wrote: all that is wrong is collected, so that one run of
+`check-config` shows everything that is to be mended.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from aibridged.config import check, providers, sources, unknown
+from aibridged.config.declare import Option
+from aibridged.config.options import OPTIONS, Settings
+from aibridged.config.providers import Entry
+from aibridged.config.resolution import DEFAULT, Mistake, Resolution, Source, Value
+from aibridged.config.sources import Given
+
+CONFIG_FLAG = "--config"
+CONFIG_VARIABLE = "CODER_CONFIG_PATH"
+
+
+def resolve(flags: Mapping[str, str], environ: Mapping[str, str]) -> Resolution:
+    """The effective settings from the flags' texts (`{"--http-address": ":4001"}`) and the rest."""
+    mistakes: list[Mistake] = []
+    file_settings, file_providers = _read_file(flags, environ, mistakes)
+    given: dict[str, Given] = {}
+    for option in OPTIONS:
+        found = _find(option, flags, environ, file_settings, mistakes)
+        if found is not None:
+            given[option.name] = found
+    values = {option.name: _read(option, given.get(option.name), mistakes) for option in OPTIONS}
+    entries = providers.from_environment(environ, mistakes) or file_providers
+    listed = providers.read_list(entries, mistakes)
+    values["providers"] = providers.effective(listed, values, given, mistakes)
+    settings = Settings(**values)
+    mistakes += unknown.unknown_variables(environ)
+    mistakes += check.mistakes(settings, given)
+    return Resolution(
+        settings=None if mistakes else settings,
+        values=_shown(given, entries),
+        mistakes=mistakes,
+        warnings=check.warnings(settings, given),
+    )
+
+
+def _read_file(
+    flags: Mapping[str, str], environ: Mapping[str, str], mistakes: list[Mistake]
+) -> tuple[Mapping[str, Given], list[Entry]]:
+    name = flags.get(CONFIG_FLAG) or environ.get(CONFIG_VARIABLE)
+    if not name:
+        return {}, []
+    # Most daemons run without a file: they needn't load YAML.
+    from aibridged.config import yaml_file
+
+    file = yaml_file.read(Path(name))
+    mistakes += file.mistakes
+    return file.settings, file.providers
+
+
+def _find(
+    option: Option,
+    flags: Mapping[str, str],
+    environ: Mapping[str, str],
+    file: Mapping[str, Given],
+    mistakes: list[Mistake],
+) -> Given | None:
+    on_command_line = [
+        Given(flags[name], name, Source("flag", name)) for name in option.flags if name in flags
+    ]
+    if on_command_line:
+        return sources.the_one(on_command_line, option.kind, mistakes)
+    if option.secret:
+        variable = sources.secret_variables(option.envs, environ, option.kind, mistakes)
+    else:
+        variable = sources.the_one(sources.variables(option.envs, environ), option.kind, mistakes)
+    if variable is not None:
+        return variable
+    in_file = [file[name] for name in option.yamls if name in file]
+    return sources.the_one(in_file, option.kind, mistakes)
+
+
+def _read(option: Option, given: Given | None, mistakes: list[Mistake]) -> Any:
+    """The value; the default stands in for what can't be read, so that the checks can go on."""
+    default = option.kind.parse(option.default)
+    if given is None:
+        return default
+    shown = f": the default is {option.default}" if option.default else ""
+    before = len(mistakes)
+    value = sources.read(given, option.kind, f"Correct it, or leave it out{shown}.", mistakes)
+    return default if len(mistakes) > before else value
+
+
+def _shown(given: Mapping[str, Given], entries: list[Entry]) -> list[Value]:
+    """Every value that has an effect, in the order of the table, the list of providers last."""
+    singles = {row.name for kind in providers.TYPES for row in providers.single_settings(kind)}
+    values = []
+    for option in OPTIONS:
+        if entries and option.name in singles and option.name not in given:
+            continue
+        default = Given(option.default, option.flag, DEFAULT)
+        found = given.get(option.name, default)
+        values.append(sources.as_value(option.name, option.group, found, option.kind))
+    return [*values, *providers.values_of(entries)]

@@ -1,0 +1,118 @@
+"""What is printed from the table of settings: help, the sample file, the documentation."""
+
+import textwrap
+from collections.abc import Iterator
+from itertools import groupby
+
+from aibridged.config.declare import Group, Option
+from aibridged.config.options import OPTIONS
+
+_WIDTH = 80
+_SAMPLE_HEADER = """\
+Settings of aibridged. A flag or an environment variable outranks this file.
+Start with `aibridged serve --config FILE`, or name it in CODER_CONFIG_PATH.
+`aibridged check-config` shows what is in effect, and what is wrong.
+Keys are not kept here: set CODER_AIBRIDGE_ANTHROPIC_KEY, or
+CODER_AIBRIDGE_ANTHROPIC_KEY_FILE to a file that holds it.
+"""
+_SAMPLE_PROVIDERS = """\
+# Several providers of a type. Each is served under /NAME; its base_url is its
+# type's default where it is left out. The same in variables:
+# CODER_AIBRIDGE_PROVIDER_0_TYPE, _NAME, _KEY or _KEY_FILE, _BASE_URL.
+#providers:
+#  - type: openai
+#    name: local
+#    base_url: http://127.0.0.1:8000/v1
+#    key_file: /run/credentials/aibridged/local-key
+"""
+
+
+def grouped() -> Iterator[tuple[Group, list[Option]]]:
+    """The settings under their headings, in the order of the table."""
+    for group, options in groupby(OPTIONS, key=lambda option: option.group):
+        yield group, list(options)
+
+
+def facts(option: Option) -> str:
+    """What help says beside the sentence: the variable, and the default if there is one."""
+    default = f"default {option.default}" if option.default else "not set"
+    return f"{option.env}, {default}"
+
+
+def sample_yaml() -> str:
+    """Every setting that a file can hold, commented out, with its default.
+
+    A comment is `# text`, a setting `#key: value`: removing the one character enables it.
+    """
+    lines = ["# " + line for line in _SAMPLE_HEADER.splitlines()]
+    rows = sorted(
+        (option for option in OPTIONS if option.yaml), key=lambda option: _groups(option.yaml)
+    )
+    open_groups: list[str] = []
+    for option in rows:
+        *groups, key = (option.yaml or "").split(".")
+        if groups != open_groups:
+            lines += _close(open_groups)
+            lines += _headings(open_groups, groups)
+            open_groups = groups
+        indent = "  " * len(groups)
+        lines += _comment(f"{option.help} ({option.env})", indent)
+        lines.append(f"{indent}#{key}: {_yaml_default(option)}")
+    return "\n".join([*lines, *_close(open_groups), ""])
+
+
+def markdown_table() -> str:
+    """The settings for the README: a setting's three names, its default, its sentence."""
+    lines = ["| flag, variable, YAML key | default | what it does |", "| --- | --- | --- |"]
+    for group, options in grouped():
+        lines.append(f"| **{group}** | | |")
+        for option in options:
+            names = [option.flag, option.env, *([option.yaml] if option.yaml else [])]
+            shown = "<br>".join(f"`{name}`" for name in names)
+            default = f"`{option.default}`" if option.default else ""
+            lines.append(f"| {shown} | {default} | {_escaped(option.help)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _groups(yaml: str | None) -> list[str]:
+    return (yaml or "").split(".")[:-1]
+
+
+def _headings(before: list[str], groups: list[str]) -> Iterator[str]:
+    """The lines that open those groups that weren't open yet."""
+    common = 0
+    while common < min(len(before), len(groups)) and before[common] == groups[common]:
+        common += 1
+    for depth, name in enumerate(groups[common:], start=common):
+        if depth == 0:
+            yield ""
+        yield f"{'  ' * depth}{name}:"
+
+
+def _close(groups: list[str]) -> list[str]:
+    """The list of providers ends its group; it is no row of the table."""
+    if groups != ["aibridge"]:
+        return []
+    return textwrap.indent(_SAMPLE_PROVIDERS, "  ").splitlines()
+
+
+def _comment(text: str, indent: str) -> list[str]:
+    start = f"{indent}# "
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=start,
+        subsequent_indent=start,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _yaml_default(option: Option) -> str:
+    if option.kind.many:
+        return "[]"
+    return option.default or '""'
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")

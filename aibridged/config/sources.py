@@ -1,0 +1,120 @@
+"""A value as it was found, before anyone reads it: its text, and the name it was found under."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aibridged.config.kinds import Kind
+from aibridged.config.resolution import Mistake, Source, Value
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Given:
+    """Text that was given for a setting. Its repr leaves the text out: it may be a secret."""
+
+    text: str
+    where: str
+    source: Source
+
+    def __repr__(self) -> str:
+        return f"Given(where={self.where!r})"
+
+
+def variables(names: Sequence[str], environ: Mapping[str, str]) -> list[Given]:
+    """What the environment gives under any of a setting's names; an empty variable is unset."""
+    return [
+        Given(environ[name], name, Source("environment", name))
+        for name in names
+        if environ.get(name)
+    ]
+
+
+def the_one(found: Sequence[Given], kind: Kind[T], mistakes: list[Mistake]) -> Given | None:
+    """The one value given under a setting's two names; it's a mistake if there are two values."""
+    if not found:
+        return None
+    first, *others = found
+    for other in others:
+        if not _same(first.text, other.text, kind):
+            mistakes.append(
+                Mistake(
+                    f"{first.where} and {other.where}",
+                    "two names of one setting, with different values",
+                    f"Remove one of them; {first.where} is enough.",
+                )
+            )
+    return first
+
+
+def secret_variables(
+    names: Sequence[str], environ: Mapping[str, str], kind: Kind[T], mistakes: list[Mistake]
+) -> Given | None:
+    """A secret from its variable, or from the file that its `_FILE` variable names."""
+    inline = the_one(variables(names, environ), kind, mistakes)
+    files = variables([f"{name}_FILE" for name in names], environ)
+    return inline_or_file(inline, the_one(files, kind, mistakes), mistakes)
+
+
+def inline_or_file(
+    inline: Given | None, file: Given | None, mistakes: list[Mistake]
+) -> Given | None:
+    """The secret itself, from where it is written or from the file that is named; not from both."""
+    if file is None:
+        return inline
+    if inline is not None:
+        mistakes.append(
+            Mistake(
+                f"{inline.where} and {file.where}",
+                "the same key is given twice, once as a file",
+                f"Remove one of them; {file.where} is the safer one to keep.",
+            )
+        )
+        return inline
+    return _from_file(file, mistakes)
+
+
+def read(given: Given, kind: Kind[T], remedy: str, mistakes: list[Mistake]) -> T | None:
+    """The value that the text means, or None and a mistake where it means nothing."""
+    try:
+        return kind.parse(given.text)
+    except ValueError as error:
+        mistakes.append(Mistake(given.where, str(error), remedy))
+        return None
+
+
+def as_value(name: str, group: str, given: Given, kind: Kind[Any]) -> Value:
+    """The value as it may be shown: what can't be read isn't quoted, it may hold a secret."""
+    try:
+        value = kind.parse(given.text)
+    except ValueError:
+        return Value(name, group, "(not valid)", None, given.source)
+    text = kind.show(value)
+    data: Any = value if isinstance(value, (bool, int)) else text or None
+    if kind.many:
+        data = [str(item) for item in value]
+    return Value(name, group, text, data, given.source)
+
+
+def _same(text: str, other: str, kind: Kind[T]) -> bool:
+    try:
+        return kind.parse(text) == kind.parse(other)
+    except ValueError:
+        return text == other
+
+
+def _from_file(file: Given, mistakes: list[Mistake]) -> Given | None:
+    try:
+        text = Path(file.text).read_text(encoding="utf-8").strip()
+    except OSError as error:
+        what = f"the file can't be read: {file.text}: {error.strerror}"
+    except ValueError:
+        what = f"the file is not text: {file.text}"
+    else:
+        if text:
+            return Given(text, file.where, file.source)
+        what = f"the file is empty: {file.text}"
+    mistakes.append(Mistake(file.where, what, "Name a readable file that holds the key alone."))
+    return None

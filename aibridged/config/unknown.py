@@ -1,0 +1,67 @@
+"""Names that nobody declared: say so, and name the nearest that somebody did."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from aibridged.config.options import OPTIONS
+from aibridged.config.providers import FIELDS, PREFIXES, VARIABLE
+from aibridged.config.resolution import Mistake
+
+_OURS = ("CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
+# What `coder server` has under the same prefix and this daemon doesn't.
+_CODERS = re.compile(
+    r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|retention|structured_logging|proxy_.*",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"PROVIDER_([0-9]{1,4})_")
+_CODERS_GROUPS = ("aibridgeproxy", "ai_gateway_proxy")
+
+
+def unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
+    """Variables that look like the gateway's and are none."""
+    known = known_variables()
+    for name in sorted(environ):
+        if environ[name] and name.startswith(_OURS) and name not in known:
+            if VARIABLE.fullmatch(name):
+                continue
+            yield _unknown_variable(name, known)
+
+
+def _unknown_variable(name: str, known: frozenset[str]) -> Mistake:
+    suffix = name.removeprefix(_OURS[0]).removeprefix(_OURS[1])
+    if _CODERS.fullmatch(suffix):
+        return Mistake(name, "not supported by aibridged", "Unset it.")
+    match = _NUMBER.match(suffix)
+    number = int(match[1]) if match else 0
+    of_providers = (f"{prefix}{number}_{field.upper()}" for prefix in PREFIXES for field in FIELDS)
+    remedy = _nearest(name, [*known, *of_providers])
+    return Mistake(name, "aibridged knows no such variable", remedy)
+
+
+def known_variables() -> frozenset[str]:
+    """Every variable that the table makes, the files of secrets included."""
+    names = {name for option in OPTIONS for name in option.envs}
+    files = {f"{name}_FILE" for option in OPTIONS if option.secret for name in option.envs}
+    return frozenset(names | files)
+
+
+def unknown_key(where: str, key: str, known: Sequence[str]) -> Mistake:
+    """A YAML key that nobody declared."""
+    last = key.rpartition(".")[2]
+    if key in _CODERS_GROUPS or _CODERS.fullmatch(last):
+        return Mistake(where, "not supported by aibridged", "Remove it.")
+    for option in OPTIONS:
+        if option.secret and last == option.name:
+            remedy = f"Remove it, and set {option.env} or {option.env}_FILE."
+            return Mistake(where, "keys are not kept in this file", remedy)
+    elsewhere = [name for name in known if name.rpartition(".")[2] == last]
+    remedy = f"Did you mean {elsewhere[0]}?" if elsewhere else _nearest(key, known)
+    return Mistake(where, "aibridged knows no such setting", remedy)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return (
+        f"Did you mean {close[0]}?" if close else "Remove it; `aibridged serve --help` lists all."
+    )

@@ -1,0 +1,170 @@
+"""The YAML file: which setting has which text on which line, and what is wrong with the file.
+
+The file is read as nodes and not as Python values, because nodes know their line, and because
+duplicate keys would otherwise be lost without a word.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from aibridged.config import kinds
+from aibridged.config.options import OPTIONS
+from aibridged.config.providers import FIELDS, Entry
+from aibridged.config.resolution import Mistake, Source
+from aibridged.config.sources import Given
+from aibridged.config.unknown import unknown_key
+
+PROVIDER_LISTS = ("aibridge.providers", "ai_gateway.providers")
+
+_SETTINGS = frozenset(name for option in OPTIONS for name in option.yamls)
+_GROUPS = frozenset(
+    ".".join(name.split(".")[:depth])
+    for name in _SETTINGS
+    for depth in range(1, name.count(".") + 1)
+)
+
+
+@dataclass
+class YamlFile:
+    """What a file says: text by dotted key, and the entries of the list of providers."""
+
+    path: Path
+    settings: dict[str, Given] = field(default_factory=dict)
+    providers: list[Entry] = field(default_factory=list)
+    providers_key: str = ""
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def where(self, node: yaml.Node, key: str = "") -> str:
+        return f"{self.path}:{node.start_mark.line + 1} {key}".rstrip()
+
+    def source(self, node: yaml.Node) -> Source:
+        return Source("file", f"{self.path}:{node.start_mark.line + 1}")
+
+    def wrong(self, node: yaml.Node, key: str, what: str, remedy: str) -> None:
+        self.mistakes.append(Mistake(self.where(node, key), what, remedy))
+
+
+def read(path: Path) -> YamlFile:
+    """Read the file; whatever is wrong with it, syntax included, is in `mistakes`."""
+    file = YamlFile(path)
+    try:
+        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        remedy = "Name a readable file with --config or CODER_CONFIG_PATH."
+        file.mistakes.append(Mistake(str(path), f"can't be read: {error.strerror}", remedy))
+    except UnicodeDecodeError:
+        file.mistakes.append(Mistake(str(path), "not UTF-8 text", "Save it as UTF-8."))
+    except yaml.YAMLError as error:
+        file.mistakes.append(_syntax_mistake(path, error))
+    else:
+        if root is not None:
+            _take_group(file, root, "")
+    return file
+
+
+def _take_group(file: YamlFile, node: yaml.Node, prefix: str) -> None:
+    if _is_null(node):
+        return
+    if not isinstance(node, yaml.MappingNode):
+        what = "this is a group of settings, not a value"
+        file.wrong(node, prefix, what, "Write its settings below it, indented.")
+        return
+    for name, key_node, value in _pairs(file, node, prefix):
+        key = f"{prefix}.{name}" if prefix else name
+        if key in _SETTINGS:
+            _take_setting(file, key, key_node, value)
+        elif key in PROVIDER_LISTS:
+            _take_providers(file, key, key_node, value)
+        elif key in _GROUPS:
+            _take_group(file, value, key)
+        else:
+            known = [*_SETTINGS, *_GROUPS, *PROVIDER_LISTS]
+            file.mistakes.append(unknown_key(file.where(key_node, key), key, known))
+
+
+def _take_setting(file: YamlFile, key: str, key_node: yaml.Node, value: yaml.Node) -> None:
+    text = _text(file, key, value)
+    if text is not None:
+        file.settings[key] = Given(text, file.where(key_node, key), file.source(key_node))
+
+
+def _take_providers(file: YamlFile, key: str, key_node: yaml.Node, value: yaml.Node) -> None:
+    if _is_null(value):
+        return
+    if not isinstance(value, yaml.SequenceNode):
+        file.wrong(
+            key_node, key, "this is not a list", "Start each provider with a dash: - type: …"
+        )
+        return
+    if file.providers:
+        where = f"{file.where(key_node, key)} and {file.providers_key}"
+        what = "two names of one list"
+        file.mistakes.append(Mistake(where, what, "Write all providers into one of them."))
+        return
+    file.providers_key = file.where(key_node, key)
+    for index, node in enumerate(value.value):
+        name = f"{key}[{index}]"
+        if isinstance(node, yaml.MappingNode):
+            file.providers.append(_provider(file, name, node))
+        else:
+            file.wrong(node, name, "this is not a provider", f"Give it {', '.join(FIELDS)}.")
+
+
+def _provider(file: YamlFile, prefix: str, node: yaml.MappingNode) -> Entry:
+    fields: dict[str, Given] = {}
+    for name, key_node, value in _pairs(file, node, prefix):
+        key = f"{prefix}.{name}"
+        if name not in FIELDS:
+            known = [f"{prefix}.{known}" for known in FIELDS]
+            file.mistakes.append(unknown_key(file.where(key_node, key), key, known))
+        elif text := _text(file, key, value):
+            fields[name] = Given(text, file.where(key_node, key), file.source(key_node))
+    return Entry(file.where(node, prefix), fields)
+
+
+def _pairs(
+    file: YamlFile, node: yaml.MappingNode, prefix: str
+) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    """The keys of a mapping with their nodes; of a key that stands twice, the first."""
+    lines: dict[str, int] = {}
+    for key_node, value in node.value:
+        name = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+        if name in lines:
+            key = f"{prefix}.{name}" if prefix else name
+            what = f"the key is on line {lines[name]} too"
+            file.wrong(key_node, key, what, "Remove one of them.")
+            continue
+        lines[name] = key_node.start_mark.line + 1
+        yield name, key_node, value
+
+
+def _text(file: YamlFile, key: str, node: yaml.Node) -> str | None:
+    """The value as one would write it into a variable; None where the file leaves it open."""
+    if _is_null(node):
+        return None
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    if isinstance(node, yaml.SequenceNode):
+        texts = [item.value for item in node.value if isinstance(item, yaml.ScalarNode)]
+        if len(texts) == len(node.value):
+            return kinds.joined(texts)
+    file.wrong(
+        node, key, "this is not a value", "Write a value, or a list of values, behind the colon."
+    )
+    return None
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return node.tag == "tag:yaml.org,2002:null"
+
+
+def _syntax_mistake(path: Path, error: yaml.YAMLError) -> Mistake:
+    """Say where the file stops being YAML; what it says there is left out, it may be a key."""
+    mark = getattr(error, "problem_mark", None)
+    where = f"{path}:{mark.line + 1}" if mark else str(path)
+    problem = re.sub(r"(['\"]).*?\1", "…", getattr(error, "problem", None) or "unreadable")
+    return Mistake(where, f"not valid YAML: {problem}", "Mind the indentation and the quotes.")
