@@ -117,6 +117,10 @@ class Admission:
         return circuit if circuit.generation == self._generation else None
 
 
+MAX_MODEL_NAME = 200
+"""Characters of a model's name that tell circuits apart; the caller may send any number."""
+
+
 class Breakers:
     """One circuit for each key, in a bounded map.
 
@@ -138,6 +142,8 @@ class Breakers:
 
     def admit(self, key: BreakerKey) -> Admission | Rejection:
         """Whether a request for `key` may go upstream now."""
+        if len(key.model) > MAX_MODEL_NAME:
+            key = key._replace(model=key.model[:MAX_MODEL_NAME])
         circuit = self._circuits.get(key)
         if circuit is None:
             circuit = _Circuit(key, self._settings, self._clock, self._on_change)

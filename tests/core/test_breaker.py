@@ -302,6 +302,13 @@ def test_the_number_of_circuits_is_bounded(clock):
     assert list(breakers.states()) == keys(100)[90:]
 
 
+def test_the_length_of_a_remembered_model_name_is_bounded(clock):
+    breakers = Breakers(PLAIN, clock, lambda *_: None)
+    for end in ("a", "b"):
+        breakers.admit(KEY._replace(model="m" * 200 + end))
+    assert list(breakers.states()) == [KEY._replace(model="m" * 200)]
+
+
 def test_a_forgotten_open_circuit_starts_anew_as_a_closed_one(clock):
     breakers = Breakers(PLAIN, clock, lambda *_: None, max_items=2)
     first, second, third = keys(3)

@@ -266,9 +266,10 @@ def test_no_message_or_field_forges_a_line(human):
     human.configure()
     logger.info(FORGED)
     logger.bind(path=FORGED).info("m")
+    logger.bind(**{FORGED: 1}).info("m")
     logging.getLogger("aiohttp").info("%s", FORGED)
     escaped = r"x\n2026-01-01 00:00:00.000 [INFO]  forged"
-    assert human.lines() == [escaped, f'm  path="{escaped}"', escaped]
+    assert human.lines() == [escaped, f'm  path="{escaped}"', f"m  {escaped}=1", escaped]
 
 
 @pytest.mark.parametrize("char", ["\r", "\x1b", "\x9b", "\u2028", "\x85", "\u202e", "\udc80", "\0"])

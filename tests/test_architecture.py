@@ -1,0 +1,252 @@
+"""The walls of the house: which layer may import which, and what is done in one place only."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# From the lowest up. Imports point down only, and the parts of one layer don't import each other.
+LAYERS = (
+    {"errors", "clock", "config", "tasks"},
+    {"wire", "core", "observe"},
+    {"bridge_pool", "mcp", "identity", "providers", "records"},
+    {"pipeline", "proxy", "fake_provider"},
+    {"app"},
+    {"cli"},
+    {"__main__"},
+)
+LAYER_OF = {part: number for number, layer in enumerate(LAYERS) for part in layer}
+
+SANS_IO = {"core", "wire"}
+IO = {"asyncio", "aiohttp", "os", "socket", "sqlalchemy", "sqlite3", "ssl", "subprocess", "time"}
+
+DATABASES = {"alembic", "sqlalchemy", "sqlite3"}
+SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|PRAGMA)\s+\w.*", re.DOTALL)
+
+CLOCK_READINGS = re.compile(
+    r"time\.(time|monotonic|perf_counter|process_time)(_ns)?|(datetime\.)?datetime\.(now|utcnow)"
+    r"|(datetime\.)?(date|datetime)\.today"
+)
+
+PROVIDER_NAMES = {"anthropic", "openai"}
+KNOW_PROVIDERS = ("providers/", "config/", "fake_provider/", "cli/demo")
+
+MAX_LINES = 400
+
+MIRRORED = ("core", "wire", "config", "providers", "records", "identity", "observe", "pipeline")
+SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
+DECLARES = "declares types only: there is nothing to run"
+NEEDS_NO_TEST_OF_ITS_OWN = {
+    "identity/base.py": DECLARES,
+    "pipeline/auth.py": SHELL,
+    "pipeline/body.py": SHELL,
+    "pipeline/breaker.py": SHELL,
+    "pipeline/concurrency.py": SHELL,
+    "pipeline/connection.py": SHELL,
+    "pipeline/errors.py": SHELL,
+    "pipeline/forward.py": SHELL,
+    "pipeline/lifecycle.py": SHELL,
+    "pipeline/parts.py": DECLARES,
+    "pipeline/rate_limit.py": SHELL,
+    "pipeline/relay.py": SHELL,
+    "pipeline/request.py": SHELL,
+    "pipeline/route.py": SHELL,
+}
+
+
+class Module(NamedTuple):
+    """A source file of the package; `path` is relative to it, with slashes."""
+
+    path: str
+    source: str
+
+    @property
+    def part(self) -> str:
+        """The room it is in: a directory of the package, or a file beside them."""
+        return self.path.split("/")[0].removesuffix(".py")
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source, self.path)
+
+    def imports(self) -> Iterator[str]:
+        """Dotted names; for `from a import b` both a and a.b, since b may be a module."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                base = self._absolute(node)
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
+
+    def _absolute(self, node: ast.ImportFrom) -> str:
+        package = ["aibridged", *self.path.split("/")[:-1]]
+        above = package[: len(package) - node.level + 1] if node.level else []
+        return ".".join([*above, *([node.module] if node.module else [])])
+
+
+MODULES = [
+    Module(path.relative_to(ROOT / "aibridged").as_posix(), path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / "aibridged").rglob("*.py"))
+]
+
+
+def breaks_layers(module: Module) -> Iterator[str]:
+    if module.path == "__init__.py":
+        yield from (name for name in module.imports() if name.startswith("aibridged"))
+        return
+    if module.part not in LAYER_OF:
+        yield f"{module.part} is in no layer"
+        return
+    for name in module.imports():
+        top, _, below = name.partition(".")
+        part = below.split(".")[0]
+        # What isn't a part is a name in the package itself, such as its version.
+        if top != "aibridged" or part not in LAYER_OF or part == module.part:
+            continue
+        if LAYER_OF[part] >= LAYER_OF[module.part]:
+            yield name
+
+
+def does_io(module: Module) -> Iterator[str]:
+    if module.part in SANS_IO:
+        yield from (name for name in module.imports() if name.split(".")[0] in IO)
+
+
+def asks_the_time(module: Module) -> Iterator[str]:
+    if module.path == "clock.py":
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and CLOCK_READINGS.fullmatch(ast.unparse(node)):
+            yield ast.unparse(node)
+    yield from (name for name in module.imports() if CLOCK_READINGS.fullmatch(name))
+
+
+def speaks_sql(module: Module) -> Iterator[str]:
+    if module.part == "records" or module.path == "identity/tokens.py":
+        return
+    yield from (name for name in module.imports() if name.split(".")[0] in DATABASES)
+    for node in ast.walk(module.tree):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and SQL.fullmatch(text):
+            yield text
+
+
+def knows_a_provider(module: Module) -> Iterator[str]:
+    """A comparison with a provider's name, or a match on it."""
+    if module.path.startswith(KNOW_PROVIDERS):
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Compare | ast.MatchValue):
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Constant) and inner.value in PROVIDER_NAMES:
+                    yield f"{module.path}:{inner.lineno}"
+
+
+def is_too_long(module: Module) -> Iterator[str]:
+    lines = module.source.count("\n")
+    if lines > MAX_LINES:
+        yield f"{lines} lines"
+
+
+def has_no_subject(module: Module) -> Iterator[str]:
+    if re.search(r"(^|/)_?(utils?|helpers?|misc|common)(/|\.py$)", module.path):
+        yield "named after no job"
+
+
+def lacks_a_test(module: Module) -> Iterator[str]:
+    folder, _, file = module.path.rpartition("/")
+    if module.part not in MIRRORED or file == "__init__.py":
+        return
+    if module.path not in NEEDS_NO_TEST_OF_ITS_OWN:
+        test = ROOT / "tests" / folder / f"test_{file}"
+        if not test.is_file():
+            yield test.relative_to(ROOT).as_posix()
+
+
+RULES = (
+    breaks_layers,
+    does_io,
+    asks_the_time,
+    speaks_sql,
+    knows_a_provider,
+    is_too_long,
+    has_no_subject,
+    lacks_a_test,
+)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_no_module(rule):
+    offenders = {module.path: found for module in MODULES if (found := list(rule(module)))}
+    assert offenders == {}
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "source"),
+    [
+        (breaks_layers, "core/x.py", "from aibridged.wire import sse"),
+        (breaks_layers, "core/x.py", "from aibridged import wire"),
+        (breaks_layers, "core/x.py", "from .. import wire"),
+        (breaks_layers, "core/x.py", "from ..wire.sse import split"),
+        (breaks_layers, "config/x.py", "import aibridged.errors"),
+        (breaks_layers, "records/x.py", "def f():\n    from aibridged.app import run"),
+        (breaks_layers, "attic/x.py", ""),
+        (breaks_layers, "__init__.py", "from aibridged.app import run"),
+        (does_io, "core/x.py", "import asyncio"),
+        (does_io, "wire/deep/x.py", "from os import environ"),
+        (does_io, "core/x.py", "from aiohttp.web import Request"),
+        (asks_the_time, "app.py", "import time\nnow = time.monotonic()"),
+        (asks_the_time, "app.py", "from time import time_ns"),
+        (asks_the_time, "app.py", "from datetime import datetime, UTC\ndatetime.now(UTC)"),
+        (asks_the_time, "app.py", "import datetime\nclock = datetime.datetime.now"),
+        (speaks_sql, "app.py", "import sqlite3"),
+        (speaks_sql, "identity/coder.py", "from sqlalchemy import select"),
+        (speaks_sql, "core/x.py", "query = '''\n  SELECT id\n  FROM tokens'''"),
+        (knows_a_provider, "app.py", "x = kind == 'anthropic'"),
+        (knows_a_provider, "app.py", "x = kind in ('openai', 'other')"),
+        (knows_a_provider, "cli/x.py", "match kind:\n    case 'openai':\n        pass"),
+        (is_too_long, "app.py", "\n" * 401),
+        (has_no_subject, "core/utils.py", ""),
+        (has_no_subject, "helpers/x.py", ""),
+        (lacks_a_test, "core/nothing.py", ""),
+        (lacks_a_test, "wire/deep/nothing.py", ""),
+    ],
+)
+def test_a_breach_is_seen(rule, path, source):
+    assert list(rule(Module(path, source))) != []
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "source"),
+    [
+        (breaks_layers, "core/x.py", "from aibridged.core import auth\nfrom . import auth"),
+        (breaks_layers, "core/x.py", "from aibridged.errors import GatewayError"),
+        (breaks_layers, "cli/x.py", "import aibridged\nfrom aibridged import __version__, app"),
+        (does_io, "app.py", "import asyncio, os"),
+        (asks_the_time, "clock.py", "import time\ntime.time()"),
+        (asks_the_time, "app.py", "from datetime import datetime\ndatetime.fromtimestamp(0)"),
+        (speaks_sql, "records/store.py", "import sqlalchemy\nq = 'SELECT 1'"),
+        (speaks_sql, "app.py", "said = 'Select a provider.'"),
+        (knows_a_provider, "providers/x.py", "x = kind == 'anthropic'"),
+        (knows_a_provider, "app.py", "name = 'anthropic'"),
+        (lacks_a_test, "core/__init__.py", ""),
+        (lacks_a_test, "core/breaker.py", ""),
+    ],
+)
+def test_what_is_allowed_passes(rule, path, source):
+    assert list(rule(Module(path, source))) == []
+
+
+def test_no_excuse_outlives_its_reason():
+    """An excused module exists, and has indeed no test of its own."""
+    existing = {module.path for module in MODULES}
+    for path in NEEDS_NO_TEST_OF_ITS_OWN:
+        folder, _, file = path.rpartition("/")
+        assert path in existing
+        assert not (ROOT / "tests" / folder / f"test_{file}").exists()
