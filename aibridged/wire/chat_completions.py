@@ -1,0 +1,224 @@
+"""Reads answers of OpenAI's Chat Completions API and of the servers that are compatible with it.
+
+Source of the shapes: the types of OpenAI's Python SDK; `reasoning_content` and `reasoning` are
+what compatible servers (DeepSeek, vLLM, OpenRouter) call the text of the model's reasoning.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
+from aibridged.wire.gathering import UNREADABLE, Gathering, Text, is_json, provider_error
+from aibridged.wire.reader import StreamReader
+from aibridged.wire.usage import chat_usage
+
+
+class _Function(msgspec.Struct):
+    name: str | None = None
+    arguments: str | None = None
+    input: str | None = None  # of a custom tool
+
+
+class _ToolCall(msgspec.Struct):
+    index: int | None = None
+    id: str | None = None
+    function: _Function | None = None
+    custom: _Function | None = None
+
+
+class _Message(msgspec.Struct):
+    """A whole message, or what a chunk of a stream adds to it."""
+
+    tool_calls: list[_ToolCall] | None = None
+    function_call: _Function | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: _Message | None = None
+    message: _Message | None = None
+    finish_reason: str | None = None
+
+
+class _Completion(msgspec.Struct):
+    """A whole completion, or a chunk of a streamed one."""
+
+    id: str | None = None
+    model: str | None = None
+    choices: list[_Choice] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Completion).decode
+
+_FACTS = (b'"tool_calls"', b'"function_call"', b'"reasoning', b'"error"')
+_MAYBE_NULL = (b'"finish_reason"', b'"usage"')
+
+
+def _holds_fact(data: bytes) -> bool:
+    """Whether a chunk can hold more than a piece of the answer's text.
+
+    A quoted name can't stand inside a JSON string, where its quotes are escaped: a False is sure.
+    """
+    for name in _FACTS:
+        if name in data:
+            return True
+    for name in _MAYBE_NULL:
+        at = data.find(name)
+        if at >= 0 and data.find(b"null", at, at + len(name) + 7) < 0:
+            return True
+    return False
+
+
+@dataclass(slots=True)
+class _Open:
+    """A tool call while its arguments come in; the legacy function call has no id."""
+
+    call_id: str
+    name: str
+    is_json: bool
+    text: Text
+
+
+class ChatCompletionsReader(StreamReader):
+    """Reads one stream of the Chat Completions API."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._calls: list[tuple[int, _Open]] = []  # with their choice, in order
+        self._current: dict[tuple[int, int], _Open] = {}  # by choice, and index within it
+        self._thoughts: dict[int, Text] = {}  # by choice
+        self._finished: set[int] = set()  # choices that have said why they stopped
+        self._counts: dict[str, Any] | None = None
+
+    def _read(self, name: bytes, data: bytes) -> None:
+        if self.verdict is not None and not _holds_fact(data):
+            self._ended = self._ended or data == b"[DONE]"
+            return
+        if data == b"[DONE]":
+            self._ended = True
+            return
+        chunk = _decode(data)
+        if chunk.error is not None or name == b"error":
+            self._fail(provider_error(chunk.error))
+            return
+        if self.verdict is None:
+            self.verdict = "ok"
+        gathering = self._gathering
+        gathering.response_id = gathering.response_id or chunk.id
+        gathering.model = gathering.model or chunk.model
+        if chunk.usage is not None:
+            self._counts = chunk.usage
+        for choice in chunk.choices or ():
+            if choice.delta is not None:
+                self._take(choice.index, choice.delta)
+            if choice.finish_reason is not None:
+                self._finished.add(choice.index)
+                self._stopped = True
+
+    def _take(self, choice: int, delta: _Message) -> None:
+        for call in delta.tool_calls or ():
+            self._take_call((choice, call.index or 0), call)
+        if delta.function_call is not None:
+            self._take_call((choice, -1), _ToolCall(function=delta.function_call))
+        reasoning = delta.reasoning_content or delta.reasoning
+        if reasoning:
+            text = self._thoughts.get(choice)
+            if text is None:
+                if not self._gathering.fits():
+                    return
+                text = self._thoughts[choice] = Text(self._gathering)
+            text.add(reasoning)
+
+    def _take_call(self, key: tuple[int, int], call: _ToolCall) -> None:
+        opened = self._current.get(key)
+        # Some servers give every call the index 0 and tell them apart by their ids.
+        if opened is None or (call.id and opened.call_id and call.id != opened.call_id):
+            if not self._gathering.fits(call.id, _name(call)):
+                return
+            opened = self._current[key] = _open(self._gathering, call)
+            self._calls.append((key[0], opened))
+        else:
+            opened.call_id = opened.call_id or call.id or ""
+            opened.name = opened.name or _name(call)
+            opened.text.add(_arguments(call))
+
+    def _close(self) -> None:
+        for choice, text in self._thoughts.items():
+            whole = choice in self._finished and not text.cut
+            self._gathering.thoughts.append(Thought(text.value, "reasoning", complete=whole))
+        for choice, opened in self._calls:
+            _close(self._gathering, opened, complete=choice in self._finished)
+
+    def _usage(self) -> TokenUsage | None:
+        # Some servers tell the usage so far with every chunk.
+        if self._counts is None:
+            return None
+        return chat_usage(self._counts, partial=not (self._stopped or self._ended))
+
+
+def read_body(body: bytes) -> ResponseFacts:
+    """The facts of a blocking answer, be it a completion or an error."""
+    gathering = Gathering()
+    try:
+        completion = _decode(body)
+    except UNREADABLE:
+        gathering.count("unreadable_body")
+        return gathering.result(None, complete=False)
+    gathering.response_id = completion.id
+    gathering.model = completion.model
+    if completion.error is not None:
+        gathering.error = provider_error(completion.error)
+    for choice in completion.choices or ():
+        if choice.message is not None:
+            _take_message(gathering, choice.message)
+    usage = None if completion.usage is None else chat_usage(completion.usage, partial=False)
+    return gathering.result(usage, complete=True)
+
+
+def _take_message(gathering: Gathering, message: _Message) -> None:
+    reasoning = message.reasoning_content or message.reasoning
+    if reasoning:
+        gathering.add_thought(reasoning, "reasoning")
+    calls: Sequence[_ToolCall] = message.tool_calls or ()
+    if message.function_call is not None:
+        calls = [*calls, _ToolCall(function=message.function_call)]
+    for call in calls:
+        if gathering.fits(call.id, _name(call)):
+            _close(gathering, _open(gathering, call), complete=True)
+
+
+def _open(gathering: Gathering, call: _ToolCall) -> _Open:
+    text = Text(gathering, _arguments(call))
+    return _Open(call.id or "", _name(call), is_json=call.custom is None, text=text)
+
+
+def _close(gathering: Gathering, opened: _Open, *, complete: bool) -> None:
+    arguments = opened.text.value
+    whole = complete and not opened.text.cut and (not opened.is_json or is_json(arguments))
+    gathering.tool_calls.append(
+        ToolCall(
+            call_id=opened.call_id,
+            item_id=None,
+            name=opened.name,
+            arguments=arguments,
+            server_side=False,
+            complete=whole,
+        )
+    )
+
+
+def _name(call: _ToolCall) -> str:
+    tool = call.custom or call.function
+    return (tool and tool.name) or ""
+
+
+def _arguments(call: _ToolCall) -> str:
+    tool = call.custom or call.function
+    return (tool and (tool.arguments or tool.input)) or ""

@@ -1,0 +1,210 @@
+"""Reads answers of Anthropic's Messages API, streamed or not.
+
+Source of the shapes: the types of Anthropic's Python SDK. The stream tells the usage more than
+once; each later word replaces the same field of an earlier one, and nothing is added up.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
+from aibridged.wire.gathering import UNREADABLE, Gathering, Text, is_json, json_text, provider_error
+from aibridged.wire.reader import StreamReader
+from aibridged.wire.usage import messages_usage
+
+_SERVER_SIDE = {"tool_use": False, "server_tool_use": True, "mcp_tool_use": True}
+_HEAD = 120  # within so many bytes an event has said which kind of delta it is
+
+
+class _Block(msgspec.Struct):
+    type: str = ""
+    id: str | None = None
+    name: str | None = None
+    input: msgspec.Raw | None = None
+    thinking: str | None = None
+
+
+class _Delta(msgspec.Struct):
+    partial_json: str | None = None
+    thinking: str | None = None
+    stop_reason: str | None = None
+
+
+class _Message(msgspec.Struct):
+    type: str = ""
+    id: str | None = None
+    model: str | None = None
+    content: list[_Block] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    index: int = -1
+    delta: _Delta | None = None
+    content_block: _Block | None = None
+    message: _Message | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_message = msgspec.json.Decoder(_Message).decode
+
+
+@dataclass(slots=True)
+class _Open:
+    """A tool call or a thought whose block hasn't ended."""
+
+    block: _Block
+    text: Text
+
+
+class MessagesReader(StreamReader):
+    """Reads one stream of the Messages API."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: dict[int, _Open] = {}
+        self._counts: dict[str, Any] = {}
+
+    def _read(self, name: bytes, data: bytes) -> None:
+        if self.verdict is not None and data.find(b'"text_delta"', 0, _HEAD) > 0:
+            return
+        event = _decode_event(data)
+        kind = event.type or name.decode("utf-8", "replace")
+        if kind == "ping":
+            return
+        if kind == "error":
+            self._fail(provider_error(event.error))
+            return
+        if self.verdict is None:
+            self.verdict = "ok"
+        handle = self._HANDLERS.get(kind)
+        if handle is None:
+            self._gathering.count("unknown_event")
+        else:
+            handle(self, event)
+
+    def _message_start(self, event: _Event) -> None:
+        if event.message is not None:
+            self._gathering.response_id = event.message.id
+            self._gathering.model = event.message.model
+            self._count(event.message.usage)
+
+    def _block_start(self, event: _Event) -> None:
+        block = event.content_block
+        if block is None:
+            return
+        if event.index in self._open:
+            self._block_end(event.index, complete=False)
+        opened = _open(self._gathering, block)
+        if opened is not None:
+            self._open[event.index] = opened
+
+    def _block_delta(self, event: _Event) -> None:
+        delta = event.delta
+        piece = delta and (delta.partial_json or delta.thinking)
+        if piece:
+            opened = self._open.get(event.index)
+            if opened is None:
+                self._gathering.count("stray_delta")
+            else:
+                opened.text.add(piece)
+
+    def _block_stop(self, event: _Event) -> None:
+        if event.index in self._open:
+            self._block_end(event.index, complete=True)
+
+    def _message_delta(self, event: _Event) -> None:
+        self._count(event.usage)
+        if event.delta is not None and event.delta.stop_reason is not None:
+            self._stopped = True
+
+    def _message_stop(self, event: _Event) -> None:
+        self._ended = True
+
+    def _count(self, usage: Mapping[str, Any] | None) -> None:
+        if usage is not None:
+            self._counts.update((key, value) for key, value in usage.items() if value is not None)
+
+    def _block_end(self, index: int, *, complete: bool) -> None:
+        _close(self._gathering, self._open.pop(index), complete=complete)
+
+    def _close(self) -> None:
+        for index in list(self._open):
+            self._block_end(index, complete=False)
+
+    def _usage(self) -> TokenUsage | None:
+        if not self._counts:
+            return None
+        return messages_usage(self._counts, partial=not self._stopped)
+
+    _HANDLERS: ClassVar[Mapping[str, Callable[["MessagesReader", _Event], None]]] = {
+        "message_start": _message_start,
+        "content_block_start": _block_start,
+        "content_block_delta": _block_delta,
+        "content_block_stop": _block_stop,
+        "message_delta": _message_delta,
+        "message_stop": _message_stop,
+    }
+
+
+def read_body(body: bytes) -> ResponseFacts:
+    """The facts of a blocking answer, be it a message or an error."""
+    gathering = Gathering()
+    try:
+        message = _decode_message(body)
+    except UNREADABLE:
+        gathering.count("unreadable_body")
+        return gathering.result(None, complete=False)
+    gathering.response_id = message.id
+    gathering.model = message.model
+    if message.error is not None:
+        gathering.error = provider_error(message.error)
+    for block in message.content or ():
+        opened = _open(gathering, block)
+        if opened is not None:
+            _close(gathering, opened, complete=True)
+    usage = None if message.usage is None else messages_usage(message.usage, partial=False)
+    return gathering.result(usage, complete=True)
+
+
+def _open(gathering: Gathering, block: _Block) -> _Open | None:
+    """The beginning of a fact, or None for a block that holds none."""
+    if block.type in _SERVER_SIDE:
+        wanted = gathering.fits(block.id, block.name)
+    elif block.type in ("thinking", "redacted_thinking"):
+        wanted = gathering.fits()
+    else:
+        wanted = False
+    return _Open(block, Text(gathering, block.thinking or "")) if wanted else None
+
+
+def _close(gathering: Gathering, opened: _Open, *, complete: bool) -> None:
+    """Add the fact; a tool call without any partial JSON has its input in its block."""
+    block, text = opened.block, opened.text
+    server_side = _SERVER_SIDE.get(block.type)
+    if server_side is None:
+        if text.value or block.type == "redacted_thinking":
+            gathering.thoughts.append(
+                Thought(text.value, block.type, complete=complete and not text.cut)
+            )
+        return
+    if not text.value and block.input is not None:
+        text.add(json_text(block.input))
+    arguments = text.value
+    gathering.tool_calls.append(
+        ToolCall(
+            call_id=block.id or "",
+            item_id=None,
+            name=block.name or "",
+            arguments=arguments,
+            server_side=server_side,
+            complete=complete and not text.cut and is_json(arguments),
+        )
+    )

@@ -1,0 +1,118 @@
+"""The shape of a response reader, and what all readers of streams share.
+
+A reader is fed what the relay passes on, looks at it after it has gone, and never raises: what it
+can't read is counted by kind, for the caller to log once.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol
+
+from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage
+from aibridged.wire.gathering import UNREADABLE, Gathering, is_json, verdict_of
+from aibridged.wire.sse import SseSplitter
+
+MAX_BODY_BYTES = 32 * 1024 * 1024
+"""A longer blocking answer is relayed but not read."""
+
+
+class ResponseReader(Protocol):
+    """What the relay sees of every reader."""
+
+    @property
+    def verdict(self) -> str | None:
+        """How a stream began: None until known, then "ok" or the kind of its error.
+
+        See `gathering.verdict_of` for the kinds. For a blocking answer it stays None: there the
+        status says it.
+        """
+        ...
+
+    def feed(self, chunk: bytes) -> None:
+        """Read the next bytes of the body."""
+        ...
+
+    def finish(self, complete: bool) -> ResponseFacts:
+        """The facts; `complete` says that the body ended in order and wasn't broken off."""
+        ...
+
+
+class StreamReader(ABC):
+    """Reads a stream of server-sent events; a subclass knows one API's events."""
+
+    def __init__(self) -> None:
+        self.verdict: str | None = None
+        self._splitter = SseSplitter()
+        self._gathering = Gathering()
+        self._stopped = False  # the model has said why it stopped: the last usage counts are there
+        self._ended = False  # the API's own word for the end of the stream has come
+
+    def feed(self, chunk: bytes) -> None:
+        """Read the next bytes of the stream."""
+        for name, data in self._splitter.feed(chunk):
+            try:
+                self._read(name, data)
+            except UNREADABLE:
+                self._gathering.count("unreadable_event")
+            except Exception:  # noqa: BLE001 - a reader's mistake must not break the relay
+                self._gathering.count("reader_failed")
+
+    def finish(self, complete: bool) -> ResponseFacts:
+        """The facts as far as they came; `complete` says that the body ended in order."""
+        gathering = self._gathering
+        with suppress(*UNREADABLE):  # half an event, as a broken stream leaves it
+            for name, data in self._splitter.flush():
+                self._read(name, data)
+        if self._splitter.oversized:
+            gathering.anomalies["oversized_event"] = self._splitter.oversized
+        self._close()
+        whole = self._ended or (complete and self._stopped)
+        return gathering.result(self._usage(), complete=whole)
+
+    def _fail(self, error: ProviderError) -> None:
+        """Note the stream's error, which is the verdict if nothing came before it."""
+        if self._gathering.error is None:  # an error may be told again, in fewer words
+            self._gathering.error = error
+        if self.verdict is None:
+            self.verdict = verdict_of(error)
+
+    @abstractmethod
+    def _read(self, name: bytes, data: bytes) -> None:
+        """Take the facts out of one event; may raise."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """Turn what is still open into incomplete facts."""
+
+    @abstractmethod
+    def _usage(self) -> TokenUsage | None:
+        """The usage as far as it was told."""
+
+
+class BodyReader:
+    """Reads a blocking answer: collects it, and reads it whole at the end."""
+
+    verdict = None
+
+    def __init__(self, read_body: Callable[[bytes], ResponseFacts]) -> None:
+        self._read_body = read_body
+        self._body = bytearray()
+        self._oversized = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Keep the next bytes of the body."""
+        if self._oversized:
+            return
+        self._body += chunk
+        if len(self._body) > MAX_BODY_BYTES:
+            self._oversized = True
+            self._body.clear()
+
+    def finish(self, complete: bool) -> ResponseFacts:
+        """The facts; of a body that broke off within its JSON there are none."""
+        if self._oversized:
+            return ResponseFacts(anomalies={"oversized_body": 1})
+        if not complete and not is_json(self._body):
+            return ResponseFacts()
+        return self._read_body(bytes(self._body))

@@ -1,0 +1,271 @@
+"""Reads answers of OpenAI's Responses API, streamed or not.
+
+A stream tells an output item three times: growing by deltas, whole in `response.output_item.done`,
+and once more in the response that the last event carries. The whole item is what counts; deltas
+are kept for the case that it never comes.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import msgspec
+
+from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage
+from aibridged.wire.gathering import UNREADABLE, Gathering, Text, provider_error
+from aibridged.wire.reader import StreamReader
+from aibridged.wire.responses_items import (
+    Item,
+    add_tool_call,
+    is_commentary,
+    is_tool_call,
+    thoughts_of,
+)
+from aibridged.wire.usage import responses_usage
+
+
+class _Response(msgspec.Struct):
+    id: str | None = None
+    model: str | None = None
+    status: str | None = None
+    output: list[Item] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    output_index: int = -1
+    summary_index: int = 0
+    content_index: int = 0
+    delta: Any = None
+    item: Item | None = None
+    response: _Response | None = None
+    error: Any = None
+    code: Any = None
+    message: Any = None
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_response = msgspec.json.Decoder(_Response).decode
+
+_TEXT_DELTA = b"response.output_text.delta"
+
+# Events that hold no fact, or one that a later event tells whole. They are told by their name and
+# not looked into: some restate the request with all its tools, some carry images.
+_CALL_STATES = ("in_progress", "interpreting", "searching", "generating", "completed", "failed")
+_SILENT = frozenset(
+    f"response.{family}.{state}".encode()
+    for family, states in {
+        "audio": ("delta", "done"),
+        "audio.transcript": ("delta", "done"),
+        "code_interpreter_call": _CALL_STATES,
+        "code_interpreter_call_code": ("done",),
+        "compaction": ("compacting",),
+        "content_part": ("added", "done"),
+        "custom_tool_call_input": ("done",),
+        "file_search_call": _CALL_STATES,
+        "function_call_arguments": ("done",),
+        "image_generation_call": (*_CALL_STATES, "partial_image"),
+        "mcp_call": _CALL_STATES,
+        "mcp_call_arguments": ("done",),
+        "mcp_list_tools": _CALL_STATES,
+        "output_text": ("done",),
+        "output_text.annotation": ("added",),
+        "reasoning_summary_part": ("added", "done"),
+        "reasoning_summary_text": ("done",),
+        "reasoning_text": ("done",),
+        "refusal": ("delta", "done"),
+        "shell_call_command": ("added", "delta", "done"),
+        "shell_call_output_content": ("delta", "done"),
+        "web_search_call": _CALL_STATES,
+    }.items()
+    for state in states
+) | {b"response.in_progress", b"response.queued"}
+
+
+_ARGUMENTS = ("arguments", 0)
+
+
+@dataclass(slots=True)
+class _Open:
+    """An item that hasn't ended, with the texts that were streamed, by source and part."""
+
+    item: Item
+    texts: dict[tuple[str, int], Text] = field(default_factory=dict)
+
+
+class ResponsesReader(StreamReader):
+    """Reads one stream of the Responses API."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open: dict[int, _Open] = {}
+        self._comments = 0  # how many open items are commentary, whose text is a thought
+        self._any_done = False
+        self._counts: dict[str, Any] | None = None
+
+    def _read(self, name: bytes, data: bytes) -> None:
+        if name in _SILENT or (name == _TEXT_DELTA and not self._comments):
+            return
+        event = _decode_event(data)
+        kind = event.type or name.decode("utf-8", "replace")
+        if kind in self._LIFECYCLE:
+            self._LIFECYCLE[kind](self, event)
+            return
+        if self.verdict is None:
+            self.verdict = "ok"
+        if kind in self._DELTAS:
+            self._delta(event, self._DELTAS[kind])
+        elif kind == "response.output_item.added":
+            self._item_added(event)
+        elif kind == "response.output_item.done":
+            self._any_done = True
+            if event.item is not None:
+                self._item_done(event.output_index, event.item)
+        elif kind.encode() not in _SILENT:
+            self._gathering.count("unknown_event")
+
+    def _created(self, event: _Event) -> None:
+        """No verdict yet: a refusal for overload comes after this event, too."""
+        if event.response is not None:
+            self._gathering.response_id = event.response.id
+            self._gathering.model = event.response.model
+
+    def _done(self, event: _Event) -> None:
+        """The last event, whichever way the response ended."""
+        self._ended = True
+        response = event.response
+        if response is None:
+            return
+        self._gathering.response_id = response.id
+        self._gathering.model = response.model
+        self._counts = response.usage
+        for index, item in enumerate(response.output or ()):
+            if index in self._open or not self._any_done:
+                self._item_done(index, item)
+        if self.verdict is None and event.type != "response.failed":
+            self.verdict = "ok"
+
+    def _failed(self, event: _Event) -> None:
+        self._done(event)
+        self._fail(provider_error(event.response and event.response.error))
+
+    def _error(self, event: _Event) -> None:
+        """An error event, whose words stand in the event or, from some servers, in an object."""
+        if event.error is not None:
+            self._fail(provider_error(event.error))
+        else:
+            self._fail(provider_error({"code": event.code, "message": event.message}))
+
+    def _item_added(self, event: _Event) -> None:
+        item = event.item
+        if item is None:
+            return
+        commentary = is_commentary(item)
+        if commentary or item.type == "reasoning" or is_tool_call(item):
+            if event.output_index in self._open:
+                self._item_broken(event.output_index)
+            if self._gathering.fits(item.id, item.call_id, item.name):
+                self._open[event.output_index] = _Open(item)
+                self._comments += commentary
+
+    def _delta(self, event: _Event, source: str) -> None:
+        opened = self._open.get(event.output_index)
+        if opened is None or not isinstance(event.delta, str):
+            # Text of the answer is no stray: only that of commentary is kept.
+            if source != "commentary":
+                self._gathering.count("stray_delta")
+            return
+        part = event.summary_index or event.content_index
+        text = opened.texts.get((source, part))
+        if text is None:
+            if not self._gathering.fits():
+                return
+            text = opened.texts[source, part] = Text(self._gathering)
+        text.add(event.delta)
+
+    def _item_done(self, index: int, item: Item) -> None:
+        opened = self._pop(index)
+        texts = opened.texts if opened is not None else {}
+        if is_tool_call(item):
+            if opened is not None or self._gathering.fits(item.id, item.call_id, item.name):
+                text = texts.get(_ARGUMENTS) or Text(self._gathering)
+                add_tool_call(self._gathering, item, text, complete=True)
+            return
+        streamed = [(source, text.value) for (source, _), text in texts.items()]
+        thoughts = thoughts_of(item) or streamed
+        for text in texts.values():
+            text.replace("")
+        for source, content in thoughts:
+            self._gathering.add_thought(content, source)
+
+    def _item_broken(self, index: int) -> None:
+        opened = self._pop(index)
+        if opened is None:
+            return
+        if is_tool_call(opened.item):
+            text = opened.texts.get(_ARGUMENTS) or Text(self._gathering)
+            add_tool_call(self._gathering, opened.item, text, complete=False)
+            return
+        for (source, _), text in opened.texts.items():
+            self._gathering.thoughts.append(Thought(text.value, source, complete=False))
+
+    def _pop(self, index: int) -> _Open | None:
+        opened = self._open.pop(index, None)
+        if opened is not None and is_commentary(opened.item):
+            self._comments -= 1
+        return opened
+
+    def _close(self) -> None:
+        for index in list(self._open):
+            self._item_broken(index)
+
+    def _usage(self) -> TokenUsage | None:
+        return None if self._counts is None else responses_usage(self._counts)
+
+    _LIFECYCLE: ClassVar[Mapping[str, Callable[["ResponsesReader", _Event], None]]] = {
+        "response.created": _created,
+        "response.completed": _done,
+        "response.incomplete": _done,
+        "response.failed": _failed,
+        "error": _error,
+    }
+    _DELTAS: ClassVar[Mapping[str, str]] = {
+        "response.function_call_arguments.delta": "arguments",
+        "response.custom_tool_call_input.delta": "arguments",
+        "response.mcp_call_arguments.delta": "arguments",
+        "response.code_interpreter_call_code.delta": "arguments",
+        "response.reasoning_summary_text.delta": "reasoning_summary",
+        "response.reasoning_text.delta": "reasoning",
+        "response.output_text.delta": "commentary",
+    }
+
+
+def read_body(body: bytes) -> ResponseFacts:
+    """The facts of a blocking answer, be it a response or an error."""
+    gathering = Gathering()
+    try:
+        response = _decode_response(body)
+        _take(gathering, response)
+    except UNREADABLE:
+        gathering.count("unreadable_body")
+        return gathering.result(None, complete=False)
+    usage = None if response.usage is None else responses_usage(response.usage)
+    return gathering.result(usage, complete=response.status not in ("in_progress", "queued"))
+
+
+def _take(gathering: Gathering, response: _Response) -> None:
+    gathering.response_id = response.id
+    gathering.model = response.model
+    if response.error is not None:
+        gathering.error = provider_error(response.error)
+    elif response.status == "failed":
+        gathering.error = ProviderError(None, None, None)
+    for item in response.output or ():
+        if is_tool_call(item):
+            if gathering.fits(item.id, item.call_id, item.name):
+                add_tool_call(gathering, item, Text(gathering), complete=True)
+        else:
+            for source, content in thoughts_of(item):
+                gathering.add_thought(content, source)

@@ -1,0 +1,134 @@
+"""The output items of OpenAI's Responses API: which are tool calls, and which hold thoughts.
+
+Source of the shapes: the types of OpenAI's Python SDK (`types/responses`).
+"""
+
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from aibridged.wire.facts import ToolCall
+from aibridged.wire.gathering import UNREADABLE, Gathering, Text, is_json, json_text
+
+
+class Item(msgspec.Struct):
+    """One output item of any type; what differs by type is left raw until it is wanted."""
+
+    type: str = ""
+    id: str | None = None
+    call_id: str | None = None
+    name: str | None = None
+    status: str | None = None
+    phase: str | None = None
+    execution: str | None = None
+    environment: msgspec.Raw | None = None
+    arguments: msgspec.Raw | None = None
+    input: msgspec.Raw | None = None
+    code: msgspec.Raw | None = None
+    action: msgspec.Raw | None = None
+    actions: msgspec.Raw | None = None
+    operation: msgspec.Raw | None = None
+    queries: msgspec.Raw | None = None
+    revised_prompt: msgspec.Raw | None = None
+    summary: msgspec.Raw | None = None
+    content: msgspec.Raw | None = None
+
+
+class _Part(msgspec.Struct):
+    type: str = ""
+    text: str | None = None
+
+
+class _Tool(NamedTuple):
+    """How one type of item tells its call: `name` where the item has none of its own."""
+
+    name: str | None
+    fields: tuple[str, ...]
+    server_side: bool
+    is_json: bool = True
+
+
+_TOOLS = {
+    "function_call": _Tool(None, ("arguments",), server_side=False),
+    "custom_tool_call": _Tool(None, ("input",), server_side=False, is_json=False),
+    "computer_call": _Tool("computer", ("action", "actions"), server_side=False),
+    "local_shell_call": _Tool("local_shell", ("action",), server_side=False),
+    "shell_call": _Tool("shell", ("action",), server_side=False),
+    "apply_patch_call": _Tool("apply_patch", ("operation",), server_side=False),
+    "tool_search_call": _Tool("tool_search", ("arguments",), server_side=False),
+    "mcp_call": _Tool(None, ("arguments",), server_side=True),
+    "web_search_call": _Tool("web_search", ("action",), server_side=True),
+    "file_search_call": _Tool("file_search", ("queries",), server_side=True),
+    "code_interpreter_call": _Tool("code_interpreter", ("code",), server_side=True, is_json=False),
+    "image_generation_call": _Tool(
+        "image_generation", ("revised_prompt",), server_side=True, is_json=False
+    ),
+    "program": _Tool("program", ("code",), server_side=True, is_json=False),
+}
+
+_decode_parts = msgspec.json.Decoder(list[_Part] | None).decode
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+def is_tool_call(item: Item) -> bool:
+    """Whether the item is a call of a tool, as opposed to a message, a thought or a result."""
+    return item.type in _TOOLS
+
+
+def is_commentary(item: Item) -> bool:
+    """Whether the item is a message that comments on the work and isn't the answer."""
+    return item.type == "message" and item.phase == "commentary"
+
+
+def thoughts_of(item: Item) -> list[tuple[str, str]]:
+    """The thoughts that a finished item holds: source and text of each that isn't empty."""
+    if item.type == "reasoning":
+        parts = [("reasoning_summary", text) for text in _texts(item.summary)]
+        return parts + [("reasoning", text) for text in _texts(item.content)]
+    if is_commentary(item):
+        return [("commentary", text) for text in _texts(item.content)]
+    return []
+
+
+def add_tool_call(gathering: Gathering, item: Item, text: Text, *, complete: bool) -> None:
+    """Keep the call; `text` holds the arguments that were streamed, until the item has its own."""
+    tool = _TOOLS[item.type]
+    arguments = _arguments(item, tool)
+    if arguments:
+        text.replace(arguments)
+    arguments = text.value
+    whole = complete and not text.cut and item.status != "incomplete"
+    gathering.tool_calls.append(
+        ToolCall(
+            call_id=item.call_id or item.id or "",
+            item_id=item.id,
+            name=item.name or tool.name or "",
+            arguments=arguments,
+            server_side=tool.server_side or _runs_on_server(item),
+            complete=whole and (not tool.is_json or is_json(arguments)),
+        )
+    )
+
+
+def _runs_on_server(item: Item) -> bool:
+    """Whether a call that either side can run is one of the provider's."""
+    if item.type == "shell_call":
+        return item.environment is not None and '"container' in json_text(item.environment)
+    return item.type == "tool_search_call" and item.execution == "server"
+
+
+def _arguments(item: Item, tool: _Tool) -> str:
+    """The first of the tool's fields that isn't null: a string's text, anything else as JSON."""
+    for field in tool.fields:
+        raw: msgspec.Raw | None = getattr(item, field)
+        if raw is not None and (text := json_text(raw)) != "null":
+            with suppress(*UNREADABLE):
+                return _decode_text(raw)
+            return text
+    return ""
+
+
+def _texts(raw: msgspec.Raw | None) -> list[str]:
+    parts = None if raw is None else _decode_parts(raw)
+    return [part.text for part in parts or () if part.text]
