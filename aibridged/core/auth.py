@@ -1,0 +1,121 @@
+"""Which token authenticates the caller, and which credential goes upstream.
+
+The gateway token is the first of `X-Coder-Token` (or its alias), `Authorization: Bearer` and
+`X-Api-Key`. Only where it came in a header of its own can the other two be the caller's own
+provider key (BYOK); otherwise both are taken to carry the gateway token and stay behind.
+"""
+
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from multidict import MultiMapping
+
+AUTHORIZATION = "Authorization"
+API_KEY = "X-Api-Key"
+TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
+
+# RFC 9110 token68 and then some: visible ASCII, so that no separator hides a second value.
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+class CredentialKind(StrEnum):
+    """Whose key the provider is shown."""
+
+    CENTRALIZED = "centralized"
+    BYOK = "byok"
+
+
+class MalformedCredentialsError(ValueError):
+    """An auth header that is given twice or can't be read; the message never quotes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a request's auth headers hold. Nothing in it shows in a repr.
+
+    `token` authenticates to the gateway; `own` are the caller's provider headers, by name, as
+    they came.
+    """
+
+    token: str | None = field(repr=False)
+    own: dict[str, str] = field(repr=False)
+
+
+def read_credentials(headers: MultiMapping[str]) -> Presented:
+    """Read the auth headers.
+
+    Raises:
+        MalformedCredentialsError: a header is doubled, empty, or not of its form.
+    """
+    authorization = _single(headers, AUTHORIZATION)
+    api_key = _single(headers, API_KEY)
+    tokens = [value for name in TOKEN_HEADERS if (value := _single(headers, name)) is not None]
+    if len(tokens) > 1:
+        raise MalformedCredentialsError(f"Send only one of {' and '.join(TOKEN_HEADERS)}.")
+    if tokens:
+        own = {AUTHORIZATION: authorization, API_KEY: api_key}
+        return Presented(
+            _token(tokens[0], TOKEN_HEADERS[0]),
+            {name: value for name, value in own.items() if value is not None},
+        )
+    if authorization is not None:
+        scheme, _, value = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            raise MalformedCredentialsError("Authorization must be of the form: Bearer <token>.")
+        return Presented(_token(value.strip(" "), AUTHORIZATION), {})
+    if api_key is not None:
+        return Presented(_token(api_key, API_KEY), {})
+    return Presented(None, {})
+
+
+def _single(headers: MultiMapping[str], name: str) -> str | None:
+    values = headers.getall(name, ())
+    if len(values) > 1:
+        raise MalformedCredentialsError(f"The {name} header is given more than once.")
+    if values and not values[0].strip():
+        raise MalformedCredentialsError(f"The {name} header is empty.")
+    return values[0] if values else None
+
+
+def _token(value: str, name: str) -> str:
+    if _TOKEN.fullmatch(value) is None:
+        raise MalformedCredentialsError(f"The {name} header holds no well-formed token.")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamCredential:
+    """What authenticates to the provider: one header, or none where nobody has a key."""
+
+    kind: CredentialKind
+    header: str | None
+    value: str | None = field(repr=False)
+
+
+class ByokDisabledError(Exception):
+    """The caller brought a provider key where only the organisation's is allowed."""
+
+
+def upstream_credential(
+    own: dict[str, str],
+    *,
+    allow_byok: bool,
+    preferred: str,
+    organisation: tuple[str, str] | None,
+) -> UpstreamCredential:
+    """Choose the credential that goes on.
+
+    `preferred` is the header that the provider itself would believe if it were sent both;
+    `organisation` is the provider's header with the organisation's key, if there is one.
+
+    Raises:
+        ByokDisabledError: `own` holds a key and `allow_byok` is false.
+    """
+    if own:
+        if not allow_byok:
+            raise ByokDisabledError
+        name = preferred if preferred in own else next(iter(own))
+        return UpstreamCredential(CredentialKind.BYOK, name, own[name])
+    header, value = organisation or (None, None)
+    return UpstreamCredential(CredentialKind.CENTRALIZED, header, value)

@@ -1,0 +1,63 @@
+"""Whose address a request came from, with proxies in front that may be believed."""
+
+from collections.abc import Sequence
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+)
+
+from multidict import MultiMapping
+
+Network = IPv4Network | IPv6Network
+Address = IPv4Address | IPv6Address
+
+
+def client_ip(
+    peer: str | None,
+    headers: MultiMapping[str],
+    trusted_headers: Sequence[str],
+    trusted_origins: Sequence[Network],
+) -> str | None:
+    """The caller's IP address.
+
+    A header is believed only if the peer is a trusted origin. Of a list such as X-Forwarded-For,
+    the right-most address counts that isn't itself a trusted origin: what stands further left
+    was written by the caller.
+    """
+    address = _parse(peer or "")
+    if address is None or not _trusted(address, trusted_origins):
+        return peer
+    for name in trusted_headers:
+        chain = [part for value in headers.getall(name, ()) for part in value.split(",")]
+        for part in reversed(chain):
+            hop = _parse(part.strip())
+            if hop is None:
+                break
+            if not _trusted(hop, trusted_origins):
+                return str(hop)
+    return peer
+
+
+def rate_limit_key(ip: str | None) -> bytes:
+    """One key a caller's network: an IPv6 customer owns a /64, so that is one caller."""
+    address = _parse(ip or "")
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped.packed
+        return address.packed[:8]
+    return address.packed if address is not None else b""
+
+
+def _parse(text: str) -> Address | None:
+    try:
+        return ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+
+
+def _trusted(address: Address, origins: Sequence[Network]) -> bool:
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return any((mapped or address) in network for network in origins)

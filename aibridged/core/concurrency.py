@@ -1,0 +1,25 @@
+"""How many requests may be under way at once."""
+
+
+class Slots:
+    """A counter with an upper bound; 0 means no bound, and the count is kept all the same."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._in_use = 0
+
+    @property
+    def in_use(self) -> int:
+        """Slots taken now."""
+        return self._in_use
+
+    def take(self) -> bool:
+        """Take a slot; false where all are taken. Each true needs one `release`."""
+        if self._limit and self._in_use >= self._limit:
+            return False
+        self._in_use += 1
+        return True
+
+    def release(self) -> None:
+        """Give a slot back."""
+        self._in_use -= 1

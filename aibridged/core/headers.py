@@ -1,0 +1,62 @@
+"""Which headers go on, in either direction.
+
+End-to-end headers pass as they are, known or not. What stays behind: the hop's own headers
+(RFC 9110, 7.6.1), the gateway's credentials in any spelling, and what the gateway sets itself.
+"""
+
+from collections.abc import Iterable
+from functools import lru_cache
+
+ACTOR_ID = "X-AI-Bridge-Actor-ID"
+ACTOR_USERNAME = "X-AI-Bridge-Actor-Metadata-Username"
+
+_HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-authentication-info",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+# Set anew for the provider, or answered by the gateway itself (Expect).
+_REWRITTEN = frozenset({"host", "content-length", "accept-encoding", "expect"})
+_CREDENTIALS = frozenset({"authorization", "x-api-key", "cookie", "coder-session-token"})
+_CREDENTIAL_PREFIX = "x-coder-"
+_ACTOR_PREFIX = "x-ai-bridge-actor-"
+
+# Names come from callers, so the memory of what was decided is bounded.
+_REMEMBERED_NAMES = 1024
+
+
+@lru_cache(maxsize=_REMEMBERED_NAMES)
+def request_header_passes(name: str) -> bool:
+    """Whether a caller's header goes upstream as it is. The auth stage adds what replaces it.
+
+    An underscore counts as a hyphen: many servers read `X_Api_Key` as `X-Api-Key`.
+    """
+    name = name.lower()
+    spelled = name.replace("_", "-")
+    return not (
+        name in _HOP_BY_HOP
+        or name in _REWRITTEN
+        or spelled in _CREDENTIALS
+        or spelled.startswith((_CREDENTIAL_PREFIX, _ACTOR_PREFIX))
+    )
+
+
+@lru_cache(maxsize=_REMEMBERED_NAMES)
+def response_header_passes(name: str) -> bool:
+    """Whether a provider's header goes to the caller. Its cookies are the gateway's, not theirs."""
+    name = name.lower()
+    return name not in _HOP_BY_HOP and name != "set-cookie"
+
+
+def named_by_connection(values: Iterable[str]) -> frozenset[str]:
+    """The lower-case names that `Connection` headers declare to be this hop's alone."""
+    return frozenset(part.strip().lower() for value in values for part in value.split(","))

@@ -1,0 +1,73 @@
+"""How many requests a second a caller may make.
+
+One leaky bucket a caller (aiolimiter): with a limit of R requests a second, a caller who has been
+quiet may send R at once, and the bucket drains at R a second. So in any stretch of t seconds a
+caller is let through at most R * (1 + t) times, and a caller who keeps to R a second never waits.
+
+Buckets live in a bounded map. When it overflows, the bucket used longest ago goes, which can only
+be in its caller's favour: the next request starts with an empty one.
+"""
+
+from typing import cast
+
+from aiolimiter import AsyncLimiter
+from cachetools import LRUCache
+
+from aibridged.clock import Clock
+
+MAX_CALLERS = 50_000
+
+# A bucket of R that drains at R a second has room again after 1/R s: one whole second at most.
+RETRY_AFTER_S = 1
+
+
+class _LoopTime:
+    """The part of an event loop that a limiter asks while nobody waits: what time it is."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.time = clock.monotonic
+
+    def is_closed(self) -> bool:
+        return False
+
+
+class _CallerLimiter(AsyncLimiter):
+    """A limiter that takes the time from a clock, so that it can be moved by hand."""
+
+    __slots__ = ("_time",)
+
+    def __init__(self, max_rate: float, time: _LoopTime) -> None:
+        super().__init__(max_rate, time_period=1)
+        self._time = time
+
+    @property
+    def _loop(self) -> _LoopTime:  # type: ignore[override]  # only `time` is asked of it
+        return self._time
+
+
+class RateLimiter:
+    """Decides by caller; callers never affect each other. A rate of 0 lets everything through."""
+
+    def __init__(self, rate: int, clock: Clock, max_callers: int = MAX_CALLERS) -> None:
+        self._rate = rate
+        self._time = _LoopTime(clock)
+        self._limiters: LRUCache[bytes, AsyncLimiter] = LRUCache(max_callers)
+
+    @property
+    def enabled(self) -> bool:
+        return self._rate > 0
+
+    def __len__(self) -> int:
+        return len(self._limiters)
+
+    async def admit(self, caller: bytes) -> bool:
+        """Count a request of `caller`, a key that doesn't reveal the token. Never waits."""
+        limiter = self._limiters.get(caller)
+        if limiter is None:
+            limiter = self._limiters[caller] = cast(
+                AsyncLimiter, _CallerLimiter(self._rate, self._time)
+            )
+        if not limiter.has_capacity():
+            return False
+        await limiter.acquire()
+        return True

@@ -1,0 +1,45 @@
+"""Which request targets are looked at at all.
+
+A provider decodes, normalises and routes a path by its own rules, so nothing ambiguous may reach
+it: a path that could mean another path is refused here, before it is compared with the routes.
+"""
+
+import re
+from urllib.parse import unquote_to_bytes
+
+PREFIXES = ("/api/v2/aibridge", "/api/v2/ai-gateway")
+
+# One or more segments of RFC 3986 pchars, none of them empty but the last.
+_PATH = re.compile(r"(?=/)(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")
+_QUERY = re.compile(r"[\x21\x22\x24-\x7e]*")
+# What a decoded segment may not hold: separators, another encoding, control characters.
+_AMBIGUOUS = re.compile(rb"[\x00-\x1f\x7f/\\%]")
+
+
+class BadTargetError(ValueError):
+    """A request target that could mean another than it says."""
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Split an origin-form target into its raw path, without the gateway's prefix, and query.
+
+    Raises:
+        BadTargetError: absolute-form, empty or dot segments, encoded separators, double encoding.
+    """
+    path, _, query = target.partition("?")
+    if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
+        raise BadTargetError("The request target is not a plain path.")
+    if "%" in path or "/." in path:
+        _check_segments(path)
+    for prefix in PREFIXES:
+        if path.startswith(prefix + "/"):
+            return path[len(prefix) :], query
+    return path, query
+
+
+def _check_segments(path: str) -> None:
+    for segment in path.split("/"):
+        decoded = unquote_to_bytes(segment)
+        # Some servers cut path parameters off first, so that `..;x` becomes a dot segment.
+        if decoded.partition(b";")[0] in (b".", b"..") or _AMBIGUOUS.search(decoded):
+            raise BadTargetError("The path holds a dot segment or an encoded separator.")

@@ -1,0 +1,142 @@
+import itertools
+
+import pytest
+from multidict import CIMultiDict
+
+from aibridged.core.auth import (
+    ByokDisabledError,
+    CredentialKind,
+    MalformedCredentialsError,
+    UpstreamCredential,
+    read_credentials,
+    upstream_credential,
+)
+
+
+def read(*headers):
+    return read_credentials(CIMultiDict(headers))
+
+
+CODER = ("X-Coder-Token", "gw-coder")
+BEARER = ("Authorization", "Bearer gw-bearer")
+KEY = ("X-Api-Key", "gw-key")
+
+
+@pytest.mark.parametrize(
+    ("headers", "token", "own"),
+    [
+        ([], None, {}),
+        ([CODER], "gw-coder", {}),
+        ([BEARER], "gw-bearer", {}),
+        ([KEY], "gw-key", {}),
+        ([BEARER, KEY], "gw-bearer", {}),
+        ([CODER, BEARER], "gw-coder", {"Authorization": "Bearer gw-bearer"}),
+        ([CODER, KEY], "gw-coder", {"X-Api-Key": "gw-key"}),
+        (
+            [CODER, BEARER, KEY],
+            "gw-coder",
+            {"Authorization": "Bearer gw-bearer", "X-Api-Key": "gw-key"},
+        ),
+    ],
+)
+def test_every_combination_of_the_three_headers(headers, token, own):
+    for order in itertools.permutations(headers):
+        presented = read(*order)
+        assert (presented.token, presented.own) == (token, own)
+
+
+def test_the_newer_name_of_the_token_header_is_an_alias():
+    assert read(("X-Coder-AI-Governance-Token", "t"), BEARER).token == "t"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("Authorization", "Bearer s3cret"), ("authorization", "Bearer s3cret")],
+        [("X-Api-Key", "s3cret"), ("x-api-key", "s3cret")],
+        [("X-Coder-Token", "s3cret"), ("X-Coder-Token", "s3cret")],
+        [("X-Coder-Token", "s3cret"), ("X-Coder-AI-Governance-Token", "s3cret")],
+        [("X-Coder-Token", "s3cret"), ("X-Api-Key", "s3cret"), ("X-Api-Key", "s3cret")],
+        [("Authorization", "Basic s3cret")],
+        [("Authorization", "Bearer")],
+        [("Authorization", "Bearer ")],
+        [("Authorization", "Bearer s3cret s3cret")],
+        [("Authorization", "Bearer s3cret, Bearer s3cret")],
+        [("Authorization", "s3cret")],
+        [("Authorization", "")],
+        [("X-Api-Key", " ")],
+        [("X-Api-Key", "s3cret s3cret")],
+        [("X-Api-Key", "s3crét")],
+        [("X-Coder-Token", "s3cret"), ("Authorization", "")],
+    ],
+)
+def test_doubled_and_malformed_headers_are_refused_without_a_quotation(headers):
+    with pytest.raises(
+        MalformedCredentialsError, match=r"header|Authorization must|Send only"
+    ) as caught:
+        read(*headers)
+    assert "s3cr" not in str(caught.value)
+
+
+def test_the_scheme_is_case_insensitive():
+    assert read(("Authorization", "bearer t")).token == "t"
+
+
+def test_nothing_shows_in_a_repr():
+    presented = read(CODER, BEARER, KEY)
+    chosen = upstream_credential(
+        presented.own, allow_byok=True, preferred="X-Api-Key", organisation=None
+    )
+    assert "gw-" not in repr(presented) + repr(chosen)
+
+
+ORG = ("X-Api-Key", "org")
+
+
+@pytest.mark.parametrize(
+    ("own", "preferred", "expected"),
+    [
+        ({}, "X-Api-Key", UpstreamCredential(CredentialKind.CENTRALIZED, *ORG)),
+        (
+            {"Authorization": "Bearer me"},
+            "X-Api-Key",
+            UpstreamCredential(CredentialKind.BYOK, "Authorization", "Bearer me"),
+        ),
+        (
+            {"Authorization": "Bearer me", "X-Api-Key": "mine"},
+            "X-Api-Key",
+            UpstreamCredential(CredentialKind.BYOK, "X-Api-Key", "mine"),
+        ),
+        (
+            {"Authorization": "Bearer me", "X-Api-Key": "mine"},
+            "Authorization",
+            UpstreamCredential(CredentialKind.BYOK, "Authorization", "Bearer me"),
+        ),
+        (
+            {"X-Api-Key": "mine"},
+            "Authorization",
+            UpstreamCredential(CredentialKind.BYOK, "X-Api-Key", "mine"),
+        ),
+    ],
+)
+def test_which_credential_goes_on(own, preferred, expected):
+    assert (
+        upstream_credential(own, allow_byok=True, preferred=preferred, organisation=ORG) == expected
+    )
+
+
+def test_nobodys_key_is_no_header():
+    assert upstream_credential(
+        {}, allow_byok=True, preferred="X-Api-Key", organisation=None
+    ) == UpstreamCredential(CredentialKind.CENTRALIZED, None, None)
+
+
+def test_own_keys_can_be_forbidden():
+    with pytest.raises(ByokDisabledError):
+        upstream_credential(
+            {"X-Api-Key": "mine"}, allow_byok=False, preferred="X-Api-Key", organisation=ORG
+        )
+    assert (
+        upstream_credential({}, allow_byok=False, preferred="X-Api-Key", organisation=ORG).kind
+        is CredentialKind.CENTRALIZED
+    )

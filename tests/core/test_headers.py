@@ -1,0 +1,78 @@
+import pytest
+
+from aibridged.core.headers import (
+    named_by_connection,
+    request_header_passes,
+    response_header_passes,
+)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "anthropic-beta",
+        "anthropic-version",
+        "OpenAI-Organization",
+        "User-Agent",
+        "Content-Type",
+        "Content-Encoding",
+        "X-Claude-Code-Session-Id",
+        "x-stainless-lang",
+        "X-Something-New",
+        "traceparent",
+        "Accept",
+    ],
+)
+def test_end_to_end_headers_pass(name):
+    assert request_header_passes(name)
+    assert response_header_passes(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Connection",
+        "Keep-Alive",
+        "TE",
+        "Trailer",
+        "Transfer-Encoding",
+        "Upgrade",
+        "Proxy-Connection",
+    ],
+)
+def test_hop_by_hop_headers_pass_in_neither_direction(name):
+    assert not request_header_passes(name)
+    assert not response_header_passes(name)
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.upper, str.title, lambda n: n.replace("-", "_")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Authorization",
+        "X-Api-Key",
+        "Cookie",
+        "X-Coder-Token",
+        "X-Coder-AI-Governance-Token",
+        "X-Coder-Session-Token",
+        "Coder-Session-Token",
+        "X-AI-Bridge-Actor-ID",
+        "X-AI-Bridge-Actor-Metadata-Username",
+        "X-AI-Bridge-Actor-Metadata-Email",
+    ],
+)
+def test_credentials_and_actor_headers_stay_behind_in_any_spelling(name, spell):
+    assert not request_header_passes(spell(name))
+
+
+@pytest.mark.parametrize("name", ["Host", "Content-Length", "Accept-Encoding", "Expect"])
+def test_what_the_gateway_sets_itself_is_not_copied(name):
+    assert not request_header_passes(name)
+
+
+def test_a_providers_cookies_stay_with_the_gateway():
+    assert not response_header_passes("Set-Cookie")
+
+
+def test_names_listed_by_connection():
+    assert named_by_connection(["keep-alive, X-Foo", "Bar"]) == {"keep-alive", "x-foo", "bar"}
