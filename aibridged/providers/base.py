@@ -1,0 +1,89 @@
+"""What a provider is to the gateway: its routes, its auth header, its failures."""
+
+from abc import ABC
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+from yarl import URL
+
+from aibridged.config.options import ProviderSettings
+from aibridged.wire.facts import Api
+
+# Query strings come from callers, so the memory of built URLs is bounded.
+_REMEMBERED_URLS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What a request's path stands for.
+
+    `endpoint` names it for breakers and metrics: the path with a `*` for what callers choose.
+    `api` is None on passthrough routes. `path` is the raw path below the provider's base URL.
+    """
+
+    provider: "Provider"
+    endpoint: str
+    path: str
+    api: Api | None
+
+
+class Provider(ABC):
+    """A configured upstream. Subclasses are tables.
+
+    `prefix` is the part of a route that the base URL already holds; `bridged` are the paths that
+    are read and recorded, all POST; `passthrough` are those that are only forwarded, with their
+    methods, where a last segment `*` stands for one or more segments. It is an allow-list since
+    the organisation's key may be powerful: whatever manages or deletes models, files or keys is
+    not on it.
+    """
+
+    type: ClassVar[str]
+    prefix: ClassVar[str] = ""
+    bridged: ClassVar[Mapping[str, Api]]
+    passthrough: ClassVar[Mapping[str, frozenset[str]]]
+    # Which of a caller's own auth headers the provider believes if it is sent both.
+    preferred_credential: ClassVar[str]
+
+    # The breaker counts these as the provider's failures: it asks for less load, or is gone.
+    failure_statuses: ClassVar[frozenset[int]] = frozenset({429, 503, 504, 529})
+
+    def __init__(self, settings: ProviderSettings) -> None:
+        self.name = settings.name
+        self.base_url = settings.base_url.rstrip("/")
+        key = settings.key
+        self.organisation_credential = self.credential(key.reveal()) if key else None
+        self._url = lru_cache(maxsize=_REMEMBERED_URLS)(self._build_url)
+
+    def credential(self, key: str) -> tuple[str, str]:
+        """The header that carries a key, and its value."""
+        raise NotImplementedError
+
+    def route(self, method: str, path: str) -> Route | None:
+        """The route of a raw path below `/<name>`, or None where it isn't allowed.
+
+        `path` has been checked: it holds no empty, dot or doubly encoded segment.
+        """
+        if not path.startswith(self.prefix + "/"):
+            return None
+        below = path[len(self.prefix) :]
+        if method == "POST" and (api := self.bridged.get(below)) is not None:
+            return Route(self, below, below, api)
+        for pattern, methods in self.passthrough.items():
+            if method in methods and _matches(pattern, below):
+                return Route(self, pattern, below, None)
+        return None
+
+    def url(self, path: str, query: str) -> URL:
+        """The upstream URL of a route's `path` with the raw query string, both kept exactly."""
+        return self._url(f"{path}?{query}" if query else path)
+
+    def _build_url(self, target: str) -> URL:
+        return URL(self.base_url + target, encoded=True)
+
+
+def _matches(pattern: str, path: str) -> bool:
+    if pattern.endswith("/*"):
+        return path.startswith(pattern[:-1]) and len(path) >= len(pattern)
+    return path == pattern

@@ -1,0 +1,29 @@
+"""OpenAI's API, and whatever speaks it."""
+
+from aibridged.providers.base import Provider
+from aibridged.wire.facts import Api
+
+_READ = frozenset({"GET", "HEAD"})
+_OWN_OBJECTS = frozenset({"GET", "HEAD", "POST", "DELETE"})
+
+
+class OpenAI(Provider):
+    """Base URL with its version: `https://api.openai.com/v1/`."""
+
+    type = "openai"
+    prefix = "/v1"
+    bridged = {
+        "/chat/completions": Api.CHAT_COMPLETIONS,
+        "/responses": Api.RESPONSES,
+    }
+    passthrough = {
+        "/models": _READ,
+        "/models/*": _READ,
+        "/conversations": _OWN_OBJECTS,
+        "/conversations/*": _OWN_OBJECTS,
+        "/responses/*": _OWN_OBJECTS,
+    }
+    preferred_credential = "Authorization"
+
+    def credential(self, key: str) -> tuple[str, str]:
+        return "Authorization", f"Bearer {key}"
