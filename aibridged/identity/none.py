@@ -1,0 +1,12 @@
+"""No authentication: whoever reaches the loopback address is the one local actor."""
+
+from aibridged.identity.base import Actor
+
+LOCAL_ACTOR = Actor(id="00000000-0000-0000-0000-000000000000", username="local")
+
+
+class NoneAuthenticator:
+    """Lets every request pass. The settings check keeps it to loopback addresses."""
+
+    async def authenticate(self, token: str | None) -> Actor | None:
+        return LOCAL_ACTOR
