@@ -1,0 +1,38 @@
+"""The way of a request through the gateway, written down once."""
+
+from functools import partial
+
+from aibridged.pipeline import (
+    auth,
+    body,
+    breaker,
+    concurrency,
+    errors,
+    forward,
+    lifecycle,
+    rate_limit,
+    route,
+)
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.request import Handler
+
+__all__ = ["STAGES", "Parts", "build"]
+
+STAGES = (
+    errors.stage,  # outermost: whatever refuses further in is answered in the clients' own shape
+    lifecycle.stage,  # probes must not depend on any limit; a draining gateway takes nothing new
+    route.stage,  # what isn't served costs nobody a slot, and later stages need the provider
+    concurrency.stage,  # the cheapest limit comes first, before anything is read
+    rate_limit.stage,  # before the token is looked up, so that guessing is bounded too
+    auth.stage,  # nobody unknown may make the gateway read a body
+    body.stage,  # the breaker needs the model, which only the body tells
+    breaker.stage,  # last, so that only what would really go upstream takes a probe's place
+)
+
+
+def build(parts: Parts) -> Handler:
+    """The handler that `aiohttp.web.Server` calls: all stages around `forward`."""
+    handler = forward.handler(parts)
+    for stage in reversed(STAGES):
+        handler = partial(stage(parts), handler=handler)
+    return handler

@@ -1,0 +1,66 @@
+"""Reads the request body, bounded in size and in time, and the model it asks for."""
+
+import asyncio
+
+from aiohttp import web
+
+from aibridged.config.options import Settings
+from aibridged.errors import INVALID_REQUEST, REQUEST_TIMEOUT, REQUEST_TOO_LARGE, GatewayError
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.wire.coding import BodyTooLargeError, CodingError, decode_body
+from aibridged.wire.facts import Api
+from aibridged.wire.request import BadRequestError, read_request
+
+
+def stage(parts: Parts) -> Middleware:
+    settings = parts.settings
+
+    def read_model(request: GatewayRequest, api: Api) -> str:
+        plain = request.body
+        try:
+            if coding := request.headers.get("Content-Encoding"):
+                plain = decode_body(plain, coding, settings.max_request_bytes)
+            return read_request(api, plain).model
+        except BodyTooLargeError:
+            raise _too_large(settings) from None
+        except (CodingError, BadRequestError) as error:
+            raise GatewayError(INVALID_REQUEST, str(error)) from None
+
+    async def body(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
+        request.body = await _read(request, settings) if request.body_exists else b""
+        if (api := request.route.api) is not None:
+            request.model = read_model(request, api)
+        return await handler(request)
+
+    return body
+
+
+def _too_large(settings: Settings) -> GatewayError:
+    return GatewayError(
+        REQUEST_TOO_LARGE,
+        f"The request body is larger than {settings.max_request_bytes} bytes "
+        "(--aibridge-max-request-bytes).",
+    )
+
+
+async def _read(request: GatewayRequest, settings: Settings) -> bytes:
+    limit = settings.max_request_bytes
+    if (request.content_length or 0) > limit:
+        raise _too_large(settings)
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    content = request.content
+    chunks: list[bytes] = []
+    size = 0
+    while not content.at_eof():
+        try:
+            async with asyncio.timeout(settings.http_read_timeout):
+                chunk = await content.readany()
+        except TimeoutError:
+            raise GatewayError(REQUEST_TIMEOUT) from None
+        size += len(chunk)
+        if size > limit:
+            raise _too_large(settings)
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)

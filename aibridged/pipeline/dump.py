@@ -1,0 +1,121 @@
+"""Writes requests and responses to disk, for finding out what a client and a provider really said.
+
+One folder a provider under `--aibridge-dump-dir`, one pair of files a request, readable by the
+daemon's user alone: `<time>-<id>.req.txt` is what went upstream, `<time>-<id>.resp.txt` what came
+back. Of each body the first MiB is kept. Credentials are blanked, and so is every occurrence of
+the gateway token and of the keys in use, wherever it stands.
+"""
+
+import asyncio
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from uuid import uuid4
+
+import aiohttp
+from loguru import logger
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from aibridged.clock import Clock
+from aibridged.pipeline.request import GatewayRequest
+
+BODY_LIMIT = 1024 * 1024
+
+_REDACTED = b"[redacted]"
+_SECRET_HEADERS = frozenset(
+    {"authorization", "x-api-key", "cookie", "set-cookie", "proxy-authorization"}
+)
+# Kept beyond the limit until secrets are blanked, so that none is cut in two and kept in part.
+_OVERLAP = 8 * 1024
+
+
+class Dump:
+    """One request and its response, collected in memory and written at the end."""
+
+    def __init__(self, path: Path, request: bytes, secrets: Iterable[bytes]) -> None:
+        self._path = path
+        self._request = request
+        self._secrets = [secret for secret in secrets if secret]
+        self._head = b""
+        self._body = bytearray()
+        self._size = 0
+
+    def response(self, upstream: aiohttp.ClientResponse) -> None:
+        """Keep the response's head."""
+        self._head = _head(f"HTTP/1.1 {upstream.status} {upstream.reason}", upstream.headers)
+
+    def feed(self, chunk: bytes) -> None:
+        """Keep a piece of the response's body, up to the limit."""
+        self._size += len(chunk)
+        room = BODY_LIMIT + _OVERLAP - len(self._body)
+        if room > 0:
+            self._body += chunk[:room]
+
+    async def finish(self) -> None:
+        """Write both files, off the event loop. A full disk is logged and harms no request."""
+        try:
+            await asyncio.to_thread(self._write)
+        except OSError as error:
+            logger.warning("A request could not be dumped to {}: {}", self._path, error.strerror)
+
+    def _write(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_private(
+            self._path.with_name(f"{self._path.name}.req.txt"), self._redact(self._request)
+        )
+        body = self._redact(bytes(self._body))
+        _write_private(
+            self._path.with_name(f"{self._path.name}.resp.txt"),
+            self._redact(self._head) + _cut(body, self._size),
+        )
+
+    def _redact(self, text: bytes) -> bytes:
+        for secret in self._secrets:
+            text = text.replace(secret, _REDACTED)
+        return text
+
+
+class Dumper:
+    """Begins a dump for each request."""
+
+    def __init__(self, directory: Path, clock: Clock) -> None:
+        self._directory = directory
+        self._clock = clock
+
+    def begin(self, request: GatewayRequest, url: URL, headers: CIMultiDict[str]) -> Dump:
+        """Start with the request as it goes upstream."""
+        name = f"{self._clock.wall():%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}"
+        head = _head(f"{request.method} {url.raw_path_qs} HTTP/1.1", headers)
+        body = request.body
+        return Dump(
+            self._directory / request.route.provider.name / name,
+            head + _cut(body[: BODY_LIMIT + _OVERLAP], len(body)),
+            _secrets(request),
+        )
+
+
+def _secrets(request: GatewayRequest) -> Iterable[bytes]:
+    presented = request.presented
+    values = [presented.token, *presented.own.values(), request.credential.value]
+    for value in values:
+        if value is not None:
+            yield value.removeprefix("Bearer ").encode()
+
+
+def _head(first: str, headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> bytes:
+    lines = [first]
+    for name, value in headers.items():
+        lines.append(f"{name}: {'[redacted]' if name.lower() in _SECRET_HEADERS else value}")
+    return "\n".join(lines).encode(errors="surrogateescape") + b"\n\n"
+
+
+def _cut(body: bytes, size: int) -> bytes:
+    if len(body) <= BODY_LIMIT and size <= BODY_LIMIT:
+        return body
+    return body[:BODY_LIMIT] + f"\n[{size} bytes in all, cut here]\n".encode()
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)

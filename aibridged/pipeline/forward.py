@@ -1,0 +1,130 @@
+"""The end of the pipeline: asks the provider and relays its answer."""
+
+import aiohttp
+from aiohttp import web
+from loguru import logger
+from multidict import CIMultiDict
+from yarl import URL
+
+from aibridged.core.headers import (
+    ACTOR_ID,
+    ACTOR_USERNAME,
+    named_by_connection,
+    request_header_passes,
+)
+from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
+from aibridged.pipeline.dump import Dump
+from aibridged.pipeline.judge import judge
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.relay import relay
+from aibridged.pipeline.request import GatewayRequest, Handler
+
+_MAX_HEAD_FIELD_BYTES = 64 * 1024
+
+
+def make_session(connect_timeout: float, idle_timeout: float) -> aiohttp.ClientSession:
+    """The client session of one provider; timeouts in seconds, none for a whole answer.
+
+    The gateway is a relay: it keeps no cookies, decodes nothing and adds no headers of its own.
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        timeout=aiohttp.ClientTimeout(
+            total=None,
+            connect=connect_timeout,
+            sock_connect=connect_timeout,
+            sock_read=idle_timeout,
+        ),
+        max_line_size=_MAX_HEAD_FIELD_BYTES,
+        max_field_size=_MAX_HEAD_FIELD_BYTES,
+    )
+
+
+def handler(parts: Parts) -> Handler:
+    sessions, dumper = parts.sessions, parts.dumper
+    send_actor = parts.settings.send_actor_headers
+
+    async def forward(request: GatewayRequest) -> web.StreamResponse:
+        route = request.route
+        headers = _upstream_headers(request, send_actor=send_actor)
+        url = route.provider.url(route.path, request.raw_query)
+        dump = dumper.begin(request, url, headers) if dumper is not None else None
+        try:
+            upstream = await _ask(request, sessions[route.provider.name], url, headers)
+            try:
+                return await _answer(request, upstream, dump)
+            finally:
+                # Gives up the connection unless the answer has been read to its end.
+                upstream.close()
+        finally:
+            if dump is not None:
+                await dump.finish()
+
+    return forward
+
+
+async def _ask(
+    request: GatewayRequest,
+    session: aiohttp.ClientSession,
+    url: URL,
+    headers: CIMultiDict[str],
+) -> aiohttp.ClientResponse:
+    """Send the request and wait for the answer's head. A POST is never sent twice."""
+    name = request.route.provider.name
+    reason: Exception
+    try:
+        return await session.request(
+            request.method, url, headers=headers, data=request.body or None, allow_redirects=False
+        )
+    except aiohttp.ConnectionTimeoutError as error:
+        failure, reason = UPSTREAM_UNREACHABLE, error
+    except TimeoutError as error:
+        failure, reason = UPSTREAM_TIMEOUT, error
+    except (aiohttp.ClientError, OSError) as error:
+        failure, reason = UPSTREAM_UNREACHABLE, error
+    # Not the error's own text: it may quote a header of the provider's.
+    logger.warning("Provider {} gave no answer: {}", name, type(reason).__name__)
+    if request.verdict is not None:
+        request.verdict.failure()
+    sentence = failure.sentence.replace("The provider", f"The provider {name}", 1)
+    raise GatewayError(failure, sentence)
+
+
+async def _answer(
+    request: GatewayRequest, upstream: aiohttp.ClientResponse, dump: Dump | None
+) -> web.StreamResponse:
+    readers = [judge(request, upstream)]
+    if dump is not None:
+        dump.response(upstream)
+        readers.append(dump.feed)
+    try:
+        return await relay(request, upstream, [read for read in readers if read is not None])
+    except (aiohttp.ClientError, TimeoutError) as error:
+        logger.warning(
+            "Provider {} broke off in the middle of an answer: {}",
+            request.route.provider.name,
+            type(error).__name__,
+        )
+        raise ConnectionResetError from None
+
+
+def _upstream_headers(request: GatewayRequest, *, send_actor: bool) -> CIMultiDict[str]:
+    """What the caller sent, end to end, with the credential that goes on."""
+    headers = request.headers
+    own = named_by_connection(headers.getall("Connection", ()))
+    kept = [
+        (name, value)
+        for name, value in headers.items()
+        if request_header_passes(name) and name.lower() not in own
+    ]
+    kept.append(("Accept-Encoding", "identity"))
+    credential = request.credential
+    if credential.header is not None and credential.value is not None:
+        kept.append((credential.header, credential.value))
+    if send_actor:
+        kept.append((ACTOR_ID, request.actor.id))
+        kept.append((ACTOR_USERNAME, request.actor.username))
+    return CIMultiDict(kept)

@@ -1,0 +1,26 @@
+"""Counts the requests under way, so that the end can wait for them."""
+
+import asyncio
+
+
+class InFlight:
+    """The requests under way, and whether new ones are taken."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self.count = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def enter(self) -> None:
+        self.count += 1
+        self._idle.clear()
+
+    def leave(self) -> None:
+        self.count -= 1
+        if self.count == 0:
+            self._idle.set()
+
+    async def idle(self) -> None:
+        """Return once no request is under way."""
+        await self._idle.wait()

@@ -1,0 +1,34 @@
+"""Probes, and the end: a draining gateway finishes what it has and takes nothing new."""
+
+from aiohttp import web
+
+from aibridged.errors import SHUTTING_DOWN, GatewayError
+from aibridged.pipeline.errors import SERVER
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+
+_READ = frozenset({"GET", "HEAD"})
+
+
+def stage(parts: Parts) -> Middleware:
+    in_flight = parts.in_flight
+
+    async def lifecycle(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
+        target = request.target
+        if request.method in _READ and target in ("/healthz", "/readyz"):
+            if target == "/readyz" and in_flight.draining:
+                return _line("shutting down", 503)
+            return _line("ok", 200)
+        if in_flight.draining:
+            raise GatewayError(SHUTTING_DOWN, retry_after=1)
+        in_flight.enter()
+        try:
+            return await handler(request)
+        finally:
+            in_flight.leave()
+
+    return lifecycle
+
+
+def _line(text: str, status: int) -> web.Response:
+    return web.Response(text=f"{text}\n", status=status, headers={"Server": SERVER})

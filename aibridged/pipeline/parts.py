@@ -1,0 +1,32 @@
+"""What the stages are made from. `app.py` makes it; nothing else constructs a part."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.core.breaker import Breakers
+from aibridged.core.concurrency import Slots
+from aibridged.core.rate_limit import RateLimiter
+from aibridged.identity.base import Authenticator
+from aibridged.pipeline.dump import Dumper
+from aibridged.pipeline.in_flight import InFlight
+from aibridged.providers import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`sessions` holds one client session a provider, by name; what is None is switched off."""
+
+    settings: Settings
+    clock: Clock
+    providers: Mapping[str, Provider]
+    sessions: Mapping[str, aiohttp.ClientSession]
+    authenticator: Authenticator
+    in_flight: InFlight
+    slots: Slots
+    rate_limiter: RateLimiter | None
+    breakers: Breakers | None
+    dumper: Dumper | None

@@ -1,0 +1,79 @@
+"""The request as the stages see it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from aiohttp import web
+
+from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
+from aibridged.identity.base import Actor
+from aibridged.providers import Route
+
+if TYPE_CHECKING:
+    from aiohttp.abc import AbstractStreamWriter
+    from aiohttp.http import RawRequestMessage
+    from aiohttp.streams import StreamReader
+    from aiohttp.web_protocol import RequestHandler
+
+
+class Verdict(Protocol):
+    """Where `forward` says, once, how the provider took the request."""
+
+    def success(self) -> None: ...
+    def failure(self) -> None: ...
+
+
+class GatewayRequest(web.BaseRequest):
+    """A request with what each stage found out about it, for the stages after it.
+
+    `raw_query` is the query string as it came.
+    """
+
+    route: Route
+    raw_query: str
+    actor: Actor
+    credential: UpstreamCredential
+    body: bytes
+    model: str
+    verdict: Verdict | None = None
+    _presented: Presented | None = None
+
+    @property
+    def target(self) -> str:
+        """The request target exactly as it came (aiohttp's `raw_path` may be rewritten)."""
+        return self._message.path
+
+    @property
+    def presented(self) -> Presented:
+        """The auth headers, read once.
+
+        Raises:
+            MalformedCredentialsError: see `read_credentials`.
+        """
+        if self._presented is None:
+            self._presented = read_credentials(self.headers)
+        return self._presented
+
+    @classmethod
+    def make(
+        cls,
+        message: "RawRequestMessage",
+        payload: "StreamReader",
+        protocol: "RequestHandler",
+        writer: "AbstractStreamWriter",
+        task: "asyncio.Task[None]",
+    ) -> "GatewayRequest":
+        """The request factory that `aiohttp.web.Server` takes."""
+        return cls(message, payload, protocol, writer, task, asyncio.get_running_loop())
+
+
+Handler = Callable[[GatewayRequest], Awaitable[web.StreamResponse]]
+
+
+class Middleware(Protocol):
+    """A stage: it answers, raises a `GatewayError`, or awaits the handler behind it."""
+
+    def __call__(
+        self, request: GatewayRequest, handler: Handler
+    ) -> Awaitable[web.StreamResponse]: ...

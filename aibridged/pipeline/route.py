@@ -1,0 +1,51 @@
+"""Finds what a request is for, from its raw target alone."""
+
+from aiohttp import web
+from aiohttp.http import HttpVersion10, HttpVersion11
+
+from aibridged.core.targets import BadTargetError, split_target
+from aibridged.errors import (
+    INVALID_REQUEST,
+    ROUTE_NOT_SUPPORTED,
+    UPGRADE_NOT_SUPPORTED,
+    GatewayError,
+)
+from aibridged.pipeline.errors import SERVER
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+
+_VERSIONS = frozenset({HttpVersion10, HttpVersion11})
+_READ = frozenset({"GET", "HEAD"})
+
+
+def stage(parts: Parts) -> Middleware:
+    providers = parts.providers
+
+    async def route(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
+        if request.version not in _VERSIONS:
+            raise GatewayError(INVALID_REQUEST, "The gateway speaks HTTP/1.1.")
+        try:
+            path, request.raw_query = split_target(request.target)
+        except BadTargetError as error:
+            raise GatewayError(INVALID_REQUEST, str(error)) from None
+        _, name, *below = path.split("/", 2)
+        provider = providers.get(name)
+        if provider is None:
+            raise GatewayError(ROUTE_NOT_SUPPORTED)
+        rest = f"/{below[0]}" if below else "/"
+        if rest == "/" and request.method in _READ:
+            return _hello(provider.name)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            raise GatewayError(UPGRADE_NOT_SUPPORTED)
+        found = provider.route(request.method, rest)
+        if found is None:
+            raise GatewayError(ROUTE_NOT_SUPPORTED)
+        request.route = found
+        return await handler(request)
+
+    return route
+
+
+def _hello(name: str) -> web.Response:
+    """Claude Code probes the base URL before it sends anything."""
+    return web.Response(text=f"aibridged: provider {name}\n", headers={"Server": SERVER})

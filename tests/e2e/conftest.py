@@ -1,0 +1,147 @@
+"""The gateway over real sockets: in this process with a clock to move, or as the real daemon."""
+
+import asyncio
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import aiohttp
+import pytest
+
+from aibridged.app import Gateway
+from aibridged.config.kinds import Address
+from aibridged.config.options import ProviderSettings, Settings
+from aibridged.config.secret import Secret
+from aibridged.fake_provider import FakeProvider
+
+ANTHROPIC_KEY = "sk-ant-organisation"
+OPENAI_KEY = "sk-openai-organisation"
+
+
+@pytest.fixture
+async def fake() -> AsyncIterator[FakeProvider]:
+    """A scripted provider on a free port."""
+    provider = FakeProvider()
+    await provider.start()
+    yield provider
+    await provider.stop()
+
+
+@pytest.fixture
+async def start_gateway(fake, clock) -> AsyncIterator[Callable[..., Awaitable[Gateway]]]:
+    """Starts gateways in front of `fake`, with the settings that are given and a moved clock."""
+    started: list[Gateway] = []
+
+    async def start(**changes: object) -> Gateway:
+        settings = {
+            "http_address": Address("127.0.0.1", 0),
+            "providers": (
+                ProviderSettings("anthropic", "anthropic", Secret(ANTHROPIC_KEY), fake.base_url),
+                ProviderSettings("openai", "openai", Secret(OPENAI_KEY), f"{fake.base_url}/v1"),
+            ),
+            "shutdown_timeout": 0.0,
+            **changes,
+        }
+        gateway = Gateway(replace(Settings(), **settings), clock)
+        await gateway.start()
+        started.append(gateway)
+        return gateway
+
+    yield start
+    for gateway in started:
+        await gateway.stop()
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """A plain HTTP client that decodes and follows nothing."""
+    async with aiohttp.ClientSession(auto_decompress=False) as session:
+        yield session
+
+
+@dataclass
+class RawReply:
+    """A response as it came over the socket."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: bytes
+
+    def header(self, name: str) -> str | None:
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+
+async def raw(url: str, request: bytes, *, close: bool = True) -> RawReply:
+    """Send bytes as they are and read to the end of the connection."""
+    host, port = re.fullmatch(r"http://(.+):(\d+)", url).groups()
+    reader, writer = await asyncio.open_connection(host, int(port))
+    try:
+        writer.write(request)
+        await writer.drain()
+        head = await reader.readuntil(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        headers = [tuple(line.split(": ", 1)) for line in lines[1:] if line]
+        body = await reader.read() if close else b""
+        return RawReply(int(lines[0].split()[1]), headers, body)
+    finally:
+        writer.close()
+
+
+@dataclass
+class Daemon:
+    """The real daemon; `log` is what it has said so far."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    log: list[str]
+
+
+@pytest.fixture
+async def start_daemon(fake) -> AsyncIterator[Callable[..., Awaitable[Daemon]]]:
+    """Starts `aibridged serve` as a process in front of `fake`, with the variables given."""
+    started: list[tuple[asyncio.subprocess.Process, asyncio.Task[None]]] = []
+
+    async def start(*flags: str, **variables: str) -> Daemon:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "aibridged",
+            "serve",
+            *flags,
+            env={
+                **kept,
+                "CODER_HTTP_ADDRESS": "127.0.0.1:0",
+                "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": fake.base_url,
+                "CODER_AIBRIDGE_ANTHROPIC_KEY": ANTHROPIC_KEY,
+                "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{fake.base_url}/v1",
+                "CODER_AIBRIDGE_OPENAI_KEY": OPENAI_KEY,
+                **variables,
+            },
+            stderr=asyncio.subprocess.PIPE,
+        )
+        log: list[str] = []
+        listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        async def follow() -> None:
+            assert process.stderr is not None
+            async for line in process.stderr:
+                log.append(line.decode())
+                match = re.search(r"listens on (https?://[^;\s]+)", log[-1])
+                if match and not listening.done():
+                    listening.set_result(match[1])
+            if not listening.done():
+                listening.set_exception(AssertionError("".join(log)))
+
+        following = asyncio.get_running_loop().create_task(follow())
+        started.append((process, following))
+        return Daemon(process, await listening, log)
+
+    yield start
+    for process, following in started:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await following
