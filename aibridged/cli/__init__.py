@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from aibridged.cli.check_config import check_config
+from aibridged.cli.demo import demo
+from aibridged.cli.fake_provider import fake_provider
 from aibridged.cli.sample_config import sample_config
 from aibridged.cli.serve import serve
 from aibridged.cli.settings_flags import SettingsCommand, takes_settings
@@ -18,7 +20,7 @@ from aibridged.cli.version import version
 
 # In the order of `aibridged --help`: what runs the gateway, what prepares it, what describes it.
 WITH_SETTINGS = (serve, check_config)
-COMMANDS = (sample_config, version)
+COMMANDS = (sample_config, demo, fake_provider, version)
 
 
 def build() -> typer.Typer:

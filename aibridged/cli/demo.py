@@ -1,0 +1,160 @@
+"""`aibridged demo`: the main job from end to end, with nothing but this machine."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import typer
+
+_THRESHOLD = 3
+
+
+def demo() -> None:
+    """Show the gateway at work against a built-in fake provider.
+
+    Starts both as processes, sends a streaming request with each official SDK, lets the provider
+    be overloaded until the circuit breaker opens, and cleans up. Needs the extra `demo`.
+    """
+    try:
+        import anthropic
+        import openai
+    except ImportError:
+        typer.echo("The demo needs both SDKs: pip install 'aibridged[demo]'", err=True)
+        raise typer.Exit(1) from None
+    with _fake_provider() as provider, _gateway(provider) as gateway:
+        claude = anthropic.Anthropic(
+            base_url=f"{gateway}/anthropic", api_key="any-token", max_retries=0
+        )
+        gpt = openai.OpenAI(base_url=f"{gateway}/openai/v1", api_key="any-token", max_retries=0)
+        _stream_anthropic(claude)
+        _stream_openai(gpt)
+        _trip_the_breaker(claude, anthropic.APIStatusError)
+    _say("Done. Both processes are stopped; nothing was left behind.")
+
+
+def _stream_anthropic(client: Any) -> None:
+    _say("The anthropic SDK streams a message:")
+    with client.messages.stream(
+        model="claude-demo",
+        max_tokens=100,
+        messages=[{"role": "user", "content": "Hello from the anthropic SDK!"}],
+    ) as stream:
+        _print_as_it_comes(stream.text_stream)
+
+
+def _stream_openai(client: Any) -> None:
+    _say("The openai SDK streams a response:")
+    events = client.responses.create(
+        model="gpt-demo", input="Hello from the openai SDK!", stream=True
+    )
+    _print_as_it_comes(
+        event.delta for event in events if event.type == "response.output_text.delta"
+    )
+
+
+def _trip_the_breaker(client: Any, refused: type[Exception]) -> None:
+    _say(f"The provider is overloaded. The circuit breaker opens after {_THRESHOLD} failures:")
+    for number in range(1, _THRESHOLD + 2):
+        try:
+            client.messages.create(
+                model="fake-status-529",
+                max_tokens=100,
+                messages=[{"role": "user", "content": "Are you there?"}],
+            )
+        except refused as error:
+            _print_refusal(number, error)
+
+
+def _print_refusal(number: int, error: Any) -> None:
+    reason = error.response.headers.get("X-Aibridge-Reason")
+    if reason is None:
+        typer.echo(f"    request {number}: {error.status_code}, from the provider")
+        return
+    wait = error.response.headers.get("Retry-After")
+    typer.echo(
+        f"    request {number}: {error.status_code} {reason}, from the gateway; retry in {wait} s"
+    )
+    typer.echo(f"    {error.body['error']['message']}")
+
+
+def _print_as_it_comes(pieces: Iterator[str]) -> None:
+    typer.echo("    ", nl=False)
+    for piece in pieces:
+        typer.echo(piece, nl=False)
+        sys.stdout.flush()
+    typer.echo()
+
+
+@contextmanager
+def _fake_provider() -> Iterator[str]:
+    command = ("fake-provider", "--address", "127.0.0.1:0", "--delay", "40ms")
+    with _process(command, {}, r"listening on (\S+)") as url:
+        _say(f"A fake provider answers for Anthropic and OpenAI on {url}")
+        yield url
+
+
+@contextmanager
+def _gateway(provider: str) -> Iterator[str]:
+    variables = {
+        "CODER_HTTP_ADDRESS": "127.0.0.1:0",
+        "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": provider,
+        "CODER_AIBRIDGE_ANTHROPIC_KEY": "the-organisations-anthropic-key",
+        "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{provider}/v1",
+        "CODER_AIBRIDGE_OPENAI_KEY": "the-organisations-openai-key",
+        "CODER_AIBRIDGE_CIRCUIT_BREAKER_ENABLED": "true",
+        "CODER_AIBRIDGE_CIRCUIT_BREAKER_FAILURE_THRESHOLD": str(_THRESHOLD),
+    }
+    with _process(("serve",), variables, r"listens on (https?://[^;\s]+)") as url:
+        _say(f"aibridged listens on {url}")
+        yield url
+
+
+@contextmanager
+def _process(
+    command: tuple[str, ...], variables: dict[str, str], pattern: str
+) -> Iterator[str]:
+    """Run a command of ours until it has said where it listens; then show what it says."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "aibridged", *command],
+        env={**kept, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        echo = threading.Thread(target=_echo, args=(process.stdout,))
+        try:
+            url = _await(pattern, process.stdout)
+            echo.start()
+            yield url
+        finally:
+            process.terminate()
+            if echo.is_alive():
+                echo.join()
+
+
+def _await(pattern: str, lines: IO[str]) -> str:
+    """The group of `pattern` in the first line that matches; all that came before, if none does."""
+    said = []
+    for line in lines:
+        if match := re.search(pattern, line):
+            return match[1]
+        said.append(line)
+    typer.echo("".join(said), err=True)
+    raise typer.Exit(1)
+
+
+def _echo(lines: IO[str]) -> None:
+    """Show a log as it comes."""
+    for line in lines:
+        typer.secho(f"    log: {line.rstrip()}", dim=True)
+
+
+def _say(text: str) -> None:
+    typer.secho(f"\n==> {text}", bold=True)
