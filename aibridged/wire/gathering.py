@@ -16,6 +16,9 @@ MAX_KEPT = 4 * 1024 * 1024
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises at bytes that aren't the JSON, or not of the shape, that was expected."""
 
+ABSENT = msgspec.Raw(b"")
+"""The default of a raw field."""
+
 _ITEM = 200  # characters that a tool call or a thought is charged beside its text
 _well_formed = msgspec.json.Decoder(msgspec.Raw).decode
 
@@ -116,8 +119,9 @@ def is_json(text: str | bytes | bytearray) -> bool:
 
 
 def json_text(raw: msgspec.Raw) -> str:
-    """The JSON that `raw` holds, as text; skipped parts of an event may not be proper UTF-8."""
-    return bytes(raw).decode("utf-8", "replace")
+    """The JSON that `raw` holds, as text; empty where the field is null or missing."""
+    text = bytes(raw).decode("utf-8", "replace")  # what decoding skips may not be proper UTF-8
+    return "" if text == "null" else text
 
 
 def provider_error(error: object) -> ProviderError:

@@ -11,7 +11,15 @@ from typing import Any, ClassVar
 import msgspec
 
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.gathering import UNREADABLE, Gathering, Text, is_json, json_text, provider_error
+from aibridged.wire.gathering import (
+    ABSENT,
+    UNREADABLE,
+    Gathering,
+    Text,
+    is_json,
+    json_text,
+    provider_error,
+)
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import messages_usage
 
@@ -23,7 +31,7 @@ class _Block(msgspec.Struct):
     type: str = ""
     id: str | None = None
     name: str | None = None
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = ABSENT
     thinking: str | None = None
 
 
@@ -195,7 +203,7 @@ def _close(gathering: Gathering, opened: _Open, *, complete: bool) -> None:
                 Thought(text.value, block.type, complete=complete and not text.cut)
             )
         return
-    if not text.value and block.input is not None:
+    if not text.value:
         text.add(json_text(block.input))
     arguments = text.value
     gathering.tool_calls.append(

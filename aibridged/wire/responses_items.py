@@ -9,7 +9,7 @@ from typing import NamedTuple
 import msgspec
 
 from aibridged.wire.facts import ToolCall
-from aibridged.wire.gathering import UNREADABLE, Gathering, Text, is_json, json_text
+from aibridged.wire.gathering import ABSENT, UNREADABLE, Gathering, Text, is_json, json_text
 
 
 class Item(msgspec.Struct):
@@ -22,17 +22,17 @@ class Item(msgspec.Struct):
     status: str | None = None
     phase: str | None = None
     execution: str | None = None
-    environment: msgspec.Raw | None = None
-    arguments: msgspec.Raw | None = None
-    input: msgspec.Raw | None = None
-    code: msgspec.Raw | None = None
-    action: msgspec.Raw | None = None
-    actions: msgspec.Raw | None = None
-    operation: msgspec.Raw | None = None
-    queries: msgspec.Raw | None = None
-    revised_prompt: msgspec.Raw | None = None
-    summary: msgspec.Raw | None = None
-    content: msgspec.Raw | None = None
+    environment: msgspec.Raw = ABSENT
+    arguments: msgspec.Raw = ABSENT
+    input: msgspec.Raw = ABSENT
+    code: msgspec.Raw = ABSENT
+    action: msgspec.Raw = ABSENT
+    actions: msgspec.Raw = ABSENT
+    operation: msgspec.Raw = ABSENT
+    queries: msgspec.Raw = ABSENT
+    revised_prompt: msgspec.Raw = ABSENT
+    summary: msgspec.Raw = ABSENT
+    content: msgspec.Raw = ABSENT
 
 
 class _Part(msgspec.Struct):
@@ -67,7 +67,7 @@ _TOOLS = {
     "program": _Tool("program", ("code",), server_side=True, is_json=False),
 }
 
-_decode_parts = msgspec.json.Decoder(list[_Part] | None).decode
+_decode_parts = msgspec.json.Decoder(list[_Part]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 
 
@@ -114,21 +114,22 @@ def add_tool_call(gathering: Gathering, item: Item, text: Text, *, complete: boo
 def _runs_on_server(item: Item) -> bool:
     """Whether a call that either side can run is one of the provider's."""
     if item.type == "shell_call":
-        return item.environment is not None and '"container' in json_text(item.environment)
+        return '"container' in json_text(item.environment)
     return item.type == "tool_search_call" and item.execution == "server"
 
 
 def _arguments(item: Item, tool: _Tool) -> str:
     """The first of the tool's fields that isn't null: a string's text, anything else as JSON."""
     for field in tool.fields:
-        raw: msgspec.Raw | None = getattr(item, field)
-        if raw is not None and (text := json_text(raw)) != "null":
+        raw: msgspec.Raw = getattr(item, field)
+        text = json_text(raw)
+        if text:
             with suppress(*UNREADABLE):
                 return _decode_text(raw)
             return text
     return ""
 
 
-def _texts(raw: msgspec.Raw | None) -> list[str]:
-    parts = None if raw is None else _decode_parts(raw)
-    return [part.text for part in parts or () if part.text]
+def _texts(raw: msgspec.Raw) -> list[str]:
+    parts = _decode_parts(raw) if json_text(raw) else []
+    return [part.text for part in parts if part.text]

@@ -1,0 +1,73 @@
+"""Opens the reader that fits a response: by its API, its media type and its content coding."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from aibridged.wire import chat_completions, messages, responses
+from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
+from aibridged.wire.facts import Api, ResponseFacts
+from aibridged.wire.reader import BodyReader, ResponseReader, StreamReader
+
+MAX_DECODED_BYTES = 256 * 1024 * 1024
+"""How much of a compressed response is read: the relay passes on what its sender made of it."""
+
+_STREAMS: Mapping[Api, Callable[[], StreamReader]] = {
+    Api.MESSAGES: messages.MessagesReader,
+    Api.CHAT_COMPLETIONS: chat_completions.ChatCompletionsReader,
+    Api.RESPONSES: responses.ResponsesReader,
+}
+_BODIES: Mapping[Api, Callable[[bytes], ResponseFacts]] = {
+    Api.MESSAGES: messages.read_body,
+    Api.CHAT_COMPLETIONS: chat_completions.read_body,
+    Api.RESPONSES: responses.read_body,
+}
+
+
+def open_reader(
+    api: Api, content_type: str | None, content_encoding: str | None = None
+) -> ResponseReader:
+    """A reader for one response, given two of its headers as they came; never raises."""
+    streamed = (content_type or "").lstrip().lower().startswith("text/event-stream")
+    reader: ResponseReader = _STREAMS[api]() if streamed else BodyReader(_BODIES[api])
+    if not content_encoding or content_encoding.strip().lower() == "identity":
+        return reader
+    try:
+        decoder = StreamDecoder(content_encoding, MAX_DECODED_BYTES)
+    except UnsupportedCodingError:
+        return _Unread()
+    return _Decoded(reader, decoder)
+
+
+class _Decoded:
+    """A reader behind a decoder."""
+
+    def __init__(self, reader: ResponseReader, decoder: StreamDecoder) -> None:
+        self._reader = reader
+        self._decoder = decoder
+
+    @property
+    def verdict(self) -> str | None:
+        return self._reader.verdict
+
+    def feed(self, chunk: bytes) -> None:
+        for piece in self._decoder.feed(chunk):
+            self._reader.feed(piece)
+
+    def finish(self, complete: bool) -> ResponseFacts:
+        fault = self._decoder.fault
+        facts = self._reader.finish(complete and fault is None)
+        if fault is None:
+            return facts
+        return replace(facts, anomalies={**facts.anomalies, fault: 1})
+
+
+class _Unread:
+    """Stands in where a response's coding isn't spoken: it reads nothing and says so."""
+
+    verdict = None
+
+    def feed(self, chunk: bytes) -> None:
+        """Nothing can be read."""
+
+    def finish(self, complete: bool) -> ResponseFacts:
+        return ResponseFacts(anomalies={"unsupported_coding": 1})
