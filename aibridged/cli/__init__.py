@@ -4,8 +4,10 @@ Importing this package must stay cheap: a command loads what it needs when it ru
 `aibridged --help` answers at once.
 """
 
+import inspect
 import io
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -36,8 +38,14 @@ def build() -> typer.Typer:
     for configured in WITH_SETTINGS:
         app.command(cls=SettingsCommand)(takes_settings(configured))
     for command in COMMANDS:
-        app.command()(command)
+        app.command(help=_paragraphs(command))(command)
     return app
+
+
+def _paragraphs(command: Callable[..., None]) -> str:
+    """A docstring as help: its line breaks are the source's, the terminal makes its own."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def main() -> None:

@@ -49,7 +49,10 @@ class Kind(Generic[T]):
 
 def items(text: str) -> tuple[str, ...]:
     """The items of a comma-separated list; an item that holds a comma is quoted, as in CSV."""
-    rows = csv.reader([text], skipinitialspace=True)
+    try:
+        rows = list(csv.reader([text], skipinitialspace=True))
+    except csv.Error:
+        raise ValueError("is not a list with commas on one line") from None
     return tuple(item for row in rows for item in map(str.strip, row) if item)
 
 
@@ -80,7 +83,7 @@ def _whole_number(least: int) -> Callable[[str], int]:
             raise ValueError(f"{text!r} is not a whole number")
         value = int(text)
         if value < least:
-            raise ValueError(f"{value} is less than {least}, the least that makes sense")
+            raise ValueError(f"{value} is less than {least}")
         return value
 
     return parse

@@ -1,0 +1,45 @@
+"""`aibridged serve`: what happens before anything listens."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+import pytest
+from typer.testing import CliRunner
+
+from aibridged.cli import build
+from aibridged.config.options import Settings
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_disabled_says_so_and_exits_0(run: Run) -> None:
+    shown = run("serve", environ={"CODER_AIBRIDGE_ENABLED": "false"})
+    assert (shown.returncode, shown.stdout) == (0, "")
+    assert shown.stderr == "Nothing is served: --aibridge-enabled is false.\n"
+
+
+def test_mistakes_count_even_where_nothing_would_be_served(run: Run) -> None:
+    assert run("serve", "--no-aibridge-enabled", "--http-address=:1").returncode == 1
+
+
+def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[tuple[Settings, list[str]]] = []
+
+    def run(settings: Settings, warnings: Sequence[str]) -> int:
+        calls.append((settings, list(warnings)))
+        return 7
+
+    app = ModuleType("aibridged.app")
+    app.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "aibridged.app", app)
+    args = ["serve", "--aibridge-rate-limit=5", "--aibridge-openai-key=sk-1"]
+    result = CliRunner().invoke(build(), args)
+    assert result.exit_code == 7
+    [(settings, warnings)] = calls
+    assert settings.rate_limit == 5
+    assert [provider.name for provider in settings.providers] == ["anthropic", "openai"]
+    assert len(warnings) == 1

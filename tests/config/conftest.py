@@ -1,0 +1,61 @@
+"""What the tests of the settings share."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from aibridged.config import kinds, load
+from aibridged.config.declare import Option
+from aibridged.config.resolution import Resolution
+
+# A pair that was made for these tests and protects nothing.
+_TLS = Path(__file__).parent / "tls"
+
+# Four texts of each kind, no two with the same meaning where the kind has that many.
+_SAMPLES = {
+    kinds.BOOL: ("true", "false", "true", "false"),
+    kinds.COUNT: ("1", "2", "3", "4"),
+    kinds.POSITIVE: ("11", "12", "13", "14"),
+    kinds.SIZE: ("1KiB", "2MiB", "3GiB", "4"),
+    kinds.DURATION: ("1s", "2m", "3h", "4d"),
+    kinds.POSITIVE_DURATION: ("1s", "2m", "3h", "4d"),
+    kinds.PATH: ("/one", "/two", "/three", "/four"),
+    kinds.LOG_TARGET: ("/one", "/two", "/three", "/four"),
+    kinds.SECRET: ("key-one", "key-two", "key-three", "key-four"),
+    kinds.BASE_URL: ("http://one", "https://two/v1", "http://three:3", "http://four"),
+    kinds.ADDRESS: ("127.0.0.1:1", "[::1]:2", "localhost:3", "127.0.0.2:4"),
+    kinds.HEADERS: ("X-One", "X-Two,X-Other", "X-Three", "X-Four"),
+    kinds.NETWORKS: ("10.0.0.1/32", "10.2.0.0/16,::1/128", "10.3.0.0/16", "10.4.0.0/16"),
+    kinds.PATTERNS: ("one", "two,.*", "three", "four"),
+}
+
+
+@pytest.fixture
+def samples() -> Callable[[Option], tuple[str, str, str, str]]:
+    """Texts to try a setting with; a new kind of value needs a row above."""
+    return lambda option: _SAMPLES[option.kind]
+
+
+@pytest.fixture
+def tls_pair() -> tuple[Path, Path]:
+    return _TLS / "localhost-cert.pem", _TLS / "localhost-key.pem"
+
+
+@pytest.fixture
+def resolve(tmp_path: Path) -> Callable[..., Resolution]:
+    """Resolve flags, environment and the text of a file, which is at `tmp_path`/settings.yaml."""
+
+    def resolve(
+        flags: Mapping[str, str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        yaml: str | None = None,
+    ) -> Resolution:
+        variables = dict(environ or {})
+        if yaml is not None:
+            path = tmp_path / "settings.yaml"
+            path.write_text(yaml, encoding="utf-8")
+            variables["CODER_CONFIG_PATH"] = str(path)
+        return load.resolve(flags or {}, variables)
+
+    return resolve

@@ -1,0 +1,102 @@
+"""What is wrong between settings that are each right."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aibridged.config.resolution import Mistake, Resolution
+
+Resolve = Callable[..., Resolution]
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "127.8.8.8:1", "[::1]:1", "localhost:1"])
+def test_loopback_needs_no_authentication(address: str, resolve: Resolve) -> None:
+    assert resolve({"--http-address": address}).mistakes == []
+
+
+@pytest.mark.parametrize("address", [":1", "0.0.0.0:1", "[::]:1", "192.0.2.1:1", "host.lan:1"])
+def test_other_addresses_do(address: str, resolve: Resolve) -> None:
+    assert resolve(environ={"CODER_HTTP_ADDRESS": address}).mistakes == [
+        Mistake(
+            "CODER_HTTP_ADDRESS",
+            f"{address} can be reached from other machines, and callers are not authenticated",
+            "Listen on 127.0.0.1:1 or [::1]:1.",
+        )
+    ]
+
+
+def test_a_certificate_and_its_key_are_fine(resolve: Resolve, tls_pair: tuple[Path, Path]) -> None:
+    cert, key = tls_pair
+    assert resolve({"--tls-cert-file": str(cert), "--tls-key-file": str(key)}).mistakes == []
+
+
+@pytest.mark.parametrize(("has", "lacks"), [("cert", "key"), ("key", "cert")])
+def test_one_tls_file_without_the_other(has: str, lacks: str, resolve: Resolve) -> None:
+    assert resolve({f"--tls-{has}-file": "/x"}).mistakes == [
+        Mistake(
+            f"--tls-{has}-file",
+            f"there is no --tls-{lacks}-file",
+            "Give both files, or neither.",
+        )
+    ]
+
+
+def test_tls_files_that_cannot_be_read(resolve: Resolve, tmp_path: Path) -> None:
+    flags = {"--tls-cert-file": "/nowhere/cert", "--tls-key-file": str(tmp_path)}
+    assert [(mistake.where, mistake.what) for mistake in resolve(flags).mistakes] == [
+        ("--tls-cert-file", "the file can't be read: /nowhere/cert: No such file or directory"),
+        ("--tls-key-file", f"the file can't be read: {tmp_path}: Is a directory"),
+    ]
+
+
+def test_tls_files_that_are_no_pair(resolve: Resolve, tls_pair: tuple[Path, Path]) -> None:
+    cert, key = tls_pair
+    for one, other in ((key, cert), (cert, cert), (cert, Path(__file__))):
+        [mistake] = resolve({"--tls-cert-file": str(one), "--tls-key-file": str(other)}).mistakes
+        assert mistake.where == "--tls-cert-file and --tls-key-file"
+        assert mistake.what == "these are not a certificate and its private key"
+
+
+def test_a_dump_folder_that_is_a_file(resolve: Resolve, tmp_path: Path) -> None:
+    assert resolve({"--aibridge-dump-dir": str(tmp_path)}).mistakes == []
+    assert resolve({"--aibridge-dump-dir": str(tmp_path / "new")}).mistakes == []
+    [mistake] = resolve({"--aibridge-dump-dir": __file__}).mistakes
+    assert mistake == Mistake(
+        "--aibridge-dump-dir", f"this is a file: {__file__}", "Name a folder."
+    )
+
+
+@pytest.mark.parametrize("flag", ["--log-human", "--log-json", "--log-stackdriver"])
+def test_a_log_in_a_folder_that_does_not_exist(flag: str, resolve: Resolve, tmp_path: Path) -> None:
+    for fine in (str(tmp_path / "log"), "relative.log", "/dev/stderr", ""):
+        assert resolve({flag: fine}).mistakes == []
+    [mistake] = resolve({flag: "/nowhere/log"}).mistakes
+    assert (mistake.where, mistake.what) == (flag, "the folder doesn't exist: /nowhere")
+
+
+@pytest.mark.parametrize(
+    ("flag", "advice"),
+    [
+        ("--aibridge-openai-key", "CODER_AIBRIDGE_OPENAI_KEY_FILE"),
+        ("--ai-gateway-anthropic-key", "CODER_AIBRIDGE_ANTHROPIC_KEY_FILE"),
+    ],
+)
+def test_a_key_on_the_command_line_works_and_warns(
+    flag: str, advice: str, resolve: Resolve
+) -> None:
+    resolution = resolve({flag: "sk-1"})
+    assert resolution.mistakes == []
+    [warning] = resolution.warnings
+    assert warning.startswith(f"{flag} shows the key")
+    assert advice in warning
+    assert resolve(environ={advice.removesuffix("_FILE"): "sk-1"}).warnings == []
+
+
+def test_trusted_headers_and_origins_need_each_other(resolve: Resolve) -> None:
+    headers = {"--proxy-trusted-headers": "X-Forwarded-For"}
+    origins = {"--proxy-trusted-origins": "10.0.0.0/8"}
+    assert resolve(headers | origins).warnings == []
+    for given, lacking in ((headers, "--proxy-trusted-origins"), (origins, "-trusted-headers")):
+        [warning] = resolve(given).warnings
+        assert f"no effect without {lacking}" in warning or lacking in warning

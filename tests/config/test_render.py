@@ -1,0 +1,59 @@
+"""What is printed from the table is whole, and can be used."""
+
+import re
+from collections.abc import Callable
+
+from aibridged.config import render
+from aibridged.config.options import OPTIONS
+from aibridged.config.resolution import Resolution
+
+Resolve = Callable[..., Resolution]
+
+
+def test_the_sample_changes_nothing(resolve: Resolve) -> None:
+    resolution = resolve(yaml=render.sample_yaml())
+    assert resolution == resolve()
+    assert resolution.mistakes == []
+
+
+def test_the_sample_holds_every_setting_with_its_default(resolve: Resolve) -> None:
+    enabled = re.sub(r"^( *)#(?! )(?!providers)(?=\w)", r"\1", render.sample_yaml(), flags=re.M)
+    resolution = resolve(yaml=enabled)
+    assert resolution.mistakes == []
+    from_file = {value.name: value for value in resolution.values if value.source.kind == "file"}
+    assert from_file.keys() == {option.name for option in OPTIONS if option.yaml}
+    for value in resolve().values:
+        if value.name in from_file:
+            assert from_file[value.name].text == value.text
+
+
+def test_the_samples_list_of_providers_can_be_used(resolve: Resolve) -> None:
+    sample = render.sample_yaml()
+    enabled = re.sub(r"^( *)#(?=providers|  )", r"\1", sample, flags=re.M)
+    [mistake] = resolve(yaml=enabled).mistakes  # its key's file isn't there
+    assert "/run/credentials/aibridged/local-key" in mistake.what
+
+
+def test_the_sample_fits_a_terminal_and_names_the_variables() -> None:
+    sample = render.sample_yaml()
+    assert max(map(len, sample.splitlines())) <= 80
+    for option in OPTIONS:
+        assert option.secret or f"({option.env})" in sample
+
+
+def test_the_table_has_every_setting() -> None:
+    table = render.markdown_table()
+    for option in OPTIONS:
+        assert f"| `{option.flag}`<br>`{option.env}`" in table
+        assert option.yaml is None or f"<br>`{option.yaml}`" in table
+    assert {line.count("|") - line.count("\\|") for line in table.splitlines()} == {4}
+
+
+def test_help_has_a_heading_for_every_setting() -> None:
+    assert [option for _, options in render.grouped() for option in options] == list(OPTIONS)
+
+
+def test_facts_name_the_variable_and_the_default() -> None:
+    rows = {option.name: render.facts(option) for option in OPTIONS}
+    assert rows["rate_limit"] == "CODER_AIBRIDGE_RATE_LIMIT, default 0"
+    assert rows["openai_key"] == "CODER_AIBRIDGE_OPENAI_KEY, not set"

@@ -1,0 +1,80 @@
+"""Secrets from files, two names of one setting, and values as they are shown."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from aibridged.config import kinds, sources
+from aibridged.config.options import OPTIONS
+from aibridged.config.resolution import Resolution, Source
+from aibridged.config.sources import Given
+
+Resolve = Callable[..., Resolution]
+SECRETS = [variable for option in OPTIONS if option.secret for variable in option.envs]
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_any_secret_can_come_from_a_file(variable: str, resolve: Resolve, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("  sk-from-a-file\n")
+    resolution = resolve(environ={f"{variable}_FILE": str(file)})
+    assert resolution.settings is not None
+    keys = [provider.key.reveal() for provider in resolution.settings.providers if provider.key]
+    assert keys == ["sk-from-a-file"]
+    assert Source("environment", f"{variable}_FILE") in [v.source for v in resolution.values]
+
+
+@pytest.mark.parametrize("variable", SECRETS)
+def test_a_secret_given_twice_is_a_mistake(variable: str, resolve: Resolve, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_text("sk-1")
+    [mistake] = resolve(environ={variable: "sk-1", f"{variable}_FILE": str(file)}).mistakes
+    assert mistake.where == f"{variable} and {variable}_FILE"
+    assert mistake.remedy.startswith("Remove one of them")
+
+
+def test_a_flag_outranks_the_file_of_a_secret(resolve: Resolve) -> None:
+    resolution = resolve(
+        {"--aibridge-openai-key": "sk-flag"}, {"CODER_AIBRIDGE_OPENAI_KEY_FILE": "/nowhere"}
+    )
+    assert resolution.mistakes == []
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (None, "the file can't be read: {}: No such file or directory"),
+        (b"", "the file is empty: {}"),
+        (b" \n", "the file is empty: {}"),
+        (b"\xff\xfe", "the file is not text: {}"),
+        (b"sk-1\nsk-2\n", "holds a space, a line break or another character that no key has"),
+    ],
+)
+def test_a_file_without_a_key_is_a_mistake(
+    content: bytes | None, what: str, resolve: Resolve, tmp_path: Path
+) -> None:
+    file = tmp_path / "key"
+    if content is not None:
+        file.write_bytes(content)
+    [mistake] = resolve(environ={"CODER_AIBRIDGE_OPENAI_KEY_FILE": str(file)}).mistakes
+    assert mistake.where == "CODER_AIBRIDGE_OPENAI_KEY_FILE"
+    assert mistake.what == what.format(file)
+
+
+def test_what_was_given_does_not_show_in_a_repr() -> None:
+    assert "canary" not in repr(Given("canary", "--flag", Source("flag", "--flag")))
+
+
+def test_a_value_is_shown_and_encoded_by_its_kind() -> None:
+    def show(kind: kinds.Kind[object], text: str) -> tuple[str, object]:
+        value = sources.as_value("name", "group", Given(text, "", Source("default")), kind)
+        return value.text, value.data
+
+    assert show(kinds.BOOL, "t") == ("true", True)
+    assert show(kinds.COUNT, "+3") == ("3", 3)
+    assert show(kinds.DURATION, "60s") == ("1m", "1m")
+    assert show(kinds.PATH, "") == ("", None)
+    assert show(kinds.HEADERS, "A, B") == ("A,B", ["A", "B"])
+    assert show(kinds.SECRET, "sk-1") == ("****", "****")
+    assert show(kinds.COUNT, "canary") == ("(not valid)", None)

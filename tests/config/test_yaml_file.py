@@ -1,0 +1,106 @@
+"""The file: what is read from which line, and how it says that it is wrong."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aibridged.config import yaml_file
+from aibridged.config.yaml_file import YamlFile
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "a.yaml"
+
+
+def read(path: Path, text: str) -> YamlFile:
+    path.write_text(text, encoding="utf-8")
+    return yaml_file.read(path)
+
+
+def test_knows_the_line_of_each_setting(path: Path) -> None:
+    file = read(path, "# one\naibridge:\n\n  rate_limit: 5\n  max_concurrency: '6'\n")
+    assert file.mistakes == []
+    assert {key: (g.text, g.where, str(g.source)) for key, g in file.settings.items()} == {
+        "aibridge.rate_limit": ("5", f"{path}:4 aibridge.rate_limit", f"{path}:4"),
+        "aibridge.max_concurrency": ("6", f"{path}:5 aibridge.max_concurrency", f"{path}:5"),
+    }
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "aibridge:\n", "---\n", "aibridge: {}\n"])
+def test_an_empty_file_is_fine(path: Path, text: str) -> None:
+    file = read(path, text)
+    assert (file.mistakes, file.settings, file.providers) == ([], {}, [])
+
+
+MISTAKES = [
+    ("- a\n", "1", "this is a group of settings, not a value"),
+    ("just text\n", "1", "this is a group of settings, not a value"),
+    ("aibridge: 5\n", "1 aibridge", "this is a group of settings, not a value"),
+    ("aibridge:\n  rate_limit:\n    x: 1\n", "3 aibridge.rate_limit", "this is not a value"),
+    ("aibridge:\n  rate_limit: [[1]]\n", "2 aibridge.rate_limit", "this is not a value"),
+    (
+        "aibridge:\n  rate_limit: 1\n  rate_limit: 1\n",
+        "3 aibridge.rate_limit",
+        "the key is on line 2 too",
+    ),
+    ("aibridge:\n  enabled: t\naibridge:\n", "3 aibridge", "the key is on line 1 too"),
+    ("aibridge:\n  providers: x\n", "2 aibridge.providers", "this is not a list"),
+    ("aibridge:\n  providers:\n  - x\n", "3 aibridge.providers[0]", "this is not a provider"),
+    (
+        "aibridge:\n  providers:\n  - type: openai\n    type: openai\n",
+        "4 aibridge.providers[0].type",
+        "the key is on line 3 too",
+    ),
+    ("? [a, b]\n: 1\n", "1 ?", "aibridged knows no such setting"),
+    ("a: [\n", "2", "not valid YAML: expected the node content, but found …"),
+    ("a: 1\n b: 2\n", "2", "not valid YAML: mapping values are not allowed here"),
+    ("a: *canary\n", "1", "not valid YAML: found undefined alias …"),
+    ("a: 1\n---\nb: 1\n", "2", "not valid YAML: but found another document"),
+    ("a: \x01\n", "", "not valid YAML: unreadable"),
+]
+
+
+@pytest.mark.parametrize(("text", "where", "what"), MISTAKES)
+def test_mistakes(path: Path, text: str, where: str, what: str) -> None:
+    [mistake] = read(path, text).mistakes
+    assert mistake.where == f"{path}:{where}".rstrip(":")
+    assert mistake.what == what
+    assert mistake.remedy
+
+
+def test_two_lists_of_providers_are_a_mistake(path: Path) -> None:
+    one = "  providers: [{type: openai}]\n"
+    [mistake] = read(path, f"aibridge:\n{one}ai_gateway:\n{one}").mistakes
+    assert mistake.what == "two names of one list"
+    assert f"{path}:2 aibridge.providers" in mistake.where
+    assert f"{path}:4 ai_gateway.providers" in mistake.where
+
+
+def test_a_file_that_cannot_be_read_is_a_mistake(path: Path, tmp_path: Path) -> None:
+    [mistake] = yaml_file.read(path).mistakes
+    assert (mistake.where, mistake.what) == (
+        str(path),
+        "can't be read: No such file or directory",
+    )
+    [mistake] = yaml_file.read(tmp_path).mistakes
+    assert mistake.what == "can't be read: Is a directory"
+    path.write_bytes(b"a: \xff\n")
+    [mistake] = yaml_file.read(path).mistakes
+    assert mistake.what == "not UTF-8 text"
+
+
+def test_the_second_of_two_keys_has_no_effect(path: Path) -> None:
+    file = read(path, "aibridge:\n  rate_limit: 1\n  rate_limit: 2\n")
+    assert file.settings["aibridge.rate_limit"].text == "1"
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), max_size=60))
+def test_any_text_is_a_file_or_a_mistake(
+    tmp_path_factory: pytest.TempPathFactory, text: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "any.yaml"
+    path.write_text(text, encoding="utf-8")
+    assert yaml_file.read(path).path == path
