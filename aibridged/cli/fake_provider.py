@@ -20,27 +20,30 @@ def fake_provider(
     ] = "127.0.0.1:4010",
     events: Annotated[
         int | None,
-        typer.Option(min=1, help="Text deltas in each stream; without it, one a word."),
+        typer.Option(metavar="N", min=1, help="Text deltas in each stream. [default: one a word]"),
     ] = None,
     delay: Annotated[
-        str, typer.Option(metavar="DURATION", help="Time between the events of a stream: 10ms.")
+        str, typer.Option(metavar="DURATION", help="Time between events: 10ms.")
     ] = "0",
     keep: Annotated[
-        int, typer.Option(min=0, help="How many of the last requests /__fake/requests shows.")
+        int,
+        typer.Option(metavar="N", min=0, help="Requests that GET /__fake/requests can show."),
     ] = 1000,
 ) -> None:
-    """Run a stand-in for Anthropic and OpenAI, for tests, the demo and the bench.
+    """Run a stand-in for Anthropic and OpenAI, for trying things out.
 
-    It answers Messages, Chat Completions and Responses, whole and streamed, and says what it was
-    told. Any key will do. What it answers can be steered:
+    It answers Messages, Chat Completions and Responses, whole and streamed,
+    and says what it was told. Any key will do. To steer its answers:
 
-    In the prompt: "use the tool", "use the tools" (in parallel), "think hard", "from cache".
+    In the prompt: "use the tool", "use the tools" (in parallel),
+    "think hard", "from cache".
 
-    By model: fake-status-529 (any status), fake-error-overloaded and fake-error-rate-limit (an
-    error event in a stream of status 200).
+    By model: fake-status-529 (or any other status), and for an error event
+    in a stream fake-error-overloaded, fake-error-rate-limit.
 
-    By script, for the next requests: POST /__fake/script with {"status": 529, "times": 5}, or a
-    list of such; GET /__fake/requests shows what was received; POST /__fake/reset forgets both.
+    For the next requests: POST /__fake/script {"status": 529, "times": 5},
+    or a list of such. GET /__fake/requests shows what was received, and
+    POST /__fake/reset forgets both.
     """
     where = _parsed("--address", ADDRESS, address)
     pace = _parsed("--delay", DURATION, delay)

@@ -1,0 +1,184 @@
+"""What the fake model says: a pure function of what it was asked.
+
+Keywords in the last words of the user steer it, in any case of letters:
+
+- `use the tool`: calls a tool; the tools whose names stand in the prompt, else the first one.
+- `use the tools`: calls several in parallel, where the request allows that.
+- `think hard`: thinks aloud first (thinking blocks, reasoning summaries, reasoning tokens).
+- `from cache`: reports input tokens that were read from and written to the prompt cache.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+# Stands in rendered answers wherever an id must be fresh; the server puts it in for each request,
+# so that a rendered stream can be used again.
+NONCE = "@nonce@"
+
+ECHO_LIMIT = 200
+"""Characters of the prompt that the answer repeats: a large prompt makes no large answer."""
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tokens of one answer; `input` is without the cached ones, `output` is with `reasoning`."""
+
+    input: int
+    output: int
+    cache_read: int = 0
+    cache_write: int = 0
+    cache_write_1h: int = 0
+    reasoning: int = 0
+
+    @property
+    def all_input(self) -> int:
+        """Input tokens as OpenAI counts them: cached ones included."""
+        return self.input + self.cache_read + self.all_cache_write
+
+    @property
+    def all_cache_write(self) -> int:
+        """Tokens written to the cache, for five minutes or for an hour."""
+        return self.cache_write + self.cache_write_1h
+
+
+class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A call of one tool; `arguments` is a JSON object as text."""
+
+    name: str
+    arguments: str = "{}"
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One answer, before it takes the shape of an API; what is empty is left out of it."""
+
+    text: str = ""
+    thinking: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool that the request offers; `schema` is the JSON Schema of its arguments, as it came."""
+
+    name: str
+    schema: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """What the fake reads of a request, the same for all APIs."""
+
+    model: str
+    text: str
+    """The last words of the user; where `from_tool`, what the tools returned."""
+    from_tool: bool = False
+    stream: bool = False
+    include_usage: bool = True
+    parallel: bool = True
+    tools: tuple[Tool, ...] = ()
+
+
+class InvalidRequestError(ValueError):
+    """A request that the real API would refuse with 400; the message says what is wrong."""
+
+
+def answer(prompt: Prompt) -> Answer:
+    """The friendly default answer to `prompt`."""
+    asked = prompt.text.lower()
+    echo = _shorten(prompt.text)
+    calls = _calls(prompt) if "use the tool" in asked and not prompt.from_tool else ()
+    if prompt.from_tool:
+        text = f"The tool answered: {echo}"
+    elif calls:
+        text = "Let me use the tool."
+    else:
+        text = f"Hello from the fake provider. You said: {echo}"
+    thinking = f"I was asked this: {echo} I think that I know." if "think hard" in asked else ""
+    return Answer(text=text, thinking=thinking, calls=calls)
+
+
+def usage(prompt: Prompt, said: Answer) -> Usage:
+    """The tokens that `said` costs: a word is a token, so that a test can count along."""
+    words = len(said.text.split()) + sum(len(call.arguments.split()) for call in said.calls)
+    reasoning = len(said.thinking.split())
+    cached = "from cache" in prompt.text.lower()
+    return Usage(
+        input=max(1, len(prompt.text.split())),
+        output=max(1, words + reasoning),
+        reasoning=reasoning,
+        cache_read=1024 if cached else 0,
+        cache_write=256 if cached else 0,
+        cache_write_1h=64 if cached else 0,
+    )
+
+
+def stretch(said: Answer, deltas: int) -> Answer:
+    """`said` with filler words at the end of its text, so that it gives `deltas` stream deltas."""
+    missing = deltas - len(pieces(said.text))
+    return msgspec.structs.replace(said, text=said.text + " and" * missing) if missing > 0 else said
+
+
+def pieces(text: str, limit: int | None = None) -> list[str]:
+    """`text` as stream deltas: one a word; of at most `limit`, the last holds the rest."""
+    words = re.findall(r"\s*\S+|\s+$", text)
+    if limit is None or len(words) <= limit:
+        return words
+    return [*words[: limit - 1], "".join(words[limit - 1 :])]
+
+
+def halves(text: str) -> tuple[str, str]:
+    """Two parts of `text`, cut in the middle: how partial JSON arrives."""
+    middle = len(text) // 2
+    return text[:middle], text[middle:]
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= ECHO_LIMIT else text[:ECHO_LIMIT] + "…"
+
+
+def _calls(prompt: Prompt) -> tuple[ToolCall, ...]:
+    named = [tool for tool in prompt.tools if tool.name in prompt.text]
+    several = prompt.parallel and "use the tools" in prompt.text.lower()
+    chosen = named or list(prompt.tools)
+    if several and len(chosen) == 1:
+        chosen *= 2
+    return tuple(
+        ToolCall(tool.name, msgspec.json.encode(_example(tool.schema)).decode())
+        for tool in chosen[: 2 if several else 1]
+    )
+
+
+def _example(schema: bytes) -> dict[str, Any]:
+    """Arguments that satisfy the simple part of a JSON Schema: the required properties by type."""
+    try:
+        shape = msgspec.json.decode(schema, type=_Schema)
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(f"tools: the schema of a tool cannot be read: {error}") from None
+    return {name: _value(name, shape.properties.get(name, _Property())) for name in shape.required}
+
+
+class _Property(msgspec.Struct, frozen=True):
+    type: Any = "string"
+    enum: tuple[Any, ...] = ()
+
+
+class _Schema(msgspec.Struct, frozen=True):
+    properties: dict[str, _Property] = {}
+    required: tuple[str, ...] = ()
+
+
+def _value(name: str, shape: _Property) -> Any:
+    if shape.enum:
+        return shape.enum[0]
+    examples: dict[str, Any] = {
+        "integer": 1,
+        "number": 1.5,
+        "boolean": True,
+        "array": [],
+        "object": {},
+        "null": None,
+    }
+    return examples.get(shape.type, f"a {name}") if isinstance(shape.type, str) else f"a {name}"

@@ -1,0 +1,190 @@
+"""From a request and a script to the bytes of a reply; no sockets here."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from multidict import CIMultiDict
+
+from aibridged.fake_provider import (
+    chat_completions,
+    delivery,
+    messages,
+    resources,
+    responses,
+    script,
+)
+from aibridged.fake_provider.answer import (
+    NONCE,
+    Answer,
+    InvalidRequestError,
+    Prompt,
+    Usage,
+    answer,
+    stretch,
+    usage,
+)
+from aibridged.fake_provider.received import Received
+from aibridged.fake_provider.script import Script
+from aibridged.fake_provider.vendors import ANTHROPIC, OPENAI, Vendor
+
+_JSON = "application/json"
+_SSE = "text/event-stream; charset=utf-8"
+_NONCE = NONCE.encode()
+
+
+class Api(Protocol):
+    """What a module that speaks one API offers.
+
+    Checks of a whole conversation (every tool call answered, roles in order) belong into `read`.
+    """
+
+    def read(self, body: bytes, /) -> Prompt: ...
+
+    def whole(self, model: str, said: Answer, usage: Usage, /) -> bytes: ...
+
+    def stream(
+        self, model: str, said: Answer, usage: Usage, deltas: int | None, include_usage: bool, /
+    ) -> tuple[bytes, ...]: ...
+
+    def error_event(self, kind: str, message: str, number: int, model: str, /) -> bytes: ...
+
+
+_APIS: dict[str, Api] = {
+    "/v1/messages": messages,
+    "/v1/chat/completions": chat_completions,
+    "/v1/responses": responses,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Everything about an answer but its timing, which stands in `script`."""
+
+    script: Script
+    status: int
+    headers: CIMultiDict[str]
+    pieces: tuple[bytes, ...]
+    """The body, a write each."""
+    length: int | None
+    """The Content-Length; None: sent in chunks. More than the pieces hold where they are cut."""
+    usage: Usage | None = None
+
+
+class Replier:
+    """Makes the replies; `default` is the script where neither the queue nor the model has one."""
+
+    def __init__(self, default: Script) -> None:
+        self._default = default
+
+    def reply(self, received: Received, scripted: Script | None, nonce: str) -> Reply:
+        """The reply to `received`; `nonce` makes the ids in it fresh."""
+        headers = {name.lower(): value for name, value in received.raw_headers}
+        draft = _Draft(_vendor(received.path, headers), scripted or self._default, nonce)
+        if scripted and (scripted.body is not None or scripted.stream is not None):
+            return draft.verbatim()
+        if scripted and scripted.status != 200:
+            return draft.error(scripted.status)
+        if scripted is None and not draft.vendor.knows(headers):
+            return draft.error(401)
+        try:
+            return self._answer(received, scripted, draft)
+        except InvalidRequestError as error:
+            return draft.error(400, str(error))
+
+    def _answer(self, received: Received, scripted: Script | None, draft: "_Draft") -> Reply:
+        body = received.decoded()
+        api = _APIS.get(received.path)
+        if api is None:
+            found = resources.find(draft.vendor, received.method, received.path, body)
+            return draft.error(404) if found is None else draft.fresh(found)
+        if received.method != "POST":
+            return draft.error(405, "Method Not Allowed")
+        prompt = api.read(body)
+        draft.script = scripted or script.for_model(prompt.model) or self._default
+        if draft.script.status != 200:
+            return draft.error(draft.script.status)
+        if draft.script.error and not prompt.stream:
+            return draft.error(draft.vendor.status_of(draft.script.error))
+        return draft.answer(api, prompt)
+
+
+class _Draft:
+    """A reply in the making: whom it imitates, under which script."""
+
+    def __init__(self, vendor: Vendor, chosen: Script, nonce: str) -> None:
+        self.vendor = vendor
+        self.script = chosen
+        self._nonce = nonce
+        self._request_id = f"req_fake{nonce}"
+
+    def answer(self, api: Api, prompt: Prompt) -> Reply:
+        """What the model says, in the shape of `api`, or the error that stands in its stream."""
+        chosen = self.script
+        said = chosen.answer or answer(prompt)
+        if prompt.stream and chosen.deltas:
+            said = stretch(said, chosen.deltas)
+        spent = said.usage or usage(prompt, said)
+        if not prompt.stream:
+            return self.fresh(api.whole(prompt.model, said, spent), spent)
+        events = api.stream(prompt.model, said, spent, chosen.deltas, prompt.include_usage)
+        if chosen.error:
+            events = events[: chosen.error_after]
+            sentence = chosen.error.replace("_", " ").capitalize()
+            last = api.error_event(chosen.error, sentence, len(events), prompt.model)
+            events = (*events, last)
+        nonce = self._nonce.encode()
+        return self._finish(
+            200, _SSE, tuple([event.replace(_NONCE, nonce) for event in events]), True, spent
+        )
+
+    def fresh(self, body: bytes, spent: Usage | None = None) -> Reply:
+        """A whole JSON body, with fresh ids."""
+        body = body.replace(_NONCE, self._nonce.encode())
+        return self._finish(200, _JSON, (body,), False, spent)
+
+    def error(self, status: int, message: str | None = None) -> Reply:
+        """An error in the shape of the vendor."""
+        body = self.vendor.error(status, message, self._request_id)
+        return self._finish(status, _JSON, (body,), False)
+
+    def verbatim(self) -> Reply:
+        """The body that the script holds, as it is."""
+        if self.script.body is not None:
+            return self._finish(self.script.status, _JSON, (self.script.body,), False)
+        return self._finish(self.script.status, _SSE, self.script.stream or (), True)
+
+    def _finish(
+        self,
+        status: int,
+        content_type: str,
+        pieces: tuple[bytes, ...],
+        chunked: bool,
+        spent: Usage | None = None,
+    ) -> Reply:
+        pieces = delivery.shape(self.script, pieces)
+        length = None if chunked else sum(map(len, pieces))
+        if self.script.cut_after is not None:
+            pieces = delivery.cut(pieces, self.script.cut_after)
+        return Reply(
+            self.script, status, self._headers(status, content_type), pieces, length, spent
+        )
+
+    def _headers(self, status: int, content_type: str) -> CIMultiDict[str]:
+        headers = CIMultiDict(self.vendor.headers(status, self._request_id))
+        headers["content-type"] = content_type
+        if self.script.gzip:
+            headers["content-encoding"] = "gzip"
+        for name, _ in self.script.headers:
+            headers.popall(name, None)
+        headers.extend(self.script.headers)
+        return headers
+
+
+def _vendor(path: str, headers: dict[bytes, bytes]) -> Vendor:
+    """Whose request this is; the models have the same path at both, and differ by their headers."""
+    if path.startswith(("/v1/messages", "/api/event_logging")):
+        return ANTHROPIC
+    models = path == "/v1/models" or path.startswith("/v1/models/")
+    if models and (b"anthropic-version" in headers or b"x-api-key" in headers):
+        return ANTHROPIC
+    return OPENAI
