@@ -1,0 +1,108 @@
+"""Users and what may be shown of their tokens, as the store hands them out."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+MAX_USERNAME = 32
+MAX_NAME = 64
+MAX_EMAIL = 254
+_USERNAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
+_NOT_IN_USERNAMES = re.compile(r"[^a-z0-9]+", re.ASCII)
+
+
+class UserStatus(StrEnum):
+    """Whether a user's tokens are good."""
+
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may have tokens."""
+
+    id: str
+    username: str
+    name: str
+    email: str | None
+    status: UserStatus
+    is_admin: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """All that may be shown of a token. `last_used_at` is exact to a minute or two."""
+
+    id: str
+    username: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+    revoked_at: datetime | None
+
+    def status(self, now: datetime) -> str:
+        """`active`, `expired` or `revoked`."""
+        if self.revoked_at is not None:
+            return "revoked"
+        if self.expires_at is not None and self.expires_at <= now:
+            return "expired"
+        return "active"
+
+
+class IdentityError(Exception):
+    """What was asked can't be done; the message is for the person who asked, with a remedy."""
+
+
+def check_user(username: str, name: str, email: str | None) -> None:
+    """Refuse what can't be stored, or would spoil a table.
+
+    Usernames are those that Coder takes, in lower case.
+
+    Raises:
+        IdentityError: one of the texts isn't what it should be.
+    """
+    if len(username) > MAX_USERNAME or _USERNAME.fullmatch(username) is None:
+        nearest = nearest_username(username)
+        hint = f", such as {nearest}" if nearest else ""
+        raise IdentityError(
+            f"{username!r} is no username: it has lower-case letters, digits and single hyphens "
+            f"between them, at most {MAX_USERNAME} characters{hint}."
+        )
+    check_text("name", name, MAX_NAME)
+    if email is not None:
+        check_text("email address", email, MAX_EMAIL)
+
+
+def check_text(what: str, text: str, longest: int) -> None:
+    """Refuse a text that is too long or would not stay on its line.
+
+    Raises:
+        IdentityError: it is.
+    """
+    if len(text) > longest or not text.isprintable():
+        raise IdentityError(
+            f"The {what} must be one line of at most {longest} printable characters."
+        )
+
+
+def nearest_username(text: str) -> str:
+    """The text made into a username: `Bob Smith` is `bob-smith`; "" where nothing is left of it."""
+    return _NOT_IN_USERNAMES.sub("-", text.lower()).strip("-")[:MAX_USERNAME].rstrip("-")
+
+
+def no_such_user(username: str, known: Sequence[str]) -> IdentityError:
+    """The error for a username that nobody has, with the nearest that somebody does."""
+    close = difflib.get_close_matches(username, sorted(known), n=3)
+    if close:
+        remedy = f"Did you mean {' or '.join(close)}?"
+    elif known:
+        remedy = "See `aibridged users list`."
+    else:
+        remedy = "Make the first one with `aibridged users create USERNAME`."
+    return IdentityError(f"There is no user {username!r}. {remedy}")

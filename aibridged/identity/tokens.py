@@ -1,0 +1,313 @@
+"""The users and tokens in the daemon's own database, and all SQL about them.
+
+Everything here blocks: the daemon calls it off its event loop. Of a token only its id and the
+SHA-256 of its secret are stored. A user who is deleted leaves a row behind, so that the records of
+what they asked still have a name; the username is free again.
+"""
+
+import hmac
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from aibridged.clock import Clock
+from aibridged.config.secret import Secret
+from aibridged.identity import token_format
+from aibridged.identity.accounts import (
+    MAX_EMAIL,
+    MAX_NAME,
+    MAX_USERNAME,
+    IdentityError,
+    TokenInfo,
+    User,
+    UserStatus,
+    check_text,
+    check_user,
+    no_such_user,
+)
+from aibridged.identity.base import Actor, AuthUnavailableError
+
+# How much later a use must be to be written down.
+USES_ARE_TOLD_APART_S = 60
+
+# Stands in for the digest of a token that isn't there: no secret is known to hash to it.
+_NO_DIGEST = bytes(32)
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """Aware datetimes in UTC, for SQLite too, which keeps no time zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData()
+
+users = sa.Table(
+    "aibridged_users",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("username", sa.String(MAX_USERNAME), nullable=False),
+    sa.Column("name", sa.String(MAX_NAME), nullable=False),
+    sa.Column("email", sa.String(MAX_EMAIL)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("is_admin", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("deleted_at", UtcDateTime),
+)
+_not_deleted = users.c.deleted_at.is_(None)
+sa.Index(
+    "aibridged_users_username",
+    users.c.username,
+    unique=True,
+    sqlite_where=_not_deleted,
+    postgresql_where=_not_deleted,
+)
+
+tokens = sa.Table(
+    "aibridged_tokens",
+    metadata,
+    sa.Column("id", sa.String(10), primary_key=True),
+    sa.Column("user_id", sa.String(36), sa.ForeignKey(users.c.id), nullable=False),
+    sa.Column("name", sa.String(MAX_NAME), nullable=False),
+    sa.Column("secret_sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("last_used_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+    sa.Index("aibridged_tokens_user_id", "user_id"),
+)
+
+_USER = [column for column in users.c if column is not users.c.deleted_at]
+_TOKEN = [
+    users.c.username,
+    *(column for column in tokens.c if column.name not in ("user_id", "secret_sha256")),
+]
+_TO_AUTHENTICATE = (
+    sa.select(
+        tokens.c.user_id,
+        tokens.c.secret_sha256,
+        tokens.c.expires_at,
+        users.c.username,
+        users.c.is_admin,
+    )
+    .join(users)
+    .where(
+        tokens.c.id == sa.bindparam("token_id"),
+        tokens.c.revoked_at.is_(None),
+        users.c.status == UserStatus.ACTIVE,
+        _not_deleted,
+    )
+)
+_TO_RECORD_USE = (
+    tokens.update()
+    .where(
+        tokens.c.id == sa.bindparam("token_id"),
+        sa.or_(tokens.c.last_used_at.is_(None), tokens.c.last_used_at <= sa.bindparam("before")),
+    )
+    .values(last_used_at=sa.bindparam("at"))
+)
+
+
+class StoreUnavailableError(AuthUnavailableError):
+    """The database failed; the message says how, without statements or values."""
+
+
+class TokenStore:
+    """Users and tokens. Every method is one transaction and may raise StoreUnavailableError.
+
+    Methods that take a username raise IdentityError where nobody has it.
+    """
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._now = clock.wall
+
+    def is_empty(self) -> bool:
+        """Whether there never was a user, not even one who has been deleted."""
+        with self._transaction() as connection:
+            return connection.execute(sa.select(users.c.id).limit(1)).first() is None
+
+    def create_user(
+        self, username: str, *, name: str = "", email: str | None = None, is_admin: bool = False
+    ) -> User:
+        """Add a user, active from now on.
+
+        Raises:
+            IdentityError: the username is taken, or one of the texts can't be stored.
+        """
+        check_user(username, name, email)
+        user = User(
+            str(uuid4()), username, name, email, UserStatus.ACTIVE, is_admin, created_at=self._now()
+        )
+        with self._transaction() as connection:
+            try:
+                connection.execute(users.insert().values(asdict(user)))
+            except IntegrityError:
+                raise IdentityError(
+                    f"There is a user {username} already. Choose another username, or see "
+                    "`aibridged users list`."
+                ) from None
+        return user
+
+    def list_users(self) -> list[User]:
+        """Every user who isn't deleted, by username."""
+        statement = sa.select(*_USER).where(_not_deleted).order_by(users.c.username)
+        with self._transaction() as connection:
+            return [_as_user(row) for row in connection.execute(statement)]
+
+    def suspend_user(self, username: str) -> User:
+        """Make the user's tokens worthless until they are resumed."""
+        return self._set_status(username, UserStatus.SUSPENDED)
+
+    def resume_user(self, username: str) -> User:
+        """Make the user's tokens good again."""
+        return self._set_status(username, UserStatus.ACTIVE)
+
+    def delete_user(self, username: str) -> User:
+        """Revoke the user's tokens, and forget all about them but what records refer to."""
+        now = self._now()
+        with self._transaction() as connection:
+            user = self._find_user(connection, username)
+            gone = {"deleted_at": now, "name": "", "email": None}
+            connection.execute(users.update().where(users.c.id == user.id).values(gone))
+            connection.execute(
+                tokens.update()
+                .where(tokens.c.user_id == user.id, tokens.c.revoked_at.is_(None))
+                .values(revoked_at=now)
+            )
+        return user
+
+    def create_token(
+        self, username: str, *, name: str, lifetime: float | None
+    ) -> tuple[TokenInfo, Secret]:
+        """Make a token that is good for `lifetime` seconds (None: until it is revoked).
+
+        The token itself is returned this once and can't be had again.
+        """
+        check_text("token's name", name, MAX_NAME)
+        minted, now = token_format.mint(), self._now()
+        expires_at = None if lifetime is None else now + timedelta(seconds=lifetime)
+        info = TokenInfo(minted.id, username, name, now, expires_at, None, None)
+        row = asdict(info)
+        del row["username"]
+        with self._transaction() as connection:
+            row["user_id"] = self._find_user(connection, username).id
+            row["secret_sha256"] = minted.digest()
+            connection.execute(tokens.insert().values(row))
+        return info, Secret(minted.text)
+
+    def list_tokens(self, username: str | None = None, *, revoked: bool = False) -> list[TokenInfo]:
+        """The tokens of one user, or of all, by user and age; revoked ones only if asked for."""
+        statement = sa.select(*_TOKEN).join(users).order_by(users.c.username, tokens.c.created_at)
+        if not revoked:
+            statement = statement.where(tokens.c.revoked_at.is_(None))
+        with self._transaction() as connection:
+            if username is not None:
+                user = self._find_user(connection, username)
+                statement = statement.where(users.c.id == user.id)
+            return [_as_token(row) for row in connection.execute(statement)]
+
+    def revoke_token(self, token_id: str) -> TokenInfo:
+        """Make a token worthless for ever; one that is revoked already stays as it is.
+
+        Raises:
+            IdentityError: there is no such token.
+        """
+        statement = sa.select(*_TOKEN).join(users).where(tokens.c.id == token_id)
+        with self._transaction() as connection:
+            connection.execute(
+                tokens.update()
+                .where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))
+                .values(revoked_at=self._now())
+            )
+            row = connection.execute(statement).one_or_none()
+        if row is None:
+            # What was given may be a whole token, so it isn't repeated.
+            raise IdentityError(
+                "There is no token with this id. The id is what stands between the underscores "
+                "of a token; see `aibridged tokens list`."
+            )
+        return _as_token(row)
+
+    def authenticate(self, token: str) -> Actor | None:
+        """Whose token it is; None if it is nobody's, expired, revoked, or its user suspended.
+
+        An id that nobody has costs the same as a secret that is wrong.
+        """
+        parts = token_format.parse(token)
+        if parts is None:
+            return None
+        with self._transaction() as connection:
+            row = connection.execute(_TO_AUTHENTICATE, {"token_id": parts.id}).one_or_none()
+        expected = _NO_DIGEST if row is None else row.secret_sha256
+        if not hmac.compare_digest(parts.digest(), expected) or row is None:
+            return None
+        if row.expires_at is not None and row.expires_at <= self._now():
+            return None
+        return Actor(row.user_id, row.username, parts.id, row.is_admin)
+
+    def record_uses(self, used_at: Mapping[str, datetime]) -> None:
+        """Note when tokens, by id, were last used, unless the last note is about as recent."""
+        pause = timedelta(seconds=USES_ARE_TOLD_APART_S)
+        uses = [
+            {"token_id": token_id, "at": at, "before": at - pause}
+            for token_id, at in sorted(used_at.items())  # in one order, so that none deadlock
+        ]
+        if uses:
+            with self._transaction() as connection:
+                connection.execute(_TO_RECORD_USE, uses)
+
+    def _set_status(self, username: str, status: UserStatus) -> User:
+        with self._transaction() as connection:
+            user = self._find_user(connection, username)
+            changed = users.update().where(users.c.id == user.id).values(status=status)
+            return _as_user(connection.execute(changed.returning(*_USER)).one())
+
+    def _find_user(self, connection: sa.Connection, username: str) -> User:
+        statement = sa.select(*_USER).where(users.c.username == username, _not_deleted)
+        row = connection.execute(statement).one_or_none()
+        if row is None:
+            known = connection.execute(sa.select(users.c.username).where(_not_deleted)).scalars()
+            raise no_such_user(username, list(known))
+        return _as_user(row)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeout) as error:
+            raise StoreUnavailableError(_reason(error)) from None
+
+
+def _as_user(row: sa.Row[Any]) -> User:
+    return User(**{**row._mapping, "status": UserStatus(row.status)})
+
+
+def _as_token(row: sa.Row[Any]) -> TokenInfo:
+    return TokenInfo(**row._mapping)
+
+
+def _reason(error: DBAPIError | PoolTimeout) -> str:
+    """The driver's own words; SQLAlchemy's would add the statement and its values."""
+    cause = str(error.orig if isinstance(error, DBAPIError) else error)
+    return f"The database of users and tokens failed: {cause.strip().partition(chr(10))[0]}"

@@ -1,0 +1,286 @@
+import logging
+import traceback
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+import sqlalchemy as sa
+
+from aibridged.identity import tokens as tokens_module
+from aibridged.identity.accounts import IdentityError, UserStatus
+from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.tokens import StoreUnavailableError, TokenStore, users
+
+DAY = 86400
+
+
+@pytest.fixture
+def alice(store):
+    return store.create_user("alice", name="Alice", email="alice@example.com")
+
+
+@pytest.fixture
+def token(store, alice):
+    """A token of Alice's that doesn't expire: what is known of it, and its text."""
+    info, secret = store.create_token("alice", name="laptop", lifetime=None)
+    return info, secret.reveal()
+
+
+def test_a_new_user_is_active_and_found_again(store, alice, clock):
+    UUID(alice.id)
+    assert store.list_users() == [alice]
+    assert (alice.status, alice.is_admin, alice.created_at) == ("active", False, clock.wall())
+
+
+def test_users_are_listed_by_name(store):
+    for username in ("zoe", "alice", "mallory"):
+        store.create_user(username, is_admin=username == "zoe")
+    assert [user.username for user in store.list_users()] == ["alice", "mallory", "zoe"]
+    assert [user.is_admin for user in store.list_users()] == [False, False, True]
+
+
+def test_a_username_is_given_once(store, alice):
+    with pytest.raises(IdentityError, match="a user alice already"):
+        store.create_user("alice")
+    assert store.list_users() == [alice]
+
+
+def test_a_name_that_spoils_a_table_is_refused_everywhere(store, alice):
+    with pytest.raises(IdentityError):
+        store.create_user("Bob")
+    with pytest.raises(IdentityError):
+        store.create_token("alice", name="two\nlines", lifetime=None)
+
+
+def test_a_store_is_empty_until_its_first_user(store):
+    assert store.is_empty()
+    store.create_user("alice")
+    assert not store.is_empty()
+    store.delete_user("alice")
+    assert not store.is_empty()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda store: store.suspend_user("alicce"),
+        lambda store: store.resume_user("alicce"),
+        lambda store: store.delete_user("alicce"),
+        lambda store: store.list_tokens("alicce"),
+        lambda store: store.create_token("alicce", name="", lifetime=None),
+    ],
+)
+def test_an_unknown_user_is_answered_with_the_nearest(store, alice, act):
+    with pytest.raises(IdentityError, match=r"no user 'alicce'\. Did you mean alice\?"):
+        act(store)
+
+
+def test_a_token_authenticates_its_user(store, alice, token):
+    info, text = token
+    assert text.startswith(f"aib_{info.id}_")
+    assert store.authenticate(text) == Actor(alice.id, "alice", info.id, is_admin=False)
+
+
+def test_an_admins_actor_is_an_admin(store):
+    store.create_user("root", is_admin=True)
+    _, secret = store.create_token("root", name="", lifetime=None)
+    assert store.authenticate(secret.reveal()).is_admin is True
+
+
+def test_a_wrong_secret_an_unknown_id_and_nonsense_are_nobodys(store, token):
+    info, text = token
+    wrong_secret = text[:-1] + ("a" if text[-1] != "a" else "b")
+    unknown_id = text.replace(info.id, info.id[::-1])
+    assert unknown_id != text
+    for wrong in (wrong_secret, unknown_id, "", "nonsense", text + "x"):
+        assert store.authenticate(wrong) is None
+
+
+def test_an_unknown_id_costs_what_a_wrong_secret_costs(store, token, monkeypatch):
+    """The same statement and one constant-time comparison of the same length, for both."""
+    compared = []
+    real = tokens_module.hmac.compare_digest
+    monkeypatch.setattr(
+        tokens_module.hmac,
+        "compare_digest",
+        lambda a, b: compared.append((len(a), len(b))) or real(a, b),
+    )
+    info, text = token
+    assert store.authenticate(text[:-1] + "!") is None
+    assert compared == []
+    assert store.authenticate(text.replace(info.id, info.id[::-1])) is None
+    assert store.authenticate(text.replace(text[-43:], "x" * 43)) is None
+    assert compared == [(32, 32), (32, 32)]
+
+
+def test_a_token_expires_when_its_lifetime_is_over(store, alice, clock):
+    info, secret = store.create_token("alice", name="", lifetime=30 * DAY)
+    assert info.expires_at == clock.wall() + timedelta(days=30)
+    clock.advance(30 * DAY - 1)
+    assert store.authenticate(secret.reveal()) is not None
+    clock.advance(1)
+    assert store.authenticate(secret.reveal()) is None
+
+
+def test_a_revoked_token_stays_revoked(store, token, clock):
+    info, text = token
+    first = store.revoke_token(info.id)
+    assert first.revoked_at == clock.wall()
+    assert store.authenticate(text) is None
+    clock.advance(10)
+    assert store.revoke_token(info.id) == first
+
+
+def test_revoking_one_token_leaves_the_others(store, alice, token):
+    _, other = store.create_token("alice", name="ci", lifetime=None)
+    store.revoke_token(token[0].id)
+    assert store.authenticate(other.reveal()) is not None
+
+
+def test_an_unknown_token_is_not_repeated(store, token):
+    with pytest.raises(IdentityError) as caught:
+        store.revoke_token(token[1])
+    assert token[1] not in str(caught.value)
+    assert "`aibridged tokens list`" in str(caught.value)
+    assert store.authenticate(token[1]) is not None
+
+
+def test_a_suspended_users_tokens_are_worthless_until_they_are_resumed(store, token):
+    _, text = token
+    assert store.suspend_user("alice").status is UserStatus.SUSPENDED
+    assert store.authenticate(text) is None
+    assert [user.status for user in store.list_users()] == [UserStatus.SUSPENDED]
+    assert store.resume_user("alice").status is UserStatus.ACTIVE
+    assert store.authenticate(text) is not None
+
+
+def test_a_deleted_user_is_forgotten_but_for_what_records_refer_to(store, engine, alice, token):
+    assert store.delete_user("alice") == alice
+    assert store.authenticate(token[1]) is None
+    assert store.list_users() == []
+    with pytest.raises(IdentityError):
+        store.delete_user("alice")
+    with engine.begin() as connection:
+        row = connection.execute(sa.select(users)).one()
+    assert (row.id, row.username, row.name, row.email) == (alice.id, "alice", "", None)
+
+
+def test_a_deleted_users_name_is_free_again(store, alice, token):
+    store.delete_user("alice")
+    again = store.create_user("alice")
+    assert again.id != alice.id
+    assert store.authenticate(token[1]) is None
+    assert store.list_tokens("alice") == []
+    store.delete_user("alice")
+    store.create_user("alice")
+
+
+def test_deleting_a_user_leaves_the_others_tokens(store, token):
+    store.create_user("bob")
+    _, of_bob = store.create_token("bob", name="", lifetime=None)
+    store.delete_user("alice")
+    assert store.authenticate(of_bob.reveal()) is not None
+
+
+def test_tokens_are_listed_by_user_and_age(store, alice, clock):
+    store.create_user("bob")
+    made = []
+    for username in ("bob", "alice", "bob"):
+        made.append(store.create_token(username, name="", lifetime=None)[0])
+        clock.advance(1)
+    assert store.list_tokens() == [made[1], made[0], made[2]]
+    assert store.list_tokens("bob") == [made[0], made[2]]
+    assert store.list_tokens("alice") == [made[1]]
+
+
+def test_revoked_tokens_are_listed_where_they_are_asked_for(store, token):
+    revoked = store.revoke_token(token[0].id)
+    assert store.list_tokens() == []
+    assert store.list_tokens(revoked=True) == [revoked]
+    assert store.list_tokens("alice", revoked=True) == [revoked]
+
+
+def last_use(store):
+    [info] = store.list_tokens()
+    return info.last_used_at
+
+
+def test_uses_are_noted_once_a_minute(store, token, clock):
+    info, _ = token
+    assert last_use(store) is None
+    first = clock.wall()
+    store.record_uses({info.id: first})
+    assert last_use(store) == first
+    clock.advance(59)
+    store.record_uses({info.id: clock.wall()})
+    assert last_use(store) == first
+    clock.advance(1)
+    store.record_uses({info.id: clock.wall()})
+    assert last_use(store) == clock.wall()
+
+
+def test_a_use_that_is_reported_late_does_not_hide_a_later_one(store, token, clock):
+    info, _ = token
+    earlier = clock.wall()
+    clock.advance(600)
+    store.record_uses({info.id: clock.wall()})
+    store.record_uses({info.id: earlier})
+    assert last_use(store) == clock.wall()
+
+
+def test_uses_of_many_tokens_are_noted_together(store, alice, token, clock):
+    other, _ = store.create_token("alice", name="ci", lifetime=None)
+    store.record_uses({})
+    store.record_uses(
+        {info.id: clock.wall() for info in (token[0], other)} | {"gone": clock.wall()}
+    )
+    assert [info.last_used_at for info in store.list_tokens()] == [clock.wall()] * 2
+
+
+def test_another_process_sees_what_one_did(engine, clock, store, token):
+    other = TokenStore(engine, clock)
+    assert other.authenticate(token[1]) is not None
+    other.suspend_user("alice")
+    assert store.authenticate(token[1]) is None
+
+
+def everything_stored(engine):
+    with engine.begin() as connection:
+        return repr(
+            [
+                [tuple(row) for row in connection.execute(sa.select(table))]
+                for table in tokens_module.metadata.sorted_tables
+            ]
+        )
+
+
+def test_a_secret_is_neither_stored_nor_shown_nor_logged(store, engine, alice, caplog):
+    caplog.set_level(logging.DEBUG)
+    info, secret = store.create_token("alice", name="laptop", lifetime=None)
+    text = secret.reveal()
+    hidden = text.rpartition("_")[2]
+    store.authenticate(text)
+    store.authenticate(text[:-1] + "~")
+    shown = [repr(info), repr(secret), str(secret), everything_stored(engine), caplog.text]
+    for where in shown:
+        assert hidden not in where
+
+
+def test_a_database_that_fails_is_unavailable_and_its_error_says_nothing_secret(
+    store, engine, token
+):
+    tokens_module.metadata.drop_all(engine)
+    with pytest.raises(StoreUnavailableError) as caught:
+        store.authenticate(token[1])
+    assert isinstance(caught.value, AuthUnavailableError)
+    trace = "".join(traceback.format_exception(caught.value))
+    for secret in (token[1], token[1].rpartition("_")[2], token[0].id, "SELECT"):
+        assert secret not in trace
+    assert str(caught.value).startswith("The database of users and tokens failed: ")
+
+
+def test_a_failed_change_leaves_nothing_half_done(store, engine, token):
+    tokens_module.tokens.drop(engine)
+    with pytest.raises(StoreUnavailableError):
+        store.delete_user("alice")
+    assert [user.username for user in store.list_users()] == ["alice"]
