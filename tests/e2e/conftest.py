@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
 import aiohttp
@@ -63,7 +64,10 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
 
 @dataclass
 class RawReply:
-    """A response as it came over the socket."""
+    """A response as it came over the socket; `status` is 0 where there was none.
+
+    Text is Latin-1, so that each character is a byte; the body is chunked if the answer was.
+    """
 
     status: int
     headers: list[tuple[str, str]]
@@ -73,20 +77,24 @@ class RawReply:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
-async def raw(url: str, request: bytes, *, close: bool = True) -> RawReply:
-    """Send bytes as they are and read to the end of the connection."""
-    host, port = re.fullmatch(r"http://(.+):(\d+)", url).groups()
-    reader, writer = await asyncio.open_connection(host, int(port))
+async def _exchange(url: str, request: bytes) -> RawReply:
+    match = re.fullmatch(r"http://(.+):(\d+)", url)
+    assert match is not None
+    reader, writer = await asyncio.open_connection(match[1], int(match[2]))
     try:
         writer.write(request)
-        await writer.drain()
-        head = await reader.readuntil(b"\r\n\r\n")
-        lines = head.decode().split("\r\n")
-        headers = [tuple(line.split(": ", 1)) for line in lines[1:] if line]
-        body = await reader.read() if close else b""
-        return RawReply(int(lines[0].split()[1]), headers, body)
+        head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
+        first, *lines = head.decode("latin-1").split("\r\n")
+        headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
+        return RawReply(int(first.split()[1]) if first else 0, headers, body)
     finally:
         writer.close()
+
+
+@pytest.fixture
+def raw() -> Callable[[str, bytes], Awaitable[RawReply]]:
+    """Sends bytes as they are to a URL's host and reads to the end of the connection."""
+    return _exchange
 
 
 @dataclass
@@ -98,50 +106,61 @@ class Daemon:
     log: list[str]
 
 
-@pytest.fixture
-async def start_daemon(fake) -> AsyncIterator[Callable[..., Awaitable[Daemon]]]:
-    """Starts `aibridged serve` as a process in front of `fake`, with the variables given."""
-    started: list[tuple[asyncio.subprocess.Process, asyncio.Task[None]]] = []
+@asynccontextmanager
+async def _daemon(provider_url: str, *flags: str, **variables: str) -> AsyncIterator[Daemon]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "aibridged",
+        "serve",
+        *flags,
+        env={
+            **kept,
+            "CODER_HTTP_ADDRESS": "127.0.0.1:0",
+            "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": provider_url,
+            "CODER_AIBRIDGE_ANTHROPIC_KEY": ANTHROPIC_KEY,
+            "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{provider_url}/v1",
+            "CODER_AIBRIDGE_OPENAI_KEY": OPENAI_KEY,
+            **variables,
+        },
+        stderr=asyncio.subprocess.PIPE,
+    )
+    log: list[str] = []
+    listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    async def start(*flags: str, **variables: str) -> Daemon:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "aibridged",
-            "serve",
-            *flags,
-            env={
-                **kept,
-                "CODER_HTTP_ADDRESS": "127.0.0.1:0",
-                "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": fake.base_url,
-                "CODER_AIBRIDGE_ANTHROPIC_KEY": ANTHROPIC_KEY,
-                "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{fake.base_url}/v1",
-                "CODER_AIBRIDGE_OPENAI_KEY": OPENAI_KEY,
-                **variables,
-            },
-            stderr=asyncio.subprocess.PIPE,
-        )
-        log: list[str] = []
-        listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    async def follow() -> None:
+        assert process.stderr is not None
+        async for line in process.stderr:
+            log.append(line.decode())
+            match = re.search(r"listens on (https?://[^;\s]+)", log[-1])
+            if match and not listening.done():
+                listening.set_result(match[1])
+        if not listening.done():
+            listening.set_exception(AssertionError("".join(log)))
 
-        async def follow() -> None:
-            assert process.stderr is not None
-            async for line in process.stderr:
-                log.append(line.decode())
-                match = re.search(r"listens on (https?://[^;\s]+)", log[-1])
-                if match and not listening.done():
-                    listening.set_result(match[1])
-            if not listening.done():
-                listening.set_exception(AssertionError("".join(log)))
-
-        following = asyncio.get_running_loop().create_task(follow())
-        started.append((process, following))
-        return Daemon(process, await listening, log)
-
-    yield start
-    for process, following in started:
+    following = asyncio.get_running_loop().create_task(follow())
+    try:
+        yield Daemon(process, await listening, log)
+    finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
         await following
+
+
+@pytest.fixture(scope="session")
+def daemon_in_front_of() -> Callable[..., AbstractAsyncContextManager[Daemon]]:
+    """Runs `aibridged serve` as a process in front of a provider's URL, while it is entered."""
+    return _daemon
+
+
+@pytest.fixture
+async def start_daemon(fake) -> AsyncIterator[Callable[..., Awaitable[Daemon]]]:
+    """Starts `aibridged serve` as a process in front of `fake`, with the variables given."""
+    async with AsyncExitStack() as running:
+
+        async def start(*flags: str, **variables: str) -> Daemon:
+            return await running.enter_async_context(_daemon(fake.base_url, *flags, **variables))
+
+        yield start
