@@ -1,5 +1,7 @@
 """The end of the pipeline: asks the provider and relays its answer."""
 
+import io
+
 import aiohttp
 from aiohttp import web
 from loguru import logger
@@ -20,6 +22,7 @@ from aibridged.pipeline.relay import relay
 from aibridged.pipeline.request import GatewayRequest, Handler
 
 _MAX_HEAD_FIELD_BYTES = 64 * 1024
+_ONE_PIECE_BYTES = 1024 * 1024
 
 
 def make_session(connect_timeout: float, idle_timeout: float) -> aiohttp.ClientSession:
@@ -77,7 +80,7 @@ async def _ask(
     reason: Exception
     try:
         return await session.request(
-            request.method, url, headers=headers, data=request.body or None, allow_redirects=False
+            request.method, url, headers=headers, data=_payload(request), allow_redirects=False
         )
     except aiohttp.ConnectionTimeoutError as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
@@ -91,6 +94,12 @@ async def _ask(
         request.verdict.failure()
     sentence = failure.sentence.replace("The provider", f"The provider {name}", 1)
     raise GatewayError(failure, sentence)
+
+
+def _payload(request: GatewayRequest) -> bytes | io.BytesIO | None:
+    """The body as aiohttp wants it: a large one in pieces, so that it doesn't hold up the loop."""
+    body = request.body
+    return (io.BytesIO(body) if len(body) > _ONE_PIECE_BYTES else body) or None
 
 
 async def _answer(

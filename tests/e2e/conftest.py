@@ -104,6 +104,14 @@ class Daemon:
     process: asyncio.subprocess.Process
     url: str
     log: list[str]
+    spoke: asyncio.Event
+
+    async def until(self, text: str) -> None:
+        """Wait for a line with `text`."""
+        async with asyncio.timeout(10):
+            while not any(text in line for line in self.log):
+                self.spoke.clear()
+                await self.spoke.wait()
 
 
 @asynccontextmanager
@@ -127,12 +135,14 @@ async def _daemon(provider_url: str, *flags: str, **variables: str) -> AsyncIter
         stderr=asyncio.subprocess.PIPE,
     )
     log: list[str] = []
+    spoke = asyncio.Event()
     listening: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def follow() -> None:
         assert process.stderr is not None
         async for line in process.stderr:
             log.append(line.decode())
+            spoke.set()
             match = re.search(r"listens on (https?://[^;\s]+)", log[-1])
             if match and not listening.done():
                 listening.set_result(match[1])
@@ -141,7 +151,7 @@ async def _daemon(provider_url: str, *flags: str, **variables: str) -> AsyncIter
 
     following = asyncio.get_running_loop().create_task(follow())
     try:
-        yield Daemon(process, await listening, log)
+        yield Daemon(process, await listening, log, spoke)
     finally:
         if process.returncode is None:
             process.kill()

@@ -1,0 +1,124 @@
+"""Living and dying: the real process."""
+
+import asyncio
+import signal
+import socket
+
+import aiohttp
+import pytest
+
+from aibridged.fake_provider import Script
+
+PATH = "/anthropic/v1/messages"
+REQUEST = {
+    "model": "m",
+    "stream": True,
+    "max_tokens": 1,
+    "messages": [{"role": "user", "content": "hi"}],
+}
+
+
+async def finished(daemon, seconds=10):
+    async with asyncio.timeout(seconds):
+        return await daemon.process.wait()
+
+
+async def test_one_line_says_where_to_point_a_client(start_daemon):
+    daemon = await start_daemon()
+    [line] = [line for line in daemon.log if "listens on" in line]
+    for part in (daemon.url, f"{daemon.url}/anthropic", f"{daemon.url}/openai"):
+        assert part in line
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_stream_ends_in_peace_and_nothing_new_is_taken(start_daemon, fake, number):
+    daemon = await start_daemon()
+    gate = asyncio.Event()
+    fake.play(Script(before_write={3: gate}))
+    async with aiohttp.ClientSession() as client:
+        # A connection that is kept alive from before sees that the gateway is leaving.
+        async with client.get(f"{daemon.url}/readyz") as response:
+            assert response.status == 200
+        async with (
+            aiohttp.ClientSession() as other,
+            other.post(daemon.url + PATH, json=REQUEST) as stream,
+        ):
+            await stream.content.readany()
+            daemon.process.send_signal(number)
+            await daemon.until("Shutting down")
+            async with client.get(f"{daemon.url}/readyz") as response:
+                assert response.status == 503
+            async with client.post(daemon.url + PATH, json=REQUEST) as response:
+                assert response.status == 503
+                assert response.headers["X-Aibridge-Reason"] == "shutting_down"
+            with pytest.raises(aiohttp.ClientConnectorError):
+                async with aiohttp.ClientSession() as late, late.get(daemon.url):
+                    pass
+            gate.set()
+            rest = await stream.content.read()
+            assert b"message_stop" in rest
+        assert await finished(daemon) == 0
+
+
+async def test_streams_are_cut_off_after_the_shutdown_timeout(start_daemon, fake):
+    daemon = await start_daemon(CODER_SHUTDOWN_TIMEOUT="200ms")
+    fake.play(Script(stall_after=2))
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(daemon.url + PATH, json=REQUEST) as stream,
+    ):
+        await stream.content.readany()
+        daemon.process.terminate()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await stream.content.read()
+    assert await finished(daemon) == 0
+    async with asyncio.timeout(1):
+        await fake.requests[-1].disconnected.wait()
+
+
+async def test_a_second_signal_ends_it_at_once(start_daemon, fake):
+    daemon = await start_daemon()
+    fake.play(Script(stall_after=2))
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(daemon.url + PATH, json=REQUEST) as stream,
+    ):
+        await stream.content.readany()
+        daemon.process.terminate()
+        await daemon.until("Shutting down")
+        daemon.process.terminate()
+        assert await finished(daemon, 2) == -signal.SIGTERM
+
+
+async def test_an_idle_daemon_leaves_at_once(start_daemon):
+    daemon = await start_daemon()
+    async with aiohttp.ClientSession() as client:
+        async with client.get(f"{daemon.url}/healthz") as response:
+            assert response.status == 200
+        daemon.process.terminate()
+        assert await finished(daemon, 3) == 0
+
+
+async def test_a_taken_port_is_one_clear_line(start_daemon):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(AssertionError) as caught:
+            await start_daemon(CODER_HTTP_ADDRESS=address)
+    [line] = str(caught.value).splitlines()
+    assert address in line
+    assert "in use" in line
+    assert "--http-address" in line
+
+
+async def test_bad_settings_are_told_all_at_once_and_nothing_listens(start_daemon):
+    with pytest.raises(AssertionError) as caught:
+        await start_daemon(
+            CODER_AIBRIDGE_RATE_LIMIT="many",
+            CODER_AIBRIDGE_MAX_CONCURRENCY="-1",
+            CODER_TLS_CERT_FILE="/nowhere",
+        )
+    said = str(caught.value)
+    for name in ("RATE_LIMIT", "MAX_CONCURRENCY", "TLS_KEY_FILE"):
+        assert name in said.upper().replace("-", "_")
