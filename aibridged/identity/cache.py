@@ -1,0 +1,130 @@
+"""Remembers for a while whose token is whose, so that a request rarely waits for a lookup.
+
+Good and bad answers live in two bounded maps, so that no flood of wrong tokens drives a right one
+out. The keys are hashes: no token stays in memory for the cache's sake. Requests that come with
+the same unknown token at the same time share one lookup.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum, auto
+from hashlib import blake2b
+
+from cachetools import TTLCache
+
+from aibridged.clock import Clock
+from aibridged.identity.base import Actor, Authenticator, AuthUnavailableError
+
+GOOD_TTL_S = 60.0
+BAD_TTL_S = 10.0
+MAX_ENTRIES = 10_000
+_KEY_BYTES = 16
+
+
+class _Ending(Enum):
+    """How a lookup ends that brings no answer."""
+
+    GIVEN_UP = auto()
+
+
+# How a lookup ended, for those who wait for it; None is a token that is nobody's.
+_Outcome = Actor | AuthUnavailableError | _Ending | None
+
+
+class CachedAuthenticator:
+    """Answers from memory for as long as an answer is good; TTLs in seconds, 0 remembers nothing.
+
+    What another process revokes is noticed when the answer's time is over. What this process
+    revokes must be `forget_token`ed or `forget_user`ed, and is then refused at once.
+    """
+
+    def __init__(
+        self,
+        authenticator: Authenticator,
+        clock: Clock,
+        *,
+        good_ttl: float = GOOD_TTL_S,
+        bad_ttl: float = BAD_TTL_S,
+        max_entries: int = MAX_ENTRIES,
+    ) -> None:
+        self.hits = 0
+        self.misses = 0
+        self._authenticator = authenticator
+        self._good: TTLCache[bytes, Actor] = TTLCache(max_entries, good_ttl, clock.monotonic)
+        self._bad: TTLCache[bytes, None] = TTLCache(max_entries, bad_ttl, clock.monotonic)
+        self._lookups: dict[bytes, asyncio.Future[_Outcome]] = {}
+        self._forgettings = 0
+
+    async def authenticate(self, token: str | None) -> Actor | None:
+        """The actor behind `token`, or None.
+
+        Raises:
+            AuthUnavailableError: as the authenticator behind it; this is never remembered.
+        """
+        if token is None:
+            return await self._authenticator.authenticate(None)
+        key = blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
+        try:
+            actor = self._good[key]
+        except KeyError:
+            if key in self._bad:
+                self.hits += 1
+                return None
+        else:
+            self.hits += 1
+            return actor
+        self.misses += 1
+        return await self._look_up_once(key, token)
+
+    def forget_token(self, api_key_id: str) -> None:
+        """Ask again about this token, even if it is being looked up now."""
+        self._forget(lambda actor: actor.api_key_id == api_key_id)
+
+    def forget_user(self, user_id: str) -> None:
+        """Ask again about every token of this user, even about those being looked up now."""
+        self._forget(lambda actor: actor.id == user_id)
+
+    def _forget(self, is_meant: Callable[[Actor], bool]) -> None:
+        self._forgettings += 1
+        for key in [key for key, actor in self._good.items() if is_meant(actor)]:
+            del self._good[key]
+        # Who was refused may have been let in again.
+        self._bad.clear()
+
+    async def _look_up_once(self, key: bytes, token: str) -> Actor | None:
+        while True:
+            running = self._lookups.get(key)
+            if running is None:
+                return await self._look_up(key, token)
+            # Shielded: a request that is cancelled must not take the lookup from the others.
+            outcome = await asyncio.shield(running)
+            if isinstance(outcome, AuthUnavailableError):
+                raise AuthUnavailableError(str(outcome))
+            if outcome is not _Ending.GIVEN_UP:
+                return outcome
+
+    async def _look_up(self, key: bytes, token: str) -> Actor | None:
+        """Look up, and tell those who wait for it how it ended, in whichever way it does."""
+        shared = self._lookups[key] = asyncio.get_running_loop().create_future()
+        outcome: _Outcome = _Ending.GIVEN_UP
+        try:
+            actor = outcome = await self._ask(token)
+            if actor is not None:
+                self._good[key] = actor
+            else:
+                self._bad[key] = None
+            return actor
+        except AuthUnavailableError as error:
+            outcome = error
+            raise
+        finally:
+            del self._lookups[key]
+            shared.set_result(outcome)
+
+    async def _ask(self, token: str) -> Actor | None:
+        """An answer that nothing was forgotten since it was asked for."""
+        while True:
+            forgettings = self._forgettings
+            actor = await self._authenticator.authenticate(token)
+            if forgettings == self._forgettings:
+                return actor

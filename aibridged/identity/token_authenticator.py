@@ -1,0 +1,75 @@
+"""Authenticates callers by the tokens in the daemon's own database, off the event loop."""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import datetime
+
+from loguru import logger
+
+from aibridged.clock import Clock
+from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.tokens import TokenStore
+
+# Lookups are short and the cache before them answers nearly all: a few threads are plenty.
+_LOOKUP_THREADS = 4
+LOOKUP_TIMEOUT_S = 5.0
+
+
+class TokenAuthenticator:
+    """Looks tokens up in threads of its own, and writes down behind that when they were used.
+
+    A lookup never waits for such a note: one thread writes all that came up since it last wrote,
+    and a database that can't be written to costs a log line, not a request.
+    """
+
+    def __init__(
+        self, store: TokenStore, clock: Clock, *, timeout: float = LOOKUP_TIMEOUT_S
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._timeout = timeout
+        self._lookups = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="token-lookup")
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="token-uses")
+        self._writing: Future[None] | None = None
+        self._used_at: dict[str, datetime] = {}
+
+    async def authenticate(self, token: str | None) -> Actor | None:
+        """The actor behind `token`, or None.
+
+        Raises:
+            AuthUnavailableError: the database fails or takes longer than the timeout.
+        """
+        if token is None:
+            return None
+        lookup = asyncio.get_running_loop().run_in_executor(
+            self._lookups, self._store.authenticate, token
+        )
+        try:
+            async with asyncio.timeout(self._timeout):
+                actor = await lookup
+        except TimeoutError:
+            raise AuthUnavailableError(
+                f"The database of users and tokens took longer than {self._timeout:g} s."
+            ) from None
+        if actor is not None and actor.api_key_id is not None:
+            self._used_at[actor.api_key_id] = self._clock.wall()
+            if self._writing is None or self._writing.done():
+                self._write()
+        return actor
+
+    async def close(self) -> None:
+        """Write the last uses down and end the threads."""
+        self._write()
+        for executor in (self._lookups, self._writer):
+            await asyncio.to_thread(executor.shutdown)
+
+    def _write(self) -> None:
+        used_at, self._used_at = self._used_at, {}
+        self._writing = self._writer.submit(self._record, used_at)
+
+    def _record(self, used_at: Mapping[str, datetime]) -> None:
+        try:
+            self._store.record_uses(used_at)
+        except AuthUnavailableError as error:
+            logger.warning("The last use of {} tokens was not noted: {}", len(used_at), error)
