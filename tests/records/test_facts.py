@@ -1,0 +1,91 @@
+"""A response's facts become rows; an end is never before its start."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from aibridged.records.facts import (
+    InterceptionStart,
+    ModelThoughtRecord,
+    TokenUsageRecord,
+    ToolUsageRecord,
+    ended_at,
+    response_records,
+)
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_response_leaves_a_row_for_usage_and_each_thought_and_call():
+    response = ResponseFacts(
+        response_id="msg_1",
+        usage=TokenUsage(1, 2, 3, 4, extra={"web_search_requests": 1}),
+        thoughts=(Thought("hm", "thinking", True), Thought("", "redacted_thinking", False)),
+        tool_calls=(
+            ToolCall("call_1", "item_1", "ls", "{}", server_side=False, complete=True),
+            ToolCall("call_2", None, "cat", '{"pa', server_side=True, complete=False),
+        ),
+    )
+    usage, first, second, ls, cat = response_records("i", response, AT)
+    assert usage == TokenUsageRecord(
+        id=usage.id,
+        interception_id="i",
+        created_at=AT,
+        provider_response_id="msg_1",
+        input_tokens=1,
+        output_tokens=2,
+        cache_read_input_tokens=3,
+        cache_write_input_tokens=4,
+        metadata={"web_search_requests": 1},
+    )
+    assert first == ModelThoughtRecord(
+        id=first.id,
+        interception_id="i",
+        created_at=AT,
+        content="hm",
+        metadata={"source": "thinking"},
+    )
+    assert second.metadata == {"source": "redacted_thinking", "partial": True}
+    assert ls == ToolUsageRecord(
+        id=ls.id,
+        interception_id="i",
+        created_at=AT,
+        tool="ls",
+        input="{}",
+        provider_response_id="msg_1",
+        provider_tool_call_id="call_1",
+        provider_item_id="item_1",
+    )
+    assert (cat.input, cat.metadata) == ('{"pa', {"partial": True, "server_side": True})
+    assert first.id < second.id
+    assert ls.id < cat.id
+
+
+def test_a_response_without_facts_leaves_no_row():
+    assert response_records("i", ResponseFacts(), AT) == []
+
+
+def test_more_calls_than_ids_have_numbers_for_are_all_kept():
+    call = ToolCall("c", None, "t", "{}", server_side=False, complete=True)
+    records = response_records("i", ResponseFacts(tool_calls=(call,) * 5000), AT)
+    assert len({record.id for record in records}) == 5000
+
+
+@pytest.mark.parametrize(("elapsed", "seconds"), [(1.5, 1.5), (0.0, 0.0), (-3.0, 0.0)])
+def test_an_end_is_never_before_its_start(elapsed, seconds):
+    assert ended_at(AT, elapsed) == AT + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(("ids", "last"), [((), None), (("a", "b"), "b")])
+def test_the_last_tool_result_correlates(ids, last):
+    start = InterceptionStart(
+        id="i",
+        initiator_id="u",
+        provider="anthropic",
+        provider_name="anthropic",
+        model="m",
+        started_at=AT,
+        tool_result_ids=ids,
+    )
+    assert start.correlating_tool_call_id == last
