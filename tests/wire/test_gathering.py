@@ -1,0 +1,99 @@
+"""The room that one response's facts have, and the words for its errors."""
+
+import msgspec
+import pytest
+
+from aibridged.wire import gathering as gathering_module
+from aibridged.wire.facts import ProviderError, Thought
+from aibridged.wire.gathering import (
+    ABSENT,
+    Gathering,
+    Text,
+    is_json,
+    json_text,
+    provider_error,
+    verdict_of,
+)
+
+
+@pytest.fixture
+def gathering(monkeypatch: pytest.MonkeyPatch) -> Gathering:
+    """A gathering with room for 1000 characters."""
+    monkeypatch.setattr(gathering_module, "MAX_KEPT", 1000)
+    return Gathering()
+
+
+def test_a_text_is_cut_where_the_room_ends(gathering: Gathering) -> None:
+    first, second = Text(gathering, "a" * 990), Text(gathering)
+    second.add("b" * 8)
+    second.add("c" * 8)
+    second.add("d" * 8)
+    assert (second.value, second.cut) == ("b" * 8 + "c" * 2, True)
+    first.add("e")
+    assert (first.value, first.cut) == ("a" * 990, True)
+    assert gathering.anomalies == {"text_cut": 2}
+
+
+def test_a_replaced_text_gives_its_room_back(gathering: Gathering) -> None:
+    text = Text(gathering, "a" * 2000)
+    assert text.cut
+    text.replace("b" * 1000)
+    assert (text.value, text.cut) == ("b" * 1000, False)
+
+
+def test_items_take_room_too(gathering: Gathering) -> None:
+    assert gathering.fits("x" * 100, None, "y" * 100)
+    assert not gathering.fits("z" * 500)
+    assert gathering.fits()
+    gathering.add_thought("t" * 300, "thinking")
+    gathering.add_thought("u", "thinking")
+    assert gathering.thoughts == [Thought("t" * 200, "thinking", complete=False)]
+    assert gathering.anomalies == {"item_dropped": 2, "text_cut": 1}
+
+
+def test_json() -> None:
+    assert is_json("{}")
+    assert is_json(b"7")
+    assert not is_json("")
+    assert not is_json('{"a":')
+    assert not is_json("{} {}")
+    assert not is_json("[" * 100_000)
+
+
+def test_raw_json_as_text() -> None:
+    assert json_text(msgspec.Raw(b'{"a":1}')) == '{"a":1}'
+    assert json_text(msgspec.Raw(b'"\xff"')) == '"\N{REPLACEMENT CHARACTER}"'
+    assert json_text(msgspec.Raw(b"null")) == ""
+    assert json_text(ABSENT) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "verdict"),
+    [
+        ({"type": "overloaded_error", "message": "m"}, ("overloaded_error", None, "m"), None),
+        ({"type": "rate_limit_error"}, ("rate_limit_error", None, None), None),
+        (
+            {"type": "tokens", "code": "rate_limit_exceeded"},
+            ("tokens", "rate_limit_exceeded", None),
+            "rate_limit_error",
+        ),
+        (
+            {"type": "service_unavailable_error", "code": "server_is_overloaded"},
+            ("service_unavailable_error", "server_is_overloaded", None),
+            "overloaded_error",
+        ),
+        ({"code": "slow_down"}, (None, "slow_down", None), "overloaded_error"),
+        (
+            {"type": "insufficient_quota", "code": "insufficient_quota"},
+            ("insufficient_quota", "insufficient_quota", None),
+            None,
+        ),
+        ({"code": "server_error"}, (None, "server_error", None), "server_error"),
+        ({"code": 429, "message": ["m"]}, (None, None, None), "error"),
+        ("m", (None, None, "m"), "error"),
+        (None, (None, None, None), "error"),
+    ],
+)
+def test_errors(value: object, error: tuple[str | None, ...], verdict: str | None) -> None:
+    assert provider_error(value) == ProviderError(*error)
+    assert verdict_of(ProviderError(*error)) == (verdict or error[0])
