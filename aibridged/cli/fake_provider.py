@@ -3,13 +3,15 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
 from aibridged.config.kinds import ADDRESS, DURATION, Address, Kind
-from aibridged.fake_provider import FakeProvider, Script
+from aibridged.event_loop import loop_factory
+
+if TYPE_CHECKING:
+    from aibridged.fake_provider import FakeProvider
 
 T = TypeVar("T")
 
@@ -20,47 +22,48 @@ def fake_provider(
     ] = "127.0.0.1:4010",
     events: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Text deltas in each stream. [default: one a word]"),
+        typer.Option(metavar="N", min=1, help="Text deltas in each stream (default: one a word)."),
     ] = None,
     delay: Annotated[
-        str, typer.Option(metavar="DURATION", help="Time between events: 10ms.")
+        str, typer.Option(metavar="DURATION", help="Time between events, such as 10ms.")
     ] = "0",
     keep: Annotated[
         int,
         typer.Option(metavar="N", min=0, help="Requests that GET /__fake/requests can show."),
     ] = 1000,
 ) -> None:
-    """Run a stand-in for Anthropic and OpenAI, for trying things out.
+    """Run a stand-in for Anthropic and OpenAI, for tests, the demo and the bench.
 
-    It answers Messages, Chat Completions and Responses, whole and streamed,
-    and says what it was told. Any key will do. To steer its answers:
+    It answers Messages, Chat Completions and Responses, whole and streamed, and says what it was
+    told. Any key will do. To steer its answers:
 
-    In the prompt: "use the tool", "use the tools" (in parallel),
-    "think hard", "from cache".
+    In the prompt: "use the tool", "use the tools" (in parallel), "think hard", "from cache".
 
-    By model: fake-status-529 (or any other status), and for an error event
-    in a stream fake-error-overloaded, fake-error-rate-limit.
+    By model: fake-status-529 (or any other status), and for an error event in a stream
+    fake-error-overloaded, fake-error-rate-limit.
 
-    For the next requests: POST /__fake/script {"status": 529, "times": 5},
-    or a list of such. GET /__fake/requests shows what was received, and
-    POST /__fake/reset forgets both.
+    For the next requests: POST /__fake/script {"status": 529, "times": 5}, or a list of such.
+    GET /__fake/requests shows what was received, and POST /__fake/reset forgets both.
     """
+    from aibridged.fake_provider import FakeProvider, Script
+
     where = _parsed("--address", ADDRESS, address)
     pace = _parsed("--delay", DURATION, delay)
     fake = FakeProvider(default=Script(deltas=events, delay=pace), keep=keep)
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_serve(fake, where))
 
 
-async def _serve(fake: FakeProvider, address: Address) -> None:
-    try:
-        await fake.start(address.host, address.port)
-    except OSError as error:
-        typer.echo(f"Cannot listen on {address}: {os.strerror(error.errno or 0)}.", err=True)
-        raise typer.Exit(1) from None
+async def _serve(fake: "FakeProvider", address: Address) -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    try:
+        await fake.start(address.host, address.port)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        typer.echo(f"Cannot listen on {address}: {reason}.", err=True)
+        raise typer.Exit(1) from None
     typer.echo(f"fake provider listening on {fake.base_url}")
     await stopped.wait()
     await fake.stop()
@@ -71,11 +74,3 @@ def _parsed(flag: str, kind: Kind[T], text: str) -> T:
         return kind.parse(text)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=flag) from None
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # not built for this platform: asyncio's own loop does
-        return None
-    return uvloop.new_event_loop

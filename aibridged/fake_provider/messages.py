@@ -33,7 +33,7 @@ class _Message(msgspec.Struct):
 
 class _Tool(msgspec.Struct):
     name: str = ""
-    input_schema: msgspec.Raw | None = None
+    input_schema: msgspec.Raw = msgspec.Raw(b"")
 
 
 class _ToolChoice(msgspec.Struct, frozen=True):
