@@ -11,12 +11,12 @@ BEGIN, END = "<!-- settings: begin (generated) -->\n", "<!-- settings: end -->\n
 
 
 def test_the_table_of_settings_is_fresh():
-    """REGENERATE=1 writes it anew."""
+    """AIBRIDGED_WRITE_GOLDEN=1 writes it anew."""
     text = README.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
     fresh = f"{before}{BEGIN}{render.markdown_table()}{END}{after}"
-    if os.environ.get("REGENERATE"):
+    if os.environ.get("AIBRIDGED_WRITE_GOLDEN"):
         README.write_text(fresh, encoding="utf-8")
     assert text == fresh
 
