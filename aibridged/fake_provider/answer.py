@@ -1,6 +1,6 @@
 """What the fake model says: a pure function of what it was asked.
 
-Keywords in the last words of the user steer it, in any case of letters:
+Keywords at the start of the user's last words steer it, in any case of letters:
 
 - `use the tool`: calls a tool; the tools whose names stand in the prompt, else the first one.
 - `use the tools`: calls several in parallel, where the request allows that.
@@ -17,6 +17,9 @@ import msgspec
 # Stands in rendered answers wherever an id must be fresh; the server puts it in for each request,
 # so that a rendered stream can be used again.
 NONCE = "@nonce@"
+
+KEYWORD_LIMIT = 1000
+"""Characters of the prompt in which keywords and names of tools are looked for."""
 
 ECHO_LIMIT = 200
 """Characters of the prompt that the answer repeats: a large prompt makes no large answer."""
@@ -80,6 +83,10 @@ class Prompt:
     parallel: bool = True
     tools: tuple[Tool, ...] = ()
 
+    def says(self, keyword: str) -> bool:
+        """Whether `keyword`, which is in lower case, is in the prompt."""
+        return keyword in self.text[:KEYWORD_LIMIT].lower()
+
 
 class InvalidRequestError(ValueError):
     """A request that the real API would refuse with 400; the message says what is wrong."""
@@ -87,32 +94,36 @@ class InvalidRequestError(ValueError):
 
 def answer(prompt: Prompt) -> Answer:
     """The friendly default answer to `prompt`."""
-    asked = prompt.text.lower()
     echo = _shorten(prompt.text)
-    calls = _calls(prompt) if "use the tool" in asked and not prompt.from_tool else ()
+    calls = _calls(prompt) if prompt.says("use the tool") and not prompt.from_tool else ()
     if prompt.from_tool:
         text = f"The tool answered: {echo}"
     elif calls:
         text = "Let me use the tool."
     else:
         text = f"Hello from the fake provider. You said: {echo}"
-    thinking = f"I was asked this: {echo} I think that I know." if "think hard" in asked else ""
+    thinking = f"I was asked this: {echo} I think that I know." if prompt.says("think hard") else ""
     return Answer(text=text, thinking=thinking, calls=calls)
 
 
 def usage(prompt: Prompt, said: Answer) -> Usage:
     """The tokens that `said` costs: a word is a token, so that a test can count along."""
-    words = len(said.text.split()) + sum(len(call.arguments.split()) for call in said.calls)
-    reasoning = len(said.thinking.split())
-    cached = "from cache" in prompt.text.lower()
+    reasoning = words(said.thinking)
+    calls = sum(words(call.arguments) for call in said.calls)
+    cached = prompt.says("from cache")
     return Usage(
-        input=max(1, len(prompt.text.split())),
-        output=max(1, words + reasoning),
+        input=words(prompt.text),
+        output=words(said.text) + calls + reasoning,
         reasoning=reasoning,
         cache_read=1024 if cached else 0,
         cache_write=256 if cached else 0,
         cache_write_1h=64 if cached else 0,
     )
+
+
+def words(text: str) -> int:
+    """The tokens of `text`; counts spaces, because that takes no time even in a large prompt."""
+    return text.count(" ") + 1 if text else 0
 
 
 def stretch(said: Answer, deltas: int) -> Answer:
@@ -123,10 +134,10 @@ def stretch(said: Answer, deltas: int) -> Answer:
 
 def pieces(text: str, limit: int | None = None) -> list[str]:
     """`text` as stream deltas: one a word; of at most `limit`, the last holds the rest."""
-    words = re.findall(r"\s*\S+|\s+$", text)
-    if limit is None or len(words) <= limit:
-        return words
-    return [*words[: limit - 1], "".join(words[limit - 1 :])]
+    found = re.findall(r"\s*\S+|\s+$", text)
+    if limit is None or len(found) <= limit:
+        return found
+    return [*found[: limit - 1], "".join(found[limit - 1 :])]
 
 
 def halves(text: str) -> tuple[str, str]:
@@ -140,8 +151,8 @@ def _shorten(text: str) -> str:
 
 
 def _calls(prompt: Prompt) -> tuple[ToolCall, ...]:
-    named = [tool for tool in prompt.tools if tool.name in prompt.text]
-    several = prompt.parallel and "use the tools" in prompt.text.lower()
+    named = [tool for tool in prompt.tools if tool.name in prompt.text[:KEYWORD_LIMIT]]
+    several = prompt.parallel and prompt.says("use the tools")
     chosen = named or list(prompt.tools)
     if several and len(chosen) == 1:
         chosen *= 2

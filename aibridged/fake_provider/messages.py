@@ -14,6 +14,7 @@ from aibridged.fake_provider.answer import (
     Usage,
     halves,
     pieces,
+    words,
 )
 
 _encode = msgspec.json.Encoder().encode
@@ -79,7 +80,7 @@ def count(body: bytes) -> int:
         text, _ = _last_words(msgspec.json.decode(body, type=_Countable).messages)
     except msgspec.DecodeError as error:
         raise InvalidRequestError(str(error)) from None
-    return max(1, len(text.split()))
+    return words(text)
 
 
 def whole(model: str, said: Answer, usage: Usage) -> bytes:

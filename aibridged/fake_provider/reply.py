@@ -69,6 +69,13 @@ class Reply:
     """The Content-Length; None: sent in chunks. More than the pieces hold where they are cut."""
     usage: Usage | None = None
 
+    @property
+    def at_once(self) -> bool:
+        """Whether head and body can go out in one write, as a whole answer of a real API does."""
+        script = self.script
+        whole = len(self.pieces) == 1 and self.length == len(self.pieces[0])
+        return whole and script.stall_after is None and not script.before_write
+
 
 class Replier:
     """Makes the replies; `default` is the script where neither the queue nor the model has one."""

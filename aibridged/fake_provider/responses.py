@@ -14,6 +14,7 @@ from aibridged.fake_provider.answer import (
     Usage,
     halves,
     pieces,
+    words,
 )
 from aibridged.fake_provider.chat_completions import CREATED
 
@@ -77,7 +78,7 @@ def count(body: bytes) -> int:
         text, _ = _last_words(msgspec.json.decode(body, type=_Countable).input)
     except msgspec.DecodeError as error:
         raise InvalidRequestError(str(error)) from None
-    return max(1, len(text.split()))
+    return words(text)
 
 
 def whole(model: str, said: Answer, usage: Usage) -> bytes:

@@ -107,20 +107,18 @@ class FakeProvider:
             received.body = await request.content.read()
             return self._control(received)
         self._log.add(received)
-        response = web.StreamResponse()
         try:
             received.body = await request.content.read()
             scripted = self._queue.next() or (self._choose and self._choose(received))
             reply = self._replier.reply(received, scripted or None, self._nonce())
             received.usage = reply.usage
-            response = web.StreamResponse(status=reply.status, headers=reply.headers)
-            await _deliver(request, received, reply, response)
+            return await _deliver(request, received, reply)
         except asyncio.CancelledError:
             received.disconnected.set()
             raise
         except ConnectionError:
             received.disconnected.set()
-        return response
+            return web.Response()  # aiohttp wants one, but nobody is there to read it
 
     def _nonce(self) -> str:
         return f"{self._series}{next(self._numbers):08x}"
@@ -155,9 +153,9 @@ def _received(request: web.BaseRequest) -> Received:
 
 
 async def _deliver(
-    request: web.BaseRequest, received: Received, reply: Reply, response: web.StreamResponse
-) -> None:
-    """Sends `reply` through `response`, at the pace and to the end that its script says."""
+    request: web.BaseRequest, received: Received, reply: Reply
+) -> web.StreamResponse:
+    """Sends `reply`, at the pace and to the end that its script says."""
     script = reply.script
     if script.before_headers:
         await script.before_headers.wait()
@@ -167,13 +165,18 @@ async def _deliver(
         await _forever()
     if script.close:
         _close(request, reset=script.reset)
-        return
+        return web.Response()
+    if reply.at_once:
+        received.sent = len(reply.pieces[0])
+        return web.Response(status=reply.status, headers=reply.headers, body=reply.pieces[0])
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
     response.content_length = reply.length
     await response.prepare(request)
     if request.method != "HEAD":
         await _write(received, reply, response)
     if script.cut_after is not None:
         _close(request, reset=script.reset)
+    return response
 
 
 async def _write(received: Received, reply: Reply, response: web.StreamResponse) -> None:

@@ -1,5 +1,6 @@
 """From a request and a script to a reply, without sockets."""
 
+import asyncio
 import gzip
 import json
 
@@ -146,3 +147,19 @@ def test_gzip_is_told():
     made = reply(STREAM, Script(gzip=True))
     assert made.headers["content-encoding"] == "gzip"
     assert gzip.decompress(body(made)) == body(reply(STREAM))
+
+
+@pytest.mark.parametrize(
+    ("asked", "script", "at_once"),
+    [
+        (MESSAGE, Script(), True),
+        (MESSAGE, Script(chunks=(9,)), False),
+        (MESSAGE, Script(cut_after=9), False),
+        (MESSAGE, Script(cut_after=0), False),
+        (MESSAGE, Script(stall_after=0), False),
+        (MESSAGE, Script(before_write={0: asyncio.Event()}), False),
+        (STREAM, Script(), False),
+    ],
+)
+def test_whole_answers_go_out_at_once_unless_they_are_paced(asked, script, at_once):
+    assert reply(asked, script).at_once == at_once
