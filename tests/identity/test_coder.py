@@ -229,7 +229,9 @@ async def test_a_coder_that_is_not_there_lets_nobody_in(session):
     assert url in str(caught.value)
 
 
-async def test_one_callers_cookie_does_not_go_out_with_the_next_ones_token(fake, authenticator):
+async def test_one_callers_cookie_does_not_go_out_with_the_next_ones_token(fake, session):
+    # By name: a cookie jar takes nothing from a bare IP address.
+    authenticator = CoderAuthenticator(fake.url.replace("127.0.0.1", "localhost"), session)
     tokens = [fake.add("ALICE00000", "alice"), fake.add("BOB0000000", "bob")]
     for token in tokens:
         await authenticator.authenticate(token)
