@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from aibridged.cli import build
@@ -75,6 +76,12 @@ def test_a_list_flag_may_be_repeated(check: Check) -> None:
 def test_a_value_that_does_not_parse_is_a_mistake_and_not_wrong_usage(check: Check) -> None:
     assert check("rate_limit", "--aibridge-rate-limit", "lots")["value"] is None
     assert check("verbose", "--verbose=maybe")["value"] is None
+
+
+def test_completion_offers_each_setting_once() -> None:
+    serve = get_command(build()).commands["serve"]  # type: ignore[attr-defined]
+    offered = {flag for param in serve.params if not param.hidden for flag in param.opts}
+    assert offered & {flag for _, flag in FLAGS} == {option.flag for option in OPTIONS}
 
 
 def test_only_whole_arguments_before_the_double_dash_are_spelled_out() -> None:
