@@ -2,6 +2,9 @@
 
 Source of the shapes: the types of OpenAI's Python SDK; `reasoning_content` and `reasoning` are
 what compatible servers (DeepSeek, vLLM, OpenRouter) call the text of the model's reasoning.
+
+Every chunk is decoded: the facts can stand anywhere in it, and decoding the few fields that matter
+takes a third of the time of the searches that could tell that there are none.
 """
 
 from collections.abc import Sequence
@@ -57,24 +60,6 @@ class _Completion(msgspec.Struct):
 
 _decode = msgspec.json.Decoder(_Completion).decode
 
-_FACTS = (b'"tool_calls"', b'"function_call"', b'"reasoning', b'"error"')
-_MAYBE_NULL = (b'"finish_reason"', b'"usage"')
-
-
-def _holds_fact(data: bytes) -> bool:
-    """Whether a chunk can hold more than a piece of the answer's text.
-
-    A quoted name can't stand inside a JSON string, where its quotes are escaped: a False is sure.
-    """
-    for name in _FACTS:
-        if name in data:
-            return True
-    for name in _MAYBE_NULL:
-        at = data.find(name)
-        if at >= 0 and data.find(b"null", at, at + len(name) + 7) < 0:
-            return True
-    return False
-
 
 @dataclass(slots=True)
 class _Open:
@@ -98,9 +83,6 @@ class ChatCompletionsReader(StreamReader):
         self._counts: dict[str, Any] | None = None
 
     def _read(self, name: bytes, data: bytes) -> None:
-        if self.verdict is not None and not _holds_fact(data):
-            self._ended = self._ended or data == b"[DONE]"
-            return
         if data == b"[DONE]":
             self._ended = True
             return

@@ -1,0 +1,93 @@
+"""The usage of a Chat Completions stream that the caller didn't ask for.
+
+OpenAI tells the usage of a stream only where `stream_options.include_usage` is set, in one extra
+chunk at the end. The gateway asks for it, for the record, and withholds that chunk from a caller
+who didn't: some clients take a chunk without choices for an error.
+"""
+
+import re
+from typing import Any
+
+import msgspec
+
+from aibridged.wire.gathering import UNREADABLE
+
+MAX_HELD = 1024 * 1024
+"""A longer event is passed on as it comes: the usage chunk has a few hundred bytes."""
+
+_MARK = b"prompt_tokens"  # what the chunk holds that others don't
+_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_DATA = re.compile(rb"^data: ?(.*)$", re.MULTILINE)
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_any = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[msgspec.Raw] | None = None
+    usage: dict[str, Any] | None = None
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+
+
+def ask_for_usage(body: bytes) -> bytes:
+    """The request body with `stream_options.include_usage` on; every other value stays as it is.
+
+    A body that isn't an object, or whose `stream_options` isn't one, is given back as it came: the
+    provider will refuse it.
+    """
+    try:
+        fields = _decode_fields(body)
+        options = _decode_any(fields["stream_options"]) if "stream_options" in fields else None
+    except UNREADABLE:
+        return body
+    if options is not None and not isinstance(options, dict):
+        return body
+    asked = _encode({**(options or {}), "include_usage": True})
+    return _encode({**fields, "stream_options": msgspec.Raw(asked)})
+
+
+class UsageWithholder:
+    """Passes a stream on byte for byte, but for the usage chunk.
+
+    An event is passed on when it is whole, which no client can tell from its coming in parts.
+    """
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """What is to be passed on now."""
+        stream = self._held + chunk
+        if _MARK not in stream and stream.endswith(b"\n\n"):
+            self._held = b""
+            return stream
+        passed: list[bytes] = []
+        start = 0
+        for blank in _BLANK_LINE.finditer(stream):
+            event = stream[start : blank.end()]
+            start = blank.end()
+            if not _is_usage_chunk(event):
+                passed.append(event)
+        self._held = stream[start:]
+        if len(self._held) > MAX_HELD:
+            passed.append(self.finish())
+        return b"".join(passed)
+
+    def finish(self) -> bytes:
+        """What was held back at the end of the stream: the beginning of an event, or nothing."""
+        held, self._held = self._held, b""
+        return held
+
+
+def _is_usage_chunk(event: bytes) -> bool:
+    if _MARK not in event:
+        return False
+    data = b"\n".join(_DATA.findall(event.replace(b"\r", b"\n")))
+    try:
+        chunk = _decode_chunk(data)
+    except UNREADABLE:
+        return False
+    return chunk.choices == [] and chunk.usage is not None

@@ -1,0 +1,17 @@
+"""Facts are values: equal by content, and nobody changes them."""
+
+from dataclasses import FrozenInstanceError
+
+import pytest
+
+from aibridged.wire.facts import Api, RequestFacts, ResponseFacts
+
+
+def test_facts_do_not_change() -> None:
+    for facts in (RequestFacts("m"), ResponseFacts()):
+        with pytest.raises(FrozenInstanceError):
+            facts.model = "other"  # type: ignore[misc]
+
+
+def test_apis_are_named_as_they_are_recorded() -> None:
+    assert [str(api) for api in Api] == ["messages", "chat_completions", "responses"]

@@ -1,0 +1,92 @@
+"""Usage is asked for on the caller's behalf, and the caller gets the stream it asked for."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aibridged.wire.stream_usage import MAX_HELD, UsageWithholder, ask_for_usage
+
+
+@pytest.mark.parametrize(
+    ("body", "asked"),
+    [
+        (
+            b'{"model": "m", "stream":true, "seed":1.0}',
+            b'{"model":"m","stream":true,"seed":1.0,"stream_options":{"include_usage":true}}',
+        ),
+        (
+            b'{"stream_options":{"include_usage":false,"include_obfuscation":false},"n":1e2}',
+            b'{"stream_options":{"include_usage":true,"include_obfuscation":false},"n":1e2}',
+        ),
+        (b'{"stream_options":null}', b'{"stream_options":{"include_usage":true}}'),
+        (b'{"x":"\\u00e9\\/"}', b'{"x":"\\u00e9\\/","stream_options":{"include_usage":true}}'),
+        (b'{"stream_options": 7}', b'{"stream_options": 7}'),
+        (b" [1]", b" [1]"),
+        (b"nonsense", b"nonsense"),
+    ],
+)
+def test_asking(body: bytes, asked: bytes) -> None:
+    assert ask_for_usage(body) == asked
+
+
+TEXT = (
+    b'data: {"id":"c","choices":[{"index":0,"delta":{"content":"prompt_tokens"}}],"usage":null}\n\n'
+)
+CONTINUOUS = b'data: {"choices":[{"index":0,"delta":{}}],"usage":{"prompt_tokens":1}}\n\n'
+FILTER = b'data: {"choices":[],"prompt_filter_results":[],"note":"prompt_tokens"}\n\n'
+USAGE = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
+DONE = b"data: [DONE]\n\n"
+STREAM = b": hi\n\n" + FILTER + TEXT + CONTINUOUS + USAGE + DONE
+PASSED = STREAM.replace(USAGE, b"")
+
+
+def passed(*chunks: bytes) -> bytes:
+    withholder = UsageWithholder()
+    return b"".join(withholder.feed(chunk) for chunk in chunks) + withholder.finish()
+
+
+def test_only_the_usage_chunk_is_withheld_however_the_stream_is_cut() -> None:
+    for cut in range(len(STREAM)):
+        assert passed(STREAM[:cut], STREAM[cut:]) == PASSED
+    assert passed(*(STREAM[i : i + 1] for i in range(len(STREAM)))) == PASSED
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\r"])
+def test_other_line_ends(end: bytes) -> None:
+    stream, expected = (part.replace(b"\n", end) for part in (STREAM, PASSED))
+    assert passed(stream) == expected
+    by_byte = passed(*(stream[i : i + 1] for i in range(len(stream))))
+    assert (
+        by_byte.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n\n\n", b"\n\n") == PASSED
+    )
+
+
+def test_a_whole_event_is_passed_on_at_once() -> None:
+    withholder = UsageWithholder()
+    assert withholder.feed(TEXT) == TEXT
+    assert withholder.feed(TEXT[:-1]) == b""
+    assert withholder.feed(TEXT[-1:] + DONE[:5]) == TEXT
+    assert withholder.feed(DONE[5:]) == DONE
+
+
+def test_little_is_held_back() -> None:
+    withholder = UsageWithholder()
+    assert withholder.feed(bytes(MAX_HELD)) == b""
+    assert withholder.feed(b"x") == bytes(MAX_HELD) + b"x"
+    assert withholder.feed(b"\n\n" + USAGE + DONE) == b"\n\n" + DONE
+
+
+def test_a_stream_that_breaks_off_is_passed_on_to_its_last_byte() -> None:
+    assert passed(TEXT + USAGE[:40]) == TEXT + USAGE[:40]
+
+
+@given(st.lists(st.sampled_from([b"\r", b"\n", b"data: ", b'{"a":1}', b"prompt_tokens", b"x"])))
+def test_bytes_without_a_usage_chunk_pass_unchanged(chunks: list[bytes]) -> None:
+    assert passed(*chunks) == b"".join(chunks)
+
+
+def test_the_asked_body_is_what_it_was() -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "é\n\"'"}], "stream": True}
+    asked = msgspec.json.decode(ask_for_usage(msgspec.json.encode(body)))
+    assert asked == {**body, "stream_options": {"include_usage": True}}
