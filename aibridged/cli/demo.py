@@ -115,9 +115,7 @@ def _gateway(provider: str) -> Iterator[str]:
 
 
 @contextmanager
-def _process(
-    command: tuple[str, ...], variables: dict[str, str], pattern: str
-) -> Iterator[str]:
+def _process(command: tuple[str, ...], variables: dict[str, str], pattern: str) -> Iterator[str]:
     """Run a command of ours until it has said where it listens; then show what it says."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
     with subprocess.Popen(

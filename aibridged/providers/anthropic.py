@@ -1,5 +1,8 @@
 """Anthropic's API, and whatever speaks it."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from aibridged.providers.base import Provider
 from aibridged.wire.facts import Api
 
@@ -11,8 +14,8 @@ class Anthropic(Provider):
     """Base URL without a version: `https://api.anthropic.com/`."""
 
     type = "anthropic"
-    bridged = {"/v1/messages": Api.MESSAGES}
-    passthrough = {
+    bridged: ClassVar[Mapping[str, Api]] = {"/v1/messages": Api.MESSAGES}
+    passthrough: ClassVar[Mapping[str, frozenset[str]]] = {
         "/v1/models": _READ,
         "/v1/models/*": _READ,
         "/v1/messages/count_tokens": _POST,

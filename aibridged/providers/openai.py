@@ -1,5 +1,8 @@
 """OpenAI's API, and whatever speaks it."""
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from aibridged.providers.base import Provider
 from aibridged.wire.facts import Api
 
@@ -12,11 +15,11 @@ class OpenAI(Provider):
 
     type = "openai"
     prefix = "/v1"
-    bridged = {
+    bridged: ClassVar[Mapping[str, Api]] = {
         "/chat/completions": Api.CHAT_COMPLETIONS,
         "/responses": Api.RESPONSES,
     }
-    passthrough = {
+    passthrough: ClassVar[Mapping[str, frozenset[str]]] = {
         "/models": _READ,
         "/models/*": _READ,
         "/conversations": _OWN_OBJECTS,
