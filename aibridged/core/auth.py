@@ -46,7 +46,7 @@ def read_credentials(headers: MultiMapping[str]) -> Presented:
     """Read the auth headers.
 
     Raises:
-        MalformedCredentialsError: a header is doubled, empty, or not of its form.
+        MalformedCredentialsError: a header is doubled, empty, not ASCII, or not of its form.
     """
     authorization = _single(headers, AUTHORIZATION)
     api_key = _single(headers, API_KEY)
@@ -73,8 +73,8 @@ def _single(headers: MultiMapping[str], name: str) -> str | None:
     values = headers.getall(name, ())
     if len(values) > 1:
         raise MalformedCredentialsError(f"The {name} header is given more than once.")
-    if values and not values[0].strip():
-        raise MalformedCredentialsError(f"The {name} header is empty.")
+    if values and not (values[0].strip() and values[0].isascii()):
+        raise MalformedCredentialsError(f"The {name} header is empty, or not ASCII.")
     return values[0] if values else None
 
 

@@ -68,6 +68,8 @@ def test_the_newer_name_of_the_token_header_is_an_alias():
         [("X-Api-Key", "s3cret s3cret")],
         [("X-Api-Key", "s3crét")],
         [("X-Coder-Token", "s3cret"), ("Authorization", "")],
+        [("X-Coder-Token", "s3cret"), ("Authorization", "Bearer s3cr\udcff")],
+        [("X-Coder-Token", "s3cret"), ("X-Api-Key", "s3crét")],
     ],
 )
 def test_doubled_and_malformed_headers_are_refused_without_a_quotation(headers):
