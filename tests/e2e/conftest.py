@@ -1,12 +1,14 @@
 """The gateway over real sockets: in this process with a clock to move, or as the real daemon."""
 
 import asyncio
+import json
 import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import aiohttp
 import pytest
@@ -75,6 +77,9 @@ class RawReply:
 
     def header(self, name: str) -> str | None:
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 async def _exchange(url: str, request: bytes) -> RawReply:
