@@ -134,7 +134,9 @@ class StoreUnavailableError(AuthUnavailableError):
 class TokenStore:
     """Users and tokens. Every method is one transaction and may raise StoreUnavailableError.
 
-    Methods that take a username raise IdentityError where nobody has it.
+    Methods that take a username raise IdentityError where nobody has it. A transaction that
+    changes something starts with the change: on SQLite, one that reads first can't go on to write
+    when another connection has written in between.
     """
 
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
@@ -185,10 +187,9 @@ class TokenStore:
     def delete_user(self, username: str) -> User:
         """Revoke the user's tokens, and forget all about them but what records refer to."""
         now = self._now()
+        gone = {"deleted_at": now, "name": "", "email": None}
         with self._transaction() as connection:
-            user = self._find_user(connection, username)
-            gone = {"deleted_at": now, "name": "", "email": None}
-            connection.execute(users.update().where(users.c.id == user.id).values(gone))
+            user = self._change_user(connection, username, gone)
             connection.execute(
                 tokens.update()
                 .where(tokens.c.user_id == user.id, tokens.c.revoked_at.is_(None))
@@ -207,12 +208,14 @@ class TokenStore:
         minted, now = token_format.mint(), self._now()
         expires_at = None if lifetime is None else now + timedelta(seconds=lifetime)
         info = TokenInfo(minted.id, username, name, now, expires_at, None, None)
-        row = asdict(info)
+        row = asdict(info) | {"secret_sha256": minted.digest()}
         del row["username"]
+        values = [sa.literal(value, tokens.c[name].type) for name, value in row.items()]
+        of_user = sa.select(users.c.id, *values).where(users.c.username == username, _not_deleted)
         with self._transaction() as connection:
-            row["user_id"] = self._find_user(connection, username).id
-            row["secret_sha256"] = minted.digest()
-            connection.execute(tokens.insert().values(row))
+            made = connection.execute(tokens.insert().from_select(["user_id", *row], of_user))
+            if made.rowcount == 0:
+                raise self._no_such_user(connection, username)
         return info, Secret(minted.text)
 
     def list_tokens(self, username: str | None = None, *, revoked: bool = False) -> list[TokenInfo]:
@@ -221,10 +224,12 @@ class TokenStore:
         if not revoked:
             statement = statement.where(tokens.c.revoked_at.is_(None))
         with self._transaction() as connection:
-            if username is not None:
-                user = self._find_user(connection, username)
-                statement = statement.where(users.c.id == user.id)
-            return [_as_token(row) for row in connection.execute(statement)]
+            if username is None:
+                return [_as_token(row) for row in connection.execute(statement)]
+            is_theirs = sa.and_(users.c.username == username, _not_deleted)
+            if connection.execute(sa.select(users.c.id).where(is_theirs)).first() is None:
+                raise self._no_such_user(connection, username)
+            return [_as_token(row) for row in connection.execute(statement.where(is_theirs))]
 
     def revoke_token(self, token_id: str) -> TokenInfo:
         """Make a token worthless for ever; one that is revoked already stays as it is.
@@ -278,17 +283,20 @@ class TokenStore:
 
     def _set_status(self, username: str, status: UserStatus) -> User:
         with self._transaction() as connection:
-            user = self._find_user(connection, username)
-            changed = users.update().where(users.c.id == user.id).values(status=status)
-            return _as_user(connection.execute(changed.returning(*_USER)).one())
+            return self._change_user(connection, username, {"status": status})
 
-    def _find_user(self, connection: sa.Connection, username: str) -> User:
-        statement = sa.select(*_USER).where(users.c.username == username, _not_deleted)
-        row = connection.execute(statement).one_or_none()
+    def _change_user(
+        self, connection: sa.Connection, username: str, values: dict[str, Any]
+    ) -> User:
+        changed = users.update().where(users.c.username == username, _not_deleted).values(values)
+        row = connection.execute(changed.returning(*_USER)).one_or_none()
         if row is None:
-            known = connection.execute(sa.select(users.c.username).where(_not_deleted)).scalars()
-            raise no_such_user(username, list(known))
+            raise self._no_such_user(connection, username)
         return _as_user(row)
+
+    def _no_such_user(self, connection: sa.Connection, username: str) -> IdentityError:
+        known = connection.execute(sa.select(users.c.username).where(_not_deleted)).scalars()
+        return no_such_user(username, list(known))
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

@@ -1,5 +1,6 @@
 import logging
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from uuid import UUID
 
@@ -155,7 +156,7 @@ def test_a_suspended_users_tokens_are_worthless_until_they_are_resumed(store, to
 
 
 def test_a_deleted_user_is_forgotten_but_for_what_records_refer_to(store, engine, alice, token):
-    assert store.delete_user("alice") == alice
+    assert store.delete_user("alice").id == alice.id
     assert store.authenticate(token[1]) is None
     assert store.list_users() == []
     with pytest.raises(IdentityError):
@@ -242,6 +243,23 @@ def test_another_process_sees_what_one_did(engine, clock, store, token):
     assert other.authenticate(token[1]) is not None
     other.suspend_user("alice")
     assert store.authenticate(token[1]) is None
+
+
+def test_changes_wait_for_each_other_and_all_succeed(engine, clock, store, token):
+    """As with commands that are run while a daemon writes all the time."""
+
+    def change(number):
+        for _ in range(25):
+            store.suspend_user("alice")
+            store.resume_user("alice")
+            info, _ = store.create_token("alice", name="", lifetime=None)
+            store.revoke_token(info.id)
+            store.create_user(f"user-{number}")
+            store.delete_user(f"user-{number}")
+
+    with ThreadPoolExecutor(3) as threads:
+        list(threads.map(change, range(3)))
+    assert len(store.list_tokens("alice", revoked=True)) == 76
 
 
 def everything_stored(engine):
