@@ -1,0 +1,91 @@
+"""The first start: with no users yet, there is one step between serving and being of use."""
+
+import getpass
+
+from loguru import logger
+
+from aibridged.identity.accounts import IdentityError, nearest_username
+from aibridged.identity.tokens import TokenStore
+
+_FALLBACK_USERNAME = "admin"
+_TOKEN_NAME = "first"
+
+_INTRODUCTION = """\
+This is the first start: the user {username} was made, an admin, with a token that
+is good until it is revoked. It is shown only now; paste it where it is needed.
+"""
+_CLAUDE_CODE = """
+Claude Code, in a shell:
+
+    export ANTHROPIC_BASE_URL={base_url}
+    export ANTHROPIC_AUTH_TOKEN={token}
+"""
+_CODEX = """
+Codex, in ~/.codex/config.toml:
+
+    model_provider = "aibridge"
+
+    [model_providers.aibridge]
+    name = "AI Bridge"
+    base_url = "{base_url}"
+    env_key = "AIBRIDGE_TOKEN"
+    wire_api = "responses"
+
+and in a shell:
+
+    export AIBRIDGE_TOKEN={token}
+"""
+_BARE_TOKEN = """
+    {token}
+"""
+_MORE = """
+For everybody else: `aibridged users create USERNAME`, then
+`aibridged tokens create --user USERNAME`.
+"""
+
+
+def first_run(
+    store: TokenStore,
+    *,
+    terminal: bool,
+    anthropic_base_url: str | None,
+    openai_base_url: str | None,
+) -> str | None:
+    """Make the first user and a token if there never was one; the text to show, for a terminal.
+
+    The text holds the token: it goes to the terminal and never into a log. Without a terminal
+    nothing is made, and the log says which commands to run. The URLs are those of the gateway as
+    each client wants them, or None where it has no such provider.
+
+    Raises:
+        StoreUnavailableError: the database failed.
+    """
+    if not store.is_empty():
+        return None
+    if not terminal:
+        logger.warning(
+            "There are no users yet, so nobody can use the gateway. Make one with "
+            "`aibridged users create USERNAME` and a token with "
+            "`aibridged tokens create --user USERNAME`"
+        )
+        return None
+    try:
+        user = store.create_user(_own_username(), is_admin=True)
+    except IdentityError:
+        return None  # another daemon on the same database was faster, and has shown its token
+    token = store.create_token(user.username, name=_TOKEN_NAME, lifetime=None)[1].reveal()
+    parts = [_INTRODUCTION.format(username=user.username)]
+    if anthropic_base_url is not None:
+        parts.append(_CLAUDE_CODE.format(base_url=anthropic_base_url, token=token))
+    if openai_base_url is not None:
+        parts.append(_CODEX.format(base_url=openai_base_url, token=token))
+    if len(parts) == 1:
+        parts.append(_BARE_TOKEN.format(token=token))
+    return "".join([*parts, _MORE])
+
+
+def _own_username() -> str:
+    try:
+        return nearest_username(getpass.getuser()) or _FALLBACK_USERNAME
+    except (KeyError, OSError):  # a user id without a name, as in many containers
+        return _FALLBACK_USERNAME
