@@ -11,8 +11,8 @@ _FALLBACK_USERNAME = "admin"
 _TOKEN_NAME = "first"
 
 _INTRODUCTION = """\
-This is the first start: the user {username} was made, an admin, with a token that
-is good until it is revoked. It is shown only now; paste it where it is needed.
+This is the first start, so an admin was made: {username}.
+Their token is good until it is revoked, and is shown only now.
 """
 _CLAUDE_CODE = """
 Claude Code, in a shell:
