@@ -155,6 +155,20 @@ async def test_cuts_a_stream_after_so_many_bytes(
     assert (await fake.received()).sent == length
 
 
+async def test_a_cut_is_an_end_or_a_reset(fake: FakeProvider):
+    fake.play(Script(cut_after=1), Script(cut_after=1, reset=True))
+    ends = []
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection(*fake.base_url[7:].split(":"))
+        writer.write(b"POST /v1/messages HTTP/1.1\r\nHost: x\r\nX-Api-Key: k\r\n")
+        writer.write(b"Content-Length: %d\r\n\r\n%b" % (len(STREAM), STREAM))
+        await reader.readuntil(b"1\r\ne\r\n")
+        ends += await asyncio.gather(reader.read(), return_exceptions=True)
+        writer.close()
+    assert ends[0] == b""
+    assert isinstance(ends[1], ConnectionResetError)
+
+
 async def test_cuts_a_whole_answer(fake: FakeProvider, http: aiohttp.ClientSession):
     fake.play(Script(cut_after=10))
     async with http.post(PATH, data=MESSAGE) as response:
