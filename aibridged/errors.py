@@ -31,7 +31,7 @@ UNAUTHENTICATED = ErrorKind(
     "unauthenticated",
     401,
     "authentication_error",
-    "A valid gateway token is needed: send it as Authorization: Bearer, X-Api-Key or X-Coder-Token.",
+    "A valid gateway token is needed, as Authorization: Bearer, X-Api-Key or X-Coder-Token.",
 )
 BYOK_DISABLED = ErrorKind(
     "byok_disabled",
