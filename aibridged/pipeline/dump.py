@@ -100,7 +100,7 @@ def _secrets(request: GatewayRequest) -> Iterable[bytes]:
     values = [presented.token, *presented.own.values(), request.credential.value]
     for value in values:
         if value is not None:
-            yield value.removeprefix("Bearer ").encode()
+            yield value.rpartition(" ")[2].encode()  # without the scheme, however it is spelled
 
 
 def _head(first: str, headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> bytes:
