@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -88,7 +88,11 @@ async def _exchange(url: str, request: bytes) -> RawReply:
     reader, writer = await asyncio.open_connection(match[1], int(match[2]))
     try:
         writer.write(request)
-        head, _, body = (await reader.read(-1)).partition(b"\r\n\r\n")
+        got = bytearray()
+        with suppress(ConnectionResetError):  # it may not have read all of a refused request
+            while chunk := await reader.read(1 << 16):
+                got += chunk
+        head, _, body = bytes(got).partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         headers = [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
         return RawReply(int(first.split()[1]) if first else 0, headers, body)
