@@ -61,6 +61,14 @@ def test_streams_in_any_chunks(coding: str | None, coded: bytes) -> None:
         assert decoder.fault is None
 
 
+@pytest.mark.parametrize("size", [65_535, 65_536, 65_537, 131_072, 1_000_003])
+def test_output_beyond_one_piece(size: int) -> None:
+    body = bytes(size)
+    assert decode_body(gzip.compress(body), "gzip", size) == body
+    assert decode_body(raw_deflate(body), "deflate", size) == body
+    assert decode_body(zstandard.compress(body), "zstd", size) == body
+
+
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "zstd"])
 def test_bodies_that_are_not_what_they_say(coding: str) -> None:
     coded = next(coded for name, coded in CODED.values() if name == coding)

@@ -82,6 +82,11 @@ def test_raw_json_as_text() -> None:
             ("service_unavailable_error", "server_is_overloaded", None),
             "overloaded_error",
         ),
+        (
+            {"type": "service_unavailable_error", "code": "rate_limit_exceeded"},
+            ("service_unavailable_error", "rate_limit_exceeded", None),
+            "rate_limit_error",
+        ),
         ({"code": "slow_down"}, (None, "slow_down", None), "overloaded_error"),
         (
             {"type": "insufficient_quota", "code": "insufficient_quota"},

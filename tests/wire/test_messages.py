@@ -105,6 +105,12 @@ def test_the_verdict_comes_with_the_first_event_that_is_no_ping(
     assert reader.verdict == verdict
 
 
+def test_a_delta_is_a_verdict_too() -> None:
+    reader = MessagesReader()
+    reader.feed(b'data: {"type":"content_block_delta","delta":{"type":"text_delta"}}\n\n')
+    assert reader.verdict == "ok"
+
+
 def test_a_stream_without_message_stop_is_whole_if_it_ended_in_order(
     transcript: Callable[[str], bytes],
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibridged.wire import response
-from aibridged.wire.facts import Api, ResponseFacts
+from aibridged.wire.facts import Api, ResponseFacts, TokenUsage
 from aibridged.wire.response import open_reader
 
 ERROR = b'{"error":{"type":"api_error","message":"m"}}'
@@ -65,6 +65,16 @@ def test_a_broken_coding_keeps_what_came_before(transcript: Callable[[str], byte
     assert facts.response_id == "msg_01Search"
     assert not facts.complete
     assert facts.anomalies.get("malformed_coding") == 1
+
+
+def test_a_broken_coding_is_no_orderly_end(transcript: Callable[[str], bytes]) -> None:
+    stream, _, _ = transcript("messages_server_tools").partition(b"event: message_stop")
+    coded = gzip.compress(stream)
+    data, checksum = coded[:-8], coded[-8:]
+    for end, complete in ((checksum, True), (bytes(8), False)):
+        _, facts = read(Api.MESSAGES, "text/event-stream", "gzip", data, end)
+        assert facts.usage == TokenUsage(10682, 510, extra={"web_search_requests": 1})
+        assert facts.complete is complete
 
 
 def test_a_compressed_response_is_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:

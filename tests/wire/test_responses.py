@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from aibridged.wire import gathering
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.responses import ResponsesReader, read_body
 
@@ -172,6 +173,32 @@ def test_streamed_thoughts_count_where_the_item_does_not_restate_them() -> None:
         {"type": "response.output_item.done", "output_index": 0, "item": {"type": "reasoning"}},
     )
     assert reader.finish(complete=True).thoughts == (Thought("Hm", "reasoning", complete=True),)
+
+
+def test_a_thought_told_twice_takes_its_room_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gathering, "MAX_KEPT", 1500)
+    whole = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "x" * 700}]}
+    reader = ResponsesReader()
+    feed(
+        reader,
+        {"type": "response.output_item.added", "output_index": 0, "item": {"type": "reasoning"}},
+        {"type": "response.reasoning_summary_text.delta", "output_index": 0, "delta": "x" * 700},
+        {"type": "response.output_item.done", "output_index": 0, "item": whole},
+    )
+    facts = reader.finish(complete=True)
+    assert facts.thoughts == (Thought("x" * 700, "reasoning_summary", complete=True),)
+    assert facts.anomalies == {}
+
+
+def test_text_of_the_answer_is_not_looked_into() -> None:
+    comment = {"type": "message", "phase": "commentary"}
+    delta = b"event: response.output_text.delta\ndata: not even JSON\n\n"
+    reader = ResponsesReader()
+    reader.feed(delta)
+    feed(reader, {"type": "response.output_item.added", "output_index": 0, "item": comment})
+    feed(reader, {"type": "response.output_item.done", "output_index": 0, "item": comment})
+    reader.feed(delta)
+    assert reader.finish(complete=True).anomalies == {}
 
 
 def test_what_can_not_be_read_is_counted_and_the_rest_is_read(

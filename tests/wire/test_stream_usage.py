@@ -35,7 +35,7 @@ TEXT = (
 )
 CONTINUOUS = b'data: {"choices":[{"index":0,"delta":{}}],"usage":{"prompt_tokens":1}}\n\n'
 FILTER = b'data: {"choices":[],"prompt_filter_results":[],"note":"prompt_tokens"}\n\n'
-USAGE = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
+USAGE = b'event: chunk\ndata: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}\n\n'
 DONE = b"data: [DONE]\n\n"
 STREAM = b": hi\n\n" + FILTER + TEXT + CONTINUOUS + USAGE + DONE
 PASSED = STREAM.replace(USAGE, b"")
