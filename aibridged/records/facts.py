@@ -6,14 +6,13 @@ must tell them apart when it reads them back; a request pays for making several,
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
 from aibridged.records.ids import uuid7
 from aibridged.wire.facts import ResponseFacts
 
-Metadata = dict[str, Any]
+Metadata = dict[str, str | int | float | bool | None]
 
 _MAX_SEQUENCE = 4095
 
@@ -174,7 +173,7 @@ def response_records(
                 interception_id=interception_id,
                 created_at=created_at,
                 content=thought.content,
-                metadata={"source": thought.source} | _marks(partial=not thought.complete),
+                metadata={"source": thought.source, **_marks(partial=not thought.complete)},
             )
         )
     for number, call in enumerate(response.tool_calls):

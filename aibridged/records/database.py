@@ -1,0 +1,127 @@
+"""Which database, and how its connections are set up.
+
+SQLite: WAL with `synchronous=NORMAL`. A commit has reached the kernel, so it survives any death of
+the daemon, SIGKILL too. A power cut or a kernel crash never damages the database but may take the
+commits since the last checkpoint, which the writer makes every few seconds. `FULL` would close
+that window at about 80 µs of CPU and the disk's flush for every commit, which is more than all
+else that a request's record costs; who needs it has PostgreSQL, whose commits are flushed.
+
+No connection checkpoints by itself: see `sqlite.SqliteBackend.checkpoint`.
+"""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.pool import NullPool
+
+BUSY_TIMEOUT_S = 2.0
+"""How long a SQLite connection waits for another one's lock."""
+UNREACHABLE_S = 10
+"""After so many seconds a PostgreSQL server that doesn't answer is taken to be gone."""
+
+BEGIN = "sqlite_begin"
+"""An execution option: the statement that begins SQLite's transactions on this connection."""
+
+_FIXED_SQLITE = (3, 51, 3)
+
+
+class DatabaseError(Exception):
+    """A database can't be used; the message says why, what to do, and never a password."""
+
+
+def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:
+    """The URL of the PostgreSQL database, or of the SQLite file in the state directory.
+
+    Raises:
+        DatabaseError: `postgres_url` is none.
+    """
+    if postgres_url is None:
+        return sa.URL.create("sqlite", database=str(state_dir / "aibridged.db"))
+    try:
+        url = sa.make_url(postgres_url)
+    except (ArgumentError, ValueError):
+        raise DatabaseError(
+            "The PostgreSQL URL can't be read: write it as postgres://user:password@host/database."
+        ) from None
+    if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
+        raise DatabaseError(f"{url.drivername} is no PostgreSQL URL: it starts with postgres://.")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engine:
+    """An engine whose connections are opened when they are needed and closed after use.
+
+    `busy_timeout` is in seconds. Transactions on SQLite begin where SQLAlchemy begins them, for
+    schema changes too.
+
+    Raises:
+        DatabaseError: the driver is missing, or the SQLite file can't be made.
+    """
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, busy_timeout)
+    options = {
+        "connect_timeout": UNREACHABLE_S,
+        "keepalives_idle": UNREACHABLE_S,
+        "keepalives_interval": UNREACHABLE_S // 2,
+        "keepalives_count": 2,
+        "tcp_user_timeout": UNREACHABLE_S * 1000,
+        "application_name": "aibridged",
+        "options": "-c TimeZone=UTC",
+    }
+    try:
+        # Rows are written as tuples, so placeholders go by position and not by name.
+        return sa.create_engine(url, poolclass=NullPool, connect_args=options, paramstyle="format")
+    except (ModuleNotFoundError, NoSuchModuleError):
+        raise DatabaseError(
+            "PostgreSQL needs its driver: install aibridged[postgres] (or psycopg[binary])."
+        ) from None
+
+
+def describe_sqlite(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:
+    """The linked SQLite's version for the log, with what is to be known of it."""
+    text = f"SQLite {'.'.join(map(str, version))}"
+    if version >= _FIXED_SQLITE:
+        return text
+    return (
+        f"{text}, which has the WAL-reset bug of the releases before 3.51.3: harmless while the "
+        "daemon alone writes to the database, since no other connection makes checkpoints"
+    )
+
+
+def _sqlite_engine(url: sa.URL, busy_timeout: float) -> sa.Engine:
+    if url.database:
+        _make_private(url.database)
+    engine = sa.create_engine(
+        url, poolclass=NullPool, connect_args={"timeout": busy_timeout, "check_same_thread": False}
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def set_up(connection: sqlite3.Connection, _record: Any) -> None:
+        # The driver would begin transactions by itself, and not around schema changes.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+
+    @sa.event.listens_for(engine, "begin")
+    def begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(connection.get_execution_options().get(BEGIN, "BEGIN"))
+
+    return engine
+
+
+def _make_private(path: str) -> None:
+    """Make the file, if it isn't there, so that others can't read it: it holds prompts."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    except OSError as error:
+        raise DatabaseError(
+            f"The database {path} can't be opened: {error.strerror}. "
+            "Check the permissions of the state directory, or choose another --state-dir."
+        ) from None

@@ -1,0 +1,89 @@
+"""The schema's versions, in order, and the way from one to the next.
+
+A revision is a file in `versions/`. It says all that it does by itself and imports nothing of the
+package, so that it does the same for ever.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from alembic.util import CommandError
+from sqlalchemy.exc import DBAPIError
+
+from aibridged.records.database import BEGIN, DatabaseError
+
+VERSION_TABLE = "aibridged_schema_version"
+
+_LOCK_WAIT_S = 60
+_LOCK = 0x61696272696467  # any number of our own
+
+
+class SchemaState(NamedTuple):
+    """The revision that a database has, None for none, and the one that this release needs."""
+
+    current: str | None
+    needed: str
+
+    @property
+    def is_current(self) -> bool:
+        """Whether this release can work with the database."""
+        return self.current == self.needed
+
+
+def upgrade(engine: sa.Engine) -> None:
+    """Bring the schema to this release's version. Two that do it at once do it once.
+
+    Raises:
+        DatabaseError: the database can't be reached, or is a later release's.
+    """
+    with _connected(engine) as connection:
+        config = _config()
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, "head")
+        except CommandError:
+            raise DatabaseError(
+                "The database was made by a later release of aibridged: use that one."
+            ) from None
+
+
+def check(engine: sa.Engine) -> SchemaState:
+    """The state of the schema; changes nothing.
+
+    Raises:
+        DatabaseError: the database can't be reached.
+    """
+    needed = ScriptDirectory.from_config(_config()).get_current_head()
+    assert needed is not None
+    with _connected(engine) as connection:
+        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
+        return SchemaState(context.get_current_revision(), needed)
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    return config
+
+
+@contextmanager
+def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction in which nobody else changes the schema."""
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                connection = connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+            with connection.begin():
+                if engine.dialect.name == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                yield connection
+    except DBAPIError as error:
+        reason = str(error.orig).partition("\n")[0]
+        raise DatabaseError(f"The database can't be used: {reason}") from None

@@ -1,0 +1,86 @@
+"""PostgreSQL, over psycopg."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from aibridged.records.backend import Row
+from aibridged.records.database import UNREACHABLE_S
+
+
+class PostgresBackend:
+    """The one connection of the process that writes records.
+
+    While it lives it holds an advisory lock on its recorder's id: the server lets go of it when
+    the connection ends, however the daemon died. So whoever gets the lock of another id knows that
+    its owner is gone, without clocks that agree. A daemon whose connection broke takes its lock
+    anew; rows that another one closed meanwhile are put right when they really end. (A pooler
+    that shares connections between transactions would break this: connect past it.)
+    """
+
+    def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
+        self._engine = engine
+        self._recorder_id = recorder_id
+        self._pooled: sa.PoolProxiedConnection | None = None
+        self._cursor: psycopg.Cursor[Any]
+        self._connection: psycopg.Connection[Any]
+
+    def connect(self) -> None:
+        self._pooled = self._engine.raw_connection()
+        connection = self._pooled.driver_connection
+        assert isinstance(connection, psycopg.Connection)
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._cursor.execute("SELECT pg_advisory_lock(%s)", (self._recorder_id,))
+        self._cursor.execute(f"SET statement_timeout = '{UNREACHABLE_S}s'")
+        connection.commit()
+
+    def disconnect(self) -> None:
+        if self._pooled is not None:
+            with suppress(psycopg.Error):
+                self._pooled.close()
+            self._pooled = None
+
+    def begin(self) -> None:
+        """Nothing to do: the driver begins before the first statement."""
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def rollback(self) -> None:
+        self._connection.rollback()
+
+    def execute(self, sql: str, parameters: Row = ()) -> list[Any]:
+        return self._cursor.execute(sql, parameters).fetchall()
+
+    def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
+        self._cursor.executemany(sql, rows)
+
+    def changed(self, sql: str, parameters: Row) -> int:
+        return self._cursor.execute(sql, parameters).rowcount
+
+    def time(self, at: datetime) -> datetime:
+        return at
+
+    def owner_is_dead(self, recorder_id: int) -> bool:
+        if recorder_id == self._recorder_id:
+            return False
+        [(locked,)] = self.execute("SELECT pg_try_advisory_xact_lock(%s)", (recorder_id,))
+        return bool(locked)
+
+    def checkpoint(self) -> None:
+        """Nothing to do: a commit is on the server's disk."""
+
+    def is_refusal(self, error: Exception) -> bool:
+        return isinstance(
+            error, psycopg.IntegrityError | psycopg.DataError | ValueError | TypeError
+        )
+
+    def reason(self, error: Exception) -> str:
+        if isinstance(error, psycopg.OperationalError):
+            return str(error).partition("\n")[0]
+        return type(error).__name__

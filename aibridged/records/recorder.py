@@ -1,0 +1,158 @@
+"""The recorder, as the pipeline sees it: a start that is waited for, and facts that never wait.
+
+One thread writes (see `writer`). Whatever has come together while it wrote goes into its next
+transaction, so the promise that a start is committed before its request goes on costs a request a
+share of a commit. Facts after the start are held back for `LINGER_S`, or until a start is written,
+since nobody waits for them: they cost least in large batches.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from datetime import datetime
+from queue import SimpleQueue
+
+from loguru import logger
+
+from aibridged.clock import Clock
+from aibridged.records.facts import (
+    Fact,
+    InterceptionEnd,
+    InterceptionStart,
+    Outcome,
+    Record,
+    ended_at,
+)
+from aibridged.records.spool import Spool
+from aibridged.records.stats import RecorderStats
+from aibridged.records.store import Store
+from aibridged.records.work import Close, Prune, RecordingFailedError, Waiting, Work
+from aibridged.records.writer import RETRY_S, Writer
+
+LINGER_S = 0.05
+QUEUE_LIMIT = 10_000
+
+
+class Recorder:
+    """Records interceptions. All of it is called from the event loop.
+
+    A start is refused once `queue_limit` starts and facts wait: facts are never refused, but only
+    begun interceptions have any, so the queue stays bounded. `on_record` is called with each
+    record after its commit, from the writer's thread. Times are in seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        spool: Spool,
+        clock: Clock,
+        *,
+        on_record: Callable[[Record], None] | None = None,
+        queue_limit: int = QUEUE_LIMIT,
+        linger: float = LINGER_S,
+        retry_interval: float = RETRY_S,
+    ) -> None:
+        self.stats = RecorderStats()
+        self._clock = clock
+        self._queue_limit = queue_limit
+        self._linger = linger
+        self._waiting = 0
+        self._flush_is_due = False
+        self._closed = False
+        self._work: SimpleQueue[Work] = SimpleQueue()
+        self._facts: deque[Fact] = deque()
+        self._writer = Writer(
+            store,
+            spool,
+            clock,
+            self._work,
+            self._facts,
+            self.stats,
+            on_record=on_record,
+            retry_interval=retry_interval,
+        )
+
+    @property
+    def queue_length(self) -> int:
+        """How many starts and facts wait to be written."""
+        return self._waiting + len(self._facts)
+
+    async def open(self) -> None:
+        """Connect, write what an earlier daemon left in the spool, end what it left open.
+
+        Raises:
+            DatabaseAwayError, SpoolInUseError, OSError: the recorder can't be used.
+        """
+        self._loop = asyncio.get_running_loop()
+        opened: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(
+            target=self._writer.run, args=(self._loop, opened), name="recorder", daemon=True
+        )
+        self._thread.start()
+        await opened
+
+    async def start(self, start: InterceptionStart) -> None:
+        """Return once the row is committed. Cancelled meanwhile, the interception ends.
+
+        Raises:
+            RecordingFailedError: it couldn't be, and the request must not go upstream.
+        """
+        if self._closed or self.stats.database_away or self.queue_length >= self._queue_limit:
+            self.stats.starts_refused += 1
+            raise RecordingFailedError
+        began = self._clock.monotonic()
+        committed: asyncio.Future[None] = self._loop.create_future()
+        self._waiting += 1
+        self._work.put(Waiting(start, committed))
+        try:
+            await committed
+        except asyncio.CancelledError:
+            end = ended_at(start.started_at, self._clock.monotonic() - began)
+            self.record(
+                InterceptionEnd(
+                    interception_id=start.id, ended_at=end, outcome=Outcome.CLIENT_CLOSED
+                )
+            )
+            raise
+        finally:
+            self._waiting -= 1
+
+    def record(self, *facts: Fact) -> None:
+        """Queue facts of an interception whose start is committed; never waits, loses nothing."""
+        if self._closed:
+            self.stats.records_lost += len(facts)
+            logger.error("{} records came after the recorder was closed", len(facts))
+            return
+        self._facts.extend(facts)
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            self._loop.call_later(self._linger, self._flush)
+
+    async def prune(self, before: datetime) -> int:
+        """Delete the ended interceptions that started before then; returns how many.
+
+        The writer does it bit by bit, between its other work.
+
+        Raises:
+            RecordingFailedError: the database went away; some may be deleted.
+        """
+        if self._closed:
+            raise RecordingFailedError
+        pruned: asyncio.Future[int] = self._loop.create_future()
+        self._work.put(Prune(before, pruned))
+        return await pruned
+
+    async def close(self) -> None:
+        """Write all that waits, to the database or to the spool, and stop."""
+        if self._closed:
+            return
+        self._closed = True
+        closed: asyncio.Future[None] = self._loop.create_future()
+        self._work.put(Close(closed))
+        await closed
+        self._thread.join()
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        self._work.put(None)

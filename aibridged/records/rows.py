@@ -1,0 +1,181 @@
+"""Which table a record goes into, and its values in the order of the columns.
+
+Text is made storable here: what a caller sends may be longer than an index takes, or hold
+characters that a database can't keep (NUL in PostgreSQL, lone surrogates from headers in both).
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from aibridged.records import schema
+from aibridged.records.facts import (
+    InterceptionEnd,
+    InterceptionStart,
+    Metadata,
+    ModelThoughtRecord,
+    TokenUsageRecord,
+    ToolUsageRecord,
+    UserPromptRecord,
+)
+from aibridged.records.schema import MAX_CLIENT, MAX_CREDENTIAL_HINT, MAX_NAME, MAX_USER_AGENT
+
+Time = Callable[[datetime], Any]
+"""Makes of a time what the driver takes."""
+
+_encode_json = msgspec.json.Encoder().encode
+
+
+def storable(text: str) -> str:
+    """The text as both databases can keep it."""
+    if not text.isascii():
+        text = text.encode("utf-8", "replace").decode()
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def _optional(text: str | None, length: int | None = None) -> str | None:
+    return None if text is None else storable(text)[:length]
+
+
+def _json(metadata: Metadata) -> str | None:
+    if not metadata:
+        return None
+    clean = {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in metadata.items()
+    }
+    return _encode_json(clean).decode()
+
+
+class Parent(NamedTuple):
+    """The interception that a request continues, and the first one of its thread."""
+
+    id: str | None = None
+    root_id: str | None = None
+
+
+START_COLUMNS = (
+    "id",
+    "initiator_id",
+    "username",
+    "api_key_id",
+    "provider",
+    "provider_name",
+    "model",
+    "client",
+    "user_agent",
+    "client_session_id",
+    "credential_kind",
+    "credential_hint",
+    "correlating_tool_call_id",
+    "thread_parent_id",
+    "thread_root_id",
+    "recorder_id",
+    "started_at",
+    "metadata",
+)
+
+
+def start_row(
+    start: InterceptionStart, parent: Parent, recorder_id: int, time: Time
+) -> tuple[Any, ...]:
+    """The values of `START_COLUMNS`."""
+    return (
+        start.id,
+        start.initiator_id,
+        start.username,
+        start.api_key_id,
+        start.provider[:MAX_NAME],
+        start.provider_name[:MAX_NAME],
+        storable(start.model)[:MAX_NAME],
+        start.client[:MAX_CLIENT],
+        _optional(start.user_agent, MAX_USER_AGENT),
+        _optional(start.client_session_id, MAX_NAME),
+        start.credential_kind,
+        storable(start.credential_hint)[:MAX_CREDENTIAL_HINT],
+        _optional(start.correlating_tool_call_id, MAX_NAME),
+        parent.id,
+        parent.root_id,
+        recorder_id,
+        time(start.started_at),
+        _json(start.metadata),
+    )
+
+
+END_COLUMNS = ("ended_at", "status_code", "outcome", "usage_partial", "time_to_first_byte_ms")
+
+
+def end_row(end: InterceptionEnd, time: Time) -> tuple[Any, ...]:
+    """The values of `END_COLUMNS`, and the id of the interception that gets them."""
+    return (
+        time(end.ended_at),
+        end.status_code,
+        end.outcome.value,
+        end.usage_partial,
+        end.time_to_first_byte_ms,
+        end.interception_id,
+    )
+
+
+def _usage_row(usage: TokenUsageRecord, time: Time) -> tuple[Any, ...]:
+    return (
+        usage.id,
+        usage.interception_id,
+        storable(usage.provider_response_id),
+        usage.input_tokens,
+        usage.output_tokens,
+        usage.cache_read_input_tokens,
+        usage.cache_write_input_tokens,
+        _json(usage.metadata),
+        time(usage.created_at),
+    )
+
+
+def _prompt_row(prompt: UserPromptRecord, time: Time) -> tuple[Any, ...]:
+    return (
+        prompt.id,
+        prompt.interception_id,
+        storable(prompt.provider_response_id),
+        storable(prompt.prompt),
+        _json(prompt.metadata),
+        time(prompt.created_at),
+    )
+
+
+def _tool_row(tool: ToolUsageRecord, time: Time) -> tuple[Any, ...]:
+    return (
+        tool.id,
+        tool.interception_id,
+        storable(tool.provider_response_id),
+        _optional(tool.server_url),
+        storable(tool.tool),
+        storable(tool.input),
+        tool.injected,
+        _optional(tool.invocation_error),
+        _optional(tool.provider_tool_call_id, MAX_NAME),
+        _optional(tool.provider_item_id),
+        _json(tool.metadata),
+        time(tool.created_at),
+    )
+
+
+def _thought_row(thought: ModelThoughtRecord, time: Time) -> tuple[Any, ...]:
+    return (
+        thought.id,
+        thought.interception_id,
+        storable(thought.content),
+        _json(thought.metadata),
+        time(thought.created_at),
+    )
+
+
+ROWS: dict[type, tuple[sa.Table, Callable[[Any, Time], tuple[Any, ...]]]] = {
+    TokenUsageRecord: (schema.token_usages, _usage_row),
+    UserPromptRecord: (schema.user_prompts, _prompt_row),
+    ToolUsageRecord: (schema.tool_usages, _tool_row),
+    ModelThoughtRecord: (schema.model_thoughts, _thought_row),
+}
+"""For each kind of record the table, and what makes the values of all of its columns."""

@@ -1,0 +1,176 @@
+"""The tables, once for SQLite and PostgreSQL, with the names and columns of Coder's AI Bridge.
+
+What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id, recorder_id and
+how an interception ended. An interception has no foreign key on its initiator, so that its row
+outlives the user.
+
+An open interception is in one small index only, and enters those that queries use when it ends:
+requests wait for their start rows, while ends are written many at a time. A query over all
+interceptions is therefore a UNION ALL of the ended (`ended_at IS NOT NULL`) and the open ones
+(`ended_at IS NULL`).
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+# What is indexed has a bound: PostgreSQL refuses index entries of more than 2.7 kB.
+MAX_NAME = 256
+"""Characters of a model's or provider's name, a session's or a tool call's id."""
+MAX_CLIENT = 64
+MAX_CREDENTIAL_HINT = 15
+MAX_USER_AGENT = 1024
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """Aware datetimes in UTC, for SQLite too, which keeps no time zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+RowId = sa.String(36).with_variant(UUID(as_uuid=False), "postgresql")
+"""A UUID in canonical text, which SQLite keeps as it is."""
+
+
+def _metadata() -> sa.Column[Any]:
+    """A JSON object, NULL where it would be empty."""
+    return sa.Column("metadata", sa.JSON(none_as_null=True).with_variant(JSONB(), "postgresql"))
+
+
+def _created_at() -> sa.Column[datetime]:
+    return sa.Column("created_at", UtcDateTime, nullable=False)
+
+
+def _response_id() -> sa.Column[str]:
+    return sa.Column("provider_response_id", sa.Text, nullable=False)
+
+
+metadata = sa.MetaData()
+
+interceptions = sa.Table(
+    "aibridge_interceptions",
+    metadata,
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("initiator_id", sa.String(36), nullable=False),
+    sa.Column("username", sa.Text),
+    sa.Column("api_key_id", sa.Text),
+    sa.Column("provider", sa.String(MAX_NAME), nullable=False),
+    sa.Column("provider_name", sa.String(MAX_NAME), nullable=False),
+    sa.Column("model", sa.String(MAX_NAME), nullable=False),
+    sa.Column("client", sa.String(MAX_CLIENT), nullable=False),
+    sa.Column("user_agent", sa.String(MAX_USER_AGENT)),
+    sa.Column("client_session_id", sa.String(MAX_NAME)),
+    sa.Column(
+        "session_id",
+        sa.Text,
+        sa.Computed(
+            "coalesce(client_session_id, CAST(thread_root_id AS TEXT), CAST(id AS TEXT))",
+            persisted=True,
+        ),
+        nullable=False,
+    ),
+    sa.Column("credential_kind", sa.String(16), nullable=False),
+    sa.Column("credential_hint", sa.String(MAX_CREDENTIAL_HINT), nullable=False),
+    sa.Column("correlating_tool_call_id", sa.String(MAX_NAME)),
+    sa.Column("thread_parent_id", RowId),
+    sa.Column("thread_root_id", RowId),
+    sa.Column("recorder_id", sa.BigInteger, nullable=False),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    _metadata(),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Column("status_code", sa.Integer),
+    sa.Column("outcome", sa.String(16)),
+    sa.Column("usage_partial", sa.Boolean),
+    sa.Column("time_to_first_byte_ms", sa.BigInteger),
+)
+
+
+_newest = (interceptions.c.started_at, interceptions.c.id)
+_ended = interceptions.c.ended_at.is_not(None)
+_open = interceptions.c.ended_at.is_(None)
+for _name, _columns, _when in (
+    ("started_at", _newest, _ended),
+    ("initiator_id", (interceptions.c.initiator_id, *_newest), _ended),
+    ("provider", (interceptions.c.provider, *_newest), _ended),
+    ("model", (interceptions.c.model, *_newest), _ended),
+    ("client", (interceptions.c.client, *_newest), _ended),
+    ("session_id", (interceptions.c.session_id, *_newest), _ended),
+    ("open", (interceptions.c.recorder_id,), _open),
+):
+    sa.Index(
+        f"idx_aibridge_interceptions_{_name}",
+        *_columns,
+        sqlite_where=_when,
+        postgresql_where=_when,
+    )
+
+
+def _belonging(name: str, *columns: sa.Column[Any]) -> sa.Table:
+    """A table of what belongs to an interception and goes with it."""
+    table = sa.Table(
+        name,
+        metadata,
+        sa.Column("id", RowId, primary_key=True),
+        sa.Column(
+            "interception_id",
+            RowId,
+            sa.ForeignKey(interceptions.c.id, ondelete="CASCADE"),
+            nullable=False,
+        ),
+        *columns,
+        _metadata(),
+        _created_at(),
+    )
+    sa.Index(f"idx_{name}_interception_id", table.c.interception_id)
+    return table
+
+
+token_usages = _belonging(
+    "aibridge_token_usages",
+    _response_id(),
+    sa.Column("input_tokens", sa.BigInteger, nullable=False),
+    sa.Column("output_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cache_read_input_tokens", sa.BigInteger, nullable=False),
+    sa.Column("cache_write_input_tokens", sa.BigInteger, nullable=False),
+)
+
+user_prompts = _belonging(
+    "aibridge_user_prompts",
+    _response_id(),
+    sa.Column("prompt", sa.Text, nullable=False),
+)
+
+tool_usages = _belonging(
+    "aibridge_tool_usages",
+    _response_id(),
+    sa.Column("server_url", sa.Text),
+    sa.Column("tool", sa.Text, nullable=False),
+    sa.Column("input", sa.Text, nullable=False),
+    sa.Column("injected", sa.Boolean, nullable=False),
+    sa.Column("invocation_error", sa.Text),
+    sa.Column("provider_tool_call_id", sa.String(MAX_NAME)),
+    sa.Column("provider_item_id", sa.Text),
+)
+sa.Index(
+    "idx_aibridge_tool_usages_provider_tool_call_id",
+    tool_usages.c.provider_tool_call_id,
+    tool_usages.c.created_at,
+)
+
+model_thoughts = _belonging(
+    "aibridge_model_thoughts",
+    sa.Column("content", sa.Text, nullable=False),
+)

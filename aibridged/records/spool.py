@@ -1,0 +1,131 @@
+"""Where facts go while the database is away: JSON lines in a file of the state directory.
+
+A line is on disk when `append` returns. Facts have ids, so replaying a line twice writes nothing
+twice: the file is emptied only after its facts are in the database. The file is held under a lock
+as long as the daemon lives, which makes it the only recorder of its state directory.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from aibridged.records.facts import Fact
+from aibridged.records.rows import storable
+
+_CHUNK = 500
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Fact).decode
+
+
+class SpoolInUseError(Exception):
+    """Another daemon uses the same state directory."""
+
+
+class Spool:
+    """The spool file of one recorder. For one thread, and all of it blocks.
+
+    `size` is the file's size in bytes; `lost` counts the lines that couldn't be read.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.size = 0
+        self.lost = 0
+        self._path = path
+        self._file = -1
+
+    def open(self) -> None:
+        """Take the file, making it if it isn't there.
+
+        Raises:
+            SpoolInUseError: a living daemon has it.
+            OSError: it can't be opened.
+        """
+        file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(file)
+            raise SpoolInUseError(
+                f"Another aibridged uses the state directory {self._path.parent}: "
+                "stop it, or give this one its own with --state-dir."
+            ) from None
+        _sync_directory(self._path.parent)
+        self._file = file
+        self.size = os.fstat(file).st_size
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def append(self, facts: Sequence[Fact]) -> None:
+        """Write the facts, all or none of them.
+
+        Raises:
+            OSError: none is written.
+        """
+        lines = b"".join(_line(fact) for fact in facts)
+        try:
+            view = memoryview(lines)
+            while view:
+                view = view[os.write(self._file, view) :]
+            os.fsync(self._file)
+        except OSError:
+            # So that no half line is in the way of the next one.
+            os.ftruncate(self._file, self.size)
+            raise
+        self.size += len(lines)
+
+    def read(self) -> Iterator[list[Fact]]:
+        """The facts in the file, some hundred at a time.
+
+        A last line without its end was being written when the daemon died, and nobody was told
+        that it is safe; it is passed over. Other lines that can't be read are counted.
+        """
+        with os.fdopen(os.dup(self._file), "rb") as file:
+            file.seek(0)
+            chunk: list[Fact] = []
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                try:
+                    chunk.append(_decode(line))
+                except msgspec.MsgspecError:
+                    self.lost += 1
+                if len(chunk) == _CHUNK:
+                    yield chunk
+                    chunk = []
+            if chunk:
+                yield chunk
+
+    def clear(self) -> None:
+        """Empty the file, once all that it holds is in the database."""
+        os.ftruncate(self._file, 0)
+        os.fsync(self._file)
+        self.size = 0
+
+
+def _line(fact: Fact) -> bytes:
+    try:
+        return _encode(fact) + b"\n"
+    except UnicodeEncodeError:
+        texts = {
+            name: storable(value)
+            for name in fact.__struct_fields__
+            if isinstance(value := getattr(fact, name), str)
+        }
+        return _encode(msgspec.structs.replace(fact, **texts)) + b"\n"
+
+
+def _sync_directory(path: Path) -> None:
+    """A file's name is safe only when its directory is on disk."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

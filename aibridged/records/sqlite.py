@@ -1,0 +1,91 @@
+"""SQLite, over the bare driver: a start row costs less than SQLAlchemy's work for one statement."""
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from aibridged.records.backend import Row
+
+
+class SqliteBackend:
+    """The one connection of the process that writes records.
+
+    Nobody else owns rows in its file: who holds the spool's lock is the only living recorder of
+    the state directory.
+    """
+
+    def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
+        self._engine = engine
+        self._recorder_id = recorder_id
+        self._pooled: sa.PoolProxiedConnection | None = None
+        self._connection: sqlite3.Connection
+        self._busy_timeout_ms = 0
+
+    def connect(self) -> None:
+        self._pooled = self._engine.raw_connection()
+        connection = self._pooled.driver_connection
+        assert isinstance(connection, sqlite3.Connection)
+        self._connection = connection
+        (self._busy_timeout_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+
+    def disconnect(self) -> None:
+        if self._pooled is not None:
+            with suppress(sqlite3.Error):
+                self._pooled.close()
+            self._pooled = None
+
+    def begin(self) -> None:
+        # Takes the write lock at once, so that waiting for it happens here and not half-way.
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def commit(self) -> None:
+        self._connection.execute("COMMIT")
+
+    def rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def execute(self, sql: str, parameters: Row = ()) -> list[Any]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+    def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
+        if len(rows) == 1:
+            self._connection.execute(sql, rows[0])
+        else:
+            self._connection.executemany(sql, rows)
+
+    def changed(self, sql: str, parameters: Row) -> int:
+        return self._connection.execute(sql, parameters).rowcount
+
+    def time(self, at: datetime) -> str:
+        # As SQLAlchemy's DateTime writes it. All times are made by the clock, in UTC.
+        return at.isoformat(" ", "microseconds")[:26]
+
+    def owner_is_dead(self, recorder_id: int) -> bool:
+        return recorder_id != self._recorder_id
+
+    def checkpoint(self) -> None:
+        """Copy the WAL into the database, flushed, as far as no reader is in the way.
+
+        Only here, and in FULL mode, which holds the write lock: the WAL-reset bug needs a commit
+        by one connection during a checkpoint by another. Without waiting for readers, since
+        requests would wait with it.
+        """
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+
+    def is_refusal(self, error: Exception) -> bool:
+        return isinstance(
+            error,
+            sqlite3.IntegrityError | sqlite3.DataError | OverflowError | ValueError | TypeError,
+        )
+
+    def reason(self, error: Exception) -> str:
+        return str(error) if isinstance(error, sqlite3.OperationalError) else type(error).__name__

@@ -1,0 +1,102 @@
+"""What the writer runs, compiled once from SQLAlchemy's statements for the bare driver."""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.expression import ClauseElement
+
+from aibridged.records.facts import Outcome
+from aibridged.records.rows import END_COLUMNS, ROWS, START_COLUMNS
+from aibridged.records.schema import UtcDateTime, interceptions, tool_usages
+
+
+class Statement:
+    """A compiled statement: `sql` has the driver's positional placeholders."""
+
+    def __init__(
+        self, statement: ClauseElement, dialect: sa.Dialect, columns: list[str] | None = None
+    ) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=columns)
+        assert isinstance(compiled, sa.sql.compiler.SQLCompiler)
+        self.sql = str(compiled)
+        self._names = compiled.positiontup or []
+        self._constants = compiled.params
+
+    def row(self, **values: Any) -> list[Any]:
+        """The values in the order of the placeholders, by the names of the bound parameters."""
+        return [values[name] if name in values else self._constants[name] for name in self._names]
+
+
+class Statements:
+    """All that writing records takes, in one database's SQL."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._dialect = engine.dialect
+        self.insert_start = self._insert(interceptions, START_COLUMNS)
+        self.inserts = {
+            kind: self._insert(table, table.columns.keys()) for kind, (table, _) in ROWS.items()
+        }
+        self.end = self._compile(_END)
+        self.parent = self._compile(_PARENT)
+        self.owners_of_open = self._compile(_OWNERS_OF_OPEN)
+        self.interrupt = self._compile(_INTERRUPT)
+        self.prune = self._compile(_PRUNE)
+
+    def _compile(self, statement: ClauseElement) -> Statement:
+        return Statement(statement, self._dialect)
+
+    def _insert(self, table: sa.Table, columns: Any) -> str:
+        insert = sqlite.insert if self._dialect.name == "sqlite" else postgresql.insert
+        statement = insert(table).on_conflict_do_nothing()
+        return Statement(statement, self._dialect, list(columns)).sql
+
+
+_END = (
+    sa.update(interceptions)
+    .where(interceptions.c.id == sa.bindparam("interception"))
+    .values({name: sa.bindparam(f"new_{name}") for name in END_COLUMNS})
+)
+
+_PARENT = (
+    sa.select(interceptions.c.id, interceptions.c.thread_root_id)
+    .join(tool_usages, tool_usages.c.interception_id == interceptions.c.id)
+    .where(
+        tool_usages.c.provider_tool_call_id == sa.bindparam("call"),
+        interceptions.c.initiator_id == sa.bindparam("initiator"),
+    )
+    # Some providers' call ids are unique in a conversation only: the newest is meant.
+    .order_by(tool_usages.c.created_at.desc())
+    .limit(sa.literal_column("1"))
+)
+
+_OWNERS_OF_OPEN = (
+    sa.select(interceptions.c.recorder_id).where(interceptions.c.ended_at.is_(None)).distinct()
+)
+
+_NOW = sa.bindparam("now", type_=UtcDateTime)
+_INTERRUPT = (
+    sa.update(interceptions)
+    .where(
+        interceptions.c.recorder_id == sa.bindparam("recorder"), interceptions.c.ended_at.is_(None)
+    )
+    .values(
+        ended_at=sa.case(
+            (interceptions.c.started_at > _NOW, interceptions.c.started_at), else_=_NOW
+        ),
+        outcome=Outcome.INTERRUPTED.value,
+        usage_partial=sa.true(),
+    )
+)
+
+_PRUNE = sa.delete(interceptions).where(
+    interceptions.c.id.in_(
+        sa.select(interceptions.c.id)
+        .where(
+            interceptions.c.ended_at.is_not(None),
+            interceptions.c.started_at < sa.bindparam("before", type_=UtcDateTime),
+        )
+        .order_by(interceptions.c.started_at)
+        .limit(sa.bindparam("most", type_=sa.Integer))
+    )
+)

@@ -1,0 +1,35 @@
+"""What the recorder counts, for the metrics."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class RecorderStats:
+    """Counters and last values; the writer's thread writes them, anyone reads them.
+
+    `records_lost` counts what is recorded nowhere: rows that the database refuses for their
+    values, lines of the spool that can't be read, and what neither the database nor the spool
+    took until the end. Seconds are of the monotonic clock.
+    """
+
+    commits: int = 0
+    records: int = 0
+    last_batch: int = 0
+    largest_batch: int = 0
+    last_commit_seconds: float = 0.0
+    commit_seconds: float = 0.0
+    starts_refused: int = 0
+    records_spooled: int = 0
+    records_replayed: int = 0
+    records_lost: int = 0
+    spool_bytes: int = 0
+    database_away: bool = False
+
+    def committed(self, records: int, seconds: float) -> None:
+        """Count a transaction with that many records."""
+        self.commits += 1
+        self.records += records
+        self.last_batch = records
+        self.largest_batch = max(self.largest_batch, records)
+        self.last_commit_seconds = seconds
+        self.commit_seconds += seconds

@@ -1,0 +1,38 @@
+"""What the event loop hands to the writer's thread."""
+
+import asyncio
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
+
+from aibridged.records.facts import InterceptionStart
+
+
+class RecordingFailedError(Exception):
+    """A start couldn't be recorded, so its request must not go upstream."""
+
+
+class Waiting(NamedTuple):
+    """A start, and what is waited for until it is committed."""
+
+    start: InterceptionStart
+    committed: asyncio.Future[None]
+
+
+@dataclass(slots=True)
+class Prune:
+    """Delete what ended and started before then; `deleted` counts what went so far."""
+
+    before: datetime
+    pruned: asyncio.Future[int]
+    deleted: int = field(default=0)
+
+
+class Close(NamedTuple):
+    """Write what waits, and stop."""
+
+    closed: asyncio.Future[None]
+
+
+Work = Waiting | Prune | Close | None
+"""None only says that there are facts to write."""
