@@ -143,6 +143,14 @@ class TokenStore:
         self._engine = engine
         self._now = clock.wall
 
+    @property
+    def place(self) -> str:
+        """Where the database is, for people; without its password."""
+        url = self._engine.url
+        if url.get_backend_name() == "sqlite":
+            return str(url.database)
+        return url.render_as_string(hide_password=True)
+
     def is_empty(self) -> bool:
         """Whether there never was a user, not even one who has been deleted."""
         with self._transaction() as connection:

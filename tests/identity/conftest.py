@@ -7,11 +7,12 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.identity.tokens import TokenStore, metadata
+from aibridged.records.database import database_url, make_engine
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = sa.create_engine(f"sqlite:///{tmp_path}/aibridged.db")
+    engine = make_engine(database_url(tmp_path))
     metadata.create_all(engine)
     yield engine
     engine.dispose()

@@ -6,11 +6,14 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 
 from aibridged.identity import tokens as tokens_module
 from aibridged.identity.accounts import IdentityError, UserStatus
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.tokens import StoreUnavailableError, TokenStore, users
+from aibridged.records.migrations import upgrade
 
 DAY = 86400
 
@@ -302,3 +305,35 @@ def test_a_failed_change_leaves_nothing_half_done(store, engine, token):
     with pytest.raises(StoreUnavailableError):
         store.delete_user("alice")
     assert [user.username for user in store.list_users()] == ["alice"]
+
+
+def test_the_store_says_where_it_is_without_a_password(store, engine, clock, tmp_path):
+    assert store.place == f"{tmp_path}/aibridged.db"
+    url = "postgresql+psycopg://aibridged:canary@db.example.com:5432/gateway"
+    remote = TokenStore(sa.create_engine(url), clock)
+    assert remote.place == "postgresql+psycopg://aibridged:***@db.example.com:5432/gateway"
+
+
+def test_the_migrations_make_the_same_tables(engine):
+    tokens_module.metadata.drop_all(engine)
+    upgrade(engine)
+    ours = set(tokens_module.metadata.tables)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_type": True,
+                "include_name": lambda name, kind, _: kind != "table" or name in ours,
+            },
+        )
+        assert compare_metadata(context, tokens_module.metadata) == []
+
+
+def test_a_migrated_database_frees_a_deleted_users_name(engine, store):
+    tokens_module.metadata.drop_all(engine)
+    upgrade(engine)
+    store.create_user("alice")
+    store.delete_user("alice")
+    store.create_user("alice")
+    with pytest.raises(IdentityError):
+        store.create_user("alice")
