@@ -221,8 +221,8 @@ class TokenStore:
         values = [sa.literal(value, tokens.c[name].type) for name, value in row.items()]
         of_user = sa.select(users.c.id, *values).where(users.c.username == username, _not_deleted)
         with self._transaction() as connection:
-            made = connection.execute(tokens.insert().from_select(["user_id", *row], of_user))
-            if made.rowcount == 0:
+            inserted = tokens.insert().from_select(["user_id", *row], of_user)
+            if connection.execute(inserted.returning(tokens.c.id)).first() is None:
                 raise self._no_such_user(connection, username)
         return info, Secret(minted.text)
 

@@ -13,7 +13,7 @@ URLS = {
 
 
 @pytest.fixture(autouse=True)
-def somebody(monkeypatch):
+def somebody(tmp_path, monkeypatch):  # tmp_path asks for the real name, so it comes first
     monkeypatch.setattr(getpass, "getuser", lambda: "Ann.Example")
 
 

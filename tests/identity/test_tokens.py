@@ -307,11 +307,14 @@ def test_a_failed_change_leaves_nothing_half_done(store, engine, token):
     assert [user.username for user in store.list_users()] == ["alice"]
 
 
-def test_the_store_says_where_it_is_without_a_password(store, engine, clock, tmp_path):
-    assert store.place == f"{tmp_path}/aibridged.db"
-    url = "postgresql+psycopg://aibridged:canary@db.example.com:5432/gateway"
-    remote = TokenStore(sa.create_engine(url), clock)
-    assert remote.place == "postgresql+psycopg://aibridged:***@db.example.com:5432/gateway"
+def test_the_store_says_where_it_is_without_a_password(clock, tmp_path):
+    def place(url):
+        return TokenStore(sa.create_engine(url), clock).place
+
+    assert place(f"sqlite:///{tmp_path}/aibridged.db") == f"{tmp_path}/aibridged.db"
+    assert place("postgresql+psycopg://aibridged:canary@db.example.com:5432/gateway") == (
+        "postgresql+psycopg://aibridged:***@db.example.com:5432/gateway"
+    )
 
 
 def test_the_migrations_make_the_same_tables(engine):
