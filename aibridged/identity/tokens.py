@@ -147,9 +147,11 @@ class TokenStore:
     def place(self) -> str:
         """Where the database is, for people; without its password."""
         url = self._engine.url
-        if url.get_backend_name() == "sqlite":
+        backend = url.get_backend_name()
+        if backend == "sqlite":
             return str(url.database)
-        return url.render_as_string(hide_password=True)
+        # A query may hold the password, too.
+        return url.set(drivername=backend, query={}).render_as_string(hide_password=True)
 
     def is_empty(self) -> bool:
         """Whether there never was a user, not even one who has been deleted."""
