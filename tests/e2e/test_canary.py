@@ -3,6 +3,7 @@
 import asyncio
 from itertools import product
 
+import aiohttp
 import pytest
 from loguru import logger
 
@@ -259,4 +260,30 @@ async def test_when_a_provider_quotes_it_in_what_is_not_http(start_gateway, raw,
     assert reply.status in (0, 200, 502)
     assert CANARY not in repr(reply).encode()
     assert b"Provider anthropic" in log()
+    assert CANARY not in log()
+
+
+async def test_when_a_provider_quotes_it_in_the_middle_of_an_answer(start_gateway, client, log):
+    head_is_there = asyncio.Event()
+
+    async def serve(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        await head_is_there.wait()
+        writer.write(b"%b\r\n%b\r\n" % (CANARY, CANARY))
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        provider = ProviderSettings("anthropic", "anthropic", Secret("sk"), url)
+        gateway = await start_gateway(providers=(provider,))
+        headers = {"X-Api-Key": CANARY.decode()}
+        async with client.post(
+            f"{gateway.url}/anthropic/v1/messages", data=BODY, headers=headers
+        ) as response:
+            head_is_there.set()
+            async with asyncio.timeout(5):
+                with pytest.raises(aiohttp.ClientError):
+                    await response.read()
+    assert b"broke off in the middle" in log()
     assert CANARY not in log()

@@ -6,6 +6,7 @@ from ipaddress import ip_network
 import aiohttp
 import pytest
 
+from aibridged.config.options import ProviderSettings
 from aibridged.fake_provider import Script
 
 MESSAGES = "/anthropic/v1/messages"
@@ -87,6 +88,30 @@ class TestConcurrency:
         except aiohttp.ClientPayloadError:
             assert script.cut_after
         assert await ask(gateway) is None
+
+    async def test_a_slot_is_free_after_an_answer_that_stops_being_http(
+        self, start_gateway, client, ask
+    ):
+        """aiohttp's client closes such a connection without a word to whoever reads the body."""
+        head_is_there = asyncio.Event()
+
+        async def serve(reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            await head_is_there.wait()
+            writer.write(b"no chunk\r\n")
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            provider = ProviderSettings("anthropic", "anthropic", None, url)
+            gateway = await start_gateway(max_concurrency=1, providers=(provider,))
+            async with client.post(gateway.url + MESSAGES, json=REQUEST) as response:
+                head_is_there.set()
+                async with asyncio.timeout(2):
+                    with pytest.raises(aiohttp.ClientError):
+                        await response.read()
+                assert await ask(gateway) != "at_capacity"
 
     async def test_a_slot_is_free_after_any_refusal(self, start_gateway, ask):
         gateway = await start_gateway(max_concurrency=1, max_request_bytes=1000, allow_byok=False)
