@@ -30,7 +30,9 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-class InterceptionStart(msgspec.Struct, frozen=True, kw_only=True, tag="interception_start"):
+class InterceptionStart(
+    msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interception_start"
+):
     """A request that is about to go upstream.
 
     `provider` is the type and `provider_name` the configured name. `credential_kind` is
@@ -60,7 +62,7 @@ class InterceptionStart(msgspec.Struct, frozen=True, kw_only=True, tag="intercep
         return self.tool_result_ids[-1] if self.tool_result_ids else None
 
 
-class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, tag="interception_end"):
+class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interception_end"):
     """How a request ended.
 
     `status_code` is what the client was answered, None where it was answered nothing.
@@ -75,7 +77,7 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, tag="intercepti
     time_to_first_byte_ms: int | None = None
 
 
-class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, tag="token_usage"):
+class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="token_usage"):
     """Tokens of one response; `input_tokens` leaves out what the two cache counts hold."""
 
     id: str
@@ -89,7 +91,7 @@ class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, tag="token_usa
     metadata: Metadata = {}
 
 
-class UserPromptRecord(msgspec.Struct, frozen=True, kw_only=True, tag="prompt_usage"):
+class UserPromptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="prompt_usage"):
     """What the user said last. `provider_response_id` is empty where it isn't known yet."""
 
     id: str
@@ -100,7 +102,7 @@ class UserPromptRecord(msgspec.Struct, frozen=True, kw_only=True, tag="prompt_us
     metadata: Metadata = {}
 
 
-class ToolUsageRecord(msgspec.Struct, frozen=True, kw_only=True, tag="tool_usage"):
+class ToolUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="tool_usage"):
     """A tool call of the model's.
 
     `server_url` and `invocation_error` are of injected tools, which the gateway itself calls.
@@ -121,7 +123,7 @@ class ToolUsageRecord(msgspec.Struct, frozen=True, kw_only=True, tag="tool_usage
     metadata: Metadata = {}
 
 
-class ModelThoughtRecord(msgspec.Struct, frozen=True, kw_only=True, tag="model_thought"):
+class ModelThoughtRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="model_thought"):
     """A piece of reasoning; `metadata` holds its `source`, and marks it where it is `partial`."""
 
     id: str

@@ -4,7 +4,8 @@ What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id
 how an interception ended. An interception has no foreign key on its initiator, so that its row
 outlives the user.
 
-An open interception is in one small index only, and enters those that queries use when it ends:
+The indexes find the newest first, all or those of one value of a column; of one instant's, the
+order is that of their ids. An open interception is in one small index only, and enters those that queries use when it ends:
 requests wait for their start rows, while ends are written many at a time. A query over all
 interceptions is therefore a UNION ALL of the ended (`ended_at IS NOT NULL`) and the open ones
 (`ended_at IS NULL`).
@@ -98,21 +99,20 @@ interceptions = sa.Table(
 )
 
 
-_newest = (interceptions.c.started_at, interceptions.c.id)
 _ended = interceptions.c.ended_at.is_not(None)
 _open = interceptions.c.ended_at.is_(None)
 for _name, _columns, _when in (
-    ("started_at", _newest, _ended),
-    ("initiator_id", (interceptions.c.initiator_id, *_newest), _ended),
-    ("provider", (interceptions.c.provider, *_newest), _ended),
-    ("model", (interceptions.c.model, *_newest), _ended),
-    ("client", (interceptions.c.client, *_newest), _ended),
-    ("session_id", (interceptions.c.session_id, *_newest), _ended),
-    ("open", (interceptions.c.recorder_id,), _open),
+    ("started_at", ("started_at",), _ended),
+    ("initiator_id", ("initiator_id", "started_at"), _ended),
+    ("provider", ("provider", "started_at"), _ended),
+    ("model", ("model", "started_at"), _ended),
+    ("client", ("client", "started_at"), _ended),
+    ("session_id", ("session_id", "started_at"), _ended),
+    ("open", ("recorder_id",), _open),
 ):
     sa.Index(
         f"idx_aibridge_interceptions_{_name}",
-        *_columns,
+        *(interceptions.c[_column] for _column in _columns),
         sqlite_where=_when,
         postgresql_where=_when,
     )

@@ -15,7 +15,14 @@ from typing import Any
 from loguru import logger
 
 from aibridged.clock import Clock
-from aibridged.records.facts import Fact, InterceptionEnd, InterceptionStart, Outcome, Record
+from aibridged.records.facts import (
+    Fact,
+    InterceptionEnd,
+    InterceptionStart,
+    Outcome,
+    Record,
+    ToolUsageRecord,
+)
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import DatabaseAwayError, RowRefusedError, Store
@@ -23,7 +30,7 @@ from aibridged.records.work import Close, Prune, RecordingFailedError, Waiting, 
 
 RETRY_S = 1.0
 """How long to wait between attempts to reach the database again."""
-CHECKPOINT_S = 5.0
+CHECKPOINT_S = 0.5
 PRUNED_AT_ONCE = 50
 
 
@@ -82,8 +89,8 @@ class Writer:
 
     def _turn(self) -> Close | None:
         """Wait for work and do it once; returns the word to close when it comes."""
-        waiting, close = self._take()
-        facts = self._take_facts()
+        waiting, flush, close = self._take()
+        facts = self._take_facts() if flush or self._are_continued_by(waiting) else []
         if not self._stats.database_away:
             self._write(waiting, facts)
         else:
@@ -95,10 +102,13 @@ class Writer:
         self._checkpoint()
         return close
 
-    def _take(self) -> tuple[list[Waiting], Close | None]:
-        """All work that waits; at first wait for some, as long as nothing else is to be done."""
+    def _take(self) -> tuple[list[Waiting], bool, Close | None]:
+        """All work that waits, and whether the facts are due; at first wait for some.
+
+        Starts don't take the facts along: facts cost least when many are written at once.
+        """
         waiting: list[Waiting] = []
-        close = None
+        flush, close = False, None
         try:
             work = self._work.get(timeout=self._patience())
             while True:
@@ -106,11 +116,11 @@ class Writer:
                     waiting.append(work)
                 elif isinstance(work, Prune):
                     self._prunes.append(work)
-                elif isinstance(work, Close):
-                    close = work
+                else:
+                    flush, close = True, work
                 work = self._work.get_nowait()
         except Empty:
-            return waiting, close
+            return waiting, flush, close
 
     def _patience(self) -> float | None:
         if self._prunes:
@@ -120,6 +130,14 @@ class Writer:
         if self._checkpoint_due is not None:
             return max(0.0, self._checkpoint_due - self._clock.monotonic())
         return None
+
+    def _are_continued_by(self, waiting: Sequence[Waiting]) -> bool:
+        """Whether a start continues a tool call that isn't written yet."""
+        calls = {call for one in waiting if (call := one.start.correlating_tool_call_id)}
+        return bool(calls) and any(
+            isinstance(fact, ToolUsageRecord) and fact.provider_tool_call_id in calls
+            for fact in self._facts.copy()
+        )
 
     def _take_facts(self) -> list[Fact]:
         # Counted first: the event loop may append meanwhile.

@@ -13,8 +13,6 @@ _ID = sa.String(36).with_variant(UUID(as_uuid=False), "postgresql")
 _JSON = sa.JSON().with_variant(JSONB(), "postgresql")
 _TIME = sa.DateTime(timezone=True)
 
-_NEWEST = ["started_at", "id"]
-
 
 def upgrade() -> None:
     """Make the tables."""
@@ -83,9 +81,9 @@ def _interceptions() -> None:
         sa.Column("usage_partial", sa.Boolean),
         sa.Column("time_to_first_byte_ms", sa.BigInteger),
     )
-    _index("started_at", _NEWEST, "ended_at IS NOT NULL")
+    _index("started_at", ["started_at"], "ended_at IS NOT NULL")
     for name in ("initiator_id", "provider", "model", "client", "session_id"):
-        _index(name, [name, *_NEWEST], "ended_at IS NOT NULL")
+        _index(name, [name, "started_at"], "ended_at IS NOT NULL")
     _index("open", ["recorder_id"], "ended_at IS NULL")
 
 

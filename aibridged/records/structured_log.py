@@ -1,0 +1,33 @@
+"""One log line for each record, for a SIEM, with the field names that Coder's AI Bridge logs.
+
+It holds what was asked and answered, and is off unless an operator switches it on.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from loguru import logger
+
+from aibridged.records.facts import InterceptionStart, Record
+
+MESSAGE = "interception log"
+
+_NAMES = {"provider_response_id": "msg_id", "provider_tool_call_id": "tool_call_id"}
+
+
+def log_record(record: Record) -> None:
+    """Log the record, with its type and all of its fields."""
+    logger.bind(**_fields(record)).info(MESSAGE)
+
+
+def _fields(record: Record) -> dict[str, Any]:
+    fields: dict[str, Any] = {"record_type": record.__struct_config__.tag}
+    for name, value in msgspec.structs.asdict(record).items():
+        # A start is about itself; of the other records' own ids nobody knows.
+        if name == "id":
+            if isinstance(record, InterceptionStart):
+                fields["interception_id"] = value
+            continue
+        fields[_NAMES.get(name, name)] = value.isoformat() if isinstance(value, datetime) else value
+    return fields

@@ -1,0 +1,196 @@
+"""What a record costs a request: how long its start row is waited for, and the CPU of all its rows.
+
+Requests arrive at random moments (an open loop: a slow commit doesn't slow the arrivals), each of
+which is recorded with a start, a prompt, its token usage and an end. The wait is from the call of
+`Recorder.start` until its caller runs again. CPU is the process's, user and system, less what the
+same arrivals cost without a recorder.
+
+    python bench/recording.py [--rate 500] [--burst 1] [--busy 0.5] [--postgres-url URL]
+"""
+
+import argparse
+import asyncio
+import random
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from aibridged.clock import SystemClock
+from aibridged.records.database import database_url, describe_sqlite, make_engine
+from aibridged.records.facts import (
+    InterceptionEnd,
+    InterceptionStart,
+    Outcome,
+    TokenUsageRecord,
+    UserPromptRecord,
+    ended_at,
+)
+from aibridged.records.ids import uuid7
+from aibridged.records.migrations import upgrade
+from aibridged.records.recorder import Recorder
+from aibridged.records.spool import Spool
+from aibridged.records.store import Store
+
+# About what a coding agent's turn takes until it ends.
+REQUEST_S = 0.2
+PROMPT = "Please find out why the test of the retry loop fails on slow machines, and mend it."
+
+
+@dataclass
+class Measured:
+    """Waits in seconds, sorted; CPU seconds a request; requests a commit."""
+
+    waits: list[float]
+    cpu: float
+    batch: float
+
+    def quantile(self, share: float) -> float:
+        return self.waits[int(len(self.waits) * share)]
+
+
+async def request(recorder: Recorder | None, clock: SystemClock, waits: list[float]) -> None:
+    """One request's records; without a recorder only what the bench itself costs."""
+    if recorder is None:
+        await asyncio.sleep(REQUEST_S)
+        return
+    began = time.perf_counter()
+    monotonic, wall = clock.monotonic(), clock.wall()
+    id = uuid7(wall)
+    await recorder.start(
+        InterceptionStart(
+            id=id,
+            initiator_id=f"00000000-0000-4000-8000-{random.randrange(50):012d}",
+            username="somebody",
+            api_key_id="abcdefghij",
+            provider="anthropic",
+            provider_name="anthropic",
+            model="claude-opus-4-5",
+            client="Claude Code",
+            user_agent="claude-cli/2.1.0 (external, cli)",
+            client_session_id=f"10000000-0000-4000-8000-{random.randrange(500):012d}",
+            credential_hint="sk-a...wxyz",
+            started_at=wall,
+        )
+    )
+    waits.append(time.perf_counter() - began)
+    recorder.record(
+        UserPromptRecord(id=uuid7(wall), interception_id=id, created_at=wall, prompt=PROMPT)
+    )
+    await asyncio.sleep(REQUEST_S)
+    end = ended_at(wall, clock.monotonic() - monotonic)
+    recorder.record(
+        TokenUsageRecord(
+            id=uuid7(end),
+            interception_id=id,
+            created_at=end,
+            provider_response_id="msg_01VJH1rYKspfun8BW29CrYEu",
+            input_tokens=120,
+            output_tokens=800,
+            cache_read_input_tokens=60_000,
+        ),
+        InterceptionEnd(
+            interception_id=id,
+            ended_at=end,
+            outcome=Outcome.COMPLETED,
+            status_code=200,
+            time_to_first_byte_ms=400,
+        ),
+    )
+
+
+async def drive(
+    recorder: Recorder | None, rate: float, seconds: float, burst: int, busy: float
+) -> tuple[list[float], float]:
+    """Let requests arrive; returns their waits and the CPU seconds that it took."""
+    clock, waits = SystemClock(), []
+    stopping = False
+
+    async def work() -> None:
+        """What else the event loop does: pieces of 2 ms, `busy` of its time."""
+        while not stopping:
+            until = time.perf_counter() + 0.002
+            while time.perf_counter() < until:
+                pass
+            await asyncio.sleep(0.002 * (1 - busy) / busy)
+
+    cpu = time.process_time()
+    other = asyncio.create_task(work()) if busy else None
+    async with asyncio.TaskGroup() as requests:
+        due = time.perf_counter()
+        for _ in range(int(rate * seconds / burst)):
+            due += random.expovariate(rate / burst)
+            if (early := due - time.perf_counter()) > 0:
+                await asyncio.sleep(early)
+            for _ in range(burst):
+                requests.create_task(request(recorder, clock, waits))
+    stopping = True
+    if other is not None:
+        await other
+    return waits, time.process_time() - cpu
+
+
+async def measure(
+    rate: float,
+    seconds: float,
+    *,
+    burst: int = 1,
+    busy: float = 0.0,
+    postgres_url: str | None = None,
+) -> Measured:
+    """Measure the recorder at `rate` requests a second, the event loop `busy` otherwise.
+
+    Requests come `burst` at a time.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        engine = make_engine(database_url(Path(directory), postgres_url))
+        upgrade(engine)
+        recorder = Recorder(Store(engine), Spool(Path(directory, "spool.jsonl")), SystemClock())
+        await recorder.open()
+        random.seed(1)
+        _, without = await drive(None, rate, seconds, burst, 0)
+        random.seed(1)
+        cpu_before = time.process_time()
+        waits, cpu = await drive(recorder, rate, seconds, burst, 0)
+        await recorder.close()
+        cpu = time.process_time() - cpu_before - without
+        if busy:
+            recorder = Recorder(Store(engine), Spool(Path(directory, "spool.jsonl")), SystemClock())
+            await recorder.open()
+            waits, _ = await drive(recorder, rate, seconds, burst, busy)
+            await recorder.close()
+        count = int(rate * seconds / burst) * burst
+        return Measured(sorted(waits), cpu / count, recorder.stats.records / recorder.stats.commits)
+
+
+def main() -> None:
+    """Print one line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rate", type=float, default=500)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--burst", type=int, default=1)
+    parser.add_argument("--busy", type=float, default=0)
+    parser.add_argument("--switch-interval", type=float, default=0.005)
+    parser.add_argument("--postgres-url")
+    arguments = parser.parse_args()
+    sys.setswitchinterval(arguments.switch_interval)
+    measured = asyncio.run(
+        measure(
+            arguments.rate,
+            arguments.seconds,
+            burst=arguments.burst,
+            busy=arguments.busy,
+            postgres_url=arguments.postgres_url,
+        )
+    )
+    print(
+        f"{'PostgreSQL' if arguments.postgres_url else describe_sqlite()}\n"
+        f"{arguments.rate:g}/s by {arguments.burst}, event loop {arguments.busy:.0%} busy: start row waited for"
+        f" median {measured.quantile(0.5) * 1e3:.2f} ms, p99 {measured.quantile(0.99) * 1e3:.2f} ms;"
+        f" CPU {measured.cpu * 1e6:.0f} µs a request; {measured.batch:.1f} records a commit"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The schema is brought up to date once, by whoever comes first, and checked without a change."""
+
+import subprocess
+import sys
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from aibridged.records import schema
+from aibridged.records.database import DatabaseError, database_url, make_engine
+from aibridged.records.migrations import VERSION_TABLE, SchemaState, check, upgrade
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty(request, tmp_path):
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        return str(tmp_path), None
+    url = request.getfixturevalue("postgres_url")
+    engine = make_engine(database_url(tmp_path, url))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+        connection.exec_driver_sql("CREATE SCHEMA public")
+    return str(tmp_path), url
+
+
+@pytest.fixture
+def engine(empty, tmp_path):
+    return make_engine(database_url(tmp_path, empty[1]))
+
+
+def test_an_empty_database_is_brought_up_to_date(engine):
+    assert check(engine).current is None
+    assert not check(engine).is_current
+    upgrade(engine)
+    assert check(engine).is_current
+    upgrade(engine)
+    assert check(engine).is_current
+
+
+def test_the_migrated_schema_is_the_one_that_the_code_uses(engine):
+    upgrade(engine)
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "version_table": VERSION_TABLE,
+                "compare_type": True,
+                # Identity's tables are its own.
+                "include_name": lambda name, kind, _: (
+                    kind != "table" or name in schema.metadata.tables
+                ),
+            },
+        )
+        assert compare_metadata(context, schema.metadata) == []
+    inspector = sa.inspect(engine)
+    for table in schema.metadata.sorted_tables:
+        (key,) = inspector.get_foreign_keys(table.name) or [None]
+        assert (key and key["options"]) == (
+            None if table is schema.interceptions else {"ondelete": "CASCADE"}
+        )
+
+
+def test_indexes_hold_only_what_they_are_for(engine):
+    """SQLAlchemy doesn't compare the conditions of partial indexes."""
+    upgrade(engine)
+    for index in sa.inspect(engine).get_indexes("aibridge_interceptions"):
+        dialect = engine.dialect.name
+        condition = str(index["dialect_options"][f"{dialect}_where"]).strip("()").lower()
+        wanted = "ended_at is null" if index["name"].endswith("_open") else "ended_at is not null"
+        assert condition == wanted
+
+
+def test_processes_that_start_at_once_upgrade_once(empty, engine):
+    script = (
+        "import sys; from pathlib import Path\n"
+        "from aibridged.records.database import database_url, make_engine\n"
+        "from aibridged.records.migrations import upgrade\n"
+        "sys.stdin.read(1)\n"
+        "upgrade(make_engine(database_url(Path(sys.argv[1]), *sys.argv[2:])))\n"
+    )
+    arguments = [argument for argument in empty if argument]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", script, *arguments],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    ends = [process.communicate("\n") for process in started]
+    assert [(process.returncode, end[1]) for process, end in zip(started, ends, strict=True)] == [
+        (0, "")
+    ] * 3
+    assert check(engine).is_current
+
+
+def test_a_later_releases_database_is_refused(engine):
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = 'later'")
+    assert check(engine) == SchemaState("later", check(engine).needed)
+    with pytest.raises(DatabaseError, match="later release"):
+        upgrade(engine)
+
+
+def test_a_server_that_is_not_there_is_said_without_the_password(tmp_path):
+    engine = make_engine(database_url(tmp_path, "postgres://u:hunter2@127.0.0.1:1/d"))
+    with pytest.raises(DatabaseError, match="can't be used") as caught:
+        upgrade(engine)
+    assert "hunter2" not in str(caught.value)

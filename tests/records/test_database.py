@@ -1,0 +1,77 @@
+"""Which database is meant, how its connections are set up, and what is said when it can't be."""
+
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+
+from aibridged.records.database import (
+    DatabaseError,
+    database_url,
+    describe_sqlite,
+    make_engine,
+)
+
+
+def pragma(engine, name):
+    with engine.connect() as connection:
+        return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+
+def test_without_a_url_it_is_a_file_in_the_state_directory_that_others_cannot_read(tmp_path):
+    engine = make_engine(database_url(tmp_path))
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (a)")
+        for file in tmp_path.iterdir():
+            assert file.name.startswith("aibridged.db")
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_sqlite_is_set_up_for_what_the_record_promises(tmp_path):
+    engine = make_engine(database_url(tmp_path), busy_timeout=1.5)
+    settings = ("journal_mode", "synchronous", "foreign_keys", "wal_autocheckpoint", "busy_timeout")
+    assert [pragma(engine, name) for name in settings] == ["wal", 1, 1, 0, 1500]
+
+
+def test_schema_changes_are_rolled_back_too(tmp_path):
+    engine = make_engine(database_url(tmp_path))
+    with engine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (a)")
+        connection.rollback()
+    assert pragma(engine, "table_info(t)") is None
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
+def test_postgres_is_named_by_its_url(scheme):
+    url = database_url(Path(), f"{scheme}://u:p%40ss@host:5433/db?sslmode=require")
+    assert url.drivername == "postgresql+psycopg"
+    assert (url.username, url.password, url.host, url.port) == ("u", "p@ss", "host", 5433)
+    assert url.query == {"sslmode": "require"}
+
+
+@pytest.mark.parametrize("url", ["hunter2", "mysql://u:hunter2@h/d", "postgres://u:hunter2@h:x/d"])
+def test_a_bad_url_is_refused_without_quoting_it(url):
+    with pytest.raises(DatabaseError, match="postgres://") as caught:
+        database_url(Path(), url)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_missing_driver_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(DatabaseError, match=r"aibridged\[postgres\]"):
+        make_engine(database_url(Path(), "postgres://h/d"))
+
+
+def test_a_state_directory_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(DatabaseError, match="--state-dir"):
+        make_engine(database_url(tmp_path / "none"))
+
+
+@pytest.mark.parametrize(
+    ("version", "warns"), [((3, 40, 1), True), ((3, 51, 2), True), ((3, 51, 3), False)]
+)
+def test_a_sqlite_with_the_wal_reset_bug_is_named(version, warns):
+    text = describe_sqlite(version)
+    assert text.startswith(f"SQLite {'.'.join(map(str, version))}")
+    assert ("WAL-reset" in text) is warns

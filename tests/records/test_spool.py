@@ -1,0 +1,132 @@
+"""The spool: on disk when it says so, read back whole, torn ends passed over, nobody else's."""
+
+import errno
+import os
+import stat
+from datetime import UTC, datetime
+
+import pytest
+
+from aibridged.records import spool as spool_module
+from aibridged.records.facts import UserPromptRecord
+from aibridged.records.spool import Spool, SpoolInUseError
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "spool.jsonl"
+
+
+@pytest.fixture
+def spool(path):
+    made = Spool(path)
+    made.open()
+    yield made
+    made.close()
+
+
+def prompt(text):
+    return UserPromptRecord(id=text, interception_id="i", created_at=AT, prompt=text)
+
+
+def read(spool):
+    return [fact for chunk in spool.read() for fact in chunk]
+
+
+def test_all_kinds_of_facts_come_back_as_they_were(spool, new_facts):
+    facts = new_facts("i")
+    spool.append(facts)
+    assert read(spool) == facts
+    assert read(spool) == facts, "reading takes nothing out"
+
+
+def test_a_file_outlives_its_spool_and_only_its_owner_reads_it(path, spool):
+    spool.append([prompt("a")])
+    spool.close()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    successor = Spool(path)
+    successor.open()
+    assert successor.size == path.stat().st_size > 0
+    successor.append([prompt("b")])
+    assert [fact.id for fact in read(successor)] == ["a", "b"]
+    successor.close()
+
+
+def test_a_line_is_on_disk_when_append_returns(path, spool, monkeypatch):
+    synced = []
+    monkeypatch.setattr(spool_module.os, "fsync", lambda _: synced.append(path.stat().st_size))
+    spool.append([prompt("a"), prompt("b")])
+    assert synced == [path.stat().st_size]
+
+
+def test_many_facts_come_in_chunks(spool):
+    facts = [prompt(str(number)) for number in range(1200)]
+    spool.append(facts)
+    assert [len(chunk) for chunk in spool.read()] == [500, 500, 200]
+    assert read(spool) == facts
+
+
+def test_a_cleared_spool_is_empty(path, spool):
+    spool.append([prompt("a")])
+    spool.clear()
+    assert (read(spool), spool.size, path.stat().st_size) == ([], 0, 0)
+    spool.append([prompt("b")])
+    assert [fact.id for fact in read(spool)] == ["b"]
+
+
+@pytest.mark.parametrize("kept", range(1, 40, 7))
+def test_a_torn_last_line_is_passed_over(path, spool, kept):
+    spool.append([prompt("a")])
+    whole = path.read_bytes()
+    spool.close()
+    path.write_bytes(whole + whole[:kept])
+    spool = Spool(path)
+    spool.open()
+    assert [fact.id for fact in read(spool)] == ["a"]
+    assert spool.lost == 0
+    spool.close()
+
+
+def test_a_damaged_line_is_counted_and_the_rest_is_read(path, spool):
+    spool.append([prompt("a")])
+    spool.close()
+    path.write_bytes(b'{"type": "martian"}\n\xff\n' + path.read_bytes())
+    spool = Spool(path)
+    spool.open()
+    assert [fact.id for fact in read(spool)] == ["a"]
+    assert spool.lost == 2
+    spool.close()
+
+
+def test_text_that_is_no_unicode_is_spooled_all_the_same(spool):
+    spool.append([prompt("half \ud800.")])
+    assert read(spool)[0].prompt == "half ?."
+
+
+def test_a_write_that_fails_leaves_no_half_line(path, spool, monkeypatch):
+    spool.append([prompt("a")])
+    write = os.write
+
+    def fill_up(file, data):
+        if len(data) > 20:
+            return write(file, data[:20])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool_module.os, "write", fill_up)
+    with pytest.raises(OSError, match="No space"):
+        spool.append([prompt("b")])
+    monkeypatch.undo()
+    spool.append([prompt("c")])
+    assert [fact.id for fact in read(spool)] == ["a", "c"]
+    assert spool.size == path.stat().st_size
+
+
+def test_one_state_directory_has_one_recorder(path, spool):
+    with pytest.raises(SpoolInUseError, match="--state-dir"):
+        Spool(path).open()
+    spool.close()
+    other = Spool(path)
+    other.open()
+    other.close()
