@@ -1,0 +1,161 @@
+"""What a request and a streamed event cost the daemon in CPU time, beside others in the same run.
+
+    python -m bench [--quick] [--rounds N] [--only NAME ...]
+
+The targets take turns in several short rounds, so that whatever else the machine does hits them
+alike, and each figure is the median of its rounds. Read the ratios: the microseconds are those of
+this machine at this hour.
+"""
+
+import argparse
+import asyncio
+import os
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from aibridged.event_loop import loop_factory
+from bench import load
+from bench.cpu import cpu_seconds
+from bench.targets import EVENTS, CannotStartError, Target, available, provider
+
+# New rounds start within this time, so that a slow machine has fewer of them rather than no end.
+_BUDGET_S = 70.0
+_QUICK_BUDGET_S = 12.0
+_ROUND_S = 30.0
+
+
+@dataclass(frozen=True)
+class Case:
+    """A load: `times` requests of `size` bytes over each of so many connections at once."""
+
+    name: str
+    size: int
+    connections: int
+    times: int
+    stream: bool = False
+
+
+@dataclass
+class Figures:
+    """The rounds of one target under one load: CPU µs a unit, and events a read of the client's."""
+
+    costs: list[float] = field(default_factory=list)
+    events_a_read: list[float] = field(default_factory=list)
+
+    @property
+    def cost(self) -> float:
+        return statistics.median(self.costs)
+
+
+Results = dict[tuple[Case, Target], Figures]
+
+
+def main() -> int:
+    """Measure and print; returns the exit status."""
+    choices = available()
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="two short rounds, for a first look")
+    parser.add_argument("--rounds", type=int, metavar="N", help="rounds (default 5, quick 2)")
+    parser.add_argument("--only", nargs="+", choices=choices, default=list(choices), metavar="NAME")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    print(_machine("before"), flush=True)
+    try:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            upstream = stack.enter_context(provider(folder))
+            targets: list[Target] = [
+                stack.enter_context(choices[name](upstream, folder)) for name in options.only
+            ]
+            results, rounds = _measure(targets, options.rounds, quick=options.quick)
+    except (CannotStartError, ConnectionError, TimeoutError) as error:
+        print(f"bench: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(_machine("after"))
+    _print(results, targets, rounds)
+    if "nginx" not in choices:
+        print("nginx is not installed: there is no ratio to it.")
+    return 0
+
+
+def _cases(*, quick: bool) -> tuple[Case, ...]:
+    times, connections = (40, 20) if quick else (100, 50)
+    return (
+        Case("request of 2 KB", 2_000, 10, times),
+        Case("request of 60 KB", 60_000, 10, times),
+        Case(f"event, {connections} streams of {EVENTS}", 2_000, connections, 1, stream=True),
+    )
+
+
+def _measure(targets: list[Target], rounds: int | None, *, quick: bool) -> tuple[Results, int]:
+    """The results, and how many rounds there were time for."""
+    rounds = rounds or (2 if quick else 5)
+    until = time.monotonic() + (_QUICK_BUDGET_S if quick else _BUDGET_S)
+    cases = _cases(quick=quick)
+    results: Results = defaultdict(Figures)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        for target in targets:  # once without a result: caches fill, connections open
+            for case in _cases(quick=True)[:2]:
+                runner.run(_round(case, target, Figures()))
+        for done in range(rounds):
+            if done and time.monotonic() > until:
+                return results, done
+            for case in cases:
+                for target in targets:
+                    runner.run(_round(case, target, results[case, target]))
+    return results, rounds
+
+
+async def _round(case: Case, target: Target, figures: Figures) -> None:
+    request = load.message_request(target.path, case.size, stream=case.stream)
+    before = cpu_seconds(target.pid)
+    async with asyncio.timeout(_ROUND_S):
+        tally = await load.run(target.port, request, case.connections, case.times)
+    used = cpu_seconds(target.pid) - before
+    figures.costs.append(used * 1e6 / (tally.events if case.stream else tally.responses))
+    if case.stream:
+        figures.events_a_read.append(tally.events / tally.reads)
+
+
+def _machine(when: str) -> str:
+    return f"load {when}: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores"
+
+
+def _print(results: Results, targets: Sequence[Target], rounds: int) -> None:
+    cases = list(dict.fromkeys(case for case, _ in results))
+    print()
+    _print_row(f"CPU µs, median of {rounds} rounds", [target.name for target in targets])
+    for case in cases:
+        _print_row(case.name, [f"{results[case, target].cost:.1f}" for target in targets])
+    for base in targets[1:]:
+        print()
+        _print_row(f"times {base.name}", [target.name for target in targets])
+        for case in cases:
+            least = results[case, base].cost
+            _print_row(
+                case.name, [f"{results[case, target].cost / least:.2f}" for target in targets]
+            )
+    streams = cases[-1]
+    reads = [f"{statistics.mean(results[streams, each].events_a_read):.2f}" for each in targets]
+    print("\nAn event's figure holds its share of the request around it.")
+    _print_row("events a read of the client's", reads)
+
+
+def _print_row(title: str, cells: Sequence[str]) -> None:
+    print(f"{title:32}" + "".join(f"{cell:>14}" for cell in cells))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+"""The processes that are measured, and the provider behind them."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+EVENTS = 300
+"""Text deltas in a stream; half a dozen other events stand around them."""
+
+# Long enough that a relay sees each event by itself, as in real streams, and not a pile of them.
+_DELAY = "5ms"
+_START_S = 20.0
+_STOP_S = 5.0
+
+# The pool of connections upstream is larger than any load needs, as aiohttp's is.
+_NGINX = """
+master_process off;
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_buffer_size 1m;
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    keepalive_requests 1000000;
+    upstream provider {{
+        server 127.0.0.1:{upstream};
+        keepalive 100;
+        keepalive_requests 1000000;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://provider;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+class CannotStartError(Exception):
+    """A process of the bench did not start; the message holds what it said."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Something that relays; `path` is where it serves the Messages API."""
+
+    name: str
+    path: str
+    pid: int
+    port: int
+
+
+@contextmanager
+def provider(folder: Path) -> Iterator[int]:
+    """The fake provider; yields its port."""
+    port = _free_port()
+    command = [*_aibridged("fake-provider"), "--address", f"127.0.0.1:{port}", "--keep", "0"]
+    command += ["--events", str(EVENTS), "--delay", _DELAY]
+    with _process(command, port, folder / "provider.log"):
+        yield port
+
+
+@contextmanager
+def daemon(upstream: int, folder: Path) -> Iterator[Target]:
+    """The daemon with everything on, its limits out of reach."""
+    port = _free_port()
+    settings = {
+        "CODER_HTTP_ADDRESS": f"127.0.0.1:{port}",
+        "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream}",
+        "CODER_AIBRIDGE_ANTHROPIC_KEY": "bench",
+        "CODER_AIBRIDGE_MAX_CONCURRENCY": "10000",
+        "CODER_AIBRIDGE_RATE_LIMIT": "1000000",
+        "CODER_AIBRIDGE_CIRCUIT_BREAKER_ENABLED": "true",
+    }
+    with _process(_aibridged("serve"), port, folder / "daemon.log", settings) as pid:
+        yield Target("aibridged", "/anthropic/v1/messages", pid, port)
+
+
+@contextmanager
+def bare_relay(upstream: int, folder: Path) -> Iterator[Target]:
+    """The least relay on the daemon's stack."""
+    port = _free_port()
+    command = [sys.executable, "-m", "bench.bare_relay", "127.0.0.1", str(port)]
+    command.append(f"http://127.0.0.1:{upstream}")
+    with _process(command, port, folder / "bare_relay.log") as pid:
+        yield Target("bare aiohttp", "/v1/messages", pid, port)
+
+
+@contextmanager
+def nginx(upstream: int, folder: Path) -> Iterator[Target]:
+    """nginx as a plain reverse proxy, in one process."""
+    port = _free_port()
+    file = folder / "nginx.conf"
+    file.write_text(_NGINX.format(folder=folder, upstream=upstream, port=port), encoding="utf-8")
+    command = [_nginx_program() or "nginx", "-p", str(folder), "-c", str(file)]
+    with _process(command, port, folder / "nginx.log") as pid:
+        yield Target("nginx", "/v1/messages", pid, port)
+
+
+Start = Callable[[int, Path], AbstractContextManager[Target]]
+
+
+def available() -> dict[str, Start]:
+    """What can be measured on this machine, by its name on the command line."""
+    found: dict[str, Start] = {"aibridged": daemon, "bare": bare_relay}
+    if _nginx_program():
+        found["nginx"] = nginx
+    return found
+
+
+def _nginx_program() -> str | None:
+    # Debian keeps it out of an ordinary user's path.
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
+
+
+def _aibridged(command: str) -> list[str]:
+    return [sys.executable, "-m", "aibridged", command]
+
+
+@contextmanager
+def _process(
+    command: list[str], port: int, log: Path, settings: Mapping[str, str] | None = None
+) -> Iterator[int]:
+    """Run a command until it listens on `port`; yields its pid, and ends it whatever happens."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
+    with log.open("w", encoding="utf-8") as output:
+        process = subprocess.Popen(
+            command, env={**kept, **(settings or {})}, stdout=output, stderr=output
+        )
+    try:
+        _await_listener(process, port, log)
+        yield process.pid
+    finally:
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _await_listener(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    until = time.monotonic() + _START_S
+    while process.poll() is None and time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    raise CannotStartError(f"{process.args!r} does not listen:\n{log.read_text(encoding='utf-8')}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
