@@ -186,8 +186,9 @@ def main() -> None:
     )
     print(
         f"{'PostgreSQL' if arguments.postgres_url else describe_sqlite()}\n"
-        f"{arguments.rate:g}/s by {arguments.burst}, event loop {arguments.busy:.0%} busy: start row waited for"
-        f" median {measured.quantile(0.5) * 1e3:.2f} ms, p99 {measured.quantile(0.99) * 1e3:.2f} ms;"
+        f"{arguments.rate:g}/s by {arguments.burst}, event loop {arguments.busy:.0%} busy:"
+        f" start row waited for median {measured.quantile(0.5) * 1e3:.2f} ms,"
+        f" p99 {measured.quantile(0.99) * 1e3:.2f} ms;"
         f" CPU {measured.cpu * 1e6:.0f} µs a request; {measured.batch:.1f} records a commit"
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from aibridged.records.backend import Row
 from aibridged.records.database import UNREACHABLE_S
 
 
@@ -54,13 +53,13 @@ class PostgresBackend:
     def rollback(self) -> None:
         self._connection.rollback()
 
-    def execute(self, sql: str, parameters: Row = ()) -> list[Any]:
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         return self._cursor.execute(sql, parameters).fetchall()
 
-    def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         self._cursor.executemany(sql, rows)
 
-    def changed(self, sql: str, parameters: Row) -> int:
+    def changed(self, sql: str, parameters: Sequence[Any]) -> int:
         return self._cursor.execute(sql, parameters).rowcount
 
     def time(self, at: datetime) -> datetime:
@@ -76,9 +75,9 @@ class PostgresBackend:
         """Nothing to do: a commit is on the server's disk."""
 
     def is_refusal(self, error: Exception) -> bool:
-        return isinstance(
-            error, psycopg.IntegrityError | psycopg.DataError | ValueError | TypeError
-        )
+        if isinstance(error, psycopg.Error | OSError):
+            return isinstance(error, psycopg.IntegrityError | psycopg.DataError)
+        return True
 
     def reason(self, error: Exception) -> str:
         if isinstance(error, psycopg.OperationalError):

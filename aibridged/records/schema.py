@@ -4,11 +4,11 @@ What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id
 how an interception ended. An interception has no foreign key on its initiator, so that its row
 outlives the user.
 
-The indexes find the newest first, all or those of one value of a column; of one instant's, the
-order is that of their ids. An open interception is in one small index only, and enters those that queries use when it ends:
-requests wait for their start rows, while ends are written many at a time. A query over all
-interceptions is therefore a UNION ALL of the ended (`ended_at IS NOT NULL`) and the open ones
-(`ended_at IS NULL`).
+The indexes find the newest first, all or those of one value of a column; those of one instant are
+in the order of their ids. An open interception is in one small index only, and enters the others
+when it ends: requests wait for their start rows, while ends are written many at a time. A query
+over all interceptions is therefore a UNION ALL of the ended (`ended_at IS NOT NULL`) and the open
+ones (`ended_at IS NULL`).
 """
 
 from datetime import UTC, datetime

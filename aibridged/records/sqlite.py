@@ -8,8 +8,6 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aibridged.records.backend import Row
-
 
 class SqliteBackend:
     """The one connection of the process that writes records.
@@ -49,16 +47,16 @@ class SqliteBackend:
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
-    def execute(self, sql: str, parameters: Row = ()) -> list[Any]:
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         return self._connection.execute(sql, parameters).fetchall()
 
-    def execute_many(self, sql: str, rows: Sequence[Row]) -> None:
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
         if len(rows) == 1:
             self._connection.execute(sql, rows[0])
         else:
             self._connection.executemany(sql, rows)
 
-    def changed(self, sql: str, parameters: Row) -> int:
+    def changed(self, sql: str, parameters: Sequence[Any]) -> int:
         return self._connection.execute(sql, parameters).rowcount
 
     def time(self, at: datetime) -> str:
@@ -82,10 +80,9 @@ class SqliteBackend:
             self._connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
 
     def is_refusal(self, error: Exception) -> bool:
-        return isinstance(
-            error,
-            sqlite3.IntegrityError | sqlite3.DataError | OverflowError | ValueError | TypeError,
-        )
+        if isinstance(error, sqlite3.Error | OSError):
+            return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
+        return True
 
     def reason(self, error: Exception) -> str:
         return str(error) if isinstance(error, sqlite3.OperationalError) else type(error).__name__

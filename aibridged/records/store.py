@@ -7,11 +7,10 @@ again: so a batch that was written, but whose writer didn't hear of it, can be w
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
-from aibridged.records.backend import Backend
 from aibridged.records.facts import Fact, InterceptionEnd, InterceptionStart
 from aibridged.records.rows import ROWS, Parent, end_row, start_row, storable
 from aibridged.records.schema import MAX_NAME
@@ -19,6 +18,8 @@ from aibridged.records.sqlite import SqliteBackend
 from aibridged.records.statements import Statements
 
 _T = TypeVar("_T")
+
+_Row = Sequence[Any]
 
 _NO_PARENT = Parent()
 
@@ -29,6 +30,59 @@ class DatabaseAwayError(Exception):
 
 class RowRefusedError(Exception):
     """The database refuses the values of a row; nothing of its batch is written."""
+
+
+class Backend(Protocol):
+    """What the two databases do differently: the one connection that writes, over the bare driver.
+
+    All of it blocks, and errors are the driver's own.
+    """
+
+    def connect(self) -> None:
+        """Open the connection and claim to be the living owner of this recorder's rows."""
+        ...
+
+    def disconnect(self) -> None:
+        """Drop the connection, whatever state it is in."""
+        ...
+
+    def begin(self) -> None: ...
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None: ...
+
+    def execute(self, sql: str, parameters: _Row = ()) -> list[Any]:
+        """Run one statement; the rows it returns."""
+        ...
+
+    def execute_many(self, sql: str, rows: Sequence[_Row]) -> None:
+        """Run one statement for each of the rows."""
+        ...
+
+    def changed(self, sql: str, parameters: _Row) -> int:
+        """Run one statement; how many rows it changed."""
+        ...
+
+    def time(self, at: datetime) -> Any:
+        """A time as the driver takes it."""
+        ...
+
+    def owner_is_dead(self, recorder_id: int) -> bool:
+        """Whether nobody alive writes under this id; called within a transaction."""
+        ...
+
+    def checkpoint(self) -> None:
+        """Bring what is committed where a power cut can't take it."""
+        ...
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether it is the values of a row that can't be written, and not the database's state."""
+        ...
+
+    def reason(self, error: Exception) -> str:
+        """What to say of an error about the database; it quotes no values."""
+        ...
 
 
 class Store:
@@ -45,7 +99,10 @@ class Store:
     def connect(self) -> None:
         """Open the connection, or open it anew."""
         self._backend.disconnect()
-        self._guarded(self._backend.connect)
+        try:
+            self._backend.connect()
+        except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
+            raise self._away(error) from None
 
     def close(self) -> None:
         """Close the connection."""
@@ -131,7 +188,7 @@ class Store:
     def _guarded(self, work: Callable[[], _T]) -> _T:
         try:
             return work()
-        except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
+        except Exception as error:  # noqa: BLE001 - what isn't the driver's is of a row's values
             refused = self._backend.is_refusal(error)
             try:
                 self._backend.rollback()
@@ -140,8 +197,11 @@ class Store:
             # Without the driver's error, which quotes the row's values.
             if refused:
                 raise RowRefusedError(type(error).__name__) from None
-            self._backend.disconnect()
-            raise DatabaseAwayError(self._backend.reason(error)) from None
+            raise self._away(error) from None
+
+    def _away(self, error: Exception) -> DatabaseAwayError:
+        self._backend.disconnect()
+        return DatabaseAwayError(self._backend.reason(error))
 
 
 def _make_backend(engine: sa.Engine, recorder_id: int) -> Backend:

@@ -156,26 +156,24 @@ class Database:
         return len(self.rows(interceptions, ended_at=None))
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request, tmp_path) -> Iterator[Database]:
-    if request.param == "sqlite":
-        made = Database(database_url(tmp_path), tmp_path)
-        upgrade(made.engine)
-        yield made
-        return
-    url = request.getfixturevalue("postgres_url")
-    template = request.getfixturevalue("postgres_template")
-    name = f"test_{os.urandom(6).hex()}"
-    run_on(url, f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
-    yield Database(database_url(tmp_path, postgres_named(url, name)), tmp_path)
-    run_on(url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
 @pytest.fixture
 def sqlite_database(tmp_path) -> Database:
     made = Database(database_url(tmp_path), tmp_path)
     upgrade(made.engine)
     return made
+
+
+@pytest.fixture
+def postgres_database(postgres_url, postgres_template, tmp_path) -> Iterator[Database]:
+    name = f"test_{os.urandom(6).hex()}"
+    run_on(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY file_copy")
+    yield Database(database_url(tmp_path, postgres_named(postgres_url, name)), tmp_path)
+    run_on(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request) -> Database:
+    return request.getfixturevalue(f"{request.param}_database")
 
 
 @pytest.fixture

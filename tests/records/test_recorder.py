@@ -1,0 +1,281 @@
+"""A start is committed when its caller goes on; facts never wait; many are written together."""
+
+import asyncio
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from aibridged.records import schema
+from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
+from aibridged.records.recorder import Recorder
+from aibridged.records.spool import Spool, SpoolInUseError
+from aibridged.records.store import DatabaseAwayError, Store
+from aibridged.records.work import RecordingFailedError
+
+
+@contextmanager
+def stalled(recorder):
+    """The writer waits in the middle of its first commit in here, until the block is left."""
+    store = recorder._writer._store
+    write, entered, go_on = store.write, threading.Event(), threading.Event()
+
+    def wait(starts, facts):
+        entered.set()
+        assert go_on.wait(10)
+        write(starts, facts)
+
+    store.write = wait
+    try:
+        yield entered
+    finally:
+        go_on.set()
+        store.write = write
+
+
+async def until(condition):
+    """Let the event loop run until it is so."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - another thread makes it so, and tells nobody
+            await asyncio.sleep(0.002)
+
+
+async def test_a_start_is_committed_when_its_caller_goes_on(database, make_recorder, new_start):
+    recorder = await make_recorder(database)
+    start = new_start()
+    await recorder.start(start)
+    assert database.row(schema.interceptions)["id"] == start.id
+    await recorder.close()
+
+
+async def test_a_request_leaves_exactly_its_rows(database, make_recorder, new_start, new_facts):
+    recorder = await make_recorder(database)
+    start = new_start()
+    await recorder.start(start)
+    facts = new_facts(start.id)
+    recorder.record(*facts)
+    await recorder.close()
+    assert database.counts() == {
+        "aibridge_interceptions": 1,
+        "aibridge_token_usages": 1,
+        "aibridge_user_prompts": 1,
+        "aibridge_tool_usages": 1,
+        "aibridge_model_thoughts": 0,
+    }
+    assert database.row(schema.user_prompts)["id"] == facts[0].id
+    assert database.row(schema.interceptions)["outcome"] == "completed"
+    assert recorder.stats.records == 5
+    assert recorder.stats.records_lost == 0
+
+
+async def test_facts_are_written_without_more_ado(database, make_recorder, new_start, new_facts):
+    """Nobody closes the recorder, and no other start comes."""
+    recorder = await make_recorder(database)
+    start = new_start()
+    await recorder.start(start)
+    recorder.record(*new_facts(start.id))
+    await until(lambda: recorder.queue_length == 0 and recorder.stats.commits == 2)
+    assert database.open_count() == 0
+    await recorder.close()
+
+
+async def test_starts_that_come_together_share_a_commit(database, make_recorder, new_start):
+    recorder = await make_recorder(database)
+    await asyncio.gather(*(recorder.start(new_start()) for _ in range(200)))
+    assert len(database.rows(schema.interceptions)) == 200
+    assert recorder.stats.commits < 20
+    assert recorder.stats.largest_batch > 10
+    await recorder.close()
+
+
+async def test_starts_that_come_during_a_commit_share_the_next(database, make_recorder, new_start):
+    recorder = await make_recorder(database)
+    with stalled(recorder) as entered:
+        first = asyncio.ensure_future(recorder.start(new_start()))  # noqa: TID251
+        await until(entered.is_set)
+        others = asyncio.gather(*(recorder.start(new_start()) for _ in range(50)))
+        await asyncio.sleep(0)
+        assert recorder.queue_length == 51
+    await first
+    await others
+    assert recorder.stats.commits == 2
+    assert recorder.stats.last_batch == 50
+    assert recorder.queue_length == 0
+    await recorder.close()
+
+
+async def test_facts_do_not_travel_with_starts_unless_one_continues_a_call(
+    database, make_recorder, new_start, new_facts
+):
+    """Which would cost every start the facts' indexes; but a thread must be found."""
+    recorder = await make_recorder(database, linger=10)
+    first = new_start()
+    await recorder.start(first)
+    recorder.record(*new_facts(first.id, "call"))
+    await recorder.start(new_start(tool_result_ids=("another",)))
+    assert database.counts()["aibridge_tool_usages"] == 0
+    second = new_start(tool_result_ids=("call",))
+    await recorder.start(second)
+    assert database.counts()["aibridge_tool_usages"] == 1
+    assert database.row(schema.interceptions, id=second.id)["thread_parent_id"] == first.id
+    await recorder.close()
+
+
+async def test_a_full_queue_refuses_starts_and_keeps_facts(
+    database, make_recorder, new_start, new_facts
+):
+    recorder = await make_recorder(database, queue_limit=4)
+    first = new_start()
+    await recorder.start(first)
+    with stalled(recorder) as entered:
+        second = asyncio.ensure_future(recorder.start(new_start()))  # noqa: TID251
+        await until(entered.is_set)
+        recorder.record(*new_facts(first.id))
+        with pytest.raises(RecordingFailedError):
+            await recorder.start(new_start())
+        recorder.record(*new_facts(first.id))
+        assert recorder.queue_length == 9
+    await second
+    await recorder.close()
+    assert database.counts()["aibridge_user_prompts"] == 2
+    assert len(database.rows(schema.interceptions)) == 2
+    assert recorder.stats.starts_refused == 1
+
+
+async def test_a_start_that_is_cancelled_while_it_waits_ends(database, make_recorder, new_start):
+    recorder = await make_recorder(database)
+    with stalled(recorder) as entered:
+        task = asyncio.ensure_future(recorder.start(new_start()))  # noqa: TID251
+        await until(entered.is_set)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await recorder.close()
+    row = database.row(schema.interceptions)
+    assert row["outcome"] == "client_closed"
+    assert row["ended_at"] >= row["started_at"]
+
+
+async def test_what_an_earlier_recorder_left_is_put_right(
+    database, make_recorder, new_start, new_facts, clock
+):
+    """Of two open rows one has its end in the spool; the other was interrupted."""
+    recorder = await make_recorder(database)
+    spooled, interrupted = new_start(), new_start()
+    await recorder.start(spooled)
+    await recorder.start(interrupted)
+    await recorder.close()
+    spool = Spool(database.state_dir / "spool.jsonl")
+    spool.open()
+    spool.append(new_facts(spooled.id))
+    spool.close()
+    clock.advance(60)
+    successor = await make_recorder(database, clock)
+    assert database.row(schema.interceptions, id=spooled.id)["outcome"] == "completed"
+    assert database.counts()["aibridge_user_prompts"] == 1
+    row = database.row(schema.interceptions, id=interrupted.id)
+    assert (row["outcome"], row["ended_at"]) == ("interrupted", clock.wall())
+    assert successor.stats.records_replayed == 4
+    assert (successor.stats.spool_bytes, successor.stats.records_lost) == (0, 0)
+    await successor.close()
+
+
+async def test_a_coarse_and_a_backstepping_clock_end_nothing_before_its_start(
+    database, make_recorder, new_start, clock
+):
+    """Ends are made of the start and a monotonic duration, whatever the wall clock says."""
+
+    class SteppingClock:
+        """Its wall clock has steps of a second, and goes back an hour in the middle."""
+
+        back = timedelta()
+
+        def monotonic(self):
+            return clock.monotonic()
+
+        def wall(self):
+            return (clock.wall() - self.back).replace(microsecond=0)
+
+    stepping = SteppingClock()
+    recorder = await make_recorder(database, stepping)
+    for back in (timedelta(), timedelta(hours=1)):
+        for _ in range(3):
+            began, start = stepping.monotonic(), new_start(started_at=stepping.wall())
+            await recorder.start(start)
+            clock.advance(0.4)
+            stepping.back = back
+            at = ended_at(start.started_at, stepping.monotonic() - began)
+            recorder.record(
+                InterceptionEnd(interception_id=start.id, ended_at=at, outcome=Outcome.COMPLETED)
+            )
+    left_open = new_start(started_at=clock.wall())
+    await recorder.start(left_open)
+    await recorder.close()
+    successor = await make_recorder(database, stepping)
+    await successor.close()
+    rows = database.rows(schema.interceptions)
+    durations = [row["ended_at"] - row["started_at"] for row in rows]
+    assert sorted(durations) == [timedelta(0)] + [timedelta(seconds=0.4)] * 6
+
+
+async def test_a_database_that_is_not_there_is_said_at_once(database, tmp_path, clock):
+    if database.is_sqlite:
+        (tmp_path / "aibridged.db").write_bytes(b"no database" * 100)
+    else:
+        url = database.url.set(database="nowhere")
+        database = type(database)(url, tmp_path)
+    spool = Spool(tmp_path / "spool.jsonl")
+    recorder = Recorder(Store(database.engine), spool, clock)
+    with pytest.raises(DatabaseAwayError):
+        await recorder.open()
+    spool.open()  # nobody holds it
+    spool.close()
+
+
+async def test_two_recorders_do_not_share_a_state_directory(database, make_recorder, clock):
+    recorder = await make_recorder(database)
+    other = Recorder(Store(database.engine), Spool(database.state_dir / "spool.jsonl"), clock)
+    with pytest.raises(SpoolInUseError):
+        await other.open()
+    await recorder.close()
+
+
+async def test_a_closed_recorder_refuses_and_counts(database, make_recorder, new_start, new_facts):
+    recorder = await make_recorder(database)
+    await recorder.close()
+    await recorder.close()
+    with pytest.raises(RecordingFailedError):
+        await recorder.start(new_start())
+    with pytest.raises(RecordingFailedError):
+        await recorder.prune(new_start().started_at)
+    recorder.record(*new_facts("i"))
+    assert recorder.stats.records_lost == 4
+
+
+async def test_records_are_told_of_after_their_commit_and_only_then(
+    database, make_recorder, new_start, new_facts
+):
+    told = []
+    recorder = await make_recorder(
+        database, on_record=lambda record: told.append((record, database.counts()))
+    )
+    start = new_start()
+    await recorder.start(start)
+    facts = new_facts(start.id)
+    recorder.record(*facts)
+    await recorder.close()
+    assert [record for record, _ in told] == [start, *facts]
+    assert told[0][1]["aibridge_interceptions"] == 1
+    assert told[-1][1]["aibridge_user_prompts"] == 1
+
+
+async def test_a_listener_that_fails_harms_nobody(database, make_recorder, new_start):
+    def fail(record):
+        raise ZeroDivisionError
+
+    recorder = await make_recorder(database, on_record=fail)
+    await recorder.start(new_start())
+    await recorder.start(new_start())
+    await recorder.close()
+    assert recorder.stats.records == 2

@@ -1,0 +1,299 @@
+"""The database goes away in the middle of the work and comes back: nothing is lost or doubled."""
+
+import asyncio
+import errno
+import sqlite3
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from aibridged.records import schema
+from aibridged.records.facts import UserPromptRecord
+from aibridged.records.ids import uuid7
+from aibridged.records.work import RecordingFailedError
+from aibridged.records.writer import CHECKPOINT_S, PRUNED_AT_ONCE
+
+
+async def until(condition):
+    """Let the event loop run until it is so."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - another thread makes it so, and tells nobody
+            await asyncio.sleep(0.005)
+
+
+@contextmanager
+def locked(database, recorder):
+    """Another process holds SQLite's write lock."""
+    other = sqlite3.connect(database.state_dir / "aibridged.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield
+    other.close()
+
+
+@contextmanager
+def with_pragma(database, recorder, pragma):
+    """Every connection of the recorder's has the pragma, the present one too."""
+
+    def set_it(connection, _record):
+        connection.execute(pragma)
+
+    recorder._writer._store._backend._connection.execute(pragma)
+    sa.event.listen(database.engine, "connect", set_it)
+    yield
+    sa.event.remove(database.engine, "connect", set_it)
+
+
+def read_only(database, recorder):
+    return with_pragma(database, recorder, "PRAGMA query_only = ON")
+
+
+def disk_full(database, recorder):
+    """The file may not grow by a single page."""
+    return with_pragma(database, recorder, "PRAGMA max_page_count = 1")
+
+
+@pytest.fixture
+def restarted(request):
+    @contextmanager
+    def restarted(database, recorder):
+        server = request.getfixturevalue("postgres_server")
+        server.stop()
+        yield
+        server.start()
+
+    return restarted
+
+
+@pytest.fixture(
+    params=[
+        ("sqlite", locked),
+        ("sqlite", read_only),
+        ("sqlite", disk_full),
+        ("postgres", "restarted"),
+    ],
+    ids=lambda param: getattr(param[1], "__name__", param[1]),
+)
+def outage(request):
+    """How the database goes away; `database` is the one that it can happen to."""
+    how = request.param[1]
+    return request.getfixturevalue(how) if isinstance(how, str) else how
+
+
+@pytest.fixture
+def database(request):
+    """Overrides the one for both databases where an outage says which it is."""
+    callspec = getattr(request.node, "callspec", None)
+    kind = callspec.params["outage"][0] if callspec and "outage" in callspec.params else "sqlite"
+    if kind == "sqlite":
+        return request.getfixturevalue("sqlite_database")
+    return request.getfixturevalue("postgres_database")
+
+
+class Ledger:
+    """What was promised: which starts were committed, and whose facts were taken."""
+
+    def __init__(self, recorder, new_start, new_facts):
+        self._recorder = recorder
+        self._new_start = new_start
+        self._new_facts = new_facts
+        self.started = set()
+        self.refused = set()
+
+    async def request(self):
+        """One request: a start, and if it may go upstream, its facts and its end."""
+        # Long enough to find no room in the pages that a full disk has left.
+        start = self._new_start(metadata={"padding": "x" * 5000})
+        try:
+            await self._recorder.start(start)
+        except RecordingFailedError:
+            self.refused.add(start.id)
+            return
+        self.started.add(start.id)
+        await asyncio.sleep(0.01)
+        self._recorder.record(*self._new_facts(start.id))
+
+    def holds(self, database):
+        """Every start that was promised has its row and its facts, once, and nothing else has."""
+        rows = {row["id"]: row for row in database.rows(schema.interceptions)}
+        assert self.started <= rows.keys()
+        for id in rows.keys() - self.started:
+            # Refused, since nobody heard of its commit; it never went upstream.
+            assert id in self.refused
+            assert (rows[id]["outcome"], rows[id]["status_code"]) == ("failed", 503)
+        assert all(rows[id]["outcome"] == "completed" for id in self.started)
+        for table in (schema.token_usages, schema.user_prompts, schema.tool_usages):
+            owners = [row["interception_id"] for row in database.rows(table)]
+            assert sorted(owners) == sorted(self.started)
+
+
+async def test_nothing_is_lost_or_doubled_while_the_database_is_away(
+    database, outage, make_recorder, new_start, new_facts
+):
+    recorder = await make_recorder(database)
+    ledger = Ledger(recorder, new_start, new_facts)
+    stats = recorder.stats
+    await asyncio.gather(*(ledger.request() for _ in range(30)))
+    running = [asyncio.ensure_future(ledger.request()) for _ in range(30)]  # noqa: TID251
+    await until(lambda: len(ledger.started) == 60)
+    with outage(database, recorder):
+        # Those 30 have facts to write now, and more starts come.
+        await asyncio.gather(*running, *(ledger.request() for _ in range(10)))
+        await until(lambda: stats.database_away and recorder.queue_length == 0)
+        assert ledger.refused
+        assert stats.records_spooled > 0
+        assert stats.spool_bytes > 0
+        # At once, and without a wait for the database.
+        began = recorder.stats.starts_refused
+        with pytest.raises(RecordingFailedError):
+            await recorder.start(new_start())
+        assert stats.starts_refused == began + 1
+    await until(lambda: not stats.database_away)
+    await asyncio.gather(*(ledger.request() for _ in range(20)))
+    await recorder.close()
+    assert len(ledger.started) >= 80
+    ledger.holds(database)
+    assert stats.records_lost == 0
+    assert stats.spool_bytes == 0
+    assert stats.records_replayed == stats.records_spooled
+
+
+async def test_a_daemon_that_stops_during_an_outage_leaves_the_rest_to_the_next(
+    database, outage, make_recorder, new_start, new_facts
+):
+    recorder = await make_recorder(database)
+    ledger = Ledger(recorder, new_start, new_facts)
+    running = [asyncio.ensure_future(ledger.request()) for _ in range(20)]  # noqa: TID251
+    await until(lambda: len(ledger.started) == 20)
+    with outage(database, recorder):
+        await asyncio.gather(*running)
+        await recorder.close()
+        assert recorder.stats.records_lost == 0
+        assert recorder.stats.spool_bytes > 0
+    successor = await make_recorder(database)
+    await successor.close()
+    ledger.holds(database)
+    assert (database.state_dir / "spool.jsonl").stat().st_size == 0
+
+
+async def test_facts_that_the_spool_does_not_take_either_wait_in_memory(
+    database, make_recorder, new_start, new_facts, monkeypatch
+):
+    recorder = await make_recorder(database)
+    start = new_start()
+    await recorder.start(start)
+    spool = recorder._writer._spool
+
+    def fail(facts):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(spool, "append", fail)
+    with locked(database, recorder):
+        recorder.record(*new_facts(start.id))
+        await until(lambda: recorder.stats.database_away)
+        assert recorder.stats.records_spooled == 0
+    await until(lambda: not recorder.stats.database_away)
+    assert database.counts()["aibridge_user_prompts"] == 1
+    assert database.open_count() == 0
+    await recorder.close()
+    assert recorder.stats.records_lost == 0
+
+
+async def test_what_nothing_takes_until_the_end_is_counted_as_lost(
+    database, make_recorder, new_start, new_facts, monkeypatch
+):
+    recorder = await make_recorder(database)
+    start = new_start()
+    await recorder.start(start)
+
+    def fail(facts):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recorder._writer._spool, "append", fail)
+    with locked(database, recorder):
+        recorder.record(*new_facts(start.id))
+        await recorder.close()
+    assert recorder.stats.records_lost == 4
+
+
+async def test_a_row_that_cannot_be_stored_takes_no_other_with_it(
+    database, make_recorder, new_start, new_facts
+):
+    recorder = await make_recorder(database)
+    start = new_start()
+    await recorder.start(start)
+    orphan = UserPromptRecord(
+        id=uuid7(start.started_at),
+        interception_id=uuid7(start.started_at),
+        created_at=start.started_at,
+        prompt="of nobody",
+    )
+    recorder.record(*new_facts(start.id), orphan)
+    await recorder.start(new_start())
+    refused = recorder.start(new_start(metadata={"n": object()}))
+    taken = recorder.start(new_start())
+    outcomes = await asyncio.gather(refused, taken, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [RecordingFailedError, type(None)]
+    await recorder.close()
+    assert recorder.stats.records_lost == 1
+    assert not recorder.stats.database_away
+    assert len(database.rows(schema.interceptions)) == 3
+    assert [row["prompt"] for row in database.rows(schema.user_prompts)] == ["Hello?"]
+    assert database.row(schema.interceptions, id=start.id)["outcome"] == "completed"
+
+
+async def test_damaged_lines_of_the_spool_are_counted(database, make_recorder, new_start):
+    path = database.state_dir / "spool.jsonl"
+    path.write_bytes(b'{"type": "martian"}\n{"type": "torn')
+    recorder = await make_recorder(database)
+    assert recorder.stats.records_lost == 1
+    assert path.stat().st_size == 0
+    await recorder.close()
+
+
+async def test_pruning_goes_on_between_starts(database, make_recorder, new_start, new_facts, clock):
+    recorder = await make_recorder(database)
+    old = [new_start() for _ in range(3 * PRUNED_AT_ONCE)]
+    await asyncio.gather(*(recorder.start(start) for start in old))
+    for start in old:
+        recorder.record(*new_facts(start.id))
+    clock.advance(10)
+    await recorder.start(young := new_start())
+    await until(lambda: recorder.queue_length == 0 and database.open_count() == 1)
+    prunes = []
+    prune = recorder._writer._store.prune
+    recorder._writer._store.prune = lambda *args: prunes.append(args) or prune(*args)
+    count, _ = await asyncio.gather(recorder.prune(clock.wall()), recorder.start(new_start()))
+    assert count == 3 * PRUNED_AT_ONCE
+    assert len(prunes) == 4
+    assert young.id in {row["id"] for row in database.rows(schema.interceptions)}
+    assert database.counts()["aibridge_user_prompts"] == 0
+    await recorder.close()
+
+
+async def test_pruning_fails_while_the_database_is_away(database, make_recorder, new_start, clock):
+    recorder = await make_recorder(database)
+    with locked(database, recorder):
+        with pytest.raises(RecordingFailedError):
+            await recorder.start(new_start())
+        with pytest.raises(RecordingFailedError):
+            await recorder.prune(clock.wall() - timedelta(days=1))
+    await recorder.close()
+
+
+async def test_what_is_committed_is_brought_to_the_disk_soon(
+    database, make_recorder, new_start, clock
+):
+    recorder = await make_recorder(database, clock)
+    checkpoints = []
+    recorder._writer._store.checkpoint = lambda: checkpoints.append(clock.monotonic())
+    await recorder.start(new_start())
+    await recorder.start(new_start())
+    assert checkpoints == []
+    clock.advance(CHECKPOINT_S)
+    await recorder.start(new_start())
+    await until(lambda: checkpoints)
+    await recorder.start(new_start())
+    await recorder.close()
+    assert len(checkpoints) == 1
