@@ -20,8 +20,8 @@ from aibridged.observe.logging import configure
 from aibridged.pipeline import Parts, build
 from aibridged.pipeline.connection import Server
 from aibridged.pipeline.dump import Dumper
-from aibridged.pipeline.forward import make_session
 from aibridged.pipeline.in_flight import InFlight
+from aibridged.pipeline.upstream import make_session
 from aibridged.providers import make_providers
 
 # How long cancelled requests may take to notice.
@@ -155,9 +155,7 @@ def _make_parts(settings: Settings, clock: Clock) -> Parts:
         clock=clock,
         providers=make_providers(settings.providers),
         sessions={
-            provider.name: make_session(
-                settings.upstream_connect_timeout, settings.upstream_idle_timeout
-            )
+            provider.name: make_session(settings.upstream_connect_timeout)
             for provider in settings.providers
         },
         authenticator=NoneAuthenticator(),

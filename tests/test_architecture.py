@@ -51,6 +51,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/dump.py": SHELL,
     "pipeline/errors.py": SHELL,
     "pipeline/forward.py": SHELL,
+    "pipeline/header_bytes.py": SHELL,
     "pipeline/judge.py": SHELL,
     "pipeline/lifecycle.py": SHELL,
     "pipeline/parts.py": DECLARES,
@@ -58,6 +59,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/relay.py": SHELL,
     "pipeline/request.py": SHELL,
     "pipeline/route.py": SHELL,
+    "pipeline/upstream.py": SHELL,
 }
 
 

@@ -1,5 +1,6 @@
 """The end of the pipeline: asks the provider and relays its answer."""
 
+import asyncio
 import io
 
 import aiohttp
@@ -18,37 +19,16 @@ from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayErro
 from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.judge import judge
 from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.relay import relay
+from aibridged.pipeline.relay import BrokenOffError, relay
 from aibridged.pipeline.request import GatewayRequest, Handler
 
-_MAX_HEAD_FIELD_BYTES = 64 * 1024
 _ONE_PIECE_BYTES = 1024 * 1024
-
-
-def make_session(connect_timeout: float, idle_timeout: float) -> aiohttp.ClientSession:
-    """The client session of one provider; timeouts in seconds, none for a whole answer.
-
-    The gateway is a relay: it keeps no cookies, decodes nothing and adds no headers of its own.
-    """
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        timeout=aiohttp.ClientTimeout(
-            total=None,
-            connect=connect_timeout,
-            sock_connect=connect_timeout,
-            sock_read=idle_timeout,
-        ),
-        max_line_size=_MAX_HEAD_FIELD_BYTES,
-        max_field_size=_MAX_HEAD_FIELD_BYTES,
-    )
 
 
 def handler(parts: Parts) -> Handler:
     sessions, dumper = parts.sessions, parts.dumper
     send_actor = parts.settings.send_actor_headers
+    idle_timeout = parts.settings.upstream_idle_timeout
 
     async def forward(request: GatewayRequest) -> web.StreamResponse:
         route = request.route
@@ -56,9 +36,11 @@ def handler(parts: Parts) -> Handler:
         url = route.provider.url(route.path, request.raw_query)
         dump = dumper.begin(request, url, headers) if dumper is not None else None
         try:
-            upstream = await _ask(request, sessions[route.provider.name], url, headers)
+            upstream = await _ask(
+                request, sessions[route.provider.name], url, headers, idle_timeout
+            )
             try:
-                return await _answer(request, upstream, dump)
+                return await _answer(request, upstream, dump, idle_timeout)
             finally:
                 # Gives up the connection unless the answer has been read to its end.
                 upstream.close()
@@ -74,14 +56,20 @@ async def _ask(
     session: aiohttp.ClientSession,
     url: URL,
     headers: CIMultiDict[str],
+    idle_timeout: float,
 ) -> aiohttp.ClientResponse:
     """Send the request and wait for the answer's head. A POST is never sent twice."""
     name = request.route.provider.name
     reason: Exception
     try:
-        return await session.request(
-            request.method, url, headers=headers, data=_payload(request), allow_redirects=False
-        )
+        async with asyncio.timeout(idle_timeout):
+            return await session.request(
+                request.method,
+                url,
+                headers=headers,
+                data=_payload(request),
+                allow_redirects=False,
+            )
     except aiohttp.ConnectionTimeoutError as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
     except TimeoutError as error:
@@ -103,21 +91,23 @@ def _payload(request: GatewayRequest) -> bytes | io.BytesIO | None:
 
 
 async def _answer(
-    request: GatewayRequest, upstream: aiohttp.ClientResponse, dump: Dump | None
+    request: GatewayRequest,
+    upstream: aiohttp.ClientResponse,
+    dump: Dump | None,
+    idle_timeout: float,
 ) -> web.StreamResponse:
-    readers = [judge(request, upstream)]
+    readers = []
+    if (read := judge(request, upstream)) is not None:
+        readers.append(read)
     if dump is not None:
         dump.response(upstream)
         readers.append(dump.feed)
     try:
-        return await relay(request, upstream, [read for read in readers if read is not None])
-    except (aiohttp.ClientError, TimeoutError) as error:
-        logger.warning(
-            "Provider {} broke off in the middle of an answer: {}",
-            request.route.provider.name,
-            type(error).__name__,
-        )
-        raise ConnectionResetError from None
+        return await relay(request, upstream, readers, idle_timeout)
+    except BrokenOffError as error:
+        name = request.route.provider.name
+        logger.warning("Provider {} broke off in the middle of an answer: {}", name, error)
+        raise
 
 
 def _upstream_headers(request: GatewayRequest, *, send_actor: bool) -> CIMultiDict[str]:

@@ -1,20 +1,40 @@
 """Writes a provider's answer to the client as it arrives."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
 from aibridged.core.headers import named_by_connection, response_header_passes
+from aibridged.pipeline.header_bytes import keep_bytes
 from aibridged.pipeline.request import GatewayRequest
+from aibridged.pipeline.upstream import UpstreamConnection
+
+Reader = Callable[[bytes], None]
+
+
+class BrokenOffError(ConnectionError):
+    """The provider broke off, or fell silent, in the middle of its answer."""
 
 
 class RelayedResponse(web.StreamResponse):
     """A response that carries the provider's headers and no others.
 
     aiohttp would add its own Server, Date and Content-Type where the provider sent none.
+    `head_at_once` is false where the body's first piece is there already: head and piece then
+    travel in one packet.
     """
+
+    def __init__(self, upstream: aiohttp.ClientResponse, *, head_at_once: bool) -> None:
+        super().__init__(
+            status=upstream.status, reason=upstream.reason or "", headers=_end_to_end(upstream)
+        )
+        self._head_at_once = head_at_once
+        self._send_headers_immediately = False
 
     async def _prepare_headers(self) -> None:
         sent = frozenset(map(str.lower, self.headers))
@@ -23,37 +43,13 @@ class RelayedResponse(web.StreamResponse):
             if added.lower() not in sent:
                 self.headers.popall(added, None)
 
-
-async def relay(
-    request: GatewayRequest,
-    upstream: aiohttp.ClientResponse,
-    readers: Sequence[Callable[[bytes], None]],
-) -> web.StreamResponse:
-    """Relay the answer to its end; each of `readers` sees a chunk after it has been written.
-
-    A stalled client makes `write` wait, which stops reading from the provider. If the provider
-    breaks off, so is the client's connection: no client may take the half for a whole.
-
-    Raises:
-        aiohttp.ClientError, TimeoutError: the provider broke off in the middle.
-        ConnectionError: the client is gone.
-    """
-    response = RelayedResponse(
-        status=upstream.status, reason=upstream.reason or "", headers=_end_to_end(upstream)
-    )
-    try:
-        await response.prepare(request)
-        write = response.write
-        async for chunk in upstream.content.iter_any():
-            await write(chunk)
-            for read in readers:
-                read(chunk)
-    except (aiohttp.ClientError, TimeoutError):
-        if request.transport is not None:
-            request.transport.abort()
-        raise
-    await response.write_eof()
-    return response
+    async def _write_headers(self) -> None:
+        await super()._write_headers()
+        writer = self._payload_writer
+        assert writer is not None
+        keep_bytes(writer, self.headers)
+        if self._head_at_once:
+            writer.send_headers()
 
 
 def _end_to_end(upstream: aiohttp.ClientResponse) -> CIMultiDict[str]:
@@ -66,3 +62,134 @@ def _end_to_end(upstream: aiohttp.ClientResponse) -> CIMultiDict[str]:
             if response_header_passes(name) and name.lower() not in own
         ]
     )
+
+
+async def relay(
+    request: GatewayRequest,
+    upstream: aiohttp.ClientResponse,
+    readers: Sequence[Reader],
+    idle_timeout: float,
+) -> web.StreamResponse:
+    """Relay the answer to its end; each of `readers` sees a chunk after it has been written.
+
+    A stalled client stops the reading from the provider. If the provider breaks off, or is silent
+    for `idle_timeout` seconds, so is the client's connection: no client may take the half for a
+    whole.
+
+    Raises:
+        BrokenOffError: the provider did not end its answer.
+        ConnectionError: the client is gone.
+    """
+    content = upstream.content
+    has_come, is_whole = content.total_bytes > 0, content.is_eof()
+    response = RelayedResponse(upstream, head_at_once=not (has_come or is_whole))
+    await response.prepare(request)
+    try:
+        first = content.read_nowait() if has_come else b""
+        if is_whole:
+            await response.write_eof(first)
+        elif first:
+            await response.write(first)
+        for read in readers if first else ():
+            read(first)
+        if not is_whole:
+            await _Pump(request, upstream, readers, idle_timeout).run()
+            await response.write_eof()
+    except aiohttp.ClientConnectionResetError:
+        raise  # of the client's connection, in spite of its name
+    except (aiohttp.ClientError, TimeoutError) as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise BrokenOffError(type(error).__name__) from None
+    return response
+
+
+class _Pump:
+    """Moves a body from the provider's connection straight into the client's.
+
+    The task that runs it sleeps while chunks pass, and wakes up for the end, for a client that
+    has stalled, and for what went wrong.
+    """
+
+    def __init__(
+        self,
+        request: GatewayRequest,
+        upstream: aiohttp.ClientResponse,
+        readers: Sequence[Reader],
+        idle_timeout: float,
+    ) -> None:
+        self._content = upstream.content
+        self._client = request.protocol
+        self._writer = cast(StreamWriter, request.writer)
+        self._readers = readers
+        self._idle_timeout = idle_timeout
+        self._loop = asyncio.get_running_loop()
+        self._moved_at = self._loop.time()
+        self._waiter: asyncio.Future[None] | None = None
+        connection = upstream.connection
+        # None once the provider has sent all: what is left to move is in the buffer.
+        self._upstream = cast(UpstreamConnection, connection.protocol) if connection else None
+
+    async def run(self) -> None:
+        """Return once the body has been written to its end.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError: the provider broke off or is silent.
+            ConnectionError: the client is gone.
+        """
+        on_progress = self._on_progress
+        if self._upstream is not None:
+            self._upstream.on_progress = on_progress
+        self._timer = self._loop.call_later(self._idle_timeout, self._check_idle)
+        try:
+            while not self._move():
+                if self._client.writing_paused:
+                    await self._writer.drain()
+                    self._moved_at = self._loop.time()
+                    continue
+                self._waiter = self._loop.create_future()
+                await self._waiter
+        finally:
+            self._waiter = None
+            self._timer.cancel()
+            # The connection may serve another request already.
+            if self._upstream is not None and self._upstream.on_progress is on_progress:
+                self._upstream.on_progress = None
+
+    def _move(self) -> bool:
+        """Write on what has come; true at the end of the body. Raises what `run` does."""
+        content = self._content
+        chunk = content.read_nowait()
+        if chunk:
+            transport = self._client.transport
+            if transport is None or transport.is_closing():
+                raise ConnectionResetError
+            if self._writer.chunked:
+                transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+            else:
+                transport.write(chunk)
+            self._moved_at = self._loop.time()
+            for read in self._readers:
+                read(chunk)
+        return content.at_eof()
+
+    def _on_progress(self) -> None:
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return  # the task is awake, and moves by itself
+        try:
+            if self._move() or self._client.writing_paused:
+                waiter.set_result(None)
+        except (aiohttp.ClientError, ConnectionError) as error:
+            waiter.set_exception(error)
+
+    def _check_idle(self) -> None:
+        waiter = self._waiter
+        left = self._moved_at + self._idle_timeout - self._loop.time()
+        if waiter is None or waiter.done() or left > 0:
+            # Either the client holds things up, or something has come since.
+            self._timer = self._loop.call_later(
+                max(left, self._idle_timeout / 10), self._check_idle
+            )
+        else:
+            waiter.set_exception(TimeoutError())

