@@ -62,7 +62,7 @@ async def test_a_database_that_fails_lets_nobody_in(authenticator, engine, token
 
 async def test_a_database_that_hangs_lets_nobody_in(store, clock, token, monkeypatch):
     goes_on = threading.Event()
-    monkeypatch.setattr(store, "authenticate", lambda text: goes_on.wait())
+    monkeypatch.setattr(store, "authenticate", lambda text: goes_on.wait(10))
     authenticator = TokenAuthenticator(store, clock, timeout=0.01)
     with pytest.raises(AuthUnavailableError, match=r"longer than 0\.01 s"):
         await authenticator.authenticate(token)
@@ -84,7 +84,7 @@ async def test_uses_wait_for_each_other_and_requests_do_not(store, clock, token,
     goes_on, written = threading.Event(), []
 
     def record_uses(used_at):
-        goes_on.wait()
+        goes_on.wait(10)
         written.append(sorted(used_at))
 
     monkeypatch.setattr(store, "record_uses", record_uses)
