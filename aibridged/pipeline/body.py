@@ -45,12 +45,13 @@ def _too_large(settings: Settings) -> GatewayError:
 
 
 async def _read(request: GatewayRequest, settings: Settings) -> bytes:
-    limit = settings.max_request_bytes
-    if (request.content_length or 0) > limit:
+    if (request.content_length or 0) > settings.max_request_bytes:
         raise _too_large(settings)
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     content = request.content
+    if content.is_eof():  # it has come with the head, as small ones do
+        return _within(content.read_nowait(), 0, settings)
     chunks: list[bytes] = []
     size = 0
     while not content.at_eof():
@@ -59,8 +60,12 @@ async def _read(request: GatewayRequest, settings: Settings) -> bytes:
                 chunk = await content.readany()
         except TimeoutError:
             raise GatewayError(REQUEST_TIMEOUT) from None
+        chunks.append(_within(chunk, size, settings))
         size += len(chunk)
-        if size > limit:
-            raise _too_large(settings)
-        chunks.append(chunk)
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return b"".join(chunks)
+
+
+def _within(chunk: bytes, before: int, settings: Settings) -> bytes:
+    if before + len(chunk) > settings.max_request_bytes:
+        raise _too_large(settings)
+    return chunk
