@@ -1,0 +1,109 @@
+"""`aibridged tokens`: what authenticates a user to the gateway."""
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aibridged.cli.identity_store import Output, OutputFlag, as_json, day, minute, takes_store
+from aibridged.cli.table import table
+from aibridged.clock import SystemClock
+from aibridged.config import durations
+
+if TYPE_CHECKING:
+    from aibridged.identity.tokens import TokenStore
+
+
+def tokens() -> typer.Typer:
+    """The group of commands."""
+    group = typer.Typer(
+        name="tokens", no_args_is_help=True, help="The users' tokens (--aibridge-auth token)."
+    )
+    for name, command in (("create", _create), ("list", _list), ("revoke", _revoke)):
+        group.command(name)(takes_store(command))
+    return group
+
+
+def _create(
+    store: "TokenStore",
+    user: Annotated[str, typer.Option("--user", metavar="USERNAME", help="Whose token it is.")],
+    name: Annotated[
+        str, typer.Option(metavar="TEXT", help="What it is for, such as the machine it is on.")
+    ] = "",
+    lifetime: Annotated[
+        str, typer.Option(metavar="DURATION", help="When it expires; 0 is never.")
+    ] = "30d",
+    output: OutputFlag = Output.TABLE,
+) -> None:
+    """Make a token and print it, this once.
+
+    Only the token goes to stdout, so that it can be piped into a secret store.
+    """
+    seconds = _seconds(lifetime)
+    info, secret = store.create_token(user, name=name, lifetime=seconds)
+    if output is Output.JSON:
+        typer.echo(as_json({**asdict(info), "token": secret.reveal()}))
+    else:
+        typer.echo(secret.reveal())
+    end = f"It expires on {minute(info.expires_at)} UTC." if seconds else "It never expires."
+    typer.echo(f"Keep it now: it won't be shown again. {end}", err=True)
+
+
+def _list(
+    store: "TokenStore",
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="USERNAME", help="Only this user's.")
+    ] = None,
+    revoked: Annotated[bool, typer.Option("--revoked", help="Revoked ones, too.")] = False,
+    output: OutputFlag = Output.TABLE,
+) -> None:
+    """List tokens, without their secrets. Times are in UTC; the last use is a minute exact."""
+    found = store.list_tokens(user, revoked=revoked)
+    now = SystemClock().wall()
+    if output is Output.JSON:
+        typer.echo(as_json([{**asdict(info), "status": info.status(now)} for info in found]))
+        return
+    if not found:
+        whose = f"{user} has" if user else "There are"
+        typer.echo(f"{whose} no tokens in {store.place}.", err=True)
+        return
+    headings = ("ID", "USER", "NAME", "STATUS", "EXPIRES", "LAST USED")
+    rows = [
+        (
+            info.id,
+            info.username,
+            info.name,
+            info.status(now),
+            day(info.expires_at),
+            minute(info.last_used_at),
+        )
+        for info in found
+    ]
+    typer.echo(table(headings, rows, cut=("USER", "NAME")))
+
+
+def _revoke(
+    store: "TokenStore",
+    token_id: Annotated[
+        str, typer.Argument(metavar="ID", help="As `tokens list` shows it: aib_<ID>_…")
+    ],
+    output: OutputFlag = Output.TABLE,
+) -> None:
+    """Make a token worthless, for ever.
+
+    A running daemon notices when it has forgotten its last answer: within 60 seconds.
+    """
+    info = store.revoke_token(token_id)
+    if output is Output.JSON:
+        typer.echo(as_json(info))
+        return
+    typer.echo(
+        f"Revoked {info.id} of {info.username}. A running daemon refuses it within 60 seconds."
+    )
+
+
+def _seconds(lifetime: str) -> float | None:
+    try:
+        return durations.parse(lifetime) or None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--lifetime") from None

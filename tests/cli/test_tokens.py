@@ -1,0 +1,160 @@
+"""`aibridged tokens`, as a person would use it."""
+
+import json
+import os
+import re
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from aibridged.cli.tokens import tokens
+from aibridged.clock import SystemClock
+from aibridged.identity.tokens import TokenStore
+from aibridged.records.database import database_url, make_engine
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
+    """Run a command of the group on a store of its own, in an 80-column terminal."""
+    for name in os.environ:
+        if name.startswith("CODER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+    group = tokens()
+
+    def invoke(command: str, *args: str) -> Result:
+        return CliRunner().invoke(group, [command, *args, "--state-dir", str(tmp_path)])
+
+    return invoke
+
+
+@pytest.fixture
+def daemon(invoke: Invoke, tmp_path: Path) -> TokenStore:
+    """The same store as a running daemon has it open; it has the users alice and bob."""
+    invoke("list")
+    store = TokenStore(make_engine(database_url(tmp_path)), SystemClock())
+    store.create_user("alice")
+    store.create_user("bob")
+    return store
+
+
+def make(invoke: Invoke, *args: str) -> dict[str, str]:
+    made: dict[str, str] = json.loads(invoke("create", "--output", "json", *args).stdout)
+    return made
+
+
+def test_a_token_is_shown_once_and_works_in_a_running_daemon(
+    invoke: Invoke, daemon: TokenStore
+) -> None:
+    made = invoke("create", "--user", "alice", "--name", "laptop")
+    assert made.exit_code == 0
+    token = made.stdout.removesuffix("\n")
+    assert re.fullmatch(r"aib_[0-9a-z]{10}_[0-9A-Za-z]{43}", token)
+    assert made.stderr.startswith("Keep it now: it won't be shown again. It expires on ")
+    actor = daemon.authenticate(token)
+    assert actor is not None
+    assert actor.username == "alice"
+    secret = token.rpartition("_")[2]
+    for args in ((), ("--revoked",), ("--output", "json")):
+        assert secret not in invoke("list", *args).output
+
+
+@pytest.mark.parametrize(
+    ("args", "days"), [((), 30), (("--lifetime", "90d"), 90), (("--lifetime", "12h"), 0.5)]
+)
+def test_a_token_expires_after_its_lifetime(
+    invoke: Invoke, daemon: TokenStore, args: tuple[str, ...], days: float
+) -> None:
+    made = make(invoke, "--user", "alice", *args)
+    created, expires = (datetime.fromisoformat(made[key]) for key in ("created_at", "expires_at"))
+    assert expires - created == timedelta(days=days)
+
+
+def test_a_lifetime_of_0_is_for_ever(invoke: Invoke, daemon: TokenStore) -> None:
+    made = invoke("create", "--user", "alice", "--lifetime", "0")
+    assert "never expires" in made.stderr
+    assert "never" in invoke("list").stdout
+
+
+def test_a_lifetime_that_is_none_is_a_usage_error(invoke: Invoke, daemon: TokenStore) -> None:
+    failed = invoke("create", "--user", "alice", "--lifetime", "30")
+    assert (failed.exit_code, failed.stdout) == (2, "")
+    assert "is not a duration like" in failed.stderr
+    assert daemon.list_tokens() == []
+
+
+def test_tokens_are_listed_with_their_last_use(invoke: Invoke, daemon: TokenStore) -> None:
+    laptop = make(invoke, "--user", "alice", "--name", "laptop", "--lifetime", "0")
+    make(invoke, "--user", "bob", "--name", "ci")
+    daemon.record_uses({laptop["id"]: datetime.fromisoformat("2026-01-02T03:04:05Z")})
+    lines = invoke("list").stdout.splitlines()
+    assert lines[0].split() == ["ID", "USER", "NAME", "STATUS", "EXPIRES", "LAST", "USED"]
+    assert lines[1].split() == [
+        laptop["id"], "alice", "laptop", "active", "never", "2026-01-02", "03:04",
+    ]  # fmt: skip
+    assert lines[2].split()[1:4] == ["bob", "ci", "active"]
+    assert [line.split()[1] for line in invoke("list", "--user", "bob").stdout.splitlines()] == [
+        "USER",
+        "bob",
+    ]
+
+
+def test_a_table_of_long_names_fits_80_columns(invoke: Invoke, daemon: TokenStore) -> None:
+    daemon.create_user("x" * 32)
+    token = make(invoke, "--user", "x" * 32, "--name", "n" * 64)
+    daemon.record_uses({token["id"]: datetime.fromisoformat("2026-01-02T03:04:05Z")})
+    lines = invoke("list").stdout.splitlines()
+    assert max(map(len, lines)) == 80
+    assert lines[1].startswith(token["id"])
+    assert lines[1].endswith("2026-01-02 03:04")
+
+
+def test_a_revoked_token_is_worthless_and_hidden(invoke: Invoke, daemon: TokenStore) -> None:
+    made = make(invoke, "--user", "alice")
+    done = invoke("revoke", made["id"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"Revoked {made['id']} of alice. A running daemon refuses it")
+    assert daemon.authenticate(made["token"]) is None
+    assert made["id"] not in invoke("list").stdout
+    assert "revoked" in invoke("list", "--revoked").stdout
+    [row] = json.loads(invoke("list", "--revoked", "-o", "json").stdout)
+    assert (row["id"], row["status"]) == (made["id"], "revoked")
+    assert json.loads(invoke("revoke", made["id"], "-o", "json").stdout)["revoked_at"]
+
+
+def test_an_empty_list_says_where_it_looked(
+    invoke: Invoke, daemon: TokenStore, tmp_path: Path
+) -> None:
+    assert invoke("list").stderr == f"There are no tokens in {tmp_path}/aibridged.db.\n"
+    assert invoke("list", "--user", "bob").stderr == (
+        f"bob has no tokens in {tmp_path}/aibridged.db.\n"
+    )
+    assert json.loads(invoke("list", "-o", "json").stdout) == []
+
+
+@pytest.mark.parametrize("command", ["create", "list"])
+def test_an_unknown_user_is_answered_with_the_nearest(
+    invoke: Invoke, daemon: TokenStore, command: str
+) -> None:
+    failed = invoke(command, "--user", "alise")
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert failed.stderr == "There is no user 'alise'. Did you mean alice?\n"
+
+
+def test_a_whole_token_given_as_an_id_is_not_repeated(invoke: Invoke, daemon: TokenStore) -> None:
+    made = make(invoke, "--user", "alice")
+    failed = invoke("revoke", made["token"])
+    assert failed.exit_code == 1
+    assert made["token"] not in failed.output
+    assert "aibridged tokens list" in failed.stderr
+
+
+def test_help_says_when_a_running_daemon_notices(invoke: Invoke) -> None:
+    shown = invoke("revoke", "--help").stdout
+    assert "within 60 seconds" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80

@@ -1,0 +1,111 @@
+"""`aibridged users`, as a person would use it."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from aibridged.cli.users import users
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
+    """Run a command of the group on a store of its own, in an 80-column terminal."""
+    for name in os.environ:
+        if name.startswith("CODER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+    group = users()
+
+    def invoke(command: str, *args: str) -> Result:
+        return CliRunner().invoke(group, [command, *args, "--state-dir", str(tmp_path)])
+
+    return invoke
+
+
+def test_users_are_made_and_listed(invoke: Invoke) -> None:
+    made = invoke("create", "alice", "--name", "Alice", "--email", "alice@example.com", "--admin")
+    assert (made.exit_code, made.stderr) == (0, "")
+    assert made.stdout.startswith("Made the user alice in ")
+    invoke("create", "bob")
+    listed = invoke("list")
+    assert (listed.exit_code, listed.stderr) == (0, "")
+    lines = [line.split() for line in listed.stdout.splitlines()]
+    assert lines[0] == ["USERNAME", "NAME", "EMAIL", "ROLE", "STATUS", "CREATED"]
+    assert lines[1][:5] == ["alice", "Alice", "alice@example.com", "admin", "active"]
+    assert lines[2][:3] == ["bob", "user", "active"]
+
+
+def test_a_table_of_long_names_fits_80_columns(invoke: Invoke) -> None:
+    invoke("create", "x" * 32, "--name", "n" * 64, "--email", "e" * 100 + "@example.com")
+    lines = invoke("list").stdout.splitlines()
+    assert max(map(len, lines)) == 80
+    assert lines[1].endswith("active  " + lines[1][-10:])
+
+
+def test_an_empty_list_says_where_it_looked(invoke: Invoke, tmp_path: Path) -> None:
+    listed = invoke("list")
+    assert (listed.exit_code, listed.stdout) == (0, "")
+    assert listed.stderr == f"There are no users in {tmp_path}/aibridged.db.\n"
+
+
+def test_the_same_as_json(invoke: Invoke) -> None:
+    assert json.loads(invoke("list", "--output", "json").stdout) == []
+    made = json.loads(invoke("create", "alice", "-o", "json").stdout)
+    assert made == {
+        "id": made["id"],
+        "username": "alice",
+        "name": "",
+        "email": None,
+        "status": "active",
+        "is_admin": False,
+        "created_at": made["created_at"],
+    }
+    suspended = json.loads(invoke("suspend", "alice", "-o", "json").stdout)
+    assert suspended == {**made, "status": "suspended"}
+    assert json.loads(invoke("list", "-o", "json").stdout) == [suspended]
+
+
+def test_a_user_is_suspended_resumed_and_deleted(invoke: Invoke) -> None:
+    invoke("create", "alice")
+    for command, status in (("suspend", "suspended"), ("resume", "active")):
+        done = invoke(command, "alice")
+        assert (done.exit_code, done.stderr) == (0, "")
+        assert "running daemon" in done.stdout
+        assert status in invoke("list").stdout.splitlines()[1]
+    done = invoke("delete", "alice")
+    assert done.stdout.startswith("Deleted alice.")
+    assert "alice" not in invoke("list").stdout
+
+
+@pytest.mark.parametrize("command", ["suspend", "resume", "delete"])
+def test_an_unknown_user_is_answered_with_the_nearest(invoke: Invoke, command: str) -> None:
+    invoke("create", "alice")
+    failed = invoke(command, "alcie")
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert failed.stderr == "There is no user 'alcie'. Did you mean alice?\n"
+
+
+def test_a_second_user_of_the_name_is_refused(invoke: Invoke) -> None:
+    invoke("create", "alice")
+    failed = invoke("create", "alice")
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("There is a user alice already. Choose another username")
+
+
+def test_a_name_that_is_no_username_is_answered_with_one(invoke: Invoke) -> None:
+    failed = invoke("create", "Bob Smith")
+    assert failed.exit_code == 1
+    assert "such as bob-smith." in failed.stderr
+
+
+@pytest.mark.parametrize("command", ["suspend", "delete"])
+def test_help_says_when_a_running_daemon_notices(invoke: Invoke, command: str) -> None:
+    shown = invoke(command, "--help").stdout
+    assert "within 60 seconds" in " ".join(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
