@@ -18,6 +18,8 @@ from aibridged.cli.fake_provider import fake_provider
 from aibridged.cli.sample_config import sample_config
 from aibridged.cli.serve import serve
 from aibridged.cli.settings_flags import SettingsCommand, takes_settings
+from aibridged.cli.tokens import tokens
+from aibridged.cli.users import users
 from aibridged.cli.version import version
 
 # In the order of `aibridged --help`: what runs the gateway, what prepares it, what describes it.

@@ -49,12 +49,18 @@ def warnings(settings: Settings, given: Mapping[str, Given]) -> list[str]:
 def _loopback_without_authentication(settings: Settings, where: Where) -> Iterator[Mistake]:
     """Callers aren't authenticated: whoever reaches the address spends the organisation's key."""
     address = settings.http_address
-    if not _is_loopback(address.host):
+    if settings.auth == "none" and not _is_loopback(address.host):
         yield Mistake(
             where("http_address"),
             f"{address} can be reached from other machines, and callers are not authenticated",
-            f"Listen on 127.0.0.1:{address.port} or [::1]:{address.port}.",
+            f"Listen on 127.0.0.1:{address.port} or [::1]:{address.port}, "
+            "or leave --aibridge-auth at token.",
         )
+
+
+def _coder_without_url(settings: Settings, where: Where) -> Iterator[Mistake]:
+    if settings.auth == "coder" and settings.coder_url is None:
+        yield Mistake(where("auth"), "there is no --coder-url", "Say where the deployment is.")
 
 
 def _is_loopback(host: str) -> bool:
@@ -116,4 +122,10 @@ def _log_folders(settings: Settings, where: Where) -> Iterator[Mistake]:
             yield Mistake(where(name), what, "Make the folder, or name another file.")
 
 
-_CHECKS = (_loopback_without_authentication, _tls_files, _dump_dir, _log_folders)
+_CHECKS = (
+    _loopback_without_authentication,
+    _coder_without_url,
+    _tls_files,
+    _dump_dir,
+    _log_folders,
+)

@@ -17,13 +17,18 @@ class Group(StrEnum):
     PROVIDERS = "Providers"
     LIMITS = "Limits"
     BREAKER = "Circuit breaker"
+    IDENTITY = "Identity"
+    RECORDS = "Records"
     LISTENING = "Listening"
     LOGGING = "Logging"
 
 
 @dataclass(frozen=True)
 class Option:
-    """One row of the table: everything about a setting but its value."""
+    """One row of the table: everything about a setting but its value.
+
+    `fallback_env` is a variable of the system's, which counts where nothing else is given.
+    """
 
     name: str
     flag: str
@@ -33,6 +38,7 @@ class Option:
     default: str
     group: Group
     help: str
+    fallback_env: str | None = None
 
     @property
     def secret(self) -> bool:
@@ -67,6 +73,7 @@ def option(
     group: Group,
     help: str,
     env: str | None = None,
+    fallback_env: str | None = None,
 ) -> T:
     """Declare a setting; the variable is derived from the flag unless Coder names it otherwise.
 
@@ -81,5 +88,6 @@ def option(
         default=default,
         group=group,
         help=help,
+        fallback_env=fallback_env,
     )
     return field(default=kind.parse(default), metadata={"option": row})

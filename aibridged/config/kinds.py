@@ -115,6 +115,19 @@ def _path(text: str) -> Path | None:
     return Path(_file_name(text)) if text else None
 
 
+def _directory(text: str) -> Path:
+    return Path(_file_name(text)).expanduser()
+
+
+def _choice(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(f"{text!r} is none of {', '.join(words)}")
+        return text
+
+    return parse
+
+
 def _file_name(text: str) -> str:
     if "\0" in text:
         raise ValueError("holds a NUL character, which no file name has")
@@ -148,6 +161,10 @@ def _base_url(text: str) -> str:
     if "?" in text or "#" in text:
         raise ValueError("holds a ? or a #, but the gateway appends a path to it")
     return text.rstrip("/")
+
+
+def _optional_url(text: str) -> str | None:
+    return _base_url(text) if text else None
 
 
 def _address(text: str) -> Address:
@@ -201,8 +218,11 @@ SIZE = Kind("BYTES", _size, _show_size)
 DURATION = Kind("DURATION", durations.parse, durations.show)
 POSITIVE_DURATION = Kind("DURATION", _positive_duration, durations.show)
 PATH: Kind[Path | None] = Kind("PATH", _path, _show_optional)
+DIRECTORY = Kind("PATH", _directory)
 TEXT = Kind("TEXT", str)
 LOG_TARGET = Kind("PATH", _file_name)
+AUTH = Kind("token|coder|none", _choice("token", "coder", "none"))
+OPTIONAL_URL: Kind[str | None] = Kind("URL", _optional_url, _show_optional)
 SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)
 BASE_URL = Kind("URL", _base_url)
 ADDRESS = Kind("HOST:PORT", _address)

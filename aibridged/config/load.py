@@ -76,7 +76,9 @@ def _find(
     if variable is not None:
         return variable
     in_file = [file[name] for name in option.yamls if name in file]
-    return sources.the_one(in_file, option.kind, mistakes)
+    if in_file or option.fallback_env is None:
+        return sources.the_one(in_file, option.kind, mistakes)
+    return next(iter(sources.variables((option.fallback_env,), environ)), None)
 
 
 def _read(option: Option, given: Given | None, mistakes: list[Mistake]) -> Any:

@@ -11,7 +11,7 @@ from aibridged.config.resolution import Mistake
 _OURS = ("CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
 # What `coder server` has under the same prefix and this daemon doesn't.
 _CODERS = re.compile(
-    r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|retention|structured_logging|proxy_.*",
+    r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|proxy_.*",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"PROVIDER_([0-9]{1,4})_")

@@ -21,7 +21,7 @@ def test_disabled_says_so_and_exits_0(run: Run) -> None:
 
 
 def test_mistakes_count_even_where_nothing_would_be_served(run: Run) -> None:
-    assert run("serve", "--no-aibridge-enabled", "--http-address=:1").returncode == 1
+    assert run("serve", "--no-aibridge-enabled", "--aibridge-auth=coder").returncode == 1
 
 
 def test_the_daemon_gets_the_settings_and_gives_the_exit_code(

@@ -17,13 +17,29 @@ def test_loopback_needs_no_authentication(address: str, resolve: Resolve) -> Non
 
 @pytest.mark.parametrize("address", [":1", "0.0.0.0:1", "[::]:1", "192.0.2.1:1", "host.lan:1"])
 def test_other_addresses_do(address: str, resolve: Resolve) -> None:
-    assert resolve(environ={"CODER_HTTP_ADDRESS": address}).mistakes == [
+    assert resolve(
+        environ={"CODER_HTTP_ADDRESS": address, "CODER_AIBRIDGE_AUTH": "none"}
+    ).mistakes == [
         Mistake(
             "CODER_HTTP_ADDRESS",
             f"{address} can be reached from other machines, and callers are not authenticated",
-            "Listen on 127.0.0.1:1 or [::1]:1.",
+            "Listen on 127.0.0.1:1 or [::1]:1, or leave --aibridge-auth at token.",
         )
     ]
+    assert resolve(environ={"CODER_HTTP_ADDRESS": address}).mistakes == []
+
+
+def test_a_coder_deployment_needs_its_address(resolve: Resolve) -> None:
+    assert resolve(environ={"CODER_AIBRIDGE_AUTH": "coder"}).mistakes == [
+        Mistake("CODER_AIBRIDGE_AUTH", "there is no --coder-url", "Say where the deployment is.")
+    ]
+
+
+def test_systemds_directory_counts_where_nothing_else_is_given(resolve: Resolve) -> None:
+    system = {"STATE_DIRECTORY": "/var/lib/aibridged"}
+    assert resolve(environ=system).settings.state_dir == Path("/var/lib/aibridged")
+    given = {**system, "CODER_STATE_DIR": "/elsewhere"}
+    assert resolve(environ=given).settings.state_dir == Path("/elsewhere")
 
 
 def test_a_certificate_and_its_key_are_fine(resolve: Resolve, tls_pair: tuple[Path, Path]) -> None:

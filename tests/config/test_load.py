@@ -142,7 +142,11 @@ def test_an_empty_value_in_the_file_turns_a_log_off(resolve: Resolve) -> None:
 def test_all_mistakes_are_reported_at_once(resolve: Resolve) -> None:
     resolution = resolve(
         {"--shutdown-timeout": "soon"},
-        {"CODER_AIBRIDGE_RATE_LIMIT": "lots", "CODER_AIBRIDGE_RATE_LIMITS": "1"},
+        {
+            "CODER_AIBRIDGE_AUTH": "none",
+            "CODER_AIBRIDGE_RATE_LIMIT": "lots",
+            "CODER_AIBRIDGE_RATE_LIMITS": "1",
+        },
         "aibridge:\n  max_concurrency: -1\n  nonsense: 1\nnetworking:\n  http:\n"
         "    httpAddress: 0.0.0.0:1\n",
     )

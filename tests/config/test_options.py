@@ -84,5 +84,7 @@ def test_every_setting_reaches_its_attribute(
 
 def test_secrets_are_of_the_kind_that_masks() -> None:
     for option in OPTIONS:
-        assert option.secret == ("key" in option.name.split("_") and "file" not in option.name)
+        words = option.name.split("_")
+        holds_a_secret = words[-1] == "key" or "postgres" in words
+        assert option.secret == holds_a_secret
         assert option.secret == (option.kind is kinds.SECRET)

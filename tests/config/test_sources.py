@@ -20,8 +20,8 @@ def test_any_secret_can_come_from_a_file(variable: str, resolve: Resolve, tmp_pa
     file.write_text("  sk-from-a-file\n")
     resolution = resolve(environ={f"{variable}_FILE": str(file)})
     assert resolution.settings is not None
-    keys = [provider.key.reveal() for provider in resolution.settings.providers if provider.key]
-    assert keys == ["sk-from-a-file"]
+    [name] = [option.name for option in OPTIONS if variable in option.envs]
+    assert getattr(resolution.settings, name).reveal() == "sk-from-a-file"
     assert Source("environment", f"{variable}_FILE") in [v.source for v in resolution.values]
 
 
