@@ -1,7 +1,6 @@
 """PostgreSQL, over psycopg."""
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -24,25 +23,25 @@ class PostgresBackend:
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
         self._engine = engine
         self._recorder_id = recorder_id
-        self._pooled: sa.PoolProxiedConnection | None = None
-        self._cursor: psycopg.Cursor[Any]
+        self._close: Callable[[], None] = lambda: None
         self._connection: psycopg.Connection[Any]
+        self._cursor: psycopg.Cursor[Any]
 
     def connect(self) -> None:
-        self._pooled = self._engine.raw_connection()
-        connection = self._pooled.driver_connection
+        pooled = self._engine.raw_connection()
+        connection = pooled.driver_connection
+        # The pool would talk to a connection that is lost, and log that it can't.
+        pooled.detach()
         assert isinstance(connection, psycopg.Connection)
-        self._connection = connection
+        self._connection, self._close = connection, connection.close
         self._cursor = connection.cursor()
-        self._cursor.execute("SELECT pg_advisory_lock(%s)", (self._recorder_id,))
         self._cursor.execute(f"SET statement_timeout = '{UNREACHABLE_S}s'")
+        # Shared, since the server may not know yet that the connection before this one is lost.
+        self._cursor.execute("SELECT pg_advisory_lock_shared(%s)", (self._recorder_id,))
         connection.commit()
 
     def disconnect(self) -> None:
-        if self._pooled is not None:
-            with suppress(psycopg.Error):
-                self._pooled.close()
-            self._pooled = None
+        self._close()
 
     def begin(self) -> None:
         """Nothing to do: the driver begins before the first statement."""

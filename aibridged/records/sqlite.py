@@ -1,8 +1,7 @@
 """SQLite, over the bare driver: a start row costs less than SQLAlchemy's work for one statement."""
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,22 +18,20 @@ class SqliteBackend:
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
         self._engine = engine
         self._recorder_id = recorder_id
-        self._pooled: sa.PoolProxiedConnection | None = None
         self._connection: sqlite3.Connection
+        self._close: Callable[[], None] = lambda: None
         self._busy_timeout_ms = 0
 
     def connect(self) -> None:
-        self._pooled = self._engine.raw_connection()
-        connection = self._pooled.driver_connection
+        pooled = self._engine.raw_connection()
+        connection = pooled.driver_connection
+        pooled.detach()
         assert isinstance(connection, sqlite3.Connection)
-        self._connection = connection
+        self._connection, self._close = connection, connection.close
         (self._busy_timeout_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
 
     def disconnect(self) -> None:
-        if self._pooled is not None:
-            with suppress(sqlite3.Error):
-                self._pooled.close()
-            self._pooled = None
+        self._close()
 
     def begin(self) -> None:
         # Takes the write lock at once, so that waiting for it happens here and not half-way.

@@ -1,0 +1,75 @@
+"""How PostgreSQL is written to, where it differs."""
+
+import psycopg
+import pytest
+
+from aibridged.records.postgres import PostgresBackend
+
+
+@pytest.fixture
+def connect(postgres_database):
+    made = []
+
+    def connect(recorder_id):
+        backend = PostgresBackend(postgres_database.engine, recorder_id)
+        backend.connect()
+        made.append(backend)
+        return backend
+
+    yield connect
+    for backend in made:
+        backend.disconnect()
+
+
+def test_an_owner_lives_as_long_as_its_connection(connect):
+    mine, theirs = connect(1), connect(2)
+    assert not mine.owner_is_dead(1)
+    assert not mine.owner_is_dead(2)
+    mine.rollback()
+    theirs.disconnect()
+    while not mine.owner_is_dead(2):  # soon: the server has to notice
+        mine.rollback()
+    mine.rollback()
+    theirs.connect()
+    assert not mine.owner_is_dead(2), "it is back"
+    mine.rollback()
+
+
+def test_an_owner_connects_anew_while_the_server_holds_its_lost_connection(connect):
+    connect(1)
+    connect(1)
+
+
+def test_a_commit_is_on_the_servers_disk(connect):
+    backend = connect(1)
+    assert backend.execute("SHOW synchronous_commit") == [("on",)]
+    backend.checkpoint()
+    backend.rollback()
+
+
+def test_a_statement_does_not_take_for_ever(connect):
+    backend = connect(1)
+    assert backend.execute("SHOW statement_timeout") == [("10s",)]
+    backend.rollback()
+
+
+@pytest.mark.parametrize(
+    ("error", "of_a_row"),
+    [
+        (psycopg.errors.ForeignKeyViolation("x"), True),
+        (psycopg.errors.UntranslatableCharacter("x"), True),
+        (TypeError("x"), True),
+        (psycopg.errors.AdminShutdown("x"), False),
+        (psycopg.errors.UndefinedTable("x"), False),
+        (psycopg.errors.QueryCanceled("x"), False),
+    ],
+)
+def test_an_error_is_of_a_row_or_of_the_database(connect, error, of_a_row):
+    assert connect(1).is_refusal(error) is of_a_row
+
+
+def test_a_reason_quotes_no_values(connect):
+    backend = connect(1)
+    error = psycopg.OperationalError("server closed the connection\nDETAIL: secret")
+    assert backend.reason(error) == "server closed the connection"
+    assert backend.reason(psycopg.ProgrammingError("secret")) == "ProgrammingError"

@@ -1,0 +1,85 @@
+"""A record's values are in the order of its table's columns, and of a length that fits."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from aibridged.records import schema
+from aibridged.records.facts import (
+    InterceptionEnd,
+    ModelThoughtRecord,
+    Outcome,
+    TokenUsageRecord,
+    ToolUsageRecord,
+    UserPromptRecord,
+)
+from aibridged.records.rows import (
+    END_COLUMNS,
+    ROWS,
+    START_COLUMNS,
+    Parent,
+    end_row,
+    start_row,
+    storable,
+)
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("plain", "plain"),
+        ("grün 🙂", "grün 🙂"),
+        ("a\0b", "a\ufffdb"),
+        ("ü\0", "ü\ufffd"),
+        ("half \ud83d.", "half ?."),
+        ("", ""),
+    ],
+)
+def test_text_is_kept_as_far_as_both_databases_can(text, kept):
+    assert storable(text) == kept
+    kept.encode()
+
+
+def test_a_start_has_a_value_for_each_column_that_is_known_by_then(new_start):
+    start = new_start(tool_result_ids=("a", "b"))
+    row = dict(zip(START_COLUMNS, start_row(start, Parent("p", "r"), 7, str), strict=True))
+    unknown = {"session_id", *END_COLUMNS}
+    assert [*row] == [
+        column.name for column in schema.interceptions.c if column.name not in unknown
+    ]
+    assert (row["thread_parent_id"], row["thread_root_id"], row["recorder_id"]) == ("p", "r", 7)
+    assert row["correlating_tool_call_id"] == "b"
+    assert row["started_at"] == str(start.started_at)
+    assert row["metadata"] is None
+
+
+def test_an_end_has_its_columns_then_the_id():
+    end = InterceptionEnd(interception_id="i", ended_at=AT, outcome=Outcome.FAILED, status_code=500)
+    *values, id = end_row(end, str)
+    assert dict(zip(END_COLUMNS, values, strict=True)) == {
+        "ended_at": str(AT),
+        "status_code": 500,
+        "outcome": "failed",
+        "usage_partial": False,
+        "time_to_first_byte_ms": None,
+    }
+    assert id == "i"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        (TokenUsageRecord, {"input_tokens": 1, "cache_write_input_tokens": 4}),
+        (UserPromptRecord, {"prompt": "p"}),
+        (ToolUsageRecord, {"tool": "t", "input": "{}", "provider_item_id": "item"}),
+        (ModelThoughtRecord, {"content": "c"}),
+    ],
+)
+def test_a_fact_has_a_value_for_each_column(kind, fields):
+    fact = kind(id="id", interception_id="i", created_at=AT, metadata={"k": 1}, **fields)
+    table, make = ROWS[kind]
+    row = dict(zip(table.c.keys(), make(fact, str), strict=True))
+    known = {name: getattr(fact, name) for name in row}
+    assert row == known | {"metadata": '{"k":1}', "created_at": str(AT)}

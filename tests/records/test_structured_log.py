@@ -1,0 +1,96 @@
+"""One line for each record, with the fields that a SIEM is told to expect."""
+
+import json
+
+import pytest
+from loguru import logger
+
+from aibridged.observe.logging import configure
+from aibridged.records.facts import ModelThoughtRecord, ToolUsageRecord
+from aibridged.records.structured_log import log_record
+
+
+@pytest.fixture
+def logged(tmp_path):
+    """Logs records to a file; returns what its lines say."""
+    path = tmp_path / "log"
+    configure("", str(path), "", [], verbose=False)
+
+    def log(*records):
+        for record in records:
+            log_record(record)
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+    yield log
+    logger.remove()
+
+
+def test_every_kind_of_record_is_one_line_of_its_type(logged, new_start, new_facts, clock):
+    start = new_start()
+    thought = ModelThoughtRecord(
+        id="t", interception_id=start.id, created_at=clock.wall(), content="hm"
+    )
+    lines = logged(start, *new_facts(start.id), thought)
+    assert [line["fields"]["record_type"] for line in lines] == [
+        "interception_start",
+        "prompt_usage",
+        "token_usage",
+        "tool_usage",
+        "interception_end",
+        "model_thought",
+    ]
+    assert {line["msg"] for line in lines} == {"interception log"}
+    assert {line["level"] for line in lines} == {"INFO"}
+    assert {line["fields"]["interception_id"] for line in lines} == {start.id}
+
+
+def test_a_start_says_who_and_what(logged, new_start):
+    (line,) = logged(new_start(api_key_id="key", client="Codex", client_session_id="s"))
+    fields = line["fields"]
+    assert fields["initiator_id"] == "00000000-0000-4000-8000-000000000001"
+    assert (fields["api_key_id"], fields["client"], fields["client_session_id"]) == (
+        "key",
+        "Codex",
+        "s",
+    )
+    assert fields["started_at"] == "2026-01-01T00:00:00+00:00"
+    assert "id" not in fields
+
+
+def test_a_tool_call_has_the_documented_names(logged, clock):
+    (line,) = logged(
+        ToolUsageRecord(
+            id="t",
+            interception_id="i",
+            created_at=clock.wall(),
+            tool="ls",
+            input='{"path": "/"}',
+            provider_response_id="msg",
+            provider_tool_call_id="call",
+            metadata={"partial": True},
+        )
+    )
+    assert line["fields"] == {
+        "record_type": "tool_usage",
+        "interception_id": "i",
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "msg_id": "msg",
+        "tool_call_id": "call",
+        "provider_item_id": None,
+        "tool": "ls",
+        "input": '{"path": "/"}',
+        "server_url": None,
+        "injected": False,
+        "invocation_error": None,
+        "metadata": {"partial": True},
+    }
+
+
+def test_a_prompt_of_many_lines_is_one_line(logged, new_facts):
+    prompt = new_facts("i")[0]
+    (line,) = logged(
+        type(prompt)(
+            id="p", interception_id="i", created_at=prompt.created_at, prompt="a\n{b}\n<c>"
+        )
+    )
+    assert line["fields"]["prompt"] == "a\n{b}\n<c>"
