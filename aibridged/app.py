@@ -1,35 +1,36 @@
-"""The composition root: the only place that constructs. Parts, listener, run, drain."""
+"""The daemon: listener, run, drain."""
 
 import asyncio
 import os
 import signal
 import ssl
+import sys
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 from loguru import logger
 
 from aibridged import __version__
 from aibridged.clock import Clock, SystemClock
+from aibridged.compose import Composition, compose
 from aibridged.config.options import Settings
-from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, State
-from aibridged.core.concurrency import Slots
-from aibridged.core.rate_limit import RateLimiter
 from aibridged.event_loop import loop_factory
-from aibridged.identity.none import NoneAuthenticator
+from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.first_run import first_run
 from aibridged.observe.logging import configure
-from aibridged.pipeline import Parts, build
+from aibridged.pipeline import build
 from aibridged.pipeline.connection import Server
-from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight
-from aibridged.pipeline.upstream import make_session
-from aibridged.providers import make_providers
+from aibridged.records.database import DatabaseError
+from aibridged.records.spool import SpoolInUseError
+from aibridged.records.store import DatabaseAwayError
 
 # How long cancelled requests may take to notice.
 _CANCEL_S = 5.0
 
 
-class CannotListenError(Exception):
-    """The listener could not be opened; the message says why and what to do."""
+class CannotStartError(Exception):
+    """The daemon can't serve; the message says why and what to do."""
 
 
 class Gateway:
@@ -38,7 +39,8 @@ class Gateway:
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
-        self._parts: Parts | None = None
+        self._stack = AsyncExitStack()
+        self._composition: Composition | None = None
         self._server: Server | None = None
         self._listener: asyncio.Server | None = None
 
@@ -54,33 +56,70 @@ class Gateway:
         """Make the parts and listen.
 
         Raises:
-            CannotListenError: the address is taken or not here, or the certificate is bad.
+            CannotStartError: the records can't be kept, the address is taken or not here, or the
+                certificate is bad.
         """
         settings = self._settings
         tls = _tls(settings)
-        self._parts = _make_parts(settings, self._clock)
-        self._server = Server(
-            build(self._parts),
-            read_timeout=settings.http_read_timeout,
-            write_timeout=settings.http_write_timeout,
-        )
-        address = settings.http_address
         try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                self._server, address.host or None, address.port, ssl=tls, backlog=1024
+            self._composition = await compose(settings, self._clock, self._stack)
+            parts = self._composition.parts
+            self._server = Server(
+                build(parts),
+                read_timeout=settings.http_read_timeout,
+                write_timeout=settings.http_write_timeout,
+            )
+            self._listener = await self._listen(self._server, tls)
+        except (DatabaseError, DatabaseAwayError, SpoolInUseError) as error:
+            await self._stack.aclose()
+            raise CannotStartError(str(error)) from None
+        except OSError as error:
+            await self._stack.aclose()
+            raise CannotStartError(f"The state directory can't be used: {error}.") from None
+        except CannotStartError:
+            await self._stack.aclose()
+            raise
+
+    async def _listen(self, server: Server, tls: ssl.SSLContext | None) -> asyncio.Server:
+        address = self._settings.http_address
+        try:
+            return await asyncio.get_running_loop().create_server(
+                server, address.host or None, address.port, ssl=tls, backlog=1024
             )
         except OSError as error:
-            await self._close_sessions()
-            raise CannotListenError(
-                f"Cannot listen on {address}: {os.strerror(error.errno) if error.errno else error}."
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise CannotStartError(
+                f"Cannot listen on {address}: {reason}."
                 " Stop what listens there, or choose another --http-address."
             ) from None
 
+    @property
+    def records(self) -> str:
+        """Where records are kept."""
+        assert self._composition is not None
+        return self._composition.records
+
+    async def introduce(self, *, terminal: bool) -> str | None:
+        """On the first start, what a person at the terminal has to be told."""
+        if self._composition is None or self._composition.tokens is None:
+            return None
+        bases = {
+            each.type: f"{self.url}/{each.name}" for each in reversed(self._settings.providers)
+        }
+        openai = bases.get("openai")
+        return await asyncio.to_thread(
+            first_run,
+            self._composition.tokens,
+            terminal=terminal,
+            anthropic_base_url=bases.get("anthropic"),
+            openai_base_url=f"{openai}/v1" if openai else None,
+        )
+
     async def stop(self) -> None:
         """Take nothing new, let running requests end within the shutdown timeout, then cancel."""
-        if self._listener is None or self._parts is None or self._server is None:
+        if self._listener is None or self._composition is None or self._server is None:
             return
-        in_flight = self._parts.in_flight
+        in_flight = self._composition.parts.in_flight
         in_flight.draining = True
         self._listener.close()
         if not await _within(self._settings.shutdown_timeout, in_flight):
@@ -89,12 +128,7 @@ class Gateway:
             if connection.transport is not None:
                 connection.transport.abort()
         await _within(_CANCEL_S, in_flight)
-        await self._close_sessions()
-
-    async def _close_sessions(self) -> None:
-        assert self._parts is not None
-        for session in self._parts.sessions.values():
-            await session.close()
+        await self._stack.aclose()
 
 
 def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
@@ -120,14 +154,26 @@ async def _serve(settings: Settings) -> int:
     gateway = Gateway(settings)
     try:
         await gateway.start()
-    except CannotListenError as error:
+    except CannotStartError as error:
         logger.error("{}", error)
         return 1
     _announce(gateway.url, settings)
+    logger.info("Records are kept in {}", gateway.records)
+    await _introduce(gateway)
     await stopping.wait()
     logger.info("Shutting down: running requests have {:g} s", settings.shutdown_timeout)
     await gateway.stop()
     return 0
+
+
+async def _introduce(gateway: Gateway) -> None:
+    try:
+        text = await gateway.introduce(terminal=sys.stderr.isatty())
+    except AuthUnavailableError as error:
+        logger.warning("Nobody can tell whether there are users yet: {}", error)
+        return
+    if text is not None:
+        print(text, file=sys.stderr, flush=True)
 
 
 def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
@@ -149,43 +195,6 @@ def _announce(url: str, settings: Settings) -> None:
             )
 
 
-def _make_parts(settings: Settings, clock: Clock) -> Parts:
-    return Parts(
-        settings=settings,
-        clock=clock,
-        providers=make_providers(settings.providers),
-        sessions={
-            provider.name: make_session(settings.upstream_connect_timeout)
-            for provider in settings.providers
-        },
-        authenticator=NoneAuthenticator(),
-        in_flight=InFlight(),
-        slots=Slots(settings.max_concurrency),
-        rate_limiter=RateLimiter(settings.rate_limit, clock) if settings.rate_limit else None,
-        breakers=_make_breakers(settings, clock) if settings.circuit_breaker_enabled else None,
-        dumper=Dumper(settings.dump_dir, clock) if settings.dump_dir else None,
-    )
-
-
-def _make_breakers(settings: Settings, clock: Clock) -> Breakers:
-    return Breakers(
-        BreakerSettings(
-            failure_threshold=settings.circuit_breaker_failure_threshold,
-            interval=settings.circuit_breaker_interval,
-            timeout=settings.circuit_breaker_timeout,
-            max_requests=settings.circuit_breaker_max_requests,
-        ),
-        clock,
-        _log_circuit,
-    )
-
-
-def _log_circuit(key: BreakerKey, before: State, now: State) -> None:
-    logger.bind(provider=key.provider, endpoint=key.endpoint, model=key.model).warning(
-        "Circuit breaker: {} -> {}", before.value, now.value
-    )
-
-
 def _tls(settings: Settings) -> ssl.SSLContext | None:
     if settings.tls_cert_file is None or settings.tls_key_file is None:
         return None
@@ -194,7 +203,7 @@ def _tls(settings: Settings) -> ssl.SSLContext | None:
     try:
         context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
     except (OSError, ssl.SSLError) as error:
-        raise CannotListenError(
+        raise CannotStartError(
             f"--tls-cert-file and --tls-key-file are no certificate with its key: {error}."
         ) from None
     return context

@@ -64,6 +64,12 @@ INTERNAL_ERROR = ErrorKind(
 UPSTREAM_UNREACHABLE = ErrorKind(
     "upstream_unreachable", 502, "api_error", "The provider could not be reached."
 )
+AUTH_UNAVAILABLE = ErrorKind(
+    "auth_unavailable",
+    503,
+    "api_error",
+    "The gateway can't check tokens at the moment. Please try again.",
+)
 AT_CAPACITY = ErrorKind(
     "at_capacity",
     503,
@@ -100,6 +106,7 @@ ERRORS = (
     RATE_LIMITED,
     INTERNAL_ERROR,
     UPSTREAM_UNREACHABLE,
+    AUTH_UNAVAILABLE,
     AT_CAPACITY,
     CIRCUIT_OPEN,
     RECORDING_FAILED,

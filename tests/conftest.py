@@ -1,5 +1,7 @@
 """Fixtures that every part of the suite shares."""
 
+import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -23,6 +25,17 @@ class ManualClock:
         """Let time pass, for both clocks at once."""
         assert seconds >= 0, "time does not go back"
         self._elapsed += seconds
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Logging is one for the process: a test leaves it as it found it."""
+    level = logging.root.level
+    yield
+    for handler in logging.root.handlers[:]:
+        if type(handler).__module__.startswith("aibridged."):
+            logging.root.removeHandler(handler)
+    logging.root.setLevel(level)
 
 
 @pytest.fixture

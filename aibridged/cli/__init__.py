@@ -25,6 +25,7 @@ from aibridged.cli.version import version
 # In the order of `aibridged --help`: what runs the gateway, what prepares it, what describes it.
 WITH_SETTINGS = (serve, check_config)
 COMMANDS = (sample_config, demo, fake_provider, version)
+GROUPS = (users, tokens)
 
 
 def build() -> typer.Typer:
@@ -41,6 +42,8 @@ def build() -> typer.Typer:
         app.command(cls=SettingsCommand)(takes_settings(configured))
     for command in COMMANDS:
         app.command(help=_paragraphs(command))(command)
+    for group in GROUPS:
+        app.add_typer(group())
     return app
 
 

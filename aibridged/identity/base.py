@@ -35,3 +35,11 @@ class Authenticator(Protocol):
             AuthUnavailableError: whoever knows the callers can't be reached.
         """
         ...
+
+
+class Gatekeeper(Authenticator, Protocol):
+    """An authenticator that remembers."""
+
+    def known(self, token: str | None) -> Actor | None:
+        """The actor behind `token` if that needs no lookup; None says nothing about the token."""
+        ...

@@ -63,18 +63,21 @@ class CachedAuthenticator:
         """
         if token is None:
             return await self._authenticator.authenticate(None)
-        key = blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
-        try:
-            actor = self._good[key]
-        except KeyError:
-            if key in self._bad:
-                self.hits += 1
-                return None
-        else:
-            self.hits += 1
+        if (actor := self.known(token)) is not None:
             return actor
+        key = _key(token)
+        if key in self._bad:
+            self.hits += 1
+            return None
         self.misses += 1
         return await self._look_up_once(key, token)
+
+    def known(self, token: str | None) -> Actor | None:
+        """The actor behind a token that is remembered as good."""
+        actor = self._good.get(_key(token)) if token is not None else None
+        if actor is not None:
+            self.hits += 1
+        return actor
 
     def forget_token(self, api_key_id: str) -> None:
         """Ask again about this token, even if it is being looked up now."""
@@ -128,3 +131,7 @@ class CachedAuthenticator:
             actor = await self._authenticator.authenticate(token)
             if forgettings == self._forgettings:
                 return actor
+
+
+def _key(token: str) -> bytes:
+    return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()

@@ -2,11 +2,14 @@
 
 from aibridged.identity.base import Actor
 
-LOCAL_ACTOR = Actor(id="00000000-0000-0000-0000-000000000000", username="local")
+LOCAL_ACTOR = Actor(id="00000000-0000-0000-0000-000000000000", username="local", is_admin=True)
 
 
 class NoneAuthenticator:
     """Lets every request pass. The settings check keeps it to loopback addresses."""
 
     async def authenticate(self, token: str | None) -> Actor | None:
+        return LOCAL_ACTOR
+
+    def known(self, token: str | None) -> Actor | None:
         return LOCAL_ACTOR

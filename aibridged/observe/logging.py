@@ -48,6 +48,8 @@ def configure(
         if place:
             _add_sink(place, render, level, pattern)
     logging.basicConfig(handlers=[_StandardLogging()], level=level, force=True)
+    # It tells at every start, at level info, which classes it is about to use.
+    logging.getLogger("alembic").setLevel(level if level < logging.INFO else logging.WARNING)
 
 
 def _add_sink(

@@ -11,6 +11,7 @@ from aibridged.pipeline import (
     forward,
     lifecycle,
     rate_limit,
+    record,
     route,
 )
 from aibridged.pipeline.parts import Parts
@@ -26,7 +27,8 @@ STAGES = (
     rate_limit.stage,  # before the token is looked up, so that guessing is bounded too
     auth.stage,  # nobody unknown may make the gateway read a body
     body.stage,  # the breaker needs the model, which only the body tells
-    breaker.stage,  # last, so that only what would really go upstream takes a probe's place
+    breaker.stage,  # late, so that only what would really go upstream takes a probe's place
+    record.stage,  # last: what has been recorded goes upstream, and nothing else does
 )
 
 

@@ -1,4 +1,4 @@
-"""Reads the request body, bounded in size and in time, and the model it asks for."""
+"""Reads the request body, bounded in size and in time, and what the record needs of it."""
 
 import asyncio
 
@@ -11,29 +11,41 @@ from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
 from aibridged.wire.coding import BodyTooLargeError, CodingError, decode_body
 from aibridged.wire.facts import Api
 from aibridged.wire.request import BadRequestError, read_request
+from aibridged.wire.stream_usage import ask_for_usage
 
 
 def stage(parts: Parts) -> Middleware:
     settings = parts.settings
 
-    def read_model(request: GatewayRequest, api: Api) -> str:
+    def read(request: GatewayRequest, api: Api) -> None:
         plain = request.body
         try:
             if coding := request.headers.get("Content-Encoding"):
                 plain = decode_body(plain, coding, settings.max_request_bytes)
-            return read_request(api, plain).model
+            request.facts = facts = read_request(api, plain)
         except BodyTooLargeError:
             raise _too_large(settings) from None
         except (CodingError, BadRequestError) as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
+        if api is Api.CHAT_COMPLETIONS and facts.stream and not facts.include_usage:
+            _ask_for_usage(request, plain)
 
     async def body(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         request.body = await _read(request, settings) if request.body_exists else b""
         if (api := request.route.api) is not None:
-            request.model = read_model(request, api)
+            read(request, api)
         return await handler(request)
 
     return body
+
+
+def _ask_for_usage(request: GatewayRequest, plain: bytes) -> None:
+    """Without the usage a stream can't be recorded; `relay` withholds it from the client."""
+    asked = ask_for_usage(plain)
+    if asked is not plain:
+        request.recoded = plain is not request.body
+        request.body = asked
+        request.asks_for_usage = True
 
 
 def _too_large(settings: Settings) -> GatewayError:

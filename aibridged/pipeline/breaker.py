@@ -40,4 +40,4 @@ def _key(request: GatewayRequest) -> BreakerKey:
     else:
         owner = credential.kind.value
     route = request.route
-    return BreakerKey(route.provider.name, route.endpoint, request.model, owner)
+    return BreakerKey(route.provider.name, route.endpoint, request.facts.model, owner)

@@ -17,8 +17,8 @@ from aibridged.core.headers import (
 )
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
 from aibridged.pipeline.dump import Dump
-from aibridged.pipeline.judge import judge
 from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.reading import Reading
 from aibridged.pipeline.relay import BrokenOffError, relay
 from aibridged.pipeline.request import GatewayRequest, Handler
 
@@ -40,7 +40,7 @@ def handler(parts: Parts) -> Handler:
                 request, sessions[route.provider.name], url, headers, idle_timeout
             )
             try:
-                return await _answer(request, upstream, dump, idle_timeout)
+                return await _answer(request, upstream, dump, parts)
             finally:
                 # Gives up the connection unless the answer has been read to its end.
                 upstream.close()
@@ -91,23 +91,25 @@ def _payload(request: GatewayRequest) -> bytes | io.BytesIO | None:
 
 
 async def _answer(
-    request: GatewayRequest,
-    upstream: aiohttp.ClientResponse,
-    dump: Dump | None,
-    idle_timeout: float,
+    request: GatewayRequest, upstream: aiohttp.ClientResponse, dump: Dump | None, parts: Parts
 ) -> web.StreamResponse:
     readers = []
-    if (read := judge(request, upstream)) is not None:
-        readers.append(read)
+    reading = None
+    if (api := request.route.api) is not None:
+        reading = request.reading = Reading(request, api, upstream, parts.clock)
+        readers.append(reading.feed)
     if dump is not None:
         dump.response(upstream)
         readers.append(dump.feed)
     try:
-        return await relay(request, upstream, readers, idle_timeout)
+        response = await relay(request, upstream, readers, parts.settings.upstream_idle_timeout)
     except BrokenOffError as error:
         name = request.route.provider.name
         logger.warning("Provider {} broke off in the middle of an answer: {}", name, error)
         raise
+    if reading is not None:
+        reading.complete = True
+    return response
 
 
 def _upstream_headers(request: GatewayRequest, *, send_actor: bool) -> CIMultiDict[str]:
@@ -119,6 +121,8 @@ def _upstream_headers(request: GatewayRequest, *, send_actor: bool) -> CIMultiDi
         for name, value in headers.items()
         if request_header_passes(name) and name.lower() not in own
     ]
+    if request.recoded:
+        kept = [(name, value) for name, value in kept if name.lower() != "content-encoding"]
     kept.append(("Accept-Encoding", "identity"))
     credential = request.credential
     if credential.header is not None and credential.value is not None:

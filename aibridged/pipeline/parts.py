@@ -5,12 +5,15 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from aibridged.bridge_pool import BridgePool
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import Breakers
 from aibridged.core.concurrency import Slots
+from aibridged.core.guessing import GuessLimiter
 from aibridged.core.rate_limit import RateLimiter
-from aibridged.identity.base import Authenticator
+from aibridged.identity.base import Gatekeeper
+from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.providers import Provider
@@ -24,9 +27,11 @@ class Parts:
     clock: Clock
     providers: Mapping[str, Provider]
     sessions: Mapping[str, aiohttp.ClientSession]
-    authenticator: Authenticator
+    gatekeeper: Gatekeeper
+    guesses: GuessLimiter
     in_flight: InFlight
     slots: Slots
     rate_limiter: RateLimiter | None
     breakers: Breakers | None
+    bridges: BridgePool[Bridge]
     dumper: Dumper | None

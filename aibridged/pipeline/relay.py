@@ -13,6 +13,7 @@ from aibridged.core.headers import named_by_connection, response_header_passes
 from aibridged.pipeline.header_bytes import keep_bytes
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.upstream import UpstreamConnection
+from aibridged.wire.stream_usage import UsageWithholder
 
 Reader = Callable[[bytes], None]
 
@@ -81,20 +82,27 @@ async def relay(
         ConnectionError: the client is gone.
     """
     content = upstream.content
+    withholder = _withholder(request, upstream)
     has_come, is_whole = content.total_bytes > 0, content.is_eof()
-    response = RelayedResponse(upstream, head_at_once=not (has_come or is_whole))
+    head_at_once = not (has_come or is_whole) or withholder is not None
+    response = RelayedResponse(upstream, head_at_once=head_at_once)
+    if withholder is not None:
+        response.headers.popall("Content-Length", None)
     await response.prepare(request)
     try:
-        first = content.read_nowait() if has_come else b""
-        if is_whole:
-            await response.write_eof(first)
-        elif first:
+        if is_whole and withholder is None:
+            whole = content.read_nowait()
+            await response.write_eof(whole)
+            for read in readers if whole else ():
+                read(whole)
+            return response
+        if has_come and withholder is None:
+            first = content.read_nowait()
             await response.write(first)
-        for read in readers if first else ():
-            read(first)
-        if not is_whole:
-            await _Pump(request, upstream, readers, idle_timeout).run()
-            await response.write_eof()
+            for read in readers:
+                read(first)
+        await _Pump(request, upstream, readers, idle_timeout, withholder).run()
+        await response.write_eof(withholder.finish() if withholder is not None else b"")
     except aiohttp.ClientConnectionResetError:
         raise  # of the client's connection, in spite of its name
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -102,6 +110,15 @@ async def relay(
             request.transport.abort()
         raise BrokenOffError(type(error).__name__) from None
     return response
+
+
+def _withholder(
+    request: GatewayRequest, upstream: aiohttp.ClientResponse
+) -> UsageWithholder | None:
+    """What keeps back the usage of a stream that only the gateway asked for."""
+    if not request.asks_for_usage or upstream.content_type != "text/event-stream":
+        return None
+    return None if upstream.headers.get("Content-Encoding") else UsageWithholder()
 
 
 class _Pump:
@@ -117,8 +134,10 @@ class _Pump:
         upstream: aiohttp.ClientResponse,
         readers: Sequence[Reader],
         idle_timeout: float,
+        withholder: UsageWithholder | None,
     ) -> None:
         self._content = upstream.content
+        self._withholder = withholder
         self._client = request.protocol
         self._writer = cast(StreamWriter, request.writer)
         self._readers = readers
@@ -161,17 +180,20 @@ class _Pump:
         content = self._content
         chunk = content.read_nowait()
         if chunk:
-            transport = self._client.transport
-            if transport is None or transport.is_closing():
-                raise ConnectionResetError
-            if self._writer.chunked:
-                transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-            else:
-                transport.write(chunk)
+            self._write(chunk if self._withholder is None else self._withholder.feed(chunk))
             self._moved_at = self._loop.time()
             for read in self._readers:
                 read(chunk)
         return content.at_eof()
+
+    def _write(self, chunk: bytes) -> None:
+        transport = self._client.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError
+        if not self._writer.chunked:
+            transport.write(chunk)
+        elif chunk:  # an empty one would end the body
+            transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
 
     def _on_progress(self) -> None:
         waiter = self._waiter

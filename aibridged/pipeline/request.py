@@ -9,12 +9,15 @@ from aiohttp import web
 from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
 from aibridged.identity.base import Actor
 from aibridged.providers import Route
+from aibridged.wire.facts import RequestFacts
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
     from aiohttp.http import RawRequestMessage
     from aiohttp.streams import StreamReader
     from aiohttp.web_protocol import RequestHandler
+
+    from aibridged.pipeline.reading import Reading
 
 
 class Verdict(Protocol):
@@ -27,7 +30,9 @@ class Verdict(Protocol):
 class GatewayRequest(web.BaseRequest):
     """A request with what each stage found out about it, for the stages after it.
 
-    `raw_query` is the query string as it came.
+    `raw_query` is the query string as it came. `body` is what goes upstream; `recoded` says that
+    it has lost its content coding, `asks_for_usage` that the gateway asks for the usage of a stream
+    whose client didn't.
     """
 
     route: Route
@@ -35,8 +40,11 @@ class GatewayRequest(web.BaseRequest):
     actor: Actor
     credential: UpstreamCredential
     body: bytes
-    model: str
+    facts: RequestFacts
+    asks_for_usage: bool = False
+    recoded: bool = False
     verdict: Verdict | None = None
+    reading: "Reading | None" = None
     _presented: Presented | None = None
 
     @property

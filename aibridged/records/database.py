@@ -29,6 +29,9 @@ BEGIN = "sqlite_begin"
 _FIXED_SQLITE = (3, 51, 3)
 
 
+Engine = sa.Engine
+
+
 class DatabaseError(Exception):
     """A database can't be used; the message says why, what to do, and never a password."""
 
@@ -79,6 +82,13 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engi
         raise DatabaseError(
             "PostgreSQL needs its driver: install aibridged[postgres] (or psycopg[binary])."
         ) from None
+
+
+def describe(engine: Engine) -> str:
+    """Which database it is, for the log, without a password."""
+    if engine.url.get_backend_name() == "sqlite":
+        return f"{engine.url.database} ({describe_sqlite()})"
+    return engine.url.render_as_string(hide_password=True)
 
 
 def describe_sqlite(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:

@@ -88,7 +88,9 @@ def test_a_key_in_the_file_is_sent_to_its_variable(resolve: Resolve) -> None:
     assert "canary" not in str(mistake)
 
 
-@pytest.mark.parametrize("yaml", ["aibridge:\n  inject_coder_mcp_tools: true\n", "aibridgeproxy: {a: b}\n"])
+@pytest.mark.parametrize(
+    "yaml", ["aibridge:\n  inject_coder_mcp_tools: true\n", "aibridgeproxy: {a: b}\n"]
+)
 def test_keys_that_only_coder_server_has(yaml: str, resolve: Resolve) -> None:
     [mistake] = resolve(yaml=yaml).mistakes
     assert mistake.what == "not supported by aibridged"

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -33,7 +34,7 @@ async def fake() -> AsyncIterator[FakeProvider]:
 
 
 @pytest.fixture
-async def start_gateway(fake, clock) -> AsyncIterator[Callable[..., Awaitable[Gateway]]]:
+async def start_gateway(fake, clock, tmp_path) -> AsyncIterator[Callable[..., Awaitable[Gateway]]]:
     """Starts gateways in front of `fake`, with the settings that are given and a moved clock."""
     started: list[Gateway] = []
 
@@ -45,6 +46,8 @@ async def start_gateway(fake, clock) -> AsyncIterator[Callable[..., Awaitable[Ga
                 ProviderSettings("openai", "openai", Secret(OPENAI_KEY), f"{fake.base_url}/v1"),
             ),
             "shutdown_timeout": 0.0,
+            "auth": "none",
+            "state_dir": tmp_path / f"state-{len(started)}",
             **changes,
         }
         gateway = Gateway(replace(Settings(), **settings), clock)
@@ -125,6 +128,15 @@ class Daemon:
 
 @asynccontextmanager
 async def _daemon(provider_url: str, *flags: str, **variables: str) -> AsyncIterator[Daemon]:
+    with tempfile.TemporaryDirectory() as state:
+        async with _running(provider_url, state, *flags, **variables) as daemon:
+            yield daemon
+
+
+@asynccontextmanager
+async def _running(
+    provider_url: str, state: str, *flags: str, **variables: str
+) -> AsyncIterator[Daemon]:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -139,6 +151,8 @@ async def _daemon(provider_url: str, *flags: str, **variables: str) -> AsyncIter
             "CODER_AIBRIDGE_ANTHROPIC_KEY": ANTHROPIC_KEY,
             "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{provider_url}/v1",
             "CODER_AIBRIDGE_OPENAI_KEY": OPENAI_KEY,
+            "CODER_AIBRIDGE_AUTH": "none",
+            "CODER_STATE_DIR": state,
             **variables,
         },
         stderr=asyncio.subprocess.PIPE,

@@ -219,10 +219,10 @@ def log(tmp_path):
 
 
 async def test_when_the_gateway_itself_fails(start_gateway, fake, raw, log, monkeypatch):
-    async def fail(self, token):
+    def fail(self, token):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(NoneAuthenticator, "authenticate", fail)
+    monkeypatch.setattr(NoneAuthenticator, "known", fail)
     gateway = await start_gateway()
     for header in (BEARER, KEY, TOKEN):
         reply = await raw(gateway.url, request(header))

@@ -22,10 +22,8 @@ A_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \[[A-Z]+\]  ")
 def _as_it_was(monkeypatch):
     """Logging is one for the process: leave it to the next test as it was."""
     monkeypatch.setattr(logging.root, "handlers", [])
-    level = logging.root.level
     yield
     logger.remove()
-    logging.root.setLevel(level)
 
 
 @pytest.fixture

@@ -1,0 +1,128 @@
+"""One bridge for each caller and key, kept warm between requests.
+
+A bridge lives for a fixed time from its making. It is closed when it is no longer in the pool *and*
+its last request has ended: one that is evicted under load finishes what it has begun.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, TypeVar
+
+from cachetools import TTLCache
+
+from aibridged.clock import Clock
+
+B = TypeVar("B")
+
+
+class BridgeKey(NamedTuple):
+    """Whose bridge it is; `api_key_id` names the token, None where there is none to name."""
+
+    initiator_id: str
+    api_key_id: str | None
+
+
+@dataclass(slots=True)
+class PoolStats:
+    """Counters, for the metrics. `evictions` counts what expired, too."""
+
+    hits: int = 0
+    misses: int = 0
+    additions: int = 0
+    evictions: int = 0
+
+
+class Lease(Generic[B]):
+    """A bridge and the requests that use it: each request has to call `release` once."""
+
+    __slots__ = ("_close", "_pooled", "_users", "bridge")
+
+    def __init__(self, bridge: B, close: Callable[[B], None]) -> None:
+        self.bridge = bridge
+        self._close = close
+        self._users = 0
+        self._pooled = True
+
+    def take(self) -> None:
+        """One request more uses it."""
+        self._users += 1
+
+    def release(self) -> None:
+        """A request has ended, with all that it records."""
+        self._users -= 1
+        self._close_if_done()
+
+    def leave_pool(self) -> None:
+        """Nobody else will take it."""
+        self._pooled = False
+        self._close_if_done()
+
+    def _close_if_done(self) -> None:
+        if not self._pooled and self._users == 0:
+            self._close(self.bridge)
+
+
+class BridgePool(Generic[B]):
+    """Makes bridges with `make` and closes them with `close`, each at most once a bridge.
+
+    `ttl` is in seconds. Making doesn't await, so of many requests that race for a bridge the first
+    makes it and the others find it. Everything belongs to one event loop.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[BridgeKey], B],
+        close: Callable[[B], None],
+        clock: Clock,
+        *,
+        ttl: float,
+        max_items: int,
+    ) -> None:
+        self.stats = PoolStats()
+        self._make = make
+        self._close = close
+        self._leases: _Leases[B] = _Leases(max_items, ttl, clock, self.stats)
+
+    def __len__(self) -> int:
+        return len(self._leases)
+
+    def acquire(self, key: BridgeKey) -> Lease[B]:
+        """The caller's bridge, made now if there is none."""
+        lease = self._leases.get(key)
+        if lease is None:
+            self.stats.misses += 1
+            lease = Lease(self._make(key), self._close)
+            self._leases[key] = lease
+            self.stats.additions += 1
+        else:
+            self.stats.hits += 1
+        lease.take()
+        return lease
+
+    def close(self) -> None:
+        """Empty the pool; bridges in use close after their last request."""
+        while self._leases:
+            self._leases.popitem()
+
+
+class _Leases(TTLCache[BridgeKey, Lease[B]]):
+    """A bounded map that lets go of everything that leaves it, expired or evicted."""
+
+    def __init__(self, max_items: int, ttl: float, clock: Clock, stats: PoolStats) -> None:
+        super().__init__(max_items, ttl, timer=clock.monotonic)
+        self._stats = stats
+
+    def popitem(self) -> tuple[BridgeKey, Lease[B]]:
+        key, lease = super().popitem()
+        self._let_go(lease)
+        return key, lease
+
+    def expire(self, time: float | None = None) -> list[tuple[BridgeKey, Lease[B]]]:
+        expired = list(super().expire(time))
+        for _, lease in expired:
+            self._let_go(lease)
+        return expired
+
+    def _let_go(self, lease: Lease[B]) -> None:
+        self._stats.evictions += 1
+        lease.leave_pool()

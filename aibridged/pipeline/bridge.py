@@ -1,0 +1,128 @@
+"""What is kept warm for one caller and key: the recorder, which knows whose requests these are."""
+
+from loguru import logger
+
+from aibridged.bridge_pool import BridgeKey
+from aibridged.clock import Clock
+from aibridged.config.secret import Secret
+from aibridged.pipeline.reading import Reading
+from aibridged.pipeline.request import GatewayRequest
+from aibridged.records.facts import (
+    InterceptionEnd,
+    InterceptionStart,
+    Outcome,
+    UserPromptRecord,
+    ended_at,
+    response_records,
+)
+from aibridged.records.ids import uuid7
+from aibridged.records.recorder import Recorder
+from aibridged.wire.clients import identify
+from aibridged.wire.facts import ResponseFacts
+
+_MAX_USER_AGENT = 512  # characters
+
+
+class Bridge:
+    """Begins the interceptions of one caller."""
+
+    def __init__(self, key: BridgeKey, recorder: Recorder, clock: Clock) -> None:
+        self._key = key
+        self._recorder = recorder
+        self._clock = clock
+        self._begun = 0
+
+    async def begin(self, request: GatewayRequest) -> "Interception":
+        """Record that the request is about to go upstream; returns once that is committed.
+
+        Raises:
+            RecordingFailedError: it couldn't be, so the request may not go.
+        """
+        headers, facts, provider = request.headers, request.facts, request.route.provider
+        client, session = identify(headers)
+        started_at = self._clock.wall()
+        credential = request.credential
+        start = InterceptionStart(
+            id=uuid7(started_at),
+            initiator_id=self._key.initiator_id,
+            username=request.actor.username,
+            api_key_id=self._key.api_key_id,
+            provider=provider.type,
+            provider_name=provider.name,
+            model=facts.model,
+            client=client,
+            user_agent=headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
+            client_session_id=session or facts.session_id,
+            credential_kind=credential.kind.value,
+            credential_hint=_hint(credential.value),
+            tool_result_ids=facts.tool_result_ids,
+            started_at=started_at,
+        )
+        interception = Interception(start, self._recorder, self._clock)
+        await self._recorder.start(start)
+        self._begun += 1
+        if facts.prompt is not None:
+            interception.record_prompt(facts.prompt)
+        return interception
+
+    def close(self) -> None:
+        """Nothing is left to be recorded: every request ended before its bridge."""
+        logger.debug("A bridge closes after {} interceptions", self._begun)
+
+
+class Interception:
+    """One request under way."""
+
+    def __init__(self, start: InterceptionStart, recorder: Recorder, clock: Clock) -> None:
+        self.id = start.id
+        self._started_at = start.started_at
+        self._began = clock.monotonic()
+        self._recorder = recorder
+        self._clock = clock
+
+    def record_prompt(self, prompt: str) -> None:
+        """Record what the user said."""
+        self._recorder.record(
+            UserPromptRecord(
+                id=uuid7(self._started_at),
+                interception_id=self.id,
+                created_at=self._started_at,
+                prompt=prompt,
+            )
+        )
+
+    def end(self, outcome: Outcome, status: int | None, reading: Reading | None) -> ResponseFacts:
+        """Record how it ended, and what the answer told."""
+        facts = reading.facts() if reading is not None else ResponseFacts()
+        if outcome is Outcome.COMPLETED and not (facts.complete and facts.error is None):
+            outcome = Outcome.FAILED
+        at = ended_at(self._started_at, self._clock.monotonic() - self._began)
+        first_byte = reading.first_byte_at if reading is not None else None
+        self._recorder.record(
+            *response_records(self.id, facts, at),
+            InterceptionEnd(
+                interception_id=self.id,
+                ended_at=at,
+                outcome=outcome,
+                status_code=status,
+                usage_partial=_uncounted(outcome, reading, facts),
+                time_to_first_byte_ms=(
+                    None if first_byte is None else round((first_byte - self._began) * 1000)
+                ),
+            ),
+        )
+        return facts
+
+
+def _uncounted(outcome: Outcome, reading: Reading | None, facts: ResponseFacts) -> bool:
+    """Whether tokens may have been used that nobody counted."""
+    if reading is None:
+        return outcome is not Outcome.FAILED  # the provider was at work when the client left
+    return reading.status == 200 and (facts.usage is None or facts.usage.partial)
+
+
+def _hint(credential: str | None) -> str:
+    """Enough of a key to recognise it by."""
+    if credential is None:
+        return ""
+    return str(Secret(credential.removeprefix("Bearer ")))

@@ -1,0 +1,64 @@
+"""Reads an answer beside its relay: what the breaker has to know at once, and the facts."""
+
+import aiohttp
+
+from aibridged.clock import Clock
+from aibridged.pipeline.request import GatewayRequest, Verdict
+from aibridged.wire.facts import Api, ResponseFacts
+from aibridged.wire.response import open_reader
+
+_EVENT_STREAM = "text/event-stream"
+_OVERLOADED = frozenset({"overloaded_error", "rate_limit_error"})
+
+
+class Reading:
+    """One answer of a bridged route.
+
+    `began` and `first_byte_at` are monotonic; `complete` is set once the answer has been relayed
+    to its end.
+    """
+
+    def __init__(
+        self, request: GatewayRequest, api: Api, upstream: aiohttp.ClientResponse, clock: Clock
+    ) -> None:
+        self.status = upstream.status
+        self.first_byte_at: float | None = None
+        self.complete = False
+        self._monotonic = clock.monotonic
+        self._reader = open_reader(
+            api,
+            upstream.headers.get("Content-Type"),
+            upstream.headers.get("Content-Encoding"),
+        )
+        self._undecided = self._judge_head(request, upstream)
+
+    def feed(self, chunk: bytes) -> None:
+        """Read what has just been relayed."""
+        if self.first_byte_at is None:
+            self.first_byte_at = self._monotonic()
+        self._reader.feed(chunk)
+        if self._undecided is not None and self._reader.verdict is not None:
+            if self._reader.verdict in _OVERLOADED:
+                self._undecided.failure()
+            else:
+                self._undecided.success()
+            self._undecided = None
+
+    def facts(self) -> ResponseFacts:
+        """What the answer told, as far as it came. Once only."""
+        return self._reader.finish(self.complete)
+
+    def _judge_head(
+        self, request: GatewayRequest, upstream: aiohttp.ClientResponse
+    ) -> Verdict | None:
+        """Tell the breaker what the head tells; a stream's 200 isn't enough, its first event is."""
+        verdict = request.verdict
+        if verdict is None:
+            return None
+        if upstream.status in request.route.provider.failure_statuses:
+            verdict.failure()
+            return None
+        if upstream.status != 200 or upstream.content_type != _EVENT_STREAM:
+            verdict.success()
+            return None
+        return verdict

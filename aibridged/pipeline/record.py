@@ -1,0 +1,82 @@
+"""Nothing goes upstream unrecorded: the start is committed first, and every end is recorded."""
+
+import asyncio
+from collections.abc import Iterable
+
+from aiohttp import web
+from loguru import logger
+
+from aibridged.bridge_pool import BridgeKey
+from aibridged.errors import RECORDING_FAILED, GatewayError
+from aibridged.pipeline.bridge import Interception
+from aibridged.pipeline.in_flight import InFlight
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.relay import BrokenOffError
+from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.records.facts import Outcome
+from aibridged.records.work import RecordingFailedError
+
+
+def stage(parts: Parts) -> Middleware:
+    pool, in_flight = parts.bridges, parts.in_flight
+    note = _Anomalies()
+
+    async def record(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
+        if request.route.api is None:
+            return await handler(request)
+        actor = request.actor
+        lease = pool.acquire(BridgeKey(actor.id, actor.api_key_id))
+        try:
+            interception = await lease.bridge.begin(request)
+            return await _until_its_end(request, handler, interception)
+        except RecordingFailedError:
+            raise GatewayError(RECORDING_FAILED, retry_after=1) from None
+        finally:
+            lease.release()
+
+    async def _until_its_end(
+        request: GatewayRequest, handler: Handler, interception: Interception
+    ) -> web.StreamResponse:
+        outcome, status = Outcome.FAILED, None
+        try:
+            response = await handler(request)
+            outcome, status = _outcome(response.status), response.status
+            return response
+        except GatewayError as error:
+            status = error.kind.status
+            raise
+        except BrokenOffError:
+            raise
+        except (asyncio.CancelledError, ConnectionError):
+            outcome = _left(in_flight)
+            raise
+        finally:
+            reading = request.reading
+            if status is None and reading is not None:
+                status = reading.status
+            facts = interception.end(outcome, status, reading)
+            note(facts.anomalies)
+
+    return record
+
+
+def _outcome(status: int) -> Outcome:
+    return Outcome.COMPLETED if status < 400 else Outcome.FAILED
+
+
+def _left(in_flight: InFlight) -> Outcome:
+    """Who ended a request whose client is gone: the client, or the daemon that leaves."""
+    return Outcome.INTERRUPTED if in_flight.draining else Outcome.CLIENT_CLOSED
+
+
+class _Anomalies:
+    """Logs what a reader couldn't read, once a kind: a provider's new event needn't fill a disk."""
+
+    def __init__(self) -> None:
+        self._seen: set[str] = set()
+
+    def __call__(self, kinds: Iterable[str]) -> None:
+        for kind in kinds:
+            if kind not in self._seen:
+                self._seen.add(kind)
+                logger.warning("Part of an answer could not be read for the record: {}", kind)
