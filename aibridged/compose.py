@@ -26,8 +26,8 @@ from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.upstream import make_session
 from aibridged.providers import make_providers
-from aibridged.records.database import Engine, database_url, describe, make_engine
-from aibridged.records.migrations import upgrade
+from aibridged.records.database import Engine, describe
+from aibridged.records.opening import open_database
 from aibridged.records.recorder import Recorder
 from aibridged.records.retention import keep_pruning
 from aibridged.records.spool import Spool
@@ -56,7 +56,7 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
     Raises:
         DatabaseError, DatabaseAwayError, SpoolInUseError, OSError: the records can't be kept.
     """
-    engine = await asyncio.to_thread(_open_database, settings)
+    engine = await asyncio.to_thread(open_database, settings)
     recorder = await _make_recorder(settings, engine, clock, stack)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
     sessions = {
@@ -81,14 +81,6 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
         dumper=Dumper(settings.dump_dir, clock) if settings.dump_dir else None,
     )
     return Composition(parts, tokens, describe(engine))
-
-
-def _open_database(settings: Settings) -> Engine:
-    settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    postgres = settings.postgres_url.reveal() if settings.postgres_url else None
-    engine = make_engine(database_url(settings.state_dir, postgres))
-    upgrade(engine)
-    return engine
 
 
 async def _make_recorder(

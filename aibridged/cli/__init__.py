@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from aibridged.cli.check_config import check_config
+from aibridged.cli.db import db
 from aibridged.cli.demo import demo
 from aibridged.cli.fake_provider import fake_provider
 from aibridged.cli.sample_config import sample_config
@@ -25,7 +26,7 @@ from aibridged.cli.version import version
 # In the order of `aibridged --help`: what runs the gateway, what prepares it, what describes it.
 WITH_SETTINGS = (serve, check_config)
 COMMANDS = (sample_config, demo, fake_provider, version)
-GROUPS = (users, tokens)
+GROUPS = (users, tokens, db)
 
 
 def build() -> typer.Typer:

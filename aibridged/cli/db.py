@@ -1,0 +1,102 @@
+"""`aibridged db`: the database behind users, tokens and records."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aibridged.cli.some_settings import STORE, takes
+
+if TYPE_CHECKING:
+    from aibridged.config.options import Settings
+    from aibridged.records.database import Engine
+
+
+def db() -> typer.Typer:
+    """The group of commands."""
+    group = typer.Typer(
+        name="db", no_args_is_help=True, help="Upgrade, check or prune the database."
+    )
+    commands: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
+        ("upgrade", _upgrade, STORE),
+        ("check", _check, STORE),
+        ("prune", _prune, (*STORE, "retention")),
+    )
+    for name, command, names in commands:
+        group.command(name)(takes(names, command))
+    return group
+
+
+def _upgrade(settings: "Settings") -> None:
+    """Bring the schema to this release's version, which `serve` does at its start, too."""
+    from aibridged.records import migrations
+
+    with _database(settings) as engine:
+        before = migrations.check(engine)
+        migrations.upgrade(engine)
+        if before.is_current:
+            typer.echo(f"The schema is current: {before.needed}.")
+        else:
+            typer.echo(f"The schema went from {before.current or 'nothing'} to {before.needed}.")
+
+
+def _check(settings: "Settings") -> None:
+    """Say whether the schema is current; exits 1 where it isn't. Changes nothing."""
+    from aibridged.records import migrations
+
+    with _database(settings) as engine:
+        state = migrations.check(engine)
+    if not state.is_current:
+        typer.echo(
+            f"The schema is at {state.current or 'nothing'}, and {state.needed} is needed: "
+            "run `aibridged db upgrade`, or start the daemon.",
+            err=True,
+        )
+        raise typer.Exit(1)
+    typer.echo(f"The schema is current: {state.needed}.")
+
+
+def _prune(
+    settings: "Settings",
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="DURATION", help="In place of --aibridge-retention: 30d, 12h."),
+    ] = None,
+) -> None:
+    """Delete the ended interceptions that are older than the retention, with all they hold."""
+    from aibridged.clock import SystemClock
+    from aibridged.records import migrations
+    from aibridged.records.retention import prune
+
+    seconds = _seconds(older_than) if older_than is not None else settings.retention
+    if seconds == 0:
+        typer.echo("Nothing to prune: interceptions are kept for ever.", err=True)
+        raise typer.Exit(1)
+    with _database(settings) as engine:
+        migrations.upgrade(engine)
+        count = prune(engine, SystemClock().wall() - timedelta(seconds=seconds))
+    typer.echo(f"Deleted {count} interceptions.")
+
+
+def _seconds(text: str) -> float:
+    from aibridged.config import durations
+
+    try:
+        return durations.parse(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--older-than") from None
+
+
+@contextmanager
+def _database(settings: "Settings") -> "Iterator[Engine]":
+    from aibridged.records.database import DatabaseError
+    from aibridged.records.opening import make_database
+    from aibridged.records.store import DatabaseAwayError
+
+    try:
+        yield make_database(settings)
+    except (DatabaseError, DatabaseAwayError) as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from None

@@ -1,0 +1,71 @@
+"""Gives a command the settings that matter to it, with flags for these alone."""
+
+import inspect
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aibridged.config.options import OPTIONS
+
+if TYPE_CHECKING:
+    from aibridged.config.options import Settings
+
+_CONFIG_FLAG = "--config"
+
+STORE = ("state_dir", "postgres_url")
+"""The settings that say which database it is."""
+
+
+def takes(names: Sequence[str], command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the effective settings as its first argument, and flags for those of `names`.
+
+    Mistakes in the settings are told as `serve` tells them, and the exit status is 1.
+    """
+    own = list(inspect.signature(command).parameters.values())[1:]
+    offered = list(_offered(names))
+    parameters = [*own, *(_parameter(*each) for each in offered)]
+
+    def call(**arguments: Any) -> None:
+        texts = {flag: arguments.pop(_name(flag)) for flag, _, _ in offered}
+        command(_resolve({flag: text for flag, text in texts.items() if text}), **arguments)
+
+    call.__name__ = command.__name__
+    call.__doc__ = command.__doc__
+    call.__annotations__ = {p.name: p.annotation for p in parameters}
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return call
+
+
+def _resolve(flags: dict[str, str]) -> "Settings":
+    from aibridged.config import load, report
+
+    resolution = load.resolve(flags, os.environ)
+    if resolution.settings is None:
+        typer.echo(report.problems(resolution), err=True)
+        raise typer.Exit(1)
+    return resolution.settings
+
+
+def _offered(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """Flag, metavar and help of the file of settings and of the settings that matter."""
+    yield _CONFIG_FLAG, "PATH", "The YAML file with settings (CODER_CONFIG_PATH)."
+    for option in OPTIONS:
+        if option.name in names:
+            yield option.flag, option.kind.metavar, f"{option.help} ({option.env})"
+
+
+def _parameter(flag: str, metavar: str, help: str) -> inspect.Parameter:
+    names: Sequence[str] = (flag, "-c") if flag == _CONFIG_FLAG else (flag,)
+    declaration = typer.Option(*names, metavar=metavar, help=help, show_default=False)
+    return inspect.Parameter(
+        _name(flag),
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[str | None, declaration],
+    )
+
+
+def _name(flag: str) -> str:
+    return flag.removeprefix("--").replace("-", "_")

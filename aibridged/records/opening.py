@@ -1,0 +1,29 @@
+"""Opens the database that the settings name."""
+
+from aibridged.config.options import Settings
+from aibridged.records.database import DatabaseError, Engine, database_url, make_engine
+from aibridged.records.migrations import upgrade
+
+
+def make_database(settings: Settings) -> Engine:
+    """The database, as it is.
+
+    Raises:
+        DatabaseError: it can't be made or used.
+    """
+    try:
+        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DatabaseError(
+            f"The state directory {settings.state_dir} can't be made: {error.strerror}."
+            " Choose another --state-dir."
+        ) from None
+    postgres = settings.postgres_url.reveal() if settings.postgres_url else None
+    return make_engine(database_url(settings.state_dir, postgres))
+
+
+def open_database(settings: Settings) -> Engine:
+    """The database, with this release's schema. Blocks, and raises as `make_database` does."""
+    engine = make_database(settings)
+    upgrade(engine)
+    return engine
