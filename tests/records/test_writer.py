@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from aibridged.records import schema
 from aibridged.records.facts import UserPromptRecord
 from aibridged.records.ids import uuid7
+from aibridged.records.store import DatabaseAwayError
 from aibridged.records.work import RecordingFailedError
 from aibridged.records.writer import CHECKPOINT_S, PRUNED_AT_ONCE
 
@@ -296,3 +297,26 @@ async def test_what_is_committed_is_brought_to_the_disk_soon(
     await recorder.start(new_start())
     await recorder.close()
     assert len(checkpoints) == 1
+
+
+async def test_a_refused_start_whose_commit_went_through_all_the_same_does_not_stay_open(
+    database, make_recorder, new_start, monkeypatch
+):
+    """The connection broke between the database's commit and the word of it."""
+    recorder = await make_recorder(database)
+    store = recorder._writer._store
+    write = store.write
+
+    def write_and_break(starts, facts):
+        write(starts, facts)
+        monkeypatch.undo()
+        raise DatabaseAwayError("connection lost")
+
+    monkeypatch.setattr(store, "write", write_and_break)
+    with pytest.raises(RecordingFailedError):
+        await recorder.start(new_start())
+    await until(lambda: not recorder.stats.database_away)
+    await recorder.close()
+    row = database.row(schema.interceptions)
+    assert (row["outcome"], row["status_code"]) == ("failed", 503)
+    assert row["ended_at"] == row["started_at"]
