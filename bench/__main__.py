@@ -119,7 +119,7 @@ def _measure(targets: list[Target], rounds: int | None, *, quick: bool) -> tuple
 
 
 async def _round(case: Case, target: Target, figures: Figures) -> None:
-    request = load.message_request(target.path, case.size, stream=case.stream)
+    request = load.message_request(target.path, target.token, case.size, stream=case.stream)
     before = cpu_seconds(target.pid)
     async with asyncio.timeout(_ROUND_S):
         tally = await load.run(target.port, request, case.connections, case.times)

@@ -15,7 +15,7 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _WORDS = "Please find out why the test of the retry loop fails on slow machines, and mend it. "
 
 
-def message_request(path: str, size: int, *, stream: bool) -> bytes:
+def message_request(path: str, token: str, size: int, *, stream: bool) -> bytes:
     """A request as Claude Code sends it: its headers, and a conversation of about `size` bytes."""
     head = (
         f"POST {path}?beta=true HTTP/1.1\r\nHost: localhost\r\n"
@@ -24,7 +24,7 @@ def message_request(path: str, size: int, *, stream: bool) -> bytes:
         "anthropic-beta: claude-code-20250219,interleaved-thinking-2025-05-14\r\n"
         "X-Claude-Code-Session-Id: 5a8a2a0e-52f3-4f0f-9c80-0123456789ab\r\nX-App: cli\r\n"
         "X-Stainless-Lang: js\r\nX-Stainless-Runtime: node\r\nX-Stainless-Retry-Count: 0\r\n"
-        "Authorization: Bearer bench-token\r\n"
+        f"Authorization: Bearer {token}\r\n"
     )
     body = _conversation(size, stream=stream)
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body

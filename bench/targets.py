@@ -59,12 +59,13 @@ class CannotStartError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Something that relays; `path` is where it serves the Messages API."""
+    """Something that relays; `path` is where it serves the Messages API, to who has `token`."""
 
     name: str
     path: str
     pid: int
     port: int
+    token: str = "none"
 
 
 @contextmanager
@@ -79,8 +80,11 @@ def provider(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def daemon(upstream: int, folder: Path) -> Iterator[Target]:
-    """The daemon with everything on, its limits out of reach."""
+    """The daemon with everything on: tokens, records, the breaker, and limits out of reach."""
     port = _free_port()
+    state = ["--state-dir", str(folder)]
+    _run([*_aibridged("users", "create", "bench"), *state])
+    token = _run([*_aibridged("tokens", "create", "--user", "bench"), *state]).strip()
     settings = {
         "CODER_HTTP_ADDRESS": f"127.0.0.1:{port}",
         "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream}",
@@ -89,8 +93,9 @@ def daemon(upstream: int, folder: Path) -> Iterator[Target]:
         "CODER_AIBRIDGE_RATE_LIMIT": "1000000",
         "CODER_AIBRIDGE_CIRCUIT_BREAKER_ENABLED": "true",
     }
-    with _process(_aibridged("serve"), port, folder / "daemon.log", settings) as pid:
-        yield Target("aibridged", "/anthropic/v1/messages", pid, port)
+    command = [*_aibridged("serve"), *state]
+    with _process(command, port, folder / "daemon.log", settings) as pid:
+        yield Target("aibridged", "/anthropic/v1/messages", pid, port, token)
 
 
 @contextmanager
@@ -130,8 +135,20 @@ def _nginx_program() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
 
 
-def _aibridged(command: str) -> list[str]:
-    return [sys.executable, "-m", "aibridged", command]
+def _aibridged(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "aibridged", *arguments]
+
+
+def _environment() -> dict[str, str]:
+    """The bench's own, without the settings of whoever runs it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, env=_environment(), capture_output=True, text=True)
+    if done.returncode:
+        raise CannotStartError(f"{command!r} failed:\n{done.stderr}")
+    return done.stdout
 
 
 @contextmanager
@@ -139,10 +156,9 @@ def _process(
     command: list[str], port: int, log: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[int]:
     """Run a command until it listens on `port`; yields its pid, and ends it whatever happens."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            command, env={**kept, **(settings or {})}, stdout=output, stderr=output
+            command, env={**_environment(), **(settings or {})}, stdout=output, stderr=output
         )
     try:
         _await_listener(process, port, log)
