@@ -28,7 +28,8 @@ class SpoolInUseError(Exception):
 class Spool:
     """The spool file of one recorder. For one thread, and all of it blocks.
 
-    `size` is the file's size in bytes; `lost` counts the lines that couldn't be read.
+    `size` is the file's size in bytes; `lost` counts the lines that couldn't be read, and the
+    facts that are no JSON.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,7 +70,7 @@ class Spool:
         Raises:
             OSError: none is written.
         """
-        lines = b"".join(_line(fact) for fact in facts)
+        lines = b"".join(self._line(fact) for fact in facts)
         try:
             view = memoryview(lines)
             while view:
@@ -109,17 +110,22 @@ class Spool:
         os.fsync(self._file)
         self.size = 0
 
+    def _line(self, fact: Fact) -> bytes:
+        try:
+            return _encode(_clean(fact)) + b"\n"
+        except (TypeError, ValueError, OverflowError):
+            self.lost += 1
+            return b""
 
-def _line(fact: Fact) -> bytes:
-    try:
-        return _encode(fact) + b"\n"
-    except UnicodeEncodeError:
-        texts = {
-            name: storable(value)
-            for name in fact.__struct_fields__
-            if isinstance(value := getattr(fact, name), str)
-        }
-        return _encode(msgspec.structs.replace(fact, **texts)) + b"\n"
+
+def _clean(fact: Fact) -> Fact:
+    """The fact with texts that can be written."""
+    texts = {
+        name: storable(value)
+        for name in fact.__struct_fields__
+        if isinstance(value := getattr(fact, name), str)
+    }
+    return msgspec.structs.replace(fact, **texts)
 
 
 def _sync_directory(path: Path) -> None:

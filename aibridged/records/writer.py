@@ -117,7 +117,8 @@ class Writer:
                 elif isinstance(work, Prune):
                     self._prunes.append(work)
                 else:
-                    flush, close = True, work
+                    # A word that facts are due may come after the one to close.
+                    flush, close = True, close or work
                 work = self._work.get_nowait()
         except Empty:
             return waiting, flush, close
@@ -242,7 +243,8 @@ class Writer:
                 error.strerror,
             )
             return
-        self._stats.records_spooled += len(self._unsaved)
+        self._stats.records_spooled += len(self._unsaved) - self._spool.lost
+        self._count_lost_lines()
         self._stats.spool_bytes = self._spool.size
         self._unsaved = []
 
@@ -265,12 +267,15 @@ class Writer:
         for facts in self._spool.read():
             self._write_facts(facts)
             self._stats.records_replayed += len(facts)
-        if self._spool.lost:
-            logger.error("{} lines of the spool can't be read and are lost", self._spool.lost)
-            self._stats.records_lost += self._spool.lost
-            self._spool.lost = 0
+        self._count_lost_lines()
         self._spool.clear()
         self._stats.spool_bytes = 0
+
+    def _count_lost_lines(self) -> None:
+        lost, self._spool.lost = self._spool.lost, 0
+        if lost:
+            logger.error("{} lines of the spool can't be read or written and are lost", lost)
+            self._stats.records_lost += lost
 
     def _prune(self) -> None:
         """Delete a few rows for the prune that came first."""

@@ -253,6 +253,24 @@ async def test_a_closed_recorder_refuses_and_counts(database, make_recorder, new
     assert recorder.stats.records_lost == 4
 
 
+async def test_facts_that_are_due_while_it_closes_hold_nothing_up(
+    database, make_recorder, new_start, new_facts
+):
+    recorder = await make_recorder(database, linger=0)
+    start = new_start()
+    await recorder.start(start)
+    with stalled(recorder) as entered:
+        recorder.record(*new_facts(start.id))
+        await until(entered.is_set)
+        recorder.record(*new_facts(start.id))
+        closing = asyncio.ensure_future(recorder.close())  # noqa: TID251
+        # The word to close is in the queue, and behind it that facts are due.
+        await asyncio.sleep(0.01)
+    async with asyncio.timeout(10):
+        await closing
+    assert database.counts()["aibridge_user_prompts"] == 2
+
+
 async def test_records_are_told_of_after_their_commit_and_only_then(
     database, make_recorder, new_start, new_facts
 ):

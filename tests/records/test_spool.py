@@ -105,6 +105,15 @@ def test_text_that_is_no_unicode_is_spooled_all_the_same(spool):
     assert read(spool)[0].prompt == "half ?."
 
 
+def test_a_fact_that_is_no_json_takes_no_other_with_it(spool):
+    odd = UserPromptRecord(
+        id="odd", interception_id="i", created_at=AT, prompt="p", metadata={"n": object()}
+    )
+    spool.append([prompt("a"), odd, prompt("b")])
+    assert [fact.id for fact in read(spool)] == ["a", "b"]
+    assert spool.lost == 1
+
+
 def test_a_write_that_fails_leaves_no_half_line(path, spool, monkeypatch):
     spool.append([prompt("a")])
     write = os.write

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from datetime import timedelta
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -241,6 +242,23 @@ async def test_a_row_that_cannot_be_stored_takes_no_other_with_it(
     assert len(database.rows(schema.interceptions)) == 3
     assert [row["prompt"] for row in database.rows(schema.user_prompts)] == ["Hello?"]
     assert database.row(schema.interceptions, id=start.id)["outcome"] == "completed"
+
+
+async def test_a_fact_that_is_no_json_is_counted_when_it_is_spooled(
+    database, make_recorder, new_start, new_facts
+):
+    recorder = await make_recorder(database)
+    start = new_start()
+    await recorder.start(start)
+    prompt, *others = new_facts(start.id)
+    odd = msgspec.structs.replace(prompt, metadata={"n": object()})
+    with locked(database, recorder):
+        recorder.record(odd, *others)
+        await until(lambda: recorder.stats.records_spooled)
+        assert (recorder.stats.records_spooled, recorder.stats.records_lost) == (3, 1)
+    await until(lambda: not recorder.stats.database_away)
+    await recorder.close()
+    assert database.open_count() == 0
 
 
 async def test_damaged_lines_of_the_spool_are_counted(database, make_recorder, new_start):
