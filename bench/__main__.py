@@ -70,6 +70,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds (default 5, quick 2)")
     parser.add_argument("--only", nargs="+", choices=choices, default=list(choices), metavar="NAME")
     options = parser.parse_args()
+    if options.rounds is not None and options.rounds < 1:
+        parser.error("--rounds: at least 1")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(_machine("before"), flush=True)
     try:
@@ -83,6 +85,8 @@ def main() -> int:
     except (CannotStartError, ConnectionError, TimeoutError) as error:
         print(f"bench: {type(error).__name__}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(_machine("after"))
     _print(results, targets, rounds)
     if "nginx" not in choices:
@@ -149,7 +153,7 @@ def _print(results: Results, targets: Sequence[Target], rounds: int) -> None:
             )
     streams = cases[-1]
     reads = [f"{statistics.mean(results[streams, each].events_a_read):.2f}" for each in targets]
-    print("\nAn event's figure holds its share of the request around it.")
+    print("\nAn event's figure holds its share of the request, the daemon's figures the records.")
     _print_row("events a read of the client's", reads)
 
 
