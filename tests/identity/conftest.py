@@ -1,4 +1,4 @@
-"""A store of users and tokens in a database of its own, for every kind of database."""
+"""A store of users and tokens in a database of its own, of each kind."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +10,17 @@ from aibridged.identity.tokens import TokenStore, metadata
 from aibridged.records.database import database_url, make_engine
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Iterator[sa.Engine]:
-    engine = make_engine(database_url(tmp_path))
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    on_postgres = request.param == "postgres"
+    url = request.getfixturevalue("postgres_url") if on_postgres else None
+    engine = make_engine(database_url(tmp_path, url))
     metadata.create_all(engine)
     yield engine
-    engine.dispose()
+    if on_postgres:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
+            connection.exec_driver_sql("CREATE SCHEMA public")
 
 
 @pytest.fixture
