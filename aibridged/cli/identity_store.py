@@ -64,7 +64,7 @@ def minute(at: datetime | None) -> str:
 @contextmanager
 def _open_store(settings: "Settings") -> "Iterator[TokenStore]":
     from aibridged.clock import SystemClock
-        from aibridged.identity.accounts import IdentityError
+    from aibridged.identity.accounts import IdentityError
     from aibridged.identity.tokens import StoreUnavailableError, TokenStore
     from aibridged.records.database import DatabaseError
     from aibridged.records.opening import open_database
