@@ -12,13 +12,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import aiohttp
+import anthropic
+import openai
 import pytest
+import sqlalchemy as sa
 
 from aibridged.app import Gateway
 from aibridged.config.kinds import Address
 from aibridged.config.options import ProviderSettings, Settings
 from aibridged.config.secret import Secret
 from aibridged.fake_provider import FakeProvider
+from aibridged.records import schema
 
 ANTHROPIC_KEY = "sk-ant-organisation"
 OPENAI_KEY = "sk-openai-organisation"
@@ -65,6 +69,100 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
     """A plain HTTP client that decodes and follows nothing."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         yield session
+
+
+class Recording:
+    """A database, and gateways that record in it, one after the other."""
+
+    def __init__(self, database: Any, start: Callable[..., Awaitable[Gateway]]) -> None:
+        self.database = database
+        self._start = start
+        self._gateway: Gateway | None = None
+
+    async def start(self, **changes: object) -> Gateway:
+        """Start a gateway, once the one before it has stopped."""
+        await self.stop()
+        url = self.database.url.render_as_string(hide_password=False)
+        settings = {
+            "state_dir": self.database.state_dir,
+            "postgres_url": None if self.database.is_sqlite else Secret(url),
+            "shutdown_timeout": 10.0,
+        }
+        self._gateway = await self._start(**{**settings, **changes})
+        return self._gateway
+
+    async def stop(self) -> None:
+        """Let the requests that run end, with their records."""
+        if self._gateway is not None:
+            await self._gateway.stop()
+
+    async def rows(self) -> list[dict[str, Any]]:
+        """Stop; every interception, the oldest first, with the rows of the other tables.
+
+        They are whole but for ids and times. Where a column names an interception, it is by its
+        place in this list.
+        """
+        await self.stop()
+        found = sorted(self.database.rows(schema.interceptions), key=lambda row: row["started_at"])
+        places = {row["id"]: place for place, row in enumerate(found)}
+        own = [
+            {
+                name: places.get(value, value)
+                for name, value in row.items()
+                if name not in ("id", "recorder_id", "started_at", "ended_at")
+            }
+            for row in found
+        ]
+        assert all(row["ended_at"] is None or row["started_at"] <= row["ended_at"] for row in found)
+        return [
+            {"interception": row, **{table.name: self._of(table, id) for table in _BELONGING}}
+            for row, id in zip(own, places, strict=True)
+        ]
+
+    def _of(self, table: sa.Table, interception: str) -> list[dict[str, Any]]:
+        rows = self.database.rows(table, interception_id=interception)
+        dropped = ("id", "interception_id", "created_at")
+        return [{key: row[key] for key in row if key not in dropped} for row in rows]
+
+
+_BELONGING = (
+    schema.token_usages,
+    schema.user_prompts,
+    schema.tool_usages,
+    schema.model_thoughts,
+)
+
+
+@pytest.fixture
+def recording(database, start_gateway) -> Recording:
+    """Gateways in front of `fake` that record on SQLite and on PostgreSQL, in turn."""
+    return Recording(database, start_gateway)
+
+
+@pytest.fixture
+async def connect_sdk() -> AsyncIterator[Callable[..., Any]]:
+    """Makes clients of the official SDKs: `connect_sdk("anthropic", url, **options)`.
+
+    Unlike the SDKs' own they load no certificates, which takes longer than most tests.
+    """
+    made = []
+
+    def connect(name: str, url: str, **options: Any) -> Any:
+        module = {"anthropic": anthropic, "openai": openai}[name]
+        kind = anthropic.AsyncAnthropic if name == "anthropic" else openai.AsyncOpenAI
+        path = "/anthropic" if name == "anthropic" else "/openai/v1"
+        sdk = kind(
+            base_url=url + path,
+            max_retries=0,
+            http_client=module.DefaultAsyncHttpxClient(verify=False),
+            **{"api_key": "gateway-token", **options},
+        )
+        made.append(sdk)
+        return sdk
+
+    yield connect
+    for sdk in made:
+        await sdk.close()
 
 
 @dataclass
