@@ -209,6 +209,8 @@ class _Circuit(pybreaker.CircuitBreakerListener):
 
     def record_success(self) -> None:
         """Tell pybreaker of a success: the count of failures ends, or a probe has passed."""
+        if self.state is State.CLOSED and not self._storage.counter:
+            return  # as nearly always: there is no count to end
         self._breaker.call(_succeed)
 
     def record_failure(self) -> None:

@@ -4,8 +4,10 @@ End-to-end headers pass as they are, known or not. What stays behind: the hop's 
 (RFC 9110, 7.6.1), the gateway's credentials in any spelling, and what the gateway sets itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+
+from multidict import MultiMapping
 
 ACTOR_ID = "X-AI-Bridge-Actor-ID"
 ACTOR_USERNAME = "X-AI-Bridge-Actor-Metadata-Username"
@@ -60,3 +62,10 @@ def response_header_passes(name: str) -> bool:
 def named_by_connection(values: Iterable[str]) -> frozenset[str]:
     """The lower-case names that `Connection` headers declare to be this hop's alone."""
     return frozenset(part.strip().lower() for value in values for part in value.split(","))
+
+
+def end_to_end(headers: MultiMapping[str], passes: Callable[[str], bool]) -> list[tuple[str, str]]:
+    """The headers that go on: those that pass, but for those that `Connection` names."""
+    own = named_by_connection(headers.getall("Connection", ()))
+    kept = [item for item in headers.items() if passes(item[0])]
+    return [item for item in kept if item[0].lower() not in own] if own else kept

@@ -8,8 +8,6 @@ Buckets live in a bounded map. When it overflows, the bucket used longest ago go
 be in its caller's favour: the next request starts with an empty one.
 """
 
-from typing import cast
-
 from aiolimiter import AsyncLimiter
 from cachetools import LRUCache
 
@@ -40,6 +38,13 @@ class _CallerLimiter(AsyncLimiter):
         super().__init__(max_rate, time_period=1)
         self._time = time
 
+    def take(self) -> bool:
+        """Take a place if there is one; `acquire` would wait for it."""
+        if not self.has_capacity():
+            return False
+        self._level += 1
+        return True
+
     @property
     def _loop(self) -> _LoopTime:  # type: ignore[override]  # only `time` is asked of it
         return self._time
@@ -51,7 +56,7 @@ class RateLimiter:
     def __init__(self, rate: int, clock: Clock, max_callers: int = MAX_CALLERS) -> None:
         self._rate = rate
         self._time = _LoopTime(clock)
-        self._limiters: LRUCache[bytes, AsyncLimiter] = LRUCache(max_callers)
+        self._limiters: LRUCache[bytes, _CallerLimiter] = LRUCache(max_callers)
 
     @property
     def enabled(self) -> bool:
@@ -60,14 +65,9 @@ class RateLimiter:
     def __len__(self) -> int:
         return len(self._limiters)
 
-    async def admit(self, caller: bytes) -> bool:
-        """Count a request of `caller`, a key that doesn't reveal the token. Never waits."""
+    def admit(self, caller: bytes) -> bool:
+        """Count a request of `caller`, a key that doesn't reveal the token."""
         limiter = self._limiters.get(caller)
         if limiter is None:
-            limiter = self._limiters[caller] = cast(
-                AsyncLimiter, _CallerLimiter(self._rate, self._time)
-            )
-        if not limiter.has_capacity():
-            return False
-        await limiter.acquire()
-        return True
+            limiter = self._limiters[caller] = _CallerLimiter(self._rate, self._time)
+        return limiter.take()

@@ -53,6 +53,11 @@ class Connection(RequestHandler):
         elif not self._request_in_progress and self._head_timer is None:
             self._await_head()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls it after every read; it does nothing for a connection that isn't paused.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self._stall_timer = self._loop.call_later(self._write_timeout, self._abort)

@@ -12,7 +12,7 @@ from yarl import URL
 from aibridged.core.headers import (
     ACTOR_ID,
     ACTOR_USERNAME,
-    named_by_connection,
+    end_to_end,
     request_header_passes,
 )
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
@@ -114,13 +114,7 @@ async def _answer(
 
 def _upstream_headers(request: GatewayRequest, *, send_actor: bool) -> CIMultiDict[str]:
     """What the caller sent, end to end, with the credential that goes on."""
-    headers = request.headers
-    own = named_by_connection(headers.getall("Connection", ()))
-    kept = [
-        (name, value)
-        for name, value in headers.items()
-        if request_header_passes(name) and name.lower() not in own
-    ]
+    kept = end_to_end(request.headers, request_header_passes)
     if request.recoded:
         kept = [(name, value) for name, value in kept if name.lower() != "content-encoding"]
     kept.append(("Accept-Encoding", "identity"))

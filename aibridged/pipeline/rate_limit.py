@@ -34,7 +34,7 @@ def stage(parts: Parts) -> Middleware:
         )
 
     async def rate_limit(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        if limiter is not None and not await limiter.admit(caller(request)):
+        if limiter is not None and not limiter.admit(caller(request)):
             raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
         return await handler(request)
 

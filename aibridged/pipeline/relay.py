@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.http import StreamWriter
 from multidict import CIMultiDict
 
-from aibridged.core.headers import named_by_connection, response_header_passes
+from aibridged.core.headers import end_to_end, response_header_passes
 from aibridged.pipeline.header_bytes import keep_bytes
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.upstream import UpstreamConnection
@@ -32,17 +32,19 @@ class RelayedResponse(web.StreamResponse):
 
     def __init__(self, upstream: aiohttp.ClientResponse, *, head_at_once: bool) -> None:
         super().__init__(
-            status=upstream.status, reason=upstream.reason or "", headers=_end_to_end(upstream)
+            status=upstream.status,
+            reason=upstream.reason or "",
+            headers=CIMultiDict(end_to_end(upstream.headers, response_header_passes)),
         )
         self._head_at_once = head_at_once
         self._send_headers_immediately = False
 
     async def _prepare_headers(self) -> None:
-        sent = frozenset(map(str.lower, self.headers))
+        headers = self.headers
+        absent = [name for name in ("Server", "Date", "Content-Type") if name not in headers]
         await super()._prepare_headers()
-        for added in ("Server", "Date", "Content-Type"):
-            if added.lower() not in sent:
-                self.headers.popall(added, None)
+        for name in absent:
+            headers.popall(name, None)
 
     async def _write_headers(self) -> None:
         await super()._write_headers()
@@ -51,18 +53,6 @@ class RelayedResponse(web.StreamResponse):
         keep_bytes(writer, self.headers)
         if self._head_at_once:
             writer.send_headers()
-
-
-def _end_to_end(upstream: aiohttp.ClientResponse) -> CIMultiDict[str]:
-    headers = upstream.headers
-    own = named_by_connection(headers.getall("Connection", ()))
-    return CIMultiDict(
-        [
-            (name, value)
-            for name, value in headers.items()
-            if response_header_passes(name) and name.lower() not in own
-        ]
-    )
 
 
 async def relay(

@@ -5,16 +5,21 @@ nothing to wait for, so it is called from the connection itself and writes on at
 the buffer and the flow control stay aiohttp's.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, cast
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+from aiohttp.http import StreamWriter
+from multidict import CIMultiDict
 
-from aibridged.pipeline.header_bytes import BytesRequest
+from aibridged.pipeline.header_bytes import keep_bytes
 
 _MAX_HEAD_FIELD_BYTES = 64 * 1024
+_NOT_ADDED = CIMultiDict[None]({"Content-Type": None})
 
 
 class UpstreamConnection(ResponseHandler):
@@ -28,6 +33,11 @@ class UpstreamConnection(ResponseHandler):
         if data and self.on_progress is not None:
             self.on_progress()
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls it after every read; it does nothing for a connection that isn't paused.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def connection_lost(self, exc: BaseException | None) -> None:
         body = self._payload
         super().connection_lost(exc)
@@ -36,6 +46,47 @@ class UpstreamConnection(ResponseHandler):
             body.set_exception(aiohttp.ClientPayloadError("the connection has ended"))
         if self.on_progress is not None:
             self.on_progress()
+
+
+class UpstreamRequest(aiohttp.ClientRequest):
+    """A client request that keeps the bytes of header values, if it has a body.
+
+    A body that is there as bytes is written with its head, at once and in one packet; aiohttp
+    starts a task for it. `write_eof` isn't awaited, since the answer may come before all is sent.
+    """
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Add none, and let the body bring none: the caller's headers are the request's."""
+        self._skip_auto_headers = _NOT_ADDED
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        protocol, body = conn.protocol, self._body
+        assert protocol is not None
+        if not isinstance(body, aiohttp.BytesPayload) or protocol.writing_paused:
+            return await super().send(conn)
+        writer = StreamWriter(protocol, self.loop)
+        await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
+        keep_bytes(writer, self.headers)
+        await writer.write(body._value, drain=False)
+        writer.set_eof()
+        return self.response_class(
+            self.method,
+            self.original_url,
+            writer=None,
+            continue100=None,
+            timer=self._timer,
+            request_info=self.request_info,
+            traces=[],
+            loop=self.loop,
+            session=self._session,
+            stream_writer=writer,
+        )
+
+    async def write_bytes(
+        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    ) -> None:
+        keep_bytes(writer, self.headers)
+        await super().write_bytes(writer, conn, content_length)
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -55,11 +106,10 @@ def make_session(connect_timeout: float) -> aiohttp.ClientSession:
     The gateway is a relay: it keeps no cookies, decodes nothing and adds no headers of its own.
     """
     return aiohttp.ClientSession(
-        request_class=BytesRequest,
+        request_class=UpstreamRequest,
         connector=_Connector(),
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
         timeout=aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
         ),

@@ -3,61 +3,61 @@ import pytest
 from aibridged.core.rate_limit import RateLimiter
 
 
-async def let_through(limiter, caller, tries):
-    return sum([await limiter.admit(caller) for _ in range(tries)])
+def let_through(limiter, caller, tries):
+    return sum([limiter.admit(caller) for _ in range(tries)])
 
 
-async def test_a_quiet_caller_may_send_one_seconds_worth_at_once(clock):
+def test_a_quiet_caller_may_send_one_seconds_worth_at_once(clock):
     limiter = RateLimiter(10, clock)
-    assert await let_through(limiter, b"a", 25) == 10
+    assert let_through(limiter, b"a", 25) == 10
 
 
-async def test_the_bucket_drains_at_the_rate(clock):
+def test_the_bucket_drains_at_the_rate(clock):
     limiter = RateLimiter(10, clock)
-    await let_through(limiter, b"a", 25)
+    let_through(limiter, b"a", 25)
     clock.advance(0.5)
-    assert await let_through(limiter, b"a", 25) == 5
+    assert let_through(limiter, b"a", 25) == 5
     clock.advance(0.09)
-    assert await let_through(limiter, b"a", 25) == 0
+    assert let_through(limiter, b"a", 25) == 0
     clock.advance(3600)
-    assert await let_through(limiter, b"a", 25) == 10
+    assert let_through(limiter, b"a", 25) == 10
 
 
 @pytest.mark.parametrize("rate", [1, 3, 50])
-async def test_never_more_than_rate_times_one_plus_t(clock, rate):
+def test_never_more_than_rate_times_one_plus_t(clock, rate):
     limiter = RateLimiter(rate, clock)
     passed = 0
     for step in range(1, 200):
-        passed += await let_through(limiter, b"a", rate)
+        passed += let_through(limiter, b"a", rate)
         assert passed <= rate * (1 + (step - 1) * 0.03) + 1e-6
         clock.advance(0.03)
 
 
-async def test_one_second_is_always_long_enough_to_wait(clock):
+def test_one_second_is_always_long_enough_to_wait(clock):
     limiter = RateLimiter(1, clock)
-    assert await limiter.admit(b"a")
-    assert not await limiter.admit(b"a")
+    assert limiter.admit(b"a")
+    assert not limiter.admit(b"a")
     clock.advance(1)
-    assert await limiter.admit(b"a")
+    assert limiter.admit(b"a")
 
 
-async def test_a_caller_who_keeps_to_the_rate_is_never_refused(clock):
+def test_a_caller_who_keeps_to_the_rate_is_never_refused(clock):
     limiter = RateLimiter(4, clock)
     for _ in range(100):
-        assert await limiter.admit(b"a")
+        assert limiter.admit(b"a")
         clock.advance(0.25)
 
 
-async def test_callers_do_not_affect_each_other(clock):
+def test_callers_do_not_affect_each_other(clock):
     limiter = RateLimiter(2, clock)
-    assert await let_through(limiter, b"a", 100) == 2
-    assert await let_through(limiter, b"b", 2) == 2
+    assert let_through(limiter, b"a", 100) == 2
+    assert let_through(limiter, b"b", 2) == 2
 
 
-async def test_the_map_is_bounded_and_forgets_in_the_callers_favour(clock):
+def test_the_map_is_bounded_and_forgets_in_the_callers_favour(clock):
     limiter = RateLimiter(1, clock, max_callers=2)
     for caller in (b"a", b"b", b"c"):
-        assert await limiter.admit(caller)
+        assert limiter.admit(caller)
     assert len(limiter) == 2
-    assert await limiter.admit(b"a")
-    assert not await limiter.admit(b"c")
+    assert limiter.admit(b"a")
+    assert not limiter.admit(b"c")
