@@ -122,7 +122,7 @@ def _uncounted(outcome: Outcome, reading: Reading | None, facts: ResponseFacts) 
 
 
 def _hint(credential: str | None) -> str:
-    """Enough of a key to recognise it by."""
+    """Enough of a key to recognise it by; the key is the last word, whatever stands before it."""
     if credential is None:
         return ""
-    return str(Secret(credential.removeprefix("Bearer ")))
+    return str(Secret(credential.rpartition(" ")[2]))
