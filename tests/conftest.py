@@ -72,6 +72,9 @@ class PostgresServer:
         if os.geteuid() == 0:
             self._user = pwd.getpwnam("nobody").pw_uid
             os.chown(directory, self._user, -1)
+            if not _reachable_by_all(binaries):
+                copied = shutil.copytree(binaries.parent, directory / "postgres", symlinks=True)
+                self._binaries = copied / "bin"
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         # Tests kill the server, not the machine.
         settings = f"-c fsync=off -c listen_addresses='' -c unix_socket_directories={directory}"
@@ -94,6 +97,10 @@ class PostgresServer:
             cwd="/",
             user=self._user,
         )
+
+
+def _reachable_by_all(path: Path) -> bool:
+    return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
 
 
 def find_postgres() -> Path | None:
