@@ -73,8 +73,7 @@ class PostgresServer:
             self._user = pwd.getpwnam("nobody").pw_uid
             os.chown(directory, self._user, -1)
             if not _reachable_by_all(binaries):
-                copied = shutil.copytree(binaries.parent, directory / "postgres", symlinks=True)
-                self._binaries = copied / "bin"
+                self._binaries = _copied(binaries, directory / "postgres")
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         # Tests kill the server, not the machine.
         settings = f"-c fsync=off -c listen_addresses='' -c unix_socket_directories={directory}"
@@ -101,6 +100,15 @@ class PostgresServer:
 
 def _reachable_by_all(path: Path) -> bool:
     return all(folder.stat().st_mode & 0o001 for folder in (path, *path.parents))
+
+
+def _copied(binaries: Path, to: Path) -> Path:
+    """The wheel's programs elsewhere, beside the libraries that they look for."""
+    package = binaries.parents[1]
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.exists():
+            shutil.copytree(part, to / part.name, symlinks=True)
+    return to / package.name / binaries.relative_to(package)
 
 
 def find_postgres() -> Path | None:
