@@ -4,9 +4,11 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import IO, Any
 
 import typer
@@ -17,24 +19,32 @@ _THRESHOLD = 3
 def demo() -> None:
     """Show the gateway at work against a built-in fake provider.
 
-    Starts both as processes, sends a streaming request with each official SDK, lets the provider
-    be overloaded until the circuit breaker opens, and cleans up. Needs the extra `demo`.
+    Starts both as processes, makes a token, sends a streaming request with each official SDK, lets
+    the provider be overloaded until the circuit breaker opens, and cleans up. Needs the extra
+    `demo`.
     """
-    try:
-        import anthropic
-        import openai
-    except ImportError:
+    if not (find_spec("anthropic") and find_spec("openai")):
         typer.echo("The demo needs both SDKs: pip install 'aibridged[demo]'", err=True)
-        raise typer.Exit(1) from None
-    with _fake_provider() as provider, _gateway(provider) as gateway:
-        claude = anthropic.Anthropic(
-            base_url=f"{gateway}/anthropic", api_key="any-token", max_retries=0
-        )
-        gpt = openai.OpenAI(base_url=f"{gateway}/openai/v1", api_key="any-token", max_retries=0)
-        _stream_anthropic(claude)
-        _stream_openai(gpt)
-        _trip_the_breaker(claude, anthropic.APIStatusError)
+        raise typer.Exit(1)
+    with (
+        tempfile.TemporaryDirectory(prefix="aibridged-demo-") as state,
+        _fake_provider() as provider,
+    ):
+        token = _make_token(state)
+        with _gateway(provider, state) as gateway:
+            _talk(gateway, token)
     _say("Done. Both processes are stopped; nothing was left behind.")
+
+
+def _talk(gateway: str, token: str) -> None:
+    import anthropic
+    import openai
+
+    claude = anthropic.Anthropic(base_url=f"{gateway}/anthropic", api_key=token, max_retries=0)
+    gpt = openai.OpenAI(base_url=f"{gateway}/openai/v1", api_key=token, max_retries=0)
+    _stream_anthropic(claude)
+    _stream_openai(gpt)
+    _trip_the_breaker(claude, anthropic.APIStatusError)
 
 
 def _stream_anthropic(client: Any) -> None:
@@ -98,9 +108,25 @@ def _fake_provider() -> Iterator[str]:
         yield url
 
 
+def _make_token(state: str) -> str:
+    _say("A user and a token are made:")
+    for command in ("users create alice", "tokens create --user alice --name laptop"):
+        typer.echo(f"    $ aibridged {command}")
+        said = subprocess.run(
+            [sys.executable, "-m", "aibridged", *command.split()],
+            env={**_environment(), "CODER_STATE_DIR": state},
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        ).stdout
+    typer.echo(f"    {said[:14]}…")
+    return said.strip()
+
+
 @contextmanager
-def _gateway(provider: str) -> Iterator[str]:
+def _gateway(provider: str, state: str) -> Iterator[str]:
     variables = {
+        "CODER_STATE_DIR": state,
         "CODER_HTTP_ADDRESS": "127.0.0.1:0",
         "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": provider,
         "CODER_AIBRIDGE_ANTHROPIC_KEY": "the-organisations-anthropic-key",
@@ -117,10 +143,9 @@ def _gateway(provider: str) -> Iterator[str]:
 @contextmanager
 def _process(command: tuple[str, ...], variables: dict[str, str], pattern: str) -> Iterator[str]:
     """Run a command of ours until it has said where it listens; then show what it says."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
     with subprocess.Popen(
         [sys.executable, "-m", "aibridged", *command],
-        env={**kept, **variables},
+        env={**_environment(), **variables},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -135,6 +160,11 @@ def _process(command: tuple[str, ...], variables: dict[str, str], pattern: str) 
             process.terminate()
             if echo.is_alive():
                 echo.join()
+
+
+def _environment() -> dict[str, str]:
+    """Ours without settings of a real gateway."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
 
 
 def _await(pattern: str, lines: IO[str]) -> str:
