@@ -1,5 +1,6 @@
 """SQLite, over the bare driver: a start row costs less than SQLAlchemy's work for one statement."""
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -17,12 +18,15 @@ class SqliteBackend:
 
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
         self._engine = engine
+        self._path = engine.url.database or ""
+        self._file: tuple[int, int] | None = None
         self._recorder_id = recorder_id
         self._connection: sqlite3.Connection
         self._close: Callable[[], None] = lambda: None
         self._busy_timeout_ms = 0
 
     def connect(self) -> None:
+        self._file = self._file_in_place()
         pooled = self._engine.raw_connection()
         connection = pooled.driver_connection
         pooled.detach()
@@ -34,6 +38,9 @@ class SqliteBackend:
         self._close()
 
     def begin(self) -> None:
+        # What is written to a deleted file goes with the connection.
+        if self._file_in_place() != self._file:
+            raise sqlite3.OperationalError("the database's file was replaced")
         # Takes the write lock at once, so that waiting for it happens here and not half-way.
         self._connection.execute("BEGIN IMMEDIATE")
 
@@ -80,6 +87,13 @@ class SqliteBackend:
         if isinstance(error, sqlite3.Error | OSError):
             return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
         return True
+
+    def _file_in_place(self) -> tuple[int, int]:
+        try:
+            found = os.stat(self._path)
+        except OSError as error:
+            raise sqlite3.OperationalError(f"{self._path}: {error.strerror}") from None
+        return found.st_dev, found.st_ino
 
     def reason(self, error: Exception) -> str:
         return str(error) if isinstance(error, sqlite3.OperationalError) else type(error).__name__

@@ -49,6 +49,15 @@ def locked(database):
 
 
 @contextmanager
+def moved(database):
+    """The file is taken away from under the daemon, and brought back."""
+    path = database.state_dir / "aibridged.db"
+    elsewhere = path.rename(path.with_name("elsewhere"))
+    yield
+    elsewhere.rename(path)
+
+
+@contextmanager
 def with_pragma(recorder, pragma):
     """The recorder's connection has the pragma, and each that it opens anew."""
 
@@ -76,7 +85,7 @@ def recorder(monkeypatch):
     return lambda: made[-1]
 
 
-OUTAGES = ["locked", "read-only", "full", "restarted"]
+OUTAGES = ["locked", "moved", "read-only", "full", "restarted"]
 
 
 @pytest.fixture(params=OUTAGES)
@@ -94,6 +103,7 @@ def outage(request, recorder):
 
     return {
         "locked": lambda: locked(request.getfixturevalue("database")),
+        "moved": lambda: moved(request.getfixturevalue("database")),
         "read-only": lambda: with_pragma(recorder(), "PRAGMA query_only = ON"),
         # The file may not grow by a single page.
         "full": lambda: with_pragma(recorder(), "PRAGMA max_page_count = 1"),

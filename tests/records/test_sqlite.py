@@ -50,6 +50,21 @@ def test_every_other_recorder_of_the_file_is_dead(backend):
     assert not backend.owner_is_dead(1)
 
 
+def test_a_file_that_is_not_in_its_place_is_not_written_to(backend, sqlite_database):
+    path = sqlite_database.state_dir / "aibridged.db"
+    path.rename(path.with_name("elsewhere"))
+    for attempt in (backend.begin, backend.connect):
+        with pytest.raises(sqlite3.OperationalError, match="No such file"):
+            attempt()
+    assert not path.exists()
+    path.touch()
+    with pytest.raises(sqlite3.OperationalError, match="replaced"):
+        backend.begin()
+    path.with_name("elsewhere").rename(path)
+    backend.begin()
+    backend.commit()
+
+
 @pytest.mark.parametrize(
     ("error", "of_a_row"),
     [
