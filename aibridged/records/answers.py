@@ -1,0 +1,99 @@
+"""What can be asked of the records, and the shape of the answers."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+Row = dict[str, Any]
+"""A row of a table, by column."""
+
+
+class Filter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which interceptions; what is None doesn't matter.
+
+    `initiator` is an id or a username, `provider` a type or a configured name, `status` how it
+    ended (or `open`). With `after_id` come those that are older than that one.
+    """
+
+    initiator: str | None = None
+    started_after: datetime | None = None
+    started_before: datetime | None = None
+    provider: str | None = None
+    model: str | None = None
+    client: str | None = None
+    session: str | None = None
+    status: str | None = None
+    after_id: str | None = None
+    limit: int = 100
+
+
+class Interception(msgspec.Struct, kw_only=True):
+    """One row of `aibridge_interceptions` with all that belongs to it."""
+
+    id: str
+    initiator_id: str
+    username: str | None
+    api_key_id: str | None
+    provider: str
+    provider_name: str
+    model: str
+    client: str
+    user_agent: str | None
+    client_session_id: str | None
+    session_id: str
+    credential_kind: str
+    credential_hint: str
+    thread_parent_id: str | None
+    thread_root_id: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    status_code: int | None
+    outcome: str | None
+    usage_partial: bool | None
+    time_to_first_byte_ms: int | None
+    metadata: dict[str, Any] | None
+    token_usages: list[Row] = []
+    user_prompts: list[Row] = []
+    tool_usages: list[Row] = []
+    model_thoughts: list[Row] = []
+
+    def tokens(self, column: str) -> int:
+        """The sum of a column of the token usages."""
+        return sum(usage[column] for usage in self.token_usages)
+
+
+class Session(msgspec.Struct, kw_only=True):
+    """What one client's session, or one thread without a session, comes to."""
+
+    session_id: str
+    initiator_id: str
+    username: str | None
+    client: str
+    started_at: datetime
+    last_at: datetime
+    interceptions: int
+
+
+class Usage(msgspec.Struct, kw_only=True):
+    """Tokens of one user, model, provider, client or day."""
+
+    key: str
+    interceptions: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int
+    cache_write_input_tokens: int
+    cached_share: float | None
+    """Of all input tokens, those read from the cache; None where there were none."""
+
+
+class UsageBy(StrEnum):
+    """What totals are made by."""
+
+    USER = "user"
+    MODEL = "model"
+    PROVIDER = "provider"
+    CLIENT = "client"
+    DAY = "day"

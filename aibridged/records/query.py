@@ -1,0 +1,282 @@
+"""Asking what was recorded: interceptions, sessions, totals. Read-only, and with a time limit.
+
+Each question has a connection of its own, so that the writer's is never waited for: in WAL mode
+SQLite's readers see a snapshot and hold nobody up, and none of our connections makes checkpoints
+(see `database`). Everything here blocks and belongs into a thread.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from aibridged.clock import Clock
+from aibridged.records.answers import Filter, Interception, Row, Session, Usage, UsageBy
+from aibridged.records.schema import (
+    interceptions,
+    model_thoughts,
+    token_usages,
+    tool_usages,
+    user_prompts,
+)
+
+MAX_LIMIT = 1000
+TIME_LIMIT_S = 10.0
+_STEPS = 20_000  # of SQLite's virtual machine, between two looks at the clock
+
+_I = interceptions.c
+_CHILDREN = {
+    "token_usages": token_usages,
+    "user_prompts": user_prompts,
+    "tool_usages": tool_usages,
+    "model_thoughts": model_thoughts,
+}
+_COLUMNS = [name for name in Interception.__struct_fields__ if name not in _CHILDREN]
+
+
+class QueryFailedError(Exception):
+    """A question without an answer; the message is for people."""
+
+
+_KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
+    UsageBy.USER: lambda: sa.func.coalesce(_I.username, _I.initiator_id),
+    UsageBy.MODEL: lambda: _I.model,
+    UsageBy.PROVIDER: lambda: _I.provider_name,
+    UsageBy.CLIENT: lambda: _I.client,
+    UsageBy.DAY: lambda: sa.func.date(_I.started_at, type_=sa.String),
+}
+
+
+class Query:
+    """Questions to one database. `time_limit` is in seconds, for one question."""
+
+    def __init__(
+        self, engine: sa.Engine, clock: Clock, *, time_limit: float = TIME_LIMIT_S
+    ) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._time_limit = time_limit
+
+    def interceptions(self, wanted: Filter) -> list[Interception]:
+        """The newest first, at most `limit`. Pages by `after_id` neither repeat nor skip.
+
+        Raises:
+            QueryFailedError: `after_id` is nobody's, the time is up, or the database is away.
+        """
+        with self._connect() as connection:
+            conditions = list(_conditions(wanted))
+            if wanted.after_id is not None:
+                conditions.append(self._older_than(connection, wanted.after_id))
+            found: list[sa.Row[Any]] = []
+            # The open ones are few and in an index of their own; see `schema`.
+            for part in (_I.ended_at.is_not(None), _I.ended_at.is_(None)):
+                found += connection.execute(
+                    sa.select(interceptions)
+                    .where(part, *conditions)
+                    .order_by(_I.started_at.desc(), _I.id.desc())
+                    .limit(wanted.limit)
+                )
+            found.sort(key=lambda row: (row.started_at, row.id), reverse=True)
+            return _with_children(connection, found[: wanted.limit])
+
+    def interception(self, id: str, initiator: str | None = None) -> Interception | None:
+        """One interception; None where there is none, or it isn't `initiator`'s."""
+        if (row_id := _row_id(id)) is None:
+            return None
+        with self._connect() as connection:
+            statement = sa.select(interceptions).where(_I.id == row_id)
+            if initiator is not None:
+                statement = statement.where(_I.initiator_id == initiator)
+            rows = connection.execute(statement).all()
+            return next(iter(_with_children(connection, rows)), None)
+
+    def sessions(self, wanted: Filter) -> list[Session]:
+        """The sessions of the interceptions that match, those used last first."""
+        last = sa.func.max(_I.started_at).label("last_at")
+        statement = (
+            sa.select(
+                _I.session_id,
+                _I.initiator_id,
+                sa.func.max(_I.username).label("username"),
+                sa.func.max(_I.client).label("client"),
+                sa.func.min(_I.started_at).label("started_at"),
+                last,
+                sa.func.count().label("interceptions"),
+            )
+            .where(*_conditions(wanted))
+            .group_by(_I.session_id, _I.initiator_id)
+            .order_by(last.desc(), _I.session_id)
+            .limit(wanted.limit)
+        )
+        with self._connect() as connection:
+            return [Session(**row._mapping) for row in connection.execute(statement)]
+
+    def session(self, session_id: str, initiator: str | None = None) -> list[Interception]:
+        """All interceptions of a session in order, each thread's together, threads by their start.
+
+        Where callers happen to use the same session id, `initiator` (an id) tells them apart.
+        """
+        with self._connect() as connection:
+            statement = (
+                sa.select(interceptions)
+                .where(_I.session_id == session_id)
+                .order_by(_I.started_at, _I.id)
+                .limit(MAX_LIMIT)
+            )
+            if initiator is not None:
+                statement = statement.where(_I.initiator_id == initiator)
+            found = _with_children(connection, connection.execute(statement).all())
+        first: dict[str, int] = {}
+        for number, each in enumerate(found):
+            first.setdefault(each.thread_root_id or each.id, number)
+        return sorted(found, key=lambda each: first[each.thread_root_id or each.id])
+
+    def usage(self, by: UsageBy, wanted: Filter) -> list[Usage]:
+        """Totals, those with the most tokens first; days newest first."""
+        key = _KEYS[by]().label("key")
+        sums = [
+            sa.func.coalesce(sa.func.sum(token_usages.c[name]), 0).label(name)
+            for name in (
+                "input_tokens",
+                "output_tokens",
+                "cache_read_input_tokens",
+                "cache_write_input_tokens",
+            )
+        ]
+        statement = (
+            sa.select(key, sa.func.count(sa.distinct(_I.id)).label("interceptions"), *sums)
+            .select_from(interceptions.outerjoin(token_usages))
+            .where(*_conditions(wanted))
+            .group_by(key)
+        )
+        with self._connect() as connection:
+            totals = [_usage(row) for row in connection.execute(statement)]
+        if by is UsageBy.DAY:
+            totals.sort(key=lambda usage: usage.key, reverse=True)
+        else:
+            totals.sort(key=lambda usage: (-_all_tokens(usage), usage.key))
+        return totals[: wanted.limit]
+
+    def models(self, initiator: str | None = None) -> list[str]:
+        """All models that were asked, in order of their names."""
+        return self._distinct(_I.model, initiator)
+
+    def clients(self, initiator: str | None = None) -> list[str]:
+        """All clients that asked, in order of their names."""
+        return self._distinct(_I.client, initiator)
+
+    def _distinct(self, column: sa.ColumnElement[str], initiator: str | None) -> list[str]:
+        statement = sa.select(column).distinct().order_by(column)
+        if initiator is not None:
+            statement = statement.where(_I.initiator_id == initiator)
+        with self._connect() as connection:
+            return [row[0] for row in connection.execute(statement)]
+
+    def _older_than(self, connection: sa.Connection, id: str) -> sa.ColumnElement[bool]:
+        statement = sa.select(_I.started_at, _I.id).where(_I.id == _row_id(id))
+        row = connection.execute(statement).one_or_none()
+        if row is None:
+            raise QueryFailedError(f"There is no interception {id!r} to go on after.")
+        return sa.or_(
+            _I.started_at < row.started_at,
+            sa.and_(_I.started_at == row.started_at, _I.id < row.id),
+        )
+
+    @contextmanager
+    def _connect(self) -> Iterator[sa.Connection]:
+        """A connection that changes nothing and gives up when the time is up."""
+        try:
+            with self._engine.connect() as connection:
+                self._restrain(connection)
+                yield connection
+        except DBAPIError as error:
+            if "interrupted" in str(error.orig) or "statement timeout" in str(error.orig):
+                raise QueryFailedError(
+                    f"The answer took longer than {self._time_limit:g} s: ask for less, "
+                    "with a shorter time or a filter."
+                ) from None
+            raise QueryFailedError(f"The database can't be read: {error.orig}") from None
+
+    def _restrain(self, connection: sa.Connection) -> None:
+        if connection.dialect.name == "sqlite":
+            ends = self._clock.monotonic() + self._time_limit
+            driver: Any = connection.connection.dbapi_connection
+            driver.set_progress_handler(lambda: self._clock.monotonic() > ends, _STEPS)
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+        else:
+            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            connection.exec_driver_sql(
+                f"SET LOCAL statement_timeout = {round(self._time_limit * 1000)}"
+            )
+
+
+def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
+    if wanted.initiator is not None:
+        yield sa.or_(_I.initiator_id == wanted.initiator, _I.username == wanted.initiator)
+    if wanted.started_after is not None:
+        yield _I.started_at >= wanted.started_after
+    if wanted.started_before is not None:
+        yield _I.started_at < wanted.started_before
+    if wanted.provider is not None:
+        yield sa.or_(_I.provider_name == wanted.provider, _I.provider == wanted.provider)
+    if wanted.status == "open":
+        yield _I.ended_at.is_(None)
+    elif wanted.status is not None:
+        yield _I.outcome == wanted.status
+    for value, column in (
+        (wanted.model, _I.model),
+        (wanted.client, _I.client),
+        (wanted.session, _I.session_id),
+    ):
+        if value is not None:
+            yield column == value
+
+
+def _row_id(text: str) -> str | None:
+    """The id as the database has it; None where the text can't be one."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return None
+
+
+def _with_children(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Interception]:
+    ids = [row.id for row in rows]
+    children: dict[str, dict[str, list[Row]]] = {}
+    for name, table in _CHILDREN.items():
+        grouped = children[name] = defaultdict(list)
+        statement = (
+            sa.select(table)
+            .where(table.c.interception_id.in_(ids))
+            .order_by(table.c.created_at, table.c.id)
+        )
+        for child in connection.execute(statement) if ids else ():
+            fields = dict(child._mapping)
+            grouped[fields.pop("interception_id")].append(fields)
+    return [_interception(row, children) for row in rows]
+
+
+def _interception(row: sa.Row[Any], children: dict[str, dict[str, list[Row]]]) -> Interception:
+    fields: dict[str, Any] = {name: row._mapping[name] for name in _COLUMNS}
+    fields |= {name: grouped[row.id] for name, grouped in children.items()}
+    return Interception(**fields)
+
+
+def _usage(row: sa.Row[Any]) -> Usage:
+    counts = {name: int(row._mapping[name]) for name in row._mapping if name != "key"}
+    read = counts["cache_read_input_tokens"]
+    given = counts["input_tokens"] + read + counts["cache_write_input_tokens"]
+    return Usage(key=str(row.key), cached_share=read / given if given else None, **counts)
+
+
+def _all_tokens(usage: Usage) -> int:
+    return (
+        usage.input_tokens
+        + usage.output_tokens
+        + usage.cache_read_input_tokens
+        + usage.cache_write_input_tokens
+    )

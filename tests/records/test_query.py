@@ -1,0 +1,231 @@
+"""Asking: on SQLite and on PostgreSQL."""
+
+from datetime import timedelta
+
+import pytest
+
+from aibridged.records.answers import Filter, UsageBy
+from aibridged.records.facts import (
+    InterceptionEnd,
+    Outcome,
+    TokenUsageRecord,
+    ToolUsageRecord,
+    UserPromptRecord,
+)
+from aibridged.records.ids import uuid7
+from aibridged.records.query import Query, QueryFailedError
+
+ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+
+
+@pytest.fixture
+def query(database, clock):
+    return Query(database.engine, clock)
+
+
+@pytest.fixture
+def add(store, new_start, clock):
+    """Writes an interception with one usage and one prompt; ended unless told otherwise."""
+
+    def add(*, ended=True, input=10, output=5, read=0, call=None, **fields):
+        start = new_start(started_at=clock.wall(), **fields)
+        facts = [
+            UserPromptRecord(
+                id=uuid7(clock.wall()),
+                interception_id=start.id,
+                created_at=clock.wall(),
+                prompt=f"prompt of {start.model}",
+            ),
+            TokenUsageRecord(
+                id=uuid7(clock.wall()),
+                interception_id=start.id,
+                created_at=clock.wall(),
+                input_tokens=input,
+                output_tokens=output,
+                cache_read_input_tokens=read,
+            ),
+        ]
+        if call is not None:
+            facts.append(
+                ToolUsageRecord(
+                    id=uuid7(clock.wall()),
+                    interception_id=start.id,
+                    created_at=clock.wall(),
+                    tool="ls",
+                    input="{}",
+                    provider_tool_call_id=call,
+                )
+            )
+        if ended:
+            facts.append(
+                InterceptionEnd(
+                    interception_id=start.id,
+                    ended_at=clock.wall(),
+                    outcome=Outcome.COMPLETED,
+                    status_code=200,
+                )
+            )
+        store.write([start], [])
+        store.write([], facts)
+        return start.id
+
+    return add
+
+
+def ids(found):
+    return [each.id for each in found]
+
+
+def test_the_newest_come_first_with_all_that_belongs_to_them(query, add, clock):
+    first = add(model="one", call="call_1")
+    clock.advance(1)
+    second = add(model="two", ended=False)
+    newest, oldest = query.interceptions(Filter())
+    assert [newest.id, oldest.id] == [second, first]
+    assert (newest.outcome, newest.ended_at) == (None, None)
+    assert (oldest.outcome, oldest.status_code) == ("completed", 200)
+    assert oldest.user_prompts[0]["prompt"] == "prompt of one"
+    assert oldest.tool_usages[0]["provider_tool_call_id"] == "call_1"
+    assert oldest.tokens("input_tokens") == 10
+    assert oldest.started_at.tzinfo is not None
+    assert query.interception(first) == oldest
+
+
+def test_one_is_found_by_its_id_and_owner_only(query, add):
+    id = add(initiator_id=ANN)
+    assert query.interception(id, ANN).id == id
+    assert query.interception(id, BOB) is None
+    assert query.interception("00000000-0000-4000-8000-000000000000") is None
+    assert query.interception("nonsense") is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "matches"),
+    [
+        ({"initiator": ANN}, {"a"}),
+        ({"initiator": "bob"}, {"b", "c"}),
+        ({"provider": "azure"}, {"c"}),
+        ({"provider": "openai"}, {"c"}),
+        ({"model": "a"}, {"a"}),
+        ({"client": "Codex"}, {"b"}),
+        ({"session": "s-1"}, {"a"}),
+        ({"status": "open"}, {"b"}),
+        ({"status": "completed"}, {"a", "c"}),
+        ({"status": "failed"}, set()),
+        ({"initiator": "bob", "status": "open"}, {"b"}),
+    ],
+)
+def test_every_filter(query, add, wanted, matches):
+    add(model="a", initiator_id=ANN, username="ann", client_session_id="s-1")
+    add(model="b", initiator_id=BOB, username="bob", client="Codex", ended=False)
+    add(model="c", initiator_id=BOB, username="bob", provider="openai", provider_name="azure")
+    assert {each.model for each in query.interceptions(Filter(**wanted))} == matches
+
+
+def test_times_include_the_first_and_exclude_the_last_moment(query, add, clock):
+    added = []
+    for _ in range(4):
+        added.append((add(), clock.wall()))
+        clock.advance(60)
+    (_, _), (second, start), (third, _), (_, end) = added
+    found = query.interceptions(Filter(started_after=start, started_before=end))
+    assert ids(found) == [third, second]
+
+
+def test_pages_neither_repeat_nor_skip_while_rows_arrive(query, add, clock):
+    expected = []
+    for number in range(20):
+        expected.append(add(ended=number % 3 > 0))
+        if number % 4 == 0:  # several at one instant
+            clock.advance(1)
+    expected = ids(query.interceptions(Filter()))
+    assert len(expected) == 20
+    seen, after = [], None
+    while page := query.interceptions(Filter(after_id=after, limit=3)):
+        seen += ids(page)
+        after = seen[-1]
+        clock.advance(1)
+        add()
+    assert seen == expected
+
+
+def test_a_page_after_nobody_is_refused(query, add):
+    for id in ("00000000-0000-4000-8000-000000000000", "nonsense"):
+        with pytest.raises(QueryFailedError, match="no interception"):
+            query.interceptions(Filter(after_id=id))
+
+
+def test_sessions_are_told_apart_by_their_owner(query, add, clock):
+    add(client_session_id="same", initiator_id=ANN, username="ann")
+    clock.advance(5)
+    add(client_session_id="same", initiator_id=BOB, username="bob")
+    clock.advance(5)
+    add(client_session_id="same", initiator_id=ANN, username="ann")
+    latest, other = query.sessions(Filter())
+    assert (latest.session_id, latest.username, latest.interceptions) == ("same", "ann", 2)
+    assert latest.last_at - latest.started_at == timedelta(seconds=10)
+    assert (other.username, other.interceptions) == ("bob", 1)
+    assert len(query.session("same")) == 3
+    assert len(query.session("same", BOB)) == 1
+
+
+def test_a_session_keeps_its_threads_together(query, add, clock):
+    def later(**fields):
+        clock.advance(1)
+        return add(client_session_id="s", **fields)
+
+    one = later(call="call_1")
+    two = later(call="call_2")
+    one_goes_on = later(tool_result_ids=("call_1",))
+    two_goes_on = later(tool_result_ids=("call_2",))
+    assert ids(query.session("s")) == [one, one_goes_on, two, two_goes_on]
+
+
+def test_totals_by_everything(query, add, clock):
+    add(model="big", username="ann", client="Codex", input=100, output=50, read=300)
+    clock.advance(86_400)
+    add(model="small", username="bob", input=1, output=1)
+    add(model="big", username="ann", input=0, output=0)
+    big, small = query.usage(UsageBy.MODEL, Filter())
+    assert (big.key, big.interceptions, big.input_tokens, big.output_tokens) == ("big", 2, 100, 50)
+    assert (big.cache_read_input_tokens, big.cached_share) == (300, 0.75)
+    assert (small.key, small.cached_share) == ("small", 0.0)
+    assert [u.key for u in query.usage(UsageBy.USER, Filter())] == ["ann", "bob"]
+    assert [u.key for u in query.usage(UsageBy.CLIENT, Filter())] == ["Codex", "Unknown"]
+    assert [u.key for u in query.usage(UsageBy.DAY, Filter())] == ["2026-01-02", "2026-01-01"]
+    assert [u.key for u in query.usage(UsageBy.PROVIDER, Filter(model="small"))] == ["anthropic"]
+
+
+def test_a_share_of_nothing_is_none(query, add):
+    add(input=0, output=3)
+    assert query.usage(UsageBy.MODEL, Filter())[0].cached_share is None
+
+
+def test_models_and_clients_are_told_once(query, add):
+    add(model="b", client="Codex", initiator_id=ANN)
+    add(model="a", client="Codex", initiator_id=BOB)
+    add(model="b", client="Zed", initiator_id=BOB)
+    assert query.models() == ["a", "b"]
+    assert query.models(ANN) == ["b"]
+    assert query.clients() == ["Codex", "Zed"]
+
+
+def test_it_changes_nothing(query, add, database):
+    add()
+    with query._connect() as connection, pytest.raises(Exception, match=r"(?i)read.?only"):
+        connection.exec_driver_sql("DELETE FROM aibridge_interceptions")
+
+
+def test_a_question_that_takes_too_long_is_given_up(database, clock):
+    class Running(type(clock)):
+        def monotonic(self):
+            self.advance(10)
+            return super().monotonic()
+
+    limited = Query(database.engine, Running(), time_limit=0.05)
+    forever = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000)"
+        " SELECT count(*) FROM n"
+    )
+    with pytest.raises(QueryFailedError, match="ask for less"), limited._connect() as connection:
+        connection.exec_driver_sql(forever)
