@@ -15,7 +15,6 @@ import aiohttp
 import anthropic
 import openai
 import pytest
-import sqlalchemy as sa
 
 from aibridged.app import Gateway
 from aibridged.config.kinds import Address
@@ -114,15 +113,13 @@ class Recording:
             for row in found
         ]
         assert all(row["ended_at"] is None or row["started_at"] <= row["ended_at"] for row in found)
-        return [
-            {"interception": row, **{table.name: self._of(table, id) for table in _BELONGING}}
-            for row, id in zip(own, places, strict=True)
-        ]
-
-    def _of(self, table: sa.Table, interception: str) -> list[dict[str, Any]]:
-        rows = self.database.rows(table, interception_id=interception)
+        whole = [{"interception": row, **{table.name: [] for table in _BELONGING}} for row in own]
         dropped = ("id", "interception_id", "created_at")
-        return [{key: row[key] for key in row if key not in dropped} for row in rows]
+        for table in _BELONGING:
+            for row in self.database.rows(table):
+                kept = {name: value for name, value in row.items() if name not in dropped}
+                whole[places[row["interception_id"]]][table.name].append(kept)
+        return whole
 
 
 _BELONGING = (
