@@ -16,17 +16,21 @@ from aibridged.cli.check_config import check_config
 from aibridged.cli.db import db
 from aibridged.cli.demo import demo
 from aibridged.cli.fake_provider import fake_provider
+from aibridged.cli.interceptions import interceptions
 from aibridged.cli.sample_config import sample_config
 from aibridged.cli.serve import serve
+from aibridged.cli.sessions import sessions
 from aibridged.cli.settings_flags import SettingsCommand, takes_settings
+from aibridged.cli.tail import tail
 from aibridged.cli.tokens import tokens
+from aibridged.cli.usage import usage
 from aibridged.cli.users import users
 from aibridged.cli.version import version
 
 # In the order of `aibridged --help`: what runs the gateway, what prepares it, what describes it.
 WITH_SETTINGS = (serve, check_config)
-COMMANDS = (sample_config, demo, fake_provider, version)
-GROUPS = (users, tokens, db)
+COMMANDS = (sample_config, usage, tail, demo, fake_provider, version)
+GROUPS = (users, tokens, interceptions, sessions, db)
 
 
 def build() -> typer.Typer:

@@ -14,13 +14,15 @@ from typing import IO, Any
 import typer
 
 _THRESHOLD = 3
+_SESSION = "5a8a2a0e-52f3-4f0f-9c80-demo00000001"
 
 
 def demo() -> None:
     """Show the gateway at work against a built-in fake provider.
 
     Starts both as processes, makes a token, sends a streaming request with each official SDK, lets
-    the provider be overloaded until the circuit breaker opens, and cleans up. Needs the extra
+    the provider be overloaded until the circuit breaker opens, shows what was recorded, and cleans
+    up. Needs the extra
     `demo`.
     """
     if not (find_spec("anthropic") and find_spec("openai")):
@@ -33,6 +35,7 @@ def demo() -> None:
         token = _make_token(state)
         with _gateway(provider, state) as gateway:
             _talk(gateway, token)
+        _show_the_record(state)
     _say("Done. Both processes are stopped; nothing was left behind.")
 
 
@@ -40,11 +43,24 @@ def _talk(gateway: str, token: str) -> None:
     import anthropic
     import openai
 
-    claude = anthropic.Anthropic(base_url=f"{gateway}/anthropic", api_key=token, max_retries=0)
+    claude = anthropic.Anthropic(
+        base_url=f"{gateway}/anthropic",
+        api_key=token,
+        max_retries=0,
+        default_headers={"X-Claude-Code-Session-Id": _SESSION, "User-Agent": "claude-cli/2.1.0"},
+    )
     gpt = openai.OpenAI(base_url=f"{gateway}/openai/v1", api_key=token, max_retries=0)
     _stream_anthropic(claude)
     _stream_openai(gpt)
     _trip_the_breaker(claude, anthropic.APIStatusError)
+
+
+def _show_the_record(state: str) -> None:
+    _say("Who asked what is on record:")
+    for command in (f"sessions show {_SESSION}", "usage --by model"):
+        typer.echo(f"    $ aibridged {command}")
+        said = _run(state, command)
+        typer.echo("".join(f"    {line}\n" for line in said.splitlines()))
 
 
 def _stream_anthropic(client: Any) -> None:
@@ -52,7 +68,7 @@ def _stream_anthropic(client: Any) -> None:
     with client.messages.stream(
         model="claude-demo",
         max_tokens=100,
-        messages=[{"role": "user", "content": "Hello from the anthropic SDK!"}],
+        messages=[{"role": "user", "content": "Hello from the anthropic SDK! From cache, please."}],
     ) as stream:
         _print_as_it_comes(stream.text_stream)
 
@@ -100,6 +116,17 @@ def _print_as_it_comes(pieces: Iterator[str]) -> None:
     typer.echo()
 
 
+def _run(state: str, command: str) -> str:
+    """What one of our commands says."""
+    return subprocess.run(
+        [sys.executable, "-m", "aibridged", *command.split()],
+        env={**_environment(), "CODER_STATE_DIR": state},
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+    ).stdout
+
+
 @contextmanager
 def _fake_provider() -> Iterator[str]:
     command = ("fake-provider", "--address", "127.0.0.1:0", "--delay", "40ms")
@@ -112,13 +139,7 @@ def _make_token(state: str) -> str:
     _say("A user and a token are made:")
     for command in ("users create alice", "tokens create --user alice --name laptop"):
         typer.echo(f"    $ aibridged {command}")
-        said = subprocess.run(
-            [sys.executable, "-m", "aibridged", *command.split()],
-            env={**_environment(), "CODER_STATE_DIR": state},
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-        ).stdout
+        said = _run(state, command)
     typer.echo(f"    {said[:14]}…")
     return said.strip()
 

@@ -1,0 +1,199 @@
+"""What the commands share that ask what was recorded: the filters, and how answers are written."""
+
+import csv
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from aibridged.cli.some_settings import STORE, takes
+from aibridged.cli.table import table
+
+if TYPE_CHECKING:
+    from aibridged.config.options import Settings
+    from aibridged.records.answers import Filter
+    from aibridged.records.query import Query
+
+T = TypeVar("T")
+
+_MAX_LIMIT = 1000
+
+
+class Output(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class Status(StrEnum):
+    """How an interception ended, if it has."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CLIENT_CLOSED = "client_closed"
+    INTERRUPTED = "interrupted"
+
+
+OutputFlag = Annotated[
+    Output, typer.Option("--output", "-o", metavar="table|json|jsonl|csv", help="How to print it.")
+]
+
+
+def _filters(
+    initiator: Annotated[
+        str | None, typer.Option(metavar="USER", help="Whose: a username or an id.")
+    ] = None,
+    started_after: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="From then on: 2026-01-31T12:00:00Z, or 2h, 7d ago."),
+    ] = None,
+    started_before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Before then, written likewise.")
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A provider's name or type.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model asked.")] = None,
+    client: Annotated[
+        str | None, typer.Option(metavar="NAME", help='The client, such as "Claude Code".')
+    ] = None,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="The session.")] = None,
+    status: Annotated[
+        Status | None,
+        typer.Option(
+            metavar="STATUS",
+            help="open, completed, failed, client_closed or interrupted.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="How many at the most.")
+    ] = 100,
+) -> None:
+    """The parameters of every question."""
+
+
+def takes_query(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a `Query` as its first argument, and the flags that say of which database.
+
+    What can't be answered is said in a sentence on stderr, and the exit status is 1.
+    """
+
+    @functools.wraps(command)
+    def with_query(settings: "Settings", **arguments: Any) -> None:
+        from aibridged.clock import SystemClock
+        from aibridged.records.database import DatabaseError
+        from aibridged.records.opening import open_database
+        from aibridged.records.query import Query, QueryFailedError
+
+        try:
+            command(Query(open_database(settings), SystemClock()), **arguments)
+        except (DatabaseError, QueryFailedError) as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+
+    with_query.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+    return takes(STORE, with_query)
+
+
+def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
+    """Like `takes_query`, and the filters' flags come as a `Filter`, the second argument."""
+    shared = list(inspect.signature(_filters).parameters.values())
+    query, _wanted, *own = inspect.signature(command).parameters.values()
+
+    @functools.wraps(command)
+    def with_filter(query: "Query", **arguments: Any) -> None:
+        given = {each.name: arguments.pop(each.name) for each in shared}
+        command(query, _filter(given), **arguments)
+
+    parameters = [query, *own, *shared]
+    keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters[1:]]
+    with_filter.__signature__ = inspect.Signature([query, *keyword_only])  # type: ignore[attr-defined]
+    return takes_query(with_filter)
+
+
+def write(
+    answers: Sequence[T],
+    output: Output,
+    headings: Sequence[str],
+    cells: Callable[[T], Sequence[str]],
+    *,
+    cut: Sequence[str],
+    nothing: str,
+) -> None:
+    """Write the answers: the JSON forms hold everything, the others the cells."""
+    import msgspec
+
+    match output:
+        case Output.JSON:
+            typer.echo(msgspec.json.format(msgspec.json.encode(answers), indent=2).decode())
+        case Output.JSONL:
+            for answer in answers:
+                typer.echo(msgspec.json.encode(answer).decode())
+        case Output.CSV:
+            rows = csv.writer(sys.stdout)
+            rows.writerow(heading.lower() for heading in headings)
+            rows.writerows(cells(answer) for answer in answers)
+        case Output.TABLE if answers:
+            shown = [[printable(cell) for cell in cells(answer)] for answer in answers]
+            typer.echo(table(headings, shown, cut=cut))
+        case Output.TABLE:
+            typer.echo(nothing, err=True)
+
+
+def printable(text: str) -> str:
+    """On one line, and without what could drive a terminal: the text is a caller's."""
+    return "".join(
+        character
+        if character.isprintable()
+        else " "
+        if character in "\n\t"
+        else "\N{REPLACEMENT CHARACTER}"
+        for character in text
+    )
+
+
+def short(count: int) -> str:
+    """A count in few characters: 950, 12.3k, 4.5M."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return str(count)
+
+
+def moment(text: str, flag: str) -> datetime:
+    """A time of RFC 3339, in UTC where it names no zone, or that long ago."""
+    from aibridged.clock import SystemClock
+    from aibridged.config import durations
+
+    try:
+        return SystemClock().wall() - timedelta(seconds=durations.parse(text))
+    except ValueError:
+        pass
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no time: write 2026-01-31T12:00:00Z, or 2h or 7d for that long ago.",
+            param_hint=flag,
+        ) from None
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _filter(given: dict[str, Any]) -> "Filter":
+    from aibridged.records.answers import Filter
+
+    for name in ("started_after", "started_before"):
+        if given[name] is not None:
+            given[name] = moment(given[name], f"--{name.replace('_', '-')}")
+    if given["status"] is not None:
+        given["status"] = given["status"].value
+    return Filter(**given)

@@ -1,0 +1,54 @@
+"""`aibridged usage`: tokens in total."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aibridged.cli.asking import Output, OutputFlag, takes_filter, write
+
+if TYPE_CHECKING:
+    from aibridged.records.answers import Filter, Usage
+    from aibridged.records.query import Query
+
+
+class By(StrEnum):
+    """What totals are made by."""
+
+    USER = "user"
+    MODEL = "model"
+    PROVIDER = "provider"
+    CLIENT = "client"
+    DAY = "day"
+
+
+def _usage(
+    query: "Query",
+    wanted: "Filter",
+    by: Annotated[
+        By, typer.Option(metavar="BY", help="Add up by user, model, provider, client or day.")
+    ] = By.USER,
+    output: OutputFlag = Output.TABLE,
+) -> None:
+    """Show how many tokens were used, and the share of input that came from the cache."""
+    from aibridged.records.answers import UsageBy
+
+    headings = (by.value.upper(), "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT", "HIT")
+    totals = query.usage(UsageBy(by.value), wanted)
+    write(totals, output, headings, _cells, cut=headings[:1], nothing="Nothing was used.")
+
+
+usage = takes_filter(_usage)
+usage.__name__ = "usage"
+
+
+def _cells(each: "Usage") -> tuple[str, ...]:
+    return (
+        each.key,
+        str(each.interceptions),
+        str(each.input_tokens),
+        str(each.cache_read_input_tokens),
+        str(each.cache_write_input_tokens),
+        str(each.output_tokens),
+        "-" if each.cached_share is None else f"{each.cached_share:.0%}",
+    )

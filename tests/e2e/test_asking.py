@@ -1,0 +1,159 @@
+"""The commands that ask what was recorded, typed after requests that were really made."""
+
+import asyncio
+import csv
+import io
+import json
+import os
+import signal
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from aibridged.cli import build
+from aibridged.fake_provider import Script
+
+PATH = "/anthropic/v1/messages"
+
+
+@pytest.fixture
+def state(tmp_path):
+    return tmp_path / "state-0"
+
+
+@pytest.fixture
+def ask(state, monkeypatch):
+    """Types a command; returns what it said on stdout."""
+    for name in os.environ:
+        if name.startswith("CODER_"):
+            monkeypatch.delenv(name)
+
+    def ask(*args, exits=0):
+        result = CliRunner().invoke(build(), [*args, "--state-dir", str(state)])
+        assert result.exit_code == exits, result.output
+        return result.stdout if exits == 0 else result.stderr
+
+    return ask
+
+
+@pytest.fixture
+async def asked(start_gateway, client, fake, clock):
+    """Three requests of one session, one of them refused, and one without a session."""
+    gateway = await start_gateway(shutdown_timeout=5.0)
+
+    async def post(prompt, model, **headers):
+        body = {
+            "model": model,
+            "max_tokens": 9,
+            "messages": [{"role": "user", "content": prompt}],
+        }
+        async with client.post(gateway.url + PATH, json=body, headers=headers) as response:
+            await response.read()
+        clock.advance(1)
+
+    session = {"X-Claude-Code-Session-Id": "s-1", "User-Agent": "claude-cli/2.1.0 (external)"}
+    await post("first of all", "claude-a", **session)
+    await post("think hard, from cache", "claude-b", **session)
+    fake.play(Script(status=529))
+    await post("red \x1b[31m\nand more", "claude-b", **session)
+    await post("alone", "claude-c")
+    await gateway.stop()
+
+
+async def test_a_list_fits_the_terminal_and_leads_to_the_one(asked, ask):
+    heading, *rows = ask("interceptions", "list").splitlines()
+    assert heading.split() == ["ID", "STARTED", "USER", "MODEL", "END", "IN/OUT"]
+    assert all(len(row) <= 80 for row in (heading, *rows))
+    assert [row.split()[5] for row in rows] == ["200", "529", "200", "200"]
+    shown = json.loads(ask("interceptions", "show", rows[-1].split()[0]))
+    assert shown["user_prompts"][0]["prompt"] == "first of all"
+    assert (shown["client"], shown["client_session_id"]) == ("Claude Code", "s-1")
+
+
+async def test_every_form_holds_the_same(asked, ask):
+    whole = json.loads(ask("interceptions", "list", "--output", "json"))
+    lines = ask("interceptions", "list", "--output", "jsonl").splitlines()
+    assert [json.loads(line) for line in lines] == whole
+    table = list(csv.DictReader(io.StringIO(ask("interceptions", "list", "-o", "csv"))))
+    assert [row["model"] for row in table] == [each["model"] for each in whole]
+
+
+async def test_filters_and_pages(asked, ask):
+    def models(*flags):
+        found = ask("interceptions", "list", "-o", "jsonl", *flags).splitlines()
+        return [json.loads(line)["model"] for line in found]
+
+    assert models("--model", "claude-b") == ["claude-b", "claude-b"]
+    assert models("--status", "failed") == ["claude-b"]
+    assert models("--session", "s-1", "--limit", "1") == ["claude-b"]
+    assert models("--started-before", "2025-12-31") == []
+    assert len(models("--initiator", "local")) == 4
+    first = json.loads(ask("interceptions", "list", "-o", "jsonl", "--limit", "1"))
+    assert models("--after-id", first["id"]) == ["claude-b", "claude-b", "claude-a"]
+
+
+async def test_a_session_reads_like_a_story(asked, ask):
+    _, *rows = ask("sessions", "list").splitlines()
+    assert [row.split()[-1] for row in rows] == ["1", "3"]
+    story = ask("sessions", "show", "s-1")
+    lines = story.splitlines()
+    assert lines[0] == "Session s-1"
+    assert all(len(line) <= 80 for line in lines)
+    assert story.index("> first of all") < story.index("> think hard, from cache")
+    assert "    ~ " in story  # a thought
+    assert "cached)" in story
+    assert "\x1b" not in story  # nobody's prompt drives the reader's terminal
+
+
+async def test_totals(asked, ask):
+    heading, *rows = ask("usage", "--by", "model").splitlines()
+    assert heading.split()[0] == "MODEL"
+    assert {row.split()[0]: row.split()[1] for row in rows} == {
+        "claude-a": "1",
+        "claude-b": "2",
+        "claude-c": "1",
+    }
+    [day] = json.loads(ask("usage", "--by", "day", "-o", "json"))
+    assert (day["key"], day["interceptions"]) == ("2026-01-01", 4)
+    assert 0 < day["cached_share"] < 1
+
+
+@pytest.mark.parametrize(
+    ("args", "exits", "said"),
+    [
+        (("interceptions", "show", "nope"), 1, "aibridged interceptions list"),
+        (("sessions", "show", "nope"), 1, "aibridged sessions list"),
+        (("interceptions", "list", "--after-id", "nope"), 1, "no interception"),
+        (("interceptions", "list", "--started-after", "soon"), 2, "soon"),
+        (("interceptions", "list", "--limit", "1001"), 2, "1000"),
+        (("interceptions", "list", "--status", "odd"), 2, "odd"),
+        (("usage", "--by", "mood"), 2, "mood"),
+    ],
+)
+async def test_mistakes_are_sentences(asked, ask, args, exits, said):
+    assert said in ask(*args, exits=exits)
+
+
+async def test_tail_shows_each_once_as_it_ends(start_gateway, client, fake, state):
+    gateway = await start_gateway()
+    tail = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "aibridged", "tail", "--since", "2026-01-01", "-o", "jsonl"),
+        *("--state-dir", str(state)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+
+    async def post(model):
+        body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+        async with client.post(gateway.url + PATH, json=body) as response:
+            await response.read()
+
+    async with asyncio.timeout(20):
+        for model in ("one", "two"):
+            await post(model)
+            line = json.loads(await tail.stdout.readline())
+            assert (line["model"], line["outcome"]) == (model, "completed")
+        tail.send_signal(signal.SIGINT)
+        assert await tail.stdout.read() == b""
+        assert await tail.wait() == 0
