@@ -124,6 +124,7 @@ class Gateway:
         self._listener.close()
         if not await _within(self._settings.shutdown_timeout, in_flight):
             logger.warning("{} requests were cut off by the shutdown", in_flight.count)
+        in_flight.cut_off = True
         for connection in self._server.connections:
             if connection.transport is not None:
                 connection.transport.abort()

@@ -4,10 +4,11 @@ import asyncio
 
 
 class InFlight:
-    """The requests under way, and whether new ones are taken."""
+    """The requests under way, whether new ones are taken, and whether these are being cut off."""
 
     def __init__(self) -> None:
         self.draining = False
+        self.cut_off = False
         self.count = 0
         self._idle = asyncio.Event()
         self._idle.set()

@@ -66,7 +66,7 @@ def _outcome(status: int) -> Outcome:
 
 def _left(in_flight: InFlight) -> Outcome:
     """Who ended a request whose client is gone: the client, or the daemon that leaves."""
-    return Outcome.INTERRUPTED if in_flight.draining else Outcome.CLIENT_CLOSED
+    return Outcome.INTERRUPTED if in_flight.cut_off else Outcome.CLIENT_CLOSED
 
 
 class _Anomalies:
