@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from loguru import logger
 
+from aibridged.api import Api
+from aibridged.api.handler import ROOTS
 from aibridged.bridge_pool import BridgeKey, BridgePool
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
@@ -28,6 +30,7 @@ from aibridged.pipeline.upstream import make_session
 from aibridged.providers import make_providers
 from aibridged.records.database import Engine, describe
 from aibridged.records.opening import open_database
+from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.retention import keep_pruning
 from aibridged.records.spool import Spool
@@ -64,6 +67,7 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
     }
     for session in sessions.values():
         stack.push_async_callback(session.close)
+    api = Api(Query(engine, clock))
     bridges = _make_bridges(settings, recorder, clock)
     stack.callback(bridges.close)
     parts = Parts(
@@ -79,7 +83,10 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
         breakers=_make_breakers(settings, clock) if settings.circuit_breaker_enabled else None,
         bridges=bridges,
         dumper=Dumper(settings.dump_dir, clock) if settings.dump_dir else None,
+        api=api,
+        api_roots=ROOTS,
     )
+    stack.callback(api.close)
     return Composition(parts, tokens, describe(engine))
 
 

@@ -88,6 +88,9 @@ RECORDING_FAILED = ErrorKind(
     "api_error",
     "The request could not be recorded, so it was not sent to the provider.",
 )
+QUERY_FAILED = ErrorKind(
+    "query_failed", 503, "api_error", "The record could not be read. Please try again."
+)
 SHUTTING_DOWN = ErrorKind(
     "shutting_down", 503, "overloaded_error", "The gateway is shutting down. Please try again."
 )
@@ -110,6 +113,7 @@ ERRORS = (
     AT_CAPACITY,
     CIRCUIT_OPEN,
     RECORDING_FAILED,
+    QUERY_FAILED,
     SHUTTING_DOWN,
     UPSTREAM_TIMEOUT,
 )

@@ -13,7 +13,7 @@ from aibridged.config.resolution import Mistake, Value
 from aibridged.config.sources import Given
 
 TYPES: tuple[ProviderType, ...] = get_args(ProviderType)
-RESERVED = frozenset({"api", "healthz", "readyz"})
+RESERVED = frozenset({"api", "healthz", "readyz", "interceptions", "sessions", "models", "clients"})
 PREFIXES = ("CODER_AIBRIDGE_PROVIDER_", "CODER_AI_GATEWAY_PROVIDER_")
 
 _NAME_PATTERN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

@@ -12,6 +12,7 @@ from aibridged.pipeline import (
     lifecycle,
     rate_limit,
     record,
+    records_api,
     route,
 )
 from aibridged.pipeline.parts import Parts
@@ -22,6 +23,7 @@ __all__ = ["STAGES", "Parts", "build"]
 STAGES = (
     errors.stage,  # outermost: whatever refuses further in is answered in the clients' own shape
     lifecycle.stage,  # probes must not depend on any limit; a draining gateway takes nothing new
+    records_api.stage,  # people's questions take no agent's slot; no provider has their names
     route.stage,  # what isn't served costs nobody a slot, and later stages need the provider
     concurrency.stage,  # the cheapest limit comes first, before anything is read
     rate_limit.stage,  # before the token is looked up, so that guessing is bounded too

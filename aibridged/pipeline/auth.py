@@ -20,49 +20,62 @@ _LOG_EVERY_S = 10.0
 _RETRY_S = 2
 
 
-def stage(parts: Parts) -> Middleware:
-    settings, gatekeeper, guesses = parts.settings, parts.gatekeeper, parts.guesses
-    unavailable = _Complaint(parts)
+class Gate:
+    """Finds out who is calling, and bounds how often an address may be wrong about it."""
 
-    async def look_up(request: GatewayRequest, token: str | None) -> Actor:
+    def __init__(self, parts: Parts) -> None:
+        self._settings = parts.settings
+        self._gatekeeper = parts.gatekeeper
+        self._guesses = parts.guesses
+        self._complain = _Complaint(parts)
+
+    async def actor(self, request: GatewayRequest) -> Actor:
+        """The caller, or GatewayError: the headers are malformed, or the token is nobody's."""
+        try:
+            token = request.presented.token
+        except MalformedCredentialsError as error:
+            raise GatewayError(UNAUTHENTICATED, str(error)) from None
+        return self._gatekeeper.known(token) or await self._look_up(request, token)
+
+    async def _look_up(self, request: GatewayRequest, token: str | None) -> Actor:
         if token is None:
             raise GatewayError(UNAUTHENTICATED)
         address = rate_limit_key(
             client_ip(
                 request.remote,
                 request.headers,
-                settings.proxy_trusted_headers,
-                settings.proxy_trusted_origins,
+                self._settings.proxy_trusted_headers,
+                self._settings.proxy_trusted_origins,
             )
         )
-        if guesses.blocked(address):
+        if self._guesses.blocked(address):
             raise GatewayError(
                 RATE_LIMITED,
                 "Too many wrong tokens came from this address.",
-                retry_after=max(1, guesses.retry_after(address)),
+                retry_after=max(1, self._guesses.retry_after(address)),
             )
         try:
-            actor = await gatekeeper.authenticate(token)
+            actor = await self._gatekeeper.authenticate(token)
         except AuthUnavailableError as error:
-            unavailable(error)
+            self._complain(error)
             raise GatewayError(AUTH_UNAVAILABLE, retry_after=_RETRY_S) from None
         if actor is None:
-            guesses.wrong(address)
+            self._guesses.wrong(address)
             raise GatewayError(UNAUTHENTICATED)
         return actor
 
+
+def stage(parts: Parts) -> Middleware:
+    gate = Gate(parts)
+    allow_byok = parts.settings.allow_byok
+
     async def auth(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        try:
-            presented = request.presented
-        except MalformedCredentialsError as error:
-            raise GatewayError(UNAUTHENTICATED, str(error)) from None
-        token = presented.token
-        request.actor = gatekeeper.known(token) or await look_up(request, token)
+        request.actor = await gate.actor(request)
         provider = request.route.provider
         try:
             request.credential = upstream_credential(
-                presented.own,
-                allow_byok=settings.allow_byok,
+                request.presented.own,
+                allow_byok=allow_byok,
                 preferred=provider.preferred_credential,
                 organisation=provider.organisation_credential,
             )

@@ -1,9 +1,10 @@
 """What the stages are made from. `app.py` makes it; nothing else constructs a part."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
+from aiohttp import web
 
 from aibridged.bridge_pool import BridgePool
 from aibridged.clock import Clock
@@ -12,16 +13,23 @@ from aibridged.core.breaker import Breakers
 from aibridged.core.concurrency import Slots
 from aibridged.core.guessing import GuessLimiter
 from aibridged.core.rate_limit import RateLimiter
-from aibridged.identity.base import Gatekeeper
+from aibridged.identity.base import Actor, Gatekeeper
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight
+from aibridged.pipeline.request import GatewayRequest
 from aibridged.providers import Provider
+
+ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamResponse]]
+"""Answers a caller's question about the record, given the path below the prefix and the query."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`sessions` holds one client session a provider, by name; what is None is switched off."""
+    """`sessions` holds one client session a provider, by name; what is None is switched off.
+
+    `api_roots` are the first segments of what `api` answers below the gateway's own prefixes.
+    """
 
     settings: Settings
     clock: Clock
@@ -35,3 +43,5 @@ class Parts:
     breakers: Breakers | None
     bridges: BridgePool[Bridge]
     dumper: Dumper | None
+    api: ApiHandler
+    api_roots: frozenset[str]

@@ -13,10 +13,12 @@ Row = dict[str, Any]
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which interceptions; what is None doesn't matter.
 
-    `initiator` is an id or a username, `provider` a type or a configured name, `status` how it
-    ended (or `open`). With `after_id` come those that are older than that one.
+    `owner` is the id of the only initiator who is looked at; `initiator` is an id or a username,
+    `provider` a type or a configured name, `status` how it ended (or `open`). With `after_id` come
+    those that are older than that one.
     """
 
+    owner: str | None = None
     initiator: str | None = None
     started_after: datetime | None = None
     started_before: datetime | None = None

@@ -42,6 +42,10 @@ class QueryFailedError(Exception):
     """A question without an answer; the message is for people."""
 
 
+class NoSuchPageError(QueryFailedError):
+    """There is no interception to go on after."""
+
+
 _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
     UsageBy.USER: lambda: sa.func.coalesce(_I.username, _I.initiator_id),
     UsageBy.MODEL: lambda: _I.model,
@@ -65,7 +69,8 @@ class Query:
         """The newest first, at most `limit`. Pages by `after_id` neither repeat nor skip.
 
         Raises:
-            QueryFailedError: `after_id` is nobody's, the time is up, or the database is away.
+            NoSuchPageError: `after_id` is nobody's.
+            QueryFailedError: the time is up, or the database is away.
         """
         with self._connect() as connection:
             conditions = list(_conditions(wanted))
@@ -82,6 +87,12 @@ class Query:
                 )
             found.sort(key=lambda row: (row.started_at, row.id), reverse=True)
             return _with_children(connection, found[: wanted.limit])
+
+    def count(self, wanted: Filter) -> int:
+        """How many there are on all pages."""
+        statement = sa.select(sa.func.count()).select_from(interceptions)
+        with self._connect() as connection:
+            return connection.scalar(statement.where(*_conditions(wanted))) or 0
 
     def interception(self, id: str, initiator: str | None = None) -> Interception | None:
         """One interception; None where there is none, or it isn't `initiator`'s."""
@@ -180,7 +191,7 @@ class Query:
         statement = sa.select(_I.started_at, _I.id).where(_I.id == _row_id(id))
         row = connection.execute(statement).one_or_none()
         if row is None:
-            raise QueryFailedError(f"There is no interception {id!r} to go on after.")
+            raise NoSuchPageError(f"There is no interception {id!r} to go on after.")
         return sa.or_(
             _I.started_at < row.started_at,
             sa.and_(_I.started_at == row.started_at, _I.id < row.id),
@@ -215,6 +226,8 @@ class Query:
 
 
 def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
+    if wanted.owner is not None:
+        yield _I.initiator_id == wanted.owner
     if wanted.initiator is not None:
         yield sa.or_(_I.initiator_id == wanted.initiator, _I.username == wanted.initiator)
     if wanted.started_after is not None:

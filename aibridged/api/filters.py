@@ -1,0 +1,90 @@
+"""Coder's filter language: `initiator:me model:claude-x started_after:"2026-01-31T12:00:00Z"`."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from aibridged.records.answers import Filter
+from aibridged.records.query import MAX_LIMIT
+
+TERMS = {
+    "initiator": "A username, an id, or me.",
+    "provider": "A provider's name or type.",
+    "model": "The model asked.",
+    "client": 'The client, such as "Claude Code".',
+    "session_id": "The session.",
+    "status": "open, completed, failed, client_closed or interrupted.",
+    "started_after": "RFC 3339, from then on.",
+    "started_before": "RFC 3339, before then.",
+}
+_STATUSES = frozenset({"open", "completed", "failed", "client_closed", "interrupted"})
+_TIMES = frozenset({"started_after", "started_before"})
+_TERM = re.compile(r'\s*([a-z_]+):(?:"([^"]*)"|([^\s"]\S*))(?=\s|$)')
+_DIGITS = 4
+
+
+class BadFilterError(ValueError):
+    """A filter that can't be understood; the message says which term and how to mend it."""
+
+
+def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
+    """The filter of a request's query parameters `q`, `limit` and `after_id`.
+
+    `me` is the caller's id; `owner` is set where a caller may see their own alone.
+
+    Raises:
+        BadFilterError: an unknown or doubled term, or a value that isn't one.
+    """
+    terms = _terms(query.get("q", ""))
+    if terms.get("initiator") == "me":
+        terms["initiator"] = me
+    if "session_id" in terms:
+        terms["session"] = terms.pop("session_id")
+    return Filter(
+        **terms,
+        owner=owner,
+        limit=_limit(query.get("limit", "100")),
+        after_id=query.get("after_id") or None,
+    )
+
+
+def _terms(text: str) -> dict[str, Any]:
+    terms: dict[str, Any] = {}
+    position = 0
+    while text[position:].strip():
+        match = _TERM.match(text, position)
+        if match is None:
+            rest = text[position:].split()[0]
+            raise BadFilterError(f'{rest!r} is no term: write name:value, or name:"a value".')
+        name, quoted, bare = match.groups()
+        if name not in TERMS:
+            raise BadFilterError(f"{name!r} is no filter. There are: {', '.join(TERMS)}.")
+        if name in terms:
+            raise BadFilterError(f"{name!r} stands in the filter twice.")
+        terms[name] = _value(name, bare if quoted is None else quoted)
+        position = match.end()
+    return terms
+
+
+def _value(name: str, text: str) -> str | datetime:
+    if name == "status" and text not in _STATUSES:
+        raise BadFilterError(f"status:{text} is none of {', '.join(sorted(_STATUSES))}.")
+    if name not in _TIMES:
+        return text
+    try:
+        parsed = datetime.fromisoformat(text)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise BadFilterError(
+            f"{name} takes a time like 2026-01-31T12:00:00Z, not {text!r}."
+        ) from None
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
+        raise BadFilterError(f"limit is a whole number from 1 to {MAX_LIMIT}.")
+    limit = int(text)
+    if not 1 <= limit <= MAX_LIMIT:
+        raise BadFilterError(f"limit is from 1 to {MAX_LIMIT}, not {limit}.")
+    return limit

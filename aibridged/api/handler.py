@@ -1,0 +1,170 @@
+"""The routes, their answers, and who may see what."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+from aiohttp import web
+
+from aibridged.api.filters import TERMS, BadFilterError, read_filter
+from aibridged.api.openapi import Parameter, document
+from aibridged.errors import (
+    INVALID_REQUEST,
+    QUERY_FAILED,
+    ROUTE_NOT_SUPPORTED,
+    GatewayError,
+)
+from aibridged.identity.base import Actor
+from aibridged.records.answers import Filter, Interception
+from aibridged.records.query import MAX_LIMIT, NoSuchPageError, Query, QueryFailedError
+
+ROOTS = frozenset({"interceptions", "sessions", "models", "clients", "openapi.json"})
+"""The first segments of the paths that are served here."""
+
+# Reads are rare; what they may take from the machine is bounded, and no other work waits for them.
+_THREADS = 2
+_JSON = "application/json"
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A request, read: `owner` is the only initiator whose rows may be shown, None for all."""
+
+    actor: Actor
+    owner: str | None
+    id: str
+    parameters: dict[str, str]
+
+    @property
+    def filter(self) -> Filter:
+        return read_filter(self.parameters, self.actor.id, self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path below the prefix, `{id}` standing for one segment; `answer` blocks."""
+
+    path: str
+    summary: str
+    answer: Callable[[Query, _Question], Any]
+    parameters: tuple[Parameter, ...] = ()
+
+
+class Api:
+    """Answers `GET` for authenticated callers: admins see all, others their own."""
+
+    def __init__(self, query: Query) -> None:
+        self._query = query
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="query")
+        self._document = _encode(document(ROUTES))
+
+    async def __call__(
+        self, request: web.BaseRequest, actor: Actor, path: str, raw_query: str
+    ) -> web.Response:
+        """The answer to `path` (`/interceptions`).
+
+        Raises:
+            GatewayError: nothing is there, the filter is wrong, or the database doesn't answer.
+        """
+        if request.method not in ("GET", "HEAD"):
+            raise GatewayError(ROUTE_NOT_SUPPORTED, "Records can only be read: use GET.")
+        if path == "/openapi.json":
+            return web.Response(body=self._document, content_type=_JSON)
+        route, id = _find(path)
+        question = _Question(
+            actor, None if actor.is_admin else actor.id, id, dict(parse_qsl(raw_query))
+        )
+        try:
+            answer = await asyncio.get_running_loop().run_in_executor(
+                self._threads, partial(route.answer, self._query, question)
+            )
+        except (BadFilterError, NoSuchPageError) as error:
+            raise GatewayError(INVALID_REQUEST, str(error)) from None
+        except QueryFailedError as error:
+            raise GatewayError(QUERY_FAILED, str(error), retry_after=1) from None
+        if answer is None:
+            raise GatewayError(ROUTE_NOT_SUPPORTED, "There is no such record, or it isn't yours.")
+        return web.Response(body=_encode(answer), content_type=_JSON)
+
+    def close(self) -> None:
+        """Let running questions end and take no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _find(path: str) -> tuple[Route, str]:
+    root, _, id = path[1:].partition("/")
+    pattern = f"/{root}/{{id}}" if id else f"/{root}"
+    for route in ROUTES:
+        if route.path == pattern and "/" not in id:
+            return route, unquote(id)
+    raise GatewayError(ROUTE_NOT_SUPPORTED)
+
+
+def _interceptions(query: Query, question: _Question) -> Any:
+    wanted = question.filter
+    return {
+        "count": query.count(wanted),
+        "results": [_public(each) for each in query.interceptions(wanted)],
+    }
+
+
+def _interception(query: Query, question: _Question) -> Any:
+    found = query.interception(question.id, question.owner)
+    return None if found is None else _public(found)
+
+
+def _sessions(query: Query, question: _Question) -> Any:
+    return {"sessions": query.sessions(question.filter)}
+
+
+def _session(query: Query, question: _Question) -> Any:
+    found = query.session(question.id, question.owner)
+    return {"session_id": question.id, "threads": _threads(found)} if found else None
+
+
+def _models(query: Query, question: _Question) -> Any:
+    return query.models(question.owner)
+
+
+def _clients(query: Query, question: _Question) -> Any:
+    return query.clients(question.owner)
+
+
+def _threads(found: Sequence[Interception]) -> list[dict[str, Any]]:
+    return [
+        {"thread_id": root, "interceptions": [_public(each) for each in thread]}
+        for root, thread in groupby(found, key=lambda each: each.thread_root_id or each.id)
+    ]
+
+
+def _public(each: Interception) -> dict[str, Any]:
+    """As Coder's API shows it: the initiator is an object."""
+    fields = msgspec.structs.asdict(each)
+    fields["initiator"] = {"id": fields.pop("initiator_id"), "username": fields.pop("username")}
+    return fields
+
+
+_Q = Parameter(
+    "q",
+    "Terms name:value, all of which must match. " + " ".join(f"{k}: {v}" for k, v in TERMS.items()),
+)
+_LIMIT = Parameter("limit", "How many at the most.", minimum=1, maximum=MAX_LIMIT)
+_AFTER = Parameter("after_id", "The next page: what is older than the interception of this id.")
+_ID = Parameter("id", "As a list shows it.", where="path")
+
+ROUTES = (
+    Route("/interceptions", "The newest first", _interceptions, (_Q, _LIMIT, _AFTER)),
+    Route("/interceptions/{id}", "One, with all that belongs to it", _interception, (_ID,)),
+    Route("/sessions", "Those used last first", _sessions, (_Q, _LIMIT)),
+    Route("/sessions/{id}", "One, thread by thread", _session, (_ID,)),
+    Route("/models", "The models that were asked", _models),
+    Route("/clients", "The clients that asked", _clients),
+)

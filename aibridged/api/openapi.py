@@ -1,0 +1,105 @@
+"""The OpenAPI document, made from the table of routes."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aibridged import __version__
+from aibridged.errors import ERRORS
+
+_JSON = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter in the query or the path; with bounds it is a whole number."""
+
+    name: str
+    description: str
+    where: str = "query"
+    minimum: int | None = None
+    maximum: int | None = None
+
+
+class Described(Protocol):
+    """What the document needs of a route."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def summary(self) -> str: ...
+    @property
+    def parameters(self) -> tuple[Parameter, ...]: ...
+
+
+def document(routes: Iterable[Described]) -> dict[str, Any]:
+    """The document, in OpenAPI 3.1."""
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "aibridged",
+            "version": __version__,
+            "description": "What was recorded. Admins see all, others their own.",
+        },
+        "servers": [{"url": "/api/v2/aibridge"}, {"url": "/api/v2/ai-gateway"}],
+        "security": [{"token": []}],
+        "paths": {route.path: {"get": _operation(route)} for route in routes},
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Coder-Token"}
+            },
+            "schemas": {"Error": _error()},
+        },
+    }
+
+
+def _operation(route: Described) -> dict[str, Any]:
+    failure = {
+        "description": "Why not",
+        "content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
+    return {
+        "summary": route.summary,
+        "parameters": [_parameter(each) for each in route.parameters],
+        "responses": {
+            "200": {"description": "The answer", "content": {_JSON: {"schema": {}}}},
+            **{str(status): failure for status in (400, 401, 404, 429, 503)},
+        },
+    }
+
+
+def _parameter(each: Parameter) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    if each.minimum is not None:
+        schema = {"type": "integer", "minimum": each.minimum, "maximum": each.maximum}
+    elif each.where == "path":
+        schema["minLength"] = 1
+    return {
+        "name": each.name,
+        "in": each.where,
+        "required": each.where == "path",
+        "description": each.description,
+        "schema": schema,
+    }
+
+
+def _error() -> dict[str, Any]:
+    codes = {"type": "string", "enum": sorted({kind.code for kind in ERRORS})}
+    return {
+        "type": "object",
+        "required": ["type", "message", "error"],
+        "properties": {
+            "type": {"const": "error"},
+            "message": {"type": "string"},
+            "error": {
+                "type": "object",
+                "required": ["type", "code", "message", "param"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "code": codes,
+                    "message": {"type": "string"},
+                    "param": {"type": "null"},
+                },
+            },
+        },
+    }

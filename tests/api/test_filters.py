@@ -1,0 +1,74 @@
+import contextlib
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aibridged.api.filters import BadFilterError, read_filter
+from aibridged.records.answers import Filter
+
+
+def read(q="", me="me-id", owner=None, **more):
+    return read_filter({"q": q, **more}, me, owner)
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [
+        ("", Filter()),
+        ("  ", Filter()),
+        ("model:claude-x", Filter(model="claude-x")),
+        ("model:ft:gpt-4o:org", Filter(model="ft:gpt-4o:org")),
+        ('client:"Claude Code" provider:p', Filter(client="Claude Code", provider="p")),
+        ("initiator:me", Filter(initiator="me-id")),
+        ("initiator:ann session_id:s-1", Filter(initiator="ann", session="s-1")),
+        ("status:open", Filter(status="open")),
+        ('model:""', Filter(model="")),
+        (
+            "started_after:2026-01-31T12:00:00Z",
+            Filter(started_after=datetime(2026, 1, 31, 12, tzinfo=UTC)),
+        ),
+        (
+            'started_before:"2026-01-31T12:00:00+02:00"',
+            Filter(started_before=datetime(2026, 1, 31, 10, tzinfo=UTC)),
+        ),
+    ],
+)
+def test_the_language(q, expected):
+    assert read(q) == expected
+
+
+def test_limit_page_and_owner():
+    assert read(limit="7", after_id="x", owner="o") == Filter(limit=7, after_id="x", owner="o")
+
+
+@pytest.mark.parametrize(
+    ("q", "said"),
+    [
+        ("colour:red", "'colour' is no filter"),
+        ("claude", "'claude' is no term"),
+        ("model:", "'model:' is no term"),
+        ('model:"a', "no term"),
+        ('model:"a"b', "no term"),
+        ("model:a model:b", "twice"),
+        ("status:odd", "none of"),
+        ("started_after:soon", "takes a time"),
+        ("started_after:0001-01-01T00:00:00+14:00", "takes a time"),
+    ],
+)
+def test_mistakes_name_the_term(q, said):
+    with pytest.raises(BadFilterError, match=said):
+        read(q)
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "1.5", "", "many", "٣", "9" * 20])
+def test_limits(limit):
+    with pytest.raises(BadFilterError, match="limit"):
+        read(limit=limit)
+
+
+@given(st.text())
+def test_any_text_is_a_filter_or_a_mistake(text):
+    with contextlib.suppress(BadFilterError):
+        assert isinstance(read(text), Filter)

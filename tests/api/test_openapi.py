@@ -1,0 +1,20 @@
+from aibridged.api.handler import ROOTS, ROUTES
+from aibridged.api.openapi import document
+from aibridged.errors import ERRORS
+
+
+def test_every_route_stands_in_the_document():
+    made = document(ROUTES)
+    assert list(made["paths"]) == [route.path for route in ROUTES]
+    for route in ROUTES:
+        assert route.path.split("/")[1] in ROOTS
+        parameters = made["paths"][route.path]["get"]["parameters"]
+        assert [each["name"] for each in parameters] == [each.name for each in route.parameters]
+        for each in parameters:
+            assert each["required"] == (f"{{{each['name']}}}" in route.path)
+
+
+def test_every_code_stands_in_the_document():
+    schema = document(ROUTES)["components"]["schemas"]["Error"]
+    codes = schema["properties"]["error"]["properties"]["code"]["enum"]
+    assert set(codes) == {kind.code for kind in ERRORS}

@@ -1,0 +1,143 @@
+"""Asking over HTTP, through the gateway."""
+
+import asyncio
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from aibridged.clock import SystemClock
+from aibridged.identity.tokens import TokenStore
+from aibridged.records.database import database_url, make_engine
+
+API = "/api/v2/aibridge"
+MESSAGES = "/anthropic/v1/messages"
+
+
+@pytest.fixture
+async def gateway(start_gateway):
+    return await start_gateway(auth="token")
+
+
+@pytest.fixture
+def tokens(gateway, tmp_path):
+    """Tokens of an admin and of two others, by name."""
+    store = TokenStore(make_engine(database_url(tmp_path / "state-0")), SystemClock())
+    made = {}
+    for name in ("admin", "ann", "bob"):
+        store.create_user(name, is_admin=name == "admin")
+        made[name] = store.create_token(name, name="t", lifetime=None)[1].reveal()
+    return made
+
+
+@pytest.fixture
+def get(gateway, client, tokens):
+    async def get(who, path, prefix=API, **query):
+        headers = {"X-Coder-Token": tokens[who]} if who else {}
+        async with client.get(gateway.url + prefix + path, params=query, headers=headers) as reply:
+            return reply.status, await reply.json()
+
+    return get
+
+
+@pytest.fixture
+async def asked(gateway, client, tokens, clock):
+    for who, model, session in (("ann", "a", "s"), ("bob", "b", "s"), ("ann", "c", "t")):
+        body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+        headers = {"X-Api-Key": tokens[who], "X-Claude-Code-Session-Id": session}
+        headers["User-Agent"] = "claude-cli/2.1.0 (external, cli)"
+        async with client.post(gateway.url + MESSAGES, json=body, headers=headers) as reply:
+            assert reply.status == 200
+            await reply.read()
+        clock.advance(1)
+
+
+async def ended(get, count):
+    """Ends are written a moment after the answer."""
+    async with asyncio.timeout(5):
+        while (await get("admin", "/interceptions", q="status:completed"))[1]["count"] < count:
+            pass
+
+
+async def test_admins_see_all_and_others_their_own(asked, get):
+    await ended(get, 3)
+    status, all_of_them = await get("admin", "/interceptions")
+    assert (status, all_of_them["count"]) == (200, 3)
+    assert [each["model"] for each in all_of_them["results"]] == ["c", "b", "a"]
+    assert all_of_them["results"][1]["initiator"]["username"] == "bob"
+    for who, models in (("ann", ["c", "a"]), ("bob", ["b"])):
+        _, own = await get(who, "/interceptions", q="")
+        assert [each["model"] for each in own["results"]] == models
+        assert own["count"] == len(models)
+        assert (await get(who, "/interceptions", q="initiator:admin"))[1]["count"] == 0
+        assert (await get(who, "/models"))[1] == sorted(models)
+    of_bob = all_of_them["results"][1]["id"]
+    assert (await get("bob", f"/interceptions/{of_bob}"))[1]["model"] == "b"
+    status, error = await get("ann", f"/interceptions/{of_bob}")
+    assert (status, error["error"]["code"]) == (404, "route_not_supported")
+    _, session = await get("bob", "/sessions/s")
+    assert [each["model"] for thread in session["threads"] for each in thread["interceptions"]] == [
+        "b"
+    ]
+
+
+async def test_filters_and_pages(asked, get):
+    _, first = await get("admin", "/interceptions", limit="1")
+    _, second = await get("admin", "/interceptions", after_id=first["results"][0]["id"])
+    assert [each["model"] for each in second["results"]] == ["b", "a"]
+    _, found = await get("admin", "/interceptions", q="model:a initiator:ann")
+    assert [each["model"] for each in found["results"]] == ["a"]
+    _, sessions = await get("admin", "/sessions", q="initiator:ann")
+    assert [each["session_id"] for each in sessions["sessions"]] == ["t", "s"]
+    assert (await get("admin", "/clients"))[1] == ["Claude Code"]
+
+
+@pytest.mark.parametrize(
+    ("who", "path", "query", "status", "code"),
+    [
+        (None, "/interceptions", {}, 401, "unauthenticated"),
+        ("admin", "/interceptions", {"q": "colour:red"}, 400, "invalid_request"),
+        ("admin", "/interceptions", {"after_id": "nope"}, 400, "invalid_request"),
+        ("admin", "/interceptions", {"limit": "0"}, 400, "invalid_request"),
+        ("admin", "/interceptions/nope", {}, 404, "route_not_supported"),
+        ("admin", "/sessions/nope", {}, 404, "route_not_supported"),
+        ("admin", "/models/nope", {}, 404, "route_not_supported"),
+        ("admin", "/interceptions/a/b", {}, 404, "route_not_supported"),
+    ],
+)
+async def test_refusals(get, who, path, query, status, code):
+    got, error = await get(who, path, **query)
+    assert (got, error["error"]["code"]) == (status, code)
+
+
+async def test_it_is_there_under_both_prefixes_and_no_other(gateway, get, client, tokens):
+    assert (await get("ann", "/models", prefix="/api/v2/ai-gateway"))[0] == 200
+    assert (await get("ann", "/models", prefix=""))[0] == 404
+    headers = {"X-Coder-Token": tokens["ann"]}
+    async with client.delete(f"{gateway.url}{API}/models", headers=headers) as reply:
+        assert reply.status == 404
+
+
+async def test_the_document_tells_the_truth(asked, gateway, get, tokens, clock):
+    status, document = await get("admin", "/openapi.json")
+    assert status == 200
+    schema = schemathesis.openapi.from_dict(document)
+
+    def drive():
+        for operation in schema.get_all_operations():
+
+            @given(case=operation.ok().as_strategy())
+            @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+            def check(case):
+                clock.advance(60)  # wrong tokens are tried, too, and are bounded
+                # No schema can say what the filter language takes, or which ids there are.
+                case.call_and_validate(
+                    base_url=gateway.url + API,
+                    headers={"X-Coder-Token": tokens["admin"]},
+                    excluded_checks=[positive_data_acceptance],
+                )
+
+            check()
+
+    await asyncio.to_thread(drive)
