@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
 from aibridged.records.answers import Filter, Interception, Row, Session, Usage, UsageBy
+from aibridged.records.rows import storable
 from aibridged.records.schema import (
     interceptions,
     model_thoughts,
@@ -46,6 +47,10 @@ class NoSuchPageError(QueryFailedError):
     """There is no interception to go on after."""
 
 
+class TookTooLongError(QueryFailedError):
+    """The time is up; the message says how to ask for less."""
+
+
 _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
     UsageBy.USER: lambda: sa.func.coalesce(_I.username, _I.initiator_id),
     UsageBy.MODEL: lambda: _I.model,
@@ -69,13 +74,13 @@ class Query:
         """The newest first, at most `limit`. Pages by `after_id` neither repeat nor skip.
 
         Raises:
-            NoSuchPageError: `after_id` is nobody's.
+            NoSuchPageError: there is no `after_id`, or it isn't `owner`'s.
             QueryFailedError: the time is up, or the database is away.
         """
         with self._connect() as connection:
             conditions = list(_conditions(wanted))
             if wanted.after_id is not None:
-                conditions.append(self._older_than(connection, wanted.after_id))
+                conditions.append(_older_than(connection, wanted.after_id, wanted.owner))
             found: list[sa.Row[Any]] = []
             # The open ones are few and in an index of their own; see `schema`.
             for part in (_I.ended_at.is_not(None), _I.ended_at.is_(None)):
@@ -126,25 +131,42 @@ class Query:
         with self._connect() as connection:
             return [Session(**row._mapping) for row in connection.execute(statement)]
 
-    def session(self, session_id: str, initiator: str | None = None) -> list[Interception]:
-        """All interceptions of a session in order, each thread's together, threads by their start.
+    def session(
+        self,
+        session_id: str,
+        initiator: str | None = None,
+        *,
+        after_id: str | None = None,
+        limit: int | None = None,
+    ) -> list[Interception]:
+        """The interceptions of a session in order, each thread's together, threads by their start.
 
         Where callers happen to use the same session id, `initiator` (an id) tells them apart.
+        A page has at most `limit`, and the one after it follows on its last, `after_id`.
+
+        Raises:
+            NoSuchPageError: `after_id` isn't of this session.
+            QueryFailedError: the time is up, or the database is away.
         """
+        root = sa.func.coalesce(_I.thread_root_id, _I.id)
+        began = sa.func.min(_I.started_at).over(partition_by=root)
+        whole = sa.select(interceptions, began.label("began"), root.label("root")).where(
+            *_conditions(Filter(session=session_id, owner=initiator))
+        )
+        table = whole.subquery()
+        each = table.c
+        order = (each.began, each.root, each.started_at, each.id)
+        statement = sa.select(table).order_by(*order).limit(limit)
         with self._connect() as connection:
-            statement = (
-                sa.select(interceptions)
-                .where(_I.session_id == session_id)
-                .order_by(_I.started_at, _I.id)
-                .limit(MAX_LIMIT)
-            )
-            if initiator is not None:
-                statement = statement.where(_I.initiator_id == initiator)
-            found = _with_children(connection, connection.execute(statement).all())
-        first: dict[str, int] = {}
-        for number, each in enumerate(found):
-            first.setdefault(each.thread_root_id or each.id, number)
-        return sorted(found, key=lambda each: first[each.thread_root_id or each.id])
+            if after_id is not None:
+                last = connection.execute(
+                    sa.select(*order).where(each.id == _row_id(after_id))
+                ).one_or_none()
+                if last is None:
+                    raise NoSuchPageError(f"The session has no interception {after_id!r}.")
+                position = (sa.literal(at, by.type) for at, by in zip(last, order, strict=True))
+                statement = statement.where(sa.tuple_(*order) > sa.tuple_(*position))
+            return _with_children(connection, connection.execute(statement).all())
 
     def usage(self, by: UsageBy, wanted: Filter) -> list[Usage]:
         """Totals, those with the most tokens first; days newest first."""
@@ -187,16 +209,6 @@ class Query:
         with self._connect() as connection:
             return [row[0] for row in connection.execute(statement)]
 
-    def _older_than(self, connection: sa.Connection, id: str) -> sa.ColumnElement[bool]:
-        statement = sa.select(_I.started_at, _I.id).where(_I.id == _row_id(id))
-        row = connection.execute(statement).one_or_none()
-        if row is None:
-            raise NoSuchPageError(f"There is no interception {id!r} to go on after.")
-        return sa.or_(
-            _I.started_at < row.started_at,
-            sa.and_(_I.started_at == row.started_at, _I.id < row.id),
-        )
-
     @contextmanager
     def _connect(self) -> Iterator[sa.Connection]:
         """A connection that changes nothing and gives up when the time is up."""
@@ -206,11 +218,12 @@ class Query:
                 yield connection
         except DBAPIError as error:
             if "interrupted" in str(error.orig) or "statement timeout" in str(error.orig):
-                raise QueryFailedError(
+                raise TookTooLongError(
                     f"The answer took longer than {self._time_limit:g} s: ask for less, "
                     "with a shorter time or a filter."
                 ) from None
-            raise QueryFailedError(f"The database can't be read: {error.orig}") from None
+            reason = str(error.orig).partition("\n")[0]
+            raise QueryFailedError(f"The database can't be read: {reason}") from None
 
     def _restrain(self, connection: sa.Connection) -> None:
         if connection.dialect.name == "sqlite":
@@ -219,7 +232,8 @@ class Query:
             driver.set_progress_handler(lambda: self._clock.monotonic() > ends, _STEPS)
             connection.exec_driver_sql("PRAGMA query_only = ON")
         else:
-            connection.exec_driver_sql("SET TRANSACTION READ ONLY")
+            # All statements see one moment, as SQLite's do: what ends meanwhile isn't skipped.
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.exec_driver_sql(
                 f"SET LOCAL statement_timeout = {round(self._time_limit * 1000)}"
             )
@@ -229,13 +243,15 @@ def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
     if wanted.owner is not None:
         yield _I.initiator_id == wanted.owner
     if wanted.initiator is not None:
-        yield sa.or_(_I.initiator_id == wanted.initiator, _I.username == wanted.initiator)
+        initiator = storable(wanted.initiator)
+        yield sa.or_(_I.initiator_id == initiator, _I.username == initiator)
     if wanted.started_after is not None:
         yield _I.started_at >= wanted.started_after
     if wanted.started_before is not None:
         yield _I.started_at < wanted.started_before
     if wanted.provider is not None:
-        yield sa.or_(_I.provider_name == wanted.provider, _I.provider == wanted.provider)
+        provider = storable(wanted.provider)
+        yield sa.or_(_I.provider_name == provider, _I.provider == provider)
     if wanted.status == "open":
         yield _I.ended_at.is_(None)
     elif wanted.status is not None:
@@ -246,7 +262,20 @@ def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
         (wanted.session, _I.session_id),
     ):
         if value is not None:
-            yield column == value
+            yield column == storable(value)
+
+
+def _older_than(connection: sa.Connection, id: str, owner: str | None) -> sa.ColumnElement[bool]:
+    statement = sa.select(_I.started_at, _I.id).where(_I.id == _row_id(id))
+    if owner is not None:
+        statement = statement.where(_I.initiator_id == owner)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        raise NoSuchPageError(f"There is no interception {id!r} to go on after.")
+    return sa.or_(
+        _I.started_at < row.started_at,
+        sa.and_(_I.started_at == row.started_at, _I.id < row.id),
+    )
 
 
 def _row_id(text: str) -> str | None:
@@ -262,14 +291,16 @@ def _with_children(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> li
     children: dict[str, dict[str, list[Row]]] = {}
     for name, table in _CHILDREN.items():
         grouped = children[name] = defaultdict(list)
-        statement = (
-            sa.select(table)
-            .where(table.c.interception_id.in_(ids))
-            .order_by(table.c.created_at, table.c.id)
-        )
-        for child in connection.execute(statement) if ids else ():
-            fields = dict(child._mapping)
-            grouped[fields.pop("interception_id")].append(fields)
+        # In parts, for a statement takes only so many values.
+        for start in range(0, len(ids), MAX_LIMIT):
+            statement = (
+                sa.select(table)
+                .where(table.c.interception_id.in_(ids[start : start + MAX_LIMIT]))
+                .order_by(table.c.created_at, table.c.id)
+            )
+            for child in connection.execute(statement):
+                fields = dict(child._mapping)
+                grouped[fields.pop("interception_id")].append(fields)
     return [_interception(row, children) for row in rows]
 
 

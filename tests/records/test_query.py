@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from aibridged.records.answers import Filter, UsageBy
 from aibridged.records.facts import (
@@ -13,7 +14,7 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
-from aibridged.records.query import Query, QueryFailedError
+from aibridged.records.query import NoSuchPageError, Query, QueryFailedError
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
@@ -155,6 +156,42 @@ def test_a_page_after_nobody_is_refused(query, add):
             query.interceptions(Filter(after_id=id))
 
 
+def test_a_page_is_of_one_moment(query, add, store, database, clock):
+    """What ends while the page is read neither falls through nor comes twice."""
+    open_one, other = add(ended=False), add()
+
+    @sa.event.listens_for(database.engine, "after_cursor_execute")
+    def end_it(_connection, _cursor, statement, *_):
+        if "ended_at IS NOT NULL" in statement:
+            store.write(
+                [],
+                [
+                    InterceptionEnd(
+                        interception_id=open_one,
+                        ended_at=clock.wall(),
+                        outcome=Outcome.COMPLETED,
+                        status_code=200,
+                    )
+                ],
+            )
+
+    assert sorted(ids(query.interceptions(Filter()))) == sorted([open_one, other])
+
+
+def test_a_page_begins_after_ones_own_only(query, add):
+    of_bob = add(initiator_id=BOB)
+    add(initiator_id=ANN)
+    with pytest.raises(NoSuchPageError):
+        query.interceptions(Filter(owner=ANN, after_id=of_bob))
+
+
+def test_text_that_no_column_holds_is_asked_for_as_it_is_kept(query, add):
+    id = add(model="a\0b\udcff", client_session_id="\0")
+    assert ids(query.interceptions(Filter(model="a\0b\udcff"))) == [id]
+    assert ids(query.session("\0")) == [id]
+    assert query.interceptions(Filter(provider="\0", initiator="\udcff")) == []
+
+
 def test_sessions_are_told_apart_by_their_owner(query, add, clock):
     add(client_session_id="same", initiator_id=ANN, username="ann")
     clock.advance(5)
@@ -179,6 +216,47 @@ def test_a_session_keeps_its_threads_together(query, add, clock):
     one_goes_on = later(tool_result_ids=("call_1",))
     two_goes_on = later(tool_result_ids=("call_2",))
     assert ids(query.session("s")) == [one, one_goes_on, two, two_goes_on]
+
+
+def test_pages_of_a_session_follow_on_each_other(query, add, store, new_start, clock):
+    def later(**fields):
+        clock.advance(1)
+        return add(client_session_id="s", **fields)
+
+    later(call="call_1")
+    later(call="call_2")
+    for number in range(1, 4):
+        later(tool_result_ids=(f"call_{number}",), call=f"call_{number + 2}")
+    expected = ids(query.session("s"))
+    assert len(expected) == 5
+    seen, after = [], None
+    while page := query.session("s", after_id=after, limit=2):
+        assert len(page) <= 2
+        seen += ids(page)
+        after = seen[-1]
+    assert seen == expected
+    with pytest.raises(NoSuchPageError):
+        query.session("s", after_id=add())
+
+
+def test_a_session_of_any_length_is_whole(query, store, new_start, clock):
+    starts = [new_start(client_session_id="s") for _ in range(1001)]
+    store.write(starts, [])
+    store.write(
+        [],
+        [
+            UserPromptRecord(
+                id=uuid7(clock.wall()),
+                interception_id=each.id,
+                created_at=clock.wall(),
+                prompt=each.id,
+            )
+            for each in starts
+        ],
+    )
+    found = query.session("s")
+    assert sorted(ids(found)) == sorted(each.id for each in starts)
+    assert all(each.user_prompts[0]["prompt"] == each.id for each in found)
 
 
 def test_totals_by_everything(query, add, clock):
