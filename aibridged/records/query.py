@@ -81,17 +81,23 @@ class Query:
             conditions = list(_conditions(wanted))
             if wanted.after_id is not None:
                 conditions.append(_older_than(connection, wanted.after_id, wanted.owner))
-            found: list[sa.Row[Any]] = []
             # The open ones are few and in an index of their own; see `schema`.
-            for part in (_I.ended_at.is_not(None), _I.ended_at.is_(None)):
-                found += connection.execute(
-                    sa.select(interceptions)
-                    .where(part, *conditions)
-                    .order_by(_I.started_at.desc(), _I.id.desc())
-                    .limit(wanted.limit)
-                )
-            found.sort(key=lambda row: (row.started_at, row.id), reverse=True)
-            return _with_children(connection, found[: wanted.limit])
+            parts = [
+                sa.select(interceptions)
+                .where(part, *conditions)
+                .order_by(_I.started_at.desc(), _I.id.desc())
+                .limit(wanted.offset + wanted.limit)
+                .subquery()
+                for part in (_I.ended_at.is_not(None), _I.ended_at.is_(None))
+            ]
+            both = sa.union_all(*map(sa.select, parts)).subquery()
+            statement = (
+                sa.select(both)
+                .order_by(both.c.started_at.desc(), both.c.id.desc())
+                .limit(wanted.limit)
+                .offset(wanted.offset)
+            )
+            return _with_children(connection, connection.execute(statement).all())
 
     def count(self, wanted: Filter) -> int:
         """How many there are on all pages."""
@@ -125,8 +131,9 @@ class Query:
             )
             .where(*_conditions(wanted))
             .group_by(_I.session_id, _I.initiator_id)
-            .order_by(last.desc(), _I.session_id)
+            .order_by(last.desc(), _I.session_id, _I.initiator_id)
             .limit(wanted.limit)
+            .offset(wanted.offset)
         )
         with self._connect() as connection:
             return [Session(**row._mapping) for row in connection.execute(statement)]

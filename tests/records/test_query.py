@@ -150,6 +150,18 @@ def test_pages_neither_repeat_nor_skip_while_rows_arrive(query, add, clock):
     assert seen == expected
 
 
+def test_pages_by_offset(query, add, clock):
+    for number in range(10):
+        add(ended=number % 3 > 0, client_session_id=f"s-{number % 4}")
+        clock.advance(number % 2)
+    expected = ids(query.interceptions(Filter()))
+    pages = [query.interceptions(Filter(offset=start, limit=3)) for start in range(0, 12, 3)]
+    assert [id for page in pages for id in ids(page)] == expected
+    sessions = query.sessions(Filter())
+    assert len(sessions) == 4
+    assert [query.sessions(Filter(offset=n, limit=1))[0] for n in range(4)] == sessions
+
+
 def test_a_page_after_nobody_is_refused(query, add):
     for id in ("00000000-0000-4000-8000-000000000000", "nonsense"):
         with pytest.raises(QueryFailedError, match="no interception"):
@@ -157,25 +169,21 @@ def test_a_page_after_nobody_is_refused(query, add):
 
 
 def test_a_page_is_of_one_moment(query, add, store, database, clock):
-    """What ends while the page is read neither falls through nor comes twice."""
-    open_one, other = add(ended=False), add()
+    """What is written while the page is read is in it neither as a whole nor in part."""
+    id = add(ended=False)
 
     @sa.event.listens_for(database.engine, "after_cursor_execute")
-    def end_it(_connection, _cursor, statement, *_):
+    def go_on(_connection, _cursor, statement, *_):
         if "ended_at IS NOT NULL" in statement:
+            own = {"interception_id": id}
+            usage = TokenUsageRecord(id=uuid7(clock.wall()), created_at=clock.wall(), **own)
             store.write(
-                [],
-                [
-                    InterceptionEnd(
-                        interception_id=open_one,
-                        ended_at=clock.wall(),
-                        outcome=Outcome.COMPLETED,
-                        status_code=200,
-                    )
-                ],
+                [], [usage, InterceptionEnd(ended_at=clock.wall(), outcome=Outcome.FAILED, **own)]
             )
 
-    assert sorted(ids(query.interceptions(Filter()))) == sorted([open_one, other])
+    (found,) = query.interceptions(Filter())
+    assert (found.ended_at, len(found.token_usages)) == (None, 1)
+    assert len(query.interception(id).token_usages) == 2
 
 
 def test_a_page_begins_after_ones_own_only(query, add):
