@@ -7,7 +7,7 @@ from aiohttp import web
 from loguru import logger
 
 from aibridged.bridge_pool import BridgeKey
-from aibridged.errors import RECORDING_FAILED, GatewayError
+from aibridged.errors import INTERNAL_ERROR, RECORDING_FAILED, GatewayError
 from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.parts import Parts
@@ -49,6 +49,9 @@ def stage(parts: Parts) -> Middleware:
             raise
         except (asyncio.CancelledError, ConnectionError):
             outcome = _left(in_flight)
+            raise
+        except Exception:
+            status = INTERNAL_ERROR.status  # as the client is answered
             raise
         finally:
             reading = request.reading
