@@ -8,6 +8,8 @@ from typing import Any
 from aibridged.records.answers import Filter
 from aibridged.records.query import MAX_LIMIT
 
+MAX_OFFSET = 1_000_000
+
 TERMS = {
     "initiator": "A username, an id, or me.",
     "provider": "A provider's name or type.",
@@ -21,7 +23,6 @@ TERMS = {
 _STATUSES = frozenset({"open", "completed", "failed", "client_closed", "interrupted"})
 _TIMES = frozenset({"started_after", "started_before"})
 _TERM = re.compile(r'\s*([a-z_]+):(?:"([^"]*)"|([^\s"]\S*))(?=\s|$)')
-_DIGITS = 4
 
 
 class BadFilterError(ValueError):
@@ -29,13 +30,15 @@ class BadFilterError(ValueError):
 
 
 def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
-    """The filter of a request's query parameters `q`, `limit` and `after_id`.
+    """The filter of a request's query parameters `q`, `limit`, `after_id` and `offset`.
 
     `me` is the caller's id; `owner` is set where a caller may see their own alone.
 
     Raises:
         BadFilterError: an unknown or doubled term, or a value that isn't one.
     """
+    if query.get("after_id") and "offset" in query:
+        raise BadFilterError("after_id and offset are two ways to name a page: leave out one.")
     terms = _terms(query.get("q", ""))
     if terms.get("initiator") == "me":
         terms["initiator"] = me
@@ -44,9 +47,19 @@ def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
     return Filter(
         **terms,
         owner=owner,
-        limit=_limit(query.get("limit", "100")),
+        limit=read_limit(query),
         after_id=query.get("after_id") or None,
+        offset=_whole_number("offset", query.get("offset", "0"), 0, MAX_OFFSET),
     )
+
+
+def read_limit(query: Mapping[str, str]) -> int:
+    """The query parameter `limit`.
+
+    Raises:
+        BadFilterError: it is no number, or out of bounds.
+    """
+    return _whole_number("limit", query.get("limit", "100"), 1, MAX_LIMIT)
 
 
 def _terms(text: str) -> dict[str, Any]:
@@ -81,10 +94,8 @@ def _value(name: str, text: str) -> str | datetime:
         ) from None
 
 
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= _DIGITS):
-        raise BadFilterError(f"limit is a whole number from 1 to {MAX_LIMIT}.")
-    limit = int(text)
-    if not 1 <= limit <= MAX_LIMIT:
-        raise BadFilterError(f"limit is from 1 to {MAX_LIMIT}, not {limit}.")
-    return limit
+def _whole_number(name: str, text: str, least: int, most: int) -> int:
+    digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
+    if not digits or not least <= int(text) <= most:
+        raise BadFilterError(f"{name} is a whole number from {least} to {most}.")
+    return int(text)

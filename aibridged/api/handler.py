@@ -4,15 +4,15 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 import msgspec
 from aiohttp import web
+from loguru import logger
 
-from aibridged.api.filters import TERMS, BadFilterError, read_filter
+from aibridged.api.filters import MAX_OFFSET, TERMS, BadFilterError, read_filter, read_limit
 from aibridged.api.openapi import Parameter, document
 from aibridged.errors import (
     INVALID_REQUEST,
@@ -22,13 +22,20 @@ from aibridged.errors import (
 )
 from aibridged.identity.base import Actor
 from aibridged.records.answers import Filter, Interception
-from aibridged.records.query import MAX_LIMIT, NoSuchPageError, Query, QueryFailedError
+from aibridged.records.query import (
+    MAX_LIMIT,
+    NoSuchPageError,
+    Query,
+    QueryFailedError,
+    TookTooLongError,
+)
 
 ROOTS = frozenset({"interceptions", "sessions", "models", "clients", "openapi.json"})
 """The first segments of the paths that are served here."""
 
 # Reads are rare; what they may take from the machine is bounded, and no other work waits for them.
 _THREADS = 2
+_MOST_AT_ONCE = 32
 _JSON = "application/json"
 
 _encode = msgspec.json.Encoder().encode
@@ -64,6 +71,7 @@ class Api:
     def __init__(self, query: Query) -> None:
         self._query = query
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="query")
+        self._asked = 0
         self._document = _encode(document(ROUTES))
 
     async def __call__(
@@ -79,20 +87,38 @@ class Api:
         if path == "/openapi.json":
             return web.Response(body=self._document, content_type=_JSON)
         route, id = _find(path)
-        question = _Question(
-            actor, None if actor.is_admin else actor.id, id, dict(parse_qsl(raw_query))
-        )
+        owner = None if actor.is_admin else actor.id
         try:
-            answer = await asyncio.get_running_loop().run_in_executor(
-                self._threads, partial(route.answer, self._query, question)
-            )
+            question = _Question(actor, owner, id, _read_query(raw_query, route))
+            body = await self._ask(route, question)
         except (BadFilterError, NoSuchPageError) as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
+        except TookTooLongError as error:
+            raise GatewayError(QUERY_FAILED, str(error)) from None
         except QueryFailedError as error:
-            raise GatewayError(QUERY_FAILED, str(error), retry_after=1) from None
-        if answer is None:
+            # The reason may name servers and accounts, which are the operator's business alone.
+            logger.error("A question about the record failed: {}", error)
+            raise GatewayError(QUERY_FAILED, retry_after=1) from None
+        if body is None:
             raise GatewayError(ROUTE_NOT_SUPPORTED, "There is no such record, or it isn't yours.")
-        return web.Response(body=_encode(answer), content_type=_JSON)
+        return web.Response(body=body, content_type=_JSON)
+
+    async def _ask(self, route: Route, question: _Question) -> bytes | None:
+        """The answer as JSON, made in a thread: it may be large."""
+        if self._asked >= _MOST_AT_ONCE:
+            raise GatewayError(
+                QUERY_FAILED, "Too many questions wait for an answer.", retry_after=1
+            )
+
+        def ask() -> bytes | None:
+            answer = route.answer(self._query, question)
+            return None if answer is None else _encode(answer)
+
+        self._asked += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
+        finally:
+            self._asked -= 1
 
     def close(self) -> None:
         """Let running questions end and take no more."""
@@ -106,6 +132,23 @@ def _find(path: str) -> tuple[Route, str]:
         if route.path == pattern and "/" not in id:
             return route, unquote(id)
     raise GatewayError(ROUTE_NOT_SUPPORTED)
+
+
+def _read_query(raw_query: str, route: Route) -> dict[str, str]:
+    """The query's parameters, each of which the route must have: none is ignored."""
+    try:
+        pairs = parse_qsl(raw_query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise BadFilterError("The query string is not UTF-8.") from None
+    known = [each.name for each in route.parameters if each.where == "query"]
+    for name, _ in pairs:
+        if name not in known:
+            there_are = f"There are: {', '.join(known)}." if known else "There are none."
+            raise BadFilterError(f"{name!r} is no parameter of this route. {there_are}")
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise BadFilterError("A parameter stands in the query twice.")
+    return found
 
 
 def _interceptions(query: Query, question: _Question) -> Any:
@@ -126,7 +169,13 @@ def _sessions(query: Query, question: _Question) -> Any:
 
 
 def _session(query: Query, question: _Question) -> Any:
-    found = query.session(question.id, question.owner)
+    parameters = question.parameters
+    found = query.session(
+        question.id,
+        question.owner,
+        after_id=parameters.get("after_id") or None,
+        limit=read_limit(parameters),
+    )
     return {"session_id": question.id, "threads": _threads(found)} if found else None
 
 
@@ -158,13 +207,15 @@ _Q = Parameter(
 )
 _LIMIT = Parameter("limit", "How many at the most.", minimum=1, maximum=MAX_LIMIT)
 _AFTER = Parameter("after_id", "The next page: what is older than the interception of this id.")
+_OFFSET = Parameter("offset", "Skip so many; not with after_id.", minimum=0, maximum=MAX_OFFSET)
+_SAME_SESSION = Parameter("after_id", "The next page: what comes after this one in the session.")
 _ID = Parameter("id", "As a list shows it.", where="path")
 
 ROUTES = (
-    Route("/interceptions", "The newest first", _interceptions, (_Q, _LIMIT, _AFTER)),
+    Route("/interceptions", "The newest first", _interceptions, (_Q, _LIMIT, _AFTER, _OFFSET)),
     Route("/interceptions/{id}", "One, with all that belongs to it", _interception, (_ID,)),
-    Route("/sessions", "Those used last first", _sessions, (_Q, _LIMIT)),
-    Route("/sessions/{id}", "One, thread by thread", _session, (_ID,)),
+    Route("/sessions", "Those used last first", _sessions, (_Q, _LIMIT, _OFFSET)),
+    Route("/sessions/{id}", "One, thread by thread", _session, (_ID, _LIMIT, _SAME_SESSION)),
     Route("/models", "The models that were asked", _models),
     Route("/clients", "The clients that asked", _clients),
 )

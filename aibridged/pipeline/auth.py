@@ -4,7 +4,6 @@ from aiohttp import web
 from loguru import logger
 
 from aibridged.core.auth import ByokDisabledError, MalformedCredentialsError, upstream_credential
-from aibridged.core.client_ip import client_ip, rate_limit_key
 from aibridged.errors import (
     AUTH_UNAVAILABLE,
     BYOK_DISABLED,
@@ -40,14 +39,7 @@ class Gate:
     async def _look_up(self, request: GatewayRequest, token: str | None) -> Actor:
         if token is None:
             raise GatewayError(UNAUTHENTICATED)
-        address = rate_limit_key(
-            client_ip(
-                request.remote,
-                request.headers,
-                self._settings.proxy_trusted_headers,
-                self._settings.proxy_trusted_origins,
-            )
-        )
+        address = request.address(self._settings)
         if self._guesses.blocked(address):
             raise GatewayError(
                 RATE_LIMITED,

@@ -5,7 +5,6 @@ from hashlib import blake2b
 from aiohttp import web
 
 from aibridged.core.auth import MalformedCredentialsError
-from aibridged.core.client_ip import client_ip, rate_limit_key
 from aibridged.core.rate_limit import RETRY_AFTER_S
 from aibridged.errors import RATE_LIMITED, GatewayError
 from aibridged.pipeline.parts import Parts
@@ -24,14 +23,7 @@ def stage(parts: Parts) -> Middleware:
             token = None  # the auth stage refuses it; until then it counts against the address
         if token is not None:
             return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
-        return rate_limit_key(
-            client_ip(
-                request.remote,
-                request.headers,
-                settings.proxy_trusted_headers,
-                settings.proxy_trusted_origins,
-            )
-        )
+        return request.address(settings)
 
     async def rate_limit(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         if limiter is not None and not limiter.admit(caller(request)):

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
 
+from aibridged.config.options import Settings
 from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
+from aibridged.core.client_ip import client_ip, rate_limit_key
 from aibridged.identity.base import Actor
 from aibridged.providers import Route
 from aibridged.wire.facts import RequestFacts
@@ -62,6 +64,17 @@ class GatewayRequest(web.BaseRequest):
         if self._presented is None:
             self._presented = read_credentials(self.headers)
         return self._presented
+
+    def address(self, settings: Settings) -> bytes:
+        """The caller's network as a key, which trusted proxies may name."""
+        return rate_limit_key(
+            client_ip(
+                self.remote,
+                self.headers,
+                settings.proxy_trusted_headers,
+                settings.proxy_trusted_origins,
+            )
+        )
 
     @classmethod
     def make(
