@@ -1,0 +1,168 @@
+"""Asking as `pipeline.records_api` does, on both databases."""
+
+import asyncio
+import json
+import threading
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from aibridged.api import Api, handler
+from aibridged.errors import GatewayError
+from aibridged.identity.base import Actor
+from aibridged.records.database import database_url, make_engine
+from aibridged.records.facts import InterceptionStart
+from aibridged.records.ids import uuid7
+from aibridged.records.query import Query
+from aibridged.records.store import Store
+
+ADMIN = Actor("00000000-0000-4000-8000-000000000001", "admin", is_admin=True)
+ANN = Actor("00000000-0000-4000-8000-00000000000a", "ann")
+BOB = Actor("00000000-0000-4000-8000-00000000000b", "bob")
+
+
+@pytest.fixture
+def api(database, clock):
+    made = Api(Query(database.engine, clock))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def add(database, clock):
+    store = Store(database.engine)
+    store.connect()
+
+    def add(actor, session="s"):
+        clock.advance(1)
+        start = InterceptionStart(
+            id=uuid7(clock.wall()),
+            initiator_id=actor.id,
+            username=actor.username,
+            provider="anthropic",
+            provider_name="anthropic",
+            model="claude",
+            client_session_id=session,
+            started_at=clock.wall(),
+        )
+        store.write([start], [])
+        return start.id
+
+    yield add
+    store.close()
+
+
+async def get(api, actor, path, method="GET", **query):
+    request = make_mocked_request(method, path)
+    response = await api(request, actor, path, urlencode(query))
+    return json.loads(response.body)
+
+
+async def refused(api, actor, path, raw_query="", method="GET"):
+    with pytest.raises(GatewayError) as raised:
+        await api(make_mocked_request(method, path), actor, path, raw_query)
+    return raised.value
+
+
+async def test_a_cursor_of_somebody_elses_is_nobodys(api, add):
+    of_bob = add(BOB)
+    add(ANN)
+    assert (await get(api, ADMIN, "/interceptions", after_id=of_bob))["results"] == []
+    error = await refused(api, ANN, "/interceptions", f"after_id={of_bob}")
+    nobodys = await refused(api, ANN, "/interceptions", f"after_id={uuid7_of_nobody()}")
+    assert error.kind.status == nobodys.kind.status == 400
+
+
+def uuid7_of_nobody():
+    return "01890a5d-ac96-774b-bcce-b302099a8058"
+
+
+async def test_pages_by_offset(api, add):
+    added = [add(ANN, session=f"s-{number}") for number in range(5)]
+    pages = [await get(api, ANN, "/interceptions", offset=n, limit=2) for n in (0, 2, 4)]
+    assert [each["id"] for page in pages for each in page["results"]] == added[::-1]
+    assert [page["count"] for page in pages] == [5, 5, 5]
+    pages = [await get(api, ANN, "/sessions", offset=n, limit=2) for n in (0, 2, 4)]
+    found = [each["session_id"] for page in pages for each in page["sessions"]]
+    assert found == ["s-4", "s-3", "s-2", "s-1", "s-0"]
+
+
+async def test_a_session_comes_in_pages(api, add):
+    added = [add(ANN) for _ in range(5)]
+    add(BOB)
+
+    async def page(**query):
+        session = await get(api, ANN, "/sessions/s", limit=2, **query)
+        return [each["id"] for thread in session["threads"] for each in thread["interceptions"]]
+
+    assert await page() == added[:2]
+    assert await page(after_id=added[1]) == added[2:4]
+    assert await page(after_id=added[3]) == added[4:]
+
+
+@pytest.mark.parametrize(
+    ("path", "raw_query", "said"),
+    [
+        ("/interceptions", "colour=red", "'colour' is no parameter of this route"),
+        ("/interceptions/x", "limit=1", "There are none"),
+        ("/models", "q=", "There are none"),
+        ("/sessions", "after_id=x", "'after_id' is no parameter"),
+        ("/interceptions", "limit=1&limit=2", "twice"),
+        ("/interceptions", "limit=", "from 1 to 1000"),
+        ("/interceptions", "offset=-1", "from 0 to"),
+        ("/interceptions", "offset=1&after_id=x", "leave out one"),
+        ("/interceptions", "q=%ff", "UTF-8"),
+    ],
+)
+async def test_nothing_that_was_asked_is_ignored(api, add, path, raw_query, said):
+    error = await refused(api, ADMIN, path, raw_query)
+    assert error.kind.status == 400
+    assert said in error.message
+
+
+async def test_text_that_no_column_holds_matches_nothing(api, add):
+    add(ANN)
+    assert (await get(api, ADMIN, "/interceptions", q='model:"a\0b"'))["count"] == 0
+
+
+async def test_why_the_database_is_away_is_the_operators_business(clock):
+    url = database_url(Path(), "postgres://service:secret@127.0.0.1:1/internal")
+    api = Api(Query(make_engine(url), clock))
+    error = await refused(api, ANN, "/models")
+    api.close()
+    assert (error.kind.status, error.retry_after) == (503, 1)
+    assert error.message == error.kind.sentence
+
+
+async def test_answers_are_made_off_the_event_loop(api, add, monkeypatch):
+    add(ANN)
+    encode, where = handler._encode, []
+
+    def noting(answer):
+        where.append(threading.current_thread())
+        return encode(answer)
+
+    monkeypatch.setattr(handler, "_encode", noting)
+    await get(api, ANN, "/interceptions")
+    assert threading.main_thread() not in where
+
+
+async def test_no_more_questions_wait_than_may(api, monkeypatch):
+    monkeypatch.setattr(handler, "_MOST_AT_ONCE", 2)
+    go_on = threading.Event()
+
+    def slow(query, question):
+        assert go_on.wait(10)
+        return []
+
+    monkeypatch.setattr(handler, "ROUTES", (handler.Route("/models", "", slow),))
+    async with asyncio.TaskGroup() as tasks:
+        asked = [tasks.create_task(get(api, ANN, "/models")) for _ in range(2)]
+        await asyncio.sleep(0)
+        error = await refused(api, ANN, "/models")
+        go_on.set()
+    assert (error.kind.status, error.retry_after) == (503, 1)
+    assert [each.result() for each in asked] == [[], []]
+    assert await get(api, ANN, "/models") == []
