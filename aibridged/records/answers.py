@@ -15,8 +15,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     `owner` is the id of the only initiator who is looked at; `initiator` is an id or a username,
     `provider` a type or a configured name, `status` how it ended (or `open`). With `after_id` come
-    those that are older than that one; `offset` skips so many instead, and what arrives between
-    two pages moves them.
+    those that are older than that one, or younger with `oldest_first`; `offset` skips so many
+    instead, and what arrives between two pages moves them.
     """
 
     owner: str | None = None
@@ -30,6 +30,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     status: str | None = None
     after_id: str | None = None
     offset: int = 0
+    oldest_first: bool = False
     limit: int = 100
 
 

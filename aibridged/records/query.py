@@ -5,6 +5,7 @@ SQLite's readers see a snapshot and hold nobody up, and none of our connections 
 (see `database`). Everything here blocks and belongs into a thread.
 """
 
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -73,6 +74,8 @@ class Query:
     def interceptions(self, wanted: Filter) -> list[Interception]:
         """The newest first, at most `limit`. Pages by `after_id` neither repeat nor skip.
 
+        With `oldest_first` the other way round.
+
         Raises:
             NoSuchPageError: there is no `after_id`, or it isn't `owner`'s.
             QueryFailedError: the time is up, or the database is away.
@@ -80,12 +83,12 @@ class Query:
         with self._connect() as connection:
             conditions = list(_conditions(wanted))
             if wanted.after_id is not None:
-                conditions.append(_older_than(connection, wanted.after_id, wanted.owner))
+                conditions.append(_after(connection, wanted.after_id, wanted))
             # The open ones are few and in an index of their own; see `schema`.
             parts = [
                 sa.select(interceptions)
                 .where(part, *conditions)
-                .order_by(_I.started_at.desc(), _I.id.desc())
+                .order_by(*_order(_I, wanted))
                 .limit(wanted.offset + wanted.limit)
                 .subquery()
                 for part in (_I.ended_at.is_not(None), _I.ended_at.is_(None))
@@ -93,7 +96,7 @@ class Query:
             both = sa.union_all(*map(sa.select, parts)).subquery()
             statement = (
                 sa.select(both)
-                .order_by(both.c.started_at.desc(), both.c.id.desc())
+                .order_by(*_order(both.c, wanted))
                 .limit(wanted.limit)
                 .offset(wanted.offset)
             )
@@ -272,16 +275,22 @@ def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
             yield column == storable(value)
 
 
-def _older_than(connection: sa.Connection, id: str, owner: str | None) -> sa.ColumnElement[bool]:
+def _order(columns: Any, wanted: Filter) -> tuple[sa.ColumnElement[Any], ...]:
+    order = (columns.started_at, columns.id)
+    return order if wanted.oldest_first else tuple(column.desc() for column in order)
+
+
+def _after(connection: sa.Connection, id: str, wanted: Filter) -> sa.ColumnElement[bool]:
     statement = sa.select(_I.started_at, _I.id).where(_I.id == _row_id(id))
-    if owner is not None:
-        statement = statement.where(_I.initiator_id == owner)
+    if wanted.owner is not None:
+        statement = statement.where(_I.initiator_id == wanted.owner)
     row = connection.execute(statement).one_or_none()
     if row is None:
         raise NoSuchPageError(f"There is no interception {id!r} to go on after.")
+    beyond = operator.gt if wanted.oldest_first else operator.lt
     return sa.or_(
-        _I.started_at < row.started_at,
-        sa.and_(_I.started_at == row.started_at, _I.id < row.id),
+        beyond(_I.started_at, row.started_at),
+        sa.and_(_I.started_at == row.started_at, beyond(_I.id, row.id)),
     )
 
 

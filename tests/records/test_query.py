@@ -133,21 +133,23 @@ def test_times_include_the_first_and_exclude_the_last_moment(query, add, clock):
     assert ids(found) == [third, second]
 
 
-def test_pages_neither_repeat_nor_skip_while_rows_arrive(query, add, clock):
+@pytest.mark.parametrize("oldest_first", [False, True])
+def test_pages_neither_repeat_nor_skip_while_rows_arrive(query, add, clock, oldest_first):
     expected = []
     for number in range(20):
         expected.append(add(ended=number % 3 > 0))
         if number % 4 == 0:  # several at one instant
             clock.advance(1)
-    expected = ids(query.interceptions(Filter()))
+    expected = ids(query.interceptions(Filter(oldest_first=oldest_first)))
     assert len(expected) == 20
-    seen, after = [], None
-    while page := query.interceptions(Filter(after_id=after, limit=3)):
+    arrived, seen, after = [], [], None
+    while page := query.interceptions(Filter(after_id=after, limit=3, oldest_first=oldest_first)):
         seen += ids(page)
         after = seen[-1]
-        clock.advance(1)
-        add()
-    assert seen == expected
+        if len(arrived) < 7:
+            clock.advance(1)
+            arrived.append(add())
+    assert seen == expected + (arrived if oldest_first else [])
 
 
 def test_pages_by_offset(query, add, clock):
