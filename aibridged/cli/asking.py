@@ -3,8 +3,11 @@
 import csv
 import functools
 import inspect
+import os
+import re
 import sys
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -17,11 +20,15 @@ from aibridged.cli.table import table
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
     from aibridged.records.answers import Filter
+    from aibridged.records.database import Engine
     from aibridged.records.query import Query
 
 T = TypeVar("T")
 
 _MAX_LIMIT = 1000
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # within words and emoji
+# What JSON leaves as it is: DEL, the C1 controls, line ends and changes of direction.
+_DRIVES_TERMINALS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Output(StrEnum):
@@ -91,17 +98,38 @@ def takes_query(command: Callable[..., None]) -> Callable[..., None]:
     def with_query(settings: "Settings", **arguments: Any) -> None:
         from aibridged.clock import SystemClock
         from aibridged.records.database import DatabaseError
-        from aibridged.records.opening import open_database
         from aibridged.records.query import Query, QueryFailedError
 
         try:
-            command(Query(open_database(settings), SystemClock()), **arguments)
+            command(Query(_database(settings), SystemClock()), **arguments)
         except (DatabaseError, QueryFailedError) as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
 
     with_query.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
     return takes(STORE, with_query)
+
+
+def _database(settings: "Settings") -> "Engine":
+    """The database as it is: who only asks neither makes one nor changes its schema."""
+    from aibridged.records import migrations
+    from aibridged.records.database import DatabaseError, database_url
+    from aibridged.records.opening import make_database
+
+    file = database_url(settings.state_dir).database or ""
+    if settings.postgres_url is None and not os.path.lexists(file):
+        raise DatabaseError(
+            f"There is no database at {file}: start the daemon first, or name the directory "
+            "that it uses with --state-dir."
+        )
+    engine = make_database(settings)
+    state = migrations.check(engine)
+    if not state.is_current:
+        raise DatabaseError(
+            f"The schema is at {state.current or 'nothing'}, and {state.needed} is needed: "
+            "run `aibridged db upgrade`, or start the daemon."
+        )
+    return engine
 
 
 def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
@@ -126,22 +154,23 @@ def write(
     headings: Sequence[str],
     cells: Callable[[T], Sequence[str]],
     *,
+    columns: Mapping[str, Callable[[T], object]],
     cut: Sequence[str],
     nothing: str,
 ) -> None:
-    """Write the answers: the JSON forms hold everything, the others the cells."""
-    import msgspec
-
+    """Write the answers: `cells` for people, `columns` exactly as CSV, everything as JSON."""
     match output:
         case Output.JSON:
-            typer.echo(msgspec.json.format(msgspec.json.encode(answers), indent=2).decode())
+            typer.echo(as_json(answers))
         case Output.JSONL:
             for answer in answers:
-                typer.echo(msgspec.json.encode(answer).decode())
+                typer.echo(as_json(answer, indent=None))
         case Output.CSV:
             rows = csv.writer(sys.stdout)
-            rows.writerow(heading.lower() for heading in headings)
-            rows.writerows(cells(answer) for answer in answers)
+            rows.writerow(columns)
+            rows.writerows(
+                [_field(value(answer)) for value in columns.values()] for answer in answers
+            )
         case Output.TABLE if answers:
             shown = [[printable(cell) for cell in cells(answer)] for answer in answers]
             typer.echo(table(headings, shown, cut=cut))
@@ -149,16 +178,31 @@ def write(
             typer.echo(nothing, err=True)
 
 
+def as_json(answer: Any, *, indent: int | None = 2) -> str:
+    """The answer as JSON, with what could drive a terminal escaped: its strings are callers'."""
+    import msgspec
+
+    encoded = msgspec.json.encode(answer)
+    text = (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
+    return _DRIVES_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
 def printable(text: str) -> str:
     """On one line, and without what could drive a terminal: the text is a caller's."""
-    return "".join(
-        character
-        if character.isprintable()
-        else " "
-        if character in "\n\t"
-        else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _field(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return "" if value is None else printable(str(value))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable() or character in _JOINERS:
+        return character
+    blank = character in "\r\n\t" or unicodedata.category(character) == "Zs"
+    return " " if blank else "\N{REPLACEMENT CHARACTER}"
 
 
 def short(count: int) -> str:
@@ -180,12 +224,12 @@ def moment(text: str, flag: str) -> datetime:
         pass
     try:
         parsed = datetime.fromisoformat(text)
-    except ValueError:
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"{text!r} is no time: write 2026-01-31T12:00:00Z, or 2h or 7d for that long ago.",
             param_hint=flag,
         ) from None
-    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def _filter(given: dict[str, Any]) -> "Filter":

@@ -1,5 +1,7 @@
 """`aibridged interceptions`: what was asked, request by request."""
 
+from collections.abc import Callable
+from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -7,6 +9,7 @@ import typer
 from aibridged.cli.asking import (
     Output,
     OutputFlag,
+    as_json,
     printable,
     short,
     takes_filter,
@@ -18,8 +21,30 @@ if TYPE_CHECKING:
     from aibridged.records.answers import Filter, Interception
     from aibridged.records.query import Query
 
-HEADINGS = ("ID", "STARTED", "USER", "MODEL", "END", "IN/OUT")
-CUT = ("USER", "MODEL")
+_HEADINGS = ("ID", "STARTED", "USER", "MODEL", "END", "IN/OUT")
+_FIELDS = (
+    "id",
+    "started_at",
+    "ended_at",
+    "username",
+    "initiator_id",
+    "provider_name",
+    "model",
+    "client",
+    "session_id",
+    "outcome",
+    "status_code",
+)
+_TOKENS = (
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "output_tokens",
+)
+_COLUMNS: "dict[str, Callable[[Interception], object]]" = {
+    **{name: attrgetter(name) for name in _FIELDS},
+    **{name: methodcaller("tokens", name) for name in _TOKENS},
+}
 
 
 def interceptions() -> typer.Typer:
@@ -32,19 +57,20 @@ def interceptions() -> typer.Typer:
     return group
 
 
-def cells(each: "Interception") -> tuple[str, ...]:
-    """The cells of one row. The id is without its hyphens, which `show` doesn't need."""
-    given = sum(
-        each.tokens(name)
-        for name in ("input_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
-    )
+def tokens(each: "Interception") -> str:
+    """Tokens in, cached ones too, and out."""
+    given = sum(each.tokens(name) for name in _TOKENS[:-1])
+    return f"{short(given)}/{short(each.tokens('output_tokens'))}"
+
+
+def _cells(each: "Interception") -> tuple[str, ...]:
     return (
-        each.id.replace("-", ""),
+        each.id.replace("-", ""),  # which `show` doesn't need
         f"{each.started_at:%m-%d %H:%M}",
         each.username or each.initiator_id,
         each.model,
         ending(each),
-        f"{short(given)}/{short(each.tokens('output_tokens'))}",
+        tokens(each),
     )
 
 
@@ -72,7 +98,15 @@ def _list(
     import msgspec
 
     found = query.interceptions(msgspec.structs.replace(wanted, after_id=after_id))
-    write(found, output, HEADINGS, cells, cut=CUT, nothing="No interception matches.")
+    write(
+        found,
+        output,
+        _HEADINGS,
+        _cells,
+        columns=_COLUMNS,
+        cut=("USER", "MODEL"),
+        nothing="No interception matches.",
+    )
 
 
 def _show(
@@ -80,8 +114,6 @@ def _show(
     id: Annotated[str, typer.Argument(metavar="ID", help="As `interceptions list` shows it.")],
 ) -> None:
     """Show all of one interception, as JSON."""
-    import msgspec
-
     found = query.interception(id)
     if found is None:
         typer.echo(
@@ -89,4 +121,4 @@ def _show(
             err=True,
         )
         raise typer.Exit(1)
-    typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    typer.echo(as_json(found))

@@ -1,8 +1,9 @@
 """`aibridged sessions`: what was asked, as a person wants to read it."""
 
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
     from aibridged.records.answers import Filter, Interception, Session
     from aibridged.records.query import Query
 
-_HEADINGS = ("SESSION", "USER", "CLIENT", "STARTED", "LAST", "N")
+_HEADINGS = ("SESSION", "USER", "CLIENT", "LAST", "N")
+_COLUMNS: "dict[str, Callable[[Session], object]]" = {
+    name: attrgetter(name)
+    for name in (
+        "session_id",
+        "initiator_id",
+        "username",
+        "client",
+        "started_at",
+        "last_at",
+        "interceptions",
+    )
+}
 _MAX_LINES = 12
 
 
@@ -39,8 +52,15 @@ def sessions() -> typer.Typer:
 
 def _list(query: "Query", wanted: "Filter", output: OutputFlag = Output.TABLE) -> None:
     """List sessions, those used last first. Times are in UTC."""
-    cut = ("SESSION", "USER", "CLIENT")
-    write(query.sessions(wanted), output, _HEADINGS, _cells, cut=cut, nothing="No session matches.")
+    write(
+        query.sessions(wanted),
+        output,
+        _HEADINGS,
+        _cells,
+        columns=_COLUMNS,
+        cut=("USER", "CLIENT"),  # the id is what `show` takes
+        nothing="No session matches.",
+    )
 
 
 def _cells(each: "Session") -> tuple[str, ...]:
@@ -48,7 +68,6 @@ def _cells(each: "Session") -> tuple[str, ...]:
         each.session_id,
         each.username or each.initiator_id,
         each.client,
-        f"{each.started_at:%m-%d %H:%M}",
         f"{each.last_at:%m-%d %H:%M}",
         str(each.interceptions),
     )
@@ -86,8 +105,8 @@ def _story(found: "Sequence[Interception]", most: int | None) -> Iterator[str]:
 
 def _turn(each: "Interception", most: int | None) -> Iterator[str]:
     took = f"{(each.ended_at - each.started_at).total_seconds():.1f} s" if each.ended_at else "…"
-    head = f"  {each.started_at:%H:%M:%S}  {each.model}  {ending(each)}  {took}"
-    yield printable(f"{head}  {_tokens([each])}")
+    head = f"{each.started_at:%H:%M:%S}  {each.model}  {ending(each)}  {took}"
+    yield from _text("  ", f"{head}  {_tokens([each])}", None)
     for prompt in each.user_prompts:
         yield from _text("    > ", prompt["prompt"], most)
     for thought in each.model_thoughts:

@@ -1,24 +1,28 @@
 """`aibridged tail`: interceptions as they end."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.asking import moment, printable, takes_query
-from aibridged.cli.interceptions import HEADINGS, cells
-from aibridged.cli.table import table
+from aibridged.cli.asking import as_json, moment, printable, takes_query
+from aibridged.cli.interceptions import ending, tokens
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from aibridged.records.answers import Interception
+    from aibridged.records.answers import Filter, Interception
     from aibridged.records.query import Query
 
 _EVERY_S = 0.5
-_WIDTHS = ("0" * 32, "00-00 00:00", "0" * 9, "0" * 8, "0000", "00.0k/00.0k")
+# A start may be committed a little after one that is younger.
+_LATE = timedelta(seconds=10)
+
+# Columns that don't move, since nobody knows the rows to come; 79 characters with the gaps.
+_COLUMNS = {"ENDED": 8, "USER": 13, "MODEL": 26, "END": 4, "TOOK": 6, "IN/OUT": 12}
 
 
 class Form(StrEnum):
@@ -37,17 +41,12 @@ def _tail(
         Form, typer.Option("--output", "-o", metavar="table|jsonl", help="How to print it.")
     ] = Form.TABLE,
 ) -> None:
-    """Show interceptions as they end, until Ctrl-C."""
-    import msgspec
-
+    """Show interceptions as they end, until Ctrl-C. Times are in UTC."""
     try:
         if output is Form.TABLE:
-            typer.echo(_line(HEADINGS))
-        for each in _follow(query, moment(since, "--since")):
-            if output is Form.TABLE:
-                typer.echo(_line([printable(cell) for cell in cells(each)]))
-            else:
-                typer.echo(msgspec.json.encode(each).decode())
+            typer.echo(_line(tuple(_COLUMNS)))
+        for each in _follow(query, moment(since, "--since"), threading.Event().wait):
+            typer.echo(_line(_cells(each)) if output is Form.TABLE else as_json(each, indent=None))
     except KeyboardInterrupt:
         raise typer.Exit() from None
 
@@ -56,24 +55,65 @@ tail = takes_query(_tail)
 tail.__name__ = "tail"
 
 
-def _follow(query: "Query", since: "datetime") -> "Iterator[Interception]":
-    """Each interception once, when it has ended; asks anew from the oldest that hasn't."""
+def _follow(
+    query: "Query", since: "datetime", pause: Callable[[float], object]
+) -> "Iterator[Interception]":
+    """Each interception that started since then, once, when it has ended."""
     from aibridged.records.answers import Filter
+
+    known: dict[str, datetime] = {}
+    waiting: set[str] = set()
+    while True:
+        for each in _pages(query, Filter(started_after=since, oldest_first=True)):
+            if each.id in known:
+                continue
+            known[each.id] = each.started_at
+            if each.ended_at is None:
+                waiting.add(each.id)
+            else:
+                yield each
+        if known:
+            since = max(since, max(known.values()) - _LATE)
+            known = {id: started_at for id, started_at in known.items() if started_at >= since}
+        if waiting:
+            ended = waiting - {each.id for each in _pages(query, Filter(status="open"))}
+            waiting -= ended
+            # None is one that retention took.
+            found = (query.interception(id) for id in ended)
+            yield from sorted(filter(None, found), key=lambda each: (each.ended_at, each.id))
+        pause(_EVERY_S)
+
+
+def _pages(query: "Query", wanted: "Filter") -> "Iterator[Interception]":
+    """All that match, page by page."""
+    import msgspec
+
     from aibridged.records.query import MAX_LIMIT
 
-    shown: set[str] = set()
-    pause = threading.Event()
+    wanted = msgspec.structs.replace(wanted, limit=MAX_LIMIT)
     while True:
-        found = query.interceptions(Filter(started_after=since, limit=MAX_LIMIT))[::-1]
-        for each in found:
-            if each.ended_at is not None and each.id not in shown:
-                yield each
-        shown = {each.id for each in found if each.ended_at is not None}
-        waiting = [each.started_at for each in found if each.ended_at is None]
-        since = min([*waiting, *(each.started_at for each in found[-1:])], default=since)
-        pause.wait(_EVERY_S)
+        page = query.interceptions(wanted)
+        yield from page
+        if len(page) < MAX_LIMIT:
+            return
+        wanted = msgspec.structs.replace(wanted, after_id=page[-1].id)
 
 
-def _line(row: tuple[str, ...] | list[str]) -> str:
-    """A row in columns that don't move, since nobody knows the rows to come."""
-    return table(_WIDTHS, [row], cut=()).splitlines()[1] if row else ""
+def _cells(each: "Interception") -> tuple[str, ...]:
+    ended_at = each.ended_at or each.started_at
+    return (
+        f"{ended_at:%H:%M:%S}",
+        each.username or each.initiator_id,
+        each.model,
+        ending(each),
+        f"{(ended_at - each.started_at).total_seconds():.1f}s",
+        tokens(each),
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    fitted = (
+        (text if len(text) <= width else f"{text[: width - 1]}…").ljust(width)
+        for text, width in zip(map(printable, cells), _COLUMNS.values(), strict=True)
+    )
+    return "  ".join(fitted).rstrip()

@@ -1,6 +1,8 @@
 """`aibridged usage`: tokens in total."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,6 +12,16 @@ from aibridged.cli.asking import Output, OutputFlag, takes_filter, write
 if TYPE_CHECKING:
     from aibridged.records.answers import Filter, Usage
     from aibridged.records.query import Query
+
+
+_NUMBERS = (
+    "interceptions",
+    "input_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "output_tokens",
+    "cached_share",
+)
 
 
 class By(StrEnum):
@@ -35,7 +47,19 @@ def _usage(
 
     headings = (by.value.upper(), "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT", "HIT")
     totals = query.usage(UsageBy(by.value), wanted)
-    write(totals, output, headings, _cells, cut=headings[:1], nothing="Nothing was used.")
+    columns: dict[str, Callable[[Usage], object]] = {
+        by.value: attrgetter("key"),
+        **{name: attrgetter(name) for name in _NUMBERS},
+    }
+    write(
+        totals,
+        output,
+        headings,
+        _cells,
+        columns=columns,
+        cut=headings[:1],
+        nothing="Nothing was used.",
+    )
 
 
 usage = takes_filter(_usage)

@@ -1,0 +1,91 @@
+"""From a list to the one session, as a person would go, and the same as CSV."""
+
+import csv
+import io
+
+import pytest
+from typer.testing import CliRunner
+
+from aibridged.cli import build
+from aibridged.records.facts import (
+    InterceptionEnd,
+    InterceptionStart,
+    Outcome,
+    TokenUsageRecord,
+    UserPromptRecord,
+)
+from aibridged.records.ids import uuid7
+from aibridged.records.store import Store
+
+SESSION = "5a8a2a0e-52f3-4f0f-9c80-0a1b2c3d4e5f"
+
+
+@pytest.fixture
+def ask(sqlite_database):
+    def ask(*args):
+        state_dir = str(sqlite_database.state_dir)
+        result = CliRunner().invoke(build(), [*args, "--state-dir", state_dir])
+        assert result.exit_code == 0, result.output
+        return result.stdout
+
+    return ask
+
+
+@pytest.fixture
+def asked(sqlite_database, clock):
+    """One request with long names and many tokens."""
+    store = Store(sqlite_database.engine)
+    store.connect()
+    start = InterceptionStart(
+        id=uuid7(clock.wall()),
+        initiator_id="00000000-0000-4000-8000-00000000000a",
+        username="somebody-with-a-long-name",
+        provider="anthropic",
+        provider_name="anthropic",
+        model="claude-sonnet-4-5-20250929",
+        client="GitHub Copilot (VS Code)",
+        client_session_id=SESSION,
+        started_at=clock.wall(),
+    )
+    own = {"interception_id": start.id}
+    made = {"id": uuid7(clock.wall()), "created_at": clock.wall(), **own}
+    prompt = UserPromptRecord(prompt="word " * 400, **made)
+    usage = TokenUsageRecord(
+        input_tokens=123_456, cache_read_input_tokens=765_432, output_tokens=98_765, **made
+    )
+    clock.advance(12.5)
+    end = InterceptionEnd(ended_at=clock.wall(), outcome=Outcome.COMPLETED, status_code=200, **own)
+    store.write([start], [])
+    store.write([], [prompt, usage, end])
+    store.close()
+    return start
+
+
+def test_the_list_shows_the_id_that_show_takes(asked, ask):
+    _, row = ask("sessions", "list").splitlines()
+    assert len(row) <= 80
+    session = row.split()[0]
+    assert session == SESSION
+    assert ask("sessions", "show", session).startswith(f"Session {SESSION}\n")
+
+
+def test_a_story_fits_the_terminal_and_says_what_it_leaves_out(asked, ask):
+    short, whole = ask("sessions", "show", SESSION), ask("sessions", "show", SESSION, "--full")
+    for story in (short, whole):
+        assert all(len(line) <= 80 for line in story.splitlines())
+    assert "more lines (--full)" in short
+    assert short.count("word") < whole.count("word") == 400
+
+
+@pytest.mark.parametrize(
+    ("args", "exact"),
+    [
+        (("interceptions", "list"), {"input_tokens": "123456", "session_id": SESSION}),
+        (("interceptions", "list"), {"started_at": "2026-01-01T00:00:00+00:00"}),
+        (("sessions", "list"), {"session_id": SESSION, "client": "GitHub Copilot (VS Code)"}),
+        (("usage", "--by", "day"), {"day": "2026-01-01", "cache_read_input_tokens": "765432"}),
+    ],
+)
+def test_csv_is_exact(asked, ask, args, exact):
+    (row,) = csv.DictReader(io.StringIO(ask(*args, "-o", "csv")))
+    assert exact.items() <= row.items()
