@@ -70,15 +70,27 @@ class Interception(msgspec.Struct, kw_only=True):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """What one client's session, or one thread without a session, comes to."""
+    """What one client's session, or one thread without a session, comes to.
+
+    `last_at` is when its last interception started; it has ended when none of them is open.
+    """
 
     session_id: str
     initiator_id: str
     username: str | None
     client: str
+    providers: list[str]
+    models: list[str]
     started_at: datetime
     last_at: datetime
+    ended_at: datetime | None
     interceptions: int
+    threads: int
+    last_prompt: str | None
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
 
 
 class Usage(msgspec.Struct, kw_only=True):

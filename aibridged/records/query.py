@@ -10,14 +10,13 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
 from aibridged.records.answers import Filter, Interception, Row, Session, Usage, UsageBy
-from aibridged.records.rows import storable
+from aibridged.records.conditions import PARTS, conditions, matching, row_id, thread_of
 from aibridged.records.schema import (
     interceptions,
     model_thoughts,
@@ -25,6 +24,7 @@ from aibridged.records.schema import (
     tool_usages,
     user_prompts,
 )
+from aibridged.records.sessions import count_sessions, find_sessions
 
 MAX_LIMIT = 1000
 TIME_LIMIT_S = 10.0
@@ -81,17 +81,16 @@ class Query:
             QueryFailedError: the time is up, or the database is away.
         """
         with self._connect() as connection:
-            conditions = list(_conditions(wanted))
+            where = list(conditions(wanted))
             if wanted.after_id is not None:
-                conditions.append(_after(connection, wanted.after_id, wanted))
-            # The open ones are few and in an index of their own; see `schema`.
+                where.append(_after(connection, wanted.after_id, wanted))
             parts = [
                 sa.select(interceptions)
-                .where(part, *conditions)
+                .where(part, *where)
                 .order_by(*_order(_I, wanted))
                 .limit(wanted.offset + wanted.limit)
                 .subquery()
-                for part in (_I.ended_at.is_not(None), _I.ended_at.is_(None))
+                for part in PARTS
             ]
             both = sa.union_all(*map(sa.select, parts)).subquery()
             statement = (
@@ -106,14 +105,14 @@ class Query:
         """How many there are on all pages."""
         statement = sa.select(sa.func.count()).select_from(interceptions)
         with self._connect() as connection:
-            return connection.scalar(statement.where(*_conditions(wanted))) or 0
+            return connection.scalar(statement.where(*conditions(wanted))) or 0
 
     def interception(self, id: str, initiator: str | None = None) -> Interception | None:
         """One interception; None where there is none, or it isn't `initiator`'s."""
-        if (row_id := _row_id(id)) is None:
+        if (found := row_id(id)) is None:
             return None
         with self._connect() as connection:
-            statement = sa.select(interceptions).where(_I.id == row_id)
+            statement = sa.select(interceptions).where(_I.id == found)
             if initiator is not None:
                 statement = statement.where(_I.initiator_id == initiator)
             rows = connection.execute(statement).all()
@@ -121,25 +120,13 @@ class Query:
 
     def sessions(self, wanted: Filter) -> list[Session]:
         """The sessions of the interceptions that match, those used last first."""
-        last = sa.func.max(_I.started_at).label("last_at")
-        statement = (
-            sa.select(
-                _I.session_id,
-                _I.initiator_id,
-                sa.func.max(_I.username).label("username"),
-                sa.func.max(_I.client).label("client"),
-                sa.func.min(_I.started_at).label("started_at"),
-                last,
-                sa.func.count().label("interceptions"),
-            )
-            .where(*_conditions(wanted))
-            .group_by(_I.session_id, _I.initiator_id)
-            .order_by(last.desc(), _I.session_id, _I.initiator_id)
-            .limit(wanted.limit)
-            .offset(wanted.offset)
-        )
         with self._connect() as connection:
-            return [Session(**row._mapping) for row in connection.execute(statement)]
+            return find_sessions(connection, wanted)
+
+    def count_sessions(self, wanted: Filter) -> int:
+        """How many there are on all pages."""
+        with self._connect() as connection:
+            return count_sessions(connection, wanted)
 
     def session(
         self,
@@ -158,19 +145,17 @@ class Query:
             NoSuchPageError: `after_id` isn't of this session.
             QueryFailedError: the time is up, or the database is away.
         """
-        root = sa.func.coalesce(_I.thread_root_id, _I.id)
-        began = sa.func.min(_I.started_at).over(partition_by=root)
-        whole = sa.select(interceptions, began.label("began"), root.label("root")).where(
-            *_conditions(Filter(session=session_id, owner=initiator))
-        )
-        table = whole.subquery()
+        rows = matching(*conditions(Filter(session=session_id, owner=initiator)))
+        root = thread_of(rows.c)
+        began = sa.func.min(rows.c.started_at).over(partition_by=root)
+        table = sa.select(rows, began.label("began"), root.label("root")).subquery()
         each = table.c
         order = (each.began, each.root, each.started_at, each.id)
         statement = sa.select(table).order_by(*order).limit(limit)
         with self._connect() as connection:
             if after_id is not None:
                 last = connection.execute(
-                    sa.select(*order).where(each.id == _row_id(after_id))
+                    sa.select(*order).where(each.id == row_id(after_id))
                 ).one_or_none()
                 if last is None:
                     raise NoSuchPageError(f"The session has no interception {after_id!r}.")
@@ -193,7 +178,7 @@ class Query:
         statement = (
             sa.select(key, sa.func.count(sa.distinct(_I.id)).label("interceptions"), *sums)
             .select_from(interceptions.outerjoin(token_usages))
-            .where(*_conditions(wanted))
+            .where(*conditions(wanted))
             .group_by(key)
         )
         with self._connect() as connection:
@@ -249,39 +234,13 @@ class Query:
             )
 
 
-def _conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
-    if wanted.owner is not None:
-        yield _I.initiator_id == wanted.owner
-    if wanted.initiator is not None:
-        initiator = storable(wanted.initiator)
-        yield sa.or_(_I.initiator_id == initiator, _I.username == initiator)
-    if wanted.started_after is not None:
-        yield _I.started_at >= wanted.started_after
-    if wanted.started_before is not None:
-        yield _I.started_at < wanted.started_before
-    if wanted.provider is not None:
-        provider = storable(wanted.provider)
-        yield sa.or_(_I.provider_name == provider, _I.provider == provider)
-    if wanted.status == "open":
-        yield _I.ended_at.is_(None)
-    elif wanted.status is not None:
-        yield _I.outcome == wanted.status
-    for value, column in (
-        (wanted.model, _I.model),
-        (wanted.client, _I.client),
-        (wanted.session, _I.session_id),
-    ):
-        if value is not None:
-            yield column == storable(value)
-
-
 def _order(columns: Any, wanted: Filter) -> tuple[sa.ColumnElement[Any], ...]:
     order = (columns.started_at, columns.id)
     return order if wanted.oldest_first else tuple(column.desc() for column in order)
 
 
 def _after(connection: sa.Connection, id: str, wanted: Filter) -> sa.ColumnElement[bool]:
-    statement = sa.select(_I.started_at, _I.id).where(_I.id == _row_id(id))
+    statement = sa.select(_I.started_at, _I.id).where(_I.id == row_id(id))
     if wanted.owner is not None:
         statement = statement.where(_I.initiator_id == wanted.owner)
     row = connection.execute(statement).one_or_none()
@@ -292,14 +251,6 @@ def _after(connection: sa.Connection, id: str, wanted: Filter) -> sa.ColumnEleme
         beyond(_I.started_at, row.started_at),
         sa.and_(_I.started_at == row.started_at, beyond(_I.id, row.id)),
     )
-
-
-def _row_id(text: str) -> str | None:
-    """The id as the database has it; None where the text can't be one."""
-    try:
-        return str(UUID(text))
-    except ValueError:
-        return None
 
 
 def _with_children(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Interception]:

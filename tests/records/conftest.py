@@ -14,6 +14,7 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
+from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
 from aibridged.records.store import Store
@@ -88,3 +89,57 @@ def new_facts(clock):
         ]
 
     return make
+
+
+@pytest.fixture
+def query(database, clock):
+    return Query(database.engine, clock)
+
+
+@pytest.fixture
+def add(store, new_start, clock):
+    """Writes an interception with one usage and one prompt; ended unless told otherwise."""
+
+    def add(*, ended=True, input=10, output=5, read=0, call=None, **fields):
+        start = new_start(started_at=clock.wall(), **fields)
+        facts = [
+            UserPromptRecord(
+                id=uuid7(clock.wall()),
+                interception_id=start.id,
+                created_at=clock.wall(),
+                prompt=f"prompt of {start.model}",
+            ),
+            TokenUsageRecord(
+                id=uuid7(clock.wall()),
+                interception_id=start.id,
+                created_at=clock.wall(),
+                input_tokens=input,
+                output_tokens=output,
+                cache_read_input_tokens=read,
+            ),
+        ]
+        if call is not None:
+            facts.append(
+                ToolUsageRecord(
+                    id=uuid7(clock.wall()),
+                    interception_id=start.id,
+                    created_at=clock.wall(),
+                    tool="ls",
+                    input="{}",
+                    provider_tool_call_id=call,
+                )
+            )
+        if ended:
+            facts.append(
+                InterceptionEnd(
+                    interception_id=start.id,
+                    ended_at=clock.wall(),
+                    outcome=Outcome.COMPLETED,
+                    status_code=200,
+                )
+            )
+        store.write([start], [])
+        store.write([], facts)
+        return start.id
+
+    return add
