@@ -1,10 +1,9 @@
 """The routes, their answers, and who may see what."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
@@ -12,6 +11,7 @@ import msgspec
 from aiohttp import web
 from loguru import logger
 
+from aibridged.api import shapes
 from aibridged.api.filters import MAX_OFFSET, TERMS, BadFilterError, read_filter, read_limit
 from aibridged.api.openapi import Parameter, document
 from aibridged.errors import (
@@ -21,7 +21,7 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.base import Actor
-from aibridged.records.answers import Filter, Interception
+from aibridged.records.answers import Filter
 from aibridged.records.query import (
     MAX_LIMIT,
     NoSuchPageError,
@@ -57,11 +57,15 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path below the prefix, `{id}` standing for one segment; `answer` blocks."""
+    """A path below the prefix, `{id}` standing for one segment; `answer` blocks.
+
+    `shape` is the type of the answer, which is None where there is nothing.
+    """
 
     path: str
     summary: str
     answer: Callable[[Query, _Question], Any]
+    shape: Any
     parameters: tuple[Parameter, ...] = ()
 
 
@@ -151,54 +155,41 @@ def _read_query(raw_query: str, route: Route) -> dict[str, str]:
     return found
 
 
-def _interceptions(query: Query, question: _Question) -> Any:
+def _interceptions(query: Query, question: _Question) -> shapes.Interceptions:
     wanted = question.filter
-    return {
-        "count": query.count(wanted),
-        "results": [_public(each) for each in query.interceptions(wanted)],
-    }
-
-
-def _interception(query: Query, question: _Question) -> Any:
-    found = query.interception(question.id, question.owner)
-    return None if found is None else _public(found)
-
-
-def _sessions(query: Query, question: _Question) -> Any:
-    return {"sessions": query.sessions(question.filter)}
-
-
-def _session(query: Query, question: _Question) -> Any:
-    parameters = question.parameters
-    found = query.session(
-        question.id,
-        question.owner,
-        after_id=parameters.get("after_id") or None,
-        limit=read_limit(parameters),
+    return shapes.Interceptions(
+        count=query.count(wanted),
+        results=[shapes.interception(each) for each in query.interceptions(wanted)],
     )
-    return {"session_id": question.id, "threads": _threads(found)} if found else None
 
 
-def _models(query: Query, question: _Question) -> Any:
+def _interception(query: Query, question: _Question) -> shapes.Interception | None:
+    found = query.interception(question.id, question.owner)
+    return None if found is None else shapes.interception(found)
+
+
+def _sessions(query: Query, question: _Question) -> shapes.Sessions:
+    wanted = question.filter
+    return shapes.Sessions(
+        count=query.count_sessions(wanted),
+        sessions=[shapes.session(each) for each in query.sessions(wanted)],
+    )
+
+
+def _session(query: Query, question: _Question) -> shapes.SessionThreads | None:
+    after_id = question.parameters.get("after_id") or None
+    limit = read_limit(question.parameters)
+    found = query.session(question.id, question.owner, after_id=after_id, limit=limit)
+    # A page after the last one is empty; a session never is.
+    return shapes.session_threads(question.id, found) if found or after_id else None
+
+
+def _models(query: Query, question: _Question) -> list[str]:
     return query.models(question.owner)
 
 
-def _clients(query: Query, question: _Question) -> Any:
+def _clients(query: Query, question: _Question) -> list[str]:
     return query.clients(question.owner)
-
-
-def _threads(found: Sequence[Interception]) -> list[dict[str, Any]]:
-    return [
-        {"thread_id": root, "interceptions": [_public(each) for each in thread]}
-        for root, thread in groupby(found, key=lambda each: each.thread_root_id or each.id)
-    ]
-
-
-def _public(each: Interception) -> dict[str, Any]:
-    """As Coder's API shows it: the initiator is an object."""
-    fields = msgspec.structs.asdict(each)
-    fields["initiator"] = {"id": fields.pop("initiator_id"), "username": fields.pop("username")}
-    return fields
 
 
 _Q = Parameter(
@@ -212,10 +203,28 @@ _SAME_SESSION = Parameter("after_id", "The next page: what comes after this one 
 _ID = Parameter("id", "As a list shows it.", where="path")
 
 ROUTES = (
-    Route("/interceptions", "The newest first", _interceptions, (_Q, _LIMIT, _AFTER, _OFFSET)),
-    Route("/interceptions/{id}", "One, with all that belongs to it", _interception, (_ID,)),
-    Route("/sessions", "Those used last first", _sessions, (_Q, _LIMIT, _OFFSET)),
-    Route("/sessions/{id}", "One, thread by thread", _session, (_ID, _LIMIT, _SAME_SESSION)),
-    Route("/models", "The models that were asked", _models),
-    Route("/clients", "The clients that asked", _clients),
+    Route(
+        "/interceptions",
+        "The newest first",
+        _interceptions,
+        shapes.Interceptions,
+        (_Q, _LIMIT, _AFTER, _OFFSET),
+    ),
+    Route(
+        "/interceptions/{id}",
+        "One, with all that belongs to it",
+        _interception,
+        shapes.Interception,
+        (_ID,),
+    ),
+    Route("/sessions", "Those used last first", _sessions, shapes.Sessions, (_Q, _LIMIT, _OFFSET)),
+    Route(
+        "/sessions/{id}",
+        "One, thread by thread",
+        _session,
+        shapes.SessionThreads,
+        (_ID, _LIMIT, _SAME_SESSION),
+    ),
+    Route("/models", "The models that were asked", _models, list[str]),
+    Route("/clients", "The clients that asked", _clients, list[str]),
 )

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from aibridged import __version__
 from aibridged.errors import ERRORS
 
@@ -29,11 +31,17 @@ class Described(Protocol):
     @property
     def summary(self) -> str: ...
     @property
+    def shape(self) -> Any: ...
+    @property
     def parameters(self) -> tuple[Parameter, ...]: ...
 
 
 def document(routes: Iterable[Described]) -> dict[str, Any]:
     """The document, in OpenAPI 3.1."""
+    described = list(routes)
+    answers, schemas = msgspec.json.schema_components(
+        [route.shape for route in described], ref_template="#/components/schemas/{name}"
+    )
     return {
         "openapi": "3.1.0",
         "info": {
@@ -43,17 +51,20 @@ def document(routes: Iterable[Described]) -> dict[str, Any]:
         },
         "servers": [{"url": "/api/v2/aibridge"}, {"url": "/api/v2/ai-gateway"}],
         "security": [{"token": []}],
-        "paths": {route.path: {"get": _operation(route)} for route in routes},
+        "paths": {
+            route.path: {"get": _operation(route, answer)}
+            for route, answer in zip(described, answers, strict=True)
+        },
         "components": {
             "securitySchemes": {
                 "token": {"type": "apiKey", "in": "header", "name": "X-Coder-Token"}
             },
-            "schemas": {"Error": _error()},
+            "schemas": {**schemas, "Error": _error()},
         },
     }
 
 
-def _operation(route: Described) -> dict[str, Any]:
+def _operation(route: Described, answer: dict[str, Any]) -> dict[str, Any]:
     failure = {
         "description": "Why not",
         "content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
@@ -62,7 +73,7 @@ def _operation(route: Described) -> dict[str, Any]:
         "summary": route.summary,
         "parameters": [_parameter(each) for each in route.parameters],
         "responses": {
-            "200": {"description": "The answer", "content": {_JSON: {"schema": {}}}},
+            "200": {"description": "The answer", "content": {_JSON: {"schema": answer}}},
             **{str(status): failure for status in (400, 401, 404, 429, 503)},
         },
     }

@@ -85,8 +85,9 @@ async def test_pages_by_offset(api, add):
     assert [each["id"] for page in pages for each in page["results"]] == added[::-1]
     assert [page["count"] for page in pages] == [5, 5, 5]
     pages = [await get(api, ANN, "/sessions", offset=n, limit=2) for n in (0, 2, 4)]
-    found = [each["session_id"] for page in pages for each in page["sessions"]]
+    found = [each["id"] for page in pages for each in page["sessions"]]
     assert found == ["s-4", "s-3", "s-2", "s-1", "s-0"]
+    assert [page["count"] for page in pages] == [5, 5, 5]
 
 
 async def test_a_session_comes_in_pages(api, add):
@@ -100,6 +101,7 @@ async def test_a_session_comes_in_pages(api, add):
     assert await page() == added[:2]
     assert await page(after_id=added[1]) == added[2:4]
     assert await page(after_id=added[3]) == added[4:]
+    assert await page(after_id=added[4]) == []
 
 
 @pytest.mark.parametrize(
@@ -157,7 +159,7 @@ async def test_no_more_questions_wait_than_may(api, monkeypatch):
         assert go_on.wait(10)
         return []
 
-    monkeypatch.setattr(handler, "ROUTES", (handler.Route("/models", "", slow),))
+    monkeypatch.setattr(handler, "ROUTES", (handler.Route("/models", "", slow, list[str]),))
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(get(api, ANN, "/models")) for _ in range(2)]
         await asyncio.sleep(0)

@@ -1,3 +1,8 @@
+"""The document says what the routes do."""
+
+import json
+import re
+
 from aibridged.api.handler import ROOTS, ROUTES
 from aibridged.api.openapi import document
 from aibridged.errors import ERRORS
@@ -18,3 +23,15 @@ def test_every_code_stands_in_the_document():
     schema = document(ROUTES)["components"]["schemas"]["Error"]
     codes = schema["properties"]["error"]["properties"]["code"]["enum"]
     assert set(codes) == {kind.code for kind in ERRORS}
+
+
+def test_every_answer_has_a_shape():
+    made = document(ROUTES)
+    for path in made["paths"].values():
+        for response in path["get"]["responses"].values():
+            (content,) = response["content"].values()
+            assert content["schema"]
+    names = {
+        name.rpartition("/")[2] for name in re.findall(r'"(#/components/[^"]*)"', json.dumps(made))
+    }
+    assert names == set(made["components"]["schemas"])

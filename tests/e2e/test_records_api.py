@@ -89,7 +89,7 @@ async def test_filters_and_pages(asked, get):
     _, found = await get("admin", "/interceptions", q="model:a initiator:ann")
     assert [each["model"] for each in found["results"]] == ["a"]
     _, sessions = await get("admin", "/sessions", q="initiator:ann")
-    assert [each["session_id"] for each in sessions["sessions"]] == ["t", "s"]
+    assert [each["id"] for each in sessions["sessions"]] == ["t", "s"]
     assert (await get("admin", "/clients"))[1] == ["Claude Code"]
 
 
