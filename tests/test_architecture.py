@@ -39,7 +39,17 @@ KNOW_PROVIDERS = ("providers/", "config/", "fake_provider/", "cli/demo")
 
 MAX_LINES = 400
 
-MIRRORED = ("core", "wire", "config", "providers", "records", "identity", "observe", "pipeline")
+MIRRORED = (
+    "api",
+    "core",
+    "wire",
+    "config",
+    "providers",
+    "records",
+    "identity",
+    "observe",
+    "pipeline",
+)
 SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
 DECLARES = "declares types only: there is nothing to run"
 NEEDS_NO_TEST_OF_ITS_OWN = {
