@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aibridged.records.answers import Filter
+from aibridged.records.facts import Outcome
 from aibridged.records.query import MAX_LIMIT
 
 MAX_OFFSET = 1_000_000
@@ -20,7 +21,7 @@ TERMS = {
     "started_after": "RFC 3339, from then on.",
     "started_before": "RFC 3339, before then.",
 }
-_STATUSES = frozenset({"open", "completed", "failed", "client_closed", "interrupted"})
+_STATUSES = frozenset({"open", *(outcome.value for outcome in Outcome)})
 _TIMES = frozenset({"started_after", "started_before"})
 _TERM = re.compile(r'\s*([a-z_]+):(?:"([^"]*)"|([^\s"]\S*))(?=\s|$)')
 

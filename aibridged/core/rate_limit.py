@@ -51,16 +51,12 @@ class _CallerLimiter(AsyncLimiter):
 
 
 class RateLimiter:
-    """Decides by caller; callers never affect each other. A rate of 0 lets everything through."""
+    """Decides by caller; callers never affect each other. `rate` is at least 1."""
 
     def __init__(self, rate: int, clock: Clock, max_callers: int = MAX_CALLERS) -> None:
         self._rate = rate
         self._time = _LoopTime(clock)
         self._limiters: LRUCache[bytes, _CallerLimiter] = LRUCache(max_callers)
-
-    @property
-    def enabled(self) -> bool:
-        return self._rate > 0
 
     def __len__(self) -> int:
         return len(self._limiters)

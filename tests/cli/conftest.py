@@ -4,8 +4,11 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import pytest
+import typer
+from typer.testing import CliRunner, Result
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -31,3 +34,22 @@ def run() -> Run:
         )
 
     return run
+
+
+@pytest.fixture
+def invoke_on_a_store(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[[typer.Typer], Callable[..., Result]]:
+    """Runs commands of a group on a store of the test's own, in an 80-column terminal."""
+    for name in os.environ:
+        if name.startswith("CODER_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def of(group: typer.Typer) -> Callable[..., Result]:
+        def invoke(command: str, *args: str) -> Result:
+            return CliRunner().invoke(group, [command, *args, "--state-dir", str(tmp_path)])
+
+        return invoke
+
+    return of

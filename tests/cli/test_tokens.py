@@ -1,14 +1,14 @@
 """`aibridged tokens`, as a person would use it."""
 
 import json
-import os
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+import typer
+from typer.testing import Result
 
 from aibridged.cli.tokens import tokens
 from aibridged.clock import SystemClock
@@ -19,18 +19,8 @@ Invoke = Callable[..., Result]
 
 
 @pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
-    """Run a command of the group on a store of its own, in an 80-column terminal."""
-    for name in os.environ:
-        if name.startswith("CODER_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "80")
-    group = tokens()
-
-    def invoke(command: str, *args: str) -> Result:
-        return CliRunner().invoke(group, [command, *args, "--state-dir", str(tmp_path)])
-
-    return invoke
+def invoke(invoke_on_a_store: Callable[[typer.Typer], Invoke]) -> Invoke:
+    return invoke_on_a_store(tokens())
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """`aibridged users`, as a person would use it."""
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
+import typer
+from typer.testing import Result
 
 from aibridged.cli.users import users
 
@@ -14,18 +14,8 @@ Invoke = Callable[..., Result]
 
 
 @pytest.fixture
-def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
-    """Run a command of the group on a store of its own, in an 80-column terminal."""
-    for name in os.environ:
-        if name.startswith("CODER_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("COLUMNS", "80")
-    group = users()
-
-    def invoke(command: str, *args: str) -> Result:
-        return CliRunner().invoke(group, [command, *args, "--state-dir", str(tmp_path)])
-
-    return invoke
+def invoke(invoke_on_a_store: Callable[[typer.Typer], Invoke]) -> Invoke:
+    return invoke_on_a_store(users())
 
 
 def test_users_are_made_and_listed(invoke: Invoke) -> None:
