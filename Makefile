@@ -15,7 +15,7 @@ $(READY): pyproject.toml packaging/constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint packaging/constraints.txt --editable '.[demo,postgres]' --group dev
+		--constraint packaging/constraints.txt --editable '.[all,demo]' --group dev
 	touch $(READY)
 
 install: $(READY)  ## make .venv with the daemon and all that its tests need
