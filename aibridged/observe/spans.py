@@ -1,0 +1,189 @@
+"""THE table of spans: what a trace shows of a request, under the names that Coder documents.
+
+Attributes that begin with `gen_ai.`, `http.`, `url.`, `server.` and `error.` are OpenTelemetry's
+(semantic conventions), the others Coder's. None holds a prompt, an answer or a key.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class SpanName(StrEnum):
+    """Every span that the daemon makes; that of the request itself is named after its route."""
+
+    ACQUIRE = "CachedBridgePool.Acquire"
+    INTERCEPT = "Intercept"
+    CREATE_INTERCEPTOR = "Intercept.CreateInterceptor"
+    RECORD_INTERCEPTION = "Intercept.RecordInterception"
+    PROCESS_REQUEST = "Intercept.ProcessRequest"
+    UPSTREAM = "Intercept.ProcessRequest.Upstream"
+    TOOL_CALL = "Intercept.ProcessRequest.ToolCall"
+    RECORD_PROMPT_USAGE = "Intercept.RecordPromptUsage"
+    RECORD_TOKEN_USAGE = "Intercept.RecordTokenUsage"
+    RECORD_TOOL_USAGE = "Intercept.RecordToolUsage"
+    RECORD_MODEL_THOUGHT = "Intercept.RecordModelThought"
+    RECORD_INTERCEPTION_ENDED = "Intercept.RecordInterceptionEnded"
+    PASSTHROUGH = "Passthrough"
+    MCP_INIT = "ServerProxyManager.Init"
+    MCP_SERVER_INIT = "StreamableHTTPServerProxy.Init"
+    MCP_FETCH_TOOLS = "StreamableHTTPServerProxy.Init.fetchTools"
+
+
+REQUEST = "<method> <route>"
+"""The name of a request's own span as the manual shows it: `POST /anthropic/v1/messages`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A row: `parent` is a name of this table, or None for what the client's own trace holds."""
+
+    name: str
+    parent: str | None
+    help: str
+    attributes: tuple[str, ...]
+
+
+_INTERCEPTION = ("interception_id", "user_id", "api_key_id", "provider", "model", "streaming")
+_SERVER = ("mcp_proxy_name", "mcp_server_name", "mcp_server_url")
+
+SPANS = (
+    Span(
+        REQUEST,
+        None,
+        "A request, from its head to the end of the answer; a refused one is there, too.",
+        (
+            "http.request.method",
+            "http.route",
+            "http.response.status_code",
+            "client.address",
+            "error.type",
+            "request_id",
+            "outcome",
+            "user_id",
+            "provider",
+        ),
+    ),
+    Span(
+        SpanName.ACQUIRE,
+        REQUEST,
+        "Taking the caller's bridge from the pool, or making it.",
+        ("user_id", "api_key_id"),
+    ),
+    Span(
+        SpanName.INTERCEPT,
+        REQUEST,
+        "An interception: a request that is read and recorded.",
+        (*_INTERCEPTION, "outcome", "error.type"),
+    ),
+    Span(
+        SpanName.CREATE_INTERCEPTOR,
+        SpanName.INTERCEPT,
+        "Finding out who asks what, for the record.",
+        _INTERCEPTION,
+    ),
+    Span(
+        SpanName.RECORD_INTERCEPTION,
+        SpanName.INTERCEPT,
+        "Waiting until the start of the interception is committed; nothing goes on before.",
+        _INTERCEPTION,
+    ),
+    Span(
+        SpanName.PROCESS_REQUEST,
+        SpanName.INTERCEPT,
+        "Asking the provider and relaying its answer.",
+        (*_INTERCEPTION, "error.type"),
+    ),
+    Span(
+        SpanName.UPSTREAM,
+        SpanName.PROCESS_REQUEST,
+        "The exchange with the provider, to the last byte of its answer.",
+        (
+            *_INTERCEPTION,
+            "gen_ai.operation.name",
+            "gen_ai.provider.name",
+            "gen_ai.request.model",
+            "gen_ai.request.stream",
+            "gen_ai.response.id",
+            "gen_ai.response.model",
+            "gen_ai.response.time_to_first_chunk",
+            "gen_ai.usage.input_tokens",
+            "gen_ai.usage.output_tokens",
+            "gen_ai.usage.cache_read.input_tokens",
+            "gen_ai.usage.cache_creation.input_tokens",
+            "http.request.method",
+            "http.response.status_code",
+            "server.address",
+            "server.port",
+            "error.type",
+        ),
+    ),
+    Span(
+        SpanName.TOOL_CALL,
+        SpanName.PROCESS_REQUEST,
+        "A call of an injected tool, which the gateway makes.",
+        (*_SERVER, "mcp_tool_name", "error.type"),
+    ),
+    Span(
+        SpanName.RECORD_PROMPT_USAGE,
+        SpanName.PROCESS_REQUEST,
+        "Recording what the user said, from handing it over until it is committed.",
+        ("interception_id",),
+    ),
+    Span(
+        SpanName.RECORD_TOKEN_USAGE,
+        SpanName.PROCESS_REQUEST,
+        "Recording the tokens of the answer, likewise.",
+        ("interception_id",),
+    ),
+    Span(
+        SpanName.RECORD_TOOL_USAGE,
+        SpanName.PROCESS_REQUEST,
+        "Recording one tool call of the model, likewise.",
+        ("interception_id",),
+    ),
+    Span(
+        SpanName.RECORD_MODEL_THOUGHT,
+        SpanName.PROCESS_REQUEST,
+        "Recording one piece of the model's reasoning, likewise.",
+        ("interception_id",),
+    ),
+    Span(
+        SpanName.RECORD_INTERCEPTION_ENDED,
+        SpanName.INTERCEPT,
+        "Recording the end of the interception, likewise.",
+        ("interception_id",),
+    ),
+    Span(
+        SpanName.PASSTHROUGH,
+        REQUEST,
+        "A request of a route that is only forwarded, to the last byte of its answer.",
+        (
+            "user_id",
+            "api_key_id",
+            "provider",
+            "passthrough_method",
+            "passthrough_url",
+            "http.response.status_code",
+            "error.type",
+        ),
+    ),
+    Span(
+        SpanName.MCP_INIT,
+        SpanName.ACQUIRE,
+        "Connecting to the MCP servers of a caller's tools.",
+        ("user_id", "api_key_id", "error.type"),
+    ),
+    Span(
+        SpanName.MCP_SERVER_INIT,
+        SpanName.MCP_INIT,
+        "Connecting to one of these servers.",
+        (*_SERVER, "error.type"),
+    ),
+    Span(
+        SpanName.MCP_FETCH_TOOLS,
+        SpanName.MCP_SERVER_INIT,
+        "Asking the server which tools it has.",
+        (*_SERVER, "mcp_tool_count", "error.type"),
+    ),
+)
+"""In the order in which a trace shows them."""
