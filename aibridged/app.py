@@ -97,11 +97,11 @@ class Gateway:
     def records(self) -> str:
         """Where records are kept."""
         assert self._composition is not None
-        return self._composition.records
+        return self._composition.lasting.records
 
     async def introduce(self, *, terminal: bool) -> str | None:
         """On the first start, what a person at the terminal has to be told."""
-        if self._composition is None or self._composition.tokens is None:
+        if self._composition is None or self._composition.lasting.tokens is None:
             return None
         bases = {
             each.type: f"{self.url}/{each.name}" for each in reversed(self._settings.providers)
@@ -109,7 +109,7 @@ class Gateway:
         openai = bases.get("openai")
         return await asyncio.to_thread(
             first_run,
-            self._composition.tokens,
+            self._composition.lasting.tokens,
             terminal=terminal,
             anthropic_base_url=bases.get("anthropic"),
             openai_base_url=f"{openai}/v1" if openai else None,
@@ -119,7 +119,7 @@ class Gateway:
         """Take nothing new, let running requests end within the shutdown timeout, then cancel."""
         if self._listener is None or self._composition is None or self._server is None:
             return
-        in_flight = self._composition.parts.in_flight
+        in_flight = self._composition.lasting.in_flight
         in_flight.draining = True
         self._listener.close()
         if not await _within(self._settings.shutdown_timeout, in_flight):

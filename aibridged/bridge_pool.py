@@ -81,6 +81,7 @@ class BridgePool(Generic[B]):
         self.stats = PoolStats()
         self._make = make
         self._close = close
+        self._clock = clock
         self._leases: _Leases[B] = _Leases(max_items, ttl, clock, self.stats)
 
     def __len__(self) -> int:
@@ -98,6 +99,11 @@ class BridgePool(Generic[B]):
             self.stats.hits += 1
         lease.take()
         return lease
+
+    def renew(self, *, ttl: float, max_items: int) -> None:
+        """Let go of all bridges: those that are made from now on live by these numbers."""
+        self.close()
+        self._leases = _Leases(max_items, ttl, self._clock, self.stats)
 
     def close(self) -> None:
         """Empty the pool; bridges in use close after their last request."""

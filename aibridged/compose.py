@@ -1,10 +1,15 @@
-"""The composition root: the only place that constructs the parts."""
+"""The composition root: the only place that constructs the parts.
+
+Some last as long as the daemon does (`Lasting`); the others are what a configuration decides, and
+a reload makes them anew (`Composition.reconfigure`).
+"""
 
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 
+import aiohttp
 from loguru import logger
 
 from aibridged.api import Api
@@ -12,6 +17,7 @@ from aibridged.api.handler import ROOTS
 from aibridged.bridge_pool import BridgeKey, BridgePool
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
+from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, State
 from aibridged.core.concurrency import Slots
 from aibridged.core.guessing import GuessLimiter
@@ -38,19 +44,135 @@ from aibridged.records.store import Store
 from aibridged.records.structured_log import log_record
 
 _SPOOL = "spool.jsonl"
+_BREAKER_SETTINGS = (
+    "circuit_breaker_enabled",
+    "circuit_breaker_failure_threshold",
+    "circuit_breaker_interval",
+    "circuit_breaker_timeout",
+    "circuit_breaker_max_requests",
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Composition:
-    """The parts, and what the start has to say of them.
+class Lasting:
+    """What lives as long as the daemon, whatever its configuration becomes.
 
     `tokens` is the store of users and tokens where this daemon has one; `records` says where
     records are kept.
     """
 
-    parts: Parts
-    tokens: TokenStore | None
+    clock: Clock
+    recorder: Recorder
     records: str
+    tokens: TokenStore | None
+    gatekeeper: Gatekeeper
+    guesses: GuessLimiter
+    in_flight: InFlight
+    slots: Slots
+    bridges: BridgePool[Bridge]
+    api: Api
+    reloads: ReloadStats
+
+
+class Composition:
+    """Everything that serves. `parts` are those of the configuration in force."""
+
+    def __init__(self, lasting: Lasting, settings: Settings) -> None:
+        self.lasting = lasting
+        self._open_sessions: set[aiohttp.ClientSession] = set()
+        self._retirements: set[asyncio.Task[None]] = set()
+        self._pruning: asyncio.Task[None] | None = None
+        self.parts = self._configured(settings, None)
+        self._prune()
+
+    def reconfigure(self, settings: Settings) -> Parts:
+        """Make `parts` anew; what these settings leave as it was is kept, with its state.
+
+        Requests that run keep the parts they began with. Whoever serves must use the new ones
+        before anything is awaited.
+        """
+        before, lasting = self.parts, self.lasting
+        self.parts = self._configured(settings, before)
+        lasting.slots.limit = settings.max_concurrency
+        if not _same(before, settings, "pool_ttl", "pool_max_items"):
+            lasting.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
+        if not _same(before, settings, "auth_cache_ttl", "auth_cache_bad_ttl") and isinstance(
+            lasting.gatekeeper, CachedAuthenticator
+        ):
+            lasting.gatekeeper.remember_for(
+                good_ttl=settings.auth_cache_ttl, bad_ttl=settings.auth_cache_bad_ttl
+            )
+        if not _same(before, settings, "retention"):
+            self._prune()
+        if unused := self._open_sessions.difference(self.parts.sessions.values()):
+            retirement = asyncio.get_running_loop().create_task(self._retire(unused))
+            self._retirements.add(retirement)
+            retirement.add_done_callback(self._retirements.discard)
+        return self.parts
+
+    async def close(self) -> None:
+        """Stop what runs by itself, and close the connections to the providers."""
+        for task in (*self._retirements, self._pruning):
+            if task is not None:
+                task.cancel()
+        for session in self._open_sessions:
+            await session.close()
+
+    def _configured(self, settings: Settings, before: Parts | None) -> Parts:
+        lasting = self.lasting
+        return Parts(
+            settings=settings,
+            clock=lasting.clock,
+            providers=make_providers(settings.providers),
+            sessions=self._sessions(settings, before),
+            gatekeeper=lasting.gatekeeper,
+            guesses=lasting.guesses,
+            in_flight=lasting.in_flight,
+            requests=lasting.in_flight.next_generation(),
+            slots=lasting.slots,
+            rate_limiter=_rate_limiter(settings, lasting.clock, before),
+            breakers=_breakers(settings, lasting.clock, before),
+            bridges=lasting.bridges,
+            dumper=Dumper(settings.dump_dir, lasting.clock) if settings.dump_dir else None,
+            api=lasting.api,
+            api_roots=ROOTS,
+        )
+
+    def _sessions(
+        self, settings: Settings, before: Parts | None
+    ) -> dict[str, aiohttp.ClientSession]:
+        """A session a provider: the one it has, unless it goes elsewhere or connects otherwise."""
+        kept: dict[tuple[str, str], aiohttp.ClientSession] = {}
+        if before is not None and _same(before, settings, "upstream_connect_timeout"):
+            kept = {
+                (each.name, each.base_url): before.sessions[each.name]
+                for each in before.settings.providers
+            }
+        sessions = {
+            each.name: kept.get((each.name, each.base_url))
+            or make_session(settings.upstream_connect_timeout)
+            for each in settings.providers
+        }
+        self._open_sessions.update(sessions.values())
+        return sessions
+
+    async def _retire(self, sessions: set[aiohttp.ClientSession]) -> None:
+        """Close the sessions once the last request that may use them has ended."""
+        await self.lasting.in_flight.earlier_idle()
+        for session in sessions & self._open_sessions:
+            self._open_sessions.discard(session)
+            await session.close()
+
+    def _prune(self) -> None:
+        if self._pruning is not None:
+            self._pruning.cancel()
+        self._pruning = None
+        if retention := self.parts.settings.retention:
+            self._pruning = asyncio.get_running_loop().create_task(
+                keep_pruning(
+                    self.lasting.recorder, self.lasting.clock, timedelta(seconds=retention)
+                )
+            )
 
 
 async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Composition:
@@ -62,32 +184,27 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
     engine = await asyncio.to_thread(open_database, settings)
     recorder = await _make_recorder(settings, engine, clock, stack)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
-    sessions = {
-        each.name: make_session(settings.upstream_connect_timeout) for each in settings.providers
-    }
-    for session in sessions.values():
-        stack.push_async_callback(session.close)
     api = Api(Query(engine, clock))
     bridges = _make_bridges(settings, recorder, clock)
     stack.callback(bridges.close)
-    parts = Parts(
-        settings=settings,
+    now = clock.wall().timestamp()
+    lasting = Lasting(
         clock=clock,
-        providers=make_providers(settings.providers),
-        sessions=sessions,
+        recorder=recorder,
+        records=describe(engine),
+        tokens=tokens,
         gatekeeper=_make_gatekeeper(settings, tokens, clock, stack),
         guesses=GuessLimiter(clock),
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
-        rate_limiter=RateLimiter(settings.rate_limit, clock) if settings.rate_limit else None,
-        breakers=_make_breakers(settings, clock) if settings.circuit_breaker_enabled else None,
         bridges=bridges,
-        dumper=Dumper(settings.dump_dir, clock) if settings.dump_dir else None,
         api=api,
-        api_roots=ROOTS,
+        reloads=ReloadStats(last_attempt=now, last_success=now),
     )
+    composition = Composition(lasting, settings)
+    stack.push_async_callback(composition.close)
     stack.callback(api.close)
-    return Composition(parts, tokens, describe(engine))
+    return composition
 
 
 async def _make_recorder(
@@ -101,11 +218,6 @@ async def _make_recorder(
     )
     await recorder.open()
     stack.push_async_callback(recorder.close)
-    if settings.retention:
-        pruning = asyncio.get_running_loop().create_task(
-            keep_pruning(recorder, clock, timedelta(seconds=settings.retention))
-        )
-        stack.callback(pruning.cancel)
     return recorder
 
 
@@ -139,7 +251,17 @@ def _make_gatekeeper(
     )
 
 
-def _make_breakers(settings: Settings, clock: Clock) -> Breakers:
+def _rate_limiter(settings: Settings, clock: Clock, before: Parts | None) -> RateLimiter | None:
+    if before is not None and _same(before, settings, "rate_limit"):
+        return before.rate_limiter
+    return RateLimiter(settings.rate_limit, clock) if settings.rate_limit else None
+
+
+def _breakers(settings: Settings, clock: Clock, before: Parts | None) -> Breakers | None:
+    if before is not None and _same(before, settings, *_BREAKER_SETTINGS):
+        return before.breakers
+    if not settings.circuit_breaker_enabled:
+        return None
     return Breakers(
         BreakerSettings(
             failure_threshold=settings.circuit_breaker_failure_threshold,
@@ -150,6 +272,11 @@ def _make_breakers(settings: Settings, clock: Clock) -> Breakers:
         clock,
         _log_circuit,
     )
+
+
+def _same(before: Parts, settings: Settings, *names: str) -> bool:
+    """Whether the settings of these names are as they were."""
+    return all(getattr(before.settings, name) == getattr(settings, name) for name in names)
 
 
 def _log_circuit(key: BreakerKey, before: State, now: State) -> None:

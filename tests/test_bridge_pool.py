@@ -90,3 +90,21 @@ def test_nothing_is_closed_twice_over_a_thousand_bridges(clock):
     pool.close()
     assert {bridge.closed for bridge in bridges} == {1}
     assert pool.stats.additions == pool.stats.evictions == 1000
+
+
+def test_a_renewed_pool_lives_by_its_new_numbers(pool, clock):
+    used, idle = pool.acquire(ANN), pool.acquire(BOB)
+    idle.release()
+    pool.renew(ttl=10, max_items=1)
+    assert (idle.bridge.closed, used.bridge.closed, len(pool)) == (1, 0, 0)
+    used.release()
+    assert used.bridge.closed == 1
+    bridge = pool.acquire(ANN).bridge
+    assert bridge is not used.bridge
+    clock.advance(9)
+    assert pool.acquire(ANN).bridge is bridge
+    clock.advance(1)
+    assert pool.acquire(ANN).bridge is not bridge
+    pool.acquire(BOB)
+    assert len(pool) == 1
+    assert pool.stats.additions == 5

@@ -28,6 +28,7 @@ class Option:
     """One row of the table: everything about a setting but its value.
 
     `fallback_env` is a variable of the system's, which counts where nothing else is given.
+    `restart` says that a change needs a restart: a reload leaves the value as it was.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Option:
     group: Group
     help: str
     fallback_env: str | None = None
+    restart: bool = False
 
     @property
     def secret(self) -> bool:
@@ -74,6 +76,7 @@ def option(
     help: str,
     env: str | None = None,
     fallback_env: str | None = None,
+    restart: bool = False,
 ) -> T:
     """Declare a setting; the variable is derived from the flag unless Coder names it otherwise.
 
@@ -89,5 +92,6 @@ def option(
         group=group,
         help=help,
         fallback_env=fallback_env,
+        restart=restart,
     )
     return field(default=kind.parse(default), metadata={"option": row})

@@ -32,7 +32,7 @@ class ProviderSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """The effective settings, read once at start. Durations are in seconds."""
+    """The effective settings, read at the start and at each reload. Durations are in seconds."""
 
     enabled: bool = option(
         "aibridge-enabled",
@@ -41,6 +41,7 @@ class Settings:
         default="true",
         group=Group.GATEWAY,
         help="Whether to serve at all; with false, serve says so and exits 0.",
+        restart=True,
     )
     allow_byok: bool = option(
         "aibridge-allow-byok",
@@ -185,6 +186,7 @@ class Settings:
         default="token",
         group=Group.IDENTITY,
         help="Who knows the callers: own tokens, a Coder deployment, or nobody (loopback only).",
+        restart=True,
     )
     coder_url: str | None = option(
         "coder-url",
@@ -194,6 +196,7 @@ class Settings:
         group=Group.IDENTITY,
         help="The Coder deployment that knows the tokens; goes with --aibridge-auth coder.",
         env="CODER_URL",
+        restart=True,
     )
     auth_cache_ttl: float = option(
         "aibridge-auth-cache-ttl",
@@ -235,6 +238,7 @@ class Settings:
         group=Group.RECORDS,
         help="Where the database and the spool are (systemd's STATE_DIRECTORY counts, too).",
         fallback_env="STATE_DIRECTORY",
+        restart=True,
     )
     postgres_url: Secret | None = option(
         "postgres-url",
@@ -244,6 +248,7 @@ class Settings:
         group=Group.RECORDS,
         help="The PostgreSQL database to keep users, tokens and records in, instead of SQLite.",
         env="CODER_PG_CONNECTION_URL",
+        restart=True,
     )
     retention: float = option(
         "aibridge-retention",
@@ -260,6 +265,7 @@ class Settings:
         default="false",
         group=Group.RECORDS,
         help="Log every record, prompts included, as one JSON line each, for a SIEM.",
+        restart=True,
     )
     http_address: Address = option(
         "http-address",
@@ -268,6 +274,7 @@ class Settings:
         default="127.0.0.1:4001",
         group=Group.LISTENING,
         help="Where to listen; :4001 is every interface.",
+        restart=True,
     )
     http_read_timeout: float = option(
         "http-read-timeout",
@@ -300,6 +307,7 @@ class Settings:
         default="",
         group=Group.LISTENING,
         help="Certificate chain (PEM), to serve HTTPS; goes with --tls-key-file.",
+        restart=True,
     )
     tls_key_file: Path | None = option(
         "tls-key-file",
@@ -308,6 +316,7 @@ class Settings:
         default="",
         group=Group.LISTENING,
         help="Private key (PEM, not encrypted) of --tls-cert-file.",
+        restart=True,
     )
     proxy_trusted_headers: tuple[str, ...] = option(
         "proxy-trusted-headers",

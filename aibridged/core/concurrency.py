@@ -2,10 +2,14 @@
 
 
 class Slots:
-    """A counter with an upper bound; 0 means no bound, and the count is kept all the same."""
+    """A counter with an upper bound; 0 means no bound, and the count is kept all the same.
+
+    `limit` may be changed at any time. Below what is taken, it takes nothing away: slots are
+    given back first, until there is room again.
+    """
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._in_use = 0
 
     @property
@@ -15,7 +19,7 @@ class Slots:
 
     def take(self) -> bool:
         """Take a slot; false where all are taken. Each true needs one `release`."""
-        if self._limit and self._in_use >= self._limit:
+        if self.limit and self._in_use >= self.limit:
             return False
         self._in_use += 1
         return True

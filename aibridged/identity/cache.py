@@ -50,10 +50,17 @@ class CachedAuthenticator:
         self.hits = 0
         self.misses = 0
         self._authenticator = authenticator
-        self._good: TTLCache[bytes, Actor] = TTLCache(max_entries, good_ttl, clock.monotonic)
-        self._bad: TTLCache[bytes, None] = TTLCache(max_entries, bad_ttl, clock.monotonic)
+        self._monotonic = clock.monotonic
+        self._max_entries = max_entries
+        self.remember_for(good_ttl=good_ttl, bad_ttl=bad_ttl)
         self._lookups: dict[bytes, asyncio.Future[_Outcome]] = {}
         self._forgettings = 0
+
+    def remember_for(self, *, good_ttl: float, bad_ttl: float) -> None:
+        """Forget all answers, and remember those to come for so many seconds."""
+        entries, now = self._max_entries, self._monotonic
+        self._good: TTLCache[bytes, Actor] = TTLCache(entries, good_ttl, now)
+        self._bad: TTLCache[bytes, None] = TTLCache(entries, bad_ttl, now)
 
     async def authenticate(self, token: str | None) -> Actor | None:
         """The actor behind `token`, or None.

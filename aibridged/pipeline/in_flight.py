@@ -1,14 +1,14 @@
-"""Counts the requests under way, so that the end can wait for them."""
+"""Counts the requests under way, so that whatever ends can wait for those that use it."""
 
 import asyncio
 
 
-class InFlight:
-    """The requests under way, whether new ones are taken, and whether these are being cut off."""
+class Requests:
+    """The requests under way that began under one configuration."""
+
+    __slots__ = ("_idle", "count")
 
     def __init__(self) -> None:
-        self.draining = False
-        self.cut_off = False
         self.count = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -23,5 +23,37 @@ class InFlight:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Return once no request is under way."""
+        """Return once none is under way."""
         await self._idle.wait()
+
+
+class InFlight:
+    """All requests under way, whether new ones are taken, and whether these are being cut off."""
+
+    def __init__(self) -> None:
+        self.draining = False
+        self.cut_off = False
+        self._generations: list[Requests] = []
+
+    @property
+    def count(self) -> int:
+        """How many requests are under way."""
+        return sum(generation.count for generation in self._generations)
+
+    def next_generation(self) -> Requests:
+        """Count the requests of another configuration apart from those before it."""
+        latest = self._generations[-1:]
+        busy = [each for each in self._generations[:-1] if each.count]
+        self._generations = [*busy, *latest, Requests()]
+        return self._generations[-1]
+
+    async def earlier_idle(self) -> None:
+        """Return once no request is under way that began before the latest generation."""
+        for generation in self._generations[:-1]:
+            await generation.idle()
+
+    async def idle(self) -> None:
+        """Return once no request is under way."""
+        while self.count:
+            for generation in self._generations:
+                await generation.idle()

@@ -11,7 +11,7 @@ _READ = frozenset({"GET", "HEAD"})
 
 
 def stage(parts: Parts) -> Middleware:
-    in_flight = parts.in_flight
+    in_flight, requests = parts.in_flight, parts.requests
 
     async def lifecycle(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         target = request.target
@@ -21,11 +21,11 @@ def stage(parts: Parts) -> Middleware:
             return _line("ok", 200)
         if in_flight.draining:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
-        in_flight.enter()
+        requests.enter()
         try:
             return await handler(request)
         finally:
-            in_flight.leave()
+            requests.leave()
 
     return lifecycle
 

@@ -16,7 +16,7 @@ from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity.base import Actor, Gatekeeper
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.dump import Dumper
-from aibridged.pipeline.in_flight import InFlight
+from aibridged.pipeline.in_flight import InFlight, Requests
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.providers import Provider
 
@@ -26,8 +26,10 @@ ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamRes
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """`sessions` holds one client session a provider, by name; what is None is switched off.
+    """One configuration's parts: a reload makes others, which share what it leaves as it was.
 
+    `sessions` holds one client session a provider, by name; what is None is switched off.
+    `requests` are those that began with these parts, `in_flight` are all.
     `api_roots` are the first segments of what `api` answers below the gateway's own prefixes.
     """
 
@@ -38,6 +40,7 @@ class Parts:
     gatekeeper: Gatekeeper
     guesses: GuessLimiter
     in_flight: InFlight
+    requests: Requests
     slots: Slots
     rate_limiter: RateLimiter | None
     breakers: Breakers | None

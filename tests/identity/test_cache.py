@@ -81,6 +81,21 @@ async def test_both_times_can_be_set_and_0_remembers_nothing(backend, clock):
     assert backend.asked[-1] == "alice"
 
 
+async def test_new_times_count_for_new_answers_and_the_old_ones_are_forgotten(
+    cache, backend, clock
+):
+    await cache.authenticate("alice")
+    await cache.authenticate("nobody")
+    cache.remember_for(good_ttl=5, bad_ttl=2)
+    assert cache.known("alice") is None
+    for seconds in (0, 2, 3):
+        clock.advance(seconds)
+        await cache.authenticate("alice")
+        await cache.authenticate("nobody")
+    assert backend.asked[2:] == ["alice", "nobody", "nobody", "alice", "nobody"]
+    assert cache.hits == 1
+
+
 async def test_hits_and_misses_are_counted(cache):
     for token in ("alice", "alice", "eve", "eve", "eve", "bob"):
         await cache.authenticate(token)

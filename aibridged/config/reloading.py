@@ -1,0 +1,60 @@
+"""What a new configuration changes in a running daemon: what at once, and what after a restart."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from aibridged.config.declare import Option
+from aibridged.config.options import OPTIONS, ProviderSettings, Settings
+from aibridged.config.providers import TYPES, single_settings
+
+# What these settings say is said of the provider.
+_OF_PROVIDERS = {row.name for kind in TYPES for row in single_settings(kind)}
+
+
+@dataclass(slots=True)
+class ReloadStats:
+    """How the last reading of the configuration went, for the metrics; times are Unix seconds.
+
+    The start is the first attempt, and a success.
+    """
+
+    last_attempt: float
+    last_success: float
+    succeeded: bool = True
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a reload comes to.
+
+    `settings` are to be in force: the wanted ones, but what needs a restart is as it was.
+    `changes` says in words what that changes; `waiting` are the settings that need the restart.
+    """
+
+    settings: Settings
+    changes: Sequence[str]
+    waiting: Sequence[Option]
+
+
+def change(running: Settings, wanted: Settings) -> Change:
+    """What becomes of settings that are in force when others are wanted."""
+    differing = [row for row in OPTIONS if getattr(running, row.name) != getattr(wanted, row.name)]
+    waiting = [row for row in differing if row.restart]
+    settings = replace(wanted, **{row.name: getattr(running, row.name) for row in waiting})
+    at_once = [row.flag for row in differing if not row.restart and row.name not in _OF_PROVIDERS]
+    changes = [*at_once, *_provider_changes(running.providers, wanted.providers)]
+    return Change(settings, changes, waiting)
+
+
+def _provider_changes(
+    before: Sequence[ProviderSettings], after: Sequence[ProviderSettings]
+) -> Iterator[str]:
+    old, new = ({each.name: each for each in providers} for providers in (before, after))
+    for name in [*old, *(name for name in new if name not in old)]:
+        if name not in new:
+            yield f"provider {name} removed"
+        elif name not in old:
+            yield f"provider {name} added"
+        elif old[name] != new[name]:
+            only_key = replace(old[name], key=new[name].key) == new[name]
+            yield f"the key of provider {name}" if only_key else f"provider {name}"
