@@ -1,5 +1,6 @@
 """What a request was, once it has ended: one value for its log line, its metrics and its spans."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
@@ -16,12 +17,13 @@ class RequestOutcome(StrEnum):
 
 
 class TokenCounts(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one answer; none is counted twice."""
+    """Tokens of one answer; none is counted twice, and `extra` breaks them down by name."""
 
     input: int
     output: int
     cache_read: int
     cache_write: int
+    extra: Mapping[str, int] = {}
 
     @property
     def all_input(self) -> int:
@@ -39,7 +41,8 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     `began` to `ended` are seconds of the monotonic clock: `sent_at` is when the request went to
     the provider, `answered_at` when the head of its answer came, `first_byte_at` when the first
-    byte of the body was relayed; that is None where the answer isn't read.
+    byte of the body was relayed; that is None where the answer isn't read. `body_wait` is for how
+    long the client's body was waited for.
     """
 
     request_id: str
@@ -63,6 +66,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider_type: str | None = None
     endpoint: str | None = None
     bridged: bool = False
+    body_wait: float = 0.0
     sent_at: float | None = None
     answered_at: float | None = None
     first_byte_at: float | None = None
