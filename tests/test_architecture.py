@@ -19,6 +19,7 @@ LAYERS = (
     {"compose"},
     {"app"},
     {"cli"},
+    {"manual"},
     {"__main__"},
 )
 LAYER_OF = {part: number for number, layer in enumerate(LAYERS) for part in layer}

@@ -1,5 +1,6 @@
 """What is printed from the table of settings: help, the sample file, the documentation."""
 
+import re
 import textwrap
 from collections.abc import Iterator
 from itertools import groupby
@@ -16,8 +17,8 @@ Keys are not kept here: set CODER_AIBRIDGE_ANTHROPIC_KEY, or
 CODER_AIBRIDGE_ANTHROPIC_KEY_FILE to a file that holds it.
 """
 _SAMPLE_PROVIDERS = """\
-# Several providers of a type. Each is served under /NAME; its base_url is its
-# type's default where it is left out. The same in variables:
+# Several providers of a type. Each is served under /NAME; its base_url
+# is its type's default where it is left out. The same in variables:
 # CODER_AIBRIDGE_PROVIDER_0_TYPE, _NAME, _KEY or _KEY_FILE, _BASE_URL.
 #providers:
 #  - type: openai
@@ -39,7 +40,13 @@ def facts(option: Option) -> str:
     return f"{option.env}, {default}"
 
 
-def sample_yaml() -> str:
+def example_yaml(width: int) -> str:
+    """The sample with every setting enabled, without its header."""
+    _, _, settings = sample_yaml(width).partition("\n\n")
+    return re.sub(r"^( *)#(?=\S|  )", r"\1", settings, flags=re.MULTILINE)
+
+
+def sample_yaml(width: int = _WIDTH) -> str:
     """Every setting that a file can hold, commented out, with its default.
 
     A comment is `# text`, a setting `#key: value`: removing the one character enables it.
@@ -56,7 +63,7 @@ def sample_yaml() -> str:
             lines += _headings(open_groups, groups)
             open_groups = groups
         indent = "  " * len(groups)
-        lines += _comment(f"{option.help} ({option.env})", indent)
+        lines += _comment(f"{option.help} ({option.env})", indent, width)
         lines.append(f"{indent}#{key}: {_yaml_default(option)}")
     return "\n".join([*lines, *_close(open_groups), ""])
 
@@ -96,11 +103,11 @@ def _close(groups: list[str]) -> list[str]:
     return textwrap.indent(_SAMPLE_PROVIDERS, "  ").splitlines()
 
 
-def _comment(text: str, indent: str) -> list[str]:
+def _comment(text: str, indent: str, width: int) -> list[str]:
     start = f"{indent}# "
     return textwrap.wrap(
         text,
-        _WIDTH,
+        width,
         initial_indent=start,
         subsequent_indent=start,
         break_long_words=False,

@@ -1,0 +1,21 @@
+"""`python -m aibridged.manual [ROOT]`: write man/ and completions/ anew in a source tree."""
+
+import sys
+from pathlib import Path
+
+from aibridged.manual.contents import DIRECTORIES, contents
+
+
+def write(root: Path) -> None:
+    """Write everything below `root`, and remove what is made no longer."""
+    made = {root / path: text for path, text in contents().items()}
+    for directory in DIRECTORIES:
+        (root / directory).mkdir(exist_ok=True)
+        for path in set((root / directory).iterdir()) - made.keys():
+            path.unlink()
+    for path, text in made.items():
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(Path(*sys.argv[1:] or ["."]))

@@ -1,0 +1,21 @@
+"""Everything that is made: pages and completions, each under its path in the source tree."""
+
+from pathlib import PurePosixPath
+
+from aibridged.manual.commands import command_line
+from aibridged.manual.pages import command_pages
+from aibridged.manual.settings import settings_page
+from aibridged.manual.telemetry import telemetry_page
+
+DIRECTORIES = ("man", "completions")
+
+
+def contents() -> dict[PurePosixPath, str]:
+    """The texts by path. The same tree gives the same texts."""
+    root = command_line()
+    pages = {
+        **dict(command_pages(root)),
+        "aibridged.yaml.5": settings_page(),
+        "aibridged-metrics.7": telemetry_page(),
+    }
+    return {PurePosixPath("man", name): text for name, text in pages.items()}

@@ -1,0 +1,230 @@
+"""The manual's pages of section 1: the overview, and one a command."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from aibridged import __version__, errors
+from aibridged.config import render
+from aibridged.manual import mdoc
+from aibridged.manual.commands import Argument, Command, Flag
+from aibridged.manual.prose import RELEASED, Example, Part, Prose
+from aibridged.manual.prose.commands import EXIT_STATUS, FILES, PROSE
+from aibridged.manual.prose.overview import OVERVIEW, REFUSALS, SIGNALS
+
+_CONFIG = "--config"
+_CONFIG_VARIABLE = "CODER_CONFIG_PATH"
+
+
+def page_name(command: Command) -> str:
+    """The page that describes a command: a group's describes what is below it."""
+    return "-".join(("aibridged", *command.path))
+
+
+def command_pages(root: Command) -> Iterator[tuple[str, str]]:
+    """The file name and the text of every page of section 1."""
+    yield "aibridged.1", _overview(root)
+    home = next(command for command in root.commands if command.takes_all_settings)
+    for command in root.commands:
+        yield f"{page_name(command)}.1", _command_page(command, home)
+
+
+def parts(body: Iterable[Part]) -> Iterator[str]:
+    """Paragraphs, and examples with the sentence that introduces them."""
+    for part in body:
+        if isinstance(part, Example):
+            yield from mdoc.paragraph(part.text)
+            yield from mdoc.display(part.lines)
+        else:
+            yield from mdoc.paragraph(part)
+
+
+def see_also(name: str, pages: Iterable[str]) -> Iterator[str]:
+    """The section, in the customary order; a page doesn't refer to itself."""
+    references = sorted({tuple(page.rstrip(")").split("(")) for page in pages}, key=_section_first)
+    others = [reference for reference in references if "(".join(reference) + ")" != name]
+    lines = [f".Xr {title} {number} ," for title, number in others]
+    yield from mdoc.section("SEE ALSO", [*lines[:-1], *(line[:-2] for line in lines[-1:])])
+
+
+def document(title: str, number: int, summary: str, body: Iterable[str]) -> str:
+    """A page of this release."""
+    return mdoc.document(
+        title,
+        number,
+        date=RELEASED,
+        system=f"aibridged {__version__}",
+        summary=summary,
+        body=body,
+    )
+
+
+def terms(macro: str, meanings: Mapping[str, str]) -> Iterator[str]:
+    return mdoc.listing(((macro, mdoc.argument(term)), text) for term, text in meanings.items())
+
+
+def _section_first(reference: tuple[str, ...]) -> tuple[str, str]:
+    return reference[1], reference[0]
+
+
+def _overview(root: Command) -> str:
+    commands = (
+        (("Xr", page_name(command), "1"), f"{command.summary}.") for command in root.commands
+    )
+    body = [
+        *mdoc.section("SYNOPSIS", _usage(root)),
+        *mdoc.section("DESCRIPTION", parts((root.paragraphs[0], *OVERVIEW.about))),
+        *mdoc.section("COMMANDS", mdoc.listing(commands)),
+        *mdoc.section("OPTIONS", _flags(root.flags)),
+    ]
+    body += mdoc.section("REFUSALS", [*parts(REFUSALS), *_refusals()])
+    body += mdoc.section("SIGNALS", terms("Dv", SIGNALS))
+    body += _tail(root, OVERVIEW, [f"{page_name(command)}(1)" for command in root.commands])
+    return document("aibridged", 1, "a standalone AI gateway", body)
+
+
+def _refusals() -> Iterator[str]:
+    return mdoc.listing(
+        ((mdoc.argument(str(kind.status)), mdoc.argument(kind.code)), kind.sentence)
+        for kind in errors.ERRORS
+    )
+
+
+def _command_page(command: Command, home: Command) -> str:
+    prose = PROSE.get(command.name, Prose())
+    shared = _shared(command)
+    usages = [line for each in command.commands or (command,) for line in _usage(each, shared)]
+    body = [
+        *mdoc.section("SYNOPSIS", usages),
+        *mdoc.section("DESCRIPTION", parts((*command.paragraphs, *prose.about))),
+    ]
+    if command.commands:
+        described = [line for each in command.commands for line in _subcommand(each, shared)]
+        body += mdoc.section("COMMANDS", described)
+        body += mdoc.section("OPTIONS OF EVERY COMMAND", _flags(shared))
+    else:
+        body += mdoc.section("OPTIONS", _options(command, home))
+    body += _tail(command, prose, ["aibridged(1)", f"{page_name(home)}(1)"])
+    summary = command.summary
+    return document(page_name(command), 1, summary[0].lower() + summary[1:], body)
+
+
+def _subcommand(command: Command, shared: Sequence[Flag]) -> Iterator[str]:
+    own = [flag for flag in command.flags if flag not in shared]
+    described = [*_arguments(command.arguments), *map(_described, own)]
+    body = [*parts(command.paragraphs), *mdoc.listing(described)]
+    yield from mdoc.subsection(command.name, body)
+
+
+def _shared(group: Command) -> list[Flag]:
+    """The flags that every command of a group has."""
+    first = group.commands[0].flags if group.commands else ()
+    return [flag for flag in first if all(flag in each.flags for each in group.commands)]
+
+
+def _usage(command: Command, shared: Sequence[Flag] = ()) -> Iterator[str]:
+    yield ".Nm aibridged"
+    if command.path:
+        yield f".Cm {command.name}"
+    for flag in command.flags:
+        hidden = flag in shared or flag.long == "--help"
+        if not hidden and not (flag.setting and command.takes_all_settings):
+            yield f".{'' if flag.required else 'Op '}{' '.join(_spelled(flag.long, flag))}"
+    if shared:
+        yield ".Op Ar OPTION ..."
+    if command.takes_all_settings:
+        yield ".Op Fl \\-SETTING Ns = Ns Ar VALUE ..."
+    for argument in command.arguments:
+        optional = "" if argument.required else "Op "
+        more = " ..." if argument.repeated else ""
+        yield f".{optional}Ar {mdoc.argument(argument.value)}{more}"
+    if not command.path:
+        yield ".Ar COMMAND"
+        yield ".Op Ar ARGUMENT ..."
+
+
+def _options(command: Command, home: Command) -> Iterator[str]:
+    all_settings = command.takes_all_settings
+    own = [flag for flag in command.flags if not (all_settings and flag.setting)]
+    yield from mdoc.listing([*_arguments(command.arguments), *map(_described, own)])
+    if not all_settings:
+        return
+    if command != home:
+        yield from mdoc.paragraph(f"And every setting, under the flags of `{page_name(home)}(1)`.")
+        return
+    by_setting = {flag.setting.name: flag for flag in command.flags if flag.setting}
+    for group, options in render.grouped():
+        flags = [by_setting[option.name] for option in options]
+        yield from mdoc.subsection(group, _flags(flags))
+
+
+def _flags(flags: Iterable[Flag]) -> Iterator[str]:
+    return mdoc.listing(map(_described, flags))
+
+
+def _described(flag: Flag) -> tuple[list[str], str]:
+    """A flag as the term of a list, and what it means."""
+    *short, last = reversed(flag.names)
+    term = [word for name in short for word in (*_spelled(name), ",")]
+    term += _spelled(last, flag)
+    if flag.setting is not None:
+        default = f", default `{flag.default}`" if flag.default else ""
+        return term, f"{flag.help} (`{flag.setting.env}`{default})"
+    if flag.choices and not all(word in f"{flag.help}{flag.value}" for word in flag.choices):
+        shown = ", ".join(f"`{word}`" for word in flag.choices)
+        return term, f"{flag.help} One of {shown}.{_default(flag)}"
+    return term, f"{flag.help}{_default(flag)}"
+
+
+def _default(flag: Flag) -> str:
+    return f" The default is `{flag.default}`." if flag.default else ""
+
+
+def _arguments(arguments: Iterable[Argument]) -> Iterator[tuple[list[str], str]]:
+    for argument in arguments:
+        yield ["Ar", mdoc.argument(argument.value)], argument.help
+
+
+def _spelled(name: str, flag: Flag | None = None) -> list[str]:
+    words = ["Fl", mdoc.argument(name[1:])]
+    if flag is None or not flag.value:
+        return words
+    value = ["Ar", mdoc.argument(flag.value)]
+    return [*words, "Ns", "Op", "=", "Ns", *value] if flag.value_is_optional else [*words, *value]
+
+
+def _tail(command: Command, prose: Prose, pages: Iterable[str]) -> Iterator[str]:
+    """The sections that end every page."""
+    flags = [flag for each in command.walk() for flag in each.flags if command.path]
+    settings = {flag.setting.name: flag for flag in flags if flag.setting}
+    files = {path: text for name in settings for path, text in FILES.get(name, {}).items()}
+    references = list(pages)
+    if settings:
+        references.append("aibridged.yaml(5)")
+    environment = _environment(command, flags) | dict(prose.environment)
+    yield from mdoc.section("ENVIRONMENT", terms("Ev", environment))
+    yield from mdoc.section("FILES", terms("Pa", files | dict(prose.files)))
+    statuses = {str(code): text for code, text in {**EXIT_STATUS, **prose.exit_status}.items()}
+    yield from mdoc.section("EXIT STATUS", terms("Li", statuses))
+    yield from mdoc.section("EXAMPLES", parts(prose.examples))
+    yield from see_also(f"{page_name(command)}(1)", [*references, *prose.see_also])
+
+
+def _environment(command: Command, flags: Sequence[Flag]) -> dict[str, str]:
+    if not any(each.takes_all_settings for each in command.walk()):
+        return dict(_variables(flags))
+    return {
+        _CONFIG_VARIABLE: "The file of settings.",
+        "CODER_*": "Every setting has a variable: see `aibridged.yaml(5)`.",
+    }
+
+
+def _variables(flags: Sequence[Flag]) -> Iterator[tuple[str, str]]:
+    """The variables that stand in for flags."""
+    if any(_CONFIG in flag.names for flag in flags):
+        yield _CONFIG_VARIABLE, f"The file of settings, where `{_CONFIG}` doesn't name one."
+    for setting in {flag.setting.name: flag.setting for flag in flags if flag.setting}.values():
+        text = f"In place of `{setting.flag}`."
+        if setting.secret:
+            text += f" `{setting.env}_FILE` names a file that holds it."
+        yield setting.env, text
+        if setting.fallback_env:
+            yield setting.fallback_env, f"Set by systemd; counts where `{setting.env}` is not set."
