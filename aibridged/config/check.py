@@ -1,11 +1,13 @@
 """What is wrong between settings that are each right by themselves, and what deserves a warning."""
 
-import ipaddress
+import importlib.util
 import os
 import ssl
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from aibridged.config.kinds import is_loopback
+from aibridged.config.mcp_servers import sends_in_the_clear, without_query
 from aibridged.config.options import OPTIONS, Settings
 from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
@@ -43,13 +45,27 @@ def warnings(settings: Settings, given: Mapping[str, Given]) -> list[str]:
             "--proxy-trusted-origins has no effect without --proxy-trusted-headers, "
             "which says in which headers the client's address is."
         )
-    return found
+    return [*found, *_mcp_warnings(settings)]
+
+
+def _mcp_warnings(settings: Settings) -> Iterator[str]:
+    for server in settings.mcp_servers:
+        if sends_in_the_clear(server):
+            yield (
+                f"The MCP server {server.id} is asked over plain HTTP: what its tools are told and "
+                f"answer, and tokens, can be read on the way to {without_query(server.url)}."
+            )
+        if server.user_credentials != "none" and settings.auth != "token":
+            yield (
+                f"The MCP server {server.id} has user_credentials, but only users of "
+                "--aibridge-auth token have any (`aibridged users mcp-token`)."
+            )
 
 
 def _loopback_without_authentication(settings: Settings, where: Where) -> Iterator[Mistake]:
     """Callers aren't authenticated: whoever reaches the address spends the organisation's key."""
     address = settings.http_address
-    if settings.auth == "none" and not _is_loopback(address.host):
+    if settings.auth == "none" and not is_loopback(address.host):
         yield Mistake(
             where("http_address"),
             f"{address} can be reached from other machines, and callers are not authenticated",
@@ -61,13 +77,6 @@ def _loopback_without_authentication(settings: Settings, where: Where) -> Iterat
 def _coder_without_url(settings: Settings, where: Where) -> Iterator[Mistake]:
     if settings.auth == "coder" and settings.coder_url is None:
         yield Mistake(where("auth"), "there is no --coder-url", "Say where the deployment is.")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _tls_files(settings: Settings, where: Where) -> Iterator[Mistake]:
@@ -108,6 +117,16 @@ def _not_a_pair(cert: Path, key: Path, where: str) -> Iterator[Mistake]:
         )
 
 
+def _mcp_library(settings: Settings, where: Where) -> Iterator[Mistake]:
+    missing = [name for name in ("mcp", "cryptography") if importlib.util.find_spec(name) is None]
+    if settings.mcp_servers and missing:
+        yield Mistake(
+            "mcp_servers",
+            f"the library for it is not installed ({' and '.join(missing)})",
+            "Install it: pip install 'aibridged[mcp]'.",
+        )
+
+
 def _dump_dir(settings: Settings, where: Where) -> Iterator[Mistake]:
     path = settings.dump_dir
     if path is not None and os.path.exists(path) and not os.path.isdir(path):
@@ -126,6 +145,7 @@ _CHECKS = (
     _loopback_without_authentication,
     _coder_without_url,
     _tls_files,
+    _mcp_library,
     _dump_dir,
     _log_folders,
 )

@@ -17,6 +17,7 @@ class Group(StrEnum):
     PROVIDERS = "Providers"
     LIMITS = "Limits"
     BREAKER = "Circuit breaker"
+    MCP = "MCP tools"
     IDENTITY = "Identity"
     RECORDS = "Records"
     LISTENING = "Listening"

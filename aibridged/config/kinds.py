@@ -39,12 +39,24 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """One kind of value. `metavar` is its name in help; `many`: a comma-separated list."""
+    """One kind of value. `metavar` is its name in help; `many`: a comma-separated list.
+
+    `pairs`: a list of `name: value`, which a file may write as a mapping.
+    """
 
     metavar: str
     parse: Callable[[str], T]
     show: Callable[[T], str] = str
     many: bool = False
+    pairs: bool = False
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine is behind the host, by its address or by the name of it."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def items(text: str) -> tuple[str, ...]:
@@ -95,7 +107,7 @@ def _size(text: str) -> int:
         raise ValueError(f"{text!r} is not a number of bytes like 1048576 or 32MiB")
     value = int(match[1]) * _SIZE_UNITS[match[2] or "B"]
     if value == 0:
-        raise ValueError("0 bytes would refuse every request")
+        raise ValueError("0 bytes would let nothing through")
     return value
 
 

@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aibridged.config import check, providers, sources, unknown
+from aibridged.config import check, entries, mcp_servers, providers, sources, unknown
 from aibridged.config.declare import Option
+from aibridged.config.entries import Entry
+from aibridged.config.lists import LISTS
+from aibridged.config.mcp_servers import MCP_SERVERS
 from aibridged.config.options import OPTIONS, Settings
-from aibridged.config.providers import Entry
+from aibridged.config.providers import PROVIDERS
 from aibridged.config.resolution import DEFAULT, Mistake, Resolution, Source, Value
 from aibridged.config.sources import Given
 
@@ -22,22 +25,27 @@ CONFIG_VARIABLE = "CODER_CONFIG_PATH"
 def resolve(flags: Mapping[str, str], environ: Mapping[str, str]) -> Resolution:
     """The effective settings from the flags' texts (`{"--http-address": ":4001"}`) and the rest."""
     mistakes: list[Mistake] = []
-    file_settings, file_providers = _read_file(flags, environ, mistakes)
+    file_settings, file_lists = _read_file(flags, environ, mistakes)
     given: dict[str, Given] = {}
     for option in OPTIONS:
         found = _find(option, flags, environ, file_settings, mistakes)
         if found is not None:
             given[option.name] = found
     values = {option.name: _read(option, given.get(option.name), mistakes) for option in OPTIONS}
-    entries = providers.from_environment(environ, mistakes) or file_providers
-    listed = providers.read_list(entries, mistakes)
+    found_lists = {
+        declared.name: entries.from_environment(declared, environ, mistakes)
+        or file_lists.get(declared.name, [])
+        for declared in LISTS
+    }
+    listed = providers.read_list(found_lists[PROVIDERS.name], mistakes)
     values["providers"] = providers.effective(listed, values, given, mistakes)
+    values["mcp_servers"] = mcp_servers.read_list(found_lists[MCP_SERVERS.name], mistakes)
     settings = Settings(**values)
     mistakes += unknown.unknown_variables(environ)
     mistakes += check.mistakes(settings, given)
     return Resolution(
         settings=None if mistakes else settings,
-        values=_shown(given, entries),
+        values=_shown(given, found_lists),
         mistakes=mistakes,
         warnings=check.warnings(settings, given),
     )
@@ -45,16 +53,16 @@ def resolve(flags: Mapping[str, str], environ: Mapping[str, str]) -> Resolution:
 
 def _read_file(
     flags: Mapping[str, str], environ: Mapping[str, str], mistakes: list[Mistake]
-) -> tuple[Mapping[str, Given], list[Entry]]:
+) -> tuple[Mapping[str, Given], Mapping[str, list[Entry]]]:
     name = flags.get(CONFIG_FLAG) or environ.get(CONFIG_VARIABLE)
     if not name:
-        return {}, []
+        return {}, {}
     # Most daemons run without a file: they needn't load YAML.
     from aibridged.config import yaml_file
 
     file = yaml_file.read(Path(name))
     mistakes += file.mistakes
-    return file.settings, file.providers
+    return file.settings, file.lists
 
 
 def _find(
@@ -92,14 +100,16 @@ def _read(option: Option, given: Given | None, mistakes: list[Mistake]) -> Any:
     return default if len(mistakes) > before else value
 
 
-def _shown(given: Mapping[str, Given], entries: list[Entry]) -> list[Value]:
-    """Every value that has an effect, in the order of the table, the list of providers last."""
+def _shown(given: Mapping[str, Given], found_lists: Mapping[str, list[Entry]]) -> list[Value]:
+    """Every value that has an effect, in the order of the table, the lists last."""
     singles = {row.name for kind in providers.TYPES for row in providers.single_settings(kind)}
     values = []
     for option in OPTIONS:
-        if entries and option.name in singles and option.name not in given:
+        if found_lists[PROVIDERS.name] and option.name in singles and option.name not in given:
             continue
         default = Given(option.default, option.flag, DEFAULT)
         found = given.get(option.name, default)
         values.append(sources.as_value(option.name, option.group, found, option.kind))
-    return [*values, *providers.values_of(entries)]
+    for declared in LISTS:
+        values += entries.values_of(declared, found_lists[declared.name])
+    return values

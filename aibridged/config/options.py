@@ -5,6 +5,7 @@ the documentation are made from these rows. To add a setting is to add a row.
 """
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from aibridged.config.kinds import Address, Network
 from aibridged.config.secret import Secret
 
 ProviderType = Literal["anthropic", "openai"]
+UserCredentials = Literal["none", "optional", "required"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,24 @@ class ProviderSettings:
     name: str
     key: Secret | None
     base_url: str
+
+
+@dataclass(frozen=True)
+class McpServerSettings:
+    """A server of tools: its `id` is part of their names, `url` its streamable HTTP endpoint.
+
+    Deny wins over allow; neither means all tools. The expressions are searched for in the names
+    that the server gives. `user_credentials` says whether a caller's own token takes the place of
+    `token`: `required` is for callers who have one, and nobody else is offered the tools.
+    """
+
+    id: str
+    url: str
+    token: Secret | None = None
+    headers: tuple[tuple[str, Secret], ...] = ()
+    tool_allow_regex: re.Pattern[str] | None = None
+    tool_deny_regex: re.Pattern[str] | None = None
+    user_credentials: UserCredentials = "none"
 
 
 @dataclass(frozen=True)
@@ -178,6 +198,46 @@ class Settings:
         default="3",
         group=Group.BREAKER,
         help="How many probes a half-open circuit admits, and must see succeed to close.",
+    )
+    mcp_init_timeout: float = option(
+        "aibridge-mcp-init-timeout",
+        yaml="aibridge.mcp_init_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="10s",
+        group=Group.MCP,
+        help="How long connecting to an MCP server and listing its tools may take.",
+    )
+    mcp_max_tools: int = option(
+        "aibridge-mcp-max-tools",
+        yaml="aibridge.mcp_max_tools",
+        kind=kinds.POSITIVE,
+        default="128",
+        group=Group.MCP,
+        help="How many tools an MCP server may offer; one that offers more is left out.",
+    )
+    mcp_call_timeout: float = option(
+        "aibridge-mcp-call-timeout",
+        yaml="aibridge.mcp_call_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="60s",
+        group=Group.MCP,
+        help="How long an MCP tool may run.",
+    )
+    mcp_result_bytes: int = option(
+        "aibridge-mcp-result-bytes",
+        yaml="aibridge.mcp_result_bytes",
+        kind=kinds.SIZE,
+        default="256KiB",
+        group=Group.MCP,
+        help="How much of an MCP tool's result the model is given, in bytes or as 256KiB.",
+    )
+    mcp_max_turns: int = option(
+        "aibridge-mcp-max-turns",
+        yaml="aibridge.mcp_max_turns",
+        kind=kinds.POSITIVE,
+        default="25",
+        group=Group.MCP,
+        help="How often a model may be asked again with tools' results, for one request.",
     )
     auth: str = option(
         "aibridge-auth",
@@ -378,6 +438,7 @@ class Settings:
         help="Log all debug messages.",
     )
     providers: tuple[ProviderSettings, ...] = ()
+    mcp_servers: tuple[McpServerSettings, ...] = ()
 
 
 OPTIONS: tuple[Option, ...] = tuple(

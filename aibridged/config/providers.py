@@ -1,20 +1,20 @@
 """Which providers there are: those of the list, and those of the single-provider settings."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
 from aibridged.config import kinds, sources
 from aibridged.config.declare import Group, Option
+from aibridged.config.entries import Entry, EntryList
 from aibridged.config.kinds import Kind
 from aibridged.config.options import OPTIONS, ProviderSettings, ProviderType
-from aibridged.config.resolution import Mistake, Value
+from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
 
 TYPES: tuple[ProviderType, ...] = get_args(ProviderType)
 RESERVED = frozenset({"api", "healthz", "readyz", "interceptions", "sessions", "models", "clients"})
-PREFIXES = ("CODER_AIBRIDGE_PROVIDER_", "CODER_AI_GATEWAY_PROVIDER_")
 
 _NAME_PATTERN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -34,22 +34,20 @@ def _name(text: str) -> str:
     return text
 
 
-FIELDS: Mapping[str, Kind[Any]] = {
-    "type": Kind("TYPE", _type),
-    "name": Kind("NAME", _name),
-    "key": kinds.SECRET,
-    "key_file": kinds.PATH,
-    "base_url": kinds.BASE_URL,
-}
-VARIABLE = re.compile(f"(?:{'|'.join(PREFIXES)})(0|[1-9][0-9]{{0,3}})_({'|'.join(FIELDS).upper()})")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One provider of the list, as it was given, under the names of its fields."""
-
-    where: str
-    fields: Mapping[str, Given]
+PROVIDERS = EntryList(
+    name="providers",
+    noun="provider",
+    word="PROVIDER",
+    first="type: …",
+    group=Group.PROVIDERS,
+    fields={
+        "type": Kind("TYPE", _type),
+        "name": Kind("NAME", _name),
+        "key": kinds.SECRET,
+        "key_file": kinds.PATH,
+        "base_url": kinds.BASE_URL,
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -64,40 +62,6 @@ def single_settings(provider_type: ProviderType) -> tuple[Option, Option]:
     """The rows, base URL and key, that declare the provider which is named like its type."""
     rows = {option.name: option for option in OPTIONS}
     return rows[f"{provider_type}_base_url"], rows[f"{provider_type}_key"]
-
-
-def from_environment(environ: Mapping[str, str], mistakes: list[Mistake]) -> list[Entry]:
-    """The list in the environment, which counts from 0 without a gap."""
-    matches = [VARIABLE.fullmatch(name) for name, text in environ.items() if text]
-    numbers = sorted({int(match[1]) for match in matches if match})
-    gaps = [expected for expected, number in enumerate(numbers) if number != expected]
-    if gaps:
-        mistakes.append(
-            Mistake(
-                f"{PREFIXES[0]}{numbers[gaps[0]]}_*",
-                f"there is no {PREFIXES[0]}{gaps[0]}_*",
-                "Number the providers from 0, without a gap.",
-            )
-        )
-    return [_from_variables(number, environ, mistakes) for number in numbers]
-
-
-def _from_variables(number: int, environ: Mapping[str, str], mistakes: list[Mistake]) -> Entry:
-    fields = {}
-    for field, kind in FIELDS.items():
-        names = [f"{prefix}{number}_{field.upper()}" for prefix in PREFIXES]
-        given = sources.the_one(sources.variables(names, environ), kind, mistakes)
-        if given is not None:
-            fields[field] = given
-    return Entry(f"{PREFIXES[0]}{number}_*", fields)
-
-
-def values_of(entries: Sequence[Entry]) -> Iterator[Value]:
-    """The list as `check-config` shows it."""
-    for index, entry in enumerate(entries):
-        for field, given in entry.fields.items():
-            name = f"providers[{index}].{field}"
-            yield sources.as_value(name, Group.PROVIDERS, given, FIELDS[field])
 
 
 def read_list(entries: Sequence[Entry], mistakes: list[Mistake]) -> list[Listed]:
@@ -131,7 +95,7 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
     if key is not None:
         fields["key"] = key
     read: dict[str, Any] = {
-        field: sources.read(given, FIELDS[field], "Correct it.", mistakes)
+        field: sources.read(given, PROVIDERS.fields[field], "Correct it.", mistakes)
         for field, given in fields.items()
     }
     if len(mistakes) > before:

@@ -16,7 +16,7 @@ Start with `aibridged serve --config FILE`, or name it in CODER_CONFIG_PATH.
 Keys are not kept here: set CODER_AIBRIDGE_ANTHROPIC_KEY, or
 CODER_AIBRIDGE_ANTHROPIC_KEY_FILE to a file that holds it.
 """
-_SAMPLE_PROVIDERS = """\
+_SAMPLE_LISTS = """\
 # Several providers of a type. Each is served under /NAME; its base_url
 # is its type's default where it is left out. The same in variables:
 # CODER_AIBRIDGE_PROVIDER_0_TYPE, _NAME, _KEY or _KEY_FILE, _BASE_URL.
@@ -25,6 +25,20 @@ _SAMPLE_PROVIDERS = """\
 #    name: local
 #    base_url: http://127.0.0.1:8000/v1
 #    key_file: /run/credentials/aibridged/local-key
+# MCP servers whose tools the models are offered, as bmcp_ID_TOOL. The
+# expressions are searched for in the tools' names; deny wins over allow.
+# user_credentials: each user's own token (`aibridged users mcp-token`)
+# is not asked for, goes before the server's, or is required. Variables:
+# CODER_AIBRIDGE_MCP_SERVER_0_ID, _URL, _TOKEN or _TOKEN_FILE, _HEADERS,
+# _TOOL_ALLOW_REGEX, _TOOL_DENY_REGEX, _USER_CREDENTIALS.
+#mcp_servers:
+#  - id: docs
+#    url: https://mcp.example.com/mcp
+#    token_file: /run/credentials/aibridged/docs-token
+#    headers: {X-Team: core}
+#    tool_allow_regex: ^(search|read)_
+#    tool_deny_regex: _private$
+#    user_credentials: optional
 """
 
 
@@ -97,10 +111,10 @@ def _headings(before: list[str], groups: list[str]) -> Iterator[str]:
 
 
 def _close(groups: list[str]) -> list[str]:
-    """The list of providers ends its group; it is no row of the table."""
+    """The lists end their group; they are no rows of the table."""
     if groups != ["aibridge"]:
         return []
-    return textwrap.indent(_SAMPLE_PROVIDERS, "  ").splitlines()
+    return textwrap.indent(_SAMPLE_LISTS, "  ").splitlines()
 
 
 def _comment(text: str, indent: str, width: int) -> list[str]:

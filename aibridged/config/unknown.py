@@ -4,8 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
-from aibridged.config.providers import FIELDS, PREFIXES, VARIABLE
 from aibridged.config.resolution import Mistake
 
 _OURS = ("CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
@@ -14,7 +14,7 @@ _CODERS = re.compile(
     r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|proxy_.*",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"PROVIDER_([0-9]{1,4})_")
+_NUMBER = re.compile(r"[A-Z_]+_([0-9]{1,4})_")
 _CODERS_GROUPS = ("aibridgeproxy", "ai_gateway_proxy")
 
 
@@ -23,7 +23,7 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
     known = known_variables()
     for name in sorted(environ):
         if environ[name] and name.startswith(_OURS) and name not in known:
-            if VARIABLE.fullmatch(name):
+            if any(declared.variable.fullmatch(name) for declared in LISTS):
                 continue
             yield _unknown_variable(name, known)
 
@@ -34,8 +34,8 @@ def _unknown_variable(name: str, known: frozenset[str]) -> Mistake:
         return Mistake(name, "not supported by aibridged", "Unset it.")
     match = _NUMBER.match(suffix)
     number = int(match[1]) if match else 0
-    of_providers = (f"{prefix}{number}_{field.upper()}" for prefix in PREFIXES for field in FIELDS)
-    remedy = _nearest(name, [*known, *of_providers])
+    of_lists = [each for declared in LISTS for each in declared.variables(number)]
+    remedy = _nearest(name, [*known, *of_lists])
     return Mistake(name, "aibridged knows no such variable", remedy)
 
 

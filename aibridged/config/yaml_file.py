@@ -12,14 +12,14 @@ from pathlib import Path
 import yaml
 
 from aibridged.config import kinds
+from aibridged.config.entries import Entry, EntryList
+from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
-from aibridged.config.providers import FIELDS, Entry
 from aibridged.config.resolution import Mistake, Source
 from aibridged.config.sources import Given
 from aibridged.config.unknown import unknown_key
 
-PROVIDER_LISTS = ("aibridge.providers", "ai_gateway.providers")
-
+_LIST_OF = {name: declared for declared in LISTS for name in declared.yamls}
 _SETTINGS = frozenset(name for option in OPTIONS for name in option.yamls)
 _GROUPS = frozenset(
     ".".join(name.split(".")[:depth])
@@ -30,12 +30,12 @@ _GROUPS = frozenset(
 
 @dataclass
 class YamlFile:
-    """What a file says: text by dotted key, and the entries of the list of providers."""
+    """What a file says: text by dotted key, and the entries of the lists, by the lists' names."""
 
     path: Path
     settings: dict[str, Given] = field(default_factory=dict)
-    providers: list[Entry] = field(default_factory=list)
-    providers_key: str = ""
+    lists: dict[str, list[Entry]] = field(default_factory=dict)
+    list_keys: dict[str, str] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
 
     def where(self, node: yaml.Node, key: str = "") -> str:
@@ -77,12 +77,12 @@ def _take_group(file: YamlFile, node: yaml.Node, prefix: str) -> None:
         key = f"{prefix}.{name}" if prefix else name
         if key in _SETTINGS:
             _take_setting(file, key, key_node, value)
-        elif key in PROVIDER_LISTS:
-            _take_providers(file, key, key_node, value)
+        elif key in _LIST_OF:
+            _take_list(file, _LIST_OF[key], key, key_node, value)
         elif key in _GROUPS:
             _take_group(file, value, key)
         else:
-            known = [*_SETTINGS, *_GROUPS, *PROVIDER_LISTS]
+            known = [*_SETTINGS, *_GROUPS, *_LIST_OF]
             file.mistakes.append(unknown_key(file.where(key_node, key), key, known))
 
 
@@ -92,36 +92,39 @@ def _take_setting(file: YamlFile, key: str, key_node: yaml.Node, value: yaml.Nod
         file.settings[key] = Given(text, file.where(key_node, key), file.source(key_node))
 
 
-def _take_providers(file: YamlFile, key: str, key_node: yaml.Node, value: yaml.Node) -> None:
+def _take_list(
+    file: YamlFile, declared: EntryList, key: str, key_node: yaml.Node, value: yaml.Node
+) -> None:
     if _is_null(value):
         return
     if not isinstance(value, yaml.SequenceNode):
-        file.wrong(
-            key_node, key, "this is not a list", "Start each provider with a dash: - type: …"
-        )
+        remedy = f"Start each {declared.noun} with a dash: - {declared.first}"
+        file.wrong(key_node, key, "this is not a list", remedy)
         return
-    if file.providers:
-        where = f"{file.where(key_node, key)} and {file.providers_key}"
-        what = "two names of one list"
-        file.mistakes.append(Mistake(where, what, "Write all providers into one of them."))
+    if file.lists.get(declared.name):
+        where = f"{file.where(key_node, key)} and {file.list_keys[declared.name]}"
+        remedy = f"Write all {declared.noun}s into one of them."
+        file.mistakes.append(Mistake(where, "two names of one list", remedy))
         return
-    file.providers_key = file.where(key_node, key)
+    file.list_keys[declared.name] = file.where(key_node, key)
+    entries = file.lists.setdefault(declared.name, [])
     for index, node in enumerate(value.value):
         name = f"{key}[{index}]"
         if isinstance(node, yaml.MappingNode):
-            file.providers.append(_provider(file, name, node))
+            entries.append(_entry(file, declared, name, node))
         else:
-            file.wrong(node, name, "this is not a provider", f"Give it {', '.join(FIELDS)}.")
+            remedy = f"Give it {', '.join(declared.fields)}."
+            file.wrong(node, name, f"this is no {declared.noun}", remedy)
 
 
-def _provider(file: YamlFile, prefix: str, node: yaml.MappingNode) -> Entry:
+def _entry(file: YamlFile, declared: EntryList, prefix: str, node: yaml.MappingNode) -> Entry:
     fields: dict[str, Given] = {}
     for name, key_node, value in _pairs(file, node, prefix):
         key = f"{prefix}.{name}"
-        if name not in FIELDS:
-            known = [f"{prefix}.{known}" for known in FIELDS]
+        if name not in declared.fields:
+            known = [f"{prefix}.{known}" for known in declared.fields]
             file.mistakes.append(unknown_key(file.where(key_node, key), key, known))
-        elif text := _text(file, key, value):
+        elif text := _text(file, key, value, pairs=declared.fields[name].pairs):
             fields[name] = Given(text, file.where(key_node, key), file.source(key_node))
     return Entry(file.where(node, prefix), fields)
 
@@ -142,7 +145,7 @@ def _pairs(
         yield name, key_node, value
 
 
-def _text(file: YamlFile, key: str, node: yaml.Node) -> str | None:
+def _text(file: YamlFile, key: str, node: yaml.Node, *, pairs: bool = False) -> str | None:
     """The value as one would write it into a variable; None where the file leaves it open."""
     if _is_null(node):
         return None
@@ -152,6 +155,10 @@ def _text(file: YamlFile, key: str, node: yaml.Node) -> str | None:
         texts = [item.value for item in node.value if isinstance(item, yaml.ScalarNode)]
         if len(texts) == len(node.value):
             return kinds.joined(texts)
+    if pairs and isinstance(node, yaml.MappingNode):
+        values = list(_pairs(file, node, key))
+        if all(isinstance(value, yaml.ScalarNode) for _, _, value in values):
+            return kinds.joined([f"{name}: {value.value}" for name, _, value in values])
     file.wrong(
         node, key, "this is not a value", "Write a value, or a list of values, behind the colon."
     )

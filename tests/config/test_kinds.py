@@ -48,7 +48,7 @@ REFUSED: list[tuple[Kind[Any], str, str]] = [
     (kinds.COUNT, "-1", "less than 0"),
     *((kinds.COUNT, text, "not a whole number") for text in ("", "1.5", "1e3", "1_000", "٣")),
     (kinds.POSITIVE, "0", "less than 1"),
-    (kinds.SIZE, "0", "refuse every request"),
+    (kinds.SIZE, "0", "let nothing through"),
     *((kinds.SIZE, text, "not a number of bytes") for text in ("", "32MB", "-1", "1.5MiB")),
     (kinds.DURATION, "10", "not a duration"),
     (kinds.POSITIVE_DURATION, "0", "too short"),

@@ -32,7 +32,7 @@ def test_knows_the_line_of_each_setting(path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "# nothing\n", "aibridge:\n", "---\n", "aibridge: {}\n"])
 def test_an_empty_file_is_fine(path: Path, text: str) -> None:
     file = read(path, text)
-    assert (file.mistakes, file.settings, file.providers) == ([], {}, [])
+    assert (file.mistakes, file.settings, file.lists) == ([], {}, {})
 
 
 MISTAKES = [
@@ -48,7 +48,7 @@ MISTAKES = [
     ),
     ("aibridge:\n  enabled: t\naibridge:\n", "3 aibridge", "the key is on line 1 too"),
     ("aibridge:\n  providers: x\n", "2 aibridge.providers", "this is not a list"),
-    ("aibridge:\n  providers:\n  - x\n", "3 aibridge.providers[0]", "this is not a provider"),
+    ("aibridge:\n  providers:\n  - x\n", "3 aibridge.providers[0]", "this is no provider"),
     (
         "aibridge:\n  providers:\n  - type: openai\n    type: openai\n",
         "4 aibridge.providers[0].type",

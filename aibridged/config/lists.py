@@ -1,0 +1,7 @@
+"""All settings that are lists of entries."""
+
+from aibridged.config.entries import EntryList
+from aibridged.config.mcp_servers import MCP_SERVERS
+from aibridged.config.providers import PROVIDERS
+
+LISTS: tuple[EntryList, ...] = (PROVIDERS, MCP_SERVERS)

@@ -1,0 +1,192 @@
+"""The MCP servers whose tools the models are offered."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, get_args
+from urllib.parse import urlsplit
+
+from aibridged.config import kinds, sources
+from aibridged.config.declare import Group
+from aibridged.config.entries import Entry, EntryList
+from aibridged.config.kinds import Kind
+from aibridged.config.options import McpServerSettings, UserCredentials
+from aibridged.config.resolution import Mistake
+from aibridged.config.secret import Secret
+
+_ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_MAX_ID = 32
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_PROTOCOL_HEADERS = frozenset(
+    {
+        "accept",
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "host",
+        "last-event-id",
+        "transfer-encoding",
+    }
+)
+
+
+def _id(text: str) -> str:
+    if not _ID.fullmatch(text):
+        raise ValueError(f"{text!r} is not an id like my-server (a-z, 0-9, single dashes)")
+    if len(text) > _MAX_ID:
+        raise ValueError(f"{text!r} is longer than {_MAX_ID} characters")
+    return text
+
+
+def _url(text: str) -> str:
+    """The endpoint itself, so nothing is cut off its end, and a query stays."""
+    kinds.BASE_URL.parse(text.partition("?")[0])
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError("holds a space or another character that no URL has")
+    if "#" in text:
+        raise ValueError("holds a #, which is never sent to a server")
+    return text
+
+
+def without_query(url: str) -> str:
+    """A server's URL as it may be shown and recorded: a query can hold a key."""
+    return url.partition("?")[0]
+
+
+def _show_url(url: str) -> str:
+    shown = without_query(url)
+    return shown if shown == url else f"{shown}?…"
+
+
+def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
+    headers: dict[str, tuple[str, Secret]] = {}
+    for item in kinds.items(text):
+        name, colon, value = item.partition(":")
+        name, value = name.strip(), value.strip()
+        if not colon or not _HEADER_NAME.fullmatch(name):
+            raise ValueError("is not a list of headers like X-Team: core, X-Stage: live")
+        if name.lower() in _PROTOCOL_HEADERS or name.lower().startswith("mcp-"):
+            raise ValueError(f"the header {name} is the protocol's own")
+        if not value or not all(" " <= character <= "~" for character in value):
+            raise ValueError(f"the header {name} has no value that could be sent")
+        if name.lower() in headers:
+            raise ValueError(f"the header {name} is there twice")
+        headers[name.lower()] = (name, Secret(value))
+    return tuple(headers.values())
+
+
+def _show_headers(headers: tuple[tuple[str, Secret], ...]) -> str:
+    return kinds.joined([f"{name}: ****" for name, _ in headers])
+
+
+def _regex(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        at = "" if error.pos is None else f" at character {error.pos + 1}"
+        raise ValueError(f"{text!r} is not a regular expression: {error.msg}{at}") from None
+
+
+def _user_credentials(text: str) -> UserCredentials:
+    words: tuple[UserCredentials, ...] = get_args(UserCredentials)
+    for word in words:
+        if text == word:
+            return word
+    raise ValueError(f"{text!r} is none of {', '.join(words)}")
+
+
+_REGEX: Kind[re.Pattern[str]] = Kind("REGEX", _regex, lambda pattern: pattern.pattern)
+
+MCP_SERVERS = EntryList(
+    name="mcp_servers",
+    noun="MCP server",
+    word="MCP_SERVER",
+    first="id: …",
+    group=Group.MCP,
+    fields={
+        "id": Kind("ID", _id),
+        "url": Kind("URL", _url, _show_url),
+        "token": kinds.SECRET,
+        "token_file": kinds.PATH,
+        "headers": Kind("HEADERS", _headers, _show_headers, pairs=True),
+        "tool_allow_regex": _REGEX,
+        "tool_deny_regex": _REGEX,
+        "user_credentials": Kind("|".join(get_args(UserCredentials)), _user_credentials),
+    },
+)
+
+
+def read_list(entries: Sequence[Entry], mistakes: list[Mistake]) -> tuple[McpServerSettings, ...]:
+    """The servers in their order; every one that can't be read leaves a mistake instead."""
+    wheres: dict[str, str] = {}
+    servers = []
+    for entry in entries:
+        server = _read_entry(entry, mistakes)
+        if server is None:
+            continue
+        where = entry.fields["id"].where
+        if server.id in wheres:
+            mistakes.append(
+                Mistake(
+                    f"{wheres[server.id]} and {where}",
+                    f"two MCP servers have the id {server.id!r}",
+                    "Give each server an id of its own.",
+                )
+            )
+        wheres.setdefault(server.id, where)
+        servers.append(server)
+    return tuple(servers)
+
+
+def _read_entry(entry: Entry, mistakes: list[Mistake]) -> McpServerSettings | None:
+    before = len(mistakes)
+    for needed, remedy in (
+        ("id", "Give it an id, which its tools' names begin with."),
+        ("url", "Give it the URL that the server is at, such as https://example.com/mcp."),
+    ):
+        if needed not in entry.fields:
+            mistakes.append(Mistake(entry.where, f"the MCP server has no {needed}", remedy))
+    fields = dict(entry.fields)
+    token = sources.inline_or_file(
+        fields.pop("token", None), fields.pop("token_file", None), mistakes
+    )
+    if token is not None:
+        fields["token"] = token
+    read: dict[str, Any] = {
+        field: sources.read(given, MCP_SERVERS.fields[field], "Correct it.", mistakes)
+        for field, given in fields.items()
+    }
+    if len(mistakes) > before:
+        return None
+    server = McpServerSettings(**read)
+    _check(server, entry, mistakes)
+    return server
+
+
+def _check(server: McpServerSettings, entry: Entry, mistakes: list[Mistake]) -> None:
+    """What is wrong between fields that are each right by themselves."""
+    has_token = server.token is not None
+    if has_token and server.user_credentials == "required":
+        mistakes.append(
+            Mistake(
+                entry.where,
+                "the token would never be sent: each user's own is required",
+                "Remove the token, or make user_credentials optional.",
+            )
+        )
+    sends_own = any(name.lower() == "authorization" for name, _ in server.headers)
+    if sends_own and (has_token or server.user_credentials != "none"):
+        mistakes.append(
+            Mistake(
+                entry.where,
+                "the header Authorization is given, and a token that would take its place",
+                "Remove one of them.",
+            )
+        )
+
+
+def sends_in_the_clear(server: McpServerSettings) -> bool:
+    """Whether what is said to the server can be read on the way."""
+    url = urlsplit(server.url)
+    return url.scheme == "http" and not kinds.is_loopback(url.hostname or "")
