@@ -4,8 +4,8 @@ The collectors, the manual and the tests of the dashboard and of the alerts are 
 that begin with `coder_` are those of Coder's AI Bridge, with its labels, so that its dashboards
 work; what only this daemon tells begins with `aibridged_`.
 
-Labels that a caller can fill (`model`, `name`, `initiator_id`, `type` of errors) hold a bounded
-number of values: the rest is counted as `other`. See `observe.labels`.
+Labels that others fill hold a bounded number of values: the rest is counted as `other`. See
+`labels` and `series`.
 """
 
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ TOKENS = Metric(
 TOOL_SELECTIONS = Metric(
     "coder_aibridged_non_injected_tool_selections_total",
     Kind.COUNTER,
-    "Tools that a model chose for the client to run.",
+    "Tools that a model chose to use, without those that the gateway runs for it.",
     ("provider", "model", "name"),
 )
 TOOL_INVOCATIONS = Metric(
@@ -173,6 +173,17 @@ PROVIDER_INFO = Metric(
     Kind.GAUGE,
     "1 for each configured provider; its status is enabled.",
     ("provider_name", "provider_type", "status"),
+)
+RELOAD_ATTEMPT = Metric(
+    "coder_aibridged_providers_last_reload_timestamp_seconds",
+    Kind.GAUGE,
+    "When the configuration was last read, at the start or for a reload, as Unix time.",
+)
+RELOAD_SUCCESS = Metric(
+    "coder_aibridged_providers_last_reload_success_timestamp_seconds",
+    Kind.GAUGE,
+    "When the configuration was last read and found good, as Unix time; after a failed reload it"
+    " is older than the last attempt.",
 )
 UPSTREAM_CONNECTIONS = Metric(
     "aibridged_upstream_connections",
@@ -336,7 +347,13 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
         ),
         "Limits": (SLOTS_IN_USE, SLOTS_LIMIT, RATE_LIMITER_CALLERS),
         "Circuit breaker": (BREAKER_STATE, BREAKER_TRIPS, BREAKER_REJECTS),
-        "Providers": (PROVIDER_INFO, UPSTREAM_CONNECTIONS, STREAM_ERRORS),
+        "Providers": (
+            PROVIDER_INFO,
+            RELOAD_ATTEMPT,
+            RELOAD_SUCCESS,
+            UPSTREAM_CONNECTIONS,
+            STREAM_ERRORS,
+        ),
         "Callers": (
             AUTH_CACHE_HITS,
             AUTH_CACHE_MISSES,

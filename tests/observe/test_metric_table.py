@@ -23,6 +23,8 @@ CODERS = {
     "coder_aibridged_circuit_breaker_trips_total": {"provider", "endpoint", "model"},
     "coder_aibridged_circuit_breaker_rejects_total": {"provider", "endpoint", "model"},
     "coder_aibridged_provider_info": {"provider_name", "provider_type", "status"},
+    "coder_aibridged_providers_last_reload_timestamp_seconds": set(),
+    "coder_aibridged_providers_last_reload_success_timestamp_seconds": set(),
     "coder_aibridgeproxyd_connect_sessions_total": {"type"},
     "coder_aibridgeproxyd_mitm_requests_total": {"provider"},
     "coder_aibridgeproxyd_inflight_mitm_requests": {"provider"},

@@ -1,0 +1,42 @@
+"""Names as labels: those that others choose, a model's or a tool's, are told apart up to a number.
+
+Every value of a label is a series that Prometheus keeps for ever, and a caller may send any name.
+"""
+
+OTHER = "other"
+"""What stands for all names beyond the number."""
+
+MAX_NAME = 100
+"""Characters of a name that can be a label."""
+
+
+class Names:
+    """The first `most` names that proved to mean something, and a few that haven't yet.
+
+    A name proves itself when a provider answers to it: so that no caller's inventions take the
+    places of real names, those that haven't share only `on_trial` places.
+    """
+
+    def __init__(self, most: int, *, on_trial: int = 0) -> None:
+        self._most = most
+        self._trials = on_trial
+        self._proven: set[str] = set()
+        self._on_trial: set[str] = set()
+
+    def label(self, name: str, *, proven: bool) -> str:
+        """The label for `name`: itself, or OTHER."""
+        if name in self._proven:
+            return name
+        if proven and self._has_room(self._proven, self._most, name):
+            self._on_trial.discard(name)
+            self._proven.add(name)
+            return name
+        if name in self._on_trial:
+            return name
+        if not proven and self._has_room(self._on_trial, self._trials, name):
+            self._on_trial.add(name)
+            return name
+        return OTHER
+
+    def _has_room(self, names: set[str], most: int, name: str) -> bool:
+        return len(names) < most and len(name) <= MAX_NAME and name.isprintable()

@@ -1,0 +1,195 @@
+"""What is counted while requests are served. `metric_table` says what each number means.
+
+A request is counted once, when it has ended. What other parts count for themselves is read when
+somebody asks for the metrics (see `pipeline.readout`).
+"""
+
+from collections import Counter
+
+from aibridged.errors import CIRCUIT_OPEN, ERRORS
+from aibridged.observe import metric_table as table
+from aibridged.observe.finished import Finished, RequestOutcome, TokenCounts
+from aibridged.observe.labels import OTHER, Names
+from aibridged.observe.metric import Metric
+from aibridged.observe.series import CounterSeries, HistogramSeries, Labels, Numbers, Reading
+
+MAX_MODELS = 100
+MAX_TOOLS = 300
+MAX_INITIATORS = 2000
+MAX_ERROR_TYPES = 30
+
+# A few places for names that no provider has answered to yet: a typing error, a model that is down.
+_UNPROVEN_MODELS = 20
+
+
+class Metrics:
+    """The daemon's counters and histograms. All of it belongs to the event loop.
+
+    Without `initiators` the label initiator_id is empty, and nobody can tell callers apart.
+    """
+
+    def __init__(self, *, initiators: bool = True) -> None:
+        self._by_initiator = initiators
+        self._models = Names(MAX_MODELS, on_trial=_UNPROVEN_MODELS)
+        self._tools = Names(MAX_TOOLS)
+        self._initiators = Names(MAX_INITIATORS)
+        self._error_types = Names(MAX_ERROR_TYPES)
+
+        self._series: list[CounterSeries | HistogramSeries] = []
+        self._interceptions = self._counter(table.INTERCEPTIONS)
+        self._durations = self._histogram(table.INTERCEPTIONS_DURATION)
+        self._passthrough = self._counter(table.PASSTHROUGH)
+        self._rejections = self._counter(table.REJECTIONS)
+        self._prompts = self._counter(table.PROMPTS)
+        self._tokens = self._counter(table.TOKENS)
+        self._selections = self._counter(table.TOOL_SELECTIONS)
+        self._invocations = self._counter(table.TOOL_INVOCATIONS)
+        self._first_bytes = self._histogram(table.TIME_TO_FIRST_BYTE)
+        self._token_times = self._histogram(table.TIME_BETWEEN_TOKENS)
+        self._overheads = self._histogram(table.REQUEST_OVERHEAD)
+        self._chunks = self._histogram(table.CHUNK_OVERHEAD)
+        self._lags = self._histogram(table.EVENT_LOOP_LAG)
+        self._trips = self._counter(table.BREAKER_TRIPS)
+        self._rejects = self._counter(table.BREAKER_REJECTS)
+        self._stream_errors = self._counter(table.STREAM_ERRORS)
+        self._proxy_sessions = self._counter(table.PROXY_SESSIONS)
+        self._proxy_requests = self._counter(table.PROXY_REQUESTS)
+        self._proxy_responses = self._counter(table.PROXY_RESPONSES)
+        for kind in ERRORS:
+            self._rejections.add((kind.code,), 0)
+
+        self._running: Counter[Labels] = Counter()
+        self._seen_running: set[Labels] = set()
+        self._proxied: Counter[Labels] = Counter()
+
+    def finished(self, request: Finished) -> None:
+        """Count a request that has ended."""
+        if request.reason is not None:
+            self._rejections.add((request.reason,))
+        provider = request.provider
+        if provider is None:
+            return
+        if request.sent_at is not None:
+            overhead = request.sent_at - request.began - request.body_wait
+            self._overheads.observe((provider,), max(0.0, overhead))
+        route = request.path[len(provider) + 1 :]
+        if request.interception_id is not None:
+            self._interception(request, provider, route)
+        elif request.reason == CIRCUIT_OPEN.code:
+            self._rejects.add((provider, route, self.model(request.model or OTHER)))
+        elif request.sent_at is not None:
+            self._passthrough.add((provider, route, request.method))
+
+    def interception_began(self, provider: str, model: str, route: str) -> None:
+        """An interception is under way; each of these needs one `interception_ended`."""
+        self._running[provider, model, route] += 1
+
+    def interception_ended(self, provider: str, model: str, route: str) -> None:
+        key = (provider, model, route)
+        self._running[key] -= 1
+        if not self._running[key]:
+            del self._running[key]  # a caller may name any model
+
+    def circuit_opened(self, provider: str, route: str, model: str) -> None:
+        """A circuit has opened, for the first time or again."""
+        self._trips.add((provider, route, self.model(model)))
+
+    def chunk_relayed(self, provider: str, seconds: float) -> None:
+        """The gateway was busy for so long with a chunk of an answer."""
+        self._chunks.observe((provider,), seconds)
+
+    def loop_lagged(self, seconds: float) -> None:
+        """The event loop was so late."""
+        self._lags.observe((), seconds)
+
+    def tool_invoked(self, provider: str, model: str, server: str, name: str) -> None:
+        """The gateway has run a tool of an MCP server."""
+        tool = self._tools.label(name, proven=True)
+        self._invocations.add((provider, self.model(model), server, tool))
+
+    def connect_session(self, kind: str) -> None:
+        """A client of the AI Proxy has a CONNECT session: mitm or tunneled."""
+        self._proxy_sessions.add((kind,))
+
+    def proxied_request_began(self, provider: str) -> None:
+        """The AI Proxy hands on a request; each of these needs one `proxied_request_ended`."""
+        self._proxy_requests.add((provider,))
+        self._proxied[provider,] += 1
+
+    def proxied_request_ended(self, provider: str, status: int) -> None:
+        self._proxied[provider,] -= 1
+        self._proxy_responses.add((str(status), provider))
+
+    def model(self, name: str) -> str:
+        """The label of a model that a provider may never have answered to."""
+        return self._models.label(name, proven=False)
+
+    def readings(self) -> list[Reading]:
+        """All that has been counted until now, copied."""
+        return [
+            *(series.read() for series in self._series),
+            Numbers(table.INTERCEPTIONS_INFLIGHT, self._inflight()),
+            Numbers(table.PROXY_INFLIGHT, dict(self._proxied)),
+        ]
+
+    def _counter(self, row: Metric) -> CounterSeries:
+        series = CounterSeries(row)
+        self._series.append(series)
+        return series
+
+    def _histogram(self, row: Metric) -> HistogramSeries:
+        series = HistogramSeries(row)
+        self._series.append(series)
+        return series
+
+    def _interception(self, request: Finished, provider: str, route: str) -> None:
+        model = self._models.label(
+            request.model or OTHER, proven=request.status is not None and request.status < 400
+        )
+        initiator = ""
+        if self._by_initiator and request.initiator_id is not None:
+            initiator = self._initiators.label(request.initiator_id, proven=True)
+        client = request.client
+        self._interceptions.add(
+            (provider, model, request.outcome, route, request.method, initiator, client)
+        )
+        if request.has_prompt:
+            self._prompts.add((provider, model, initiator, client))
+        for tool in request.tools:
+            self._selections.add((provider, model, self._tools.label(tool, proven=True)))
+        if request.provider_error is not None and request.status == 200:
+            kind = self._error_types.label(request.provider_error, proven=True)
+            self._stream_errors.add((provider, kind))
+        if request.tokens is not None:
+            self._count_tokens(request.tokens, (provider, model), (initiator, client))
+        self._time(request, (provider, model))
+
+    def _count_tokens(self, tokens: TokenCounts, what: Labels, whose: Labels) -> None:
+        add = self._tokens.add
+        add((*what, "input", *whose), tokens.input)
+        add((*what, "output", *whose), tokens.output)
+        add((*what, "cache_read_input_tokens", *whose), tokens.cache_read)
+        add((*what, "cache_write_input_tokens", *whose), tokens.cache_write)
+        for kind, count in tokens.extra.items():
+            add((*what, kind, *whose), count)
+
+    def _time(self, request: Finished, labels: Labels) -> None:
+        self._durations.observe(labels, request.ended - request.began)
+        first = request.first_byte_at
+        if first is None:
+            return
+        if request.sent_at is not None:
+            self._first_bytes.observe(labels, first - request.sent_at)
+        if request.streamed and request.outcome is RequestOutcome.COMPLETED:
+            tokens = request.tokens.output if request.tokens is not None else 0
+            if tokens > 1:
+                self._token_times.observe(labels, (request.ended - first) / (tokens - 1))
+
+    def _inflight(self) -> dict[Labels, float]:
+        """What is under way, and a zero for what was when somebody asked before."""
+        counts = dict.fromkeys(self._seen_running, 0.0)
+        for (provider, model, route), number in self._running.items():
+            labels = (provider, self.model(model), route)
+            counts[labels] = counts.get(labels, 0.0) + number
+        self._seen_running.update(counts)
+        return counts

@@ -1,0 +1,95 @@
+"""Where numbers are added up: the series of one counter or histogram.
+
+A request adds to a dozen series, so adding is a look into a dictionary and a sum, without a lock:
+all of it belongs to the event loop. Whoever writes the numbers out in a thread gets a copy.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aibridged.observe.labels import OTHER
+from aibridged.observe.metric import Metric
+
+Labels = tuple[str, ...]
+"""The values of a metric's labels, in the order of the row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A counter's or a gauge's series at one moment."""
+
+    row: Metric
+    values: Mapping[Labels, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Distributions:
+    """A histogram's or a summary's series at one moment.
+
+    Each is the number of values in each bucket, of those beyond the last one, and the sum of all;
+    a summary has no buckets.
+    """
+
+    row: Metric
+    values: Mapping[Labels, Sequence[float]]
+
+
+Reading = Numbers | Distributions
+
+# What gives way once a metric has as many series as it may have; other labels' values are few.
+_OPEN = frozenset({"initiator_id", "model", "name", "server"})
+
+
+class CounterSeries:
+    """The counts of a metric, by its labels."""
+
+    def __init__(self, row: Metric) -> None:
+        self._row = row
+        self._counts: dict[Labels, float] = {} if row.labels else {(): 0.0}
+
+    def add(self, labels: Labels, amount: float = 1.0) -> None:
+        """Count; 0 makes the series exist, so that a first event is seen as a rise."""
+        counts = self._counts
+        if labels in counts:
+            counts[labels] += amount
+        else:
+            labels = _bounded(self._row, labels, counts)
+            counts[labels] = counts.get(labels, 0.0) + amount
+
+    def read(self) -> Numbers:
+        """A copy of what has been counted until now."""
+        return Numbers(self._row, self._counts.copy())
+
+
+class HistogramSeries:
+    """Observations of a metric, by its labels: how many fell into each bucket, and their sum."""
+
+    def __init__(self, row: Metric) -> None:
+        self._row = row
+        self._bounds = row.buckets
+        self._blank = [0.0] * (len(row.buckets) + 2)
+        self._observed: dict[Labels, list[float]] = {} if row.labels else {(): self._blank.copy()}
+
+    def observe(self, labels: Labels, value: float) -> None:
+        """Count a value, in the unit of the metric's name."""
+        observed = self._observed.get(labels)
+        if observed is None:
+            labels = _bounded(self._row, labels, self._observed)
+            observed = self._observed.setdefault(labels, self._blank.copy())
+        observed[bisect_left(self._bounds, value)] += 1
+        observed[-1] += value
+
+    def read(self) -> Distributions:
+        """A copy of what has been observed until now."""
+        copies = {labels: observed.copy() for labels, observed in self._observed.items()}
+        return Distributions(self._row, copies)
+
+
+def _bounded(row: Metric, labels: Labels, existing: Mapping[Labels, object]) -> Labels:
+    """The labels under which a new combination is counted."""
+    if len(existing) < row.most:
+        return labels
+    return tuple(
+        OTHER if name in _OPEN else value for name, value in zip(row.labels, labels, strict=True)
+    )

@@ -1,0 +1,71 @@
+"""The text that Prometheus gets, read back by prometheus_client's own parsers."""
+
+import gzip
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as plain
+
+from aibridged.observe.exposition import render
+from aibridged.observe.metric import Kind, Metric
+from aibridged.observe.series import Distributions, Numbers
+
+READINGS = (
+    Numbers(Metric("n_total", Kind.COUNTER, "N.", ("model",)), {('a"b\\c',): 3}),
+    Numbers(Metric("g", Kind.GAUGE, "G."), {(): 0.5}),
+    Distributions(
+        Metric("s_seconds", Kind.HISTOGRAM, "S.", ("model",), buckets=(0.1, 2)),
+        {("a",): [1, 2, 4, 9]},
+    ),
+    Distributions(Metric("y_seconds", Kind.SUMMARY, "Y."), {(): [4, 9.5]}),
+)
+SAMPLES = {
+    ("n_total", ("model", 'a"b\\c')): 3,
+    ("g",): 0.5,
+    ("s_seconds_bucket", ("le", "0.1"), ("model", "a")): 1,
+    ("s_seconds_bucket", ("le", "2.0"), ("model", "a")): 3,
+    ("s_seconds_bucket", ("le", "+Inf"), ("model", "a")): 7,
+    ("s_seconds_count", ("model", "a")): 7,
+    ("s_seconds_sum", ("model", "a")): 9,
+    ("y_seconds_count",): 4,
+    ("y_seconds_sum",): 9.5,
+}
+
+
+def samples(families):
+    return {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in families
+        for sample in family.samples
+        if not sample.name.startswith("process_")
+    }
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "parse"),
+    [
+        ("", "text/plain; version=0.0.4; charset=utf-8", plain),
+        ("text/html", "text/plain; version=0.0.4; charset=utf-8", plain),
+        (
+            "application/openmetrics-text;version=1.0.0,text/plain;q=0.5",
+            "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores",
+            openmetrics,
+        ),
+    ],
+)
+def test_the_format_is_the_one_that_is_asked_for(accept, content_type, parse):
+    body, headers = render(READINGS, accept, "identity")
+    assert headers["Content-Type"] == content_type
+    assert "Content-Encoding" not in headers
+    assert samples(parse(body.decode())) == SAMPLES
+
+
+def test_it_is_compressed_for_whoever_takes_that():
+    body, headers = render(READINGS, "", "deflate, gzip;q=1.0")
+    assert headers["Content-Encoding"] == "gzip"
+    assert samples(plain(gzip.decompress(body).decode())) == SAMPLES
+
+
+def test_the_process_tells_of_itself():
+    body, _ = render((), "", "")
+    assert b"\nprocess_cpu_seconds_total " in body
