@@ -21,7 +21,7 @@ class Group(StrEnum):
     IDENTITY = "Identity"
     RECORDS = "Records"
     LISTENING = "Listening"
-    LOGGING = "Logging"
+    LOGGING = "Logs and metrics"
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Option:
     @property
     def secret(self) -> bool:
         return self.kind is kinds.SECRET
+
+    @property
+    def credential(self) -> str:
+        """What a secret is called among the credentials that systemd hands over."""
+        return self.flag.removeprefix("--").removeprefix("aibridge-")
 
     @property
     def flags(self) -> tuple[str, ...]:

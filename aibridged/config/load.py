@@ -1,5 +1,7 @@
 """Reading the settings: flag, then environment, then YAML file, then default.
 
+A secret has no place in the file: in its stead is what systemd hands over as a credential.
+
 Nothing here raises on what an operator wrote: all that is wrong is collected, so that one run of
 `check-config` shows everything that is to be mended.
 """
@@ -79,6 +81,7 @@ def _find(
         return sources.the_one(on_command_line, option.kind, mistakes)
     if option.secret:
         variable = sources.secret_variables(option.envs, environ, option.kind, mistakes)
+        variable = variable or sources.credential(option.credential, environ, mistakes)
     else:
         variable = sources.the_one(sources.variables(option.envs, environ), option.kind, mistakes)
     if variable is not None:

@@ -9,9 +9,9 @@ from aibridged.config.options import Settings
 
 @dataclass(frozen=True)
 class Source:
-    """Where a value came from: the name of a flag, of a variable, or `file:line`."""
+    """Where a value came from: the name of a flag, variable or credential, or `file:line`."""
 
-    kind: Literal["flag", "environment", "file", "default"]
+    kind: Literal["flag", "environment", "credential", "file", "default"]
     name: str = ""
 
     def __str__(self) -> str:

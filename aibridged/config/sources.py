@@ -1,5 +1,6 @@
 """A value as it was found, before anyone reads it: its text, and the name it was found under."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,9 @@ from aibridged.config.kinds import Kind
 from aibridged.config.resolution import Mistake, Source, Value
 
 T = TypeVar("T")
+
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+CREDENTIAL_PREFIX = "aibridged_"
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,21 @@ def secret_variables(
     inline = the_one(variables(names, environ), kind, mistakes)
     files = variables([f"{name}_FILE" for name in names], environ)
     return inline_or_file(inline, the_one(files, kind, mistakes), mistakes)
+
+
+def credential(name: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Given | None:
+    """A secret that systemd put into its directory for the service, if it is there.
+
+    LoadCredential=aibridged:DIRECTORY, as in the unit, puts the prefix before the files' names.
+    """
+    directory = environ.get(CREDENTIALS_VARIABLE)
+    if not directory:
+        return None
+    file = f"{directory}/{CREDENTIAL_PREFIX}{name}"
+    if not os.path.exists(file):
+        return None
+    where = f"the credential {name}"
+    return _from_file(Given(file, where, Source("credential", where)), mistakes)
 
 
 def inline_or_file(

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aibridged.config import kinds, sources
+from aibridged.config.declare import Option
 from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Resolution, Source
 from aibridged.config.sources import Given
@@ -78,3 +79,30 @@ def test_a_value_is_shown_and_encoded_by_its_kind() -> None:
     assert show(kinds.HEADERS, "A, B") == ("A,B", ["A", "B"])
     assert show(kinds.SECRET, "sk-1") == ("****", "****")
     assert show(kinds.COUNT, "canary") == ("(not valid)", None)
+
+
+@pytest.mark.parametrize("option", [row for row in OPTIONS if row.secret], ids=lambda row: row.name)
+def test_any_secret_can_be_a_credential(option: Option, resolve: Resolve, tmp_path: Path) -> None:
+    handed_over = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    resolution = resolve(environ=handed_over)
+    assert resolution.settings is not None
+    assert getattr(resolution.settings, option.name) is None
+
+    (tmp_path / f"aibridged_{option.credential}").write_text("sk-credential\n")
+    resolution = resolve(environ=handed_over)
+    assert resolution.settings is not None
+    assert getattr(resolution.settings, option.name).reveal() == "sk-credential"
+    [value] = [value for value in resolution.values if value.name == option.name]
+    assert value.source == Source("credential", f"the credential {option.credential}")
+
+    resolution = resolve(environ={**handed_over, option.env: "sk-variable"})
+    assert resolution.settings is not None
+    assert getattr(resolution.settings, option.name).reveal() == "sk-variable"
+
+
+def test_a_credential_without_a_key_is_a_mistake(resolve: Resolve, tmp_path: Path) -> None:
+    file = tmp_path / "aibridged_anthropic-key"
+    file.touch()
+    [mistake] = resolve(environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}).mistakes
+    assert mistake.where == "the credential anthropic-key"
+    assert mistake.what == f"the file is empty: {file}"
