@@ -1,32 +1,38 @@
-"""The daemon: listener, run, drain."""
+"""The daemon: start, run, reload, drain."""
 
 import asyncio
 import os
 import signal
-import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from loguru import logger
 
-from aibridged import __version__
+from aibridged import __version__, systemd
 from aibridged.clock import Clock, SystemClock
 from aibridged.compose import Composition, compose
 from aibridged.config.options import Settings
+from aibridged.config.reloading import CannotReloadError, Change, change
+from aibridged.config.resolution import Resolution
 from aibridged.event_loop import loop_factory
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.first_run import first_run
+from aibridged.listening import CannotListenError, Listeners
 from aibridged.observe.logging import configure
-from aibridged.pipeline import build
-from aibridged.pipeline.connection import Server
-from aibridged.pipeline.in_flight import InFlight
+from aibridged.pipeline import Parts, build
+from aibridged.pipeline.connection import Limits, Server
 from aibridged.records.database import DatabaseError
 from aibridged.records.spool import SpoolInUseError
 from aibridged.records.store import DatabaseAwayError
+from aibridged.reload import Reloader
+from aibridged.systemd import Notifier, PassedSocketError, PassedSockets, passed_sockets, telling
 
 # How long cancelled requests may take to notice.
 _CANCEL_S = 5.0
+# What the end of the daemon may take after its requests have ended: records are written out.
+_SLACK_S = 30.0
 
 
 class CannotStartError(Exception):
@@ -34,23 +40,50 @@ class CannotStartError(Exception):
 
 
 class Gateway:
-    """The running daemon: one listener in front of the pipeline."""
+    """The running daemon: a listener in front of the pipeline.
 
-    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+    `passed` are the sockets that were passed to the process, by name; who listens on some takes
+    them out of it. Those named `http` count in place of the settings' address.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        passed: PassedSockets | None = None,
+    ) -> None:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
+        self._listeners = Listeners(settings, (passed or {}).pop(systemd.HTTP, ()))
         self._composition: Composition | None = None
         self._server: Server | None = None
-        self._listener: asyncio.Server | None = None
 
     @property
     def url(self) -> str:
         """Where the gateway listens, with the port that the system chose for port 0."""
-        assert self._listener is not None
-        host, port = self._listener.sockets[0].getsockname()[:2]
-        scheme = "https" if self._settings.tls_cert_file else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        return self._listeners.urls[0]
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """Everywhere that it listens."""
+        return self._listeners.urls
+
+    @property
+    def is_activated(self) -> bool:
+        """Whether it listens on sockets that were passed."""
+        return self._listeners.outlive
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force."""
+        return self._settings
+
+    @property
+    def parts(self) -> Parts:
+        """Those of the configuration in force."""
+        assert self._composition is not None
+        return self._composition.parts
 
     async def start(self) -> None:
         """Make the parts and listen.
@@ -60,38 +93,16 @@ class Gateway:
                 certificate is bad.
         """
         settings = self._settings
-        tls = _tls(settings)
         try:
             self._composition = await compose(settings, self._clock, self._stack)
-            parts = self._composition.parts
-            self._server = Server(
-                build(parts),
-                read_timeout=settings.http_read_timeout,
-                write_timeout=settings.http_write_timeout,
-            )
-            self._listener = await self._listen(self._server, tls)
-        except (DatabaseError, DatabaseAwayError, SpoolInUseError) as error:
+            self._server = Server(build(self._composition.parts), limits=_limits(settings))
+            await self._listeners.open(self._server)
+        except (DatabaseError, DatabaseAwayError, SpoolInUseError, CannotListenError) as error:
             await self._stack.aclose()
             raise CannotStartError(str(error)) from None
         except OSError as error:
             await self._stack.aclose()
             raise CannotStartError(f"The state directory can't be used: {error}.") from None
-        except CannotStartError:
-            await self._stack.aclose()
-            raise
-
-    async def _listen(self, server: Server, tls: ssl.SSLContext | None) -> asyncio.Server:
-        address = self._settings.http_address
-        try:
-            return await asyncio.get_running_loop().create_server(
-                server, address.host or None, address.port, ssl=tls, backlog=1024
-            )
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise CannotStartError(
-                f"Cannot listen on {address}: {reason}."
-                " Stop what listens there, or choose another --http-address."
-            ) from None
 
     @property
     def records(self) -> str:
@@ -115,56 +126,105 @@ class Gateway:
             openai_base_url=f"{openai}/v1" if openai else None,
         )
 
+    def status(self) -> str:
+        """What it does, in one line for an operator."""
+        in_flight = self.parts.in_flight
+        doing = "shutting down" if in_flight.draining else "serving"
+        names = ", ".join(each.name for each in self._settings.providers) or "none"
+        return f"{doing}, {in_flight.count} requests in flight; providers: {names}"
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Put other settings in force, which differ in nothing that needs a restart.
+
+        Requests that run end as they began; no connection notices.
+
+        Raises:
+            CannotListenError: the certificate that is to be read again is bad; nothing changes.
+        """
+        assert self._composition is not None
+        assert self._server is not None
+        self._listeners.renew_certificate()
+        self._settings = settings
+        self._server.handler = build(self._composition.reconfigure(settings))
+        self._server.limits = _limits(settings)
+
     async def stop(self) -> None:
-        """Take nothing new, let running requests end within the shutdown timeout, then cancel."""
-        if self._listener is None or self._composition is None or self._server is None:
+        """Accept nothing, let running requests end within the shutdown timeout, then cancel."""
+        if self._composition is None or self._server is None:
             return
         in_flight = self._composition.lasting.in_flight
         in_flight.draining = True
-        self._listener.close()
-        if not await _within(self._settings.shutdown_timeout, in_flight):
+        in_flight.refusing = not self._listeners.outlive
+        self._listeners.close()
+        self._server.drain()
+        if not await _within(self._settings.shutdown_timeout, self._drained(self._server)):
             logger.warning("{} requests were cut off by the shutdown", in_flight.count)
         in_flight.cut_off = True
-        for connection in self._server.connections:
-            if connection.transport is not None:
-                connection.transport.abort()
-        await _within(_CANCEL_S, in_flight)
+        self._server.abort()
+        await _within(_CANCEL_S, in_flight.idle())
         await self._stack.aclose()
 
+    async def _drained(self, server: Server) -> None:
+        """Return once the last response has been sent to its end."""
+        in_flight = self.parts.in_flight
+        if not self._listeners.outlive:
+            # Whoever still has a connection finds nobody to come to next, now or in a moment.
+            await in_flight.idle()
+            server.finish()
+        await server.empty()
+        await in_flight.idle()
 
-def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status."""
-    configure(
-        settings.log_human,
-        settings.log_json,
-        settings.log_stackdriver,
-        settings.log_filter,
-        settings.verbose,
-    )
+
+def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status.
+
+    SIGHUP takes settings from `resolve`, which reads them as they were read for the start.
+    """
+    _log_as(settings)
     for warning in warnings:
         logger.warning("{}", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(settings))
+        return runner.run(_serve(settings, resolve))
 
 
-async def _serve(settings: Settings) -> int:
-    stopping = asyncio.Event()
+async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
+    stopping, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, number, stopping)
-    gateway = Gateway(settings)
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
+    notifier = Notifier(os.environ)
     try:
-        await gateway.start()
-    except CannotStartError as error:
+        gateway = await _started(settings)
+    except (CannotStartError, PassedSocketError) as error:
         logger.error("{}", error)
+        notifier.status(str(error))
         return 1
-    _announce(gateway.url, settings)
-    logger.info("Records are kept in {}", gateway.records)
-    await _introduce(gateway)
-    await stopping.wait()
-    logger.info("Shutting down: running requests have {:g} s", settings.shutdown_timeout)
-    await gateway.stop()
+    reloader = Reloader(
+        resolve, partial(_put_in_force, gateway), gateway.parts.reloads, SystemClock(), notifier
+    )
+    reloading = loop.create_task(reloader.run(hangup))
+    notifier.ready()
+    with telling(notifier, os.environ, os.getpid(), gateway.status):
+        await stopping.wait()
+        within = gateway.settings.shutdown_timeout
+        logger.info("Shutting down: running requests have {:g} s", within)
+        notifier.stopping(within + _SLACK_S)
+        reloading.cancel()
+        await gateway.stop()
     return 0
+
+
+async def _started(settings: Settings) -> Gateway:
+    """The gateway, which has told where it is and what to do."""
+    passed = passed_sockets(os.environ, os.getpid())
+    gateway = Gateway(settings, passed=passed)
+    await gateway.start()
+    _announce(gateway)
+    for name in passed:
+        logger.warning("A socket was passed for {}, which is switched off: nobody answers", name)
+    await _introduce(gateway)
+    return gateway
 
 
 async def _introduce(gateway: Gateway) -> None:
@@ -177,17 +237,13 @@ async def _introduce(gateway: Gateway) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
-    if stopping.is_set():
-        # Asked twice: die of it at once, as if it had never been handled.
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    stopping.set()
-
-
-def _announce(url: str, settings: Settings) -> None:
-    routes = ", ".join(f"{url}/{provider.name}" for provider in settings.providers)
-    logger.info("aibridged {} listens on {}; point clients at {}", __version__, url, routes)
+def _announce(gateway: Gateway) -> None:
+    settings, urls = gateway.settings, gateway.urls
+    routes = ", ".join(f"{urls[0]}/{provider.name}" for provider in settings.providers)
+    where = " and ".join(urls)
+    logger.info("aibridged {} listens on {}; point clients at {}", __version__, where, routes)
+    if gateway.is_activated:
+        logger.info("The sockets were passed: --http-address {} is not used", settings.http_address)
     for provider in settings.providers:
         if provider.key is None:
             logger.warning(
@@ -196,25 +252,50 @@ def _announce(url: str, settings: Settings) -> None:
             )
 
 
-def _tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
+def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
+    if stopping.is_set():
+        # Asked twice: die of it at once, as if it had never been handled.
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    stopping.set()
+
+
+def _put_in_force(gateway: Gateway, wanted: Settings) -> Change:
+    """Reload the gateway and the logging, both or neither.
+
+    Raises:
+        CannotReloadError: neither, as the message says.
+    """
+    before = gateway.settings
+    result = change(before, wanted)
     try:
-        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise CannotStartError(
-            f"--tls-cert-file and --tls-key-file are no certificate with its key: {error}."
-        ) from None
-    return context
+        _log_as(result.settings)
+        gateway.reconfigure(result.settings)
+    except (OSError, CannotListenError) as error:
+        _log_as(before)
+        raise CannotReloadError(str(error)) from None
+    return result
 
 
-async def _within(seconds: float, in_flight: InFlight) -> bool:
-    """Whether all requests ended within that time."""
+def _log_as(settings: Settings) -> None:
+    configure(
+        settings.log_human,
+        settings.log_json,
+        settings.log_stackdriver,
+        settings.log_filter,
+        settings.verbose,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.http_read_timeout, settings.http_write_timeout)
+
+
+async def _within(seconds: float, ending: Coroutine[None, None, None]) -> bool:
+    """Whether it came to its end within that time."""
     try:
         async with asyncio.timeout(seconds):
-            await in_flight.idle()
+            await ending
     except TimeoutError:
         return False
     return True

@@ -25,6 +25,7 @@ from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity import coder
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
+from aibridged.identity.gate import Gate
 from aibridged.identity.none import NoneAuthenticator
 from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
@@ -66,7 +67,7 @@ class Lasting:
     records: str
     tokens: TokenStore | None
     gatekeeper: Gatekeeper
-    guesses: GuessLimiter
+    gate: Gate
     in_flight: InFlight
     slots: Slots
     bridges: BridgePool[Bridge]
@@ -125,8 +126,7 @@ class Composition:
             clock=lasting.clock,
             providers=make_providers(settings.providers),
             sessions=self._sessions(settings, before),
-            gatekeeper=lasting.gatekeeper,
-            guesses=lasting.guesses,
+            gate=lasting.gate,
             in_flight=lasting.in_flight,
             requests=lasting.in_flight.next_generation(),
             slots=lasting.slots,
@@ -134,6 +134,7 @@ class Composition:
             breakers=_breakers(settings, lasting.clock, before),
             bridges=lasting.bridges,
             dumper=Dumper(settings.dump_dir, lasting.clock) if settings.dump_dir else None,
+            reloads=lasting.reloads,
             api=lasting.api,
             api_roots=ROOTS,
         )
@@ -187,14 +188,15 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
     api = Api(Query(engine, clock))
     bridges = _make_bridges(settings, recorder, clock)
     stack.callback(bridges.close)
+    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack)
     now = clock.wall().timestamp()
     lasting = Lasting(
         clock=clock,
         recorder=recorder,
         records=describe(engine),
         tokens=tokens,
-        gatekeeper=_make_gatekeeper(settings, tokens, clock, stack),
-        guesses=GuessLimiter(clock),
+        gatekeeper=gatekeeper,
+        gate=Gate(gatekeeper, GuessLimiter(clock), clock),
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
         bridges=bridges,

@@ -12,11 +12,11 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest up. Imports point down only, and the parts of one layer don't import each other.
 LAYERS = (
-    {"errors", "clock", "config", "tasks", "event_loop"},
+    {"errors", "clock", "config", "tasks", "event_loop", "systemd"},
     {"wire", "core", "observe"},
     {"bridge_pool", "mcp", "identity", "providers", "records"},
     {"pipeline", "proxy", "fake_provider", "api"},
-    {"compose"},
+    {"compose", "listening", "reload"},
     {"app"},
     {"cli"},
     {"manual"},

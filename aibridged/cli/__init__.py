@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from aibridged.cli.check_config import check_config
+from aibridged.cli.complete import complete
 from aibridged.cli.db import db
 from aibridged.cli.demo import demo
 from aibridged.cli.fake_provider import fake_provider
@@ -44,11 +45,12 @@ def build() -> typer.Typer:
     )
     app.callback()(_root)
     for configured in WITH_SETTINGS:
-        app.command(cls=SettingsCommand)(takes_settings(configured))
+        app.command(cls=SettingsCommand, help=_paragraphs(configured))(takes_settings(configured))
     for command in COMMANDS:
         app.command(help=_paragraphs(command))(command)
     for group in GROUPS:
         app.add_typer(group())
+    app.command(hidden=True, help=_paragraphs(complete))(complete)
     return app
 
 

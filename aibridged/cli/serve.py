@@ -7,10 +7,20 @@ import typer
 
 
 def serve(flags: Mapping[str, str]) -> None:
-    """Serve the gateway until SIGTERM or SIGINT."""
-    from aibridged.config import load, report
+    """Serve the gateway until SIGTERM or SIGINT.
 
-    resolution = load.resolve(flags, os.environ)
+    These let running requests go on for --shutdown-timeout; the second one ends them at once.
+    SIGHUP reads the settings again, with the files that hold keys and the certificate, while
+    requests go on. Settings that need a restart are marked below: the log names them if they differ.
+    If there is any mistake, nothing changes, and the log says what is wrong.
+    """
+    from aibridged.config import load, report
+    from aibridged.config.resolution import Resolution
+
+    def resolve() -> Resolution:
+        return load.resolve(flags, os.environ)
+
+    resolution = resolve()
     settings = resolution.settings
     if settings is None:
         typer.echo(report.problems(resolution), err=True)
@@ -21,4 +31,4 @@ def serve(flags: Mapping[str, str]) -> None:
     # The server's libraries are loaded only now, so that everything else answers at once.
     from aibridged.app import run
 
-    raise typer.Exit(run(settings, resolution.warnings))
+    raise typer.Exit(run(settings, resolve, resolution.warnings))

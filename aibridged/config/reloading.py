@@ -11,6 +11,10 @@ from aibridged.config.providers import TYPES, single_settings
 _OF_PROVIDERS = {row.name for kind in TYPES for row in single_settings(kind)}
 
 
+class CannotReloadError(Exception):
+    """The new settings can't be put in force; the message says why and what to do."""
+
+
 @dataclass(slots=True)
 class ReloadStats:
     """How the last reading of the configuration went, for the metrics; times are Unix seconds.

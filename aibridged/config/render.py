@@ -49,9 +49,9 @@ def grouped() -> Iterator[tuple[Group, list[Option]]]:
 
 
 def facts(option: Option) -> str:
-    """What help says beside the sentence: the variable, and the default if there is one."""
+    """What help says beside the sentence: the variable, the default, and if a reload won't do."""
     default = f"default {option.default}" if option.default else "not set"
-    return f"{option.env}, {default}"
+    return f"{option.env}, {default}{'; needs a restart' if option.restart else ''}"
 
 
 def example_yaml(width: int) -> str:
@@ -77,7 +77,8 @@ def sample_yaml(width: int = _WIDTH) -> str:
             lines += _headings(open_groups, groups)
             open_groups = groups
         indent = "  " * len(groups)
-        lines += _comment(f"{option.help} ({option.env})", indent, width)
+        restart = " A change needs a restart." if option.restart else ""
+        lines += _comment(f"{option.help} ({option.env}){restart}", indent, width)
         lines.append(f"{indent}#{key}: {_yaml_default(option)}")
     return "\n".join([*lines, *_close(open_groups), ""])
 

@@ -81,6 +81,11 @@ def _routes(resolution: Resolution) -> str:
     return "\n".join(lines)
 
 
+def sentence(mistake: Mistake) -> str:
+    """The same on one line, for the log."""
+    return f"{mistake.where}: {mistake.what}. {mistake.remedy}"
+
+
 def _mistake(mistake: Mistake) -> str:
     what = _wrapped(f"{mistake.where}: {mistake.what}.", "  ")
     return f"{what}\n{_wrapped(mistake.remedy, '    ', first='  → ')}"

@@ -1,11 +1,13 @@
 """The client's side of a connection: aiohttp's own, with the manners that it lacks.
 
 Its error page and its log quote the offending line, which may hold a token; it waits without end
-for the rest of a request's head; and it lets a client that has stopped reading hold a response
-open for ever. All three are mended here.
+for the rest of a request's head; it lets a client that has stopped reading hold a response open for
+ever; and at the end it leaves connections without a word. All four are mended here.
 """
 
 import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -20,29 +22,46 @@ from aibridged.pipeline.request import GatewayRequest, Handler
 _KEEPALIVE_S = 620.0
 # Room for long `anthropic-beta` lists and tokens; aiohttp's 8190 is tight.
 _MAX_FIELD_BYTES = 32 * 1024
+# A client that uses a connection just as it is closed can't know whether its request was taken.
+# So an idle one stays a moment longer: who comes until then is served, and told to come no more.
+_LAST_CALL_S = 1.0
+
+
+@dataclass(slots=True)
+class Limits:
+    """How long a client may keep its connections waiting, in seconds. They may be changed."""
+
+    read_timeout: float
+    write_timeout: float
 
 
 class Connection(RequestHandler):
-    """One client connection. `read_timeout` and `write_timeout` are in seconds."""
+    """One client connection of a `Server`."""
 
-    __slots__ = ("_head_timer", "_read_timeout", "_stall_timer", "_write_timeout")
+    __slots__ = ("_farewell", "_head_timer", "_server", "_stall_timer")
 
-    def __init__(
-        self, manager: web.Server, *, read_timeout: float, write_timeout: float, **kwargs: Any
-    ) -> None:
-        super().__init__(manager, **kwargs)
-        self._read_timeout = read_timeout
-        self._write_timeout = write_timeout
+    def __init__(self, server: "Server", **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self._server = server
+        self._farewell: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the response to come is the connection's last."""
+        return self._server.is_draining
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._await_head()
+        if self.is_leaving:
+            self.leave()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._head_arrived()
         self._cancel_stall()
+        self._cancel_farewell()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -60,7 +79,7 @@ class Connection(RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stall_timer = self._loop.call_later(self._write_timeout, self._abort)
+        self._stall_timer = self._loop.call_later(self._server.limits.write_timeout, self.abort)
 
     def resume_writing(self) -> None:
         self._cancel_stall()
@@ -89,8 +108,35 @@ class Connection(RequestHandler):
         """Say that something failed, without aiohttp's quotation of the request."""
         logger.error("A connection failed: {}", type(kwargs.get("exc_info")).__name__)
 
+    def leave(self) -> None:
+        """Close once no request has come for a moment."""
+        seen = self._request_count if self._is_idle else None
+        self._farewell = self._loop.call_later(_LAST_CALL_S, self._leave_if_idle, seen)
+
+    def _leave_if_idle(self, seen: int | None) -> None:
+        if self._is_idle and self._request_count == seen:
+            self.finish()
+        else:
+            self.leave()
+
+    def finish(self) -> None:
+        """Close as soon as no request is under way."""
+        if not self._is_idle:
+            self.close()  # after the response
+            return
+        transport = self.transport
+        self.force_close()
+        if transport is not None:
+            # TLS says goodbye, which an idle client may not hear before its next request.
+            self._cancel_farewell()
+            self._farewell = self._loop.call_later(_LAST_CALL_S, _abandon, transport)
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._request_in_progress and not self._messages
+
     def _await_head(self) -> None:
-        self._head_timer = self._loop.call_later(self._read_timeout, self._abort)
+        self._head_timer = self._loop.call_later(self._server.limits.read_timeout, self.abort)
 
     def _head_arrived(self) -> None:
         if self._head_timer is not None:
@@ -102,22 +148,83 @@ class Connection(RequestHandler):
             self._stall_timer.cancel()
             self._stall_timer = None
 
-    def _abort(self) -> None:
+    def _cancel_farewell(self) -> None:
+        if self._farewell is not None:
+            self._farewell.cancel()
+            self._farewell = None
+
+    def abort(self) -> None:
+        """Break off, so that nobody takes the half of an answer for a whole."""
         if self.transport is not None:
             self.transport.abort()
 
 
-class Server(web.Server):
-    """Makes a `Connection` of every accepted socket, and cancels the handler when it is lost."""
+def _abandon(transport: asyncio.Transport) -> None:
+    """End a connection that is closing, unless there is something to write yet."""
+    if not transport.get_write_buffer_size():
+        transport.abort()
 
-    def __init__(self, handler: Handler, *, read_timeout: float, write_timeout: float) -> None:
+
+class Server(web.Server):
+    """Makes a `Connection` of every accepted socket, and cancels the handler when it is lost.
+
+    `handler` and `limits` may be changed: they count for the requests to come.
+    """
+
+    def __init__(self, handler: Handler, *, limits: Limits) -> None:
         # The handler is only ever given what the factory makes.
         super().__init__(
-            handler,  # type: ignore[arg-type]
+            self._handle,  # type: ignore[arg-type]
             request_factory=GatewayRequest.make,
             handler_cancellation=True,
         )
-        self._timeouts = {"read_timeout": read_timeout, "write_timeout": write_timeout}
+        self.handler = handler
+        self.limits = limits
+        self.is_draining = False
+        self._open = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def _handle(self, request: GatewayRequest) -> Awaitable[web.StreamResponse]:
+        # Each connection keeps what it was made with: it gets this, which knows the latest.
+        return self.handler(request)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._open += 1
+        self._empty.clear()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._open -= 1
+        if not self._open:
+            self._empty.set()
+
+    def drain(self) -> None:
+        """Say with each response that it is the connection's last, and close those that are idle.
+
+        What comes over an open connection is still handled; an idle one is open for a moment.
+        """
+        self.is_draining = True
+        for connection in self._open_connections():
+            connection.leave()
+
+    def finish(self) -> None:
+        """Close each connection as soon as it is idle."""
+        for connection in self._open_connections():
+            connection.finish()
+
+    def abort(self) -> None:
+        """Cut off what is under way."""
+        for connection in self._open_connections():
+            connection.abort()
+
+    async def empty(self) -> None:
+        """Return once all connections are closed."""
+        await self._empty.wait()
+
+    def _open_connections(self) -> list[Connection]:
+        return [each for each in self.connections if isinstance(each, Connection)]
 
     def __call__(self) -> Connection:
         return Connection(
@@ -128,5 +235,4 @@ class Server(web.Server):
             auto_decompress=False,
             max_line_size=_MAX_FIELD_BYTES,
             max_field_size=_MAX_FIELD_BYTES,
-            **self._timeouts,
         )

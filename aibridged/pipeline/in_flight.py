@@ -28,10 +28,15 @@ class Requests:
 
 
 class InFlight:
-    """All requests under way, whether new ones are taken, and whether these are being cut off."""
+    """All requests under way, and how far the end of them all has come.
+
+    `draining`: the daemon is leaving. `refusing`: no new request is taken. `cut_off`: those under
+    way are ended.
+    """
 
     def __init__(self) -> None:
         self.draining = False
+        self.refusing = False
         self.cut_off = False
         self._generations: list[Requests] = []
 

@@ -1,4 +1,7 @@
-"""Probes, and the end: a draining gateway finishes what it has and takes nothing new."""
+"""Probes, and the end: a draining gateway finishes what it has.
+
+It takes nothing new, unless another process takes its place: then no client may notice.
+"""
 
 from aiohttp import web
 
@@ -16,10 +19,11 @@ def stage(parts: Parts) -> Middleware:
     async def lifecycle(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         target = request.target
         if request.method in _READ and target in ("/healthz", "/readyz"):
+            request.is_probe = True
             if target == "/readyz" and in_flight.draining:
                 return _line("shutting down", 503)
             return _line("ok", 200)
-        if in_flight.draining:
+        if in_flight.refusing:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
         requests.enter()
         try:

@@ -1,6 +1,6 @@
 """What the stages are made from. `app.py` makes it; nothing else constructs a part."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import aiohttp
@@ -9,15 +9,17 @@ from aiohttp import web
 from aibridged.bridge_pool import BridgePool
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
+from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import Breakers
 from aibridged.core.concurrency import Slots
-from aibridged.core.guessing import GuessLimiter
 from aibridged.core.rate_limit import RateLimiter
-from aibridged.identity.base import Actor, Gatekeeper
+from aibridged.identity.base import Actor
+from aibridged.identity.gate import Gate
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight, Requests
 from aibridged.pipeline.request import GatewayRequest
+from aibridged.pipeline.trace import Traces
 from aibridged.providers import Provider
 
 ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamResponse]]
@@ -31,14 +33,14 @@ class Parts:
     `sessions` holds one client session a provider, by name; what is None is switched off.
     `requests` are those that began with these parts, `in_flight` are all.
     `api_roots` are the first segments of what `api` answers below the gateway's own prefixes.
+    `on_finished` are told of every request that has ended.
     """
 
     settings: Settings
     clock: Clock
     providers: Mapping[str, Provider]
     sessions: Mapping[str, aiohttp.ClientSession]
-    gatekeeper: Gatekeeper
-    guesses: GuessLimiter
+    gate: Gate
     in_flight: InFlight
     requests: Requests
     slots: Slots
@@ -46,5 +48,8 @@ class Parts:
     breakers: Breakers | None
     bridges: BridgePool[Bridge]
     dumper: Dumper | None
+    traces: Traces | None
+    on_finished: Sequence[Callable[[Finished], None]]
+    reloads: ReloadStats
     api: ApiHandler
     api_roots: frozenset[str]

@@ -9,7 +9,9 @@ from aiohttp import web
 from aibridged.config.options import Settings
 from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
 from aibridged.core.client_ip import client_ip, rate_limit_key
+from aibridged.errors import ErrorKind
 from aibridged.identity.base import Actor
+from aibridged.observe.scope import Scope
 from aibridged.providers import Route
 from aibridged.wire.facts import RequestFacts
 
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from aiohttp.web_protocol import RequestHandler
 
+    from aibridged.pipeline.bridge import Interception
+    from aibridged.pipeline.connection import Connection
     from aibridged.pipeline.reading import Reading
+    from aibridged.pipeline.trace import RequestTrace
 
 
 class Verdict(Protocol):
@@ -35,8 +40,15 @@ class GatewayRequest(web.BaseRequest):
     `raw_query` is the query string as it came. `body` is what goes upstream; `recoded` says that
     it has lost its content coding, `asks_for_usage` that the gateway asks for the usage of a stream
     whose client didn't.
+
+    For the account of it: `began`, `sent_at` and `answered_at` are monotonic, the latter when the
+    head of the provider's answer came, with `upstream_status`; `body_wait` is for how many seconds
+    the client's body was waited for; `refusal` is the error of the gateway's own that it ended
+    with. `trace` is None where it isn't traced.
     """
 
+    scope: Scope
+    began: float
     route: Route
     raw_query: str
     actor: Actor
@@ -47,7 +59,21 @@ class GatewayRequest(web.BaseRequest):
     recoded: bool = False
     verdict: Verdict | None = None
     reading: "Reading | None" = None
+    interception: "Interception | None" = None
+    trace: "RequestTrace | None" = None
+    is_probe: bool = False
+    refusal: ErrorKind | None = None
+    body_wait: float = 0.0
+    sent_at: float | None = None
+    answered_at: float | None = None
+    upstream_status: int | None = None
     _presented: Presented | None = None
+    _protocol: "Connection"
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection stays open: if the client wants it to, and nobody is leaving."""
+        return not (self._message.should_close or self._protocol.is_leaving)
 
     @property
     def target(self) -> str:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from aibridged.cli import build
 from aibridged.config.options import Settings
+from aibridged.config.resolution import Resolution
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -27,10 +28,10 @@ def test_mistakes_count_even_where_nothing_would_be_served(run: Run) -> None:
 def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls: list[tuple[Settings, list[str]]] = []
+    calls: list[tuple[Settings, Callable[[], Resolution], list[str]]] = []
 
-    def run(settings: Settings, warnings: Sequence[str]) -> int:
-        calls.append((settings, list(warnings)))
+    def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str]) -> int:
+        calls.append((settings, resolve, list(warnings)))
         return 7
 
     app = ModuleType("aibridged.app")
@@ -39,7 +40,8 @@ def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
     args = ["serve", "--aibridge-rate-limit=5", "--aibridge-openai-key=sk-1"]
     result = CliRunner().invoke(build(), args)
     assert result.exit_code == 7
-    [(settings, warnings)] = calls
+    [(settings, resolve, warnings)] = calls
+    assert resolve().settings == settings  # a reload reads what the start read
     assert settings.rate_limit == 5
     assert [provider.name for provider in settings.providers] == ["anthropic", "openai"]
     assert len(warnings) == 1

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+from contextlib import AsyncExitStack
 
 import aiohttp
 import pytest
@@ -35,29 +36,46 @@ async def test_a_stream_ends_in_peace_and_nothing_new_is_taken(start_daemon, fak
     daemon = await start_daemon()
     gate = asyncio.Event()
     fake.play(Script(before_write={3: gate}))
-    async with aiohttp.ClientSession() as client:
-        # A connection that is kept alive from before sees that the gateway is leaving.
-        async with client.get(f"{daemon.url}/readyz") as response:
-            assert response.status == 200
-        async with (
-            aiohttp.ClientSession() as other,
-            other.post(daemon.url + PATH, json=REQUEST) as stream,
-        ):
-            await stream.content.readany()
-            daemon.process.send_signal(number)
-            await daemon.until("Shutting down")
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(aiohttp.ClientSession()) for _ in range(3)]
+        stream = await stack.enter_async_context(clients[0].post(daemon.url + PATH, json=REQUEST))
+        await stream.content.readany()
+        # Connections that are kept alive from before see that the gateway is leaving.
+        for client in clients[1:]:
             async with client.get(f"{daemon.url}/readyz") as response:
-                assert response.status == 503
-            async with client.post(daemon.url + PATH, json=REQUEST) as response:
-                assert response.status == 503
-                assert response.headers["X-Aibridge-Reason"] == "shutting_down"
-            with pytest.raises(aiohttp.ClientConnectorError):
-                async with aiohttp.ClientSession() as late, late.get(daemon.url):
-                    pass
-            gate.set()
-            rest = await stream.content.read()
-            assert b"message_stop" in rest
+                assert response.status == 200
+        daemon.process.send_signal(number)
+        await daemon.until("Shutting down")
+        async with clients[1].get(f"{daemon.url}/readyz") as response:
+            assert response.status == 503
+        async with clients[2].post(daemon.url + PATH, json=REQUEST) as response:
+            assert response.status == 503
+            assert response.headers["X-Aibridge-Reason"] == "shutting_down"
+            assert response.headers["Connection"] == "close"
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await clients[1].get(daemon.url)
+        gate.set()
+        assert b"message_stop" in await stream.content.read()
         assert await finished(daemon) == 0
+
+
+async def test_an_idle_connection_is_closed_without_a_reset(start_daemon, fake):
+    daemon = await start_daemon()
+    gate = asyncio.Event()
+    fake.play(Script(before_write={3: gate}))
+    host, port = daemon.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    async with (
+        aiohttp.ClientSession() as client,
+        client.post(daemon.url + PATH, json=REQUEST) as stream,
+    ):
+        await stream.content.readany()
+        daemon.process.terminate()
+        assert await reader.read() == b""  # a moment later, and before the stream ends
+        writer.close()
+        gate.set()
+        assert b"message_stop" in await stream.content.read()
+    assert await finished(daemon) == 0
 
 
 async def test_streams_are_cut_off_after_the_shutdown_timeout(start_daemon, fake):

@@ -1,0 +1,126 @@
+"""Where the gateway is reached: on the sockets that were passed to it, else on --http-address."""
+
+import asyncio
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+
+from aibridged.config.options import Settings
+from aibridged.pipeline.connection import Server
+
+# As many as the system allows at most: a passed socket keeps the backlog that it came with.
+_BACKLOG = 4096
+
+
+class CannotListenError(Exception):
+    """The address is taken or not here, or the certificate is bad; the message says what to do."""
+
+
+class Listeners:
+    """The listening sockets of one server.
+
+    `outlive` says that the sockets were passed: whoever passed them holds them open, so that
+    connections wait there for the next process once this one has stopped to accept.
+    """
+
+    def __init__(self, settings: Settings, passed: Sequence[socket.socket] = ()) -> None:
+        self._settings = settings
+        self._passed = passed
+        self._tls: ssl.SSLContext | None = None
+        self._servers: list[asyncio.Server] = []
+        self.outlive = bool(passed)
+        self.urls: list[str] = []
+
+    async def open(self, server: Server) -> None:
+        """Make a connection of `server` from whatever connects.
+
+        Raises:
+            CannotListenError: see there.
+        """
+        self._tls = _make_tls(self._settings)
+        if self.outlive:
+            for passed in self._passed:
+                self._refuse_strangers(passed)
+                self._servers.append(await self._accept(server, passed))
+        else:
+            self._servers.append(await self._bind(server))
+        scheme = "https" if self._tls else "http"
+        sockets = [each for listener in self._servers for each in listener.sockets]
+        self.urls = [_url(scheme, each.getsockname()) for each in sockets]
+
+    async def _accept(self, server: Server, passed: socket.socket) -> asyncio.Server:
+        # Unix sockets, too: create_unix_server would remove the file at the end.
+        return await asyncio.get_running_loop().create_server(
+            server, sock=passed, ssl=self._tls, backlog=_BACKLOG
+        )
+
+    async def _bind(self, server: Server) -> asyncio.Server:
+        address = self._settings.http_address
+        try:
+            return await asyncio.get_running_loop().create_server(
+                server, address.host or None, address.port, ssl=self._tls, backlog=_BACKLOG
+            )
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise CannotListenError(
+                f"Cannot listen on {address}: {reason}."
+                " Stop what listens there, or choose another --http-address."
+            ) from None
+
+    def _refuse_strangers(self, passed: socket.socket) -> None:
+        """Without authentication only this machine may reach the organisation's keys."""
+        if self._settings.auth != "none" or passed.family == socket.AF_UNIX:
+            return
+        host, port = passed.getsockname()[:2]
+        if not ipaddress.ip_address(host).is_loopback:
+            raise CannotListenError(
+                f"The socket {host} port {port} that was passed can be reached from other"
+                " machines, and callers are not authenticated."
+                " Let its unit listen on 127.0.0.1 or [::1], or leave --aibridge-auth at token."
+            )
+
+    def renew_certificate(self) -> None:
+        """Read the files of the certificate again, for the connections to come.
+
+        Raises:
+            CannotListenError: they hold no pair; the old one stays.
+        """
+        if self._tls is not None:
+            # Tried apart first: a context that takes half of a bad pair would serve nobody.
+            _make_tls(self._settings)
+            _load_pair(self._tls, self._settings)
+
+    def close(self) -> None:
+        """Stop accepting. What has been accepted goes on."""
+        for server in self._servers:
+            server.close()
+
+
+def _url(scheme: str, name: str | bytes | tuple[str, int]) -> str:
+    if isinstance(name, bytes):  # in the abstract namespace, with a NUL in front
+        return f"unix:@{os.fsdecode(name[1:])}"
+    if isinstance(name, str):
+        return f"unix:{name}"
+    host, port = name[:2]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _make_tls(settings: Settings) -> ssl.SSLContext | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    _load_pair(context, settings)
+    return context
+
+
+def _load_pair(context: ssl.SSLContext, settings: Settings) -> None:
+    assert settings.tls_cert_file is not None
+    try:
+        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
+    except (OSError, ssl.SSLError) as error:
+        raise CannotListenError(
+            f"--tls-cert-file and --tls-key-file are no certificate with its key: {error}."
+        ) from None

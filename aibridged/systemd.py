@@ -1,0 +1,173 @@
+"""systemd's side of a daemon's life: what it wants to hear, and the sockets that it passes.
+
+The protocols are those of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). Whatever
+speaks them will do; where nobody does, nothing is said and no socket is there.
+"""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from loguru import logger
+
+_FIRST_FD = 3
+_USEC = 1_000_000
+STATUS_S = 5.0
+"""How often the status may change."""
+
+HTTP, METRICS, PROXY = "http", "metrics", "proxy"
+"""The names of sockets: FileDescriptorName= of a socket unit, or a part of LISTEN_FDNAMES."""
+SOCKET_NAMES = (HTTP, METRICS, PROXY)
+
+
+PassedSockets = dict[str, list[socket.socket]]
+"""Sockets to listen on, by name."""
+
+
+class PassedSocketError(Exception):
+    """What was passed can't be listened on; the message says why and what to do."""
+
+
+class Notifier:
+    """Tells the service manager how the daemon is; never waits for it.
+
+    `is_heard` says whether anybody wants to know.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        address = environ.get("NOTIFY_SOCKET", "")
+        self.is_heard = address.startswith(("/", "@"))
+        self._address = "\0" + address[1:] if address.startswith("@") else address
+        self._status = ""
+        self._works = True
+        if address and not self.is_heard:
+            logger.warning(
+                "NOTIFY_SOCKET is neither a path nor an abstract socket: nothing is told"
+            )
+
+    def ready(self) -> None:
+        """It serves, after a start or a reload."""
+        self._send("READY=1")
+
+    def reloading(self, monotonic: float) -> None:
+        """The configuration is being read again since that time; `ready` is to follow."""
+        self._send(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic * _USEC)}")
+
+    def stopping(self, within: float) -> None:
+        """It shuts down, which takes at most so many seconds, even if that is long."""
+        self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(within * _USEC)}")
+
+    def status(self, text: str) -> None:
+        """What `systemctl status` shows, on one line; said again only if it differs."""
+        if text != self._status:
+            self._status = text
+            self._send("STATUS=" + " ".join(text.split()))
+
+    def alive(self) -> None:
+        """The event loop turns: the watchdog needn't bark."""
+        self._send("WATCHDOG=1")
+
+    def _send(self, message: str) -> None:
+        if not self.is_heard:
+            return
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
+                speaker.setblocking(False)
+                speaker.sendto(message.encode(), self._address)
+            self._works = True
+        except OSError as error:
+            if self._works:  # said once, not with every beat
+                logger.warning("The service manager can't be told {}: {}", message, error.strerror)
+            self._works = False
+
+
+def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
+    """How often, in seconds, `alive` is to be said: twice in the time after which systemd acts."""
+    usec = environ.get("WATCHDOG_USEC", "")
+    if environ.get("WATCHDOG_PID", str(pid)) != str(pid) or not usec.isdecimal() or not int(usec):
+        return None
+    return int(usec) / _USEC / 2
+
+
+@contextmanager
+def telling(
+    notifier: Notifier, environ: Mapping[str, str], pid: int, status: Callable[[], str]
+) -> Iterator[None]:
+    """Meanwhile, feed the watchdog and tell the status, as long as the event loop turns."""
+    beats = [_Beat(STATUS_S, lambda: notifier.status(status()))] if notifier.is_heard else []
+    interval = watchdog_interval(environ, pid)
+    if interval is not None and notifier.is_heard:
+        beats.append(_Beat(interval, notifier.alive))
+    try:
+        yield
+    finally:
+        for beat in beats:
+            beat.stop()
+
+
+class _Beat:
+    """Calls `act` now and every `interval` seconds. A loop that stands still misses it."""
+
+    def __init__(self, interval: float, act: Callable[[], None]) -> None:
+        self._interval = interval
+        self._act = act
+        self._loop = asyncio.get_running_loop()
+        self._beat()
+
+    def _beat(self) -> None:
+        self._timer = self._loop.call_later(self._interval, self._beat)
+        self._act()
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+
+def passed_sockets(environ: Mapping[str, str], pid: int) -> PassedSockets:
+    """The sockets that this process was given to listen on, by name; unnamed ones are `http`.
+
+    Raises:
+        PassedSocketError: one of them isn't what the daemon can listen on.
+    """
+    if environ.get("LISTEN_PID") != str(pid):
+        return {}
+    count = environ.get("LISTEN_FDS", "")
+    if not count.isdecimal():
+        raise PassedSocketError(f"LISTEN_FDS is not a number: {count!r}.")
+    names = environ.get("LISTEN_FDNAMES", "").split(":")
+    sockets: PassedSockets = {}
+    for index in range(int(count)):
+        name = _known_name(names[index] if index < len(names) else "")
+        sockets.setdefault(name, []).append(_listening_socket(_FIRST_FD + index))
+    return sockets
+
+
+def _known_name(name: str) -> str:
+    # systemd names a socket after its unit, and older ones "unknown", where its unit doesn't.
+    if name in ("", "unknown") or name.endswith(".socket"):
+        return HTTP
+    if name not in SOCKET_NAMES:
+        raise PassedSocketError(
+            f"A socket was passed under the name {name!r}, which means nothing here."
+            f" Set FileDescriptorName= to {', '.join(SOCKET_NAMES[:-1])} or {SOCKET_NAMES[-1]}."
+        )
+    return name
+
+
+def _listening_socket(fd: int) -> socket.socket:
+    try:
+        os.set_inheritable(fd, False)
+        passed = socket.socket(fileno=fd)
+        listens = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise PassedSocketError(
+            f"File descriptor {fd} was passed, and is no socket: {error.strerror}."
+        ) from None
+    if not listens:
+        raise PassedSocketError(
+            f"The socket with file descriptor {fd} doesn't listen."
+            " Use ListenStream= and Accept=no in its unit."
+        )
+    passed.setblocking(False)
+    return passed
