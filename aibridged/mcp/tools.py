@@ -38,3 +38,22 @@ class Toolbox(Protocol):
     async def call(self, tool: Tool, arguments: bytes) -> ToolResult:
         """Run a tool with the model's arguments, a JSON object. Whatever fails is a result."""
         ...
+
+
+class CallerTools(Protocol):
+    """One caller's way to their tools, for as long as their bridge lives."""
+
+    async def open(self) -> Toolbox | None:
+        """The tools there are, None if there are none. Whatever fails costs only a server's tools.
+
+        The first call connects to the servers, all at once. A call waits until each has listed its
+        tools or failed, for 2 seconds from the first call at most; a server that failed its last
+        caller isn't waited for at all. Who doesn't wait long enough gets the tools that are there,
+        and what came late joins once, when all servers are done: as prompt caches want it, a list
+        of tools changes at most once in a bridge's life, and not at all while the servers do well.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the servers; nobody calls a tool any more."""
+        ...

@@ -1,10 +1,11 @@
-"""What is kept warm for one caller and key: the recorder, which knows whose requests these are."""
+"""What is kept warm for one caller and key: whose requests these are, and the caller's tools."""
 
 from loguru import logger
 
 from aibridged.bridge_pool import BridgeKey
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
+from aibridged.mcp.tools import CallerTools, Toolbox
 from aibridged.pipeline.reading import Reading
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.records.facts import (
@@ -24,10 +25,13 @@ _MAX_USER_AGENT = 512  # characters
 
 
 class Bridge:
-    """Begins the interceptions of one caller."""
+    """Begins the interceptions of one caller. `tools` is None where no MCP server is configured."""
 
-    def __init__(self, key: BridgeKey, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self, key: BridgeKey, recorder: Recorder, clock: Clock, tools: CallerTools | None = None
+    ) -> None:
         self._key = key
+        self._tools = tools
         self._recorder = recorder
         self._clock = clock
         self._begun = 0
@@ -65,8 +69,17 @@ class Bridge:
             interception.record_prompt(facts.prompt)
         return interception
 
+    async def toolbox(self) -> Toolbox | None:
+        """The caller's tools, None if there are none; see `CallerTools.open` for how long it waits.
+
+        Only a request that may be given tools should ask: the first one connects to the servers.
+        """
+        return None if self._tools is None else await self._tools.open()
+
     def close(self) -> None:
-        """Nothing is left to be recorded: every request ended before its bridge."""
+        """Nothing is left to be recorded or called: every request ended before its bridge."""
+        if self._tools is not None:
+            self._tools.close()
         logger.debug("A bridge closes after {} interceptions", self._begun)
 
 
