@@ -1,12 +1,21 @@
-# `make help` lists the targets. Everything happens in .venv, which is made on first use.
+# `make help` lists the targets. All but install and uninstall happen in .venv, which is made on
+# first use.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
+# Where `make install` puts things; with DESTDIR, what is below it becomes a package.
+PREFIX ?= /usr/local
+DESTDIR ?=
+LIB = $(PREFIX)/lib/aibridged
+ETC = $(DESTDIR)/etc/aibridged
+# What the wheel brings beside the package, as systems look for it below PREFIX.
+SHARED = share/man share/bash-completion share/zsh share/fish lib/systemd
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test lint format bench clean
+.PHONY: help dev demo run test lint format bench dist install uninstall clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -18,7 +27,7 @@ $(READY): pyproject.toml packaging/constraints.txt
 		--constraint packaging/constraints.txt --editable '.[all,demo]' --group dev
 	touch $(READY)
 
-install: $(READY)  ## make .venv with the daemon and all that its tests need
+dev: $(READY)  ## make .venv with the daemon and all that its tests need
 
 demo: $(READY)  ## see it work: a fake provider, the daemon, both official SDKs, the breaker
 	$(BIN)/aibridged demo
@@ -40,6 +49,34 @@ format: $(READY)  ## format the code and mend what can be mended
 
 bench: $(READY)  ## CPU a request and a streamed event, beside nginx where it is installed
 	$(BIN)/python -m bench $(ARGS)
+
+dist: $(READY)  ## build the wheel and the source archive, in dist/
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+
+# Into a package goes the wheel alone: what it depends on is the package's to say. On this machine
+# it gets an environment of its own, so that no other program's libraries change.
+install: dist  ## install the command, manual, completions and units (DESTDIR=, PREFIX=/usr/local)
+ifdef DESTDIR
+	DEB_PYTHON_INSTALL_LAYOUT=deb $(BIN)/python -m pip --python '$(PYTHON)' install --quiet \
+		--no-deps --ignore-installed --root '$(DESTDIR)' --prefix '$(PREFIX)' dist/*.whl
+else
+	$(PYTHON) -m venv --clear '$(LIB)'
+	'$(LIB)/bin/python' -m pip install --quiet --disable-pip-version-check \
+		--constraint packaging/constraints.txt "$$(echo dist/*.whl)[all]"
+	install -d '$(PREFIX)/bin'
+	ln -sf '$(LIB)/bin/aibridged' '$(PREFIX)/bin/aibridged'
+	tar -C '$(LIB)' -cf - $(SHARED) | tar -C '$(PREFIX)' -xf - --no-same-owner
+endif
+	install -d -m 755 '$(ETC)'
+	install -d -m 700 '$(ETC)/credentials'
+	test -e '$(ETC)/aibridged.env' || install -m 600 packaging/systemd/aibridged.env '$(ETC)'
+	test -e '$(ETC)/aibridged.yaml' || $(BIN)/aibridged sample-config >'$(ETC)/aibridged.yaml'
+
+uninstall:  ## remove what `make install` put on this machine, but neither settings nor records
+	test ! -d '$(LIB)' || (cd '$(LIB)' && find $(SHARED) -name '*aibridged*' -type f) | \
+		(cd '$(PREFIX)' && xargs rm -f)
+	rm -rf '$(LIB)' '$(PREFIX)/bin/aibridged'
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
