@@ -57,7 +57,7 @@ OutputFlag = Annotated[
 
 def _filters(
     initiator: Annotated[
-        str | None, typer.Option(metavar="USER", help="Whose: a username or an id.")
+        str | None, typer.Option(metavar="INITIATOR", help="Whose: a username or an id.")
     ] = None,
     started_after: Annotated[
         str | None,
@@ -67,13 +67,13 @@ def _filters(
         str | None, typer.Option(metavar="TIME", help="Before then, written likewise.")
     ] = None,
     provider: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A provider's name or type.")
+        str | None, typer.Option(metavar="PROVIDER", help="A provider's name or type.")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="NAME", help="The model asked.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="The model asked.")] = None,
     client: Annotated[
-        str | None, typer.Option(metavar="NAME", help='The client, such as "Claude Code".')
+        str | None, typer.Option(metavar="CLIENT", help='The client, such as "Claude Code".')
     ] = None,
-    session: Annotated[str | None, typer.Option(metavar="ID", help="The session.")] = None,
+    session: Annotated[str | None, typer.Option(metavar="SESSION", help="The session.")] = None,
     status: Annotated[
         Status | None,
         typer.Option(

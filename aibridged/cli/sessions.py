@@ -75,7 +75,7 @@ def _cells(each: "Session") -> tuple[str, ...]:
 
 def _show(
     query: "Query",
-    session: Annotated[str, typer.Argument(metavar="ID", help="As `sessions list` shows it.")],
+    session: Annotated[str, typer.Argument(metavar="SESSION", help="As `sessions list` shows it.")],
     full: Annotated[bool, typer.Option("--full", help="Don't shorten long texts.")] = False,
 ) -> None:
     """Show a session thread by thread: prompts, thoughts, tool calls and tokens."""

@@ -26,7 +26,7 @@ def tokens() -> typer.Typer:
 
 def _create(
     store: "TokenStore",
-    user: Annotated[str, typer.Option("--user", metavar="USERNAME", help="Whose token it is.")],
+    user: Annotated[str, typer.Option("--user", metavar="USER", help="Whose token it is.")],
     name: Annotated[
         str, typer.Option(metavar="TEXT", help="What it is for, such as the machine it is on.")
     ] = "",
@@ -52,7 +52,7 @@ def _create(
 def _list(
     store: "TokenStore",
     user: Annotated[
-        str | None, typer.Option("--user", metavar="USERNAME", help="Only this user's.")
+        str | None, typer.Option("--user", metavar="USER", help="Only this user's.")
     ] = None,
     revoked: Annotated[bool, typer.Option("--revoked", help="Revoked ones, too.")] = False,
     output: OutputFlag = Output.TABLE,
@@ -85,7 +85,7 @@ def _list(
 def _revoke(
     store: "TokenStore",
     token_id: Annotated[
-        str, typer.Argument(metavar="ID", help="As `tokens list` shows it: aib_<ID>_…")
+        str, typer.Argument(metavar="TOKEN-ID", help="As `tokens list` shows it: aib_<ID>_…")
     ],
     output: OutputFlag = Output.TABLE,
 ) -> None:

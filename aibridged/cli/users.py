@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from aibridged.identity.accounts import User
     from aibridged.identity.tokens import TokenStore
 
-Username = Annotated[str, typer.Argument(metavar="USERNAME", help="As `users list` shows it.")]
+Username = Annotated[str, typer.Argument(metavar="USER", help="As `users list` shows it.")]
 
 
 def users() -> typer.Typer:

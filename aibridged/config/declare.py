@@ -20,7 +20,7 @@ class Group(StrEnum):
     MCP = "MCP tools"
     IDENTITY = "Identity"
     RECORDS = "Records"
-    LISTENING = "Listening"
+    LISTENING = "Server"
     LOGGING = "Logs and metrics"
 
 

@@ -82,7 +82,7 @@ class Settings:
     dump_dir: Path | None = option(
         "aibridge-dump-dir",
         yaml="aibridge.api_dump_dir",
-        kind=kinds.PATH,
+        kind=kinds.OPTIONAL_DIRECTORY,
         default="",
         group=Group.GATEWAY,
         help="Write every request and response into this folder, secrets redacted; for debugging.",
@@ -436,6 +436,53 @@ class Settings:
         default="false",
         group=Group.LOGGING,
         help="Log all debug messages.",
+    )
+    trace: bool = option(
+        "trace",
+        yaml="introspection.tracing.enable",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.LOGGING,
+        help="Send traces over OTLP, as the OTEL_* variables say.",
+        env="CODER_TRACE_ENABLE",
+        restart=True,
+    )
+    trace_logs: bool = option(
+        "trace-logs",
+        yaml="introspection.tracing.captureLogs",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.LOGGING,
+        help="Show the log lines of a request in its trace; goes with --trace.",
+        env="CODER_TRACE_LOGS",
+        restart=True,
+    )
+    prometheus_enable: bool = option(
+        "prometheus-enable",
+        yaml="introspection.prometheus.enable",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.LOGGING,
+        help="Serve metrics for Prometheus on --prometheus-address.",
+        restart=True,
+    )
+    prometheus_address: Address = option(
+        "prometheus-address",
+        yaml="introspection.prometheus.address",
+        kind=kinds.ADDRESS,
+        default="127.0.0.1:2112",
+        group=Group.LOGGING,
+        help="Where to serve metrics, to whoever can connect.",
+        restart=True,
+    )
+    prometheus_initiator_labels: bool = option(
+        "aibridge-prometheus-initiator-labels",
+        yaml="aibridge.prometheus_initiator_labels",
+        kind=kinds.BOOL,
+        default="true",
+        group=Group.LOGGING,
+        help="Tell callers apart in metrics, by initiator_id; with false that label is empty.",
+        restart=True,
     )
     providers: tuple[ProviderSettings, ...] = ()
     mcp_servers: tuple[McpServerSettings, ...] = ()

@@ -2,10 +2,13 @@
 
 from pathlib import PurePosixPath
 
+from aibridged.manual.bash import bash
 from aibridged.manual.commands import command_line
+from aibridged.manual.fish import fish
 from aibridged.manual.pages import command_pages
 from aibridged.manual.settings import settings_page
 from aibridged.manual.telemetry import telemetry_page
+from aibridged.manual.zsh import zsh
 
 DIRECTORIES = ("man", "completions")
 
@@ -18,4 +21,13 @@ def contents() -> dict[PurePosixPath, str]:
         "aibridged.yaml.5": settings_page(),
         "aibridged-metrics.7": telemetry_page(),
     }
-    return {PurePosixPath("man", name): text for name, text in pages.items()}
+    completions = {
+        "aibridged.bash": bash(root),
+        "_aibridged": zsh(root),
+        "aibridged.fish": fish(root),
+    }
+    return {
+        PurePosixPath(directory, name): text
+        for directory, files in zip(DIRECTORIES, (pages, completions), strict=True)
+        for name, text in files.items()
+    }

@@ -22,6 +22,7 @@ _SAMPLES = {
     kinds.POSITIVE_DURATION: ("1s", "2m", "3h", "4d"),
     kinds.PATH: ("/one", "/two", "/three", "/four"),
     kinds.DIRECTORY: ("/one", "/two", "/three", "/four"),
+    kinds.OPTIONAL_DIRECTORY: ("/one", "/two", "/three", "/four"),
     kinds.AUTH: ("token", "none", "token", "none"),
     kinds.OPTIONAL_URL: ("http://one", "https://two", "http://three:3", "http://four"),
     kinds.LOG_TARGET: ("/one", "/two", "/three", "/four"),

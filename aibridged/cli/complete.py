@@ -1,0 +1,83 @@
+"""`aibridged complete`: what the shells ask for names; hidden, since no person types it."""
+
+import os
+import re
+import threading
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from itertools import pairwise
+from typing import Annotated
+
+import typer
+
+from aibridged.cli.some_settings import STORE
+from aibridged.config.options import OPTIONS
+
+# A person waits for the answer: without one in this time, there is none.
+_TIME_LIMIT_S = 0.2
+# Names are callers' text: what a shell or a terminal could take for more than a name is left out.
+_HARMLESS = re.compile(r"[\w.:/@+=-][\w.:/@+= -]*")
+
+
+class Names(StrEnum):
+    """What can be asked for."""
+
+    USERS = "users"
+    TOKENS = "tokens"
+    INITIATORS = "initiators"
+    PROVIDERS = "providers"
+    MODELS = "models"
+    CLIENTS = "clients"
+    SESSIONS = "sessions"
+
+
+def complete(
+    kind: Annotated[Names, typer.Argument(metavar="KIND", help="Names of what.")],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="WORDS", help="The command line so far: which database it names."),
+    ] = None,
+) -> None:
+    """Print names for a shell to complete: a line each, with a word on it behind a tab.
+
+    Never makes or changes a database, never says what is wrong, and gives up after a moment.
+    """
+    found: list[str] = []
+    asking = threading.Thread(target=_ask, args=(kind, words or (), found), daemon=True)
+    asking.start()
+    asking.join(_TIME_LIMIT_S)
+    for line in found[:]:
+        typer.echo(line)
+
+
+def _ask(kind: Names, words: Sequence[str], found: list[str]) -> None:
+    try:
+        for line in _lines(kind, dict(_flags(words))):
+            found.append(line)
+    except Exception:  # noqa: BLE001 # whatever is wrong, a half-typed line isn't the place to say so
+        return
+
+
+def _lines(kind: Names, flags: dict[str, str]) -> Iterator[str]:
+    from aibridged.config import load
+    from aibridged.records.names import names
+
+    settings = load.resolve(flags, os.environ).settings
+    if settings is None:
+        return
+    if kind is Names.PROVIDERS:
+        yield from (f"{provider.name}\t{provider.type}" for provider in settings.providers)
+    known = {provider.name for provider in settings.providers}
+    url = settings.postgres_url.reveal() if settings.postgres_url else None
+    for name, about in names(kind.value, settings.state_dir, url):
+        if _HARMLESS.fullmatch(name) and not (kind is Names.PROVIDERS and name in known):
+            yield f"{name}\t{about if about.isprintable() else ''}"
+
+
+def _flags(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The flags on the line that say which database it is."""
+    flags = {"--config", *(option.flag for option in OPTIONS if option.name in STORE)}
+    for word, following in pairwise([*words, ""]):
+        flag, equals, value = ("--config" if word == "-c" else word).partition("=")
+        if flag in flags and (value if equals else following):
+            yield flag, value if equals else following

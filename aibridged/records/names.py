@@ -1,0 +1,52 @@
+"""The names that shells complete: read quickly, of what was recorded lately, and changing nothing.
+
+The drivers are used themselves: SQLAlchemy takes longer to load than an answer may take. A database
+that isn't there isn't made, and none is locked.
+"""
+
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+_LOCK_TIMEOUT_S = 0.1
+# Bounds what a question costs, however long the record is.
+_LATELY = """(
+    SELECT * FROM aibridge_interceptions WHERE ended_at IS NOT NULL
+    ORDER BY started_at DESC LIMIT 1000
+) AS lately"""
+
+# Each answers with names, and what is to be said of them.
+_QUESTIONS: Mapping[str, str] = {
+    "users": "SELECT username, name FROM aibridged_users WHERE deleted_at IS NULL ORDER BY 1",
+    "tokens": """
+        SELECT tokens.id, username || ' ' || tokens.name
+        FROM aibridged_tokens AS tokens JOIN aibridged_users AS users ON users.id = user_id
+        WHERE revoked_at IS NULL ORDER BY tokens.created_at DESC LIMIT 1000""",
+    "initiators": f"SELECT DISTINCT coalesce(username, initiator_id), '' FROM {_LATELY} ORDER BY 1",
+    "providers": f"SELECT DISTINCT provider_name, '' FROM {_LATELY} ORDER BY 1",
+    "models": f"SELECT model, min(provider_name) FROM {_LATELY} GROUP BY 1 ORDER BY 1",
+    "clients": f"SELECT DISTINCT client, '' FROM {_LATELY} ORDER BY 1",
+    "sessions": f"""
+        SELECT session_id, coalesce(max(username), max(initiator_id)) || ' ' || max(client)
+        FROM {_LATELY} GROUP BY session_id ORDER BY max(started_at) DESC LIMIT 100""",
+}
+
+
+def names(kind: str, state_dir: Path, postgres_url: str | None = None) -> list[tuple[str, str]]:
+    """The names of a kind, each with a word on it, which may be empty.
+
+    Raises whatever the driver raises where there is no database, or none that answers.
+    """
+    question = _QUESTIONS[kind]
+    if postgres_url is not None:
+        import psycopg
+
+        read_only = "-c default_transaction_read_only=on"
+        with psycopg.connect(postgres_url, options=read_only) as server:
+            return [(name, about) for name, about in server.execute(question)]
+    import sqlite3
+
+    uri = f"file:{quote(str(state_dir / 'aibridged.db'))}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=_LOCK_TIMEOUT_S)) as file:
+        return [(name, about) for name, about in file.execute(question)]
