@@ -1,4 +1,4 @@
-"""Where the gateway is reached: on the sockets that were passed to it, else on --http-address."""
+"""Where the daemon is reached: on the sockets that were passed to it, else on its addresses."""
 
 import asyncio
 import ipaddress
@@ -7,6 +7,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 
+from aibridged.config.kinds import Address
 from aibridged.config.options import Settings
 from aibridged.pipeline.connection import Server
 
@@ -43,31 +44,13 @@ class Listeners:
         if self.outlive:
             for passed in self._passed:
                 self._refuse_strangers(passed)
-                self._servers.append(await self._accept(server, passed))
+                self._servers.append(await _accept(server, passed, self._tls))
         else:
-            self._servers.append(await self._bind(server))
+            address = self._settings.http_address
+            self._servers.append(await _bind(server, address, "--http-address", self._tls))
         scheme = "https" if self._tls else "http"
         sockets = [each for listener in self._servers for each in listener.sockets]
         self.urls = [_url(scheme, each.getsockname()) for each in sockets]
-
-    async def _accept(self, server: Server, passed: socket.socket) -> asyncio.Server:
-        # Unix sockets, too: create_unix_server would remove the file at the end.
-        return await asyncio.get_running_loop().create_server(
-            server, sock=passed, ssl=self._tls, backlog=_BACKLOG
-        )
-
-    async def _bind(self, server: Server) -> asyncio.Server:
-        address = self._settings.http_address
-        try:
-            return await asyncio.get_running_loop().create_server(
-                server, address.host or None, address.port, ssl=self._tls, backlog=_BACKLOG
-            )
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise CannotListenError(
-                f"Cannot listen on {address}: {reason}."
-                " Stop what listens there, or choose another --http-address."
-            ) from None
 
     def _refuse_strangers(self, passed: socket.socket) -> None:
         """Without authentication only this machine may reach the organisation's keys."""
@@ -96,6 +79,65 @@ class Listeners:
         """Stop accepting. What has been accepted goes on."""
         for server in self._servers:
             server.close()
+
+
+class MetricsListener:
+    """Where Prometheus asks, without TLS; `passed` as for `Listeners`."""
+
+    def __init__(self, settings: Settings, passed: Sequence[socket.socket] = ()) -> None:
+        self._address = settings.prometheus_address
+        self._passed = passed
+        self._servers: list[asyncio.Server] = []
+        self._server: Server | None = None
+
+    async def open(self, server: Server) -> None:
+        """Make a connection of `server` from whatever connects.
+
+        Raises:
+            CannotListenError: see there.
+        """
+        self._server = server
+        for passed in self._passed:
+            self._servers.append(await _accept(server, passed))
+        if not self._passed:
+            self._servers.append(await _bind(server, self._address, "--prometheus-address"))
+
+    @property
+    def urls(self) -> list[str]:
+        """Everywhere that it listens."""
+        sockets = [each for listener in self._servers for each in listener.sockets]
+        return [_url("http", each.getsockname()) for each in sockets]
+
+    def close(self) -> None:
+        """Answer nobody any more."""
+        for listener in self._servers:
+            listener.close()
+        if self._server is not None:
+            self._server.abort()
+
+
+async def _accept(
+    server: Server, passed: socket.socket, tls: ssl.SSLContext | None = None
+) -> asyncio.Server:
+    # Unix sockets, too: create_unix_server would remove the file at the end.
+    return await asyncio.get_running_loop().create_server(
+        server, sock=passed, ssl=tls, backlog=_BACKLOG
+    )
+
+
+async def _bind(
+    server: Server, address: Address, flag: str, tls: ssl.SSLContext | None = None
+) -> asyncio.Server:
+    try:
+        return await asyncio.get_running_loop().create_server(
+            server, address.host or None, address.port, ssl=tls, backlog=_BACKLOG
+        )
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise CannotListenError(
+            f"Cannot listen on {address}: {reason}."
+            f" Stop what listens there, or choose another {flag}."
+        ) from None
 
 
 def _url(scheme: str, name: str | bytes | tuple[str, int]) -> str:

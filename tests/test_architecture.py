@@ -53,6 +53,7 @@ MIRRORED = (
 )
 SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
 DECLARES = "declares types only: there is nothing to run"
+METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
     "identity/base.py": DECLARES,
     "observe/metric.py": DECLARES,
@@ -60,6 +61,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/body.py": SHELL,
     "pipeline/breaker.py": SHELL,
     "pipeline/bridge.py": SHELL,
+    "pipeline/chunk_time.py": METRICS,
     "pipeline/concurrency.py": SHELL,
     "pipeline/connection.py": SHELL,
     "pipeline/dump.py": SHELL,
@@ -67,14 +69,17 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/forward.py": SHELL,
     "pipeline/header_bytes.py": SHELL,
     "pipeline/lifecycle.py": SHELL,
+    "pipeline/measure.py": METRICS,
     "pipeline/parts.py": DECLARES,
     "pipeline/rate_limit.py": SHELL,
     "pipeline/reading.py": SHELL,
+    "pipeline/readout.py": METRICS,
     "pipeline/record.py": SHELL,
     "pipeline/records_api.py": SHELL,
     "pipeline/relay.py": SHELL,
     "pipeline/request.py": SHELL,
     "pipeline/route.py": SHELL,
+    "pipeline/scrape.py": METRICS,
     "pipeline/upstream.py": SHELL,
     "records/migrations/versions/r0002_identity.py": "tests/identity/test_tokens.py compares it",
     "records/answers.py": DECLARES,

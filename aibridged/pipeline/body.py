@@ -4,6 +4,7 @@ import asyncio
 
 from aiohttp import web
 
+from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.errors import INVALID_REQUEST, REQUEST_TIMEOUT, REQUEST_TOO_LARGE, GatewayError
 from aibridged.pipeline.parts import Parts
@@ -15,7 +16,7 @@ from aibridged.wire.stream_usage import ask_for_usage
 
 
 def stage(parts: Parts) -> Middleware:
-    settings = parts.settings
+    settings, clock = parts.settings, parts.clock
 
     def read(request: GatewayRequest, api: Api) -> None:
         plain = request.body
@@ -31,7 +32,7 @@ def stage(parts: Parts) -> Middleware:
             _ask_for_usage(request, plain)
 
     async def body(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        request.body = await _read(request, settings) if request.body_exists else b""
+        request.body = await _read(request, settings, clock) if request.body_exists else b""
         if (api := request.route.api) is not None:
             read(request, api)
         return await handler(request)
@@ -56,7 +57,7 @@ def _too_large(settings: Settings) -> GatewayError:
     )
 
 
-async def _read(request: GatewayRequest, settings: Settings) -> bytes:
+async def _read(request: GatewayRequest, settings: Settings, clock: Clock) -> bytes:
     if (request.content_length or 0) > settings.max_request_bytes:
         raise _too_large(settings)
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
@@ -64,6 +65,7 @@ async def _read(request: GatewayRequest, settings: Settings) -> bytes:
     content = request.content
     if content.is_eof():  # it has come with the head, as small ones do
         return _within(content.read_nowait(), 0, settings)
+    began = clock.monotonic()
     chunks: list[bytes] = []
     size = 0
     while not content.at_eof():
@@ -74,6 +76,7 @@ async def _read(request: GatewayRequest, settings: Settings) -> bytes:
             raise GatewayError(REQUEST_TIMEOUT) from None
         chunks.append(_within(chunk, size, settings))
         size += len(chunk)
+    request.body_wait = clock.monotonic() - began
     return b"".join(chunks)
 
 
