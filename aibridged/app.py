@@ -19,9 +19,11 @@ from aibridged.config.resolution import Resolution
 from aibridged.event_loop import loop_factory
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.first_run import first_run
-from aibridged.listening import CannotListenError, Listeners
+from aibridged.listening import CannotListenError, Listeners, MetricsListener
+from aibridged.observe.log_outputs import reopen
 from aibridged.observe.logging import configure
-from aibridged.pipeline import Parts, build
+from aibridged.observe.otlp import TracingError
+from aibridged.pipeline import Parts, build, scrape
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.records.database import DatabaseError
 from aibridged.records.spool import SpoolInUseError
@@ -55,7 +57,13 @@ class Gateway:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
-        self._listeners = Listeners(settings, (passed or {}).pop(systemd.HTTP, ()))
+        passed = {} if passed is None else passed
+        self._listeners = Listeners(settings, passed.pop(systemd.HTTP, ()))
+        self._metrics = (
+            MetricsListener(settings, passed.pop(systemd.METRICS, ()))
+            if settings.prometheus_enable
+            else None
+        )
         self._composition: Composition | None = None
         self._server: Server | None = None
 
@@ -89,20 +97,40 @@ class Gateway:
         """Make the parts and listen.
 
         Raises:
-            CannotStartError: the records can't be kept, the address is taken or not here, or the
-                certificate is bad.
+            CannotStartError: the records can't be kept, the address is taken or not here, the
+                certificate is bad, or traces can't be sent.
         """
         settings = self._settings
         try:
             self._composition = await compose(settings, self._clock, self._stack)
+            if self._metrics is not None:
+                await self._open_metrics(self._metrics, self._composition)
             self._server = Server(build(self._composition.parts), limits=_limits(settings))
             await self._listeners.open(self._server)
-        except (DatabaseError, DatabaseAwayError, SpoolInUseError, CannotListenError) as error:
+        except (
+            DatabaseError,
+            DatabaseAwayError,
+            SpoolInUseError,
+            CannotListenError,
+            TracingError,
+        ) as error:
             await self._stack.aclose()
             raise CannotStartError(str(error)) from None
         except OSError as error:
             await self._stack.aclose()
             raise CannotStartError(f"The state directory can't be used: {error}.") from None
+
+    async def _open_metrics(self, listener: MetricsListener, composition: Composition) -> None:
+        readout = composition.readout
+        assert readout is not None
+        scrapes = scrape.handler(lambda: readout(composition.parts))
+        self._stack.callback(listener.close)
+        await listener.open(Server(scrapes, limits=_limits(self._settings)))
+
+    @property
+    def metrics_urls(self) -> Sequence[str]:
+        """Where Prometheus finds the metrics, if they are on."""
+        return [f"{url}/metrics" for url in self._metrics.urls] if self._metrics is not None else ()
 
     @property
     def records(self) -> str:
@@ -178,7 +206,8 @@ class Gateway:
 def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str] = ()) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status.
 
-    SIGHUP takes settings from `resolve`, which reads them as they were read for the start.
+    SIGHUP takes settings from `resolve`, which reads them as they were read for the start. SIGUSR1
+    opens the log files anew.
     """
     _log_as(settings)
     for warning in warnings:
@@ -193,6 +222,7 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, number, stopping)
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
+    loop.add_signal_handler(signal.SIGUSR1, reopen)
     notifier = Notifier(os.environ)
     try:
         gateway = await _started(settings)
@@ -244,6 +274,8 @@ def _announce(gateway: Gateway) -> None:
     logger.info("aibridged {} listens on {}; point clients at {}", __version__, where, routes)
     if gateway.is_activated:
         logger.info("The sockets were passed: --http-address {} is not used", settings.http_address)
+    if gateway.metrics_urls:
+        logger.info("Metrics are at {}", " and ".join(gateway.metrics_urls))
     for provider in settings.providers:
         if provider.key is None:
             logger.warning(
@@ -284,6 +316,7 @@ def _log_as(settings: Settings) -> None:
         settings.log_stackdriver,
         settings.log_filter,
         settings.verbose,
+        trace_logs=settings.trace and settings.trace_logs,
     )
 
 

@@ -5,12 +5,14 @@ a reload makes them anew (`Composition.reconfigure`).
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import aiohttp
-from loguru import logger
 
 from aibridged.api import Api
 from aibridged.api.handler import ROOTS
@@ -18,7 +20,7 @@ from aibridged.bridge_pool import BridgeKey, BridgePool
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
-from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, State
+from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
 from aibridged.core.concurrency import Slots
 from aibridged.core.guessing import GuessLimiter
 from aibridged.core.rate_limit import RateLimiter
@@ -29,13 +31,21 @@ from aibridged.identity.gate import Gate
 from aibridged.identity.none import NoneAuthenticator
 from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
+from aibridged.observe.events import circuit_changed, request_finished
+from aibridged.observe.finished import Finished
+from aibridged.observe.loop_lag import LoopLag
+from aibridged.observe.metrics import Metrics
 from aibridged.pipeline import Parts
 from aibridged.pipeline.bridge import Bridge
+from aibridged.pipeline.chunk_time import time_chunks
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight
+from aibridged.pipeline.readout import Readout
+from aibridged.pipeline.trace import Traces
 from aibridged.pipeline.upstream import make_session
 from aibridged.providers import make_providers
 from aibridged.records.database import Engine, describe
+from aibridged.records.facts import Record
 from aibridged.records.opening import open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
@@ -73,13 +83,24 @@ class Lasting:
     bridges: BridgePool[Bridge]
     api: Api
     reloads: ReloadStats
+    traces: Traces | None
+    metrics: Metrics | None
+    on_finished: tuple[Callable[[Finished], None], ...]
 
 
 class Composition:
-    """Everything that serves. `parts` are those of the configuration in force."""
+    """Everything that serves. `parts` are those of the configuration in force.
+
+    `readout` reads the metrics, if they are on.
+    """
 
     def __init__(self, lasting: Lasting, settings: Settings) -> None:
         self.lasting = lasting
+        self.readout = (
+            Readout(lasting.metrics, lasting.recorder, lasting.gatekeeper)
+            if lasting.metrics is not None
+            else None
+        )
         self._open_sessions: set[aiohttp.ClientSession] = set()
         self._retirements: set[asyncio.Task[None]] = set()
         self._pruning: asyncio.Task[None] | None = None
@@ -131,9 +152,12 @@ class Composition:
             requests=lasting.in_flight.next_generation(),
             slots=lasting.slots,
             rate_limiter=_rate_limiter(settings, lasting.clock, before),
-            breakers=_breakers(settings, lasting.clock, before),
+            breakers=_breakers(settings, lasting.clock, before, self._circuit_changed),
             bridges=lasting.bridges,
             dumper=Dumper(settings.dump_dir, lasting.clock) if settings.dump_dir else None,
+            traces=lasting.traces,
+            metrics=lasting.metrics,
+            on_finished=lasting.on_finished,
             reloads=lasting.reloads,
             api=lasting.api,
             api_roots=ROOTS,
@@ -151,11 +175,24 @@ class Composition:
             }
         sessions = {
             each.name: kept.get((each.name, each.base_url))
-            or make_session(settings.upstream_connect_timeout)
+            or self._session(each.name, settings.upstream_connect_timeout)
             for each in settings.providers
         }
         self._open_sessions.update(sessions.values())
         return sessions
+
+    def _session(self, provider: str, connect_timeout: float) -> aiohttp.ClientSession:
+        session = make_session(connect_timeout)
+        if (metrics := self.lasting.metrics) is not None:
+            time_chunks(session, self.lasting.clock, partial(metrics.chunk_relayed, provider))
+        return session
+
+    def _circuit_changed(self, key: BreakerKey, before: State, now: State) -> None:
+        _log_circuit(key, before, now)
+        provider = self.parts.providers.get(key.provider)
+        if self.lasting.metrics is not None and now is State.OPEN and provider is not None:
+            route = provider.prefix + key.endpoint
+            self.lasting.metrics.circuit_opened(key.provider, route, key.model)
 
     async def _retire(self, sessions: set[aiohttp.ClientSession]) -> None:
         """Close the sessions once the last request that may use them has ended."""
@@ -181,10 +218,14 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
 
     Raises:
         DatabaseError, DatabaseAwayError, SpoolInUseError, OSError: the records can't be kept.
+        TracingError: traces can't be sent.
     """
+    # First, so that it is closed last: the last records have their spans, too.
+    traces = _make_traces(settings, clock, stack)
     engine = await asyncio.to_thread(open_database, settings)
-    recorder = await _make_recorder(settings, engine, clock, stack)
+    recorder = await _make_recorder(settings, engine, clock, stack, traces)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
+    metrics = _make_metrics(settings, clock, stack)
     api = Api(Query(engine, clock))
     bridges = _make_bridges(settings, recorder, clock)
     stack.callback(bridges.close)
@@ -202,6 +243,9 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
         bridges=bridges,
         api=api,
         reloads=ReloadStats(last_attempt=now, last_success=now),
+        traces=traces,
+        metrics=metrics,
+        on_finished=(request_finished, *([metrics.finished] if metrics is not None else [])),
     )
     composition = Composition(lasting, settings)
     stack.push_async_callback(composition.close)
@@ -209,18 +253,56 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
     return composition
 
 
+def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Traces | None:
+    if not settings.trace:
+        return None
+    # What it needs comes with an extra, and takes its time to load.
+    from aibridged.observe.tracing import open_tracing
+
+    tracing = open_tracing(clock)
+    stack.push_async_callback(tracing.close)
+    return Traces(tracing, clock)
+
+
+def _make_metrics(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Metrics | None:
+    if not settings.prometheus_enable:
+        return None
+    metrics = Metrics(initiators=settings.prometheus_initiator_labels)
+    stack.callback(LoopLag(clock, metrics.loop_lagged).stop)
+    return metrics
+
+
 async def _make_recorder(
-    settings: Settings, engine: Engine, clock: Clock, stack: AsyncExitStack
+    settings: Settings,
+    engine: Engine,
+    clock: Clock,
+    stack: AsyncExitStack,
+    traces: Traces | None,
 ) -> Recorder:
+    listeners: list[Callable[[Record], None]] = []
+    if settings.structured_logging:
+        listeners.append(_log_record)
+    if traces is not None:
+        listeners.append(traces.committed)
+
+    def on_record(record: Record) -> None:
+        for listener in listeners:
+            listener(record)
+
     recorder = Recorder(
         Store(engine),
         Spool(settings.state_dir / _SPOOL),
         clock,
-        on_record=log_record if settings.structured_logging else None,
+        on_record=on_record if listeners else None,
     )
     await recorder.open()
     stack.push_async_callback(recorder.close)
     return recorder
+
+
+def _log_record(record: Record) -> None:
+    # Records of several requests are committed together, maybe on behalf of one of them.
+    Context().run(log_record, record)
 
 
 def _make_bridges(settings: Settings, recorder: Recorder, clock: Clock) -> BridgePool[Bridge]:
@@ -259,7 +341,9 @@ def _rate_limiter(settings: Settings, clock: Clock, before: Parts | None) -> Rat
     return RateLimiter(settings.rate_limit, clock) if settings.rate_limit else None
 
 
-def _breakers(settings: Settings, clock: Clock, before: Parts | None) -> Breakers | None:
+def _breakers(
+    settings: Settings, clock: Clock, before: Parts | None, on_change: OnChange
+) -> Breakers | None:
     if before is not None and _same(before, settings, *_BREAKER_SETTINGS):
         return before.breakers
     if not settings.circuit_breaker_enabled:
@@ -272,7 +356,7 @@ def _breakers(settings: Settings, clock: Clock, before: Parts | None) -> Breaker
             max_requests=settings.circuit_breaker_max_requests,
         ),
         clock,
-        _log_circuit,
+        on_change,
     )
 
 
@@ -282,6 +366,10 @@ def _same(before: Parts, settings: Settings, *names: str) -> bool:
 
 
 def _log_circuit(key: BreakerKey, before: State, now: State) -> None:
-    logger.bind(provider=key.provider, endpoint=key.endpoint, model=key.model).warning(
-        "Circuit breaker: {} -> {}", before.value, now.value
+    circuit_changed(
+        provider=key.provider,
+        endpoint=key.endpoint,
+        model=key.model,
+        before=before.value,
+        now=now.value,
     )

@@ -127,6 +127,21 @@ def _mcp_library(settings: Settings, where: Where) -> Iterator[Mistake]:
         )
 
 
+def _tracing_libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
+    # One package spans several distributions: each has to be looked for by what is in it.
+    needed = ("sdk", "exporter", "exporter.otlp.proto.grpc", "exporter.otlp.proto.http")
+    if settings.trace and not all(_is_installed(f"opentelemetry.{name}") for name in needed):
+        remedy = "Install it: pip install 'aibridged[tracing]'."
+        yield Mistake(where("trace"), "the library for it is not installed (opentelemetry)", remedy)
+
+
+def _is_installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package that it would be in
+        return False
+
+
 def _dump_dir(settings: Settings, where: Where) -> Iterator[Mistake]:
     path = settings.dump_dir
     if path is not None and os.path.exists(path) and not os.path.isdir(path):
@@ -146,6 +161,7 @@ _CHECKS = (
     _coder_without_url,
     _tls_files,
     _mcp_library,
+    _tracing_libraries,
     _dump_dir,
     _log_folders,
 )

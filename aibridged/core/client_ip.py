@@ -41,6 +41,12 @@ def client_ip(
     return peer
 
 
+def is_trusted(peer: str | None, trusted_origins: Sequence[Network]) -> bool:
+    """Whether the peer is a proxy whose headers are believed."""
+    address = _parse(peer or "")
+    return address is not None and _trusted(address, trusted_origins)
+
+
 def rate_limit_key(ip: str | None) -> bytes:
     """One key a caller's network: an IPv6 customer owns a /64, so that is one caller."""
     address = _parse(ip or "")

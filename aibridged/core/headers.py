@@ -1,7 +1,8 @@
 """Which headers go on, in either direction.
 
 End-to-end headers pass as they are, known or not. What stays behind: the hop's own headers
-(RFC 9110, 7.6.1), the gateway's credentials in any spelling, and what the gateway sets itself.
+(RFC 9110, 7.6.1), the gateway's credentials in any spelling, the caller's trace, and what the
+gateway sets itself.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,12 +29,26 @@ _HOP_BY_HOP = frozenset(
 )
 # Set anew for the provider, or answered by the gateway itself (Expect).
 _REWRITTEN = frozenset({"host", "content-length", "accept-encoding", "expect"})
-_CREDENTIALS = frozenset({"authorization", "x-api-key", "cookie", "coder-session-token"})
+_SESSION_TOKEN = "coder-session-token"
+_CREDENTIALS = frozenset({"authorization", "x-api-key", "cookie", _SESSION_TOKEN})
 _CREDENTIAL_PREFIX = "x-coder-"
+# W3C's: whose trace it is, and what is told along it, is no business of the provider's.
+_TRACE = frozenset({"traceparent", "tracestate", "baggage"})
 _ACTOR_PREFIX = "x-ai-bridge-actor-"
 
 # Names come from callers, so the memory of what was decided is bounded.
 _REMEMBERED_NAMES = 1024
+
+
+def is_hop_by_hop(name: str) -> bool:
+    """Whether a header is said to the next hop alone."""
+    return name.lower() in _HOP_BY_HOP
+
+
+def is_gateways_own(name: str) -> bool:
+    """Whether a request header is said to the gateway, in any spelling, and to nobody behind it."""
+    spelled = name.lower().replace("_", "-")
+    return spelled == _SESSION_TOKEN or spelled.startswith((_CREDENTIAL_PREFIX, _ACTOR_PREFIX))
 
 
 @lru_cache(maxsize=_REMEMBERED_NAMES)
@@ -47,6 +62,7 @@ def request_header_passes(name: str) -> bool:
     return not (
         name in _HOP_BY_HOP
         or name in _REWRITTEN
+        or name in _TRACE
         or spelled in _CREDENTIALS
         or spelled.startswith((_CREDENTIAL_PREFIX, _ACTOR_PREFIX))
     )

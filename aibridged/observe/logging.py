@@ -1,78 +1,103 @@
-"""Where log lines go and what they look like: three sinks, as `coder server` has them.
+"""Where log lines go: three sinks, as `coder server` has them (see `log_lines` for their looks).
 
 Everything logs through loguru; what the standard library's loggers say is routed into it. Fields
 are bound (`logger.bind(provider="anthropic").info("...")`): they become key=value for people and
-fields in JSON. Whatever a caller sends may end up in a message or a field, so a sink escapes it:
-it can neither start a line of its own nor move the terminal's cursor. Tracebacks name no local
-variables, because these hold keys.
+fields in JSON; what is counted or searched for by its fields has a function in `events`. Each line
+of a request gets its ids. Tracebacks name no local variables, because these hold keys.
 """
 
-import json
+import io
 import logging
 import re
 import sys
-import traceback
 from collections.abc import Callable, Sequence
-from datetime import UTC
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from loguru import logger
 
+from aibridged.observe.log_lines import fields, human, json_line, stackdriver
+from aibridged.observe.log_outputs import LogFile, LogStream
+from aibridged.observe.scope import SCOPE, Scope
+
 if TYPE_CHECKING:
-    from loguru import Record
+    from loguru import Message, Record
 
-# The record gets the text under this key of its own: loguru would read braces and angle brackets
-# in a template as markup, and those in the text are the caller's.
-_LINE = "{rendered}\n"
-_HUMAN = "{time:YYYY-MM-DD HH:mm:ss.SSS} <level>[{level.name}]</level>  " + _LINE
-
-# Google's names where they differ from loguru's.
-_SEVERITIES = {"TRACE": "DEBUG", "SUCCESS": "NOTICE"}
+_STANDARD_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 
 
 def configure(
-    log_human: str, log_json: str, log_stackdriver: str, log_filter: Sequence[str], verbose: bool
+    log_human: str,
+    log_json: str,
+    log_stackdriver: str,
+    log_filter: Sequence[str],
+    verbose: bool,
+    *,
+    trace_logs: bool = False,
 ) -> None:
     """Send log lines to the named places from now on, and nowhere else.
 
     A place is a file, which is appended to, or /dev/stderr or /dev/stdout; "" is none. Lines of
     level info and up are logged. `verbose` adds all debug lines; `log_filter` adds those whose
-    logger's name or message one of these regexes matches (and with both, only these).
+    logger's name or message one of these regexes matches (and with both, only these). With
+    `trace_logs` a request's lines are events of its spans, too.
 
     Raises OSError where a file can't be opened and re.error where a regex is malformed.
     """
     pattern = re.compile("|".join(f"(?:{regex})" for regex in log_filter)) if log_filter else None
     level = logging.DEBUG if verbose or pattern else logging.INFO
+    options: dict[str, Any] = {"level": level, "backtrace": False, "diagnose": False}
+    if pattern is not None:
+        options["filter"] = _wanted(pattern)
     logger.remove()
-    for place, render in ((log_human, _human), (log_json, _json), (log_stackdriver, _stackdriver)):
+    logger.configure(patcher=_name_request)
+    for place, render in (
+        (log_human, human),
+        (log_json, json_line),
+        (log_stackdriver, stackdriver),
+    ):
         if place:
-            _add_sink(place, render, level, pattern)
+            _add_sink(place, render, options)
+    if trace_logs:
+        logger.add(_add_to_span, format="{message}", **options)
     logging.basicConfig(handlers=[_StandardLogging()], level=level, force=True)
     # It tells at every start, at level info, which classes it is about to use.
     logging.getLogger("alembic").setLevel(level if level < logging.INFO else logging.WARNING)
 
 
-def _add_sink(
-    place: str, render: Callable[["Record"], str], level: int, pattern: re.Pattern[str] | None
-) -> None:
+def _wanted(pattern: re.Pattern[str]) -> Callable[["Record"], bool]:
     def wanted(record: "Record") -> bool:
-        if pattern is None or record["level"].no > logging.DEBUG:
+        if record["level"].no > logging.DEBUG:
             return True
         return bool(pattern.search(record["name"] or "") or pattern.search(record["message"]))
 
+    return wanted
+
+
+def _add_sink(place: str, render: Callable[["Record"], str], options: dict[str, Any]) -> None:
     streams: dict[str, TextIO] = {"/dev/stderr": sys.stderr, "/dev/stdout": sys.stdout}
-    options: dict[str, Any] = {
-        "format": render,
-        "level": level,
-        "filter": wanted,
-        "backtrace": False,
-        "diagnose": False,
-    }
-    if stream := streams.get(place):
-        logger.add(stream, colorize=stream.isatty(), **options)
-    else:
-        # loguru reads a path as a template too. A file is watched, as logrotate may move it away.
-        logger.add(place.replace("{", "{{").replace("}", "}}"), watch=True, **options)
+    stream = streams.get(place)
+    if stream is None:
+        logger.add(cast(TextIO, LogFile(place)), format=render, colorize=False, **options)
+        return
+    try:
+        output = cast(TextIO, LogStream(stream))
+    except io.UnsupportedOperation:  # something in this process took the stream's place
+        output = stream
+    logger.add(output, format=render, colorize=stream.isatty(), **options)
+
+
+def _name_request(record: "Record") -> None:
+    """Note on whose behalf the line is logged, if a request is served."""
+    scope = SCOPE.get()
+    if scope is not None and scope.request_id:
+        cast(dict[str, Any], record)["scope"] = scope
+
+
+def _add_to_span(message: "Message") -> None:
+    record = message.record
+    scope = cast(Scope | None, record.get("scope"))
+    if scope is not None and scope.span is not None:
+        scope.span.event(record["message"], {"level": record["level"].name, **fields(record)})
 
 
 class _StandardLogging(logging.Handler):
@@ -93,90 +118,3 @@ class _StandardLogging(logging.Handler):
         if level not in _STANDARD_LEVELS:
             level = record.levelno
         logger.patch(originate).opt(exception=record.exc_info).log(level, message)
-
-
-_STANDARD_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
-
-
-def _human(record: "Record") -> str:
-    """For people: time, level, message, key=value; a traceback's lines are indented."""
-    words = [_printable(record["message"])]
-    words += [f"{_printable(key)}={_quoted(value)}" for key, value in record["extra"].items()]
-    lines = ["  ".join(words)]
-    lines += [f"    {_printable(line)}" for line in _traceback(record).splitlines()]
-    return _rendered(record, "\n".join(lines), _HUMAN)
-
-
-def _json(record: "Record") -> str:
-    """JSON lines with the keys of Coder's own log."""
-    entry: dict[str, Any] = {
-        "ts": _timestamp(record),
-        "level": record["level"].name,
-        "msg": record["message"],
-        "caller": f"{record['name']}:{record['line']}",
-        "func": record["function"],
-        "logger_names": (record["name"] or "").split("."),
-        "fields": record["extra"],
-    }
-    if text := _traceback(record):
-        entry["exception"] = text
-    return _rendered(record, _encode(entry), _LINE)
-
-
-def _stackdriver(record: "Record") -> str:
-    """JSON lines with the keys that Google Cloud Logging and Error Reporting look for."""
-    level = record["level"].name
-    entry: dict[str, Any] = {
-        "severity": _SEVERITIES.get(level, level),
-        "message": record["message"],
-        "time": _timestamp(record),
-        "logging.googleapis.com/sourceLocation": {
-            "file": record["name"],
-            "line": str(record["line"]),
-            "function": record["function"],
-        },
-        "fields": record["extra"],
-    }
-    if text := _traceback(record):
-        entry["stack_trace"] = text
-    return _rendered(record, _encode(entry), _LINE)
-
-
-def _rendered(record: "Record", text: str, template: str) -> str:
-    """Give loguru the text beside the template, never inside it."""
-    cast(dict[str, Any], record)["rendered"] = text
-    return template
-
-
-def _printable(text: str) -> str:
-    """The text on one line: control, format and surrogate characters as backslash escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
-
-
-def _quoted(value: object) -> str:
-    """A field's value, in quotes where it could be taken for more than one."""
-    text = str(value)
-    if text and not re.search(r"[\s\"=]", text):
-        return _printable(text)
-    return _printable(json.dumps(text, ensure_ascii=False))
-
-
-def _traceback(record: "Record") -> str:
-    exception = record["exception"]
-    if exception is None:
-        return ""
-    # Not loguru's own rendering: the message of an exception is to be escaped like any other text.
-    return "".join(traceback.format_exception(*exception))
-
-
-def _timestamp(record: "Record") -> str:
-    return record["time"].astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _encode(entry: dict[str, Any]) -> str:
-    # Plain ASCII, so that lone surrogates (bytes of a header that are no UTF-8) can be written.
-    return json.dumps(entry, default=str)

@@ -8,8 +8,10 @@ from aibridged.pipeline import (
     breaker,
     concurrency,
     errors,
+    finish,
     forward,
     lifecycle,
+    measure,
     rate_limit,
     record,
     records_api,
@@ -21,7 +23,8 @@ from aibridged.pipeline.request import Handler
 __all__ = ["STAGES", "Parts", "build"]
 
 STAGES = (
-    errors.stage,  # outermost: whatever refuses further in is answered in the clients' own shape
+    finish.stage,  # outermost: it names the request, and says at its end what became of it
+    errors.stage,  # whatever refuses further in is answered in the clients' own shape
     lifecycle.stage,  # probes must not depend on any limit; a draining gateway takes nothing new
     records_api.stage,  # people's questions take no agent's slot; no provider has their names
     route.stage,  # what isn't served costs nobody a slot, and later stages need the provider
@@ -30,13 +33,19 @@ STAGES = (
     auth.stage,  # nobody unknown may make the gateway read a body
     body.stage,  # the breaker needs the model, which only the body tells
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place
+    measure.stage,  # an interception is under way as soon as nothing can refuse it any more
     record.stage,  # last: what has been recorded goes upstream, and nothing else does
 )
 
 
 def build(parts: Parts) -> Handler:
-    """The handler that `aiohttp.web.Server` calls: all stages around `forward`."""
+    """The handler that `aiohttp.web.Server` calls: all stages around `forward`.
+
+    A stage that makes nothing is switched off, and left out.
+    """
     handler = forward.handler(parts)
     for stage in reversed(STAGES):
-        handler = partial(stage(parts), handler=handler)
+        middleware = stage(parts)
+        if middleware is not None:
+            handler = partial(middleware, handler=handler)
     return handler

@@ -8,6 +8,7 @@ from aibridged.config.secret import Secret
 from aibridged.mcp.tools import CallerTools, Toolbox
 from aibridged.pipeline.reading import Reading
 from aibridged.pipeline.request import GatewayRequest
+from aibridged.pipeline.trace import RequestTrace
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
@@ -43,6 +44,7 @@ class Bridge:
             RecordingFailedError: it couldn't be, so the request may not go.
         """
         headers, facts, provider = request.headers, request.facts, request.route.provider
+        began = self._clock.monotonic()
         client, session = identify(headers)
         started_at = self._clock.wall()
         credential = request.credential
@@ -62,8 +64,15 @@ class Bridge:
             tool_result_ids=facts.tool_result_ids,
             started_at=started_at,
         )
-        interception = Interception(start, self._recorder, self._clock)
+        trace = request.trace
+        interception = Interception(start, began, self._recorder, self._clock, trace)
+        request.scope.interception_id = start.id
+        if trace is not None:
+            trace.intercept(start, began, streaming=facts.stream)
         await self._recorder.start(start)
+        if trace is not None:
+            trace.recorded(start.id)
+        request.interception = interception
         self._begun += 1
         if facts.prompt is not None:
             interception.record_prompt(facts.prompt)
@@ -84,14 +93,25 @@ class Bridge:
 
 
 class Interception:
-    """One request under way."""
+    """One request under way. `outcome` and `answer` are what its end has told."""
 
-    def __init__(self, start: InterceptionStart, recorder: Recorder, clock: Clock) -> None:
+    def __init__(
+        self,
+        start: InterceptionStart,
+        began: float,
+        recorder: Recorder,
+        clock: Clock,
+        trace: RequestTrace | None,
+    ) -> None:
         self.id = start.id
+        self.start = start
+        self.outcome = Outcome.FAILED
+        self.answer = ResponseFacts()
         self._started_at = start.started_at
-        self._began = clock.monotonic()
+        self._began = began
         self._recorder = recorder
         self._clock = clock
+        self._trace = trace
 
     def record_prompt(self, prompt: str) -> None:
         """Record what the user said."""
@@ -109,6 +129,9 @@ class Interception:
         facts = reading.facts() if reading is not None else ResponseFacts()
         if outcome is Outcome.COMPLETED and not (facts.complete and facts.error is None):
             outcome = Outcome.FAILED
+        self.outcome, self.answer = outcome, facts
+        if self._trace is not None:
+            self._trace.answered()
         at = ended_at(self._started_at, self._clock.monotonic() - self._began)
         first_byte = reading.first_byte_at if reading is not None else None
         self._recorder.record(

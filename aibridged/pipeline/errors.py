@@ -10,13 +10,12 @@ from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
 SERVER = "aibridged"
 
 
-def answer(error: GatewayError) -> web.Response:
-    """The response that says why the gateway refused."""
-    return web.Response(
-        status=error.kind.status,
-        body=error.body(),
-        headers={**error.headers(), "Server": SERVER},
-    )
+def answer(error: GatewayError, request_id: str | None = None) -> web.Response:
+    """The response that says why the gateway refused, and by which id the log tells of it."""
+    headers = {**error.headers(), "Server": SERVER}
+    if request_id is not None:
+        headers["X-Aibridge-Request-Id"] = request_id
+    return web.Response(status=error.kind.status, body=error.body(), headers=headers)
 
 
 def stage(parts: Parts) -> Middleware:
@@ -24,11 +23,16 @@ def stage(parts: Parts) -> Middleware:
         try:
             return await handler(request)
         except GatewayError as error:
-            return answer(error)
+            return _refuse(request, error)
         except ConnectionError:
             raise  # the client is gone: nobody is left to answer
         except Exception:  # noqa: BLE001 - a bug must not become aiohttp's page
             logger.exception("A request failed inside the gateway")
-            return answer(GatewayError(INTERNAL_ERROR))
+            return _refuse(request, GatewayError(INTERNAL_ERROR))
 
     return errors
+
+
+def _refuse(request: GatewayRequest, error: GatewayError) -> web.Response:
+    request.refusal = error.kind
+    return answer(error, request.scope.request_id)

@@ -26,7 +26,7 @@ _ONE_PIECE_BYTES = 1024 * 1024
 
 
 def handler(parts: Parts) -> Handler:
-    sessions, dumper = parts.sessions, parts.dumper
+    sessions, dumper, monotonic = parts.sessions, parts.dumper, parts.clock.monotonic
     send_actor = parts.settings.send_actor_headers
     idle_timeout = parts.settings.upstream_idle_timeout
 
@@ -36,9 +36,11 @@ def handler(parts: Parts) -> Handler:
         url = route.provider.url(route.path, request.raw_query)
         dump = dumper.begin(request, url, headers) if dumper is not None else None
         try:
+            request.sent_at = monotonic()
             upstream = await _ask(
                 request, sessions[route.provider.name], url, headers, idle_timeout
             )
+            request.answered_at, request.upstream_status = monotonic(), upstream.status
             try:
                 return await _answer(request, upstream, dump, parts)
             finally:

@@ -15,6 +15,8 @@ from aibridged.core.concurrency import Slots
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity.base import Actor
 from aibridged.identity.gate import Gate
+from aibridged.observe.finished import Finished
+from aibridged.observe.metrics import Metrics
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight, Requests
@@ -49,6 +51,7 @@ class Parts:
     bridges: BridgePool[Bridge]
     dumper: Dumper | None
     traces: Traces | None
+    metrics: Metrics | None
     on_finished: Sequence[Callable[[Finished], None]]
     reloads: ReloadStats
     api: ApiHandler

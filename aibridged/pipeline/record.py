@@ -25,7 +25,12 @@ def stage(parts: Parts) -> Middleware:
         if request.route.api is None:
             return await handler(request)
         actor = request.actor
-        lease = pool.acquire(BridgeKey(actor.id, actor.api_key_id))
+        key, trace = BridgeKey(actor.id, actor.api_key_id), request.trace
+        if trace is not None:
+            trace.acquire(key)
+        lease = pool.acquire(key)
+        if trace is not None:
+            trace.acquired()
         try:
             interception = await lease.bridge.begin(request)
             return await _until_its_end(request, handler, interception)

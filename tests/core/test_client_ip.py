@@ -3,7 +3,7 @@ from ipaddress import ip_network
 import pytest
 from multidict import CIMultiDict
 
-from aibridged.core.client_ip import client_ip, rate_limit_key
+from aibridged.core.client_ip import client_ip, is_trusted, rate_limit_key
 
 XFF = ("X-Forwarded-For",)
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
@@ -44,3 +44,19 @@ def test_an_ipv6_network_is_one_caller():
     assert rate_limit_key("192.0.2.1") != rate_limit_key("192.0.2.2")
     assert rate_limit_key("fe80::1%eth0") == rate_limit_key("fe80::2")
     assert rate_limit_key(None) == b""
+
+
+@pytest.mark.parametrize(
+    ("peer", "trusted"),
+    [
+        ("10.0.0.1", True),
+        ("::ffff:10.0.0.1", True),
+        ("fd00::1", True),
+        ("203.0.113.9", False),
+        ("", False),
+        (None, False),
+        ("@", False),
+    ],
+)
+def test_whose_headers_are_believed(peer, trusted):
+    assert is_trusted(peer, TRUSTED) is trusted

@@ -19,7 +19,6 @@ from aibridged.core.headers import (
         "X-Claude-Code-Session-Id",
         "x-stainless-lang",
         "X-Something-New",
-        "traceparent",
         "Accept",
     ],
 )
@@ -67,6 +66,11 @@ def test_credentials_and_actor_headers_stay_behind_in_any_spelling(name, spell):
 
 @pytest.mark.parametrize("name", ["Host", "Content-Length", "Accept-Encoding", "Expect"])
 def test_what_the_gateway_sets_itself_is_not_copied(name):
+    assert not request_header_passes(name)
+
+
+@pytest.mark.parametrize("name", ["traceparent", "TraceState", "Baggage"])
+def test_a_callers_trace_goes_no_further(name):
     assert not request_header_passes(name)
 
 

@@ -210,8 +210,6 @@ END_TO_END = [
     (b"OpenAI-Project", b"proj-1"),
     (b"originator", b"codex_cli_rs"),
     (b"Origin", b"https://app.example"),
-    (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
-    (b"tracestate", b"vendor=1"),
     (b"User-Agent", b"claude-cli/2.0 (external, cli)"),
     (b"x-claude-code-session-id", b"5c1f"),
     (b"X-Custom_Header", b"underscores as such are fine"),
@@ -231,6 +229,20 @@ async def test_end_to_end_headers_arrive_as_they_are(start_gateway, fake, raw, p
     assert received(fake) == sorted(
         [(name.lower(), value) for name, value in END_TO_END] + [ORGANISATION[provider]]
     )
+
+
+TRACE = [
+    (b"traceparent", b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    (b"TraceState", b"vendor=1"),
+    (b"baggage", b"userId=ann"),
+]
+
+
+@pytest.mark.parametrize("provider", PATHS)
+async def test_whose_trace_it_is_no_provider_learns(start_gateway, fake, raw, provider):
+    gateway = await start_gateway()
+    await raw(gateway.url, request(*TRACE, path=PATHS[provider]))
+    assert received(fake) == [ORGANISATION[provider]]
 
 
 NOT_ASCII = [b"caf\xc3\xa9 \xe2\x82\xac", b"caf\xe9", b"\xff\xfe\x80", b"tab\tinside"]

@@ -1,0 +1,66 @@
+"""Log lines whose fields are searched for and counted: one typed function each.
+
+A line that is only read by people needs none of these: `logger.info("{} requests", count)`.
+"""
+
+from typing import Any
+
+from loguru import logger
+
+from aibridged.observe.finished import Finished
+from aibridged.observe.log_lines import HttpRequest
+
+_UNKNOWN = "Unknown"
+
+
+def request_finished(request: Finished) -> None:
+    """One line for each request: who asked what of whom, and how it went.
+
+    The client's address stands for a caller who isn't known; the user agent for a client that
+    isn't.
+    """
+    status, reason = request.status, request.reason
+    fields: dict[str, Any] = {
+        "outcome": request.outcome.value,
+        "reason": reason,
+        "username": request.username,
+        "remote": request.remote if request.username is None else None,
+        "provider": request.provider,
+        "model": request.model,
+        "provider_error": request.provider_error,
+        "streamed": request.streamed or None,
+        "first_byte_ms": _milliseconds(request.seconds_to_first_byte),
+        "total_ms": _milliseconds(request.seconds),
+    }
+    if (tokens := request.tokens) is not None:
+        fields["input_tokens"] = tokens.input
+        fields["output_tokens"] = tokens.output
+        fields["cache_read_tokens"] = tokens.cache_read or None
+        fields["cache_write_tokens"] = tokens.cache_write or None
+    fields["client"] = None if request.client == _UNKNOWN else request.client
+    told = {name: value for name, value in fields.items() if value is not None}
+    http = HttpRequest(
+        method=request.method,
+        path=request.path,
+        seconds=request.seconds,
+        status=status,
+        remote=request.remote,
+        user_agent=request.user_agent if request.client == _UNKNOWN else None,
+    )
+    line = logger.bind(http=http, **told)
+    text = f"{request.method} {request.path} {'-' if status is None else status}"
+    if reason is not None and status is not None and status >= 500:
+        line.warning(text)
+    else:
+        line.info(text)
+
+
+def circuit_changed(*, provider: str, endpoint: str, model: str, before: str, now: str) -> None:
+    """A circuit breaker opened, closed or lets probes through."""
+    logger.bind(provider=provider, endpoint=endpoint, model=model).warning(
+        "Circuit breaker: {} -> {}", before, now
+    )
+
+
+def _milliseconds(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)

@@ -1,0 +1,182 @@
+"""What a log line looks like: for people, as JSON, and as Google Cloud Logging reads it.
+
+Whatever a caller sends may end up in a message or a field, so it is escaped here: it can neither
+start a line of its own nor move the terminal's cursor. A traceback's lines are text like any other.
+"""
+
+import json
+import re
+import traceback
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from aibridged.observe.scope import Scope
+
+if TYPE_CHECKING:
+    from loguru import Record
+
+# The record gets the text under keys of its own: loguru would read braces and angle brackets in a
+# template as markup, and those in the text are the caller's.
+_LINE = "{rendered}\n"
+_HUMAN = "{stamp} <level>[{level.name}]</level>  " + _LINE
+
+# Google's names where they differ from loguru's.
+_SEVERITIES = {"TRACE": "DEBUG", "SUCCESS": "NOTICE"}
+
+_splits = re.compile(r"[\s\"=]").search
+
+
+class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A field whose parts people read in the message already, and Google has a place for."""
+
+    method: str
+    path: str
+    seconds: float
+    status: int | None = None
+    remote: str | None = None
+    user_agent: str | None = None
+
+    def told(self) -> dict[str, str | int]:
+        """The fields of a JSON line."""
+        return _present(
+            method=self.method, path=self.path, status=self.status, user_agent=self.user_agent
+        )
+
+    def shape(self) -> dict[str, str | int]:
+        """`HttpRequest` of Google's LogEntry."""
+        return _present(
+            requestMethod=self.method,
+            requestUrl=self.path,
+            status=self.status,
+            userAgent=self.user_agent,
+            remoteIp=self.remote,
+            latency=f"{self.seconds:.6f}s",
+        )
+
+
+def _present(**values: str | int | None) -> dict[str, str | int]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def human(record: "Record") -> str:
+    """For people: time, level, message, key=value; a traceback's lines are indented."""
+    words = [_printable(record["message"])]
+    words += [
+        f"{_printable(key)}={_quoted(value)}"
+        for key, value in record["extra"].items()
+        if value.__class__ is not HttpRequest
+    ]
+    if (scope := _scope(record)) is not None:
+        words.append(f"request_id={scope.request_id}")
+        if scope.interception_id is not None:
+            words.append(f"interception_id={scope.interception_id}")
+    line = "  ".join(words)
+    if record["exception"] is not None:
+        below = (f"    {_printable(each)}" for each in _traceback(record).splitlines())
+        line = "\n".join((line, *below))
+    own = cast(dict[str, Any], record)
+    own["stamp"] = record["time"].isoformat(" ", "milliseconds")[:23]
+    own["rendered"] = line
+    return _HUMAN
+
+
+def json_line(record: "Record") -> str:
+    """JSON lines with the keys of Coder's own log."""
+    entry: dict[str, Any] = {
+        "ts": _timestamp(record),
+        "level": record["level"].name,
+        "msg": record["message"],
+        "caller": f"{record['name']}:{record['line']}",
+        "func": record["function"],
+        "logger_names": (record["name"] or "").split("."),
+    }
+    scope = _scope(record)
+    if scope is not None and scope.span is not None:
+        entry["trace_id"] = scope.span.trace_id
+        entry["span_id"] = scope.span.span_id
+    entry["fields"] = fields(record)
+    return _encoded(record, entry, "exception")
+
+
+def stackdriver(record: "Record") -> str:
+    """JSON lines with the keys that Google Cloud Logging and Error Reporting look for."""
+    level = record["level"].name
+    entry: dict[str, Any] = {
+        "severity": _SEVERITIES.get(level, level),
+        "message": record["message"],
+        "time": _timestamp(record),
+        "logging.googleapis.com/sourceLocation": {
+            "file": record["name"],
+            "line": str(record["line"]),
+            "function": record["function"],
+        },
+    }
+    scope = _scope(record)
+    if scope is not None and scope.span is not None:
+        entry["logging.googleapis.com/trace"] = scope.span.trace_id
+        entry["logging.googleapis.com/spanId"] = scope.span.span_id
+    for value in record["extra"].values():
+        if value.__class__ is HttpRequest:
+            entry["httpRequest"] = value.shape()
+    entry["fields"] = fields(record)
+    return _encoded(record, entry, "stack_trace")
+
+
+def _scope(record: "Record") -> Scope | None:
+    return cast(Scope | None, record.get("scope"))
+
+
+def fields(record: "Record") -> dict[str, Any]:
+    """All that the line tells beside its message, flat."""
+    told: dict[str, Any] = {}
+    for key, value in record["extra"].items():
+        if value.__class__ is HttpRequest:
+            told |= value.told()
+        else:
+            told[key] = value
+    if (scope := _scope(record)) is not None:
+        told["request_id"] = scope.request_id
+        if scope.interception_id is not None:
+            told["interception_id"] = scope.interception_id
+    return told
+
+
+def _printable(text: str) -> str:
+    """The text on one line: control, format and surrogate characters as backslash escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def _quoted(value: object) -> str:
+    """A field's value, in quotes where it could be taken for more than one."""
+    if value.__class__ is int:
+        return str(value)
+    text = str(value)
+    if text and _splits(text) is None:
+        return _printable(text)
+    return _printable(json.dumps(text, ensure_ascii=False))
+
+
+def _traceback(record: "Record") -> str:
+    exception = record["exception"]
+    if exception is None:
+        return ""
+    # Not loguru's own rendering: the message of an exception is to be escaped like any other text.
+    return "".join(traceback.format_exception(*exception))
+
+
+def _timestamp(record: "Record") -> str:
+    return record["time"].astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _encoded(record: "Record", entry: dict[str, Any], traceback_key: str) -> str:
+    if text := _traceback(record):
+        entry[traceback_key] = text
+    # Plain ASCII, so that lone surrogates (bytes of a header that are no UTF-8) can be written.
+    cast(dict[str, Any], record)["rendered"] = json.dumps(entry, default=str)
+    return _LINE

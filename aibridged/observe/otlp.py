@@ -1,0 +1,54 @@
+"""The `OTEL_*` variables that say how spans are sent, as far as mistakes in them are to be told.
+
+OpenTelemetry's SDK reads them all; but where one is malformed it goes on without it, or quotes it.
+"""
+
+from collections.abc import Mapping
+
+_GRPC = "grpc"
+PROTOCOLS = (_GRPC, "http/protobuf")
+
+# The variable for traces counts more than the one for all signals.
+_PREFIXES = ("OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_")
+_FILES = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+
+
+class TracingError(Exception):
+    """Spans can't be sent as the variables say; the message names what to change."""
+
+
+def protocol(environ: Mapping[str, str]) -> str:
+    """How spans are sent: one of `PROTOCOLS`. Where nothing is said it is Coder's default, gRPC.
+
+    Raises:
+        TracingError: another protocol is asked for, a file can't be read, headers are malformed.
+    """
+    for prefix in _PREFIXES:
+        for suffix in _FILES:
+            _check_file(environ, prefix + suffix)
+        _check_headers(environ, f"{prefix}HEADERS")
+    for prefix in _PREFIXES:
+        if name := environ.get(f"{prefix}PROTOCOL"):
+            if name not in PROTOCOLS:
+                raise TracingError(
+                    f"{prefix}PROTOCOL is {name!r}: choose one of {' and '.join(PROTOCOLS)}."
+                )
+            return name
+    return _GRPC
+
+
+def _check_file(environ: Mapping[str, str], variable: str) -> None:
+    if path := environ.get(variable):
+        try:
+            open(path, "rb").close()
+        except OSError as error:
+            raise TracingError(
+                f"{variable} names a file that can't be read: {path}: {error.strerror}."
+            ) from None
+
+
+def _check_headers(environ: Mapping[str, str], variable: str) -> None:
+    for header in environ.get(variable, "").split(","):
+        if header.strip() and not header.partition("=")[1]:
+            # Not what it says: it may be a key.
+            raise TracingError(f"{variable} must be a list such as: name=value,other=value.")

@@ -1,0 +1,75 @@
+"""Names each request, and says once what it was: to the log, the metrics and the trace."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from random import getrandbits
+
+from aiohttp import web
+from loguru import logger
+
+from aibridged.core.client_ip import is_trusted
+from aibridged.observe.finished import Finished, RequestOutcome
+from aibridged.observe.scope import SCOPE, Scope
+from aibridged.pipeline.account import Account
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.relay import BrokenOffError
+from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+def stage(parts: Parts) -> Middleware:
+    monotonic, traces, listeners = parts.clock.monotonic, parts.traces, parts.on_finished
+    in_flight, account, name = parts.in_flight, Account(parts), _naming(parts)
+
+    async def finish(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
+        request.began = monotonic()
+        scope = request.scope = Scope(name(request))
+        SCOPE.set(scope)
+        if traces is not None:
+            traces.begin(request)
+        status, broken = None, None
+        try:
+            response = await handler(request)
+            status = response.status
+            return response
+        except BrokenOffError:
+            broken = RequestOutcome.FAILED
+            raise
+        except (asyncio.CancelledError, ConnectionError):
+            broken = (
+                RequestOutcome.INTERRUPTED if in_flight.cut_off else RequestOutcome.CLIENT_CLOSED
+            )
+            raise
+        finally:
+            if not request.is_probe:
+                finished = account(request, status, broken, monotonic())
+                for listener in listeners:
+                    _tell(listener, finished)
+                if traces is not None:
+                    traces.end(request, finished)
+            scope.leave()
+
+    return finish
+
+
+def _tell(listener: Callable[[Finished], None], finished: Finished) -> None:
+    try:
+        listener(finished)
+    except Exception:  # noqa: BLE001 - the client has its answer, whoever can't tell of it
+        logger.exception("A finished request could not be told of")
+
+
+def _naming(parts: Parts) -> Callable[[GatewayRequest], str]:
+    """How a request gets its id: from a trusted proxy that names it, else a new one."""
+    origins = parts.settings.proxy_trusted_origins
+
+    def name(request: GatewayRequest) -> str:
+        if origins and is_trusted(request.remote, origins):
+            given = request.headers.getall("X-Request-Id", ())
+            if len(given) == 1 and _ID.fullmatch(given[0]) is not None:
+                return given[0]
+        return f"{getrandbits(64):016x}"
+
+    return name

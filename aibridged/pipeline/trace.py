@@ -1,0 +1,249 @@
+"""The spans of a request: begun and ended as it passes, or made up at its end from its times.
+
+The table in `observe.spans` says which there are. Of a request that isn't sampled only its place in
+the trace is known, for the log.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from yarl import URL
+
+from aibridged.bridge_pool import BridgeKey
+from aibridged.clock import Clock
+from aibridged.observe.finished import Finished, RequestOutcome
+from aibridged.observe.scope import Attributes, Scope
+from aibridged.observe.spans import SpanName
+from aibridged.pipeline.request import GatewayRequest
+from aibridged.records.facts import (
+    InterceptionEnd,
+    InterceptionStart,
+    ModelThoughtRecord,
+    Record,
+    TokenUsageRecord,
+    ToolUsageRecord,
+    UserPromptRecord,
+)
+
+if TYPE_CHECKING:
+    from aibridged.observe.tracing import OtelSpan, Tracing
+
+# Interceptions whose records aren't committed yet; while the database is away they'd be ever more.
+_MAX_UNCOMMITTED = 10_000
+
+_RECORDED: Mapping[type[Record], SpanName] = {
+    UserPromptRecord: SpanName.RECORD_PROMPT_USAGE,
+    TokenUsageRecord: SpanName.RECORD_TOKEN_USAGE,
+    ToolUsageRecord: SpanName.RECORD_TOOL_USAGE,
+    ModelThoughtRecord: SpanName.RECORD_MODEL_THOUGHT,
+    InterceptionEnd: SpanName.RECORD_INTERCEPTION_ENDED,
+}
+
+
+class Traces:
+    """Begins and ends the traces of requests, and hears of their records' commits."""
+
+    def __init__(self, tracing: "Tracing", clock: Clock) -> None:
+        self._tracing = tracing
+        self._clock = clock
+        self._uncommitted: OrderedDict[str, RequestTrace] = OrderedDict()
+
+    def begin(self, request: GatewayRequest) -> None:
+        """A request has come."""
+        span = self._tracing.begin("request", request.headers, request.began)
+        request.scope.span = span
+        if span.is_sampled:
+            request.trace = RequestTrace(self, request.scope, span, self._clock)
+
+    def end(self, request: GatewayRequest, finished: Finished) -> None:
+        """It has ended, and was what `finished` says."""
+        if request.trace is not None:
+            request.trace.end(request, finished)
+
+    def await_commits(self, interception_id: str, trace: "RequestTrace") -> None:
+        """The interception will leave records."""
+        self._uncommitted[interception_id] = trace
+        if len(self._uncommitted) > _MAX_UNCOMMITTED:
+            self._uncommitted.popitem(last=False)
+
+    def committed(self, record: Record) -> None:
+        """Make the record's span. The recorder calls this from its thread, too."""
+        name = _RECORDED.get(type(record))
+        if name is None or isinstance(record, InterceptionStart):
+            return
+        trace = self._uncommitted.get(record.interception_id)
+        if trace is not None:
+            trace.committed(name)
+            if name is SpanName.RECORD_INTERCEPTION_ENDED:
+                self._uncommitted.pop(record.interception_id, None)
+
+
+class RequestTrace:
+    """The spans of one sampled request. Those that are open end with it, the innermost first."""
+
+    def __init__(self, traces: Traces, scope: Scope, span: "OtelSpan", clock: Clock) -> None:
+        self._traces = traces
+        self._scope = scope
+        self._open = [span]
+        self._monotonic = clock.monotonic
+        self._intercept = self._process = span
+        self._attributes: Attributes = {}
+        self._prompt_at = self._answer_at = 0.0
+
+    def acquire(self, key: BridgeKey) -> None:
+        """The caller's bridge is about to be taken from the pool."""
+        caller = _given({"user_id": key.initiator_id, "api_key_id": key.api_key_id})
+        self._enter(self._open[-1].child(SpanName.ACQUIRE, attributes=caller))
+
+    def acquired(self) -> None:
+        """It has been."""
+        self._leave()
+
+    def intercept(self, start: InterceptionStart, began: float, *, streaming: bool) -> None:
+        """An interception has been made since `began`; its start is about to be recorded."""
+        self._attributes = _interception(start, streaming=streaming)
+        now = self._monotonic()
+        self._intercept = self._open[-1].child(SpanName.INTERCEPT, began, self._attributes)
+        self._enter(self._intercept)
+        self._child(SpanName.CREATE_INTERCEPTOR, began).end(now)
+        self._enter(self._child(SpanName.RECORD_INTERCEPTION, now))
+
+    def recorded(self, interception_id: str) -> None:
+        """The start is committed: now the provider is asked."""
+        self._leave()
+        self._prompt_at = self._monotonic()
+        self._process = self._child(SpanName.PROCESS_REQUEST, self._prompt_at)
+        self._enter(self._process)
+        self._traces.await_commits(interception_id, self)
+
+    def answered(self) -> None:
+        """What the answer told is handed over to be recorded."""
+        self._answer_at = self._monotonic()
+
+    def committed(self, name: SpanName) -> None:
+        """One record is committed. Called from any thread."""
+        asked = name is SpanName.RECORD_PROMPT_USAGE
+        above = self._intercept if name is SpanName.RECORD_INTERCEPTION_ENDED else self._process
+        ids = {"interception_id": self._attributes["interception_id"]}
+        above.child(name, self._prompt_at if asked else self._answer_at, ids).end()
+
+    def end(self, request: GatewayRequest, finished: Finished) -> None:
+        """The request has ended."""
+        error = _error(finished)
+        if finished.sent_at is not None:
+            base_url = request.route.provider.base_url
+            if finished.bridged:
+                name = SpanName.UPSTREAM
+                attributes = {**self._attributes, **_model_call(finished), **_server(base_url)}
+            else:
+                name, attributes = SpanName.PASSTHROUGH, {**_passthrough(finished, base_url)}
+            asking = self._open[-1].child(name, finished.sent_at, attributes, to_provider=True)
+            asking.end(finished.ended, error)
+        root, *inner = self._open
+        for span in reversed(inner):
+            span.annotate({"outcome": finished.outcome.value})
+            span.end(finished.ended, error)
+        root.rename(f"{finished.method} {finished.path}")
+        root.annotate(_request(finished))
+        # What the client did wrong is no failure of the gateway's.
+        theirs = finished.status is not None and 400 <= finished.status < 500
+        root.end(finished.ended, None if theirs else error)
+
+    def _child(self, name: SpanName, began: float) -> "OtelSpan":
+        return self._intercept.child(name, began, self._attributes)
+
+    def _enter(self, span: "OtelSpan") -> None:
+        self._open.append(span)
+        self._scope.span = span
+
+    def _leave(self) -> None:
+        self._open.pop().end()
+        self._scope.span = self._open[-1]
+
+
+def _interception(start: InterceptionStart, *, streaming: bool) -> Attributes:
+    return _given(
+        {
+            "interception_id": start.id,
+            "user_id": start.initiator_id,
+            "api_key_id": start.api_key_id,
+            "provider": start.provider_name,
+            "model": start.model,
+            "streaming": streaming,
+        }
+    )
+
+
+def _model_call(finished: Finished) -> Attributes:
+    """OpenTelemetry's attributes of a call of a model, of which chat is the kind."""
+    first, tokens = finished.first_byte_at, finished.tokens
+    since = None if first is None or finished.sent_at is None else first - finished.sent_at
+    return _given(
+        {
+            "gen_ai.operation.name": "chat",
+            "gen_ai.provider.name": finished.provider_type,
+            "gen_ai.request.model": finished.model,
+            "gen_ai.request.stream": finished.streamed,
+            "gen_ai.response.id": finished.response_id,
+            "gen_ai.response.model": finished.response_model,
+            "gen_ai.response.time_to_first_chunk": since,
+            "gen_ai.usage.input_tokens": tokens.all_input if tokens else None,
+            "gen_ai.usage.output_tokens": tokens.output if tokens else None,
+            "gen_ai.usage.cache_read.input_tokens": tokens.cache_read if tokens else None,
+            "gen_ai.usage.cache_creation.input_tokens": tokens.cache_write if tokens else None,
+            "http.request.method": finished.method,
+            "http.response.status_code": finished.status,
+        }
+    )
+
+
+def _passthrough(finished: Finished, base_url: str) -> Attributes:
+    """Coder's attributes, without what callers put into a path or a query."""
+    return _given(
+        {
+            "user_id": finished.initiator_id,
+            "api_key_id": finished.api_key_id,
+            "provider": finished.provider,
+            "passthrough_method": finished.method,
+            "passthrough_url": f"{base_url}{finished.endpoint}",
+            "http.response.status_code": finished.status,
+        }
+    )
+
+
+def _request(finished: Finished) -> Attributes:
+    return _given(
+        {
+            "http.request.method": finished.method,
+            "http.route": finished.path if finished.endpoint else None,
+            "http.response.status_code": finished.status,
+            "client.address": finished.remote,
+            "request_id": finished.request_id,
+            "outcome": finished.outcome.value,
+            "user_id": finished.initiator_id,
+            "provider": finished.provider,
+        }
+    )
+
+
+@lru_cache(maxsize=64)
+def _server(base_url: str) -> Attributes:
+    url = URL(base_url)
+    return _given({"server.address": url.host, "server.port": url.port})
+
+
+def _error(finished: Finished) -> str | None:
+    """In a word why it failed, if it did. A client may leave when it likes."""
+    if finished.outcome in (RequestOutcome.COMPLETED, RequestOutcome.CLIENT_CLOSED):
+        return None
+    if finished.outcome is RequestOutcome.INTERRUPTED:
+        return finished.outcome.value
+    status = finished.status
+    answered = str(status) if status is not None and status >= 400 else "broken_off"
+    return finished.reason or finished.provider_error or answered
+
+
+def _given(attributes: Mapping[str, str | int | float | None]) -> Attributes:
+    return {name: value for name, value in attributes.items() if value is not None}
