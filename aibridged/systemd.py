@@ -165,6 +165,7 @@ def _listening_socket(fd: int) -> socket.socket:
             f"File descriptor {fd} was passed, and is no socket: {error.strerror}."
         ) from None
     if not listens:
+        passed.close()
         raise PassedSocketError(
             f"The socket with file descriptor {fd} doesn't listen."
             " Use ListenStream= and Accept=no in its unit."

@@ -24,7 +24,7 @@ _KEEPALIVE_S = 620.0
 _MAX_FIELD_BYTES = 32 * 1024
 # A client that uses a connection just as it is closed can't know whether its request was taken.
 # So an idle one stays a moment longer: who comes until then is served, and told to come no more.
-_LAST_CALL_S = 1.0
+_LAST_CALL_S = 0.5
 
 
 @dataclass(slots=True)

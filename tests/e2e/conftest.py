@@ -4,9 +4,10 @@ import asyncio
 import json
 import os
 import re
+import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -213,32 +214,55 @@ class Daemon:
     log: list[str]
     spoke: asyncio.Event
 
-    async def until(self, text: str) -> None:
-        """Wait for a line with `text`."""
+    async def until(self, text: str, times: int = 1) -> None:
+        """Wait for a line with `text`, or so many of them."""
         async with asyncio.timeout(10):
-            while not any(text in line for line in self.log):
+            while sum(text in line for line in self.log) < times:
                 self.spoke.clear()
                 await self.spoke.wait()
 
 
+# Does what systemd does between fork and exec: sockets get the numbers from 3 on.
+_PASSING = """
+import fcntl, os, sys
+count = int(sys.argv[1])
+given, command = sys.argv[2 : 2 + count], sys.argv[2 + count :]
+apart = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 100) for fd in given]
+for index, fd in enumerate(apart):
+    os.dup2(fd, 3 + index)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count))
+os.execv(command[0], command)
+"""
+
+
 @asynccontextmanager
-async def _daemon(provider_url: str, *flags: str, **variables: str) -> AsyncIterator[Daemon]:
+async def _daemon(
+    provider_url: str, *flags: str, passed: Sequence[socket.socket] = (), **variables: str
+) -> AsyncIterator[Daemon]:
     with tempfile.TemporaryDirectory() as state:
-        async with _running(provider_url, state, *flags, **variables) as daemon:
+        async with _running(provider_url, state, passed, *flags, **variables) as daemon:
             yield daemon
 
 
 @asynccontextmanager
 async def _running(
-    provider_url: str, state: str, *flags: str, **variables: str
+    provider_url: str,
+    state: str,
+    passed: Sequence[socket.socket],
+    *flags: str,
+    **variables: str,
 ) -> AsyncIterator[Daemon]:
+    fds = [each.fileno() for each in passed]
+    passing = [sys.executable, "-c", _PASSING, str(len(fds)), *map(str, fds)] if fds else []
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
     process = await asyncio.create_subprocess_exec(
+        *passing,
         sys.executable,
         "-m",
         "aibridged",
         "serve",
         *flags,
+        pass_fds=fds,
         env={
             **kept,
             "CODER_HTTP_ADDRESS": "127.0.0.1:0",
@@ -285,10 +309,13 @@ def daemon_in_front_of() -> Callable[..., AbstractAsyncContextManager[Daemon]]:
 
 @pytest.fixture
 async def start_daemon(fake) -> AsyncIterator[Callable[..., Awaitable[Daemon]]]:
-    """Starts `aibridged serve` as a process in front of `fake`, with the variables given."""
+    """Starts `aibridged serve` as a process in front of `fake`, with the variables given.
+
+    `passed` are listening sockets that it gets as systemd passes them.
+    """
     async with AsyncExitStack() as running:
 
-        async def start(*flags: str, **variables: str) -> Daemon:
-            return await running.enter_async_context(_daemon(fake.base_url, *flags, **variables))
+        async def start(*flags: str, **options: Any) -> Daemon:
+            return await running.enter_async_context(_daemon(fake.base_url, *flags, **options))
 
         yield start
