@@ -1,0 +1,150 @@
+"""Puts the gateway's tools into a request, and knows which requests want none."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from aibridged.wire.facts import Api
+from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.injection.offer import Offer
+from aibridged.wire.injection.splice import Edit, Fields, UnsplittableError
+
+MAX_TOOLS: Mapping[Api, int] = {
+    Api.MESSAGES: 512,
+    Api.CHAT_COMPLETIONS: 128,
+    Api.RESPONSES: 128,
+}
+"""Tools that a request may offer, the client's own included. OpenAI refuses more; Anthropic names
+no number, but each tool takes its part of the context."""
+
+_TRUE, _FALSE = b"true", b"false"
+
+# OpenAI's first reasoning models refuse the parameter, on or off: they call one by one anyhow.
+_CALLS_ONE_BY_ONE = re.compile(r"o\d")
+
+
+class _Named(msgspec.Struct):
+    name: str | None = None
+
+
+class _Tool(_Named):
+    function: _Named | None = None
+    custom: _Named | None = None
+
+
+class _Choice(msgspec.Struct):
+    type: str = ""
+
+
+_decode_tools = msgspec.json.Decoder(list[_Tool]).decode
+_decode_choice = msgspec.json.Decoder(str | _Choice).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Injection:
+    """A request with tools put in: which, and which are left out since the API takes no more."""
+
+    body: bytes
+    names: frozenset[str]
+    over_limit: tuple[str, ...]
+
+
+def is_background(client: str, model: str) -> bool:
+    """Whether a program asks in passing: Claude Code lets a small model write titles and the like.
+
+    `client` is the name by `clients.identify`.
+    """
+    return client == "Claude Code" and "haiku" in model.lower()
+
+
+def inject(api: Api, model: str, body: bytes, offer: Offer) -> Injection | None:
+    """The request `body`, which is plain JSON, with the tools of `offer` before the client's own.
+
+    Nothing else in it changes, but that parallel calls are switched off. A tool whose name the
+    client has, too, is left out. None where the request wants no tools of ours, where there is room
+    for none, and where it can't be read: then the provider will say what is wrong.
+    """
+    try:
+        fields = Fields(body)
+        if not _WANTED[api](fields):
+            return None
+        own = _names(fields.raw("tools"))
+    except (UnsplittableError, *UNREADABLE):
+        return None
+    fitting = [(name, tool) for name, tool in offer.encoded(api) if name not in own]
+    room = max(0, MAX_TOOLS[api] - len(own))
+    chosen = fitting[:room]
+    if not chosen:
+        return None
+    edits = [fields.prepend("tools", b",".join(tool for _, tool in chosen))]
+    edits += _one_by_one(api, model, fields)
+    return Injection(
+        body=fields.edited(*edits),
+        names=frozenset(name for name, _ in chosen),
+        over_limit=tuple(name for name, _ in fitting[room:]),
+    )
+
+
+def _names(tools: bytes | None) -> list[str]:
+    """The names of the client's tools, one for each; empty for those that have none."""
+    found = []
+    for tool in _decode_tools(tools) if tools else ():
+        named = tool.function or tool.custom or tool
+        found.append(named.name or "")
+    return found
+
+
+def _messages_want(fields: Fields) -> bool:
+    choice = _choice(fields)
+    is_open = choice is None or (isinstance(choice, _Choice) and choice.type in ("auto", "any"))
+    return is_open and _is_array(fields, "messages")
+
+
+def _chat_wants(fields: Fields) -> bool:
+    """Of several choices each would be a conversation of its own; functions exclude tools."""
+    alone = fields.raw("n") in (None, b"1") and fields.raw("functions") is None
+    return alone and _openai_choice_is_open(fields) and _is_array(fields, "messages")
+
+
+def _responses_want(fields: Fields) -> bool:
+    """What runs in the background is fetched later, past the gateway."""
+    is_foreground = fields.raw("background") != _TRUE
+    is_readable = (fields.raw("input") or b"[").startswith((b"[", b'"'))
+    return is_foreground and is_readable and _openai_choice_is_open(fields)
+
+
+def _is_array(fields: Fields, name: str) -> bool:
+    return (fields.raw(name) or b"").startswith(b"[")
+
+
+def _openai_choice_is_open(fields: Fields) -> bool:
+    return _choice(fields) in (None, "auto", "required")
+
+
+_WANTED: Mapping[Api, Callable[[Fields], bool]] = {
+    Api.MESSAGES: _messages_want,
+    Api.CHAT_COMPLETIONS: _chat_wants,
+    Api.RESPONSES: _responses_want,
+}
+
+
+def _choice(fields: Fields) -> str | _Choice | None:
+    raw = fields.raw("tool_choice")
+    return None if raw is None else _decode_choice(raw)
+
+
+def _one_by_one(api: Api, model: str, fields: Fields) -> Iterator[Edit]:
+    """What keeps the model from calling tools of the client's in the same breath as ours."""
+    if api is Api.MESSAGES:
+        choice = fields.raw("tool_choice")
+        if choice is None:
+            yield fields.put("tool_choice", b'{"type":"auto","disable_parallel_tool_use":true}')
+        else:
+            inner = Fields(choice)
+            if inner.raw("disable_parallel_tool_use") != _TRUE:
+                put = inner.put("disable_parallel_tool_use", _TRUE)
+                yield fields.put("tool_choice", inner.edited(put))
+    elif not _CALLS_ONE_BY_ONE.match(model) and fields.raw("parallel_tool_calls") != _FALSE:
+        yield fields.put("parallel_tool_calls", _FALSE)

@@ -1,0 +1,82 @@
+"""The tools that a gateway has to offer, in the shape of each API.
+
+Schemas come from tool servers of any quality, and one that an API doesn't take makes it refuse the
+whole request. So what is known to be refused is mended: a schema is an object with properties, and
+has none of the alternatives at its top that both vendors refuse. Servers check their arguments.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import msgspec
+
+from aibridged.wire.facts import Api
+
+MAX_CHAT_DESCRIPTION = 1024
+"""Characters that OpenAI's Chat Completions takes for the description of a function."""
+
+_REFUSED_AT_THE_TOP = ("anyOf", "oneOf", "allOf", "not", "enum", "const")
+
+_encode = msgspec.json.Encoder().encode
+_decode_schema = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class OfferedTool(Protocol):
+    """What a model is told of a tool; `input_schema` is a JSON object."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def input_schema(self) -> bytes: ...
+
+
+class Offer:
+    """Tools in a stable order, encoded for each API when it is first asked for."""
+
+    def __init__(self, tools: Sequence[OfferedTool]) -> None:
+        self._tools = tools
+        self._encoded: dict[Api, list[tuple[str, bytes]]] = {}
+
+    def encoded(self, api: Api) -> Sequence[tuple[str, bytes]]:
+        """Names, and the tools as JSON."""
+        if api not in self._encoded:
+            shape = _SHAPES[api]
+            self._encoded[api] = [(tool.name, _encode(shape(tool))) for tool in self._tools]
+        return self._encoded[api]
+
+
+def _messages(tool: OfferedTool) -> dict[str, Any]:
+    return {**_named(tool), "input_schema": _schema(tool)}
+
+
+def _chat(tool: OfferedTool) -> dict[str, Any]:
+    function = {**_named(tool, MAX_CHAT_DESCRIPTION), "parameters": _schema(tool)}
+    return {"type": "function", "function": function}
+
+
+def _responses(tool: OfferedTool) -> dict[str, Any]:
+    """Not strict, which is this API's default: that takes a small part of JSON Schema only."""
+    return {"type": "function", **_named(tool), "parameters": _schema(tool), "strict": False}
+
+
+_SHAPES: Mapping[Api, Callable[[OfferedTool], dict[str, Any]]] = {
+    Api.MESSAGES: _messages,
+    Api.CHAT_COMPLETIONS: _chat,
+    Api.RESPONSES: _responses,
+}
+
+
+def _named(tool: OfferedTool, longest: int | None = None) -> dict[str, Any]:
+    named: dict[str, Any] = {"name": tool.name}
+    if tool.description:
+        named["description"] = tool.description[:longest]
+    return named
+
+
+def _schema(tool: OfferedTool) -> dict[str, Any]:
+    schema: dict[str, Any] = dict(_decode_schema(tool.input_schema))
+    for keyword in _REFUSED_AT_THE_TOP:
+        schema.pop(keyword, None)
+    return {**schema, "type": "object", "properties": schema.get("properties", {})}

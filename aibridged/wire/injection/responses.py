@@ -1,0 +1,278 @@
+"""Runs of the gateway's tools in OpenAI's Responses API.
+
+The output items of all turns stand in one response. What the provider keeps of the conversation
+decides what it has to be told again, and under which id the client may go on:
+
+- Where it keeps a `conversation`, that has grown by our calls already: a turn adds their results.
+- Otherwise a turn repeats the input and adds the output and the results to it. Where the provider
+  stores nothing, thoughts that aren't encrypted are left out, since their ids would lead nowhere.
+- Where it stores responses, the last turn's id is the one that a client can name as
+  `previous_response_id`: the end of the answer tells that one. Else it is the first turn's.
+"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+
+from aibridged.wire.gathering import ABSENT
+from aibridged.wire.injection.dialogue import Call, Dialogue, Result
+from aibridged.wire.injection.events import sse
+from aibridged.wire.injection.growing import Growing
+from aibridged.wire.injection.splice import Fields
+
+
+class _Item(msgspec.Struct):
+    type: str = ""
+    id: str | None = None
+    call_id: str = ""
+    name: str = ""
+    arguments: str = ""
+    encrypted_content: str | None = None
+
+
+class _Response(msgspec.Struct):
+    id: str | None = None
+    status: str | None = None
+    store: bool | None = None
+    output: list[msgspec.Raw] = []
+    usage: dict[str, Any] | None = None
+
+
+class _Event(msgspec.Struct):
+    type: str = ""
+    sequence_number: int | None = None
+    output_index: int | None = None
+    item: msgspec.Raw = ABSENT
+    response: msgspec.Raw = ABSENT
+
+
+class _Error(msgspec.Struct, frozen=True):
+    type: str | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+class _Failure(msgspec.Struct):
+    error: _Error = _Error()
+
+
+_decode_error = msgspec.json.Decoder(_Failure).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_response = msgspec.json.Decoder(_Response).decode
+_decode_item = msgspec.json.Decoder(_Item).decode
+_encode = msgspec.json.Encoder().encode
+
+_FOR_THE_CLIENT = frozenset(
+    {
+        "function_call",
+        "custom_tool_call",
+        "computer_call",
+        "local_shell_call",
+        "shell_call",
+        "apply_patch_call",
+        "mcp_approval_request",
+    }
+)
+"""Items that the client has to answer before the model goes on."""
+
+_BEGIN = ("response.created", "response.in_progress", "response.queued")
+_ADDED = "response.output_item.added"
+_DONE = "response.output_item.done"
+_END = ("response.completed", "response.incomplete", "response.failed")
+_WATCHED = frozenset(name.encode() for name in (*_BEGIN, _ADDED, _DONE, *_END, ""))
+"""The events that are looked into while the stream is passed on as it is."""
+
+
+class ResponsesDialogue(Dialogue):
+    """See `Dialogue`."""
+
+    PING = b": ping\n\n"
+
+    def __init__(
+        self, body: bytes, names: Collection[str], *, withhold_usage: bool = False
+    ) -> None:
+        super().__init__(names, withhold_usage=withhold_usage)
+        fields = Fields(body)
+        self._is_kept = fields.raw("conversation") is not None
+        self._is_stored = fields.raw("store") != b"false"
+        self._body = fields.edited(fields.put("input", _as_items(fields, kept=self._is_kept)))
+        self._request = Growing(self._body, "input")
+        self._id: str | None = None
+        self._begun: bytes | None = None  # the response as a stream's first event tells it
+        self._shown: list[bytes] = []  # the items of earlier turns that aren't hidden
+        self._next_index = 0  # of the next item that the client of a stream is to see
+        self._next_number: int | None = None  # of its next event; None: as the provider numbers it
+
+    def error(self, body: bytes) -> bytes:
+        error = _decode_error(body).error
+        told = {"code": error.code or error.type or "server_error", "message": error.message}
+        if self._begun is None:
+            return sse(b"error", _encode({"type": "error", "param": None, **told}))
+        fields = Fields(self._begun)
+        failed = fields.edited(
+            fields.put("status", b'"failed"'),
+            fields.put("error", _encode(told)),
+            fields.put("output", _array(self._shown)),
+            fields.put("usage", _encode(self._total or None)),
+        )
+        event: dict[str, Any] = {"type": "response.failed", "response": msgspec.Raw(failed)}
+        if self._next_number is not None:
+            event["sequence_number"] = self._next_number
+        return sse(b"response.failed", _encode(event))
+
+    def _begin(self) -> None:
+        self._output: list[bytes] = []  # the items of this turn, whole
+        self._visible: list[bytes] = []  # those of them that aren't calls of our tools
+        self._ours: list[Call] = []
+        self._own = 0  # items that the client has to answer
+        self._whole: dict[int, bytes] = {}  # items of a stream, by the provider's index
+        self._indices: dict[int, int | None] = {}  # the client's, by the provider's; None: hidden
+
+    def _answer(self, results: Sequence[Result]) -> bytes:
+        self._shown += self._visible
+        outputs = [
+            _encode(
+                {
+                    "type": "function_call_output",
+                    "call_id": result.call.id,
+                    "output": result.text,
+                }
+            )
+            for result in results
+        ]
+        if self._is_kept:
+            return Growing(self._body, "input").append(outputs)
+        repeated = self._output if self._is_stored else _without_lost_thoughts(self._output)
+        return self._request.append([*repeated, *outputs])
+
+    def _end(self, raw: bytes) -> None:
+        """The whole response is there."""
+        response = _decode_response(raw)
+        self._id = self._id or response.id
+        self._usage = response.usage or {}
+        if response.store is False:  # whatever was asked for
+            self._is_stored = False
+        streamed = [self._whole[index] for index in sorted(self._whole)]
+        for item in streamed or [bytes(item) for item in response.output]:
+            self._take(item)
+        self._settle(self._ours, runnable=response.status == "completed" and not self._own)
+
+    def _take(self, raw: bytes) -> None:
+        item = _decode_item(raw)
+        self._output.append(raw)
+        if _is_ours(item, self._names):
+            self._ours.append(Call(item.call_id, item.name, item.arguments))
+            return
+        self._own += item.type in _FOR_THE_CLIENT
+        self._visible.append(raw)
+
+    def _merged(self, raw: bytes) -> bytes:
+        """A response with the output of all turns."""
+        output = [*self._shown, *self._visible]
+        while self.dropped and output and _decode_item(output[-1]).type == "reasoning":
+            output.pop()  # the API refuses a thought that nothing follows
+        fields = Fields(raw)
+        edits = [fields.put("output", _array(output))]
+        if self._total:
+            edits.append(fields.put("usage", _encode(self._total)))
+        if not self._is_stored:
+            edits.append(fields.put("id", _encode(self._id)))
+        return fields.edited(*edits)
+
+    def _read(self, body: bytes) -> bytes:
+        self._end(body)
+        return self._merged(body) if self._altered or self._ours else body
+
+    def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
+        if not self._altered and name not in _WATCHED:
+            return raw
+        event = _decode_event(data)
+        kind = event.type or name.decode()
+        if kind in _BEGIN:
+            return self._created(raw, data, event)
+        if kind in _END:
+            return self._ended(raw, data, event)
+        if event.output_index is not None:
+            if kind == _ADDED:
+                self._item_added(event, event.output_index, _decode_item(event.item))
+            elif kind == _DONE:
+                self._whole[event.output_index] = bytes(event.item)
+            if self._indices.get(event.output_index, -1) is None:
+                return b""
+        return self._shown_as(raw, data, event)
+
+    def _created(self, raw: bytes, data: bytes, event: _Event) -> bytes:
+        if not self._first:
+            return b""
+        if self._begun is None:
+            self._id = _decode_response(event.response).id
+            self._begun = bytes(event.response)
+        return self._shown_as(raw, data, event)
+
+    def _item_added(self, event: _Event, index: int, item: _Item) -> None:
+        if _is_ours(item, self._names):
+            self._indices[index] = None
+            if not self._altered:
+                self._altered = True
+                self._next_number = event.sequence_number
+        else:
+            self._indices[index] = self._next_index
+            self._next_index += 1
+
+    def _ended(self, raw: bytes, data: bytes, event: _Event) -> bytes:
+        response = bytes(event.response)
+        self._end(response)
+        if self.calls:
+            return b""
+        if not self._altered:
+            return raw
+        return self._shown_as(raw, data, event, response=self._merged(response))
+
+    def _shown_as(self, raw: bytes, data: bytes, event: _Event, **values: bytes) -> bytes:
+        """The event with the client's numbers, and these fields."""
+        if not self._altered:
+            return raw
+        fields = Fields(data)
+        index = self._indices.get(-1 if event.output_index is None else event.output_index)
+        if index is not None:
+            values["output_index"] = b"%d" % index
+        if event.sequence_number is not None and self._next_number is not None:
+            values["sequence_number"] = b"%d" % self._next_number
+            self._next_number += 1
+        edits = [fields.put(field, value) for field, value in values.items()]
+        return sse(event.type.encode(), fields.edited(*edits))
+
+
+def _is_ours(item: _Item, names: Collection[str]) -> bool:
+    return item.type == "function_call" and item.name in names
+
+
+def _as_items(fields: Fields, *, kept: bool) -> bytes:
+    """The input as an array, which may grow; what the provider keeps isn't repeated."""
+    given = fields.raw("input")
+    if given is None or kept:
+        return b"[]"
+    return given if given.startswith(b"[") else b'[{"role":"user","content":%b}]' % given
+
+
+def _array(items: Sequence[bytes]) -> bytes:
+    return b"[%b]" % b",".join(items)
+
+
+def _without_lost_thoughts(output: Sequence[bytes]) -> list[bytes]:
+    """The items without thoughts that only the provider could know, and without traces of them."""
+    items = [_decode_item(raw) for raw in output]
+    lost = [item.type == "reasoning" and not item.encrypted_content for item in items]
+    if not any(lost):
+        return list(output)
+    kept = (raw for raw, is_lost in zip(output, lost, strict=True) if not is_lost)
+    return [_without_id(raw) for raw in kept]
+
+
+def _without_id(raw: bytes) -> bytes:
+    """The item without the id by which the provider would look for the thought before it."""
+    fields = _decode_fields(raw)
+    fields.pop("id", None)
+    return _encode(fields)

@@ -1,0 +1,128 @@
+"""What holds in every API."""
+
+import json
+
+from aibridged.fake_provider import Answer, ToolCall, Usage
+from aibridged.wire.facts import Api
+
+OURS = "bmcp_files_read"
+TEXT = Answer(text="It is done.")
+OUR_CALL = ToolCall(OURS, '{"path":"a"}')
+OWN_CALL = ToolCall("weather", '{"city":"Bern"}')
+CALL = Answer(text="Let me look.", thinking="Where is it?", calls=(OUR_CALL,))
+BOTH = Answer(text="Both.", calls=(OUR_CALL, OWN_CALL))
+
+
+def without_ids(text):
+    return json.loads(json.dumps(text).replace("1", "N").replace("2", "N"))
+
+
+def test_an_answer_without_calls_of_ours_is_the_providers(scene):
+    for said in (TEXT, Answer(text="I see.", calls=(OWN_CALL,))):
+        body = scene.body(said)
+        assert scene.read(body) is body
+        stream = scene.stream(said)
+        for size in (1, 7, 100_000):
+            assert scene.feed(stream, size) == stream
+        assert not scene.dialogue.calls
+        assert not scene.dialogue.dropped
+
+
+def test_odd_streams_pass_as_they_are(scene):
+    for stream in (
+        b": hello\n\n",
+        b"data: no json\n\n",
+        b'event: error\ndata: {"type":"error","error":{"type":"x","message":"y"}}\n\n',
+        b'data: {"choices":7,"type":[],"output_index":"x"}\n\n',
+        scene.stream(TEXT).replace(b"\n", b"\r\n"),
+        scene.stream(TEXT)[:-20],
+    ):
+        assert scene.feed(stream, 5) == stream
+    for body in (b"", b"[]", b"{}", b'{"error":{}}', b'{"content":7,"choices":7,"output":7}'):
+        assert scene.read(body) is body
+
+
+def test_a_call_of_ours_is_to_be_run_and_its_result_told(scene):
+    scene.read(scene.body(CALL))
+    (wanted,) = scene.dialogue.calls
+    assert (wanted.name, json.loads(wanted.arguments)) == (OURS, {"path": "a"})
+    streamed = type(scene)(scene.api)
+    streamed.feed(streamed.stream(CALL), 3)
+    assert streamed.dialogue.calls == (wanted,)
+    assert without_ids(streamed.answer()) == without_ids(scene.answer())
+    assert scene.dialogue.calls == ()
+
+
+def test_however_a_stream_is_cut_the_client_sees_the_same(scene):
+    def both_turns(size):
+        fresh = type(scene)(scene.api)
+        seen = fresh.feed(fresh.stream(CALL), size)
+        fresh.answer()
+        return seen + fresh.feed(fresh.stream(TEXT, 2), size)
+
+    expected = both_turns(None)
+    assert OURS.encode() not in expected
+    assert b"bmcp" not in expected
+    for size in (1, 2, 5, 17, 100):
+        assert both_turns(size) == expected
+
+
+def test_all_that_came_before_the_call_is_passed_on_untouched(scene):
+    stream = scene.stream(CALL)
+    seen = scene.feed(stream, 10)
+    assert seen
+    assert stream.startswith(seen)
+
+
+def test_a_call_beside_the_clients_own_is_never_seen_and_not_run(scene, events):
+    body = scene.read(scene.body(BOTH))
+    assert OURS.encode() not in body
+    assert b"weather" in body
+    assert scene.dialogue.calls == ()
+    assert [call.name for call in scene.dialogue.dropped] == [OURS]
+    streamed = type(scene)(scene.api)
+    seen = streamed.feed(streamed.stream(BOTH), 9)
+    assert OURS.encode() not in seen
+    assert b"weather" in seen
+    assert streamed.dialogue.calls == ()
+    assert streamed.dialogue.dropped
+
+
+def test_in_the_last_turn_no_call_is_run(scene):
+    body = scene.read(scene.body(CALL), last=True)
+    assert OURS.encode() not in body
+    assert b"tool_use" not in body
+    assert b'"tool_calls"' not in body
+    assert scene.dialogue.calls == ()
+    assert scene.dialogue.dropped
+    streamed = type(scene)(scene.api)
+    seen = streamed.feed(streamed.stream(CALL), 9, last=True)
+    assert OURS.encode() not in seen
+    assert b'"tool_use"' not in seen
+    assert b'"tool_calls"' not in seen
+    assert streamed.dialogue.dropped
+
+
+def test_a_client_that_wants_no_usage_sees_none(make_scene):
+    scene = make_scene(Api.CHAT_COMPLETIONS, withhold_usage=True)
+    seen = scene.feed(scene.stream(CALL), 9)
+    scene.answer()
+    seen += scene.feed(scene.stream(TEXT, 2), 9)
+    assert b"prompt_tokens" not in seen
+    assert seen.endswith(b"data: [DONE]\n\n")
+
+
+def test_three_turns_are_added_up(scene):
+    used = Usage(input=10, output=5, cache_read=3, reasoning=1)
+    for turn in (1, 2):
+        scene.read(scene.body(CALL, turn, used))
+        scene.answer()
+    usage = json.loads(scene.read(scene.body(TEXT, 3, used)))["usage"]
+    once = json.loads(scene.body(TEXT, 3, used))["usage"]
+
+    def tripled(value):
+        if isinstance(value, dict):
+            return {key: tripled(inner) for key, inner in value.items()}
+        return value * 3 if isinstance(value, int) else value
+
+    assert usage == tripled(once)

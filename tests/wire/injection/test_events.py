@@ -1,0 +1,54 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aibridged.wire.injection import events
+from aibridged.wire.injection.events import RawEvents, sse
+from aibridged.wire.sse import SseSplitter
+
+STREAMS = st.lists(
+    st.sampled_from([b"data: a", b"event: x", b": ping", b"\n", b"\r", b"\r\n", b"\n\n", b"data:"]),
+    max_size=12,
+).map(b"".join)
+
+
+def split(stream, size):
+    splitter = RawEvents()
+    found = []
+    for at in range(0, len(stream), size):
+        found += splitter.feed(stream[at : at + size])
+    return [*found, *splitter.flush()]
+
+
+@given(STREAMS, st.integers(1, 7))
+def test_the_bytes_are_the_streams_and_the_events_are_the_readers(stream, size):
+    found = split(stream, size)
+    assert b"".join(raw for raw, _ in found) == stream
+    reader = SseSplitter()
+    expected = [*reader.feed(stream), *reader.flush()]
+    assert [event for _, event in found if event is not None] == expected
+
+
+def test_a_comment_is_no_event():
+    assert split(b": ping\n\ndata: 1\n\n", 100) == [
+        (b": ping\n\n", None),
+        (b"data: 1\n\n", (b"", b"1")),
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_event_that_is_too_long_is_passed_on_unread(monkeypatch, size):
+    monkeypatch.setattr(events, "MAX_EVENT_BYTES", 50)
+    stream = b"data: " + b"x" * 200 + b"\n\ndata: 1\n\n"
+    splitter = RawEvents()
+    splitter._splitter = SseSplitter(50)
+    found = []
+    for at in range(0, len(stream), size):
+        found += splitter.feed(stream[at : at + size])
+    assert b"".join(raw for raw, _ in found) == stream
+    assert [event for _, event in found if event] == [(b"", b"1")]
+
+
+def test_an_event_is_written_in_the_usual_shape():
+    assert sse(b"ping", b"{}") == b"event: ping\ndata: {}\n\n"
+    assert sse(b"", b"{\n}") == b"data: {\ndata: }\n\n"

@@ -1,0 +1,183 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aibridged.mcp.tools import Tool
+from aibridged.wire.clients import identify
+from aibridged.wire.facts import Api
+from aibridged.wire.injection.inject import MAX_TOOLS, inject, is_background
+from aibridged.wire.injection.offer import Offer
+
+FIELD = {Api.MESSAGES: "messages", Api.CHAT_COMPLETIONS: "messages", Api.RESPONSES: "input"}
+ONE_BY_ONE = {
+    Api.MESSAGES: b'"tool_choice":{"type":"auto","disable_parallel_tool_use":true},',
+    Api.CHAT_COMPLETIONS: b'"parallel_tool_calls":false,',
+    Api.RESPONSES: b'"parallel_tool_calls":false,',
+}
+OPENAI = [Api.CHAT_COMPLETIONS, Api.RESPONSES]
+
+
+def offer(*names):
+    return Offer([Tool(name, "s", "http://s", name, "", b"{}") for name in names])
+
+
+def body(api, **fields):
+    return json.dumps({"model": "m", FIELD[api]: [], **fields}).encode()
+
+
+def put_in(api, source, *names, model="m"):
+    return inject(api, model, source, offer(*(names or ("bmcp_s_a", "bmcp_s_b"))))
+
+
+def own_tool(api, name):
+    if api is Api.CHAT_COMPLETIONS:
+        return {"type": "function", "function": {"name": name}}
+    return {"type": "function", "name": name} if api is Api.RESPONSES else {"name": name}
+
+
+def names(api, source):
+    tools = json.loads(source)["tools"]
+    return [tool.get("function", tool)["name"] for tool in tools]
+
+
+@pytest.mark.parametrize("api", Api)
+@given(
+    st.sampled_from(["", " ", "\n\t"]),
+    st.sampled_from(
+        [None, b"[]", b"[ ]", b'[ {"name":"x", "cache_control" :{"type":"ephemeral"}}]']
+    ),
+    st.dictionaries(
+        st.text("abc", min_size=1), st.floats(allow_nan=False, allow_infinity=False) | st.text()
+    ),
+)
+def test_without_what_was_put_in_the_request_is_the_clients(api, space, tools, more):
+    """Key order, white space, numbers and fields that nobody knows stay as they were."""
+    pairs = [b'"model":"m"', b'"%b": [1.0, 1e3]' % FIELD[api].encode()]
+    pairs += [b"%b:%b" % (json.dumps(k).encode(), json.dumps(v).encode()) for k, v in more.items()]
+    if tools is not None:
+        pairs.insert(1, b'"tools" : ' + tools)
+    gap = space.encode()
+    source = gap + b"{" + gap + (gap + b"," + gap).join(pairs) + gap + b"}" + gap
+    injection = put_in(api, source)
+    ours = b",".join(raw for _, raw in offer("bmcp_s_a", "bmcp_s_b").encoded(api))
+    assert injection.body.count(ours) == 1
+    rest = injection.body.replace(ONE_BY_ONE[api], b"", 1)
+    if tools is None:
+        rest = rest.replace(b'"tools":[%b],' % ours, b"", 1)
+    else:
+        rest = rest.replace(ours + (b"" if tools.strip(b"[] ") == b"" else b","), b"", 1)
+    assert rest == source
+
+
+@pytest.mark.parametrize("api", Api)
+def test_ours_come_first_and_the_clients_keep_their_names(api):
+    source = body(api, tools=[own_tool(api, "x"), own_tool(api, "bmcp_s_a")])
+    injection = put_in(api, source)
+    assert names(api, injection.body) == ["bmcp_s_b", "x", "bmcp_s_a"]
+    assert injection.names == {"bmcp_s_b"}
+    assert injection.over_limit == ()
+    assert put_in(api, source, "bmcp_s_a") is None
+
+
+@pytest.mark.parametrize("api", Api)
+def test_no_more_than_the_provider_takes(api):
+    own = [own_tool(api, f"own_{number}") for number in range(MAX_TOOLS[api] - 2)]
+    ours = [f"bmcp_s_{number}" for number in range(5)]
+    injection = put_in(api, body(api, tools=own), *ours)
+    assert len(names(api, injection.body)) == MAX_TOOLS[api]
+    assert injection.names == set(ours[:2])
+    assert injection.over_limit == tuple(ours[2:])
+    assert put_in(api, body(api, tools=[*own, *own]), *ours) is None
+
+
+def test_custom_tools_have_names_too():
+    custom = {"type": "custom", "custom": {"name": "bmcp_s_a"}}
+    injection = put_in(Api.CHAT_COMPLETIONS, body(Api.CHAT_COMPLETIONS, tools=[custom]))
+    assert injection.names == {"bmcp_s_b"}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, {"type": "auto", "disable_parallel_tool_use": True}),
+        ({"type": "any"}, {"type": "any", "disable_parallel_tool_use": True}),
+        (
+            {"type": "auto", "disable_parallel_tool_use": False},
+            {"type": "auto", "disable_parallel_tool_use": True},
+        ),
+        (
+            {"disable_parallel_tool_use": True, "type": "auto"},
+            {"disable_parallel_tool_use": True, "type": "auto"},
+        ),
+    ],
+)
+def test_parallel_calls_are_off_in_messages(given, expected):
+    injection = put_in(Api.MESSAGES, body(Api.MESSAGES, tool_choice=given))
+    assert json.loads(injection.body)["tool_choice"] == expected
+
+
+@pytest.mark.parametrize("api", OPENAI)
+@pytest.mark.parametrize(
+    "given", [{}, {"parallel_tool_calls": True}, {"parallel_tool_calls": None}]
+)
+def test_parallel_calls_are_off_in_openais_apis(api, given):
+    injection = put_in(api, body(api, **given, tool_choice="required"))
+    assert json.loads(injection.body)["parallel_tool_calls"] is False
+    off = body(api, parallel_tool_calls=False)
+    assert put_in(api, off).body.count(b"parallel_tool_calls") == 1
+
+
+@pytest.mark.parametrize("api", OPENAI)
+def test_models_that_refuse_the_parameter_are_spared_it(api):
+    assert b"parallel_tool_calls" not in put_in(api, body(api), model="o3-mini").body
+
+
+@pytest.mark.parametrize(
+    ("api", "fields"),
+    [
+        (Api.MESSAGES, {"tool_choice": {"type": "none"}}),
+        (Api.MESSAGES, {"tool_choice": {"type": "tool", "name": "x"}}),
+        (Api.MESSAGES, {"messages": "no list"}),
+        (Api.MESSAGES, {"messages": None}),
+        (Api.MESSAGES, {"tools": {}}),
+        (Api.MESSAGES, {"tools": [{"name": 1}]}),
+        (Api.CHAT_COMPLETIONS, {"tool_choice": "none"}),
+        (Api.CHAT_COMPLETIONS, {"tool_choice": {"type": "function", "function": {"name": "x"}}}),
+        (Api.CHAT_COMPLETIONS, {"n": 2}),
+        (Api.CHAT_COMPLETIONS, {"functions": [{"name": "x"}]}),
+        (Api.RESPONSES, {"tool_choice": "none"}),
+        (Api.RESPONSES, {"tool_choice": {"type": "file_search"}}),
+        (Api.RESPONSES, {"background": True}),
+        (Api.RESPONSES, {"input": 7}),
+    ],
+)
+def test_these_requests_want_no_tools_of_ours(api, fields):
+    assert put_in(api, body(api, **fields)) is None
+
+
+@pytest.mark.parametrize(
+    ("api", "fields"),
+    [
+        (Api.CHAT_COMPLETIONS, {"n": 1, "tool_choice": "auto"}),
+        (Api.RESPONSES, {"input": "hi", "background": False}),
+        (Api.RESPONSES, {"input": None, "conversation": "conv_1"}),
+        (Api.MESSAGES, {"tool_choice": {"type": "auto"}}),
+    ],
+)
+def test_these_do(api, fields):
+    assert put_in(api, body(api, **fields)) is not None
+
+
+@pytest.mark.parametrize("source", [b"", b"[]", b'{"model":"m"', b'{"messages":[],"messages":[]}'])
+def test_what_cannot_be_read_is_left_to_the_provider(source):
+    assert put_in(Api.MESSAGES, source) is None
+
+
+def test_claude_code_asks_small_models_in_passing():
+    client, _ = identify({"User-Agent": "claude-cli/2.1.0"})
+    assert is_background(client, "claude-haiku-4-5")
+    assert is_background(client, "claude-3-5-Haiku-20241022")
+    assert not is_background(client, "claude-sonnet-4-5")
+    assert not is_background("Unknown", "claude-haiku-4-5")

@@ -1,0 +1,55 @@
+import json
+
+import pytest
+
+from aibridged.mcp.tools import Tool
+from aibridged.wire.facts import Api
+from aibridged.wire.injection.offer import MAX_CHAT_DESCRIPTION, Offer
+
+
+def tool(name="bmcp_a_b", description="Reads.", schema=b'{"type":"object","properties":{}}'):
+    return Tool(name, "a", "http://a", "b", description, schema)
+
+
+def encoded(api, *tools):
+    return [json.loads(raw) for _, raw in Offer(tools).encoded(api)]
+
+
+def test_each_api_has_its_shape():
+    schema = {"type": "object", "properties": {}}
+    named = {"name": "bmcp_a_b", "description": "Reads."}
+    assert encoded(Api.MESSAGES, tool()) == [{**named, "input_schema": schema}]
+    assert encoded(Api.CHAT_COMPLETIONS, tool()) == [
+        {"type": "function", "function": {**named, "parameters": schema}}
+    ]
+    assert encoded(Api.RESPONSES, tool()) == [
+        {"type": "function", **named, "parameters": schema, "strict": False}
+    ]
+
+
+@pytest.mark.parametrize("api", Api)
+def test_the_order_is_the_toolboxs_and_encoding_happens_once(api):
+    offer = Offer([tool("c"), tool("a"), tool("b")])
+    assert [name for name, _ in offer.encoded(api)] == ["c", "a", "b"]
+    assert offer.encoded(api) is offer.encoded(api)
+
+
+def test_a_schema_that_would_be_refused_is_mended():
+    schema = b'{"anyOf":[{"required":["x"]}],"required":["x"],"$defs":{"y":{"anyOf":[]}},"n":1.0}'
+    (shown,) = encoded(Api.MESSAGES, tool(schema=schema))
+    assert shown["input_schema"] == {
+        "type": "object",
+        "properties": {},
+        "required": ["x"],
+        "$defs": {"y": {"anyOf": []}},
+        "n": 1.0,
+    }
+
+
+def test_no_description_is_better_than_an_empty_one_and_chat_takes_a_short_one_only():
+    assert "description" not in encoded(Api.MESSAGES, tool(description=""))[0]
+    long = tool(description="x" * 2000)
+    assert len(encoded(Api.CHAT_COMPLETIONS, long)[0]["function"]["description"]) == (
+        MAX_CHAT_DESCRIPTION
+    )
+    assert len(encoded(Api.RESPONSES, long)[0]["description"]) == 2000

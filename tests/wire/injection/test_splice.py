@@ -1,0 +1,122 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aibridged.wire.injection.splice import Edit, Fields, UnsplittableError, is_empty_array
+
+SPACE = st.text(" \t\n\r", max_size=3)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@st.composite
+def objects(draw):
+    """A JSON object as text with white space of any kind, and its value."""
+    value = draw(st.dictionaries(st.text(), VALUES, max_size=5))
+    ascii_only = draw(st.booleans())
+    indent = draw(st.sampled_from([None, 0, 2]))
+
+    def text(inner):
+        return json.dumps(inner, ensure_ascii=ascii_only, indent=indent)
+
+    pairs = [
+        f"{draw(SPACE)}{text(key)}{draw(SPACE)}:{draw(SPACE)}{text(inner)}{draw(SPACE)}"
+        for key, inner in value.items()
+    ]
+    return f"{draw(SPACE)}{{{draw(SPACE)}{','.join(pairs)}}}{draw(SPACE)}".encode(), value
+
+
+@given(objects())
+def test_every_value_stands_where_it_is_said_to(drawn):
+    source, value = drawn
+    fields = Fields(source)
+    for name, inner in value.items():
+        start, end = fields.span(name)
+        assert json.loads(source[start:end]) == inner
+        assert name in fields
+    assert "no such name" not in fields or "no such name" in value
+
+
+@given(objects(), st.data())
+def test_without_what_was_put_in_it_is_the_original(drawn, data):
+    source, value = drawn
+    fields = Fields(source)
+    arrays = sorted(name for name, inner in value.items() if isinstance(inner, list))
+    name = data.draw(st.sampled_from([*arrays, "new field"]))
+    edit = fields.prepend(name, b"1,2")
+    edited = fields.edited(edit)
+    assert (
+        edited[: edit.start] + edited[edit.start + len(edit.text) :]
+        == source[: edit.start] + source[edit.start :]
+    )
+    assert edit.start == edit.end
+    assert json.loads(edited) == {**value, name: [1, 2, *value.get(name, [])]}
+
+
+@given(objects(), VALUES, st.data())
+def test_a_field_is_put_in_place_and_nothing_else_changes(drawn, inner, data):
+    source, value = drawn
+    fields = Fields(source)
+    name = data.draw(st.sampled_from([*sorted(value), "new"]).filter(lambda n: n.isascii()))
+    edit = fields.put(name, json.dumps(inner).encode())
+    if name in value:
+        assert edit[:2] == fields.span(name)
+    edited = fields.edited(edit)
+    assert edited.startswith(source[: edit.start])
+    assert edited.endswith(source[edit.end :])
+    if name in value or '"' not in name:
+        assert json.loads(edited) == {**value, name: inner}
+
+
+def test_several_edits_in_any_order():
+    fields = Fields(b'{"a": 1, "b" :[ ], "c":{}}')
+    edits = [fields.prepend("b", b"9"), fields.put("a", b"2"), fields.put("n", b"0")]
+    edits.append(fields.put("m", b"5"))
+    assert fields.edited(*edits) == b'{"n":0,"m":5,"a": 2, "b" :[9 ], "c":{}}'
+
+
+def test_null_is_as_good_as_missing():
+    fields = Fields(b'{"tools":null}')
+    assert fields.raw("tools") is None
+    assert fields.raw("more") is None
+    assert fields.edited(fields.prepend("tools", b"1")) == b'{"tools":[1]}'
+
+
+def test_what_is_put_into_an_empty_object_needs_no_comma():
+    fields = Fields(b"{ }")
+    assert fields.put("a", b"1") == Edit(1, 1, b'"a":1')
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        b"",
+        b"[]",
+        b'"{}"',
+        b"{",
+        b'{"a":1,}',
+        b'{"a":1} x',
+        b'{"a":1,"a":2}',
+        b'{"a":1,"a":1}',
+        b'{"a":1,"\\u0061":1}',
+        b'{"a":[1],"b":2,"a":[1]}',
+        b"\xff",
+    ],
+)
+def test_what_is_no_object_or_names_a_key_twice_is_refused(source):
+    with pytest.raises(UnsplittableError):
+        Fields(source)
+
+
+@pytest.mark.parametrize(("raw", "empty"), [(b"[]", True), (b"[ \n]", True), (b"[1]", False)])
+def test_an_array_is_empty(raw, empty):
+    assert is_empty_array(raw) is empty
