@@ -14,7 +14,7 @@ from types import MappingProxyType
 from aibridged.observe.metric import Kind, Metric
 
 # A histogram has a series for each of its buckets.
-_FEW = 120
+_FEW = 100
 # Callers are known people, and their number is worth the space.
 _MANY = 20_000
 

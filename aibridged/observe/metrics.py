@@ -13,7 +13,7 @@ from aibridged.observe.labels import OTHER, Names
 from aibridged.observe.metric import Metric
 from aibridged.observe.series import CounterSeries, HistogramSeries, Labels, Numbers, Reading
 
-MAX_MODELS = 100
+MAX_MODELS = 80
 MAX_TOOLS = 300
 MAX_INITIATORS = 2000
 MAX_ERROR_TYPES = 30
