@@ -40,14 +40,34 @@ BYOK_DISABLED = ErrorKind(
     "Own provider keys are not allowed here: leave Authorization and X-Api-Key out, "
     "or ask the operator to set --aibridge-allow-byok.",
 )
+DESTINATION_REFUSED = ErrorKind(
+    "destination_refused",
+    403,
+    "permission_error",
+    "The AI Proxy does not connect to this address. The operator may allow a network with "
+    "--aibridge-proxy-allowed-private-cidrs.",
+)
 ROUTE_NOT_SUPPORTED = ErrorKind(
     "route_not_supported", 404, "not_found_error", "The gateway does not serve this route."
+)
+PROXY_UNAUTHENTICATED = ErrorKind(
+    "proxy_unauthenticated",
+    407,
+    "authentication_error",
+    "A valid gateway token is needed as the password of the proxy: "
+    "HTTPS_PROXY=http://token:<gateway token>@<proxy>.",
 )
 REQUEST_TIMEOUT = ErrorKind(
     "request_timeout", 408, "timeout_error", "The request body did not arrive in time."
 )
 REQUEST_TOO_LARGE = ErrorKind(
     "request_too_large", 413, "request_too_large", "The request body is too large."
+)
+MISDIRECTED_REQUEST = ErrorKind(
+    "misdirected_request",
+    421,
+    "invalid_request_error",
+    "The Host header names another host than the CONNECT that opened this connection.",
 )
 UPGRADE_NOT_SUPPORTED = ErrorKind(
     "upgrade_not_supported",
@@ -63,6 +83,9 @@ INTERNAL_ERROR = ErrorKind(
 )
 UPSTREAM_UNREACHABLE = ErrorKind(
     "upstream_unreachable", 502, "api_error", "The provider could not be reached."
+)
+DESTINATION_UNREACHABLE = ErrorKind(
+    "destination_unreachable", 502, "api_error", "The destination could not be reached."
 )
 AUTH_UNAVAILABLE = ErrorKind(
     "auth_unavailable",
@@ -102,13 +125,17 @@ ERRORS = (
     INVALID_REQUEST,
     UNAUTHENTICATED,
     BYOK_DISABLED,
+    DESTINATION_REFUSED,
     ROUTE_NOT_SUPPORTED,
+    PROXY_UNAUTHENTICATED,
     REQUEST_TIMEOUT,
     REQUEST_TOO_LARGE,
+    MISDIRECTED_REQUEST,
     UPGRADE_NOT_SUPPORTED,
     RATE_LIMITED,
     INTERNAL_ERROR,
     UPSTREAM_UNREACHABLE,
+    DESTINATION_UNREACHABLE,
     AUTH_UNAVAILABLE,
     AT_CAPACITY,
     CIRCUIT_OPEN,

@@ -2,17 +2,15 @@
 
 import importlib.util
 import os
-import ssl
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 
+from aibridged.config import check_ai_proxy
 from aibridged.config.kinds import is_loopback
 from aibridged.config.mcp_servers import sends_in_the_clear, without_query
 from aibridged.config.options import OPTIONS, Settings
 from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
-
-Where = Callable[[str], str]
+from aibridged.config.tls_files import Where, check_pair
 
 
 def mistakes(settings: Settings, given: Mapping[str, Given]) -> Iterator[Mistake]:
@@ -45,7 +43,7 @@ def warnings(settings: Settings, given: Mapping[str, Given]) -> list[str]:
             "--proxy-trusted-origins has no effect without --proxy-trusted-headers, "
             "which says in which headers the client's address is."
         )
-    return [*found, *_mcp_warnings(settings)]
+    return [*found, *_mcp_warnings(settings), *check_ai_proxy.warnings(settings)]
 
 
 def _mcp_warnings(settings: Settings) -> Iterator[str]:
@@ -80,41 +78,7 @@ def _coder_without_url(settings: Settings, where: Where) -> Iterator[Mistake]:
 
 
 def _tls_files(settings: Settings, where: Where) -> Iterator[Mistake]:
-    cert, key = settings.tls_cert_file, settings.tls_key_file
-    if cert is None and key is None:
-        return
-    if cert is None or key is None:
-        has, lacks = ("tls_key_file", "tls_cert_file") if key else ("tls_cert_file", "tls_key_file")
-        what = f"there is no --{lacks.replace('_', '-')}"
-        yield Mistake(where(has), what, "Give both files, or neither.")
-        return
-    unreadable = [
-        *_unreadable(cert, where("tls_cert_file")),
-        *_unreadable(key, where("tls_key_file")),
-    ]
-    yield from unreadable
-    if not unreadable:
-        yield from _not_a_pair(cert, key, f"{where('tls_cert_file')} and {where('tls_key_file')}")
-
-
-def _unreadable(path: Path, where: str) -> Iterator[Mistake]:
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        what = f"the file can't be read: {path}: {error.strerror}"
-        yield Mistake(where, what, "Name a file that exists and that this user may read.")
-
-
-def _not_a_pair(cert: Path, key: Path, where: str) -> Iterator[Mistake]:
-    try:
-        # A password is given so that an encrypted key fails, instead of asking on the terminal.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
-    except (ssl.SSLError, OSError, ValueError):
-        yield Mistake(
-            where,
-            "these are not a certificate and its private key",
-            "Give PEM files that belong together; the key must not be encrypted.",
-        )
+    return check_pair(settings, where, "tls_cert_file", "tls_key_file")
 
 
 def _mcp_library(settings: Settings, where: Where) -> Iterator[Mistake]:
@@ -160,6 +124,7 @@ _CHECKS = (
     _loopback_without_authentication,
     _coder_without_url,
     _tls_files,
+    check_ai_proxy.mistakes,
     _mcp_library,
     _tracing_libraries,
     _dump_dir,

@@ -21,6 +21,7 @@ class Group(StrEnum):
     IDENTITY = "Identity"
     RECORDS = "Records"
     LISTENING = "Server"
+    AI_PROXY = "AI Proxy"
     LOGGING = "Logs and metrics"
 
 
@@ -63,7 +64,11 @@ class Option:
 
     @property
     def yamls(self) -> tuple[str, ...]:
-        return _with_alias(self.yaml, "aibridge.", "ai_gateway.") if self.yaml else ()
+        if self.yaml is None:
+            return ()
+        if self.group is Group.AI_PROXY:
+            return _with_alias(self.yaml, "aibridgeproxy.", "ai_gateway_proxy.")
+        return _with_alias(self.yaml, "aibridge.", "ai_gateway.")
 
 
 def _with_alias(name: str, prefix: str, alias: str) -> tuple[str, ...]:

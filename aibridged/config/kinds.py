@@ -14,6 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from aibridged.config import durations
+from aibridged.config.proxy_url import ProxyUrl, read_proxy_url
 from aibridged.config.secret import Secret
 
 T = TypeVar("T")
@@ -238,6 +239,7 @@ AUTH = Kind("token|coder|none", _choice("token", "coder", "none"))
 OPTIONAL_URL: Kind[str | None] = Kind("URL", _optional_url, _show_optional)
 SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)
 BASE_URL = Kind("URL", _base_url)
+PROXY_URL: Kind[ProxyUrl | None] = Kind("URL", read_proxy_url, _show_optional)
 ADDRESS = Kind("HOST:PORT", _address)
 HEADERS = Kind("LIST", _headers, joined, many=True)
 NETWORKS = Kind("LIST", _networks, joined, many=True)

@@ -11,11 +11,11 @@ from aibridged.config.resolution import Mistake
 _OURS = ("CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
 # What `coder server` has under the same prefix and this daemon doesn't.
 _CODERS = re.compile(
-    r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|proxy_.*",
+    r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|(proxy_)?domain_allowlist"
+    r"|proxy_dump_dir",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"[A-Z_]+_([0-9]{1,4})_")
-_CODERS_GROUPS = ("aibridgeproxy", "ai_gateway_proxy")
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
@@ -49,7 +49,7 @@ def known_variables() -> frozenset[str]:
 def unknown_key(where: str, key: str, known: Sequence[str]) -> Mistake:
     """A YAML key that nobody declared."""
     last = key.rpartition(".")[2]
-    if key in _CODERS_GROUPS or _CODERS.fullmatch(last):
+    if _CODERS.fullmatch(last):
         return Mistake(where, "not supported by aibridged", "Remove it.")
     for option in OPTIONS:
         if option.secret and last == option.name:

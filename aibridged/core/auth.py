@@ -35,7 +35,7 @@ class Presented:
     """What a request's auth headers hold. Nothing in it shows in a repr.
 
     `token` authenticates to the gateway; `own` are the caller's provider headers, by name, as
-    they came.
+    they came. The gateway token is never among them.
     """
 
     token: str | None = field(repr=False)
@@ -54,10 +54,15 @@ def read_credentials(headers: MultiMapping[str]) -> Presented:
     if len(tokens) > 1:
         raise MalformedCredentialsError(f"Send only one of {' and '.join(TOKEN_HEADERS)}.")
     if tokens:
+        token = _token(tokens[0], TOKEN_HEADERS[0])
         own = {AUTHORIZATION: authorization, API_KEY: api_key}
         return Presented(
-            _token(tokens[0], TOKEN_HEADERS[0]),
-            {name: value for name, value in own.items() if value is not None},
+            token,
+            {
+                name: value
+                for name, value in own.items()
+                if value is not None and not carries(value, token)
+            },
         )
     if authorization is not None:
         scheme, _, value = authorization.partition(" ")
@@ -67,6 +72,11 @@ def read_credentials(headers: MultiMapping[str]) -> Presented:
     if api_key is not None:
         return Presented(_token(api_key, API_KEY), {})
     return Presented(None, {})
+
+
+def carries(value: str, token: str) -> bool:
+    """Whether an auth header's value is this token: some clients insist on a key of any kind."""
+    return token in (value.strip(), value.partition(" ")[2].strip())
 
 
 def _single(headers: MultiMapping[str], name: str) -> str | None:

@@ -26,15 +26,33 @@ def split_target(target: str) -> tuple[str, str]:
     Raises:
         BadTargetError: absolute-form, empty or dot segments, encoded separators, double encoding.
     """
+    path, query = plain_target(target)
+    for prefix in PREFIXES:
+        if path.startswith(prefix + "/"):
+            return path[len(prefix) :], query
+    return path, query
+
+
+def plain_target(target: str) -> tuple[str, str]:
+    """Split an origin-form target into its raw path and query.
+
+    Raises:
+        BadTargetError: see `split_target`.
+    """
     path, _, query = target.partition("?")
     if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
         raise BadTargetError("The request target is not a plain path.")
     if "%" in path or "/." in path:
         _check_segments(path)
-    for prefix in PREFIXES:
-        if path.startswith(prefix + "/"):
-            return path[len(prefix) :], query
     return path, query
+
+
+def folded_path(path: str) -> str:
+    """What a lenient server may take this path for: decoded, in lower case, without parameters."""
+    segments = (
+        part.partition(";")[0] for part in unquote_to_bytes(path).decode("latin-1").split("/")
+    )
+    return "/".join(segments).rstrip("/").lower()
 
 
 def _check_segments(path: str) -> None:

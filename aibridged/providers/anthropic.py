@@ -21,6 +21,7 @@ class Anthropic(Provider):
         "/v1/messages/count_tokens": _POST,
         "/api/event_logging/*": _POST,
     }
+    public_urls = ("https://api.anthropic.com",)
     preferred_credential = "X-Api-Key"
 
     def credential(self, key: str) -> tuple[str, str]:

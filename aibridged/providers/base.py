@@ -43,6 +43,8 @@ class Provider(ABC):
     prefix: ClassVar[str] = ""
     bridged: ClassVar[Mapping[str, Api]]
     passthrough: ClassVar[Mapping[str, frozenset[str]]]
+    # Where the vendor's own clients send requests: base URLs, as settings have them.
+    public_urls: ClassVar[tuple[str, ...]] = ()
     # Which of a caller's own auth headers the provider believes if it is sent both.
     preferred_credential: ClassVar[str]
 

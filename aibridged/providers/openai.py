@@ -26,6 +26,7 @@ class OpenAI(Provider):
         "/conversations/*": _OWN_OBJECTS,
         "/responses/*": _OWN_OBJECTS,
     }
+    public_urls = ("https://api.openai.com/v1",)
     preferred_credential = "Authorization"
 
     def credential(self, key: str) -> tuple[str, str]:

@@ -25,6 +25,7 @@ _SAMPLES = {
     kinds.OPTIONAL_DIRECTORY: ("/one", "/two", "/three", "/four"),
     kinds.AUTH: ("token", "none", "token", "none"),
     kinds.OPTIONAL_URL: ("http://one", "https://two", "http://three:3", "http://four"),
+    kinds.PROXY_URL: ("http://one:1", "https://u:p@two:2", "http://three:3", "http://u@four:4"),
     kinds.LOG_TARGET: ("/one", "/two", "/three", "/four"),
     kinds.SECRET: ("key-one", "key-two", "key-three", "key-four"),
     kinds.BASE_URL: ("http://one", "https://two/v1", "http://three:3", "http://four"),

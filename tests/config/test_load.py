@@ -95,8 +95,9 @@ def test_both_names_with_different_values_are_a_mistake(
         if len(names) == 1:
             continue
         found = build(dict(zip(names, (first, second), strict=True))).mistakes
-        assert [mistake.where for mistake in found] == [" and ".join(names)]
-        assert build(dict.fromkeys(names, first)).mistakes == []
+        assert [each.where for each in found if "two names" in each.what] == [" and ".join(names)]
+        found = build(dict.fromkeys(names, first)).mistakes
+        assert not [each for each in found if "two names" in each.what]
 
 
 def test_both_names_in_the_file_are_a_mistake(resolve: Resolve, tmp_path: Path) -> None:

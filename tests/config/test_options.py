@@ -74,6 +74,12 @@ def test_every_setting_reaches_its_attribute(
 ) -> None:
     texts = {option.env: samples(option)[0] for option in OPTIONS}
     texts["CODER_TLS_CERT_FILE"], texts["CODER_TLS_KEY_FILE"] = map(str, tls_pair)
+    texts["CODER_AIBRIDGE_PROXY_TLS_CERT_FILE"] = str(tls_pair[0])
+    texts["CODER_AIBRIDGE_PROXY_TLS_KEY_FILE"] = str(tls_pair[1])
+    texts["CODER_AIBRIDGE_PROXY_CERT_FILE"] = str(tls_pair[0].parent / "ca-cert.pem")
+    texts["CODER_AIBRIDGE_PROXY_KEY_FILE"] = str(tls_pair[0].parent / "ca-key.pem")
+    texts["CODER_AIBRIDGE_PROXY_UPSTREAM"] = "https://u:p@proxy:1"
+    texts["CODER_AIBRIDGE_PROXY_UPSTREAM_CA"] = texts["CODER_AIBRIDGE_PROXY_CERT_FILE"]
     texts["CODER_AIBRIDGE_DUMP_DIR"] = str(tmp_path)
     resolution = resolve(environ=texts)
     assert resolution.mistakes == []

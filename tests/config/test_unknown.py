@@ -34,7 +34,7 @@ def test_a_name_that_is_near_to_nothing(resolve: Resolve) -> None:
 
 @pytest.mark.parametrize(
     "suffix",
-    ["BEDROCK_REGION", "BEDROCK_ACCESS_KEY_SECRET", "PROVIDER_0_BEDROCK_REGION", "PROXY_ENABLED"],
+    ["BEDROCK_REGION", "BEDROCK_ACCESS_KEY_SECRET", "PROVIDER_0_BEDROCK_REGION", "PROXY_DUMP_DIR"],
 )
 @pytest.mark.parametrize("prefix", ["CODER_AIBRIDGE_", "CODER_AI_GATEWAY_"])
 def test_what_only_coder_server_has_is_said_to_be_so(
@@ -89,7 +89,8 @@ def test_a_key_in_the_file_is_sent_to_its_variable(resolve: Resolve) -> None:
 
 
 @pytest.mark.parametrize(
-    "yaml", ["aibridge:\n  inject_coder_mcp_tools: true\n", "aibridgeproxy: {a: b}\n"]
+    "yaml",
+    ["aibridge:\n  inject_coder_mcp_tools: true\n", "aibridgeproxy: {domain_allowlist: b}\n"],
 )
 def test_keys_that_only_coder_server_has(yaml: str, resolve: Resolve) -> None:
     [mistake] = resolve(yaml=yaml).mistakes

@@ -45,6 +45,21 @@ def test_every_combination_of_the_three_headers(headers, token, own):
         assert (presented.token, presented.own) == (token, own)
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        ("Authorization", "Bearer gw-coder"),
+        ("Authorization", "bearer  gw-coder "),
+        ("Authorization", "gw-coder"),
+        ("X-Api-Key", "gw-coder"),
+        ("X-Api-Key", " gw-coder"),
+    ],
+)
+def test_the_gateway_token_is_nobodys_own_key(header):
+    presented = read(CODER, header)
+    assert (presented.token, presented.own) == ("gw-coder", {})
+
+
 def test_the_newer_name_of_the_token_header_is_an_alias():
     assert read(("X-Coder-AI-Governance-Token", "t"), BEARER).token == "t"
 

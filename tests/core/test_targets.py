@@ -1,6 +1,6 @@
 import pytest
 
-from aibridged.core.targets import BadTargetError, split_target
+from aibridged.core.targets import BadTargetError, folded_path, plain_target, split_target
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,25 @@ def test_plain_targets(target, path, query):
 def test_ambiguous_targets_are_refused(target):
     with pytest.raises(BadTargetError):
         split_target(target)
+
+
+@pytest.mark.parametrize("path", ["/api/v2/aibridge/anthropic/v1/messages", "/v1/messages"])
+def test_a_plain_target_keeps_what_looks_like_a_prefix(path):
+    assert plain_target(f"{path}?a=%2F") == (path, "a=%2F")
+    with pytest.raises(BadTargetError):
+        plain_target(f"{path}/%2e%2e/x")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/messages",
+        "/v1/messages/",
+        "/V1/Messages",
+        "/v1/%6Dessages",
+        "/v1/messages;version=2",
+        "/v1;x/%6dessages/",
+    ],
+)
+def test_a_lenient_server_may_take_these_for_one(path):
+    assert folded_path(path) == "/v1/messages"

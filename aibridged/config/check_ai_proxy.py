@@ -1,0 +1,91 @@
+"""What is wrong with the AI Proxy's settings, and what is dangerous about them."""
+
+import importlib.util
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from aibridged.config.kinds import is_loopback
+from aibridged.config.options import Settings
+from aibridged.config.resolution import Mistake
+from aibridged.config.tls_files import Where, check_pair, check_readable, holds_ca
+
+
+def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
+    """What keeps the AI Proxy from serving, in the daemon or alone."""
+    yield from _authority(settings, where)
+    yield from check_pair(settings, where, "proxy_tls_cert_file", "proxy_tls_key_file")
+    yield from _upstream_ca(settings, where)
+    if settings.proxy_enabled and importlib.util.find_spec("cryptography") is None:
+        yield Mistake(
+            where("proxy_enabled"),
+            "the library for it is not installed (cryptography)",
+            "Install it: pip install 'aibridged[proxy]'.",
+        )
+    address = settings.proxy_listen_addr
+    if settings.proxy_enabled and settings.auth == "none" and not is_loopback(address.host):
+        yield Mistake(
+            where("proxy_listen_addr"),
+            f"{address} can be reached from other machines, and callers are not authenticated",
+            f"Listen on 127.0.0.1:{address.port} or [::1]:{address.port}, "
+            "or leave --aibridge-auth at token.",
+        )
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """What works, and gives away more than it has to."""
+    key_file, address = settings.proxy_key_file, settings.proxy_listen_addr
+    if key_file is not None and _others_may_read(key_file):
+        yield (
+            f"Other users can read the AI Proxy's CA key {key_file}, and with it pretend to be "
+            "any site to whoever trusts the CA: chmod 600 it."
+        )
+    if not settings.proxy_enabled:
+        return
+    if settings.proxy_tls_cert_file is None and not is_loopback(address.host):
+        yield (
+            f"Callers of the AI Proxy on {address} send their tokens in the clear: give it "
+            "--aibridge-proxy-tls-cert-file and --aibridge-proxy-tls-key-file."
+        )
+
+
+def _authority(settings: Settings, where: Where) -> Iterator[Mistake]:
+    cert, key = settings.proxy_cert_file, settings.proxy_key_file
+    if settings.proxy_enabled and cert is None and key is None:
+        yield Mistake(
+            where("proxy_enabled"),
+            "there is no --aibridge-proxy-cert-file and no --aibridge-proxy-key-file",
+            "Make them with `aibridged proxy init-ca`.",
+        )
+    wrong = list(check_pair(settings, where, "proxy_cert_file", "proxy_key_file"))
+    yield from wrong
+    if cert is not None and not wrong and not holds_ca(cert):
+        yield Mistake(
+            where("proxy_cert_file"),
+            "the certificate is not a CA's",
+            "Make one with `aibridged proxy init-ca`.",
+        )
+
+
+def _upstream_ca(settings: Settings, where: Where) -> Iterator[Mistake]:
+    path, upstream = settings.proxy_upstream_ca, settings.proxy_upstream
+    if path is None:
+        return
+    unreadable = list(check_readable(path, where("proxy_upstream_ca")))
+    yield from unreadable
+    if not unreadable and not holds_ca(path):
+        what = "the file holds no CA certificate"
+        yield Mistake(where("proxy_upstream_ca"), what, "Name a PEM file that does.")
+    if upstream is None or upstream.scheme != "https":
+        yield Mistake(
+            where("proxy_upstream_ca"),
+            "there is no https:// --aibridge-proxy-upstream",
+            "Remove it, or set that.",
+        )
+
+
+def _others_may_read(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False

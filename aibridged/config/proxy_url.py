@@ -1,0 +1,49 @@
+"""The URL of an HTTP proxy, whose user and password are a secret."""
+
+import base64
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from aibridged.config.secret import Secret
+
+_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class ProxyUrl:
+    """`scheme` is http or https; `authorization` is the value of Proxy-Authorization."""
+
+    scheme: str
+    host: str
+    port: int
+    authorization: Secret | None
+
+    def __str__(self) -> str:
+        user = "****@" if self.authorization is not None else ""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{user}{host}:{self.port}"
+
+
+def read_proxy_url(text: str) -> ProxyUrl | None:
+    """Read `http://[user:password@]host:port`; "" is None.
+
+    Raises:
+        ValueError: it is no such URL; the message doesn't quote it.
+    """
+    if not text:
+        return None
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError("holds a space or another character that no URL has")
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError:
+        raise ValueError("is not a valid URL") from None
+    if url.scheme not in _PORTS or not host or url.path not in ("", "/") or url.query:
+        raise ValueError("is not a URL like http://user:password@proxy.example.com:8080")
+    authorization = None
+    if url.username is not None:
+        credentials = f"{unquote(url.username)}:{unquote(url.password or '')}"
+        encoded = base64.b64encode(credentials.encode()).decode()
+        authorization = Secret(f"Basic {encoded}")
+    return ProxyUrl(url.scheme, host, port or _PORTS[url.scheme], authorization)

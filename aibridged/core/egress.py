@@ -1,0 +1,141 @@
+"""Where the AI Proxy connects to, and where it refuses to.
+
+Whoever may use the proxy must not reach through it what only the proxy's machine can reach: its
+own services, the networks behind it, the metadata service of its cloud. Names are read strictly, so
+that no number in disguise (`0x7f.1`, `2130706433`) passes for one, and every address that a name
+stands for is judged by itself: the one that is dialled has been permitted.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+HTTPS_PORT = 443
+
+_AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
+# What resolvers take for a number instead of a name, in the last place.
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+# The special-purpose address registries of IANA (RFC 6890 and after), multicast, and the one
+# public address that is a cloud's own.
+_REFUSED = tuple(
+    ip_network(text)
+    for text in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",  # shared by carriers; Alibaba's metadata service is in it
+        "127.0.0.0/8",
+        "168.63.129.16/32",  # Azure's WireServer
+        "169.254.0.0/16",  # link-local, with most clouds' metadata services
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.88.99.0/24",  # 6to4 relays
+        "192.168.0.0/16",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "2001::/23",  # protocols, with Teredo, which hides an IPv4 address
+        "2001:db8::/32",
+        "2002::/16",  # 6to4, which hides an IPv4 address
+        "3fff::/20",
+    )
+)
+# Nothing else of IPv6 is routed on the internet.
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+# An address in these is the IPv4 address in its last 32 bits, and is judged as that.
+_TRANSLATED = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
+
+
+class BadDestinationError(ValueError):
+    """What follows CONNECT is not a host with a port. The message quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A host, in lower case and without brackets, and a port; `address` if it isn't a name."""
+
+    host: str
+    port: int
+    address: Address | None = None
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def read_destination(authority: str) -> Destination:
+    """Read the target of a CONNECT (RFC 9110, 9.3.6): `host:port`, `[address]:port`.
+
+    Raises:
+        BadDestinationError: no port, a user, a number in disguise, a name that no DNS has.
+    """
+    match = _AUTHORITY.fullmatch(authority)
+    if match is None or not 0 < int(match["port"]) < 65536:
+        raise BadDestinationError("CONNECT needs a host and a port, such as api.example.com:443.")
+    return host_destination(match["host"], int(match["port"]))
+
+
+def host_destination(host: str, port: int) -> Destination:
+    """The destination of a host and a port that stand apart; an IPv6 address is in brackets.
+
+    Raises:
+        BadDestinationError: the host is neither a name nor an address as it is written in full.
+    """
+    text = host.lower()
+    try:
+        if text.startswith("["):
+            address: Address = IPv6Address(text.strip("[]"))
+            return Destination(str(address), port, address)
+        name = text.removesuffix(".")
+        if _NUMBER.fullmatch(name.rpartition(".")[2]):
+            address = IPv4Address(name)
+            return Destination(name, port, address)
+    except ValueError:
+        raise BadDestinationError("The host is not an address as it is written in full.") from None
+    if _NAME.fullmatch(name) is None:
+        raise BadDestinationError("The host is not a name that DNS can have.")
+    return Destination(name, port)
+
+
+class Egress:
+    """Decides which addresses are dialled; `allowed` are exceptions from what is refused."""
+
+    def __init__(self, allowed: Iterable[Network] = ()) -> None:
+        self._allowed = tuple(allowed)
+
+    def permits(self, address: str) -> bool:
+        """Whether this address, as a resolver wrote it, may be connected to."""
+        try:
+            read = ip_address(address)
+        except ValueError:
+            return False
+        if isinstance(read, IPv6Address) and read.scope_id is not None:
+            return False
+        meant = _meant(read)
+        if any(meant in network or read in network for network in self._allowed):
+            return True
+        if isinstance(meant, IPv6Address) and meant not in _GLOBAL_UNICAST:
+            return False
+        return not any(meant in network for network in _REFUSED)
+
+
+def _meant(address: Address) -> Address:
+    """The address that packets go to in the end."""
+    if isinstance(address, IPv6Address) and any(address in prefix for prefix in _TRANSLATED):
+        return IPv4Address(address.packed[-4:])
+    return address

@@ -1,0 +1,1 @@
+"""The AI Proxy: takes CONNECT, opens TLS for the providers' hosts alone, tunnels the rest."""

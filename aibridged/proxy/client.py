@@ -1,0 +1,154 @@
+"""A connection to the AI Proxy's own listener, until it is known what it wants.
+
+aiohttp's parser reads the one request that there is; the connection is then given away, or answered
+and closed.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import HttpProcessingError, HttpRequestParser, RawRequestMessage
+from loguru import logger
+
+from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
+
+MAX_HEAD_BYTES = 64 * 1024
+# How long a client that has been refused may go on sending before it is cut off.
+_LINGER_S = 2.0
+
+Serve = Callable[["Client", RawRequestMessage], Awaitable[None]]
+
+
+class Client(BaseProtocol):
+    """Reads one request's head within `head_timeout` seconds, and has it served.
+
+    `on_end` is called when the connection is gone or given away.
+    """
+
+    def __init__(
+        self, serve: Serve, on_end: Callable[["Client"], None], *, head_timeout: float
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(
+            loop,
+            HttpRequestParser(
+                self,
+                loop,
+                MAX_HEAD_BYTES,
+                max_line_size=MAX_HEAD_BYTES,
+                max_field_size=MAX_HEAD_BYTES,
+            ),
+        )
+        self._serve = serve
+        self._on_end = on_end
+        self._head_timeout = head_timeout
+        self._received = 0
+        self._answered = False
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def peer(self) -> str | None:
+        """The IP address of whoever connected."""
+        name = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return name[0] if isinstance(name, tuple) else None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._timer = self._loop.call_later(self._head_timeout, self.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self._answered or self._task is not None:
+            return
+        self._received += len(data)
+        assert self._parser is not None
+        try:
+            messages, _, early = self._parser.feed_data(data)
+        except HttpProcessingError:
+            self.refuse(GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP."))
+            return
+        if messages:
+            self._begin(messages[0][0], alone=len(messages) == 1 and not early)
+        elif self._received > MAX_HEAD_BYTES:
+            self.refuse(GatewayError(INVALID_REQUEST, "The request's head is too large."))
+
+    def eof_received(self) -> bool:
+        # Nobody waits for a tunnel that it couldn't use any more.
+        return False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        self._end()
+        if self._task is not None:
+            self._task.cancel()
+
+    def give_away(self) -> asyncio.Transport:
+        """The connection, for another protocol to have; reading is paused."""
+        assert self.transport is not None
+        transport, self.transport = self.transport, None
+        self._end()
+        return transport
+
+    def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Answer, and close."""
+        if self.transport is None or self._answered:
+            return
+        self._answered = True
+        lines = [
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            *(f"{name}: {value}" for name, value in headers.items()),
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            "Server: aibridged",
+        ]
+        self.transport.write("\r\n".join([*lines, "", ""]).encode() + body)
+        self._linger(self.transport)
+
+    def refuse(self, error: GatewayError, **headers: str) -> None:
+        """Say why not, and close; `headers` are further ones, with underscores for hyphens."""
+        more = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.answer(error.kind.status, {**error.headers(), **more}, error.body())
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def _begin(self, message: RawRequestMessage, *, alone: bool) -> None:
+        if message.method == "CONNECT" and not alone:
+            # What comes before the answer may be meant for the proxy as well as for the tunnel.
+            self.refuse(GatewayError(INVALID_REQUEST, "Data came before CONNECT was answered."))
+            return
+        self._cancel_timer()
+        assert self.transport is not None
+        self.transport.pause_reading()
+        self._task = self._loop.create_task(self._run(message))
+
+    async def _run(self, message: RawRequestMessage) -> None:
+        try:
+            await self._serve(self, message)
+        except Exception as error:  # noqa: BLE001 - a bug must not leave a client waiting
+            # No traceback: it could quote the request's head.
+            logger.error("A request to the AI Proxy failed: {}", type(error).__name__)
+            self.refuse(GatewayError(INTERNAL_ERROR))
+
+    def _linger(self, transport: asyncio.Transport) -> None:
+        """Close so that the answer arrives, even where the client is still sending."""
+        self._cancel_timer()
+        if not transport.can_write_eof():
+            transport.close()
+            return
+        transport.write_eof()
+        transport.resume_reading()
+        self._timer = self._loop.call_later(_LINGER_S, self.abort)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end(self) -> None:
+        self._cancel_timer()
+        self._on_end(self)

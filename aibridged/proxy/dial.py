@@ -1,0 +1,100 @@
+"""Connects to a destination: names are resolved here, and only permitted addresses are dialled."""
+
+import asyncio
+import socket
+from typing import Any
+
+from aibridged.core.egress import HTTPS_PORT, Destination, Egress
+from aibridged.errors import (
+    DESTINATION_REFUSED,
+    DESTINATION_UNREACHABLE,
+    GatewayError,
+)
+from aibridged.proxy.parked import Parked
+from aibridged.proxy.upstream import UpstreamProxy, UpstreamProxyError
+
+CONNECT_S = 10.0
+# How long a candidate may take before the next one is tried as well (RFC 8305).
+_HAPPY_EYEBALLS_S = 0.25
+
+AddressInfo = tuple[Any, ...]
+
+
+class Dialer:
+    """Opens connections, directly or through the upstream proxy.
+
+    With an upstream proxy a name is still judged by what it stands for here, if it stands for
+    anything here; the upstream proxy resolves it again by itself.
+    """
+
+    def __init__(self, egress: Egress, upstream: UpstreamProxy | None = None) -> None:
+        self._egress = egress
+        self._upstream = upstream
+
+    async def connect(
+        self, destination: Destination, *, trusted: bool = False
+    ) -> tuple[asyncio.Transport, Parked]:
+        """A connection to the destination; `trusted` ones were configured, and aren't judged.
+
+        Raises:
+            GatewayError: the destination is refused, unknown, or doesn't answer.
+        """
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                if self._upstream is None:
+                    return await self._directly(destination, trusted)
+                if not trusted:
+                    self._check_port(destination)
+                    await self._check_all(destination)
+                return await self._upstream.connect(destination)
+        except UpstreamProxyError as refusal:
+            raise GatewayError(DESTINATION_UNREACHABLE, str(refusal)) from None
+        except (OSError, TimeoutError):  # what is unknown, refuses or stays silent
+            raise GatewayError(DESTINATION_UNREACHABLE) from None
+
+    async def _directly(
+        self, destination: Destination, trusted: bool
+    ) -> tuple[asyncio.Transport, Parked]:
+        found = await _resolve(destination)
+        if not trusted:
+            self._check_port(destination)
+            found = [each for each in found if self._egress.permits(each[4][0])]
+            if not found:
+                raise GatewayError(DESTINATION_REFUSED)
+        loop = asyncio.get_running_loop()
+        connected = await _connect_first(found)
+        try:
+            return await loop.create_connection(Parked, sock=connected)
+        except BaseException:
+            connected.close()
+            raise
+
+    async def _check_all(self, destination: Destination) -> None:
+        """The upstream proxy may choose any address, so that all must be permitted."""
+        try:
+            found = await _resolve(destination)
+        except OSError:
+            return  # a name that only the upstream proxy knows
+        if not all(self._egress.permits(each[4][0]) for each in found):
+            raise GatewayError(DESTINATION_REFUSED)
+
+    def _check_port(self, destination: Destination) -> None:
+        if destination.port != HTTPS_PORT:
+            raise GatewayError(
+                DESTINATION_REFUSED, f"The AI Proxy connects to port {HTTPS_PORT} only."
+            )
+
+
+async def _resolve(destination: Destination) -> list[AddressInfo]:
+    """Every address that the destination stands for, once."""
+    return await asyncio.get_running_loop().getaddrinfo(
+        destination.host, destination.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+    )
+
+
+async def _connect_first(candidates: list[AddressInfo]) -> socket.socket:
+    """The socket of the first candidate that answers; they are addresses, nothing is resolved."""
+    # Only who dials needs it; aiohttp brings it along.
+    from aiohappyeyeballs import start_connection
+
+    return await start_connection(candidates, happy_eyeballs_delay=_HAPPY_EYEBALLS_S, interleave=1)

@@ -1,0 +1,173 @@
+"""Sends a request on as it is, and the answer back as it comes: what the gateway has no part in."""
+
+import ssl
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+from aiohttp.client_proto import ResponseHandler
+from multidict import CIMultiDict
+from yarl import URL
+
+from aibridged.core.egress import BadDestinationError, host_destination
+from aibridged.core.headers import end_to_end, is_hop_by_hop
+from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
+from aibridged.proxy.dial import CONNECT_S, Dialer
+
+_MAX_HEAD_FIELD_BYTES = 64 * 1024
+# The client's headers are the request's: aiohttp adds none.
+_NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+# Said for this hop, or answered on it.
+_OF_THIS_HOP = frozenset({"content-length", "expect", "host"})
+
+
+class BrokenOffError(ConnectionError):
+    """The answer broke off in its middle, so the client's connection is broken off, too."""
+
+
+class DialedConnector(aiohttp.BaseConnector):
+    """Connects where CONNECT would: through the upstream proxy, if there is one.
+
+    The hosts are those of the providers, which the operator trusts.
+    """
+
+    def __init__(self, dialer: Dialer, context: ssl.SSLContext) -> None:
+        super().__init__(limit=0)
+        self._dialer = dialer
+        self._context = context
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: Any,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
+    ) -> ResponseHandler:
+        host, port = req.url.host_subcomponent, req.url.port
+        assert host is not None
+        assert port is not None
+        try:
+            destination = host_destination(host, port)
+            transport, _ = await self._dialer.connect(destination, trusted=True)
+        except (GatewayError, BadDestinationError) as error:
+            raise aiohttp.ClientConnectionError(str(error)) from None
+        protocol = self._factory()
+        try:
+            tls = await self._loop.start_tls(
+                transport,
+                protocol,
+                self._context,
+                server_hostname=destination.host,
+                ssl_handshake_timeout=CONNECT_S,
+            )
+        except (OSError, ssl.SSLError) as error:
+            raise aiohttp.ClientConnectionError(type(error).__name__) from None
+        assert tls is not None
+        protocol.connection_made(tls)
+        return protocol
+
+
+class Forwarder:
+    """Forwards requests; an answer may be silent for `idle_timeout` seconds."""
+
+    def __init__(self, connector: aiohttp.BaseConnector, idle_timeout: float) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            skip_auto_headers=_NOT_ADDED,
+            timeout=aiohttp.ClientTimeout(
+                total=None, sock_connect=CONNECT_S, sock_read=idle_timeout
+            ),
+            max_line_size=_MAX_HEAD_FIELD_BYTES,
+            max_field_size=_MAX_HEAD_FIELD_BYTES,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def forward(
+        self, request: web.BaseRequest, url: URL, headers: CIMultiDict[str]
+    ) -> web.StreamResponse:
+        """Send the request to `url` with these headers, and relay the answer to its end.
+
+        Raises:
+            GatewayError: there is no answer.
+            ConnectionError: the answer broke off, or the client is gone.
+        """
+        upstream = await self._ask(request, url, headers)
+        try:
+            return await _relay(request, upstream)
+        finally:
+            upstream.close()
+
+    async def _ask(
+        self, request: web.BaseRequest, url: URL, headers: CIMultiDict[str]
+    ) -> aiohttp.ClientResponse:
+        try:
+            return await self._session.request(
+                request.method,
+                url,
+                headers=_sent_on(headers, request.content_length),
+                data=_body(request),
+                allow_redirects=False,
+            )
+        except aiohttp.ConnectionTimeoutError:
+            raise GatewayError(UPSTREAM_UNREACHABLE) from None
+        except TimeoutError:
+            raise GatewayError(UPSTREAM_TIMEOUT) from None
+        except (aiohttp.ClientError, OSError):
+            raise GatewayError(UPSTREAM_UNREACHABLE) from None
+
+
+def _sent_on(headers: CIMultiDict[str], content_length: int | None) -> CIMultiDict[str]:
+    """The end-to-end headers, with the length of a body that has one."""
+    kept = [
+        (name, value)
+        for name, value in end_to_end(headers, lambda name: not is_hop_by_hop(name))
+        if name.lower() not in _OF_THIS_HOP
+    ]
+    if content_length is not None:
+        kept.append(("Content-Length", str(content_length)))
+    return CIMultiDict(kept)
+
+
+def _body(request: web.BaseRequest) -> aiohttp.StreamReader | None:
+    """The body as it arrives."""
+    if not request.body_exists:
+        return None
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    return request.content
+
+
+class _Relayed(web.StreamResponse):
+    """A response with the headers that came, and none of aiohttp's own."""
+
+    def __init__(self, upstream: aiohttp.ClientResponse) -> None:
+        super().__init__(
+            status=upstream.status,
+            reason=upstream.reason or "",
+            headers=end_to_end(upstream.headers, lambda name: not is_hop_by_hop(name)),
+        )
+
+    async def _prepare_headers(self) -> None:
+        absent = [name for name in ("Server", "Date", "Content-Type") if name not in self.headers]
+        await super()._prepare_headers()
+        for name in absent:
+            self.headers.popall(name, None)
+
+
+async def _relay(request: web.BaseRequest, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
+    response = _Relayed(upstream)
+    await response.prepare(request)
+    try:
+        async for chunk in upstream.content.iter_any():
+            await response.write(chunk)
+    except aiohttp.ClientConnectionResetError:
+        raise  # of the client's connection, in spite of its name
+    except (aiohttp.ClientError, TimeoutError) as error:
+        if request.transport is not None:
+            request.transport.abort()
+        raise BrokenOffError(type(error).__name__) from None
+    await response.write_eof()
+    return response

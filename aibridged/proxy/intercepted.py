@@ -1,0 +1,178 @@
+"""The requests that come over a connection whose TLS the AI Proxy has opened.
+
+What the gateway serves goes into its pipeline, which authenticates, limits and records it. All
+else that a provider's host is asked for goes on to that host as it is, with the caller's own
+credentials: to log in, to check for updates, and whatever else a vendor's client has to say to its
+vendor.
+"""
+
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+from loguru import logger
+from multidict import CIMultiDict
+from yarl import URL
+
+from aibridged.core.auth import API_KEY, AUTHORIZATION, TOKEN_HEADERS, carries
+from aibridged.core.egress import HTTPS_PORT, BadDestinationError, Destination, read_destination
+from aibridged.core.headers import is_gateways_own
+from aibridged.core.targets import BadTargetError, plain_target
+from aibridged.errors import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    MISDIRECTED_REQUEST,
+    SHUTTING_DOWN,
+    UPGRADE_NOT_SUPPORTED,
+    GatewayError,
+)
+from aibridged.identity.gate import Gate
+from aibridged.observe.scope import SCOPE, Scope
+from aibridged.proxy.forwarding import Forwarder
+from aibridged.proxy.hosts import Endpoint, gateway_path
+from aibridged.proxy.meter import Meter
+
+# Where nobody is asked for a token, the header still says that Authorization is the caller's own.
+_NO_TOKEN = "none"
+
+HandOver = Callable[[web.BaseRequest, str, CIMultiDict[str], str], Awaitable[web.StreamResponse]]
+"""Has the gateway serve a request, at another target, with other headers and under this id."""
+
+
+class InFlight(Protocol):
+    """The requests under way, and whether new ones are still taken."""
+
+    refusing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a CONNECT has opened: `address` is the caller's network.
+
+    `id` is what the ids of its requests begin with, in the log of the proxy and of the gateway.
+    """
+
+    id: str
+    destination: Destination
+    endpoints: Sequence[Endpoint]
+    token: str | None = field(repr=False)
+    address: bytes
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+
+
+class Intercepted:
+    """Serves the requests of all sessions.
+
+    `not_believed` are headers that only a proxy in front may set, and none is in this TLS.
+    """
+
+    def __init__(
+        self,
+        hand_over: HandOver,
+        forwarder: Forwarder,
+        gate: Gate,
+        in_flight: InFlight,
+        meter: Meter,
+        *,
+        not_believed: Sequence[str],
+    ) -> None:
+        self._hand_over = hand_over
+        self._forwarder = forwarder
+        self._gate = gate
+        self._in_flight = in_flight
+        self._meter = meter
+        self._not_believed = frozenset(name.lower() for name in not_believed)
+
+    async def handle(self, session: Session, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        provider = session.endpoints[0].provider.name
+        scope = Scope(f"{session.id}-{next(session.numbers)}")
+        SCOPE.set(scope)
+        self._meter.request_began(provider)
+        status = 0
+        try:
+            response = await self._answer(session, request, scope.request_id)
+            status = response.status
+            return response
+        finally:
+            self._meter.request_ended(provider, status)
+            scope.leave()
+
+    async def _answer(
+        self, session: Session, request: web.BaseRequest, request_id: str
+    ) -> web.StreamResponse:
+        try:
+            return await self._serve(session, request, request_id)
+        except GatewayError as error:
+            return web.Response(
+                status=error.kind.status,
+                body=error.body(),
+                headers={**error.headers(), "Server": "aibridged"},
+            )
+        except ConnectionError:
+            raise  # nobody is left to answer
+        except Exception as error:  # noqa: BLE001 - a bug must not become aiohttp's page
+            logger.error("A request to {} failed: {}", session.destination, type(error).__name__)
+            refusal = GatewayError(INTERNAL_ERROR)
+            return web.Response(status=500, body=refusal.body(), headers=refusal.headers())
+
+    async def _serve(
+        self, session: Session, request: web.BaseRequest, request_id: str
+    ) -> web.StreamResponse:
+        _check_host(request, session.destination)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            raise GatewayError(UPGRADE_NOT_SUPPORTED)
+        target = request._message.path  # as it came; aiohttp's own properties normalise it
+        try:
+            path, query = plain_target(target)
+        except BadTargetError as error:
+            raise GatewayError(INVALID_REQUEST, str(error)) from None
+        found = gateway_path(session.endpoints, request.method, path)
+        headers = self._headers(session, request, to_gateway=found is not None)
+        if found is not None:
+            gateway_target = f"{found}?{query}" if query else found
+            return await self._hand_over(request, gateway_target, headers, request_id)
+        if self._in_flight.refusing:
+            raise GatewayError(SHUTTING_DOWN, retry_after=1)
+        await self._gate.actor(session.token, lambda: session.address)
+        url = URL(f"https://{session.destination}{target}", encoded=True)
+        response = await self._forwarder.forward(request, url, headers)
+        # Not the path: it is none of ours, and may hold anything.
+        logger.info(
+            "{} a path of {}'s own: {}", request.method, session.destination, response.status
+        )
+        return response
+
+    def _headers(
+        self, session: Session, request: web.BaseRequest, *, to_gateway: bool
+    ) -> CIMultiDict[str]:
+        """The client's headers, but for what it may not say: who it is to the gateway."""
+        headers = CIMultiDict(
+            (name, value)
+            for name, value in request.headers.items()
+            if not (is_gateways_own(name) or name.lower() in self._not_believed)
+        )
+        token = session.token
+        if token is not None:
+            for name in (AUTHORIZATION, API_KEY):
+                if any(carries(value, token) for value in headers.getall(name, ())):
+                    del headers[name]
+        if to_gateway:
+            headers[TOKEN_HEADERS[0]] = token or _NO_TOKEN
+        return headers
+
+
+def _check_host(request: web.BaseRequest, destination: Destination) -> None:
+    """Refuse a request for another host than the client was allowed to connect to."""
+    values = request.headers.getall("Host", ())
+    if len(values) != 1:
+        raise GatewayError(INVALID_REQUEST, "The request needs one Host header.")
+    host = values[0] if values[0].rpartition("]")[2].count(":") else f"{values[0]}:{HTTPS_PORT}"
+    try:
+        named = read_destination(host)
+    except BadDestinationError:
+        raise GatewayError(MISDIRECTED_REQUEST) from None
+    if (named.host, named.port) != (destination.host, destination.port):
+        raise GatewayError(MISDIRECTED_REQUEST)

@@ -1,0 +1,228 @@
+"""The AI Proxy: its parts, its listener, and its end."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import aiohttp
+from aiohttp import web
+from loguru import logger
+from multidict import CIMultiDict
+from yarl import URL
+
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.core.egress import Egress
+from aibridged.core.targets import PREFIXES
+from aibridged.identity.gate import Gate
+from aibridged.providers import Provider
+from aibridged.proxy.authority import Authority, AuthorityError, load_authority
+from aibridged.proxy.client import Client
+from aibridged.proxy.connects import Connects, MakeConnection
+from aibridged.proxy.dial import Dialer
+from aibridged.proxy.forwarding import DialedConnector, Forwarder
+from aibridged.proxy.hosts import Hosts
+from aibridged.proxy.intercepted import HandOver, InFlight, Intercepted
+from aibridged.proxy.leaves import Leaves
+from aibridged.proxy.meter import Meter
+from aibridged.proxy.upstream import UpstreamProxy
+
+_BACKLOG = 1024
+_EXPIRES_SOON = timedelta(days=30)
+
+
+class ProxyError(Exception):
+    """The AI Proxy can't start; the message says why and what to do."""
+
+
+class Proxy:
+    """`hand_over` serves what is the gateway's, `make_connection` reads decrypted requests.
+
+    Without `hand_over`, requests go to the gateway at `--aibridge-proxy-target`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        gate: Gate,
+        providers: Iterable[Provider],
+        make_connection: MakeConnection,
+        in_flight: InFlight,
+        meter: Meter,
+        hand_over: HandOver | None = None,
+    ) -> None:
+        """Raises ProxyError: the CA, or what the upstream proxy needs, can't be read."""
+        self._settings = settings
+        authority = _authority(settings, clock)
+        self.certificate = authority.certificate_pem
+        """The CA's certificate, as clients have to trust it."""
+        dialer = Dialer(Egress(settings.proxy_allowed_private_cidrs), _upstream(settings))
+        idle = settings.upstream_idle_timeout
+        self._onward = Forwarder(DialedConnector(dialer, _client_tls(None)), idle)
+        self._gateway: Forwarder | None = None
+        if hand_over is None:
+            self._gateway = Forwarder(aiohttp.TCPConnector(limit=0), idle)
+            hand_over = _to(settings, self._gateway)
+        self._connects = Connects(
+            settings,
+            gate,
+            Hosts(providers),
+            Leaves(authority, clock),
+            dialer,
+            Intercepted(
+                hand_over,
+                self._onward,
+                gate,
+                in_flight,
+                meter,
+                not_believed=settings.proxy_trusted_headers,
+            ),
+            make_connection,
+            meter,
+            self.certificate,
+        )
+        self._clients: set[Client] = set()
+        self._servers: list[asyncio.Server] = []
+        self.url = ""
+        """Where it listens, once started, with the port that the system chose for port 0."""
+
+    @property
+    def hosts(self) -> Hosts:
+        """The hosts whose TLS is opened."""
+        return self._connects.hosts
+
+    def intercept(self, providers: Iterable[Provider]) -> None:
+        """Open the TLS of these providers' hosts from now on, and of no other's."""
+        self._connects.hosts = Hosts(providers)
+
+    async def start(self, passed: Sequence[socket.socket] = ()) -> None:
+        """Listen, on the sockets that were passed or else on the settings' address.
+
+        Raises:
+            ProxyError: the address is taken or not here, or the listener's certificate is bad.
+        """
+        address, loop = self._settings.proxy_listen_addr, asyncio.get_running_loop()
+        tls = _listener_tls(self._settings)
+        try:
+            if passed:
+                for each in passed:
+                    self._servers.append(
+                        await loop.create_server(self._accept, sock=each, ssl=tls, backlog=_BACKLOG)
+                    )
+            else:
+                self._servers.append(
+                    await loop.create_server(
+                        self._accept, address.host or None, address.port, ssl=tls, backlog=_BACKLOG
+                    )
+                )
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise ProxyError(
+                f"The AI Proxy can't listen on {address}: {reason}."
+                " Stop what listens there, or choose another --aibridge-proxy-listen-addr."
+            ) from None
+        host, port = self._servers[0].sockets[0].getsockname()[:2]
+        scheme = "https" if tls is not None else "http"
+        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def stop_accepting(self) -> None:
+        """Take no new connection; what is open goes on."""
+        for server in self._servers:
+            server.close()
+
+    async def close(self) -> None:
+        """End tunnels, and whoever hasn't said yet what it wants. Requests are the gateway's."""
+        self.stop_accepting()
+        for client in list(self._clients):
+            client.abort()
+        for tunnel in list(self._connects.tunnels):
+            tunnel.abort()
+        for forwarder in (self._onward, self._gateway):
+            if forwarder is not None:
+                await forwarder.close()
+
+    def _accept(self) -> Client:
+        client = Client(
+            self._connects.serve,
+            self._clients.discard,
+            head_timeout=self._settings.http_read_timeout,
+        )
+        self._clients.add(client)
+        return client
+
+
+def _authority(settings: Settings, clock: Clock) -> Authority:
+    cert_file, key_file = settings.proxy_cert_file, settings.proxy_key_file
+    if cert_file is None or key_file is None:
+        raise ProxyError(
+            "The AI Proxy needs --aibridge-proxy-cert-file and --aibridge-proxy-key-file:"
+            " aibridged proxy init-ca makes them."
+        )
+    try:
+        authority = load_authority(cert_file, key_file, clock.wall())
+    except AuthorityError as error:
+        raise ProxyError(str(error)) from None
+    if authority.not_after - clock.wall() < _EXPIRES_SOON:
+        logger.warning(
+            "The AI Proxy's CA certificate expires on {:%Y-%m-%d}: make another, and have clients"
+            " trust it, before that",
+            authority.not_after,
+        )
+    return authority
+
+
+def _upstream(settings: Settings) -> UpstreamProxy | None:
+    url = settings.proxy_upstream
+    if url is None:
+        return None
+    context = _client_tls(settings.proxy_upstream_ca) if url.scheme == "https" else None
+    return UpstreamProxy(url, context)
+
+
+def _client_tls(more: Path | None) -> ssl.SSLContext:
+    """The system's trust, and that in the file `more`."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        if more is not None:
+            context.load_verify_locations(more)
+    except (OSError, ssl.SSLError):
+        raise ProxyError(f"--aibridge-proxy-upstream-ca holds no certificate: {more}.") from None
+    return context
+
+
+def _listener_tls(settings: Settings) -> ssl.SSLContext | None:
+    cert_file, key_file = settings.proxy_tls_cert_file, settings.proxy_tls_key_file
+    if cert_file is None or key_file is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        context.load_cert_chain(cert_file, key_file)
+    except (OSError, ssl.SSLError):
+        raise ProxyError(
+            "--aibridge-proxy-tls-cert-file and --aibridge-proxy-tls-key-file are no certificate"
+            " with its key."
+        ) from None
+    return context
+
+
+def _to(settings: Settings, forwarder: Forwarder) -> HandOver:
+    """Hands over to the gateway at the target, under the path where every gateway serves."""
+    base = settings.proxy_target
+    if base is None:
+        raise ProxyError("The AI Proxy alone needs --aibridge-proxy-target, the gateway's URL.")
+
+    async def hand_over(
+        request: web.BaseRequest, target: str, headers: CIMultiDict[str], request_id: str
+    ) -> web.StreamResponse:
+        url = URL(f"{base}{PREFIXES[0]}{target}", encoded=True)
+        headers["X-Request-Id"] = request_id
+        return await forwarder.forward(request, url, headers)
+
+    return hand_over

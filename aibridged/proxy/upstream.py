@@ -1,0 +1,98 @@
+"""The proxy behind the AI Proxy, through which an organisation may want all traffic to leave."""
+
+import asyncio
+import ssl
+
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import HttpProcessingError, HttpResponseParser
+
+from aibridged.config.proxy_url import ProxyUrl
+from aibridged.core.egress import Destination
+from aibridged.proxy.parked import Parked
+
+_MAX_HEAD_BYTES = 64 * 1024
+
+
+class UpstreamProxyError(Exception):
+    """The upstream proxy doesn't connect; the message says so, and quotes nothing of its."""
+
+
+class UpstreamProxy:
+    """Asks an HTTP proxy for connections; `context` is for its own TLS, None where it has none."""
+
+    def __init__(self, url: ProxyUrl, context: ssl.SSLContext | None) -> None:
+        self._url = url
+        self._context = context
+
+    async def connect(self, destination: Destination) -> tuple[asyncio.Transport, Parked]:
+        """A connection to the destination through the proxy.
+
+        Raises:
+            UpstreamProxyError: the proxy answers with anything but success.
+            OSError: the proxy can't be reached.
+        """
+        loop = asyncio.get_running_loop()
+        transport, answer = await loop.create_connection(
+            _Answer,
+            self._url.host,
+            self._url.port,
+            ssl=self._context,
+            server_hostname=self._url.host if self._context is not None else None,
+        )
+        try:
+            transport.write(self._request(destination))
+            status = await answer.status
+            if not 200 <= status < 300:
+                raise UpstreamProxyError(f"The upstream proxy answered with status {status}.")
+        except BaseException:
+            transport.abort()
+            raise
+        parked = Parked()
+        transport.set_protocol(parked)
+        parked.connection_made(transport)
+        return transport, parked
+
+    def _request(self, destination: Destination) -> bytes:
+        lines = [f"CONNECT {destination} HTTP/1.1", f"Host: {destination}"]
+        if self._url.authorization is not None:
+            lines.append(f"Proxy-Authorization: {self._url.authorization.reveal()}")
+        return "\r\n".join([*lines, "", ""]).encode()
+
+
+class _Answer(BaseProtocol):
+    """Reads the head of the proxy's answer; `status` is a future."""
+
+    def __init__(self) -> None:
+        loop = asyncio.get_running_loop()
+        # The answer to CONNECT has no body.
+        super().__init__(
+            loop, HttpResponseParser(self, loop, _MAX_HEAD_BYTES, response_with_body=False)
+        )
+        self.status: asyncio.Future[int] = loop.create_future()
+        self._received = 0
+
+    def data_received(self, data: bytes) -> None:
+        if self.status.done():
+            return
+        self._received += len(data)
+        assert self._parser is not None
+        try:
+            messages, _, _ = self._parser.feed_data(data)
+        except HttpProcessingError:
+            messages = []
+            self._received = _MAX_HEAD_BYTES + 1
+        if messages:
+            assert self.transport is not None
+            self.transport.pause_reading()
+            self.status.set_result(messages[0][0].code)
+        elif self._received > _MAX_HEAD_BYTES:
+            self.status.set_exception(
+                UpstreamProxyError("The upstream proxy's answer is not HTTP.")
+            )
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if not self.status.done():
+            self.status.set_exception(
+                UpstreamProxyError("The upstream proxy closed the connection.")
+            )
