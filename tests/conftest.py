@@ -10,14 +10,16 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from aibridged.identity.tokens import TokenStore
 from aibridged.records.database import database_url, make_engine
+from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.schema import interceptions, metadata
 
@@ -180,6 +182,40 @@ def run_on(url: str, statement: str) -> None:
     engine = make_engine(database_url(Path(), url))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql(statement)
+
+
+def populate(engine: sa.Engine, *, models: Iterable[str]) -> str:
+    """Users, a token, whose id is returned, and an ended interception of alice's for each model."""
+    at = ManualClock()
+    store = TokenStore(engine, at)
+    for username in ("alice", "albert", "bob"):
+        store.create_user(username, name=username.title())
+    token, _ = store.create_token("alice", name="laptop", lifetime=None)
+    row = {
+        "initiator_id": "00000000-0000-4000-8000-000000000001",
+        "username": "alice",
+        "provider": "openai",
+        "provider_name": "local",
+        "client": "Claude Code",
+        "client_session_id": "session-1",
+        "credential_kind": "centralized",
+        "credential_hint": "",
+        "recorder_id": 1,
+        "ended_at": at.wall(),
+    }
+    rows = []
+    for model in models:
+        at.advance(1)
+        rows.append({**row, "id": uuid7(at.wall()), "model": model, "started_at": at.wall()})
+    if rows:
+        with engine.begin() as connection:
+            connection.execute(sa.insert(interceptions), rows)
+    return token.id
+
+
+@pytest.fixture(scope="session", name="populate")
+def _populate() -> Callable[..., str]:
+    return populate
 
 
 class Database:

@@ -86,6 +86,11 @@ def listing(
     yield ".El"
 
 
+def item(term: Sequence[str], body: Iterable[str]) -> Iterator[str]:
+    """One term with more than sentences below it: a list of its own, or a display."""
+    yield from (".Bl -tag -width Ds", " ".join((".It", *term)), *body, ".El")
+
+
 def display(text: str, *, indent: bool = True) -> Iterator[str]:
     """Lines as they are: what a person types, or a file."""
     yield f".Bd -literal{' -offset indent' if indent else ''}"

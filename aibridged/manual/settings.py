@@ -1,9 +1,13 @@
 """The manual's page of section 5: every key of the file of settings."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from aibridged.config import render
-from aibridged.config.declare import Group, Option
+from aibridged.config.declare import Option
+from aibridged.config.entries import EntryList
+from aibridged.config.kinds import Kind
+from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
 from aibridged.manual import mdoc
 from aibridged.manual.pages import document, parts, see_also, terms
@@ -31,7 +35,10 @@ def settings_page() -> str:
 
 def _secrets() -> Iterator[str]:
     return mdoc.listing(
-        (("Ev", option.env), f"{option.help} (`{option.flag}`)")
+        (
+            ("Ev", option.env),
+            f"{option.help} The credential is called `{option.credential}`.",
+        )
         for option in OPTIONS
         if option.secret
     )
@@ -39,10 +46,8 @@ def _secrets() -> Iterator[str]:
 
 def _settings() -> Iterator[str]:
     for group, options in render.grouped():
-        if group is Group.PROVIDERS:
-            yield from mdoc.subsection(group, [*_providers(), *_keys(options)])
-        else:
-            yield from mdoc.subsection(group, _keys(options))
+        lists = [line for each in LISTS if each.group is group for line in _list(each)]
+        yield from mdoc.subsection(group, [*lists, *_keys(options)])
 
 
 def _keys(options: Sequence[Option]) -> Iterator[str]:
@@ -54,14 +59,24 @@ def _key(option: Option, key: str) -> tuple[list[str], str]:
     if option.default:
         facts.append(f"default `{option.default}`")
     restart = " A change needs a restart." if option.restart else ""
-    term = ["Cm", f"{mdoc.argument(key)} :", "Ar", mdoc.argument(option.kind.metavar)]
-    return term, f"{option.help}{restart} ({', '.join(facts)})"
+    return _term(key, option.kind), f"{option.help}{restart} ({', '.join(facts)})"
 
 
-def _providers() -> Iterator[str]:
-    yield from parts(prose.PROVIDERS)
-    yield from terms("Cm", prose.PROVIDER_FIELDS)
-    yield from parts(prose.PROVIDERS_IN_VARIABLES)
+def _term(key: str, kind: Kind[Any]) -> list[str]:
+    return ["Cm", f"{mdoc.argument(key)} :", "Ar", mdoc.argument(kind.metavar)]
+
+
+def _list(declared: EntryList) -> Iterator[str]:
+    said = prose.LISTS[declared.name]
+    fields = ((_term(name, kind), said.fields[name]) for name, kind in declared.fields.items())
+    body = [
+        *mdoc.sentences(said.about),
+        *mdoc.paragraph("Each entry of the list has these fields:"),
+        *mdoc.listing(fields),
+        *mdoc.paragraph("The same in variables, numbered from 0 without a gap:"),
+        *mdoc.display(said.variables, indent=False),
+    ]
+    return mdoc.item(["Cm", f"{mdoc.argument(declared.yamls[0])} :"], body)
 
 
 def _example() -> Iterator[str]:

@@ -100,7 +100,8 @@ def _action(offered: Values) -> str:
         case Words(words):
             return f"({' '.join(words)})"
         case Running(kind):
-            return f"_aibridged_names {kind}"
+            # The blank keeps _arguments from putting arguments of its own in front.
+            return f" _aibridged_names {kind}"
         case Files(directories):
             return "_files -/" if directories else "_files"
     return " "

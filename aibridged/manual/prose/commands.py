@@ -26,7 +26,7 @@ PROSE: Mapping[str, Prose] = {
             Example(
                 "With Anthropic's key in a file, on every interface:",
                 """\
-$ export CODER_AIBRIDGE_ANTHROPIC_KEY_FILE=/etc/aibridged/anthropic-key
+$ export CODER_AIBRIDGE_ANTHROPIC_KEY_FILE=~/anthropic-key
 $ aibridged serve --http-address :4001
 """,
             ),

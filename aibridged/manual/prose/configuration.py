@@ -1,6 +1,7 @@
 """What `aibridged.yaml(5)` says beyond the table of settings."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aibridged.manual.prose import Example, Part
 
@@ -36,42 +37,78 @@ networking:
     " the group aibridge may also be called ai_gateway.",
 )
 
-RELOADING: tuple[Part, ...] = ()
+RELOADING: tuple[Part, ...] = (
+    "At SIGHUP the daemon reads this file again, and the files that hold secrets, while requests"
+    " go on: `systemctl reload aibridged`, or `kill -HUP`."
+    " Where a setting needs a restart, it says so below, and a changed value waits for the restart;"
+    " the log names it."
+    " A file with a mistake changes nothing: the old settings stay in force,"
+    " and the log says what is wrong and where.",
+)
 
 SECRETS: tuple[Part, ...] = (
     "Keys and passwords are not kept in this file."
     " Each has a variable, and a second one, with _FILE at its end, that names a file holding it;"
-    " a line break at the end of that file doesn't count."
-    " Under systemd such a file is a credential.",
+    " blanks and line breaks around it don't count."
+    " Where neither is set, the daemon looks among the credentials that systemd hands over.",
 )
 
-PROVIDERS: tuple[Part, ...] = (
-    "Without a list there are two providers, anthropic and openai, with the keys and URLs of the"
-    " settings below. With a list, aibridge.providers, there are those that it names;"
-    " the settings below, where they are given, add theirs.",
-)
 
-PROVIDER_FIELDS: Mapping[str, str] = {
-    "type": "Whose API it speaks: `anthropic` or `openai`.",
-    "name": "Its name, and the path that it is served under: /NAME."
-    " Lower-case letters, digits and single dashes; its type where it is left out.",
-    "base_url": "Where its requests go: its type's default where it is left out.",
-    "key_file": "A file that holds the organisation's key."
-    " Without a key it serves callers who bring their own, or a server that needs none.",
-    "key": "The key itself. Better is `key_file`, which keeps it out of this file.",
-}
+@dataclass(frozen=True)
+class ListProse:
+    """What a list of entries is for, what its fields mean, and an example in variables."""
 
-PROVIDERS_IN_VARIABLES: tuple[Part, ...] = (
-    Example(
-        "The same list in variables, numbered from 0 without a gap:",
-        """\
+    about: str
+    fields: Mapping[str, str]
+    variables: str
+
+
+# By the key of the list.
+LISTS: Mapping[str, ListProse] = {
+    "providers": ListProse(
+        about="Without this list there are two providers, anthropic and openai, with the keys and"
+        " URLs of the settings below. With it, there are those that it names;"
+        " of the settings below, those that are given add theirs.",
+        fields={
+            "type": "Whose API it speaks: `anthropic` or `openai`.",
+            "name": "Its name, and the path that it is served under."
+            " Lower-case letters, digits and single dashes; its type where it is left out.",
+            "key": "The organisation's key for it. Better is key_file,"
+            " which keeps it out of this file."
+            " Without a key it serves callers who bring their own, or a server that needs none.",
+            "key_file": "A file that holds the key.",
+            "base_url": "Where its requests go: its type's default where it is left out.",
+        },
+        variables="""\
 CODER_AIBRIDGE_PROVIDER_0_TYPE=openai
 CODER_AIBRIDGE_PROVIDER_0_NAME=local
 CODER_AIBRIDGE_PROVIDER_0_BASE_URL=http://127.0.0.1:11434/v1
 CODER_AIBRIDGE_PROVIDER_0_KEY_FILE=/etc/aibridged/local-key
 """,
     ),
-)
+    "mcp_servers": ListProse(
+        about="Servers whose tools the models are offered; the gateway runs what a model chooses."
+        " A tool is called bmcp_ID_TOOL there.",
+        fields={
+            "id": "A short name, which the names of its tools hold.",
+            "url": "Its streamable HTTP endpoint.",
+            "token": "What the gateway shows it, as a bearer token. Better is token_file,"
+            " which keeps it out of this file.",
+            "token_file": "A file that holds the token.",
+            "headers": "Further headers for it, as a mapping.",
+            "tool_allow_regex": "Which tools are offered: those in whose names this is found.",
+            "tool_deny_regex": "Which are not; this wins.",
+            "user_credentials": "Whether a user's own token takes the place of the server's:"
+            " `none`, `optional`, or `required`, where nobody else is offered the tools.",
+        },
+        variables="""\
+CODER_AIBRIDGE_MCP_SERVER_0_ID=docs
+CODER_AIBRIDGE_MCP_SERVER_0_URL=https://mcp.example.com/mcp
+CODER_AIBRIDGE_MCP_SERVER_0_TOKEN_FILE=/etc/aibridged/docs-token
+CODER_AIBRIDGE_MCP_SERVER_0_TOOL_ALLOW_REGEX=^(search|read)_
+""",
+    ),
+}
 
 VALUES: Mapping[str, str] = {
     "BOOL": "`true`, `t` or `1`; `false`, `f` or `0`."
@@ -82,11 +119,16 @@ VALUES: Mapping[str, str] = {
     " A number other than 0 without a unit is refused.",
     "HOST:PORT": "An address to listen on: `127.0.0.1:4001`, `[::1]:4001`,"
     " or `:4001` for every interface.",
+    "HEADERS": "In the file a mapping of names to values;"
+    " in a variable `X-Team: core, X-Stage: live`.",
+    "ID": "Lower-case letters, digits and single dashes.",
     "INT": "A whole number.",
     "KEY": "A secret: visible ASCII, without spaces.",
     "LIST": "In the file a YAML list; as a flag or variable, items with commas between them."
     " A flag may be given several times instead.",
+    "NAME": "Lower-case letters, digits and single dashes.",
     "PATH": "A file.",
+    "REGEX": "A regular expression of Python's.",
     "URL": "An http or https URL, without a user, a password, a query or a fragment.",
 }
 

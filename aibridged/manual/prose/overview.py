@@ -16,7 +16,7 @@ OVERVIEW = Prose(
         Example(
             "To start it, give it a key and run it.",
             """\
-$ export CODER_AIBRIDGE_ANTHROPIC_KEY_FILE=/etc/aibridged/anthropic-key
+$ export CODER_AIBRIDGE_ANTHROPIC_KEY_FILE=~/anthropic-key
 $ aibridged serve
 """,
         ),
@@ -76,4 +76,7 @@ SIGNALS = {
     "SIGTERM": "Stop: take nothing new, let running requests end within `--shutdown-timeout`,"
     " and exit. A second one ends the daemon at once.",
     "SIGINT": "The same.",
+    "SIGHUP": "Reload: read the settings again, with the files that hold keys and the certificate,"
+    " while requests go on. See RELOADING in `aibridged.yaml(5)`.",
+    "SIGUSR1": "Open the log files again, after they were rotated.",
 }

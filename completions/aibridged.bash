@@ -1,0 +1,316 @@
+# bash completion for aibridged(1)
+# Made by `python -m aibridged.manual`; to change it, change what it is made from.
+
+_aibridged() {
+    COMPREPLY=()
+    # Bash has split words at = and : too; here they are whole.
+    local words=() word i
+    for ((i = 0; i <= COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if ((i > 1)) && { [[ $word == +([=:]) && "${words[-1]}$word" != -*: ]] ||
+            [[ ${COMP_WORDS[i - 1]} == +([=:]) && ${words[-1]} == *[=:] ]]; }; then
+            words[-1]+=$word
+        else
+            words+=("$word")
+        fi
+    done
+    local typed=${words[-1]} option=${words[-2]} inline=
+    if [[ $typed == --*=* ]]; then
+        option=${typed%%=*} typed=${typed#*=} inline=1
+    fi
+
+    # Which command it is, and what can come next: "words a b", "names users", files, directories.
+    local command= next= argument= flags= other=
+    for word in "${words[@]:1:${#words[@]}-2}"; do
+        case "$command $word" in
+            ' serve' | ' check-config' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune')
+                command=${command:+$command }$word
+                ;;
+            *' -'*) ;;
+            *)
+                other=1
+                break
+                ;;
+        esac
+    done
+    case $command in
+        '')
+            flags='--version --help'
+            [[ $other ]] || argument='words serve check-config sample-config usage tail demo fake-provider version users tokens interceptions sessions db'
+            ;;
+        'serve')
+            flags='--config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --shutdown-timeout --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --help'
+            case $option in
+                --config | -c | --tls-cert-file | --tls-key-file | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json | --log-stackdriver) next='files' ;;
+                --aibridge-enabled | --aibridge-allow-byok | --aibridge-send-actor-headers | --aibridge-circuit-breaker-enabled | --aibridge-structured-logging | --aibridge-proxy-enabled | --verbose | --trace | --trace-logs | --prometheus-enable | --aibridge-prometheus-initiator-labels) [[ $inline ]] && next='words true false' ;;
+                --aibridge-dump-dir | --state-dir) next='directories' ;;
+                --aibridge-anthropic-base-url | --aibridge-anthropic-key | --aibridge-openai-base-url | --aibridge-openai-key | --aibridge-upstream-connect-timeout | --aibridge-upstream-idle-timeout | --aibridge-max-concurrency | --aibridge-rate-limit | --aibridge-max-request-bytes | --aibridge-circuit-breaker-failure-threshold | --aibridge-circuit-breaker-interval | --aibridge-circuit-breaker-timeout | --aibridge-circuit-breaker-max-requests | --aibridge-mcp-init-timeout | --aibridge-mcp-max-tools | --aibridge-mcp-call-timeout | --aibridge-mcp-result-bytes | --aibridge-mcp-max-turns | --coder-url | --aibridge-auth-cache-ttl | --aibridge-auth-cache-bad-ttl | --aibridge-pool-ttl | --aibridge-pool-max-items | --postgres-url | --aibridge-retention | --http-address | --http-read-timeout | --http-write-timeout | --shutdown-timeout | --proxy-trusted-headers | --proxy-trusted-origins | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target | --log-filter | --prometheus-address) next='nothing' ;;
+                --aibridge-auth) next='words token coder none' ;;
+            esac
+            ;;
+        'check-config')
+            flags='--output --config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --shutdown-timeout --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --help'
+            case $option in
+                --output) next='words text json' ;;
+                --config | -c | --tls-cert-file | --tls-key-file | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json | --log-stackdriver) next='files' ;;
+                --aibridge-enabled | --aibridge-allow-byok | --aibridge-send-actor-headers | --aibridge-circuit-breaker-enabled | --aibridge-structured-logging | --aibridge-proxy-enabled | --verbose | --trace | --trace-logs | --prometheus-enable | --aibridge-prometheus-initiator-labels) [[ $inline ]] && next='words true false' ;;
+                --aibridge-dump-dir | --state-dir) next='directories' ;;
+                --aibridge-anthropic-base-url | --aibridge-anthropic-key | --aibridge-openai-base-url | --aibridge-openai-key | --aibridge-upstream-connect-timeout | --aibridge-upstream-idle-timeout | --aibridge-max-concurrency | --aibridge-rate-limit | --aibridge-max-request-bytes | --aibridge-circuit-breaker-failure-threshold | --aibridge-circuit-breaker-interval | --aibridge-circuit-breaker-timeout | --aibridge-circuit-breaker-max-requests | --aibridge-mcp-init-timeout | --aibridge-mcp-max-tools | --aibridge-mcp-call-timeout | --aibridge-mcp-result-bytes | --aibridge-mcp-max-turns | --coder-url | --aibridge-auth-cache-ttl | --aibridge-auth-cache-bad-ttl | --aibridge-pool-ttl | --aibridge-pool-max-items | --postgres-url | --aibridge-retention | --http-address | --http-read-timeout | --http-write-timeout | --shutdown-timeout | --proxy-trusted-headers | --proxy-trusted-origins | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target | --log-filter | --prometheus-address) next='nothing' ;;
+                --aibridge-auth) next='words token coder none' ;;
+            esac
+            ;;
+        'sample-config')
+            flags='--help'
+            ;;
+        'usage')
+            flags='--by --output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help'
+            case $option in
+                --by) next='words user model provider client day' ;;
+                --output | -o) next='words table json jsonl csv' ;;
+                --initiator) next='names initiators' ;;
+                --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
+                --provider) next='names providers' ;;
+                --model) next='names models' ;;
+                --client) next='names clients' ;;
+                --session) next='names sessions' ;;
+                --status) next='words open completed failed client_closed interrupted' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'tail')
+            flags='--since --output -o --config -c --state-dir --postgres-url --help'
+            case $option in
+                --since | --postgres-url) next='nothing' ;;
+                --output | -o) next='words table jsonl' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'demo')
+            flags='--help'
+            ;;
+        'fake-provider')
+            flags='--address --events --delay --keep --help'
+            case $option in
+                --address | --events | --delay | --keep) next='nothing' ;;
+            esac
+            ;;
+        'version')
+            flags='--help'
+            ;;
+        'users')
+            flags='--help'
+            [[ $other ]] || argument='words create list suspend resume delete'
+            ;;
+        'users create')
+            flags='--name --email --admin --output -o --config -c --state-dir --postgres-url --help'
+            argument='nothing'
+            case $option in
+                --name | --email | --postgres-url) next='nothing' ;;
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'users list')
+            flags='--output -o --config -c --state-dir --postgres-url --help'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'users suspend')
+            flags='--output -o --config -c --state-dir --postgres-url --help'
+            argument='names users'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'users resume')
+            flags='--output -o --config -c --state-dir --postgres-url --help'
+            argument='names users'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'users delete')
+            flags='--output -o --config -c --state-dir --postgres-url --help'
+            argument='names users'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'tokens')
+            flags='--help'
+            [[ $other ]] || argument='words create list revoke'
+            ;;
+        'tokens create')
+            flags='--user --name --lifetime --output -o --config -c --state-dir --postgres-url --help'
+            case $option in
+                --user) next='names users' ;;
+                --name | --lifetime | --postgres-url) next='nothing' ;;
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'tokens list')
+            flags='--user --revoked --output -o --config -c --state-dir --postgres-url --help'
+            case $option in
+                --user) next='names users' ;;
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'tokens revoke')
+            flags='--output -o --config -c --state-dir --postgres-url --help'
+            argument='names tokens'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'interceptions')
+            flags='--help'
+            [[ $other ]] || argument='words list show'
+            ;;
+        'interceptions list')
+            flags='--after-id --output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help'
+            case $option in
+                --after-id | --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
+                --output | -o) next='words table json jsonl csv' ;;
+                --initiator) next='names initiators' ;;
+                --provider) next='names providers' ;;
+                --model) next='names models' ;;
+                --client) next='names clients' ;;
+                --session) next='names sessions' ;;
+                --status) next='words open completed failed client_closed interrupted' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'interceptions show')
+            flags='--config -c --state-dir --postgres-url --help'
+            argument='nothing'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'sessions')
+            flags='--help'
+            [[ $other ]] || argument='words list show'
+            ;;
+        'sessions list')
+            flags='--output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help'
+            case $option in
+                --output | -o) next='words table json jsonl csv' ;;
+                --initiator) next='names initiators' ;;
+                --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
+                --provider) next='names providers' ;;
+                --model) next='names models' ;;
+                --client) next='names clients' ;;
+                --session) next='names sessions' ;;
+                --status) next='words open completed failed client_closed interrupted' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'sessions show')
+            flags='--full --config -c --state-dir --postgres-url --help'
+            argument='names sessions'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'db')
+            flags='--help'
+            [[ $other ]] || argument='words upgrade check prune'
+            ;;
+        'db upgrade')
+            flags='--config -c --state-dir --postgres-url --help'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'db check')
+            flags='--config -c --state-dir --postgres-url --help'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'db prune')
+            flags='--older-than --config -c --state-dir --postgres-url --aibridge-retention --help'
+            case $option in
+                --older-than | --postgres-url | --aibridge-retention) next='nothing' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+    esac
+    if [[ ! $next ]]; then
+        next=$argument
+        [[ $typed == -* ]] && next="words $flags"
+    fi
+
+    local found=()
+    case $next in
+        files)
+            compopt -o default
+            return
+            ;;
+        directories)
+            compopt -o dirnames
+            return
+            ;;
+        names*)
+            mapfile -t found < <("$1" complete "${next#names }" -- "${words[@]:1}" 2>/dev/null)
+            found=("${found[@]%%$'\t'*}")
+            ;;
+        words*)
+            read -ra found <<<"${next#words }"
+            ;;
+    esac
+
+    # Readline replaces what stands behind the last = or : only.
+    local quote= before= after=
+    if [[ $typed == [\"\']* ]]; then
+        quote=1 typed=${typed:1}
+    else
+        typed=${typed//\\/}
+        [[ $COMP_WORDBREAKS == *:* && $typed == *:* ]] && before=${typed%"${typed##*:}"}
+        [[ $COMP_WORDBREAKS != *=* && $inline ]] && after=$option=
+    fi
+    for word in "${found[@]}"; do
+        if [[ $word == "$typed"* ]]; then
+            word=${word#"$before"}
+            [[ $quote ]] || printf -v word %q "$word"
+            COMPREPLY+=("$after$word")
+        fi
+    done
+}
+
+complete -F _aibridged aibridged
