@@ -142,8 +142,9 @@ class RequestTrace:
             asking = self._open[-1].child(name, finished.sent_at, attributes, to_provider=True)
             asking.end(finished.ended, error)
         root, *inner = self._open
+        if self._intercept in inner:
+            self._intercept.annotate({"outcome": finished.outcome.value})
         for span in reversed(inner):
-            span.annotate({"outcome": finished.outcome.value})
             span.end(finished.ended, error)
         root.rename(f"{finished.method} {finished.path}")
         root.annotate(_request(finished))
