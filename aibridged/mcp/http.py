@@ -1,0 +1,153 @@
+"""The HTTP to one MCP server, bounded in every direction: it may be slow, huge, broken or hostile.
+
+Whatever goes wrong becomes an answer that the SDK reads as an error with a sentence. An exception
+would end the SDK's session, and with it all calls that are under way.
+"""
+
+import asyncio
+import json
+import ssl
+from collections.abc import AsyncIterator, Mapping
+
+import httpx2
+from mcp_types import CONNECTION_CLOSED
+
+from aibridged.clock import Clock
+
+UNREACHABLE = CONNECTION_CLOSED
+"""The code of an error that says that there was no answer."""
+
+_REFUSED = -32099  # the last code that JSON-RPC leaves to implementations
+_JSON = "application/json"
+
+
+class ServerTransport(httpx2.AsyncBaseTransport):
+    """Sends requests to one server and checks what comes back.
+
+    A response may have `max_bytes` and take `seconds`, its body included. `max_total_bytes` is for
+    all of them together until `opened` is called: nothing that a server lists is unbounded.
+
+    No connection is kept between requests: thousands of bridges would keep as many open. Nor is
+    the stream opened on which a server may speak unasked (a GET), which would be open for ever.
+    """
+
+    def __init__(
+        self, tls: ssl.SSLContext, clock: Clock, *, seconds: float, max_bytes: int, max_total: int
+    ) -> None:
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
+        self._inner = httpx2.AsyncHTTPTransport(verify=tls, limits=limits, trust_env=False)
+        self._monotonic = clock.monotonic
+        self._seconds = seconds
+        self._max_bytes = max_bytes
+        self._left: int | None = max_total
+
+    def opened(self) -> None:
+        """The session is open: from now on only each response by itself is bounded."""
+        self._left = None
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        if request.method == "GET" and "last-event-id" not in request.headers:
+            return httpx2.Response(405, request=request)
+        ends = self._monotonic() + self._seconds
+        try:
+            async with asyncio.timeout(self._seconds):
+                response = await self._inner.handle_async_request(request)
+        except (httpx2.TransportError, TimeoutError) as error:
+            return _error(request, 502, UNREACHABLE, _no_answer(error))
+        refusal = _refusal(response)
+        if refusal is not None:
+            await response.aclose()
+            return _error(request, response.status_code, _REFUSED, refusal)
+        assert isinstance(response.stream, httpx2.AsyncByteStream)
+        return httpx2.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=_Bounded(response.stream, self, ends),
+            extensions=response.extensions,
+            request=request,
+        )
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def allowance(self) -> int:
+        """How many bytes the next response may have."""
+        return self._max_bytes if self._left is None else min(self._left, self._max_bytes)
+
+    def spend(self, count: int) -> None:
+        """So many bytes have come."""
+        if self._left is not None:
+            self._left -= count
+
+    def seconds_until(self, moment: float) -> float:
+        return max(0.0, moment - self._monotonic())
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    """A response's body; raises StreamError, which the SDK reports, when it is too much."""
+
+    def __init__(
+        self, stream: httpx2.AsyncByteStream, transport: ServerTransport, ends: float
+    ) -> None:
+        self._stream = stream
+        self._transport = transport
+        self._ends = ends
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        left = allowance = self._transport.allowance()
+        chunks = aiter(self._stream)
+        while True:
+            try:
+                async with asyncio.timeout(self._transport.seconds_until(self._ends)):
+                    chunk = await anext(chunks, None)
+            except (httpx2.TransportError, TimeoutError) as error:
+                raise httpx2.StreamError(f"its answer broke off: {_no_answer(error)}") from None
+            if chunk is None:
+                return
+            left -= len(chunk)
+            self._transport.spend(len(chunk))
+            if left < 0:
+                raise httpx2.StreamError(f"its answer is larger than {allowance} bytes")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+def _refusal(response: httpx2.Response) -> str | None:
+    """What is wrong with an answer, by its head.
+
+    The SDK reads a 404 as the end of its session, and an error in JSON by itself.
+    """
+    coding = response.headers.get("content-encoding", "identity").lower()
+    if coding != "identity":
+        return f"it answered in the coding {coding[:20]!r}, which was not asked for"
+    status = response.status_code
+    if status in (401, 403):
+        return f"it answered {status}: it wants a token, or another one"
+    if status >= 400 and status != 404 and _type(response.headers) != _JSON:
+        return f"it answered {status}"
+    return None
+
+
+def _type(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _no_answer(error: Exception) -> str:
+    """Why there was no answer; of its words, errors of the connection alone quote no header."""
+    if isinstance(error, TimeoutError | httpx2.TimeoutException):
+        return "it didn't answer in time"
+    if isinstance(error, httpx2.ConnectError):
+        return f"it can't be reached ({error})"
+    return f"the connection failed ({type(error).__name__})"
+
+
+def _error(request: httpx2.Request, status: int, code: int, sentence: str) -> httpx2.Response:
+    message = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": sentence}}
+    return httpx2.Response(
+        max(status, 400),
+        headers={"content-type": _JSON},
+        content=json.dumps(message).encode(),
+        request=request,
+    )

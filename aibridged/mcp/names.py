@@ -1,0 +1,23 @@
+"""What the model knows a server's tools by."""
+
+import hashlib
+import re
+
+MAX_NAME = 64
+"""Characters that the providers allow in a tool's name."""
+
+_NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9_-]", re.ASCII)
+_DIGEST = 8  # hexadecimal digits
+
+
+def model_name(server_id: str, tool: str) -> str:
+    """`bmcp_<server>_<tool>`, as the providers allow it: `^[a-zA-Z0-9_-]{1,64}$`.
+
+    A tool's name that isn't allowed, or too long, is changed and cut, and ends in a digest of what
+    it was, so that two never become the same. As an id has no underscore, two servers' differ.
+    """
+    name = f"bmcp_{server_id}_{_NOT_ALLOWED.sub('_', tool)}"
+    if len(name) <= MAX_NAME and name.endswith(f"_{tool}"):
+        return name
+    digest = hashlib.sha256(tool.encode("utf-8", "backslashreplace")).hexdigest()[:_DIGEST]
+    return f"{name[: MAX_NAME - 1 - _DIGEST]}_{digest}"

@@ -1,0 +1,74 @@
+"""A tool's result as the text that the model is told."""
+
+import json
+from collections.abc import Iterator
+
+from mcp_types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    ContentBlock,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+from aibridged.mcp.tools import ToolResult
+
+_NOTHING = "(The tool gave no output.)"
+
+
+def as_tool_result(result: CallToolResult, max_bytes: int) -> ToolResult:
+    """Its texts, one after the other, and a line for whatever is no text.
+
+    Structured content is there for programs, and said again in a text; it is given, as JSON, where
+    there is no text. What is longer than `max_bytes` in UTF-8 is cut, and says so.
+    """
+    parts = [_described(block) for block in result.content]
+    has_text = any(isinstance(block, TextContent) for block in result.content)
+    if result.structured_content is not None and not has_text:
+        parts.append(json.dumps(result.structured_content, ensure_ascii=False))
+    return ToolResult(cut("\n".join(parts) or _NOTHING, max_bytes), is_error=result.is_error)
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """The text itself, or its beginning with a sentence that says so."""
+    encoded = text.encode("utf-8", "replace")
+    if len(encoded) <= max_bytes:
+        return encoded.decode()
+    kept = encoded[:max_bytes].decode("utf-8", "ignore")
+    return f"{kept}\n\n[Cut here: the result has {len(encoded)} bytes, {max_bytes} are passed on.]"
+
+
+def _described(block: ContentBlock) -> str:
+    match block:
+        case TextContent(text=text):
+            return text
+        case ImageContent():
+            return f"[an image, {block.mime_type}, {_size(block.data)}, which can't be shown]"
+        case AudioContent():
+            return f"[audio, {block.mime_type}, {_size(block.data)}, which can't be played]"
+        case ResourceLink():
+            return " ".join(_link(block))
+        case EmbeddedResource():
+            return _embedded(block.resource)
+
+
+def _embedded(resource: TextResourceContents | BlobResourceContents) -> str:
+    if isinstance(resource, TextResourceContents):
+        return f"[{resource.uri}]\n{resource.text}"
+    kind = resource.mime_type or "of an unknown type"
+    return f"[a file, {resource.uri}, {kind}, {_size(resource.blob)}]"
+
+
+def _link(link: ResourceLink) -> Iterator[str]:
+    yield f"[{link.name}: {link.uri}]"
+    if link.description:
+        yield link.description
+
+
+def _size(base64: str) -> str:
+    """About how many bytes this is in base64."""
+    return f"{len(base64) * 3 // 4} bytes"

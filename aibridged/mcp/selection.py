@@ -1,0 +1,79 @@
+"""Which of a server's tools a model is offered, and as what."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mcp_types import Tool as ListedTool
+
+from aibridged.config.mcp_servers import without_query
+from aibridged.config.options import McpServerSettings
+from aibridged.mcp.names import model_name
+from aibridged.mcp.schemas import Schemas
+from aibridged.mcp.tools import Tool
+
+_MAX_DESCRIPTION = 8192  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The tools by name; `passed` are how many the rules let through.
+
+    `faults` says of those that no provider would take what is wrong with them.
+    """
+
+    tools: Sequence[Tool]
+    passed: int
+    faults: Sequence[str]
+
+
+def is_offered(server: McpServerSettings, tool: str) -> bool:
+    """Whether the server's tool of this name passes: deny wins over allow, neither means all."""
+    deny, allow = server.tool_deny_regex, server.tool_allow_regex
+    if deny is not None and deny.search(tool):
+        return False
+    return allow is None or allow.search(tool) is not None
+
+
+def select(
+    server: McpServerSettings, listed: Sequence[ListedTool], schemas: Schemas, max_tools: int
+) -> Selection:
+    """The tools that are offered; none where the rules let more than `max_tools` through.
+
+    Blocks for milliseconds a tool that is new. May be called from any thread.
+    """
+    passed = {each.name: each for each in listed if is_offered(server, each.name)}
+    if len(passed) > max_tools:
+        return Selection((), len(passed), ())
+    tools, faults = [], []
+    for each in passed.values():
+        encoded, fault = _encoded(each, schemas)
+        if fault is not None:
+            faults.append(f"{each.name[:64]!r}: {fault}")
+            continue
+        tools.append(
+            Tool(
+                name=model_name(server.id, each.name),
+                server=server.id,
+                server_url=without_query(server.url),
+                tool=each.name,
+                description=(each.description or each.title or "")[:_MAX_DESCRIPTION],
+                input_schema=encoded,
+            )
+        )
+    tools.sort(key=lambda tool: tool.name)
+    return Selection(tuple(tools), len(passed), faults)
+
+
+def _encoded(tool: ListedTool, schemas: Schemas) -> tuple[bytes, str | None]:
+    """The input schema as JSON, and what is wrong with it or with the name."""
+    if not tool.name:
+        return b"", "it has no name"
+    try:
+        text = json.dumps(
+            tool.input_schema, ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+        encoded = text.encode()
+    except (ValueError, RecursionError):
+        return b"", "its schema can't be written as JSON"
+    return encoded, schemas.fault(tool.input_schema, encoded)

@@ -1,0 +1,230 @@
+"""A session with one MCP server, over streamable HTTP, through the official SDK."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx2
+from mcp import ClientSession, MCPError
+from mcp.client.streamable_http import streamable_http_client
+from mcp_types import CallToolResult, Implementation, PaginatedRequestParams
+from mcp_types import Tool as ListedTool
+from pydantic import ValidationError
+
+from aibridged import __version__
+from aibridged.clock import Clock
+from aibridged.config.mcp_servers import without_query
+from aibridged.mcp.http import UNREACHABLE, ServerTransport
+from aibridged.mcp.limits import Limits
+from aibridged.mcp.shared import Access
+from aibridged.observe.scope import Attributes, span
+from aibridged.observe.spans import SpanName
+from aibridged.tasks import Tasks
+
+_MAX_PAGES = 100
+_MAX_SENTENCE = 500  # characters of a server's own words
+# How long the goodbye may take that ends a session at the server.
+_CLOSING_S = 2.0
+_SESSION_ENDED = "Session terminated"
+
+
+class ServerFailedError(Exception):
+    """A server gave no tools, or a call no result; the message says why, and names no secret.
+
+    `session_ended`: the server knew nothing of the session any more, so it has done nothing.
+    """
+
+    def __init__(self, reason: str, *, session_ended: bool = False) -> None:
+        super().__init__(reason)
+        self.session_ended = session_ended
+
+
+class _Session(ClientSession):
+    async def validate_tool_result(self, name: str, result: CallToolResult) -> None:
+        """Take it as it is: to check it would run the regular expressions of a server's schema."""
+
+
+class StreamableHTTPServerProxy:
+    """One server, as one caller sees it. Its session lives in a task of its own."""
+
+    def __init__(
+        self,
+        access: Access,
+        limits: Limits,
+        tls: ssl.SSLContext,
+        clock: Clock,
+    ) -> None:
+        self.access = access
+        self._server = access.server
+        self._limits = limits
+        self._tls = tls
+        self._clock = clock
+        self._listed: asyncio.Future[Sequence[ListedTool] | ServerFailedError] = (
+            asyncio.get_running_loop().create_future()
+        )
+        self._closing = asyncio.Event()
+        self._session: ClientSession | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether calls may succeed."""
+        return self._session is not None
+
+    async def open(self, tasks: Tasks) -> Sequence[ListedTool]:
+        """Connect and list the tools; from then on a task keeps the session until `close`.
+
+        Raises:
+            ServerFailedError: there is no such server, or it isn't one that could be used.
+        """
+        with span(SpanName.MCP_SERVER_INIT, self._attributes):
+            self._task = tasks.start(self._run(), f"MCP session with {self._server.id}")
+            listed = await asyncio.shield(self._listed)
+            if isinstance(listed, ServerFailedError):
+                raise listed
+            return listed
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
+        """Run a tool. Whoever is cancelled meanwhile cancels it at the server, too.
+
+        Raises:
+            ServerFailedError: there was no result, or none in time.
+        """
+        if self._session is None:
+            raise ServerFailedError("the session has ended")
+        try:
+            async with asyncio.timeout(self._limits.call_timeout):
+                return await self._session.call_tool(tool, arguments)
+        except TimeoutError:
+            raise ServerFailedError(
+                f"it took longer than {self._limits.call_timeout:g} s"
+            ) from None
+        except MCPError as error:
+            ended = error.error.message == _SESSION_ENDED
+            raise ServerFailedError(_reason(error), session_ended=ended) from None
+        except Exception as error:  # noqa: BLE001 - what a server sends may break the SDK anyhow
+            raise ServerFailedError(_reason(error)) from None
+
+    def close(self) -> None:
+        """End the session, in the background."""
+        self._closing.set()
+        if self._task is not None and not self._listed.done():
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        """The session's life: the SDK's contexts are left by the task that entered them."""
+        reason = "it was given up"
+        try:
+            async with (
+                asyncio.timeout(self._limits.init_timeout) as limit,
+                self._connected() as (session, transport),
+            ):
+                tools = await self._list_tools(session)
+                transport.opened()
+                limit.reschedule(None)
+                self._session = session
+                self._listed.set_result(tools)
+                await self._closing.wait()
+                self._session = None
+                limit.reschedule(asyncio.get_running_loop().time() + _CLOSING_S)
+        except TimeoutError:
+            reason = f"it didn't list its tools within {self._limits.init_timeout:g} s"
+        except Exception as error:  # noqa: BLE001 - what a server sends may break the SDK anyhow
+            reason = _reason(error)
+        finally:
+            self._session = None
+            if not self._listed.done():
+                self._listed.set_result(ServerFailedError(reason))
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[tuple[ClientSession, ServerTransport]]:
+        limits = self._limits
+        transport = ServerTransport(
+            self._tls,
+            self._clock,
+            seconds=limits.response_seconds,
+            max_bytes=limits.response_bytes,
+            max_total=limits.opening_bytes,
+        )
+        headers = {"User-Agent": f"aibridged/{__version__}", "Accept-Encoding": "identity"}
+        headers |= {name: value.reveal() for name, value in self._server.headers}
+        if self.access.token is not None:
+            headers["Authorization"] = f"Bearer {self.access.token.reveal()}"
+        async with (
+            httpx2.AsyncClient(
+                transport=transport,
+                headers=headers,
+                timeout=limits.response_seconds,
+                trust_env=False,
+            ) as client,
+            streamable_http_client(
+                self._server.url, http_client=client, max_sse_event_size=limits.response_bytes
+            ) as (read, write),
+            _Session(
+                read, write, client_info=Implementation(name="aibridged", version=__version__)
+            ) as session,
+        ):
+            await _negotiate(session)
+            yield session, transport
+
+    async def _list_tools(self, session: ClientSession) -> Sequence[ListedTool]:
+        """All pages of the list."""
+        with span(SpanName.MCP_FETCH_TOOLS, self._attributes) as fetching:
+            tools: list[ListedTool] = []
+            page = await session.list_tools()
+            tools += page.tools
+            for _ in range(_MAX_PAGES - 1):
+                if not page.next_cursor:
+                    break
+                page = await session.list_tools(
+                    params=PaginatedRequestParams(cursor=page.next_cursor)
+                )
+                tools += page.tools
+            if page.next_cursor:
+                raise ServerFailedError(f"its list of tools has more than {_MAX_PAGES} pages")
+            if fetching is not None:
+                fetching.annotate({"mcp_tool_count": len(tools)})
+            return tools
+
+    @property
+    def _attributes(self) -> Attributes:
+        return {
+            "mcp_proxy_name": self._server.id,
+            "mcp_server_name": self._server.id,
+            "mcp_server_url": without_query(self._server.url),
+        }
+
+
+async def _negotiate(session: ClientSession) -> None:
+    """Agree on a version: the protocol's newer way, and where a server has none, the older."""
+    try:
+        await session.discover()
+    except MCPError as error:
+        if error.error.code == UNREACHABLE:
+            raise
+        await session.initialize()
+    except (RuntimeError, ValidationError):  # it answers, and names no version that both know
+        await session.initialize()
+
+
+def _reason(error: Exception) -> str:
+    """Why a server failed, in a sentence's end. Only the first of several errors is told."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    match error:
+        case ServerFailedError():
+            return str(error)
+        case MCPError():
+            return _printable(error.error.message)
+        case ValidationError():
+            return "its answer is not what the protocol says"
+        case _:
+            return f"its answer broke the protocol ({type(error).__name__})"
+
+
+def _printable(text: str) -> str:
+    """A server's words on one line: they go into a log, or to a model."""
+    words = "".join(each if each.isprintable() else " " for each in text[:_MAX_SENTENCE]).split()
+    return " ".join(words) or "it gave no reason"

@@ -1,0 +1,96 @@
+"""What all callers' tools have in common: the ways to the servers, and how these did lately."""
+
+import ssl
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cachetools import LRUCache
+from loguru import logger
+
+from aibridged.clock import Clock
+from aibridged.config.options import McpServerSettings
+from aibridged.config.secret import Secret
+from aibridged.mcp.credentials import Credentials, CredentialsError
+from aibridged.mcp.schemas import Schemas
+from aibridged.tasks import Tasks
+
+_REMEMBERED = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A server, and the token that is sent to it. `whose` is empty where it isn't the caller's."""
+
+    server: McpServerSettings
+    token: Secret | None
+    whose: str = ""
+
+
+class Shared:
+    """Belongs to one event loop. `failures` counts, by the servers' ids, openings that failed."""
+
+    def __init__(self, clock: Clock, credentials: Credentials, failures: Counter[str]) -> None:
+        self.clock = clock
+        self.failures = failures
+        self.tasks = Tasks()
+        self.schemas = Schemas()
+        self.tls = ssl.create_default_context()
+        self._credentials = credentials
+        self._failing: LRUCache[tuple[str, str, str], str] = LRUCache(_REMEMBERED)
+        self._told: LRUCache[tuple[str, str], bool] = LRUCache(_REMEMBERED)
+
+    async def accesses(
+        self, initiator_id: str, servers: Sequence[McpServerSettings]
+    ) -> list[Access]:
+        """The servers that the caller may use, in order.
+
+        Where own tokens can't be looked up, the servers that take them are left out: with another
+        token they might show more, or less.
+        """
+        personal = [each for each in servers if each.user_credentials != "none"]
+        tokens: Mapping[str, Secret] = {}
+        if personal:
+            try:
+                tokens = await self._credentials(initiator_id)
+            except CredentialsError as error:
+                for server in personal:
+                    self.failures[server.id] += 1
+                logger.warning("No tools of MCP servers that take users' own tokens: {}", error)
+                servers = [each for each in servers if each not in personal]
+        return [
+            Access(each, tokens[each.id], initiator_id)
+            if each in personal and each.id in tokens
+            else Access(each, each.token)
+            for each in servers
+            if each.user_credentials != "required" or each.id in tokens
+        ]
+
+    def is_well(self, access: Access) -> bool:
+        """Whether the server did well when it was last asked in this way, or never was."""
+        return _key(access) not in self._failing
+
+    def did_well(self, access: Access) -> None:
+        if self._failing.pop(_key(access), None) is not None:
+            logger.info("The MCP server {} lists its tools again", access.server.id)
+
+    def failed(self, access: Access, reason: str) -> None:
+        """Count it, and warn of it where it is news."""
+        self.failures[access.server.id] += 1
+        if self._failing.get(_key(access)) != reason:
+            self._failing[_key(access)] = reason
+            whose = f" for {access.whose}" if access.whose else ""
+            logger.warning("No tools of the MCP server {}{}: {}", access.server.id, whose, reason)
+
+    def left_out(self, server_id: str, faults: Sequence[str]) -> None:
+        """Warn, once each, of tools that no provider would take."""
+        news = [each for each in faults if not self._told.get((server_id, each))]
+        if news:
+            self._told.update({(server_id, each): True for each in news})
+            logger.warning(
+                "Tools of the MCP server {} are left out: {}", server_id, "; ".join(news)
+            )
+
+
+def _key(access: Access) -> tuple[str, str, str]:
+    return access.server.id, access.server.url, access.whose

@@ -1,0 +1,42 @@
+"""Tasks that run beside the request or the loop that started them, none of them forgotten."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from loguru import logger
+
+T = TypeVar("T")
+
+
+class Tasks:
+    """Keeps hold of tasks until they end; a failure that nobody else hears of is logged."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Run it from now on; `name` is for the log."""
+        task = asyncio.get_running_loop().create_task(coroutine, name=name)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def idle(self) -> None:
+        """Return once none is running."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def cancel(self) -> None:
+        """Cancel all, and wait until they have ended."""
+        for task in self._running:
+            task.cancel()
+        await self.idle()
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.opt(exception=error).error("The task {} failed", task.get_name())
