@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from aibridged.cli.check_config import check_config
+from aibridged.cli.command import make_ours
 from aibridged.cli.complete import complete
 from aibridged.cli.db import db
 from aibridged.cli.demo import demo
@@ -51,6 +52,7 @@ def build() -> typer.Typer:
     for group in GROUPS:
         app.add_typer(group())
     app.command(hidden=True, help=_paragraphs(complete))(complete)
+    make_ours(app)
     return app
 
 

@@ -22,9 +22,9 @@ def check_config(
         Output, typer.Option("--output", metavar="text|json", help="How to print it.")
     ] = Output.TEXT,
 ) -> None:
-    """Show every setting as serve would use it, with its source, and all mistakes.
+    """Show every setting with its source, and all mistakes.
 
-    Exits 0 if serve would start, 1 if there are mistakes.
+    Nothing is started. Exits 0 if serve would start, 1 if there are mistakes.
     """
     from aibridged.config import load, report
 

@@ -32,10 +32,10 @@ def fake_provider(
         typer.Option(metavar="N", min=0, help="Requests that GET /__fake/requests can show."),
     ] = 1000,
 ) -> None:
-    """Run a stand-in for Anthropic and OpenAI, for tests, the demo and the bench.
+    """Run a stand-in for Anthropic and OpenAI.
 
-    It answers Messages, Chat Completions and Responses, whole and streamed, and says what it was
-    told. Any key will do. To steer its answers:
+    For tests, the demo and the bench. It answers Messages, Chat Completions and Responses, whole
+    and streamed, and says what it was told. Any key will do. To steer its answers:
 
     In the prompt: "use the tool", "use the tools" (in parallel), "think hard", "from cache".
 

@@ -65,7 +65,8 @@ def minute(at: datetime | None) -> str:
 def _open_store(settings: "Settings") -> "Iterator[TokenStore]":
     from aibridged.clock import SystemClock
     from aibridged.identity.accounts import IdentityError
-    from aibridged.identity.tokens import StoreUnavailableError, TokenStore
+    from aibridged.identity.tables import StoreUnavailableError
+    from aibridged.identity.tokens import TokenStore
     from aibridged.records.database import DatabaseError
     from aibridged.records.opening import open_database
 

@@ -50,7 +50,7 @@ _COLUMNS: "dict[str, Callable[[Interception], object]]" = {
 def interceptions() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(
-        name="interceptions", no_args_is_help=True, help="What was asked, request by request."
+        name="interceptions", no_args_is_help=True, help="Show what was asked, request by request."
     )
     group.command("list")(takes_filter(_list))
     group.command("show")(takes_query(_show))

@@ -43,7 +43,7 @@ _MAX_LINES = 12
 def sessions() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(
-        name="sessions", no_args_is_help=True, help="What was asked, session by session."
+        name="sessions", no_args_is_help=True, help="Show what was asked, session by session."
     )
     group.command("list")(takes_filter(_list))
     group.command("show")(takes_query(_show))

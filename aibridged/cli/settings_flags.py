@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
+from aibridged.cli.command import Command
 from aibridged.config import kinds
 from aibridged.config.declare import Option
 from aibridged.config.options import OPTIONS
@@ -17,26 +17,11 @@ _BOOLEANS = frozenset(
 _FLAGS = {flag: option for option in OPTIONS for flag in option.flags}
 
 
-class SettingsCommand(TyperCommand):
-    """A command with every setting as a flag, and with help that has room for the long names."""
+class SettingsCommand(Command):
+    """A command with every setting as a flag."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, list(spelled_out(args)))
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        # Rich takes longer to load than everything else: only who asks for help waits for it.
-        from aibridged.cli.settings_help import print_help
-
-        own = [
-            (
-                ", ".join(sorted(param.opts, key=len)),
-                param.metavar or "",
-                getattr(param, "help", ""),
-            )
-            for param in self.get_params(ctx)
-            if not set(param.opts) & _FLAGS.keys()
-        ]
-        print_help(ctx.command_path, self.help or "", own)
 
 
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:

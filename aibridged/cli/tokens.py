@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def tokens() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(
-        name="tokens", no_args_is_help=True, help="The users' tokens (--aibridge-auth token)."
+        name="tokens", no_args_is_help=True, help="Make, list and revoke the users' tokens."
     )
     for name, command in (("create", _create), ("list", _list), ("revoke", _revoke)):
         group.command(name)(takes_store(command))

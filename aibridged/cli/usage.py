@@ -42,7 +42,7 @@ def _usage(
     ] = By.USER,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Show how many tokens were used, and the share of input that came from the cache."""
+    """Add up the tokens that were used, by user, model or day."""
     from aibridged.records.answers import UsageBy
 
     headings = (by.value.upper(), "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT", "HIT")

@@ -16,9 +16,7 @@ Username = Annotated[str, typer.Argument(metavar="USER", help="As `users list` s
 
 def users() -> typer.Typer:
     """The group of commands."""
-    group = typer.Typer(
-        name="users", no_args_is_help=True, help="Who may use the gateway (--aibridge-auth token)."
-    )
+    group = typer.Typer(name="users", no_args_is_help=True, help="Manage who may use the gateway.")
     for name, command in (
         ("create", _create),
         ("list", _list),

@@ -48,10 +48,11 @@ def grouped() -> Iterator[tuple[Group, list[Option]]]:
         yield group, list(options)
 
 
-def facts(option: Option) -> str:
+def facts(option: Option, *, of_daemon: bool = True) -> str:
     """What help says beside the sentence: the variable, the default, and if a reload won't do."""
     default = f"default {option.default}" if option.default else "not set"
-    return f"{option.env}, {default}{'; needs a restart' if option.restart else ''}"
+    restart = "; needs a restart" if option.restart and of_daemon else ""
+    return f"{option.env}, {default}{restart}"
 
 
 def example_yaml(width: int) -> str:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from aibridged.manual.commands import Command, Flag
+from aibridged.cli.tree import Command, Flag
 from aibridged.manual.completing import NOTE, Files, Running, Values, Words, quoted, values
 
 _BEGIN = r"""

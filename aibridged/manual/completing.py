@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aibridged.cli.complete import Names
-from aibridged.manual.commands import Argument, Flag
+from aibridged.cli.tree import Argument, Flag
 
 NOTE = "Made by `python -m aibridged.manual`; to change it, change what it is made from."
 

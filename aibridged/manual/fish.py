@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from aibridged.manual.commands import Command, Flag
+from aibridged.cli.tree import Command, Flag
 from aibridged.manual.completing import NOTE, Files, Running, Values, Words, brief, values
 
 _FUNCTIONS = """

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aibridged import __version__, errors
+from aibridged.cli.tree import Argument, Command, Flag
 from aibridged.config import render
 from aibridged.manual import mdoc
-from aibridged.manual.commands import Argument, Command, Flag
 from aibridged.manual.prose import RELEASED, Example, Part, Prose
 from aibridged.manual.prose.commands import EXIT_STATUS, FILES, PROSE
 from aibridged.manual.prose.overview import OVERVIEW, REFUSALS, SIGNALS
@@ -152,22 +152,23 @@ def _options(command: Command, home: Command) -> Iterator[str]:
         return
     by_setting = {flag.setting.name: flag for flag in command.flags if flag.setting}
     for group, options in render.grouped():
-        flags = [by_setting[option.name] for option in options]
-        yield from mdoc.subsection(group, _flags(flags))
+        flags = (_described(by_setting[option.name], of_daemon=True) for option in options)
+        yield from mdoc.subsection(group, mdoc.listing(flags))
 
 
 def _flags(flags: Iterable[Flag]) -> Iterator[str]:
     return mdoc.listing(map(_described, flags))
 
 
-def _described(flag: Flag) -> tuple[list[str], str]:
+def _described(flag: Flag, *, of_daemon: bool = False) -> tuple[list[str], str]:
     """A flag as the term of a list, and what it means."""
     *short, last = reversed(flag.names)
     term = [word for name in short for word in (*_spelled(name), ",")]
     term += _spelled(last, flag)
     if flag.setting is not None:
         default = f", default `{flag.default}`" if flag.default else ""
-        return term, f"{flag.help} (`{flag.setting.env}`{default})"
+        restart = "; needs a restart" if flag.setting.restart and of_daemon else ""
+        return term, f"{flag.help} (`{flag.setting.env}`{default}{restart})"
     if flag.choices and not all(word in f"{flag.help}{flag.value}" for word in flag.choices):
         shown = ", ".join(f"`{word}`" for word in flag.choices)
         return term, f"{flag.help} One of {shown}.{_default(flag)}"

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from aibridged.manual.commands import Argument, Command, Flag
+from aibridged.cli.tree import Argument, Command, Flag
 from aibridged.manual.completing import NOTE, Files, Running, Values, Words, brief, quoted, values
 
 _NAMES = r"""

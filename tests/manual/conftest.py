@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from aibridged.manual.commands import Command, command_line
+from aibridged.cli.tree import Command
+from aibridged.manual.commands import command_line
 
 ROOT = Path(__file__).parents[2]
 COMPLETIONS = ROOT / "completions"

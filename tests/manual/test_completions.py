@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from aibridged.manual.commands import Command
+from aibridged.cli.tree import Command
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.migrations import upgrade
 

@@ -12,10 +12,10 @@ from typer.main import get_command
 
 from aibridged import errors
 from aibridged.cli import build
+from aibridged.cli.tree import Command
 from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
 from aibridged.manual.__main__ import write
-from aibridged.manual.commands import Command
 from aibridged.manual.contents import DIRECTORIES, contents
 from aibridged.manual.prose import configuration
 from aibridged.manual.prose.commands import PROSE
