@@ -11,9 +11,11 @@ from contextvars import Context
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import aiohttp
 
+from aibridged.ai_proxy import load_ca
 from aibridged.api import Api
 from aibridged.api.handler import ROOTS
 from aibridged.bridge_pool import BridgeKey, BridgePool
@@ -41,6 +43,7 @@ from aibridged.pipeline.chunk_time import time_chunks
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.readout import Readout
+from aibridged.pipeline.sessions import Sessions
 from aibridged.pipeline.trace import Traces
 from aibridged.pipeline.upstream import make_session
 from aibridged.providers import make_providers
@@ -53,6 +56,9 @@ from aibridged.records.retention import keep_pruning
 from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 from aibridged.records.structured_log import log_record
+
+if TYPE_CHECKING:
+    from aibridged.proxy.authority import Authority
 
 _SPOOL = "spool.jsonl"
 _BREAKER_SETTINGS = (
@@ -86,6 +92,7 @@ class Lasting:
     traces: Traces | None
     metrics: Metrics | None
     on_finished: tuple[Callable[[Finished], None], ...]
+    authority: "Authority | None"
 
 
 class Composition:
@@ -101,8 +108,7 @@ class Composition:
             if lasting.metrics is not None
             else None
         )
-        self._open_sessions: set[aiohttp.ClientSession] = set()
-        self._retirements: set[asyncio.Task[None]] = set()
+        self._sessions = Sessions(lasting.in_flight, self._make_session)
         self._pruning: asyncio.Task[None] | None = None
         self.parts = self._configured(settings, None)
         self._prune()
@@ -126,19 +132,13 @@ class Composition:
             )
         if not _same(before, settings, "retention"):
             self._prune()
-        if unused := self._open_sessions.difference(self.parts.sessions.values()):
-            retirement = asyncio.get_running_loop().create_task(self._retire(unused))
-            self._retirements.add(retirement)
-            retirement.add_done_callback(self._retirements.discard)
         return self.parts
 
     async def close(self) -> None:
         """Stop what runs by itself, and close the connections to the providers."""
-        for task in (*self._retirements, self._pruning):
-            if task is not None:
-                task.cancel()
-        for session in self._open_sessions:
-            await session.close()
+        if self._pruning is not None:
+            self._pruning.cancel()
+        await self._sessions.close()
 
     def _configured(self, settings: Settings, before: Parts | None) -> Parts:
         lasting = self.lasting
@@ -146,7 +146,7 @@ class Composition:
             settings=settings,
             clock=lasting.clock,
             providers=make_providers(settings.providers),
-            sessions=self._sessions(settings, before),
+            sessions=self._sessions.for_providers(settings),
             gate=lasting.gate,
             in_flight=lasting.in_flight,
             requests=lasting.in_flight.next_generation(),
@@ -159,29 +159,12 @@ class Composition:
             metrics=lasting.metrics,
             on_finished=lasting.on_finished,
             reloads=lasting.reloads,
+            ca_certificate=lasting.authority.certificate_pem if lasting.authority else None,
             api=lasting.api,
             api_roots=ROOTS,
         )
 
-    def _sessions(
-        self, settings: Settings, before: Parts | None
-    ) -> dict[str, aiohttp.ClientSession]:
-        """A session a provider: the one it has, unless it goes elsewhere or connects otherwise."""
-        kept: dict[tuple[str, str], aiohttp.ClientSession] = {}
-        if before is not None and _same(before, settings, "upstream_connect_timeout"):
-            kept = {
-                (each.name, each.base_url): before.sessions[each.name]
-                for each in before.settings.providers
-            }
-        sessions = {
-            each.name: kept.get((each.name, each.base_url))
-            or self._session(each.name, settings.upstream_connect_timeout)
-            for each in settings.providers
-        }
-        self._open_sessions.update(sessions.values())
-        return sessions
-
-    def _session(self, provider: str, connect_timeout: float) -> aiohttp.ClientSession:
+    def _make_session(self, provider: str, connect_timeout: float) -> aiohttp.ClientSession:
         session = make_session(connect_timeout)
         if (metrics := self.lasting.metrics) is not None:
             time_chunks(session, self.lasting.clock, partial(metrics.chunk_relayed, provider))
@@ -193,13 +176,6 @@ class Composition:
         if self.lasting.metrics is not None and now is State.OPEN and provider is not None:
             route = provider.prefix + key.endpoint
             self.lasting.metrics.circuit_opened(key.provider, route, key.model)
-
-    async def _retire(self, sessions: set[aiohttp.ClientSession]) -> None:
-        """Close the sessions once the last request that may use them has ended."""
-        await self.lasting.in_flight.earlier_idle()
-        for session in sessions & self._open_sessions:
-            self._open_sessions.discard(session)
-            await session.close()
 
     def _prune(self) -> None:
         if self._pruning is not None:
@@ -219,7 +195,9 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
     Raises:
         DatabaseError, DatabaseAwayError, SpoolInUseError, OSError: the records can't be kept.
         TracingError: traces can't be sent.
+        AiProxyError: the AI Proxy is wanted, and has no CA.
     """
+    authority = load_ca(settings, clock) if settings.proxy_enabled else None
     # First, so that it is closed last: the last records have their spans, too.
     traces = _make_traces(settings, clock, stack)
     engine = await asyncio.to_thread(open_database, settings)
@@ -245,6 +223,7 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
         reloads=ReloadStats(last_attempt=now, last_success=now),
         traces=traces,
         metrics=metrics,
+        authority=authority,
         on_finished=(request_finished, *([metrics.finished] if metrics is not None else [])),
     )
     composition = Composition(lasting, settings)

@@ -115,7 +115,7 @@ async def test_a_stream_outlives_its_provider_and_its_connection_closes_after_it
     assert not session.closed
     gate.set()
     assert b"message_stop" in await running.read()
-    await asyncio.gather(*gateway._composition._retirements)
+    await gateway._composition._sessions._retirements.idle()
     assert session.closed
 
 
@@ -270,5 +270,5 @@ async def test_a_provider_may_come_and_go_while_requests_run(start_gateway, fake
                 await rounds.acquire()
     assert {status for name, status in statuses if name == "anthropic"} == {200}
     assert {status for name, status in statuses if name == "extra"} == {200, 404}
-    await asyncio.gather(*gateway._composition._retirements)
-    assert gateway._composition._open_sessions == set(gateway.parts.sessions.values())
+    await gateway._composition._sessions._retirements.idle()
+    assert len(gateway._composition._sessions) == len(gateway.parts.sessions)
