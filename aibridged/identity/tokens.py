@@ -1,4 +1,4 @@
-"""The users and tokens in the daemon's own database, and all SQL about them.
+"""The users and tokens in the daemon's own database.
 
 Everything here blocks: the daemon calls it off its event loop. Of a token only its id and the
 SHA-256 of its secret are stored. A user who is deleted leaves a row behind, so that the records of
@@ -6,24 +6,21 @@ what they asked still have a name; the username is free again.
 """
 
 import hmac
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import IntegrityError
 
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
 from aibridged.identity import token_format
 from aibridged.identity.accounts import (
-    MAX_EMAIL,
     MAX_NAME,
-    MAX_USERNAME,
     IdentityError,
     TokenInfo,
     User,
@@ -32,7 +29,14 @@ from aibridged.identity.accounts import (
     check_user,
     no_such_user,
 )
-from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.base import Actor
+from aibridged.identity.tables import (
+    mcp_credentials,
+    not_deleted,
+    tokens,
+    transaction,
+    users,
+)
 
 # How much later a use must be to be written down.
 USES_ARE_TOLD_APART_S = 60
@@ -40,61 +44,6 @@ USES_ARE_TOLD_APART_S = 60
 # Stands in for the digest of a token that isn't there: no secret is known to hash to it.
 _NO_DIGEST = bytes(32)
 
-
-class UtcDateTime(sa.TypeDecorator[datetime]):
-    """Aware datetimes in UTC, for SQLite too, which keeps no time zone."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-metadata = sa.MetaData()
-
-users = sa.Table(
-    "aibridged_users",
-    metadata,
-    sa.Column("id", sa.String(36), primary_key=True),
-    sa.Column("username", sa.String(MAX_USERNAME), nullable=False),
-    sa.Column("name", sa.String(MAX_NAME), nullable=False),
-    sa.Column("email", sa.String(MAX_EMAIL)),
-    sa.Column("status", sa.String(16), nullable=False),
-    sa.Column("is_admin", sa.Boolean, nullable=False),
-    sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.Column("deleted_at", UtcDateTime),
-)
-_not_deleted = users.c.deleted_at.is_(None)
-sa.Index(
-    "aibridged_users_username",
-    users.c.username,
-    unique=True,
-    sqlite_where=_not_deleted,
-    postgresql_where=_not_deleted,
-)
-
-tokens = sa.Table(
-    "aibridged_tokens",
-    metadata,
-    sa.Column("id", sa.String(10), primary_key=True),
-    sa.Column("user_id", sa.String(36), sa.ForeignKey(users.c.id), nullable=False),
-    sa.Column("name", sa.String(MAX_NAME), nullable=False),
-    sa.Column("secret_sha256", sa.LargeBinary(32), nullable=False),
-    sa.Column("created_at", UtcDateTime, nullable=False),
-    sa.Column("expires_at", UtcDateTime),
-    sa.Column("last_used_at", UtcDateTime),
-    sa.Column("revoked_at", UtcDateTime),
-    sa.Index("aibridged_tokens_user_id", "user_id"),
-)
 
 _USER = [column for column in users.c if column is not users.c.deleted_at]
 _TOKEN = [
@@ -114,7 +63,7 @@ _TO_AUTHENTICATE = (
         tokens.c.id == sa.bindparam("token_id"),
         tokens.c.revoked_at.is_(None),
         users.c.status == UserStatus.ACTIVE,
-        _not_deleted,
+        not_deleted,
     )
 )
 _TO_RECORD_USE = (
@@ -125,10 +74,6 @@ _TO_RECORD_USE = (
     )
     .values(last_used_at=sa.bindparam("at"))
 )
-
-
-class StoreUnavailableError(AuthUnavailableError):
-    """The database failed; the message says how, without statements or values."""
 
 
 class TokenStore:
@@ -182,7 +127,7 @@ class TokenStore:
 
     def list_users(self) -> list[User]:
         """Every user who isn't deleted, by username."""
-        statement = sa.select(*_USER).where(_not_deleted).order_by(users.c.username)
+        statement = sa.select(*_USER).where(not_deleted).order_by(users.c.username)
         with self._transaction() as connection:
             return [_as_user(row) for row in connection.execute(statement)]
 
@@ -195,7 +140,10 @@ class TokenStore:
         return self._set_status(username, UserStatus.ACTIVE)
 
     def delete_user(self, username: str) -> User:
-        """Revoke the user's tokens, and forget all about them but what records refer to."""
+        """Revoke the user's tokens, and forget all about them but what records refer to.
+
+        Their own tokens for MCP servers are gone for good.
+        """
         now = self._now()
         gone = {"deleted_at": now, "name": "", "email": None}
         with self._transaction() as connection:
@@ -205,6 +153,7 @@ class TokenStore:
                 .where(tokens.c.user_id == user.id, tokens.c.revoked_at.is_(None))
                 .values(revoked_at=now)
             )
+            connection.execute(mcp_credentials.delete().where(mcp_credentials.c.user_id == user.id))
         return user
 
     def create_token(
@@ -221,7 +170,7 @@ class TokenStore:
         row = asdict(info) | {"secret_sha256": minted.digest()}
         del row["username"]
         values = [sa.literal(value, tokens.c[name].type) for name, value in row.items()]
-        of_user = sa.select(users.c.id, *values).where(users.c.username == username, _not_deleted)
+        of_user = sa.select(users.c.id, *values).where(users.c.username == username, not_deleted)
         with self._transaction() as connection:
             inserted = tokens.insert().from_select(["user_id", *row], of_user)
             if connection.execute(inserted.returning(tokens.c.id)).first() is None:
@@ -236,7 +185,7 @@ class TokenStore:
         with self._transaction() as connection:
             if username is None:
                 return [_as_token(row) for row in connection.execute(statement)]
-            is_theirs = sa.and_(users.c.username == username, _not_deleted)
+            is_theirs = sa.and_(users.c.username == username, not_deleted)
             if connection.execute(sa.select(users.c.id).where(is_theirs)).first() is None:
                 raise self._no_such_user(connection, username)
             return [_as_token(row) for row in connection.execute(statement.where(is_theirs))]
@@ -298,23 +247,18 @@ class TokenStore:
     def _change_user(
         self, connection: sa.Connection, username: str, values: dict[str, Any]
     ) -> User:
-        changed = users.update().where(users.c.username == username, _not_deleted).values(values)
+        changed = users.update().where(users.c.username == username, not_deleted).values(values)
         row = connection.execute(changed.returning(*_USER)).one_or_none()
         if row is None:
             raise self._no_such_user(connection, username)
         return _as_user(row)
 
     def _no_such_user(self, connection: sa.Connection, username: str) -> IdentityError:
-        known = connection.execute(sa.select(users.c.username).where(_not_deleted)).scalars()
+        known = connection.execute(sa.select(users.c.username).where(not_deleted)).scalars()
         return no_such_user(username, list(known))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[sa.Connection]:
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except (DBAPIError, PoolTimeout) as error:
-            raise StoreUnavailableError(_reason(error)) from None
+    def _transaction(self) -> AbstractContextManager[sa.Connection]:
+        return transaction(self._engine)
 
 
 def _as_user(row: sa.Row[Any]) -> User:
@@ -323,9 +267,3 @@ def _as_user(row: sa.Row[Any]) -> User:
 
 def _as_token(row: sa.Row[Any]) -> TokenInfo:
     return TokenInfo(**row._mapping)
-
-
-def _reason(error: DBAPIError | PoolTimeout) -> str:
-    """The driver's own words; SQLAlchemy's would add the statement and its values."""
-    cause = str(error.orig if isinstance(error, DBAPIError) else error)
-    return f"The database of users and tokens failed: {cause.strip().partition(chr(10))[0]}"

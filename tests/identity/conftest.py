@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from aibridged.identity.tokens import TokenStore, metadata
+from aibridged.identity.tables import metadata
+from aibridged.identity.tokens import TokenStore
 from aibridged.records.database import database_url, make_engine
 
 

@@ -6,8 +6,9 @@ from loguru import logger
 
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.cache import CachedAuthenticator
+from aibridged.identity.tables import metadata
 from aibridged.identity.token_authenticator import TokenAuthenticator
-from aibridged.identity.tokens import TokenStore, metadata
+from aibridged.identity.tokens import TokenStore
 
 
 @pytest.fixture

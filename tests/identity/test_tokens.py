@@ -12,7 +12,8 @@ from alembic.migration import MigrationContext
 from aibridged.identity import tokens as tokens_module
 from aibridged.identity.accounts import IdentityError, UserStatus
 from aibridged.identity.base import Actor, AuthUnavailableError
-from aibridged.identity.tokens import StoreUnavailableError, TokenStore, users
+from aibridged.identity.tables import StoreUnavailableError, metadata, users
+from aibridged.identity.tokens import TokenStore
 from aibridged.records.migrations import upgrade
 
 DAY = 86400
@@ -270,7 +271,7 @@ def everything_stored(engine):
         return repr(
             [
                 [tuple(row) for row in connection.execute(sa.select(table))]
-                for table in tokens_module.metadata.sorted_tables
+                for table in metadata.sorted_tables
             ]
         )
 
@@ -290,7 +291,7 @@ def test_a_secret_is_neither_stored_nor_shown_nor_logged(store, engine, alice, c
 def test_a_database_that_fails_is_unavailable_and_its_error_says_nothing_secret(
     store, engine, token
 ):
-    tokens_module.metadata.drop_all(engine)
+    metadata.drop_all(engine)
     with pytest.raises(StoreUnavailableError) as caught:
         store.authenticate(token[1])
     assert isinstance(caught.value, AuthUnavailableError)
@@ -317,9 +318,9 @@ def test_the_store_says_where_it_is_without_a_password(clock, tmp_path):
 
 
 def test_the_migrations_make_the_same_tables(engine):
-    tokens_module.metadata.drop_all(engine)
+    metadata.drop_all(engine)
     upgrade(engine)
-    ours = set(tokens_module.metadata.tables)
+    ours = set(metadata.tables)
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection,
@@ -328,11 +329,11 @@ def test_the_migrations_make_the_same_tables(engine):
                 "include_name": lambda name, kind, _: kind != "table" or name in ours,
             },
         )
-        assert compare_metadata(context, tokens_module.metadata) == []
+        assert compare_metadata(context, metadata) == []
 
 
 def test_a_migrated_database_frees_a_deleted_users_name(engine, store):
-    tokens_module.metadata.drop_all(engine)
+    metadata.drop_all(engine)
     upgrade(engine)
     store.create_user("alice")
     store.delete_user("alice")

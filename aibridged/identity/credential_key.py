@@ -1,0 +1,108 @@
+"""Encrypts users' credentials with a key that is kept apart from the database: in a file.
+
+AES-256 in GCM; what is encrypted is bound to what it is for, so that nobody can swap two.
+"""
+
+import os
+from pathlib import Path
+
+from aibridged.config.secret import Secret
+from aibridged.identity.accounts import IdentityError
+
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class CredentialKeyError(IdentityError):
+    """The key can't be used; the message says why and what to do, and holds nothing secret."""
+
+
+class CredentialKey:
+    """The key in the file. The file is read when it is needed, and made by `make`."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def exists(self) -> bool:
+        return self.path.exists()
+
+    def make(self) -> None:
+        """Make a key that only this user can read, unless somebody just has.
+
+        Raises:
+            CredentialKeyError: the file can't be made.
+        """
+        key = os.urandom(_KEY_BYTES)
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        except OSError as error:
+            if self.exists:
+                return
+            raise CredentialKeyError(
+                f"The key file {self.path} can't be made: {error.strerror}. Check the permissions "
+                "of the state directory, or choose another --state-dir."
+            ) from None
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{key.hex()}\n")
+            file.flush()
+            os.fsync(descriptor)
+
+    def encrypt(self, credential: Secret, bound_to: str) -> bytes:
+        """The nonce, and the credential encrypted.
+
+        Raises:
+            CredentialKeyError: there is no key.
+        """
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce = os.urandom(_NONCE_BYTES)
+        plain = credential.reveal().encode()
+        return nonce + AESGCM(self._read()).encrypt(nonce, plain, bound_to.encode())
+
+    def decrypt(self, encrypted: bytes, bound_to: str) -> Secret:
+        """The credential.
+
+        Raises:
+            CredentialKeyError: there is no key, or it was another.
+        """
+        from cryptography.exceptions import InvalidTag
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        nonce, data = encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:]
+        try:
+            plain = AESGCM(self._read()).decrypt(nonce, data, bound_to.encode())
+        except (InvalidTag, ValueError):
+            raise CredentialKeyError(
+                f"The users' tokens for MCP servers were not encrypted with the key in {self.path}."
+                " Daemons that share a database need the same key file: copy it, or set the tokens"
+                " anew with `aibridged users mcp-token set`."
+            ) from None
+        return Secret(plain.decode())
+
+    def _read(self) -> bytes:
+        try:
+            key = bytes.fromhex(self.path.read_text(encoding="ascii"))
+        except FileNotFoundError:
+            raise self.lost() from None
+        except OSError as error:
+            raise CredentialKeyError(
+                f"The key file {self.path} can't be read: {error.strerror}."
+            ) from None
+        except ValueError:
+            key = b""
+        if len(key) != _KEY_BYTES:
+            raise CredentialKeyError(
+                f"There is no key in {self.path}. Restore the file from a backup, or remove it and"
+                " the tokens that it was for."
+            )
+        return key
+
+    def lost(self) -> CredentialKeyError:
+        """What to say where there are credentials, and no key for them."""
+        return CredentialKeyError(
+            f"The key file {self.path} is gone, and the users' tokens for MCP servers can't be read"
+            " without it. Restore it from a backup. If there is none, remove each token (`aibridged"
+            " users mcp-token list` and `remove`) and set it anew."
+        )

@@ -1,0 +1,103 @@
+"""The tables of users and of what is theirs, and transactions on them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from aibridged.identity.accounts import MAX_EMAIL, MAX_NAME, MAX_USERNAME
+from aibridged.identity.base import AuthUnavailableError
+
+MAX_SERVER_ID = 32
+
+
+class UtcDateTime(sa.TypeDecorator[datetime]):
+    """Aware datetimes in UTC, for SQLite too, which keeps no time zone."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+metadata = sa.MetaData()
+
+users = sa.Table(
+    "aibridged_users",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("username", sa.String(MAX_USERNAME), nullable=False),
+    sa.Column("name", sa.String(MAX_NAME), nullable=False),
+    sa.Column("email", sa.String(MAX_EMAIL)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("is_admin", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("deleted_at", UtcDateTime),
+)
+not_deleted = users.c.deleted_at.is_(None)
+sa.Index(
+    "aibridged_users_username",
+    users.c.username,
+    unique=True,
+    sqlite_where=not_deleted,
+    postgresql_where=not_deleted,
+)
+
+tokens = sa.Table(
+    "aibridged_tokens",
+    metadata,
+    sa.Column("id", sa.String(10), primary_key=True),
+    sa.Column("user_id", sa.String(36), sa.ForeignKey(users.c.id), nullable=False),
+    sa.Column("name", sa.String(MAX_NAME), nullable=False),
+    sa.Column("secret_sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
+    sa.Column("last_used_at", UtcDateTime),
+    sa.Column("revoked_at", UtcDateTime),
+    sa.Index("aibridged_tokens_user_id", "user_id"),
+)
+
+mcp_credentials = sa.Table(
+    "aibridged_mcp_credentials",
+    metadata,
+    sa.Column("user_id", sa.String(36), sa.ForeignKey(users.c.id), primary_key=True),
+    sa.Column("server_id", sa.String(MAX_SERVER_ID), primary_key=True),
+    sa.Column("encrypted_token", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+
+class StoreUnavailableError(AuthUnavailableError):
+    """The database failed; the message says how, without statements or values."""
+
+
+@contextmanager
+def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """One transaction.
+
+    Raises:
+        StoreUnavailableError: the database failed.
+    """
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (DBAPIError, PoolTimeout) as error:
+        raise StoreUnavailableError(_reason(error)) from None
+
+
+def _reason(error: DBAPIError | PoolTimeout) -> str:
+    """The driver's own words; SQLAlchemy's would add the statement and its values."""
+    cause = str(error.orig if isinstance(error, DBAPIError) else error)
+    return f"The database of users and tokens failed: {cause.strip().partition(chr(10))[0]}"
