@@ -66,6 +66,7 @@ def reopen() -> None:
             file.reopen()
         except OSError as error:
             logger.error("{} can't be opened, the old file is kept: {}", file.path, error.strerror)
+    logger.info("The log files were opened anew")
 
 
 class LogStream:

@@ -16,6 +16,7 @@ import aiohttp
 import anthropic
 import openai
 import pytest
+from aiohttp import web
 
 from aibridged.app import Gateway
 from aibridged.config.kinds import Address
@@ -69,6 +70,24 @@ async def client() -> AsyncIterator[aiohttp.ClientSession]:
     """A plain HTTP client that decodes and follows nothing."""
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         yield session
+
+
+@pytest.fixture
+async def received_spans(monkeypatch) -> AsyncIterator[bytearray]:
+    """A receiver of traces, which the variables name; what it has received, as it came."""
+    received = bytearray()
+
+    async def receive(request: web.BaseRequest) -> web.Response:
+        received.extend(await request.read())
+        return web.Response()
+
+    async with await asyncio.get_running_loop().create_server(
+        web.Server(receive), "127.0.0.1", 0
+    ) as server:
+        port = server.sockets[0].getsockname()[1]
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+        yield received
 
 
 class Recording:
@@ -237,10 +256,14 @@ os.execv(command[0], command)
 
 @asynccontextmanager
 async def _daemon(
-    provider_url: str, *flags: str, passed: Sequence[socket.socket] = (), **variables: str
+    provider_url: str,
+    *flags: str,
+    passed: Sequence[socket.socket] = (),
+    stdout: int | None = None,
+    **variables: str,
 ) -> AsyncIterator[Daemon]:
     with tempfile.TemporaryDirectory() as state:
-        async with _running(provider_url, state, passed, *flags, **variables) as daemon:
+        async with _running(provider_url, state, passed, stdout, *flags, **variables) as daemon:
             yield daemon
 
 
@@ -249,6 +272,7 @@ async def _running(
     provider_url: str,
     state: str,
     passed: Sequence[socket.socket],
+    stdout: int | None,
     *flags: str,
     **variables: str,
 ) -> AsyncIterator[Daemon]:
@@ -274,6 +298,7 @@ async def _running(
             "CODER_STATE_DIR": state,
             **variables,
         },
+        stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
     )
     log: list[str] = []

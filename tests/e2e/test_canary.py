@@ -1,4 +1,4 @@
-"""A gateway token never leaves: not upstream, nor into a log, a dump or an error, come what may."""
+"""A gateway token never leaves: not upstream, nor into a log, a trace, a dump or an error."""
 
 import asyncio
 from itertools import product
@@ -126,10 +126,12 @@ OWN_KEYS = [b"X-Api-Key: ", b"Authorization: Bearer ", b"authorization: bearer  
 
 
 @pytest.fixture
-async def listening_daemon(start_daemon, tmp_path):
+async def listening_daemon(start_daemon, tmp_path, received_spans):
     """A daemon that tells all that it can, and a look at all that it told and wrote."""
     daemon = await start_daemon(
         "--verbose",
+        "--trace",
+        "--trace-logs",
         CODER_LOGGING_JSON=str(tmp_path / "log.json"),
         CODER_LOGGING_STACKDRIVER=str(tmp_path / "log.stackdriver"),
         CODER_AIBRIDGE_DUMP_DIR=str(tmp_path / "dumps"),
@@ -146,7 +148,10 @@ async def listening_daemon(start_daemon, tmp_path):
         files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
         assert any(path.suffix == ".json" and text for path, text in files.items())
         assert sum("dumps" in path.parts for path in files)
-        return {"stderr": "".join(daemon.log).encode(), **files}
+        assert b"CachedBridgePool.Acquire" in received_spans
+        log = "".join(daemon.log).encode()
+        assert b"POST /anthropic/v1/messages" in log
+        return {"stderr": log, "traces": bytes(received_spans), **files}
 
     return daemon, told
 

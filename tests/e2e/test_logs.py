@@ -60,7 +60,7 @@ RESULTS = {
 def logs(tmp_path):
     """All that this process logs, at every level: lines for people, and as JSON."""
     human, lines = tmp_path / "log", tmp_path / "log.json"
-    configure(str(human), str(lines), "", (), True)
+    configure(str(human), str(lines), "", (), True, trace_logs=True)
     yield lambda: (
         human.read_text(),
         [json.loads(line) for line in lines.read_text().splitlines()],
@@ -117,6 +117,15 @@ async def test_no_log_line_holds_a_token_a_key_or_a_prompt(run, logs):
         assert canary not in json.dumps(lines), canary
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_no_span_holds_a_token_a_key_or_a_prompt(run, logs, received_spans):
+    rows, token = await run(trace=True)
+    assert received_spans.count(b"Intercept.ProcessRequest.Upstream") == len(rows)
+    assert b"broke off in the middle" in received_spans  # the lines are events
+    for canary in (*SECRETS, *CONTENT, token, token.rpartition("_")[2]):
+        assert canary.encode() not in received_spans, canary
+
+
 async def test_with_structured_logging_each_record_is_a_line(run, logs):
     rows, token = await run(structured_logging=True)
     text, lines = logs()
@@ -134,6 +143,8 @@ async def test_with_structured_logging_each_record_is_a_line(run, logs):
     # For people, too, a record is one line, whatever the caller put into it.
     assert text.count("\n") == len(lines)
     assert "\x1b" not in text
+    # Records are written together: none speaks in the name of the request that is served then.
+    assert not any("request_id" in line for line in records)
     for canary in (PROMPT, THOUGHT, ARGUMENT):
         assert canary in text
     ended = {line["interception_id"] for line in records if line["record_type"].endswith("_end")}

@@ -20,7 +20,7 @@ def test_a_file_that_was_moved_is_written_on_until_it_is_opened_anew(human):
     reopen()
     logger.info("third")
     assert [line.split()[-1] for line in rotated.read_text().splitlines()] == ["first", "second"]
-    assert human.lines() == ["third"]
+    assert human.lines() == ["The log files were opened anew", "third"]
 
 
 def test_a_file_that_cannot_be_opened_anew_is_written_on(human, tmp_path):
