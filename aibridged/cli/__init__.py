@@ -14,11 +14,13 @@ import typer
 
 from aibridged.cli.check_config import check_config
 from aibridged.cli.command import make_ours
-from aibridged.cli.complete import complete
+from aibridged.cli.completion import complete
 from aibridged.cli.db import db
 from aibridged.cli.demo import demo
 from aibridged.cli.fake_provider import fake_provider
+from aibridged.cli.healthcheck import healthcheck
 from aibridged.cli.interceptions import interceptions
+from aibridged.cli.proxy import proxy
 from aibridged.cli.sample_config import sample_config
 from aibridged.cli.serve import serve
 from aibridged.cli.sessions import sessions
@@ -31,8 +33,8 @@ from aibridged.cli.version import version
 
 # In the order of `aibridged --help`: what runs the gateway, what prepares it, what describes it.
 WITH_SETTINGS = (serve, check_config)
-COMMANDS = (sample_config, usage, tail, demo, fake_provider, version)
-GROUPS = (users, tokens, interceptions, sessions, db)
+COMMANDS = (healthcheck, sample_config, usage, tail, demo, fake_provider, version)
+GROUPS = (users, tokens, interceptions, sessions, db, proxy)
 
 
 def build() -> typer.Typer:

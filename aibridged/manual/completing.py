@@ -8,7 +8,7 @@ by its name in help: `PATH` is completed with files, `USER` with users.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aibridged.cli.complete import Names
+from aibridged.cli.completion import Names
 from aibridged.cli.tree import Argument, Flag
 
 NOTE = "Made by `python -m aibridged.manual`; to change it, change what it is made from."

@@ -122,13 +122,21 @@ class Fish:
         return {name: about for name, _, about in lines}
 
 
+_PROGRAM = """\
+#!{python}
+from aibridged.cli import completion, main
+completion.TIME_LIMIT_S = 20  # the machine may be busy
+main()
+"""
+
+
 @pytest.fixture(scope="session")
 def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What the shells get: an `aibridged` on the path, a home of their own, no settings."""
     home = tmp_path_factory.mktemp("home")
     program = home / "bin" / "aibridged"
     program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m aibridged "$@"\n')
+    program.write_text(_PROGRAM.format(python=sys.executable))
     program.chmod(0o755)
     return {
         "HOME": str(home),

@@ -14,7 +14,7 @@ from aibridged.cli.some_settings import STORE
 from aibridged.config.options import OPTIONS
 
 # A person waits for the answer: without one in this time, there is none.
-_TIME_LIMIT_S = 0.2
+TIME_LIMIT_S = 0.3
 # Names are callers' text: what a shell or a terminal could take for more than a name is left out.
 _HARMLESS = re.compile(r"[\w.:/@+=-][\w.:/@+= -]*")
 
@@ -45,7 +45,7 @@ def complete(
     found: list[str] = []
     asking = threading.Thread(target=_ask, args=(kind, words or (), found), daemon=True)
     asking.start()
-    asking.join(_TIME_LIMIT_S)
+    asking.join(TIME_LIMIT_S)
     for line in found[:]:
         typer.echo(line)
 
