@@ -1,40 +1,32 @@
-"""The daemon: start, run, reload, drain."""
+"""The gateway as a whole: start, reload, drain."""
 
 import asyncio
-import os
-import signal
-import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
+from typing import TYPE_CHECKING
 
 from loguru import logger
 
-from aibridged import __version__, systemd
+from aibridged import systemd
+from aibridged.ai_proxy import AiProxyError, make_proxy, open_proxy
 from aibridged.clock import Clock, SystemClock
 from aibridged.compose import Composition, compose
 from aibridged.config.options import Settings
-from aibridged.config.reloading import CannotReloadError, Change, change
-from aibridged.config.resolution import Resolution
-from aibridged.event_loop import loop_factory
-from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.first_run import first_run
 from aibridged.listening import CannotListenError, Listeners, MetricsListener
-from aibridged.observe.log_outputs import reopen
-from aibridged.observe.logging import configure
 from aibridged.observe.otlp import TracingError
 from aibridged.pipeline import Parts, build, scrape
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.records.database import DatabaseError
 from aibridged.records.spool import SpoolInUseError
 from aibridged.records.store import DatabaseAwayError
-from aibridged.reload import Reloader
-from aibridged.systemd import Notifier, PassedSocketError, PassedSockets, passed_sockets, telling
+from aibridged.systemd import PassedSockets
+
+if TYPE_CHECKING:
+    from aibridged.proxy.server import Proxy
 
 # How long cancelled requests may take to notice.
 _CANCEL_S = 5.0
-# What the end of the daemon may take after its requests have ended: records are written out.
-_SLACK_S = 30.0
 
 
 class CannotStartError(Exception):
@@ -64,8 +56,11 @@ class Gateway:
             if settings.prometheus_enable
             else None
         )
+        self._passed = passed
         self._composition: Composition | None = None
         self._server: Server | None = None
+        self.proxy: Proxy | None = None
+        """The AI Proxy, if it is on."""
 
     @property
     def url(self) -> str:
@@ -107,12 +102,15 @@ class Gateway:
                 await self._open_metrics(self._metrics, self._composition)
             self._server = Server(build(self._composition.parts), limits=_limits(settings))
             await self._listeners.open(self._server)
+            if self._composition.lasting.authority is not None:
+                await self._open_proxy(self._server, self._composition)
         except (
             DatabaseError,
             DatabaseAwayError,
             SpoolInUseError,
             CannotListenError,
             TracingError,
+            AiProxyError,
         ) as error:
             await self._stack.aclose()
             raise CannotStartError(str(error)) from None
@@ -126,6 +124,27 @@ class Gateway:
         scrapes = scrape.handler(lambda: readout(composition.parts))
         self._stack.callback(listener.close)
         await listener.open(Server(scrapes, limits=_limits(self._settings)))
+
+    async def _open_proxy(self, server: Server, composition: Composition) -> None:
+        lasting, settings = composition.lasting, self._settings
+        assert lasting.authority is not None
+        if settings.proxy_target is not None:
+            raise AiProxyError(
+                "--aibridge-proxy-target is for aibridged proxy, which runs the AI Proxy alone:"
+                " the daemon hands over to itself."
+            )
+        self.proxy = proxy = make_proxy(
+            settings,
+            self._clock,
+            lasting.authority,
+            lasting.gate,
+            composition.parts.providers.values(),
+            server,
+            lasting.in_flight,
+            lasting.metrics,
+        )
+        self._stack.push_async_callback(proxy.close)
+        await open_proxy(proxy, self._passed.pop(systemd.PROXY, ()))
 
     @property
     def metrics_urls(self) -> Sequence[str]:
@@ -175,6 +194,8 @@ class Gateway:
         self._settings = settings
         self._server.handler = build(self._composition.reconfigure(settings))
         self._server.limits = _limits(settings)
+        if self.proxy is not None:
+            self.proxy.reconfigure(settings, self.parts.providers.values())
 
     async def stop(self) -> None:
         """Accept nothing, let running requests end within the shutdown timeout, then cancel."""
@@ -184,6 +205,8 @@ class Gateway:
         in_flight.draining = True
         in_flight.refusing = not self._listeners.outlive
         self._listeners.close()
+        if self.proxy is not None:
+            self.proxy.stop_accepting()
         self._server.drain()
         if not await _within(self._settings.shutdown_timeout, self._drained(self._server)):
             logger.warning("{} requests were cut off by the shutdown", in_flight.count)
@@ -201,123 +224,6 @@ class Gateway:
             server.finish()
         await server.empty()
         await in_flight.idle()
-
-
-def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str] = ()) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status.
-
-    SIGHUP takes settings from `resolve`, which reads them as they were read for the start. SIGUSR1
-    opens the log files anew.
-    """
-    _log_as(settings)
-    for warning in warnings:
-        logger.warning("{}", warning)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(settings, resolve))
-
-
-async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
-    stopping, hangup = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, number, stopping)
-    loop.add_signal_handler(signal.SIGHUP, hangup.set)
-    loop.add_signal_handler(signal.SIGUSR1, reopen)
-    notifier = Notifier(os.environ)
-    try:
-        gateway = await _started(settings)
-    except (CannotStartError, PassedSocketError) as error:
-        logger.error("{}", error)
-        notifier.status(str(error))
-        return 1
-    reloader = Reloader(
-        resolve, partial(_put_in_force, gateway), gateway.parts.reloads, SystemClock(), notifier
-    )
-    reloading = loop.create_task(reloader.run(hangup))
-    notifier.ready()
-    with telling(notifier, os.environ, os.getpid(), gateway.status):
-        await stopping.wait()
-        within = gateway.settings.shutdown_timeout
-        logger.info("Shutting down: running requests have {:g} s", within)
-        notifier.stopping(within + _SLACK_S)
-        reloading.cancel()
-        await gateway.stop()
-    return 0
-
-
-async def _started(settings: Settings) -> Gateway:
-    """The gateway, which has told where it is and what to do."""
-    passed = passed_sockets(os.environ, os.getpid())
-    gateway = Gateway(settings, passed=passed)
-    await gateway.start()
-    _announce(gateway)
-    for name in passed:
-        logger.warning("A socket was passed for {}, which is switched off: nobody answers", name)
-    await _introduce(gateway)
-    return gateway
-
-
-async def _introduce(gateway: Gateway) -> None:
-    try:
-        text = await gateway.introduce(terminal=sys.stderr.isatty())
-    except AuthUnavailableError as error:
-        logger.warning("Nobody can tell whether there are users yet: {}", error)
-        return
-    if text is not None:
-        print(text, file=sys.stderr, flush=True)
-
-
-def _announce(gateway: Gateway) -> None:
-    settings, urls = gateway.settings, gateway.urls
-    routes = ", ".join(f"{urls[0]}/{provider.name}" for provider in settings.providers)
-    where = " and ".join(urls)
-    logger.info("aibridged {} listens on {}; point clients at {}", __version__, where, routes)
-    if gateway.is_activated:
-        logger.info("The sockets were passed: --http-address {} is not used", settings.http_address)
-    if gateway.metrics_urls:
-        logger.info("Metrics are at {}", " and ".join(gateway.metrics_urls))
-    for provider in settings.providers:
-        if provider.key is None:
-            logger.warning(
-                "Provider {} has no key: only callers with a key of their own get through",
-                provider.name,
-            )
-
-
-def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
-    if stopping.is_set():
-        # Asked twice: die of it at once, as if it had never been handled.
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    stopping.set()
-
-
-def _put_in_force(gateway: Gateway, wanted: Settings) -> Change:
-    """Reload the gateway and the logging, both or neither.
-
-    Raises:
-        CannotReloadError: neither, as the message says.
-    """
-    before = gateway.settings
-    result = change(before, wanted)
-    try:
-        _log_as(result.settings)
-        gateway.reconfigure(result.settings)
-    except (OSError, CannotListenError) as error:
-        _log_as(before)
-        raise CannotReloadError(str(error)) from None
-    return result
-
-
-def _log_as(settings: Settings) -> None:
-    configure(
-        settings.log_human,
-        settings.log_json,
-        settings.log_stackdriver,
-        settings.log_filter,
-        settings.verbose,
-        trace_logs=settings.trace and settings.trace_logs,
-    )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -34,9 +34,9 @@ def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
         calls.append((settings, resolve, list(warnings)))
         return 7
 
-    app = ModuleType("aibridged.app")
-    app.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "aibridged.app", app)
+    daemon = ModuleType("aibridged.daemon")
+    daemon.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "aibridged.daemon", daemon)
     args = ["serve", "--aibridge-rate-limit=5", "--aibridge-openai-key=sk-1"]
     result = CliRunner().invoke(build(), args)
     assert result.exit_code == 7

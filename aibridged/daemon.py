@@ -1,0 +1,150 @@
+"""The process around the gateway: signals, the service manager, and where log lines go."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from loguru import logger
+
+from aibridged import __version__
+from aibridged.ai_proxy import announce_proxy
+from aibridged.app import CannotStartError, Gateway
+from aibridged.clock import SystemClock
+from aibridged.config.options import Settings
+from aibridged.config.reloading import CannotReloadError, Change, change
+from aibridged.config.resolution import Resolution
+from aibridged.event_loop import loop_factory
+from aibridged.identity.base import AuthUnavailableError
+from aibridged.listening import CannotListenError
+from aibridged.observe.log_outputs import reopen
+from aibridged.observe.logging import configure
+from aibridged.reload import Reloader
+from aibridged.systemd import Notifier, PassedSocketError, passed_sockets, telling
+
+# What the end of the daemon may take after its requests have ended: records are written out.
+_SLACK_S = 30.0
+
+
+def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status.
+
+    SIGHUP takes settings from `resolve`, which reads them as they were read for the start. SIGUSR1
+    opens the log files anew.
+    """
+    _log_as(settings)
+    for warning in warnings:
+        logger.warning("{}", warning)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_serve(settings, resolve))
+
+
+async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
+    stopping, hangup = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, number, stopping)
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
+    loop.add_signal_handler(signal.SIGUSR1, reopen)
+    notifier = Notifier(os.environ)
+    try:
+        gateway = await _started(settings)
+    except (CannotStartError, PassedSocketError) as error:
+        logger.error("{}", error)
+        notifier.status(str(error))
+        return 1
+    reloader = Reloader(
+        resolve, partial(_put_in_force, gateway), gateway.parts.reloads, SystemClock(), notifier
+    )
+    reloading = loop.create_task(reloader.run(hangup))
+    notifier.ready()
+    with telling(notifier, os.environ, os.getpid(), gateway.status):
+        await stopping.wait()
+        within = gateway.settings.shutdown_timeout
+        logger.info("Shutting down: running requests have {:g} s", within)
+        notifier.stopping(within + _SLACK_S)
+        reloading.cancel()
+        await gateway.stop()
+    return 0
+
+
+async def _started(settings: Settings) -> Gateway:
+    """The gateway, which has told where it is and what to do."""
+    passed = passed_sockets(os.environ, os.getpid())
+    gateway = Gateway(settings, passed=passed)
+    await gateway.start()
+    _announce(gateway)
+    for name in passed:
+        logger.warning("A socket was passed for {}, which is switched off: nobody answers", name)
+    await _introduce(gateway)
+    return gateway
+
+
+async def _introduce(gateway: Gateway) -> None:
+    try:
+        text = await gateway.introduce(terminal=sys.stderr.isatty())
+    except AuthUnavailableError as error:
+        logger.warning("Nobody can tell whether there are users yet: {}", error)
+        return
+    if text is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _announce(gateway: Gateway) -> None:
+    settings, urls = gateway.settings, gateway.urls
+    routes = ", ".join(f"{urls[0]}/{provider.name}" for provider in settings.providers)
+    where = " and ".join(urls)
+    logger.info("aibridged {} listens on {}; point clients at {}", __version__, where, routes)
+    if gateway.is_activated:
+        logger.info("The sockets were passed: --http-address {} is not used", settings.http_address)
+    if gateway.metrics_urls:
+        logger.info("Metrics are at {}", " and ".join(gateway.metrics_urls))
+    if gateway.proxy is not None:
+        announce_proxy(gateway.proxy)
+    for provider in settings.providers:
+        if provider.key is None:
+            logger.warning(
+                "Provider {} has no key: only callers with a key of their own get through",
+                provider.name,
+            )
+
+
+def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
+    if stopping.is_set():
+        # Asked twice: die of it at once, as if it had never been handled.
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    stopping.set()
+
+
+def _put_in_force(gateway: Gateway, wanted: Settings) -> Change:
+    """Reload the gateway and the logging, both or neither.
+
+    Raises:
+        CannotReloadError: neither, as the message says.
+    """
+    before = gateway.settings
+    result = change(before, wanted)
+    try:
+        _log_as(result.settings)
+        gateway.reconfigure(result.settings)
+        return result
+    except OSError as error:
+        reason = f"A log file can't be opened: {error.filename}: {error.strerror}."
+    except CannotListenError as error:
+        reason = str(error)
+    _log_as(before)
+    raise CannotReloadError(reason)
+
+
+def _log_as(settings: Settings) -> None:
+    configure(
+        settings.log_human,
+        settings.log_json,
+        settings.log_stackdriver,
+        settings.log_filter,
+        settings.verbose,
+        trace_logs=settings.trace and settings.trace_logs,
+    )
