@@ -240,6 +240,8 @@ async def test_a_circuit_under_the_names_of_coders_dashboards(start, fake, clock
     assert scrape.value(f"{name}trips_total", **circuit) == 1
     clock.advance(30)
     await scrape.until(gateway, f"{name}state", 0.5, **circuit)
+    await scrape(gateway)
+    assert scrape.value(f"{name}trips_total", **circuit) == 1
 
 
 async def test_callers_are_not_told_apart_if_that_is_switched_off(start, post, scrape):
@@ -341,6 +343,7 @@ async def test_every_metric_of_the_manual_is_produced(
     metrics = gateway.parts.metrics
     # Tests of the MCP tools and of the AI Proxy see that these are told.
     metrics.tool_invoked("anthropic", "m", "github", "search")
+    gateway._composition.lasting.mcp.failures["docs"] += 1
     metrics.connect_session("mitm")
     metrics.proxied_request_began("anthropic")
     await scrape(gateway)
