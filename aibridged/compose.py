@@ -5,7 +5,7 @@ a reload makes them anew (`Composition.reconfigure`).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import Context
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ from aibridged.bridge_pool import BridgeKey, BridgePool
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
+from aibridged.config.secret import Secret
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
 from aibridged.core.concurrency import Slots
 from aibridged.core.guessing import GuessLimiter
@@ -29,10 +30,15 @@ from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity import coder
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
+from aibridged.identity.credential_key import CredentialKey, CredentialKeyError
 from aibridged.identity.gate import Gate
+from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.none import NoneAuthenticator
+from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
+from aibridged.mcp.credentials import Credentials, CredentialsError, no_credentials
+from aibridged.mcp.offering import McpTools
 from aibridged.observe.events import circuit_changed, request_finished
 from aibridged.observe.finished import Finished
 from aibridged.observe.loop_lag import LoopLag
@@ -61,6 +67,16 @@ if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
 
 _SPOOL = "spool.jsonl"
+_CREDENTIAL_KEY = "mcp-credentials.key"
+_BRIDGE_SETTINGS = (
+    "pool_ttl",
+    "pool_max_items",
+    "mcp_servers",
+    "mcp_init_timeout",
+    "mcp_max_tools",
+    "mcp_call_timeout",
+    "mcp_result_bytes",
+)
 _BREAKER_SETTINGS = (
     "circuit_breaker_enabled",
     "circuit_breaker_failure_threshold",
@@ -87,6 +103,7 @@ class Lasting:
     in_flight: InFlight
     slots: Slots
     bridges: BridgePool[Bridge]
+    mcp: McpTools
     api: Api
     reloads: ReloadStats
     traces: Traces | None
@@ -104,7 +121,7 @@ class Composition:
     def __init__(self, lasting: Lasting, settings: Settings) -> None:
         self.lasting = lasting
         self.readout = (
-            Readout(lasting.metrics, lasting.recorder, lasting.gatekeeper)
+            Readout(lasting.metrics, lasting.recorder, lasting.gatekeeper, lasting.mcp)
             if lasting.metrics is not None
             else None
         )
@@ -122,7 +139,8 @@ class Composition:
         before, lasting = self.parts, self.lasting
         self.parts = self._configured(settings, before)
         lasting.slots.limit = settings.max_concurrency
-        if not _same(before, settings, "pool_ttl", "pool_max_items"):
+        if not _same(before, settings, *_BRIDGE_SETTINGS):
+            lasting.mcp.configure(settings)
             lasting.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
         if not _same(before, settings, "auth_cache_ttl", "auth_cache_bad_ttl") and isinstance(
             lasting.gatekeeper, CachedAuthenticator
@@ -205,7 +223,9 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
     metrics = _make_metrics(settings, clock, stack)
     api = Api(Query(engine, clock))
-    bridges = _make_bridges(settings, recorder, clock)
+    mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
+    stack.push_async_callback(mcp.close)
+    bridges = _make_bridges(settings, recorder, clock, mcp)
     stack.callback(bridges.close)
     gatekeeper = _make_gatekeeper(settings, tokens, clock, stack)
     now = clock.wall().timestamp()
@@ -219,6 +239,7 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
         bridges=bridges,
+        mcp=mcp,
         api=api,
         reloads=ReloadStats(last_attempt=now, last_success=now),
         traces=traces,
@@ -284,9 +305,26 @@ def _log_record(record: Record) -> None:
     Context().run(log_record, record)
 
 
-def _make_bridges(settings: Settings, recorder: Recorder, clock: Clock) -> BridgePool[Bridge]:
+def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Credentials:
+    """Looks up the users' own tokens for MCP servers; only this daemon's users have some."""
+    if settings.auth != "token":
+        return no_credentials
+    store = McpCredentialStore(engine, CredentialKey(settings.state_dir / _CREDENTIAL_KEY), clock)
+
+    async def look_up(initiator_id: str) -> Mapping[str, Secret]:
+        try:
+            return await asyncio.to_thread(store.tokens_of, initiator_id)
+        except (StoreUnavailableError, CredentialKeyError) as error:
+            raise CredentialsError(str(error)) from None
+
+    return look_up
+
+
+def _make_bridges(
+    settings: Settings, recorder: Recorder, clock: Clock, mcp: McpTools
+) -> BridgePool[Bridge]:
     def make(key: BridgeKey) -> Bridge:
-        return Bridge(key, recorder, clock)
+        return Bridge(key, recorder, clock, mcp.of(key.initiator_id))
 
     return BridgePool(
         make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items

@@ -85,7 +85,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/request.py": SHELL,
     "pipeline/route.py": SHELL,
     "pipeline/scrape.py": METRICS,
-    "pipeline/trace.py": "tests/e2e/test_traces.py has a real receiver look at it",
     "pipeline/upstream.py": SHELL,
     "config/lists.py": DECLARES,
     "identity/tables.py": "tests/identity/test_tokens.py compares it with the migrations",

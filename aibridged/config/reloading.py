@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aibridged.config.declare import Option
-from aibridged.config.options import OPTIONS, ProviderSettings, Settings
+from aibridged.config.options import OPTIONS, McpServerSettings, ProviderSettings, Settings
 from aibridged.config.providers import TYPES, single_settings
 
 # What these settings say is said of the provider.
@@ -46,7 +46,11 @@ def change(running: Settings, wanted: Settings) -> Change:
     waiting = [row for row in differing if row.restart]
     settings = replace(wanted, **{row.name: getattr(running, row.name) for row in waiting})
     at_once = [row.flag for row in differing if not row.restart and row.name not in _OF_PROVIDERS]
-    changes = [*at_once, *_provider_changes(running.providers, wanted.providers)]
+    changes = [
+        *at_once,
+        *_provider_changes(running.providers, wanted.providers),
+        *_server_changes(running.mcp_servers, wanted.mcp_servers),
+    ]
     return Change(settings, changes, waiting)
 
 
@@ -62,3 +66,18 @@ def _provider_changes(
         elif old[name] != new[name]:
             only_key = replace(old[name], key=new[name].key) == new[name]
             yield f"the key of provider {name}" if only_key else f"provider {name}"
+
+
+def _server_changes(
+    before: Sequence[McpServerSettings], after: Sequence[McpServerSettings]
+) -> Iterator[str]:
+    old, new = ({each.id: each for each in servers} for servers in (before, after))
+    for name in [*old, *(name for name in new if name not in old)]:
+        if name not in new:
+            yield f"MCP server {name} removed"
+        elif name not in old:
+            yield f"MCP server {name} added"
+        elif old[name] != new[name]:
+            yield f"MCP server {name}"
+    if set(old) == set(new) and list(old) != list(new):
+        yield "the order of the MCP servers"

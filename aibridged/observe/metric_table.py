@@ -87,6 +87,12 @@ TOOL_INVOCATIONS = Metric(
     "Tools of MCP servers that the gateway ran for a model.",
     ("provider", "model", "server", "name"),
 )
+MCP_FAILURES = Metric(
+    "aibridged_mcp_server_failures_total",
+    Kind.COUNTER,
+    "Sessions with MCP servers that could not be opened, so that callers lacked their tools.",
+    ("server",),
+)
 
 TIME_TO_FIRST_BYTE = Metric(
     "aibridged_time_to_first_byte_seconds",
@@ -338,6 +344,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             REJECTIONS,
         ),
         "Tokens, prompts and tools": (PROMPTS, TOKENS, TOOL_SELECTIONS, TOOL_INVOCATIONS),
+        "MCP servers": (MCP_FAILURES,),
         "Time": (
             TIME_TO_FIRST_BYTE,
             TIME_BETWEEN_TOKENS,

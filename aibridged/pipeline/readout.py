@@ -8,6 +8,7 @@ import aiohttp
 from aibridged import __version__
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
+from aibridged.mcp.offering import McpTools
 from aibridged.observe import metric_table as table
 from aibridged.observe.metric import Metric
 from aibridged.observe.metrics import Metrics
@@ -19,8 +20,11 @@ from aibridged.records.recorder import Recorder
 class Readout:
     """All metrics at one moment. It costs requests nothing, and is called on the event loop."""
 
-    def __init__(self, metrics: Metrics, recorder: Recorder, gatekeeper: Gatekeeper) -> None:
+    def __init__(
+        self, metrics: Metrics, recorder: Recorder, gatekeeper: Gatekeeper, mcp: McpTools
+    ) -> None:
         self._metrics = metrics
+        self._mcp = mcp
         self._recorder = recorder
         self._gatekeeper = gatekeeper
         version = (__version__, platform.python_version())
@@ -34,6 +38,7 @@ class Readout:
             *self._circuits(parts),
             *_providers(parts),
             *_callers(parts, self._gatekeeper),
+            Numbers(table.MCP_FAILURES, {(name,): n for name, n in self._mcp.failures.items()}),
             *_records(self._recorder),
             self._build,
         ]

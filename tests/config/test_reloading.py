@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aibridged.config.declare import Option
-from aibridged.config.options import OPTIONS, ProviderSettings, Settings
+from aibridged.config.options import OPTIONS, McpServerSettings, ProviderSettings, Settings
 from aibridged.config.reloading import change
 from aibridged.config.secret import Secret
 
@@ -74,3 +74,18 @@ def test_no_key_is_told() -> None:
     rotated = replace(CLAUDE, key=Secret("sk-very-long-and-very-secret-key"))
     result = change(WITH_PROVIDERS, replace(WITH_PROVIDERS, providers=(rotated, LOCAL)))
     assert "sk-" not in str(result.changes)
+
+
+def test_mcp_servers_that_come_go_and_change_are_told_apart() -> None:
+    docs, wiki = McpServerSettings("docs", "http://one"), McpServerSettings("wiki", "http://two")
+    running = Settings(mcp_servers=(docs, wiki))
+    for servers, told in [
+        ((docs, wiki), []),
+        ((docs,), ["MCP server wiki removed"]),
+        ((docs, replace(wiki, token=Secret("sk-new"))), ["MCP server wiki"]),
+        ((docs, wiki, replace(docs, id="other")), ["MCP server other added"]),
+        ((wiki, docs), ["the order of the MCP servers"]),
+    ]:
+        result = change(running, replace(running, mcp_servers=servers))
+        assert result.changes == told
+        assert result.settings.mcp_servers == servers
