@@ -91,6 +91,8 @@ class RequestTrace:
         self._intercept = self._process = span
         self._attributes: Attributes = {}
         self._prompt_at = self._answer_at = 0.0
+        self._turns = 0
+        self._asked_at: float | None = None
 
     def acquire(self, key: BridgeKey) -> None:
         """The caller's bridge is about to be taken from the pool."""
@@ -118,6 +120,19 @@ class RequestTrace:
         self._enter(self._process)
         self._traces.await_commits(interception_id, self)
 
+    def turn_asked(self) -> None:
+        """The provider is asked, maybe not for the last time: tools' results may follow."""
+        self._asked_at = self._monotonic()
+
+    def turn_answered(self) -> None:
+        """It has answered with calls of tools, which the gateway runs now."""
+        if self._asked_at is not None:
+            self._open[-1].child(
+                SpanName.UPSTREAM, self._asked_at, self._attributes, to_provider=True
+            ).end()
+        self._turns += 1
+        self._asked_at = None
+
     def answered(self) -> None:
         """What the answer told is handed over to be recorded."""
         self._answer_at = self._monotonic()
@@ -132,14 +147,15 @@ class RequestTrace:
     def end(self, request: GatewayRequest, finished: Finished) -> None:
         """The request has ended."""
         error = _error(finished)
-        if finished.sent_at is not None:
+        asked_at = self._asked_at if self._turns else finished.sent_at
+        if asked_at is not None:
             base_url = request.route.provider.base_url
             if finished.bridged:
                 name = SpanName.UPSTREAM
                 attributes = {**self._attributes, **_model_call(finished), **_server(base_url)}
             else:
                 name, attributes = SpanName.PASSTHROUGH, {**_passthrough(finished, base_url)}
-            asking = self._open[-1].child(name, finished.sent_at, attributes, to_provider=True)
+            asking = self._open[-1].child(name, asked_at, attributes, to_provider=True)
             asking.end(finished.ended, error)
         root, *inner = self._open
         if self._intercept in inner:
