@@ -69,7 +69,7 @@ class Traced:
         self.traces.end(request, finished)
 
     async def spans(self, name):
-        """From when to when the spans of that name last, in seconds after the first moment of all."""
+        """From when to when the spans of that name last, in seconds after the first moment."""
         await self.tracing.close()
         every = self._exporter.get_finished_spans()
         first = min(span.start_time for span in every)
