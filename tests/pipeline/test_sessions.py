@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -60,6 +61,8 @@ async def test_a_session_closes_after_every_request_that_may_use_it(sessions, in
     _, latest = configure(sessions, in_flight, replace(SETTINGS, providers=(ONE,)))
     latest.enter()
     for generation in (before, between):
+        for _ in range(5):
+            await asyncio.sleep(0)
         assert not used["two"].closed
         assert len(sessions) == 2
         generation.leave()
