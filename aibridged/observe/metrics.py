@@ -4,8 +4,6 @@ A request is counted once, when it has ended. What other parts count for themsel
 somebody asks for the metrics (see `pipeline.readout`).
 """
 
-from collections import Counter
-
 from aibridged.errors import CIRCUIT_OPEN, ERRORS
 from aibridged.observe import metric_table as table
 from aibridged.observe.finished import Finished, RequestOutcome, TokenCounts
@@ -58,9 +56,9 @@ class Metrics:
         for kind in ERRORS:
             self._rejections.add((kind.code,), 0)
 
-        self._running: Counter[Labels] = Counter()
+        self._running: dict[Labels, int] = {}
         self._seen_running: set[Labels] = set()
-        self._proxied: Counter[Labels] = Counter()
+        self._proxied: dict[Labels, int] = {}
 
     def finished(self, request: Finished) -> None:
         """Count a request that has ended."""
@@ -82,12 +80,15 @@ class Metrics:
 
     def interception_began(self, provider: str, model: str, route: str) -> None:
         """An interception is under way; each of these needs one `interception_ended`."""
-        self._running[provider, model, route] += 1
+        key = (provider, model, route)
+        self._running[key] = self._running.get(key, 0) + 1
 
     def interception_ended(self, provider: str, model: str, route: str) -> None:
         key = (provider, model, route)
-        self._running[key] -= 1
-        if not self._running[key]:
+        left = self._running[key] - 1
+        if left:
+            self._running[key] = left
+        else:
             del self._running[key]  # a caller may name any model
 
     def circuit_opened(self, provider: str, route: str, model: str) -> None:
@@ -114,7 +115,7 @@ class Metrics:
     def proxied_request_began(self, provider: str) -> None:
         """The AI Proxy hands on a request; each of these needs one `proxied_request_ended`."""
         self._proxy_requests.add((provider,))
-        self._proxied[provider,] += 1
+        self._proxied[provider,] = self._proxied.get((provider,), 0) + 1
 
     def proxied_request_ended(self, provider: str, status: int) -> None:
         self._proxied[provider,] -= 1

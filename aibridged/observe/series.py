@@ -51,9 +51,9 @@ class CounterSeries:
     def add(self, labels: Labels, amount: float = 1.0) -> None:
         """Count; 0 makes the series exist, so that a first event is seen as a rise."""
         counts = self._counts
-        if labels in counts:
+        try:
             counts[labels] += amount
-        else:
+        except KeyError:
             labels = _bounded(self._row, labels, counts)
             counts[labels] = counts.get(labels, 0.0) + amount
 
