@@ -90,6 +90,27 @@ $ aibridged serve --aibridge-max-concurrency 200 \\
         ),
         exit_status={0: "The daemon would start.", 1: "There are mistakes; each is named."},
     ),
+    "healthcheck": Prose(
+        about=(
+            "For the probes of containers: `curl` isn't needed, and the address is where the"
+            " settings say. Mistakes elsewhere in the settings don't matter to it.",
+        ),
+        examples=(
+            Example(
+                "In a Dockerfile:",
+                'HEALTHCHECK CMD ["aibridged", "healthcheck"]',
+            ),
+            Example(
+                "Wait until it serves:",
+                "$ until aibridged healthcheck --ready; do sleep 1; done",
+            ),
+        ),
+        exit_status={
+            0: "The daemon is well.",
+            1: "It is not, or nobody answers within 3 seconds; a line says which.",
+        },
+        see_also=("aibridged-serve(1)",),
+    ),
     "sample-config": Prose(
         about=(
             "Every setting is commented out: take away a # to change one."
@@ -309,5 +330,47 @@ $ aibridged db check || aibridged db upgrade
         exit_status={
             1: "It could not be done, or the schema is not current; a sentence says why.",
         },
+    ),
+    "proxy": Prose(
+        about=(
+            "Tools that can't be given another base URL often heed HTTPS_PROXY. The AI Proxy is an"
+            " HTTP proxy that opens TLS for the hosts of the providers alone, with certificates of"
+            " a CA of its own, and hands those requests to the gateway. Everything else is tunneled"
+            " as it is, to public addresses and port 443.",
+            "The password of the proxy is the gateway token, whatever the user name. A key that the"
+            " tool sends itself goes on to the provider; a tool that insists on one may be given"
+            " the gateway token there, too, and the organisation's key is used.",
+            "What the gateway doesn't serve at a provider's host goes on to that host with the"
+            " caller's own credentials.",
+            Example(
+                "A CA, and the daemon with the AI Proxy:",
+                """\
+$ aibridged proxy init-ca /etc/aibridged
+$ aibridged serve --aibridge-proxy-enabled \\
+    --aibridge-proxy-cert-file /etc/aibridged/ai-proxy-ca.pem \\
+    --aibridge-proxy-key-file /etc/aibridged/ai-proxy-ca.key
+""",
+            ),
+            "Whoever has the CA's key can pretend to be any site to whoever trusts the CA: keep it"
+            " readable for the daemon alone, or make it with --only-for. Tokens reach the proxy in"
+            " the clear unless it has a certificate of its own"
+            " (--aibridge-proxy-tls-cert-file). Don't let it listen on the internet.",
+        ),
+        examples=(
+            Example(
+                "Alone, in front of a gateway elsewhere, which knows the tokens and keeps the"
+                " records:",
+                """\
+$ aibridged proxy --aibridge-proxy-target https://gateway.example.com \\
+    --aibridge-proxy-cert-file ai-proxy-ca.pem \\
+    --aibridge-proxy-key-file ai-proxy-ca.key
+""",
+            ),
+            Example(
+                "A CA that is good for two hosts alone:",
+                "$ aibridged proxy init-ca --only-for api.anthropic.com --only-for api.openai.com",
+            ),
+        ),
+        see_also=("aibridged-serve(1)", "aibridged-tokens(1)"),
     ),
 }

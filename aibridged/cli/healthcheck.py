@@ -1,0 +1,101 @@
+"""`aibridged healthcheck`: whether the daemon answers, as an exit status, for probes."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from aibridged.config.kinds import Address
+
+_TIMEOUT_S = 3.0
+# What listens on every interface is asked on this one.
+_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+
+def healthcheck(
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Ask whether it takes requests, not whether it lives.")
+    ] = False,
+    http_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Where it listens, if not where the settings say. (CODER_HTTP_ADDRESS)",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="PATH",
+            help="The YAML file with settings (CODER_CONFIG_PATH).",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Ask the daemon on this machine whether it is well.
+
+    Exits 0 if it is, else 1. It is asked over HTTPS where the settings name a certificate, which
+    is not verified.
+    """
+    flags = {"--http-address": http_address, "--config": config}
+    address, tls = _where({flag: text for flag, text in flags.items() if text})
+    path = "/readyz" if ready else "/healthz"
+    url = f"{'https' if tls else 'http'}://{address}{path}"
+    try:
+        status, said = _ask(address, path, tls=tls)
+    except OSError as error:
+        typer.echo(f"{url}: {error.strerror or error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{url}: {status} {said}", err=status != 200)
+    raise typer.Exit(0 if status == 200 else 1)
+
+
+def _where(flags: dict[str, str]) -> "tuple[Address, bool]":
+    """The address, and whether TLS is spoken there.
+
+    Mistakes elsewhere in the settings don't count: the daemon may run on what was there before.
+    """
+    from aibridged.config import load, report
+    from aibridged.config.kinds import ADDRESS, Address
+
+    resolution = load.resolve(flags, os.environ)
+    values = {value.name: value.text for value in resolution.values}
+    try:
+        address = ADDRESS.parse(values["http_address"])
+    except ValueError:
+        typer.echo(report.problems(resolution), err=True)
+        raise typer.Exit(1) from None
+    host = _LOOPBACK.get(address.host, address.host)
+    return Address(host, address.port), bool(values["tls_cert_file"])
+
+
+def _ask(address: "Address", path: str, *, tls: bool) -> tuple[int, str]:
+    """The status and the line that the probe's answer has.
+
+    Raises:
+        OSError: nobody answers in time, or not in HTTP.
+    """
+    import http.client
+    import ssl
+
+    connection: http.client.HTTPConnection
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        # The certificate names the gateway's host, not the loopback address.
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(*address, timeout=_TIMEOUT_S, context=context)
+    else:
+        connection = http.client.HTTPConnection(*address, timeout=_TIMEOUT_S)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return response.status, response.read(1000).decode("utf-8", "replace").strip()
+    except http.client.HTTPException as error:
+        raise OSError(f"the answer is not HTTP: {error!r}") from None
+    finally:
+        connection.close()
