@@ -52,8 +52,10 @@ def _usage(command: Command) -> str:
         + ("..." if argument.repeated else "")
         for argument in command.arguments
     )
-    follow = ("COMMAND", "[ARGS]...") if command.commands else arguments
-    return " ".join(("Usage: aibridged", *command.path, "[OPTIONS]", *follow))
+    start = " ".join(("Usage: aibridged", *command.path, "[OPTIONS]"))
+    if command.commands:
+        return f"{start} {'[COMMAND [ARGS]...]' if command.runs else 'COMMAND [ARGS]...'}"
+    return " ".join((start, *arguments))
 
 
 def _panel(title: str, content: Iterable[RenderableType]) -> Panel:

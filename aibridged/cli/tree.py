@@ -25,6 +25,7 @@ class Flag:
     default: str = ""
     choices: tuple[str, ...] = ()
     required: bool = False
+    repeated: bool = False
     setting: Option | None = None
 
     @property
@@ -54,13 +55,17 @@ class Argument:
 
 @dataclass(frozen=True)
 class Command:
-    """A command; `path` is how it is called below `aibridged`, () for that itself."""
+    """A command; `path` is how it is called below `aibridged`, () for that itself.
+
+    With `commands` it is a group, which `runs` if it does something without one of them, too.
+    """
 
     path: tuple[str, ...]
     paragraphs: tuple[str, ...]
     flags: tuple[Flag, ...] = ()
     arguments: tuple[Argument, ...] = ()
     commands: tuple["Command", ...] = ()
+    runs: bool = True
 
     @property
     def name(self) -> str:
@@ -97,6 +102,7 @@ def read(path: tuple[str, ...], known: Any) -> Command:
         commands=tuple(
             read((*path, name), command) for name, command in below.items() if not command.hidden
         ),
+        runs=not below or known.invoke_without_command,
     )
 
 
@@ -110,6 +116,7 @@ def _flag(param: Any) -> Flag:
             setting.help,
             setting.default,
             _words(setting.kind.metavar, setting.kind is kinds.BOOL),
+            repeated=setting.kind.many,
             setting=setting,
         )
     return Flag(
@@ -119,6 +126,7 @@ def _flag(param: Any) -> Flag:
         _default(param.default),
         _choices(param),
         param.required,
+        param.multiple,
     )
 
 
@@ -144,7 +152,7 @@ def _words(metavar: str, boolean: bool) -> tuple[str, ...]:
 
 
 def _default(value: Any) -> str:
-    if value is None or value is False or callable(value):
+    if value is None or value is False or value == [] or callable(value):
         return ""
     return str(value.value if isinstance(value, Enum) else value)
 

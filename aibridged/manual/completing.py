@@ -22,6 +22,7 @@ _NAMES: Mapping[str, Names] = {
     "CLIENT": Names.CLIENTS,
     "SESSION": Names.SESSIONS,
 }
+_DIRECTORIES = ("DIR", "DIRECTORY")
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ def values(of: Flag | Argument) -> Values:
         return Words(of.choices)
     if of.value in _NAMES:
         return Running(_NAMES[of.value])
-    if of.value in ("PATH", "DIR"):
-        return Files(directories=of.value == "DIR")
+    if of.value in _DIRECTORIES or of.value == "PATH":
+        return Files(directories=of.value in _DIRECTORIES)
     return Anything()
 
 

@@ -10,7 +10,7 @@ from aibridged.manual.prose import RELEASED, Example, Part, Prose
 from aibridged.manual.prose.commands import EXIT_STATUS, FILES, PROSE
 from aibridged.manual.prose.overview import OVERVIEW, REFUSALS, SIGNALS
 
-_CONFIG = "--config"
+_CONFIG, _HELP = "--config", "--help"
 _CONFIG_VARIABLE = "CODER_CONFIG_PATH"
 
 
@@ -90,18 +90,18 @@ def _refusals() -> Iterator[str]:
 
 def _command_page(command: Command, home: Command) -> str:
     prose = PROSE.get(command.name, Prose())
-    shared = _shared(command)
-    usages = [line for each in command.commands or (command,) for line in _usage(each, shared)]
+    used = (*([command] if command.runs else []), *command.commands)
+    shared = [flag for flag in used[0].flags if len(used) > 1 and _in_all(flag, used)]
+    usages = [line for each in used for line in _usage(each, shared)]
     body = [
         *mdoc.section("SYNOPSIS", usages),
         *mdoc.section("DESCRIPTION", parts((*command.paragraphs, *prose.about))),
     ]
-    if command.commands:
-        described = [line for each in command.commands for line in _subcommand(each, shared)]
-        body += mdoc.section("COMMANDS", described)
-        body += mdoc.section("OPTIONS OF EVERY COMMAND", _flags(shared))
-    else:
-        body += mdoc.section("OPTIONS", _options(command, home))
+    if command.runs:
+        body += mdoc.section("OPTIONS", _options(command, shared, home))
+    described = [line for each in command.commands for line in _subcommand(each, shared)]
+    body += mdoc.section("COMMANDS", described)
+    body += mdoc.section("OPTIONS OF EVERY COMMAND", _flags(shared))
     body += _tail(command, prose, ["aibridged(1)", f"{page_name(home)}(1)"])
     summary = command.summary
     return document(page_name(command), 1, summary[0].lower() + summary[1:], body)
@@ -114,10 +114,8 @@ def _subcommand(command: Command, shared: Sequence[Flag]) -> Iterator[str]:
     yield from mdoc.subsection(command.name, body)
 
 
-def _shared(group: Command) -> list[Flag]:
-    """The flags that every command of a group has."""
-    first = group.commands[0].flags if group.commands else ()
-    return [flag for flag in first if all(flag in each.flags for each in group.commands)]
+def _in_all(flag: Flag, commands: Iterable[Command]) -> bool:
+    return all(flag in each.flags for each in commands)
 
 
 def _usage(command: Command, shared: Sequence[Flag] = ()) -> Iterator[str]:
@@ -125,10 +123,10 @@ def _usage(command: Command, shared: Sequence[Flag] = ()) -> Iterator[str]:
     if command.path:
         yield f".Cm {command.name}"
     for flag in command.flags:
-        hidden = flag in shared or flag.long == "--help"
-        if not hidden and not (flag.setting and command.takes_all_settings):
+        elsewhere = flag in shared or (flag.setting and command.takes_all_settings)
+        if not elsewhere and flag.long != _HELP:
             yield f".{'' if flag.required else 'Op '}{' '.join(_spelled(flag.long, flag))}"
-    if shared:
+    if any(flag.long != _HELP for flag in shared):
         yield ".Op Ar OPTION ..."
     if command.takes_all_settings:
         yield ".Op Fl \\-SETTING Ns = Ns Ar VALUE ..."
@@ -141,10 +139,11 @@ def _usage(command: Command, shared: Sequence[Flag] = ()) -> Iterator[str]:
         yield ".Op Ar ARGUMENT ..."
 
 
-def _options(command: Command, home: Command) -> Iterator[str]:
+def _options(command: Command, shared: Sequence[Flag], home: Command) -> Iterator[str]:
     all_settings = command.takes_all_settings
     own = [flag for flag in command.flags if not (all_settings and flag.setting)]
-    yield from mdoc.listing([*_arguments(command.arguments), *map(_described, own)])
+    described = (_described(flag) for flag in own if flag not in shared)
+    yield from mdoc.listing([*_arguments(command.arguments), *described])
     if not all_settings:
         return
     if command != home:

@@ -76,8 +76,8 @@ def _function_name(command: Command) -> str:
 
 def _flag(flag: Flag, name: str) -> str:
     """A spec of `_arguments`: the names that it excludes, how the value is given, what it is."""
-    many = flag.setting is not None and flag.setting.kind.many
-    excluded = "*" if many else f"({' '.join(flag.names)})" if len(flag.names) > 1 else ""
+    exclusive = f"({' '.join(flag.names)})" if len(flag.names) > 1 else ""
+    excluded = "*" if flag.repeated else exclusive
     help = re.sub(r"([\\\[\]])", r"\\\1", brief(flag.help))
     if not flag.value:
         return f"{excluded}{name}[{help}]"

@@ -38,7 +38,11 @@ def app() -> Command:
     house = typer.Typer(name="house", help="The house.")
     house.command("paint")(_paint)
     house.command("burn", hidden=True)(lambda: None)
+    shed = typer.Typer(name="shed", help="The shed, which can be asked for itself.")
+    shed.callback(invoke_without_command=True)(lambda: None)
+    shed.command("paint")(_paint)
     made.add_typer(house)
+    made.add_typer(shed)
     made.callback()(lambda: None)
     return read((), get_command(made))
 
@@ -47,7 +51,7 @@ HELP = Flag(("--help",), "", "Show this message and exit.")
 
 
 def test_a_command_with_all_it_takes(app: Command) -> None:
-    [house] = app.commands
+    house, _ = app.commands
     [paint] = house.commands
     assert house.paragraphs == ("The house.",)
     assert paint.path == ("house", "paint")
@@ -64,7 +68,12 @@ def test_a_command_with_all_it_takes(app: Command) -> None:
 
 
 def test_walking_visits_each_once(app: Command) -> None:
-    assert [command.name for command in app.walk()] == ["", "house", "house paint"]
+    names = ["", "house", "house paint", "shed", "shed paint"]
+    assert [command.name for command in app.walk()] == names
+
+
+def test_a_group_may_do_something_by_itself(app: Command) -> None:
+    assert [group.runs for group in app.commands] == [False, True]
 
 
 def test_flags_of_settings_are_described_by_the_table() -> None:
