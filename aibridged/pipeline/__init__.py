@@ -16,6 +16,7 @@ from aibridged.pipeline import (
     record,
     records_api,
     route,
+    tools,
 )
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import Handler
@@ -34,7 +35,8 @@ STAGES = (
     body.stage,  # the breaker needs the model, which only the body tells
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place
     measure.stage,  # an interception is under way as soon as nothing can refuse it any more
-    record.stage,  # last: what has been recorded goes upstream, and nothing else does
+    record.stage,  # what has been recorded goes upstream, and nothing else does
+    tools.stage,  # last: all that it sends and runs is part of what is on record
 )
 
 

@@ -5,7 +5,7 @@ from hashlib import blake2b
 from aiohttp import web
 
 from aibridged.core.auth import CredentialKind
-from aibridged.core.breaker import BreakerKey, Rejection
+from aibridged.core.breaker import Admission, BreakerKey, Breakers, Rejection
 from aibridged.errors import CIRCUIT_OPEN, GatewayError
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
@@ -19,10 +19,7 @@ def stage(parts: Parts) -> Middleware:
     async def breaker(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         if breakers is None or request.route.api is None:
             return await handler(request)
-        admission = breakers.admit(_key(request))
-        if isinstance(admission, Rejection):
-            raise GatewayError(CIRCUIT_OPEN, retry_after=admission.retry_after)
-        request.verdict = admission
+        admission = request.verdict = admit(breakers, request)
         try:
             return await handler(request)
         finally:
@@ -30,6 +27,14 @@ def stage(parts: Parts) -> Middleware:
             admission.cancelled()
 
     return breaker
+
+
+def admit(breakers: Breakers, request: GatewayRequest) -> Admission:
+    """Leave to ask the provider once, or GatewayError: its circuit is open."""
+    admission = breakers.admit(_key(request))
+    if isinstance(admission, Rejection):
+        raise GatewayError(CIRCUIT_OPEN, retry_after=admission.retry_after)
+    return admission
 
 
 def _key(request: GatewayRequest) -> BreakerKey:

@@ -1,5 +1,8 @@
 """What is kept warm for one caller and key: whose requests these are, and the caller's tools."""
 
+from dataclasses import replace
+from datetime import datetime
+
 from loguru import logger
 
 from aibridged.bridge_pool import BridgeKey
@@ -13,6 +16,7 @@ from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
     Outcome,
+    ToolRun,
     UserPromptRecord,
     ended_at,
     response_records,
@@ -21,6 +25,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.recorder import Recorder
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import ResponseFacts
+from aibridged.wire.injection.turns import together
 
 _MAX_USER_AGENT = 512  # characters
 
@@ -72,7 +77,7 @@ class Bridge:
         await self._recorder.start(start)
         if trace is not None:
             trace.recorded(start.id)
-        request.interception = interception
+        request.bridge, request.interception = self, interception
         self._begun += 1
         if facts.prompt is not None:
             interception.record_prompt(facts.prompt)
@@ -93,7 +98,12 @@ class Bridge:
 
 
 class Interception:
-    """One request under way. `outcome` and `answer` are what its end has told."""
+    """One request under way.
+
+    `outcome` and `answer` are what its end has told: of all turns, where the gateway runs tools for
+    the model, but without the calls of those. `runs` are these calls by their ids, of the turn
+    under way; `awaits_answer` says whether the provider is at work on it.
+    """
 
     def __init__(
         self,
@@ -107,6 +117,9 @@ class Interception:
         self.start = start
         self.outcome = Outcome.FAILED
         self.answer = ResponseFacts()
+        self.runs: dict[str, ToolRun] = {}
+        self.awaits_answer = True
+        self._told: Reading | None = None
         self._started_at = start.started_at
         self._began = began
         self._recorder = recorder
@@ -124,37 +137,58 @@ class Interception:
             )
         )
 
+    def end_turn(self, reading: Reading) -> None:
+        """Record what an answer told that isn't the last; its tools have been run, or given up."""
+        facts = reading.facts()
+        self._told, self.awaits_answer = reading, False
+        self._recorder.record(*response_records(self.id, facts, self._now(), self.runs))
+        self._keep(facts)
+
     def end(self, outcome: Outcome, status: int | None, reading: Reading | None) -> ResponseFacts:
-        """Record how it ended, and what the answer told."""
+        """Record how it ended, and what the answer told; returns what all turns have told."""
+        if reading is self._told:
+            reading = None
         facts = reading.facts() if reading is not None else ResponseFacts()
         if outcome is Outcome.COMPLETED and not (facts.complete and facts.error is None):
             outcome = Outcome.FAILED
-        self.outcome, self.answer = outcome, facts
+        self.outcome = outcome
         if self._trace is not None:
             self._trace.answered()
-        at = ended_at(self._started_at, self._clock.monotonic() - self._began)
-        first_byte = reading.first_byte_at if reading is not None else None
+        at = self._now()
+        told = reading or self._told
+        first_byte = told.first_byte_at if told is not None else None
         self._recorder.record(
-            *response_records(self.id, facts, at),
+            *response_records(self.id, facts, at, self.runs),
             InterceptionEnd(
                 interception_id=self.id,
                 ended_at=at,
                 outcome=outcome,
                 status_code=status,
-                usage_partial=_uncounted(outcome, reading, facts),
+                usage_partial=self._uncounted(reading, facts),
                 time_to_first_byte_ms=(
                     None if first_byte is None else round((first_byte - self._began) * 1000)
                 ),
             ),
         )
-        return facts
+        self._keep(facts)
+        return self.answer
 
+    def _keep(self, facts: ResponseFacts) -> None:
+        """Add what a turn told to the whole."""
+        if self.runs:
+            own = tuple(call for call in facts.tool_calls if call.call_id not in self.runs)
+            facts = replace(facts, tool_calls=own)
+            self.runs = {}
+        self.answer = facts if self._told is None else together(self.answer, facts)
 
-def _uncounted(outcome: Outcome, reading: Reading | None, facts: ResponseFacts) -> bool:
-    """Whether tokens may have been used that nobody counted."""
-    if reading is None:
-        return outcome is not Outcome.FAILED  # the provider was at work when the client left
-    return reading.status == 200 and (facts.usage is None or facts.usage.partial)
+    def _now(self) -> datetime:
+        return ended_at(self._started_at, self._clock.monotonic() - self._began)
+
+    def _uncounted(self, reading: Reading | None, facts: ResponseFacts) -> bool:
+        """Whether tokens may have been used that nobody counted."""
+        if reading is None:  # the provider was at work when the client left
+            return self.awaits_answer and self.outcome is not Outcome.FAILED
+        return reading.status == 200 and (facts.usage is None or facts.usage.partial)
 
 
 def _hint(credential: str | None) -> str:

@@ -32,17 +32,15 @@ def handler(parts: Parts) -> Handler:
 
     async def forward(request: GatewayRequest) -> web.StreamResponse:
         route = request.route
-        headers = _upstream_headers(request, send_actor=send_actor)
+        headers = upstream_headers(request, send_actor=send_actor)
         url = route.provider.url(route.path, request.raw_query)
         dump = dumper.begin(request, url, headers) if dumper is not None else None
         try:
             request.sent_at = monotonic()
-            upstream = await _ask(
-                request, sessions[route.provider.name], url, headers, idle_timeout
-            )
+            upstream = await ask(request, sessions[route.provider.name], url, headers, idle_timeout)
             request.answered_at, request.upstream_status = monotonic(), upstream.status
             try:
-                return await _answer(request, upstream, dump, parts)
+                return await answer(request, upstream, dump, parts)
             finally:
                 # Gives up the connection unless the answer has been read to its end.
                 upstream.close()
@@ -53,14 +51,17 @@ def handler(parts: Parts) -> Handler:
     return forward
 
 
-async def _ask(
+async def ask(
     request: GatewayRequest,
     session: aiohttp.ClientSession,
     url: URL,
     headers: CIMultiDict[str],
     idle_timeout: float,
 ) -> aiohttp.ClientResponse:
-    """Send the request and wait for the answer's head. A POST is never sent twice."""
+    """Send the request and wait for the answer's head, or GatewayError: there came none.
+
+    A POST is never sent twice.
+    """
     name = request.route.provider.name
     reason: Exception
     try:
@@ -92,9 +93,10 @@ def _payload(request: GatewayRequest) -> bytes | io.BytesIO | None:
     return (io.BytesIO(body) if len(body) > _ONE_PIECE_BYTES else body) or None
 
 
-async def _answer(
+async def answer(
     request: GatewayRequest, upstream: aiohttp.ClientResponse, dump: Dump | None, parts: Parts
 ) -> web.StreamResponse:
+    """Relay the answer as it comes; see `relay` for what is raised."""
     readers = []
     reading = None
     if (api := request.route.api) is not None:
@@ -114,7 +116,7 @@ async def _answer(
     return response
 
 
-def _upstream_headers(request: GatewayRequest, *, send_actor: bool) -> CIMultiDict[str]:
+def upstream_headers(request: GatewayRequest, *, send_actor: bool) -> CIMultiDict[str]:
     """What the caller sent, end to end, with the credential that goes on."""
     kept = end_to_end(request.headers, request_header_passes)
     if request.recoded:

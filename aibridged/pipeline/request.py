@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
 
 from aibridged.config.options import Settings
 from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from aiohttp.web_protocol import RequestHandler
 
-    from aibridged.pipeline.bridge import Interception
+    from aibridged.pipeline.bridge import Bridge, Interception
     from aibridged.pipeline.connection import Connection
     from aibridged.pipeline.reading import Reading
     from aibridged.pipeline.trace import RequestTrace
@@ -44,7 +46,7 @@ class GatewayRequest(web.BaseRequest):
     For the account of it: `began`, `sent_at` and `answered_at` are monotonic, the latter when the
     head of the provider's answer came, with `upstream_status`; `body_wait` is for how many seconds
     the client's body was waited for; `refusal` is the error of the gateway's own that it ended
-    with. `trace` is None where it isn't traced.
+    with. `trace` is None where it isn't traced. `given_id` is its id where it has one already.
     """
 
     scope: Scope
@@ -59,9 +61,11 @@ class GatewayRequest(web.BaseRequest):
     recoded: bool = False
     verdict: Verdict | None = None
     reading: "Reading | None" = None
+    bridge: "Bridge | None" = None
     interception: "Interception | None" = None
     trace: "RequestTrace | None" = None
     is_probe: bool = False
+    given_id: str | None = None
     refusal: ErrorKind | None = None
     body_wait: float = 0.0
     sent_at: float | None = None
@@ -101,6 +105,19 @@ class GatewayRequest(web.BaseRequest):
                 settings.proxy_trusted_origins,
             )
         )
+
+    def readdressed(
+        self, target: str, headers: CIMultiDict[str], request_id: str
+    ) -> "GatewayRequest":
+        """The same request to another target, with other headers and with an id."""
+        message = self._message._replace(
+            path=target, url=URL(target, encoded=True), headers=CIMultiDictProxy(headers)
+        )
+        request = type(self)(
+            message, self._payload, self._protocol, self._payload_writer, self._task, self._loop
+        )
+        request.given_id = request_id
+        return request
 
     @classmethod
     def make(

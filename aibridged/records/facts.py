@@ -4,6 +4,7 @@ The values are msgspec structs and not dataclasses because the spool writes them
 must tell them apart when it reads them back; a request pays for making several, too.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -106,7 +107,8 @@ class ToolUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     """A tool call of the model's.
 
     `server_url` and `invocation_error` are of injected tools, which the gateway itself calls.
-    `metadata` marks `partial` arguments and `server_side` calls.
+    `metadata` marks `partial` arguments and `server_side` calls, and tells the `duration_ms` of one
+    that the gateway has run.
     """
 
     id: str
@@ -133,10 +135,24 @@ class ModelThoughtRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, ta
     metadata: Metadata = {}
 
 
+class ToolRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What the gateway has to say of a call of an injected tool.
+
+    `error` is what the model was told, or why it was never run; then there are no `seconds`.
+    """
+
+    server_url: str
+    error: str | None = None
+    seconds: float | None = None
+
+
 Fact = InterceptionEnd | TokenUsageRecord | UserPromptRecord | ToolUsageRecord | ModelThoughtRecord
 """All that is recorded of an interception after its start."""
 
 Record = InterceptionStart | Fact
+
+
+_NO_RUNS: Mapping[str, ToolRun] = {}
 
 
 def ended_at(started_at: datetime, elapsed: float) -> datetime:
@@ -148,9 +164,15 @@ def ended_at(started_at: datetime, elapsed: float) -> datetime:
 
 
 def response_records(
-    interception_id: str, response: ResponseFacts, created_at: datetime
+    interception_id: str,
+    response: ResponseFacts,
+    created_at: datetime,
+    runs: Mapping[str, ToolRun] = _NO_RUNS,
 ) -> list[Fact]:
-    """The rows that a response leaves: usage, thoughts and tool calls, whose ids keep the order."""
+    """The rows that a response leaves: usage, thoughts and tool calls, whose ids keep the order.
+
+    `runs` are the calls of injected tools, by their call ids.
+    """
     response_id = response.response_id or ""
     records: list[Fact] = []
     usage = response.usage
@@ -179,6 +201,7 @@ def response_records(
             )
         )
     for number, call in enumerate(response.tool_calls):
+        run = runs.get(call.call_id)
         records.append(
             ToolUsageRecord(
                 id=uuid7(created_at, min(number, _MAX_SEQUENCE)),
@@ -189,10 +212,20 @@ def response_records(
                 provider_response_id=response_id,
                 provider_tool_call_id=call.call_id,
                 provider_item_id=call.item_id,
-                metadata=_marks(partial=not call.complete, server_side=call.server_side),
+                server_url=run.server_url if run else None,
+                injected=run is not None,
+                invocation_error=run.error if run else None,
+                metadata={
+                    **_marks(partial=not call.complete, server_side=call.server_side),
+                    **(_duration(run) if run else {}),
+                },
             )
         )
     return records
+
+
+def _duration(run: ToolRun) -> Metadata:
+    return {} if run.seconds is None else {"duration_ms": round(run.seconds * 1000)}
 
 
 def _marks(**marks: bool) -> Metadata:

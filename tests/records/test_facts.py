@@ -8,6 +8,7 @@ from aibridged.records.facts import (
     InterceptionStart,
     ModelThoughtRecord,
     TokenUsageRecord,
+    ToolRun,
     ToolUsageRecord,
     ended_at,
     response_records,
@@ -60,6 +61,24 @@ def test_a_response_leaves_a_row_for_usage_and_each_thought_and_call():
     assert (cat.input, cat.metadata) == ('{"pa', {"partial": True, "server_side": True})
     assert first.id < second.id
     assert ls.id < cat.id
+
+
+def test_calls_that_the_gateway_runs_say_what_came_of_them():
+    calls = tuple(
+        ToolCall(name, None, "bmcp_a_b", "{}", server_side=False, complete=True) for name in "wxyz"
+    )
+    runs = {
+        "w": ToolRun(server_url="http://a", seconds=1.2346),
+        "x": ToolRun(server_url="http://a", error="no such file", seconds=0.0),
+        "y": ToolRun(server_url="http://a", error="never run"),
+    }
+    rows = response_records("i", ResponseFacts(tool_calls=calls), AT, runs)
+    assert [(row.injected, row.server_url, row.invocation_error, row.metadata) for row in rows] == [
+        (True, "http://a", None, {"duration_ms": 1235}),
+        (True, "http://a", "no such file", {"duration_ms": 0}),
+        (True, "http://a", "never run", {}),
+        (False, None, None, {}),
+    ]
 
 
 def test_a_response_without_facts_leaves_no_row():

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from aibridged.wire.gathering import UNREADABLE
 from aibridged.wire.injection import counts
+from aibridged.wire.injection.continuing import Continuation
 from aibridged.wire.injection.events import RawEvents
 from aibridged.wire.injection.splice import UnsplittableError
 from aibridged.wire.sse import Event
@@ -52,6 +53,7 @@ class Dialogue(ABC):
     def __init__(self, names: Collection[str], *, withhold_usage: bool = False) -> None:
         self.calls: tuple[Call, ...] = ()  # of the turn that has ended: these are to be run
         self.dropped: tuple[Call, ...] = ()  # ours, too, but not to be run, and never to be seen
+        self.continuation: Continuation | None = None  # of the answer that has ended, if any
         self._names = names
         self._withhold_usage = withhold_usage
         self._first = True

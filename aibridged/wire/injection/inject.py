@@ -1,13 +1,14 @@
 """Puts the gateway's tools into a request, and knows which requests want none."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from aibridged.wire.facts import Api
 from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.injection.continuing import conversation_of
 from aibridged.wire.injection.offer import Offer
 from aibridged.wire.injection.splice import Edit, Fields, UnsplittableError
 
@@ -59,32 +60,47 @@ def is_background(client: str, model: str) -> bool:
     return client == "Claude Code" and "haiku" in model.lower()
 
 
-def inject(api: Api, model: str, body: bytes, offer: Offer) -> Injection | None:
-    """The request `body`, which is plain JSON, with the tools of `offer` before the client's own.
+class Candidate:
+    """A request that may be given tools; see `candidate`."""
 
-    Nothing else in it changes, but that parallel calls are switched off. A tool whose name the
-    client has, too, is left out. None where the request wants no tools of ours, where there is room
-    for none, and where it can't be read: then the provider will say what is wrong.
+    def __init__(self, api: Api, model: str, fields: Fields, own: Sequence[str]) -> None:
+        self._api = api
+        self._model = model
+        self._fields = fields
+        self._own = own
+
+    def inject(self, offer: Offer) -> Injection | None:
+        """The request with the tools of `offer` before the client's own.
+
+        Nothing else in it changes, but that parallel calls are switched off. A tool whose name the
+        client has, too, is left out. None where there is room for no tool.
+        """
+        fields, api = self._fields, self._api
+        fitting = [(name, tool) for name, tool in offer.encoded(api) if name not in self._own]
+        room = max(0, MAX_TOOLS[api] - len(self._own))
+        chosen = fitting[:room]
+        over_limit = tuple(name for name, _ in fitting[room:])
+        if not chosen:
+            return None
+        edits = [fields.prepend("tools", b",".join(tool for _, tool in chosen))]
+        edits += _one_by_one(api, self._model, fields)
+        names = frozenset(name for name, _ in chosen)
+        return Injection(fields.edited(*edits), names, over_limit)
+
+
+def candidate(api: Api, model: str, body: bytes) -> Candidate | None:
+    """The request `body`, which is plain JSON, if it may be given tools.
+
+    None where it wants none of ours, and where it can't be read: then the provider will say what is
+    wrong.
     """
     try:
         fields = Fields(body)
         if not _WANTED[api](fields):
             return None
-        own = _names(fields.raw("tools"))
+        return Candidate(api, model, fields, _names(fields.raw("tools")))
     except (UnsplittableError, *UNREADABLE):
         return None
-    fitting = [(name, tool) for name, tool in offer.encoded(api) if name not in own]
-    room = max(0, MAX_TOOLS[api] - len(own))
-    chosen = fitting[:room]
-    if not chosen:
-        return None
-    edits = [fields.prepend("tools", b",".join(tool for _, tool in chosen))]
-    edits += _one_by_one(api, model, fields)
-    return Injection(
-        body=fields.edited(*edits),
-        names=frozenset(name for name, _ in chosen),
-        over_limit=tuple(name for name, _ in fitting[room:]),
-    )
 
 
 def _names(tools: bytes | None) -> list[str]:
@@ -110,6 +126,7 @@ def _chat_wants(fields: Fields) -> bool:
 
 def _responses_want(fields: Fields) -> bool:
     """What runs in the background is fetched later, past the gateway."""
+    conversation_of(fields)  # it can be read
     is_foreground = fields.raw("background") != _TRUE
     is_readable = (fields.raw("input") or b"[").startswith((b"[", b'"'))
     return is_foreground and is_readable and _openai_choice_is_open(fields)

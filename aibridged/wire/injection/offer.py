@@ -6,6 +6,7 @@ has none of the alternatives at its top that both vendors refuse. Servers check 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Protocol
 
 import msgspec
@@ -30,6 +31,7 @@ class OfferedTool(Protocol):
     def description(self) -> str: ...
     @property
     def input_schema(self) -> bytes: ...
+    def __hash__(self) -> int: ...
 
 
 class Offer:
@@ -42,9 +44,14 @@ class Offer:
     def encoded(self, api: Api) -> Sequence[tuple[str, bytes]]:
         """Names, and the tools as JSON."""
         if api not in self._encoded:
-            shape = _SHAPES[api]
-            self._encoded[api] = [(tool.name, _encode(shape(tool))) for tool in self._tools]
+            self._encoded[api] = [(tool.name, _tool(api, tool)) for tool in self._tools]
         return self._encoded[api]
+
+
+@lru_cache(maxsize=8192)
+def _tool(api: Api, tool: OfferedTool) -> bytes:
+    """Shared, since all callers are mostly offered the same tools."""
+    return _encode(_SHAPES[api](tool))
 
 
 def _messages(tool: OfferedTool) -> dict[str, Any]:

@@ -6,8 +6,8 @@ decides what it has to be told again, and under which id the client may go on:
 - Where it keeps a `conversation`, that has grown by our calls already: a turn adds their results.
 - Otherwise a turn repeats the input and adds the output and the results to it. Where the provider
   stores nothing, thoughts that aren't encrypted are left out, since their ids would lead nowhere.
-- Where it stores responses, the last turn's id is the one that a client can name as
-  `previous_response_id`: the end of the answer tells that one. Else it is the first turn's.
+- Where it stores responses, a client can go on from the last turn's alone. A blocking answer has
+  that one's id; a stream keeps the first one's, which was told by then (see `continuing`).
 """
 
 from collections.abc import Collection, Sequence
@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from aibridged.wire.gathering import ABSENT
+from aibridged.wire.injection.continuing import Continuation, as_items, conversation_of
 from aibridged.wire.injection.dialogue import Call, Dialogue, Result
 from aibridged.wire.injection.events import sse
 from aibridged.wire.injection.growing import Growing
@@ -77,6 +78,8 @@ _FOR_THE_CLIENT = frozenset(
 )
 """Items that the client has to answer before the model goes on."""
 
+_NOT_RUN = "Not run. Call it again if it is needed."
+
 _BEGIN = ("response.created", "response.in_progress", "response.queued")
 _ADDED = "response.output_item.added"
 _DONE = "response.output_item.done"
@@ -95,11 +98,13 @@ class ResponsesDialogue(Dialogue):
     ) -> None:
         super().__init__(names, withhold_usage=withhold_usage)
         fields = Fields(body)
-        self._is_kept = fields.raw("conversation") is not None
+        self._conversation = conversation_of(fields)
         self._is_stored = fields.raw("store") != b"false"
-        self._body = fields.edited(fields.put("input", _as_items(fields, kept=self._is_kept)))
+        repeated = None if self._conversation is not None else fields.raw("input")
+        self._body = fields.edited(fields.put("input", as_items(repeated)))
         self._request = Growing(self._body, "input")
-        self._id: str | None = None
+        self._id: str | None = None  # the first turn's
+        self._last_id: str | None = None
         self._begun: bytes | None = None  # the response as a stream's first event tells it
         self._shown: list[bytes] = []  # the items of earlier turns that aren't hidden
         self._next_index = 0  # of the next item that the client of a stream is to see
@@ -132,17 +137,8 @@ class ResponsesDialogue(Dialogue):
 
     def _answer(self, results: Sequence[Result]) -> bytes:
         self._shown += self._visible
-        outputs = [
-            _encode(
-                {
-                    "type": "function_call_output",
-                    "call_id": result.call.id,
-                    "output": result.text,
-                }
-            )
-            for result in results
-        ]
-        if self._is_kept:
+        outputs = [_output(result.call, result.text) for result in results]
+        if self._conversation is not None:
             return Growing(self._body, "input").append(outputs)
         repeated = self._output if self._is_stored else _without_lost_thoughts(self._output)
         return self._request.append([*repeated, *outputs])
@@ -158,6 +154,7 @@ class ResponsesDialogue(Dialogue):
         for item in streamed or [bytes(item) for item in response.output]:
             self._take(item)
         self._settle(self._ours, runnable=response.status == "completed" and not self._own)
+        self._last_id = response.id
 
     def _take(self, raw: bytes) -> None:
         item = _decode_item(raw)
@@ -168,8 +165,9 @@ class ResponsesDialogue(Dialogue):
         self._own += item.type in _FOR_THE_CLIENT
         self._visible.append(raw)
 
-    def _merged(self, raw: bytes) -> bytes:
-        """A response with the output of all turns."""
+    def _merged(self, raw: bytes, shown_id: str | None) -> bytes:
+        """A response with the output of all turns, under the id that the client is shown."""
+        self.continuation = self._continuation(shown_id)
         output = [*self._shown, *self._visible]
         while self.dropped and output and _decode_item(output[-1]).type == "reasoning":
             output.pop()  # the API refuses a thought that nothing follows
@@ -177,13 +175,25 @@ class ResponsesDialogue(Dialogue):
         edits = [fields.put("output", _array(output))]
         if self._total:
             edits.append(fields.put("usage", _encode(self._total)))
-        if not self._is_stored:
-            edits.append(fields.put("id", _encode(self._id)))
+        if shown_id is not None:
+            edits.append(fields.put("id", _encode(shown_id)))
         return fields.edited(*edits)
+
+    def _continuation(self, shown_id: str | None) -> Continuation | None:
+        """How to go on from here, where that isn't as the client will say."""
+        outputs = tuple(_output(call, _NOT_RUN) for call in self.dropped)
+        if self._conversation is not None:
+            return Continuation(self._conversation, outputs=outputs) if outputs else None
+        if not self._is_stored or shown_id is None or (shown_id == self._last_id and not outputs):
+            return None
+        return Continuation(shown_id, self._last_id, outputs)
 
     def _read(self, body: bytes) -> bytes:
         self._end(body)
-        return self._merged(body) if self._altered or self._ours else body
+        if not self._altered and not self._ours:
+            return body
+        stored = self._is_stored or self._conversation is not None
+        return self._merged(body, self._last_id if stored else self._id)
 
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
         if not self._altered and name not in _WATCHED:
@@ -228,7 +238,7 @@ class ResponsesDialogue(Dialogue):
             return b""
         if not self._altered:
             return raw
-        return self._shown_as(raw, data, event, response=self._merged(response))
+        return self._shown_as(raw, data, event, response=self._merged(response, self._id))
 
     def _shown_as(self, raw: bytes, data: bytes, event: _Event, **values: bytes) -> bytes:
         """The event with the client's numbers, and these fields."""
@@ -249,12 +259,8 @@ def _is_ours(item: _Item, names: Collection[str]) -> bool:
     return item.type == "function_call" and item.name in names
 
 
-def _as_items(fields: Fields, *, kept: bool) -> bytes:
-    """The input as an array, which may grow; what the provider keeps isn't repeated."""
-    given = fields.raw("input")
-    if given is None or kept:
-        return b"[]"
-    return given if given.startswith(b"[") else b'[{"role":"user","content":%b}]' % given
+def _output(call: Call, text: str) -> bytes:
+    return _encode({"type": "function_call_output", "call_id": call.id, "output": text})
 
 
 def _array(items: Sequence[bytes]) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aibridged.mcp.tools import Tool
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import Api
-from aibridged.wire.injection.inject import MAX_TOOLS, inject, is_background
+from aibridged.wire.injection.inject import MAX_TOOLS, candidate, is_background
 from aibridged.wire.injection.offer import Offer
 
 FIELD = {Api.MESSAGES: "messages", Api.CHAT_COMPLETIONS: "messages", Api.RESPONSES: "input"}
@@ -28,7 +28,8 @@ def body(api, **fields):
 
 
 def put_in(api, source, *names, model="m"):
-    return inject(api, model, source, offer(*(names or ("bmcp_s_a", "bmcp_s_b"))))
+    found = candidate(api, model, source)
+    return found and found.inject(offer(*(names or ("bmcp_s_a", "bmcp_s_b"))))
 
 
 def own_tool(api, name):
@@ -151,10 +152,11 @@ def test_models_that_refuse_the_parameter_are_spared_it(api):
         (Api.RESPONSES, {"tool_choice": {"type": "file_search"}}),
         (Api.RESPONSES, {"background": True}),
         (Api.RESPONSES, {"input": 7}),
+        (Api.RESPONSES, {"conversation": 7}),
     ],
 )
 def test_these_requests_want_no_tools_of_ours(api, fields):
-    assert put_in(api, body(api, **fields)) is None
+    assert candidate(api, "m", body(api, **fields)) is None
 
 
 @pytest.mark.parametrize(

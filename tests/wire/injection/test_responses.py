@@ -1,9 +1,11 @@
+import dataclasses
 import json
 
 import pytest
 
 from aibridged.fake_provider import Answer, ToolCall
 from aibridged.wire.facts import Api
+from aibridged.wire.injection.continuing import Continuation
 
 OURS = "bmcp_files_read"
 CALL = Answer(text="Let me look.", calls=(ToolCall(OURS, '{"path":"a"}'),))
@@ -112,18 +114,46 @@ def test_bodies_become_one_response(scene):
     assert response["status"] == "completed"
 
 
-def test_the_id_at_the_end_is_one_that_the_client_can_go_on_from(make_scene, events):
-    """A stored response with an unanswered call can't be a `previous_response_id`: the last can."""
-    for request, name in ((None, "resp_fake2"), (STATELESS, "resp_fake1")):
-        options = {"request": request} if request else {}
-        scene = make_scene(Api.RESPONSES, **options)
-        scene.read(scene.body(CALL, 1))
-        scene.answer()
-        assert json.loads(scene.read(scene.body(TEXT, 2)))["id"] == name
-        scene = make_scene(Api.RESPONSES, **options)
-        scene.feed(scene.stream(CALL, 1))
-        scene.answer()
-        assert events(scene.feed(scene.stream(TEXT, 2)))[-1]["response"]["id"] == name
+def stored_conversation(make_scene, **options):
+    """Two turns, the last without a call, and what the client sees of it."""
+    blocking, streamed = (make_scene(Api.RESPONSES, **options) for _ in range(2))
+    blocking.read(blocking.body(CALL, 1))
+    blocking.answer()
+    streamed.feed(streamed.stream(CALL, 1))
+    streamed.answer()
+    body = json.loads(blocking.read(blocking.body(TEXT, 2)))
+    return blocking, body, streamed, streamed.feed(streamed.stream(TEXT, 2))
+
+
+def test_a_stored_response_is_gone_on_from_at_its_last_turn(make_scene, events):
+    """The first turn's holds a call that is answered by later ones alone."""
+    blocking, body, streamed, stream = stored_conversation(make_scene)
+    assert body["id"] == "resp_fake2"
+    assert blocking.dialogue.continuation is None
+    assert events(stream)[-1]["response"]["id"] == "resp_fake1"
+    assert streamed.dialogue.continuation == Continuation("resp_fake1", "resp_fake2")
+
+
+def test_what_is_not_stored_keeps_its_first_name(make_scene, events):
+    blocking, body, streamed, stream = stored_conversation(make_scene, request=STATELESS)
+    assert body["id"] == events(stream)[-1]["response"]["id"] == "resp_fake1"
+    assert blocking.dialogue.continuation is streamed.dialogue.continuation is None
+
+
+def test_a_hidden_call_that_the_provider_has_stored_is_answered_later(make_scene):
+    both = Answer(calls=(CALL.calls[0], OWN))
+    scene = make_scene(Api.RESPONSES)
+    scene.feed(scene.stream(both))
+    name, instead, (output,) = dataclasses.astuple(scene.dialogue.continuation)
+    assert (name, instead) == ("resp_fake1", "resp_fake1")
+    assert json.loads(output)["call_id"] == "call_fake10"
+    request = b'{"model":"m","conversation":{"id":"conv_1"},"input":"hi"}'
+    scene = make_scene(Api.RESPONSES, request=request)
+    scene.read(scene.body(both))
+    assert scene.dialogue.continuation == Continuation("conv_1", outputs=(output,))
+    scene = make_scene(Api.RESPONSES, request=STATELESS)
+    scene.read(scene.body(both))
+    assert scene.dialogue.continuation is None
 
 
 def test_streams_become_one_response(scene, events):

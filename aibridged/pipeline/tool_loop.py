@@ -1,0 +1,234 @@
+"""The talk with the model about one request, in which the gateway runs the tools that it offers.
+
+Each turn is a request of its own to the provider: with the same headers, admitted by the breaker,
+and dumped. To the client it is one answer (see `wire.injection`), on record one interception.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from loguru import logger
+
+from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ErrorKind, GatewayError
+from aibridged.mcp.tools import Toolbox
+from aibridged.pipeline import forward
+from aibridged.pipeline.bridge import Interception
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.relay import BrokenOffError, RelayedResponse
+from aibridged.pipeline.request import GatewayRequest
+from aibridged.pipeline.tool_calls import ToolCalls
+from aibridged.pipeline.turn import Turn, ask
+from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.injection.dialogue import Dialogue
+from aibridged.wire.reader import MAX_BODY_BYTES
+
+PING_S = 10.0
+"""How often the client of a stream hears something while a tool runs."""
+
+_decode_error = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class ToolLoop:
+    """One request; `dialogue` is the one about its body, into which the tools have been put."""
+
+    def __init__(
+        self,
+        request: GatewayRequest,
+        parts: Parts,
+        interception: Interception,
+        toolbox: Toolbox,
+        dialogue: Dialogue,
+    ) -> None:
+        self._request = request
+        self._parts = parts
+        self._interception = interception
+        self._dialogue = dialogue
+        self._calls = ToolCalls(parts, interception, toolbox)
+        self._rounds_left = parts.settings.mcp_max_turns
+        self._response: RelayedResponse | None = None  # a stream that the client has begun to get
+        self._first_byte_at: float | None = None  # of that stream
+
+    async def run(self) -> web.StreamResponse:
+        """Answer the request; see `forward` for what is raised."""
+        self._dialogue.begin_turn(last=False)
+        turn = await ask(self._request, self._parts, first=True)
+        while True:
+            try:
+                response = await self._answer(turn)
+            finally:
+                await turn.close()
+            if response is not None:
+                return response
+            try:
+                async with self._pings():
+                    await self._run_tools()
+                    turn = await ask(self._request, self._parts, first=False)
+            except GatewayError as error:
+                if self._response is None:
+                    raise
+                return await self._fail(error.body())
+
+    async def _answer(self, turn: Turn) -> web.StreamResponse | None:
+        """Give the client what it is to see of a turn; None if tools are to be run now."""
+        if turn.opens_stream():
+            return await self._stream(turn)
+        if self._response is not None:
+            return await self._fail(await self._error_body(turn))
+        if turn.is_body:
+            return await self._body(turn)
+        return await forward.answer(self._request, turn.upstream, turn.dump, self._parts)
+
+    async def _stream(self, turn: Turn) -> web.StreamResponse | None:
+        dialogue, reading = self._dialogue, turn.begin_reading()
+        reading.first_byte_at = self._first_byte_at
+        response = self._response or await self._begin(turn)
+        while chunk := await self._next(turn):
+            seen = b"".join([dialogue.feed(piece) for piece in turn.decode(chunk)])
+            if seen:
+                await response.write(seen)
+            turn.feed(chunk)
+            if turn.fault is not None:
+                raise self._broken_off(turn.fault)
+        self._first_byte_at = reading.first_byte_at
+        reading.complete = True
+        rest = dialogue.end_stream()
+        self._calls.drop(dialogue.dropped)
+        if not dialogue.calls:
+            await response.write_eof(rest)
+            return response
+        if rest:
+            await response.write(rest)
+        return None
+
+    async def _begin(self, turn: Turn) -> RelayedResponse:
+        """The head of the stream that the client gets: the first turn's."""
+        response = self._response = RelayedResponse(turn.upstream, head_at_once=True)
+        response.headers.popall("Content-Length", None)
+        if turn.coding is not None:
+            response.headers.popall("Content-Encoding", None)
+        await response.prepare(self._request)
+        return response
+
+    async def _body(self, turn: Turn) -> web.StreamResponse | None:
+        """A blocking answer, which has to be there whole before it can be told what it is."""
+        collected = bytearray()
+        while chunk := await self._next(turn):
+            collected += chunk
+            if len(collected) > MAX_BODY_BYTES:
+                return await self._too_large(turn, collected)
+        body = bytes(collected)
+        seen = plain = turn.decode_whole(body)
+        if plain is not None:
+            seen = self._dialogue.read(plain)
+            self._calls.drop(self._dialogue.dropped)
+        reading = turn.begin_reading()
+        reading.complete = True
+        if self._dialogue.calls:
+            turn.feed(body)
+            reading.first_byte_at = None  # the client has got nothing yet
+            return None
+        response = RelayedResponse(turn.upstream, head_at_once=False)
+        shown = body
+        if seen is not None and seen is not plain:
+            shown = seen
+            response.headers.popall("Content-Encoding", None)
+            response.headers["Content-Length"] = str(len(shown))
+        await response.prepare(self._request)
+        await response.write_eof(shown)
+        turn.feed(body)
+        return response
+
+    async def _too_large(self, turn: Turn, collected: bytearray) -> web.StreamResponse:
+        """Relay an answer that nobody has room to read, whatever it calls for."""
+        reading = turn.begin_reading()
+        response = RelayedResponse(turn.upstream, head_at_once=False)
+        await response.prepare(self._request)
+        chunk = bytes(collected)
+        while chunk:
+            await response.write(chunk)
+            turn.feed(chunk)
+            chunk = await self._next(turn)
+        reading.complete = True
+        await response.write_eof()
+        return response
+
+    async def _run_tools(self) -> None:
+        """Run what the model has called, and make the results its next request."""
+        request, reading = self._request, self._request.reading
+        assert reading is not None, "it has told of the calls"
+        self._rounds_left -= 1
+        last = self._rounds_left == 0
+        try:
+            results = await self._calls.run(self._dialogue.calls, last=last)
+        finally:
+            self._interception.end_turn(reading)
+            if self._response is None:
+                request.reading = None
+        request.body = self._dialogue.answer(results)
+        self._dialogue.begin_turn(last=last)
+        self._interception.awaits_answer = True
+
+    async def _next(self, turn: Turn) -> bytes:
+        """The next bytes of an answer, empty at its end; it may not break off in the middle."""
+        try:
+            async with asyncio.timeout(self._parts.settings.upstream_idle_timeout):
+                return await turn.upstream.content.readany()
+        except TimeoutError as error:
+            failure, reason = UPSTREAM_TIMEOUT, type(error).__name__
+        except aiohttp.ClientError as error:
+            failure, reason = UPSTREAM_UNREACHABLE, type(error).__name__
+        raise self._broken_off(reason, failure)
+
+    def _broken_off(self, reason: str, failure: ErrorKind = UPSTREAM_UNREACHABLE) -> Exception:
+        """What to raise when no more is coming: no client may take the half for a whole."""
+        name, transport = self._request.route.provider.name, self._request.transport
+        logger.warning("Provider {} broke off in the middle of an answer: {}", name, reason)
+        if self._request.writer.output_size == 0:
+            return GatewayError(failure)
+        if transport is not None:
+            transport.abort()
+        return BrokenOffError(reason)
+
+    async def _error_body(self, turn: Turn) -> bytes:
+        """What the provider says instead of going on, as a body of its API on one line."""
+        reading = turn.begin_reading()
+        body = b""
+        while chunk := await self._next(turn):
+            body += chunk
+            turn.feed(chunk)
+        reading.complete = True
+        with suppress(*UNREADABLE):
+            if "error" in _decode_error(body):
+                return msgspec.json.format(body, indent=-1)
+        name, status = self._request.route.provider.name, turn.upstream.status
+        return GatewayError(
+            UPSTREAM_UNREACHABLE, f"The provider {name} answered with status {status}."
+        ).body()
+
+    async def _fail(self, body: bytes) -> web.StreamResponse:
+        """End a stream that was begun with an error of its API."""
+        assert self._response is not None
+        await self._response.write_eof(self._dialogue.error(body))
+        return self._response
+
+    @asynccontextmanager
+    async def _pings(self) -> AsyncIterator[None]:
+        """Let the client of a stream hear now and then that it is still alive."""
+        if self._response is None:
+            yield
+            return
+        pinging = asyncio.get_running_loop().create_task(self._ping(self._response))
+        try:
+            yield
+        finally:
+            pinging.cancel()
+
+    async def _ping(self, response: RelayedResponse) -> None:
+        with suppress(ConnectionError):  # the client has left: then everything is cancelled
+            while True:
+                await asyncio.sleep(PING_S)
+                await response.write(self._dialogue.PING)

@@ -1,0 +1,133 @@
+"""Offers the caller's tools to the model beside the client's own, where a request may have them."""
+
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
+
+from aiohttp import web
+from cachetools import LRUCache
+from loguru import logger
+
+from aibridged.mcp.tools import Tool, Toolbox
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.tool_loop import ToolLoop
+from aibridged.wire.coding import decode_body
+from aibridged.wire.injection.continuing import Continuation, go_on
+from aibridged.wire.injection.inject import Injection, candidate, is_background
+from aibridged.wire.injection.offer import Offer
+from aibridged.wire.injection.opening import open_dialogue
+
+_MAX_CONTINUATIONS = 10_000
+
+
+def stage(parts: Parts) -> Middleware | None:
+    if not parts.settings.mcp_servers:
+        return None
+    offers, continuations = _Offers(), _Continuations()
+    max_bytes = parts.settings.max_request_bytes
+
+    async def tools(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
+        api, interception = request.route.api, request.interception
+        if api is None or interception is None:
+            return await handler(request)
+        plain = _plain(request, max_bytes)
+        body = continuations.applied(request, plain)
+        offered = await offers.put_into(request, body)
+        if offered is not None:
+            body = offered.injection.body
+        if body is not plain:
+            request.recoded = request.recoded or plain is not request.body
+            request.body = body
+        if offered is None:
+            return await handler(request)
+        dialogue = open_dialogue(
+            api, body, offered.injection.names, withhold_usage=request.asks_for_usage
+        )
+        loop = ToolLoop(request, parts, interception, offered.toolbox, dialogue)
+        response = await loop.run()
+        continuations.keep(request, dialogue.continuation)
+        return response
+
+    return tools
+
+
+def _plain(request: GatewayRequest, max_bytes: int) -> bytes:
+    """The body without its content coding; the stage that reads it has found nothing wrong."""
+    coding = request.headers.get("Content-Encoding")
+    if not coding or request.recoded:
+        return request.body
+    return decode_body(request.body, coding, max_bytes)
+
+
+class _Offered(NamedTuple):
+    """A request with tools in it, and who runs them."""
+
+    injection: Injection
+    toolbox: Toolbox
+
+
+class _Offers:
+    """What each toolbox holds, encoded once. A toolbox's tools may change, but hardly ever do."""
+
+    def __init__(self) -> None:
+        self._known: WeakKeyDictionary[Toolbox, tuple[tuple[Tool, ...], Offer]] = (
+            WeakKeyDictionary()
+        )
+        self._warned: WeakKeyDictionary[Toolbox, tuple[str, ...]] = WeakKeyDictionary()
+
+    async def put_into(self, request: GatewayRequest, body: bytes) -> _Offered | None:
+        """None for a request that may have no tools, and for a caller who has none."""
+        api, bridge, interception = request.route.api, request.bridge, request.interception
+        if api is None or bridge is None or interception is None:
+            return None
+        model = request.facts.model
+        if is_background(interception.start.client, model):
+            return None
+        found = candidate(api, model, body)
+        toolbox = await bridge.toolbox() if found is not None else None
+        if found is None or toolbox is None:
+            return None
+        injection = found.inject(self._of(toolbox))
+        if injection is None:
+            return None
+        self._warn(toolbox, injection.over_limit)
+        return _Offered(injection, toolbox)
+
+    def _of(self, toolbox: Toolbox) -> Offer:
+        tools = tuple(toolbox.tools)
+        known = self._known.get(toolbox)
+        if known is None or known[0] != tools:
+            known = self._known[toolbox] = (tools, Offer(tools))
+        return known[1]
+
+    def _warn(self, toolbox: Toolbox, left_out: tuple[str, ...]) -> None:
+        """Say which tools there is no room for, once for each such list."""
+        if left_out and self._warned.get(toolbox) != left_out:
+            self._warned[toolbox] = left_out
+            logger.warning(
+                "A request may offer no more tools; left out are: {}", ", ".join(left_out)
+            )
+
+
+class _Continuations:
+    """How to go on from answers whose end isn't what the client takes it for."""
+
+    def __init__(self) -> None:
+        self._known: LRUCache[tuple[str, str], Continuation] = LRUCache(_MAX_CONTINUATIONS)
+
+    def applied(self, request: GatewayRequest, body: bytes) -> bytes:
+        """The request, going on from where its answer has really ended."""
+        if not self._known:
+            return body
+        return go_on(body, lambda name: self._find((request.route.provider.name, name)))
+
+    def _find(self, key: tuple[str, str]) -> Continuation | None:
+        """A response can be gone on from more than once, a conversation has gone on by then."""
+        found = self._known.get(key)
+        if found is not None and found.instead is None:
+            del self._known[key]
+        return found
+
+    def keep(self, request: GatewayRequest, continuation: Continuation | None) -> None:
+        if continuation is not None:
+            self._known[request.route.provider.name, continuation.name] = continuation

@@ -1,0 +1,140 @@
+"""One request to the provider within a talk of several, and its answer."""
+
+from collections.abc import Iterable
+
+import aiohttp
+
+from aibridged.core.breaker import Admission
+from aibridged.pipeline import forward
+from aibridged.pipeline.breaker import admit
+from aibridged.pipeline.dump import Dump
+from aibridged.pipeline.parts import Parts
+from aibridged.pipeline.reading import Reading
+from aibridged.pipeline.request import GatewayRequest
+from aibridged.wire.coding import CodingError, StreamDecoder, UnsupportedCodingError, decode_body
+from aibridged.wire.response import MAX_DECODED_BYTES
+
+_EVENT_STREAM = "text/event-stream"
+_JSON = "application/json"
+
+
+async def ask(request: GatewayRequest, parts: Parts, *, first: bool) -> "Turn":
+    """Send the request's body and wait for the head of the answer, or GatewayError: none came.
+
+    The `first` turn is what the stages before have let pass; the others are admitted here.
+    """
+    route, monotonic = request.route, parts.clock.monotonic
+    admission = None
+    if parts.breakers is not None and not first:
+        admission = request.verdict = admit(parts.breakers, request)
+    headers = forward.upstream_headers(request, send_actor=parts.settings.send_actor_headers)
+    url = route.provider.url(route.path, request.raw_query)
+    dump = parts.dumper.begin(request, url, headers) if parts.dumper is not None else None
+    turn = Turn(request, parts, dump, admission)
+    if first:
+        request.sent_at = monotonic()
+    try:
+        turn.upstream = await forward.ask(
+            request,
+            parts.sessions[route.provider.name],
+            url,
+            headers,
+            parts.settings.upstream_idle_timeout,
+        )
+    except BaseException:
+        await turn.close()
+        raise
+    if first:
+        request.answered_at, request.upstream_status = monotonic(), turn.upstream.status
+    if dump is not None:
+        dump.response(turn.upstream)
+    return turn
+
+
+class Turn:
+    """An answer, from its head on; `upstream` is there by then."""
+
+    def __init__(
+        self, request: GatewayRequest, parts: Parts, dump: Dump | None, admission: Admission | None
+    ) -> None:
+        self.dump = dump
+        self._upstream: aiohttp.ClientResponse | None = None
+        self._request = request
+        self._clock = parts.clock
+        self._admission = admission
+        self._reading: Reading | None = None
+        self._decoder: StreamDecoder | None = None
+
+    @property
+    def upstream(self) -> aiohttp.ClientResponse:
+        assert self._upstream is not None, "the head has come"
+        return self._upstream
+
+    @upstream.setter
+    def upstream(self, upstream: aiohttp.ClientResponse) -> None:
+        self._upstream = upstream
+
+    @property
+    def coding(self) -> str | None:
+        """The content coding, though none was asked for."""
+        coding = self.upstream.headers.get("Content-Encoding", "").strip().lower()
+        return None if coding in ("", "identity") else coding
+
+    def opens_stream(self) -> bool:
+        """Whether it is a stream of events that can be read. To be asked once."""
+        upstream = self.upstream
+        if upstream.status != 200 or upstream.content_type != _EVENT_STREAM:
+            return False
+        if self.coding is not None:
+            try:
+                self._decoder = StreamDecoder(self.coding, MAX_DECODED_BYTES)
+            except UnsupportedCodingError:
+                return False
+        return True
+
+    @property
+    def is_body(self) -> bool:
+        """Whether it is a whole answer, as opposed to an error."""
+        return self.upstream.status == 200 and self.upstream.content_type == _JSON
+
+    def decode(self, chunk: bytes) -> Iterable[bytes]:
+        """What a chunk of a stream holds, without its coding."""
+        return (chunk,) if self._decoder is None else self._decoder.feed(chunk)
+
+    @property
+    def fault(self) -> str | None:
+        """Why a stream can't be decoded any further."""
+        return None if self._decoder is None else self._decoder.fault
+
+    def decode_whole(self, body: bytes) -> bytes | None:
+        """A body without its coding, or None where that can't be taken off."""
+        if self.coding is None:
+            return body
+        try:
+            return decode_body(body, self.coding, MAX_DECODED_BYTES)
+        except CodingError:
+            return None
+
+    def begin_reading(self) -> Reading:
+        """Read it for the record, from now on."""
+        api = self._request.route.api
+        assert api is not None, "other routes get no tools"
+        reading = self._reading = Reading(self._request, api, self.upstream, self._clock)
+        self._request.reading = reading
+        return reading
+
+    def feed(self, chunk: bytes) -> None:
+        """Note what has come, for the record and the dump."""
+        if self._reading is not None:
+            self._reading.feed(chunk)
+        if self.dump is not None:
+            self.dump.feed(chunk)
+
+    async def close(self) -> None:
+        """Give up the connection, unless the answer has been read to its end."""
+        if self._upstream is not None:
+            self._upstream.close()
+        if self._admission is not None:
+            self._admission.cancelled()  # neutral, unless something has been said
+        if self.dump is not None:
+            await self.dump.finish()

@@ -1,0 +1,77 @@
+"""Goes on from a response that the provider has stored, after an answer of several turns.
+
+A client that names a response to go on from names the one that it was shown. What the provider has
+stored under that name may be the first of several turns, or hold a call that nobody has answered
+since it was hidden from the client; it would refuse to go on from there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.injection.splice import Fields, UnsplittableError
+
+_encode = msgspec.json.Encoder().encode
+_NAMES = (b'"previous_response_id"', b'"conversation"')
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """How to go on from `name`, a response or a conversation.
+
+    From the response `instead`, if it isn't None, and with the items `outputs` before all input.
+    """
+
+    name: str
+    instead: str | None = None
+    outputs: tuple[bytes, ...] = ()
+
+
+class _Conversation(msgspec.Struct):
+    id: str
+
+
+_decode_name = msgspec.json.Decoder(str | _Conversation).decode
+
+
+def conversation_of(fields: Fields) -> str | None:
+    """The id of the conversation that the provider keeps, if the request is about one."""
+    raw = fields.raw("conversation")
+    if raw is None:
+        return None
+    name = _decode_name(raw)
+    return name if isinstance(name, str) else name.id
+
+
+def go_on(body: bytes, known: Callable[[str], Continuation | None]) -> bytes:
+    """The request, with what is known of the name that it goes on from; mostly it is as it came."""
+    if not any(name in body for name in _NAMES):
+        return body
+    try:
+        fields = Fields(body)
+        previous = fields.raw("previous_response_id")
+        name = conversation_of(fields) if previous is None else str(_decode_name(previous))
+    except (UnsplittableError, *UNREADABLE):
+        return body
+    found = None if name is None else known(name)
+    if found is None:
+        return body
+    edits = []
+    if found.instead is not None:
+        edits.append(fields.put("previous_response_id", _encode(found.instead)))
+    if found.outputs:
+        edits.append(fields.put("input", as_items(fields.raw("input"), found.outputs)))
+    return fields.edited(*edits)
+
+
+def as_items(given: bytes | None, before: tuple[bytes, ...] = ()) -> bytes:
+    """An input as a list, with items before those that are there."""
+    items = list(before)
+    if given is not None and given.startswith(b"["):
+        inner = given[1:-1]
+        items += [inner] if inner.strip() else []
+    elif given is not None:
+        items.append(b'{"role":"user","content":%b}' % given)
+    return b"[%b]" % b",".join(items)
