@@ -30,7 +30,7 @@ from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity import coder
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
-from aibridged.identity.credential_key import CredentialKey, CredentialKeyError
+from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.gate import Gate
 from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.none import NoneAuthenticator
@@ -67,7 +67,6 @@ if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
 
 _SPOOL = "spool.jsonl"
-_CREDENTIAL_KEY = "mcp-credentials.key"
 _BRIDGE_SETTINGS = (
     "pool_ttl",
     "pool_max_items",
@@ -309,7 +308,7 @@ def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Creden
     """Looks up the users' own tokens for MCP servers; only this daemon's users have some."""
     if settings.auth != "token":
         return no_credentials
-    store = McpCredentialStore(engine, CredentialKey(settings.state_dir / _CREDENTIAL_KEY), clock)
+    store = McpCredentialStore(engine, CredentialKey(settings.state_dir / KEY_FILE), clock)
 
     async def look_up(initiator_id: str) -> Mapping[str, Secret]:
         try:

@@ -23,7 +23,7 @@ _aibridged() {
     local command= next= argument= flags= other=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
-            ' serve' | ' check-config' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune')
+            ' serve' | ' check-config' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | ' proxy' | 'proxy init-ca')
                 command=${command:+$command }$word
                 ;;
             *' -'*) ;;
@@ -36,7 +36,7 @@ _aibridged() {
     case $command in
         '')
             flags='--version --help'
-            [[ $other ]] || argument='words serve check-config sample-config usage tail demo fake-provider version users tokens interceptions sessions db'
+            [[ $other ]] || argument='words serve check-config healthcheck sample-config usage tail demo fake-provider version users tokens interceptions sessions db proxy'
             ;;
         'serve')
             flags='--config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --shutdown-timeout --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --help'
@@ -49,7 +49,7 @@ _aibridged() {
             esac
             ;;
         'check-config')
-            flags='--output --config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --shutdown-timeout --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --help'
+            flags='--output --connect --config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --shutdown-timeout --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --help'
             case $option in
                 --output) next='words text json' ;;
                 --config | -c | --tls-cert-file | --tls-key-file | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json | --log-stackdriver) next='files' ;;
@@ -57,6 +57,13 @@ _aibridged() {
                 --aibridge-dump-dir | --state-dir) next='directories' ;;
                 --aibridge-anthropic-base-url | --aibridge-anthropic-key | --aibridge-openai-base-url | --aibridge-openai-key | --aibridge-upstream-connect-timeout | --aibridge-upstream-idle-timeout | --aibridge-max-concurrency | --aibridge-rate-limit | --aibridge-max-request-bytes | --aibridge-circuit-breaker-failure-threshold | --aibridge-circuit-breaker-interval | --aibridge-circuit-breaker-timeout | --aibridge-circuit-breaker-max-requests | --aibridge-mcp-init-timeout | --aibridge-mcp-max-tools | --aibridge-mcp-call-timeout | --aibridge-mcp-result-bytes | --aibridge-mcp-max-turns | --coder-url | --aibridge-auth-cache-ttl | --aibridge-auth-cache-bad-ttl | --aibridge-pool-ttl | --aibridge-pool-max-items | --postgres-url | --aibridge-retention | --http-address | --http-read-timeout | --http-write-timeout | --shutdown-timeout | --proxy-trusted-headers | --proxy-trusted-origins | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target | --log-filter | --prometheus-address) next='nothing' ;;
                 --aibridge-auth) next='words token coder none' ;;
+            esac
+            ;;
+        'healthcheck')
+            flags='--ready --http-address --config -c --help'
+            case $option in
+                --http-address) next='nothing' ;;
+                --config | -c) next='files' ;;
             esac
             ;;
         'sample-config')
@@ -101,7 +108,7 @@ _aibridged() {
             ;;
         'users')
             flags='--help'
-            [[ $other ]] || argument='words create list suspend resume delete'
+            [[ $other ]] || argument='words create list suspend resume delete mcp-token'
             ;;
         'users create')
             flags='--name --email --admin --output -o --config -c --state-dir --postgres-url --help'
@@ -145,6 +152,37 @@ _aibridged() {
         'users delete')
             flags='--output -o --config -c --state-dir --postgres-url --help'
             argument='names users'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'users mcp-token')
+            flags='--help'
+            [[ $other ]] || argument='words set remove list'
+            ;;
+        'users mcp-token set')
+            flags='--config -c --state-dir --postgres-url --help'
+            argument='names users'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'users mcp-token remove')
+            flags='--config -c --state-dir --postgres-url --help'
+            argument='names users'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'users mcp-token list')
+            flags='--output -o --config -c --state-dir --postgres-url --help'
             case $option in
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
@@ -268,6 +306,22 @@ _aibridged() {
                 --older-than | --postgres-url | --aibridge-retention) next='nothing' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
+            esac
+            ;;
+        'proxy')
+            flags='--config -c --aibridge-auth --coder-url --shutdown-timeout --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --help'
+            [[ $other ]] || argument='words init-ca'
+            case $option in
+                --config | -c | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json) next='files' ;;
+                --aibridge-auth) next='words token coder none' ;;
+                --coder-url | --shutdown-timeout | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target) next='nothing' ;;
+            esac
+            ;;
+        'proxy init-ca')
+            flags='--name --lifetime --only-for --help'
+            argument='directories'
+            case $option in
+                --name | --lifetime | --only-for) next='nothing' ;;
             esac
             ;;
     esac

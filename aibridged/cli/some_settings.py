@@ -28,6 +28,9 @@ def takes(names: Sequence[str], command: Callable[..., None]) -> Callable[..., N
     parameters = [*own, *(_parameter(*each) for each in offered)]
 
     def call(**arguments: Any) -> None:
+        context: typer.Context | None = arguments.get("context")
+        if context is not None and context.invoked_subcommand is not None:
+            return  # the command is a group's own, and one of the group was named
         texts = {flag: arguments.pop(_name(flag)) for flag, _, _ in offered}
         command(_resolve({flag: text for flag, text in texts.items() if text}), **arguments)
 

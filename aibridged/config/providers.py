@@ -14,7 +14,9 @@ from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
 
 TYPES: tuple[ProviderType, ...] = get_args(ProviderType)
-RESERVED = frozenset({"api", "healthz", "readyz", "interceptions", "sessions", "models", "clients"})
+RESERVED = frozenset(
+    {"api", "healthz", "readyz", "interceptions", "sessions", "models", "clients", "proxy"}
+)
 
 _NAME_PATTERN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 

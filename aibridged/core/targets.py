@@ -8,6 +8,9 @@ import re
 from urllib.parse import unquote_to_bytes
 
 PREFIXES = ("/api/v2/aibridge", "/api/v2/ai-gateway")
+CERTIFICATE_PATH = "/proxy/ca-cert.pem"
+"""Below the prefixes: the certificate of the CA that clients of the AI Proxy have to trust."""
+CERTIFICATE_TYPE = "application/x-pem-file"
 
 # One or more segments of RFC 3986 pchars, none of them empty but the last.
 _PATH = re.compile(r"(?=/)(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")

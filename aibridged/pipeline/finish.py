@@ -62,10 +62,12 @@ def _tell(listener: Callable[[Finished], None], finished: Finished) -> None:
 
 
 def _naming(parts: Parts) -> Callable[[GatewayRequest], str]:
-    """How a request gets its id: from a trusted proxy that names it, else a new one."""
+    """How a request gets its id: from the AI Proxy, a trusted proxy that names it, or a new one."""
     origins = parts.settings.proxy_trusted_origins
 
     def name(request: GatewayRequest) -> str:
+        if request.given_id is not None:
+            return request.given_id
         if origins and is_trusted(request.remote, origins):
             given = request.headers.getall("X-Request-Id", ())
             if len(given) == 1 and _ID.fullmatch(given[0]) is not None:

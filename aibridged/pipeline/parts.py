@@ -34,6 +34,7 @@ class Parts:
 
     `sessions` holds one client session a provider, by name; what is None is switched off.
     `requests` are those that began with these parts, `in_flight` are all.
+    `ca_certificate` is what clients of the AI Proxy have to trust, as PEM.
     `api_roots` are the first segments of what `api` answers below the gateway's own prefixes.
     `on_finished` are told of every request that has ended.
     """
@@ -54,5 +55,6 @@ class Parts:
     metrics: Metrics | None
     on_finished: Sequence[Callable[[Finished], None]]
     reloads: ReloadStats
+    ca_certificate: bytes | None
     api: ApiHandler
     api_roots: frozenset[str]

@@ -1,17 +1,31 @@
-"""Questions about the record, under the gateway's own prefixes: known callers only."""
+"""What the gateway itself is asked, under its own prefixes.
+
+Questions about the record are for known callers only. The certificate of the AI Proxy's CA is for
+everybody: whoever has it can do nothing with it but trust it.
+"""
 
 from aiohttp import web
 
-from aibridged.core.targets import PREFIXES, BadTargetError, split_target
+from aibridged.core.targets import (
+    CERTIFICATE_PATH,
+    CERTIFICATE_TYPE,
+    PREFIXES,
+    BadTargetError,
+    split_target,
+)
 from aibridged.errors import INVALID_REQUEST, GatewayError
 from aibridged.pipeline.auth import authenticated
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
 
+_PROXY = CERTIFICATE_PATH.split("/")[1]
+_READ = frozenset({"GET", "HEAD"})
+
 
 def stage(parts: Parts) -> Middleware:
-    api = parts.api
-    beginnings = tuple(f"{prefix}/{root}" for prefix in PREFIXES for root in parts.api_roots)
+    api, certificate = parts.api, parts.ca_certificate
+    roots = parts.api_roots if certificate is None else {*parts.api_roots, _PROXY}
+    beginnings = tuple(f"{prefix}/{root}" for prefix in PREFIXES for root in roots)
 
     async def records_api(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         if not request.target.startswith(beginnings):
@@ -20,6 +34,8 @@ def stage(parts: Parts) -> Middleware:
             path, query = split_target(request.target)
         except BadTargetError as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
+        if path == CERTIFICATE_PATH and certificate is not None and request.method in _READ:
+            return web.Response(body=certificate, headers={"Content-Type": CERTIFICATE_TYPE})
         if path.split("/", 2)[1] not in parts.api_roots:
             return await handler(request)
         request.actor = await authenticated(request, parts)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 from cryptography import x509
@@ -16,11 +16,14 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aibridged.core.egress import HTTPS_PORT, host_destination
+
 # Far below what the strictest client takes (398 days, and less each year), and renewed long before.
 LEAF_LIFETIME = timedelta(days=30)
 # Clients' clocks are a little wrong.
 CLOCK_SKEW = timedelta(hours=1)
 _MAX_COMMON_NAME = 64  # X.520
+_ALL = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -151,6 +154,14 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.DNSName(host)
 
 
+def _constraint(host: str) -> x509.GeneralName:
+    """What a name constraint permits: a name with all below it, or an address."""
+    destination = host_destination(f"[{host}]" if ":" in host else host, HTTPS_PORT)
+    if destination.address is None:
+        return x509.DNSName(destination.host)
+    return x509.IPAddress(ip_network(destination.address))
+
+
 def _usage(*, digital_signature: bool = False, sign_certificates: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=digital_signature,
@@ -176,9 +187,16 @@ def make_authority(
 
     With `only_hosts` the CA is good for these names, and what is below them, alone (RFC 5280, name
     constraints).
+
+    Raises:
+        AuthorityError: one of these is no host, or the name is empty or too long.
     """
+    try:
+        permitted = [_constraint(host) for host in only_hosts]
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    except ValueError as error:
+        raise AuthorityError(str(error)) from None
     key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -191,8 +209,11 @@ def make_authority(
         .add_extension(_usage(sign_certificates=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
-    if only_hosts:
-        permitted = [_general_name(host) for host in only_hosts]
-        builder = builder.add_extension(x509.NameConstraints(permitted, None), critical=True)
+    if permitted:
+        # Addresses of a kind that no constraint speaks of would be free.
+        kinds = {each.value.version for each in permitted if isinstance(each, x509.IPAddress)}
+        excluded = [x509.IPAddress(each) for each in _ALL if each.version not in kinds]
+        constraints = x509.NameConstraints(permitted, excluded or None)
+        builder = builder.add_extension(constraints, critical=True)
     certificate = builder.sign(key, hashes.SHA256())
     return certificate.public_bytes(Encoding.PEM), _private_bytes(key)

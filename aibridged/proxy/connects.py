@@ -15,7 +15,7 @@ from aibridged.core.auth import MalformedCredentialsError
 from aibridged.core.client_ip import client_ip, rate_limit_key
 from aibridged.core.egress import BadDestinationError, Destination, read_destination
 from aibridged.core.proxy_auth import CHALLENGE, read_proxy_token
-from aibridged.core.targets import PREFIXES
+from aibridged.core.targets import CERTIFICATE_PATH, CERTIFICATE_TYPE, PREFIXES
 from aibridged.errors import (
     INVALID_REQUEST,
     PROXY_UNAUTHENTICATED,
@@ -23,18 +23,14 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.gate import Gate
+from aibridged.observe.metrics import Metrics
 from aibridged.proxy.client import Client
 from aibridged.proxy.dial import Dialer
 from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.intercepted import Intercepted, Session
 from aibridged.proxy.leaves import Leaves
-from aibridged.proxy.meter import Meter
 from aibridged.proxy.parked import Parked
 from aibridged.proxy.tunnel import Tunnel
-
-CERTIFICATE_PATH = "/proxy/ca-cert.pem"
-"""Below the gateway's prefixes: the certificate that clients have to trust."""
-CERTIFICATE_TYPE = "application/x-pem-file"
 
 IDLE_S = 15 * 60.0
 HALF_CLOSED_S = 60.0
@@ -59,7 +55,7 @@ class Connects:
         dialer: Dialer,
         intercepted: Intercepted,
         make_connection: MakeConnection,
-        meter: Meter,
+        metrics: Metrics | None,
         certificate: bytes,
     ) -> None:
         self.hosts = hosts
@@ -70,8 +66,13 @@ class Connects:
         self._dialer = dialer
         self._intercepted = intercepted
         self._make_connection = make_connection
-        self._meter = meter
+        self._metrics = metrics
         self._certificate = certificate
+
+    def reconfigure(self, settings: Settings, hosts: Hosts) -> None:
+        """Put other settings in force for the connections to come."""
+        self._settings, self.hosts = settings, hosts
+        self._intercepted.reconfigure(settings)
 
     async def serve(self, client: Client, message: RawRequestMessage) -> None:
         """Serve a request, or say why not."""
@@ -141,7 +142,7 @@ class Connects:
         if client.transport is None:
             server.abort()
             return
-        self._meter.connected("tunneled")
+        self._count("tunneled")
         ours = client.give_away()
         tunnel = Tunnel(
             idle=IDLE_S, half_closed=HALF_CLOSED_S, on_end=lambda: self.tunnels.discard(tunnel)
@@ -158,7 +159,7 @@ class Connects:
         context = self._leaves.context(session.destination.host)
         if client.transport is None:
             return
-        self._meter.connected("mitm")
+        self._count("mitm")
         transport, parked = client.give_away(), Parked()
         transport.write(_ESTABLISHED)
         loop = asyncio.get_running_loop()
@@ -181,6 +182,10 @@ class Connects:
         assert tls is not None
         handler = partial(self._intercepted.handle, session)
         parked.hand_over(tls, self._make_connection(handler))
+
+    def _count(self, kind: str) -> None:
+        if self._metrics is not None:
+            self._metrics.connect_session(kind)
 
 
 _CERTIFICATE_TARGETS = frozenset(f"{prefix}{CERTIFICATE_PATH}" for prefix in PREFIXES)

@@ -16,6 +16,7 @@ from loguru import logger
 from multidict import CIMultiDict
 from yarl import URL
 
+from aibridged.config.options import Settings
 from aibridged.core.auth import API_KEY, AUTHORIZATION, TOKEN_HEADERS, carries
 from aibridged.core.egress import HTTPS_PORT, BadDestinationError, Destination, read_destination
 from aibridged.core.headers import is_gateways_own
@@ -29,10 +30,10 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.gate import Gate
+from aibridged.observe.metrics import Metrics
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.proxy.forwarding import Forwarder
 from aibridged.proxy.hosts import Endpoint, gateway_path
-from aibridged.proxy.meter import Meter
 
 # Where nobody is asked for a token, the header still says that Authorization is the caller's own.
 _NO_TOKEN = "none"
@@ -63,41 +64,44 @@ class Session:
 
 
 class Intercepted:
-    """Serves the requests of all sessions.
-
-    `not_believed` are headers that only a proxy in front may set, and none is in this TLS.
-    """
+    """Serves the requests of all sessions."""
 
     def __init__(
         self,
+        settings: Settings,
         hand_over: HandOver,
         forwarder: Forwarder,
         gate: Gate,
         in_flight: InFlight,
-        meter: Meter,
-        *,
-        not_believed: Sequence[str],
+        metrics: Metrics | None,
     ) -> None:
         self._hand_over = hand_over
         self._forwarder = forwarder
         self._gate = gate
         self._in_flight = in_flight
-        self._meter = meter
-        self._not_believed = frozenset(name.lower() for name in not_believed)
+        self._metrics = metrics
+        self.reconfigure(settings)
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Put other settings in force for the requests to come."""
+        # Headers that only a proxy in front may set, and none is in this TLS.
+        self._not_believed = frozenset(name.lower() for name in settings.proxy_trusted_headers)
 
     async def handle(self, session: Session, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
         provider = session.endpoints[0].provider.name
         scope = Scope(f"{session.id}-{next(session.numbers)}")
         SCOPE.set(scope)
-        self._meter.request_began(provider)
+        if self._metrics is not None:
+            self._metrics.proxied_request_began(provider)
         status = 0
         try:
             response = await self._answer(session, request, scope.request_id)
             status = response.status
             return response
         finally:
-            self._meter.request_ended(provider, status)
+            if self._metrics is not None:
+                self._metrics.proxied_request_ended(provider, status)
             scope.leave()
 
     async def _answer(

@@ -5,12 +5,10 @@ import os
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from loguru import logger
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -19,8 +17,9 @@ from aibridged.config.options import Settings
 from aibridged.core.egress import Egress
 from aibridged.core.targets import PREFIXES
 from aibridged.identity.gate import Gate
+from aibridged.observe.metrics import Metrics
 from aibridged.providers import Provider
-from aibridged.proxy.authority import Authority, AuthorityError, load_authority
+from aibridged.proxy.authority import Authority
 from aibridged.proxy.client import Client
 from aibridged.proxy.connects import Connects, MakeConnection
 from aibridged.proxy.dial import Dialer
@@ -28,11 +27,9 @@ from aibridged.proxy.forwarding import DialedConnector, Forwarder
 from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.intercepted import HandOver, InFlight, Intercepted
 from aibridged.proxy.leaves import Leaves
-from aibridged.proxy.meter import Meter
 from aibridged.proxy.upstream import UpstreamProxy
 
 _BACKLOG = 1024
-_EXPIRES_SOON = timedelta(days=30)
 
 
 class ProxyError(Exception):
@@ -49,18 +46,16 @@ class Proxy:
         self,
         settings: Settings,
         clock: Clock,
+        authority: Authority,
         gate: Gate,
         providers: Iterable[Provider],
         make_connection: MakeConnection,
         in_flight: InFlight,
-        meter: Meter,
-        hand_over: HandOver | None = None,
+        metrics: Metrics | None,
+        hand_over: HandOver | None,
     ) -> None:
-        """Raises ProxyError: the CA, or what the upstream proxy needs, can't be read."""
+        """Raises ProxyError: what the upstream proxy needs can't be read."""
         self._settings = settings
-        authority = _authority(settings, clock)
-        self.certificate = authority.certificate_pem
-        """The CA's certificate, as clients have to trust it."""
         dialer = Dialer(Egress(settings.proxy_allowed_private_cidrs), _upstream(settings))
         idle = settings.upstream_idle_timeout
         self._onward = Forwarder(DialedConnector(dialer, _client_tls(None)), idle)
@@ -74,17 +69,10 @@ class Proxy:
             Hosts(providers),
             Leaves(authority, clock),
             dialer,
-            Intercepted(
-                hand_over,
-                self._onward,
-                gate,
-                in_flight,
-                meter,
-                not_believed=settings.proxy_trusted_headers,
-            ),
+            Intercepted(settings, hand_over, self._onward, gate, in_flight, metrics),
             make_connection,
-            meter,
-            self.certificate,
+            metrics,
+            authority.certificate_pem,
         )
         self._clients: set[Client] = set()
         self._servers: list[asyncio.Server] = []
@@ -96,9 +84,10 @@ class Proxy:
         """The hosts whose TLS is opened."""
         return self._connects.hosts
 
-    def intercept(self, providers: Iterable[Provider]) -> None:
-        """Open the TLS of these providers' hosts from now on, and of no other's."""
-        self._connects.hosts = Hosts(providers)
+    def reconfigure(self, settings: Settings, providers: Iterable[Provider]) -> None:
+        """Put settings in force that need no restart; open the TLS of these providers' hosts."""
+        self._settings = settings
+        self._connects.reconfigure(settings, Hosts(providers))
 
     async def start(self, passed: Sequence[socket.socket] = ()) -> None:
         """Listen, on the sockets that were passed or else on the settings' address.
@@ -154,26 +143,6 @@ class Proxy:
         )
         self._clients.add(client)
         return client
-
-
-def _authority(settings: Settings, clock: Clock) -> Authority:
-    cert_file, key_file = settings.proxy_cert_file, settings.proxy_key_file
-    if cert_file is None or key_file is None:
-        raise ProxyError(
-            "The AI Proxy needs --aibridge-proxy-cert-file and --aibridge-proxy-key-file:"
-            " aibridged proxy init-ca makes them."
-        )
-    try:
-        authority = load_authority(cert_file, key_file, clock.wall())
-    except AuthorityError as error:
-        raise ProxyError(str(error)) from None
-    if authority.not_after - clock.wall() < _EXPIRES_SOON:
-        logger.warning(
-            "The AI Proxy's CA certificate expires on {:%Y-%m-%d}: make another, and have clients"
-            " trust it, before that",
-            authority.not_after,
-        )
-    return authority
 
 
 def _upstream(settings: Settings) -> UpstreamProxy | None:

@@ -368,7 +368,10 @@ $ aibridged proxy --aibridge-proxy-target https://gateway.example.com \\
             ),
             Example(
                 "A CA that is good for two hosts alone:",
-                "$ aibridged proxy init-ca --only-for api.anthropic.com --only-for api.openai.com",
+                """\
+$ aibridged proxy init-ca \\
+    --only-for api.anthropic.com --only-for api.openai.com
+""",
             ),
         ),
         see_also=("aibridged-serve(1)", "aibridged-tokens(1)"),

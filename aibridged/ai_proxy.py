@@ -1,0 +1,123 @@
+"""What the AI Proxy is made from, in the daemon and alone. Its library is loaded only here."""
+
+import socket
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from loguru import logger
+from multidict import CIMultiDict
+
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.identity.gate import Gate
+from aibridged.observe.metrics import Metrics
+from aibridged.pipeline.connection import Server
+from aibridged.pipeline.in_flight import InFlight
+from aibridged.pipeline.request import GatewayRequest
+from aibridged.providers import Provider
+
+if TYPE_CHECKING:
+    from aibridged.proxy.authority import Authority
+    from aibridged.proxy.server import Proxy
+
+_EXPIRES_SOON = timedelta(days=30)
+
+
+class AiProxyError(Exception):
+    """The AI Proxy can't be had; the message says why and what to do."""
+
+
+def load_ca(settings: Settings, clock: Clock) -> "Authority":
+    """The CA that clients trust.
+
+    Raises:
+        AiProxyError: there is none, it can't be used, or the library for it isn't there.
+    """
+    try:
+        from aibridged.proxy.authority import AuthorityError, load_authority
+    except ImportError:
+        raise AiProxyError(
+            "The AI Proxy needs a library: pip install 'aibridged[proxy]'."
+        ) from None
+    cert_file, key_file = settings.proxy_cert_file, settings.proxy_key_file
+    if cert_file is None or key_file is None:
+        raise AiProxyError(
+            "The AI Proxy needs --aibridge-proxy-cert-file and --aibridge-proxy-key-file:"
+            " aibridged proxy init-ca makes them."
+        )
+    try:
+        authority = load_authority(cert_file, key_file, clock.wall())
+    except AuthorityError as error:
+        raise AiProxyError(str(error)) from None
+    if authority.not_after - clock.wall() < _EXPIRES_SOON:
+        logger.warning(
+            "The AI Proxy's CA certificate expires on {:%Y-%m-%d}: make another, and have clients"
+            " trust it, before that",
+            authority.not_after,
+        )
+    return authority
+
+
+def make_proxy(
+    settings: Settings,
+    clock: Clock,
+    authority: "Authority",
+    gate: Gate,
+    providers: Iterable[Provider],
+    server: Server,
+    in_flight: InFlight,
+    metrics: Metrics | None,
+) -> "Proxy":
+    """A proxy whose intercepted connections are those of `server`.
+
+    Their requests are handled as all of the server's are, or go to the gateway at
+    `--aibridge-proxy-target`.
+
+    Raises:
+        AiProxyError: what the upstream proxy needs can't be read.
+    """
+    from aibridged.proxy.server import Proxy, ProxyError
+
+    async def hand_over(
+        request: web.BaseRequest, target: str, headers: CIMultiDict[str], request_id: str
+    ) -> web.StreamResponse:
+        assert isinstance(request, GatewayRequest)
+        return await server.handler(request.readdressed(target, headers, request_id))
+
+    try:
+        return Proxy(
+            settings,
+            clock,
+            authority,
+            gate,
+            providers,
+            server.connection_for,
+            in_flight,
+            metrics,
+            hand_over if settings.proxy_target is None else None,
+        )
+    except ProxyError as error:
+        raise AiProxyError(str(error)) from None
+
+
+async def open_proxy(proxy: "Proxy", passed: Sequence[socket.socket]) -> None:
+    """Listen, on the sockets that were passed or else on --aibridge-proxy-listen-addr.
+
+    Raises:
+        AiProxyError: that isn't possible.
+    """
+    from aibridged.proxy.server import ProxyError
+
+    try:
+        await proxy.start(passed)
+    except ProxyError as error:
+        raise AiProxyError(str(error)) from None
+
+
+def announce_proxy(proxy: "Proxy") -> None:
+    """Say where it is, and what it looks into."""
+    logger.info(
+        "The AI Proxy listens on {}, and opens TLS for {}", proxy.url, ", ".join(proxy.hosts)
+    )

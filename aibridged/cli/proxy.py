@@ -1,0 +1,153 @@
+"""`aibridged proxy`: the AI Proxy alone, and the CA that its clients trust."""
+
+import os
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from aibridged.cli.some_settings import takes
+
+if TYPE_CHECKING:
+    from aibridged.config.options import Settings
+
+_SETTINGS = (
+    "auth",
+    "coder_url",
+    "shutdown_timeout",
+    "proxy_listen_addr",
+    "proxy_tls_cert_file",
+    "proxy_tls_key_file",
+    "proxy_cert_file",
+    "proxy_key_file",
+    "proxy_upstream",
+    "proxy_upstream_ca",
+    "proxy_allowed_private_cidrs",
+    "proxy_target",
+    "log_human",
+    "log_json",
+)
+_CERT, _KEY = "ai-proxy-ca.pem", "ai-proxy-ca.key"
+
+_MADE = """\
+Made a CA, valid until {until:%Y-%m-%d}{only}:
+  {cert}  its certificate, which clients have to trust
+  {key}  its key, which is the daemon's alone{danger}
+
+Serve the AI Proxy with it:
+  aibridged serve --aibridge-proxy-enabled \\
+    --aibridge-proxy-cert-file {cert} \\
+    --aibridge-proxy-key-file {key}
+
+On a client's machine, fetch the certificate and say where the proxy is:
+  curl -fO http://GATEWAY/api/v2/aibridge/proxy/ca-cert.pem
+  export HTTPS_PROXY=http://token:YOUR_GATEWAY_TOKEN@PROXY:8888
+
+Node adds a CA to those that it knows; its fetch heeds HTTPS_PROXY if asked to:
+  export NODE_EXTRA_CA_CERTS=$PWD/ca-cert.pem
+  export NODE_USE_ENV_PROXY=1
+
+Python, Go and curl take a file in place of what they know, so give them both:
+  cat ca-cert.pem /etc/ssl/certs/ca-certificates.crt > bundle.pem
+  export SSL_CERT_FILE=$PWD/bundle.pem REQUESTS_CA_BUNDLE=$PWD/bundle.pem
+  export CURL_CA_BUNDLE=$PWD/bundle.pem
+
+Or let the whole system trust it. Debian:
+  cp ca-cert.pem /usr/local/share/ca-certificates/ai-proxy.crt
+  update-ca-certificates
+Fedora:
+  cp ca-cert.pem /etc/pki/ca-trust/source/anchors/
+  update-ca-trust
+macOS:
+  security add-trusted-cert -d -k /Library/Keychains/System.keychain ca-cert.pem"""
+
+
+def proxy() -> typer.Typer:
+    """The command, and the group of its subcommands."""
+    group = typer.Typer(name="proxy")
+    group.callback(invoke_without_command=True)(takes(_SETTINGS, _proxy))
+    group.command("init-ca")(_init_ca)
+    return group
+
+
+def _proxy(settings: "Settings", context: typer.Context) -> None:
+    """Run the AI Proxy alone, in front of a gateway elsewhere.
+
+    It runs until SIGTERM or SIGINT. In the gateway's own daemon, it is switched on with
+    --aibridge-proxy-enabled.
+    """
+    from aibridged.proxy_alone import run
+
+    raise typer.Exit(run(settings))
+
+
+def _init_ca(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIRECTORY", help="Where to write the two files.")
+    ] = Path(),
+    name: Annotated[
+        str, typer.Option(metavar="TEXT", help="The name under which clients will see it.")
+    ] = "",
+    lifetime: Annotated[
+        str, typer.Option(metavar="DURATION", help="For how long it is valid.")
+    ] = "3650d",
+    only_for: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only-for",
+            metavar="HOST",
+            help="Make it good for this host, and those below it, alone. May be repeated.",
+        ),
+    ] = None,
+) -> None:
+    """Make the CA of the AI Proxy, and show how clients learn to trust it.
+
+    Nothing is ever overwritten. --only-for limits what a stolen key is good for; name every host
+    that a provider has.
+    """
+    from datetime import timedelta
+
+    from aibridged.clock import SystemClock
+    from aibridged.config import durations
+
+    try:
+        from aibridged.proxy.authority import AuthorityError, make_authority
+    except ImportError:
+        _fail("This needs a library: pip install 'aibridged[proxy]'.")
+    now = SystemClock().wall()
+    try:
+        valid = timedelta(seconds=durations.parse(lifetime))
+        until = now + valid
+        certificate, key = make_authority(
+            name or f"aibridged AI Proxy CA ({socket.gethostname()})", now, valid, only_for or []
+        )
+    except (ValueError, OverflowError, AuthorityError) as error:
+        _fail(f"No CA was made: {str(error).rstrip('.')}.")
+    cert_file, key_file = directory / _CERT, directory / _KEY
+    _write({key_file: (key, 0o600), cert_file: (certificate, 0o644)})
+    only = f" and good for {', '.join(only_for)} alone" if only_for else ""
+    danger = "" if only_for else ":\n    whoever has it can pretend to be any site to those clients"
+    typer.echo(_MADE.format(until=until, cert=cert_file, key=key_file, only=only, danger=danger))
+
+
+def _write(files: dict[Path, tuple[bytes, int]]) -> None:
+    """Write all of the files or none, with these modes; never over what is there."""
+    written: list[Path] = []
+    try:
+        for path, (content, mode) in files.items():
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+            written.append(path)
+            with open(descriptor, "wb") as file:
+                file.write(content)
+    except OSError as error:
+        for each in written:
+            each.unlink()
+        if isinstance(error, FileExistsError):
+            _fail(f"{path} is there already: move it away, or name another DIRECTORY.")
+        _fail(f"{path} can't be written: {error.strerror}.")
+
+
+def _fail(sentence: str) -> NoReturn:
+    typer.echo(sentence, err=True)
+    raise typer.Exit(1)
