@@ -244,6 +244,16 @@ async def test_a_circuit_under_the_names_of_coders_dashboards(start, fake, clock
     assert scrape.value(f"{name}trips_total", **circuit) == 1
 
 
+async def test_a_failed_reload_is_told(start, clock, scrape):
+    gateway = await start()
+    started = clock.wall().timestamp()
+    gateway.parts.reloads.last_attempt += 60
+    await scrape(gateway)
+    name = "coder_aibridged_providers_last_reload_"
+    assert scrape.value(f"{name}timestamp_seconds") == started + 60
+    assert scrape.value(f"{name}success_timestamp_seconds") == started
+
+
 async def test_callers_are_not_told_apart_if_that_is_switched_off(start, post, scrape):
     gateway = await start(prometheus_initiator_labels=False)
     assert await post(gateway) == 200
