@@ -21,7 +21,7 @@ def request_finished(request: Finished) -> None:
     """
     status, reason = request.status, request.reason
     fields: dict[str, Any] = {
-        "outcome": request.outcome.value,
+        "outcome": request.outcome,
         "reason": reason,
         "username": request.username,
         "remote": request.remote if request.username is None else None,

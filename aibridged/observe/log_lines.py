@@ -8,6 +8,7 @@ import json
 import re
 import traceback
 from datetime import UTC
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -24,6 +25,10 @@ _HUMAN = "{stamp} <level>[{level.name}]</level>  " + _LINE
 
 # Google's names where they differ from loguru's.
 _SEVERITIES = {"TRACE": "DEBUG", "SUCCESS": "NOTICE"}
+
+# The same models, names and providers come again and again.
+_REMEMBERED = 1024
+_SHORT = 64  # characters
 
 _splits = re.compile(r"[\s\"=]").search
 
@@ -64,7 +69,7 @@ def human(record: "Record") -> str:
     """For people: time, level, message, key=value; a traceback's lines are indented."""
     words = [_printable(record["message"])]
     words += [
-        f"{_printable(key)}={_quoted(value)}"
+        f"{_key(key)}={_quoted(value)}"
         for key, value in record["extra"].items()
         if value.__class__ is not HttpRequest
     ]
@@ -152,14 +157,24 @@ def _printable(text: str) -> str:
     )
 
 
+_key = lru_cache(maxsize=_REMEMBERED)(_printable)
+
+
 def _quoted(value: object) -> str:
     """A field's value, in quotes where it could be taken for more than one."""
     if value.__class__ is int:
         return str(value)
     text = str(value)
+    return _quote_short(text) if len(text) <= _SHORT else _quote(text)
+
+
+def _quote(text: str) -> str:
     if text and _splits(text) is None:
         return _printable(text)
     return _printable(json.dumps(text, ensure_ascii=False))
+
+
+_quote_short = lru_cache(maxsize=_REMEMBERED)(_quote)
 
 
 def _traceback(record: "Record") -> str:

@@ -43,7 +43,8 @@ class Span:
     attributes: tuple[str, ...]
 
 
-_INTERCEPTION = ("interception_id", "user_id", "api_key_id", "provider", "model", "streaming")
+_ID = ("interception_id",)
+_INTERCEPTION = (*_ID, "user_id", "api_key_id", "provider", "model", "streaming")
 _SERVER = ("mcp_proxy_name", "mcp_server_name", "mcp_server_url")
 
 SPANS = (
@@ -79,19 +80,19 @@ SPANS = (
         SpanName.CREATE_INTERCEPTOR,
         SpanName.INTERCEPT,
         "Finding out who asks what, for the record.",
-        _INTERCEPTION,
+        _ID,
     ),
     Span(
         SpanName.RECORD_INTERCEPTION,
         SpanName.INTERCEPT,
         "Waiting until the start of the interception is committed; nothing goes on before.",
-        _INTERCEPTION,
+        _ID,
     ),
     Span(
         SpanName.PROCESS_REQUEST,
         SpanName.INTERCEPT,
         "Asking the provider and relaying its answer.",
-        (*_INTERCEPTION, "error.type"),
+        (*_ID, "error.type"),
     ),
     Span(
         SpanName.UPSTREAM,
@@ -127,31 +128,31 @@ SPANS = (
         SpanName.RECORD_PROMPT_USAGE,
         SpanName.PROCESS_REQUEST,
         "Recording what the user said, from handing it over until it is committed.",
-        ("interception_id",),
+        _ID,
     ),
     Span(
         SpanName.RECORD_TOKEN_USAGE,
         SpanName.PROCESS_REQUEST,
         "Recording the tokens of the answer, likewise.",
-        ("interception_id",),
+        _ID,
     ),
     Span(
         SpanName.RECORD_TOOL_USAGE,
         SpanName.PROCESS_REQUEST,
         "Recording one tool call of the model, likewise.",
-        ("interception_id",),
+        _ID,
     ),
     Span(
         SpanName.RECORD_MODEL_THOUGHT,
         SpanName.PROCESS_REQUEST,
         "Recording one piece of the model's reasoning, likewise.",
-        ("interception_id",),
+        _ID,
     ),
     Span(
         SpanName.RECORD_INTERCEPTION_ENDED,
         SpanName.INTERCEPT,
         "Recording the end of the interception, likewise.",
-        ("interception_id",),
+        _ID,
     ),
     Span(
         SpanName.PASSTHROUGH,

@@ -90,6 +90,7 @@ class RequestTrace:
         self._monotonic = clock.monotonic
         self._intercept = self._process = span
         self._attributes: Attributes = {}
+        self._id: Attributes = {}
         self._prompt_at = self._answer_at = 0.0
         self._turns = 0
         self._asked_at: float | None = None
@@ -106,6 +107,7 @@ class RequestTrace:
     def intercept(self, start: InterceptionStart, began: float, *, streaming: bool) -> None:
         """An interception has been made since `began`; its start is about to be recorded."""
         self._attributes = _interception(start, streaming=streaming)
+        self._id = {"interception_id": start.id}
         now = self._monotonic()
         self._intercept = self._open[-1].child(SpanName.INTERCEPT, began, self._attributes)
         self._enter(self._intercept)
@@ -141,8 +143,7 @@ class RequestTrace:
         """One record is committed. Called from any thread."""
         asked = name is SpanName.RECORD_PROMPT_USAGE
         above = self._intercept if name is SpanName.RECORD_INTERCEPTION_ENDED else self._process
-        ids = {"interception_id": self._attributes["interception_id"]}
-        above.child(name, self._prompt_at if asked else self._answer_at, ids).end()
+        above.child(name, self._prompt_at if asked else self._answer_at, self._id).end()
 
     def end(self, request: GatewayRequest, finished: Finished) -> None:
         """The request has ended."""
@@ -169,7 +170,7 @@ class RequestTrace:
         root.end(finished.ended, None if theirs else error)
 
     def _child(self, name: SpanName, began: float) -> "OtelSpan":
-        return self._intercept.child(name, began, self._attributes)
+        return self._intercept.child(name, began, self._id)
 
     def _enter(self, span: "OtelSpan") -> None:
         self._open.append(span)
