@@ -21,16 +21,28 @@ def check_config(
     output: Annotated[
         Output, typer.Option("--output", metavar="text|json", help="How to print it.")
     ] = Output.TEXT,
+    connect: Annotated[
+        bool, typer.Option("--connect", help="Ask each MCP server for its tools, too.")
+    ] = False,
 ) -> None:
     """Show every setting with its source, and all mistakes.
 
-    Nothing is started. Exits 0 if serve would start, 1 if there are mistakes.
+    Nothing is started. Exits 0 if serve would start, 1 if there are mistakes; with --connect, also
+    1 if an MCP server gives no tools.
     """
+    from aibridged.cli import reached
     from aibridged.config import load, report
 
     resolution = load.resolve(flags, os.environ)
+    settings = resolution.settings
+    servers = reached.reach(settings) if connect and settings is not None else None
     if output is Output.JSON:
-        typer.echo(json.dumps(report.as_data(resolution), indent=2, ensure_ascii=False))
+        data = report.as_data(resolution)
+        if servers is not None:
+            data["mcp_servers"] = reached.as_data(servers)
+        typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         typer.echo(report.as_text(resolution))
-    raise typer.Exit(0 if resolution.settings is not None else 1)
+        if servers is not None:
+            typer.echo(f"\n{reached.as_text(servers)}")
+    raise typer.Exit(0 if settings is not None and reached.all_well(servers or ()) else 1)

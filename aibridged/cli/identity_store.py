@@ -64,14 +64,22 @@ def minute(at: datetime | None) -> str:
 @contextmanager
 def _open_store(settings: "Settings") -> "Iterator[TokenStore]":
     from aibridged.clock import SystemClock
-    from aibridged.identity.accounts import IdentityError
-    from aibridged.identity.tables import StoreUnavailableError
     from aibridged.identity.tokens import TokenStore
-    from aibridged.records.database import DatabaseError
     from aibridged.records.opening import open_database
 
-    try:
+    with errors_are_told():
         yield TokenStore(open_database(settings), SystemClock())
+
+
+@contextmanager
+def errors_are_told() -> Iterator[None]:
+    """Say what can't be done on stderr, and exit with status 1."""
+    from aibridged.identity.accounts import IdentityError
+    from aibridged.identity.tables import StoreUnavailableError
+    from aibridged.records.database import DatabaseError
+
+    try:
+        yield
     except (IdentityError, StoreUnavailableError, DatabaseError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

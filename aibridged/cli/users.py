@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aibridged.cli.identity_store import Output, OutputFlag, as_json, day, takes_store
+from aibridged.cli.mcp_token import mcp_token
 from aibridged.cli.table import table
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def users() -> typer.Typer:
         ("delete", _delete),
     ):
         group.command(name)(takes_store(command))
+    group.add_typer(mcp_token())
     return group
 
 

@@ -9,6 +9,9 @@ from pathlib import Path
 from aibridged.config.secret import Secret
 from aibridged.identity.accounts import IdentityError
 
+KEY_FILE = "mcp-credentials.key"
+"""In the state directory."""
+
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
 

@@ -54,7 +54,7 @@ class ServerTransport(httpx2.AsyncBaseTransport):
                 response = await self._inner.handle_async_request(request)
         except (httpx2.TransportError, TimeoutError) as error:
             return _error(request, 502, UNREACHABLE, _no_answer(error))
-        refusal = _refusal(response)
+        refusal = _refusal(response, in_session="mcp-session-id" in request.headers)
         if refusal is not None:
             await response.aclose()
             return _error(request, response.status_code, _REFUSED, refusal)
@@ -114,10 +114,10 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
-def _refusal(response: httpx2.Response) -> str | None:
+def _refusal(response: httpx2.Response, *, in_session: bool) -> str | None:
     """What is wrong with an answer, by its head.
 
-    The SDK reads a 404 as the end of its session, and an error in JSON by itself.
+    The SDK itself reads a 404 as the end of its session, and an error in JSON.
     """
     coding = response.headers.get("content-encoding", "identity").lower()
     if coding != "identity":
@@ -125,7 +125,9 @@ def _refusal(response: httpx2.Response) -> str | None:
     status = response.status_code
     if status in (401, 403):
         return f"it answered {status}: it wants a token, or another one"
-    if status >= 400 and status != 404 and _type(response.headers) != _JSON:
+    if status == 404:
+        return None if in_session else "it answered 404: there is no MCP server at this URL"
+    if status >= 400 and _type(response.headers) != _JSON:
         return f"it answered {status}"
     return None
 
@@ -135,12 +137,24 @@ def _type(headers: Mapping[str, str]) -> str:
 
 
 def _no_answer(error: Exception) -> str:
-    """Why there was no answer; of its words, errors of the connection alone quote no header."""
+    """Why there was no answer. What the client says of other errors than these quotes headers."""
     if isinstance(error, TimeoutError | httpx2.TimeoutException):
         return "it didn't answer in time"
     if isinstance(error, httpx2.ConnectError):
-        return f"it can't be reached ({error})"
+        return f"it can't be reached ({_system_error(error) or error})"
     return f"the connection failed ({type(error).__name__})"
+
+
+def _system_error(error: BaseException | None) -> str | None:
+    """The system's own word for it, where that is at the bottom of it."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
+            return error.strerror
+        if isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        else:
+            error = error.__cause__ or error.__context__
+    return None
 
 
 def _error(request: httpx2.Request, status: int, code: int, sentence: str) -> httpx2.Response:

@@ -16,9 +16,14 @@ from aibridged.mcp.tools import CallerTools
 if TYPE_CHECKING:
     from aibridged.mcp.shared import Shared
 
-# The SDK and its HTTP client quote what servers say and what tools are told.
 _TALKATIVE = ("mcp", "client", "httpx2", "httpcore2")
 _CLOSING_S = 5.0
+
+
+def silence_sdk() -> None:
+    """Keep the SDK and its HTTP client from logging: they quote what is said to servers."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 class McpTools:
@@ -37,8 +42,7 @@ class McpTools:
         if settings.mcp_servers and self._shared is None:
             from aibridged.mcp.shared import Shared
 
-            for name in _TALKATIVE:
-                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+            silence_sdk()
             self._shared = Shared(self._clock, self._credentials, self.failures)
 
     def of(self, initiator_id: str) -> CallerTools | None:

@@ -17,14 +17,16 @@ _MAX_DESCRIPTION = 8192  # characters
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The tools by name; `passed` are how many the rules let through.
+    """The tools by name. `hidden` are the names of those that the rules leave out.
 
-    `faults` says of those that no provider would take what is wrong with them.
+    `faults` says of those that no provider would take what is wrong with them. `error` says why no
+    tool of the server is offered at all.
     """
 
-    tools: Sequence[Tool]
-    passed: int
-    faults: Sequence[str]
+    tools: Sequence[Tool] = ()
+    hidden: Sequence[str] = ()
+    faults: Sequence[str] = ()
+    error: str | None = None
 
 
 def is_offered(server: McpServerSettings, tool: str) -> bool:
@@ -43,8 +45,13 @@ def select(
     Blocks for milliseconds a tool that is new. May be called from any thread.
     """
     passed = {each.name: each for each in listed if is_offered(server, each.name)}
+    hidden = sorted({each.name for each in listed} - passed.keys())
     if len(passed) > max_tools:
-        return Selection((), len(passed), ())
+        return Selection(
+            hidden=hidden,
+            error=f"it offers {len(passed)} tools, and {max_tools} are allowed; choose some with"
+            " tool_allow_regex, or raise --aibridge-mcp-max-tools",
+        )
     tools, faults = [], []
     for each in passed.values():
         encoded, fault = _encoded(each, schemas)
@@ -62,7 +69,7 @@ def select(
             )
         )
     tools.sort(key=lambda tool: tool.name)
-    return Selection(tuple(tools), len(passed), faults)
+    return Selection(tuple(tools), hidden, faults)
 
 
 def _encoded(tool: ListedTool, schemas: Schemas) -> tuple[bytes, str | None]:

@@ -92,12 +92,13 @@ class ServerProxyManager:
             self._wait_no_longer()
 
     async def _tools_of(self, proxy: StreamableHTTPServerProxy) -> Sequence[Tool]:
-        server, most = proxy.access.server, self._limits.max_tools
-        listed = await proxy.open(self._shared.tasks)
-        chosen = await asyncio.to_thread(select, server, listed, self._shared.schemas, most)
-        if chosen.passed > most:
-            raise ServerFailedError(f"it offers {chosen.passed} tools, and {most} are allowed")
-        self._shared.left_out(server.id, chosen.faults)
+        shared, server = self._shared, proxy.access.server
+        listed = await proxy.open(shared.tasks)
+        most = self._limits.max_tools
+        chosen = await asyncio.to_thread(select, server, listed, shared.schemas, most)
+        if chosen.error is not None:
+            raise ServerFailedError(chosen.error)
+        shared.left_out(server.id, chosen.faults)
         return chosen.tools
 
     def _wait_no_longer(self) -> None:

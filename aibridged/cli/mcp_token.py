@@ -1,0 +1,106 @@
+"""`aibridged users mcp-token`: what the gateway shows an MCP server on a user's behalf."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aibridged.cli.identity_store import Output, OutputFlag, as_json, day, errors_are_told
+from aibridged.cli.some_settings import STORE, takes
+from aibridged.cli.table import table
+
+if TYPE_CHECKING:
+    from aibridged.config.options import Settings
+    from aibridged.config.secret import Secret
+    from aibridged.identity.mcp_credentials import McpCredentialStore
+
+_User = Annotated[str, typer.Argument(metavar="USER", help="As `users list` shows it.")]
+_Server = Annotated[
+    str, typer.Argument(metavar="SERVER", help="The id of the MCP server in the settings.")
+]
+_WHEN = "A running daemon notices within 15 minutes (--aibridge-pool-ttl)."
+
+
+def mcp_token() -> typer.Typer:
+    """The group of commands."""
+    group = typer.Typer(
+        name="mcp-token",
+        no_args_is_help=True,
+        help="Manage users' own tokens for MCP servers that take them (user_credentials).",
+    )
+    for name, command in (("set", _set), ("remove", _remove), ("list", _list)):
+        group.command(name)(takes(STORE, command))
+    return group
+
+
+def _set(settings: "Settings", user: _User, server: _Server) -> None:
+    """Keep a user's token for an MCP server, encrypted; it is asked for, or read from stdin.
+
+    The key is in the state directory, and is made with the first token. Only users of this
+    gateway (--aibridge-auth token) can have tokens.
+    """
+    _warn_of(settings, server)
+    token = _read_token(user, server)
+    with errors_are_told():
+        _store(settings).put(user, server, token)
+    typer.echo(f"Kept the token of {user} for {server}. {_WHEN}")
+
+
+def _remove(settings: "Settings", user: _User, server: _Server) -> None:
+    """Forget a user's token for an MCP server."""
+    with errors_are_told():
+        _store(settings).remove(user, server)
+    typer.echo(f"Removed the token of {user} for {server}. {_WHEN}")
+
+
+def _list(settings: "Settings", output: OutputFlag = Output.TABLE) -> None:
+    """List who has a token for which MCP server, without the tokens. Times are in UTC."""
+    with errors_are_told():
+        found = _store(settings).list_all()
+    if output is Output.JSON:
+        typer.echo(as_json(found))
+    elif found:
+        rows = [(each.username, each.server_id, day(each.created_at)) for each in found]
+        typer.echo(table(("USER", "SERVER", "SINCE"), rows, cut=("USER",)))
+    else:
+        typer.echo("No user has a token for an MCP server.", err=True)
+
+
+def _store(settings: "Settings") -> "McpCredentialStore":
+    from aibridged.clock import SystemClock
+    from aibridged.identity.credential_key import KEY_FILE, CredentialKey
+    from aibridged.identity.mcp_credentials import McpCredentialStore
+    from aibridged.records.opening import open_database
+
+    key = CredentialKey(settings.state_dir / KEY_FILE)
+    return McpCredentialStore(open_database(settings), key, SystemClock())
+
+
+def _warn_of(settings: "Settings", server: str) -> None:
+    """Say what keeps the token from being used; the daemon may have other settings than this."""
+    servers = {each.id: each for each in settings.mcp_servers}
+    if server not in servers:
+        why = "is not among the MCP servers of these settings"
+    elif servers[server].user_credentials == "none":
+        why = "has user_credentials: none in these settings, so no user's token is sent"
+    else:
+        return
+    typer.echo(f"Note: {server} {why}.", err=True)
+
+
+def _read_token(user: str, server: str) -> "Secret":
+    from aibridged.config import kinds
+
+    if sys.stdin.isatty():
+        text = typer.prompt(f"Token of {user} for {server}", hide_input=True)
+    else:
+        text = sys.stdin.read()
+    try:
+        token = kinds.SECRET.parse(text.strip())
+    except ValueError as error:
+        typer.echo(f"This is no token: it {error}.", err=True)
+        raise typer.Exit(1) from None
+    if token is None:
+        typer.echo("There is no token on stdin.", err=True)
+        raise typer.Exit(1)
+    return token
