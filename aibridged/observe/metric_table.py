@@ -311,26 +311,22 @@ PROXY_RESPONSES = Metric(
     ("code", "provider"),
 )
 
-# Made by prometheus_client itself, where the system has /proc.
-PROCESS_CPU = Metric(
-    "process_cpu_seconds_total",
-    Kind.COUNTER,
-    "Total user and system CPU time spent in seconds.",
-)
-PROCESS_MEMORY = Metric(
-    "process_resident_memory_bytes", Kind.GAUGE, "Resident memory size in bytes."
-)
-PROCESS_VIRTUAL_MEMORY = Metric(
-    "process_virtual_memory_bytes", Kind.GAUGE, "Virtual memory size in bytes."
-)
-PROCESS_START = Metric(
-    "process_start_time_seconds",
-    Kind.GAUGE,
-    "Start time of the process since unix epoch in seconds.",
-)
-PROCESS_FILES = Metric("process_open_fds", Kind.GAUGE, "Number of open file descriptors.")
-PROCESS_MAX_FILES = Metric(
-    "process_max_fds", Kind.GAUGE, "Maximum number of open file descriptors."
+# Made by prometheus_client itself, where the system has /proc; the words are its own.
+_PROCESS = (
+    Metric(
+        "process_cpu_seconds_total",
+        Kind.COUNTER,
+        "Total user and system CPU time spent in seconds.",
+    ),
+    Metric("process_resident_memory_bytes", Kind.GAUGE, "Resident memory size in bytes."),
+    Metric("process_virtual_memory_bytes", Kind.GAUGE, "Virtual memory size in bytes."),
+    Metric(
+        "process_start_time_seconds",
+        Kind.GAUGE,
+        "Start time of the process since unix epoch in seconds.",
+    ),
+    Metric("process_open_fds", Kind.GAUGE, "Number of open file descriptors."),
+    Metric("process_max_fds", Kind.GAUGE, "Maximum number of open file descriptors."),
 )
 
 SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
@@ -381,16 +377,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             SPOOL_SIZE,
             DATABASE_UP,
         ),
-        "Daemon": (
-            BUILD_INFO,
-            READY,
-            PROCESS_CPU,
-            PROCESS_MEMORY,
-            PROCESS_VIRTUAL_MEMORY,
-            PROCESS_START,
-            PROCESS_FILES,
-            PROCESS_MAX_FILES,
-        ),
+        "Daemon": (BUILD_INFO, READY, *_PROCESS),
         "AI Proxy": (PROXY_SESSIONS, PROXY_REQUESTS, PROXY_INFLIGHT, PROXY_RESPONSES),
     }
 )

@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families as plain
 
 from aibridged.observe.exposition import render
 from aibridged.observe.metric import Kind, Metric
+from aibridged.observe.metric_table import METRICS
 from aibridged.observe.series import Distributions, Numbers
 
 READINGS = (
@@ -69,3 +70,11 @@ def test_it_is_compressed_for_whoever_takes_that():
 def test_the_process_tells_of_itself():
     body, _ = render((), "", "")
     assert b"\nprocess_cpu_seconds_total " in body
+
+
+def test_the_table_declares_what_the_process_tells_in_the_same_words():
+    """They come from prometheus_client, whatever the table says."""
+    text = render((), "", "")[0].decode()
+    told = {(each.name, each.documentation) for each in plain(text)}
+    rows = [row for row in METRICS if row.name.startswith("process_")]
+    assert told == {(row.name.removesuffix("_total"), row.help) for row in rows}
