@@ -59,23 +59,25 @@ class Scope:
 
 SCOPE: ContextVar[Scope | None] = ContextVar("aibridged_scope", default=None)
 
-# Not in the scope: tasks that run side by side each have their own.
-_INNERMOST: ContextVar[Span | None] = ContextVar("aibridged_span", default=None)
+INNERMOST: ContextVar[Span | None] = ContextVar("aibridged_span", default=None)
+"""A span below that of the scope. Tasks that run side by side each have their own, and one that is
+begun below a span stays there, whatever the request goes on to."""
 
 
 @contextmanager
 def span(name: str, attributes: Attributes) -> Iterator[Span | None]:
     """A span below the one under way, for as long as the block runs; None where none is traced.
 
-    An exception that leaves the block ends it as failed.
+    What goes on after the request has ended is none of its trace. An exception that leaves the
+    block ends the span as failed.
     """
     scope = SCOPE.get()
-    above = None if scope is None else _INNERMOST.get() or scope.span
+    above = None if scope is None or scope.span is None else INNERMOST.get() or scope.span
     if above is None:
         yield None
         return
     below = above.child(name, attributes=attributes)
-    token = _INNERMOST.set(below)
+    token = INNERMOST.set(below)
     try:
         yield below
     except BaseException as error:
@@ -84,4 +86,4 @@ def span(name: str, attributes: Attributes) -> Iterator[Span | None]:
     else:
         below.end()
     finally:
-        _INNERMOST.reset(token)
+        INNERMOST.reset(token)

@@ -141,6 +141,8 @@ class Interception:
         """Record what an answer told that isn't the last; its tools have been run, or given up."""
         facts = reading.facts()
         self._told, self.awaits_answer = reading, False
+        if self._trace is not None:
+            self._trace.answered()
         self._recorder.record(*response_records(self.id, facts, self._now(), self.runs))
         self._keep(facts)
 

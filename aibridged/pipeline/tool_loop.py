@@ -63,6 +63,8 @@ class ToolLoop:
                 await turn.close()
             if response is not None:
                 return response
+            if self._request.trace is not None:
+                self._request.trace.turn_answered()
             try:
                 async with self._pings():
                     await self._run_tools()

@@ -33,6 +33,8 @@ async def ask(request: GatewayRequest, parts: Parts, *, first: bool) -> "Turn":
     turn = Turn(request, parts, dump, admission)
     if first:
         request.sent_at = monotonic()
+    if request.trace is not None:
+        request.trace.turn_asked()
     try:
         turn.upstream = await forward.ask(
             request,

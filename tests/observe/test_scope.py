@@ -78,6 +78,29 @@ async def test_tasks_side_by_side_dont_take_each_other_for_parents(root):
     assert root.tree() == {"init": ("well", below)}
 
 
+async def test_a_task_stays_below_the_span_that_it_began_in(root):
+    may_go_on = asyncio.Event()
+
+    async def connect():
+        await may_go_on.wait()
+        with span("server", {}):
+            pass
+
+    with span("init", {}):
+        task = asyncio.get_running_loop().create_task(connect())
+    may_go_on.set()
+    await task
+    assert root.tree() == {"init": ("well", {"server": ("well", {})})}
+
+
+async def test_what_goes_on_after_the_request_is_none_of_its_trace(root):
+    with span("init", {}):
+        SCOPE.get().leave()
+        with span("later", {}) as later:
+            assert later is None
+    assert root.tree() == {"init": ("well", {})}
+
+
 def test_a_scope_that_was_left_has_nothing():
     scope = Scope("r-1")
     scope.interception_id, scope.span = "i-1", Span("root")
