@@ -76,6 +76,7 @@ async def _started(settings: Settings) -> Gateway:
     gateway = Gateway(settings, passed=passed)
     await gateway.start()
     _announce(gateway)
+    logger.info("Records are kept in {}", gateway.records)
     for name in passed:
         logger.warning("A socket was passed for {}, which is switched off: nobody answers", name)
     await _introduce(gateway)
