@@ -6,7 +6,7 @@ the documentation are made from these rows. To add a setting is to add a row.
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 import re
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Literal
 
@@ -43,7 +43,7 @@ class McpServerSettings:
     """
 
     id: str
-    url: str
+    url: str = field(repr=False)  # its query may hold a key
     token: Secret | None = None
     headers: tuple[tuple[str, Secret], ...] = ()
     tool_allow_regex: re.Pattern[str] | None = None

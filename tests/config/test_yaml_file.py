@@ -104,3 +104,20 @@ def test_any_text_is_a_file_or_a_mistake(
     path = tmp_path_factory.getbasetemp() / "any.yaml"
     path.write_text(text, encoding="utf-8")
     assert yaml_file.read(path).path == path
+
+
+def test_the_two_lists_may_stand_side_by_side(path: Path) -> None:
+    file = read(
+        path, "aibridge:\n  providers: [{type: a}]\nai_gateway:\n  mcp_servers: [{id: b}]\n"
+    )
+    assert file.mistakes == []
+    assert {name: len(entries) for name, entries in file.lists.items()} == {
+        "providers": 1,
+        "mcp_servers": 1,
+    }
+
+
+@pytest.mark.parametrize("headers", ["{a: [b]}", "{a: {b: c}}", "[[a]]"])
+def test_headers_are_pairs_or_a_list(path: Path, headers: str) -> None:
+    [mistake] = read(path, f"aibridge:\n  mcp_servers:\n  - headers: {headers}\n").mistakes
+    assert mistake.what == "this is not a value"
