@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
+DIST = dist
 
 # Where `make install` puts things; with DESTDIR, what is below it becomes a package.
 PREFIX ?= /usr/local
@@ -51,22 +52,23 @@ bench: $(READY)  ## CPU a request and a streamed event, beside nginx where it is
 	$(BIN)/python -m bench $(ARGS)
 
 dist: $(READY)  ## build the wheel and the source archive, in dist/
-	rm -rf dist
-	$(BIN)/python -m build --no-isolation
+	rm -rf $(DIST)
+	$(BIN)/python -m build --no-isolation --outdir $(DIST)
 
 # Into a package goes the wheel alone: what it depends on is the package's to say. On this machine
 # it gets an environment of its own, so that no other program's libraries change.
 install: dist  ## install the command, manual, completions and units (DESTDIR=, PREFIX=/usr/local)
 ifdef DESTDIR
 	DEB_PYTHON_INSTALL_LAYOUT=deb $(BIN)/python -m pip --python '$(PYTHON)' install --quiet \
-		--no-deps --ignore-installed --root '$(DESTDIR)' --prefix '$(PREFIX)' dist/*.whl
+		--no-deps --ignore-installed --root '$(DESTDIR)' --prefix '$(PREFIX)' $(DIST)/*.whl
 else
 	$(PYTHON) -m venv --clear '$(LIB)'
 	'$(LIB)/bin/python' -m pip install --quiet --disable-pip-version-check \
-		--constraint packaging/constraints.txt "$$(echo dist/*.whl)[all]"
+		--constraint packaging/constraints.txt "$$(echo $(DIST)/*.whl)[all]"
 	install -d '$(PREFIX)/bin'
 	ln -sf '$(LIB)/bin/aibridged' '$(PREFIX)/bin/aibridged'
-	tar -C '$(LIB)' -cf - $(SHARED) | tar -C '$(PREFIX)' -xf - --no-same-owner
+	cd '$(LIB)' && find $(SHARED) -name '*aibridged*' -type f \
+		-exec install -D -m 644 '{}' '$(PREFIX)/{}' ';'
 endif
 	install -d -m 755 '$(ETC)'
 	install -d -m 700 '$(ETC)/credentials'
@@ -79,4 +81,4 @@ uninstall:  ## remove what `make install` put on this machine, but neither setti
 	rm -rf '$(LIB)' '$(PREFIX)/bin/aibridged'
 
 clean:  ## remove .venv and caches
-	rm -rf $(VENV) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DIST) .pytest_cache .mypy_cache .ruff_cache .hypothesis
