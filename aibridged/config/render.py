@@ -24,7 +24,7 @@ _SAMPLE_LISTS = """\
 #  - type: openai
 #    name: local
 #    base_url: http://127.0.0.1:8000/v1
-#    key_file: /run/credentials/aibridged/local-key
+#    key_file: /run/credentials/aibridged.service/aibridged_local-key
 # MCP servers whose tools the models are offered, as bmcp_ID_TOOL. The
 # expressions are searched for in the tools' names; deny wins over allow.
 # user_credentials: each user's own token (`aibridged users mcp-token`)
@@ -34,7 +34,7 @@ _SAMPLE_LISTS = """\
 #mcp_servers:
 #  - id: docs
 #    url: https://mcp.example.com/mcp
-#    token_file: /run/credentials/aibridged/docs-token
+#    token_file: /run/credentials/aibridged.service/aibridged_docs-token
 #    headers: {X-Team: core}
 #    tool_allow_regex: ^(search|read)_
 #    tool_deny_regex: _private$

@@ -22,7 +22,7 @@ aibridge:
   circuit_breaker_enabled: true
   providers:
     - type: anthropic
-      key_file: /run/credentials/aibridged.service/anthropic-key
+      key_file: /run/credentials/aibridged.service/aibridged_my-key
     - type: openai
       name: local
       base_url: http://127.0.0.1:11434/v1
@@ -50,7 +50,9 @@ SECRETS: tuple[Part, ...] = (
     "Keys and passwords are not kept in this file."
     " Each has a variable, and a second one, with _FILE at its end, that names a file holding it;"
     " blanks and line breaks around it don't count."
-    " Where neither is set, the daemon looks among the credentials that systemd hands over.",
+    " Where neither is set, the daemon looks among the credentials that systemd hands over:"
+    " each file in /etc/aibridged/credentials is one, and the service sees it as"
+    " /run/credentials/aibridged.service/aibridged_NAME.",
 )
 
 
