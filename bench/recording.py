@@ -1,9 +1,9 @@
-"""What a record costs a request: how long its start row is waited for, and the CPU of all its rows.
+"""What a record costs a request: how long its start row is waited for, and the CPU of its rows.
 
 Requests arrive at random moments (an open loop: a slow commit doesn't slow the arrivals), each of
 which is recorded with a start, a prompt, its token usage and an end. The wait is from the call of
 `Recorder.start` until its caller runs again. CPU is the process's, user and system, less what the
-same arrivals cost without a recorder.
+same arrivals cost without a recorder; the start rows are also measured by themselves.
 
     python bench/recording.py [--rate 500] [--burst 1] [--busy 0.5] [--postgres-url URL]
 """
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aibridged.clock import SystemClock
+from aibridged.event_loop import loop_factory
 from aibridged.records.database import database_url, describe_sqlite, make_engine
 from aibridged.records.facts import (
     InterceptionEnd,
@@ -40,9 +41,10 @@ PROMPT = "Please find out why the test of the retry loop fails on slow machines,
 
 @dataclass
 class Measured:
-    """Waits in seconds, sorted; CPU seconds a request; requests a commit."""
+    """Waits in seconds, sorted; CPU seconds a request, of start rows and of all; rows a commit."""
 
     waits: list[float]
+    cpu_of_starts: float
     cpu: float
     batch: float
 
@@ -50,7 +52,9 @@ class Measured:
         return self.waits[int(len(self.waits) * share)]
 
 
-async def request(recorder: Recorder | None, clock: SystemClock, waits: list[float]) -> None:
+async def request(
+    recorder: Recorder | None, clock: SystemClock, waits: list[float], only_start: bool
+) -> None:
     """One request's records; without a recorder only what the bench itself costs."""
     if recorder is None:
         await asyncio.sleep(REQUEST_S)
@@ -75,6 +79,9 @@ async def request(recorder: Recorder | None, clock: SystemClock, waits: list[flo
         )
     )
     waits.append(time.perf_counter() - began)
+    if only_start:
+        await asyncio.sleep(REQUEST_S)
+        return
     recorder.record(
         UserPromptRecord(id=uuid7(wall), interception_id=id, created_at=wall, prompt=PROMPT)
     )
@@ -101,7 +108,12 @@ async def request(recorder: Recorder | None, clock: SystemClock, waits: list[flo
 
 
 async def drive(
-    recorder: Recorder | None, rate: float, seconds: float, burst: int, busy: float
+    recorder: Recorder | None,
+    rate: float,
+    seconds: float,
+    burst: int,
+    busy: float = 0,
+    only_starts: bool = False,
 ) -> tuple[list[float], float]:
     """Let requests arrive; returns their waits and the CPU seconds that it took."""
     clock, waits = SystemClock(), []
@@ -124,7 +136,7 @@ async def drive(
             if (early := due - time.perf_counter()) > 0:
                 await asyncio.sleep(early)
             for _ in range(burst):
-                requests.create_task(request(recorder, clock, waits))
+                requests.create_task(request(recorder, clock, waits, only_starts))
     stopping = True
     if other is not None:
         await other
@@ -143,25 +155,30 @@ async def measure(
 
     Requests come `burst` at a time.
     """
+    count = int(rate * seconds / burst) * burst
+    random.seed(1)
+    _, without = await drive(None, rate, seconds, burst)
     with tempfile.TemporaryDirectory() as directory:
         engine = make_engine(database_url(Path(directory), postgres_url))
         upgrade(engine)
-        recorder = Recorder(Store(engine), Spool(Path(directory, "spool.jsonl")), SystemClock())
-        await recorder.open()
-        random.seed(1)
-        _, without = await drive(None, rate, seconds, burst, 0)
-        random.seed(1)
-        cpu_before = time.process_time()
-        waits, cpu = await drive(recorder, rate, seconds, burst, 0)
-        await recorder.close()
-        cpu = time.process_time() - cpu_before - without
-        if busy:
+
+        async def run(busy: float = 0, only_starts: bool = False) -> tuple[list[float], float]:
+            nonlocal recorder
             recorder = Recorder(Store(engine), Spool(Path(directory, "spool.jsonl")), SystemClock())
             await recorder.open()
-            waits, _ = await drive(recorder, rate, seconds, burst, busy)
+            random.seed(1)
+            before = time.process_time()
+            waits, _ = await drive(recorder, rate, seconds, burst, busy, only_starts)
             await recorder.close()
-        count = int(rate * seconds / burst) * burst
-        return Measured(sorted(waits), cpu / count, recorder.stats.records / recorder.stats.commits)
+            return waits, (time.process_time() - before - without) / count
+
+        recorder: Recorder
+        _, cpu_of_starts = await run(only_starts=True)
+        waits, cpu = await run()
+        if busy:
+            waits, _ = await run(busy)
+        stats = recorder.stats
+        return Measured(sorted(waits), cpu_of_starts, cpu, stats.records / stats.commits)
 
 
 def main() -> None:
@@ -175,21 +192,23 @@ def main() -> None:
     parser.add_argument("--postgres-url")
     arguments = parser.parse_args()
     sys.setswitchinterval(arguments.switch_interval)
-    measured = asyncio.run(
-        measure(
-            arguments.rate,
-            arguments.seconds,
-            burst=arguments.burst,
-            busy=arguments.busy,
-            postgres_url=arguments.postgres_url,
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        measured = runner.run(
+            measure(
+                arguments.rate,
+                arguments.seconds,
+                burst=arguments.burst,
+                busy=arguments.busy,
+                postgres_url=arguments.postgres_url,
+            )
         )
-    )
     print(
         f"{'PostgreSQL' if arguments.postgres_url else describe_sqlite()}\n"
         f"{arguments.rate:g}/s by {arguments.burst}, event loop {arguments.busy:.0%} busy:"
         f" start row waited for median {measured.quantile(0.5) * 1e3:.2f} ms,"
         f" p99 {measured.quantile(0.99) * 1e3:.2f} ms;"
-        f" CPU {measured.cpu * 1e6:.0f} µs a request; {measured.batch:.1f} records a commit"
+        f" CPU a request {measured.cpu_of_starts * 1e6:.0f} µs for the start row,"
+        f" {measured.cpu * 1e6:.0f} µs for all; {measured.batch:.1f} records a commit"
     )
 
 

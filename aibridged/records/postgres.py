@@ -46,6 +46,9 @@ class PostgresBackend:
     def begin(self) -> None:
         """Nothing to do: the driver begins before the first statement."""
 
+    def begin_at_once(self) -> bool:
+        return False  # the server is always waited for
+
     def commit(self) -> None:
         self._connection.commit()
 
@@ -70,8 +73,11 @@ class PostgresBackend:
         [(locked,)] = self.execute("SELECT pg_try_advisory_xact_lock(%s)", (recorder_id,))
         return bool(locked)
 
-    def checkpoint(self) -> None:
+    def flush(self) -> None:
         """Nothing to do: a commit is on the server's disk."""
+
+    def checkpoint(self) -> None:
+        """Nothing to do: the server has its own."""
 
     def is_refusal(self, error: Exception) -> bool:
         if isinstance(error, psycopg.Error | OSError):

@@ -1,9 +1,11 @@
 """The recorder, as the pipeline sees it: a start that is waited for, and facts that never wait.
 
-One thread writes (see `writer`). Whatever has come together while it wrote goes into its next
-transaction, so the promise that a start is committed before its request goes on costs a request a
-share of a commit. Facts after the start are held back for `LINGER_S`, or until a start is written,
-since nobody waits for them: they cost least in large batches.
+The starts of one turn of the event loop are committed together, so the promise that a start is
+committed before its request goes on costs a request a share of a commit. Where a commit is nothing
+but a write to memory, the loop makes it itself: a thread costs more, to wake it and to be woken by
+it, and while it runs it holds the interpreter. Otherwise the writer's thread makes it, with all
+that has come together while it wrote (see `writer`). Facts after the start are held back for
+`LINGER_S`, since nobody waits for them: they cost least in large batches.
 """
 
 import asyncio
@@ -27,11 +29,16 @@ from aibridged.records.facts import (
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
-from aibridged.records.work import Close, Prune, RecordingFailedError, Waiting, Work
+from aibridged.records.work import Close, Prune, RecordingFailedError, Waiting, Work, settle
 from aibridged.records.writer import RETRY_S, Writer
 
-LINGER_S = 0.05
+LINGER_S = 0.1
 QUEUE_LIMIT = 10_000
+
+SLOW_S = 0.02
+"""A commit that takes the event loop longer tells that memory isn't all there is to it."""
+SHUN_S = 5.0
+"""For how long the loop then leaves commits to the thread: streams must not stand still."""
 
 
 class Recorder:
@@ -39,7 +46,7 @@ class Recorder:
 
     A start is refused once `queue_limit` starts and facts wait: facts are never refused, but only
     begun interceptions have any, so the queue stays bounded. `on_record` is called with each
-    record after its commit, from the writer's thread. Times are in seconds.
+    record after its commit, from the thread that made it. Times are in seconds.
     """
 
     def __init__(
@@ -57,6 +64,8 @@ class Recorder:
         self._clock = clock
         self._queue_limit = queue_limit
         self._linger = linger
+        self._starts: list[Waiting] = []
+        self._shun_until = float("-inf")
         self._waiting = 0
         self._flush_is_due = False
         self._closed = False
@@ -104,7 +113,9 @@ class Recorder:
         began = self._clock.monotonic()
         committed: asyncio.Future[None] = self._loop.create_future()
         self._waiting += 1
-        self._work.put(Waiting(start, committed))
+        self._starts.append(Waiting(start, committed))
+        if len(self._starts) == 1:
+            self._loop.call_soon(self._commit_starts)
         try:
             await committed
         except asyncio.CancelledError:
@@ -148,11 +159,37 @@ class Recorder:
         if self._closed:
             return
         self._closed = True
+        self._commit_starts()
         closed: asyncio.Future[None] = self._loop.create_future()
         self._work.put(Close(closed))
         await closed
         self._thread.join()
 
+    def _commit_starts(self) -> None:
+        """Commit together what this turn of the loop has brought."""
+        waiting, self._starts = self._starts, []
+        if not waiting:
+            return
+        if self._write_now(*(one.start for one in waiting)):
+            settle([one.committed for one in waiting])
+        else:
+            for one in waiting:
+                self._work.put(one)
+
     def _flush(self) -> None:
+        if self._facts and not self._write_now():
+            self._work.put(None)
+        elif self._facts:
+            self._loop.call_soon(self._flush)
+            return
         self._flush_is_due = False
-        self._work.put(None)
+
+    def _write_now(self, *starts: InterceptionStart) -> bool:
+        """Write the starts, or without any the facts that are due, if that needs no thread."""
+        began = self._clock.monotonic()
+        if began < self._shun_until or not self._writer.write_now(starts, flush=not starts):
+            return False
+        now = self._clock.monotonic()
+        if now - began > SLOW_S:
+            self._shun_until = now + SHUN_S
+        return True

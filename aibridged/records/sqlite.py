@@ -8,6 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+# Takes the write lock at once, so that waiting for it happens here and not half-way.
+_BEGIN = "BEGIN IMMEDIATE"
+
 
 class SqliteBackend:
     """The one connection of the process that writes records.
@@ -24,6 +27,8 @@ class SqliteBackend:
         self._connection: sqlite3.Connection
         self._close: Callable[[], None] = lambda: None
         self._busy_timeout_ms = 0
+        self._wal_begins_anew = True
+        self._changes_before = 0
 
     def connect(self) -> None:
         self._file = self._file_in_place()
@@ -33,6 +38,8 @@ class SqliteBackend:
         assert isinstance(connection, sqlite3.Connection)
         self._connection, self._close = connection, connection.close
         (self._busy_timeout_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+        connection.execute("PRAGMA busy_timeout = 0")
+        self._begin_wal_anew()
 
     def disconnect(self) -> None:
         self._close()
@@ -41,11 +48,23 @@ class SqliteBackend:
         # What is written to a deleted file goes with the connection.
         if self._file_in_place() != self._file:
             raise sqlite3.OperationalError("the database's file was replaced")
-        # Takes the write lock at once, so that waiting for it happens here and not half-way.
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+        try:
+            self._connection.execute(_BEGIN)
+        finally:
+            self._connection.execute("PRAGMA busy_timeout = 0")
+
+    def begin_at_once(self) -> bool:
+        # The first commit after a checkpoint flushes the WAL's header to the disk.
+        if self._wal_begins_anew or self._file_in_place() != self._file:
+            return False
+        self._connection.execute(_BEGIN)
+        return True
 
     def commit(self) -> None:
         self._connection.execute("COMMIT")
+        if self._wal_begins_anew:
+            self._wal_begins_anew = self._connection.total_changes == self._changes_before
 
     def rollback(self) -> None:
         if self._connection.in_transaction:
@@ -70,6 +89,14 @@ class SqliteBackend:
     def owner_is_dead(self, recorder_id: int) -> bool:
         return recorder_id != self._recorder_id
 
+    def flush(self) -> None:
+        """Flush the WAL. Not by SQLite, which would hold up commits until the disk has it."""
+        wal = os.open(f"{self._path}-wal", os.O_RDONLY)
+        try:
+            os.fsync(wal)
+        finally:
+            os.close(wal)
+
     def checkpoint(self) -> None:
         """Copy the WAL into the database, flushed, as far as no reader is in the way.
 
@@ -77,16 +104,17 @@ class SqliteBackend:
         by one connection during a checkpoint by another. Without waiting for readers, since
         requests would wait with it.
         """
-        self._connection.execute("PRAGMA busy_timeout = 0")
-        try:
-            self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
-        finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
+        self._begin_wal_anew()
+        self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
 
     def is_refusal(self, error: Exception) -> bool:
         if isinstance(error, sqlite3.Error | OSError):
             return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
         return True
+
+    def _begin_wal_anew(self) -> None:
+        self._wal_begins_anew = True
+        self._changes_before = self._connection.total_changes
 
     def _file_in_place(self) -> tuple[int, int]:
         try:

@@ -6,6 +6,7 @@ again: so a batch that was written, but whose writer didn't hear of it, can be w
 
 import secrets
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -48,6 +49,10 @@ class Backend(Protocol):
 
     def begin(self) -> None: ...
 
+    def begin_at_once(self) -> bool:
+        """Begin if nothing is to be waited for, at the commit neither: no disk, no others."""
+        ...
+
     def commit(self) -> None: ...
 
     def rollback(self) -> None: ...
@@ -72,8 +77,12 @@ class Backend(Protocol):
         """Whether nobody alive writes under this id; called within a transaction."""
         ...
 
+    def flush(self) -> None:
+        """Bring what is committed where a power cut can't take it; others may commit meanwhile."""
+        ...
+
     def checkpoint(self) -> None:
-        """Bring what is committed where a power cut can't take it."""
+        """Bring what is committed into the database's own file."""
         ...
 
     def is_refusal(self, error: Exception) -> bool:
@@ -86,9 +95,10 @@ class Backend(Protocol):
 
 
 class Store:
-    """Writes to one database over one connection. For one thread; all of it blocks.
+    """Writes to one database over one connection. For one thread at a time; all of it blocks.
 
-    Everything but `close` raises DatabaseAwayError; `connect` is then to be called again.
+    Everything but `close` and `write_at_once` raises DatabaseAwayError; `connect` is then to be
+    called again.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -116,6 +126,22 @@ class Store:
         """
         self._transaction(lambda: self._write(starts, facts))
 
+    def write_at_once(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> bool:
+        """Write all of it in one transaction, if that takes no time to speak of.
+
+        False: nothing is known to be written; `write` tells what is in the way.
+        """
+        try:
+            if not self._backend.begin_at_once():
+                return False
+            self._write(starts, facts)
+            self._backend.commit()
+        except Exception:  # noqa: BLE001 - `write` will meet it, too
+            with suppress(Exception):
+                self._backend.rollback()
+            return False
+        return True
+
     def close_left_open(self, now: datetime) -> int:
         """End as interrupted what dead recorders left open; returns how many there were.
 
@@ -132,8 +158,15 @@ class Store:
         row = sql.row(before=self._backend.time(before), most=limit)
         return self._transaction(lambda: self._backend.changed(sql.sql, row))
 
+    def flush(self) -> None:
+        """Bring what is committed where a power cut can't take it. Another thread may commit."""
+        try:
+            self._backend.flush()
+        except OSError as error:
+            raise DatabaseAwayError(f"it can't be flushed: {error.strerror}") from None
+
     def checkpoint(self) -> None:
-        """Bring what is committed where a power cut can't take it."""
+        """Bring what is committed into the database's own file, flushed."""
         self._guarded(self._backend.checkpoint)
 
     def _write(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> None:

@@ -1,9 +1,10 @@
 """What the event loop hands to the writer's thread."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aibridged.records.facts import InterceptionStart
 
@@ -36,3 +37,16 @@ class Close(NamedTuple):
 
 Work = Waiting | Prune | Close | None
 """None only says that there are facts to write."""
+
+
+def settle(
+    futures: Sequence[asyncio.Future[Any]], error: Exception | None = None, result: Any = None
+) -> None:
+    """Tell those who still wait; to be called from the event loop."""
+    for future in futures:
+        if future.done():  # cancelled by whoever waited
+            continue
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)

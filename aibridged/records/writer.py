@@ -1,11 +1,14 @@
 """The thread that writes: it commits all that waits in one transaction, again and again.
 
+While it sleeps, the event loop may use the connection: `write_now`.
+
 While the database is away it refuses starts, moves facts to the spool and tries to come back; the
 facts that the spool doesn't take either it keeps in memory. When the database is back, it writes
 the spool's facts first.
 """
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,6 +18,7 @@ from typing import Any
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.records.disk import FLUSH_S, DiskSchedule
 from aibridged.records.facts import (
     Fact,
     InterceptionEnd,
@@ -24,18 +28,20 @@ from aibridged.records.facts import (
     ToolUsageRecord,
 )
 from aibridged.records.spool import Spool
+from aibridged.records.spooling import Spooling
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import DatabaseAwayError, RowRefusedError, Store
-from aibridged.records.work import Close, Prune, RecordingFailedError, Waiting, Work
+from aibridged.records.work import Close, Prune, RecordingFailedError, Waiting, Work, settle
 
 RETRY_S = 1.0
 """How long to wait between attempts to reach the database again."""
-CHECKPOINT_S = 0.5
 PRUNED_AT_ONCE = 50
+FACTS_AT_ONCE = 64
+"""What comes meanwhile waits until they are committed, about a millisecond."""
 
 
 class Writer:
-    """The state of the thread. Only `run` is called from outside."""
+    """The state of the thread. Only `run` and `write_now` are called from outside."""
 
     def __init__(
         self,
@@ -50,7 +56,7 @@ class Writer:
         retry_interval: float,
     ) -> None:
         self._store = store
-        self._spool = spool
+        self._spooling = Spooling(spool, stats)
         self._clock = clock
         self._work = work
         self._facts = facts
@@ -58,9 +64,9 @@ class Writer:
         self._on_record = on_record
         self._retry_interval = retry_interval
         self._loop: asyncio.AbstractEventLoop
-        self._unsaved: list[Fact] = []
+        self._awake = threading.Lock()
         self._prunes: deque[Prune] = deque()
-        self._checkpoint_due: float | None = None
+        self._disk = DiskSchedule()
 
     def run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
         """Open, write until told to close, close."""
@@ -69,7 +75,7 @@ class Writer:
             self._open()
         except Exception as error:  # noqa: BLE001 - whoever opened the recorder is told
             self._store.close()
-            self._spool.close()
+            self._spooling.close()
             self._settle([opened], error)
             return
         self._settle([opened])
@@ -79,10 +85,36 @@ class Writer:
         self._close()
         self._settle([close.closed])
 
+    def write_now(self, starts: Sequence[InterceptionStart], *, flush: bool = False) -> bool:
+        """Commit starts, or the facts that are due, from the event loop, if that takes no waiting.
+
+        False leaves them to the thread, whatever was in the way: it has the patience, and knows
+        what to do without a database. Of the facts, about `FACTS_AT_ONCE` are committed.
+        """
+        if not self._awake.acquire(blocking=False):
+            return False
+        try:
+            return not self._stats.database_away and self._write_now(starts, flush=flush)
+        finally:
+            self._awake.release()
+
+    def _write_now(self, starts: Sequence[InterceptionStart], *, flush: bool) -> bool:
+        facts: Sequence[Fact] = ()
+        if flush:
+            facts = self._first_facts()
+        elif self._continue_facts(starts):
+            facts = self._first_facts()
+            if len(facts) < len(self._facts):
+                return False
+        if not self._commit(starts, facts, at_once=True):
+            return False
+        self._drop_facts(len(facts))
+        return True
+
     def _open(self) -> None:
-        self._spool.open()
+        self._spooling.open()
         self._store.connect()
-        self._replay()
+        self._spooling.replay(self._write_facts)
         interrupted = self._store.close_left_open(self._clock.wall())
         if interrupted:
             logger.warning("{} interceptions were interrupted by an earlier end", interrupted)
@@ -90,16 +122,27 @@ class Writer:
     def _turn(self) -> Close | None:
         """Wait for work and do it once; returns the word to close when it comes."""
         waiting, flush, close = self._take()
-        facts = self._take_facts() if flush or self._are_continued_by(waiting) else []
-        if not self._stats.database_away:
-            self._write(waiting, facts)
-        else:
-            self._refuse(waiting)
-            self._save(facts)
-            self._heal()
-        if self._prunes:
-            self._prune()
-        self._checkpoint()
+        with self._awake:
+            starts = [one.start for one in waiting]
+            facts: Sequence[Fact] = ()
+            if close or self._continue_facts(starts):
+                facts = tuple(self._facts)
+            elif flush:
+                facts = self._first_facts()
+            self._drop_facts(len(facts))
+            if flush and self._facts:
+                self._work.put(None)
+            # Before the facts, since the commit after it is a slow one: it begins the WAL anew.
+            self._checkpoint()
+            if not self._stats.database_away:
+                self._write(waiting, facts)
+            else:
+                self._refuse(waiting)
+                self._spooling.save(facts)
+                self._heal()
+            if self._prunes:
+                self._prune()
+        self._flush()
         return close
 
     def _take(self) -> tuple[list[Waiting], bool, Close | None]:
@@ -128,21 +171,27 @@ class Writer:
             return 0.0
         if self._stats.database_away:
             return self._retry_interval
-        if self._checkpoint_due is not None:
-            return max(0.0, self._checkpoint_due - self._clock.monotonic())
-        return None
+        return self._disk.seconds_left(self._clock.monotonic())
 
-    def _are_continued_by(self, waiting: Sequence[Waiting]) -> bool:
+    def _continue_facts(self, starts: Sequence[InterceptionStart]) -> bool:
         """Whether a start continues a tool call that isn't written yet."""
-        calls = {call for one in waiting if (call := one.start.correlating_tool_call_id)}
+        calls = {call for start in starts if (call := start.correlating_tool_call_id)}
         return bool(calls) and any(
             isinstance(fact, ToolUsageRecord) and fact.provider_tool_call_id in calls
             for fact in self._facts.copy()
         )
 
-    def _take_facts(self) -> list[Fact]:
-        # Counted first: the event loop may append meanwhile.
-        return [self._facts.popleft() for _ in range(len(self._facts))]
+    def _first_facts(self) -> Sequence[Fact]:
+        """About `FACTS_AT_ONCE`: what was recorded with an end stays with it."""
+        facts = tuple(self._facts)
+        for count in range(FACTS_AT_ONCE, len(facts)):
+            if isinstance(facts[count - 1], InterceptionEnd):
+                return facts[:count]
+        return facts
+
+    def _drop_facts(self, count: int) -> None:
+        for _ in range(count):
+            self._facts.popleft()
 
     def _write(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
         if not waiting and not facts:
@@ -176,6 +225,8 @@ class Writer:
 
     def _write_facts(self, facts: Sequence[Fact]) -> None:
         """Write them; what the database refuses is lost, and counted."""
+        if not facts:
+            return
         try:
             self._commit([], facts)
         except RowRefusedError:
@@ -186,15 +237,27 @@ class Writer:
                     self._stats.records_lost += 1
                     logger.error("A {} can't be stored and is lost: {}", type(fact).__name__, error)
 
-    def _commit(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> None:
+    def _commit(
+        self,
+        starts: Sequence[InterceptionStart],
+        facts: Sequence[Fact],
+        *,
+        at_once: bool = False,
+    ) -> bool:
+        """Commit all of it; false if that was to be `at_once` and couldn't be."""
         began = self._clock.monotonic()
-        self._store.write(starts, facts)
+        if not at_once:
+            self._store.write(starts, facts)
+        elif not self._store.write_at_once(starts, facts):
+            return False
         now = self._clock.monotonic()
         self._stats.committed(len(starts) + len(facts), now - began)
-        if self._checkpoint_due is None:
-            self._checkpoint_due = now + CHECKPOINT_S
+        if self._disk.committed(now) and at_once:
+            # The thread sleeps, and doesn't know that something will be due.
+            self._loop.call_later(FLUSH_S, self._work.put, None)
         if self._on_record is not None:
             self._tell(self._on_record, [*starts, *facts])
+        return True
 
     def _tell(self, on_record: Callable[[Record], None], records: Sequence[Record]) -> None:
         for record in records:
@@ -223,59 +286,21 @@ class Writer:
             )
             for one in waiting
         ]
-        self._save([*facts, *ends])
+        self._spooling.save([*facts, *ends])
 
     def _refuse(self, waiting: Sequence[Waiting]) -> None:
         self._stats.starts_refused += len(waiting)
         self._settle([one.committed for one in waiting], RecordingFailedError())
 
-    def _save(self, facts: Sequence[Fact]) -> None:
-        """Spool the facts, with those that couldn't be spooled before."""
-        self._unsaved += facts
-        if not self._unsaved:
-            return
-        try:
-            self._spool.append(self._unsaved)
-        except OSError as error:
-            logger.error(
-                "{} records wait in memory, for the spool can't be written: {}",
-                len(self._unsaved),
-                error.strerror,
-            )
-            return
-        self._stats.records_spooled += len(self._unsaved) - self._spool.lost
-        self._count_lost_lines()
-        self._stats.spool_bytes = self._spool.size
-        self._unsaved = []
-
     def _heal(self) -> None:
         """Try to reach the database; if it is there, write what waits for it."""
         try:
             self._store.connect()
-            self._replay()
-            self._write_facts(self._unsaved)
-            self._unsaved = []
+            self._spooling.replay(self._write_facts)
         except (DatabaseAwayError, OSError):
             return
         self._stats.database_away = False
         logger.info("The database is back, and all that was spooled is in it")
-
-    def _replay(self) -> None:
-        """Write the spool's facts to the database, and only then empty it."""
-        if not self._spool.size:
-            return
-        for facts in self._spool.read():
-            self._write_facts(facts)
-            self._stats.records_replayed += len(facts)
-        self._count_lost_lines()
-        self._spool.clear()
-        self._stats.spool_bytes = 0
-
-    def _count_lost_lines(self) -> None:
-        lost, self._spool.lost = self._spool.lost, 0
-        if lost:
-            logger.error("{} lines of the spool can't be read or written and are lost", lost)
-            self._stats.records_lost += lost
 
     def _prune(self) -> None:
         """Delete a few rows for the prune that came first."""
@@ -294,12 +319,17 @@ class Writer:
             self._settle([prune.pruned], result=prune.deleted)
 
     def _checkpoint(self) -> None:
-        if self._checkpoint_due is None or self._clock.monotonic() < self._checkpoint_due:
-            return
-        self._checkpoint_due = None
+        if self._disk.checkpoint_is_due(self._clock.monotonic()):
+            self._bring_to_disk(self._store.checkpoint)
+
+    def _flush(self) -> None:
+        if self._disk.flush_is_due(self._clock.monotonic()):
+            self._bring_to_disk(self._store.flush)
+
+    def _bring_to_disk(self, bring: Callable[[], None]) -> None:
         if not self._stats.database_away:
             try:
-                self._store.checkpoint()
+                bring()
             except DatabaseAwayError as error:
                 self._lose_database(error, [], [])
 
@@ -308,11 +338,8 @@ class Writer:
             self._heal()
         for prune in self._prunes:
             self._settle([prune.pruned], RecordingFailedError())
-        if self._unsaved:
-            self._stats.records_lost += len(self._unsaved)
-            logger.error("{} records are lost: nothing would take them", len(self._unsaved))
         self._store.close()
-        self._spool.close()
+        self._spooling.close()
 
     def _settle(
         self,
@@ -323,14 +350,4 @@ class Writer:
         if not futures:
             return
         with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
-            self._loop.call_soon_threadsafe(_settle, futures, error, result)
-
-
-def _settle(futures: Sequence[asyncio.Future[Any]], error: Exception | None, result: Any) -> None:
-    for future in futures:
-        if future.done():  # cancelled by whoever waited
-            continue
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+            self._loop.call_soon_threadsafe(settle, futures, error, result)

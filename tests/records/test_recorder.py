@@ -17,8 +17,12 @@ from aibridged.records.work import RecordingFailedError
 
 @contextmanager
 def stalled(recorder):
-    """The writer waits in the middle of its first commit in here, until the block is left."""
+    """The thread waits in the middle of its first commit in here, until the block is left.
+
+    The event loop finds that it can't write at once, as when the disk is to be waited for.
+    """
     store = recorder._writer._store
+    store.write_at_once = lambda starts, facts: False
     write, entered, go_on = store.write, threading.Event(), threading.Event()
 
     def wait(starts, facts):
@@ -32,6 +36,7 @@ def stalled(recorder):
     finally:
         go_on.set()
         store.write = write
+        del store.write_at_once
 
 
 async def until(condition):

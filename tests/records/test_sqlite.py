@@ -1,12 +1,17 @@
 """How SQLite is written to, where it differs."""
 
+import os
 import sqlite3
+import time
 from datetime import UTC, datetime
 
 import pytest
 
 from aibridged.records import schema
 from aibridged.records.sqlite import SqliteBackend
+
+BUSY_S = 0.05
+"""How long the tests' databases wait for a lock."""
 
 
 @pytest.fixture
@@ -38,11 +43,49 @@ def test_a_checkpoint_waits_for_no_reader(backend, sqlite_database):
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM t").fetchall()
     backend.execute("INSERT INTO t VALUES (1)")
-    (before,) = backend.execute("PRAGMA busy_timeout")[0]
+    began = time.perf_counter()
     backend.checkpoint()
-    assert backend.execute("PRAGMA busy_timeout") == [(before,)]
-    assert before == 50
+    assert time.perf_counter() - began < BUSY_S / 2
     reader.close()
+
+
+def test_beginning_at_once_waits_for_nobody_and_beginning_does(backend, sqlite_database):
+    backend.execute("CREATE TABLE t (a)")
+    backend.begin()
+    backend.execute("INSERT INTO t VALUES (1)")
+    backend.commit()
+    other = sqlite3.connect(sqlite_database.state_dir / "aibridged.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    for begin, least, most in ((backend.begin_at_once, 0, BUSY_S / 2), (backend.begin, BUSY_S, 9)):
+        began = time.perf_counter()
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            begin()
+        assert least * 0.9 <= time.perf_counter() - began < most
+    other.close()
+    assert backend.begin_at_once()
+    backend.rollback()
+
+
+def test_the_commit_that_begins_the_wal_anew_is_not_made_at_once(backend):
+    """It flushes the WAL's header: the disk is to be waited for."""
+    backend.execute("CREATE TABLE t (a)")
+    for wait in (lambda: None, backend.checkpoint, backend.connect):
+        wait()
+        backend.begin()
+        backend.commit()
+        assert not backend.begin_at_once(), "nothing was written"
+        backend.begin()
+        backend.execute("INSERT INTO t VALUES (1)")
+        backend.commit()
+        assert backend.begin_at_once()
+        backend.rollback()
+
+
+def test_flushing_brings_the_wal_to_the_disk(backend, sqlite_database, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda file: flushed.append(os.fstat(file).st_ino))
+    backend.flush()
+    assert flushed == [(sqlite_database.state_dir / "aibridged.db-wal").stat().st_ino]
 
 
 def test_every_other_recorder_of_the_file_is_dead(backend):

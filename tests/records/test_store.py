@@ -321,6 +321,4 @@ def test_a_checkpoint_empties_the_log_of_sqlite(sqlite_database, new_start):
     before = path.stat().st_size, path.stat().st_mtime_ns
     store.checkpoint()
     assert (path.stat().st_size, path.stat().st_mtime_ns) != before
-    (timeout,) = store._backend.execute("PRAGMA busy_timeout")[0]
-    assert timeout == 50, "as it was before"
     store.close()

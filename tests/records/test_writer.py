@@ -11,11 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.records import schema
+from aibridged.records.disk import CHECKPOINT_S, FLUSH_S
 from aibridged.records.facts import UserPromptRecord
 from aibridged.records.ids import uuid7
+from aibridged.records.recorder import SHUN_S, SLOW_S
 from aibridged.records.store import DatabaseAwayError
 from aibridged.records.work import RecordingFailedError
-from aibridged.records.writer import CHECKPOINT_S, PRUNED_AT_ONCE
+from aibridged.records.writer import FACTS_AT_ONCE, PRUNED_AT_ONCE
 
 
 async def until(condition):
@@ -184,7 +186,7 @@ async def test_facts_that_the_spool_does_not_take_either_wait_in_memory(
     recorder = await make_recorder(database)
     start = new_start()
     await recorder.start(start)
-    spool = recorder._writer._spool
+    spool = recorder._writer._spooling._spool
 
     def fail(facts):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -211,7 +213,7 @@ async def test_what_nothing_takes_until_the_end_is_counted_as_lost(
     def fail(facts):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(recorder._writer._spool, "append", fail)
+    monkeypatch.setattr(recorder._writer._spooling._spool, "append", fail)
     with locked(database, recorder):
         recorder.record(*new_facts(start.id))
         await recorder.close()
@@ -304,17 +306,131 @@ async def test_what_is_committed_is_brought_to_the_disk_soon(
     database, make_recorder, new_start, clock
 ):
     recorder = await make_recorder(database, clock)
-    checkpoints = []
-    recorder._writer._store.checkpoint = lambda: checkpoints.append(clock.monotonic())
+    done, store = [], recorder._writer._store
+    store.flush = lambda: done.append("flush")
+    store.checkpoint = lambda: done.append("checkpoint")
     await recorder.start(new_start())
     await recorder.start(new_start())
-    assert checkpoints == []
+    assert done == []
+    clock.advance(FLUSH_S)
+    await recorder.start(new_start())
+    recorder._work.put(None)  # as a timer of the event loop's does, once so much time is over
+    await until(lambda: done)
+    assert done == ["flush"]
+    await recorder.start(new_start())
     clock.advance(CHECKPOINT_S)
-    await recorder.start(new_start())
-    await until(lambda: checkpoints)
-    await recorder.start(new_start())
+    recorder._work.put(None)
+    await until(lambda: len(done) > 1)
     await recorder.close()
-    assert len(checkpoints) == 1
+    assert done == ["flush", "checkpoint"]
+
+
+async def asleep(recorder):
+    """Wait until the thread does."""
+    await until(lambda: not recorder._writer._awake.locked())
+
+
+@pytest.fixture
+def by_thread():
+    """What the thread commits from now on, as (starts, facts)."""
+
+    def watch(recorder):
+        committed, store = [], recorder._writer._store
+        write = store.write
+
+        def note(starts, facts):
+            committed.append((len(starts), len(facts)))
+            write(starts, facts)
+
+        store.write = note
+        return committed
+
+    return watch
+
+
+async def test_a_commit_that_waits_for_nothing_needs_no_thread(
+    sqlite_database, make_recorder, new_start, new_facts, by_thread
+):
+    recorder = await make_recorder(sqlite_database)
+    committed = by_thread(recorder)
+    await recorder.start(new_start())
+    assert committed == [(1, 0)], "the first one begins the WAL"
+    await asleep(recorder)
+    first = new_start()
+    await recorder.start(first)
+    recorder.record(*new_facts(first.id, "call"))
+    await recorder.start(new_start(tool_result_ids=("call",)))
+    assert sqlite_database.counts()["aibridge_tool_usages"] == 1
+    recorder.record(*new_facts(first.id))
+    await until(lambda: recorder.queue_length == 0)
+    assert sqlite_database.counts()["aibridge_tool_usages"] == 2
+    await recorder.close()
+    assert committed == [(1, 0)]
+
+
+async def test_many_facts_are_committed_bit_by_bit_and_those_of_an_end_together(
+    database, make_recorder, new_start, new_facts
+):
+    recorder = await make_recorder(database)
+    starts = [new_start() for _ in range(50)]
+    for start in starts:
+        await recorder.start(start)
+    before = recorder.stats.commits
+    for start in starts:
+        recorder.record(*new_facts(start.id))
+    await until(lambda: recorder.queue_length == 0 and database.open_count() == 0)
+    await recorder.close()
+    assert recorder.stats.commits - before == 200 // FACTS_AT_ONCE + 1
+    assert recorder.stats.largest_batch == FACTS_AT_ONCE
+
+
+async def test_a_slow_commit_makes_the_event_loop_leave_them_to_the_thread_for_a_while(
+    sqlite_database, make_recorder, new_start, clock, by_thread
+):
+    recorder = await make_recorder(sqlite_database, clock)
+    await recorder.start(new_start())
+    await asleep(recorder)
+    committed, store = by_thread(recorder), recorder._writer._store
+    write_at_once = store.write_at_once
+
+    def slow(starts, facts):
+        clock.advance(SLOW_S * 1.1)
+        return write_at_once(starts, facts)
+
+    store.write_at_once = slow
+    await recorder.start(new_start())
+    assert committed == []
+    store.write_at_once = write_at_once
+    await recorder.start(new_start())
+    assert committed == [(1, 0)]
+    await asleep(recorder)
+    clock.advance(SHUN_S)
+    await recorder.start(new_start())
+    assert committed == [(1, 0)]
+    await recorder.close()
+
+
+async def test_the_thread_meets_what_the_event_loop_could_not_write(
+    sqlite_database, make_recorder, new_start, new_facts, by_thread
+):
+    """A row that is refused, and another process that holds the lock for a moment."""
+    recorder = await make_recorder(sqlite_database)
+    await recorder.start(first := new_start())
+    committed = by_thread(recorder)
+    with pytest.raises(RecordingFailedError):
+        await recorder.start(new_start(model=None))
+    await recorder.start(new_start())
+    committed.clear()
+    with locked(sqlite_database, recorder):
+        waiting = asyncio.ensure_future(recorder.start(new_start()))  # noqa: TID251
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    await waiting
+    assert committed == [(1, 0)]
+    assert not recorder.stats.database_away
+    recorder.record(*new_facts(first.id))
+    await recorder.close()
+    assert recorder.stats.records_lost == 0
 
 
 async def test_a_refused_start_whose_commit_went_through_all_the_same_does_not_stay_open(
@@ -331,6 +447,7 @@ async def test_a_refused_start_whose_commit_went_through_all_the_same_does_not_s
         raise DatabaseAwayError("connection lost")
 
     monkeypatch.setattr(store, "write", write_and_break)
+    monkeypatch.setattr(store, "write_at_once", lambda starts, facts: False)
     with pytest.raises(RecordingFailedError):
         await recorder.start(new_start())
     await until(lambda: not recorder.stats.database_away)
