@@ -17,7 +17,9 @@ def test_the_sample_changes_nothing(resolve: Resolve) -> None:
 
 
 def test_the_sample_holds_every_setting_with_its_default(resolve: Resolve) -> None:
-    enabled = re.sub(r"^( *)#(?! )(?!providers|mcp_servers:)(?=\w)", r"\1", render.sample_yaml(), flags=re.M)
+    enabled = re.sub(
+        r"^( *)#(?! )(?!providers|mcp_servers:)(?=\w)", r"\1", render.sample_yaml(), flags=re.M
+    )
     resolution = resolve(yaml=enabled)
     assert resolution.mistakes == []
     from_file = {value.name: value for value in resolution.values if value.source.kind == "file"}
@@ -31,8 +33,8 @@ def test_the_samples_lists_can_be_used(resolve: Resolve) -> None:
     sample = render.sample_yaml()
     enabled = re.sub(r"^( *)#(?=providers|mcp_servers:|  )", r"\1", sample, flags=re.M)
     of_provider, of_server = resolve(yaml=enabled).mistakes  # their secrets' files aren't there
-    assert "/run/credentials/aibridged/local-key" in of_provider.what
-    assert "/run/credentials/aibridged/docs-token" in of_server.what
+    assert "/run/credentials/aibridged.service/aibridged_local-key" in of_provider.what
+    assert "/run/credentials/aibridged.service/aibridged_docs-token" in of_server.what
 
 
 def test_the_sample_fits_a_terminal_and_names_the_variables() -> None:
