@@ -1,0 +1,246 @@
+"""MCP servers to connect to: real ones, and one that does whatever a test wants."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import uvicorn
+from aiohttp import web
+from fastmcp import FastMCP
+from mcp.server.mcpserver import MCPServer
+from mcp_types import ImageContent
+
+from aibridged.clock import SystemClock
+from aibridged.config.options import McpServerSettings, Settings
+from aibridged.config.secret import Secret
+from aibridged.mcp.credentials import no_credentials
+from aibridged.mcp.offering import McpTools
+
+SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
+Answer = Callable[[web.Request, Any], Awaitable[web.StreamResponse]]
+
+
+class Served:
+    """An ASGI application on a free port, in a thread of its own."""
+
+    def __init__(self, application: Any) -> None:
+        config = uvicorn.Config(application, port=0, log_level="critical", ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive()
+            self._thread.join(0.01)
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}/mcp"
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join()
+
+
+class RealServer:
+    """A server written with the official SDK, and what happened in it."""
+
+    def __init__(self) -> None:
+        self.happened: list[str] = []
+        server = MCPServer("real")
+
+        @server.tool()
+        def add(a: int, b: int) -> int:
+            """Add two numbers."""
+            return a + b
+
+        @server.tool()
+        def fail() -> str:
+            """Fail."""
+            raise ValueError("out of paper")
+
+        @server.tool()
+        def picture() -> list[Any]:
+            """Show a picture."""
+            return [ImageContent(type="image", data="aGVsbG8=", mime_type="image/png"), "a dog"]
+
+        @server.tool()
+        def large(count: int) -> str:
+            """Say a lot."""
+            return "x" * count
+
+        @server.tool()
+        async def wait() -> str:
+            """Never end."""
+            self.happened.append("waiting")
+            try:
+                await asyncio.sleep(3600)
+            except asyncio.CancelledError:
+                self.happened.append("cancelled")
+                raise
+            return "done"
+
+        self._served = Served(server.streamable_http_app())
+        self.url = self._served.url
+        self.stop = self._served.stop
+
+
+@pytest.fixture(scope="session")
+def real_server() -> Iterator[RealServer]:
+    """The official SDK's server, which speaks the protocol's newest version."""
+    server = RealServer()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def foreign_server() -> Iterator[Served]:
+    """Somebody else's server: FastMCP's, with sessions and streams."""
+    server: FastMCP[Any] = FastMCP("foreign")
+
+    @server.tool
+    def shout(text: str) -> str:
+        """Say it louder."""
+        return text.upper()
+
+    served = Served(server.http_app())
+    yield served
+    served.stop()
+
+
+class TinyServer:
+    """A server of the protocol's sessions, whose answer to each method a test may replace.
+
+    `received` are the messages with the headers they came with; `sessions` are those under way.
+    """
+
+    def __init__(self) -> None:
+        self.tools: list[dict[str, Any]] = [tool("echo")]
+        self.answers: dict[str, Answer] = {}
+        self.received: list[tuple[dict[str, Any], dict[str, str]]] = []
+        self.sessions: set[str] = set()
+        self.gets = 0
+        self._made = 0
+        self._runner: web.ServerRunner | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        self._runner = web.ServerRunner(web.Server(self._handle))
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/mcp"
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    @property
+    def connections(self) -> int:
+        assert self._runner is not None
+        assert self._runner.server is not None
+        return len(self._runner.server.connections)
+
+    def methods(self) -> list[str]:
+        return [message["method"] for message, _ in self.received]
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "DELETE":
+            self.sessions.discard(request.headers["Mcp-Session-Id"])
+            return web.Response(status=204)
+        if request.method == "GET":
+            self.gets += 1
+            return web.Response(status=405)
+        message = json.loads(await request.read())
+        self.received.append((message, dict(request.headers)))
+        answer = self.answers.get(message["method"], self.usual)
+        return await answer(request, message)
+
+    async def usual(self, request: web.BaseRequest, message: dict[str, Any]) -> web.StreamResponse:
+        method = message["method"]
+        if method.startswith("notifications/"):
+            return web.Response(status=202)
+        if method == "initialize":
+            self._made += 1
+            session = f"session-{self._made}"
+            self.sessions.add(session)
+            result = {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "tiny", "version": "1"},
+            }
+            return say(message, result, headers={"Mcp-Session-Id": session})
+        if method in ("tools/list", "tools/call"):
+            if request.headers.get("Mcp-Session-Id") not in self.sessions:
+                return web.Response(status=404)
+            if method == "tools/list":
+                return say(message, {"tools": self.tools})
+            text = json.dumps(message["params"]["arguments"])
+            return say(message, {"content": [{"type": "text", "text": text}]})
+        return web.json_response(
+            {
+                "jsonrpc": "2.0",
+                "id": message["id"],
+                "error": {"code": -32601, "message": "Method not found"},
+            }
+        )
+
+
+def tool(name: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "description": f"{name}s", "inputSchema": SCHEMA, **fields}
+
+
+def say(message: dict[str, Any], result: Any, **options: Any) -> web.Response:
+    return web.json_response({"jsonrpc": "2.0", "id": message["id"], "result": result}, **options)
+
+
+@pytest.fixture
+async def tiny() -> AsyncIterator[TinyServer]:
+    server = TinyServer()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def offer() -> AsyncIterator[Callable[..., McpTools]]:
+    """Makes what offers the tools of servers: `offer({"docs": url}, mcp_max_tools=3)`.
+
+    Instead of a URL there may be a server's settings.
+    """
+    made: list[McpTools] = []
+
+    def offer(
+        servers: dict[str, str | dict[str, Any]], credentials: Any = no_credentials, **changes: Any
+    ) -> McpTools:
+        listed = tuple(
+            McpServerSettings(name, **({"url": each} if isinstance(each, str) else each))
+            for name, each in servers.items()
+        )
+        settings = replace(Settings(), mcp_servers=listed, **changes)
+        made.append(McpTools(settings, SystemClock(), credentials))
+        return made[-1]
+
+    yield offer
+    for each in made:
+        await each.close()
+
+
+@pytest.fixture
+async def open_tools(offer) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+    """Opens a caller's tools, and closes them after the test."""
+    opened = []
+
+    async def open_tools(servers: dict[str, Any], **options: Any) -> Any:
+        caller = offer(servers, **options).of("somebody")
+        opened.append(caller)
+        return await caller.open()
+
+    yield open_tools
+    for each in opened:
+        each.close()
+
+
+@pytest.fixture
+def secret() -> Callable[[str], Secret]:
+    return Secret

@@ -1,0 +1,106 @@
+"""Which tools are offered: by the rules, by what providers take, and in a stable order."""
+
+import json
+import re
+
+import pytest
+from mcp_types import Tool as ListedTool
+
+from aibridged.config.options import McpServerSettings
+from aibridged.mcp.schemas import Schemas
+from aibridged.mcp.selection import select
+from aibridged.mcp.tools import Tool
+
+SCHEMA = {"type": "object", "properties": {"größe": {"type": "integer"}}, "z": 1, "a": 2}
+
+
+def listed(name, **fields):
+    return ListedTool.model_validate({"name": name, "inputSchema": SCHEMA, **fields})
+
+
+def chosen(*tools, allow=None, deny=None, most=10, url="http://x/mcp?key=canary"):
+    server = McpServerSettings(
+        "docs",
+        url,
+        tool_allow_regex=re.compile(allow) if allow else None,
+        tool_deny_regex=re.compile(deny) if deny else None,
+    )
+    return select(server, tools, Schemas(), most)
+
+
+def names(selection):
+    return [tool.tool for tool in selection.tools]
+
+
+def test_a_tool_is_what_the_server_says_it_is():
+    (tool,) = chosen(listed("search", description="Finds.", title="Search")).tools
+    assert tool == Tool(
+        name="bmcp_docs_search",
+        server="docs",
+        server_url="http://x/mcp",
+        tool="search",
+        description="Finds.",
+        input_schema=json.dumps(SCHEMA, ensure_ascii=False, separators=(",", ":")).encode(),
+    )
+
+
+def test_a_title_describes_what_nothing_else_does():
+    assert chosen(listed("a", title="The A")).tools[0].description == "The A"
+    assert chosen(listed("a")).tools[0].description == ""
+
+
+def test_a_description_has_an_end():
+    assert len(chosen(listed("a", description="x" * 100_000)).tools[0].description) == 8192
+
+
+def test_the_order_is_that_of_the_names_whatever_the_servers():
+    tools = [listed(name) for name in ("b", "a", "C", "a b", "a-b")]
+    assert names(chosen(*tools)) == names(chosen(*reversed(tools))) == ["C", "a", "a-b", "a b", "b"]
+
+
+@pytest.mark.parametrize(
+    ("allow", "deny", "offered"),
+    [
+        (None, None, ["read_a", "read_private", "write_a"]),
+        ("^read_", None, ["read_a", "read_private"]),
+        (None, "private", ["read_a", "write_a"]),
+        ("^read_", "private$", ["read_a"]),
+        ("read_private", "private", []),
+        ("a$", None, ["read_a", "write_a"]),
+    ],
+)
+def test_deny_wins_over_allow_and_neither_means_all(allow, deny, offered):
+    tools = [listed(name) for name in ("read_a", "read_private", "write_a")]
+    selection = chosen(*tools, allow=allow, deny=deny)
+    assert names(selection) == offered
+    assert {*offered, *selection.hidden} == {"read_a", "read_private", "write_a"}
+
+
+def test_a_server_that_offers_too_much_offers_nothing():
+    tools = [listed(f"tool-{number:02}") for number in range(11)]
+    assert names(chosen(*tools[:10])) == [tool.name for tool in tools[:10]]
+    selection = chosen(*tools)
+    assert (selection.tools, selection.faults) == ((), ())
+    assert selection.error.startswith("it offers 11 tools, and 10 are allowed; choose some with")
+    assert len(chosen(*tools, deny="0$").tools) == 9
+
+
+def test_what_no_provider_would_take_is_left_out_and_told():
+    selection = chosen(
+        listed("good"),
+        listed("bad", inputSchema={"type": "object", "anyOf": []}),
+        listed(""),
+        listed("nan", inputSchema={"type": "object", "default": float("nan")}),
+        listed("half", inputSchema={"type": "object", "title": "\ud800"}),
+    )
+    assert names(selection) == ["good"]
+    assert selection.faults == [
+        "'bad': its schema has anyOf at the top",
+        "'': it has no name",
+        "'nan': its schema can't be written as JSON",
+        "'half': its schema can't be written as JSON",
+    ]
+
+
+def test_a_tool_that_is_listed_twice_is_one():
+    assert names(chosen(listed("a"), listed("a"))) == ["a"]
