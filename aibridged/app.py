@@ -178,7 +178,7 @@ class Gateway:
         in_flight = self.parts.in_flight
         doing = "shutting down" if in_flight.draining else "serving"
         names = ", ".join(each.name for each in self._settings.providers) or "none"
-        return f"{doing}, {in_flight.count} requests in flight; providers: {names}"
+        return f"{doing}; requests in flight: {in_flight.count}; providers: {names}"
 
     def reconfigure(self, settings: Settings) -> None:
         """Put other settings in force, which differ in nothing that needs a restart.
@@ -208,7 +208,8 @@ class Gateway:
         if self.proxy is not None:
             self.proxy.stop_accepting()
         self._server.drain()
-        if not await _within(self._settings.shutdown_timeout, self._drained(self._server)):
+        ended = await _within(self._settings.shutdown_timeout, self._drained(self._server))
+        if not ended and in_flight.count:
             logger.warning("{} requests were cut off by the shutdown", in_flight.count)
         in_flight.cut_off = True
         self._server.abort()

@@ -24,7 +24,6 @@ class Manager:
 
     def __init__(self, listening):
         self._listening = listening
-        self.pending = []
 
     async def hears(self, beginning):
         """The next message that begins so; what came before it is dropped."""
@@ -60,7 +59,7 @@ async def test_a_life_as_systemd_is_told_of_it(start_daemon, fake, manager, vari
     daemon = await start_daemon(**variables, CODER_SHUTDOWN_TIMEOUT="100s")
     assert await manager.hears("READY") == "READY=1"
     status = await manager.hears("STATUS")
-    assert status == "STATUS=serving, 0 requests in flight; providers: anthropic, openai"
+    assert status == "STATUS=serving; requests in flight: 0; providers: anthropic, openai"
     before = asyncio.get_running_loop().time()
     daemon.process.send_signal(signal.SIGHUP)
     _, stamp = (await manager.hears("RELOADING")).split("\n")
