@@ -98,9 +98,8 @@ def scrape(client):
 def post(client):
     """Asks, and reads the answer to its end; returns the status."""
 
-    async def post(gateway, path=MESSAGES, token=None, **changes):
+    async def post(gateway, path=MESSAGES, body=REQUEST, token=None):
         headers = {"X-Coder-Token": token} if token else {}
-        body = {**REQUEST, **changes}
         async with client.post(gateway.url + path, json=body, headers=headers) as response:
             await response.read()
             return response.status
@@ -230,7 +229,7 @@ async def test_a_circuit_under_the_names_of_coders_dashboards(start, fake, clock
     gateway = await start(circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1)
     name = "coder_aibridged_circuit_breaker_"
     circuit = {"provider": "openai", "endpoint": "/v1/responses", "model": "m"}
-    responses = partial(post, gateway, RESPONSES, stream=False, input="hi")
+    responses = partial(post, gateway, RESPONSES, {"model": "m", "input": "hi"})
     assert await responses() == 200
     await scrape.until(gateway, f"{name}state", 0, **circuit)
     fake.play(Script(status=503))
@@ -341,7 +340,8 @@ async def test_every_metric_of_the_manual_is_produced(
         assert response.status == 200
 
     fake.play(Script(error="overloaded_error"))
-    assert [await post(gateway, token=alice, model="down") for _ in range(2)] == [200, 503]
+    down = {**REQUEST, "model": "down"}
+    assert [await post(gateway, body=down, token=alice) for _ in range(2)] == [200, 503]
 
     database = tmp_path / "aibridged.db"
     away = database.rename(tmp_path / "away")
