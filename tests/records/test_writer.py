@@ -302,6 +302,11 @@ async def test_pruning_fails_while_the_database_is_away(database, make_recorder,
     await recorder.close()
 
 
+async def asleep(recorder):
+    """Wait until the thread is."""
+    await until(lambda: not recorder._writer._awake.locked())
+
+
 async def test_what_is_committed_is_brought_to_the_disk_soon(
     database, make_recorder, new_start, clock
 ):
@@ -312,22 +317,19 @@ async def test_what_is_committed_is_brought_to_the_disk_soon(
     await recorder.start(new_start())
     await recorder.start(new_start())
     assert done == []
+    await asleep(recorder)
     clock.advance(FLUSH_S)
     await recorder.start(new_start())
     recorder._work.put(None)  # as a timer of the event loop's does, once so much time is over
     await until(lambda: done)
     assert done == ["flush"]
     await recorder.start(new_start())
+    await asleep(recorder)
     clock.advance(CHECKPOINT_S)
     recorder._work.put(None)
     await until(lambda: len(done) > 1)
     await recorder.close()
     assert done == ["flush", "checkpoint"]
-
-
-async def asleep(recorder):
-    """Wait until the thread does."""
-    await until(lambda: not recorder._writer._awake.locked())
 
 
 @pytest.fixture
