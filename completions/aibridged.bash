@@ -20,23 +20,24 @@ _aibridged() {
     fi
 
     # Which command it is, and what can come next: "words a b", "names users", files, directories.
-    local command= next= argument= flags= other=
+    local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
             ' serve' | ' check-config' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | ' proxy' | 'proxy init-ca')
                 command=${command:+$command }$word
                 ;;
-            *' -'*) ;;
+            *' --'*=*) value= ;;
+            *' -'*) value=1 ;;
             *)
-                other=1
-                break
+                [[ $value ]] || ((++given))
+                value=
                 ;;
         esac
     done
     case $command in
         '')
             flags='--version --help'
-            [[ $other ]] || argument='words serve check-config healthcheck sample-config usage tail demo fake-provider version users tokens interceptions sessions db proxy'
+            ((given)) || argument='words serve check-config healthcheck sample-config usage tail demo fake-provider version users tokens interceptions sessions db proxy'
             ;;
         'serve')
             flags='--config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --shutdown-timeout --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --help'
@@ -108,11 +109,11 @@ _aibridged() {
             ;;
         'users')
             flags='--help'
-            [[ $other ]] || argument='words create list suspend resume delete mcp-token'
+            ((given)) || argument='words create list suspend resume delete mcp-token'
             ;;
         'users create')
             flags='--name --email --admin --output -o --config -c --state-dir --postgres-url --help'
-            argument='nothing'
+            ((given == 0)) && argument='nothing'
             case $option in
                 --name | --email | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json' ;;
@@ -131,7 +132,7 @@ _aibridged() {
             ;;
         'users suspend')
             flags='--output -o --config -c --state-dir --postgres-url --help'
-            argument='names users'
+            ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
@@ -141,7 +142,7 @@ _aibridged() {
             ;;
         'users resume')
             flags='--output -o --config -c --state-dir --postgres-url --help'
-            argument='names users'
+            ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
@@ -151,7 +152,7 @@ _aibridged() {
             ;;
         'users delete')
             flags='--output -o --config -c --state-dir --postgres-url --help'
-            argument='names users'
+            ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
@@ -161,11 +162,12 @@ _aibridged() {
             ;;
         'users mcp-token')
             flags='--help'
-            [[ $other ]] || argument='words set remove list'
+            ((given)) || argument='words set remove list'
             ;;
         'users mcp-token set')
             flags='--config -c --state-dir --postgres-url --help'
-            argument='names users'
+            ((given == 0)) && argument='names users'
+            ((given == 1)) && argument='names servers'
             case $option in
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
@@ -174,7 +176,8 @@ _aibridged() {
             ;;
         'users mcp-token remove')
             flags='--config -c --state-dir --postgres-url --help'
-            argument='names users'
+            ((given == 0)) && argument='names users'
+            ((given == 1)) && argument='names servers'
             case $option in
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
@@ -192,7 +195,7 @@ _aibridged() {
             ;;
         'tokens')
             flags='--help'
-            [[ $other ]] || argument='words create list revoke'
+            ((given)) || argument='words create list revoke'
             ;;
         'tokens create')
             flags='--user --name --lifetime --output -o --config -c --state-dir --postgres-url --help'
@@ -216,7 +219,7 @@ _aibridged() {
             ;;
         'tokens revoke')
             flags='--output -o --config -c --state-dir --postgres-url --help'
-            argument='names tokens'
+            ((given == 0)) && argument='names tokens'
             case $option in
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
@@ -226,7 +229,7 @@ _aibridged() {
             ;;
         'interceptions')
             flags='--help'
-            [[ $other ]] || argument='words list show'
+            ((given)) || argument='words list show'
             ;;
         'interceptions list')
             flags='--after-id --output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help'
@@ -245,7 +248,7 @@ _aibridged() {
             ;;
         'interceptions show')
             flags='--config -c --state-dir --postgres-url --help'
-            argument='nothing'
+            ((given == 0)) && argument='nothing'
             case $option in
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
@@ -254,7 +257,7 @@ _aibridged() {
             ;;
         'sessions')
             flags='--help'
-            [[ $other ]] || argument='words list show'
+            ((given)) || argument='words list show'
             ;;
         'sessions list')
             flags='--output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help'
@@ -273,7 +276,7 @@ _aibridged() {
             ;;
         'sessions show')
             flags='--full --config -c --state-dir --postgres-url --help'
-            argument='names sessions'
+            ((given == 0)) && argument='names sessions'
             case $option in
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
@@ -282,7 +285,7 @@ _aibridged() {
             ;;
         'db')
             flags='--help'
-            [[ $other ]] || argument='words upgrade check prune'
+            ((given)) || argument='words upgrade check prune'
             ;;
         'db upgrade')
             flags='--config -c --state-dir --postgres-url --help'
@@ -310,7 +313,7 @@ _aibridged() {
             ;;
         'proxy')
             flags='--config -c --aibridge-auth --coder-url --shutdown-timeout --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --help'
-            [[ $other ]] || argument='words init-ca'
+            ((given)) || argument='words init-ca'
             case $option in
                 --config | -c | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json) next='files' ;;
                 --aibridge-auth) next='words token coder none' ;;
@@ -319,7 +322,7 @@ _aibridged() {
             ;;
         'proxy init-ca')
             flags='--name --lifetime --only-for --help'
-            argument='directories'
+            ((given == 0)) && argument='directories'
             case $option in
                 --name | --lifetime | --only-for) next='nothing' ;;
             esac

@@ -6,12 +6,15 @@ import threading
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from itertools import pairwise
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aibridged.cli.some_settings import STORE
 from aibridged.config.options import OPTIONS
+
+if TYPE_CHECKING:
+    from aibridged.config.options import Settings
 
 # A person waits for the answer: without one in this time, there is none.
 TIME_LIMIT_S = 0.3
@@ -29,6 +32,7 @@ class Names(StrEnum):
     MODELS = "models"
     CLIENTS = "clients"
     SESSIONS = "sessions"
+    SERVERS = "servers"
 
 
 def complete(
@@ -65,13 +69,23 @@ def _lines(kind: Names, flags: dict[str, str]) -> Iterator[str]:
     settings = load.resolve(flags, os.environ).settings
     if settings is None:
         return
-    if kind is Names.PROVIDERS:
-        yield from (f"{provider.name}\t{provider.type}" for provider in settings.providers)
-    known = {provider.name for provider in settings.providers}
+    configured = _configured(kind, settings)
+    yield from (f"{name}\t{about}" for name, about in configured.items())
+    if kind is Names.SERVERS:
+        return
     url = settings.postgres_url.reveal() if settings.postgres_url else None
     for name, about in names(kind.value, settings.state_dir, url):
-        if _HARMLESS.fullmatch(name) and not (kind is Names.PROVIDERS and name in known):
+        if _HARMLESS.fullmatch(name) and name not in configured:
             yield f"{name}\t{about if about.isprintable() else ''}"
+
+
+def _configured(kind: Names, settings: "Settings") -> dict[str, str]:
+    """The names that the settings know, each with a word on it."""
+    if kind is Names.PROVIDERS:
+        return {provider.name: provider.type for provider in settings.providers}
+    if kind is Names.SERVERS:
+        return {server.id: "" for server in settings.mcp_servers}
+    return {}
 
 
 def _flags(words: Sequence[str]) -> Iterator[tuple[str, str]]:

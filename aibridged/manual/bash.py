@@ -26,16 +26,17 @@ _aibridged() {
     fi
 
     # Which command it is, and what can come next: "words a b", "names users", files, directories.
-    local command= next= argument= flags= other=
+    local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
             @COMMANDS@)
                 command=${command:+$command }$word
                 ;;
-            *' -'*) ;;
+            *' --'*=*) value= ;;
+            *' -'*) value=1 ;;
             *)
-                other=1
-                break
+                [[ $value ]] || ((++given))
+                value=
                 ;;
         esac
     done
@@ -105,9 +106,10 @@ def _case(command: Command) -> Iterator[str]:
     yield f"            flags={quoted(names)}"
     if command.commands:
         words = " ".join(each.path[-1] for each in command.commands)
-        yield f"            [[ $other ]] || argument={quoted(f'words {words}')}"
-    for argument in command.arguments[:1]:
-        yield f"            argument={quoted(_said(values(argument)))}"
+        yield f"            ((given)) || argument={quoted(f'words {words}')}"
+    for number, argument in enumerate(command.arguments):
+        said = quoted(_said(values(argument)))
+        yield f"            ((given == {number})) && argument={said}"
     arms = _arms(flag for flag in command.flags if flag.value)
     if arms:
         yield "            case $option in"

@@ -21,6 +21,7 @@ _NAMES: Mapping[str, Names] = {
     "MODEL": Names.MODELS,
     "CLIENT": Names.CLIENTS,
     "SESSION": Names.SESSIONS,
+    "SERVER": Names.SERVERS,
 }
 _DIRECTORIES = ("DIR", "DIRECTORY")
 

@@ -6,19 +6,28 @@ from aibridged.cli.tree import Command, Flag
 from aibridged.manual.completing import NOTE, Files, Running, Values, Words, brief, values
 
 _FUNCTIONS = """
-function __aibridged_words --description 'The words before the cursor that are no flags'
+function __aibridged_words --description 'The words before the cursor that belong to no flag'
     set -l words (commandline -opc)
-    string match --invert -- '-*' $words[2..]
-end
-
-function __aibridged_at --description 'Whether they end in this command, so that another follows'
-    set -l words (__aibridged_words)
-    test "$words" = "$argv"
+    set -l value
+    for word in $words[2..]
+        if string match --quiet -- '-*' $word
+            set value (string match --invert -- '*=*' $word)
+        else if test -n "$value"
+            set value
+        else
+            echo $word
+        end
+    end
 end
 
 function __aibridged_in --description 'Whether they begin with this command'
     set -l words (__aibridged_words)
-    test "$words[1..$(count $argv)]" = "$argv"
+    test (count $argv) -eq 0; or test "$words[1..$(count $argv)]" = "$argv"
+end
+
+function __aibridged_at --description 'Whether so many words follow on this command'
+    __aibridged_in $argv[2..]
+    and test (count (__aibridged_words)) -eq (math (count $argv) - 1 + $argv[1])
 end
 
 function __aibridged_names --description 'Names that the running state knows'
@@ -37,13 +46,13 @@ def fish(root: Command) -> str:
 
 
 def _lines(command: Command) -> Iterator[str]:
-    follows = _when("__aibridged_at", command)
-    within = _when("__aibridged_in", command) if command.path else follows
+    follows = _when("__aibridged_at 0", command)
+    within = follows if command.commands else _when("__aibridged_in", command)
     for each in command.commands:
         yield f"{follows} -a {each.path[-1]} -d {_quoted(brief(each.paragraphs[0]))}"
-    for argument in command.arguments[:1]:
+    for number, argument in enumerate(command.arguments):
         if offered := _offered(values(argument)):
-            yield f"{within} {offered}"
+            yield f"{_when(f'__aibridged_at {number}', command)} {offered}"
     for flag in command.flags:
         names = " ".join(
             f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in flag.names

@@ -90,7 +90,7 @@ def _refusals() -> Iterator[str]:
 
 def _command_page(command: Command, home: Command) -> str:
     prose = PROSE.get(command.name, Prose())
-    used = (*([command] if command.runs else []), *command.commands)
+    used = [each for each in command.walk() if each.runs]
     shared = [flag for flag in used[0].flags if len(used) > 1 and _in_all(flag, used)]
     usages = [line for each in used for line in _usage(each, shared)]
     body = [
@@ -99,7 +99,8 @@ def _command_page(command: Command, home: Command) -> str:
     ]
     if command.runs:
         body += mdoc.section("OPTIONS", _options(command, shared, home))
-    described = [line for each in command.commands for line in _subcommand(each, shared)]
+    below = (each for each in used if each is not command)
+    described = [line for each in below for line in _subcommand(each, shared)]
     body += mdoc.section("COMMANDS", described)
     body += mdoc.section("OPTIONS OF EVERY COMMAND", _flags(shared))
     body += _tail(command, prose, ["aibridged(1)", f"{page_name(home)}(1)"])

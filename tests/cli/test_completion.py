@@ -41,6 +41,12 @@ def test_providers_are_those_of_the_settings_and_those_on_record(
     assert ask("providers") == ["anthropic\tanthropic", "openai\topenai", "local\t"]
 
 
+def test_mcp_servers_are_those_of_the_settings(ask, monkeypatch) -> None:
+    monkeypatch.setenv("CODER_AIBRIDGE_MCP_SERVER_0_ID", "docs")
+    monkeypatch.setenv("CODER_AIBRIDGE_MCP_SERVER_0_URL", "https://mcp.example.com/mcp")
+    assert ask("servers") == ["docs\t"]
+
+
 def test_names_that_a_shell_could_take_for_more_are_left_out(
     ask, sqlite_database, populate
 ) -> None:

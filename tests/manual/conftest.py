@@ -145,6 +145,8 @@ def environ(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "TERM": "dumb",
         "COLUMNS": "2000",
         "CODER_STATE_DIR": str(home / "state"),
+        "CODER_AIBRIDGE_MCP_SERVER_0_ID": "docs",
+        "CODER_AIBRIDGE_MCP_SERVER_0_URL": "https://mcp.example.com/mcp",
     }
 
 

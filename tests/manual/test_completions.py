@@ -111,6 +111,14 @@ def test_names_of_the_running_state(complete: Complete) -> None:
     assert complete("aibridged sessions show ") == ["session-1"]
 
 
+@pytest.mark.usefixtures("token")
+def test_the_second_word(complete: Complete) -> None:
+    assert complete("aibridged users mcp-token set al") == ["albert", "alice"]
+    assert complete("aibridged users mcp-token set alice do") == ["docs"]
+    assert complete("aibridged users mcp-token set --config /dev/null alice do") == ["docs"]
+    assert complete("aibridged users suspend alice a") in ([], ["a"])
+
+
 def test_tokens_by_their_ids(complete: Complete, token: str) -> None:
     assert complete("aibridged tokens revoke ") == [token]
 

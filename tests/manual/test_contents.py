@@ -179,11 +179,11 @@ _SHELL = frozenset({"|", "||", "&", ">"})
 
 def test_examples_can_be_typed(pages: dict[str, str]) -> None:
     count = 0
+    program = get_command(build())
     for name, text in pages.items():
         for words in _commands_in_examples(text):
             count += 1
-            command = get_command(build())
-            rest = list(words)
+            command, rest = program, list(words)
             while rest and rest[0] in getattr(command, "commands", ()):
                 command = command.commands[rest.pop(0)]
             assert command.make_context(name, rest), words

@@ -361,7 +361,7 @@ $ aibridged serve --aibridge-proxy-enabled \\
                 "Alone, in front of a gateway elsewhere, which knows the tokens and keeps the"
                 " records:",
                 """\
-$ aibridged proxy --aibridge-proxy-target https://gateway.example.com \\
+$ aibridged proxy --aibridge-proxy-target https://gateway.example \\
     --aibridge-proxy-cert-file ai-proxy-ca.pem \\
     --aibridge-proxy-key-file ai-proxy-ca.key
 """,
