@@ -131,6 +131,13 @@ async def test_a_refusal_has_its_line(start_gateway, client, line, settings, pat
     assert response.headers["X-Aibridge-Request-Id"] == told["request_id"]
 
 
+async def test_a_method_that_nobody_serves_is_not_quoted(start_gateway, client, line):
+    gateway = await start_gateway()
+    async with client.request("PROPFIND", f"{gateway.url}/anthropic/v1/messages") as response:
+        assert response.status == 404
+    assert line()["msg"] == "_OTHER /anthropic/v1/messages 404"
+
+
 async def test_limits_have_their_lines_and_an_overload_is_a_warning(
     start_gateway, client, fake, lines
 ):

@@ -8,7 +8,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from aibridged.bridge_pool import BridgeKey
 from aibridged.observe.finished import Finished, RequestOutcome
-from aibridged.observe.scope import Scope
+from aibridged.observe.scope import SCOPE, Scope, span
 from aibridged.observe.tracing import Tracing
 from aibridged.pipeline import trace
 from aibridged.pipeline.trace import Traces
@@ -40,7 +40,10 @@ class Traced:
             route=SimpleNamespace(provider=SimpleNamespace(base_url="http://127.0.0.1:1/v1")),
         )
         self.traces.begin(request)
+        SCOPE.set(request.scope)
         request.trace.acquire(BridgeKey("u", None))
+        with span("making", {}):
+            pass
         request.trace.acquired()
         start = InterceptionStart(
             id=f"i-{number}",
@@ -78,6 +81,14 @@ class Traced:
             for span in every
             if span.name == name
         ]
+
+    async def parent(self, name):
+        """The name of the span above the one of that name."""
+        await self.tracing.close()
+        every = self._exporter.get_finished_spans()
+        names = {span.context.span_id: span.name for span in every}
+        [below] = [span for span in every if span.name == name]
+        return names[below.parent.span_id]
 
 
 @pytest.fixture
@@ -124,6 +135,15 @@ async def test_only_so_many_interceptions_wait_for_their_commits(traced, clock, 
             )
         )
     assert len(await traced.spans("Intercept.RecordInterceptionEnded")) == 2
+
+
+async def test_what_is_done_in_between_is_below_the_span_under_way(traced):
+    request = traced.begin()
+    with span("asking", {}):
+        pass
+    traced.end(request)
+    assert await traced.parent("making") == "CachedBridgePool.Acquire"
+    assert await traced.parent("asking") == "Intercept.ProcessRequest"
 
 
 async def test_each_turn_with_the_provider_has_its_span(traced, clock):
