@@ -60,6 +60,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     thinking: str = ""
     calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
+    encrypted: bool = False
+    """Whether the thinking comes encrypted, too, to be sent back where nothing is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Prompt:
     stream: bool = False
     include_usage: bool = True
     parallel: bool = True
+    encrypted: bool = False
+    """Whether thinking is wanted encrypted, too."""
     tools: tuple[Tool, ...] = ()
 
     def says(self, keyword: str) -> bool:
@@ -103,7 +107,7 @@ def answer(prompt: Prompt) -> Answer:
     else:
         text = f"Hello from the fake provider. You said: {echo}"
     thinking = f"I was asked this: {echo} I think that I know." if prompt.says("think hard") else ""
-    return Answer(text=text, thinking=thinking, calls=calls)
+    return Answer(text=text, thinking=thinking, calls=calls, encrypted=prompt.encrypted)
 
 
 def usage(prompt: Prompt, said: Answer) -> Usage:

@@ -16,9 +16,9 @@ from aibridged.fake_provider.answer import (
     pieces,
     words,
 )
+from aibridged.fake_provider.checking.messages import SIGNATURE
 
 _encode = msgspec.json.Encoder().encode
-_SIGNATURE = "ZmFrZSBzaWduYXR1cmU="
 
 
 class _Block(msgspec.Struct):
@@ -138,7 +138,7 @@ def _result_text(content: msgspec.Raw) -> str:
 def _content(said: Answer) -> list[dict[str, Any]]:
     blocks: list[dict[str, Any]] = []
     if said.thinking:
-        blocks.append({"type": "thinking", "thinking": said.thinking, "signature": _SIGNATURE})
+        blocks.append({"type": "thinking", "thinking": said.thinking, "signature": SIGNATURE})
     if said.text:
         blocks.append({"type": "text", "text": said.text})
     for index, call in enumerate(said.calls):

@@ -1,8 +1,10 @@
 """From a request and a script to the bytes of a reply; no sockets here."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+import msgspec
 from multidict import CIMultiDict
 
 from aibridged.fake_provider import (
@@ -23,6 +25,9 @@ from aibridged.fake_provider.answer import (
     stretch,
     usage,
 )
+from aibridged.fake_provider.checking import chat_completions as checking_chat
+from aibridged.fake_provider.checking import messages as checking_messages
+from aibridged.fake_provider.checking import responses as checking_responses
 from aibridged.fake_provider.received import Received
 from aibridged.fake_provider.script import Script
 from aibridged.fake_provider.vendors import ANTHROPIC, OPENAI, Vendor
@@ -33,10 +38,7 @@ _NONCE = NONCE.encode()
 
 
 class Api(Protocol):
-    """What a module that speaks one API offers.
-
-    Checks of a whole conversation (every tool call answered, roles in order) belong into `read`.
-    """
+    """What a module that speaks one API offers. See `checking` for whole conversations."""
 
     def read(self, body: bytes, /) -> Prompt: ...
 
@@ -53,6 +55,12 @@ _APIS: dict[str, Api] = {
     "/v1/messages": messages,
     "/v1/chat/completions": chat_completions,
     "/v1/responses": responses,
+}
+
+
+_CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
+    "/v1/messages": checking_messages.check,
+    "/v1/chat/completions": checking_chat.check,
 }
 
 
@@ -78,10 +86,15 @@ class Reply:
 
 
 class Replier:
-    """Makes the replies; `default` is the script where neither the queue nor the model has one."""
+    """Makes the replies; `default` is the script where neither the queue nor the model has one.
 
-    def __init__(self, default: Script) -> None:
+    With `strict` it looks at whole conversations, as the real APIs do (see `checking`).
+    """
+
+    def __init__(self, default: Script, *, strict: bool = False) -> None:
         self._default = default
+        self._strict = strict
+        self._stored = checking_responses.Stored()
 
     def reply(self, received: Received, scripted: Script | None, nonce: str) -> Reply:
         """The reply to `received`; `nonce` makes the ids in it fresh."""
@@ -107,12 +120,28 @@ class Replier:
         if received.method != "POST":
             return draft.error(405, "Method Not Allowed")
         prompt = api.read(body)
+        if self._strict:
+            self._check(received.path, msgspec.json.decode(body))
         draft.script = scripted or script.for_model(prompt.model) or self._default
         if draft.script.status != 200:
             return draft.error(draft.script.status)
         if draft.script.error and not prompt.stream:
             return draft.error(draft.vendor.status_of(draft.script.error))
-        return draft.answer(api, prompt)
+        reply = draft.answer(api, prompt)
+        if self._strict and api is responses:
+            calls = responses.call_ids(draft.said, draft.nonce)
+            name = responses.response_id(draft.nonce)
+            self._stored.remember(msgspec.json.decode(body), name, calls)
+        return reply
+
+    def _check(self, path: str, request: Mapping[str, Any]) -> None:
+        try:
+            if path in _CHECKS:
+                _CHECKS[path](request)
+            else:
+                checking_responses.check(request, self._stored)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise InvalidRequestError(f"the request is malformed: {error!r}") from None
 
 
 class _Draft:
@@ -121,7 +150,8 @@ class _Draft:
     def __init__(self, vendor: Vendor, chosen: Script, nonce: str) -> None:
         self.vendor = vendor
         self.script = chosen
-        self._nonce = nonce
+        self.nonce = nonce
+        self.said = Answer()
         self._request_id = f"req_fake{nonce}"
 
     def answer(self, api: Api, prompt: Prompt) -> Reply:
@@ -130,6 +160,7 @@ class _Draft:
         said = chosen.answer or answer(prompt)
         if prompt.stream and chosen.deltas:
             said = stretch(said, chosen.deltas)
+        self.said = said
         spent = said.usage or usage(prompt, said)
         if not prompt.stream:
             return self.fresh(api.whole(prompt.model, said, spent), spent)
@@ -139,14 +170,14 @@ class _Draft:
             sentence = chosen.error.replace("_", " ").capitalize()
             last = api.error_event(chosen.error, sentence, len(events), prompt.model)
             events = (*events, last)
-        nonce = self._nonce.encode()
+        nonce = self.nonce.encode()
         return self._finish(
             200, _SSE, tuple([event.replace(_NONCE, nonce) for event in events]), True, spent
         )
 
     def fresh(self, body: bytes, spent: Usage | None = None) -> Reply:
         """A whole JSON body, with fresh ids."""
-        body = body.replace(_NONCE, self._nonce.encode())
+        body = body.replace(_NONCE, self.nonce.encode())
         return self._finish(200, _JSON, (body,), False, spent)
 
     def error(self, status: int, message: str | None = None) -> Reply:

@@ -45,6 +45,7 @@ class _Request(msgspec.Struct):
     stream: bool | None = None
     tools: list[_Tool] | None = None
     parallel_tool_calls: bool | None = None
+    include: list[str] | None = None
 
 
 class _Countable(msgspec.Struct):
@@ -64,6 +65,7 @@ def read(body: bytes) -> Prompt:
         from_tool=from_tool,
         stream=bool(request.stream),
         parallel=request.parallel_tool_calls is not False,
+        encrypted="reasoning.encrypted_content" in (request.include or ()),
         tools=tuple(
             Tool(tool.name, bytes(tool.parameters))
             for tool in request.tools or ()
@@ -122,7 +124,7 @@ def response(
 ) -> dict[str, Any]:
     """A Response object."""
     return {
-        "id": f"resp_fake{NONCE}",
+        "id": response_id(NONCE),
         "object": "response",
         "created_at": CREATED,
         "status": status,
@@ -149,6 +151,16 @@ def response(
     }
 
 
+def response_id(nonce: str) -> str:
+    """The id of the response whose ids are made with `nonce`."""
+    return f"resp_fake{nonce}"
+
+
+def call_ids(said: Answer, nonce: str) -> list[str]:
+    """The ids of the calls in it."""
+    return [f"call_fake{nonce}{index}" for index in range(len(said.calls))]
+
+
 def _last_words(items: str | list[_Item]) -> tuple[str, bool]:
     if isinstance(items, str):
         return items, False
@@ -173,7 +185,8 @@ def output(said: Answer) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     if said.thinking:
         summary = [{"type": "summary_text", "text": said.thinking}]
-        items.append({"type": "reasoning", "id": f"rs_fake{NONCE}", "summary": summary})
+        thought = {"type": "reasoning", "id": f"rs_fake{NONCE}", "summary": summary}
+        items.append(thought | {"encrypted_content": "enc"} if said.encrypted else thought)
     if said.text:
         items.append(
             {
@@ -184,13 +197,13 @@ def output(said: Answer) -> list[dict[str, Any]]:
                 "content": [_text_part(said.text)],
             }
         )
-    for index, call in enumerate(said.calls):
+    for index, (name, call) in enumerate(zip(call_ids(said, NONCE), said.calls, strict=True)):
         items.append(
             {
                 "type": "function_call",
                 "id": f"fc_fake{NONCE}{index}",
                 "status": "completed",
-                "call_id": f"call_fake{NONCE}{index}",
+                "call_id": name,
                 "name": call.name,
                 "arguments": call.arguments,
             }

@@ -24,7 +24,8 @@ class FakeProvider:
     """A provider that listens on a socket, remembers what it received, and answers by script.
 
     The script of a request is the first that there is: the next one queued by `play`, what `choose`
-    returns for it, what its model's name asks for, `default`.
+    returns for it, what its model's name asks for, `default`. With `strict` a request that makes no
+    sense as a whole is refused, whatever its script (see `checking`).
     """
 
     def __init__(
@@ -33,13 +34,14 @@ class FakeProvider:
         default: Script | None = None,
         choose: Callable[[Received], Script | None] | None = None,
         keep: int = 1000,
+        strict: bool = False,
     ) -> None:
         self.base_url = ""
         """`http://host:port`, once started: what Anthropic's clients take for a base URL."""
         self._choose = choose
         self._queue = ScriptQueue()
         self._log = Log(keep)
-        self._replier = Replier(default or Script())
+        self._replier = Replier(default or Script(), strict=strict)
         self._series = os.urandom(4).hex()
         self._numbers = itertools.count(1)
         self._runner: web.ServerRunner | None = None

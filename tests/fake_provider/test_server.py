@@ -255,3 +255,33 @@ async def test_stops_at_once_whatever_runs():
         with pytest.raises(aiohttp.ClientConnectorError):
             await ask(http)
     await FakeProvider().stop()
+
+
+async def test_a_strict_fake_looks_at_whole_conversations():
+    fake = FakeProvider(strict=True)
+    await fake.start()
+    try:
+        async with aiohttp.ClientSession(fake.base_url, headers={"x-api-key": "k"}) as session:
+            hello = {"role": "user", "content": "hi"}
+            for path, body, status in (
+                ("/v1/messages", {"max_tokens": 1, "messages": [hello]}, 200),
+                ("/v1/messages", {"max_tokens": 1, "messages": [hello], "made_up": 1}, 400),
+                ("/v1/messages", {"max_tokens": 1, "messages": [hello], "tools": [{}]}, 400),
+                ("/v1/chat/completions", {"messages": [hello]}, 200),
+                ("/v1/chat/completions", {"messages": [hello], "made_up": 1}, 400),
+                ("/v1/responses", {"input": [hello]}, 200),
+                ("/v1/responses", {"input": [hello], "made_up": 1}, 400),
+            ):
+                headers = {"Authorization": "Bearer k"}
+                sent = {"model": "m", **body}
+                async with session.post(path, json=sent, headers=headers) as response:
+                    assert response.status == status, await response.text()
+            asked = {"model": "m", "input": "use the tool", "tools": [{"type": "function"}]}
+            asked["tools"][0] |= {"name": "t", "parameters": {"type": "object", "properties": {}}}
+            async with session.post("/v1/responses", json=asked, headers=headers) as response:
+                name = (await response.json())["id"]
+            asked = {"model": "m", "input": "hi", "previous_response_id": name}
+            async with session.post("/v1/responses", json=asked, headers=headers) as response:
+                assert "No tool output found" in await response.text()
+    finally:
+        await fake.stop()
