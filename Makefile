@@ -73,7 +73,8 @@ endif
 	install -d -m 755 '$(ETC)'
 	install -d -m 700 '$(ETC)/credentials'
 	test -e '$(ETC)/aibridged.env' || install -m 600 packaging/systemd/aibridged.env '$(ETC)'
-	test -e '$(ETC)/aibridged.yaml' || $(BIN)/aibridged sample-config >'$(ETC)/aibridged.yaml'
+	test -e '$(ETC)/aibridged.yaml' || \
+		$(BIN)/python -m aibridged sample-config >'$(ETC)/aibridged.yaml'
 
 uninstall:  ## remove what `make install` put on this machine, but neither settings nor records
 	test ! -d '$(LIB)' || (cd '$(LIB)' && find $(SHARED) -name '*aibridged*' -type f) | \

@@ -1,0 +1,189 @@
+"""The manifests: in step with the daemon and the image, restricted, and whole in themselves."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import aibridged
+from aibridged.config import kinds
+from aibridged.config.options import Settings
+from aibridged.config.providers import RESERVED
+
+Manifest = dict[str, Any]
+VARIANTS = {"replicas.yaml": "Deployment", "single.yaml": "StatefulSet"}
+STARTS_AND_ENDS_S = 10
+
+
+def manifests(folder: Path, *names: str) -> dict[tuple[str, str], Manifest]:
+    """What the files hold, by kind and name."""
+    return {
+        (each["kind"], each["metadata"]["name"]): each
+        for name in names
+        for each in yaml.safe_load_all((folder / name).read_text(encoding="utf-8"))
+    }
+
+
+@pytest.fixture(params=VARIANTS)
+def applied(request, root) -> dict[tuple[str, str], Manifest]:
+    """What is applied for a variant."""
+    folder = root / "packaging" / "kubernetes"
+    return manifests(folder, "namespace.yaml", "config.yaml", request.param)
+
+
+@pytest.fixture
+def workload(applied) -> Manifest:
+    [found] = [each for (kind, _), each in applied.items() if kind in VARIANTS.values()]
+    return found
+
+
+@pytest.fixture
+def pod(workload) -> Manifest:
+    return workload["spec"]["template"]["spec"]
+
+
+@pytest.fixture
+def container(pod) -> Manifest:
+    [found] = pod["containers"]
+    return found
+
+
+@pytest.fixture
+def settings(applied, container, resolve, tmp_path) -> Settings:
+    """What a pod's daemon would run on, with the secrets' files where they are mounted."""
+    environ = {each["name"]: each["value"] for each in container["env"]}
+    for name, value in environ.items():
+        if name.endswith("_FILE"):
+            file = tmp_path / name
+            file.write_text(secret_at(value, applied, container))
+            environ[name] = str(file)
+    text = applied["ConfigMap", "aibridged"]["data"]["aibridged.yaml"]
+    resolution = resolve(environ, text)
+    assert resolution.mistakes == []
+    given = {v.source.name for v in resolution.values if v.source.kind == "environment"}
+    assert given == environ.keys() - {"CODER_CONFIG_PATH"}
+    return resolution.settings
+
+
+def secret_at(path: str, applied, container) -> str:
+    """The secret that a container finds in a file."""
+    folder, _, key = path.rpartition("/")
+    [mount] = [each for each in container["volumeMounts"] if each["mountPath"] == folder]
+    pod = next(each for (kind, _), each in applied.items() if kind in VARIANTS.values())
+    volumes = {each["name"]: each for each in pod["spec"]["template"]["spec"]["volumes"]}
+    name = volumes[mount["name"]]["secret"]["secretName"]
+    return applied["Secret", name]["stringData"][key]
+
+
+def test_everything_is_in_the_namespace_and_refers_to_what_is_there(applied, workload, pod):
+    for (kind, _), each in applied.items():
+        assert kind == "Namespace" or each["metadata"]["namespace"] == "aibridged"
+    claims = workload["spec"].get("volumeClaimTemplates", [])
+    volumes = {each["name"] for each in pod["volumes"]}
+    volumes |= {each["metadata"]["name"] for each in claims}
+    assert {each["name"] for each in pod["containers"][0]["volumeMounts"]} == volumes
+    for volume in pod["volumes"]:
+        assert "configMap" not in volume or ("ConfigMap", volume["configMap"]["name"]) in applied
+        assert "secret" not in volume or ("Secret", volume["secret"]["secretName"]) in applied
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    service = applied["Service", "aibridged"]["spec"]
+    assert workload["spec"]["selector"]["matchLabels"] == service["selector"] == labels
+    ports = {each["name"] for each in pod["containers"][0]["ports"]}
+    assert {each["targetPort"] for each in service["ports"]} == ports
+
+
+def test_the_daemon_takes_the_settings_and_listens_where_it_is_asked(settings, container):
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+    assert ports["metrics"] == settings.prometheus_address.port
+    assert settings.prometheus_enable
+    assert settings.prometheus_address.host == ""
+    assert all(provider.key is not None for provider in settings.providers)
+
+
+def test_it_goes_with_the_image(container, pod, root):
+    text = (root / "packaging/docker/Dockerfile").read_text(encoding="utf-8")
+    [user, group] = re.findall(r"^USER (\d+):(\d+)$", text, re.MULTILINE)[0]
+    security = pod["securityContext"]
+    assert (security["runAsUser"], security["runAsGroup"]) == (int(user), int(group))
+    assert security["fsGroup"] == int(group)  # who may read the secrets' files
+    [state] = re.findall(r"CODER_STATE_DIR=(\S+)", text)
+    assert state in {each["mountPath"] for each in container["volumeMounts"]}
+    [address] = re.findall(r"CODER_HTTP_ADDRESS=(\S+)", text)
+    port = kinds.ADDRESS.parse(address).port
+    assert port in {each["containerPort"] for each in container["ports"] if each["name"] == "http"}
+    assert container["image"].endswith(f"/aibridged:{aibridged.__version__}")
+
+
+@pytest.mark.parametrize(
+    ("probe", "path"),
+    [("startupProbe", "healthz"), ("livenessProbe", "healthz"), ("readinessProbe", "readyz")],
+)
+def test_probes_ask_what_the_daemon_answers(probe, path, container):
+    assert path in RESERVED
+    assert container[probe]["httpGet"] == {"path": f"/{path}", "port": "http"}
+
+
+def test_a_pod_has_the_time_to_drain(container, pod, settings):
+    waits = 0
+    if "lifecycle" in container:
+        program, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
+        assert program == "sleep"
+        waits = int(seconds)
+    least = waits + settings.shutdown_timeout + STARTS_AND_ENDS_S
+    assert least <= pod["terminationGracePeriodSeconds"] <= least + 30
+
+
+@pytest.mark.parametrize("applied", ["replicas.yaml"], indirect=True)
+def test_replicas_share_postgres_and_leave_one_at_a_time(applied, workload, settings, container):
+    assert workload["spec"]["replicas"] > 1
+    assert workload["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"] == 0
+    assert settings.postgres_url is not None
+    assert "lifecycle" in container
+    budget = applied["PodDisruptionBudget", "aibridged"]["spec"]
+    assert budget["selector"]["matchLabels"] == workload["spec"]["selector"]["matchLabels"]
+
+
+@pytest.mark.parametrize("applied", ["single.yaml"], indirect=True)
+def test_sqlite_has_one_replica_and_a_volume_that_outlives_it(workload, settings):
+    assert workload["spec"]["replicas"] == 1
+    assert settings.postgres_url is None
+    assert [each["metadata"]["name"] for each in workload["spec"]["volumeClaimTemplates"]] == [
+        "state"
+    ]
+
+
+def breaches(pod: Manifest) -> Iterator[str]:
+    """What the restricted Pod Security Standard would refuse."""
+    security = pod["securityContext"]
+    if not security.get("runAsNonRoot") or not security.get("runAsUser"):
+        yield "may run as root"
+    if security.get("seccompProfile", {}).get("type") != "RuntimeDefault":
+        yield "system calls aren't filtered"
+    for key in ("hostNetwork", "hostPID", "hostIPC"):
+        if pod.get(key):
+            yield key
+    allowed = {"name", "configMap", "secret", "emptyDir", "persistentVolumeClaim", "projected"}
+    for volume in pod["volumes"]:
+        if volume.keys() - allowed:
+            yield f"volume {volume['name']}"
+    for each in pod["containers"]:
+        own = each.get("securityContext", {})
+        if own.get("allowPrivilegeEscalation") is not False or own.get("privileged"):
+            yield "may gain privileges"
+        if own.get("capabilities") != {"drop": ["ALL"]}:
+            yield "keeps capabilities"
+        if any("hostPort" in port for port in each["ports"]):
+            yield "hostPort"
+
+
+def test_it_is_restricted_and_can_write_nothing_but_its_state(applied, pod, container):
+    labels = applied["Namespace", "aibridged"]["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert list(breaches(pod)) == []
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert pod["automountServiceAccountToken"] is False
+    writable = {each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")}
+    assert writable <= {"/var/lib/aibridged", "/tmp"}
