@@ -43,6 +43,8 @@ def warnings(settings: Settings, given: Mapping[str, Given]) -> list[str]:
             "--proxy-trusted-origins has no effect without --proxy-trusted-headers, "
             "which says in which headers the client's address is."
         )
+    if settings.trace_logs and not settings.trace:
+        found.append("--trace-logs has no effect without --trace: there are no traces.")
     return [*found, *_mcp_warnings(settings), *check_ai_proxy.warnings(settings)]
 
 

@@ -116,3 +116,27 @@ def test_trusted_headers_and_origins_need_each_other(resolve: Resolve) -> None:
     for given, lacking in ((headers, "--proxy-trusted-origins"), (origins, "-trusted-headers")):
         [warning] = resolve(given).warnings
         assert f"no effect without {lacking}" in warning or lacking in warning
+
+
+def test_traces_need_their_library(resolve: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolve({"--trace": "true"}).mistakes == []
+
+    def find_spec(name: str) -> None:
+        if name.startswith("opentelemetry."):
+            raise ModuleNotFoundError(name)
+
+    monkeypatch.setattr("importlib.util.find_spec", find_spec)
+    assert resolve({"--trace": "true"}).mistakes == [
+        Mistake(
+            "--trace",
+            "the library for it is not installed (opentelemetry)",
+            "Install it: pip install 'aibridged[tracing]'.",
+        )
+    ]
+    assert resolve({}).mistakes == []
+
+
+def test_log_lines_in_traces_need_traces(resolve: Resolve) -> None:
+    warning = "--trace-logs has no effect without --trace: there are no traces."
+    assert resolve({"--trace-logs": "true"}).warnings == [warning]
+    assert resolve({"--trace-logs": "true", "--trace": "true"}).warnings == []
