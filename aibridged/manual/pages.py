@@ -12,6 +12,8 @@ from aibridged.manual.prose.overview import OVERVIEW, REFUSALS, SIGNALS
 
 _CONFIG, _HELP = "--config", "--help"
 _CONFIG_VARIABLE = "CODER_CONFIG_PATH"
+# More variables than these are not worth a list of their own.
+_FEW = 6
 
 
 def page_name(command: Command) -> str:
@@ -194,13 +196,13 @@ def _spelled(name: str, flag: Flag | None = None) -> list[str]:
 
 def _tail(command: Command, prose: Prose, pages: Iterable[str]) -> Iterator[str]:
     """The sections that end every page."""
-    flags = [flag for each in command.walk() for flag in each.flags if command.path]
+    flags = [flag for each in command.walk() for flag in each.flags]
     settings = {flag.setting.name: flag for flag in flags if flag.setting}
     files = {path: text for name in settings for path, text in FILES.get(name, {}).items()}
     references = list(pages)
     if settings:
         references.append("aibridged.yaml(5)")
-    environment = _environment(command, flags) | dict(prose.environment)
+    environment = _environment(flags) | dict(prose.environment)
     yield from mdoc.section("ENVIRONMENT", terms("Ev", environment))
     yield from mdoc.section("FILES", terms("Pa", files | dict(prose.files)))
     statuses = {str(code): text for code, text in {**EXIT_STATUS, **prose.exit_status}.items()}
@@ -209,12 +211,13 @@ def _tail(command: Command, prose: Prose, pages: Iterable[str]) -> Iterator[str]
     yield from see_also(f"{page_name(command)}(1)", [*references, *prose.see_also])
 
 
-def _environment(command: Command, flags: Sequence[Flag]) -> dict[str, str]:
-    if not any(each.takes_all_settings for each in command.walk()):
-        return dict(_variables(flags))
+def _environment(flags: Sequence[Flag]) -> dict[str, str]:
+    variables = dict(_variables(flags))
+    if len(variables) <= _FEW:
+        return variables
     return {
-        _CONFIG_VARIABLE: "The file of settings.",
-        "CODER_*": "Every setting has a variable: see `aibridged.yaml(5)`.",
+        _CONFIG_VARIABLE: variables[_CONFIG_VARIABLE],
+        "CODER_*": "Every setting has a variable, beside its flag: see `aibridged.yaml(5)`.",
     }
 
 

@@ -28,7 +28,7 @@ bind -x '"\C-g": printf "<%s>\n" "<$READLINE_LINE>"'
 PS1=
 """
 _ZSH = r"""
-autoload -U compinit && compinit -D
+autoload -U compinit && compinit -u -D
 fpath=({completions} $fpath)
 autoload -U _aibridged && compdef _aibridged aibridged
 zstyle ':completion:all:*' completer _all_matches _complete

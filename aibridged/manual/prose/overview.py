@@ -57,10 +57,7 @@ $ aibridged usage --started-after 7d --by model
         ),
     ),
     files={
-        "~/.local/state/aibridged/": "The state directory, which `--state-dir` moves.",
-        "aibridged.db": "In the state directory: users, tokens and records,"
-        " unless they are in PostgreSQL (`--postgres-url`).",
-        "spool.jsonl": "In the state directory: what could not be written to the database yet."
+        "~/.local/state/aibridged/spool.jsonl": "What could not be written to the database yet."
         " The next start replays it.",
     },
     see_also=("aibridged.yaml(5)", "aibridged-metrics(7)"),
