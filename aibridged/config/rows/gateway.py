@@ -1,0 +1,200 @@
+"""What is served, from whom it comes, and within which limits."""
+# ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aibridged.config import kinds
+from aibridged.config.declare import Group, option
+from aibridged.config.secret import Secret
+
+
+@dataclass(frozen=True)
+class GatewayRows:
+    """Rows of `options.Settings`."""
+
+    enabled: bool = option(
+        "aibridge-enabled",
+        yaml="aibridge.enabled",
+        kind=kinds.BOOL,
+        default="true",
+        group=Group.GATEWAY,
+        help="Whether to serve at all; with false, serve says so and exits 0.",
+        restart=True,
+    )
+    allow_byok: bool = option(
+        "aibridge-allow-byok",
+        yaml="aibridge.allow_byok",
+        kind=kinds.BOOL,
+        default="true",
+        group=Group.GATEWAY,
+        help="Whether callers may bring their own provider key.",
+    )
+    send_actor_headers: bool = option(
+        "aibridge-send-actor-headers",
+        yaml="aibridge.send_actor_headers",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.GATEWAY,
+        help="Tell the provider in X-AI-Bridge-Actor-* headers who is asking.",
+    )
+    dump_dir: Path | None = option(
+        "aibridge-dump-dir",
+        yaml="aibridge.api_dump_dir",
+        kind=kinds.OPTIONAL_DIRECTORY,
+        default="",
+        group=Group.GATEWAY,
+        help="Write every request and response into this folder, secrets redacted; for debugging.",
+    )
+    anthropic_base_url: str = option(
+        "aibridge-anthropic-base-url",
+        yaml="aibridge.anthropic_base_url",
+        kind=kinds.BASE_URL,
+        default="https://api.anthropic.com/",
+        group=Group.PROVIDERS,
+        help="Where requests to the provider anthropic go.",
+    )
+    anthropic_key: Secret | None = option(
+        "aibridge-anthropic-key",
+        yaml=None,
+        kind=kinds.SECRET,
+        default="",
+        group=Group.PROVIDERS,
+        help="The organisation's key for the provider anthropic.",
+    )
+    openai_base_url: str = option(
+        "aibridge-openai-base-url",
+        yaml="aibridge.openai_base_url",
+        kind=kinds.BASE_URL,
+        default="https://api.openai.com/v1/",
+        group=Group.PROVIDERS,
+        help="Where requests to the provider openai go, with its /v1.",
+    )
+    openai_key: Secret | None = option(
+        "aibridge-openai-key",
+        yaml=None,
+        kind=kinds.SECRET,
+        default="",
+        group=Group.PROVIDERS,
+        help="The organisation's key for the provider openai.",
+    )
+    upstream_connect_timeout: float = option(
+        "aibridge-upstream-connect-timeout",
+        yaml="aibridge.upstream_connect_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="10s",
+        group=Group.PROVIDERS,
+        help="How long connecting to a provider may take.",
+    )
+    upstream_idle_timeout: float = option(
+        "aibridge-upstream-idle-timeout",
+        yaml="aibridge.upstream_idle_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="10m",
+        group=Group.PROVIDERS,
+        help="How long a provider may be silent, before its answer and within it.",
+    )
+    max_concurrency: int = option(
+        "aibridge-max-concurrency",
+        yaml="aibridge.max_concurrency",
+        kind=kinds.COUNT,
+        default="0",
+        group=Group.LIMITS,
+        help="How many requests are served at once; 0 is unlimited.",
+    )
+    rate_limit: int = option(
+        "aibridge-rate-limit",
+        yaml="aibridge.rate_limit",
+        kind=kinds.COUNT,
+        default="0",
+        group=Group.LIMITS,
+        help="How many requests a second each caller may send; 0 is unlimited.",
+    )
+    max_request_bytes: int = option(
+        "aibridge-max-request-bytes",
+        yaml="aibridge.max_request_bytes",
+        kind=kinds.SIZE,
+        default="32MiB",
+        group=Group.LIMITS,
+        help="The largest request body that is taken, in bytes or as 32MiB.",
+    )
+    circuit_breaker_enabled: bool = option(
+        "aibridge-circuit-breaker-enabled",
+        yaml="aibridge.circuit_breaker_enabled",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.BREAKER,
+        help="Pause requests to a provider that is overloaded or gone.",
+    )
+    circuit_breaker_failure_threshold: int = option(
+        "aibridge-circuit-breaker-failure-threshold",
+        yaml="aibridge.circuit_breaker_failure_threshold",
+        kind=kinds.POSITIVE,
+        default="5",
+        group=Group.BREAKER,
+        help="How many failures in a row open the circuit.",
+    )
+    circuit_breaker_interval: float = option(
+        "aibridge-circuit-breaker-interval",
+        yaml="aibridge.circuit_breaker_interval",
+        kind=kinds.DURATION,
+        default="10s",
+        group=Group.BREAKER,
+        help="How often a closed circuit forgets its failures; 0 is never.",
+    )
+    circuit_breaker_timeout: float = option(
+        "aibridge-circuit-breaker-timeout",
+        yaml="aibridge.circuit_breaker_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="30s",
+        group=Group.BREAKER,
+        help="How long an open circuit rejects before it lets probes through.",
+    )
+    circuit_breaker_max_requests: int = option(
+        "aibridge-circuit-breaker-max-requests",
+        yaml="aibridge.circuit_breaker_max_requests",
+        kind=kinds.POSITIVE,
+        default="3",
+        group=Group.BREAKER,
+        help="How many probes a half-open circuit admits, and must see succeed to close.",
+    )
+    mcp_init_timeout: float = option(
+        "aibridge-mcp-init-timeout",
+        yaml="aibridge.mcp_init_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="10s",
+        group=Group.MCP,
+        help="How long connecting to an MCP server and listing its tools may take.",
+    )
+    mcp_max_tools: int = option(
+        "aibridge-mcp-max-tools",
+        yaml="aibridge.mcp_max_tools",
+        kind=kinds.POSITIVE,
+        default="128",
+        group=Group.MCP,
+        help="How many tools an MCP server may offer; one that offers more is left out.",
+    )
+    mcp_call_timeout: float = option(
+        "aibridge-mcp-call-timeout",
+        yaml="aibridge.mcp_call_timeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="60s",
+        group=Group.MCP,
+        help="How long an MCP tool may run.",
+    )
+    mcp_result_bytes: int = option(
+        "aibridge-mcp-result-bytes",
+        yaml="aibridge.mcp_result_bytes",
+        kind=kinds.SIZE,
+        default="256KiB",
+        group=Group.MCP,
+        help="How much of an MCP tool's result the model is given, in bytes or as 256KiB.",
+    )
+    mcp_max_turns: int = option(
+        "aibridge-mcp-max-turns",
+        yaml="aibridge.mcp_max_turns",
+        kind=kinds.POSITIVE,
+        default="25",
+        group=Group.MCP,
+        help="How often a model may be asked again with tools' results, for one request.",
+    )

@@ -1,0 +1,104 @@
+"""What the daemon tells of itself."""
+# ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
+
+from dataclasses import dataclass
+
+from aibridged.config import kinds
+from aibridged.config.declare import Group, option
+from aibridged.config.kinds import Address
+
+
+@dataclass(frozen=True)
+class LoggingRows:
+    """Rows of `options.Settings`."""
+
+    log_human: str = option(
+        "log-human",
+        yaml="introspection.logging.humanPath",
+        kind=kinds.LOG_TARGET,
+        default="/dev/stderr",
+        group=Group.LOGGING,
+        help='Write logs for people to this file; "" is off (/dev/null in a variable).',
+        env="CODER_LOGGING_HUMAN",
+    )
+    log_json: str = option(
+        "log-json",
+        yaml="introspection.logging.jsonPath",
+        kind=kinds.LOG_TARGET,
+        default="",
+        group=Group.LOGGING,
+        help="Write logs as JSON lines to this file.",
+        env="CODER_LOGGING_JSON",
+    )
+    log_stackdriver: str = option(
+        "log-stackdriver",
+        yaml="introspection.logging.stackdriverPath",
+        kind=kinds.LOG_TARGET,
+        default="",
+        group=Group.LOGGING,
+        help="Write logs as Google Cloud Logging (Stackdriver) reads them to this file.",
+        env="CODER_LOGGING_STACKDRIVER",
+    )
+    log_filter: tuple[str, ...] = option(
+        "log-filter",
+        yaml="introspection.logging.filter",
+        kind=kinds.PATTERNS,
+        default="",
+        group=Group.LOGGING,
+        help="Log the debug messages that match one of these regular expressions; .* is all.",
+    )
+    verbose: bool = option(
+        "verbose",
+        yaml="introspection.logging.verbose",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.LOGGING,
+        help="Log all debug messages.",
+    )
+    trace: bool = option(
+        "trace",
+        yaml="introspection.tracing.enable",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.LOGGING,
+        help="Send traces over OTLP, as the OTEL_* variables say.",
+        env="CODER_TRACE_ENABLE",
+        restart=True,
+    )
+    trace_logs: bool = option(
+        "trace-logs",
+        yaml="introspection.tracing.captureLogs",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.LOGGING,
+        help="Show the log lines of a request in its trace; goes with --trace.",
+        env="CODER_TRACE_LOGS",
+        restart=True,
+    )
+    prometheus_enable: bool = option(
+        "prometheus-enable",
+        yaml="introspection.prometheus.enable",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.LOGGING,
+        help="Serve metrics for Prometheus on --prometheus-address.",
+        restart=True,
+    )
+    prometheus_address: Address = option(
+        "prometheus-address",
+        yaml="introspection.prometheus.address",
+        kind=kinds.ADDRESS,
+        default="127.0.0.1:2112",
+        group=Group.LOGGING,
+        help="Where to serve metrics, to whoever can connect.",
+        restart=True,
+    )
+    prometheus_initiator_labels: bool = option(
+        "aibridge-prometheus-initiator-labels",
+        yaml="aibridge.prometheus_initiator_labels",
+        kind=kinds.BOOL,
+        default="true",
+        group=Group.LOGGING,
+        help="Tell callers apart in metrics, by initiator_id; with false that label is empty.",
+        restart=True,
+    )

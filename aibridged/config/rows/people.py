@@ -1,0 +1,103 @@
+"""Who calls, and what is kept of it."""
+# ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aibridged.config import kinds
+from aibridged.config.declare import Group, option
+from aibridged.config.secret import Secret
+
+
+@dataclass(frozen=True)
+class PeopleRows:
+    """Rows of `options.Settings`."""
+
+    auth: str = option(
+        "aibridge-auth",
+        yaml="aibridge.auth",
+        kind=kinds.AUTH,
+        default="token",
+        group=Group.IDENTITY,
+        help="Who knows the callers: own tokens, a Coder deployment, or nobody (loopback only).",
+        restart=True,
+    )
+    coder_url: str | None = option(
+        "coder-url",
+        yaml="aibridge.coder_url",
+        kind=kinds.OPTIONAL_URL,
+        default="",
+        group=Group.IDENTITY,
+        help="The Coder deployment that knows the tokens; goes with --aibridge-auth coder.",
+        env="CODER_URL",
+        restart=True,
+    )
+    auth_cache_ttl: float = option(
+        "aibridge-auth-cache-ttl",
+        yaml="aibridge.auth_cache_ttl",
+        kind=kinds.POSITIVE_DURATION,
+        default="60s",
+        group=Group.IDENTITY,
+        help="How long a token that was good is not looked up again.",
+    )
+    auth_cache_bad_ttl: float = option(
+        "aibridge-auth-cache-bad-ttl",
+        yaml="aibridge.auth_cache_bad_ttl",
+        kind=kinds.POSITIVE_DURATION,
+        default="10s",
+        group=Group.IDENTITY,
+        help="How long a token that was refused is not looked up again.",
+    )
+    pool_ttl: float = option(
+        "aibridge-pool-ttl",
+        yaml="aibridge.pool_ttl",
+        kind=kinds.POSITIVE_DURATION,
+        default="15m",
+        group=Group.IDENTITY,
+        help="How long what is kept warm for a caller lives, from its making.",
+    )
+    pool_max_items: int = option(
+        "aibridge-pool-max-items",
+        yaml="aibridge.pool_max_items",
+        kind=kinds.POSITIVE,
+        default="5000",
+        group=Group.IDENTITY,
+        help="For how many callers something is kept warm.",
+    )
+    state_dir: Path = option(
+        "state-dir",
+        yaml="aibridge.state_dir",
+        kind=kinds.DIRECTORY,
+        default="~/.local/state/aibridged",
+        group=Group.RECORDS,
+        help="Where the database and the spool are (systemd's STATE_DIRECTORY counts, too).",
+        fallback_env="STATE_DIRECTORY",
+        restart=True,
+    )
+    postgres_url: Secret | None = option(
+        "postgres-url",
+        yaml=None,
+        kind=kinds.SECRET,
+        default="",
+        group=Group.RECORDS,
+        help="The PostgreSQL database to keep users, tokens and records in, instead of SQLite.",
+        env="CODER_PG_CONNECTION_URL",
+        restart=True,
+    )
+    retention: float = option(
+        "aibridge-retention",
+        yaml="aibridge.retention",
+        kind=kinds.DURATION,
+        default="60d",
+        group=Group.RECORDS,
+        help="How long interceptions are kept; 0 is for ever.",
+    )
+    structured_logging: bool = option(
+        "aibridge-structured-logging",
+        yaml="aibridge.structured_logging",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.RECORDS,
+        help="Log every record, prompts included, as one JSON line each, for a SIEM.",
+        restart=True,
+    )

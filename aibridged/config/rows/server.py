@@ -1,0 +1,82 @@
+"""Where the daemon listens, and by which certificate."""
+# ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from aibridged.config import kinds
+from aibridged.config.declare import Group, option
+from aibridged.config.kinds import Address, Network
+
+
+@dataclass(frozen=True)
+class ServerRows:
+    """Rows of `options.Settings`."""
+
+    http_address: Address = option(
+        "http-address",
+        yaml="networking.http.httpAddress",
+        kind=kinds.ADDRESS,
+        default="127.0.0.1:4001",
+        group=Group.LISTENING,
+        help="Where to listen; :4001 is every interface.",
+        restart=True,
+    )
+    http_read_timeout: float = option(
+        "http-read-timeout",
+        yaml="networking.http.readTimeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="30s",
+        group=Group.LISTENING,
+        help="How long request headers, or the next part of a request body, may take.",
+    )
+    http_write_timeout: float = option(
+        "http-write-timeout",
+        yaml="networking.http.writeTimeout",
+        kind=kinds.POSITIVE_DURATION,
+        default="5m",
+        group=Group.LISTENING,
+        help="How long a client may stop reading before its connection is closed.",
+    )
+    shutdown_timeout: float = option(
+        "shutdown-timeout",
+        yaml="networking.http.shutdownTimeout",
+        kind=kinds.DURATION,
+        default="30s",
+        group=Group.LISTENING,
+        help="How long running requests may go on after SIGTERM.",
+    )
+    tls_cert_file: Path | None = option(
+        "tls-cert-file",
+        yaml="networking.tls.certFile",
+        kind=kinds.PATH,
+        default="",
+        group=Group.LISTENING,
+        help="Certificate chain (PEM), to serve HTTPS; goes with --tls-key-file.",
+        restart=True,
+    )
+    tls_key_file: Path | None = option(
+        "tls-key-file",
+        yaml="networking.tls.keyFile",
+        kind=kinds.PATH,
+        default="",
+        group=Group.LISTENING,
+        help="Private key (PEM, not encrypted) of --tls-cert-file.",
+        restart=True,
+    )
+    proxy_trusted_headers: tuple[str, ...] = option(
+        "proxy-trusted-headers",
+        yaml="networking.proxyTrustedHeaders",
+        kind=kinds.HEADERS,
+        default="",
+        group=Group.LISTENING,
+        help="Headers that name the client's IP address, such as X-Forwarded-For.",
+    )
+    proxy_trusted_origins: tuple[Network, ...] = option(
+        "proxy-trusted-origins",
+        yaml="networking.proxyTrustedOrigins",
+        kind=kinds.NETWORKS,
+        default="",
+        group=Group.LISTENING,
+        help="Addresses and networks of the proxies whose --proxy-trusted-headers count.",
+    )
