@@ -57,7 +57,7 @@ dist: $(READY)  ## build the wheel and the source archive, in dist/
 
 # Into a package goes the wheel alone: what it depends on is the package's to say. On this machine
 # it gets an environment of its own, so that no other program's libraries change.
-install: dist  ## install the command, manual, completions and units (DESTDIR=, PREFIX=/usr/local)
+install: dist  ## install the command, manual, completions, units (PREFIX=, DESTDIR=)
 ifdef DESTDIR
 	DEB_PYTHON_INSTALL_LAYOUT=deb $(BIN)/python -m pip --python '$(PYTHON)' install --quiet \
 		--no-deps --ignore-installed --root '$(DESTDIR)' --prefix '$(PREFIX)' $(DIST)/*.whl
@@ -76,7 +76,7 @@ endif
 	test -e '$(ETC)/aibridged.yaml' || \
 		$(BIN)/python -m aibridged sample-config >'$(ETC)/aibridged.yaml'
 
-uninstall:  ## remove what `make install` put on this machine, but neither settings nor records
+uninstall:  ## remove that again, but neither settings nor records
 	test ! -d '$(LIB)' || (cd '$(LIB)' && find $(SHARED) -name '*aibridged*' -type f) | \
 		(cd '$(PREFIX)' && xargs rm -f)
 	rm -rf '$(LIB)' '$(PREFIX)/bin/aibridged'
