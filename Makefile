@@ -16,7 +16,7 @@ ETC = $(DESTDIR)/etc/aibridged
 SHARED = share/man share/bash-completion share/zsh share/fish lib/systemd
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test lint format bench dist install uninstall clean
+.PHONY: help dev demo run test lint format bench manual dist install uninstall clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -50,6 +50,9 @@ format: $(READY)  ## format the code and mend what can be mended
 
 bench: $(READY)  ## CPU a request and a streamed event, beside nginx where it is installed
 	$(BIN)/python -m bench $(ARGS)
+
+manual: $(READY)  ## write man/ and completions/ anew, from the settings and the commands
+	$(BIN)/python -m aibridged.manual
 
 dist: $(READY)  ## build the wheel and the source archive, in dist/
 	rm -rf $(DIST)

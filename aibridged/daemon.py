@@ -16,7 +16,7 @@ from aibridged.clock import SystemClock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import CannotReloadError, Change, change
 from aibridged.config.resolution import Resolution
-from aibridged.event_loop import loop_factory
+from aibridged.event_loop import calm_garbage_collector, loop_factory
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.listening import CannotListenError
 from aibridged.observe.log_outputs import reopen
@@ -59,6 +59,7 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
         resolve, partial(_put_in_force, gateway), gateway.parts.reloads, SystemClock(), notifier
     )
     reloading = loop.create_task(reloader.run(hangup))
+    calm_garbage_collector()
     notifier.ready()
     with telling(notifier, os.environ, os.getpid(), gateway.status):
         await stopping.wait()

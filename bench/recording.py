@@ -34,6 +34,9 @@ from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 
+RATE = 500.0
+"""Requests a second, unless told otherwise."""
+
 # About what a coding agent's turn takes until it ends.
 REQUEST_S = 0.2
 PROMPT = "Please find out why the test of the retry loop fails on slow machines, and mend it."
@@ -47,6 +50,16 @@ class Measured:
     cpu_of_starts: float
     cpu: float
     batch: float
+
+    def line(self, rate: float, burst: int = 1, busy: float = 0) -> str:
+        """All of it in a line."""
+        return (
+            f"{rate:g}/s by {burst}, event loop {busy:.0%} busy:"
+            f" start row waited for median {self.quantile(0.5) * 1e3:.2f} ms,"
+            f" p99 {self.quantile(0.99) * 1e3:.2f} ms;"
+            f" CPU a request {self.cpu_of_starts * 1e6:.0f} µs for the start row,"
+            f" {self.cpu * 1e6:.0f} µs for all; {self.batch:.1f} records a commit"
+        )
 
     def quantile(self, share: float) -> float:
         return self.waits[int(len(self.waits) * share)]
@@ -158,33 +171,33 @@ async def measure(
     count = int(rate * seconds / burst) * burst
     random.seed(1)
     _, without = await drive(None, rate, seconds, burst)
-    with tempfile.TemporaryDirectory() as directory:
-        engine = make_engine(database_url(Path(directory), postgres_url))
-        upgrade(engine)
 
-        async def run(busy: float = 0, only_starts: bool = False) -> tuple[list[float], float]:
-            nonlocal recorder
+    async def run(
+        busy: float = 0, only_starts: bool = False
+    ) -> tuple[Recorder, list[float], float]:
+        with tempfile.TemporaryDirectory() as directory:
+            engine = make_engine(database_url(Path(directory), postgres_url))
+            upgrade(engine)
             recorder = Recorder(Store(engine), Spool(Path(directory, "spool.jsonl")), SystemClock())
             await recorder.open()
             random.seed(1)
             before = time.process_time()
             waits, _ = await drive(recorder, rate, seconds, burst, busy, only_starts)
             await recorder.close()
-            return waits, (time.process_time() - before - without) / count
+            return recorder, waits, (time.process_time() - before - without) / count
 
-        recorder: Recorder
-        _, cpu_of_starts = await run(only_starts=True)
-        waits, cpu = await run()
-        if busy:
-            waits, _ = await run(busy)
-        stats = recorder.stats
-        return Measured(sorted(waits), cpu_of_starts, cpu, stats.records / stats.commits)
+    _, _, cpu_of_starts = await run(only_starts=True)
+    recorder, waits, cpu = await run()
+    if busy:
+        recorder, waits, _ = await run(busy)
+    stats = recorder.stats
+    return Measured(sorted(waits), cpu_of_starts, cpu, stats.records / stats.commits)
 
 
 def main() -> None:
     """Print one line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rate", type=float, default=500)
+    parser.add_argument("--rate", type=float, default=RATE)
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--burst", type=int, default=1)
     parser.add_argument("--busy", type=float, default=0)
@@ -202,14 +215,8 @@ def main() -> None:
                 postgres_url=arguments.postgres_url,
             )
         )
-    print(
-        f"{'PostgreSQL' if arguments.postgres_url else describe_sqlite()}\n"
-        f"{arguments.rate:g}/s by {arguments.burst}, event loop {arguments.busy:.0%} busy:"
-        f" start row waited for median {measured.quantile(0.5) * 1e3:.2f} ms,"
-        f" p99 {measured.quantile(0.99) * 1e3:.2f} ms;"
-        f" CPU a request {measured.cpu_of_starts * 1e6:.0f} µs for the start row,"
-        f" {measured.cpu * 1e6:.0f} µs for all; {measured.batch:.1f} records a commit"
-    )
+    print("PostgreSQL" if arguments.postgres_url else describe_sqlite())
+    print(measured.line(arguments.rate, arguments.burst, arguments.busy))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 EVENTS = 300
@@ -18,6 +19,9 @@ EVENTS = 300
 _DELAY = "5ms"
 _START_S = 20.0
 _STOP_S = 5.0
+
+_AS_IT_IS: Mapping[str, str] = {}
+_METRICS = {"CODER_PROMETHEUS_ENABLE": "true", "CODER_PROMETHEUS_ADDRESS": "127.0.0.1:0"}
 
 # The pool of connections upstream is larger than any load needs, as aiohttp's is.
 _NGINX = """
@@ -59,13 +63,17 @@ class CannotStartError(Exception):
 
 @dataclass(frozen=True)
 class Target:
-    """Something that relays; `path` is where it serves the Messages API, to who has `token`."""
+    """Something that relays; `path` is where it serves the Messages API, to who has `token`.
+
+    The daemon is measured against those that are `yardstick`.
+    """
 
     name: str
     path: str
     pid: int
     port: int
     token: str = "none"
+    yardstick: bool = False
 
 
 @contextmanager
@@ -79,9 +87,16 @@ def provider(folder: Path) -> Iterator[int]:
 
 
 @contextmanager
-def daemon(upstream: int, folder: Path) -> Iterator[Target]:
-    """The daemon with everything on: tokens, records, the breaker, and limits out of reach."""
+def daemon(
+    upstream: int, folder: Path, name: str = "aibridged", more: Mapping[str, str] = _AS_IT_IS
+) -> Iterator[Target]:
+    """The daemon as it is: tokens, records, logs, the breaker, and limits out of reach.
+
+    `more` settings make it another one, with another `name`.
+    """
     port = _free_port()
+    folder = folder / name.replace(" ", "-")
+    folder.mkdir()
     state = ["--state-dir", str(folder)]
     _run([*_aibridged("users", "create", "bench"), *state])
     token = _run([*_aibridged("tokens", "create", "--user", "bench"), *state]).strip()
@@ -92,10 +107,28 @@ def daemon(upstream: int, folder: Path) -> Iterator[Target]:
         "CODER_AIBRIDGE_MAX_CONCURRENCY": "10000",
         "CODER_AIBRIDGE_RATE_LIMIT": "1000000",
         "CODER_AIBRIDGE_CIRCUIT_BREAKER_ENABLED": "true",
+        **more,
     }
     command = [*_aibridged("serve"), *state]
     with _process(command, port, folder / "daemon.log", settings) as pid:
-        yield Target("aibridged", "/anthropic/v1/messages", pid, port, token)
+        yield Target(name, "/anthropic/v1/messages", pid, port, token)
+
+
+@contextmanager
+def traced(upstream: int, folder: Path) -> Iterator[Target]:
+    """The daemon with every request traced, and a receiver that takes the spans."""
+    port = _free_port()
+    command = [sys.executable, "-m", "bench.span_receiver", "127.0.0.1", str(port)]
+    settings = {
+        "CODER_TRACE_ENABLE": "true",
+        "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+    }
+    with (
+        _process(command, port, folder / "span_receiver.log"),
+        daemon(upstream, folder, "traces", settings) as target,
+    ):
+        yield target
 
 
 @contextmanager
@@ -105,7 +138,7 @@ def bare_relay(upstream: int, folder: Path) -> Iterator[Target]:
     command = [sys.executable, "-m", "bench.bare_relay", "127.0.0.1", str(port)]
     command.append(f"http://127.0.0.1:{upstream}")
     with _process(command, port, folder / "bare_relay.log") as pid:
-        yield Target("bare aiohttp", "/v1/messages", pid, port)
+        yield Target("bare aiohttp", "/v1/messages", pid, port, yardstick=True)
 
 
 @contextmanager
@@ -116,7 +149,7 @@ def nginx(upstream: int, folder: Path) -> Iterator[Target]:
     file.write_text(_NGINX.format(folder=folder, upstream=upstream, port=port), encoding="utf-8")
     command = [_nginx_program() or "nginx", "-p", str(folder), "-c", str(file)]
     with _process(command, port, folder / "nginx.log") as pid:
-        yield Target("nginx", "/v1/messages", pid, port)
+        yield Target("nginx", "/v1/messages", pid, port, yardstick=True)
 
 
 Start = Callable[[int, Path], AbstractContextManager[Target]]
@@ -124,7 +157,13 @@ Start = Callable[[int, Path], AbstractContextManager[Target]]
 
 def available() -> dict[str, Start]:
     """What can be measured on this machine, by its name on the command line."""
-    found: dict[str, Start] = {"aibridged": daemon, "bare": bare_relay}
+    found: dict[str, Start] = {
+        "aibridged": daemon,
+        "no-logs": partial(daemon, name="no logs", more={"CODER_LOGGING_HUMAN": os.devnull}),
+        "metrics": partial(daemon, name="metrics", more=_METRICS),
+        "traces": traced,
+        "bare": bare_relay,
+    }
     if _nginx_program():
         found["nginx"] = nginx
     return found
