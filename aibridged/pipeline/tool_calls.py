@@ -16,8 +16,8 @@ _LAST = (
     "\n\n[No more calls of this gateway's tools are allowed in this answer."
     " Answer with what you know now.]"
 )
-_ABANDONED = "The request ended while the tool ran."
-_DROPPED = "Not run: there were calls of the client's beside it, or it was cut off or one too many."
+ABANDONED = "The request ended while the tool ran."
+DROPPED = "Not run: there were calls of the client's beside it, or it was cut off or one too many."
 
 
 class ToolCalls:
@@ -43,14 +43,14 @@ class ToolCalls:
         """Note calls that are never run."""
         for call in calls:
             url = self._tools[call.name].server_url
-            self._interception.runs[call.id] = ToolRun(server_url=url, error=_DROPPED)
+            self._interception.runs[call.id] = ToolRun(server_url=url, error=DROPPED)
 
     async def _run(self, call: Call, tool: Tool) -> ToolResult:
         if not (call.arguments.lstrip().startswith("{") and is_json(call.arguments)):
             self._note(call, tool, _NO_OBJECT, None)
             return _NO_OBJECT
         began = self._monotonic()
-        result = ToolResult(_ABANDONED, is_error=True)
+        result = ToolResult(ABANDONED, is_error=True)
         try:
             with span(SpanName.TOOL_CALL, _attributes(tool)) as calling:
                 result = await self._toolbox.call(tool, call.arguments.encode())

@@ -19,7 +19,7 @@ _MESSAGE = {
     "developer": listed("role content name"),
     "system": listed("role content name"),
     "user": listed("role content name"),
-    # OpenAI's SDK sends back what its helpers have added: the parsed content.
+    # OpenAI's SDK sends back what its helpers have added: parsed content, indices of calls.
     "assistant": listed(
         "role content name refusal tool_calls function_call audio annotations parsed"
     ),
@@ -54,7 +54,7 @@ def check(request: Mapping[str, Any]) -> None:
 
 
 def _call(call: Mapping[str, Any], where: str) -> str:
-    only(call, ("id", "type", "function", "custom"), f"{where}tool_calls.")
+    only(call, ("id", "type", "function", "custom", "index"), f"{where}tool_calls.")
     if call["type"] == "function":
         only(
             call["function"],

@@ -35,7 +35,7 @@ def test_a_conversation_in_order_passes(messages):
         [HELLO, {**ANSWER, "content": None}],
         [HELLO, {**ANSWER, "made_up": 1}],
         [{**HELLO, "role": "made_up"}],
-        [HELLO, {**CALLS, "tool_calls": [{**CALL, "index": 0}]}, RESULT],
+        [HELLO, {**CALLS, "tool_calls": [{**CALL, "made_up": 0}]}, RESULT],
     ],
 )
 def test_what_is_not_in_order_is_refused(messages):

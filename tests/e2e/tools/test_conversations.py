@@ -1,0 +1,187 @@
+"""Both official SDKs talk with a model that uses tools of the gateway's, and see none of them."""
+
+import json
+
+import pytest
+
+from aibridged.fake_provider import Answer, Script, ToolCall
+from aibridged.mcp.tools import ToolResult
+
+OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
+OWN = ToolCall("weather", '{"city":"Bern"}')
+
+
+async def test_a_tool_is_run_and_the_answer_is_one(with_tools, talk_to, fake, toolbox, api, way):
+    talk = talk_to(await with_tools(), api, way)
+    answer = await talk.say("Use the tool and think hard, please.")
+    assert toolbox.called == [("read", {"path": "a path"})]
+    assert talk.text(answer) == "Let me use the tool.\n\nThe tool answered: forty-two"
+    assert talk.calls(answer) == []
+    assert "bmcp" not in answer.to_json()
+    assert len(fake.requests) == 2
+    used = [request.usage for request in fake.requests]
+    assert talk.tokens(answer) == (
+        sum(usage.all_input for usage in used),
+        sum(usage.output for usage in used),
+    )
+
+
+async def test_the_conversation_goes_on(with_tools, talk_to, fake, toolbox, api, way):
+    talk = talk_to(await with_tools(), api, way)
+    for text in ("Use the tool and think hard.", "Hello.", "Use the tool."):
+        await talk.say(text)
+    assert len(toolbox.called) == 2
+    assert len(fake.requests) == 5
+
+
+async def test_the_clients_own_tools_are_the_clients(with_tools, talk_to, fake, toolbox, api, way):
+    talk = talk_to(await with_tools(), api, way)
+    talk.offer("weather")
+    answer = await talk.say("Use the tool weather.")
+    ((name, tool),) = talk.calls(answer)
+    assert tool == "weather"
+    assert toolbox.called == []
+    answer = await talk.bring((name, "sun"))
+    assert talk.text(answer) == "The tool answered: sun"
+
+
+async def test_tools_of_both_in_turn(with_tools, talk_to, fake, toolbox, api, way):
+    fake.play(
+        Script(answer=Answer(text="First.", calls=(OURS,))),
+        Script(answer=Answer(text="Second.", thinking="Hm.", calls=(OURS,))),
+        Script(answer=Answer(text="Third.", calls=(OWN,))),
+        Script(answer=Answer(text="Fourth.", calls=(OURS,))),
+        Script(answer=Answer(text="Fifth.")),
+    )
+    talk = talk_to(await with_tools(), api, way)
+    talk.offer("weather")
+    answer = await talk.say("Go.")
+    assert talk.text(answer) == "First.\n\nSecond.\n\nThird."
+    ((name, tool),) = talk.calls(answer)
+    assert tool == "weather"
+    answer = await talk.bring((name, "sun"))
+    assert talk.text(answer) == "Fourth.\n\nFifth."
+    assert len(toolbox.called) == 3
+
+
+@pytest.mark.parametrize("first", [True, False])
+async def test_calls_of_both_at_once_go_to_the_client_alone(
+    with_tools, talk_to, fake, toolbox, api, way, first
+):
+    calls = (OURS, OWN) if first else (OWN, OURS)
+    fake.play(Script(answer=Answer(text="Both.", thinking="Hm.", calls=calls)))
+    talk = talk_to(await with_tools(), api, way)
+    talk.offer("weather")
+    answer = await talk.say("Go.")
+    ((name, tool),) = talk.calls(answer)
+    assert tool == "weather"
+    assert toolbox.called == []
+    answer = await talk.bring((name, "sun"))
+    assert "sun" in talk.text(answer)
+
+
+async def test_several_calls_of_ours_at_once_are_all_run(
+    with_tools, talk_to, fake, toolbox, api, way
+):
+    write = ToolCall("bmcp_files_write", '{"path":"b"}')
+    fake.play(Script(answer=Answer(calls=(OURS, write))))
+    talk = talk_to(await with_tools(), api, way)
+    answer = await talk.say("Go.")
+    assert toolbox.called == [("read", {"path": "a"}), ("write", {"path": "b"})]
+    assert talk.text(answer) == "The tool answered: forty-two forty-two"
+
+
+async def test_a_failed_tool_is_told_to_the_model(with_tools, talk_to, fake, toolbox, api, way):
+    toolbox.answers = [ToolResult("no such file", is_error=True)]
+    talk = talk_to(await with_tools(), api, way)
+    answer = await talk.say("Use the tool.")
+    assert talk.text(answer).endswith("The tool answered: no such file")
+    told = fake.requests[-1].json()
+    if api == "messages":
+        assert told["messages"][-1]["content"][0]["is_error"] is True
+
+
+async def test_arguments_that_are_no_object_are_told_to_the_model(
+    with_tools, talk_to, toolbox, fake, api, way
+):
+    """A blocking Messages answer can't hold others: there, they are JSON."""
+    fake.play(Script(answer=Answer(calls=(ToolCall(OURS.name, "[1]"),))))
+    talk = talk_to(await with_tools(), api, way)
+    if api == "messages":
+        pytest.skip("Anthropic's input is an object")
+    answer = await talk.say("Go.")
+    assert "not a JSON object" in talk.text(answer)
+    assert toolbox.called == []
+
+
+async def test_no_more_rounds_than_allowed(with_tools, talk_to, fake, toolbox, api, way):
+    fake.play(Script(answer=Answer(text="Again.", thinking="Hm.", calls=(OURS,)), times=3))
+    talk = talk_to(await with_tools(mcp_max_turns=2), api, way)
+    answer = await talk.say("Go.")
+    assert len(toolbox.called) == 2
+    assert len(fake.requests) == 3
+    assert talk.text(answer) == "Again.\n\nAgain.\n\nAgain."
+    assert talk.calls(answer) == []
+    assert "No more calls" not in fake.requests[1].body.decode()
+    assert "No more calls" in fake.requests[2].body.decode()
+    await talk.say("Thank you.")
+
+
+async def test_responses_go_on_from_what_the_provider_has_stored(
+    with_tools, talk_to, fake, toolbox, way
+):
+    talk = talk_to(await with_tools(), "responses", way)
+    talk.offer("weather")
+    answer = await talk.say("Use the tool and think hard.")
+    for calls in ((OURS, OWN), (OWN, OURS), (OURS,), ()):
+        fake.play(Script(answer=Answer(text="Hm.", calls=calls)))
+        talk.options = {"previous_response_id": answer.id}
+        talk.history = [
+            {"type": "function_call_output", "call_id": name, "output": "sun"}
+            for name, _ in talk.calls(answer)
+        ]
+        answer = await talk.say("And now?")
+    assert talk.text(answer) == "Hm."
+
+
+async def test_responses_go_on_in_a_conversation(with_tools, talk_to, fake, toolbox, way):
+    talk = talk_to(await with_tools(), "responses", way)
+    talk.offer("weather")
+    talk.options = {"conversation": "conv_1"}
+    for calls in ((OURS,), (), (OURS, OWN), (), ()):
+        fake.play(Script(answer=Answer(text="Hm.", calls=calls)))
+        talk.history = []
+        answer = await talk.say("Go.")
+        for name, _ in talk.calls(answer):
+            talk.history = []
+            await talk.bring((name, "sun"))
+
+
+@pytest.mark.parametrize("include", [[], ["reasoning.encrypted_content"]])
+async def test_responses_that_are_not_stored(with_tools, talk_to, fake, toolbox, way, include):
+    talk = talk_to(await with_tools(), "responses", way)
+    talk.options = {"store": False, "include": include}
+    answer = await talk.say("Use the tool and think hard.")
+    assert "forty-two" in talk.text(answer)
+    told = [item.get("type") for item in fake.requests[-1].json()["input"]]
+    assert ("reasoning" in told) is bool(include)
+    if include:
+        await talk.say("Go on.")
+
+
+async def test_what_is_sent_is_the_clients_request_and_more(with_tools, client, fake, toolbox):
+    before = b' { "model":"m",\n "max_tokens" : 100, "messages":[ {"role":"user","content":'
+    before += b'"use the tool"} '
+    after = b'], "system":[{"type":"text","text":"x","cache_control":{"type":"ephemeral"}}] } '
+    gateway = await with_tools()
+    url = f"{gateway.url}/anthropic/v1/messages"
+    async with client.post(url, data=before + after) as response:
+        assert response.status == 200
+    first, second = (request.body for request in fake.requests)
+    put_in = len(first) - len(before + after)
+    assert first[:2] == before[:2]
+    assert first[2 + put_in :] == before[2:] + after
+    assert second.startswith(first[: -len(after)] + b',{"role":"assistant"')
+    assert second.endswith(after)
+    names = [tool["name"] for tool in json.loads(first)["tools"]]
+    assert names == ["bmcp_files_read", "bmcp_files_write"]

@@ -1,0 +1,210 @@
+"""What is recorded, counted and traced of a request whose tools the gateway runs."""
+
+import asyncio
+import json
+from contextlib import suppress
+
+import aiohttp
+import pytest
+
+from aibridged.config.kinds import Address
+from aibridged.config.options import McpServerSettings
+from aibridged.fake_provider import Answer, Script, ToolCall, Usage
+from aibridged.mcp.tools import ToolResult
+from aibridged.observe.spans import SpanName
+from aibridged.pipeline import tool_calls
+
+OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
+OWN = ToolCall("weather", '{"city":"Bern"}')
+USED = Usage(input=10, output=5, cache_read=3)
+CALL = Answer(text="Let me look.", thinking="Hm.", calls=(OURS,), usage=USED)
+TEXT = Answer(text="Done.", usage=USED)
+SERVERS = (McpServerSettings("files", "http://files/mcp"),)
+ONE_API = pytest.mark.parametrize("api", ["messages"])
+PATHS = {
+    "messages": "/anthropic/v1/messages",
+    "chat": "/openai/v1/chat/completions",
+    "responses": "/openai/v1/responses",
+}
+
+
+@pytest.fixture
+def start(recording, toolbox):
+    async def start(**changes):
+        return await recording.start(mcp_servers=SERVERS, **changes)
+
+    return start
+
+
+@pytest.fixture
+def ask(client, way):
+    async def ask(gateway, api, text="hi"):
+        hello = [{"role": "user", "content": text}]
+        asked = {"model": "m", "stream": way == "streaming"}
+        asked |= {"input": hello} if api == "responses" else {"messages": hello}
+        asked |= {"max_tokens": 9} if api == "messages" else {}
+        async with client.post(gateway.url + PATHS[api], data=json.dumps(asked)) as response:
+            return response.status, await response.read()
+
+    return ask
+
+
+def rows_of(rows):
+    """The only interception, and of its other rows what this is about."""
+    (found,) = rows
+    tokens = [
+        (row["input_tokens"], row["output_tokens"], row["cache_read_input_tokens"])
+        for row in found["aibridge_token_usages"]
+    ]
+    tools = [
+        (
+            row["tool"],
+            row["input"],
+            row["injected"],
+            row["server_url"],
+            row["invocation_error"],
+            row["metadata"],
+        )
+        for row in found["aibridge_tool_usages"]
+    ]
+    return found, tokens, tools
+
+
+def ours(error=None, **metadata):
+    return (OURS.name, OURS.arguments, True, "http://files/mcp", error, metadata or None)
+
+
+async def test_one_interception_with_the_tokens_and_tools_of_every_turn(
+    start, ask, recording, fake, toolbox, clock, api, way
+):
+    toolbox.answers = [ToolResult("x"), ToolResult("no such file", is_error=True)]
+    call, toolbox.call = toolbox.call, None
+
+    async def slow(*arguments):
+        clock.advance(1.5)
+        return await call(*arguments)
+
+    toolbox.call = slow
+    fake.play(Script(answer=CALL, times=2), Script(answer=TEXT))
+    assert (await ask(await start(), api))[0] == 200
+    found, tokens, tools = rows_of(await recording.rows())
+    assert found["interception"]["outcome"] == "completed"
+    assert found["interception"]["status_code"] == 200
+    assert not found["interception"]["usage_partial"]
+    assert tokens == [(10, 5, 3)] * 3
+    assert tools == [ours(duration_ms=1500), ours("no such file", duration_ms=1500)]
+    ids = [row["provider_response_id"] for row in found["aibridge_token_usages"]]
+    assert len(set(ids)) == 3
+    assert ids[0] == found["aibridge_tool_usages"][0]["provider_response_id"]
+    first_byte = found["interception"]["time_to_first_byte_ms"]
+    assert first_byte == (3000 if way == "blocking" else 0)
+    thoughts = [row["content"] for row in found["aibridge_model_thoughts"]]
+    assert thoughts == ([] if api == "chat" else ["Hm.", "Hm."])
+
+
+@ONE_API
+async def test_calls_that_are_never_run_are_on_record_as_such(
+    start, ask, recording, fake, toolbox, api, way
+):
+    fake.play(Script(answer=Answer(calls=(OURS, OWN), usage=USED)))
+    await ask(await start(), api)
+    _, tokens, tools = rows_of(await recording.rows())
+    assert tokens == [(10, 5, 3)]
+    assert tools == [ours(tool_calls.DROPPED), (OWN.name, OWN.arguments, False, None, None, None)]
+
+
+@ONE_API
+async def test_who_leaves_while_a_tool_runs_leaves_no_token_uncounted(
+    start, ask, recording, fake, toolbox, api, way
+):
+    toolbox.gate = asyncio.Event()
+    fake.play(Script(answer=CALL))
+    asking = asyncio.get_running_loop().create_task(ask(await start(), api))
+    await toolbox.running.wait()
+    asking.cancel()
+    await toolbox.cancelled.wait()
+    found, tokens, tools = rows_of(await recording.rows())
+    assert found["interception"]["outcome"] == "client_closed"
+    assert found["interception"]["status_code"] == (200 if way == "streaming" else None)
+    assert not found["interception"]["usage_partial"]
+    assert tokens == [(10, 5, 3)]
+    assert tools == [ours(tool_calls.ABANDONED, duration_ms=0)]
+
+
+@ONE_API
+async def test_who_leaves_while_the_model_goes_on_leaves_tokens_uncounted(
+    start, ask, recording, fake, toolbox, api, way
+):
+    fake.play(Script(answer=CALL), Script(silent=True))
+    asking = asyncio.get_running_loop().create_task(ask(await start(), api))
+    await fake.received(2)
+    asking.cancel()
+    await fake.requests[1].disconnected.wait()
+    found, tokens, tools = rows_of(await recording.rows())
+    assert found["interception"]["outcome"] == "client_closed"
+    assert found["interception"]["usage_partial"]
+    assert tokens == [(10, 5, 3)]
+    assert tools == [ours(duration_ms=0)]
+
+
+@ONE_API
+@pytest.mark.parametrize(
+    ("script", "status"),
+    [(Script(status=529), 529), (Script(close=True), 502), (Script(cut_after=200), 502)],
+    ids=["refused", "no answer", "broken off"],
+)
+async def test_a_failure_in_a_later_turn_is_the_requests(
+    start, ask, recording, fake, toolbox, api, way, script, status
+):
+    fake.play(Script(answer=CALL), script)
+    gateway = await start()
+    with suppress(aiohttp.ClientPayloadError):
+        await ask(gateway, api)
+    found, tokens, tools = rows_of(await recording.rows())
+    assert found["interception"]["outcome"] == "failed"
+    assert found["interception"]["status_code"] == (200 if way == "streaming" else status)
+    assert tokens[0] == (10, 5, 3)
+    assert tools == [ours(duration_ms=0)]
+
+
+async def test_tools_are_counted_as_run_and_not_as_selected(
+    with_tools, ask, fake, toolbox, client, api
+):
+    gateway = await with_tools(prometheus_enable=True, prometheus_address=Address("127.0.0.1", 0))
+    metrics = gateway.parts.metrics
+    fake.play(Script(answer=CALL), Script(answer=Answer(calls=(OWN,), usage=USED)))
+    await ask(gateway, api)
+    provider = "anthropic" if api == "messages" else "openai"
+    counted = {reading.row.name: reading.values for reading in metrics.readings() if reading.values}
+    assert counted["coder_aibridged_injected_tool_invocations_total"] == {
+        (provider, "m", "files", OURS.name): 1
+    }
+    assert counted["coder_aibridged_non_injected_tool_selections_total"] == {
+        (provider, "m", OWN.name): 1
+    }
+    tokens = counted["coder_aibridged_tokens_total"]
+    assert {labels[2]: value for labels, value in tokens.items()}["output"] == 10
+
+
+async def test_each_call_has_a_span(with_tools, ask, toolbox, api, monkeypatch):
+    began = []
+
+    class Spans:
+        def __init__(self, name, attributes):
+            began.append((name, attributes))
+
+        def __enter__(self):
+            return None
+
+        def __exit__(self, *error):
+            began.append("ended")
+
+    monkeypatch.setattr(tool_calls, "span", Spans)
+    await ask(await with_tools(), api, "use the tool")
+    attributes = {
+        "mcp_proxy_name": "files",
+        "mcp_server_name": "files",
+        "mcp_server_url": "http://files/mcp",
+        "mcp_tool_name": "read",
+    }
+    assert began == [(SpanName.TOOL_CALL, attributes), "ended"]
