@@ -15,6 +15,7 @@ from loguru import logger
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 
 MAX_HEAD_BYTES = 64 * 1024
+_MAX_FIELD_BYTES = 32 * 1024
 # How long a client that has been refused may go on sending before it is cut off.
 _LINGER_S = 2.0
 
@@ -37,8 +38,8 @@ class Client(BaseProtocol):
                 self,
                 loop,
                 MAX_HEAD_BYTES,
-                max_line_size=MAX_HEAD_BYTES,
-                max_field_size=MAX_HEAD_BYTES,
+                max_line_size=_MAX_FIELD_BYTES,
+                max_field_size=_MAX_FIELD_BYTES,
             ),
         )
         self._serve = serve

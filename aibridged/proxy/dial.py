@@ -41,10 +41,11 @@ class Dialer:
         """
         try:
             async with asyncio.timeout(CONNECT_S):
+                if not trusted:
+                    _check_port(destination)
                 if self._upstream is None:
                     return await self._directly(destination, trusted)
                 if not trusted:
-                    self._check_port(destination)
                     await self._check_all(destination)
                 return await self._upstream.connect(destination)
         except UpstreamProxyError as refusal:
@@ -57,7 +58,6 @@ class Dialer:
     ) -> tuple[asyncio.Transport, Parked]:
         found = await _resolve(destination)
         if not trusted:
-            self._check_port(destination)
             found = [each for each in found if self._egress.permits(each[4][0])]
             if not found:
                 raise GatewayError(DESTINATION_REFUSED)
@@ -78,11 +78,10 @@ class Dialer:
         if not all(self._egress.permits(each[4][0]) for each in found):
             raise GatewayError(DESTINATION_REFUSED)
 
-    def _check_port(self, destination: Destination) -> None:
-        if destination.port != HTTPS_PORT:
-            raise GatewayError(
-                DESTINATION_REFUSED, f"The AI Proxy connects to port {HTTPS_PORT} only."
-            )
+
+def _check_port(destination: Destination) -> None:
+    if destination.port != HTTPS_PORT:
+        raise GatewayError(DESTINATION_REFUSED, f"The AI Proxy tunnels to port {HTTPS_PORT} only.")
 
 
 async def _resolve(destination: Destination) -> list[AddressInfo]:

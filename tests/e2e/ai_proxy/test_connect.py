@@ -1,0 +1,204 @@
+"""Who may use the AI Proxy, and what it makes of what is no CONNECT."""
+
+import asyncio
+import json
+from base64 import b64encode
+
+import pytest
+
+from aibridged.config.kinds import Address
+from aibridged.core.guessing import BURST
+from aibridged.identity.base import AuthUnavailableError
+from aibridged.proxy.client import MAX_HEAD_BYTES
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [
+        None,
+        "Basic",
+        "Basic !!!",
+        "Bearer {token}",
+        "{token}",
+        "Basic dG9rZW46",  # token:
+        "Basic dG9rZW46bm9ib2R5",  # token:nobody
+        "Basic {encoded_without_colon}",
+    ],
+)
+async def test_who_shows_no_good_token_is_challenged(proxied, authorization, log):
+    if authorization is not None:
+        plain = b64encode(proxied.token.encode()).decode()
+        authorization = authorization.format(token=proxied.token, encoded_without_colon=plain)
+    connect = await proxied.connect("api.anthropic.com:443", authorization=authorization)
+    assert connect.status == 407
+    assert connect.header("Proxy-Authenticate").startswith('Basic realm="')
+    assert connect.header("X-Aibridge-Reason") == "proxy_unauthenticated"
+    assert connect.header("Connection") == "close"
+    assert proxied.token not in connect.head + connect.body.decode() + "".join(log)
+
+
+async def test_a_doubled_header_is_no_credential(proxied):
+    connect = await proxied.connect(
+        "api.anthropic.com:443", f"Proxy-Authorization: {proxied.authorization}"
+    )
+    assert connect.status == 407
+
+
+@pytest.mark.parametrize("user", ["", "anything", "üser"])
+async def test_the_user_name_means_nothing(proxied, user):
+    encoded = b64encode(f"{user}:{proxied.token}".encode()).decode()
+    assert (
+        await proxied.connect("api.anthropic.com:443", authorization=f"Basic {encoded}")
+    ).status == 200
+
+
+async def test_without_authentication_nobody_is_challenged(start_proxied):
+    proxied = await start_proxied(auth="none")
+    connect = await proxied.connect("api.anthropic.com:443", authorization=None)
+    assert connect.status == 200
+
+
+async def test_guesses_are_bounded_with_those_at_the_gateway(proxied, client):
+    headers = {"X-Coder-Token": "nobody"}
+    for _ in range(BURST - 1):
+        url = f"{proxied.gateway.url}/anthropic/v1/models"
+        async with client.get(url, headers=headers) as response:
+            assert response.status == 401
+    wrong = "Basic dG9rZW46bm9ib2R5"
+    assert (await proxied.connect("a.example:443", authorization=wrong)).status == 407
+    for authorization in (wrong, proxied.authorization):
+        connect = await proxied.connect("a.example:443", authorization=authorization)
+        assert (connect.status, connect.header("Retry-After")) == (429, "1")
+
+
+async def test_while_tokens_cannot_be_checked_nobody_gets_in(proxied, monkeypatch):
+    async def authenticate(token):
+        raise AuthUnavailableError("the database is away")
+
+    gatekeeper = proxied.gateway._composition.lasting.gatekeeper
+    monkeypatch.setattr(gatekeeper, "authenticate", authenticate)
+    connect = await proxied.connect("api.anthropic.com:443")
+    assert (connect.status, connect.header("X-Aibridge-Reason")) == (503, "auth_unavailable")
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["api.anthropic.com", "api.anthropic.com:", "[::1", "a b:443", "user@a.example:443", "/", "*"],
+)
+async def test_a_target_that_is_none(proxied, target):
+    connect = await proxied.connect(target)
+    assert (connect.status, connect.header("X-Aibridge-Reason")) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"nonsense\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS, to a proxy that speaks plain HTTP",
+        b"CONNECT a.example:443 HTTP/1.1\r\n\r\n",  # no Host
+        b"CONNECT a.example:443 HTTP/9.9\r\nHost: a\r\n\r\n",
+        b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\nNo colon\r\n\r\n",
+        b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n: no name\r\n\r\n",
+        b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\nX: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
+        b"CONNECT " + b"a" * 2 * MAX_HEAD_BYTES,
+        b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 20_000,
+    ],
+    ids=lambda value: value[:50],
+)
+async def test_what_is_malformed_or_too_large_is_refused(proxied, request_bytes, log):
+    connect = await proxied.send(request_bytes)
+    assert connect.status == 400
+    assert json.loads(connect.body)["error"]["code"] == "invalid_request"
+    assert b"a.example" not in connect.body
+    assert "a.example" not in "".join(log)
+
+
+async def test_data_before_the_answer_is_refused(proxied):
+    for more in (b"\x16\x03\x01", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        head = (
+            "CONNECT api.anthropic.com:443 HTTP/1.1\r\nHost: a\r\n"
+            f"Proxy-Authorization: {proxied.authorization}\r\n\r\n"
+        )
+        connect = await proxied.send(head.encode() + more)
+        assert connect.status == 400
+        assert b"before CONNECT was answered" in connect.body
+
+
+@pytest.mark.parametrize("sent", [b"", b"CONNECT a.exam", b"CONNECT a.example:443 HTTP/1.1\r\nHo"])
+async def test_who_is_slow_is_cut_off(start_proxied, sent):
+    proxied = await start_proxied(http_read_timeout=0.05)
+    reader, writer = await asyncio.open_connection(*proxied.address)
+    writer.write(sent)
+    assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_head_may_come_byte_by_byte(proxied):
+    reader, writer = await asyncio.open_connection(*proxied.address)
+    request = (
+        "CONNECT api.anthropic.com:443 HTTP/1.1\r\nHost: a\r\n"
+        f"Proxy-Authorization: {proxied.authorization}\r\n\r\n"
+    )
+    for byte in request.encode():
+        writer.write(bytes([byte]))
+        await writer.drain()
+        await asyncio.sleep(0)
+    assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+    writer.close()
+
+
+@pytest.mark.parametrize("host", ["api.anthropic.com", "example.com"])
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
+async def test_plain_http_is_refused_with_a_sentence(proxied, host, method, fake):
+    request = (
+        f"{method} http://{host}/v1/messages HTTP/1.1\r\nHost: {host}\r\n"
+        f"Proxy-Authorization: {proxied.authorization}\r\nContent-Length: 4\r\n\r\nbody"
+    )
+    connect = await proxied.send(request.encode())
+    assert connect.status == 400
+    assert "HTTPS_PROXY, not HTTP_PROXY" in json.loads(connect.body)["message"]
+    assert fake.seen == 0
+
+
+async def test_the_gateway_is_not_behind_the_proxys_address(proxied):
+    for path in ("/", "/anthropic/v1/messages", "/healthz"):
+        connect = await proxied.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        assert connect.status == 404
+        assert "set HTTPS_PROXY to this address" in json.loads(connect.body)["message"]
+
+
+@pytest.mark.parametrize("prefix", ["/api/v2/aibridge", "/api/v2/ai-gateway"])
+async def test_the_certificate_is_for_everybody_and_its_key_for_nobody(
+    start_proxied, ca, client, tmp_path, prefix
+):
+    # A file with both is what some programs want; here it would give the key away.
+    both = tmp_path / "both.pem"
+    both.write_bytes(ca[0].read_bytes() + ca[1].read_bytes())
+    proxied = await start_proxied(proxy_cert_file=both, proxy_key_file=both)
+    path = f"{prefix}/proxy/ca-cert.pem"
+    async with client.get(f"{proxied.gateway.url}{path}") as response:
+        assert response.content_type == "application/x-pem-file"
+        assert await response.read() == ca[0].read_bytes()
+    connect = await proxied.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert (connect.status, connect.body) == (200, ca[0].read_bytes())
+    connect = await proxied.send(f"HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert (connect.status, connect.body) == (200, b"")
+
+
+async def test_without_the_proxy_there_is_no_certificate(start_gateway, client):
+    gateway = await start_gateway()
+    async with client.get(f"{gateway.url}/api/v2/aibridge/proxy/ca-cert.pem") as response:
+        assert response.status == 404
+
+
+async def test_the_proxy_may_have_tls_of_its_own(start_proxied, own_pair):
+    proxied = await start_proxied(
+        proxy_tls_cert_file=own_pair[0],
+        proxy_tls_key_file=own_pair[1],
+        proxy_listen_addr=Address("127.0.0.1", 0),
+    )
+    assert proxied.url.startswith("https://")
+    reader, writer = await asyncio.open_connection(*proxied.address)
+    writer.write(b"CONNECT api.anthropic.com:443 HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert await reader.read() == b""
+    writer.close()

@@ -1,0 +1,417 @@
+"""The requests of intercepted connections: to the gateway, or on to the provider's host."""
+
+import json
+import re
+import ssl
+from contextlib import suppress
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+import sqlalchemy as sa
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from aibridged.config.options import ProviderSettings
+from aibridged.config.secret import Secret
+from aibridged.observe.logging import configure
+from aibridged.records import schema
+from aibridged.records.database import database_url, make_engine
+
+MESSAGE = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+ANTHROPIC, OPENAI = "api.anthropic.com", "api.openai.com"
+ORGANISATION = {"sk-ant-organisation", "Bearer sk-openai-organisation"}
+
+
+def request(method, target, host, *headers, body=b"", length=True):
+    lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
+    if body and length:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def post(target, host, *headers, **fields):
+    return request("POST", target, host, *headers, body=json.dumps({**MESSAGE, **fields}).encode())
+
+
+OWN = "X-Api-Key: sk-ant-own"
+
+
+async def test_an_own_key_goes_on_and_the_gateway_token_nowhere(proxied, fake, log):
+    connect = await proxied.intercepted(ANTHROPIC)
+    status, answer = await connect.ask(
+        post("/v1/messages", ANTHROPIC, OWN, "Anthropic-Beta: x", "X-Stainless-Lang: js")
+    )
+    assert status == 200
+    received = fake.requests[-1]
+    assert received.raw_path == "/v1/messages"
+    assert received.header("X-Api-Key") == "sk-ant-own"
+    assert received.header("Anthropic-Beta") == "x"
+    assert received.header("X-Stainless-Lang") == "js"
+    everything = b"".join(name + value for name, value in received.raw_headers) + received.body
+    assert proxied.token.encode() not in everything + answer
+    assert not any(proxied.token in line or "sk-ant-own" in line for line in log)
+
+
+async def test_who_asked_is_recorded(proxied):
+    connect = await proxied.intercepted(OPENAI)
+    await connect.ask(
+        post("/v1/chat/completions", OPENAI, "Authorization: Bearer sk-own", "User-Agent: codex/1")
+    )
+    connect = await proxied.intercepted(ANTHROPIC)
+    await connect.ask(post("/v1/messages", ANTHROPIC, stream=True))
+    gateway = proxied.gateway
+    users = {user.id: user.username for user in gateway._composition.lasting.tokens.list_users()}
+    await gateway.stop()
+    rows = _rows(gateway)
+    assert [users[row["initiator_id"]] for row in rows] == ["alice", "alice"]
+    kinds = {row["provider_name"]: row["credential_kind"] for row in rows}
+    assert kinds == {"openai": "byok", "anthropic": "centralized"}
+
+
+def _rows(gateway):
+    engine = make_engine(database_url(gateway.settings.state_dir), busy_timeout=1)
+    with engine.begin() as connection:
+        found = connection.execute(sa.select(schema.interceptions)).mappings().all()
+    engine.dispose()
+    return [dict(row) for row in found]
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "header", "value"),
+    [
+        (ANTHROPIC, "/v1/messages", "X-Api-Key", "sk-ant-organisation"),
+        (OPENAI, "/v1/chat/completions", "Authorization", "Bearer sk-openai-organisation"),
+    ],
+)
+async def test_without_an_own_key_the_organisations_is_used(
+    proxied, fake, host, target, header, value
+):
+    """So it is with a tool that insists on a key, and is given the gateway token."""
+    for headers in (
+        (),
+        (f"Authorization: Bearer {proxied.token}",),
+        (f"X-Api-Key: {proxied.token}",),
+    ):
+        connect = await proxied.intercepted(host)
+        assert (await connect.ask(post(target, host, *headers)))[0] == 200
+        received = fake.requests[-1]
+        assert received.header(header) == value
+        assert not any(proxied.token.encode() in each for _, each in received.raw_headers)
+
+
+async def test_own_keys_may_be_forbidden(start_proxied, fake):
+    proxied = await start_proxied(allow_byok=False)
+    connect = await proxied.intercepted(ANTHROPIC)
+    status, answer = await connect.ask(post("/v1/messages", ANTHROPIC, OWN))
+    assert status == 403
+    assert b"byok_disabled" in answer
+    assert fake.seen == 0
+
+
+async def test_without_authentication_an_own_key_goes_on_as_well(start_proxied, fake):
+    proxied = await start_proxied(auth="none")
+    connect = await proxied.connect(f"{ANTHROPIC}:443", authorization=None)
+    await connect.tls(ANTHROPIC, proxied.ca)
+    assert (await connect.ask(post("/v1/messages", ANTHROPIC, OWN)))[0] == 200
+    assert fake.requests[-1].header("X-Api-Key") == "sk-ant-own"
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-Coder-Token: {other}",
+        "X-Coder-AI-Governance-Token: {other}",
+        "X_Coder_Token: {other}",
+        "Coder-Session-Token: {other}",
+        "X-AI-Bridge-Actor-ID: eve",
+        "X-Forwarded-For: 192.0.2.1",
+    ],
+)
+async def test_a_client_cannot_say_who_it_is(start_proxied, fake, header):
+    proxied = await start_proxied(
+        proxy_trusted_headers=("X-Forwarded-For",),
+        proxy_trusted_origins=(ip_network("127.0.0.0/8"),),
+        send_actor_headers=True,
+    )
+    tokens = proxied.gateway._composition.lasting.tokens
+    tokens.create_user("bob")
+    other = tokens.create_token("bob", name="x", lifetime=None)[1].reveal()
+    connect = await proxied.intercepted(ANTHROPIC)
+    status, _ = await connect.ask(post("/v1/messages", ANTHROPIC, header.format(other=other)))
+    assert status == 200
+    received = fake.requests[-1]
+    assert received.all("X-AI-Bridge-Actor-Metadata-Username") == ["alice"]
+    assert received.all("X-Forwarded-For") == []
+
+
+async def test_a_revoked_token_ends_a_connection_that_is_open(proxied, fake, clock):
+    connect = await proxied.intercepted(ANTHROPIC)
+    keep = post("/v1/messages", ANTHROPIC).replace(b"Connection: close\r\n", b"")
+    connect.writer.write(keep)
+    assert (await connect.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+    await connect.reader.readuntil(b"}}")
+    proxied.gateway._composition.lasting.tokens.revoke_token(
+        re.findall(r"_(\w{10})_", proxied.token)[0]
+    )
+    clock.advance(61)
+    status, _ = await connect.ask(post("/v1/messages", ANTHROPIC))
+    assert status == 401
+    assert fake.seen == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        (ANTHROPIC, 200),
+        (f"{ANTHROPIC}:443", 200),
+        ("API.anthropic.com", 200),
+        (f"{ANTHROPIC}.", 200),
+        (OPENAI, 421),
+        (f"{ANTHROPIC}:8443", 421),
+        ("127.0.0.1", 421),
+        ("", 421),
+        (f"{ANTHROPIC}\r\nHost: {ANTHROPIC}", 400),
+        (f"{ANTHROPIC}\r\nHost: {OPENAI}", 400),
+    ],
+)
+async def test_the_host_header_is_that_of_the_connect(proxied, fake, host, status):
+    connect = await proxied.intercepted(ANTHROPIC)
+    assert (await connect.ask(post("/v1/messages", host)))[0] == status
+    assert fake.seen == (status == 200)
+
+
+async def test_a_name_in_tls_that_is_not_that_of_the_connect_is_refused(proxied):
+    connect = await proxied.connect(f"{ANTHROPIC}:443")
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        await connect.tls(OPENAI, proxied.ca)
+
+
+async def test_who_does_not_trust_the_ca_is_told_of_in_the_log(proxied, own_pair, log):
+    connect = await proxied.connect(f"{ANTHROPIC}:443")
+    with pytest.raises(ssl.SSLCertVerificationError):
+        await connect.tls(ANTHROPIC, own_pair[0])
+    connect.writer.close()
+    await proxied.gateway.stop()
+    assert any("Does it trust the CA?" in line for line in log)
+
+
+async def test_silence_in_the_handshake_is_cut_off(start_proxied):
+    proxied = await start_proxied(http_read_timeout=0.1)
+    connect = await proxied.connect(f"{ANTHROPIC}:443")
+    assert await connect.reader.read() == b""
+
+
+async def test_websockets_are_refused_so_that_clients_fall_back(proxied):
+    connect = await proxied.intercepted(OPENAI)
+    upgrade = request(
+        "GET",
+        "/v1/responses",
+        OPENAI,
+        "Upgrade: websocket",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "Sec-WebSocket-Version: 13",
+    )
+    connect.writer.write(upgrade.replace(b"Connection: close", b"Connection: Upgrade"))
+    head = await connect.reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 426 ")
+    assert b"upgrade_not_supported" in head
+
+
+@pytest.fixture
+async def anthropic_itself(resolve_to, server_tls, monkeypatch, ca):
+    """Anthropic's own host, as the proxy finds it; the requests that it got."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca[0]))
+    got: list[tuple[web.BaseRequest, bytes]] = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        got.append((request, await request.read()))
+        if request.path == "/moved":
+            return web.Response(status=302, headers={"Location": "https://10.0.0.1/secret"})
+        if request.path == "/broken":
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"half")
+            request.transport.abort()
+            return response
+        return web.Response(
+            status=207,
+            body=b"pong",
+            headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2"), ("X-Own", "yes")],
+        )
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    server = TestServer(app)
+    await server.start_server(ssl=server_tls(ANTHROPIC))
+    resolve_to(api_anthropic_com=[("127.0.0.1", server.port)])
+    yield got
+    await server.close()
+
+
+async def test_what_the_gateway_does_not_serve_goes_on_as_it_is(
+    anthropic_itself, proxied, fake, log
+):
+    connect = await proxied.intercepted(ANTHROPIC)
+    _, answer = await connect.ask(
+        request(
+            "PUT",
+            "/api/oauth/token?code=a%2Fb&x=",
+            ANTHROPIC,
+            "Authorization: Bearer own-session",
+            "X-Api-Key: own-key",
+            "Cookie: session=1",
+            "Accept-Encoding: gzip, br",
+            "User-Agent: claude-cli/2",
+            "X-Coder-Token: smuggled",
+            "Expect: 100-continue",
+            body=b"the body",
+        )
+    )
+    assert b"HTTP/1.1 207 " in answer
+    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\n")
+    assert answer.endswith(b"pong")
+    assert answer.count(b"Set-Cookie: ") == 2
+    [(got, body)] = anthropic_itself
+    assert (got.method, got.raw_path, body) == (
+        "PUT",
+        "/api/oauth/token?code=a%2Fb&x=",
+        b"the body",
+    )
+    headers = {name: value for name, value in got.headers.items() if name != "Content-Length"}
+    assert headers == {
+        "Host": ANTHROPIC,
+        "Authorization": "Bearer own-session",
+        "X-Api-Key": "own-key",
+        "Cookie": "session=1",
+        "Accept-Encoding": "gzip, br",
+        "User-Agent": "claude-cli/2",
+    }
+    assert fake.seen == 0
+    assert any("PUT a path of api.anthropic.com:443's own: 207" in line for line in log)
+    assert not any("own-session" in line or "oauth" in line for line in log)
+
+
+async def test_a_body_without_a_length_goes_on_in_chunks(anthropic_itself, proxied):
+    connect = await proxied.intercepted(ANTHROPIC)
+    await connect.ask(
+        request(
+            "POST",
+            "/api/upload",
+            ANTHROPIC,
+            "Transfer-Encoding: chunked",
+            body=b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n",
+            length=False,
+        )
+    )
+    [(got, body)] = anthropic_itself
+    assert (body, got.headers.get("Transfer-Encoding")) == (b"abcdefg", "chunked")
+
+
+async def test_there_the_organisations_key_is_never_used_nor_the_gateway_token_sent(
+    anthropic_itself, proxied
+):
+    for headers in (
+        (),
+        (f"X-Api-Key: {proxied.token}",),
+        (f"Authorization: bearer {proxied.token}",),
+    ):
+        connect = await proxied.intercepted(ANTHROPIC)
+        await connect.ask(request("GET", "/v1/organizations", ANTHROPIC, *headers))
+        got, _ = anthropic_itself[-1]
+        assert not {"Authorization", "X-Api-Key", "X-Coder-Token"} & set(got.headers)
+
+
+async def test_a_redirect_is_the_clients_to_follow(anthropic_itself, proxied):
+    connect = await proxied.intercepted(ANTHROPIC)
+    status, answer = await connect.ask(request("GET", "/moved", ANTHROPIC))
+    assert (status, len(anthropic_itself)) == (302, 1)
+    assert b"Location: https://10.0.0.1/secret" in answer
+
+
+async def test_half_an_answer_is_never_taken_for_a_whole(anthropic_itself, proxied):
+    connect = await proxied.intercepted(ANTHROPIC)
+    connect.writer.write(request("GET", "/broken", ANTHROPIC))
+    got = bytearray()
+    with suppress(ConnectionError, ssl.SSLError):
+        while chunk := await connect.reader.read(1000):
+            got += chunk
+    assert got
+    assert not got.endswith(b"0\r\n\r\n")
+
+
+async def test_a_host_that_is_away_is_said_to_be_so(proxied, resolve_to):
+    resolve_to()
+    connect = await proxied.intercepted(ANTHROPIC)
+    status, answer = await connect.ask(request("GET", "/api/hello", ANTHROPIC))
+    assert status == 502
+    assert b"upstream_unreachable" in answer
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "status"),
+    [
+        (ANTHROPIC, "/v1/messages/", 404),
+        (ANTHROPIC, "/V1/Messages", 404),
+        (ANTHROPIC, "/v1/%6Dessages", 404),
+        (ANTHROPIC, "/v1/messages;x", 404),
+        (ANTHROPIC, "/v1//messages", 400),
+        (ANTHROPIC, "//v1/messages", 400),
+        (ANTHROPIC, "/v1/x/../messages", 400),
+        (ANTHROPIC, "/v1/%2e%2e/v1/messages", 400),
+        (ANTHROPIC, "/v1%2Fmessages", 400),
+        (ANTHROPIC, "https://api.anthropic.com/v1/messages", 400),
+        (OPENAI, "/v1/Responses", 404),
+        (OPENAI, "/v1/chat/completions/", 404),
+    ],
+)
+async def test_no_spelling_gets_past_the_record(proxied, fake, resolve_to, host, target, status):
+    asked = resolve_to()
+    connect = await proxied.intercepted(host)
+    assert (await connect.ask(post(target, host, OWN)))[0] == status
+    assert (fake.seen, asked) == (0, [])
+
+
+async def test_the_hosts_of_configured_providers_are_opened_and_follow_a_reload(
+    start_proxied, fake, resolve_to
+):
+    def providers(host):
+        return (
+            ProviderSettings("anthropic", "anthropic", Secret("k"), fake.base_url),
+            ProviderSettings("openai", "local", Secret("k"), f"https://{host}:8443/llm/v1"),
+        )
+
+    resolve_to(llm_example=["10.0.0.1"], new_example=["10.0.0.1"])
+    proxied = await start_proxied(providers=providers("llm.example"))
+    connect = await proxied.connect("llm.example:8443")
+    assert connect.status == 200
+    await connect.tls("llm.example", proxied.ca)
+    # The gateway's own upstream isn't there; that it was asked is what counts.
+    status, answer = await connect.ask(post("/llm/v1/responses", "llm.example:8443", input="hi"))
+    assert status in (502, 504)
+    assert b"The provider local" in answer
+    settings = replace(proxied.gateway.settings, providers=providers("new.example"))
+    proxied.gateway.reconfigure(settings)
+    assert (await proxied.connect("new.example:8443")).status == 200
+    assert (await proxied.connect("llm.example:8443")).status == 403
+
+
+async def test_a_provider_may_be_an_address(start_proxied, fake):
+    address = ProviderSettings("anthropic", "anthropic", Secret("k"), "https://[::1]:9443")
+    proxied = await start_proxied(providers=(address,))
+    connect = await proxied.connect("[0:0::1]:9443")
+    await connect.tls("::1", proxied.ca)
+    certificate = connect.writer.get_extra_info("peercert")
+    assert certificate["subjectAltName"] == (("IP Address", "0:0:0:0:0:0:0:1"),)
+
+
+async def test_the_lines_of_proxy_and_gateway_share_an_id(proxied, tmp_path):
+    place = tmp_path / "log.json"
+    configure("", str(place), "", (), False)
+    connect = await proxied.intercepted(ANTHROPIC)
+    await connect.ask(post("/v1/messages", ANTHROPIC))
+    lines = [json.loads(line) for line in place.read_text().splitlines()]
+    [opened] = [line["fields"] for line in lines if "intercepted" in line["msg"]]
+    [finished] = [line["fields"] for line in lines if line["msg"].startswith("POST ")]
+    assert (opened["username"], finished["username"]) == ("alice", "alice")
+    assert finished["request_id"] == f"{opened['connection']}-1"
