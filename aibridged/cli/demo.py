@@ -7,11 +7,13 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import IO, Any
 
 import typer
+
+from aibridged.cli.demo_tools import SERVER, can_serve, tool_server
 
 _THRESHOLD = 3
 _SESSION = "5a8a2a0e-52f3-4f0f-9c80-demo00000001"
@@ -21,9 +23,9 @@ def demo() -> None:
     """Show the gateway at work against a built-in fake provider.
 
     Starts both as processes, makes a token, sends a streaming request with each official SDK, lets
-    the provider be overloaded until the circuit breaker opens, shows what was recorded, and cleans
-    up. Needs the extra
-    `demo`.
+    the model use a tool that the gateway runs, lets the provider be overloaded until the circuit
+    breaker opens, shows what was recorded, and cleans up. Needs the extra `demo`, and for the tool
+    the extra `mcp`.
     """
     if not (find_spec("anthropic") and find_spec("openai")):
         typer.echo("The demo needs both SDKs: pip install 'aibridged[demo]'", err=True)
@@ -31,15 +33,16 @@ def demo() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="aibridged-demo-") as state,
         _fake_provider() as provider,
+        tool_server() if can_serve() else nullcontext() as tools,
     ):
         token = _make_token(state)
-        with _gateway(provider, state) as gateway:
-            _talk(gateway, token)
+        with _gateway(provider, state, tools) as gateway:
+            _talk(gateway, token, with_tools=tools is not None)
         _show_the_record(state)
     _say("Done. Both processes are stopped; nothing was left behind.")
 
 
-def _talk(gateway: str, token: str) -> None:
+def _talk(gateway: str, token: str, *, with_tools: bool) -> None:
     import anthropic
     import openai
 
@@ -52,6 +55,10 @@ def _talk(gateway: str, token: str) -> None:
     gpt = openai.OpenAI(base_url=f"{gateway}/openai/v1", api_key=token, max_retries=0)
     _stream_anthropic(claude)
     _stream_openai(gpt)
+    if with_tools:
+        _use_a_tool(claude)
+    else:
+        _say("To see a tool that the gateway runs: pip install 'aibridged[mcp]'")
     _trip_the_breaker(claude, anthropic.APIStatusError)
 
 
@@ -81,6 +88,25 @@ def _stream_openai(client: Any) -> None:
     _print_as_it_comes(
         event.delta for event in events if event.type == "response.output_text.delta"
     )
+
+
+def _use_a_tool(client: Any) -> None:
+    _say("The model uses a tool that only the gateway knows; the client sees one answer:")
+    with client.messages.stream(
+        model="claude-demo",
+        max_tokens=100,
+        messages=[{"role": "user", "content": f"Please use the tool bmcp_{SERVER}_weather."}],
+    ) as stream:
+        _print_as_it_comes(_texts(stream))
+
+
+def _texts(stream: Any) -> Iterator[str]:
+    """The pieces of all texts of a message, parted by a space."""
+    for event in stream:
+        if event.type == "text":
+            yield event.text
+        elif event.type == "content_block_stop":
+            yield " "
 
 
 def _trip_the_breaker(client: Any, refused: type[Exception]) -> None:
@@ -145,7 +171,7 @@ def _make_token(state: str) -> str:
 
 
 @contextmanager
-def _gateway(provider: str, state: str) -> Iterator[str]:
+def _gateway(provider: str, state: str, tools: str | None) -> Iterator[str]:
     variables = {
         "CODER_STATE_DIR": state,
         "CODER_HTTP_ADDRESS": "127.0.0.1:0",
@@ -156,6 +182,9 @@ def _gateway(provider: str, state: str) -> Iterator[str]:
         "CODER_AIBRIDGE_CIRCUIT_BREAKER_ENABLED": "true",
         "CODER_AIBRIDGE_CIRCUIT_BREAKER_FAILURE_THRESHOLD": str(_THRESHOLD),
     }
+    if tools is not None:
+        variables["CODER_AIBRIDGE_MCP_SERVER_0_ID"] = SERVER
+        variables["CODER_AIBRIDGE_MCP_SERVER_0_URL"] = tools
     with _process(("serve",), variables, r"listens on (https?://[^;\s]+)") as url:
         _say(f"aibridged listens on {url}")
         yield url

@@ -113,6 +113,10 @@ def _turn(each: "Interception", most: int | None) -> Iterator[str]:
         yield from _text("    ~ ", thought["content"] or "(redacted)", most)
     for call in each.tool_usages:
         yield from _text("    $ ", f"{call['tool']} {call['input']}", most)
+        if call["injected"]:
+            error = call["invocation_error"]
+            came_of_it = f"failed: {error}" if error else "done"
+            yield from _text("      ", f"(run by the gateway, {came_of_it})", most)
 
 
 def _text(mark: str, text: str, most: int | None) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import csv
 import io
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -12,6 +13,7 @@ from aibridged.records.facts import (
     InterceptionStart,
     Outcome,
     TokenUsageRecord,
+    ToolUsageRecord,
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
@@ -75,6 +77,34 @@ def test_a_story_fits_the_terminal_and_says_what_it_leaves_out(asked, ask):
         assert all(len(line) <= 80 for line in story.splitlines())
     assert "more lines (--full)" in short
     assert short.count("word") < whole.count("word") == 400
+
+
+def test_a_story_says_what_came_of_the_gateways_own_tools(sqlite_database, asked, clock, ask):
+    store = Store(sqlite_database.engine)
+    store.connect()
+    calls = [
+        ToolUsageRecord(
+            id=uuid7(clock.wall(), number),
+            interception_id=asked.id,
+            created_at=clock.wall(),
+            tool="bmcp_files_read",
+            input="{}",
+            injected=True,
+            invocation_error=error,
+        )
+        for number, error in enumerate((None, "no such file"))
+    ]
+    own = msgspec.structs.replace(calls[0], id=uuid7(clock.wall(), 9), tool="ls", injected=False)
+    store.write([], [*calls, own])
+    store.close()
+    lines = [line.strip() for line in ask("sessions", "show", SESSION).splitlines()]
+    assert lines[-5:] == [
+        "$ bmcp_files_read {}",
+        "(run by the gateway, done)",
+        "$ bmcp_files_read {}",
+        "(run by the gateway, failed: no such file)",
+        "$ ls {}",
+    ]
 
 
 @pytest.mark.parametrize(
