@@ -5,6 +5,7 @@ on a new connection, that may be before the one that it is for has been made.
 """
 
 import asyncio
+from typing import cast
 
 
 class Parked(asyncio.Protocol):
@@ -20,8 +21,7 @@ class Parked(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses of it
 
     def data_received(self, data: bytes) -> None:
         self._early += data

@@ -7,10 +7,8 @@ import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from loguru import logger
 from aibridged.app import Gateway
 from aibridged.clock import SystemClock
 from aibridged.config.kinds import Address
+from aibridged.proxy import dial
 from aibridged.proxy.authority import load_authority, make_authority
 from aibridged.proxy.leaves import Leaves
 from aibridged.records.database import database_url, make_engine
@@ -67,20 +66,19 @@ def resolve_to(monkeypatch) -> Callable[..., list[str]]:
 
     Returns the names that are asked for, as they are.
     """
-    real, asked = socket.getaddrinfo, []
+    real, asked = dial._resolve, []
     names: dict[str, Any] = {}
 
-    def getaddrinfo(host, port, *args, **kwargs):
-        with suppress(ValueError):
-            ip_address(host)
-            return real(host, port, *args, **kwargs)
-        asked.append(host)
-        if host not in names:
+    async def resolve(destination):
+        if destination.address is not None:
+            return await real(destination)
+        asked.append(destination.host)
+        if destination.host not in names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        found = names[host]() if callable(names[host]) else names[host]
-        return [_info(each, port) for each in found]
+        found = names[destination.host]
+        return [_info(each, destination.port) for each in (found() if callable(found) else found)]
 
-    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(dial, "_resolve", resolve)
 
     def resolve_to(**addresses: Any) -> list[str]:
         names.update({name.replace("_", "."): each for name, each in addresses.items()})
