@@ -1,4 +1,4 @@
-"""Which event loop runs: uvloop where it is built, asyncio's own elsewhere; and what disturbs it."""
+"""Which event loop runs: uvloop where it is built, else asyncio's own; and what disturbs it."""
 
 import asyncio
 import gc

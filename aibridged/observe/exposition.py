@@ -10,7 +10,6 @@ from prometheus_client.metrics_core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
-    SummaryMetricFamily,
 )
 from prometheus_client.metrics_core import Metric as Family
 from prometheus_client.registry import Collector
@@ -61,11 +60,6 @@ def _numbers(reading: Numbers) -> Family:
 
 def _distributions(reading: Distributions) -> Family:
     row = reading.row
-    if row.kind is Kind.SUMMARY:
-        summary = SummaryMetricFamily(row.name, row.help, labels=row.labels)
-        for labels, (count, total) in reading.values.items():
-            summary.add_metric(labels, int(count), total)
-        return summary
     bounds = [*(str(float(bound)) for bound in row.buckets), "+Inf"]
     histogram = HistogramMetricFamily(row.name, row.help, labels=row.labels)
     for labels, (*counts, total) in reading.values.items():

@@ -237,15 +237,24 @@ RECORDER_QUEUE = Metric(
     Kind.GAUGE,
     "Records that wait to be written; requests are refused at 10 000.",
 )
+_COMMIT_SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
+RECORDER_WAIT = Metric(
+    "aibridged_recorder_start_wait_seconds",
+    Kind.HISTOGRAM,
+    "How long requests waited until their start was committed, before they went upstream.",
+    buckets=_COMMIT_SECONDS,
+)
 RECORDER_COMMIT = Metric(
     "aibridged_recorder_commit_seconds",
-    Kind.SUMMARY,
+    Kind.HISTOGRAM,
     "How long the database took to commit records.",
+    buckets=_COMMIT_SECONDS,
 )
 RECORDER_BATCH = Metric(
     "aibridged_recorder_batch_records",
-    Kind.SUMMARY,
+    Kind.HISTOGRAM,
     "How many records were committed together.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
 )
 STARTS_REFUSED = Metric(
     "aibridged_recorder_starts_refused_total",
@@ -368,6 +377,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
         ),
         "Records": (
             RECORDER_QUEUE,
+            RECORDER_WAIT,
             RECORDER_COMMIT,
             RECORDER_BATCH,
             STARTS_REFUSED,

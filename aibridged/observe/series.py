@@ -25,10 +25,9 @@ class Numbers:
 
 @dataclass(frozen=True, slots=True)
 class Distributions:
-    """A histogram's or a summary's series at one moment.
+    """A histogram's series at one moment.
 
-    Each is the number of values in each bucket, of those beyond the last one, and the sum of all;
-    a summary has no buckets.
+    Each is the number of values in each bucket, of those beyond the last one, and the sum of all.
     """
 
     row: Metric

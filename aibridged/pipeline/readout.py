@@ -12,7 +12,7 @@ from aibridged.mcp.offering import McpTools
 from aibridged.observe import metric_table as table
 from aibridged.observe.metric import Metric
 from aibridged.observe.metrics import Metrics
-from aibridged.observe.series import Distributions, Labels, Numbers, Reading
+from aibridged.observe.series import Labels, Numbers, Reading
 from aibridged.pipeline.parts import Parts
 from aibridged.records.recorder import Recorder
 
@@ -108,8 +108,9 @@ def _callers(parts: Parts, gatekeeper: Gatekeeper) -> Iterator[Reading]:
 def _records(recorder: Recorder) -> Iterator[Reading]:
     stats = recorder.stats
     yield _number(table.RECORDER_QUEUE, recorder.queue_length)
-    yield Distributions(table.RECORDER_COMMIT, {(): (stats.commits, stats.commit_seconds)})
-    yield Distributions(table.RECORDER_BATCH, {(): (stats.commits, stats.records)})
+    yield stats.start_waits.read()
+    yield stats.commit_times.read()
+    yield stats.batches.read()
     yield _number(table.STARTS_REFUSED, stats.starts_refused)
     yield _number(table.RECORDS_SPOOLED, stats.records_spooled)
     yield _number(table.RECORDS_REPLAYED, stats.records_replayed)

@@ -128,6 +128,7 @@ class Recorder:
             raise
         finally:
             self._waiting -= 1
+        self.stats.start_waits.observe((), self._clock.monotonic() - began)
 
     def record(self, *facts: Fact) -> None:
         """Queue facts of an interception whose start is committed; never waits, loses nothing."""

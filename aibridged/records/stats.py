@@ -1,6 +1,9 @@
 """What the recorder counts, for the metrics."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from aibridged.observe import metric_table as table
+from aibridged.observe.series import HistogramSeries
 
 
 @dataclass(slots=True)
@@ -16,14 +19,19 @@ class RecorderStats:
     records: int = 0
     last_batch: int = 0
     largest_batch: int = 0
-    last_commit_seconds: float = 0.0
-    commit_seconds: float = 0.0
     starts_refused: int = 0
     records_spooled: int = 0
     records_replayed: int = 0
     records_lost: int = 0
     spool_bytes: int = 0
     database_away: bool = False
+    start_waits: HistogramSeries = field(
+        default_factory=lambda: HistogramSeries(table.RECORDER_WAIT)
+    )
+    commit_times: HistogramSeries = field(
+        default_factory=lambda: HistogramSeries(table.RECORDER_COMMIT)
+    )
+    batches: HistogramSeries = field(default_factory=lambda: HistogramSeries(table.RECORDER_BATCH))
 
     def committed(self, records: int, seconds: float) -> None:
         """Count a transaction with that many records."""
@@ -31,5 +39,5 @@ class RecorderStats:
         self.records += records
         self.last_batch = records
         self.largest_batch = max(self.largest_batch, records)
-        self.last_commit_seconds = seconds
-        self.commit_seconds += seconds
+        self.commit_times.observe((), seconds)
+        self.batches.observe((), records)

@@ -18,7 +18,6 @@ READINGS = (
         Metric("s_seconds", Kind.HISTOGRAM, "S.", ("model",), buckets=(0.1, 2)),
         {("a",): [1, 2, 4, 9]},
     ),
-    Distributions(Metric("y_seconds", Kind.SUMMARY, "Y."), {(): [4, 9.5]}),
 )
 SAMPLES = {
     ("n_total", ("model", 'a"b\\c')): 3,
@@ -28,8 +27,6 @@ SAMPLES = {
     ("s_seconds_bucket", ("le", "+Inf"), ("model", "a")): 7,
     ("s_seconds_count", ("model", "a")): 7,
     ("s_seconds_sum", ("model", "a")): 9,
-    ("y_seconds_count",): 4,
-    ("y_seconds_sum",): 9.5,
 }
 
 
