@@ -54,7 +54,9 @@ MIRRORED = (
     "mcp",
     "observe",
     "pipeline",
+    "proxy",
 )
+AI_PROXY = "tests/e2e/ai_proxy drives it through sockets"
 SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
 DECLARES = "declares types only: there is nothing to run"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
@@ -100,6 +102,20 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "mcp/credentials.py": DECLARES,
     "mcp/limits.py": DECLARES,
     "mcp/tools.py": DECLARES,
+    **{
+        f"proxy/{name}.py": AI_PROXY
+        for name in (
+            "client",
+            "connects",
+            "dial",
+            "forwarding",
+            "intercepted",
+            "parked",
+            "server",
+            "tunnel",
+            "upstream",
+        )
+    },
     "records/migrations/versions/r0002_identity.py": "tests/identity/test_tokens.py compares it",
     "records/migrations/versions/r0003_mcp_credentials.py": "tests/identity/test_tokens.py, too",
     "records/answers.py": DECLARES,

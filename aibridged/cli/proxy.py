@@ -109,7 +109,7 @@ def _init_ca(
     from datetime import timedelta
 
     from aibridged.clock import SystemClock
-    from aibridged.config import durations
+    from aibridged.config import kinds
 
     try:
         from aibridged.proxy.authority import AuthorityError, make_authority
@@ -117,7 +117,7 @@ def _init_ca(
         _fail("This needs a library: pip install 'aibridged[proxy]'.")
     now = SystemClock().wall()
     try:
-        valid = timedelta(seconds=durations.parse(lifetime))
+        valid = timedelta(seconds=kinds.POSITIVE_DURATION.parse(lifetime))
         until = now + valid
         certificate, key = make_authority(
             name or f"aibridged AI Proxy CA ({socket.gethostname()})", now, valid, only_for or []

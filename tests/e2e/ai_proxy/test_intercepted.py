@@ -7,11 +7,13 @@ from contextlib import suppress
 from dataclasses import replace
 from ipaddress import ip_network
 
+import aiohttp
 import pytest
 import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from aibridged.config.kinds import Address
 from aibridged.config.options import ProviderSettings
 from aibridged.config.secret import Secret
 from aibridged.observe.logging import configure
@@ -403,6 +405,31 @@ async def test_a_provider_may_be_an_address(start_proxied, fake):
     await connect.tls("::1", proxied.ca)
     certificate = connect.writer.get_extra_info("peercert")
     assert certificate["subjectAltName"] == (("IP Address", "0:0:0:0:0:0:0:1"),)
+
+
+async def test_sessions_requests_and_answers_are_counted(start_proxied, anthropic_itself):
+    proxied = await start_proxied(
+        prometheus_enable=True, prometheus_address=Address("127.0.0.1", 0)
+    )
+    for _ in range(2):
+        connect = await proxied.intercepted(ANTHROPIC)
+        await connect.ask(post("/v1/messages", ANTHROPIC))
+    connect = await proxied.intercepted(ANTHROPIC)
+    await connect.ask(request("GET", "/api/hello", ANTHROPIC))
+    await proxied.connect("10.0.0.1:443")
+    [url] = proxied.gateway.metrics_urls
+    async with aiohttp.ClientSession() as client, client.get(url) as response:
+        lines = (await response.text()).splitlines()
+    name = "coder_aibridgeproxyd"
+    for line in (
+        f'{name}_connect_sessions_total{{type="mitm"}} 3.0',
+        f'{name}_mitm_requests_total{{provider="anthropic"}} 3.0',
+        f'{name}_inflight_mitm_requests{{provider="anthropic"}} 0.0',
+        f'{name}_mitm_responses_total{{code="200",provider="anthropic"}} 2.0',
+        f'{name}_mitm_responses_total{{code="207",provider="anthropic"}} 1.0',
+    ):
+        assert line in lines
+    assert not any('type="tunneled"' in line for line in lines)
 
 
 async def test_the_lines_of_proxy_and_gateway_share_an_id(proxied, tmp_path):

@@ -184,15 +184,18 @@ async def test_megabytes_arrive_intact_each_way_and_as_fast_as_through_a_plain_r
         back.close()
         writer.close()
 
-    connect = await open_tunnel()
-    reader, writer = await asyncio.open_connection(*await listen(relay))
     size = int(os.environ.get("AIBRIDGED_TUNNEL_MB", "16")) * MEGABYTE
-    relayed = await _round_trip(reader, writer, size)
-    tunneled = await _round_trip(connect.reader, connect.writer, size)
-    writer.close()
-    record_property("relay_mb_per_s", size / MEGABYTE / relayed)
-    record_property("tunnel_mb_per_s", size / MEGABYTE / tunneled)
-    assert tunneled < 2 * relayed
+    address = await listen(relay)
+    relayed, tunneled = [], []
+    for _ in range(3):  # in turn, and the best of each: machines have other things to do
+        reader, writer = await asyncio.open_connection(*address)
+        relayed.append(await _round_trip(reader, writer, size))
+        writer.close()
+        connect = await open_tunnel()
+        tunneled.append(await _round_trip(connect.reader, connect.writer, size))
+    record_property("relay_mb_per_s", size / MEGABYTE / min(relayed))
+    record_property("tunnel_mb_per_s", size / MEGABYTE / min(tunneled))
+    assert min(tunneled) < 2 * min(relayed)
 
 
 async def _copy(reader, writer):

@@ -1,0 +1,103 @@
+"""`aibridged proxy`, and the CA that `init-ca` makes."""
+
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_ca_is_made_for_the_owner_alone(run: Run, tmp_path: Path) -> None:
+    made = run("proxy", "init-ca", str(tmp_path), "--name", "Our CA")
+    assert (made.returncode, made.stderr) == (0, "")
+    cert, key = tmp_path / "ai-proxy-ca.pem", tmp_path / "ai-proxy-ca.key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    certificate = x509.load_pem_x509_certificate(cert.read_bytes())
+    assert certificate.subject.rfc4514_string() == "CN=Our CA"
+    assert (certificate.not_valid_after_utc - certificate.not_valid_before_utc).days == 3650
+    assert "PRIVATE" not in made.stdout
+    for told in (
+        str(cert),
+        str(key),
+        "NODE_EXTRA_CA_CERTS",
+        "NODE_USE_ENV_PROXY",
+        "SSL_CERT_FILE",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "update-ca-certificates",
+        "HTTPS_PROXY",
+        "/api/v2/aibridge/proxy/ca-cert.pem",
+    ):
+        assert told in made.stdout
+    check = run(
+        "check-config",
+        environ={
+            "CODER_AIBRIDGE_PROXY_ENABLED": "true",
+            "CODER_AIBRIDGE_PROXY_CERT_FILE": str(cert),
+            "CODER_AIBRIDGE_PROXY_KEY_FILE": str(key),
+        },
+    )
+    assert check.returncode == 0, check.stdout
+
+
+@pytest.mark.parametrize("there", ["ai-proxy-ca.pem", "ai-proxy-ca.key"])
+def test_nothing_is_overwritten(run: Run, tmp_path: Path, there: str) -> None:
+    (tmp_path / there).write_text("precious")
+    made = run("proxy", "init-ca", str(tmp_path))
+    assert made.returncode == 1
+    assert made.stderr.startswith(f"{tmp_path / there} is there already")
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "precious")]
+
+
+def test_a_ca_may_be_good_for_some_hosts_alone(run: Run, tmp_path: Path) -> None:
+    hosts = ("--only-for", "api.anthropic.com", "--only-for", "api.openai.com")
+    made = run("proxy", "init-ca", str(tmp_path), *hosts, "--lifetime", "365d")
+    assert "good for api.anthropic.com, api.openai.com alone" in made.stdout
+    certificate = x509.load_pem_x509_certificate((tmp_path / "ai-proxy-ca.pem").read_bytes())
+    constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints)
+    assert constraints.critical
+    permitted = [x509.DNSName("api.anthropic.com"), x509.DNSName("api.openai.com")]
+    assert constraints.value.permitted_subtrees == permitted
+    assert len(constraints.value.excluded_subtrees or ()) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (("--only-for", "a b"), "The host is not a name"),
+        (("--lifetime", "soon"), "'soon'"),
+        (("--lifetime", "0s"), "0 is too short"),
+        (("--name", "x" * 65), "Attribute's length"),
+    ],
+)
+def test_what_is_no_ca(run: Run, tmp_path: Path, options: tuple[str, ...], why: str) -> None:
+    made = run("proxy", "init-ca", str(tmp_path), *options)
+    assert (made.returncode, made.stdout) == (1, "")
+    assert made.stderr.startswith(f"No CA was made: {why}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there(run: Run, tmp_path: Path) -> None:
+    made = run("proxy", "init-ca", str(tmp_path / "absent"))
+    assert made.returncode == 1
+    assert "No such file or directory" in made.stderr
+
+
+def test_alone_it_needs_a_target_and_a_ca(run: Run) -> None:
+    shown = run("proxy")
+    assert shown.returncode == 1
+    assert "--aibridge-proxy-target" in shown.stderr
+    shown = run("proxy", "--aibridge-proxy-target", "http://127.0.0.1:1")
+    assert shown.returncode == 1
+    assert "aibridged proxy init-ca makes them" in shown.stderr
+
+
+def test_mistakes_in_the_settings_are_told(run: Run) -> None:
+    shown = run("proxy", "--aibridge-proxy-upstream", "socks5://secret@proxy")
+    assert shown.returncode == 1
+    assert "--aibridge-proxy-upstream" in shown.stderr
+    assert "secret" not in shown.stderr
