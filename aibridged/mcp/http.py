@@ -6,6 +6,7 @@ would end the SDK's session, and with it all calls that are under way.
 
 import asyncio
 import json
+import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 
@@ -149,7 +150,7 @@ def _system_error(error: BaseException | None) -> str | None:
     """The system's own word for it, where that is at the bottom of it."""
     while error is not None:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
-            return error.strerror
+            return os.strerror(error.errno)
         if isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         else:

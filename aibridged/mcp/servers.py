@@ -142,7 +142,7 @@ class ServerProxyManager:
         async with self._reopening:
             proxy = self._proxies[access.server.id]
             if proxy is ended:
-                ended.close()
+                ended.retire()
                 proxy = StreamableHTTPServerProxy(access, self._limits, shared.tls, shared.clock)
                 self._proxies[access.server.id] = proxy
                 await proxy.open(shared.tasks)

@@ -67,6 +67,8 @@ class StreamableHTTPServerProxy:
         self._closing = asyncio.Event()
         self._session: ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
+        self._calls = 0
+        self._retired = False
 
     @property
     def is_open(self) -> bool:
@@ -94,6 +96,7 @@ class StreamableHTTPServerProxy:
         """
         if self._session is None:
             raise ServerFailedError("the session has ended")
+        self._calls += 1
         try:
             async with asyncio.timeout(self._limits.call_timeout):
                 return await self._session.call_tool(tool, arguments)
@@ -106,6 +109,16 @@ class StreamableHTTPServerProxy:
             raise ServerFailedError(_reason(error), session_ended=ended) from None
         except Exception as error:  # noqa: BLE001 - what a server sends may break the SDK anyhow
             raise ServerFailedError(_reason(error)) from None
+        finally:
+            self._calls -= 1
+            if self._retired and self._calls == 0:
+                self.close()
+
+    def retire(self) -> None:
+        """End the session once its last call has ended."""
+        self._retired = True
+        if self._calls == 0:
+            self.close()
 
     def close(self) -> None:
         """End the session, in the background."""

@@ -11,12 +11,13 @@ import pytest
 import uvicorn
 from aiohttp import web
 from fastmcp import FastMCP
+from loguru import logger
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ImageContent
 
 from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings, Settings
-from aibridged.config.secret import Secret
 from aibridged.mcp.credentials import no_credentials
 from aibridged.mcp.offering import McpTools
 
@@ -58,7 +59,7 @@ class RealServer:
         @server.tool()
         def fail() -> str:
             """Fail."""
-            raise ValueError("out of paper")
+            raise ToolError("out of paper")
 
         @server.tool()
         def picture() -> list[Any]:
@@ -110,7 +111,7 @@ def foreign_server() -> Iterator[Served]:
 
 
 class TinyServer:
-    """A server of the protocol's sessions, whose answer to each method a test may replace.
+    """A server of the protocol's sessions, whose answer to a method, or to all (*), may be others.
 
     `received` are the messages with the headers they came with; `sessions` are those under way.
     """
@@ -121,25 +122,30 @@ class TinyServer:
         self.received: list[tuple[dict[str, Any], dict[str, str]]] = []
         self.sessions: set[str] = set()
         self.gets = 0
+        self.say = say
         self._made = 0
         self._runner: web.ServerRunner | None = None
         self.url = ""
 
-    async def start(self) -> None:
-        self._runner = web.ServerRunner(web.Server(self._handle))
+    async def start(self, port: int = 0) -> None:
+        self._runner = web.ServerRunner(
+            web.Server(self._handle, handler_cancellation=True), shutdown_timeout=0.01
+        )
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", port).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/mcp"
 
     async def stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    @property
-    def connections(self) -> int:
+    async def left(self) -> None:
+        """Return once nobody is connected."""
         assert self._runner is not None
         assert self._runner.server is not None
-        return len(self._runner.server.connections)
+        async with asyncio.timeout(5):
+            while self._runner.server.connections:  # noqa: ASYNC110 - aiohttp tells nobody
+                await asyncio.sleep(0.001)
 
     def methods(self) -> list[str]:
         return [message["method"] for message, _ in self.received]
@@ -153,7 +159,7 @@ class TinyServer:
             return web.Response(status=405)
         message = json.loads(await request.read())
         self.received.append((message, dict(request.headers)))
-        answer = self.answers.get(message["method"], self.usual)
+        answer = self.answers.get(message["method"], self.answers.get("*", self.usual))
         return await answer(request, message)
 
     async def usual(self, request: web.BaseRequest, message: dict[str, Any]) -> web.StreamResponse:
@@ -184,6 +190,18 @@ class TinyServer:
                 "error": {"code": -32601, "message": "Method not found"},
             }
         )
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
+    """Waits until something has happened that a test can't be told of."""
+
+    async def until(happened: Callable[[], object]) -> None:
+        async with asyncio.timeout(5):
+            while not happened():  # noqa: ASYNC110 - it happens in another thread
+                await asyncio.sleep(0.005)
+
+    return until
 
 
 def tool(name: str, **fields: Any) -> dict[str, Any]:
@@ -242,5 +260,39 @@ async def open_tools(offer) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
 
 
 @pytest.fixture
-def secret() -> Callable[[str], Secret]:
-    return Secret
+def warnings() -> Iterator[list[str]]:
+    """The warnings and errors that are logged."""
+    lines: list[str] = []
+    sink = logger.add(lambda message: lines.append(message.record["message"]), level="WARNING")
+    yield lines
+    logger.remove(sink)
+
+
+@pytest.fixture
+def speaking_modern(tiny) -> TinyServer:
+    """The tiny server, as one of the protocol's newest version, which knows no sessions."""
+
+    async def discover(request: web.BaseRequest, message: dict[str, Any]) -> web.StreamResponse:
+        result = {
+            "supportedVersions": ["2026-07-28"],
+            "capabilities": {"tools": {}},
+            "serverInfo": {"name": "tiny", "version": "1"},
+            "resultType": "complete",
+            "ttlMs": 0,
+            "cacheScope": "private",
+        }
+        return say(message, result)
+
+    async def list_tools(request: web.BaseRequest, message: dict[str, Any]) -> web.StreamResponse:
+        return say(
+            message,
+            {
+                "tools": tiny.tools,
+                "resultType": "complete",
+                "ttlMs": 0,
+                "cacheScope": "private",
+            },
+        )
+
+    tiny.answers |= {"server/discover": discover, "tools/list": list_tools}
+    return tiny

@@ -27,9 +27,9 @@ def nested(depth):
         GOOD,
         {"type": "object"},
         {"type": "object", "$schema": "http://json-schema.org/draft-07/schema#"},
-        {"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}, {"$ref": "#/$defs/x"}]}}},
+        {"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}, {"$ref": "#/x"}]}}},
     ],
-)  # fmt: skip
+)
 def test_good_schemas(schema):
     assert fault(schema) is None
 

@@ -1,0 +1,232 @@
+"""A server that is dead, slow, huge, broken or hostile costs a warning, a metric, and its tools."""
+
+import asyncio
+import gzip
+import re
+
+import pytest
+from aiohttp import web
+
+from aibridged.config.secret import Secret
+
+SOON = 0.5  # seconds until the gateway gives a server up, in these tests
+TOKEN = "canary-0123456789"
+
+
+def whole(body, content_type="application/json", status=200, **headers):
+    async def answer(request, message):
+        return web.Response(
+            body=body, status=status, headers={"Content-Type": content_type, **headers}
+        )
+
+    return answer
+
+
+def streamed(chunk, content_type="application/json", pause=0.001, times=10**9):
+    """An answer that goes on and on."""
+
+    async def answer(request, message):
+        response = web.StreamResponse(headers={"Content-Type": content_type})
+        await response.prepare(request)
+        for _ in range(times):
+            await response.write(chunk)
+            await asyncio.sleep(pause)
+        return response
+
+    return answer
+
+
+def result(value):
+    async def answer(request, message):
+        return web.json_response({"jsonrpc": "2.0", "id": message["id"], "result": value})
+
+    return answer
+
+
+def error(words):
+    async def answer(request, message):
+        error = {"code": 1, "message": words}
+        return web.json_response({"jsonrpc": "2.0", "id": message["id"], "error": error})
+
+    return answer
+
+
+async def never(request, message):
+    await asyncio.sleep(3600)
+
+
+async def breaks_off(request, message):
+    response = web.StreamResponse(headers={"Content-Length": "1000"})
+    response.content_type = "application/json"
+    await response.prepare(request)
+    await response.write(b'{"jsonrpc"')
+    request.transport.abort()
+    return response
+
+
+async def garbage(request, message):
+    request.transport.write(b"220 mail.example.com ESMTP\r\n")
+    request.transport.close()
+
+
+def pages(cursor):
+    """A list that never ends."""
+    count = 0
+
+    async def answer(request, message):
+        nonlocal count
+        count += 1
+        return web.json_response(
+            {
+                "jsonrpc": "2.0",
+                "id": message["id"],
+                "result": {"tools": [a_tool(f"t{count}")], "nextCursor": cursor.format(count)},
+            }
+        )
+
+    return answer
+
+
+def a_tool(name, **fields):
+    return {"name": name, "inputSchema": {"type": "object"}, **fields}
+
+
+BOMB = gzip.compress(b" " * 2**28, 1)
+MANY = [a_tool(f"tool-{number}") for number in range(10_000)]
+DEEP = b'{"jsonrpc":"2.0","id":1,"result":' + b"[" * 100_000
+EVENT = (
+    b'data: {"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":1}}'
+)
+HUGE_SCHEMA = {"type": "object", "description": "x" * 5_000_000}
+
+# What it does, in which of its answers, and what is said of it.
+HOSTILE = {
+    "it never answers": ("server/discover", never, "it didn't list its tools within 0.5 s"),
+    "it never says hello": ("initialize", never, "it didn't list its tools within 0.5 s"),
+    "it never lists": ("tools/list", never, "it didn't list its tools within 0.5 s"),
+    "10 000 tools": ("tools/list", result({"tools": MANY}), "it offers 10000 tools, and 128 are"),
+    "100 000 tools": ("tools/list", result({"tools": MANY * 10}), "larger than 10.* bytes"),
+    "a schema of 5 MB": (
+        "tools/list",
+        result({"tools": [a_tool("a", inputSchema=HUGE_SCHEMA)]}),
+        r"its answer is larger than \d+ bytes",
+    ),
+    "a body without end": ("tools/list", streamed(b" " * 65536), "is larger than"),
+    "a slow body without end": ("tools/list", streamed(b" ", pause=0.01), "within 0.5 s"),
+    "events without end": (
+        "tools/list",
+        streamed(EVENT + b"\n\n", "text/event-stream", 0.01),
+        "within 0.5 s",
+    ),
+    "many events": ("tools/list", streamed(EVENT * 500 + b"\n\n", "text/event-stream", 0), "."),
+    "an event without end": ("tools/list", streamed(b"x" * 65536, "text/event-stream"), "."),
+    "events that end": (
+        "tools/list",
+        streamed(EVENT + b"\n\n", "text/event-stream", times=1),
+        "ended without a response",
+    ),
+    "no JSON": ("tools/list", whole(b"{nonsense"), "Failed to parse JSON response"),
+    "no UTF-8": ("tools/list", whole(b'{"a": "\xff"}'), "Failed to parse JSON response"),
+    "deep JSON": ("tools/list", whole(DEEP), "Failed to parse JSON response"),
+    "no JSON-RPC": ("tools/list", whole(b"[1]"), "Failed to parse JSON response"),
+    "no list": ("tools/list", result({"tools": "none"}), "its answer is not what the"),
+    "no tools": ("tools/list", result({"tools": [{}]}), "its answer is not what the"),
+    "HTML": ("*", whole(b"<html>", "text/html"), "Unexpected content type: text/html"),
+    "an empty answer": ("tools/list", whole(b""), "Failed to parse JSON response"),
+    "an error": ("tools/list", whole(b"down", "text/plain", 503), "it answered 503"),
+    "another version": (
+        "initialize",
+        result(
+            {
+                "protocolVersion": "1",
+                "capabilities": {},
+                "serverInfo": {"name": "bad", "version": "1"},
+            }
+        ),
+        "its answer broke the protocol",
+    ),
+    "no token": ("*", whole(b"{}", status=401), "it answered 401: it wants a token"),
+    "no such place": ("*", whole(b"", status=404), "it answered 404: there is no MCP"),
+    "a body that breaks off": ("tools/list", breaks_off, "its answer broke off"),
+    "no HTTP": ("server/discover", garbage, "the connection failed"),
+    "a gzip bomb": (
+        "tools/list",
+        whole(BOMB, **{"Content-Encoding": "gzip"}),
+        "it answered in the coding 'gzip', which was not asked for",
+    ),
+    "one page for ever": ("tools/list", pages("same"), "its list of tools has more than 100 pages"),
+    "new pages for ever": ("tools/list", pages("p{}"), "its list of tools has more than 100 pages"),
+    "words for the log": (
+        "tools/list",
+        error("a\n2026 \x1b[31mb"),
+        r"a 2026 \[31mb$",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+async def test_it_costs_its_tools(case, tiny, real_server, offer, warnings):
+    method, answer, reason = HOSTILE[case]
+    tiny.answers[method] = answer
+    servers = {"bad": {"url": tiny.url, "token": None}, "good": real_server.url}
+    tools = offer(servers, mcp_init_timeout=10.0 if "page" in case or "00" in case else SOON)
+    caller = tools.of("somebody")
+    async with asyncio.timeout(10):
+        box = await caller.open()
+    assert {tool.server for tool in box.tools} == {"good"}
+    assert tools.failures == {"bad": 1}
+    (warning,) = warnings
+    said = warning.removeprefix("No tools of the MCP server bad: ")
+    assert said != warning
+    assert re.search(reason, said), said
+    assert said.isprintable()
+    assert len(said) < 600
+    sum_ = next(tool for tool in box.tools if tool.tool == "add")
+    assert (await box.call(sum_, b'{"a": 1, "b": 2}')).text == "3"
+    caller.close()
+    await tools.close()
+    await tiny.left()
+
+
+async def test_a_dead_server(open_tools, warnings, real_server):
+    box = await open_tools({"bad": "http://127.0.0.1:1/mcp", "good": real_server.url})
+    assert {tool.server for tool in box.tools} == {"good"}
+    assert warnings == ["No tools of the MCP server bad: it can't be reached (Connection refused)"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_no_token_follows_a_redirect_to_another_host(status, tiny, offer, warnings):
+    met = []
+
+    async def elsewhere(request):
+        met.append(dict(request.headers))
+        return web.Response()
+
+    runner = web.ServerRunner(web.Server(elsewhere), shutdown_timeout=0.01)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    other = f"http://127.0.0.1:{runner.addresses[0][1]}/mcp"
+    tiny.answers["server/discover"] = whole(b"", status=status, Location=other)
+    tiny.answers["initialize"] = whole(b"", status=status, Location=other)
+    tools = offer({"bad": {"url": tiny.url, "token": Secret(TOKEN)}})
+    assert await tools.of("somebody").open() is None
+    await runner.cleanup()
+    assert met == []
+    assert "Redirect to http://127.0.0.1" in warnings[0]
+    assert all(headers["Authorization"] == f"Bearer {TOKEN}" for _, headers in tiny.received)
+
+
+async def test_no_token_is_ever_told(tiny, offer, warnings):
+    tiny.answers["tools/list"] = error("no")
+    tools = offer(
+        {
+            "bad": {
+                "url": f"{tiny.url}?key={TOKEN}",
+                "token": Secret(TOKEN),
+                "headers": (("X-A", Secret(TOKEN)),),
+            }
+        }
+    )
+    assert await tools.of("somebody").open() is None
+    assert warnings == ["No tools of the MCP server bad: no"]
+    assert TOKEN not in repr(tools.__dict__)

@@ -1,0 +1,198 @@
+"""A session with one server: opened, used from any task, and ended, with real servers."""
+
+import asyncio
+import ssl
+from dataclasses import replace
+
+import pytest
+
+from aibridged.clock import SystemClock
+from aibridged.config.options import McpServerSettings, Settings
+from aibridged.config.secret import Secret
+from aibridged.mcp.limits import Limits
+from aibridged.mcp.session import ServerFailedError, StreamableHTTPServerProxy
+from aibridged.mcp.shared import Access
+from aibridged.tasks import Tasks
+
+
+@pytest.fixture
+async def session():
+    """Makes sessions: `session(url, token=…)`; they are closed after the test."""
+    tasks, made = Tasks(), []
+
+    def make(url, *, token=None, headers=(), **changes):
+        server = McpServerSettings("docs", url, headers=headers)
+        proxy = StreamableHTTPServerProxy(
+            Access(server, token),
+            Limits.of(replace(Settings(), **changes)),
+            ssl.create_default_context(),
+            SystemClock(),
+        )
+        made.append(proxy)
+        return proxy
+
+    make.tasks = tasks
+    yield make
+    for proxy in made:
+        proxy.close()
+    await tasks.idle()
+
+
+async def test_a_server_of_the_official_sdk(session, real_server):
+    proxy = session(real_server.url)
+    assert not proxy.is_open
+    listed = await proxy.open(session.tasks)
+    assert {tool.name for tool in listed} >= {"add", "fail", "wait"}
+    assert proxy.is_open
+    result = await proxy.call("add", {"a": 2, "b": 3})
+    assert (result.content[0].text, result.is_error) == ("5", False)
+    failed = await proxy.call("fail", {})
+    assert failed.is_error
+    assert "out of paper" in failed.content[0].text
+
+
+async def test_a_server_that_is_not_ours(session, foreign_server):
+    proxy = session(foreign_server.url)
+    (tool,) = await proxy.open(session.tasks)
+    assert (tool.name, tool.description) == ("shout", "Say it louder.")
+    assert (await proxy.call("shout", {"text": "hello"})).content[0].text == "HELLO"
+
+
+async def test_a_server_with_sessions_is_told_when_one_ends(session, tiny):
+    proxy = session(tiny.url)
+    await proxy.open(session.tasks)
+    assert tiny.methods() == [
+        "server/discover",
+        "initialize",
+        "notifications/initialized",
+        "tools/list",
+    ]
+    assert tiny.sessions == {"session-1"}
+    await tiny.left()
+    proxy.close()
+    await session.tasks.idle()
+    assert tiny.sessions == set()
+    assert tiny.gets == 0
+    with pytest.raises(ServerFailedError, match="the session has ended"):
+        await proxy.call("echo", {})
+
+
+async def test_a_server_without_sessions(session, speaking_modern):
+    proxy = session(speaking_modern.url)
+    await proxy.open(session.tasks)
+    assert speaking_modern.methods() == ["server/discover", "tools/list"]
+
+
+async def test_what_is_sent(session, tiny):
+    token, header = Secret("t0k3n"), ("X-Team", Secret("core"))
+    proxy = session(f"{tiny.url}?tools=all", token=token, headers=(header,))
+    await proxy.open(session.tasks)
+    for _, headers in tiny.received:
+        assert headers["Authorization"] == "Bearer t0k3n"
+        assert headers["X-Team"] == "core"
+        assert headers["Accept-Encoding"] == "identity"
+        assert headers["User-Agent"].startswith("aibridged/")
+
+
+async def test_many_calls_at_once_are_told_apart(session, tiny):
+    proxy = session(tiny.url)
+    await proxy.open(session.tasks)
+    results = await asyncio.gather(*(proxy.call("echo", {"n": n}) for n in range(20)))
+    assert [each.content[0].text for each in results] == [f'{{"n": {n}}}' for n in range(20)]
+
+
+@pytest.mark.parametrize("way", ["times out", "is left"])
+async def test_a_call_that_nobody_waits_for_is_cancelled_at_the_server(
+    session, real_server, until, way
+):
+    real_server.happened.clear()
+    proxy = session(real_server.url, mcp_call_timeout=0.3 if way == "times out" else 60.0)
+    await proxy.open(session.tasks)
+    call = asyncio.get_running_loop().create_task(proxy.call("wait", {}))
+    await until(lambda: real_server.happened == ["waiting"])
+    if way == "is left":
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    else:
+        with pytest.raises(ServerFailedError, match=r"it took longer than 0\.3 s"):
+            await call
+    await until(lambda: real_server.happened == ["waiting", "cancelled"])
+    assert (await proxy.call("add", {"a": 1, "b": 1})).content[0].text == "2"
+
+
+async def test_a_server_with_sessions_gets_a_notification_of_it(session, tiny, until):
+    async def never(request, message):
+        await asyncio.sleep(3600)
+
+    tiny.answers["tools/call"] = never
+    proxy = session(tiny.url, mcp_call_timeout=0.1)
+    await proxy.open(session.tasks)
+    with pytest.raises(ServerFailedError):
+        await proxy.call("echo", {})
+    await until(lambda: tiny.methods()[-1] == "notifications/cancelled")
+    call = next(message for message, _ in tiny.received if message["method"] == "tools/call")
+    assert tiny.received[-1][0]["params"]["requestId"] == call["id"]
+
+
+async def test_a_server_that_forgot_the_session_has_done_nothing(session, tiny):
+    proxy = session(tiny.url)
+    await proxy.open(session.tasks)
+    tiny.sessions.clear()
+    with pytest.raises(ServerFailedError) as caught:
+        await proxy.call("echo", {})
+    assert caught.value.session_ended
+
+
+async def test_an_error_of_http_does_not_end_the_session(session, tiny):
+    proxy = session(tiny.url)
+    await proxy.open(session.tasks)
+
+    async def breaks_off(request, message):
+        request.transport.abort()
+
+    tiny.answers["tools/call"] = breaks_off
+    with pytest.raises(ServerFailedError, match="the connection failed") as caught:
+        await proxy.call("echo", {})
+    assert not caught.value.session_ended
+    del tiny.answers["tools/call"]
+    assert proxy.is_open
+    assert (await proxy.call("echo", {})).content[0].text == "{}"
+
+
+async def test_a_schema_of_the_servers_is_not_run_over_its_results(session, tiny):
+    """A regular expression in it could take for ever."""
+    pattern = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}
+    tiny.tools = [{"name": "evil", "inputSchema": {"type": "object"}, "outputSchema": pattern}]
+
+    async def answer(request, message):
+        return tiny.say(message, {"content": [], "structuredContent": {"a": "a" * 40 + "!"}})
+
+    tiny.answers["tools/call"] = answer
+    proxy = session(tiny.url, mcp_call_timeout=2.0)
+    await proxy.open(session.tasks)
+    assert (await proxy.call("evil", {})).structured_content == {"a": "a" * 40 + "!"}
+
+
+async def test_closing_does_not_wait_for_a_server_that_is_gone(session, tiny):
+    proxy = session(tiny.url)
+    await proxy.open(session.tasks)
+    await tiny.stop()
+    proxy.close()
+    async with asyncio.timeout(3):
+        await session.tasks.idle()
+
+
+async def test_closing_ends_an_opening(session, tiny, until):
+    async def never(request, message):
+        await asyncio.sleep(3600)
+
+    tiny.answers["*"] = never
+    proxy = session(tiny.url)
+    opening = asyncio.get_running_loop().create_task(proxy.open(session.tasks))
+    await until(lambda: tiny.received)
+    proxy.close()
+    with pytest.raises(ServerFailedError, match="it was given up"):
+        await opening
+    await session.tasks.idle()
+    await tiny.left()
