@@ -88,10 +88,14 @@ def _warn_of(settings: "Settings", server: str) -> None:
     typer.echo(f"Note: {server} {why}.", err=True)
 
 
+def _is_terminal() -> bool:
+    return sys.stdin.isatty()
+
+
 def _read_token(user: str, server: str) -> "Secret":
     from aibridged.config import kinds
 
-    if sys.stdin.isatty():
+    if _is_terminal():
         text = typer.prompt(f"Token of {user} for {server}", hide_input=True)
     else:
         text = sys.stdin.read()
