@@ -11,14 +11,10 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 
 import httpx2
-from mcp_types import CONNECTION_CLOSED
 
 from aibridged.clock import Clock
 
-UNREACHABLE = CONNECTION_CLOSED
-"""The code of an error that says that there was no answer."""
-
-_REFUSED = -32099  # the last code that JSON-RPC leaves to implementations
+_OURS = -32099  # the last code that JSON-RPC leaves to implementations
 _JSON = "application/json"
 
 
@@ -27,6 +23,8 @@ class ServerTransport(httpx2.AsyncBaseTransport):
 
     A response may have `max_bytes` and take `seconds`, its body included. `max_total_bytes` is for
     all of them together until `opened` is called: nothing that a server lists is unbounded.
+
+    `answered` says whether the last request had an answer at all.
 
     No connection is kept between requests: thousands of bridges would keep as many open. Nor is
     the stream opened on which a server may speak unasked (a GET), which would be open for ever.
@@ -41,6 +39,7 @@ class ServerTransport(httpx2.AsyncBaseTransport):
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._left: int | None = max_total
+        self.answered = True
 
     def opened(self) -> None:
         """The session is open: from now on only each response by itself is bounded."""
@@ -54,11 +53,13 @@ class ServerTransport(httpx2.AsyncBaseTransport):
             async with asyncio.timeout(self._seconds):
                 response = await self._inner.handle_async_request(request)
         except (httpx2.TransportError, TimeoutError) as error:
-            return _error(request, 502, UNREACHABLE, _no_answer(error))
+            self.answered = False
+            return _error(request, 502, _no_answer(error))
+        self.answered = True
         refusal = _refusal(response, in_session="mcp-session-id" in request.headers)
         if refusal is not None:
             await response.aclose()
-            return _error(request, response.status_code, _REFUSED, refusal)
+            return _error(request, response.status_code, refusal)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
         return httpx2.Response(
             response.status_code,
@@ -158,8 +159,8 @@ def _system_error(error: BaseException | None) -> str | None:
     return None
 
 
-def _error(request: httpx2.Request, status: int, code: int, sentence: str) -> httpx2.Response:
-    message = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": sentence}}
+def _error(request: httpx2.Request, status: int, sentence: str) -> httpx2.Response:
+    message = {"jsonrpc": "2.0", "id": None, "error": {"code": _OURS, "message": sentence}}
     return httpx2.Response(
         max(status, 400),
         headers={"content-type": _JSON},

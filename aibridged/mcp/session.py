@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from aibridged import __version__
 from aibridged.clock import Clock
 from aibridged.config.mcp_servers import without_query
-from aibridged.mcp.http import UNREACHABLE, ServerTransport
+from aibridged.mcp.http import ServerTransport
 from aibridged.mcp.limits import Limits
 from aibridged.mcp.shared import Access
 from aibridged.observe.scope import Attributes, span
@@ -179,7 +179,7 @@ class StreamableHTTPServerProxy:
                 read, write, client_info=Implementation(name="aibridged", version=__version__)
             ) as session,
         ):
-            await _negotiate(session)
+            await _negotiate(session, transport)
             yield session, transport
 
     async def _list_tools(self, session: ClientSession) -> Sequence[ListedTool]:
@@ -210,15 +210,13 @@ class StreamableHTTPServerProxy:
         }
 
 
-async def _negotiate(session: ClientSession) -> None:
-    """Agree on a version: the protocol's newer way, and where a server has none, the older."""
+async def _negotiate(session: ClientSession, transport: ServerTransport) -> None:
+    """Agree on a version: the protocol's newer way, and where a server refuses that, the older."""
     try:
         await session.discover()
-    except MCPError as error:
-        if error.error.code == UNREACHABLE:
+    except (MCPError, RuntimeError, ValidationError):
+        if not transport.answered:
             raise
-        await session.initialize()
-    except (RuntimeError, ValidationError):  # it answers, and names no version that both know
         await session.initialize()
 
 

@@ -1,10 +1,12 @@
 """A session with one server: opened, used from any task, and ended, with real servers."""
 
 import asyncio
+import json
 import ssl
 from dataclasses import replace
 
 import pytest
+from aiohttp import web
 
 from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings, Settings
@@ -81,6 +83,36 @@ async def test_a_server_without_sessions(session, speaking_modern):
     proxy = session(speaking_modern.url)
     await proxy.open(session.tasks)
     assert speaking_modern.methods() == ["server/discover", "tools/list"]
+
+
+OLD_WAYS = {
+    "an error": (200, "application/json", {"code": -32601, "message": "Method not found"}),
+    "an error and a status": (
+        400,
+        "application/json",
+        {"code": -32000, "message": "Bad Request: Server not initialized"},
+    ),
+    "a status in JSON": (400, "application/json", None),
+    "a status": (400, "text/plain", None),
+    "not found": (404, "text/html", None),
+    "not allowed": (405, "text/plain", None),
+    "a bug": (500, "text/html", None),
+    "nothing": (202, "text/plain", None),
+    "nonsense": (200, "text/html", None),
+}
+
+
+@pytest.mark.parametrize("way", OLD_WAYS)
+async def test_a_server_that_knows_only_sessions_may_say_so_in_its_own_way(session, tiny, way):
+    status, kind, error = OLD_WAYS[way]
+
+    async def refuse(request, message):
+        body = {"jsonrpc": "2.0", "id": message["id"], "error": error} if error else {}
+        return web.Response(status=status, text=json.dumps(body), content_type=kind)
+
+    tiny.answers["server/discover"] = refuse
+    proxy = session(tiny.url)
+    assert len(await proxy.open(session.tasks)) == 1
 
 
 async def test_what_is_sent(session, tiny):
