@@ -101,9 +101,9 @@ class Gateway:
             if self._metrics is not None:
                 await self._open_metrics(self._metrics, self._composition)
             self._server = Server(build(self._composition.parts), limits=_limits(settings))
-            await self._listeners.open(self._server)
             if self._composition.lasting.authority is not None:
                 await self._open_proxy(self._server, self._composition)
+            await self._listeners.open(self._server)
         except (
             DatabaseError,
             DatabaseAwayError,

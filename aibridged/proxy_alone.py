@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from aiohttp import web
@@ -82,7 +83,7 @@ class ProxyAlone:
         await self._stack.aclose()
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
     configure(
         settings.log_human,
@@ -91,6 +92,8 @@ def run(settings: Settings) -> int:
         settings.log_filter,
         settings.verbose,
     )
+    for warning in warnings:
+        logger.warning("{}", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(settings))
 

@@ -66,7 +66,9 @@ macOS:
 def proxy() -> typer.Typer:
     """The command, and the group of its subcommands."""
     group = typer.Typer(name="proxy")
-    group.callback(invoke_without_command=True)(takes(_SETTINGS, _proxy))
+    group.callback(invoke_without_command=True)(
+        takes(_SETTINGS, _proxy, always={"--aibridge-proxy-enabled": "true"})
+    )
     group.command("init-ca")(_init_ca)
     return group
 
@@ -77,9 +79,10 @@ def _proxy(settings: "Settings", context: typer.Context) -> None:
     It runs until SIGTERM or SIGINT. In the gateway's own daemon, it is switched on with
     --aibridge-proxy-enabled.
     """
+    from aibridged.config import check_ai_proxy
     from aibridged.proxy_alone import run
 
-    raise typer.Exit(run(settings))
+    raise typer.Exit(run(settings, list(check_ai_proxy.warnings(settings))))
 
 
 def _init_ca(

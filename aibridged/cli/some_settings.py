@@ -2,7 +2,7 @@
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,8 +18,12 @@ STORE = ("state_dir", "postgres_url")
 """The settings that say which database it is."""
 
 
-def takes(names: Sequence[str], command: Callable[..., None]) -> Callable[..., None]:
+def takes(
+    names: Sequence[str], command: Callable[..., None], always: Mapping[str, str] | None = None
+) -> Callable[..., None]:
     """Give a command the effective settings as its first argument, and flags for those of `names`.
+
+    `always` are flags with their texts that the command stands for.
 
     Mistakes in the settings are told as `serve` tells them, and the exit status is 1.
     """
@@ -32,7 +36,8 @@ def takes(names: Sequence[str], command: Callable[..., None]) -> Callable[..., N
         if context is not None and context.invoked_subcommand is not None:
             return  # the command is a group's own, and one of the group was named
         texts = {flag: arguments.pop(_name(flag)) for flag, _, _ in offered}
-        command(_resolve({flag: text for flag, text in texts.items() if text}), **arguments)
+        given = {flag: text for flag, text in texts.items() if text}
+        command(_resolve({**given, **(always or {})}), **arguments)
 
     call.__name__ = command.__name__
     call.__doc__ = command.__doc__

@@ -17,6 +17,7 @@ from aibridged.core.egress import BadDestinationError, Destination, read_destina
 from aibridged.core.proxy_auth import CHALLENGE, read_proxy_token
 from aibridged.core.targets import CERTIFICATE_PATH, CERTIFICATE_TYPE, PREFIXES
 from aibridged.errors import (
+    INTERNAL_ERROR,
     INVALID_REQUEST,
     PROXY_UNAUTHENTICATED,
     ROUTE_NOT_SUPPORTED,
@@ -24,6 +25,7 @@ from aibridged.errors import (
 )
 from aibridged.identity.gate import Gate
 from aibridged.observe.metrics import Metrics
+from aibridged.proxy.authority import AuthorityError
 from aibridged.proxy.client import Client
 from aibridged.proxy.dial import Dialer
 from aibridged.proxy.hosts import Hosts
@@ -36,7 +38,6 @@ IDLE_S = 15 * 60.0
 HALF_CLOSED_S = 60.0
 
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-_READ = frozenset({"GET", "HEAD"})
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 MakeConnection = Callable[[Handler], asyncio.Protocol]
@@ -88,9 +89,8 @@ class Connects:
                 client.refuse(error)
 
     def _answer(self, client: Client, message: RawRequestMessage) -> None:
-        if message.method in _READ and message.path in _CERTIFICATE_TARGETS:
-            body = self._certificate if message.method == "GET" else b""
-            client.answer(200, {"Content-Type": CERTIFICATE_TYPE}, body)
+        if message.method == "GET" and message.path in _CERTIFICATE_TARGETS:
+            client.answer(200, {"Content-Type": CERTIFICATE_TYPE}, self._certificate)
             return
         if message.path.startswith("/"):
             raise GatewayError(
@@ -156,7 +156,11 @@ class Connects:
             ours.resume_reading()
 
     async def _intercept(self, client: Client, session: Session) -> None:
-        context = self._leaves.context(session.destination.host)
+        try:
+            context = self._leaves.context(session.destination.host)
+        except AuthorityError as error:
+            logger.error("{}", error)
+            raise GatewayError(INTERNAL_ERROR) from None
         if client.transport is None:
             return
         self._count("mitm")

@@ -6,6 +6,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 from aiohttp.client_proto import ResponseHandler
+from loguru import logger
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -103,6 +104,7 @@ class Forwarder:
     async def _ask(
         self, request: web.BaseRequest, url: URL, headers: CIMultiDict[str]
     ) -> aiohttp.ClientResponse:
+        reason: type[Exception]
         try:
             return await self._session.request(
                 request.method,
@@ -111,12 +113,15 @@ class Forwarder:
                 data=_body(request),
                 allow_redirects=False,
             )
-        except aiohttp.ConnectionTimeoutError:
-            raise GatewayError(UPSTREAM_UNREACHABLE) from None
-        except TimeoutError:
-            raise GatewayError(UPSTREAM_TIMEOUT) from None
-        except (aiohttp.ClientError, OSError):
-            raise GatewayError(UPSTREAM_UNREACHABLE) from None
+        except aiohttp.ConnectionTimeoutError as error:
+            failure, reason = UPSTREAM_UNREACHABLE, type(error)
+        except TimeoutError as error:
+            failure, reason = UPSTREAM_TIMEOUT, type(error)
+        except (aiohttp.ClientError, OSError) as error:
+            failure, reason = UPSTREAM_UNREACHABLE, type(error)
+        # Not the error's own text: it may quote what was sent.
+        logger.warning("{} gave no answer: {}", url.host, reason.__name__)
+        raise GatewayError(failure)
 
 
 def _sent_on(headers: CIMultiDict[str], content_length: int | None) -> CIMultiDict[str]:

@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from aibridged.clock import Clock
+from aibridged.config.kinds import is_loopback
 from aibridged.config.options import Settings
 from aibridged.core.egress import Egress
 from aibridged.core.targets import PREFIXES
@@ -100,6 +101,7 @@ class Proxy:
         try:
             if passed:
                 for each in passed:
+                    self._refuse_strangers(each)
                     self._servers.append(
                         await loop.create_server(self._accept, sock=each, ssl=tls, backlog=_BACKLOG)
                     )
@@ -118,6 +120,17 @@ class Proxy:
         host, port = self._servers[0].sockets[0].getsockname()[:2]
         scheme = "https" if tls is not None else "http"
         self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def _refuse_strangers(self, passed: socket.socket) -> None:
+        """The address of a socket that was passed isn't in the settings, which are checked."""
+        if passed.family == socket.AF_UNIX:
+            raise ProxyError("The socket that was passed for the AI Proxy is not a TCP socket.")
+        host, port = passed.getsockname()[:2]
+        if self._settings.auth == "none" and not is_loopback(host):
+            raise ProxyError(
+                f"The socket {host} port {port} that was passed for the AI Proxy can be reached"
+                " from other machines, and callers are not authenticated."
+            )
 
     def stop_accepting(self) -> None:
         """Take no new connection; what is open goes on."""

@@ -8,6 +8,13 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+# A CA that was made for these tests and protects nothing.
+TLS = Path(__file__).parents[1] / "config" / "tls"
+CA = (
+    *("--aibridge-proxy-cert-file", str(TLS / "ca-cert.pem")),
+    *("--aibridge-proxy-key-file", str(TLS / "ca-key.pem")),
+)
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -88,12 +95,21 @@ def test_a_folder_that_is_not_there(run: Run, tmp_path: Path) -> None:
 
 
 def test_alone_it_needs_a_target_and_a_ca(run: Run) -> None:
-    shown = run("proxy")
-    assert shown.returncode == 1
-    assert "--aibridge-proxy-target" in shown.stderr
     shown = run("proxy", "--aibridge-proxy-target", "http://127.0.0.1:1")
     assert shown.returncode == 1
-    assert "aibridged proxy init-ca makes them" in shown.stderr
+    assert "Make them with `aibridged proxy init-ca`" in shown.stderr
+    shown = run("proxy", *CA)
+    assert shown.returncode == 1
+    assert "--aibridge-proxy-target" in shown.stderr
+
+
+def test_alone_it_is_as_careful_as_in_the_daemon(run: Run) -> None:
+    elsewhere = ("--aibridge-proxy-listen-addr", "0.0.0.0:0")
+    shown = run("proxy", *CA, *elsewhere, "--aibridge-auth", "none")
+    assert shown.returncode == 1
+    assert "callers are not authenticated" in shown.stderr
+    shown = run("proxy", *CA, *elsewhere)
+    assert "send their tokens in the clear" in shown.stderr
 
 
 def test_mistakes_in_the_settings_are_told(run: Run) -> None:

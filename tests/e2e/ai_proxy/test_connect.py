@@ -2,39 +2,44 @@
 
 import asyncio
 import json
+import socket
 from base64 import b64encode
+from contextlib import nullcontext
+from dataclasses import replace
 
 import pytest
 
+from aibridged.app import CannotStartError, Gateway
 from aibridged.config.kinds import Address
+from aibridged.config.options import Settings
 from aibridged.core.guessing import BURST
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.proxy.client import MAX_HEAD_BYTES
 
-
-@pytest.mark.parametrize(
-    "authorization",
-    [
-        None,
-        "Basic",
-        "Basic !!!",
-        "Bearer {token}",
-        "{token}",
-        "Basic dG9rZW46",  # token:
-        "Basic dG9rZW46bm9ib2R5",  # token:nobody
-        "Basic {encoded_without_colon}",
-    ],
+CREDENTIALS = (
+    None,
+    "Basic",
+    "Basic !!!",
+    "Bearer {token}",
+    "{token}",
+    "Basic dG9rZW46",  # token:
+    "Basic dG9rZW46bm9ib2R5",  # token:nobody
+    "Basic {encoded_without_colon}",
 )
-async def test_who_shows_no_good_token_is_challenged(proxied, authorization, log):
-    if authorization is not None:
-        plain = b64encode(proxied.token.encode()).decode()
-        authorization = authorization.format(token=proxied.token, encoded_without_colon=plain)
-    connect = await proxied.connect("api.anthropic.com:443", authorization=authorization)
-    assert connect.status == 407
-    assert connect.header("Proxy-Authenticate").startswith('Basic realm="')
-    assert connect.header("X-Aibridge-Reason") == "proxy_unauthenticated"
-    assert connect.header("Connection") == "close"
-    assert proxied.token not in connect.head + connect.body.decode() + "".join(log)
+
+
+async def test_who_shows_no_good_token_is_challenged(proxied, log):
+    plain = b64encode(proxied.token.encode()).decode()
+    for credentials in CREDENTIALS:
+        authorization = credentials and credentials.format(
+            token=proxied.token, encoded_without_colon=plain
+        )
+        connect = await proxied.connect("api.anthropic.com:443", authorization=authorization)
+        assert (credentials, connect.status) == (credentials, 407)
+        assert connect.header("Proxy-Authenticate").startswith('Basic realm="')
+        assert connect.header("X-Aibridge-Reason") == "proxy_unauthenticated"
+        assert connect.header("Connection") == "close"
+        assert proxied.token not in connect.head + connect.body.decode() + "".join(log)
 
 
 async def test_a_doubled_header_is_no_credential(proxied):
@@ -44,12 +49,11 @@ async def test_a_doubled_header_is_no_credential(proxied):
     assert connect.status == 407
 
 
-@pytest.mark.parametrize("user", ["", "anything", "üser"])
-async def test_the_user_name_means_nothing(proxied, user):
-    encoded = b64encode(f"{user}:{proxied.token}".encode()).decode()
-    assert (
-        await proxied.connect("api.anthropic.com:443", authorization=f"Basic {encoded}")
-    ).status == 200
+async def test_the_user_name_means_nothing(proxied):
+    for user in ("", "anything", "üser"):
+        encoded = b64encode(f"{user}:{proxied.token}".encode()).decode()
+        connect = await proxied.connect("api.anthropic.com:443", authorization=f"Basic {encoded}")
+        assert connect.status == 200
 
 
 async def test_without_authentication_nobody_is_challenged(start_proxied):
@@ -81,35 +85,40 @@ async def test_while_tokens_cannot_be_checked_nobody_gets_in(proxied, monkeypatc
     assert (connect.status, connect.header("X-Aibridge-Reason")) == (503, "auth_unavailable")
 
 
-@pytest.mark.parametrize(
-    "target",
-    ["api.anthropic.com", "api.anthropic.com:", "[::1", "a b:443", "user@a.example:443", "/", "*"],
-)
-async def test_a_target_that_is_none(proxied, target):
-    connect = await proxied.connect(target)
-    assert (connect.status, connect.header("X-Aibridge-Reason")) == (400, "invalid_request")
+async def test_a_target_that_is_none(proxied):
+    for target in (
+        "api.anthropic.com",
+        "api.anthropic.com:",
+        "[::1",
+        "a b:443",
+        "user@a.example:443",
+        "/",
+        "*",
+    ):
+        connect = await proxied.connect(target)
+        assert (target, connect.status) == (target, 400)
+        assert connect.header("X-Aibridge-Reason") == "invalid_request"
 
 
-@pytest.mark.parametrize(
-    "request_bytes",
-    [
-        b"nonsense\r\n\r\n",
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS, to a proxy that speaks plain HTTP",
-        b"CONNECT a.example:443 HTTP/1.1\r\n\r\n",  # no Host
-        b"CONNECT a.example:443 HTTP/9.9\r\nHost: a\r\n\r\n",
-        b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\nNo colon\r\n\r\n",
-        b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n: no name\r\n\r\n",
-        b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\nX: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
-        b"CONNECT " + b"a" * 2 * MAX_HEAD_BYTES,
-        b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 20_000,
-    ],
-    ids=lambda value: value[:50],
+MALFORMED = (
+    b"nonsense\r\n\r\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS, to a proxy that speaks plain HTTP",
+    b"CONNECT a.example:443 HTTP/1.1\r\n\r\n",  # no Host
+    b"CONNECT a.example:443 HTTP/9.9\r\nHost: a\r\n\r\n",
+    b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\nNo colon\r\n\r\n",
+    b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n: no name\r\n\r\n",
+    b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\nX: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
+    b"CONNECT " + b"a" * 2 * MAX_HEAD_BYTES,
+    b"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 20_000,
 )
-async def test_what_is_malformed_or_too_large_is_refused(proxied, request_bytes, log):
-    connect = await proxied.send(request_bytes)
-    assert connect.status == 400
-    assert json.loads(connect.body)["error"]["code"] == "invalid_request"
-    assert b"a.example" not in connect.body
+
+
+async def test_what_is_malformed_or_too_large_is_refused(proxied, log):
+    for malformed in MALFORMED:
+        connect = await proxied.send(malformed)
+        assert (malformed[:60], connect.status) == (malformed[:60], 400)
+        assert json.loads(connect.body)["error"]["code"] == "invalid_request"
+        assert b"a.example" not in connect.body
     assert "a.example" not in "".join(log)
 
 
@@ -147,16 +156,16 @@ async def test_a_head_may_come_byte_by_byte(proxied):
     writer.close()
 
 
-@pytest.mark.parametrize("host", ["api.anthropic.com", "example.com"])
-@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
-async def test_plain_http_is_refused_with_a_sentence(proxied, host, method, fake):
-    request = (
-        f"{method} http://{host}/v1/messages HTTP/1.1\r\nHost: {host}\r\n"
-        f"Proxy-Authorization: {proxied.authorization}\r\nContent-Length: 4\r\n\r\nbody"
-    )
-    connect = await proxied.send(request.encode())
-    assert connect.status == 400
-    assert "HTTPS_PROXY, not HTTP_PROXY" in json.loads(connect.body)["message"]
+async def test_plain_http_is_refused_with_a_sentence(proxied, fake):
+    for method in ("GET", "POST", "OPTIONS"):
+        for host in ("api.anthropic.com", "example.com"):
+            request = (
+                f"{method} http://{host}/v1/messages HTTP/1.1\r\nHost: {host}\r\n"
+                f"Proxy-Authorization: {proxied.authorization}\r\nContent-Length: 4\r\n\r\nbody"
+            )
+            connect = await proxied.send(request.encode())
+            assert connect.status == 400
+            assert "HTTPS_PROXY, not HTTP_PROXY" in json.loads(connect.body)["message"]
     assert fake.seen == 0
 
 
@@ -181,14 +190,62 @@ async def test_the_certificate_is_for_everybody_and_its_key_for_nobody(
         assert await response.read() == ca[0].read_bytes()
     connect = await proxied.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     assert (connect.status, connect.body) == (200, ca[0].read_bytes())
-    connect = await proxied.send(f"HEAD {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
-    assert (connect.status, connect.body) == (200, b"")
 
 
 async def test_without_the_proxy_there_is_no_certificate(start_gateway, client):
     gateway = await start_gateway()
     async with client.get(f"{gateway.url}/api/v2/aibridge/proxy/ca-cert.pem") as response:
         assert response.status == 404
+
+
+async def test_a_target_is_for_the_proxy_alone(start_proxied):
+    with pytest.raises(CannotStartError, match="--aibridge-proxy-target is for aibridged proxy"):
+        await start_proxied(proxy_target="http://127.0.0.1:1")
+
+
+async def test_an_address_that_is_taken_is_a_sentence(start_proxied, proxied):
+    with pytest.raises(CannotStartError, match="--aibridge-proxy-listen-addr"):
+        await start_proxied(proxy_listen_addr=Address(*proxied.address))
+
+
+async def test_a_ca_that_is_gone_since_the_check_is_a_sentence(start_proxied, tmp_path):
+    with pytest.raises(CannotStartError, match="No such file"):
+        await start_proxied(proxy_key_file=tmp_path / "absent")
+
+
+async def test_a_ca_that_expires_while_the_daemon_runs(proxied, clock, log):
+    clock.advance(366 * 24 * 3600)
+    connect = await proxied.connect("api.anthropic.com:443")
+    assert connect.status == 500
+    assert any("CA certificate has expired" in line for line in log)
+
+
+@pytest.mark.parametrize(
+    ("auth", "host", "refused"),
+    [
+        ("token", "0.0.0.0", False),
+        ("none", "127.0.0.1", False),
+        ("none", "0.0.0.0", True),
+    ],
+)
+async def test_a_socket_that_is_passed(start_gateway, ca, clock, tmp_path, auth, host, refused):
+    passed = socket.create_server((host, 0))
+    settings = replace(
+        Settings(),
+        auth=auth,
+        http_address=Address("127.0.0.1", 0),
+        state_dir=tmp_path,
+        proxy_enabled=True,
+        proxy_cert_file=ca[0],
+        proxy_key_file=ca[1],
+        shutdown_timeout=0.0,
+    )
+    gateway = Gateway(settings, clock, {"proxy": [passed]})
+    with pytest.raises(CannotStartError, match="not authenticated") if refused else nullcontext():
+        await gateway.start()
+        assert gateway.proxy.url == f"http://{host}:{passed.getsockname()[1]}"
+        await gateway.stop()
+    passed.close()
 
 
 async def test_the_proxy_may_have_tls_of_its_own(start_proxied, own_pair):

@@ -162,25 +162,27 @@ async def test_a_revoked_token_ends_a_connection_that_is_open(proxied, fake, clo
     assert fake.seen == 1
 
 
-@pytest.mark.parametrize(
-    ("host", "status"),
-    [
-        (ANTHROPIC, 200),
-        (f"{ANTHROPIC}:443", 200),
-        ("API.anthropic.com", 200),
-        (f"{ANTHROPIC}.", 200),
-        (OPENAI, 421),
-        (f"{ANTHROPIC}:8443", 421),
-        ("127.0.0.1", 421),
-        ("", 421),
-        (f"{ANTHROPIC}\r\nHost: {ANTHROPIC}", 400),
-        (f"{ANTHROPIC}\r\nHost: {OPENAI}", 400),
-    ],
+HOSTS = (
+    (ANTHROPIC, 200),
+    (f"{ANTHROPIC}:443", 200),
+    ("API.anthropic.com", 200),
+    (f"{ANTHROPIC}.", 200),
+    (OPENAI, 421),
+    (f"{ANTHROPIC}:8443", 421),
+    ("127.0.0.1", 421),
+    ("", 421),
+    (f"{ANTHROPIC}\r\nHost: {ANTHROPIC}", 400),
+    (f"{ANTHROPIC}\r\nHost: {OPENAI}", 400),
 )
-async def test_the_host_header_is_that_of_the_connect(proxied, fake, host, status):
-    connect = await proxied.intercepted(ANTHROPIC)
-    assert (await connect.ask(post("/v1/messages", host)))[0] == status
-    assert fake.seen == (status == 200)
+
+
+async def test_the_host_header_is_that_of_the_connect(proxied, fake):
+    for host, status in HOSTS:
+        seen = fake.seen
+        connect = await proxied.intercepted(ANTHROPIC)
+        got, _ = await connect.ask(post("/v1/messages", host))
+        assert (host, got) == (host, status)
+        assert (host, fake.seen - seen) == (host, status == 200)
 
 
 async def test_a_name_in_tls_that_is_not_that_of_the_connect_is_refused(proxied):
@@ -324,6 +326,14 @@ async def test_there_the_organisations_key_is_never_used_nor_the_gateway_token_s
         assert not {"Authorization", "X-Api-Key", "X-Coder-Token"} & set(got.headers)
 
 
+async def test_a_head_keeps_the_length_that_it_tells_of(anthropic_itself, proxied):
+    connect = await proxied.intercepted(ANTHROPIC)
+    status, answer = await connect.ask(request("HEAD", "/api/hello", ANTHROPIC))
+    assert status == 207
+    assert b"Content-Length: 4\r\n" in answer
+    assert answer.endswith(b"\r\n\r\n")
+
+
 async def test_a_redirect_is_the_clients_to_follow(anthropic_itself, proxied):
     connect = await proxied.intercepted(ANTHROPIC)
     status, answer = await connect.ask(request("GET", "/moved", ANTHROPIC))
@@ -350,28 +360,29 @@ async def test_a_host_that_is_away_is_said_to_be_so(proxied, resolve_to):
     assert b"upstream_unreachable" in answer
 
 
-@pytest.mark.parametrize(
-    ("host", "target", "status"),
-    [
-        (ANTHROPIC, "/v1/messages/", 404),
-        (ANTHROPIC, "/V1/Messages", 404),
-        (ANTHROPIC, "/v1/%6Dessages", 404),
-        (ANTHROPIC, "/v1/messages;x", 404),
-        (ANTHROPIC, "/v1//messages", 400),
-        (ANTHROPIC, "//v1/messages", 400),
-        (ANTHROPIC, "/v1/x/../messages", 400),
-        (ANTHROPIC, "/v1/%2e%2e/v1/messages", 400),
-        (ANTHROPIC, "/v1%2Fmessages", 400),
-        (ANTHROPIC, "https://api.anthropic.com/v1/messages", 400),
-        (OPENAI, "/v1/Responses", 404),
-        (OPENAI, "/v1/chat/completions/", 404),
-    ],
+SPELLINGS = (
+    (ANTHROPIC, "/v1/messages/", 404),
+    (ANTHROPIC, "/V1/Messages", 404),
+    (ANTHROPIC, "/v1/%6Dessages", 404),
+    (ANTHROPIC, "/v1/messages;x", 404),
+    (ANTHROPIC, "/v1//messages", 400),
+    (ANTHROPIC, "//v1/messages", 400),
+    (ANTHROPIC, "/v1/x/../messages", 400),
+    (ANTHROPIC, "/v1/%2e%2e/v1/messages", 400),
+    (ANTHROPIC, "/v1%2Fmessages", 400),
+    (ANTHROPIC, "https://api.anthropic.com/v1/messages", 400),
+    (OPENAI, "/v1/Responses", 404),
+    (OPENAI, "/v1/chat/completions/", 404),
 )
-async def test_no_spelling_gets_past_the_record(proxied, fake, resolve_to, host, target, status):
+
+
+async def test_no_spelling_gets_past_the_record(proxied, fake, resolve_to):
     asked = resolve_to()
-    connect = await proxied.intercepted(host)
-    assert (await connect.ask(post(target, host, OWN)))[0] == status
-    assert (fake.seen, asked) == (0, [])
+    for host, target, status in SPELLINGS:
+        connect = await proxied.intercepted(host)
+        got, _ = await connect.ask(post(target, host, OWN))
+        assert (target, got) == (target, status)
+        assert (target, fake.seen, asked) == (target, 0, [])
 
 
 async def test_the_hosts_of_configured_providers_are_opened_and_follow_a_reload(
