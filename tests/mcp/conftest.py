@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import uvicorn
 from aiohttp import web
-from fastmcp import FastMCP
 from loguru import logger
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import ImageContent
+from zeromcp import McpServer, McpToolError
 
 from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings, Settings
@@ -95,19 +95,33 @@ def real_server() -> Iterator[RealServer]:
     server.stop()
 
 
+class ForeignServer:
+    """A server of somebody else's, who wrote the protocol anew: of 2025, with sessions."""
+
+    def __init__(self) -> None:
+        self._server = McpServer("foreign")
+
+        @self._server.tool
+        def shout(text: str) -> str:
+            """Say it louder."""
+            return text.upper()
+
+        @self._server.tool
+        def fail() -> str:
+            """Fail."""
+            raise McpToolError("out of paper")
+
+        self._server.serve("127.0.0.1", 0)
+        # It has no way to ask for the port that the system chose.
+        self.url = f"http://127.0.0.1:{self._server._http_server.server_address[1]}/mcp"
+        self.stop = self._server.stop
+
+
 @pytest.fixture(scope="session")
-def foreign_server() -> Iterator[Served]:
-    """Somebody else's server: FastMCP's, with sessions and streams."""
-    server: FastMCP[Any] = FastMCP("foreign")
-
-    @server.tool
-    def shout(text: str) -> str:
-        """Say it louder."""
-        return text.upper()
-
-    served = Served(server.http_app())
-    yield served
-    served.stop()
+def foreign_server() -> Iterator[ForeignServer]:
+    server = ForeignServer()
+    yield server
+    server.stop()
 
 
 class TinyServer:

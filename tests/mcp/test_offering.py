@@ -91,7 +91,10 @@ async def test_a_reload_is_for_the_bridges_that_come_after_it(offer, pool, tiny,
     tools.configure(replace(Settings(), mcp_servers=servers))
     assert await use(bridges, "ann") is before
     bridges.renew(ttl=900.0, max_items=5000)
-    assert [tool.name for tool in (await use(bridges, "ann")).tools] == ["bmcp_other_shout"]
+    assert [tool.name for tool in (await use(bridges, "ann")).tools] == [
+        "bmcp_other_fail",
+        "bmcp_other_shout",
+    ]
     tools.configure(Settings())
     assert tools.of("ann") is None
     bridges.close()

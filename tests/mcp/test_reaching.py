@@ -22,7 +22,10 @@ async def test_every_server_is_told_of(tiny, real_server, foreign_server):
     assert real.selection.hidden == ["fail", "wait"]
     assert dead.selection.error == "it can't be reached (Connection refused)"
     assert mine.selection is None
-    assert [tool.name for tool in foreign.selection.tools] == ["bmcp_foreign_shout"]
+    assert [tool.name for tool in foreign.selection.tools] == [
+        "bmcp_foreign_fail",
+        "bmcp_foreign_shout",
+    ]
     assert [tool.name for tool in either.selection.tools] == ["bmcp_either_echo"]
     assert tiny.sessions == set()
     await tiny.left()

@@ -37,7 +37,7 @@ def hold(tiny):
 async def test_servers_come_in_their_order_and_tools_by_name(open_tools, tiny, foreign_server):
     tiny.tools = [{**tiny.tools[0], "name": name} for name in ("b", "a", "c")]
     box = await open_tools({"z": tiny.url, "a": foreign_server.url})
-    assert names(box) == ["bmcp_z_a", "bmcp_z_b", "bmcp_z_c", "bmcp_a_shout"]
+    assert names(box) == ["bmcp_z_a", "bmcp_z_b", "bmcp_z_c", "bmcp_a_fail", "bmcp_a_shout"]
 
 
 async def test_a_hundred_requests_open_one_session(offer, tiny):

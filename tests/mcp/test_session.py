@@ -55,9 +55,14 @@ async def test_a_server_of_the_official_sdk(session, real_server):
 
 async def test_a_server_that_is_not_ours(session, foreign_server):
     proxy = session(foreign_server.url)
-    (tool,) = await proxy.open(session.tasks)
-    assert (tool.name, tool.description) == ("shout", "Say it louder.")
+    listed = {tool.name: tool.description for tool in await proxy.open(session.tasks)}
+    assert listed == {"shout": "Say it louder.", "fail": "Fail."}
     assert (await proxy.call("shout", {"text": "hello"})).content[0].text == "HELLO"
+    failed = await proxy.call("fail", {})
+    assert failed.is_error
+    assert "out of paper" in failed.content[0].text
+    with pytest.raises(ServerFailedError):
+        await proxy.call("nothing", {})
 
 
 async def test_a_server_with_sessions_is_told_when_one_ends(session, tiny):
