@@ -1,7 +1,6 @@
 """The requests of intercepted connections: to the gateway, or on to the provider's host."""
 
 import json
-import re
 import ssl
 from contextlib import suppress
 from dataclasses import replace
@@ -153,9 +152,7 @@ async def test_a_revoked_token_ends_a_connection_that_is_open(proxied, fake, clo
     connect.writer.write(keep)
     assert (await connect.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
     await connect.reader.readuntil(b"}}")
-    proxied.gateway._composition.lasting.tokens.revoke_token(
-        re.findall(r"_(\w{10})_", proxied.token)[0]
-    )
+    proxied.gateway._composition.lasting.tokens.revoke_token(proxied.token.split("_")[1])
     clock.advance(61)
     status, _ = await connect.ask(post("/v1/messages", ANTHROPIC))
     assert status == 401
@@ -188,7 +185,7 @@ async def test_the_host_header_is_that_of_the_connect(proxied, fake):
 async def test_a_name_in_tls_that_is_not_that_of_the_connect_is_refused(proxied):
     connect = await proxied.connect(f"{ANTHROPIC}:443")
     with pytest.raises((ssl.SSLError, ConnectionError)):
-        await connect.tls(OPENAI, proxied.ca)
+        await connect.tls(OPENAI, proxied.ca, check_hostname=False)
 
 
 async def test_who_does_not_trust_the_ca_is_told_of_in_the_log(proxied, own_pair, log):
@@ -324,6 +321,16 @@ async def test_there_the_organisations_key_is_never_used_nor_the_gateway_token_s
         await connect.ask(request("GET", "/v1/organizations", ANTHROPIC, *headers))
         got, _ = anthropic_itself[-1]
         assert not {"Authorization", "X-Api-Key", "X-Coder-Token"} & set(got.headers)
+
+
+async def test_there_too_a_token_must_be_good_when_the_request_comes(
+    anthropic_itself, proxied, clock
+):
+    connect = await proxied.intercepted(ANTHROPIC)
+    proxied.gateway._composition.lasting.tokens.revoke_token(proxied.token.split("_")[1])
+    clock.advance(61)
+    status, _ = await connect.ask(request("GET", "/api/hello", ANTHROPIC))
+    assert (status, anthropic_itself) == (401, [])
 
 
 async def test_a_head_keeps_the_length_that_it_tells_of(anthropic_itself, proxied):
