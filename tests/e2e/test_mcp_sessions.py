@@ -1,6 +1,7 @@
 """The daemon gives each caller's bridge its tools, with the caller's own token, and ends them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -120,3 +121,19 @@ async def test_callers_who_are_no_users_here_have_no_tokens(start_gateway, serve
 
 async def test_a_daemon_without_servers_has_no_toolbox(start_gateway):
     assert await toolbox(await start_gateway(), "somebody") is None
+
+
+async def test_a_reload_changes_the_tools_of_the_next_request(start_gateway, server):
+    gateway = await start_gateway()
+    assert await toolbox(gateway, "somebody") is None
+    ours = McpServerSettings("ours", server.url)
+    gateway.reconfigure(replace(gateway.settings, mcp_servers=(ours,)))
+    first = await toolbox(gateway, "somebody")
+    assert [tool.name for tool in first.tools] == ["bmcp_ours_search"]
+    gateway.reconfigure(replace(gateway.settings, rate_limit=7))
+    assert await toolbox(gateway, "somebody") is first
+    gateway.reconfigure(replace(gateway.settings, mcp_servers=(replace(ours, id="theirs"),)))
+    box = await toolbox(gateway, "somebody")
+    assert [tool.name for tool in box.tools] == ["bmcp_theirs_search"]
+    gateway.reconfigure(replace(gateway.settings, mcp_servers=()))
+    assert await toolbox(gateway, "somebody") is None

@@ -166,6 +166,8 @@ class TinyServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.method == "DELETE":
+            if "DELETE" in self.answers:
+                return await self.answers["DELETE"](request, None)
             self.sessions.discard(request.headers["Mcp-Session-Id"])
             return web.Response(status=204)
         if request.method == "GET":

@@ -11,6 +11,7 @@ from aiohttp import web
 from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings, Settings
 from aibridged.config.secret import Secret
+from aibridged.mcp import session as session_module
 from aibridged.mcp.limits import Limits
 from aibridged.mcp.session import ServerFailedError, StreamableHTTPServerProxy
 from aibridged.mcp.shared import Access
@@ -211,13 +212,18 @@ async def test_a_schema_of_the_servers_is_not_run_over_its_results(session, tiny
     assert (await proxy.call("evil", {})).structured_content == {"a": "a" * 40 + "!"}
 
 
-async def test_closing_does_not_wait_for_a_server_that_is_gone(session, tiny):
+async def test_closing_does_not_wait_for_a_server_that_is_silent(monkeypatch, session, tiny):
+    async def never(request, message):
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(session_module, "_CLOSING_S", 0.1)
+    tiny.answers["DELETE"] = never
     proxy = session(tiny.url)
     await proxy.open(session.tasks)
-    await tiny.stop()
     proxy.close()
-    async with asyncio.timeout(3):
+    async with asyncio.timeout(2):
         await session.tasks.idle()
+    await tiny.left()
 
 
 async def test_closing_ends_an_opening(session, tiny, until):
