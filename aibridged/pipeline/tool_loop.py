@@ -186,14 +186,15 @@ class ToolLoop:
         raise self._broken_off(reason, failure)
 
     def _broken_off(self, reason: str, failure: ErrorKind = UPSTREAM_UNREACHABLE) -> Exception:
-        """What to raise when no more is coming: no client may take the half for a whole."""
-        name, transport = self._request.route.provider.name, self._request.transport
+        """What to raise when no more is coming.
+
+        An answer that was begun ends with its connection, so that no client takes the half for a
+        whole.
+        """
+        name = self._request.route.provider.name
         logger.warning("Provider {} broke off in the middle of an answer: {}", name, reason)
-        if self._request.writer.output_size == 0:
-            return GatewayError(failure)
-        if transport is not None:
-            transport.abort()
-        return BrokenOffError(reason)
+        begun = self._request.writer.output_size > 0
+        return BrokenOffError(reason) if begun else GatewayError(failure)
 
     async def _error_body(self, turn: Turn) -> bytes:
         """What the provider says instead of going on, as a body of its API on one line."""

@@ -74,7 +74,10 @@ class Dialogue(ABC):
 
     def feed(self, chunk: bytes) -> bytes:
         """What the client is to see of the next bytes of a stream."""
-        return b"".join([self._pass(raw, event) for raw, event in self._events.feed(chunk)])
+        events = self._events.feed(chunk)
+        if len(events) == 1:
+            return self._pass(*events[0])
+        return b"".join([self._pass(raw, event) for raw, event in events])
 
     def end_stream(self) -> bytes:
         """What the client is to see of the stream's very end."""

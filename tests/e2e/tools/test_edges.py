@@ -328,6 +328,19 @@ class TestBreaker:
         assert b"paused" in seen
         assert len(fake.requests) == 2
 
+    async def test_who_leaves_in_a_later_turn_gives_the_probes_place_back(
+        self, with_tools, fake, toolbox, post, clock
+    ):
+        gateway = await with_tools(**OPENS_AT_ONCE, circuit_breaker_max_requests=2)
+        fake.play(Script(status=529), Script(answer=CALL), Script(silent=True))
+        assert (await post(gateway, "messages"))[0] == 529
+        clock.advance(30.0)
+        asking = asyncio.get_running_loop().create_task(post(gateway, "messages"))
+        await fake.received(3)
+        asking.cancel()
+        await fake.requests[2].disconnected.wait()
+        assert (await post(gateway, "messages", text="hello"))[0] == 200
+
     async def test_each_turn_gives_its_probes_place_back(
         self, with_tools, fake, toolbox, post, api
     ):

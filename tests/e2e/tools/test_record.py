@@ -6,6 +6,8 @@ from contextlib import suppress
 
 import aiohttp
 import pytest
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from aibridged.config.kinds import Address
 from aibridged.config.options import McpServerSettings
@@ -127,6 +129,8 @@ async def test_who_leaves_while_a_tool_runs_leaves_no_token_uncounted(
     assert found["interception"]["outcome"] == "client_closed"
     assert found["interception"]["status_code"] == (200 if way == "streaming" else None)
     assert not found["interception"]["usage_partial"]
+    first_byte = found["interception"]["time_to_first_byte_ms"]
+    assert first_byte == (0 if way == "streaming" else None)
     assert tokens == [(10, 5, 3)]
     assert tools == [ours(tool_calls.ABANDONED, duration_ms=0)]
 
@@ -186,25 +190,48 @@ async def test_tools_are_counted_as_run_and_not_as_selected(
     assert {labels[2]: value for labels, value in tokens.items()}["output"] == 10
 
 
-async def test_each_call_has_a_span(with_tools, ask, toolbox, api, monkeypatch):
-    began = []
+@pytest.fixture
+async def spans(monkeypatch):
+    """The spans of a trace, as a receiver gets them."""
+    received = []
 
-    class Spans:
-        def __init__(self, name, attributes):
-            began.append((name, attributes))
+    async def receive(request):
+        message = ExportTraceServiceRequest()
+        message.ParseFromString(await request.read())
+        for resource in message.resource_spans:
+            for scope in resource.scope_spans:
+                received.extend(scope.spans)
+        return web.Response()
 
-        def __enter__(self):
-            return None
+    runner = web.ServerRunner(web.Server(receive))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+    yield received
+    await runner.cleanup()
 
-        def __exit__(self, *error):
-            began.append("ended")
 
-    monkeypatch.setattr(tool_calls, "span", Spans)
-    await ask(await with_tools(), api, "use the tool")
-    attributes = {
+@ONE_API
+async def test_each_call_has_a_span(with_tools, ask, toolbox, fake, spans, api):
+    toolbox.answers = [ToolResult("canary"), ToolResult("canary", is_error=True)]
+    fake.play(Script(answer=CALL, times=2))
+    gateway = await with_tools(trace=True, shutdown_timeout=5.0)
+    await ask(gateway, api)
+    await gateway.stop()
+    (process,) = (span for span in spans if span.name == SpanName.PROCESS_REQUEST)
+    calls = [span for span in spans if span.name == SpanName.TOOL_CALL]
+    told = [{each.key: each.value.string_value for each in span.attributes} for span in calls]
+    server = {
         "mcp_proxy_name": "files",
         "mcp_server_name": "files",
         "mcp_server_url": "http://files/mcp",
         "mcp_tool_name": "read",
     }
-    assert began == [(SpanName.TOOL_CALL, attributes), "ended"]
+    assert told == [server, {**server, "error.type": "tool_error"}]
+    assert {span.parent_span_id for span in calls} == {process.span_id}
+    recorded = [span for span in spans if span.name == SpanName.RECORD_TOOL_USAGE]
+    assert len(recorded) == 2
+    assert all(span.start_time_unix_nano >= process.start_time_unix_nano for span in recorded)
+    assert "canary" not in str(spans)
