@@ -105,7 +105,6 @@ LIBRARIES = (
     "aiohttp.server",
     "alembic.runtime.migration",
     "asyncio",
-    "mcp.client",
     "opentelemetry.exporter.otlp.proto.grpc.exporter",
     "sqlalchemy.engine.Engine",
 )
