@@ -460,3 +460,26 @@ async def test_the_lines_of_proxy_and_gateway_share_an_id(proxied, tmp_path):
     [finished] = [line["fields"] for line in lines if line["msg"].startswith("POST ")]
     assert (opened["username"], finished["username"]) == ("alice", "alice")
     assert finished["request_id"] == f"{opened['connection']}-1"
+
+
+async def test_no_dump_record_or_line_holds_a_token_or_a_key(
+    start_proxied, anthropic_itself, ca, tmp_path, log
+):
+    dumps = tmp_path / "dumps"
+    proxied = await start_proxied(dump_dir=dumps)
+    key = ca[1].read_text().splitlines()[1]
+    for message in (
+        post("/v1/messages", ANTHROPIC, "X-Api-Key: sk-ant-own-canary"),
+        post("/v1/messages", ANTHROPIC, f"Authorization: Bearer {proxied.token}"),
+        request("GET", "/api/hello", ANTHROPIC, "X-Api-Key: sk-ant-own-canary"),
+        b"nonsense sk-ant-own-canary\r\n\r\n",
+    ):
+        connect = await proxied.intercepted(ANTHROPIC)
+        await connect.ask(message)
+    await proxied.connect(f"{ANTHROPIC}:443", authorization="Basic sk-ant-own-canary")
+    await proxied.gateway.stop()
+    kept = [path for path in tmp_path.rglob("*") if path.is_file() and path not in ca]
+    assert any(path.is_relative_to(dumps) for path in kept)
+    texts = [path.read_bytes().decode("latin-1") for path in kept] + log
+    for secret in (proxied.token, "own-canary", "sk-ant-organisation", key):
+        assert not any(secret in text for text in texts), secret
