@@ -101,14 +101,13 @@ async def test_a_failed_tool_is_told_to_the_model(with_tools, talk_to, fake, too
         assert told["messages"][-1]["content"][0]["is_error"] is True
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
 async def test_arguments_that_are_no_object_are_told_to_the_model(
     with_tools, talk_to, toolbox, fake, api, way
 ):
-    """A blocking Messages answer can't hold others: there, they are JSON."""
+    """Anthropic's API has objects only, where they aren't broken off."""
     fake.play(Script(answer=Answer(calls=(ToolCall(OURS.name, "[1]"),))))
     talk = talk_to(await with_tools(), api, way)
-    if api == "messages":
-        pytest.skip("Anthropic's input is an object")
     answer = await talk.say("Go.")
     assert "not a JSON object" in talk.text(answer)
     assert toolbox.called == []

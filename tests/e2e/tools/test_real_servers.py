@@ -2,60 +2,61 @@
 
 import json
 import threading
+from contextlib import contextmanager
 
 import pytest
 import uvicorn
-from fastmcp import FastMCP
 from mcp.server.mcpserver import MCPServer
+from zeromcp import McpServer
 
 from aibridged.config.options import McpServerSettings
 from aibridged.fake_provider import Answer, Script, ToolCall
 
 
-class Served:
-    """An ASGI application on a free port, in a thread of its own."""
+@contextmanager
+def official_server():
+    """The URL of a server of the official SDK, in a thread."""
+    server = MCPServer("sums")
 
-    def __init__(self, application):
-        config = uvicorn.Config(application, port=0, log_level="critical", ws="none")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        while not self._server.started:
-            assert self._thread.is_alive()
-            self._thread.join(0.01)
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}/mcp"
-
-    def stop(self):
-        self._server.should_exit = True
-        self._thread.join()
-
-
-@pytest.fixture(scope="module")
-def servers():
-    official = MCPServer("sums")
-
-    @official.tool()
+    @server.tool()
     def add(a: int, b: int) -> int:
         """Add two numbers."""
         if a < 0:
             raise ValueError("out of numbers")
         return a + b
 
-    foreign = FastMCP("voices")
+    config = uvicorn.Config(server.streamable_http_app(), port=0, log_level="critical", ws="none")
+    http = uvicorn.Server(config)
+    thread = threading.Thread(target=http.run, daemon=True)
+    thread.start()
+    while not http.started:
+        assert thread.is_alive()
+        thread.join(0.01)
+    yield f"http://127.0.0.1:{http.servers[0].sockets[0].getsockname()[1]}/mcp"
+    http.should_exit = True
+    thread.join()
 
-    @foreign.tool
+
+@contextmanager
+def foreign_server():
+    """The URL of a server whose author has written the protocol anew."""
+    server = McpServer("voices")
+
+    @server.tool
     def shout(text: str) -> str:
         """Say it louder."""
         return text.upper()
 
-    served = [Served(official.streamable_http_app()), Served(foreign.http_app())]
-    yield tuple(
-        McpServerSettings(name, each.url)
-        for name, each in zip(("sums", "voices"), served, strict=True)
-    )
-    for each in served:
-        each.stop()
+    server.serve("127.0.0.1", 0)
+    # It has no way to ask for the port that the system chose.
+    yield f"http://127.0.0.1:{server._http_server.server_address[1]}/mcp"
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def servers():
+    with official_server() as sums, foreign_server() as voices:
+        yield (McpServerSettings("sums", sums), McpServerSettings("voices", voices))
 
 
 async def test_models_use_the_tools_of_both(start_gateway, talk_to, fake, servers, api, way):
