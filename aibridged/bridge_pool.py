@@ -4,6 +4,7 @@ A bridge lives for a fixed time from its making. It is closed when it is no long
 its last request has ended: one that is evicted under load finishes what it has begun.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
@@ -11,6 +12,8 @@ from typing import Generic, NamedTuple, TypeVar
 from cachetools import TTLCache
 
 from aibridged.clock import Clock
+
+EXPIRY_S = 30.0
 
 B = TypeVar("B")
 
@@ -105,10 +108,24 @@ class BridgePool(Generic[B]):
         self.close()
         self._leases = _Leases(max_items, ttl, self._clock, self.stats)
 
+    def expire(self) -> None:
+        """Let go of the bridges whose time is over."""
+        self._leases.expire()
+
     def close(self) -> None:
         """Empty the pool; bridges in use close after their last request."""
         while self._leases:
             self._leases.popitem()
+
+
+async def keep_expiring(pool: BridgePool[B], *, interval: float = EXPIRY_S) -> None:
+    """Let go of expired bridges every `interval` seconds, until cancelled.
+
+    Without it they would stay, with what they hold open elsewhere, until somebody new comes.
+    """
+    while True:
+        await asyncio.sleep(interval)
+        pool.expire()
 
 
 class _Leases(TTLCache[BridgeKey, Lease[B]]):

@@ -5,68 +5,29 @@ a reload makes them anew (`Composition.reconfigure`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from contextvars import Context
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import aiohttp
 
-from aibridged.ai_proxy import load_ca
-from aibridged.api import Api
 from aibridged.api.handler import ROOTS
-from aibridged.bridge_pool import BridgeKey, BridgePool
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
-from aibridged.config.reloading import ReloadStats
-from aibridged.config.secret import Secret
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
-from aibridged.core.concurrency import Slots
-from aibridged.core.guessing import GuessLimiter
 from aibridged.core.rate_limit import RateLimiter
-from aibridged.identity import coder
-from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
-from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
-from aibridged.identity.gate import Gate
-from aibridged.identity.mcp_credentials import McpCredentialStore
-from aibridged.identity.none import NoneAuthenticator
-from aibridged.identity.tables import StoreUnavailableError
-from aibridged.identity.token_authenticator import TokenAuthenticator
-from aibridged.identity.tokens import TokenStore
-from aibridged.mcp.credentials import Credentials, CredentialsError, no_credentials
-from aibridged.mcp.offering import McpTools
-from aibridged.observe.events import circuit_changed, request_finished
-from aibridged.observe.finished import Finished
-from aibridged.observe.loop_lag import LoopLag
-from aibridged.observe.metrics import Metrics
+from aibridged.lasting import Lasting, make_lasting
+from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Parts
-from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.chunk_time import time_chunks
 from aibridged.pipeline.dump import Dumper
-from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.readout import Readout
 from aibridged.pipeline.sessions import Sessions
-from aibridged.pipeline.trace import Traces
 from aibridged.pipeline.upstream import make_session
 from aibridged.providers import make_providers
-from aibridged.records.database import Engine, describe
-from aibridged.records.facts import Record
-from aibridged.records.opening import open_database
-from aibridged.records.query import Query
-from aibridged.records.recorder import Recorder
 from aibridged.records.retention import keep_pruning
-from aibridged.records.spool import Spool
-from aibridged.records.store import Store
-from aibridged.records.structured_log import log_record
 
-if TYPE_CHECKING:
-    from aibridged.proxy.authority import Authority
-
-_SPOOL = "spool.jsonl"
 _BRIDGE_SETTINGS = (
     "pool_ttl",
     "pool_max_items",
@@ -83,32 +44,6 @@ _BREAKER_SETTINGS = (
     "circuit_breaker_timeout",
     "circuit_breaker_max_requests",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Lasting:
-    """What lives as long as the daemon, whatever its configuration becomes.
-
-    `tokens` is the store of users and tokens where this daemon has one; `records` says where
-    records are kept.
-    """
-
-    clock: Clock
-    recorder: Recorder
-    records: str
-    tokens: TokenStore | None
-    gatekeeper: Gatekeeper
-    gate: Gate
-    in_flight: InFlight
-    slots: Slots
-    bridges: BridgePool[Bridge]
-    mcp: McpTools
-    api: Api
-    reloads: ReloadStats
-    traces: Traces | None
-    metrics: Metrics | None
-    on_finished: tuple[Callable[[Finished], None], ...]
-    authority: "Authority | None"
 
 
 class Composition:
@@ -209,146 +144,11 @@ class Composition:
 async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Composition:
     """Make everything that serves; `stack` closes it again, in the opposite order.
 
-    Raises:
-        DatabaseError, DatabaseAwayError, SpoolInUseError, OSError: the records can't be kept.
-        TracingError: traces can't be sent.
-        AiProxyError: the AI Proxy is wanted, and has no CA.
+    Raises: what `make_lasting` does.
     """
-    authority = load_ca(settings, clock) if settings.proxy_enabled else None
-    # First, so that it is closed last: the last records have their spans, too.
-    traces = _make_traces(settings, clock, stack)
-    engine = await asyncio.to_thread(open_database, settings)
-    recorder = await _make_recorder(settings, engine, clock, stack, traces)
-    tokens = TokenStore(engine, clock) if settings.auth == "token" else None
-    metrics = _make_metrics(settings, clock, stack)
-    api = Api(Query(engine, clock))
-    mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
-    stack.push_async_callback(mcp.close)
-    bridges = _make_bridges(settings, recorder, clock, mcp)
-    stack.callback(bridges.close)
-    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack)
-    now = clock.wall().timestamp()
-    lasting = Lasting(
-        clock=clock,
-        recorder=recorder,
-        records=describe(engine),
-        tokens=tokens,
-        gatekeeper=gatekeeper,
-        gate=Gate(gatekeeper, GuessLimiter(clock), clock),
-        in_flight=InFlight(),
-        slots=Slots(settings.max_concurrency),
-        bridges=bridges,
-        mcp=mcp,
-        api=api,
-        reloads=ReloadStats(last_attempt=now, last_success=now),
-        traces=traces,
-        metrics=metrics,
-        authority=authority,
-        on_finished=(request_finished, *([metrics.finished] if metrics is not None else [])),
-    )
-    composition = Composition(lasting, settings)
+    composition = Composition(await make_lasting(settings, clock, stack), settings)
     stack.push_async_callback(composition.close)
-    stack.callback(api.close)
     return composition
-
-
-def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Traces | None:
-    if not settings.trace:
-        return None
-    # What it needs comes with an extra, and takes its time to load.
-    from aibridged.observe.tracing import open_tracing
-
-    tracing = open_tracing(clock)
-    stack.push_async_callback(tracing.close)
-    return Traces(tracing, clock)
-
-
-def _make_metrics(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Metrics | None:
-    if not settings.prometheus_enable:
-        return None
-    metrics = Metrics(initiators=settings.prometheus_initiator_labels)
-    stack.callback(LoopLag(clock, metrics.loop_lagged).stop)
-    return metrics
-
-
-async def _make_recorder(
-    settings: Settings,
-    engine: Engine,
-    clock: Clock,
-    stack: AsyncExitStack,
-    traces: Traces | None,
-) -> Recorder:
-    listeners: list[Callable[[Record], None]] = []
-    if settings.structured_logging:
-        listeners.append(_log_record)
-    if traces is not None:
-        listeners.append(traces.committed)
-
-    def on_record(record: Record) -> None:
-        for listener in listeners:
-            listener(record)
-
-    recorder = Recorder(
-        Store(engine),
-        Spool(settings.state_dir / _SPOOL),
-        clock,
-        on_record=on_record if listeners else None,
-    )
-    await recorder.open()
-    stack.push_async_callback(recorder.close)
-    return recorder
-
-
-def _log_record(record: Record) -> None:
-    # Records of several requests are committed together, maybe on behalf of one of them.
-    Context().run(log_record, record)
-
-
-def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Credentials:
-    """Looks up the users' own tokens for MCP servers; only this daemon's users have some."""
-    if settings.auth != "token":
-        return no_credentials
-    store = McpCredentialStore(engine, CredentialKey(settings.state_dir / KEY_FILE), clock)
-
-    async def look_up(initiator_id: str) -> Mapping[str, Secret]:
-        try:
-            return await asyncio.to_thread(store.tokens_of, initiator_id)
-        except (StoreUnavailableError, CredentialKeyError) as error:
-            raise CredentialsError(str(error)) from None
-
-    return look_up
-
-
-def _make_bridges(
-    settings: Settings, recorder: Recorder, clock: Clock, mcp: McpTools
-) -> BridgePool[Bridge]:
-    def make(key: BridgeKey) -> Bridge:
-        return Bridge(key, recorder, clock, mcp.of(key.initiator_id))
-
-    return BridgePool(
-        make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items
-    )
-
-
-def _make_gatekeeper(
-    settings: Settings, tokens: TokenStore | None, clock: Clock, stack: AsyncExitStack
-) -> Gatekeeper:
-    authenticator: Authenticator
-    if tokens is not None:
-        authenticator = TokenAuthenticator(tokens, clock)
-        stack.push_async_callback(authenticator.close)
-    elif settings.coder_url is not None:
-        session = coder.make_session()
-        stack.push_async_callback(session.close)
-        authenticator = coder.CoderAuthenticator(settings.coder_url, session)
-    else:
-        return NoneAuthenticator()
-    return CachedAuthenticator(
-        authenticator,
-        clock,
-        good_ttl=settings.auth_cache_ttl,
-        bad_ttl=settings.auth_cache_bad_ttl,
-    )
 
 
 def _rate_limiter(settings: Settings, clock: Clock, before: Parts | None) -> RateLimiter | None:

@@ -17,6 +17,7 @@ LAYERS = (
     {"bridge_pool", "mcp", "identity", "providers", "records"},
     {"pipeline", "proxy", "fake_provider", "api"},
     {"ai_proxy"},
+    {"lasting"},
     {"compose", "listening", "reload"},
     {"app", "proxy_alone"},
     {"daemon"},

@@ -1,6 +1,8 @@
+import asyncio
+
 import pytest
 
-from aibridged.bridge_pool import BridgeKey, BridgePool
+from aibridged.bridge_pool import BridgeKey, BridgePool, keep_expiring
 
 ANN, BOB = BridgeKey("ann", "k1"), BridgeKey("bob", None)
 
@@ -108,3 +110,20 @@ def test_a_renewed_pool_lives_by_its_new_numbers(pool, clock):
     pool.acquire(BOB)
     assert len(pool) == 1
     assert pool.stats.additions == 5
+
+
+async def test_what_has_expired_closes_though_nobody_comes(pool, clock):
+    bridge = pool.acquire(ANN).bridge
+    idle = pool.acquire(BOB)
+    idle.release()
+    expiring = asyncio.ensure_future(keep_expiring(pool, interval=0))  # noqa: TID251
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert idle.bridge.closed == 0
+    clock.advance(900)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    expiring.cancel()
+    assert idle.bridge.closed == 1
+    assert bridge.closed == 0, "a request still runs"
+    assert len(pool) == 0

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from aibridged import compose
+from aibridged import lasting
 from aibridged.app import CannotStartError, Gateway
 from aibridged.config.kinds import Address
 from aibridged.core.breaker import BreakerKey
@@ -304,7 +304,7 @@ async def test_every_metric_of_the_manual_is_produced(
     start, fake, client, post, scrape, clock, tmp_path, monkeypatch
 ):
     """One daemon goes through all that a metric tells of."""
-    monkeypatch.setattr(compose, "Recorder", partial(Recorder, retry_interval=0.01, linger=0.5))
+    monkeypatch.setattr(lasting, "Recorder", partial(Recorder, retry_interval=0.01, linger=0.5))
     (tmp_path / "spool.jsonl").write_bytes(b"this line can't be read\n")
     gateway = await start(
         auth="token",
