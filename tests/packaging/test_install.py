@@ -14,7 +14,7 @@ COMPLETIONS = {
     "share/zsh/site-functions/_aibridged": "_aibridged",
     "share/fish/vendor_completions.d/aibridged.fish": "aibridged.fish",
 }
-UNITS = ("aibridged.service", "aibridged.socket")
+UNITS = ("aibridged.service", "aibridged.socket", "aibridged-proxy.socket")
 
 
 def shared(root: Path) -> dict[str, bytes]:

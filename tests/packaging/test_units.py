@@ -42,7 +42,7 @@ def socket(units) -> dict[str, str]:
 
 def test_systemd_finds_nothing_wrong_once_it_is_installed(program, built, units, tmp_path):
     program("man")  # which systemd asks for the pages that the units name
-    names = ("aibridged.service", "aibridged.socket")
+    names = ("aibridged.service", "aibridged.socket", "aibridged-proxy.socket")
     for name in names:
         text = (units / name).read_text(encoding="utf-8")
         command = f"ExecStart={built.stage}/usr/bin/aibridged"
@@ -93,6 +93,13 @@ def test_running_streams_have_their_time_before_systemd_kills(service):
 def test_the_socket_is_where_the_daemon_would_listen_and_is_called_as_it_expects(socket):
     assert socket["ListenStream"] == str(Settings().http_address)
     assert socket["FileDescriptorName"] == systemd.HTTP
+
+
+def test_the_ai_proxys_socket_is_where_it_would_listen_and_is_called_as_it_expects(units):
+    socket = dict(lines(units / "aibridged-proxy.socket"))
+    assert socket["ListenStream"] == str(Settings().proxy_listen_addr)
+    assert socket["FileDescriptorName"] == systemd.PROXY
+    assert socket["Service"] == "aibridged.service"
 
 
 def test_the_service_starts_the_daemon_and_brings_the_socket(service, commands):
