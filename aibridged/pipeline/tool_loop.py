@@ -193,8 +193,11 @@ class ToolLoop:
         """
         name = self._request.route.provider.name
         logger.warning("Provider {} broke off in the middle of an answer: {}", name, reason)
-        begun = self._request.writer.output_size > 0
-        return BrokenOffError(reason) if begun else GatewayError(failure)
+        if self._request.writer.output_size > 0:
+            return BrokenOffError(reason)
+        if self._request.verdict is not None:
+            self._request.verdict.failure()
+        return GatewayError(failure)
 
     async def _error_body(self, turn: Turn) -> bytes:
         """What the provider says instead of going on, as a body of its API on one line."""

@@ -328,6 +328,12 @@ class TestBreaker:
         assert b"paused" in seen
         assert len(fake.requests) == 2
 
+    async def test_no_whole_answer_is_a_failure(self, with_tools, fake, toolbox, post):
+        gateway = await with_tools(**OPENS_AT_ONCE)
+        fake.play(Script(cut_after=50))
+        assert (await post(gateway, "messages"))[0] == 502
+        assert (await post(gateway, "messages"))[0] == 503
+
     async def test_who_leaves_in_a_later_turn_gives_the_probes_place_back(
         self, with_tools, fake, toolbox, post, clock
     ):
