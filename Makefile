@@ -30,14 +30,14 @@ $(READY): pyproject.toml packaging/constraints.txt
 
 dev: $(READY)  ## make .venv with the daemon and all that its tests need
 
-demo: $(READY)  ## see it work: a fake provider, the daemon, both official SDKs, the breaker
+demo: $(READY)  ## see it work: a fake provider, both official SDKs, the breaker, tools, the record
 	$(BIN)/aibridged demo
 
 run: $(READY)  ## start the daemon for real use (settings from the environment, see README)
 	$(BIN)/aibridged serve $(ARGS)
 
 test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
 
 lint: $(READY)  ## check format, style and types
 	$(BIN)/ruff format --check .
