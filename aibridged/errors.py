@@ -33,6 +33,13 @@ UNAUTHENTICATED = ErrorKind(
     "authentication_error",
     "A valid gateway token is needed, as Authorization: Bearer, X-Api-Key or X-Coder-Token.",
 )
+OWN_KEY_REQUIRED = ErrorKind(
+    "own_key_required",
+    401,
+    "authentication_error",
+    "This provider is asked with its users' own keys only: send yours as Authorization: Bearer, "
+    "and the gateway token as X-Coder-Token.",
+)
 BYOK_DISABLED = ErrorKind(
     "byok_disabled",
     403,
@@ -124,6 +131,7 @@ UPSTREAM_TIMEOUT = ErrorKind(
 ERRORS = (
     INVALID_REQUEST,
     UNAUTHENTICATED,
+    OWN_KEY_REQUIRED,
     BYOK_DISABLED,
     DESTINATION_REFUSED,
     ROUTE_NOT_SUPPORTED,

@@ -8,6 +8,7 @@ from aibridged.config import check_ai_proxy
 from aibridged.config.kinds import is_loopback
 from aibridged.config.mcp_servers import sends_in_the_clear, without_query
 from aibridged.config.options import OPTIONS, Settings
+from aibridged.config.providers import OWN_KEY_ONLY
 from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
 from aibridged.config.tls_files import Where, check_pair
@@ -45,6 +46,12 @@ def warnings(settings: Settings, given: Mapping[str, Given]) -> list[str]:
         )
     if settings.trace_logs and not settings.trace:
         found.append("--trace-logs has no effect without --trace: there are no traces.")
+    for provider in settings.providers:
+        if provider.type in OWN_KEY_ONLY and not settings.allow_byok:
+            found.append(
+                f"Nobody can use the provider {provider.name}: it needs callers' own keys, which "
+                "--aibridge-allow-byok forbids."
+            )
     return [*found, *_mcp_warnings(settings), *check_ai_proxy.warnings(settings)]
 
 

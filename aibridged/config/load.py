@@ -105,7 +105,7 @@ def _read(option: Option, given: Given | None, mistakes: list[Mistake]) -> Any:
 
 def _shown(given: Mapping[str, Given], found_lists: Mapping[str, list[Entry]]) -> list[Value]:
     """Every value that has an effect, in the order of the table, the lists last."""
-    singles = {row.name for kind in providers.TYPES for row in providers.single_settings(kind)}
+    singles = {row.name for kind in providers.SINGLES for row in providers.single_settings(kind)}
     values = []
     for option in OPTIONS:
         if found_lists[PROVIDERS.name] and option.name in singles and option.name not in given:

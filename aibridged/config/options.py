@@ -16,7 +16,7 @@ from aibridged.config.rows.people import PeopleRows
 from aibridged.config.rows.server import ServerRows
 from aibridged.config.secret import Secret
 
-ProviderType = Literal["anthropic", "openai"]
+ProviderType = Literal["anthropic", "openai", "copilot"]
 UserCredentials = Literal["none", "optional", "required"]
 
 

@@ -14,10 +14,16 @@ from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
 
 TYPES: tuple[ProviderType, ...] = get_args(ProviderType)
+SINGLES: tuple[ProviderType, ...] = ("anthropic", "openai")
+"""Those that have settings of their own, beside the list."""
+OWN_KEY_ONLY: frozenset[ProviderType] = frozenset({"copilot"})
+"""Those that know no organisation's key: each caller brings their own."""
 RESERVED = frozenset(
     {"api", "healthz", "readyz", "interceptions", "sessions", "models", "clients", "proxy"}
 )
 
+_ANY_TYPE = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"
+_COPILOT_URL = "https://api.individual.githubcopilot.com"
 _NAME_PATTERN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -25,7 +31,7 @@ def _type(text: str) -> ProviderType:
     for provider_type in TYPES:
         if text == provider_type:
             return provider_type
-    raise ValueError(f"{text!r} is not a type of provider ({' or '.join(TYPES)})")
+    raise ValueError(f"{text!r} is not a type of provider ({_ANY_TYPE})")
 
 
 def _name(text: str) -> str:
@@ -88,7 +94,7 @@ def read_list(entries: Sequence[Entry], mistakes: list[Mistake]) -> list[Listed]
 
 def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
     if "type" not in entry.fields:
-        remedy = f"Give it the type {' or '.join(TYPES)}."
+        remedy = f"Give it the type {_ANY_TYPE}."
         mistakes.append(Mistake(entry.where, "the provider has no type", remedy))
         return None
     before = len(mistakes)
@@ -103,14 +109,24 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
     if len(mistakes) > before:
         return None
     provider_type: ProviderType = read["type"]
-    base_url, _ = single_settings(provider_type)
+    if key is not None and provider_type in OWN_KEY_ONLY:
+        what = f"a provider of the type {provider_type} has no key: each caller brings their own"
+        mistakes.append(Mistake(key.where, what, "Remove it."))
+        return None
     settings = ProviderSettings(
         provider_type,
         name=read.get("name", provider_type),
         key=read.get("key"),
-        base_url=read.get("base_url", base_url.kind.parse(base_url.default)),
+        base_url=read.get("base_url") or _default_url(provider_type),
     )
     return Listed(settings, fields.get("name", fields["type"]).where)
+
+
+def _default_url(provider_type: ProviderType) -> str:
+    if provider_type not in SINGLES:
+        return _COPILOT_URL
+    base_url, _ = single_settings(provider_type)
+    return str(base_url.kind.parse(base_url.default))
 
 
 def effective(
@@ -125,7 +141,7 @@ def effective(
     """
     wheres = {provider.settings.name: provider.where for provider in listed}
     providers = [provider.settings for provider in listed]
-    for provider_type in TYPES:
+    for provider_type in SINGLES:
         base_url, key = single_settings(provider_type)
         set_here = [given[row.name].where for row in (base_url, key) if row.name in given]
         if listed and not set_here:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from aibridged.config.declare import Option
 from aibridged.config.options import OPTIONS, McpServerSettings, ProviderSettings, Settings
-from aibridged.config.providers import TYPES, single_settings
+from aibridged.config.providers import SINGLES, single_settings
 
 # What these settings say is said of the provider.
-_OF_PROVIDERS = {row.name for kind in TYPES for row in single_settings(kind)}
+_OF_PROVIDERS = {row.name for kind in SINGLES for row in single_settings(kind)}
 
 
 class CannotReloadError(Exception):

@@ -18,13 +18,17 @@ CODER_AIBRIDGE_ANTHROPIC_KEY_FILE to a file that holds it.
 """
 _SAMPLE_LISTS = """\
 # Several providers of a type. Each is served under /NAME; its base_url
-# is its type's default where it is left out. The same in variables:
+# is its type's default where it is left out. GitHub Copilot has no key
+# here: its users bring their own. The same in variables:
 # CODER_AIBRIDGE_PROVIDER_0_TYPE, _NAME, _KEY or _KEY_FILE, _BASE_URL.
 #providers:
 #  - type: openai
 #    name: local
 #    base_url: http://127.0.0.1:8000/v1
 #    key_file: /run/credentials/aibridged.service/aibridged_local-key
+#  - type: copilot
+#    name: copilot-business
+#    base_url: https://api.business.githubcopilot.com
 # MCP servers whose tools the models are offered, as bmcp_ID_TOOL. The
 # expressions are searched for in the tools' names; deny wins over allow.
 # user_credentials: each user's own token (`aibridged users mcp-token`)

@@ -107,24 +107,33 @@ class ByokDisabledError(Exception):
     """The caller brought a provider key where only the organisation's is allowed."""
 
 
+class OwnKeyRequiredError(Exception):
+    """The caller brought no key of their own where only such a key will do."""
+
+
 def upstream_credential(
     own: dict[str, str],
     *,
     allow_byok: bool,
     preferred: str,
     organisation: tuple[str, str] | None,
+    own_key_only: bool = False,
 ) -> UpstreamCredential:
     """Choose the credential that goes on.
 
     `preferred` is the header that the provider itself would believe if it were sent both;
-    `organisation` is the provider's header with the organisation's key, if there is one.
+    `organisation` is the provider's header with the organisation's key, if there is one; with
+    `own_key_only` nothing will do but a key of the caller's in the header `preferred`.
 
     Raises:
         ByokDisabledError: `own` holds a key and `allow_byok` is false.
+        OwnKeyRequiredError: with `own_key_only`, `own` doesn't hold such a key.
     """
+    if own and not allow_byok:
+        raise ByokDisabledError
+    if own_key_only and preferred not in own:
+        raise OwnKeyRequiredError
     if own:
-        if not allow_byok:
-            raise ByokDisabledError
         name = preferred if preferred in own else next(iter(own))
         return UpstreamCredential(CredentialKind.BYOK, name, own[name])
     header, value = organisation or (None, None)

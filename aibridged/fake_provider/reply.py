@@ -58,6 +58,10 @@ _APIS: dict[str, Api] = {
 }
 
 
+# What GitHub Copilot has of OpenAI's API, at paths without a version.
+_VERSIONLESS = ("/chat/completions", "/responses", "/models")
+
+
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "/v1/messages": checking_messages.check,
     "/v1/chat/completions": checking_chat.check,
@@ -99,7 +103,8 @@ class Replier:
     def reply(self, received: Received, scripted: Script | None, nonce: str) -> Reply:
         """The reply to `received`; `nonce` makes the ids in it fresh."""
         headers = {name.lower(): value for name, value in received.raw_headers}
-        draft = _Draft(_vendor(received.path, headers), scripted or self._default, nonce)
+        path = _with_version(received.path)
+        draft = _Draft(_vendor(path, headers), scripted or self._default, nonce)
         if scripted and (scripted.body is not None or scripted.stream is not None):
             return draft.verbatim()
         if scripted and scripted.status != 200:
@@ -107,21 +112,23 @@ class Replier:
         if scripted is None and not draft.vendor.knows(headers):
             return draft.error(401)
         try:
-            return self._answer(received, scripted, draft)
+            return self._answer(received, path, scripted, draft)
         except InvalidRequestError as error:
             return draft.error(400, str(error))
 
-    def _answer(self, received: Received, scripted: Script | None, draft: "_Draft") -> Reply:
+    def _answer(
+        self, received: Received, path: str, scripted: Script | None, draft: "_Draft"
+    ) -> Reply:
         body = received.decoded()
-        api = _APIS.get(received.path)
+        api = _APIS.get(path)
         if api is None:
-            found = resources.find(draft.vendor, received.method, received.path, body)
+            found = resources.find(draft.vendor, received.method, path, body)
             return draft.error(404) if found is None else draft.fresh(found)
         if received.method != "POST":
             return draft.error(405, "Method Not Allowed")
         prompt = api.read(body)
         if self._strict:
-            self._check(received.path, msgspec.json.decode(body))
+            self._check(path, msgspec.json.decode(body))
         draft.script = scripted or script.for_model(prompt.model) or self._default
         if draft.script.status != 200:
             return draft.error(draft.script.status)
@@ -216,6 +223,10 @@ class _Draft:
             headers.popall(name, None)
         headers.extend(self.script.headers)
         return headers
+
+
+def _with_version(path: str) -> str:
+    return f"/v1{path}" if path.startswith(_VERSIONLESS) else path
 
 
 def _vendor(path: str, headers: dict[bytes, bytes]) -> Vendor:

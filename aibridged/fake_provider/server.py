@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import os
 import socket
+import ssl
 import struct
 from collections.abc import Callable
 
@@ -75,10 +76,12 @@ class FakeProvider:
         self._queue.clear()
         self._log.clear()
 
-    async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
+    async def start(
+        self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> str:
         """Listens and returns `base_url`; raises OSError where it can't.
 
-        Port 0 takes a free one, an empty host means all interfaces.
+        Port 0 takes a free one, an empty host means all interfaces. With `tls` it has https.
         """
         self._server = web.Server(
             self._handle,
@@ -90,9 +93,12 @@ class FakeProvider:
         )
         self._runner = web.ServerRunner(self._server)
         await self._runner.setup()
-        await web.TCPSite(self._runner, host or None, port).start()
+        await web.TCPSite(self._runner, host or None, port, ssl_context=tls).start()
         host, port, *_ = self._runner.addresses[0]
-        self.base_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        scheme = "http" if tls is None else "https"
+        self.base_url = (
+            f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+        )
         return self.base_url
 
     async def stop(self) -> None:

@@ -2,8 +2,13 @@
 
 from aiohttp import web
 
-from aibridged.core.auth import ByokDisabledError, MalformedCredentialsError, upstream_credential
-from aibridged.errors import BYOK_DISABLED, UNAUTHENTICATED, GatewayError
+from aibridged.core.auth import (
+    ByokDisabledError,
+    MalformedCredentialsError,
+    OwnKeyRequiredError,
+    upstream_credential,
+)
+from aibridged.errors import BYOK_DISABLED, OWN_KEY_REQUIRED, UNAUTHENTICATED, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
@@ -23,16 +28,20 @@ def stage(parts: Parts) -> Middleware:
 
     async def auth(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         request.actor = await authenticated(request, parts)
-        provider = request.route.provider
+        route = request.route
+        provider = route.provider
         try:
             request.credential = upstream_credential(
                 request.presented.own,
                 allow_byok=allow_byok,
                 preferred=provider.preferred_credential,
                 organisation=provider.organisation_credential,
+                own_key_only=route.endpoint in provider.own_key_only,
             )
         except ByokDisabledError:
             raise GatewayError(BYOK_DISABLED) from None
+        except OwnKeyRequiredError:
+            raise GatewayError(OWN_KEY_REQUIRED) from None
         return await handler(request)
 
     return auth

@@ -47,6 +47,8 @@ class Provider(ABC):
     public_urls: ClassVar[tuple[str, ...]] = ()
     # Which of a caller's own auth headers the provider believes if it is sent both.
     preferred_credential: ClassVar[str]
+    # Endpoints that are served to callers who bring a key of their own, in that header.
+    own_key_only: ClassVar[frozenset[str]] = frozenset()
 
     # The breaker counts these as the provider's failures: it asks for less load, or is gone.
     failure_statuses: ClassVar[frozenset[int]] = frozenset({429, 503, 504, 529})

@@ -1,7 +1,8 @@
 """Reads answers of OpenAI's Chat Completions API and of the servers that are compatible with it.
 
-Source of the shapes: the types of OpenAI's Python SDK; `reasoning_content` and `reasoning` are
-what compatible servers (DeepSeek, vLLM, OpenRouter) call the text of the model's reasoning.
+Source of the shapes: the types of OpenAI's Python SDK; `reasoning_content`, `reasoning`
+and `reasoning_text` are what compatible servers (DeepSeek, vLLM and OpenRouter, GitHub Copilot)
+call the text of the model's reasoning.
 
 Every chunk is decoded: the facts can stand anywhere in it, and decoding the few fields that matter
 takes a third of the time of the searches that could tell that there are none.
@@ -39,6 +40,10 @@ class _Message(msgspec.Struct):
     function_call: _Function | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_text: str | None = None
+
+    def thought(self) -> str | None:
+        return self.reasoning_content or self.reasoning or self.reasoning_text
 
 
 class _Choice(msgspec.Struct):
@@ -93,7 +98,7 @@ class ChatCompletionsReader(StreamReader):
         if self.verdict is None:
             self.verdict = "ok"
         gathering = self._gathering
-        gathering.response_id = gathering.response_id or chunk.id
+        gathering.response_id = gathering.response_id or chunk.id or None
         gathering.model = gathering.model or chunk.model
         if chunk.usage is not None:
             self._counts = chunk.usage
@@ -109,7 +114,7 @@ class ChatCompletionsReader(StreamReader):
             self._take_call((choice, call.index or 0), call)
         if delta.function_call is not None:
             self._take_call((choice, -1), _ToolCall(function=delta.function_call))
-        reasoning = delta.reasoning_content or delta.reasoning
+        reasoning = delta.thought()
         if reasoning:
             text = self._thoughts.get(choice)
             if text is None:
@@ -165,7 +170,7 @@ def read_body(body: bytes) -> ResponseFacts:
 
 
 def _take_message(gathering: Gathering, message: _Message) -> None:
-    reasoning = message.reasoning_content or message.reasoning
+    reasoning = message.thought()
     if reasoning:
         gathering.add_thought(reasoning, "reasoning")
     calls: Sequence[_ToolCall] = message.tool_calls or ()

@@ -140,3 +140,13 @@ def test_log_lines_in_traces_need_traces(resolve: Resolve) -> None:
     warning = "--trace-logs has no effect without --trace: there are no traces."
     assert resolve({"--trace-logs": "true"}).warnings == [warning]
     assert resolve({"--trace-logs": "true", "--trace": "true"}).warnings == []
+
+
+def test_own_keys_that_are_needed_and_forbidden(resolve: Resolve) -> None:
+    environ = {"CODER_AIBRIDGE_PROVIDER_0_TYPE": "copilot"}
+    assert resolve(environ=environ).warnings == []
+    [warning] = resolve({"--aibridge-allow-byok": "false"}, environ).warnings
+    assert warning == (
+        "Nobody can use the provider copilot: it needs callers' own keys, which "
+        "--aibridge-allow-byok forbids."
+    )

@@ -12,6 +12,7 @@ from aibridged.config.secret import Secret
 Resolve = Callable[..., Resolution]
 ANTHROPIC = "https://api.anthropic.com"
 OPENAI = "https://api.openai.com/v1"
+COPILOT = "https://api.individual.githubcopilot.com"
 
 
 def providers(resolution: Resolution) -> list[ProviderSettings]:
@@ -53,6 +54,18 @@ def test_a_list_in_the_environment(resolve: Resolve, tmp_path: Path) -> None:
         ProviderSettings("openai", "openai", None, OPENAI),
         ProviderSettings("openai", "local-1", None, "http://127.0.0.1:8000/v1"),
         ProviderSettings("anthropic", "a", Secret("sk-file"), ANTHROPIC),
+    ]
+
+
+def test_copilot_has_no_key_and_a_host_a_plan(resolve: Resolve) -> None:
+    business = "https://api.business.githubcopilot.com"
+    environ = {
+        **entry(0, type="copilot"),
+        **entry(1, type="copilot", name="copilot-business", base_url=business),
+    }
+    assert providers(resolve(environ=environ)) == [
+        ProviderSettings("copilot", "copilot", None, COPILOT),
+        ProviderSettings("copilot", "copilot-business", None, business),
     ]
 
 
@@ -108,12 +121,12 @@ MISTAKES = [
         entry(0, name="x"),
         "CODER_AIBRIDGE_PROVIDER_0_*",
         "the provider has no type",
-        "Give it the type anthropic or openai.",
+        "Give it the type anthropic, openai or copilot.",
     ),
     (
         entry(0, type="opnai"),
         "CODER_AIBRIDGE_PROVIDER_0_TYPE",
-        "'opnai' is not a type of provider (anthropic or openai)",
+        "'opnai' is not a type of provider (anthropic, openai or copilot)",
         "Correct it.",
     ),
     *(
@@ -145,6 +158,12 @@ MISTAKES = [
         "CODER_AIBRIDGE_PROVIDER_0_KEY and CODER_AIBRIDGE_PROVIDER_0_KEY_FILE",
         "the same key is given twice, once as a file",
         "Remove one of them; CODER_AIBRIDGE_PROVIDER_0_KEY_FILE is the safer one to keep.",
+    ),
+    (
+        entry(0, type="copilot", key="a"),
+        "CODER_AIBRIDGE_PROVIDER_0_KEY",
+        "a provider of the type copilot has no key: each caller brings their own",
+        "Remove it.",
     ),
     (
         {**entry(0, type="openai"), **entry(0, "CODER_AI_GATEWAY", type="anthropic")},

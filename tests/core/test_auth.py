@@ -7,6 +7,7 @@ from aibridged.core.auth import (
     ByokDisabledError,
     CredentialKind,
     MalformedCredentialsError,
+    OwnKeyRequiredError,
     UpstreamCredential,
     read_credentials,
     upstream_credential,
@@ -157,3 +158,21 @@ def test_own_keys_can_be_forbidden():
         upstream_credential({}, allow_byok=False, preferred="X-Api-Key", organisation=ORG).kind
         is CredentialKind.CENTRALIZED
     )
+
+
+@pytest.mark.parametrize("own", [{}, {"X-Api-Key": "mine"}])
+def test_where_only_an_own_key_will_do_it_must_be_in_the_providers_header(own):
+    with pytest.raises(OwnKeyRequiredError):
+        upstream_credential(
+            own, allow_byok=True, preferred="Authorization", organisation=ORG, own_key_only=True
+        )
+
+
+def test_where_only_an_own_key_will_do_it_goes_on():
+    assert upstream_credential(
+        {"X-Api-Key": "other", "Authorization": "Bearer me"},
+        allow_byok=True,
+        preferred="Authorization",
+        organisation=None,
+        own_key_only=True,
+    ) == UpstreamCredential(CredentialKind.BYOK, "Authorization", "Bearer me")

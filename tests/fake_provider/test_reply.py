@@ -60,6 +60,7 @@ def test_ids_are_fresh(asked):
         ("/v1/models/x", ((b"Anthropic-Version", b"1"), *OPENAI_KEY), "request-id"),
         ("/v1/models", OPENAI_KEY, "x-request-id"),
         ("/v1/responses", OPENAI_KEY, "x-request-id"),
+        ("/responses", OPENAI_KEY, "x-request-id"),
         ("/elsewhere", ANTHROPIC_KEY, "x-request-id"),
     ],
 )
@@ -76,7 +77,15 @@ def test_without_a_key():
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("POST", "/v1/files", 404), ("GET", "/v1/messages", 405), ("GET", "/v1/models", 200)],
+    [
+        ("POST", "/v1/files", 404),
+        ("GET", "/v1/messages", 405),
+        ("GET", "/v1/models", 200),
+        ("GET", "/models", 200),
+        ("GET", "/models/gpt-fake-large", 200),
+        ("GET", "/chat/completions", 405),
+        ("GET", "/messages", 404),
+    ],
 )
 def test_routes(method, path, status):
     assert reply(method=method, path=path, headers=OPENAI_KEY).status == status

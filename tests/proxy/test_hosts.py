@@ -96,6 +96,23 @@ def test_ports_and_addresses_count_as_they_are_in_connect():
     assert found.find(read_destination("llm.example:443")) == []
 
 
+def test_copilots_hosts_are_those_of_the_configured_plans():
+    found = hosts(
+        ("copilot", "copilot", "https://api.individual.githubcopilot.com"),
+        ("copilot", "business", "https://api.business.githubcopilot.com"),
+    )
+    individual, business = (
+        f"api.{each}.githubcopilot.com:443" for each in ("individual", "business")
+    )
+    assert path(found, individual, "POST", "/chat/completions") == "/copilot/chat/completions"
+    assert path(found, business, "POST", "/responses") == "/business/responses"
+    assert path(found, business, "POST", "/v1/messages") == "/business/v1/messages"
+    assert path(found, business, "GET", "/models") == "/business/models"
+    assert path(found, business, "POST", "/embeddings") is None
+    for other in ("api.enterprise.githubcopilot.com", "api.github.com", "github.com"):
+        assert found.find(read_destination(f"{other}:443")) == []
+
+
 @pytest.mark.parametrize("target", ["/v1/messages/", "/V1/messages", "/v1/%6Dessages"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "BREW"])
 def test_what_could_be_taken_for_a_recorded_path_goes_nowhere(method, target):

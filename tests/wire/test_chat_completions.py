@@ -49,6 +49,14 @@ EXPECTED = {
         thoughts=(Thought("Let me think.", "reasoning", complete=True),),
         complete=True,
     ),
+    "chat_copilot": ResponseFacts(
+        response_id="chatcmpl-4",
+        model="claude-sonnet-4.5",
+        usage=TokenUsage(input=100, output=30, cache_read=900),
+        tool_calls=(call("toolu_1", "read_file", '{"path":"a"}'),),
+        thoughts=(Thought("Look first.", "reasoning", complete=True),),
+        complete=True,
+    ),
     "chat_error_first": ResponseFacts(
         error=ProviderError("tokens", "rate_limit_exceeded", "Rate limit reached for gpt-4o."),
     ),

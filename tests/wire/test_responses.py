@@ -81,6 +81,22 @@ def test_streams(name: str, check_replays: Callable[..., None]) -> None:
     check_replays(ResponsesReader, name, EXPECTED[name])
 
 
+def test_items_whose_ids_change_on_the_way_are_told_apart_by_their_places(
+    transcript: Callable[[str], bytes],
+) -> None:
+    """As they are at GitHub Copilot."""
+    reader = ResponsesReader()
+    reader.feed(transcript("responses_copilot"))
+    assert reader.finish(True) == ResponseFacts(
+        response_id="resp_05",
+        model="gpt-5-codex",
+        usage=TokenUsage(input=60, output=20, cache_read=40),
+        tool_calls=(call("call_05", "fc_b3", "read_file", '{"path":"a"}'),),
+        thoughts=(Thought("Look first.", "reasoning_summary", complete=True),),
+        complete=True,
+    )
+
+
 def test_a_stream_broken_within_items_gives_what_came_of_them(
     transcript: Callable[[str], bytes],
 ) -> None:

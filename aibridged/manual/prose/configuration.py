@@ -72,12 +72,13 @@ LISTS: Mapping[str, ListProse] = {
         " URLs of the settings below. With it, there are those that it names;"
         " of the settings below, those that are given add theirs.",
         fields={
-            "type": "Whose API it speaks: `anthropic` or `openai`.",
+            "type": "Whose API it speaks: `anthropic`, `openai` or `copilot`.",
             "name": "Its name, and the path that it is served under."
             " Lower-case letters, digits and single dashes; its type where it is left out.",
             "key": "The organisation's key for it. Better is key_file,"
             " which keeps it out of this file."
-            " Without a key it serves callers who bring their own, or a server that needs none.",
+            " Without a key it serves callers who bring their own, or a server that needs none."
+            " GitHub Copilot's is never given here: its users bring their own.",
             "key_file": "A file that holds the key.",
             "base_url": "Where its requests go: its type's default where it is left out.",
         },

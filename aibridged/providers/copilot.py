@@ -1,0 +1,43 @@
+"""GitHub Copilot's API, whose keys are its users' own."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from aibridged.providers.base import Provider
+from aibridged.wire.facts import Api
+
+_READ = frozenset({"GET", "HEAD"})
+_POST = frozenset({"POST"})
+_ANY = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+
+# Whether it is there, and how to log in: asked before there is a key.
+_KEYLESS = frozenset({"/_ping", "/.well-known/*"})
+
+
+class Copilot(Provider):
+    """Base URL without a version: `https://api.individual.githubcopilot.com`.
+
+    Each plan has a host, and a user's key is good at that of their plan, so no host stands for the
+    others: `public_urls` is empty.
+    """
+
+    type = "copilot"
+    bridged: ClassVar[Mapping[str, Api]] = {
+        "/chat/completions": Api.CHAT_COMPLETIONS,
+        "/responses": Api.RESPONSES,
+        "/v1/messages": Api.MESSAGES,
+    }
+    passthrough: ClassVar[Mapping[str, frozenset[str]]] = {
+        "/_ping": _READ,
+        "/auto": _READ | _POST,
+        "/models": _READ,
+        # To choose a model, and to accept its terms.
+        "/models/*": _READ | _POST,
+        "/agents/*": _ANY,
+        # MCP over HTTP, which has its endpoint at the slash itself.
+        "/mcp/": _READ | _POST | {"DELETE"},
+        "/mcp/*": _READ | _POST | {"DELETE"},
+        "/.well-known/*": _READ,
+    }
+    own_key_only = frozenset({*bridged, *passthrough}) - _KEYLESS
+    preferred_credential = "Authorization"
