@@ -106,6 +106,7 @@ class Composition:
             rate_limiter=_rate_limiter(settings, lasting.clock, before),
             breakers=_breakers(settings, lasting.clock, before, self._circuit_changed),
             bridges=lasting.bridges,
+            continuations=lasting.continuations,
             dumper=Dumper(settings.dump_dir, lasting.clock) if settings.dump_dir else None,
             traces=lasting.traces,
             metrics=lasting.metrics,

@@ -33,6 +33,7 @@ from aibridged.observe.finished import Finished
 from aibridged.observe.loop_lag import LoopLag
 from aibridged.observe.metrics import Metrics
 from aibridged.pipeline.bridge import Bridge
+from aibridged.pipeline.continuations import Continuations
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.trace import Traces
 from aibridged.records.database import Engine, describe
@@ -68,6 +69,7 @@ class Lasting:
     in_flight: InFlight
     slots: Slots
     bridges: BridgePool[Bridge]
+    continuations: Continuations
     mcp: McpTools
     api: Api
     reloads: ReloadStats
@@ -113,6 +115,7 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
         bridges=bridges,
+        continuations=Continuations(),
         mcp=mcp,
         api=api,
         reloads=ReloadStats(last_attempt=now, last_success=now),

@@ -18,6 +18,7 @@ from aibridged.identity.gate import Gate
 from aibridged.observe.finished import Finished
 from aibridged.observe.metrics import Metrics
 from aibridged.pipeline.bridge import Bridge
+from aibridged.pipeline.continuations import Continuations
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight, Requests
 from aibridged.pipeline.request import GatewayRequest
@@ -50,6 +51,7 @@ class Parts:
     rate_limiter: RateLimiter | None
     breakers: Breakers | None
     bridges: BridgePool[Bridge]
+    continuations: Continuations
     dumper: Dumper | None
     traces: Traces | None
     metrics: Metrics | None

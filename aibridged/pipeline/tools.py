@@ -4,7 +4,6 @@ from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 from aiohttp import web
-from cachetools import LRUCache
 from loguru import logger
 
 from aibridged.mcp.tools import Tool, Toolbox
@@ -12,18 +11,15 @@ from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
 from aibridged.pipeline.tool_loop import ToolLoop
 from aibridged.wire.coding import decode_body
-from aibridged.wire.injection.continuing import Continuation, go_on
 from aibridged.wire.injection.inject import Injection, candidate, is_background
 from aibridged.wire.injection.offer import Offer
 from aibridged.wire.injection.opening import open_dialogue
-
-_MAX_CONTINUATIONS = 10_000
 
 
 def stage(parts: Parts) -> Middleware | None:
     if not parts.settings.mcp_servers:
         return None
-    offers, continuations = _Offers(), _Continuations()
+    offers, continuations = _Offers(), parts.continuations
     max_bytes = parts.settings.max_request_bytes
 
     async def tools(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
@@ -107,27 +103,3 @@ class _Offers:
             logger.warning(
                 "A request may offer no more tools; left out are: {}", ", ".join(left_out)
             )
-
-
-class _Continuations:
-    """How to go on from answers whose end isn't what the client takes it for."""
-
-    def __init__(self) -> None:
-        self._known: LRUCache[tuple[str, str], Continuation] = LRUCache(_MAX_CONTINUATIONS)
-
-    def applied(self, request: GatewayRequest, body: bytes) -> bytes:
-        """The request, going on from where its answer has really ended."""
-        if not self._known:
-            return body
-        return go_on(body, lambda name: self._find((request.route.provider.name, name)))
-
-    def _find(self, key: tuple[str, str]) -> Continuation | None:
-        """A response can be gone on from more than once, a conversation has gone on by then."""
-        found = self._known.get(key)
-        if found is not None and found.instead is None:
-            del self._known[key]
-        return found
-
-    def keep(self, request: GatewayRequest, continuation: Continuation | None) -> None:
-        if continuation is not None:
-            self._known[request.route.provider.name, continuation.name] = continuation

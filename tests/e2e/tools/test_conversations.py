@@ -1,6 +1,7 @@
 """Both official SDKs talk with a model that uses tools of the gateway's, and see none of them."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -129,10 +130,13 @@ async def test_no_more_rounds_than_allowed(with_tools, talk_to, fake, toolbox, a
 async def test_responses_go_on_from_what_the_provider_has_stored(
     with_tools, talk_to, fake, toolbox, way
 ):
-    talk = talk_to(await with_tools(), "responses", way)
+    """Whatever becomes of the configuration meanwhile."""
+    gateway = await with_tools()
+    talk = talk_to(gateway, "responses", way)
     talk.offer("weather")
     answer = await talk.say("Use the tool and think hard.")
-    for calls in ((OURS, OWN), (OWN, OURS), (OURS,), ()):
+    for limit, calls in enumerate(((OURS, OWN), (OWN, OURS), (OURS,), ()), start=100):
+        gateway.reconfigure(replace(gateway.settings, rate_limit=limit))
         fake.play(Script(answer=Answer(text="Hm.", calls=calls)))
         talk.options = {"previous_response_id": answer.id}
         talk.history = [
