@@ -229,9 +229,10 @@ def _await(pattern: str, lines: IO[str]) -> str:
 
 
 def _echo(lines: IO[str]) -> None:
-    """Show a log as it comes."""
+    """Show what a log warns of, as it comes."""
     for line in lines:
-        typer.secho(f"    log: {line.rstrip()}", dim=True)
+        if "[INFO]" not in line:
+            typer.secho(f"    log: {line.rstrip()}", dim=True)
 
 
 def _say(text: str) -> None:
