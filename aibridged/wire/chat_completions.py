@@ -43,6 +43,7 @@ class _Message(msgspec.Struct):
     reasoning_text: str | None = None
 
     def thought(self) -> str | None:
+        """The text of its reasoning, by whichever name it goes."""
         return self.reasoning_content or self.reasoning or self.reasoning_text
 
 
