@@ -120,8 +120,12 @@ def open_sockets():
     return count
 
 
-async def test_a_thousand_bridges_leave_nothing_behind(offer, pool, tiny, clock, speaking_modern):
+async def test_a_thousand_bridges_leave_nothing_behind(
+    offer, pool, tiny, clock, speaking_modern, monkeypatch
+):
     """Every fifth has a session to end; 200 are pushed out, the others' time is over."""
+    # Hundreds end at once here, and the machine may be busy: it isn't the limit that is tested.
+    monkeypatch.setattr("aibridged.mcp.session._CLOSING_S", 30.0)
     modern = dict(tiny.answers)
     tools = offer({"docs": tiny.url})
     sockets, tasks = open_sockets(), len(asyncio.all_tasks())
@@ -135,7 +139,7 @@ async def test_a_thousand_bridges_leave_nothing_behind(offer, pool, tiny, clock,
     await use(bridges, "the last")
     assert (len(bridges), bridges.stats.evictions) == (1, 1000)
     bridges.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await tools._shared.tasks.idle()
     await tiny.left()
     assert tiny.sessions == set()
