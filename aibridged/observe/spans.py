@@ -16,6 +16,9 @@ class SpanName(StrEnum):
     CREATE_INTERCEPTOR = "Intercept.CreateInterceptor"
     RECORD_INTERCEPTION = "Intercept.RecordInterception"
     PROCESS_REQUEST = "Intercept.ProcessRequest"
+    MCP_INIT = "ServerProxyManager.Init"
+    MCP_SERVER_INIT = "StreamableHTTPServerProxy.Init"
+    MCP_FETCH_TOOLS = "StreamableHTTPServerProxy.Init.fetchTools"
     UPSTREAM = "Intercept.ProcessRequest.Upstream"
     TOOL_CALL = "Intercept.ProcessRequest.ToolCall"
     RECORD_PROMPT_USAGE = "Intercept.RecordPromptUsage"
@@ -24,9 +27,6 @@ class SpanName(StrEnum):
     RECORD_MODEL_THOUGHT = "Intercept.RecordModelThought"
     RECORD_INTERCEPTION_ENDED = "Intercept.RecordInterceptionEnded"
     PASSTHROUGH = "Passthrough"
-    MCP_INIT = "ServerProxyManager.Init"
-    MCP_SERVER_INIT = "StreamableHTTPServerProxy.Init"
-    MCP_FETCH_TOOLS = "StreamableHTTPServerProxy.Init.fetchTools"
 
 
 REQUEST = "<method> <route>"
@@ -93,6 +93,24 @@ SPANS = (
         SpanName.INTERCEPT,
         "Asking the provider and relaying its answer.",
         (*_ID, "error.type"),
+    ),
+    Span(
+        SpanName.MCP_INIT,
+        SpanName.PROCESS_REQUEST,
+        "Connecting to the MCP servers of a caller's tools: once in a bridge's life.",
+        ("user_id", "error.type"),
+    ),
+    Span(
+        SpanName.MCP_SERVER_INIT,
+        SpanName.MCP_INIT,
+        "Connecting to one of these servers.",
+        (*_SERVER, "error.type"),
+    ),
+    Span(
+        SpanName.MCP_FETCH_TOOLS,
+        SpanName.MCP_SERVER_INIT,
+        "Asking the server which tools it has.",
+        (*_SERVER, "mcp_tool_count", "error.type"),
     ),
     Span(
         SpanName.UPSTREAM,
@@ -167,24 +185,6 @@ SPANS = (
             "http.response.status_code",
             "error.type",
         ),
-    ),
-    Span(
-        SpanName.MCP_INIT,
-        SpanName.ACQUIRE,
-        "Connecting to the MCP servers of a caller's tools.",
-        ("user_id", "api_key_id", "error.type"),
-    ),
-    Span(
-        SpanName.MCP_SERVER_INIT,
-        SpanName.MCP_INIT,
-        "Connecting to one of these servers.",
-        (*_SERVER, "error.type"),
-    ),
-    Span(
-        SpanName.MCP_FETCH_TOOLS,
-        SpanName.MCP_SERVER_INIT,
-        "Asking the server which tools it has.",
-        (*_SERVER, "mcp_tool_count", "error.type"),
     ),
 )
 """In the order in which a trace shows them."""

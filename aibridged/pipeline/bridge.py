@@ -143,8 +143,6 @@ class Interception:
         self._told, self.awaits_answer = reading, False
         if self._trace is not None:
             self._trace.answered()
-        if self._trace is not None:
-            self._trace.answered()
         self._recorder.record(*response_records(self.id, facts, self._now(), self.runs))
         self._keep(facts)
 

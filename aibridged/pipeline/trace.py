@@ -14,7 +14,7 @@ from yarl import URL
 from aibridged.bridge_pool import BridgeKey
 from aibridged.clock import Clock
 from aibridged.observe.finished import Finished, RequestOutcome
-from aibridged.observe.scope import INNERMOST, Attributes, Scope
+from aibridged.observe.scope import Attributes, Scope
 from aibridged.observe.spans import SpanName
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.records.facts import (
@@ -99,11 +99,9 @@ class RequestTrace:
         """The caller's bridge is about to be taken from the pool."""
         caller = _given({"user_id": key.initiator_id, "api_key_id": key.api_key_id})
         self._enter(self._open[-1].child(SpanName.ACQUIRE, attributes=caller))
-        self._acquiring = INNERMOST.set(self._open[-1])  # for the tasks that make a bridge
 
     def acquired(self) -> None:
         """It has been."""
-        INNERMOST.reset(self._acquiring)
         self._leave()
 
     def intercept(self, start: InterceptionStart, began: float, *, streaming: bool) -> None:

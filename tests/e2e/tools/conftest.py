@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from aiohttp import web
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from aibridged.config.options import McpServerSettings
 from aibridged.fake_provider import FakeProvider
@@ -204,6 +206,29 @@ def talk_to(connect_sdk) -> Callable[..., Talk]:
         return Talk(sdk, api, way)
 
     return begin
+
+
+@pytest.fixture
+async def spans(monkeypatch) -> AsyncIterator[list[Any]]:
+    """The spans of a trace, as a receiver gets them."""
+    received: list[Any] = []
+
+    async def receive(request: web.BaseRequest) -> web.StreamResponse:
+        message = ExportTraceServiceRequest()
+        message.ParseFromString(await request.read())
+        for resource in message.resource_spans:
+            for scope in resource.scope_spans:
+                received.extend(scope.spans)
+        return web.Response()
+
+    runner = web.ServerRunner(web.Server(receive))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+    yield received
+    await runner.cleanup()
 
 
 @pytest.fixture(params=["messages", "chat", "responses"])

@@ -2,7 +2,9 @@
 
 import json
 import threading
+from collections import Counter
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 import uvicorn
@@ -11,6 +13,7 @@ from zeromcp import McpServer
 
 from aibridged.config.options import McpServerSettings
 from aibridged.fake_provider import Answer, Script, ToolCall
+from aibridged.observe.spans import REQUEST, SPANS
 
 
 @contextmanager
@@ -78,3 +81,38 @@ async def test_models_use_the_tools_of_both(start_gateway, talk_to, fake, server
     offered = json.loads(told[0])["tools"]
     names = [tool.get("function", tool)["name"] for tool in offered]
     assert names == ["bmcp_sums_add", "bmcp_voices_shout"]
+
+
+async def test_a_trace_shows_the_servers_and_their_tools(
+    start_gateway, talk_to, fake, servers, spans
+):
+    sums = replace(servers[0], url=f"{servers[0].url}?key=canary")
+    dead = McpServerSettings("dead", "http://127.0.0.1:1/mcp")
+    fake.play(Script(answer=Answer(calls=(ToolCall("bmcp_sums_add", '{"a":1,"b":2}'),))))
+    gateway = await start_gateway(trace=True, shutdown_timeout=5.0, mcp_servers=(sums, dead))
+    talk = talk_to(gateway, "messages", "streaming")
+    await talk.say("Go.")
+    await talk.say("Go on.")  # in the same bridge: the servers are connected
+    await gateway.stop()
+    told = {row.name: row for row in SPANS}
+    names = {span.span_id: span.name for span in spans}
+    found = Counter()
+    for span in spans:
+        row = told.get(span.name, told[REQUEST])
+        attributes = {each.key: each.value for each in span.attributes}
+        assert attributes.keys() <= set(row.attributes)
+        assert names.get(span.parent_span_id, "POST").partition(" ")[0] == (
+            "POST" if row.parent in (REQUEST, None) else row.parent
+        )
+        name = attributes["mcp_server_name"].string_value if "mcp_server_name" in attributes else ""
+        found[span.name, name, span.status.message] += 1
+    mcp = {key: count for key, count in found.items() if "Proxy" in key[0] or key[1]}
+    assert mcp == {
+        ("ServerProxyManager.Init", "", ""): 1,
+        ("StreamableHTTPServerProxy.Init", "sums", ""): 1,
+        ("StreamableHTTPServerProxy.Init.fetchTools", "sums", ""): 1,
+        ("StreamableHTTPServerProxy.Init", "dead", "ServerFailedError"): 1,
+        ("Intercept.ProcessRequest.ToolCall", "sums", ""): 1,
+    }
+    assert found["Intercept.ProcessRequest.Upstream", "", ""] == 3
+    assert "canary" not in str(spans)

@@ -6,8 +6,6 @@ from contextlib import suppress
 
 import aiohttp
 import pytest
-from aiohttp import web
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from aibridged.config.kinds import Address
 from aibridged.config.options import McpServerSettings
@@ -188,29 +186,6 @@ async def test_tools_are_counted_as_run_and_not_as_selected(
     }
     tokens = counted["coder_aibridged_tokens_total"]
     assert {labels[2]: value for labels, value in tokens.items()}["output"] == 10
-
-
-@pytest.fixture
-async def spans(monkeypatch):
-    """The spans of a trace, as a receiver gets them."""
-    received = []
-
-    async def receive(request):
-        message = ExportTraceServiceRequest()
-        message.ParseFromString(await request.read())
-        for resource in message.resource_spans:
-            for scope in resource.scope_spans:
-                received.extend(scope.spans)
-        return web.Response()
-
-    runner = web.ServerRunner(web.Server(receive))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    port = runner.addresses[0][1]
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
-    yield received
-    await runner.cleanup()
 
 
 @ONE_API
