@@ -85,7 +85,8 @@ class Recorder:
     @property
     def queue_length(self) -> int:
         """How many starts and facts wait to be written."""
-        return self._waiting + len(self._facts)
+        # Of what was handed over, some may have nobody who waits for it.
+        return max(self._waiting, self._work.qsize()) + len(self._facts)
 
     async def open(self) -> None:
         """Connect, write what an earlier daemon left in the spool, end what it left open.
@@ -119,12 +120,7 @@ class Recorder:
         try:
             await committed
         except asyncio.CancelledError:
-            end = ended_at(start.started_at, self._clock.monotonic() - began)
-            self.record(
-                InterceptionEnd(
-                    interception_id=start.id, ended_at=end, outcome=Outcome.CLIENT_CLOSED
-                )
-            )
+            self._abandon(start, self._clock.monotonic() - began)
             raise
         finally:
             self._waiting -= 1
@@ -165,6 +161,18 @@ class Recorder:
         self._work.put(Close(closed))
         await closed
         self._thread.join()
+
+    def _abandon(self, start: InterceptionStart, elapsed: float) -> None:
+        """End what nobody waits for any more, though it may not even be committed yet."""
+        end = InterceptionEnd(
+            interception_id=start.id,
+            ended_at=ended_at(start.started_at, elapsed),
+            outcome=Outcome.CLIENT_CLOSED,
+        )
+        if self._closed:
+            self.record(end)
+        else:
+            self._work.put(end)
 
     def _commit_starts(self) -> None:
         """Commit together what this turn of the loop has brought."""

@@ -96,7 +96,7 @@ class Spool:
                     break
                 try:
                     chunk.append(_decode(line))
-                except msgspec.MsgspecError:
+                except (msgspec.MsgspecError, UnicodeDecodeError):
                     self.lost += 1
                 if len(chunk) == _CHUNK:
                     yield chunk

@@ -2,7 +2,8 @@
 
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +11,9 @@ import sqlalchemy as sa
 
 # Takes the write lock at once, so that waiting for it happens here and not half-way.
 _BEGIN = "BEGIN IMMEDIATE"
+
+CHECKPOINT_PATIENCE_MS = 10
+"""Longer than a transaction of the tokens' takes, and short for a request that waits."""
 
 
 class SqliteBackend:
@@ -48,11 +52,8 @@ class SqliteBackend:
         # What is written to a deleted file goes with the connection.
         if self._file_in_place() != self._file:
             raise sqlite3.OperationalError("the database's file was replaced")
-        self._connection.execute(f"PRAGMA busy_timeout = {self._busy_timeout_ms}")
-        try:
+        with self._patience(self._busy_timeout_ms):
             self._connection.execute(_BEGIN)
-        finally:
-            self._connection.execute("PRAGMA busy_timeout = 0")
 
     def begin_at_once(self) -> bool:
         # The first commit after a checkpoint flushes the WAL's header to the disk.
@@ -101,16 +102,26 @@ class SqliteBackend:
         """Copy the WAL into the database, flushed, as far as no reader is in the way.
 
         Only here, and in FULL mode, which holds the write lock: the WAL-reset bug needs a commit
-        by one connection during a checkpoint by another. Without waiting for readers, since
-        requests would wait with it.
+        by one connection during a checkpoint by another. It waits a moment for that lock, since
+        SQLite goes on without it otherwise; hardly longer for readers, since requests wait, too.
         """
         self._begin_wal_anew()
-        self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        with self._patience(CHECKPOINT_PATIENCE_MS):
+            self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
 
     def is_refusal(self, error: Exception) -> bool:
         if isinstance(error, sqlite3.Error | OSError):
             return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
         return True
+
+    @contextmanager
+    def _patience(self, milliseconds: int) -> Iterator[None]:
+        """Wait that long for others' locks."""
+        self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA busy_timeout = 0")
 
     def _begin_wal_anew(self) -> None:
         self._wal_begins_anew = True

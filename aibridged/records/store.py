@@ -124,7 +124,7 @@ class Store:
         Raises:
             RowRefusedError: nothing is written, since one row can't be.
         """
-        self._transaction(lambda: self._write(starts, facts))
+        self._transaction(lambda: self._write(starts, facts), of_rows=True)
 
     def write_at_once(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> bool:
         """Write all of it in one transaction, if that takes no time to speak of.
@@ -209,20 +209,20 @@ class Store:
                 closed += self._backend.changed(sql.interrupt.sql, row)
         return closed
 
-    def _transaction(self, work: Callable[[], _T]) -> _T:
+    def _transaction(self, work: Callable[[], _T], *, of_rows: bool = False) -> _T:
         def whole() -> _T:
             self._backend.begin()
             result = work()
             self._backend.commit()
             return result
 
-        return self._guarded(whole)
+        return self._guarded(whole, of_rows=of_rows)
 
-    def _guarded(self, work: Callable[[], _T]) -> _T:
+    def _guarded(self, work: Callable[[], _T], *, of_rows: bool = False) -> _T:
         try:
             return work()
         except Exception as error:  # noqa: BLE001 - what isn't the driver's is of a row's values
-            refused = self._backend.is_refusal(error)
+            refused = of_rows and self._backend.is_refusal(error)
             try:
                 self._backend.rollback()
             except Exception:  # noqa: BLE001 - the connection is dead: so is its transaction

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from aibridged.records.facts import InterceptionStart
+from aibridged.records.facts import InterceptionEnd, InterceptionStart
 
 
 class RecordingFailedError(Exception):
@@ -35,8 +35,9 @@ class Close(NamedTuple):
     closed: asyncio.Future[None]
 
 
-Work = Waiting | Prune | Close | None
-"""None only says that there are facts to write."""
+Work = Waiting | InterceptionEnd | Prune | Close | None
+"""An end is of a start that nobody waits for any more: it stands behind it, and so is written after
+it. None only says that there are facts to write."""
 
 
 def settle(

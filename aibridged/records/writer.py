@@ -121,7 +121,7 @@ class Writer:
 
     def _turn(self) -> Close | None:
         """Wait for work and do it once; returns the word to close when it comes."""
-        waiting, flush, close = self._take()
+        waiting, ends, flush, close = self._take()
         with self._awake:
             starts = [one.start for one in waiting]
             facts: Sequence[Fact] = ()
@@ -130,6 +130,7 @@ class Writer:
             elif flush:
                 facts = self._first_facts()
             self._drop_facts(len(facts))
+            facts = (*facts, *ends)
             if flush and self._facts:
                 self._work.put(None)
             # Before the facts, since the commit after it is a slow one: it begins the WAL anew.
@@ -145,18 +146,21 @@ class Writer:
         self._flush()
         return close
 
-    def _take(self) -> tuple[list[Waiting], bool, Close | None]:
+    def _take(self) -> tuple[list[Waiting], list[InterceptionEnd], bool, Close | None]:
         """All work that waits, and whether the facts are due; at first wait for some.
 
         Starts don't take the facts along: facts cost least when many are written at once.
         """
         waiting: list[Waiting] = []
+        ends: list[InterceptionEnd] = []
         flush, close = False, None
         try:
             work = self._work.get(timeout=self._patience())
             while True:
                 if isinstance(work, Waiting):
                     waiting.append(work)
+                elif isinstance(work, InterceptionEnd):
+                    ends.append(work)
                 elif isinstance(work, Prune):
                     self._prunes.append(work)
                 else:
@@ -164,7 +168,7 @@ class Writer:
                     flush, close = True, close or work
                 work = self._work.get_nowait()
         except Empty:
-            return waiting, flush, close
+            return waiting, ends, flush, close
 
     def _patience(self) -> float | None:
         if self._prunes:
@@ -206,22 +210,27 @@ class Writer:
             self._settle([one.committed for one in waiting])
 
     def _write_singly(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
-        """Write what the database doesn't refuse."""
-        for done, one in enumerate(waiting):
-            try:
-                self._commit([one.start], [])
-            except RowRefusedError as error:
-                logger.error("Interception {} can't be stored: {}", one.start.id, error)
-                self._refuse([one])
-            except DatabaseAwayError as error:
-                self._lose_database(error, waiting[done:], facts)
-                return
-            else:
-                self._settle([one.committed])
+        """Write what the database doesn't refuse, in the order in which it is written at once."""
+        ends = [fact for fact in facts if isinstance(fact, InterceptionEnd)]
+        others = [fact for fact in facts if not isinstance(fact, InterceptionEnd)]
+        done = 0
         try:
-            self._write_facts(facts)
+            self._write_facts(others)
+            for one in waiting:
+                self._write_start(one)
+                done += 1
+            self._write_facts(ends)
         except DatabaseAwayError as error:
-            self._lose_database(error, [], facts)
+            self._lose_database(error, waiting[done:], facts)
+
+    def _write_start(self, one: Waiting) -> None:
+        try:
+            self._commit([one.start], [])
+        except RowRefusedError as error:
+            logger.error("Interception {} can't be stored: {}", one.start.id, error)
+            self._refuse([one])
+        else:
+            self._settle([one.committed])
 
     def _write_facts(self, facts: Sequence[Fact]) -> None:
         """Write them; what the database refuses is lost, and counted."""

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from aibridged.records import schema
+from aibridged.records.disk import FLUSH_S
 from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
@@ -160,6 +161,33 @@ async def test_a_start_that_is_cancelled_while_it_waits_ends(database, make_reco
     row = database.row(schema.interceptions)
     assert row["outcome"] == "client_closed"
     assert row["ended_at"] >= row["started_at"]
+
+
+async def test_the_end_of_a_cancelled_start_does_not_overtake_it(
+    sqlite_database, make_recorder, new_start, new_facts, clock
+):
+    """The thread flushes while the start waits for it; the event loop commits facts meanwhile."""
+    recorder = await make_recorder(sqlite_database, clock)
+    await recorder.start(first := new_start())
+    store, entered, go_on = recorder._writer._store, threading.Event(), threading.Event()
+    store.flush = lambda: entered.set() or go_on.wait(10)
+    clock.advance(FLUSH_S)
+    recorder._work.put(None)
+    await until(entered.is_set)
+    write_at_once = store.write_at_once
+    store.write_at_once = lambda starts, facts: not starts and write_at_once(starts, facts)
+    task = asyncio.ensure_future(recorder.start(cancelled := new_start()))  # noqa: TID251
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert recorder.queue_length == 2, "nobody waits for them, and they wait"
+    recorder.record(*new_facts(first.id))
+    await until(lambda: sqlite_database.counts()["aibridge_user_prompts"] == 1)
+    go_on.set()
+    await recorder.close()
+    row = sqlite_database.row(schema.interceptions, id=cancelled.id)
+    assert row["outcome"] == "client_closed"
 
 
 async def test_what_an_earlier_recorder_left_is_put_right(

@@ -92,7 +92,7 @@ def test_a_torn_last_line_is_passed_over(path, spool, kept):
 def test_a_damaged_line_is_counted_and_the_rest_is_read(path, spool):
     spool.append([prompt("a")])
     spool.close()
-    path.write_bytes(b'{"type": "martian"}\n\xff\n' + path.read_bytes())
+    path.write_bytes(b'{"type": "martian"}\n{"type": "\xff"}\n' + path.read_bytes())
     spool = Spool(path)
     spool.open()
     assert [fact.id for fact in read(spool)] == ["a"]

@@ -304,6 +304,23 @@ def test_a_row_without_its_interception_is_refused_with_its_batch(
     assert len(database.rows(schema.interceptions)) == 1
 
 
+def test_what_writes_no_rows_refuses_none(sqlite_database, monkeypatch):
+    """The writer takes a refusal for a row's, and nothing else than one for the database's."""
+    store = Store(sqlite_database.engine)
+    store.connect()
+
+    def fail(sql, row=()):
+        raise OverflowError
+
+    monkeypatch.setattr(store._backend, "changed", fail)
+    monkeypatch.setattr(store._backend, "checkpoint", lambda: fail(""))
+    for work in (lambda: store.prune(AT, 1), store.checkpoint):
+        with pytest.raises(DatabaseAwayError):
+            work()
+        store.connect()
+    store.close()
+
+
 def test_a_store_that_lost_its_connection_connects_anew(database, store, new_start):
     store.close()
     with pytest.raises(DatabaseAwayError):

@@ -246,6 +246,19 @@ async def test_a_row_that_cannot_be_stored_takes_no_other_with_it(
     assert database.row(schema.interceptions, id=start.id)["outcome"] == "completed"
 
 
+async def test_a_refused_row_beside_a_tool_call_breaks_no_thread(
+    database, make_recorder, new_start, new_facts
+):
+    recorder = await make_recorder(database, linger=10)
+    await recorder.start(first := new_start())
+    odd = msgspec.structs.replace(new_facts(first.id)[0], metadata={"n": object()})
+    recorder.record(odd, *new_facts(first.id, "call"))
+    await recorder.start(second := new_start(tool_result_ids=("call",)))
+    await recorder.close()
+    assert recorder.stats.records_lost == 1
+    assert database.row(schema.interceptions, id=second.id)["thread_parent_id"] == first.id
+
+
 async def test_a_fact_that_is_no_json_is_counted_when_it_is_spooled(
     database, make_recorder, new_start, new_facts
 ):
