@@ -122,7 +122,11 @@ class ServerProxyManager:
         except ServerFailedError as error:
             said = f"The tool {tool.tool} of the MCP server {tool.server} failed: {error}."
             return ToolResult(cut(said, self._limits.result_bytes), is_error=True)
-        return as_tool_result(result, self._limits.result_bytes)
+        told = as_tool_result(result, self._limits.result_bytes)
+        if told.is_error:  # then it goes on record
+            text = self._proxies[tool.server].access.censored(told.text)
+            return ToolResult(text, is_error=True)
+        return told
 
     async def _call(self, tool: Tool, arguments: dict[str, Any]) -> CallToolResult:
         proxy = self._proxies[tool.server]

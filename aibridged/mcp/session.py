@@ -1,6 +1,7 @@
 """A session with one MCP server, over streamable HTTP, through the official SDK."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -28,6 +29,8 @@ _MAX_SENTENCE = 500  # characters of a server's own words
 # How long the goodbye may take that ends a session at the server.
 _CLOSING_S = 2.0
 _SESSION_ENDED = "Session terminated"
+# What the SDK says of an answer that it can't read goes on with the answer.
+_NOT_UNDERSTOOD = re.compile(r"Failed to parse .*: \d+ validation error")
 
 
 class ServerFailedError(Exception):
@@ -106,9 +109,9 @@ class StreamableHTTPServerProxy:
             ) from None
         except MCPError as error:
             ended = error.error.message == _SESSION_ENDED
-            raise ServerFailedError(_reason(error), session_ended=ended) from None
+            raise ServerFailedError(self._reason(error), session_ended=ended) from None
         except Exception as error:  # noqa: BLE001 - what a server sends may break the SDK anyhow
-            raise ServerFailedError(_reason(error)) from None
+            raise ServerFailedError(self._reason(error)) from None
         finally:
             self._calls -= 1
             if self._retired and self._calls == 0:
@@ -145,7 +148,7 @@ class StreamableHTTPServerProxy:
         except TimeoutError:
             reason = f"it didn't list its tools within {self._limits.init_timeout:g} s"
         except Exception as error:  # noqa: BLE001 - what a server sends may break the SDK anyhow
-            reason = _reason(error)
+            reason = self._reason(error)
         finally:
             self._session = None
             if not self._listed.done():
@@ -201,6 +204,20 @@ class StreamableHTTPServerProxy:
                 fetching.annotate({"mcp_tool_count": len(tools)})
             return tools
 
+    def _reason(self, error: Exception) -> str:
+        """Why it failed, in a sentence's end. Only the first of several errors is told."""
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        match error:
+            case ServerFailedError():
+                return str(error)
+            case MCPError() if not _NOT_UNDERSTOOD.match(error.error.message):
+                return _printable(self.access.censored(error.error.message))
+            case MCPError() | ValidationError():
+                return "its answer is not what the protocol says"
+            case _:
+                return f"its answer broke the protocol ({type(error).__name__})"
+
     @property
     def _attributes(self) -> Attributes:
         return {
@@ -218,21 +235,6 @@ async def _negotiate(session: ClientSession, transport: ServerTransport) -> None
         if not transport.answered:
             raise
         await session.initialize()
-
-
-def _reason(error: Exception) -> str:
-    """Why a server failed, in a sentence's end. Only the first of several errors is told."""
-    while isinstance(error, ExceptionGroup):
-        error = error.exceptions[0]
-    match error:
-        case ServerFailedError():
-            return str(error)
-        case MCPError():
-            return _printable(error.error.message)
-        case ValidationError():
-            return "its answer is not what the protocol says"
-        case _:
-            return f"its answer broke the protocol ({type(error).__name__})"
 
 
 def _printable(text: str) -> str:

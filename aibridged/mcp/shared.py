@@ -2,8 +2,9 @@
 
 import ssl
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
 from cachetools import LRUCache
 from loguru import logger
@@ -16,6 +17,7 @@ from aibridged.mcp.schemas import Schemas
 from aibridged.tasks import Tasks
 
 _REMEMBERED = 4096
+_SHORTEST_SECRET = 8  # what is shorter in headers and queries is a word like any other
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,21 @@ class Access:
     server: McpServerSettings
     token: Secret | None
     whose: str = ""
+
+    def censored(self, text: str) -> str:
+        """A server's words without what it was shown: some quote what they refuse."""
+        for secret in self._shown():
+            text = text.replace(secret, "****")
+        return text
+
+    def _shown(self) -> Iterator[str]:
+        if self.token is not None:
+            yield self.token.reveal()
+        query = urlsplit(self.server.url).query
+        words = [word for _, value in self.server.headers for word in value.reveal().split()]
+        words += [pair.partition("=")[2] for pair in query.split("&")]
+        words += [value for _, value in parse_qsl(query)]
+        yield from (word for word in words if len(word) >= _SHORTEST_SECRET)
 
 
 class Shared:

@@ -125,14 +125,14 @@ HOSTILE = {
         streamed(EVENT + b"\n\n", "text/event-stream", times=1),
         "ended without a response",
     ),
-    "no JSON": ("tools/list", whole(b"{nonsense"), "Failed to parse JSON response"),
-    "no UTF-8": ("tools/list", whole(b'{"a": "\xff"}'), "Failed to parse JSON response"),
-    "deep JSON": ("tools/list", whole(DEEP), "Failed to parse JSON response"),
-    "no JSON-RPC": ("tools/list", whole(b"[1]"), "Failed to parse JSON response"),
+    "no JSON": ("tools/list", whole(b"{nonsense"), "its answer is not what the protocol says"),
+    "no UTF-8": ("tools/list", whole(b'{"a": "\xff"}'), "its answer is not what the protocol says"),
+    "deep JSON": ("tools/list", whole(DEEP), "its answer is not what the protocol says"),
+    "no JSON-RPC": ("tools/list", whole(b"[1]"), "its answer is not what the protocol says"),
     "no list": ("tools/list", result({"tools": "none"}), "its answer is not what the"),
     "no tools": ("tools/list", result({"tools": [{}]}), "its answer is not what the"),
     "HTML": ("*", whole(b"<html>", "text/html"), "Unexpected content type: text/html"),
-    "an empty answer": ("tools/list", whole(b""), "Failed to parse JSON response"),
+    "an empty answer": ("tools/list", whole(b""), "its answer is not what the protocol says"),
     "an error": ("tools/list", whole(b"down", "text/plain", 503), "it answered 503"),
     "another version": (
         "initialize",
@@ -230,3 +230,22 @@ async def test_no_token_is_ever_told(tiny, offer, warnings):
     assert await tools.of("somebody").open() is None
     assert warnings == ["No tools of the MCP server bad: no"]
     assert TOKEN not in repr(tools.__dict__)
+
+
+async def test_a_server_that_quotes_its_token_is_not_quoted(tiny, open_tools, warnings):
+    tiny.answers["tools/call"] = error(f"bad token {TOKEN}")
+    bad = {"url": tiny.url, "token": Secret(TOKEN)}
+    box = await open_tools({"bad": bad})
+    told = [await box.call(box.tools[0], b"{}")]
+
+    async def fail(request, message):
+        content = [{"type": "text", "text": f"bad token {TOKEN}"}]
+        return tiny.say(message, {"content": content, "isError": True})
+
+    tiny.answers["tools/call"] = fail
+    told.append(await box.call(box.tools[0], b"{}"))
+    assert [each.is_error for each in told] == [True, True]
+    tiny.answers["tools/list"] = error(f"bad token {TOKEN}")
+    assert await open_tools({"bad": bad}) is None
+    assert warnings == ["No tools of the MCP server bad: bad token ****"]
+    assert TOKEN not in str(told)

@@ -97,3 +97,12 @@ def test_tools_that_are_left_out_are_told_once(shared, warnings):
         "Tools of the MCP server ours are left out: 'a': bad; 'b': bad",
         "Tools of the MCP server ours are left out: 'c': bad",
     ]
+
+
+def test_what_a_server_was_shown_is_struck_from_its_words():
+    headers = (("X-Key", Secret("Basic header-secret")), ("X-Team", Secret("core")))
+    server = McpServerSettings("a", "http://a/mcp?key=query%2Dsecret&v=2", headers=headers)
+    access = Access(server, Secret("token"))
+    said = "core 2: Bearer token, Basic header-secret, /mcp?key=query%2Dsecret, query-secret"
+    assert access.censored(said) == "core 2: Bearer ****, Basic ****, /mcp?key=****, ****"
+    assert Access(OPEN, None).censored(said) == said
