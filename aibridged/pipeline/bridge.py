@@ -102,7 +102,7 @@ class Interception:
 
     `outcome` and `answer` are what its end has told: of all turns, where the gateway runs tools for
     the model, but without the calls of those. `runs` are these calls by their ids, of the turn
-    under way; `awaits_answer` says whether the provider is at work on it.
+    under way; `awaits_answer` says whether the provider may be at work on it.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Interception:
         self.outcome = Outcome.FAILED
         self.answer = ResponseFacts()
         self.runs: dict[str, ToolRun] = {}
-        self.awaits_answer = True
+        self.awaits_answer = False
         self._told: Reading | None = None
         self._started_at = start.started_at
         self._began = began
@@ -188,8 +188,8 @@ class Interception:
 
     def _uncounted(self, reading: Reading | None, facts: ResponseFacts) -> bool:
         """Whether tokens may have been used that nobody counted."""
-        if reading is None:  # the provider was at work when the client left
-            return self.awaits_answer and self.outcome is not Outcome.FAILED
+        if reading is None:
+            return self.awaits_answer
         return reading.status == 200 and (facts.usage is None or facts.usage.partial)
 
 

@@ -24,6 +24,12 @@ from aibridged.pipeline.request import GatewayRequest, Handler
 
 _ONE_PIECE_BYTES = 1024 * 1024
 
+_NOTHING_SENT = (
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+)
+
 
 def handler(parts: Parts) -> Handler:
     sessions, dumper, monotonic = parts.sessions, parts.dumper, parts.clock.monotonic
@@ -62,7 +68,9 @@ async def ask(
 
     A POST is never sent twice.
     """
-    name = request.route.provider.name
+    name, interception = request.route.provider.name, request.interception
+    if interception is not None:
+        interception.awaits_answer = True
     reason: Exception
     try:
         async with asyncio.timeout(idle_timeout):
@@ -73,8 +81,10 @@ async def ask(
                 data=_payload(request),
                 allow_redirects=False,
             )
-    except aiohttp.ConnectionTimeoutError as error:
+    except _NOTHING_SENT as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
+        if interception is not None:
+            interception.awaits_answer = False
     except TimeoutError as error:
         failure, reason = UPSTREAM_TIMEOUT, error
     except (aiohttp.ClientError, OSError) as error:

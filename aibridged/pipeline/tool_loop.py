@@ -172,7 +172,6 @@ class ToolLoop:
                 request.reading = None
         request.body = self._dialogue.answer(results)
         self._dialogue.begin_turn(last=last)
-        self._interception.awaits_answer = True
 
     async def _next(self, turn: Turn) -> bytes:
         """The next bytes of an answer, empty at its end; it may not break off in the middle."""

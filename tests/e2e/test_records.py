@@ -1,11 +1,14 @@
 """What a request leaves in the five tables, row for row: each SDK and API, whole and streamed."""
 
 import asyncio
+import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
 import pytest
 
+from aibridged.config.options import ProviderSettings
+from aibridged.config.secret import Secret
 from aibridged.fake_provider import Answer, Script, ToolCall, Usage
 from aibridged.identity.none import LOCAL_ACTOR
 
@@ -367,8 +370,25 @@ async def test_errors_leave_a_row_that_says_how_it_ended(api, ask_in_vain, recor
             outcome="failed",
             status_code=502,
             time_to_first_byte_ms=None,
+            usage_partial=True,  # the provider had the request
         ),
     ]
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("stream", [True], indirect=True)
+async def test_a_provider_that_was_not_reached_has_used_no_tokens(api, ask_in_vain, recording):
+    key = Secret("sk-of-the-organisation")
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = "http://{}:{}".format(*unused.getsockname())
+        providers = tuple(
+            ProviderSettings(name, name, key, url) for name in ("anthropic", "openai")
+        )
+        await ask_in_vain(await recording.start(providers=providers), "hello")
+    [row] = without_agents(await recording.rows())
+    unreached = {"status_code": 502, "time_to_first_byte_ms": None}
+    assert row == left(api, 0, prompt="hello", outcome="failed", **unreached)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -378,7 +398,7 @@ async def test_a_provider_that_stays_silent_leaves_a_timeout(api, ask_in_vain, r
     fake.play(Script(silent=True))
     await ask_in_vain(gateway, "hello")
     [row] = without_agents(await recording.rows())
-    silent = {"status_code": 504, "time_to_first_byte_ms": None}
+    silent = {"status_code": 504, "time_to_first_byte_ms": None, "usage_partial": True}
     assert row == left(api, 0, prompt="hello", outcome="failed", **silent)
 
 
