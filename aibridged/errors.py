@@ -57,6 +57,9 @@ DESTINATION_REFUSED = ErrorKind(
 ROUTE_NOT_SUPPORTED = ErrorKind(
     "route_not_supported", 404, "not_found_error", "The gateway does not serve this route."
 )
+METHOD_NOT_ALLOWED = ErrorKind(
+    "method_not_allowed", 405, "invalid_request_error", "This can only be read: use GET."
+)
 PROXY_UNAUTHENTICATED = ErrorKind(
     "proxy_unauthenticated",
     407,
@@ -135,6 +138,7 @@ ERRORS = (
     BYOK_DISABLED,
     DESTINATION_REFUSED,
     ROUTE_NOT_SUPPORTED,
+    METHOD_NOT_ALLOWED,
     PROXY_UNAUTHENTICATED,
     REQUEST_TIMEOUT,
     REQUEST_TOO_LARGE,
@@ -159,16 +163,23 @@ _encode = msgspec.json.Encoder().encode
 class GatewayError(Exception):
     """A request that the gateway itself refuses or fails.
 
-    `retry_after` is in whole seconds, given wherever waiting helps. `message` never quotes a
-    header or a body of the caller's: it could hold a secret.
+    `retry_after` is in whole seconds, given wherever waiting helps; `allow` names the methods that
+    would have been right. `message` never quotes a header or a body of the caller's: it could hold
+    a secret.
     """
 
     def __init__(
-        self, kind: ErrorKind, message: str | None = None, *, retry_after: int | None = None
+        self,
+        kind: ErrorKind,
+        message: str | None = None,
+        *,
+        retry_after: int | None = None,
+        allow: str | None = None,
     ) -> None:
         self.kind = kind
         self.message = message or kind.sentence
         self.retry_after = retry_after
+        self.allow = allow
         super().__init__(self.message)
 
     def headers(self) -> dict[str, str]:
@@ -176,6 +187,8 @@ class GatewayError(Exception):
         headers = {"Content-Type": "application/json", "X-Aibridge-Reason": self.kind.code}
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
+        if self.allow is not None:
+            headers["Allow"] = self.allow
         return headers
 
     def body(self) -> bytes:

@@ -275,9 +275,10 @@ _aibridged() {
             esac
             ;;
         'sessions show')
-            flags='--full --config -c --state-dir --postgres-url --help'
+            flags='--full --output -o --config -c --state-dir --postgres-url --help'
             ((given == 0)) && argument='names sessions'
             case $option in
+                --output | -o) next='words text json' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
                 --postgres-url) next='nothing' ;;

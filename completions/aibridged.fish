@@ -335,6 +335,7 @@ complete -c aibridged -n '__aibridged_in sessions list' -l postgres-url -x -d 'T
 complete -c aibridged -n '__aibridged_in sessions list' -l help -d 'Show this message and exit'
 complete -c aibridged -n '__aibridged_at 0 sessions show' -a '(__aibridged_names sessions)'
 complete -c aibridged -n '__aibridged_in sessions show' -l full -d 'Don\'t shorten long texts'
+complete -c aibridged -n '__aibridged_in sessions show' -l output -s o -x -a 'text json' -d 'json lists whole interceptions'
 complete -c aibridged -n '__aibridged_in sessions show' -l config -s c -rF -d 'The YAML file with settings (CODER_CONFIG_PATH)'
 complete -c aibridged -n '__aibridged_in sessions show' -l state-dir -x -a '(__fish_complete_directories)' -d 'Where the database and the spool are (systemd\'s STATE_DIRECTORY counts, too)'
 complete -c aibridged -n '__aibridged_in sessions show' -l postgres-url -x -d 'The PostgreSQL database to keep users, tokens and records in, instead of SQLite'

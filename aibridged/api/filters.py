@@ -14,6 +14,7 @@ MAX_OFFSET = 1_000_000
 TERMS = {
     "initiator": "A username, an id, or me.",
     "provider": "A provider's name or type.",
+    "provider_name": "A provider's name.",
     "model": "The model asked.",
     "client": 'The client, such as "Claude Code".',
     "session_id": "The session.",

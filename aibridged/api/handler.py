@@ -16,6 +16,7 @@ from aibridged.api.filters import MAX_OFFSET, TERMS, BadFilterError, read_filter
 from aibridged.api.openapi import Parameter, document
 from aibridged.errors import (
     INVALID_REQUEST,
+    METHOD_NOT_ALLOWED,
     QUERY_FAILED,
     ROUTE_NOT_SUPPORTED,
     GatewayError,
@@ -84,13 +85,15 @@ class Api:
         """The answer to `path` (`/interceptions`).
 
         Raises:
-            GatewayError: nothing is there, the filter is wrong, or the database doesn't answer.
+            GatewayError: nothing is there, it can't be written to, the filter is wrong, or the
+                database doesn't answer.
         """
+        found = None if path == "/openapi.json" else _find(path)
         if request.method not in ("GET", "HEAD"):
-            raise GatewayError(ROUTE_NOT_SUPPORTED, "Records can only be read: use GET.")
-        if path == "/openapi.json":
+            raise GatewayError(METHOD_NOT_ALLOWED, allow="GET, HEAD")
+        if found is None:
             return web.Response(body=self._document, content_type=_JSON)
-        route, id = _find(path)
+        route, id = found
         owner = None if actor.is_admin else actor.id
         try:
             question = _Question(actor, owner, id, _read_query(raw_query, route))

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +12,7 @@ import typer
 from aibridged.cli.asking import (
     Output,
     OutputFlag,
+    as_json,
     printable,
     short,
     takes_filter,
@@ -38,6 +40,13 @@ _COLUMNS: "dict[str, Callable[[Session], object]]" = {
     )
 }
 _MAX_LINES = 12
+
+
+class ShownAs(StrEnum):
+    """How a session is written."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 def sessions() -> typer.Typer:
@@ -77,6 +86,10 @@ def _show(
     query: "Query",
     session: Annotated[str, typer.Argument(metavar="SESSION", help="As `sessions list` shows it.")],
     full: Annotated[bool, typer.Option("--full", help="Don't shorten long texts.")] = False,
+    output: Annotated[
+        ShownAs,
+        typer.Option("--output", "-o", metavar="text|json", help="json lists whole interceptions."),
+    ] = ShownAs.TEXT,
 ) -> None:
     """Show a session thread by thread: prompts, thoughts, tool calls and tokens."""
     found = query.session(session)
@@ -85,6 +98,9 @@ def _show(
             f"There is no session {printable(session)!r}. See `aibridged sessions list`.", err=True
         )
         raise typer.Exit(1)
+    if output is ShownAs.JSON:
+        typer.echo(as_json(found))
+        return
     for line in _story(found, None if full else _MAX_LINES):
         typer.echo(line)
 

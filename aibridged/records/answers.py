@@ -24,6 +24,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     started_after: datetime | None = None
     started_before: datetime | None = None
     provider: str | None = None
+    provider_name: str | None = None
     model: str | None = None
     client: str | None = None
     session: str | None = None

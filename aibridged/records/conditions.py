@@ -35,6 +35,7 @@ def conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
     elif wanted.status is not None:
         yield _I.outcome == wanted.status
     for value, column in (
+        (wanted.provider_name, _I.provider_name),
         (wanted.model, _I.model),
         (wanted.client, _I.client),
         (wanted.session, _I.session_id),

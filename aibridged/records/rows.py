@@ -86,7 +86,7 @@ def start_row(
     return (
         start.id,
         start.initiator_id,
-        start.username,
+        _optional(start.username),
         start.api_key_id,
         start.provider[:MAX_NAME],
         start.provider_name[:MAX_NAME],

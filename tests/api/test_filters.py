@@ -21,6 +21,7 @@ def read(q="", me="me-id", owner=None, **more):
         ("model:claude-x", Filter(model="claude-x")),
         ("model:ft:gpt-4o:org", Filter(model="ft:gpt-4o:org")),
         ('client:"Claude Code" provider:p', Filter(client="Claude Code", provider="p")),
+        ("provider_name:p", Filter(provider_name="p")),
         ("initiator:me", Filter(initiator="me-id")),
         ("initiator:ann session_id:s-1", Filter(initiator="ann", session="s-1")),
         ("status:open", Filter(status="open")),

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import msgspec
 import pytest
@@ -69,6 +70,11 @@ def test_the_list_shows_the_id_that_show_takes(asked, ask):
     session = row.split()[0]
     assert session == SESSION
     assert ask("sessions", "show", session).startswith(f"Session {SESSION}\n")
+
+
+def test_a_session_for_programs_is_its_interceptions(asked, ask):
+    [found] = json.loads(ask("sessions", "show", SESSION, "--output", "json"))
+    assert found == json.loads(ask("interceptions", "show", asked.id))
 
 
 def test_a_story_fits_the_terminal_and_says_what_it_leaves_out(asked, ask):

@@ -116,6 +116,8 @@ async def test_it_is_there_under_both_prefixes_and_no_other(gateway, get, client
     assert (await get("ann", "/models", prefix=""))[0] == 404
     headers = {"X-Coder-Token": tokens["ann"]}
     async with client.delete(f"{gateway.url}{API}/models", headers=headers) as reply:
+        assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")
+    async with client.delete(f"{gateway.url}{API}/nope", headers=headers) as reply:
         assert reply.status == 404
 
 

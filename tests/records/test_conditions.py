@@ -19,6 +19,8 @@ def ids(found):
         ({"initiator": "bob"}, {"b", "c"}),
         ({"provider": "azure"}, {"c"}),
         ({"provider": "openai"}, {"c"}),
+        ({"provider_name": "azure"}, {"c"}),
+        ({"provider_name": "openai"}, set()),
         ({"model": "a"}, {"a"}),
         ({"client": "Codex"}, {"b"}),
         ({"session": "s-1"}, {"a"}),

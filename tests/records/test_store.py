@@ -167,6 +167,7 @@ def test_an_end_in_the_batch_of_its_start_is_not_lost(database, store, new_start
 def test_what_databases_cannot_hold_is_made_storable(database, store, new_start, clock):
     start = new_start(
         model="m" * 300,
+        username="ann\0\ud800",
         user_agent="a\0b\udcff" + "c" * 5000,
         client_session_id="é" * 5000,
         metadata={"name": "x\0y"},
@@ -178,6 +179,7 @@ def test_what_databases_cannot_hold_is_made_storable(database, store, new_start,
     store.write([], [prompt])
     row = database.row(schema.interceptions)
     assert row["model"] == "m" * 256
+    assert row["username"] == "ann\ufffd?"
     assert row["user_agent"] == "a\ufffdb?" + "c" * 1020
     assert row["client_session_id"] == row["session_id"] == "é" * 256
     assert row["metadata"] == {"name": "x\ufffdy"}
