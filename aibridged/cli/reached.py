@@ -72,7 +72,7 @@ def _lines(reached: "Reached") -> Iterator[str]:
     if selection.hidden:
         yield from _wrapped(f"left out by the rules: {', '.join(selection.hidden)}", "    ")
     for fault in selection.faults:
-        yield from _wrapped(f"left out, no provider would take it: {fault}", "    ")
+        yield from _wrapped(f"left out, a provider would refuse it: {fault}", "    ")
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

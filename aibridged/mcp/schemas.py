@@ -1,6 +1,13 @@
-"""Whether a provider would take a tool's schema: one that it refuses fails the whole request."""
+"""Schemas of tools as every provider takes them: one that is refused fails the whole request.
+
+They come from servers of any quality. What can be mended is: no alternatives at the top, a property
+list even where it is empty, and items in every array. That may tell a model less than the server
+did, which checks its arguments itself.
+"""
 
 import hashlib
+import re
+from threading import Lock
 from typing import Any
 
 from cachetools import LRUCache
@@ -8,8 +15,31 @@ from jsonschema.validators import Draft202012Validator
 
 MAX_SCHEMA_BYTES = 64 * 1024
 _REMEMBERED = 8192
-# Anthropic takes none of these at the top of a schema.
-_NOT_AT_THE_TOP = ("anyOf", "oneOf", "allOf")
+_REFUSED_AT_THE_TOP = ("anyOf", "oneOf", "allOf", "not", "enum", "const")
+_PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}", re.ASCII)  # as Anthropic wants it
+
+
+def mended(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without what is known to be refused, and with what is known to be missed.
+
+    Raises RecursionError.
+    """
+    kept = {
+        name: _mended(value) for name, value in schema.items() if name not in _REFUSED_AT_THE_TOP
+    }
+    return {**kept, "properties": kept.get("properties", {})}
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_mended(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: _mended(each) for name, each in value.items()}
+    kind = kept.get("type")
+    if kind == "array" or (isinstance(kind, list) and "array" in kind):
+        kept.setdefault("items", {})  # which is what its absence means
+    return kept
 
 
 class Schemas:
@@ -17,30 +47,35 @@ class Schemas:
 
     def __init__(self) -> None:
         self._known: LRUCache[bytes, str | None] = LRUCache(_REMEMBERED)
+        self._lock = Lock()
 
     def fault(self, schema: dict[str, Any], encoded: bytes) -> str | None:
-        """What is wrong with a tool's input schema, given as a value and as JSON; None for nothing.
+        """What is wrong with a mended schema, given as a value and as JSON; None for nothing.
 
         Blocks for milliseconds where the schema is new. May be called from any thread.
         """
         if len(encoded) > MAX_SCHEMA_BYTES:
             return f"its schema is larger than {MAX_SCHEMA_BYTES} bytes"
         digest = hashlib.sha256(encoded).digest()
-        try:
-            return self._known[digest]
-        except KeyError:
-            fault = self._known[digest] = _fault(schema)
-            return fault
+        with self._lock:
+            if digest in self._known:
+                return self._known[digest]
+        fault = _fault(schema)
+        with self._lock:
+            self._known[digest] = fault
+        return fault
 
 
 def _fault(schema: dict[str, Any]) -> str | None:
     if schema.get("type") != "object":
         return "its schema is not of the type object"
-    for keyword in _NOT_AT_THE_TOP:
-        if keyword in schema:
-            return f"its schema has {keyword} at the top"
     try:
         valid = Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema)
     except RecursionError:
         valid = False
-    return None if valid else "its schema is no JSON Schema (draft 2020-12)"
+    if not valid:
+        return "its schema is no JSON Schema (draft 2020-12)"
+    for name in schema["properties"]:
+        if not _PROPERTY.fullmatch(name):
+            return f"Anthropic's API refuses the name of its property {name[:64]!r}"
+    return None

@@ -9,7 +9,7 @@ from mcp_types import Tool as ListedTool
 from aibridged.config.mcp_servers import without_query
 from aibridged.config.options import McpServerSettings
 from aibridged.mcp.names import model_name
-from aibridged.mcp.schemas import Schemas
+from aibridged.mcp.schemas import Schemas, mended
 from aibridged.mcp.tools import Tool
 
 _MAX_DESCRIPTION = 8192  # characters
@@ -19,7 +19,7 @@ _MAX_DESCRIPTION = 8192  # characters
 class Selection:
     """The tools by name. `hidden` are the names of those that the rules leave out.
 
-    `faults` says of those that no provider would take what is wrong with them. `error` says why no
+    `faults` says of those that a provider would refuse what is wrong with them. `error` says why no
     tool of the server is offered at all.
     """
 
@@ -77,10 +77,9 @@ def _encoded(tool: ListedTool, schemas: Schemas) -> tuple[bytes, str | None]:
     if not tool.name:
         return b"", "it has no name"
     try:
-        text = json.dumps(
-            tool.input_schema, ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        schema = mended(tool.input_schema)
+        text = json.dumps(schema, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         encoded = text.encode()
     except (ValueError, RecursionError):
         return b"", "its schema can't be written as JSON"
-    return encoded, schemas.fault(tool.input_schema, encoded)
+    return encoded, schemas.fault(schema, encoded)

@@ -100,7 +100,7 @@ class Shared:
             logger.warning("No tools of the MCP server {}{}: {}", access.server.id, whose, reason)
 
     def left_out(self, server_id: str, faults: Sequence[str]) -> None:
-        """Warn, once each, of tools that no provider would take."""
+        """Warn, once each, of tools that a provider would refuse."""
         news = [each for each in faults if not self._told.get((server_id, each))]
         if news:
             self._told.update({(server_id, each): True for each in news})

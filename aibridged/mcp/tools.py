@@ -10,7 +10,7 @@ class Tool:
     """One tool of one server.
 
     `name` is what the model knows it by (`bmcp_<server>_<tool>`, 64 characters at most), `tool` is
-    the server's own name for it. `input_schema` is a JSON object, as the server sent it.
+    the server's own name for it. `input_schema` is a JSON object that all providers take.
     """
 
     name: str

@@ -122,7 +122,7 @@ def test_everything_fits_a_terminal() -> None:
     assert max(map(len, text.splitlines())) <= 80
     assert "docs: not asked, each user needs a token of their own" in text
     assert "docs: 34 tools, 3 offered" in text
-    assert "left out, no provider would take it: 'c': its schema is bad" in text
+    assert "left out, a provider would refuse it: 'c': its schema is bad" in text
 
 
 def test_only_what_was_asked_can_fail() -> None:

@@ -11,11 +11,18 @@ from aibridged.mcp.schemas import Schemas
 from aibridged.mcp.selection import select
 from aibridged.mcp.tools import Tool
 
-SCHEMA = {"type": "object", "properties": {"größe": {"type": "integer"}}, "z": 1, "a": 2}
+SCHEMA = {"type": "object", "properties": {"a": {"description": "Größe"}}, "z": 1, "a": 2}
 
 
 def listed(name, **fields):
     return ListedTool.model_validate({"name": name, "inputSchema": SCHEMA, **fields})
+
+
+def deep(levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    return value
 
 
 def chosen(*tools, allow=None, deny=None, most=10, url="http://x/mcp?key=canary"):
@@ -85,20 +92,22 @@ def test_a_server_that_offers_too_much_offers_nothing():
     assert len(chosen(*tools, deny="0$").tools) == 9
 
 
-def test_what_no_provider_would_take_is_left_out_and_told():
+def test_what_a_provider_would_refuse_is_left_out_and_told():
     selection = chosen(
         listed("good"),
-        listed("bad", inputSchema={"type": "object", "anyOf": []}),
+        listed("bad", inputSchema={"type": "object", "required": 1}),
         listed(""),
         listed("nan", inputSchema={"type": "object", "default": float("nan")}),
         listed("half", inputSchema={"type": "object", "title": "\ud800"}),
+        listed("deep", inputSchema={"type": "object", "default": deep(1000)}),
     )
     assert names(selection) == ["good"]
     assert selection.faults == [
-        "'bad': its schema has anyOf at the top",
+        "'bad': its schema is no JSON Schema (draft 2020-12)",
         "'': it has no name",
         "'nan': its schema can't be written as JSON",
         "'half': its schema can't be written as JSON",
+        "'deep': its schema can't be written as JSON",
     ]
 
 

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from aibridged.fake_provider.answer import InvalidRequestError
-from aibridged.fake_provider.checking.fields import answered, listed, names_of_tools, only, schema
+from aibridged.fake_provider.checking.fields import (
+    answered,
+    items_of_arrays,
+    listed,
+    names_of_tools,
+    only,
+    schema,
+)
 
 MAX_TOOLS = 128
 _MAX_DESCRIPTION = 1024
@@ -82,3 +89,4 @@ def _check_tools(request: Mapping[str, Any]) -> None:
             raise InvalidRequestError("tools.function.description: string too long")
         if "parameters" in function:
             schema(function["parameters"], with_properties=True)
+            items_of_arrays(function["parameters"])

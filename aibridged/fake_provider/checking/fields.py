@@ -43,6 +43,24 @@ def schema(value: Any, *, with_properties: bool) -> None:
         raise InvalidRequestError("tools: object schema missing properties")
 
 
+def names_of_properties(value: Mapping[str, Any]) -> None:
+    """A schema's own properties have names that Anthropic takes; deeper ones have any."""
+    for name in value.get("properties", {}):
+        if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,64}", name):
+            raise InvalidRequestError("tools: Property keys should match pattern")
+
+
+def items_of_arrays(value: Any) -> None:
+    """Every array in a schema says what is in it, as OpenAI wants it."""
+    if isinstance(value, dict):
+        if value.get("type") == "array" and "items" not in value:
+            raise InvalidRequestError("tools: array schema missing items")
+        value = list(value.values())
+    if isinstance(value, list):
+        for each in value:
+            items_of_arrays(each)
+
+
 def answered(calls: Collection[str], results: Collection[str]) -> None:
     """Every call has its result, and every result its call."""
     for call in calls:

@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aibridged.fake_provider.answer import InvalidRequestError
-from aibridged.fake_provider.checking.fields import answered, listed, names_of_tools, only, schema
+from aibridged.fake_provider.checking.fields import (
+    answered,
+    listed,
+    names_of_properties,
+    names_of_tools,
+    only,
+    schema,
+)
 
 SIGNATURE = "ZmFrZSBzaWduYXR1cmU="
 """What the fake signs its thinking with, and wants to see again."""
@@ -67,6 +74,7 @@ def _check_tools(request: Mapping[str, Any]) -> None:
     for tool in tools:
         if "input_schema" in tool:
             schema(tool["input_schema"], with_properties=False)
+            names_of_properties(tool["input_schema"])
     choice = request.get("tool_choice")
     if choice is not None:
         only(choice, _TOOL_CHOICE, "tool_choice.")

@@ -6,7 +6,14 @@ from typing import Any
 
 from aibridged.fake_provider.answer import InvalidRequestError
 from aibridged.fake_provider.checking.chat_completions import MAX_TOOLS
-from aibridged.fake_provider.checking.fields import answered, listed, names_of_tools, only, schema
+from aibridged.fake_provider.checking.fields import (
+    answered,
+    items_of_arrays,
+    listed,
+    names_of_tools,
+    only,
+    schema,
+)
 
 _REMEMBERED = 1000
 _REQUEST = listed(
@@ -106,3 +113,4 @@ def _check_tools(request: Mapping[str, Any]) -> None:
     for function in functions:
         only(function, ("type", "name", "description", "parameters", "strict"), "tools.")
         schema(function["parameters"], with_properties=True)
+        items_of_arrays(function["parameters"])

@@ -1,9 +1,4 @@
-"""The tools that a gateway has to offer, in the shape of each API.
-
-Schemas come from tool servers of any quality, and one that an API doesn't take makes it refuse the
-whole request. So what is known to be refused is mended: a schema is an object with properties, and
-has none of the alternatives at its top that both vendors refuse. Servers check their arguments.
-"""
+"""The tools that a gateway has to offer, in the shape of each API."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -16,14 +11,11 @@ from aibridged.wire.facts import Api
 MAX_CHAT_DESCRIPTION = 1024
 """Characters that OpenAI's Chat Completions takes for the description of a function."""
 
-_REFUSED_AT_THE_TOP = ("anyOf", "oneOf", "allOf", "not", "enum", "const")
-
 _encode = msgspec.json.Encoder().encode
-_decode_schema = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class OfferedTool(Protocol):
-    """What a model is told of a tool; `input_schema` is a JSON object."""
+    """What a model is told of a tool; `input_schema` is a JSON object that all the APIs take."""
 
     @property
     def name(self) -> str: ...
@@ -55,17 +47,22 @@ def _tool(api: Api, tool: OfferedTool) -> bytes:
 
 
 def _messages(tool: OfferedTool) -> dict[str, Any]:
-    return {**_named(tool), "input_schema": _schema(tool)}
+    return {**_named(tool), "input_schema": msgspec.Raw(tool.input_schema)}
 
 
 def _chat(tool: OfferedTool) -> dict[str, Any]:
-    function = {**_named(tool, MAX_CHAT_DESCRIPTION), "parameters": _schema(tool)}
+    function = {**_named(tool, MAX_CHAT_DESCRIPTION), "parameters": msgspec.Raw(tool.input_schema)}
     return {"type": "function", "function": function}
 
 
 def _responses(tool: OfferedTool) -> dict[str, Any]:
     """Not strict, which is this API's default: that takes a small part of JSON Schema only."""
-    return {"type": "function", **_named(tool), "parameters": _schema(tool), "strict": False}
+    return {
+        "type": "function",
+        **_named(tool),
+        "parameters": msgspec.Raw(tool.input_schema),
+        "strict": False,
+    }
 
 
 _SHAPES: Mapping[Api, Callable[[OfferedTool], dict[str, Any]]] = {
@@ -80,10 +77,3 @@ def _named(tool: OfferedTool, longest: int | None = None) -> dict[str, Any]:
     if tool.description:
         named["description"] = tool.description[:longest]
     return named
-
-
-def _schema(tool: OfferedTool) -> dict[str, Any]:
-    schema: dict[str, Any] = dict(_decode_schema(tool.input_schema))
-    for keyword in _REFUSED_AT_THE_TOP:
-        schema.pop(keyword, None)
-    return {**schema, "type": "object", "properties": schema.get("properties", {})}

@@ -50,6 +50,11 @@ def foreign_server():
         """Say it louder."""
         return text.upper()
 
+    @server.tool
+    def count(words: list) -> int:
+        """Say how many there are."""
+        return len(words)
+
     server.serve("127.0.0.1", 0)
     # It has no way to ask for the port that the system chose.
     yield f"http://127.0.0.1:{server._http_server.server_address[1]}/mcp"
@@ -80,7 +85,7 @@ async def test_models_use_the_tools_of_both(start_gateway, talk_to, fake, server
     assert len(told) == 5
     offered = json.loads(told[0])["tools"]
     names = [tool.get("function", tool)["name"] for tool in offered]
-    assert names == ["bmcp_sums_add", "bmcp_voices_shout"]
+    assert names == ["bmcp_sums_add", "bmcp_voices_count", "bmcp_voices_shout"]
 
 
 async def test_a_trace_shows_the_servers_and_their_tools(

@@ -3,7 +3,9 @@ import pytest
 from aibridged.fake_provider.answer import InvalidRequestError
 from aibridged.fake_provider.checking.chat_completions import check
 
-FUNCTION = {"name": "t", "parameters": {"type": "object", "properties": {}}}
+EMPTY = {"type": "object", "properties": {}}
+LIST = {"type": "object", "properties": {"a": {"type": "array"}}}
+FUNCTION = {"name": "t", "parameters": EMPTY}
 TOOL = {"type": "function", "function": FUNCTION}
 CALL = {"id": "c", "type": "function", "function": {"name": "t", "arguments": "{}"}}
 HELLO = {"role": "user", "content": "hi"}
@@ -52,6 +54,7 @@ def test_what_is_not_in_order_is_refused(messages):
         {"tools": None, "parallel_tool_calls": False},
         {"tools": [{**TOOL, "function": {**FUNCTION, "description": "x" * 1025}}]},
         {"tools": [{**TOOL, "function": {**FUNCTION, "parameters": {"type": "object"}}}]},
+        {"tools": [{**TOOL, "function": {**FUNCTION, "parameters": LIST}}]},
         {"tools": [{**TOOL, "function": {**FUNCTION, "name": f"t{n}"}} for n in range(129)]},
         {"stream_options": {"include_usage": True}},
     ],

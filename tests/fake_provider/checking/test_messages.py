@@ -71,6 +71,7 @@ def test_what_is_not_in_order_is_refused(messages):
         {"made_up": 1},
         {"tools": [TOOL, TOOL]},
         {"tools": [{**TOOL, "input_schema": {}}]},
+        {"tools": [{**TOOL, "input_schema": {"type": "object", "properties": {"a[b]": {}}}}]},
         {"tools": [], "tool_choice": {"type": "auto"}},
         {"tool_choice": {"type": "auto", "made_up": 1}},
     ],

@@ -3,7 +3,9 @@ import pytest
 from aibridged.fake_provider.answer import InvalidRequestError
 from aibridged.fake_provider.checking.responses import Stored, check
 
-TOOL = {"type": "function", "name": "t", "parameters": {"type": "object", "properties": {}}}
+EMPTY = {"type": "object", "properties": {}}
+LIST = {"type": "object", "properties": {"a": {"type": "array"}}}
+TOOL = {"type": "function", "name": "t", "parameters": EMPTY}
 CALL = {"type": "function_call", "id": "fc", "call_id": "c", "name": "t", "arguments": "{}"}
 RESULT = {"type": "function_call_output", "call_id": "c", "output": "x"}
 THOUGHT = {"type": "reasoning", "id": "rs", "summary": []}
@@ -89,6 +91,7 @@ def test_only_so_many_are_remembered():
         {"made_up": 1},
         {"tools": [TOOL, TOOL]},
         {"tools": [{**TOOL, "parameters": {"type": "object"}}]},
+        {"tools": [{**TOOL, "parameters": LIST}]},
         {"tools": [{**TOOL, "name": f"t{number}"} for number in range(129)]},
     ],
 )
