@@ -20,7 +20,7 @@ from aibridged.event_loop import calm_garbage_collector, loop_factory
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.listening import CannotListenError
 from aibridged.observe.log_outputs import reopen
-from aibridged.observe.logging import configure
+from aibridged.observe.logging import CannotLogError, configure
 from aibridged.reload import Reloader
 from aibridged.systemd import Notifier, PassedSocketError, passed_sockets, telling
 
@@ -34,7 +34,11 @@ def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequenc
     SIGHUP takes settings from `resolve`, which reads them as they were read for the start. SIGUSR1
     opens the log files anew.
     """
-    _log_as(settings)
+    try:
+        _log_as(settings)
+    except CannotLogError as error:
+        print(error, file=sys.stderr)
+        return 1
     for warning in warnings:
         logger.warning("{}", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
@@ -131,14 +135,14 @@ def _put_in_force(gateway: Gateway, wanted: Settings) -> Change:
     result = change(before, wanted)
     try:
         _log_as(result.settings)
+    except CannotLogError as error:
+        raise CannotReloadError(str(error)) from None
+    try:
         gateway.reconfigure(result.settings)
-        return result
-    except OSError as error:
-        reason = f"A log file can't be opened: {error.filename}: {error.strerror}."
     except CannotListenError as error:
-        reason = str(error)
-    _log_as(before)
-    raise CannotReloadError(reason)
+        _log_as(before)
+        raise CannotReloadError(str(error)) from None
+    return result
 
 
 def _log_as(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
@@ -19,7 +20,7 @@ from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.gate import Gate
 from aibridged.identity.none import NoneAuthenticator
-from aibridged.observe.logging import configure
+from aibridged.observe.logging import CannotLogError, configure
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.request import GatewayRequest
@@ -85,13 +86,17 @@ class ProxyAlone:
 
 def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
-    configure(
-        settings.log_human,
-        settings.log_json,
-        settings.log_stackdriver,
-        settings.log_filter,
-        settings.verbose,
-    )
+    try:
+        configure(
+            settings.log_human,
+            settings.log_json,
+            settings.log_stackdriver,
+            settings.log_filter,
+            settings.verbose,
+        )
+    except CannotLogError as error:
+        print(error, file=sys.stderr)
+        return 1
     for warning in warnings:
         logger.warning("{}", warning)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -124,7 +124,9 @@ def _dump_dir(settings: Settings, where: Where) -> Iterator[Mistake]:
 def _log_folders(settings: Settings, where: Where) -> Iterator[Mistake]:
     for name in ("log_human", "log_json", "log_stackdriver"):
         target = getattr(settings, name)
-        if target and not os.path.isdir(os.path.dirname(target) or "."):
+        if os.path.isdir(target):
+            yield Mistake(where(name), f"this is a folder: {target}", "Name a file.")
+        elif target and not os.path.isdir(os.path.dirname(target) or "."):
             what = f"the folder doesn't exist: {os.path.dirname(target)}"
             yield Mistake(where(name), what, "Make the folder, or name another file.")
 

@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from loguru import logger
@@ -21,6 +22,11 @@ from aibridged.observe.scope import SCOPE, Scope
 
 if TYPE_CHECKING:
     from loguru import Message, Record
+
+
+class CannotLogError(Exception):
+    """Lines can't go where they should; the message says why."""
+
 
 _STANDARD_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 
@@ -41,22 +47,22 @@ def configure(
     logger's name or message one of these regexes matches (and with both, only these). With
     `trace_logs` a request's lines are events of its spans, too.
 
-    Raises OSError where a file can't be opened and re.error where a regex is malformed.
+    Raises CannotLogError where a file can't be opened and re.error where a regex is malformed;
+    lines go on to where they went then.
     """
     pattern = re.compile("|".join(f"(?:{regex})" for regex in log_filter)) if log_filter else None
     level = logging.DEBUG if verbose or pattern else logging.INFO
     options: dict[str, Any] = {"level": level, "backtrace": False, "diagnose": False}
     if pattern is not None:
         options["filter"] = _wanted(pattern)
+    places = ((log_human, human), (log_json, json_line), (log_stackdriver, stackdriver))
+    with ExitStack() as opened:
+        outputs = [(_open(place, opened), render) for place, render in places if place]
+        opened.pop_all()
     logger.remove()
     logger.configure(patcher=_name_request)
-    for place, render in (
-        (log_human, human),
-        (log_json, json_line),
-        (log_stackdriver, stackdriver),
-    ):
-        if place:
-            _add_sink(place, render, options)
+    for (output, in_color), render in outputs:
+        logger.add(output, format=render, colorize=in_color, **options)
     if trace_logs:
         logger.add(_add_to_span, format="{message}", **options)
     logging.basicConfig(handlers=[_StandardLogging()], level=level, force=True)
@@ -73,17 +79,21 @@ def _wanted(pattern: re.Pattern[str]) -> Callable[["Record"], bool]:
     return wanted
 
 
-def _add_sink(place: str, render: Callable[["Record"], str], options: dict[str, Any]) -> None:
+def _open(place: str, opened: ExitStack) -> tuple[TextIO, bool]:
+    """What to write to, and whether colours are seen there; `opened` closes it."""
     streams: dict[str, TextIO] = {"/dev/stderr": sys.stderr, "/dev/stdout": sys.stdout}
     stream = streams.get(place)
     if stream is None:
-        logger.add(cast(TextIO, LogFile(place)), format=render, colorize=False, **options)
-        return
+        try:
+            file = LogFile(place)
+        except OSError as error:
+            raise CannotLogError(f"{place} can't be opened to log to: {error.strerror}.") from None
+        opened.callback(file.stop)
+        return cast(TextIO, file), False
     try:
-        output = cast(TextIO, LogStream(stream))
+        return cast(TextIO, LogStream(stream)), stream.isatty()
     except io.UnsupportedOperation:  # something in this process took the stream's place
-        output = stream
-    logger.add(output, format=render, colorize=stream.isatty(), **options)
+        return stream, stream.isatty()
 
 
 def _name_request(record: "Record") -> None:

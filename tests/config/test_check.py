@@ -84,11 +84,15 @@ def test_a_dump_folder_that_is_a_file(resolve: Resolve, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--log-human", "--log-json", "--log-stackdriver"])
-def test_a_log_in_a_folder_that_does_not_exist(flag: str, resolve: Resolve, tmp_path: Path) -> None:
+def test_a_log_that_can_be_no_file(flag: str, resolve: Resolve, tmp_path: Path) -> None:
     for fine in (str(tmp_path / "log"), "relative.log", "/dev/stderr", ""):
         assert resolve({flag: fine}).mistakes == []
-    [mistake] = resolve({flag: "/nowhere/log"}).mistakes
-    assert (mistake.where, mistake.what) == (flag, "the folder doesn't exist: /nowhere")
+    for place, what in (
+        ("/nowhere/log", "the folder doesn't exist: /nowhere"),
+        (str(tmp_path), f"this is a folder: {tmp_path}"),
+    ):
+        [mistake] = resolve({flag: place}).mistakes
+        assert (mistake.where, mistake.what) == (flag, what)
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 import io
 import json
 import logging
+import os
 import re
 import sys
 
 import pytest
 from loguru import logger
 
-from aibridged.observe.logging import configure
+from aibridged.observe.logging import CannotLogError, configure
 from aibridged.observe.scope import SCOPE, Scope
 
 
@@ -63,9 +64,19 @@ def test_a_place_with_braces_is_taken_as_it_is(sink):
     assert braces.lines() == ["m"]
 
 
-def test_a_place_that_cannot_be_opened_is_an_error(tmp_path):
-    with pytest.raises(OSError, match=re.escape(str(tmp_path))):
-        configure(str(tmp_path), "", "", [], False)
+def test_a_place_that_cannot_be_opened_is_an_error_and_changes_nothing(human, sink, tmp_path):
+    human.configure()
+    other = sink("json", "other")
+    descriptors = os.listdir("/proc/self/fd")
+    with pytest.raises(CannotLogError, match=re.escape(f"{tmp_path} can't be opened")):
+        configure(str(tmp_path), str(other.path), "", [], False)
+    with pytest.raises(CannotLogError):
+        configure("", str(other.path), str(tmp_path), [], True)
+    assert os.listdir("/proc/self/fd") == descriptors
+    logger.info("m")
+    logger.debug("nobody asked for it")
+    assert human.lines() == ["m"]
+    assert other.text() == ""
 
 
 def test_a_malformed_filter_is_an_error(human):
