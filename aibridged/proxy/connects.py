@@ -73,7 +73,7 @@ class Connects:
     def reconfigure(self, settings: Settings, hosts: Hosts) -> None:
         """Put other settings in force for the connections to come."""
         self._settings, self.hosts = settings, hosts
-        self._intercepted.reconfigure(settings)
+        self._intercepted.reconfigure(settings, hosts)
 
     async def serve(self, client: Client, message: RawRequestMessage) -> None:
         """Serve a request, or say why not."""
@@ -117,7 +117,8 @@ class Connects:
         log = logger.bind(connection=(name := secrets.token_hex(4)), username=actor.username)
         if endpoints := self.hosts.find(destination):
             log.info("CONNECT {}: intercepted", destination)
-            await self._intercept(client, Session(name, destination, endpoints, token, address))
+            provider = endpoints[0].provider.name
+            await self._intercept(client, Session(name, destination, provider, token, address))
             return
         try:
             await self._tunnel(client, destination)

@@ -7,7 +7,7 @@ vendor.
 """
 
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,7 +33,7 @@ from aibridged.identity.gate import Gate
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.proxy.forwarding import Forwarder
-from aibridged.proxy.hosts import Endpoint, gateway_path
+from aibridged.proxy.hosts import Hosts, gateway_path
 
 # Where nobody is asked for a token, the header still says that Authorization is the caller's own.
 _NO_TOKEN = "none"
@@ -52,12 +52,13 @@ class InFlight(Protocol):
 class Session:
     """What a CONNECT has opened: `address` is the caller's network.
 
-    `id` is what the ids of its requests begin with, in the log of the proxy and of the gateway.
+    `id` is what the ids of its requests begin with, in the log of the proxy and of the gateway;
+    `provider` is the name that they are counted under.
     """
 
     id: str
     destination: Destination
-    endpoints: Sequence[Endpoint]
+    provider: str
     token: str | None = field(repr=False)
     address: bytes
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
@@ -69,6 +70,7 @@ class Intercepted:
     def __init__(
         self,
         settings: Settings,
+        hosts: Hosts,
         hand_over: HandOver,
         forwarder: Forwarder,
         gate: Gate,
@@ -80,16 +82,17 @@ class Intercepted:
         self._gate = gate
         self._in_flight = in_flight
         self._metrics = metrics
-        self.reconfigure(settings)
+        self.reconfigure(settings, hosts)
 
-    def reconfigure(self, settings: Settings) -> None:
-        """Put other settings in force for the requests to come."""
+    def reconfigure(self, settings: Settings, hosts: Hosts) -> None:
+        """Put other settings in force for the requests to come, on open connections as well."""
+        self._hosts = hosts
         # Headers that only a proxy in front may set, and none is in this TLS.
         self._not_believed = frozenset(name.lower() for name in settings.proxy_trusted_headers)
 
     async def handle(self, session: Session, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
-        provider = session.endpoints[0].provider.name
+        provider = session.provider
         scope = Scope(f"{session.id}-{next(session.numbers)}")
         SCOPE.set(scope)
         if self._metrics is not None:
@@ -110,11 +113,14 @@ class Intercepted:
         try:
             return await self._serve(session, request, request_id)
         except GatewayError as error:
-            return web.Response(
+            response = web.Response(
                 status=error.kind.status,
                 body=error.body(),
                 headers={**error.headers(), "Server": "aibridged"},
             )
+            if error.kind is MISDIRECTED_REQUEST:
+                response.force_close()  # the next one belongs on another connection
+            return response
         except ConnectionError:
             raise  # nobody is left to answer
         except Exception as error:  # noqa: BLE001 - a bug must not become aiohttp's page
@@ -125,6 +131,13 @@ class Intercepted:
     async def _serve(
         self, session: Session, request: web.BaseRequest, request_id: str
     ) -> web.StreamResponse:
+        if request.method == "CONNECT":
+            raise GatewayError(INVALID_REQUEST, "There is no CONNECT within a CONNECT.")
+        endpoints = self._hosts.find(session.destination)
+        if not endpoints:
+            raise GatewayError(
+                MISDIRECTED_REQUEST, "This host is no provider's any more: connect again."
+            )
         _check_host(request, session.destination)
         if request.headers.get("Upgrade", "").lower() == "websocket":
             raise GatewayError(UPGRADE_NOT_SUPPORTED)
@@ -133,7 +146,7 @@ class Intercepted:
             path, query = plain_target(target)
         except BadTargetError as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
-        found = gateway_path(session.endpoints, request.method, path)
+        found = gateway_path(endpoints, request.method, path)
         headers = self._headers(session, request, to_gateway=found is not None)
         if found is not None:
             gateway_target = f"{found}?{query}" if query else found

@@ -64,13 +64,14 @@ class Proxy:
         if hand_over is None:
             self._gateway = Forwarder(aiohttp.TCPConnector(limit=0), idle)
             hand_over = _to(settings, self._gateway)
+        hosts = Hosts(providers)
         self._connects = Connects(
             settings,
             gate,
-            Hosts(providers),
+            hosts,
             Leaves(authority, clock),
             dialer,
-            Intercepted(settings, hand_over, self._onward, gate, in_flight, metrics),
+            Intercepted(settings, hosts, hand_over, self._onward, gate, in_flight, metrics),
             make_connection,
             metrics,
             authority.certificate_pem,

@@ -416,6 +416,35 @@ async def test_the_hosts_of_configured_providers_are_opened_and_follow_a_reload(
     assert (await proxied.connect("llm.example:8443")).status == 403
 
 
+async def test_a_connection_that_is_open_follows_a_reload(start_proxied, fake, resolve_to):
+    def providers(*names):
+        return tuple(
+            ProviderSettings("openai", name, Secret("k"), f"https://llm.example/{name}/v1")
+            for name in names
+        )
+
+    asked = resolve_to(llm_example=["10.0.0.1"])
+    proxied = await start_proxied(providers=providers("a"))
+    added, removed = [await proxied.intercepted("llm.example") for _ in range(2)]
+    proxied.gateway.reconfigure(replace(proxied.gateway.settings, providers=providers("a", "b")))
+    _, answer = await added.ask(post("/b/v1/responses", "llm.example", input="hi"))
+    assert b"The provider b" in answer
+    proxied.gateway.reconfigure(replace(proxied.gateway.settings, providers=()))
+    # It doesn't ask for the connection to be closed, but no request can be served on it.
+    hello = request("GET", "/hello", "llm.example").replace(b"Connection: close\r\n", b"")
+    status, answer = await removed.ask(hello)
+    assert status == 421
+    assert b"connect again" in answer
+    assert asked == []
+
+
+async def test_within_a_connect_there_is_none(anthropic_itself, proxied):
+    for target in ("/api/hello", f"{ANTHROPIC}:443"):
+        connect = await proxied.intercepted(ANTHROPIC)
+        status, _ = await connect.ask(request("CONNECT", target, ANTHROPIC))
+        assert (target, status, anthropic_itself) == (target, 400, [])
+
+
 async def test_a_provider_may_be_an_address(start_proxied, fake):
     address = ProviderSettings("anthropic", "anthropic", Secret("k"), "https://[::1]:9443")
     proxied = await start_proxied(providers=(address,))
