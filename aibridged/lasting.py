@@ -23,6 +23,7 @@ from aibridged.identity.credential_key import KEY_FILE, CredentialKey, Credentia
 from aibridged.identity.gate import Gate
 from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.none import NoneAuthenticator
+from aibridged.identity.revocation import keep_revoking
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
@@ -99,10 +100,12 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     stack.push_async_callback(mcp.close)
     bridges = _make_bridges(settings, recorder, clock, mcp)
     stack.callback(bridges.close)
-    expiring = Tasks()
-    expiring.start(keep_expiring(bridges), "expiry of bridges")
-    stack.push_async_callback(expiring.cancel)
     gatekeeper = _make_gatekeeper(settings, tokens, clock, stack)
+    tasks = Tasks()
+    tasks.start(keep_expiring(bridges), "expiry of bridges")
+    if tokens is not None and isinstance(gatekeeper, CachedAuthenticator):
+        tasks.start(keep_revoking(gatekeeper, tokens), "revocation of tokens")
+    stack.push_async_callback(tasks.cancel)
     stack.callback(api.close)
     now = clock.wall().timestamp()
     return Lasting(

@@ -91,14 +91,14 @@ def _revoke(
 ) -> None:
     """Make a token worthless, for ever.
 
-    A running daemon notices when it has forgotten its last answer: within 60 seconds.
+    A running daemon notices within a few seconds.
     """
     info = store.revoke_token(token_id)
     if output is Output.JSON:
         typer.echo(as_json(info))
         return
     typer.echo(
-        f"Revoked {info.id} of {info.username}. A running daemon refuses it within 60 seconds."
+        f"Revoked {info.id} of {info.username}. A running daemon refuses it within a few seconds."
     )
 
 

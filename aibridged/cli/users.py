@@ -74,10 +74,10 @@ def _list(store: "TokenStore", output: OutputFlag = Output.TABLE) -> None:
 def _suspend(store: "TokenStore", username: Username, output: OutputFlag = Output.TABLE) -> None:
     """Refuse all of a user's tokens until `resume`.
 
-    A running daemon notices when it has forgotten its last answer: within 60 seconds.
+    A running daemon notices within a few seconds.
     """
     user = store.suspend_user(username)
-    _say(user, f"Suspended {username}. A running daemon refuses them within 60 seconds.", output)
+    _say(user, f"Suspended {username}. A running daemon refuses them within a few seconds.", output)
 
 
 def _resume(store: "TokenStore", username: Username, output: OutputFlag = Output.TABLE) -> None:
@@ -89,10 +89,10 @@ def _resume(store: "TokenStore", username: Username, output: OutputFlag = Output
 def _delete(store: "TokenStore", username: Username, output: OutputFlag = Output.TABLE) -> None:
     """Delete a user and revoke all of their tokens. What they asked stays on record.
 
-    A running daemon notices when it has forgotten its last answer: within 60 seconds.
+    A running daemon notices within a few seconds.
     """
     user = store.delete_user(username)
-    _say(user, f"Deleted {username}. A running daemon refuses them within 60 seconds.", output)
+    _say(user, f"Deleted {username}. A running daemon refuses them within a few seconds.", output)
 
 
 def _say(user: "User", sentence: str, output: Output) -> None:

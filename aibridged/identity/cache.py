@@ -6,7 +6,7 @@ the same unknown token at the same time share one lookup.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Set
 from enum import Enum, auto
 from hashlib import blake2b
 
@@ -34,8 +34,7 @@ _Outcome = Actor | AuthUnavailableError | _Ending | None
 class CachedAuthenticator:
     """Answers from memory for as long as an answer is good; TTLs in seconds, 0 remembers nothing.
 
-    What another process revokes is noticed when the answer's time is over. What this process
-    revokes must be `forget_token`ed or `forget_user`ed, and is then refused at once.
+    What is revoked is noticed when the answer's time is over, or at once if it is forgotten.
     """
 
     def __init__(
@@ -86,17 +85,14 @@ class CachedAuthenticator:
             self.hits += 1
         return actor
 
-    def forget_token(self, api_key_id: str) -> None:
-        """Ask again about this token, even if it is being looked up now."""
-        self._forget(lambda actor: actor.api_key_id == api_key_id)
+    def remembered(self) -> set[str]:
+        """The ids of the tokens that are remembered as good."""
+        return {actor.api_key_id for actor in self._good.values() if actor.api_key_id is not None}
 
-    def forget_user(self, user_id: str) -> None:
-        """Ask again about every token of this user, even about those being looked up now."""
-        self._forget(lambda actor: actor.id == user_id)
-
-    def _forget(self, is_meant: Callable[[Actor], bool]) -> None:
+    def forget(self, api_key_ids: Set[str]) -> None:
+        """Ask again about these tokens, even if they are being looked up now."""
         self._forgettings += 1
-        for key in [key for key, actor in self._good.items() if is_meant(actor)]:
+        for key in [key for key, actor in self._good.items() if actor.api_key_id in api_key_ids]:
             del self._good[key]
         # Who was refused may have been let in again.
         self._bad.clear()

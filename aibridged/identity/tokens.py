@@ -6,7 +6,7 @@ what they asked still have a name; the username is free again.
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -62,6 +62,17 @@ _TO_AUTHENTICATE = (
     .where(
         tokens.c.id == sa.bindparam("token_id"),
         tokens.c.revoked_at.is_(None),
+        users.c.status == UserStatus.ACTIVE,
+        not_deleted,
+    )
+)
+_STILL_GOOD = (
+    sa.select(tokens.c.id)
+    .join(users)
+    .where(
+        tokens.c.id.in_(sa.bindparam("token_ids", expanding=True)),
+        tokens.c.revoked_at.is_(None),
+        sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > sa.bindparam("now")),
         users.c.status == UserStatus.ACTIVE,
         not_deleted,
     )
@@ -228,6 +239,12 @@ class TokenStore:
         if row.expires_at is not None and row.expires_at <= self._now():
             return None
         return Actor(row.user_id, row.username, parts.id, row.is_admin)
+
+    def still_good(self, token_ids: Set[str]) -> set[str]:
+        """Those of the tokens, by id, that would be let in now."""
+        asked = {"token_ids": list(token_ids), "now": self._now()}
+        with self._transaction() as connection:
+            return set(connection.execute(_STILL_GOOD, asked).scalars())
 
     def record_uses(self, used_at: Mapping[str, datetime]) -> None:
         """Note when tokens, by id, were last used, unless the last note is about as recent."""

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from uuid import uuid4
 
 import anthropic
@@ -16,6 +17,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from loguru import logger
 
+from aibridged import lasting
 from aibridged.config.options import Settings
 from aibridged.core.guessing import BURST
 from aibridged.identity.tokens import TokenStore
@@ -147,6 +149,20 @@ async def test_what_the_command_line_takes_back_is_worthless_within_a_minute(
     clock.advance(Settings().auth_cache_bad_ttl + 1)
     assert await ask(gateway, first) == REFUSED
     assert await ask(gateway, second) == GRANTED
+
+
+async def test_what_the_command_line_takes_back_is_soon_worthless(
+    recording, store, new_token, post, monkeypatch
+):
+    at_once = partial(lasting.keep_revoking, interval=0)
+    monkeypatch.setattr(lasting, "keep_revoking", at_once)
+    gateway = await recording.start(auth="token")
+    id, token = new_token("ann")
+    assert (await post(gateway, token))[0] == 200
+    store.revoke_token(id)
+    async with asyncio.timeout(10):
+        while (await post(gateway, token))[0] != 401:
+            pass
 
 
 async def test_guessing_is_bounded_and_bothers_no_one_else(recording, new_token, post, clock):

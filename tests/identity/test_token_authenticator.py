@@ -117,7 +117,7 @@ async def test_what_this_process_revokes_is_refused_at_once(store, clock, token,
     cache = CachedAuthenticator(authenticator, clock)
     actor = await cache.authenticate(token)
     store.revoke_token(actor.api_key_id)
-    cache.forget_token(actor.api_key_id)
+    cache.forget({actor.api_key_id})
     assert await cache.authenticate(token) is None
 
 

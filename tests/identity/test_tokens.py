@@ -57,6 +57,22 @@ def test_a_name_that_spoils_a_table_is_refused_everywhere(store, alice):
         store.create_token("alice", name="two\nlines", lifetime=None)
 
 
+def test_of_many_tokens_the_good_ones_are_told_at_once(store, clock):
+    made = {}
+    for username in ("ann", "bob", "dan", "eve"):
+        store.create_user(username)
+        made[username] = store.create_token(username, name="", lifetime=None)[0].id
+    expired = store.create_token("ann", name="", lifetime=DAY)[0].id
+    asked = {*made.values(), expired, "0123456789"}
+    assert store.still_good(asked) == {*made.values(), expired}
+    store.revoke_token(made["bob"])
+    store.delete_user("dan")
+    store.suspend_user("eve")
+    clock.advance(DAY)
+    assert store.still_good(asked) == {made["ann"]}
+    assert store.still_good({f"{number:010}" for number in range(10_000)}) == set()
+
+
 def test_a_store_is_empty_until_its_first_user(store):
     assert store.is_empty()
     store.create_user("alice")
