@@ -14,6 +14,8 @@ from multidict import MultiMapping
 AUTHORIZATION = "Authorization"
 API_KEY = "X-Api-Key"
 TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
+GATEWAY_TOKEN = re.compile(r"aib_([0-9a-z]{10})_([0-9A-Za-z]{43})")
+"""What a token of the gateway's own looks like, by its id and its secret."""
 
 # RFC 9110 token68 and then some: visible ASCII, so that no separator hides a second value.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -75,8 +77,13 @@ def read_credentials(headers: MultiMapping[str]) -> Presented:
 
 
 def carries(value: str, token: str) -> bool:
-    """Whether an auth header's value is this token: some clients insist on a key of any kind."""
-    return token in (value.strip(), value.partition(" ")[2].strip())
+    """Whether a header's value is this token: some clients insist on a key of any kind.
+
+    So does any other token of a gateway's own: one that was replaced is still no provider's key.
+    """
+    if token in (value.strip(), value.partition(" ")[2].strip()):
+        return True
+    return GATEWAY_TOKEN.search(value) is not None
 
 
 def _single(headers: MultiMapping[str], name: str) -> str | None:

@@ -7,19 +7,17 @@ word for whoever selects it with a double click.
 """
 
 import hashlib
-import re
 import secrets
 import string
 from dataclasses import dataclass, field
+
+from aibridged.core.auth import GATEWAY_TOKEN
 
 PREFIX = "aib"
 _ID_ALPHABET = string.digits + string.ascii_lowercase
 _ID_LENGTH = 10
 _SECRET_ALPHABET = string.digits + string.ascii_letters
 _SECRET_LENGTH = 43  # 62 ** 43 > 2 ** 256
-_TOKEN = re.compile(
-    rf"{PREFIX}_([0-9a-z]{{{_ID_LENGTH}}})_([0-9A-Za-z]{{{_SECRET_LENGTH}}})", re.ASCII
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def mint() -> TokenParts:
 
 def parse(token: str) -> TokenParts | None:
     """The parts of a token; None for what can't be one of ours."""
-    match = _TOKEN.fullmatch(token)
+    match = GATEWAY_TOKEN.fullmatch(token)
     return TokenParts(match[1], match[2]) if match else None
 
 

@@ -17,7 +17,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from aibridged.config.options import Settings
-from aibridged.core.auth import API_KEY, AUTHORIZATION, TOKEN_HEADERS, carries
+from aibridged.core.auth import TOKEN_HEADERS, carries
 from aibridged.core.egress import HTTPS_PORT, BadDestinationError, Destination, read_destination
 from aibridged.core.headers import is_gateways_own
 from aibridged.core.targets import BadTargetError, plain_target
@@ -166,16 +166,13 @@ class Intercepted:
         self, session: Session, request: web.BaseRequest, *, to_gateway: bool
     ) -> CIMultiDict[str]:
         """The client's headers, but for what it may not say: who it is to the gateway."""
+        token = session.token
         headers = CIMultiDict(
             (name, value)
             for name, value in request.headers.items()
             if not (is_gateways_own(name) or name.lower() in self._not_believed)
+            and not (token is not None and carries(value, token))
         )
-        token = session.token
-        if token is not None:
-            for name in (AUTHORIZATION, API_KEY):
-                if any(carries(value, token) for value in headers.getall(name, ())):
-                    del headers[name]
         if to_gateway:
             headers[TOKEN_HEADERS[0]] = token or _NO_TOKEN
         return headers

@@ -21,6 +21,7 @@ def read(*headers):
 CODER = ("X-Coder-Token", "gw-coder")
 BEARER = ("Authorization", "Bearer gw-bearer")
 KEY = ("X-Api-Key", "gw-key")
+ANOTHER = f"aib_{'0a' * 5}_{'s3cre' * 8}t00"
 
 
 @pytest.mark.parametrize(
@@ -54,9 +55,12 @@ def test_every_combination_of_the_three_headers(headers, token, own):
         ("Authorization", "gw-coder"),
         ("X-Api-Key", "gw-coder"),
         ("X-Api-Key", " gw-coder"),
+        ("Authorization", f"Bearer {ANOTHER}"),
+        ("Authorization", f"token  {ANOTHER}"),
+        ("X-Api-Key", ANOTHER),
     ],
 )
-def test_the_gateway_token_is_nobodys_own_key(header):
+def test_a_gateway_token_is_nobodys_own_key(header):
     presented = read(CODER, header)
     assert (presented.token, presented.own) == ("gw-coder", {})
 
