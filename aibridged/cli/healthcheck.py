@@ -21,7 +21,7 @@ def healthcheck(
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Where it listens, if not where the settings say. (CODER_HTTP_ADDRESS)",
+            help="Where it listens, if not where the settings say.",
             show_default=False,
         ),
     ] = None,

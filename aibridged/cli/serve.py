@@ -12,7 +12,8 @@ def serve(flags: Mapping[str, str]) -> None:
     These let running requests go on for --shutdown-timeout; the second one ends them at once.
     SIGHUP reads the settings again, with the files that hold keys and the certificate, while
     requests go on. Settings that need a restart are marked below: the log names them if they
-    differ. If there is any mistake, nothing changes, and the log says what is wrong.
+    differ. If there is any mistake, nothing changes, and the log says what is wrong. SIGUSR1 opens
+    the log files anew, once they were moved away.
     """
     from aibridged.config import load, report
     from aibridged.config.resolution import Resolution

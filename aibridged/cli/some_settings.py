@@ -61,7 +61,7 @@ def _offered(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     yield _CONFIG_FLAG, "PATH", "The YAML file with settings (CODER_CONFIG_PATH)."
     for option in OPTIONS:
         if option.name in names:
-            yield option.flag, option.kind.metavar, f"{option.help} ({option.env})"
+            yield option.flag, option.kind.metavar, option.help
 
 
 def _parameter(flag: str, metavar: str, help: str) -> inspect.Parameter:

@@ -35,7 +35,10 @@ class Form(StrEnum):
 def _tail(
     query: "Query",
     since: Annotated[
-        str, typer.Option(metavar="TIME", help="Begin with what started then: 10m ago, or a time.")
+        str,
+        typer.Option(
+            metavar="TIME", help="Begin with what started then: 10m ago, or at a time; 0 is now."
+        ),
     ] = "0",
     output: Annotated[
         Form, typer.Option("--output", "-o", metavar="table|jsonl", help="How to print it.")

@@ -113,7 +113,7 @@ def _flag(param: Any) -> Flag:
         return Flag(
             names,
             setting.kind.metavar,
-            setting.help,
+            param.help or setting.help,
             setting.default,
             _words(setting.kind.metavar, setting.kind is kinds.BOOL),
             repeated=setting.kind.many,

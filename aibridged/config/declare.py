@@ -46,7 +46,7 @@ class Option:
 
     @property
     def secret(self) -> bool:
-        return self.kind is kinds.SECRET
+        return self.kind in (kinds.SECRET, kinds.SECRET_URL)
 
     @property
     def credential(self) -> str:

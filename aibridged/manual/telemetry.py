@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from aibridged.manual import mdoc
-from aibridged.manual.pages import document, parts, see_also
+from aibridged.manual.pages import document, parts, see_also, terms
 from aibridged.manual.prose import metrics as prose
 from aibridged.observe.metric import Metric
 from aibridged.observe.metric_table import SECTIONS
@@ -18,6 +18,7 @@ def telemetry_page() -> str:
         *mdoc.section("DESCRIPTION", parts(prose.ABOUT)),
         *mdoc.section("METRICS", [*parts(prose.METRICS), *_metrics()]),
         *mdoc.section("SPANS", [*parts(prose.SPANS), *mdoc.listing(map(_span, SPANS))]),
+        *mdoc.section("ENVIRONMENT", terms("Ev", prose.ENVIRONMENT)),
         *mdoc.section("EXAMPLES", parts(prose.QUERIES)),
         *see_also(f"{NAME}(7)", prose.SEE_ALSO),
     ]

@@ -95,3 +95,6 @@ def test_flags_of_settings_are_described_by_the_table() -> None:
         "state_dir",
         "postgres_url",
     }
+    health = commands["healthcheck"]
+    [address] = [flag for flag in health.flags if flag.long == "--http-address"]
+    assert address.help == "Where it listens, if not where the settings say."  # in its own words

@@ -28,6 +28,7 @@ _SAMPLES = {
     kinds.PROXY_URL: ("http://one:1", "https://u:p@two:2", "http://three:3", "http://u@four:4"),
     kinds.LOG_TARGET: ("/one", "/two", "/three", "/four"),
     kinds.SECRET: ("key-one", "key-two", "key-three", "key-four"),
+    kinds.SECRET_URL: ("url-one", "url-two", "url-three", "url-four"),
     kinds.BASE_URL: ("http://one", "https://two/v1", "http://three:3", "http://four"),
     kinds.ADDRESS: ("127.0.0.1:1", "[::1]:2", "localhost:3", "127.0.0.2:4"),
     kinds.HEADERS: ("X-One", "X-Two,X-Other", "X-Three", "X-Four"),

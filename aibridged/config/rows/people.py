@@ -77,7 +77,7 @@ class PeopleRows:
     postgres_url: Secret | None = option(
         "postgres-url",
         yaml=None,
-        kind=kinds.SECRET,
+        kind=kinds.SECRET_URL,
         default="",
         group=Group.RECORDS,
         help="The PostgreSQL database to keep users, tokens and records in, instead of SQLite.",

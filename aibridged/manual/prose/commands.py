@@ -64,6 +64,15 @@ $ aibridged serve --aibridge-max-concurrency 200 \\
 """,
             ),
         ),
+        environment={
+            "OTEL_*": "Where traces go, and of which requests: see `aibridged-metrics(7)`.",
+            "CREDENTIALS_DIRECTORY": "Set by systemd: the directory with secrets."
+            " See SECRETS in `aibridged.yaml(5)`.",
+            "NOTIFY_SOCKET": "Set by systemd: who is told that the daemon serves, reloads, stops"
+            " or, with WATCHDOG_USEC, that its event loop turns.",
+            "LISTEN_FDS": "Set by systemd: the sockets to listen on, in place of"
+            " `--http-address`. LISTEN_FDNAMES calls them http, metrics or proxy.",
+        },
         exit_status={
             0: "It was told to stop, and did; or `--aibridge-enabled` is false.",
             1: "The settings hold mistakes, the address is taken, or records can't be kept.",
@@ -72,6 +81,7 @@ $ aibridged serve --aibridge-max-concurrency 200 \\
             "~/.local/state/aibridged/spool.jsonl": "What could not be written to the database"
             " yet. The next start replays it.",
         },
+        see_also=("aibridged-metrics(7)",),
     ),
     "check-config": Prose(
         about=(

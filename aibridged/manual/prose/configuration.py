@@ -132,7 +132,8 @@ VALUES: Mapping[str, str] = {
     "NAME": "Lower-case letters, digits and single dashes.",
     "PATH": "A file.",
     "REGEX": "A regular expression of Python's.",
-    "URL": "An http or https URL, without a user, a password, a query or a fragment.",
+    "URL": "An http or https URL, without a user, a password, a query or a fragment,"
+    " where nothing else is said.",
 }
 
 FILES: Mapping[str, str] = {
