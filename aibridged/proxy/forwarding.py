@@ -1,6 +1,8 @@
 """Sends a request on as it is, and the answer back as it comes: what the gateway has no part in."""
 
+import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -12,7 +14,12 @@ from yarl import URL
 
 from aibridged.core.egress import BadDestinationError, host_destination
 from aibridged.core.headers import end_to_end, is_hop_by_hop
-from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
+from aibridged.errors import (
+    REQUEST_TIMEOUT,
+    UPSTREAM_TIMEOUT,
+    UPSTREAM_UNREACHABLE,
+    GatewayError,
+)
 from aibridged.proxy.dial import CONNECT_S, Dialer
 
 _MAX_HEAD_FIELD_BYTES = 64 * 1024
@@ -68,9 +75,13 @@ class DialedConnector(aiohttp.BaseConnector):
 
 
 class Forwarder:
-    """Forwards requests; an answer may be silent for `idle_timeout` seconds."""
+    """Forwards requests. An answer may be silent for `idle_timeout` seconds, and the next part of a
+    request's body may take `read_timeout`, which may be changed."""
 
-    def __init__(self, connector: aiohttp.BaseConnector, idle_timeout: float) -> None:
+    def __init__(
+        self, connector: aiohttp.BaseConnector, idle_timeout: float, read_timeout: float
+    ) -> None:
+        self.read_timeout = read_timeout
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -105,12 +116,13 @@ class Forwarder:
         self, request: web.BaseRequest, url: URL, headers: CIMultiDict[str]
     ) -> aiohttp.ClientResponse:
         reason: type[Exception]
+        body = _Body(request, self.read_timeout) if request.body_exists else None
         try:
             return await self._session.request(
                 request.method,
                 url,
                 headers=_sent_on(headers, request.content_length),
-                data=_body(request),
+                data=body,
                 allow_redirects=False,
             )
         except aiohttp.ConnectionTimeoutError as error:
@@ -119,6 +131,8 @@ class Forwarder:
             failure, reason = UPSTREAM_TIMEOUT, type(error)
         except (aiohttp.ClientError, OSError) as error:
             failure, reason = UPSTREAM_UNREACHABLE, type(error)
+        if body is not None and body.stalled:
+            raise GatewayError(REQUEST_TIMEOUT)
         # Not the error's own text: it may quote what was sent.
         logger.warning("{} gave no answer: {}", url.host, reason.__name__)
         raise GatewayError(failure)
@@ -136,13 +150,26 @@ def _sent_on(headers: CIMultiDict[str], content_length: int | None) -> CIMultiDi
     return CIMultiDict(kept)
 
 
-def _body(request: web.BaseRequest) -> aiohttp.StreamReader | None:
-    """The body as it arrives."""
-    if not request.body_exists:
-        return None
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    return request.content
+class _Body:
+    """The body as it arrives; `stalled` once its next part took longer than `read_timeout`."""
+
+    def __init__(self, request: web.BaseRequest, read_timeout: float) -> None:
+        self.stalled = False
+        self._request = request
+        self._read_timeout = read_timeout
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        request, content = self._request, self._request.content
+        if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        while not content.at_eof():
+            try:
+                async with asyncio.timeout(self._read_timeout):
+                    chunk = await content.readany()
+            except TimeoutError:
+                self.stalled = True
+                raise
+            yield chunk
 
 
 class _Relayed(web.StreamResponse):

@@ -58,11 +58,11 @@ class Proxy:
         """Raises ProxyError: what the upstream proxy needs can't be read."""
         self._settings = settings
         dialer = Dialer(Egress(settings.proxy_allowed_private_cidrs), _upstream(settings))
-        idle = settings.upstream_idle_timeout
-        self._onward = Forwarder(DialedConnector(dialer, _client_tls(None)), idle)
+        idle, read = settings.upstream_idle_timeout, settings.http_read_timeout
+        self._onward = Forwarder(DialedConnector(dialer, _client_tls(None)), idle, read)
         self._gateway: Forwarder | None = None
         if hand_over is None:
-            self._gateway = Forwarder(aiohttp.TCPConnector(limit=0), idle)
+            self._gateway = Forwarder(aiohttp.TCPConnector(limit=0), idle, read)
             hand_over = _to(settings, self._gateway)
         hosts = Hosts(providers)
         self._connects = Connects(
@@ -90,6 +90,7 @@ class Proxy:
         """Put settings in force that need no restart; open the TLS of these providers' hosts."""
         self._settings = settings
         self._connects.reconfigure(settings, Hosts(providers))
+        self._onward.read_timeout = settings.http_read_timeout
 
     async def start(self, passed: Sequence[socket.socket] = ()) -> None:
         """Listen, on the sockets that were passed or else on the settings' address.

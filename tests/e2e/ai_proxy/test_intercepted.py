@@ -309,6 +309,17 @@ async def test_a_body_without_a_length_goes_on_in_chunks(anthropic_itself, proxi
     assert (body, got.headers.get("Transfer-Encoding")) == (b"abcdefg", "chunked")
 
 
+async def test_a_body_that_stops_coming_is_not_waited_for(anthropic_itself, proxied):
+    connect = await proxied.intercepted(ANTHROPIC)
+    proxied.gateway.reconfigure(replace(proxied.gateway.settings, http_read_timeout=0.05))
+    upload = post("/api/upload", ANTHROPIC).replace(b"Content-Length: ", b"Content-Length: 1")
+    connect.writer.write(upload)
+    head = await connect.reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert b"X-Aibridge-Reason: request_timeout" in head
+    assert anthropic_itself == []
+
+
 async def test_there_the_organisations_key_is_never_used_nor_the_gateway_token_sent(
     anthropic_itself, proxied
 ):
