@@ -1,5 +1,6 @@
 """What is kept warm for one caller and key: whose requests these are, and the caller's tools."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -28,6 +29,7 @@ from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.turns import together
 
 _MAX_USER_AGENT = 512  # characters
+NOT_RUN = "Not run: it was cut off, one too many, or beside calls of the client's own tools."
 
 
 class Bridge:
@@ -117,6 +119,7 @@ class Interception:
         self.start = start
         self.outcome = Outcome.FAILED
         self.answer = ResponseFacts()
+        self.injected: Mapping[str, str] = {}
         self.runs: dict[str, ToolRun] = {}
         self.awaits_answer = False
         self._told: Reading | None = None
@@ -143,8 +146,9 @@ class Interception:
         self._told, self.awaits_answer = reading, False
         if self._trace is not None:
             self._trace.answered()
-        self._recorder.record(*response_records(self.id, facts, self._now(), self.runs))
-        self._keep(facts)
+        runs = self._runs_in(facts)
+        self._recorder.record(*response_records(self.id, facts, self._now(), runs))
+        self._keep(facts, runs)
 
     def end(self, outcome: Outcome, status: int | None, reading: Reading | None) -> ResponseFacts:
         """Record how it ended, and what the answer told; returns what all turns have told."""
@@ -159,8 +163,9 @@ class Interception:
         at = self._now()
         told = reading or self._told
         first_byte = told.first_byte_at if told is not None else None
+        runs = self._runs_in(facts)
         self._recorder.record(
-            *response_records(self.id, facts, at, self.runs),
+            *response_records(self.id, facts, at, runs),
             InterceptionEnd(
                 interception_id=self.id,
                 ended_at=at,
@@ -172,15 +177,25 @@ class Interception:
                 ),
             ),
         )
-        self._keep(facts)
+        self._keep(facts, runs)
         return self.answer
 
-    def _keep(self, facts: ResponseFacts) -> None:
+    def _runs_in(self, facts: ResponseFacts) -> Mapping[str, ToolRun]:
+        """What became of each call of an injected tool, the calls included that were never run."""
+        if not self.injected:
+            return self.runs
+        ran, self.runs = self.runs, {}
+        return ran | {
+            call.call_id: ToolRun(server_url=self.injected[call.name], error=NOT_RUN)
+            for call in facts.tool_calls
+            if call.name in self.injected and call.call_id not in ran
+        }
+
+    def _keep(self, facts: ResponseFacts, runs: Mapping[str, ToolRun]) -> None:
         """Add what a turn told to the whole."""
-        if self.runs:
-            own = tuple(call for call in facts.tool_calls if call.call_id not in self.runs)
+        if runs:
+            own = tuple(call for call in facts.tool_calls if call.call_id not in runs)
             facts = replace(facts, tool_calls=own)
-            self.runs = {}
         self.answer = facts if self._told is None else together(self.answer, facts)
 
     def _now(self) -> datetime:

@@ -30,10 +30,9 @@ class Continuations:
             return body
         return go_on(body, lambda name: self._find(_key(request, name)))
 
-    def keep(self, request: GatewayRequest, continuation: Continuation | None) -> None:
-        """Note how to go on from the answer of this request, if that is to be known."""
-        if continuation is not None:
-            self._known[_key(request, continuation.name)] = continuation
+    def keep(self, request: GatewayRequest, continuation: Continuation) -> None:
+        """Note how to go on from the answer of this request."""
+        self._known[_key(request, continuation.name)] = continuation
 
     def _find(self, key: _Key) -> Continuation | None:
         """A response can be gone on from more than once, a conversation has gone on by then."""

@@ -17,7 +17,6 @@ _LAST = (
     " Answer with what you know now.]"
 )
 ABANDONED = "The request ended while the tool ran."
-DROPPED = "Not run: there were calls of the client's beside it, or it was cut off or one too many."
 
 
 class ToolCalls:
@@ -38,12 +37,6 @@ class ToolCalls:
             text = result.text + _LAST if last else result.text
             results.append(Result(call, text, result.is_error))
         return results
-
-    def drop(self, calls: Sequence[Call]) -> None:
-        """Note calls that are never run."""
-        for call in calls:
-            url = self._tools[call.name].server_url
-            self._interception.runs[call.id] = ToolRun(server_url=url, error=DROPPED)
 
     async def _run(self, call: Call, tool: Tool) -> ToolResult:
         if not (call.arguments.lstrip().startswith("{") and is_json(call.arguments)):

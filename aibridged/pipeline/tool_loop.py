@@ -90,6 +90,7 @@ class ToolLoop:
         response = self._response or await self._begin(turn)
         while chunk := await self._next(turn):
             seen = b"".join([dialogue.feed(piece) for piece in turn.decode(chunk)])
+            self._keep_continuation()
             if seen:
                 await response.write(seen)
             turn.feed(chunk)
@@ -98,13 +99,20 @@ class ToolLoop:
         self._first_byte_at = reading.first_byte_at
         reading.complete = True
         rest = dialogue.end_stream()
-        self._calls.drop(dialogue.dropped)
+        self._keep_continuation()
         if not dialogue.calls:
             await response.write_eof(rest)
             return response
         if rest:
             await response.write(rest)
         return None
+
+    def _keep_continuation(self) -> None:
+        """Once, and before the client has read the answer: it may go on, and leave, at once."""
+        continuation = self._dialogue.continuation
+        if continuation is not None:
+            self._dialogue.continuation = None
+            self._parts.continuations.keep(self._request, continuation)
 
     async def _begin(self, turn: Turn) -> RelayedResponse:
         """The head of the stream that the client gets: the first turn's."""
@@ -126,7 +134,7 @@ class ToolLoop:
         seen = plain = turn.decode_whole(body)
         if plain is not None:
             seen = self._dialogue.read(plain)
-            self._calls.drop(self._dialogue.dropped)
+            self._keep_continuation()
         reading = turn.begin_reading()
         reading.complete = True
         if self._dialogue.calls:

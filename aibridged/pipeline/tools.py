@@ -39,10 +39,8 @@ def stage(parts: Parts) -> Middleware | None:
         dialogue = open_dialogue(
             api, body, offered.injection.names, withhold_usage=request.asks_for_usage
         )
-        loop = ToolLoop(request, parts, interception, offered.toolbox, dialogue)
-        response = await loop.run()
-        continuations.keep(request, dialogue.continuation)
-        return response
+        interception.injected = offered.servers
+        return await ToolLoop(request, parts, interception, offered.toolbox, dialogue).run()
 
     return tools
 
@@ -60,6 +58,12 @@ class _Offered(NamedTuple):
 
     injection: Injection
     toolbox: Toolbox
+
+    @property
+    def servers(self) -> dict[str, str]:
+        """The URLs of the tools' servers, by the names of the tools."""
+        tools, names = self.toolbox.tools, self.injection.names
+        return {tool.name: tool.server_url for tool in tools if tool.name in names}
 
 
 class _Offers:

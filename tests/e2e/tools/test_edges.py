@@ -226,6 +226,58 @@ class TestWaiting:
         assert len(fake.requests) == 1
 
 
+@pytest.fixture
+def lingering(client, fake):
+    """Makes scripts for a Responses stream whose end comes after its last event, at a word."""
+
+    async def lingering(answer):
+        fake.play(Script(answer=answer))
+        url, sent = f"{fake.base_url}/v1/responses", body("responses", text="hi", stream=True)
+        async with client.post(url, json=sent) as response:
+            events = (await response.read()).count(b"\n\n")
+        gate = asyncio.Event()
+        return Script(answer=answer, trailing=b": bye\n\n", before_write={events: gate}), gate
+
+    return lingering
+
+
+class TestLingering:
+    """An answer is whole with its last event; a provider may keep the connection for longer."""
+
+    async def test_a_client_may_go_on_at_once_and_leave(
+        self, with_tools, fake, toolbox, client, post, lingering
+    ):
+        gateway = await with_tools()
+        script, _ = await lingering(Answer(text="Done."))
+        fake.play(Script(answer=CALL), script)
+        url, sent = gateway.url + PATHS["responses"], body("responses", stream=True)
+        async with client.post(url, json=sent) as response:
+            seen = await response.content.readuntil(b"response.completed")
+            (shown,) = set(re.findall(rb'"(resp_\w+)"', seen))
+            going_on = {"text": "hello", "previous_response_id": shown.decode()}
+            assert (await post(gateway, "responses", **going_on))[0] == 200
+            response.close()
+        assert (await post(gateway, "responses", **going_on))[0] == 200
+        assert fake.requests[-1].json()["previous_response_id"] != shown.decode()
+
+    async def test_a_conversation_has_gone_on_once(
+        self, with_tools, fake, toolbox, client, post, lingering
+    ):
+        gateway = await with_tools()
+        script, gate = await lingering(Answer(calls=(OURS, OWN)))
+        fake.play(script)
+        talk = {"conversation": "conv_1"}
+        url = gateway.url + PATHS["responses"]
+        async with client.post(url, json=body("responses", stream=True, **talk)) as response:
+            seen = await response.content.readuntil(b"response.completed")
+            (name,) = set(re.findall(rb'"call_id":"(\w+)"', seen))
+            result = {"type": "function_call_output", "call_id": name.decode(), "output": "sun"}
+            assert (await post(gateway, "responses", input=[result], **talk))[0] == 200
+            gate.set()
+            await response.read()
+        assert (await post(gateway, "responses", text="hello", **talk))[0] == 200
+
+
 class TestLaterTurns:
     """What the provider does wrong after a tool has been run."""
 

@@ -12,7 +12,7 @@ from aibridged.config.options import McpServerSettings
 from aibridged.fake_provider import Answer, Script, ToolCall, Usage
 from aibridged.mcp.tools import ToolResult
 from aibridged.observe.spans import SpanName
-from aibridged.pipeline import tool_calls
+from aibridged.pipeline import bridge, tool_calls
 
 OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
 OWN = ToolCall("weather", '{"city":"Bern"}')
@@ -110,7 +110,7 @@ async def test_calls_that_are_never_run_are_on_record_as_such(
     await ask(await start(), api)
     _, tokens, tools = rows_of(await recording.rows())
     assert tokens == [(10, 5, 3)]
-    assert tools == [ours(tool_calls.DROPPED), (OWN.name, OWN.arguments, False, None, None, None)]
+    assert tools == [ours(bridge.NOT_RUN), (OWN.name, OWN.arguments, False, None, None, None)]
 
 
 @ONE_API
@@ -131,6 +131,20 @@ async def test_who_leaves_while_a_tool_runs_leaves_no_token_uncounted(
     assert first_byte == (0 if way == "streaming" else None)
     assert tokens == [(10, 5, 3)]
     assert tools == [ours(tool_calls.ABANDONED, duration_ms=0)]
+
+
+@ONE_API
+async def test_a_call_that_nobody_waits_for_any_more_is_the_gateways_all_the_same(
+    start, ask, recording, fake, toolbox, api, way
+):
+    toolbox.gate = asyncio.Event()
+    fake.play(Script(answer=Answer(calls=(OURS, OURS), usage=USED)))
+    asking = asyncio.get_running_loop().create_task(ask(await start(), api))
+    await toolbox.running.wait()
+    asking.cancel()
+    await toolbox.cancelled.wait()
+    _, _, tools = rows_of(await recording.rows())
+    assert tools == [ours(tool_calls.ABANDONED, duration_ms=0), ours(bridge.NOT_RUN)]
 
 
 @ONE_API
