@@ -26,7 +26,7 @@ FATES = {
     "refused": (Script(status=529), ("failed", 529, False)),
     "overloaded": (Script(error="overloaded_error", error_after=2), ("failed", 200, True)),
     "cut": (Script(cut_after=150), ("failed", 200, True)),
-    "reset": (Script(close=True, reset=True), ("failed", 502, False)),
+    "reset": (Script(close=True, reset=True), ("failed", 502, True)),
     "left": (Script(stall_after=1), ("client_closed", 200, True)),
 }
 
