@@ -209,14 +209,14 @@ class ToolLoop:
     async def _error_body(self, turn: Turn) -> bytes:
         """What the provider says instead of going on, as a body of its API on one line."""
         reading = turn.begin_reading()
-        body = b""
-        while chunk := await self._next(turn):
+        body = bytearray()
+        while len(body) < MAX_BODY_BYTES and (chunk := await self._next(turn)):
             body += chunk
             turn.feed(chunk)
         reading.complete = True
         with suppress(*UNREADABLE):
             if "error" in _decode_error(body):
-                return msgspec.json.format(body, indent=-1)
+                return msgspec.json.format(bytes(body), indent=-1)
         name, status = self._request.route.provider.name, turn.upstream.status
         return GatewayError(
             UPSTREAM_UNREACHABLE, f"The provider {name} answered with status {status}."

@@ -318,6 +318,16 @@ class TestLaterTurns:
             numbers = [event.sequence_number for event in events]
             assert numbers == list(range(len(numbers)))
 
+    async def test_an_error_without_end_is_cut_off(
+        self, with_tools, fake, toolbox, post, api, monkeypatch
+    ):
+        monkeypatch.setattr(tool_loop, "MAX_BODY_BYTES", 100)
+        fake.play(Script(answer=CALL), Script(status=500, stream=(b"x" * 200,), stall_after=1))
+        async with asyncio.timeout(5):
+            status, seen = await post(await with_tools(), api, stream=True)
+        assert status == 200
+        assert b"The provider" in seen
+
     async def test_no_answer_blocking(self, with_tools, fake, toolbox, post, api):
         fake.play(Script(answer=CALL), Script(close=True))
         status, seen = await post(await with_tools(), api)
