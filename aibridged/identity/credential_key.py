@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aibridged.config.secret import Secret
 from aibridged.identity.accounts import IdentityError
+from aibridged.private_file import make_private
 
 KEY_FILE = "mcp-credentials.key"
 """In the state directory."""
@@ -31,7 +32,7 @@ class CredentialKey:
         return self.path.exists()
 
     def make(self) -> None:
-        """Make a key that only this user can read, unless somebody just has.
+        """Make a key that only the daemon's user can read, unless somebody just has.
 
         Raises:
             CredentialKeyError: the file can't be made.
@@ -39,7 +40,7 @@ class CredentialKey:
         key = os.urandom(_KEY_BYTES)
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            descriptor = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+            descriptor = make_private(self.path)
         except OSError as error:
             if self.exists:
                 return

@@ -11,12 +11,15 @@ No connection checkpoints by itself: see `sqlite.SqliteBackend.checkpoint`.
 
 import os
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
+
+from aibridged.private_file import make_private
 
 BUSY_TIMEOUT_S = 2.0
 """How long a SQLite connection waits for another one's lock."""
@@ -129,7 +132,9 @@ def _sqlite_engine(url: sa.URL, busy_timeout: float) -> sa.Engine:
 def _make_private(path: str) -> None:
     """Make the file, if it isn't there, so that others can't read it: it holds prompts."""
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):
+            os.close(make_private(Path(path)))
+        os.close(os.open(path, os.O_RDWR))
     except OSError as error:
         raise DatabaseError(
             f"The database {path} can't be opened: {error.strerror}. "
