@@ -32,6 +32,7 @@ from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.intercepted import Intercepted, Session
 from aibridged.proxy.leaves import Leaves
 from aibridged.proxy.parked import Parked
+from aibridged.proxy.places import Places
 from aibridged.proxy.tunnel import Tunnel
 
 IDLE_S = 15 * 60.0
@@ -53,6 +54,7 @@ class Connects:
         gate: Gate,
         hosts: Hosts,
         leaves: Leaves,
+        places: Places,
         dialer: Dialer,
         intercepted: Intercepted,
         make_connection: MakeConnection,
@@ -64,6 +66,7 @@ class Connects:
         self._settings = settings
         self._gate = gate
         self._leaves = leaves
+        self._places = places
         self._dialer = dialer
         self._intercepted = intercepted
         self._make_connection = make_connection
@@ -121,7 +124,7 @@ class Connects:
             await self._intercept(client, Session(name, destination, provider, token, address))
             return
         try:
-            await self._tunnel(client, destination)
+            await self._tunnel(client, destination, actor.id)
         except GatewayError as error:
             log.info("CONNECT {}: {}", destination, error.kind.code)
             raise
@@ -138,16 +141,25 @@ class Connects:
             )
         )
 
-    async def _tunnel(self, client: Client, destination: Destination) -> None:
-        server, parked = await self._dialer.connect(destination)
+    async def _tunnel(self, client: Client, destination: Destination, caller: str) -> None:
+        give_back = self._places.take(caller)
+        try:
+            server, parked = await self._dialer.connect(destination)
+        except BaseException:
+            give_back()
+            raise
         if client.transport is None:
+            give_back()
             server.abort()
             return
+
+        def end() -> None:
+            self.tunnels.discard(tunnel)
+            give_back()
+
         self._count("tunneled")
         ours = client.give_away()
-        tunnel = Tunnel(
-            idle=IDLE_S, half_closed=HALF_CLOSED_S, on_end=lambda: self.tunnels.discard(tunnel)
-        )
+        tunnel = Tunnel(idle=IDLE_S, half_closed=HALF_CLOSED_S, on_end=end)
         self.tunnels.add(tunnel)
         ours.set_protocol(tunnel.client)
         tunnel.client.connection_made(ours)

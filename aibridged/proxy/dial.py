@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from aibridged.core.egress import HTTPS_PORT, Destination, Egress
@@ -16,6 +18,9 @@ from aibridged.proxy.upstream import UpstreamProxy, UpstreamProxyError
 CONNECT_S = 10.0
 # How long a candidate may take before the next one is tried as well (RFC 8305).
 _HAPPY_EYEBALLS_S = 0.25
+# A name that no DNS answers for keeps a thread for as long as the resolver tries: names that
+# callers think of have threads of their own, and hold up nothing else that the daemon resolves.
+_RESOLVING_THREADS = 16
 
 AddressInfo = tuple[Any, ...]
 
@@ -30,6 +35,11 @@ class Dialer:
     def __init__(self, egress: Egress, upstream: UpstreamProxy | None = None) -> None:
         self._egress = egress
         self._upstream = upstream
+        self._threads = ThreadPoolExecutor(_RESOLVING_THREADS, "proxy-resolver")
+
+    def close(self) -> None:
+        """Resolve no more names."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def connect(
         self, destination: Destination, *, trusted: bool = False
@@ -56,7 +66,7 @@ class Dialer:
     async def _directly(
         self, destination: Destination, trusted: bool
     ) -> tuple[asyncio.Transport, Parked]:
-        found = await _resolve(destination)
+        found = await _resolve(destination, None if trusted else self._threads)
         if not trusted:
             found = [each for each in found if self._egress.permits(each[4][0])]
             if not found:
@@ -72,7 +82,7 @@ class Dialer:
     async def _check_all(self, destination: Destination) -> None:
         """The upstream proxy may choose any address, so that all must be permitted."""
         try:
-            found = await _resolve(destination)
+            found = await _resolve(destination, self._threads)
         except OSError:
             return  # a name that only the upstream proxy knows
         if not all(self._egress.permits(each[4][0]) for each in found):
@@ -84,10 +94,11 @@ def _check_port(destination: Destination) -> None:
         raise GatewayError(DESTINATION_REFUSED, f"The AI Proxy tunnels to port {HTTPS_PORT} only.")
 
 
-async def _resolve(destination: Destination) -> list[AddressInfo]:
-    """Every address that the destination stands for, once."""
-    return await asyncio.get_running_loop().getaddrinfo(
-        destination.host, destination.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+async def _resolve(destination: Destination, threads: Executor | None) -> list[AddressInfo]:
+    """Every address that the destination stands for, once; on these threads, or the loop's."""
+    look_up = partial(socket.getaddrinfo, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+    return await asyncio.get_running_loop().run_in_executor(
+        threads, look_up, destination.host, destination.port
     )
 
 

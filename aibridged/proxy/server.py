@@ -28,6 +28,7 @@ from aibridged.proxy.forwarding import DialedConnector, Forwarder
 from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.intercepted import HandOver, InFlight, Intercepted
 from aibridged.proxy.leaves import Leaves
+from aibridged.proxy.places import Places, most_tunnels
 from aibridged.proxy.upstream import UpstreamProxy
 
 _BACKLOG = 1024
@@ -57,7 +58,9 @@ class Proxy:
     ) -> None:
         """Raises ProxyError: what the upstream proxy needs can't be read."""
         self._settings = settings
-        dialer = Dialer(Egress(settings.proxy_allowed_private_cidrs), _upstream(settings))
+        self._dialer = dialer = Dialer(
+            Egress(settings.proxy_allowed_private_cidrs), _upstream(settings)
+        )
         idle, read = settings.upstream_idle_timeout, settings.http_read_timeout
         self._onward = Forwarder(DialedConnector(dialer, _client_tls(None)), idle, read)
         self._gateway: Forwarder | None = None
@@ -70,6 +73,7 @@ class Proxy:
             gate,
             hosts,
             Leaves(authority, clock),
+            Places(most_tunnels()),
             dialer,
             Intercepted(settings, hosts, hand_over, self._onward, gate, in_flight, metrics),
             make_connection,
@@ -149,6 +153,7 @@ class Proxy:
         for forwarder in (self._onward, self._gateway):
             if forwarder is not None:
                 await forwarder.close()
+        self._dialer.close()
 
     def _accept(self) -> Client:
         client = Client(

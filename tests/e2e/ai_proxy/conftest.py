@@ -69,9 +69,9 @@ def resolve_to(monkeypatch) -> Callable[..., list[str]]:
     real, asked = dial._resolve, []
     names: dict[str, Any] = {}
 
-    async def resolve(destination):
+    async def resolve(destination, threads):
         if destination.address is not None:
-            return await real(destination)
+            return await real(destination, threads)
         asked.append(destination.host)
         if destination.host not in names:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")

@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import os
+import resource
 import socket
 import ssl
 import struct
+import threading
 import time
 from ipaddress import ip_network
 
@@ -156,6 +158,46 @@ async def test_a_server_that_refuses(start_proxied, resolve_to, listen):
     proxied = await start_proxied(proxy_allowed_private_cidrs=LOOPBACK)
     connect = await proxied.connect("gone.example:443")
     assert (connect.status, connect.header("X-Aibridge-Reason")) == (502, "destination_unreachable")
+
+
+async def test_names_that_nobody_answers_for_hold_up_nothing_else(start_proxied, monkeypatch):
+    asked, go_on = [], threading.Event()
+
+    def silent(host, *_, **__):
+        asked.append(host)
+        go_on.wait()
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    proxied = await start_proxied()
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    connects = asyncio.gather(*(proxied.connect(f"n{n}.example:443") for n in range(40)))
+    try:
+        async with asyncio.timeout(10):
+            while len(asked) < 16:  # noqa: ASYNC110 - threads make it so, and tell nobody
+                await asyncio.sleep(0.001)
+            # What the provider's name is resolved on, and metrics are rendered.
+            await asyncio.to_thread(int)
+    finally:
+        go_on.set()
+    assert {each.status for each in await connects} == {502}
+
+
+async def test_one_caller_may_have_so_many_tunnels(start_proxied, server, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (8, 8))
+    proxied = await start_proxied(proxy_allowed_private_cidrs=LOOPBACK)
+    for _ in range(3):  # what can't be reached, or is over, counts no more
+        assert (await proxied.connect("10.0.0.1:443")).status == 403
+        connect = await proxied.connect("server.example:443")
+        assert connect.status == 200
+        more = await proxied.connect("server.example:443")
+        assert (more.status, more.header("Retry-After")) == (503, "5")
+        assert b"at_capacity" in more.body
+        # Where the gateway is behind it, there is no tunnel.
+        assert (await proxied.connect("api.anthropic.com:443")).status == 200
+        connect.writer.write_eof()
+        assert await connect.reader.read() == b""
+        connect.writer.close()
+        await _no_tunnels(proxied)
 
 
 async def test_a_tunnel_shows_the_servers_own_certificate(
