@@ -81,10 +81,14 @@ def make_proxy(
     from aibridged.proxy.server import Proxy, ProxyError
 
     async def hand_over(
-        request: web.BaseRequest, target: str, headers: CIMultiDict[str], request_id: str
+        request: web.BaseRequest,
+        target: str,
+        headers: CIMultiDict[str],
+        request_id: str,
+        caller_ip: str | None,
     ) -> web.StreamResponse:
         assert isinstance(request, GatewayRequest)
-        return await server.handler(request.readdressed(target, headers, request_id))
+        return await server.handler(request.readdressed(target, headers, request_id, caller_ip))
 
     try:
         return Proxy(

@@ -11,6 +11,10 @@ from ipaddress import (
 
 from multidict import MultiMapping
 
+PROXIED_FOR = "X-Coder-Forwarded-For"
+"""Where the AI Proxy alone names the caller's address to the gateway. It may be trusted like any
+such header; unlike others, none that a caller sends gets there, and none gets to a provider."""
+
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 

@@ -4,9 +4,12 @@ The AI Proxy alone knows no tokens. The gateway behind it is asked for its OpenA
 it shows to whoever has a token: 200, or 401.
 """
 
+from contextvars import ContextVar
+
 import aiohttp
 
 from aibridged.core.auth import TOKEN_HEADERS
+from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.targets import PREFIXES
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.token_format import parse
@@ -14,6 +17,9 @@ from aibridged.identity.token_format import parse
 TIMEOUT_S = 5.0
 _MAX_CONNECTIONS = 32
 _REFUSED = frozenset({401, 403})
+
+CALLER_IP: ContextVar[str | None] = ContextVar("aibridged_caller_ip", default=None)
+"""Whoever shows the token: the gateway counts wrong ones by address, and mustn't by the proxy's."""
 
 
 def make_session() -> aiohttp.ClientSession:
@@ -44,10 +50,13 @@ class RemoteAuthenticator:
         # Anything else, such as a provider's key in the wrong place, is not for it to see.
         if token is None or (parts := parse(token)) is None:
             return None
+        headers = {TOKEN_HEADERS[0]: token}
+        if (caller := CALLER_IP.get()) is not None:
+            headers[PROXIED_FOR] = caller
         try:
             async with self._session.get(
                 f"{self._url}{PREFIXES[0]}/openapi.json",
-                headers={TOKEN_HEADERS[0]: token},
+                headers=headers,
                 # A redirect would carry the token to wherever it points.
                 allow_redirects=False,
             ) as response:

@@ -107,14 +107,20 @@ class GatewayRequest(web.BaseRequest):
         )
 
     def readdressed(
-        self, target: str, headers: CIMultiDict[str], request_id: str
+        self, target: str, headers: CIMultiDict[str], request_id: str, remote: str | None
     ) -> "GatewayRequest":
-        """The same request to another target, with other headers and with an id."""
+        """The same request to another target, with other headers, an id and who it is from."""
         message = self._message._replace(
             path=target, url=URL(target, encoded=True), headers=CIMultiDictProxy(headers)
         )
         request = type(self)(
-            message, self._payload, self._protocol, self._payload_writer, self._task, self._loop
+            message,
+            self._payload,
+            self._protocol,
+            self._payload_writer,
+            self._task,
+            self._loop,
+            remote=remote,
         )
         request.given_id = request_id
         return request

@@ -24,6 +24,7 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.gate import Gate
+from aibridged.identity.remote import CALLER_IP
 from aibridged.observe.metrics import Metrics
 from aibridged.proxy.authority import AuthorityError
 from aibridged.proxy.client import Client
@@ -107,12 +108,13 @@ class Connects:
         )
 
     async def _connect(self, client: Client, message: RawRequestMessage) -> None:
-        address = self._address(client, message)
+        ip = self._ip(client, message)
+        CALLER_IP.set(ip)
         try:
             token = read_proxy_token(message.headers)
         except MalformedCredentialsError as error:
             raise GatewayError(PROXY_UNAUTHENTICATED, str(error)) from None
-        actor = await self._gate.actor(token, lambda: address, PROXY_UNAUTHENTICATED)
+        actor = await self._gate.actor(token, lambda: rate_limit_key(ip), PROXY_UNAUTHENTICATED)
         try:
             destination = read_destination(message.path)
         except BadDestinationError as error:
@@ -121,7 +123,7 @@ class Connects:
         if endpoints := self.hosts.find(destination):
             log.info("CONNECT {}: intercepted", destination)
             provider = endpoints[0].provider.name
-            await self._intercept(client, Session(name, destination, provider, token, address))
+            await self._intercept(client, Session(name, destination, provider, token, ip))
             return
         try:
             await self._tunnel(client, destination, actor.id)
@@ -130,15 +132,13 @@ class Connects:
             raise
         log.info("CONNECT {}: tunneled", destination)
 
-    def _address(self, client: Client, message: RawRequestMessage) -> bytes:
+    def _ip(self, client: Client, message: RawRequestMessage) -> str | None:
         settings = self._settings
-        return rate_limit_key(
-            client_ip(
-                client.peer,
-                message.headers,
-                settings.proxy_trusted_headers,
-                settings.proxy_trusted_origins,
-            )
+        return client_ip(
+            client.peer,
+            message.headers,
+            settings.proxy_trusted_headers,
+            settings.proxy_trusted_origins,
         )
 
     async def _tunnel(self, client: Client, destination: Destination, caller: str) -> None:

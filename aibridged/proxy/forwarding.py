@@ -100,7 +100,7 @@ class Forwarder:
     async def forward(
         self, request: web.BaseRequest, url: URL, headers: CIMultiDict[str]
     ) -> web.StreamResponse:
-        """Send the request to `url` with these headers, and relay the answer to its end.
+        """Send the request to `url` with these end-to-end headers, and relay the answer to its end.
 
         Raises:
             GatewayError: there is no answer.
@@ -139,12 +139,8 @@ class Forwarder:
 
 
 def _sent_on(headers: CIMultiDict[str], content_length: int | None) -> CIMultiDict[str]:
-    """The end-to-end headers, with the length of a body that has one."""
-    kept = [
-        (name, value)
-        for name, value in end_to_end(headers, lambda name: not is_hop_by_hop(name))
-        if name.lower() not in _OF_THIS_HOP
-    ]
+    """These headers, with the length of a body that has one."""
+    kept = [(name, value) for name, value in headers.items() if name.lower() not in _OF_THIS_HOP]
     if content_length is not None:
         kept.append(("Content-Length", str(content_length)))
     return CIMultiDict(kept)

@@ -18,8 +18,9 @@ from yarl import URL
 
 from aibridged.config.options import Settings
 from aibridged.core.auth import TOKEN_HEADERS, carries
+from aibridged.core.client_ip import rate_limit_key
 from aibridged.core.egress import HTTPS_PORT, BadDestinationError, Destination, read_destination
-from aibridged.core.headers import is_gateways_own
+from aibridged.core.headers import end_to_end, is_gateways_own, is_hop_by_hop
 from aibridged.core.targets import BadTargetError, plain_target
 from aibridged.errors import (
     INTERNAL_ERROR,
@@ -30,6 +31,7 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.gate import Gate
+from aibridged.identity.remote import CALLER_IP
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.proxy.forwarding import Forwarder
@@ -38,8 +40,11 @@ from aibridged.proxy.hosts import Hosts, gateway_path
 # Where nobody is asked for a token, the header still says that Authorization is the caller's own.
 _NO_TOKEN = "none"
 
-HandOver = Callable[[web.BaseRequest, str, CIMultiDict[str], str], Awaitable[web.StreamResponse]]
-"""Has the gateway serve a request, at another target, with other headers and under this id."""
+HandOver = Callable[
+    [web.BaseRequest, str, CIMultiDict[str], str, str | None], Awaitable[web.StreamResponse]
+]
+"""Has the gateway serve a request, at another target, with other headers, under this id, and as
+from this IP address."""
 
 
 class InFlight(Protocol):
@@ -50,7 +55,7 @@ class InFlight(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a CONNECT has opened: `address` is the caller's network.
+    """What a CONNECT has opened: `ip` is the caller's address.
 
     `id` is what the ids of its requests begin with, in the log of the proxy and of the gateway;
     `provider` is the name that they are counted under.
@@ -60,7 +65,7 @@ class Session:
     destination: Destination
     provider: str
     token: str | None = field(repr=False)
-    address: bytes
+    ip: str | None
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
 
@@ -92,6 +97,7 @@ class Intercepted:
 
     async def handle(self, session: Session, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request."""
+        CALLER_IP.set(session.ip)
         provider = session.provider
         scope = Scope(f"{session.id}-{next(session.numbers)}")
         SCOPE.set(scope)
@@ -150,10 +156,10 @@ class Intercepted:
         headers = self._headers(session, request, to_gateway=found is not None)
         if found is not None:
             gateway_target = f"{found}?{query}" if query else found
-            return await self._hand_over(request, gateway_target, headers, request_id)
+            return await self._hand_over(request, gateway_target, headers, request_id, session.ip)
         if self._in_flight.refusing:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
-        await self._gate.actor(session.token, lambda: session.address)
+        await self._gate.actor(session.token, lambda: rate_limit_key(session.ip))
         url = URL(f"https://{session.destination}{target}", encoded=True)
         response = await self._forwarder.forward(request, url, headers)
         # Not the path: it is none of ours, and may hold anything.
@@ -167,15 +173,18 @@ class Intercepted:
     ) -> CIMultiDict[str]:
         """The client's headers, but for what it may not say: who it is to the gateway."""
         token = session.token
+        kept = end_to_end(request.headers, self._passes)
         headers = CIMultiDict(
-            (name, value)
-            for name, value in request.headers.items()
-            if not (is_gateways_own(name) or name.lower() in self._not_believed)
-            and not (token is not None and carries(value, token))
+            (name, value) for name, value in kept if token is None or not carries(value, token)
         )
         if to_gateway:
             headers[TOKEN_HEADERS[0]] = token or _NO_TOKEN
         return headers
+
+    def _passes(self, name: str) -> bool:
+        return not (
+            is_hop_by_hop(name) or is_gateways_own(name) or name.lower() in self._not_believed
+        )
 
 
 def _check_host(request: web.BaseRequest, destination: Destination) -> None:

@@ -15,6 +15,7 @@ from yarl import URL
 from aibridged.clock import Clock
 from aibridged.config.kinds import is_loopback
 from aibridged.config.options import Settings
+from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.egress import Egress
 from aibridged.core.targets import PREFIXES
 from aibridged.identity.gate import Gate
@@ -32,6 +33,8 @@ from aibridged.proxy.places import Places, most_tunnels
 from aibridged.proxy.upstream import UpstreamProxy
 
 _BACKLOG = 1024
+# A gateway that trusts the proxy's address mustn't believe these of the proxy's callers.
+_NOT_BELIEVED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
 
 
 class ProxyError(Exception):
@@ -208,10 +211,18 @@ def _to(settings: Settings, forwarder: Forwarder) -> HandOver:
         raise ProxyError("The AI Proxy alone needs --aibridge-proxy-target, the gateway's URL.")
 
     async def hand_over(
-        request: web.BaseRequest, target: str, headers: CIMultiDict[str], request_id: str
+        request: web.BaseRequest,
+        target: str,
+        headers: CIMultiDict[str],
+        request_id: str,
+        caller_ip: str | None,
     ) -> web.StreamResponse:
         url = URL(f"{base}{PREFIXES[0]}{target}", encoded=True)
         headers["X-Request-Id"] = request_id
+        for name in _NOT_BELIEVED:
+            headers.popall(name, None)
+        if caller_ip is not None:
+            headers[PROXIED_FOR] = caller_ip
         return await forwarder.forward(request, url, headers)
 
     return hand_over

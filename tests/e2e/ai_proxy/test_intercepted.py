@@ -146,6 +146,22 @@ async def test_a_client_cannot_say_who_it_is(start_proxied, fake, header):
     assert received.all("X-Forwarded-For") == []
 
 
+async def test_whose_address_it_is_was_said_with_the_connect(start_proxied, log):
+    proxied = await start_proxied(
+        proxy_trusted_headers=("X-Forwarded-For",),
+        proxy_trusted_origins=(ip_network("127.0.0.0/8"),),
+        allow_byok=False,
+    )
+    connect = await proxied.connect(f"{ANTHROPIC}:443", "X-Forwarded-For: 198.51.100.7")
+    await connect.tls(ANTHROPIC, proxied.ca)
+    status, _ = await connect.ask(
+        post("/v1/messages", ANTHROPIC, OWN, "X-Forwarded-For: 192.0.2.1")
+    )
+    assert status == 403
+    [refused] = [line for line in log if "byok_disabled" in line]
+    assert "198.51.100.7" in refused
+
+
 async def test_a_revoked_token_ends_a_connection_that_is_open(proxied, fake, clock):
     connect = await proxied.intercepted(ANTHROPIC)
     keep = post("/v1/messages", ANTHROPIC).replace(b"Connection: close\r\n", b"")

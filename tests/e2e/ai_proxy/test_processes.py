@@ -1,6 +1,7 @@
 """The AI Proxy in real processes, on their event loop: in the daemon, and alone."""
 
 import asyncio
+import base64
 import json
 import os
 import re
@@ -148,3 +149,46 @@ async def test_alone_in_front_of_a_gateway_elsewhere(start_proxied, variables, c
     assert not any(proxied.token in line or "sk-own" in line for line in log)
     everything = b"".join(b"".join(pair) for each in fake.requests for pair in each.raw_headers)
     assert proxied.token.encode() not in everything
+
+
+async def test_a_gateway_elsewhere_tells_its_callers_apart(
+    start_proxied, variables, curl, fake, log
+):
+    proxied = await start_proxied(
+        proxy_enabled=False,
+        proxy_trusted_origins=(ip_network("127.0.0.1"),),
+        proxy_trusted_headers=("X-Forwarded-For", "X-Coder-Forwarded-For"),
+        allow_byok=False,
+    )
+    async with alone(proxied.gateway.url, variables) as (proxy, _):
+        # Whoever guesses through the proxy has nobody else shut out.
+        guesses = [await _guess(proxy, number) for number in range(70)]
+        assert guesses[:60] == [407] * 60
+        assert 429 in guesses
+        mine = proxy.replace("//", f"//token:{proxied.token}@")
+        lies = [
+            *("--header", "X-Forwarded-For: 192.0.2.1", "--header", "Forwarded: for=192.0.2.1"),
+            *("--header", "X-Real-Ip: 192.0.2.1", "--header", "X-Coder-Forwarded-For: 192.0.2.1"),
+            *("--header", "Connection: keep-alive, X-Coder-Forwarded-For, X-Coder-Token"),
+            *("--interface", "127.0.0.8", "--json", BODY),
+        ]
+        assert (await curl(mine, URL, *lies))[1] == 200
+        told = {name.lower() for name, _ in fake.requests[-1].raw_headers}
+        assert not told & {b"x-forwarded-for", b"forwarded", b"x-real-ip", b"x-coder-forwarded-for"}
+        assert (await curl(mine, URL, "--header", "X-Api-Key: sk-own", *lies))[1] == 403
+    [refused] = [line for line in log if "byok_disabled" in line]
+    assert "127.0.0.8" in refused
+
+
+async def _guess(proxy: str, number: int) -> int:
+    """The status for a token that is nobody's, from an address of its own."""
+    host, port = proxy.rpartition("/")[2].split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), local_addr=("127.0.0.9", 0))
+    token = base64.b64encode(f"token:aib_{number:010}_{number:043}".encode()).decode()
+    head = (
+        f"CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\nProxy-Authorization: Basic {token}\r\n\r\n"
+    )
+    writer.write(head.encode())
+    status = int((await reader.readuntil(b"\r\n"))[9:12])
+    writer.close()
+    return status
