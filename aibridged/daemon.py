@@ -22,6 +22,7 @@ from aibridged.listening import CannotListenError
 from aibridged.observe.log_outputs import reopen
 from aibridged.observe.logging import CannotLogError, configure
 from aibridged.reload import Reloader
+from aibridged.stop_signals import on_stop_signals
 from aibridged.systemd import Notifier, PassedSocketError, passed_sockets, telling
 
 # What the end of the daemon may take after its requests have ended: records are written out.
@@ -46,10 +47,8 @@ def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequenc
 
 
 async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
-    stopping, hangup = asyncio.Event(), asyncio.Event()
+    stopping, hangup = on_stop_signals(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, number, stopping)
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
     loop.add_signal_handler(signal.SIGUSR1, reopen)
     notifier = Notifier(os.environ)
@@ -115,14 +114,6 @@ def _announce(gateway: Gateway) -> None:
                 "Provider {} has no key: only callers with a key of their own get through",
                 provider.name,
             )
-
-
-def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
-    if stopping.is_set():
-        # Asked twice: die of it at once, as if it had never been handled.
-        signal.signal(number, signal.SIG_DFL)
-        os.kill(os.getpid(), number)
-    stopping.set()
 
 
 def _put_in_force(gateway: Gateway, wanted: Settings) -> Change:

@@ -1,7 +1,6 @@
 """`aibridged proxy`: the AI Proxy alone, in front of a gateway that runs elsewhere."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -25,6 +24,7 @@ from aibridged.pipeline.connection import Limits, Server
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.providers import make_providers
+from aibridged.stop_signals import on_stop_signals
 
 
 class ProxyAlone:
@@ -52,18 +52,18 @@ class ProxyAlone:
         limits = Limits(settings.http_read_timeout, settings.http_write_timeout)
         self._server = Server(_serve_nothing, limits=limits)
         gatekeeper = _make_gatekeeper(settings, settings.proxy_target, clock, self._stack)
-        self.proxy = make_proxy(
-            settings,
-            clock,
-            authority,
-            Gate(gatekeeper, GuessLimiter(clock), clock),
-            make_providers(settings.providers).values(),
-            self._server,
-            self._in_flight,
-            None,
-        )
-        self._stack.push_async_callback(self.proxy.close)
         try:
+            self.proxy = make_proxy(
+                settings,
+                clock,
+                authority,
+                Gate(gatekeeper, GuessLimiter(clock), clock),
+                make_providers(settings.providers).values(),
+                self._server,
+                self._in_flight,
+                None,
+            )
+            self._stack.push_async_callback(self.proxy.close)
             await open_proxy(self.proxy, ())
         except AiProxyError:
             await self._stack.aclose()
@@ -104,9 +104,7 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = on_stop_signals()
     alone = ProxyAlone(settings)
     try:
         await alone.start()

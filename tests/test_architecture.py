@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest up. Imports point down only, and the parts of one layer don't import each other.
 LAYERS = (
-    {"errors", "clock", "config", "tasks", "event_loop", "systemd", "private_file"},
+    {"errors", "clock", "config", "tasks", "event_loop", "stop_signals", "systemd", "private_file"},
     {"wire", "core", "observe"},
     {"bridge_pool", "mcp", "identity", "providers", "records"},
     {"pipeline", "proxy", "fake_provider", "api"},

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gc
 import json
 import os
 import re
@@ -10,9 +11,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from ipaddress import ip_network
 
 import pytest
+
+from aibridged.ai_proxy import AiProxyError
+from aibridged.config.options import Settings
+from aibridged.config.proxy_url import read_proxy_url
+from aibridged.proxy_alone import ProxyAlone
 
 BODY = json.dumps(
     {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi there"}]}
@@ -192,3 +199,17 @@ async def _guess(proxy: str, number: int) -> int:
     status = int((await reader.readuntil(b"\r\n"))[9:12])
     writer.close()
     return status
+
+
+async def test_alone_without_what_it_needs_nothing_is_left_open(ca, tmp_path):
+    settings = replace(
+        Settings(),
+        proxy_target="http://127.0.0.1:9",
+        proxy_cert_file=ca[0],
+        proxy_key_file=ca[1],
+        proxy_upstream=read_proxy_url("https://127.0.0.1:9"),
+        proxy_upstream_ca=tmp_path / "gone.pem",
+    )
+    with pytest.raises(AiProxyError, match="upstream-ca"):
+        await ProxyAlone(settings).start()
+    gc.collect()  # which would tell of sessions that were not closed
