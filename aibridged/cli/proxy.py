@@ -1,5 +1,6 @@
 """`aibridged proxy`: the AI Proxy alone, and the CA that its clients trust."""
 
+import hashlib
 import os
 import socket
 from pathlib import Path
@@ -32,7 +33,8 @@ _CERT, _KEY = "ai-proxy-ca.pem", "ai-proxy-ca.key"
 
 _MADE = """\
 Made a CA, valid until {until:%Y-%m-%d}{only}:
-  {cert}  its certificate, which clients have to trust
+  {cert}  its certificate, which clients have to trust; its SHA-256:
+    {digest}
   {key}  its key, which is the daemon's alone{danger}
 
 Serve the AI Proxy with it:
@@ -40,8 +42,10 @@ Serve the AI Proxy with it:
     --aibridge-proxy-cert-file {cert} \\
     --aibridge-proxy-key-file {key}
 
-On a client's machine, fetch the certificate and say where the proxy is:
+On a client's machine, fetch the certificate, see that it is this one, and say
+where the proxy is:
   curl -fO http://GATEWAY/api/v2/aibridge/proxy/ca-cert.pem
+  openssl sha256 ca-cert.pem
   export HTTPS_PROXY=http://token:YOUR_GATEWAY_TOKEN@PROXY:8888
 
 Node adds a CA to those that it knows; its fetch heeds HTTPS_PROXY if asked to:
@@ -131,7 +135,12 @@ def _init_ca(
     _write({key_file: (key, 0o600), cert_file: (certificate, 0o644)})
     only = f" and good for {', '.join(only_for)} alone" if only_for else ""
     danger = "" if only_for else ":\n    whoever has it can pretend to be any site to those clients"
-    typer.echo(_MADE.format(until=until, cert=cert_file, key=key_file, only=only, danger=danger))
+    digest = hashlib.sha256(certificate).hexdigest()
+    typer.echo(
+        _MADE.format(
+            until=until, cert=cert_file, digest=digest, key=key_file, only=only, danger=danger
+        )
+    )
 
 
 def _write(files: dict[Path, tuple[bytes, int]]) -> None:

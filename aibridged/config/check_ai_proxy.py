@@ -4,6 +4,7 @@ import importlib.util
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from aibridged.config.kinds import is_loopback
 from aibridged.config.options import Settings
@@ -39,6 +40,12 @@ def warnings(settings: Settings) -> Iterator[str]:
         yield (
             f"Other users can read the AI Proxy's CA key {key_file}, and with it pretend to be "
             "any site to whoever trusts the CA: chmod 600 it."
+        )
+    target = urlsplit(settings.proxy_target or "")
+    if target.scheme == "http" and not is_loopback(target.hostname or ""):
+        yield (
+            "The AI Proxy sends tokens, keys and prompts to --aibridge-proxy-target "
+            f"{settings.proxy_target} in the clear: give it an https:// URL."
         )
     if not settings.proxy_enabled:
         return

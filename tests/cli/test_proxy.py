@@ -1,5 +1,6 @@
 """`aibridged proxy`, and the CA that `init-ca` makes."""
 
+import hashlib
 import stat
 import subprocess
 from collections.abc import Callable
@@ -38,6 +39,7 @@ def test_a_ca_is_made_for_the_owner_alone(run: Run, tmp_path: Path) -> None:
         "update-ca-certificates",
         "HTTPS_PROXY",
         "/api/v2/aibridge/proxy/ca-cert.pem",
+        hashlib.sha256(cert.read_bytes()).hexdigest(),
     ):
         assert told in made.stdout
     check = run(

@@ -101,6 +101,23 @@ def test_without_tls_other_machines_send_tokens_in_the_clear(
     assert resolve({"--aibridge-proxy-listen-addr": address}).warnings == []
 
 
+@pytest.mark.parametrize(
+    ("target", "warned"),
+    [
+        ("http://gateway.example", 1),
+        ("http://10.0.0.1:4001", 1),
+        ("https://gateway.example", 0),
+        ("http://127.0.0.1:4001", 0),
+        ("http://[::1]:4001", 0),
+        ("http://localhost:4001", 0),
+    ],
+)
+def test_a_gateway_elsewhere_needs_tls(target: str, warned: int, resolve: Resolve) -> None:
+    warnings = resolve({"--aibridge-proxy-target": target}).warnings
+    assert len(warnings) == warned
+    assert all(f"{target} in the clear" in warning for warning in warnings)
+
+
 def test_other_machines_need_a_token(resolve: Resolve, ca: dict[str, str]) -> None:
     flags = {**ON, **ca, "--aibridge-proxy-listen-addr": ":8888", "--aibridge-auth": "none"}
     [mistake] = resolve(flags).mistakes
