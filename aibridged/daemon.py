@@ -16,11 +16,12 @@ from aibridged.clock import SystemClock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import CannotReloadError, Change, change
 from aibridged.config.resolution import Resolution
-from aibridged.event_loop import calm_garbage_collector, loop_factory
+from aibridged.event_loop import calm_garbage_collector
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.listening import CannotListenError
 from aibridged.observe.log_outputs import reopen
-from aibridged.observe.logging import CannotLogError, configure
+from aibridged.observe.logging import CannotLogError
+from aibridged.process import log_as, run_process
 from aibridged.reload import Reloader
 from aibridged.stop_signals import on_stop_signals
 from aibridged.systemd import Notifier, PassedSocketError, passed_sockets, telling
@@ -35,15 +36,7 @@ def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequenc
     SIGHUP takes settings from `resolve`, which reads them as they were read for the start. SIGUSR1
     opens the log files anew.
     """
-    try:
-        _log_as(settings)
-    except CannotLogError as error:
-        print(error, file=sys.stderr)
-        return 1
-    for warning in warnings:
-        logger.warning("{}", warning)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(settings, resolve))
+    return run_process(settings, warnings, partial(_serve, settings, resolve))
 
 
 async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
@@ -125,23 +118,12 @@ def _put_in_force(gateway: Gateway, wanted: Settings) -> Change:
     before = gateway.settings
     result = change(before, wanted)
     try:
-        _log_as(result.settings)
+        log_as(result.settings)
     except CannotLogError as error:
         raise CannotReloadError(str(error)) from None
     try:
         gateway.reconfigure(result.settings)
     except CannotListenError as error:
-        _log_as(before)
+        log_as(before)
         raise CannotReloadError(str(error)) from None
     return result
-
-
-def _log_as(settings: Settings) -> None:
-    configure(
-        settings.log_human,
-        settings.log_json,
-        settings.log_stackdriver,
-        settings.log_filter,
-        settings.verbose,
-        trace_logs=settings.trace and settings.trace_logs,
-    )

@@ -1,9 +1,9 @@
 """`aibridged proxy`: the AI Proxy alone, in front of a gateway that runs elsewhere."""
 
 import asyncio
-import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 from aiohttp import web
 from loguru import logger
@@ -13,16 +13,15 @@ from aibridged.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
 from aibridged.core.guessing import GuessLimiter
-from aibridged.event_loop import loop_factory
 from aibridged.identity import coder, remote
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.gate import Gate
 from aibridged.identity.none import NoneAuthenticator
-from aibridged.observe.logging import CannotLogError, configure
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.request import GatewayRequest
+from aibridged.process import run_process
 from aibridged.providers import make_providers
 from aibridged.stop_signals import on_stop_signals
 
@@ -86,21 +85,7 @@ class ProxyAlone:
 
 def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status."""
-    try:
-        configure(
-            settings.log_human,
-            settings.log_json,
-            settings.log_stackdriver,
-            settings.log_filter,
-            settings.verbose,
-        )
-    except CannotLogError as error:
-        print(error, file=sys.stderr)
-        return 1
-    for warning in warnings:
-        logger.warning("{}", warning)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_serve(settings))
+    return run_process(settings, warnings, partial(_serve, settings))
 
 
 async def _serve(settings: Settings) -> int:
