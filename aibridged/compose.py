@@ -27,6 +27,7 @@ from aibridged.pipeline.sessions import Sessions
 from aibridged.pipeline.upstream import make_session
 from aibridged.providers import make_providers
 from aibridged.records.retention import keep_pruning
+from aibridged.tasks import Tasks
 
 _BRIDGE_SETTINGS = (
     "pool_ttl",
@@ -60,6 +61,7 @@ class Composition:
             else None
         )
         self._sessions = Sessions(lasting.in_flight, self._make_session)
+        self._tasks = Tasks()
         self._pruning: asyncio.Task[None] | None = None
         self.parts = self._configured(settings, None)
         self._prune()
@@ -88,8 +90,7 @@ class Composition:
 
     async def close(self) -> None:
         """Stop what runs by itself, and close the connections to the providers."""
-        if self._pruning is not None:
-            self._pruning.cancel()
+        await self._tasks.cancel()
         await self._sessions.close()
 
     def _configured(self, settings: Settings, before: Parts | None) -> Parts:
@@ -135,10 +136,11 @@ class Composition:
             self._pruning.cancel()
         self._pruning = None
         if retention := self.parts.settings.retention:
-            self._pruning = asyncio.get_running_loop().create_task(
+            self._pruning = self._tasks.start(
                 keep_pruning(
                     self.lasting.recorder, self.lasting.clock, timedelta(seconds=retention)
-                )
+                ),
+                "retention",
             )
 
 
