@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     {"errors", "clock", "config", "tasks", "event_loop", "stop_signals", "systemd", "private_file"},
     {"wire", "core", "observe"},
-    {"bridge_pool", "mcp", "identity", "process", "providers", "records"},
+    {"bridge_pool", "mcp", "identity", "process", "providers", "records", "relayed"},
     {"pipeline", "proxy", "fake_provider", "api"},
     {"ai_proxy"},
     {"lasting"},

@@ -13,8 +13,8 @@ from aibridged.observe.finished import Finished, RequestOutcome
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.pipeline.account import Account
 from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.relay import BrokenOffError
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.relayed import BrokenOffError
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 

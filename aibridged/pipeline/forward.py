@@ -19,8 +19,9 @@ from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayErro
 from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.reading import Reading
-from aibridged.pipeline.relay import BrokenOffError, relay
+from aibridged.pipeline.relay import relay
 from aibridged.pipeline.request import GatewayRequest, Handler
+from aibridged.relayed import BrokenOffError
 
 _ONE_PIECE_BYTES = 1024 * 1024
 

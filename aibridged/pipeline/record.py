@@ -11,10 +11,10 @@ from aibridged.errors import INTERNAL_ERROR, RECORDING_FAILED, GatewayError
 from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.relay import BrokenOffError
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
 from aibridged.records.facts import Outcome
 from aibridged.records.work import RecordingFailedError
+from aibridged.relayed import BrokenOffError
 
 
 def stage(parts: Parts) -> Middleware:

@@ -7,44 +7,28 @@ from typing import cast
 import aiohttp
 from aiohttp import web
 from aiohttp.http import StreamWriter
-from multidict import CIMultiDict
 
-from aibridged.core.headers import end_to_end, response_header_passes
+from aibridged.core.headers import response_header_passes
 from aibridged.pipeline.header_bytes import keep_bytes
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.upstream import UpstreamConnection
+from aibridged.relayed import RelayedResponse, broken_off
 from aibridged.wire.stream_usage import UsageWithholder
 
 Reader = Callable[[bytes], None]
 
 
-class BrokenOffError(ConnectionError):
-    """The provider broke off, or fell silent, in the middle of its answer."""
+class ProviderResponse(RelayedResponse):
+    """A response that carries the provider's headers, byte for byte.
 
-
-class RelayedResponse(web.StreamResponse):
-    """A response that carries the provider's headers and no others.
-
-    aiohttp would add its own Server, Date and Content-Type where the provider sent none.
     `head_at_once` is false where the body's first piece is there already: head and piece then
     travel in one packet.
     """
 
     def __init__(self, upstream: aiohttp.ClientResponse, *, head_at_once: bool) -> None:
-        super().__init__(
-            status=upstream.status,
-            reason=upstream.reason or "",
-            headers=CIMultiDict(end_to_end(upstream.headers, response_header_passes)),
-        )
+        super().__init__(upstream, response_header_passes)
         self._head_at_once = head_at_once
         self._send_headers_immediately = False
-
-    async def _prepare_headers(self) -> None:
-        headers = self.headers
-        absent = [name for name in ("Server", "Date", "Content-Type") if name not in headers]
-        await super()._prepare_headers()
-        for name in absent:
-            headers.popall(name, None)
 
     async def _write_headers(self) -> None:
         await super()._write_headers()
@@ -75,7 +59,7 @@ async def relay(
     withholder = _withholder(request, upstream)
     has_come, is_whole = content.total_bytes > 0, content.is_eof()
     head_at_once = not (has_come or is_whole) or withholder is not None
-    response = RelayedResponse(upstream, head_at_once=head_at_once)
+    response = ProviderResponse(upstream, head_at_once=head_at_once)
     if withholder is not None:
         response.headers.popall("Content-Length", None)
     await response.prepare(request)
@@ -96,9 +80,7 @@ async def relay(
     except aiohttp.ClientConnectionResetError:
         raise  # of the client's connection, in spite of its name
     except (aiohttp.ClientError, TimeoutError) as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise BrokenOffError(type(error).__name__) from None
+        raise broken_off(request, error) from None
     return response
 
 

@@ -18,10 +18,11 @@ from aibridged.mcp.tools import Toolbox
 from aibridged.pipeline import forward
 from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.relay import BrokenOffError, RelayedResponse
+from aibridged.pipeline.relay import ProviderResponse
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.tool_calls import ToolCalls
 from aibridged.pipeline.turn import Turn, ask
+from aibridged.relayed import BrokenOffError
 from aibridged.wire.gathering import UNREADABLE
 from aibridged.wire.injection.dialogue import Dialogue
 from aibridged.wire.reader import MAX_BODY_BYTES
@@ -49,7 +50,7 @@ class ToolLoop:
         self._dialogue = dialogue
         self._calls = ToolCalls(parts, interception, toolbox)
         self._rounds_left = parts.settings.mcp_max_turns
-        self._response: RelayedResponse | None = None  # a stream that the client has begun to get
+        self._response: ProviderResponse | None = None  # a stream that the client has begun to get
         self._first_byte_at: float | None = None  # of that stream
 
     async def run(self) -> web.StreamResponse:
@@ -114,9 +115,9 @@ class ToolLoop:
             self._dialogue.continuation = None
             self._parts.continuations.keep(self._request, continuation)
 
-    async def _begin(self, turn: Turn) -> RelayedResponse:
+    async def _begin(self, turn: Turn) -> ProviderResponse:
         """The head of the stream that the client gets: the first turn's."""
-        response = self._response = RelayedResponse(turn.upstream, head_at_once=True)
+        response = self._response = ProviderResponse(turn.upstream, head_at_once=True)
         response.headers.popall("Content-Length", None)
         if turn.coding is not None:
             response.headers.popall("Content-Encoding", None)
@@ -141,7 +142,7 @@ class ToolLoop:
             turn.feed(body)
             reading.first_byte_at = None  # the client has got nothing yet
             return None
-        response = RelayedResponse(turn.upstream, head_at_once=False)
+        response = ProviderResponse(turn.upstream, head_at_once=False)
         shown = body
         if seen is not None and seen is not plain:
             shown = seen
@@ -155,7 +156,7 @@ class ToolLoop:
     async def _too_large(self, turn: Turn, collected: bytearray) -> web.StreamResponse:
         """Relay an answer that nobody has room to read, whatever it calls for."""
         reading = turn.begin_reading()
-        response = RelayedResponse(turn.upstream, head_at_once=False)
+        response = ProviderResponse(turn.upstream, head_at_once=False)
         await response.prepare(self._request)
         chunk = bytes(collected)
         while chunk:
@@ -240,7 +241,7 @@ class ToolLoop:
         finally:
             pinging.cancel()
 
-    async def _ping(self, response: RelayedResponse) -> None:
+    async def _ping(self, response: ProviderResponse) -> None:
         with suppress(ConnectionError):  # the client has left: then everything is cancelled
             while True:
                 await asyncio.sleep(PING_S)

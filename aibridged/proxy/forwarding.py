@@ -13,7 +13,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from aibridged.core.egress import BadDestinationError, host_destination
-from aibridged.core.headers import end_to_end, is_hop_by_hop
+from aibridged.core.headers import is_hop_by_hop
 from aibridged.errors import (
     REQUEST_TIMEOUT,
     UPSTREAM_TIMEOUT,
@@ -21,16 +21,13 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.proxy.dial import CONNECT_S, Dialer
+from aibridged.relayed import RelayedResponse, broken_off
 
 _MAX_HEAD_FIELD_BYTES = 64 * 1024
 # The client's headers are the request's: aiohttp adds none.
 _NOT_ADDED = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 # Said for this hop, or answered on it.
 _OF_THIS_HOP = frozenset({"content-length", "expect", "host"})
-
-
-class BrokenOffError(ConnectionError):
-    """The answer broke off in its middle, so the client's connection is broken off, too."""
 
 
 class DialedConnector(aiohttp.BaseConnector):
@@ -168,25 +165,8 @@ class _Body:
             yield chunk
 
 
-class _Relayed(web.StreamResponse):
-    """A response with the headers that came, and none of aiohttp's own."""
-
-    def __init__(self, upstream: aiohttp.ClientResponse) -> None:
-        super().__init__(
-            status=upstream.status,
-            reason=upstream.reason or "",
-            headers=end_to_end(upstream.headers, lambda name: not is_hop_by_hop(name)),
-        )
-
-    async def _prepare_headers(self) -> None:
-        absent = [name for name in ("Server", "Date", "Content-Type") if name not in self.headers]
-        await super()._prepare_headers()
-        for name in absent:
-            self.headers.popall(name, None)
-
-
 async def _relay(request: web.BaseRequest, upstream: aiohttp.ClientResponse) -> web.StreamResponse:
-    response = _Relayed(upstream)
+    response = RelayedResponse(upstream, lambda name: not is_hop_by_hop(name))
     await response.prepare(request)
     try:
         async for chunk in upstream.content.iter_any():
@@ -194,8 +174,6 @@ async def _relay(request: web.BaseRequest, upstream: aiohttp.ClientResponse) -> 
     except aiohttp.ClientConnectionResetError:
         raise  # of the client's connection, in spite of its name
     except (aiohttp.ClientError, TimeoutError) as error:
-        if request.transport is not None:
-            request.transport.abort()
-        raise BrokenOffError(type(error).__name__) from None
+        raise broken_off(request, error) from None
     await response.write_eof()
     return response
