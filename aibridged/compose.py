@@ -9,8 +9,6 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-import aiohttp
-
 from aibridged.api.handler import ROOTS
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
@@ -20,11 +18,11 @@ from aibridged.identity.cache import CachedAuthenticator
 from aibridged.lasting import Lasting, make_lasting
 from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Parts
-from aibridged.pipeline.chunk_time import time_chunks
+from aibridged.pipeline.chunk_time import timed
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.readout import Readout
-from aibridged.pipeline.sessions import Sessions
-from aibridged.pipeline.upstream import make_session
+from aibridged.pipeline.upstream import Upstream
+from aibridged.pipeline.upstreams import Upstreams
 from aibridged.providers import make_providers
 from aibridged.records.retention import keep_pruning
 from aibridged.tasks import Tasks
@@ -60,7 +58,7 @@ class Composition:
             if lasting.metrics is not None
             else None
         )
-        self._sessions = Sessions(lasting.in_flight, self._make_session)
+        self._upstreams = Upstreams(lasting.in_flight, self._make_upstream)
         self._tasks = Tasks()
         self._pruning: asyncio.Task[None] | None = None
         self.parts = self._configured(settings, None)
@@ -91,7 +89,7 @@ class Composition:
     async def close(self) -> None:
         """Stop what runs by itself, and close the connections to the providers."""
         await self._tasks.cancel()
-        await self._sessions.close()
+        await self._upstreams.close()
 
     def _configured(self, settings: Settings, before: Parts | None) -> Parts:
         lasting = self.lasting
@@ -99,7 +97,7 @@ class Composition:
             settings=settings,
             clock=lasting.clock,
             providers=make_providers(settings.providers),
-            sessions=self._sessions.for_providers(settings),
+            upstreams=self._upstreams.for_providers(settings),
             gate=lasting.gate,
             in_flight=lasting.in_flight,
             requests=lasting.in_flight.next_generation(),
@@ -118,11 +116,11 @@ class Composition:
             api_roots=ROOTS,
         )
 
-    def _make_session(self, provider: str, connect_timeout: float) -> aiohttp.ClientSession:
-        session = make_session(connect_timeout)
-        if (metrics := self.lasting.metrics) is not None:
-            time_chunks(session, self.lasting.clock, partial(metrics.chunk_relayed, provider))
-        return session
+    def _make_upstream(self, provider: str, base_url: str, connect_timeout: float) -> Upstream:
+        if (metrics := self.lasting.metrics) is None:
+            return Upstream(base_url, connect_timeout)
+        observe = partial(metrics.chunk_relayed, provider)
+        return Upstream(base_url, connect_timeout, timed(self.lasting.clock, observe))
 
     def _circuit_changed(self, key: BreakerKey, before: State, now: State) -> None:
         _log_circuit(key, before, now)

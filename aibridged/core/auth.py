@@ -16,6 +16,9 @@ API_KEY = "X-Api-Key"
 TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
 GATEWAY_TOKEN = re.compile(r"aib_([0-9a-z]{10})_([0-9A-Za-z]{43})")
 """What a token of the gateway's own looks like, by its id and its secret."""
+_GATEWAY_TOKEN_BYTES = re.compile(GATEWAY_TOKEN.pattern.encode())
+# Without tokens of its own the gateway takes any word, and a short one may be part of anything.
+_SHORTEST_SECRET = 16
 
 # RFC 9110 token68 and then some: visible ASCII, so that no separator hides a second value.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
@@ -84,6 +87,24 @@ def carries(value: str, token: str) -> bool:
     if token in (value.strip(), value.partition(" ")[2].strip()):
         return True
     return GATEWAY_TOKEN.search(value) is not None
+
+
+def without_tokens(
+    headers: list[tuple[bytes, bytes]], token: str | None
+) -> list[tuple[bytes, bytes]]:
+    """These headers, but for those that hold this token or one of a gateway's own.
+
+    A client may have been told to send it under a name that the gateway doesn't know.
+    """
+    own = token.encode() if token is not None and len(token) >= _SHORTEST_SECRET else None
+
+    def holds(value: bytes) -> bool:
+        own_is_there = own is not None and own in value
+        return own_is_there or _GATEWAY_TOKEN_BYTES.search(value) is not None
+
+    if not holds(b"\n".join([value for _, value in headers])):
+        return headers
+    return [header for header in headers if not holds(header[1])]
 
 
 def _single(headers: MultiMapping[str], name: str) -> str | None:

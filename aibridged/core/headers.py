@@ -52,12 +52,12 @@ def is_gateways_own(name: str) -> bool:
 
 
 @lru_cache(maxsize=_REMEMBERED_NAMES)
-def request_header_passes(name: str) -> bool:
+def request_header_passes(raw_name: bytes) -> bool:
     """Whether a caller's header goes upstream as it is. The auth stage adds what replaces it.
 
     An underscore counts as a hyphen: many servers read `X_Api_Key` as `X-Api-Key`.
     """
-    name = name.lower()
+    name = raw_name.decode("latin-1").lower()
     spelled = name.replace("_", "-")
     return not (
         name in _HOP_BY_HOP
@@ -69,9 +69,9 @@ def request_header_passes(name: str) -> bool:
 
 
 @lru_cache(maxsize=_REMEMBERED_NAMES)
-def response_header_passes(name: str) -> bool:
+def response_header_passes(raw_name: bytes) -> bool:
     """Whether a provider's header goes to the caller. Its cookies are the gateway's, not theirs."""
-    name = name.lower()
+    name = raw_name.decode("latin-1").lower()
     return name not in _HOP_BY_HOP and name != "set-cookie"
 
 
@@ -85,3 +85,19 @@ def end_to_end(headers: MultiMapping[str], passes: Callable[[str], bool]) -> lis
     own = named_by_connection(headers.getall("Connection", ()))
     kept = [item for item in headers.items() if passes(item[0])]
     return [item for item in kept if item[0].lower() not in own] if own else kept
+
+
+def raw_end_to_end(
+    headers: Iterable[tuple[bytes, bytes]], passes: Callable[[bytes], bool]
+) -> list[tuple[bytes, bytes]]:
+    """`end_to_end` for headers as the bytes that they came as."""
+    kept, own = [], []
+    for header in headers:
+        if passes(header[0]):
+            kept.append(header)
+        elif header[0].lower() == b"connection":
+            own.append(header[1].decode("latin-1"))
+    if not own:
+        return kept
+    names = named_by_connection(own)
+    return [header for header in kept if header[0].decode("latin-1").lower() not in names]

@@ -4,11 +4,8 @@ The others aren't touched, so that it costs a chunk nothing.
 """
 
 from collections.abc import Callable
-from functools import partial
 from itertools import count
-from typing import Any, cast
-
-import aiohttp
+from typing import Any
 
 from aibridged.clock import Clock
 from aibridged.pipeline.upstream import UpstreamConnection
@@ -26,7 +23,8 @@ class TimedConnection(UpstreamConnection):
         self._observe = observe
 
     def data_received(self, data: bytes) -> None:
-        if self.on_progress is None:  # nothing is relayed: a head, or an answer that nobody reads
+        answer = self.answer
+        if answer is None or answer.sink is None:  # a head, or an answer that isn't relayed
             super().data_received(data)
             return
         began = self._monotonic()
@@ -34,17 +32,13 @@ class TimedConnection(UpstreamConnection):
         self._observe(self._monotonic() - began)
 
 
-def time_chunks(
-    session: aiohttp.ClientSession, clock: Clock, observe: Callable[[float], None]
-) -> None:
-    """Let some connections that `session` will make measure themselves."""
-    # aiohttp has no public way to name the protocol (see `upstream`).
-    connector = cast(Any, session.connector)
-    plain: Callable[[], UpstreamConnection] = connector._factory
-    timed = partial(TimedConnection, clock=clock, observe=observe, loop=connector._loop)
+def timed(clock: Clock, observe: Callable[[float], None]) -> Callable[..., UpstreamConnection]:
+    """What makes the connections of an `Upstream`, some of which measure themselves."""
     numbers = count()
 
-    def make() -> UpstreamConnection:
-        return plain() if next(numbers) % EVERY else timed()
+    def make(**options: Any) -> UpstreamConnection:
+        if next(numbers) % EVERY:
+            return UpstreamConnection(**options)
+        return TimedConnection(clock=clock, observe=observe, **options)
 
-    connector._factory = make
+    return make

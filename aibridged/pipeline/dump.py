@@ -12,19 +12,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from uuid import uuid4
 
-import aiohttp
 from loguru import logger
-from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from aibridged.clock import Clock
+from aibridged.pipeline.answer import Answer, RawHeaders
 from aibridged.pipeline.request import GatewayRequest
 
 BODY_LIMIT = 1024 * 1024
 
 _REDACTED = b"[redacted]"
 _SECRET_HEADERS = frozenset(
-    {"authorization", "x-api-key", "cookie", "set-cookie", "proxy-authorization"}
+    {b"authorization", b"x-api-key", b"cookie", b"set-cookie", b"proxy-authorization"}
 )
 # Kept beyond the limit until secrets are blanked, so that none is cut in two and kept in part.
 _OVERLAP = 8 * 1024
@@ -41,9 +40,9 @@ class Dump:
         self._body = bytearray()
         self._size = 0
 
-    def response(self, upstream: aiohttp.ClientResponse) -> None:
+    def response(self, answer: Answer) -> None:
         """Keep the response's head."""
-        self._head = _head(f"HTTP/1.1 {upstream.status} {upstream.reason}", upstream.headers)
+        self._head = _head(b"HTTP/1.1 %d %b" % (answer.status, answer.reason), answer.headers)
 
     def feed(self, chunk: bytes) -> None:
         """Keep a piece of the response's body, up to the limit."""
@@ -83,10 +82,12 @@ class Dumper:
         self._directory = directory
         self._clock = clock
 
-    def begin(self, request: GatewayRequest, url: URL, headers: CIMultiDict[str]) -> Dump:
+    def begin(self, request: GatewayRequest, headers: RawHeaders) -> Dump:
         """Start with the request as it goes upstream."""
         name = f"{self._clock.wall():%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}"
-        head = _head(f"{request.method} {url.raw_path_qs} HTTP/1.1", headers)
+        base = URL(request.route.provider.base_url).raw_path.rstrip("/")
+        first = f"{request.method} {base}{request.upstream_target} HTTP/1.1"
+        head = _head(first.encode(), headers)
         body = request.body
         return Dump(
             self._directory / request.route.provider.name / name,
@@ -103,11 +104,11 @@ def _secrets(request: GatewayRequest) -> Iterable[bytes]:
             yield value.rpartition(" ")[2].encode()  # without the scheme, however it is spelled
 
 
-def _head(first: str, headers: CIMultiDict[str] | CIMultiDictProxy[str]) -> bytes:
+def _head(first: bytes, headers: RawHeaders) -> bytes:
     lines = [first]
-    for name, value in headers.items():
-        lines.append(f"{name}: {'[redacted]' if name.lower() in _SECRET_HEADERS else value}")
-    return "\n".join(lines).encode(errors="surrogateescape") + b"\n\n"
+    for name, value in headers:
+        lines.append(b"%b: %b" % (name, _REDACTED if name.lower() in _SECRET_HEADERS else value))
+    return b"\n".join(lines) + b"\n\n"
 
 
 def _cut(body: bytes, size: int) -> bytes:

@@ -1,56 +1,54 @@
 """The end of the pipeline: asks the provider and relays its answer."""
 
-import asyncio
-import io
+import re
 
 import aiohttp
 from aiohttp import web
 from loguru import logger
-from multidict import CIMultiDict
-from yarl import URL
 
+from aibridged.core.auth import without_tokens
 from aibridged.core.headers import (
     ACTOR_ID,
     ACTOR_USERNAME,
-    end_to_end,
+    raw_end_to_end,
     request_header_passes,
 )
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
+from aibridged.pipeline.answer import Answer, RawHeaders
 from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.reading import Reading
 from aibridged.pipeline.relay import relay
 from aibridged.pipeline.request import GatewayRequest, Handler
+from aibridged.pipeline.upstream import Upstream
 from aibridged.relayed import BrokenOffError
 
-_ONE_PIECE_BYTES = 1024 * 1024
+_LINE_BREAK = re.compile(r"[\r\n\0]")
 
 _NOTHING_SENT = (
     aiohttp.ConnectionTimeoutError,
     aiohttp.ClientConnectorError,
-    aiohttp.ClientHttpProxyError,
 )
 
 
 def handler(parts: Parts) -> Handler:
-    sessions, dumper, monotonic = parts.sessions, parts.dumper, parts.clock.monotonic
+    upstreams, dumper, monotonic = parts.upstreams, parts.dumper, parts.clock.monotonic
     send_actor = parts.settings.send_actor_headers
     idle_timeout = parts.settings.upstream_idle_timeout
 
     async def forward(request: GatewayRequest) -> web.StreamResponse:
-        route = request.route
         headers = upstream_headers(request, send_actor=send_actor)
-        url = route.provider.url(route.path, request.raw_query)
-        dump = dumper.begin(request, url, headers) if dumper is not None else None
+        dump = dumper.begin(request, headers) if dumper is not None else None
         try:
             request.sent_at = monotonic()
-            upstream = await ask(request, sessions[route.provider.name], url, headers, idle_timeout)
-            request.answered_at, request.upstream_status = monotonic(), upstream.status
+            upstream = upstreams[request.route.provider.name]
+            reply = await ask(request, upstream, headers, idle_timeout)
+            request.answered_at, request.upstream_status = monotonic(), reply.status
             try:
-                return await answer(request, upstream, dump, parts)
+                return await answer(request, reply, dump, parts)
             finally:
                 # Gives up the connection unless the answer has been read to its end.
-                upstream.close()
+                reply.close()
         finally:
             if dump is not None:
                 await dump.finish()
@@ -59,12 +57,8 @@ def handler(parts: Parts) -> Handler:
 
 
 async def ask(
-    request: GatewayRequest,
-    session: aiohttp.ClientSession,
-    url: URL,
-    headers: CIMultiDict[str],
-    idle_timeout: float,
-) -> aiohttp.ClientResponse:
+    request: GatewayRequest, upstream: Upstream, headers: RawHeaders, idle_timeout: float
+) -> Answer:
     """Send the request and wait for the answer's head, or GatewayError: there came none.
 
     A POST is never sent twice.
@@ -74,14 +68,9 @@ async def ask(
         interception.awaits_answer = True
     reason: Exception
     try:
-        async with asyncio.timeout(idle_timeout):
-            return await session.request(
-                request.method,
-                url,
-                headers=headers,
-                data=_payload(request),
-                allow_redirects=False,
-            )
+        return await upstream.ask(
+            request.method, request.upstream_target, headers, request.body, idle_timeout
+        )
     except _NOTHING_SENT as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
         if interception is not None:
@@ -98,26 +87,20 @@ async def ask(
     raise GatewayError(failure, sentence)
 
 
-def _payload(request: GatewayRequest) -> bytes | io.BytesIO | None:
-    """The body as aiohttp wants it: a large one in pieces, so that it doesn't hold up the loop."""
-    body = request.body
-    return (io.BytesIO(body) if len(body) > _ONE_PIECE_BYTES else body) or None
-
-
 async def answer(
-    request: GatewayRequest, upstream: aiohttp.ClientResponse, dump: Dump | None, parts: Parts
+    request: GatewayRequest, reply: Answer, dump: Dump | None, parts: Parts
 ) -> web.StreamResponse:
     """Relay the answer as it comes; see `relay` for what is raised."""
     readers = []
     reading = None
     if (api := request.route.api) is not None:
-        reading = request.reading = Reading(request, api, upstream, parts.clock)
+        reading = request.reading = Reading(request, api, reply, parts.clock)
         readers.append(reading.feed)
     if dump is not None:
-        dump.response(upstream)
+        dump.response(reply)
         readers.append(dump.feed)
     try:
-        response = await relay(request, upstream, readers, parts.settings.upstream_idle_timeout)
+        response = await relay(request, reply, readers, parts.settings.upstream_idle_timeout)
     except BrokenOffError as error:
         name = request.route.provider.name
         logger.warning("Provider {} broke off in the middle of an answer: {}", name, error)
@@ -127,16 +110,23 @@ async def answer(
     return response
 
 
-def upstream_headers(request: GatewayRequest, *, send_actor: bool) -> CIMultiDict[str]:
+def upstream_headers(request: GatewayRequest, *, send_actor: bool) -> list[tuple[bytes, bytes]]:
     """What the caller sent, end to end, with the credential that goes on."""
-    kept = end_to_end(request.headers, request_header_passes)
+    kept = raw_end_to_end(request.raw_headers, request_header_passes)
     if request.recoded:
-        kept = [(name, value) for name, value in kept if name.lower() != "content-encoding"]
-    kept.append(("Accept-Encoding", "identity"))
+        kept = [header for header in kept if header[0].lower() != b"content-encoding"]
+    kept = without_tokens(kept, request.presented.token)
+    kept.append((b"Accept-Encoding", b"identity"))
     credential = request.credential
     if credential.header is not None and credential.value is not None:
-        kept.append((credential.header, credential.value))
+        kept.append(_header(credential.header, credential.value))
     if send_actor:
-        kept.append((ACTOR_ID, request.actor.id))
-        kept.append((ACTOR_USERNAME, request.actor.username))
-    return CIMultiDict(kept)
+        kept.append(_header(ACTOR_ID, request.actor.id))
+        kept.append(_header(ACTOR_USERNAME, request.actor.username))
+    return kept
+
+
+def _header(name: str, value: str) -> tuple[bytes, bytes]:
+    if _LINE_BREAK.search(value) is not None:
+        raise ValueError(f"The {name} header would end in the middle.")
+    return name.encode(), value.encode(errors="surrogateescape")

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import aiohttp
 from aiohttp import web
 
 from aibridged.bridge_pool import BridgePool
@@ -23,6 +22,7 @@ from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight, Requests
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.trace import Traces
+from aibridged.pipeline.upstream import Upstream
 from aibridged.providers import Provider
 
 ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamResponse]]
@@ -33,7 +33,7 @@ ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamRes
 class Parts:
     """One configuration's parts: a reload makes others, which share what it leaves as it was.
 
-    `sessions` holds one client session a provider, by name; what is None is switched off.
+    `upstreams` holds the connections to each provider, by name; what is None is switched off.
     `requests` are those that began with these parts, `in_flight` are all.
     `ca_certificate` is what clients of the AI Proxy have to trust, as PEM.
     `api_roots` are the first segments of what `api` answers below the gateway's own prefixes.
@@ -43,7 +43,7 @@ class Parts:
     settings: Settings
     clock: Clock
     providers: Mapping[str, Provider]
-    sessions: Mapping[str, aiohttp.ClientSession]
+    upstreams: Mapping[str, Upstream]
     gate: Gate
     in_flight: InFlight
     requests: Requests

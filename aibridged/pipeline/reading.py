@@ -1,8 +1,7 @@
 """Reads an answer beside its relay: what the breaker has to know at once, and the facts."""
 
-import aiohttp
-
 from aibridged.clock import Clock
+from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.request import GatewayRequest, Verdict
 from aibridged.wire.facts import Api, ResponseFacts
 from aibridged.wire.response import open_reader
@@ -18,19 +17,17 @@ class Reading:
     to its end.
     """
 
-    def __init__(
-        self, request: GatewayRequest, api: Api, upstream: aiohttp.ClientResponse, clock: Clock
-    ) -> None:
-        self.status = upstream.status
+    def __init__(self, request: GatewayRequest, api: Api, answer: Answer, clock: Clock) -> None:
+        self.status = answer.status
         self.first_byte_at: float | None = None
         self.complete = False
         self._monotonic = clock.monotonic
         self._reader = open_reader(
             api,
-            upstream.headers.get("Content-Type"),
-            upstream.headers.get("Content-Encoding"),
+            answer.header(b"content-type"),
+            answer.content_coding,
         )
-        self._undecided = self._judge_head(request, upstream)
+        self._undecided = self._judge_head(request, answer)
 
     def feed(self, chunk: bytes) -> None:
         """Read what has just been relayed."""
@@ -48,17 +45,15 @@ class Reading:
         """What the answer told, as far as it came. Once only."""
         return self._reader.finish(self.complete)
 
-    def _judge_head(
-        self, request: GatewayRequest, upstream: aiohttp.ClientResponse
-    ) -> Verdict | None:
+    def _judge_head(self, request: GatewayRequest, answer: Answer) -> Verdict | None:
         """Tell the breaker what the head tells; a stream's 200 isn't enough, its first event is."""
         verdict = request.verdict
         if verdict is None:
             return None
-        if upstream.status in request.route.provider.failure_statuses:
+        if answer.status in request.route.provider.failure_statuses:
             verdict.failure()
             return None
-        if upstream.status != 200 or upstream.content_type != _EVENT_STREAM:
+        if answer.status != 200 or answer.content_type != _EVENT_STREAM:
             verdict.success()
             return None
         return verdict

@@ -3,8 +3,6 @@
 import platform
 from collections.abc import Iterator
 
-import aiohttp
-
 from aibridged import __version__
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
@@ -75,22 +73,13 @@ def _providers(parts: Parts) -> Iterator[Reading]:
         table.PROVIDER_INFO, {(each.name, each.type, "enabled"): 1.0 for each in providers}
     )
     connections: dict[Labels, float] = {}
-    for name, session in parts.sessions.items():
-        in_use, idle = _connections(session)
+    for name, upstream in parts.upstreams.items():
+        in_use, idle = upstream.connections
         connections[name, "in_use"] = in_use
         connections[name, "idle"] = idle
     yield Numbers(table.UPSTREAM_CONNECTIONS, connections)
     yield _number(table.RELOAD_ATTEMPT, parts.reloads.last_attempt)
     yield _number(table.RELOAD_SUCCESS, parts.reloads.last_success)
-
-
-def _connections(session: aiohttp.ClientSession) -> tuple[int, int]:
-    """How many connections serve requests, and how many wait for some."""
-    connector = session.connector
-    if connector is None:  # the session is closed
-        return 0, 0
-    # aiohttp has no public way to ask.
-    return len(connector._acquired), sum(map(len, connector._conns.values()))
 
 
 def _callers(parts: Parts, gatekeeper: Gatekeeper) -> Iterator[Reading]:

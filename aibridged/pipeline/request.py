@@ -85,6 +85,12 @@ class GatewayRequest(web.BaseRequest):
         return self._message.path
 
     @property
+    def upstream_target(self) -> str:
+        """The route's path below the provider's base URL with the query, both as they came."""
+        path, query = self.route.path, self.raw_query
+        return f"{path}?{query}" if query else path
+
+    @property
     def presented(self) -> Presented:
         """The auth headers, read once.
 
@@ -111,7 +117,13 @@ class GatewayRequest(web.BaseRequest):
     ) -> "GatewayRequest":
         """The same request to another target, with other headers, an id and who it is from."""
         message = self._message._replace(
-            path=target, url=URL(target, encoded=True), headers=CIMultiDictProxy(headers)
+            path=target,
+            url=URL(target, encoded=True),
+            headers=CIMultiDictProxy(headers),
+            raw_headers=tuple(
+                (name.encode(), value.encode(errors="surrogateescape"))
+                for name, value in headers.items()
+            ),
         )
         request = type(self)(
             message,

@@ -18,7 +18,7 @@ from aibridged.mcp.tools import Toolbox
 from aibridged.pipeline import forward
 from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.relay import ProviderResponse
+from aibridged.pipeline.provider_response import ProviderResponse
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.tool_calls import ToolCalls
 from aibridged.pipeline.turn import Turn, ask
@@ -83,7 +83,7 @@ class ToolLoop:
             return await self._fail(await self._error_body(turn))
         if turn.is_body:
             return await self._body(turn)
-        return await forward.answer(self._request, turn.upstream, turn.dump, self._parts)
+        return await forward.answer(self._request, turn.answer, turn.dump, self._parts)
 
     async def _stream(self, turn: Turn) -> web.StreamResponse | None:
         dialogue, reading = self._dialogue, turn.begin_reading()
@@ -117,11 +117,11 @@ class ToolLoop:
 
     async def _begin(self, turn: Turn) -> ProviderResponse:
         """The head of the stream that the client gets: the first turn's."""
-        response = self._response = ProviderResponse(turn.upstream, head_at_once=True)
-        response.headers.popall("Content-Length", None)
-        if turn.coding is not None:
-            response.headers.popall("Content-Encoding", None)
+        coded = turn.answer.content_coding is not None
+        without = (b"content-length", *((b"content-encoding",) if coded else ()))
+        response = self._response = ProviderResponse(turn.answer, without=without)
         await response.prepare(self._request)
+        response.send(b"")  # the head is sent, whatever the model says first
         return response
 
     async def _body(self, turn: Turn) -> web.StreamResponse | None:
@@ -142,12 +142,14 @@ class ToolLoop:
             turn.feed(body)
             reading.first_byte_at = None  # the client has got nothing yet
             return None
-        response = ProviderResponse(turn.upstream, head_at_once=False)
-        shown = body
-        if seen is not None and seen is not plain:
+        if seen is None or seen is plain:
+            shown = body
+            response = ProviderResponse(turn.answer)
+        else:
             shown = seen
-            response.headers.popall("Content-Encoding", None)
-            response.headers["Content-Length"] = str(len(shown))
+            response = ProviderResponse(
+                turn.answer, without=(b"content-encoding",), length=len(shown)
+            )
         await response.prepare(self._request)
         await response.write_eof(shown)
         turn.feed(body)
@@ -156,7 +158,7 @@ class ToolLoop:
     async def _too_large(self, turn: Turn, collected: bytearray) -> web.StreamResponse:
         """Relay an answer that nobody has room to read, whatever it calls for."""
         reading = turn.begin_reading()
-        response = ProviderResponse(turn.upstream, head_at_once=False)
+        response = ProviderResponse(turn.answer)
         await response.prepare(self._request)
         chunk = bytes(collected)
         while chunk:
@@ -186,7 +188,7 @@ class ToolLoop:
         """The next bytes of an answer, empty at its end; it may not break off in the middle."""
         try:
             async with asyncio.timeout(self._parts.settings.upstream_idle_timeout):
-                return await turn.upstream.content.readany()
+                return await turn.answer.read()
         except TimeoutError as error:
             failure, reason = UPSTREAM_TIMEOUT, type(error).__name__
         except aiohttp.ClientError as error:
@@ -218,7 +220,7 @@ class ToolLoop:
         with suppress(*UNREADABLE):
             if "error" in _decode_error(body):
                 return msgspec.json.format(bytes(body), indent=-1)
-        name, status = self._request.route.provider.name, turn.upstream.status
+        name, status = self._request.route.provider.name, turn.answer.status
         return GatewayError(
             UPSTREAM_UNREACHABLE, f"The provider {name} answered with status {status}."
         ).body()

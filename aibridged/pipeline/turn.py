@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-import aiohttp
-
 from aibridged.core.breaker import Admission
 from aibridged.pipeline import forward
+from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.breaker import admit
 from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.parts import Parts
@@ -23,44 +22,39 @@ async def ask(request: GatewayRequest, parts: Parts, *, first: bool) -> "Turn":
 
     The `first` turn is what the stages before have let pass; the others are admitted here.
     """
-    route, monotonic = request.route, parts.clock.monotonic
+    monotonic = parts.clock.monotonic
     admission = None
     if parts.breakers is not None and not first:
         admission = request.verdict = admit(parts.breakers, request)
     headers = forward.upstream_headers(request, send_actor=parts.settings.send_actor_headers)
-    url = route.provider.url(route.path, request.raw_query)
-    dump = parts.dumper.begin(request, url, headers) if parts.dumper is not None else None
+    dump = parts.dumper.begin(request, headers) if parts.dumper is not None else None
     turn = Turn(request, parts, dump, admission)
     if first:
         request.sent_at = monotonic()
     if request.trace is not None:
         request.trace.turn_asked()
     try:
-        turn.upstream = await forward.ask(
-            request,
-            parts.sessions[route.provider.name],
-            url,
-            headers,
-            parts.settings.upstream_idle_timeout,
-        )
+        upstream = parts.upstreams[request.route.provider.name]
+        idle_timeout = parts.settings.upstream_idle_timeout
+        turn.answer = await forward.ask(request, upstream, headers, idle_timeout)
     except BaseException:
         await turn.close()
         raise
     if first:
-        request.answered_at, request.upstream_status = monotonic(), turn.upstream.status
+        request.answered_at, request.upstream_status = monotonic(), turn.answer.status
     if dump is not None:
-        dump.response(turn.upstream)
+        dump.response(turn.answer)
     return turn
 
 
 class Turn:
-    """An answer, from its head on; `upstream` is there by then."""
+    """An answer, from its head on; `answer` is there by then."""
 
     def __init__(
         self, request: GatewayRequest, parts: Parts, dump: Dump | None, admission: Admission | None
     ) -> None:
         self.dump = dump
-        self._upstream: aiohttp.ClientResponse | None = None
+        self._answer: Answer | None = None
         self._request = request
         self._clock = parts.clock
         self._admission = admission
@@ -68,28 +62,22 @@ class Turn:
         self._decoder: StreamDecoder | None = None
 
     @property
-    def upstream(self) -> aiohttp.ClientResponse:
-        assert self._upstream is not None, "the head has come"
-        return self._upstream
+    def answer(self) -> Answer:
+        assert self._answer is not None, "the head has come"
+        return self._answer
 
-    @upstream.setter
-    def upstream(self, upstream: aiohttp.ClientResponse) -> None:
-        self._upstream = upstream
-
-    @property
-    def coding(self) -> str | None:
-        """The content coding, though none was asked for."""
-        coding = self.upstream.headers.get("Content-Encoding", "").strip().lower()
-        return None if coding in ("", "identity") else coding
+    @answer.setter
+    def answer(self, answer: Answer) -> None:
+        self._answer = answer
 
     def opens_stream(self) -> bool:
         """Whether it is a stream of events that can be read. To be asked once."""
-        upstream = self.upstream
-        if upstream.status != 200 or upstream.content_type != _EVENT_STREAM:
+        answer = self.answer
+        if answer.status != 200 or answer.content_type != _EVENT_STREAM:
             return False
-        if self.coding is not None:
+        if self.answer.content_coding is not None:
             try:
-                self._decoder = StreamDecoder(self.coding, MAX_DECODED_BYTES)
+                self._decoder = StreamDecoder(self.answer.content_coding, MAX_DECODED_BYTES)
             except UnsupportedCodingError:
                 return False
         return True
@@ -97,7 +85,7 @@ class Turn:
     @property
     def is_body(self) -> bool:
         """Whether it is a whole answer, as opposed to an error."""
-        return self.upstream.status == 200 and self.upstream.content_type == _JSON
+        return self.answer.status == 200 and self.answer.content_type == _JSON
 
     def decode(self, chunk: bytes) -> Iterable[bytes]:
         """What a chunk of a stream holds, without its coding."""
@@ -110,10 +98,10 @@ class Turn:
 
     def decode_whole(self, body: bytes) -> bytes | None:
         """A body without its coding, or None where that can't be taken off."""
-        if self.coding is None:
+        if self.answer.content_coding is None:
             return body
         try:
-            return decode_body(body, self.coding, MAX_DECODED_BYTES)
+            return decode_body(body, self.answer.content_coding, MAX_DECODED_BYTES)
         except CodingError:
             return None
 
@@ -121,7 +109,7 @@ class Turn:
         """Read it for the record, from now on."""
         api = self._request.route.api
         assert api is not None, "other routes get no tools"
-        reading = self._reading = Reading(self._request, api, self.upstream, self._clock)
+        reading = self._reading = Reading(self._request, api, self.answer, self._clock)
         self._request.reading = reading
         return reading
 
@@ -134,8 +122,8 @@ class Turn:
 
     async def close(self) -> None:
         """Give up the connection, unless the answer has been read to its end."""
-        if self._upstream is not None:
-            self._upstream.close()
+        if self._answer is not None:
+            self._answer.close()
         if self._admission is not None:
             self._admission.cancelled()  # neutral, unless something has been said
         if self.dump is not None:

@@ -1,118 +1,357 @@
-"""The provider's side of a connection: aiohttp's own, which says when something has come.
+"""The provider's side: requests over connections that are kept.
 
-aiohttp hands a body over through a future and a task that wakes up, chunk for chunk. A relay has
-nothing to wait for, so it is called from the connection itself and writes on at once; the parser,
-the buffer and the flow control stay aiohttp's.
+aiohttp resolves names, connects, speaks TLS and keeps what is idle; llhttp parses, by httptools.
+What lies between is made here, since a relay needs little of what a client does, and that would be
+most of what a request costs: a head goes out as bytes in one packet with its body, and what comes
+is handed on from the connection itself, without a task that wakes up for it.
 """
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from itertools import chain
+from typing import cast
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
+import httptools
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
-from aiohttp.http import StreamWriter
-from multidict import CIMultiDict
+from yarl import URL
 
-from aibridged.pipeline.header_bytes import keep_bytes
+from aibridged.pipeline.answer import Answer, RawHeaders
+from aibridged.tasks import Tasks
 
-_MAX_HEAD_FIELD_BYTES = 64 * 1024
-_NOT_ADDED = CIMultiDict[None]({"Content-Type": None})
+MAX_HEAD_BYTES = 64 * 1024
+# A larger body goes in pieces, so that writing it doesn't hold up the loop.
+_ONE_PIECE_BYTES = 1024 * 1024
+_PIECE_BYTES = 256 * 1024
+
+# May be sent again if a connection that was kept turns out to be closed.
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-class UpstreamConnection(ResponseHandler):
-    """`on_progress` is called after each piece of a body has been parsed, and at the end."""
+class _EnoughError(Exception):
+    """Stops the parser: what follows is no part of an answer."""
 
-    on_progress: Callable[[], None] | None = None
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection to a provider, for one request after another.
+
+    What the connector needs of it has the names of aiohttp's own protocol.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.answer: Answer | None = None  # that is coming
+        self._loop = loop
+        self._lease: Connection | None = None
+        self._head: asyncio.Future[Answer] | None = None
+        self._head_bytes = 0
+        self._method = ""
+        self._reason = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append
+        self._is_whole = False
+        self._is_used_up = False  # no other request may follow
+        self._sending: asyncio.Task[None] | None = None
+        self._reading_paused = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._closed: asyncio.Future[None] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        # As other clients take it, from servers that are careless with lines and chunk sizes.
+        self._parser.set_dangerous_leniencies(
+            lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+        )
+
+    # What the connector asks.
+
+    def is_connected(self) -> bool:
+        return self.transport is not None and not self.transport.is_closing()
+
+    @property
+    def should_close(self) -> bool:
+        return self._is_used_up
+
+    @property
+    def closed(self) -> asyncio.Future[None] | None:
+        """Done once the connection is lost; None if it is already."""
+        if self._closed is None and self.transport is not None:
+            self._closed = self._loop.create_future()
+        return self._closed
+
+    def close(self) -> None:
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    # What the pipeline does.
+
+    def send(
+        self, lease: Connection, method: str, head: bytes, body: bytes, tasks: Tasks
+    ) -> asyncio.Future[Answer]:
+        """Send a request; what is returned gets the answer once its head has come."""
+        self._lease, self._method = lease, method
+        self._head_bytes = 0
+        self._is_whole = False
+        self._head = future = self._loop.create_future()
+        if self.transport is None:
+            self._break_off(aiohttp.ServerDisconnectedError())
+        elif len(body) <= _ONE_PIECE_BYTES:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self._sending = tasks.start(self._send_pieces(body), "sending a request")
+        return future
+
+    def give_up(self, answer: Answer) -> None:
+        """Close, if this is still the answer that is coming."""
+        if self.answer is answer:
+            self._close_early()
+
+    def abandon(self, lease: Connection) -> None:
+        """Close, if this is still the request that is under way."""
+        if self._lease is lease:
+            self._close_early()
+
+    def pause(self) -> None:
+        if not self._reading_paused and self.transport is not None:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._reading_paused and self.transport is not None:
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    # What the transport says.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        # Without data, aiohttp is only resuming, from within a read: the reader sees it itself.
-        if data and self.on_progress is not None:
-            self.on_progress()
+        if self.answer is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._is_used_up = True
+            if not self._is_whole:
+                self._break_off(aiohttp.ClientPayloadError("the answer is not HTTP"))
+                return
+        answer = self.answer
+        if answer is None:
+            if self._head is None or self._head_bytes > MAX_HEAD_BYTES:
+                self._break_off(aiohttp.ClientPayloadError("nobody asked for so much"))
+            return
+        head, pieces, whole = self._head, self._pieces, self._is_whole
+        if head is not None:
+            self._head = None
+            if not head.done():
+                head.set_result(answer)
+        if pieces:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+        elif whole:
+            piece = b""
+        else:
+            return
+        if whole:
+            self._end()
+        answer.feed(piece, whole=whole)
 
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        # aiohttp calls it after every read; it does nothing for a connection that isn't paused.
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
+    def pause_writing(self) -> None:
+        self._writable.clear()
 
-    def connection_lost(self, exc: BaseException | None) -> None:
-        body = self._payload
-        super().connection_lost(exc)
-        if body is not None and not body.is_eof() and body.exception() is None:
-            # A connection that aiohttp closes itself, at a malformed chunk say, it tells nobody of.
-            body.set_exception(aiohttp.ClientPayloadError("the connection has ended"))
-        if self.on_progress is not None:
-            self.on_progress()
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._writable.set()
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+        answer = self.answer
+        if exc is None and answer is not None and _ends_with_connection(answer.headers):
+            self._is_used_up = True
+            self._end()
+            answer.feed(b"", whole=True)
+        elif isinstance(exc, OSError):
+            self._break_off(aiohttp.ClientOSError(*exc.args))
+        elif answer is None:
+            self._break_off(aiohttp.ServerDisconnectedError())
+        else:
+            self._break_off(aiohttp.ClientPayloadError("the connection has ended"))
+
+    # What the parser says, and of a body each piece to `on_body`.
+
+    def on_message_begin(self) -> None:
+        if self._head is None or self.answer is not None:
+            raise _EnoughError  # a second answer to one request, or one to none
+        self._reason = b""
+        self._headers = []
+
+    def on_status(self, reason: bytes) -> None:
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value.rstrip(b" \t")))
+
+    def on_headers_complete(self) -> None:
+        status, headers = self._parser.get_status_code(), self._headers
+        if status < 200:
+            return
+        if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, chain(*headers))) > MAX_HEAD_BYTES:
+            raise _EnoughError
+        self.answer = Answer(status, self._reason, headers, self)
+        if self._method == "HEAD":
+            self._is_whole = True
+            raise _EnoughError  # no body follows, whatever the length says
+
+    def on_message_complete(self) -> None:
+        if self.answer is not None:
+            self._is_whole = True
+            if not self._parser.should_keep_alive():
+                self._is_used_up = True
+
+    def _end(self) -> None:
+        """Hand the connection back, for another request if it can take one."""
+        lease, self._lease = self._lease, None
+        self._head = self.answer = None
+        self._pieces.clear()
+        if self._sending is not None:
+            if not self._sending.done():
+                self._sending.cancel()
+                self._is_used_up = True
+            self._sending = None
+        self.resume()
+        if lease is not None:
+            lease.release()
+
+    def _close_early(self) -> None:
+        self._is_used_up = True
+        self._end()
+
+    def _break_off(self, error: Exception) -> None:
+        head, answer = self._head, self.answer
+        self._is_used_up = True
+        self._end()
+        self.close()
+        if head is not None:
+            if not head.done():
+                head.set_exception(error)
+        elif answer is not None:
+            answer.fail(error)
+
+    async def _send_pieces(self, body: bytes) -> None:
+        view = memoryview(body)
+        for start in range(0, len(body), _PIECE_BYTES):
+            if self.transport is None:
+                return  # whoever waits for the answer is told
+            self.transport.write(view[start : start + _PIECE_BYTES])
+            await self._writable.wait()
 
 
-class UpstreamRequest(aiohttp.ClientRequest):
-    """A client request that keeps the bytes of header values, if it has a body.
+def _ends_with_connection(headers: RawHeaders) -> bool:
+    """Whether a body has no other end."""
+    coding, has_length = b"", False
+    for name, value in headers:
+        name = name.lower()
+        if name == b"transfer-encoding":
+            coding = value.lower()
+        elif name == b"content-length":
+            has_length = True
+    return not coding.endswith(b"chunked") if coding else not has_length
 
-    A body that is there as bytes is written with its head, at once and in one packet; aiohttp
-    starts a task for it. `write_eof` isn't awaited, since the answer may come before all is sent.
+
+class Upstream:
+    """The connections to one provider, as many as there are requests.
+
+    Connecting may take `connect_timeout` seconds, an answer any time. `connection` makes the
+    connections.
     """
 
-    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
-        """Add none, and let the body bring none: the caller's headers are the request's."""
-        self._skip_auto_headers = _NOT_ADDED
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        protocol, body = conn.protocol, self._body
-        assert protocol is not None
-        if not isinstance(body, aiohttp.BytesPayload) or protocol.writing_paused:
-            return await super().send(conn)
-        writer = StreamWriter(protocol, self.loop)
-        await writer.write_headers(f"{self.method} {self.url.raw_path_qs} HTTP/1.1", self.headers)
-        keep_bytes(writer, self.headers)
-        await writer.write(body._value, drain=False)
-        writer.set_eof()
-        return self.response_class(
-            self.method,
-            self.original_url,
-            writer=None,
-            continue100=None,
-            timer=self._timer,
-            request_info=self.request_info,
-            traces=[],
-            loop=self.loop,
-            session=self._session,
-            stream_writer=writer,
-        )
-
-    async def write_bytes(
-        self, writer: AbstractStreamWriter, conn: Connection, content_length: int | None = None
+    def __init__(
+        self,
+        base_url: str,
+        connect_timeout: float,
+        connection: Callable[..., UpstreamConnection] = UpstreamConnection,
     ) -> None:
-        keep_bytes(writer, self.headers)
-        await super().write_bytes(writer, conn, content_length)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Connects with `UpstreamConnection`, and as often as there are requests."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(limit=0, **options)
+        loop = asyncio.get_running_loop()
+        url = URL(base_url)
+        self._loop = loop
+        self._connector = aiohttp.TCPConnector(limit=0)
         # aiohttp has no public way to name the protocol.
-        self._factory = cast(
-            "partial[ResponseHandler]", partial(UpstreamConnection, loop=self._loop)
-        )
-
-
-def make_session(connect_timeout: float) -> aiohttp.ClientSession:
-    """The client session of one provider; connecting may take so many seconds, an answer any time.
-
-    The gateway is a relay: it keeps no cookies, decodes nothing and adds no headers of its own.
-    """
-    return aiohttp.ClientSession(
-        request_class=UpstreamRequest,
-        connector=_Connector(),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        timeout=aiohttp.ClientTimeout(
+        self._connector._factory = cast("partial[ResponseHandler]", partial(connection, loop=loop))
+        self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
-        ),
-        max_line_size=_MAX_HEAD_FIELD_BYTES,
-        max_field_size=_MAX_HEAD_FIELD_BYTES,
-    )
+        )
+        # The connector reads from it where to connect.
+        self._destination = aiohttp.ClientRequest("GET", url, loop=loop)
+        self._path = url.raw_path.rstrip("/")
+        self._host = f"Host: {self._destination.headers['Host']}\r\n"
+        self._sending = Tasks()
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections serve requests, and how many wait for some."""
+        # aiohttp has no public way to ask.
+        connector = self._connector
+        return len(connector._acquired), sum(map(len, connector._conns.values()))
+
+    async def ask(
+        self, method: str, target: str, headers: RawHeaders, body: bytes, idle_timeout: float
+    ) -> Answer:
+        """Send a request, and wait for the head of the answer: for `idle_timeout` seconds.
+
+        `target` is the path below the base URL, with the query. A POST is never sent twice.
+
+        Raises:
+            aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError: nothing was sent.
+            aiohttp.ClientError, TimeoutError: no answer came.
+        """
+        lines = [f"{method} {self._path}{target} HTTP/1.1\r\n{self._host}".encode()]
+        lines += [b"%b: %b\r\n" % header for header in headers]
+        if body or method not in _WITHOUT_BODY:
+            lines.append(b"Content-Length: %d\r\n" % len(body))
+        lines.append(b"\r\n")
+        head = b"".join(lines)
+        try:
+            return await self._ask(method, head, body, idle_timeout)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+            if method not in _IDEMPOTENT:
+                raise
+        return await self._ask(method, head, body, idle_timeout)
+
+    async def _ask(self, method: str, head: bytes, body: bytes, idle_timeout: float) -> Answer:
+        try:
+            lease = await self._connector.connect(self._destination, [], self._timeout)
+        except TimeoutError:
+            raise aiohttp.ConnectionTimeoutError from None
+        connection = cast(UpstreamConnection, lease.protocol)
+        coming = connection.send(lease, method, head, body, self._sending)
+        timer = self._loop.call_later(idle_timeout, _expire, coming)
+        try:
+            return await coming
+        except BaseException:
+            connection.abandon(lease)
+            raise
+        finally:
+            timer.cancel()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._sending.cancel()
+        await self._connector.close()
+
+
+def _expire(coming: asyncio.Future[Answer]) -> None:
+    if not coming.done():
+        coming.set_exception(TimeoutError())

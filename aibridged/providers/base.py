@@ -3,16 +3,10 @@
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import ClassVar
-
-from yarl import URL
 
 from aibridged.config.options import ProviderSettings
 from aibridged.wire.facts import Api
-
-# Query strings come from callers, so the memory of built URLs is bounded.
-_REMEMBERED_URLS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +52,6 @@ class Provider(ABC):
         self.base_url = settings.base_url.rstrip("/")
         key = settings.key
         self.organisation_credential = self.credential(key.reveal()) if key else None
-        self._url = lru_cache(maxsize=_REMEMBERED_URLS)(self._build_url)
 
     def credential(self, key: str) -> tuple[str, str]:
         """The header that carries a key, and its value."""
@@ -78,13 +71,6 @@ class Provider(ABC):
             if method in methods and _matches(pattern, below):
                 return Route(self, pattern, below, None)
         return None
-
-    def url(self, path: str, query: str) -> URL:
-        """The upstream URL of a route's `path` with the raw query string, both kept exactly."""
-        return self._url(f"{path}?{query}" if query else path)
-
-    def _build_url(self, target: str) -> URL:
-        return URL(self.base_url + target, encoded=True)
 
 
 def _matches(pattern: str, path: str) -> bool:

@@ -106,34 +106,34 @@ async def test_a_stream_outlives_its_provider_and_its_connection_closes_after_it
     gateway = await start_gateway()
     gate = asyncio.Event()
     fake.play(Script(before_write={3: gate}))
-    session = gateway.parts.sessions["anthropic"]
+    upstream = gateway.parts.upstreams["anthropic"]
     running = await stream(gateway)
     _, openai = gateway.settings.providers
     reload(gateway, providers=(openai,))
     assert await ask(gateway) == (404, "route_not_supported")
     reload(gateway, providers=(openai, replace(openai, name="other")))  # others don't end it
-    assert not session.closed
+    assert not upstream._connector.closed
     gate.set()
     assert b"message_stop" in await running.read()
-    await gateway._composition._sessions._retirements.idle()
-    assert session.closed
+    await gateway._composition._upstreams._retirements.idle()
+    assert upstream._connector.closed
 
 
 async def test_connections_are_kept_while_a_provider_stays_where_it_is(start_gateway, fake, ask):
     gateway = await start_gateway()
     await ask(gateway)
-    before = dict(gateway.parts.sessions)
+    before = dict(gateway.parts.upstreams)
     anthropic, openai = gateway.settings.providers
     rotated = replace(anthropic, key=Secret("sk-ant-new"))
     reload(gateway, providers=(rotated, replace(openai, base_url=f"{fake.base_url}/other")))
-    assert gateway.parts.sessions["anthropic"] is before["anthropic"]
-    assert gateway.parts.sessions["openai"] is not before["openai"]
+    assert gateway.parts.upstreams["anthropic"] is before["anthropic"]
+    assert gateway.parts.upstreams["openai"] is not before["openai"]
     await ask(gateway)
     first, second = fake.requests
     assert first.connection == second.connection
     assert second.all("x-api-key") == ["sk-ant-new"]
     reload(gateway, upstream_connect_timeout=3.0)
-    assert gateway.parts.sessions["anthropic"] is not before["anthropic"]
+    assert gateway.parts.upstreams["anthropic"] is not before["anthropic"]
     assert await ask(gateway) == (200, None)
 
 
@@ -270,5 +270,5 @@ async def test_a_provider_may_come_and_go_while_requests_run(start_gateway, fake
                 await rounds.acquire()
     assert {status for name, status in statuses if name == "anthropic"} == {200}
     assert {status for name, status in statuses if name == "extra"} == {200, 404}
-    await gateway._composition._sessions._retirements.idle()
-    assert len(gateway._composition._sessions) == len(gateway.parts.sessions)
+    await gateway._composition._upstreams._retirements.idle()
+    assert len(gateway._composition._upstreams) == len(gateway.parts.upstreams)
