@@ -11,6 +11,7 @@ from aibridged.core.auth import (
     UpstreamCredential,
     read_credentials,
     upstream_credential,
+    without_tokens,
 )
 
 
@@ -180,3 +181,27 @@ def test_where_only_an_own_key_will_do_it_goes_on():
         organisation=None,
         own_key_only=True,
     ) == UpstreamCredential(CredentialKind.BYOK, "Authorization", "Bearer me")
+
+
+GATEWAY_TOKEN = f"aib_{'i' * 10}_{'S' * 43}"
+
+
+@pytest.mark.parametrize(
+    ("token", "value"),
+    [
+        ("coder-session-token-of-ann", b"coder-session-token-of-ann"),
+        ("coder-session-token-of-ann", b"key=coder-session-token-of-ann;v=1"),
+        (None, GATEWAY_TOKEN.encode()),
+        ("another-token-of-a-gateway", b"Bearer " + GATEWAY_TOKEN.encode()),
+    ],
+)
+def test_a_header_of_any_name_that_holds_a_gateway_token_stays_behind(token, value):
+    rest = [(b"Api-Version", b"1"), (b"X", b"y")]
+    assert without_tokens([rest[0], (b"Api-Key", value), rest[1]], token) == rest
+
+
+@pytest.mark.parametrize("token", [None, "none", GATEWAY_TOKEN])
+def test_headers_without_one_stay_as_they_are(token):
+    """A short word is no secret: where nobody is asked for a token, any word is taken for one."""
+    headers = [(b"Cache", b"none"), (b"X", b"aib_"), (b"X", b"\xff")]
+    assert without_tokens(headers, token) == headers

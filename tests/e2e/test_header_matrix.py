@@ -245,6 +245,16 @@ async def test_whose_trace_it_is_no_provider_learns(start_gateway, fake, raw, pr
     assert received(fake) == [ORGANISATION[provider]]
 
 
+@pytest.mark.parametrize("name", [b"Api-Key", b"X-Goog-Api-Key", b"Proxy-Token"])
+async def test_a_gateway_token_under_a_name_of_no_meaning_goes_nowhere(
+    start_gateway, fake, raw, name
+):
+    gateway = await start_gateway()
+    token = b"aib_" + b"i" * 10 + b"_" + b"S" * 43
+    await raw(gateway.url, request((name, token)))
+    assert received(fake) == [ORGANISATION["anthropic"]]
+
+
 NOT_ASCII = [b"caf\xc3\xa9 \xe2\x82\xac", b"caf\xe9", b"\xff\xfe\x80", b"tab\tinside"]
 
 
