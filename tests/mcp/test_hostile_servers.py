@@ -169,9 +169,9 @@ async def test_it_costs_its_tools(case, tiny, real_server, offer, warnings):
     method, answer, reason = HOSTILE[case]
     tiny.answers[method] = answer
     servers = {"bad": {"url": tiny.url, "token": None}, "good": real_server.url}
-    tools = offer(servers, mcp_init_timeout=10.0 if "page" in case or "00" in case else SOON)
+    tools = offer(servers, mcp_init_timeout=40.0 if "page" in case or "00" in case else SOON)
     caller = tools.of("somebody")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         box = await caller.open()
     assert {tool.server for tool in box.tools} == {"good"}
     assert tools.failures == {"bad": 1}
