@@ -24,8 +24,8 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of the machine."""
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    # The function itself: it is asked a dozen times a request.
+    monotonic = staticmethod(time.monotonic)
 
     def wall(self) -> datetime:
         return datetime.now(UTC)

@@ -7,6 +7,7 @@ so that the daemon doesn't stand still with it.
 
 import os
 import select
+import stat
 import threading
 from collections import deque
 from typing import TextIO
@@ -75,6 +76,7 @@ class LogStream:
     def __init__(self, stream: TextIO) -> None:
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding
+        self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)  # which is always ready
         self._ready = select.poll()
         self._ready.register(self._descriptor, select.POLLOUT)
         self._lock = threading.Lock()
@@ -88,7 +90,7 @@ class LogStream:
             if self._backlog:
                 self._keep(data)
                 return
-            while data and self._ready.poll(0):
+            while data and (self._is_file or self._ready.poll(0)):
                 try:
                     data = data[os.write(self._descriptor, data[:_PIECE_BYTES]) :]
                 except BlockingIOError:  # another process has made it so

@@ -11,6 +11,7 @@ from aibridged.observe.finished import Finished, RequestOutcome, TokenCounts
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.providers import Route
+from aibridged.records.facts import Outcome
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import ProviderError, RequestFacts, ResponseFacts, TokenUsage
 
@@ -25,6 +26,7 @@ _MAX_TEXT = 256  # characters of what a caller or a provider makes up
 # A request that ends with another error of ours has not reached the provider.
 _FAILURES = (INTERNAL_ERROR, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE)
 _NOTHING = ResponseFacts()
+_OUTCOMES = {outcome: RequestOutcome(outcome) for outcome in Outcome}
 
 
 class Account:
@@ -122,7 +124,7 @@ def _path(route: Route) -> str:
 
 def _outcome(request: GatewayRequest, status: int | None) -> RequestOutcome:
     if request.interception is not None:
-        return RequestOutcome(request.interception.outcome)
+        return _OUTCOMES[request.interception.outcome]
     if request.refusal is not None:
         refused = request.refusal not in _FAILURES
         return RequestOutcome.REJECTED if refused else RequestOutcome.FAILED

@@ -55,7 +55,7 @@ class Answer:
     def header(self, name: bytes) -> str | None:
         """The first value of a header; `name` in lower case."""
         for key, value in self.headers:
-            if key.lower() == name:
+            if len(key) == len(name) and key.lower() == name:
                 return value.decode(errors="surrogateescape")
         return None
 

@@ -3,7 +3,7 @@
 import random
 from datetime import datetime
 
-_VARIANT = 0b10 << 62
+_VARIANT = 0b10 << 14
 _RANDOM_BITS = 62
 
 
@@ -15,6 +15,8 @@ def uuid7(at: datetime, sequence: int = 0) -> str:
     call of the kernel each time.
     """
     milliseconds = int(at.timestamp() * 1000)
-    tail = _VARIANT | random.getrandbits(_RANDOM_BITS)
-    digits = f"{milliseconds:012x}7{sequence:03x}{tail:016x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    noise = random.getrandbits(_RANDOM_BITS)
+    return (
+        f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{sequence:03x}"
+        f"-{_VARIANT | noise >> 48:04x}-{noise & 0xFFFF_FFFF_FFFF:012x}"
+    )

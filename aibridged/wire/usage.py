@@ -10,26 +10,31 @@ from typing import Any
 from aibridged.wire.facts import TokenUsage
 
 _MAX = 2**63 - 1  # what a database's integer holds
+_NUMBERS = (int, float)
 
-# Paths into each API's usage object, and the name that the count goes by in `extra`.
-_MESSAGES_EXTRA = {
-    "cache_ephemeral_5m_input": ("cache_creation", "ephemeral_5m_input_tokens"),
-    "cache_ephemeral_1h_input": ("cache_creation", "ephemeral_1h_input_tokens"),
-    "web_search_requests": ("server_tool_use", "web_search_requests"),
-    "web_fetch_requests": ("server_tool_use", "web_fetch_requests"),
-    "output_thinking": ("output_tokens_details", "thinking_tokens"),
+# Of each API's usage object the parts, and in each the counts with their names in `extra`.
+_Parts = Mapping[str, Mapping[str, str]]
+_MESSAGES_EXTRA: _Parts = {
+    "cache_creation": {
+        "ephemeral_5m_input_tokens": "cache_ephemeral_5m_input",
+        "ephemeral_1h_input_tokens": "cache_ephemeral_1h_input",
+    },
+    "server_tool_use": {
+        "web_search_requests": "web_search_requests",
+        "web_fetch_requests": "web_fetch_requests",
+    },
+    "output_tokens_details": {"thinking_tokens": "output_thinking"},
 }
-_CHAT_EXTRA = {
-    "prompt_audio": ("prompt_tokens_details", "audio_tokens"),
-    "prompt_image": ("prompt_tokens_details", "image_tokens"),
-    "completion_audio": ("completion_tokens_details", "audio_tokens"),
-    "completion_reasoning": ("completion_tokens_details", "reasoning_tokens"),
-    "completion_accepted_prediction": ("completion_tokens_details", "accepted_prediction_tokens"),
-    "completion_rejected_prediction": ("completion_tokens_details", "rejected_prediction_tokens"),
+_CHAT_EXTRA: _Parts = {
+    "prompt_tokens_details": {"audio_tokens": "prompt_audio", "image_tokens": "prompt_image"},
+    "completion_tokens_details": {
+        "audio_tokens": "completion_audio",
+        "reasoning_tokens": "completion_reasoning",
+        "accepted_prediction_tokens": "completion_accepted_prediction",
+        "rejected_prediction_tokens": "completion_rejected_prediction",
+    },
 }
-_RESPONSES_EXTRA = {
-    "output_reasoning": ("output_tokens_details", "reasoning_tokens"),
-}
+_RESPONSES_EXTRA: _Parts = {"output_tokens_details": {"reasoning_tokens": "output_reasoning"}}
 
 
 def messages_usage(usage: Mapping[str, Any], *, partial: bool) -> TokenUsage:
@@ -46,8 +51,7 @@ def messages_usage(usage: Mapping[str, Any], *, partial: bool) -> TokenUsage:
 
 def chat_usage(usage: Mapping[str, Any], *, partial: bool) -> TokenUsage:
     """Usage of Chat Completions, whose prompt counts include the cache."""
-    read = _count(usage, "prompt_tokens_details", "cached_tokens")
-    written = _count(usage, "prompt_tokens_details", "cache_write_tokens")
+    read, written = _cached(usage, "prompt_tokens_details")
     return TokenUsage(
         input=max(0, _count(usage, "prompt_tokens") - read - written),
         output=_count(usage, "completion_tokens"),
@@ -60,8 +64,7 @@ def chat_usage(usage: Mapping[str, Any], *, partial: bool) -> TokenUsage:
 
 def responses_usage(usage: Mapping[str, Any]) -> TokenUsage:
     """Usage of Responses, whose input counts include the cache; it comes at the end, or never."""
-    read = _count(usage, "input_tokens_details", "cached_tokens")
-    written = _count(usage, "input_tokens_details", "cache_write_tokens")
+    read, written = _cached(usage, "input_tokens_details")
     return TokenUsage(
         input=max(0, _count(usage, "input_tokens") - read - written),
         output=_count(usage, "output_tokens"),
@@ -71,15 +74,27 @@ def responses_usage(usage: Mapping[str, Any]) -> TokenUsage:
     )
 
 
-def _extra(usage: Mapping[str, Any], paths: Mapping[str, tuple[str, str]]) -> Mapping[str, int]:
-    counts = {name: _count(usage, *path) for name, path in paths.items()}
-    return {name: count for name, count in counts.items() if count}
+def _cached(usage: Mapping[str, Any], part: str) -> tuple[int, int]:
+    """How many input tokens were read from the cache, and how many written to it."""
+    details = usage.get(part)
+    if not isinstance(details, dict):
+        return 0, 0
+    return _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
 
 
-def _count(usage: Mapping[str, Any], *path: str) -> int:
-    value: Any = usage
-    for key in path:
-        value = value.get(key) if isinstance(value, dict) else None
-    if isinstance(value, int | float) and 0 <= value <= _MAX:
+def _extra(usage: Mapping[str, Any], parts: _Parts) -> Mapping[str, int]:
+    found = {}
+    for part, names in parts.items():
+        details = usage.get(part)
+        if isinstance(details, dict):
+            for key, name in names.items():
+                if count := _count(details, key):
+                    found[name] = count
+    return found
+
+
+def _count(counts: Mapping[str, Any], key: str) -> int:
+    value = counts.get(key)
+    if isinstance(value, _NUMBERS) and 0 <= value <= _MAX:
         return int(value)
     return 0
