@@ -3,7 +3,9 @@
 Requests arrive at random moments (an open loop: a slow commit doesn't slow the arrivals), each of
 which is recorded with a start, a prompt, its token usage and an end. The wait is from the call of
 `Recorder.start` until its caller runs again. CPU is the process's, user and system, less what the
-same arrivals cost without a recorder; the start rows are also measured by themselves.
+same arrivals cost without a recorder; the start rows are also measured by themselves, and beside
+them what SQLite takes to commit one small row at each of these arrivals. Read that ratio: at a
+pace like this the machine wakes up for each request, which makes any work several times dearer.
 
     python bench/recording.py [--rate 500] [--burst 1] [--busy 0.5] [--postgres-url URL]
 """
@@ -11,6 +13,7 @@ same arrivals cost without a recorder; the start rows are also measured by thems
 import argparse
 import asyncio
 import random
+import sqlite3
 import sys
 import tempfile
 import time
@@ -18,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aibridged.clock import SystemClock
-from aibridged.event_loop import loop_factory
+from aibridged.event_loop import calm_garbage_collector, loop_factory
 from aibridged.records.database import database_url, describe_sqlite, make_engine
 from aibridged.records.facts import (
     InterceptionEnd,
@@ -44,11 +47,13 @@ PROMPT = "Please find out why the test of the retry loop fails on slow machines,
 
 @dataclass
 class Measured:
-    """Waits in seconds, sorted; CPU seconds a request, of start rows and of all; rows a commit."""
+    """Waits in seconds, sorted; CPU seconds a request: of start rows, of all, of a bare commit of
+    SQLite's; rows a commit."""
 
     waits: list[float]
     cpu_of_starts: float
     cpu: float
+    cpu_of_bare: float
     batch: float
 
     def line(self, rate: float, burst: int = 1, busy: float = 0) -> str:
@@ -58,15 +63,35 @@ class Measured:
             f" start row waited for median {self.quantile(0.5) * 1e3:.2f} ms,"
             f" p99 {self.quantile(0.99) * 1e3:.2f} ms;"
             f" CPU a request {self.cpu_of_starts * 1e6:.0f} µs for the start row,"
-            f" {self.cpu * 1e6:.0f} µs for all; {self.batch:.1f} records a commit"
+            f" {self.cpu * 1e6:.0f} µs for all, {self.cpu_of_bare * 1e6:.0f} µs for a bare commit;"
+            f" {self.batch:.1f} records a commit"
         )
 
     def quantile(self, share: float) -> float:
         return self.waits[int(len(self.waits) * share)]
 
 
+class BareCommits:
+    """The least that SQLite can keep of a request: one row, committed at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        for setting in ("journal_mode = WAL", "synchronous = NORMAL"):
+            self._connection.execute(f"PRAGMA {setting}")
+        self._connection.execute("CREATE TABLE starts (id TEXT)")
+
+    async def start(self, start: InterceptionStart) -> None:
+        self._connection.execute("INSERT INTO starts VALUES (?)", (start.id,))
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 async def request(
-    recorder: Recorder | None, clock: SystemClock, waits: list[float], only_start: bool
+    recorder: Recorder | BareCommits | None,
+    clock: SystemClock,
+    waits: list[float],
+    only_start: bool,
 ) -> None:
     """One request's records; without a recorder only what the bench itself costs."""
     if recorder is None:
@@ -92,7 +117,7 @@ async def request(
         )
     )
     waits.append(time.perf_counter() - began)
-    if only_start:
+    if only_start or isinstance(recorder, BareCommits):
         await asyncio.sleep(REQUEST_S)
         return
     recorder.record(
@@ -121,7 +146,7 @@ async def request(
 
 
 async def drive(
-    recorder: Recorder | None,
+    recorder: Recorder | BareCommits | None,
     rate: float,
     seconds: float,
     burst: int,
@@ -168,9 +193,15 @@ async def measure(
 
     Requests come `burst` at a time.
     """
+    calm_garbage_collector()  # as the daemon does
     count = int(rate * seconds / burst) * burst
     random.seed(1)
     _, without = await drive(None, rate, seconds, burst)
+    with tempfile.TemporaryDirectory() as directory:
+        commits = BareCommits(Path(directory, "bare.db"))
+        random.seed(1)
+        _, bare = await drive(commits, rate, seconds, burst)
+        commits.close()
 
     async def run(
         busy: float = 0, only_starts: bool = False
@@ -191,7 +222,13 @@ async def measure(
     if busy:
         recorder, waits, _ = await run(busy)
     stats = recorder.stats
-    return Measured(sorted(waits), cpu_of_starts, cpu, stats.records / stats.commits)
+    return Measured(
+        sorted(waits),
+        cpu_of_starts,
+        cpu,
+        (bare - without) / count,
+        stats.records / stats.commits,
+    )
 
 
 def main() -> None:
