@@ -16,7 +16,7 @@ from aibridged.config.reloading import ReloadStats
 from aibridged.config.secret import Secret
 from aibridged.core.concurrency import Slots
 from aibridged.core.guessing import GuessLimiter
-from aibridged.identity import coder
+from aibridged.identity import asking, coder
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
@@ -215,7 +215,7 @@ def _make_gatekeeper(
         authenticator = TokenAuthenticator(tokens, clock)
         stack.push_async_callback(authenticator.close)
     elif settings.coder_url is not None:
-        session = coder.make_session()
+        session = asking.make_session()
         stack.push_async_callback(session.close)
         authenticator = coder.CoderAuthenticator(settings.coder_url, session)
     else:

@@ -13,7 +13,7 @@ from aibridged.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
 from aibridged.core.guessing import GuessLimiter
-from aibridged.identity import coder, remote
+from aibridged.identity import asking, coder, remote
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.gate import Gate
@@ -115,7 +115,7 @@ def _make_gatekeeper(
     authenticator: Authenticator
     if settings.auth == "none":
         return NoneAuthenticator()
-    session = coder.make_session() if settings.coder_url is not None else remote.make_session()
+    session = asking.make_session()
     stack.push_async_callback(session.close)
     if settings.coder_url is not None:
         authenticator = coder.CoderAuthenticator(settings.coder_url, session)

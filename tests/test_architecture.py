@@ -62,6 +62,7 @@ SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
 DECLARES = "declares types only: there is nothing to run"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
+    "identity/asking.py": "tests/identity/test_coder.py and test_remote.py drive it",
     "identity/base.py": DECLARES,
     "observe/metric.py": DECLARES,
     "pipeline/answer.py": SHELL,

@@ -11,24 +11,12 @@ import aiohttp
 from aibridged.core.auth import TOKEN_HEADERS
 from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.targets import PREFIXES
-from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.asking import Service
+from aibridged.identity.base import Actor
 from aibridged.identity.token_format import parse
-
-TIMEOUT_S = 5.0
-_MAX_CONNECTIONS = 32
-_REFUSED = frozenset({401, 403})
 
 CALLER_IP: ContextVar[str | None] = ContextVar("aibridged_caller_ip", default=None)
 """Whoever shows the token: the gateway counts wrong ones by address, and mustn't by the proxy's."""
-
-
-def make_session() -> aiohttp.ClientSession:
-    """A session that keeps nothing between callers."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
-    )
 
 
 class RemoteAuthenticator:
@@ -39,7 +27,7 @@ class RemoteAuthenticator:
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
         self._url = url
-        self._session = session
+        self._gateway = Service(f"The gateway at {url}", "--aibridge-proxy-target", session)
 
     async def authenticate(self, token: str | None) -> Actor | None:
         """An actor if the gateway would let the token in, or None.
@@ -53,24 +41,7 @@ class RemoteAuthenticator:
         headers = {TOKEN_HEADERS[0]: token}
         if (caller := CALLER_IP.get()) is not None:
             headers[PROXIED_FOR] = caller
-        try:
-            async with self._session.get(
-                f"{self._url}{PREFIXES[0]}/openapi.json",
-                headers=headers,
-                # A redirect would carry the token to wherever it points.
-                allow_redirects=False,
-            ) as response:
-                if response.status in _REFUSED:
-                    return None
-                if response.status != 200:
-                    raise self._unavailable(f"answered {response.status}")
-        except TimeoutError:
-            raise self._unavailable("did not answer in time") from None
-        except aiohttp.ClientError as error:
-            raise self._unavailable(f"could not be asked: {type(error).__name__}") from None
+        document = f"{self._url}{PREFIXES[0]}/openapi.json"
+        if await self._gateway.ask(document, headers) is None:
+            return None
         return Actor(parts.id, parts.id, parts.id)
-
-    def _unavailable(self, what: str) -> AuthUnavailableError:
-        return AuthUnavailableError(
-            f"The gateway at {self._url} {what}; is --aibridge-proxy-target right?"
-        )

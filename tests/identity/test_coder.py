@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from loguru import logger
 
-from aibridged.identity import coder
+from aibridged.identity import asking
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.coder import CoderAuthenticator
 
@@ -79,7 +79,7 @@ async def fake():
 
 @pytest.fixture
 async def session():
-    async with coder.make_session(timeout=5) as session:
+    async with asking.make_session(timeout=5) as session:
         yield session
 
 
@@ -195,7 +195,7 @@ async def test_an_answer_without_end_is_not_read_to_its_end(fake, authenticator)
             sent += 65536
 
     fake.answer = endless
-    with pytest.raises(AuthUnavailableError, match="more than a user"):
+    with pytest.raises(AuthUnavailableError, match="more than was asked"):
         await authenticator.authenticate(f"ALICE00000-{SECRET}")
     assert sent < 100_000_000
 
@@ -205,7 +205,7 @@ async def test_a_coder_that_does_not_answer_in_time_lets_nobody_in(fake):
         await asyncio.Event().wait()
 
     fake.answer = never
-    async with coder.make_session(timeout=0.05) as session:
+    async with asking.make_session(timeout=0.05) as session:
         with pytest.raises(AuthUnavailableError, match="in time"):
             await CoderAuthenticator(fake.url, session).authenticate(f"ALICE00000-{SECRET}")
 

@@ -4,7 +4,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from aibridged.identity import remote
+from aibridged.identity import asking, remote
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.token_format import mint
 
@@ -28,7 +28,7 @@ async def gateway():
 
 @pytest.fixture
 async def authenticator(gateway):
-    async with remote.make_session() as session:
+    async with asking.make_session() as session:
         yield remote.RemoteAuthenticator(str(gateway[0].make_url("")).rstrip("/"), session)
 
 
