@@ -63,7 +63,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         # As other clients take it, from servers that are careless with lines and chunk sizes.
         self._parser.set_dangerous_leniencies(
-            lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
         )
 
     # What the connector asks.
@@ -100,7 +102,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head_bytes = 0
         self._is_whole = False
         self._head = future = self._loop.create_future()
-        if self.transport is None:
+        if self.transport is None or self.transport.is_closing():
             self._break_off(aiohttp.ServerDisconnectedError())
         elif len(body) <= _ONE_PIECE_BYTES:
             self.transport.write(head + body)
@@ -142,6 +144,8 @@ class UpstreamConnection(asyncio.Protocol):
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._is_used_up = True
             if not self._is_whole:
+                if self._head is None and self.answer is not None and self._pieces:
+                    self.answer.feed(b"".join(self._pieces), whole=False)  # what came before
                 self._break_off(aiohttp.ClientPayloadError("the answer is not HTTP"))
                 return
         answer = self.answer
@@ -152,14 +156,19 @@ class UpstreamConnection(asyncio.Protocol):
         head, pieces, whole = self._head, self._pieces, self._is_whole
         if head is not None:
             self._head = None
+            self._head_bytes = 0
             if not head.done():
                 head.set_result(answer)
         if pieces:
             piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
+            self._head_bytes = 0
         elif whole:
             piece = b""
         else:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._break_off(aiohttp.ClientPayloadError("trailers or extensions without end"))
             return
         if whole:
             self._end()
@@ -171,11 +180,18 @@ class UpstreamConnection(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._writable.set()
 
+    def eof_received(self) -> None:
+        # Were it left to `connection_lost`, what is still to be sent would have to go first.
+        self._ended(None)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self._writable.set()
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
+        self._ended(exc)
+
+    def _ended(self, exc: Exception | None) -> None:
         answer = self.answer
         if exc is None and answer is not None and _ends_with_connection(answer.headers):
             self._is_used_up = True
@@ -200,11 +216,17 @@ class UpstreamConnection(asyncio.Protocol):
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self.answer is not None:
+            return  # a trailer
+        if b"\0" in value:
+            raise _EnoughError
         self._headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
         status, headers = self._parser.get_status_code(), self._headers
         if status < 200:
+            if status < 100 or status == 101:
+                raise _EnoughError  # nobody asked to switch
             return
         if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, chain(*headers))) > MAX_HEAD_BYTES:
             raise _EnoughError
@@ -218,30 +240,35 @@ class UpstreamConnection(asyncio.Protocol):
             self._is_whole = True
             if not self._parser.should_keep_alive():
                 self._is_used_up = True
+        elif self._pieces:
+            raise _EnoughError  # an interim answer has no body
 
     def _end(self) -> None:
         """Hand the connection back, for another request if it can take one."""
         lease, self._lease = self._lease, None
         self._head = self.answer = None
         self._pieces.clear()
-        if self._sending is not None:
-            if not self._sending.done():
-                self._sending.cancel()
-                self._is_used_up = True
-            self._sending = None
+        sending, self._sending = self._sending, None
+        unsent = sending is not None and sending.cancel()
         self.resume()
+        transport = self.transport
+        if transport is not None and (unsent or transport.get_write_buffer_size()):
+            # Answered before all was sent. `close` would wait for a peer that may never read on.
+            self._is_used_up = True
+            transport.abort()
         if lease is not None:
             lease.release()
 
     def _close_early(self) -> None:
         self._is_used_up = True
+        self.abort()
         self._end()
 
     def _break_off(self, error: Exception) -> None:
         head, answer = self._head, self.answer
         self._is_used_up = True
+        self.abort()
         self._end()
-        self.close()
         if head is not None:
             if not head.done():
                 head.set_exception(error)
@@ -251,7 +278,7 @@ class UpstreamConnection(asyncio.Protocol):
     async def _send_pieces(self, body: bytes) -> None:
         view = memoryview(body)
         for start in range(0, len(body), _PIECE_BYTES):
-            if self.transport is None:
+            if self.transport is None or self.transport.is_closing():
                 return  # whoever waits for the answer is told
             self.transport.write(view[start : start + _PIECE_BYTES])
             await self._writable.wait()
