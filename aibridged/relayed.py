@@ -1,12 +1,17 @@
 """What is the same wherever an answer is relayed to a client."""
 
+import socket
+import struct
 from collections.abc import Callable
 
 import aiohttp
 from aiohttp import web
+from aiohttp.http import HttpVersion11
 from multidict import CIMultiDict
 
 from aibridged.core.headers import end_to_end
+
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class BrokenOffError(ConnectionError):
@@ -34,11 +39,16 @@ class RelayedResponse(web.StreamResponse):
             headers.popall(name, None)
 
 
-def broken_off(request: web.BaseRequest, error: Exception) -> BrokenOffError:
+def broken_off(request: web.BaseRequest, reason: str) -> BrokenOffError:
     """Break the client's connection off with the answer: no client may take the half for a whole.
 
     Returns what to raise.
     """
-    if request.transport is not None:
-        request.transport.abort()
-    return BrokenOffError(type(error).__name__)
+    transport = request.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        if request.version < HttpVersion11 and connection is not None:
+            # A body may end with the connection there, unless it is reset.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        transport.abort()
+    return BrokenOffError(reason)

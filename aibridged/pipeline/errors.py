@@ -6,6 +6,7 @@ from loguru import logger
 from aibridged.errors import INTERNAL_ERROR, GatewayError
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.relayed import broken_off
 
 SERVER = "aibridged"
 
@@ -26,8 +27,10 @@ def stage(parts: Parts) -> Middleware:
             return _refuse(request, error)
         except ConnectionError:
             raise  # the client is gone: nobody is left to answer
-        except Exception:  # noqa: BLE001 - a bug must not become aiohttp's page
+        except Exception as error:  # noqa: BLE001 - a bug must not become aiohttp's page
             logger.exception("A request failed inside the gateway")
+            if request.writer.output_size > 0:
+                raise broken_off(request, type(error).__name__) from None
             return _refuse(request, GatewayError(INTERNAL_ERROR))
 
     return errors

@@ -40,7 +40,7 @@ async def relay(
     try:
         await _Pump(request, response, answer, readers, idle_timeout, withholder).run()
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise broken_off(request, error) from None
+        raise broken_off(request, type(error).__name__) from None
     await response.write_eof(withholder.finish() if withholder is not None else b"")
     return response
 
@@ -78,7 +78,7 @@ class _Pump:
         self._loop = asyncio.get_running_loop()
         self._moved_at = self._loop.time()
         self._waiter: asyncio.Future[None] | None = None
-        self._gone: ConnectionError | None = None
+        self._failure: Exception | None = None
 
     async def run(self) -> None:
         """Return once the body has been written, but for its end.
@@ -92,9 +92,7 @@ class _Pump:
         answer.sink = self._on_progress
         self._timer = self._loop.call_later(self._idle_timeout, self._check_idle)
         try:
-            while not answer.is_whole:
-                if (error := self._gone or answer.error) is not None:
-                    raise error
+            while (error := self._failure or answer.error) is None and not answer.is_whole:
                 if self._client.writing_paused:
                     answer.pause()
                     await self._writer.drain()
@@ -103,6 +101,8 @@ class _Pump:
                     continue
                 self._waiter = self._loop.create_future()
                 await self._waiter
+            if error is not None:
+                raise error
         finally:
             answer.sink = None
             self._waiter = None
@@ -121,9 +121,9 @@ class _Pump:
         if piece:
             try:
                 self._move(piece)
-            except ConnectionError as error:
-                self._gone = error
-        if answer.is_whole or self._client.writing_paused or self._gone or answer.error:
+            except Exception as error:  # noqa: BLE001 - the request's failure, not the connection's
+                self._failure = error
+        if answer.is_whole or self._client.writing_paused or self._failure or answer.error:
             waiter = self._waiter
             if waiter is not None and not waiter.done():
                 waiter.set_result(None)

@@ -22,7 +22,7 @@ from aibridged.pipeline.provider_response import ProviderResponse
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.tool_calls import ToolCalls
 from aibridged.pipeline.turn import Turn, ask
-from aibridged.relayed import BrokenOffError
+from aibridged.relayed import broken_off
 from aibridged.wire.gathering import UNREADABLE
 from aibridged.wire.injection.dialogue import Dialogue
 from aibridged.wire.reader import MAX_BODY_BYTES
@@ -204,7 +204,7 @@ class ToolLoop:
         name = self._request.route.provider.name
         logger.warning("Provider {} broke off in the middle of an answer: {}", name, reason)
         if self._request.writer.output_size > 0:
-            return BrokenOffError(reason)
+            return broken_off(self._request, reason)
         if self._request.verdict is not None:
             self._request.verdict.failure()
         return GatewayError(failure)

@@ -174,6 +174,6 @@ async def _relay(request: web.BaseRequest, upstream: aiohttp.ClientResponse) -> 
     except aiohttp.ClientConnectionResetError:
         raise  # of the client's connection, in spite of its name
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise broken_off(request, error) from None
+        raise broken_off(request, type(error).__name__) from None
     await response.write_eof()
     return response
