@@ -95,7 +95,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/tool_loop.py": SHELL,
     "pipeline/tools.py": SHELL,
     "pipeline/turn.py": SHELL,
-    "pipeline/upstream.py": SHELL,
     "config/lists.py": DECLARES,
     "config/rows/ai_proxy.py": DECLARES,
     "config/rows/gateway.py": DECLARES,

@@ -85,7 +85,11 @@ class UpstreamConnection(asyncio.Protocol):
         return self._closed
 
     def close(self) -> None:
-        if self.transport is not None:
+        if self.transport is None:
+            return
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # the peer may never read on
+        else:
             self.transport.close()
 
     def abort(self) -> None:
@@ -218,8 +222,8 @@ class UpstreamConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.answer is not None:
             return  # a trailer
-        if b"\0" in value:
-            raise _EnoughError
+        if b"\0" in value or name.endswith(b" "):
+            raise _EnoughError  # this lenient the parser shouldn't be
         self._headers.append((name, value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
@@ -252,10 +256,8 @@ class UpstreamConnection(asyncio.Protocol):
         unsent = sending is not None and sending.cancel()
         self.resume()
         transport = self.transport
-        if transport is not None and (unsent or transport.get_write_buffer_size()):
-            # Answered before all was sent. `close` would wait for a peer that may never read on.
-            self._is_used_up = True
-            transport.abort()
+        if unsent or (transport is not None and transport.get_write_buffer_size()):
+            self._is_used_up = True  # answered before all was sent
         if lease is not None:
             lease.release()
 

@@ -1,0 +1,108 @@
+"""A provider whose bytes a test says itself, and both event loops to hear them on."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
+
+import pytest
+
+# What these test touches transports, which each of the event loops has its own of.
+ON_BOTH_LOOPS = {"test_provider_response.py", "test_relay.py", "test_upstream.py"}
+PATIENCE_S = 10
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    factories = {"asyncio": asyncio.new_event_loop}
+    if item.path.name in ON_BOTH_LOOPS:
+        with suppress(ImportError):
+            import uvloop
+
+            factories["uvloop"] = uvloop.new_event_loop
+    return factories
+
+
+class Peer:
+    """The provider's end of a connection. It reads no more than it is told to, and a bit ahead."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def head(self) -> bytes:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.reader.readuntil(b"\r\n\r\n")
+
+    async def say(self, *pieces: bytes) -> None:
+        """Write each piece in a packet of its own, as far as the system lets it."""
+        for piece in pieces:
+            self.writer.write(piece)
+            await self.writer.drain()
+            await asyncio.sleep(0)
+
+    async def gone(self) -> int:
+        """Read until the gateway has ended the connection; how many bytes came until then."""
+        count = 0
+        async with asyncio.timeout(PATIENCE_S):
+            with suppress(ConnectionError):
+                while piece := await self.reader.read(1 << 16):
+                    count += len(piece)
+        return count
+
+    def leave(self) -> None:
+        self.writer.close()
+
+    def reset(self) -> None:
+        self.writer.transport.abort()
+
+
+class Provider:
+    """A server with a connection after the other, and small buffers."""
+
+    def __init__(self) -> None:
+        self.peers: list[Peer] = []
+        self._came: asyncio.Queue[Peer] = asyncio.Queue()
+        self._server: asyncio.Server | None = None
+        self.port = 0
+
+    async def start(self, **options: object) -> None:
+        listening = socket.create_server(("127.0.0.1", 0))
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
+        self.port = listening.getsockname()[1]
+        self._server = await asyncio.start_server(self._accept, sock=listening, **options)
+
+    async def stop(self) -> None:
+        for peer in self.peers:
+            peer.reset()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    async def peer(self) -> Peer:
+        """The next connection."""
+        async with asyncio.timeout(PATIENCE_S):
+            return await self._came.get()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = Peer(reader, writer)
+        self.peers.append(peer)
+        self._came.put_nowait(peer)
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[Provider]:
+    """It is there, but hasn't been started."""
+    made = Provider()
+    yield made
+    await made.stop()
+
+
+@pytest.fixture(autouse=True)
+async def _nothing_goes_untold() -> AsyncIterator[None]:
+    """The loop has heard of no failure that nobody waited for."""
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    yield
+    assert told == []
