@@ -116,9 +116,10 @@ def error_event(kind: str, message: str, number: int, model: str) -> bytes:
 def _last_words(messages: list[_Message]) -> tuple[str, bool]:
     if not messages:
         raise InvalidRequestError("messages: at least one message is required")
-    content = messages[-1].content
-    if messages[-1].role != "user":
+    last = next((each for each in reversed(messages) if each.role != "system"), None)
+    if last is None or last.role != "user":
         return "", False
+    content = last.content
     if isinstance(content, str):
         return content, False
     results = [_result_text(block.content) for block in content if block.type == "tool_result"]

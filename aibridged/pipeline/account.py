@@ -53,7 +53,7 @@ class Account:
         method = request.method
         return Finished(
             request_id=request.scope.request_id,
-            outcome=broken or _outcome(request, status),
+            outcome=_outcome(request, status, broken),
             method=method if method in _METHODS else _ANOTHER_METHOD,
             path=shown_path(request.target, self._words) if route is None else _path(route),
             status=request.upstream_status if status is None else status,
@@ -122,9 +122,13 @@ def _path(route: Route) -> str:
     return f"/{provider.name}{provider.prefix}{route.endpoint}"
 
 
-def _outcome(request: GatewayRequest, status: int | None) -> RequestOutcome:
+def _outcome(
+    request: GatewayRequest, status: int | None, broken: RequestOutcome | None
+) -> RequestOutcome:
     if request.interception is not None:
         return _OUTCOMES[request.interception.outcome]
+    if broken is not None:
+        return broken
     if request.refusal is not None:
         refused = request.refusal not in _FAILURES
         return RequestOutcome.REJECTED if refused else RequestOutcome.FAILED

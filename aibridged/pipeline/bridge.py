@@ -29,6 +29,7 @@ from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.turns import together
 
 _MAX_USER_AGENT = 512  # characters
+_LEFT = (Outcome.CLIENT_CLOSED, Outcome.INTERRUPTED)
 NOT_RUN = "Not run: it was cut off, one too many, or beside calls of the client's own tools."
 
 
@@ -155,15 +156,19 @@ class Interception:
         if reading is self._told:
             reading = None
         facts = reading.facts() if reading is not None else ResponseFacts()
-        if outcome is Outcome.COMPLETED and not (facts.complete and facts.error is None):
+        runs = self._runs_in(facts)
+        is_whole = facts.complete and facts.error is None
+        if outcome is Outcome.COMPLETED and not is_whole:
             outcome = Outcome.FAILED
+        elif outcome in _LEFT and is_whole and reading is not None and not runs:
+            # Some clients (Codex) leave at the last event, before the body has ended.
+            outcome = Outcome.COMPLETED if reading.status < 400 else Outcome.FAILED
         self.outcome = outcome
         if self._trace is not None:
             self._trace.answered()
         at = self._now()
         told = reading or self._told
         first_byte = told.first_byte_at if told is not None else None
-        runs = self._runs_in(facts)
         self._recorder.record(
             *response_records(self.id, facts, at, runs),
             InterceptionEnd(

@@ -109,12 +109,16 @@ def _facts(head: _Head, **found: Any) -> RequestFacts:
 
 
 def _read_messages(body: bytes) -> RequestFacts:
-    """Anthropic: everything stands in the last message, the results as parts of its content."""
+    """Anthropic: everything stands in the last message, the results as parts of its content.
+
+    Behind it may be messages of the system's, which agents put there (Claude Code since 2.1).
+    """
     request = _decode_conversation(body)
     session = _session_of(request.metadata)
-    if not request.messages:
+    items = map(_decode_item, reversed(request.messages or ()))
+    last = next((item for item in items if item.role != "system"), None)
+    if last is None:
         return _facts(request, session_id=session)
-    last = _decode_item(request.messages[-1])
     parts = last.content if isinstance(last.content, list) else []
     results = tuple(part.tool_use_id for part in parts if part.tool_use_id)
     return _facts(request, prompt=_prompt(last), tool_result_ids=results, session_id=session)

@@ -426,12 +426,18 @@ async def test_a_whole_answer_that_is_cut_leaves_no_facts(api, ask_in_vain, reco
     assert row == left(api, 0, prompt="hello", outcome="failed", usage_partial=True)
 
 
-async def in_the_middle_of_the_arguments(api, fake, client, text):
-    """The number of bytes after which the second half of the first call's arguments comes."""
-    body = api.body(user(text), stream=True)
+async def streamed(api, fake, client, body):
+    """All bytes of the stream that the provider itself answers with."""
     headers = {"X-Api-Key": "sk", "Authorization": "Bearer sk"}
     async with client.post(fake.base_url + api.path, json=body, headers=headers) as response:
-        return (await response.read()).index(rb'"\"a city')
+        return await response.read()
+
+
+async def in_the_middle_of_the_arguments(api, fake, client, text):
+    """The number of bytes after which the second half of the first call's arguments comes."""
+    return (await streamed(api, fake, client, api.body(user(text), stream=True))).index(
+        rb'"\"a city'
+    )
 
 
 @pytest.mark.parametrize("stream", [True], indirect=True)
@@ -478,6 +484,22 @@ async def test_a_client_that_leaves_is_said_to_have_left(api, ask, recording, fa
     assert in_the_middle == left(api, 0, id=told_id(api, in_the_middle), usage=usage, **closed)
     nothing_came = {"status_code": None, "time_to_first_byte_ms": None}
     assert before_the_head == left(api, 1, **closed, **nothing_came)
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_client_that_leaves_at_the_last_event_has_the_whole(api, recording, fake, client):
+    """Codex doesn't wait for the end of the body."""
+    gateway = await recording.start()
+    asks_for_usage = {"stream_options": {"include_usage": True}} if isinstance(api, Chat) else {}
+    body = api.body(user("Hi"), stream=True, **asks_for_usage)
+    whole = await streamed(api, fake, client, body)
+    fake.play(Script(stall_after=whole.count(b"\n\n")))
+    async with client.post(f"{gateway.url}/{api.sdk}{api.path}", json=body) as response:
+        await response.content.readexactly(len(whole))
+        response.close()
+    await fake.requests[-1].disconnected.wait()
+    [row] = without_agents(await recording.rows())
+    assert row == left(api, 0, prompt="Hi", id=told_id(api, row), usage=fake.requests[-1].usage)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)

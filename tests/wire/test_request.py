@@ -23,6 +23,7 @@ def text(words: str) -> dict[str, str]:
     return {"type": "text", "text": words}
 
 
+SYSTEM = {"role": "system", "content": "Instructions that the agent put behind it."}
 ASSISTANT = {"role": "assistant", "content": "Sure."}
 IMAGE = {"type": "image", "source": {"type": "base64", "data": "AAAA"}}
 
@@ -92,6 +93,10 @@ def test_what_the_provider_is_to_refuse_goes_on_unread(api: Api) -> None:
         ([user(text("Hi"), {"type": "tool_result", "tool_use_id": "a"})], None, ("a",)),
         ([user({"type": "tool_result", "tool_use_id": "a"}, text("Stop"))], "Stop", ("a",)),
         ([user({"type": "tool_result", "tool_use_id": "a"}), ASSISTANT, user("Hi")], "Hi", ()),
+        ([user("Hi"), SYSTEM], "Hi", ()),
+        ([user({"type": "tool_result", "tool_use_id": "a"}), SYSTEM, SYSTEM], None, ("a",)),
+        ([user("Hi"), ASSISTANT, SYSTEM], None, ()),
+        ([SYSTEM], None, ()),
         ([], None, ()),
     ],
 )

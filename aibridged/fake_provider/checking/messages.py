@@ -36,6 +36,7 @@ _BLOCKS: Mapping[str, frozenset[str]] = {
         "search_result": "source title content citations cache_control",
     }.items()
 }
+_ROLES = ("user", "assistant", "system")
 _TOOL_CHOICE = frozenset(("type", "name", "disable_parallel_tool_use"))
 
 
@@ -44,12 +45,16 @@ def check(request: Mapping[str, Any]) -> None:
     only(request, _REQUEST, "")
     _check_tools(request)
     calls: list[str] = []
+    before = ""
     for number, message in enumerate(request["messages"]):
         where = f"messages.{number}."
         only(message, ("role", "content"), where)
         role = message["role"]
-        if role not in ("user", "assistant"):
-            raise InvalidRequestError(f"{where}role: Input should be 'user' or 'assistant'")
+        if role not in _ROLES:
+            raise InvalidRequestError(f"{where}role: Input should be one of {', '.join(_ROLES)}")
+        if role == "system" and before not in ("user", "system"):
+            raise InvalidRequestError(f"{where}role: 'system' stands after a turn of the user's")
+        before = role
         blocks = _blocks(message["content"])
         if not blocks and not (role == "assistant" and number == len(request["messages"]) - 1):
             raise InvalidRequestError(f"{where}content: must not be empty")
