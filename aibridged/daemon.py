@@ -14,6 +14,7 @@ from aibridged.ai_proxy import announce_proxy
 from aibridged.app import CannotStartError, Gateway
 from aibridged.clock import SystemClock
 from aibridged.config.options import Settings
+from aibridged.config.providers import OWN_KEY_ONLY
 from aibridged.config.reloading import CannotReloadError, Change, change
 from aibridged.config.resolution import Resolution
 from aibridged.event_loop import calm_garbage_collector
@@ -92,16 +93,18 @@ async def _introduce(gateway: Gateway) -> None:
 
 def _announce(gateway: Gateway) -> None:
     settings, urls = gateway.settings, gateway.urls
-    routes = ", ".join(f"{urls[0]}/{provider.name}" for provider in settings.providers)
-    where = " and ".join(urls)
-    logger.info("aibridged {} listens on {}; point clients at {}", __version__, where, routes)
+    # Clients of the others have no base URL to set: they come through the AI Proxy.
+    providers = [each for each in settings.providers if each.type not in OWN_KEY_ONLY]
+    routes = ", ".join(f"{urls[0]}/{provider.name}" for provider in providers)
+    where = " and ".join(urls) + (f"; point clients at {routes}" if routes else "")
+    logger.info("aibridged {} listens on {}", __version__, where)
     if gateway.is_activated:
         logger.info("The sockets were passed: --http-address {} is not used", settings.http_address)
     if gateway.metrics_urls:
         logger.info("Metrics are at {}", " and ".join(gateway.metrics_urls))
     if gateway.proxy is not None:
         announce_proxy(gateway.proxy)
-    for provider in settings.providers:
+    for provider in providers:
         if provider.key is None:
             logger.warning(
                 "Provider {} has no key: only callers with a key of their own get through",

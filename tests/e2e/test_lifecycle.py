@@ -24,11 +24,33 @@ async def finished(daemon, seconds=10):
         return await daemon.process.wait()
 
 
+async def announced(daemon):
+    """What it says of itself, and of keys that are missing, until it says what comes next."""
+    await daemon.until("Records are kept in")
+    [line] = [line for line in daemon.log if "aibridged " in line and "listens on" in line]
+    return line, [line for line in daemon.log if "has no key" in line]
+
+
 async def test_one_line_says_where_to_point_a_client(start_daemon):
     daemon = await start_daemon()
-    [line] = [line for line in daemon.log if "listens on" in line]
-    for part in (daemon.url, f"{daemon.url}/anthropic", f"{daemon.url}/openai"):
-        assert part in line
+    line, missing = await announced(daemon)
+    bases = f"{daemon.url}/anthropic, {daemon.url}/openai"
+    assert line.endswith(f" listens on {daemon.url}; point clients at {bases}\n")
+    assert missing == []
+
+
+async def test_a_missing_key_is_told_of_who_could_have_one(start_daemon):
+    _, [line] = await announced(await start_daemon(CODER_AIBRIDGE_OPENAI_KEY=""))
+    assert "Provider openai has no key" in line
+
+
+async def test_no_client_is_pointed_at_a_provider_without_a_base_url_to_set(start_daemon):
+    kinds = ("ANTHROPIC_BASE_URL", "ANTHROPIC_KEY", "OPENAI_BASE_URL", "OPENAI_KEY")
+    unset = {f"CODER_AIBRIDGE_{each}": "" for each in kinds}
+    daemon = await start_daemon(**unset, CODER_AIBRIDGE_PROVIDER_0_TYPE="copilot")
+    line, missing = await announced(daemon)
+    assert line.endswith(f" listens on {daemon.url}\n")
+    assert missing == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
