@@ -5,6 +5,7 @@ from pathlib import Path
 
 from aibridged import errors
 from aibridged.config import render
+from aibridged.config.providers import COPILOT_PLANS
 
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- settings: begin (generated) -->\n", "<!-- settings: end -->\n"
@@ -19,6 +20,12 @@ def test_the_table_of_settings_is_fresh():
     if os.environ.get("AIBRIDGED_WRITE_GOLDEN"):
         README.write_text(fresh, encoding="utf-8")
     assert text == fresh
+
+
+def test_the_providers_that_need_no_list_are_named():
+    text = README.read_text(encoding="utf-8")
+    for plan in COPILOT_PLANS:
+        assert f"`{plan.name}`" in text
 
 
 def test_every_refusal_is_explained():

@@ -2,12 +2,12 @@
 
 import importlib.util
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from aibridged.config import check_ai_proxy
 from aibridged.config.kinds import is_loopback
 from aibridged.config.mcp_servers import sends_in_the_clear, without_query
-from aibridged.config.options import OPTIONS, Settings
+from aibridged.config.options import OPTIONS, ProviderSettings, Settings
 from aibridged.config.providers import OWN_KEY_ONLY
 from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
@@ -25,8 +25,10 @@ def mistakes(settings: Settings, given: Mapping[str, Given]) -> Iterator[Mistake
         yield from check(settings, where)
 
 
-def warnings(settings: Settings, given: Mapping[str, Given]) -> list[str]:
-    """What works, and is probably not meant."""
+def warnings(
+    settings: Settings, given: Mapping[str, Given], listed: Iterable[ProviderSettings]
+) -> list[str]:
+    """What works, and is probably not meant; `listed` are the providers of the list."""
     found = []
     for option in OPTIONS:
         if option.secret and option.name in given and given[option.name].source.kind == "flag":
@@ -46,7 +48,7 @@ def warnings(settings: Settings, given: Mapping[str, Given]) -> list[str]:
         )
     if settings.trace_logs and not settings.trace:
         found.append("--trace-logs has no effect without --trace: there are no traces.")
-    for provider in settings.providers:
+    for provider in listed:
         if provider.type in OWN_KEY_ONLY and not settings.allow_byok:
             found.append(
                 f"Nobody can use the provider {provider.name}: it needs callers' own keys, which "

@@ -49,7 +49,7 @@ def resolve(flags: Mapping[str, str], environ: Mapping[str, str]) -> Resolution:
         settings=None if mistakes else settings,
         values=_shown(given, found_lists),
         mistakes=mistakes,
-        warnings=check.warnings(settings, given),
+        warnings=check.warnings(settings, given, [each.settings for each in listed]),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which providers there are: those of the list, and those of the single-provider settings."""
+"""Which providers there are: those of the list, and those that are there without one."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -18,12 +18,20 @@ SINGLES: tuple[ProviderType, ...] = ("anthropic", "openai")
 """Those that have settings of their own, beside the list."""
 OWN_KEY_ONLY: frozenset[ProviderType] = frozenset({"copilot"})
 """Those that know no organisation's key: each caller brings their own."""
+COPILOT_PLANS: tuple[ProviderSettings, ...] = tuple(
+    ProviderSettings("copilot", name, None, f"https://api.{plan}.githubcopilot.com")
+    for name, plan in (
+        ("copilot", "individual"),
+        ("copilot-business", "business"),
+        ("copilot-enterprise", "enterprise"),
+    )
+)
+"""GitHub Copilot's plans, each with its host. The names are those that Coder's AI Bridge gives."""
 RESERVED = frozenset(
     {"api", "healthz", "readyz", "interceptions", "sessions", "models", "clients", "proxy"}
 )
 
 _ANY_TYPE = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"
-_COPILOT_URL = "https://api.individual.githubcopilot.com"
 _NAME_PATTERN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -124,7 +132,7 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
 
 def _default_url(provider_type: ProviderType) -> str:
     if provider_type not in SINGLES:
-        return _COPILOT_URL
+        return COPILOT_PLANS[0].base_url
     base_url, _ = single_settings(provider_type)
     return str(base_url.kind.parse(base_url.default))
 
@@ -135,7 +143,9 @@ def effective(
     given: Mapping[str, Given],
     mistakes: list[Mistake],
 ) -> tuple[ProviderSettings, ...]:
-    """The list and the single providers that were set beside it; without a list, both of these.
+    """The list and the single providers that were set beside it.
+
+    Without a list they are all there, and so are Copilot's plans.
 
     `values` are the settings by field name, `given` those of them that aren't defaults.
     """
@@ -158,4 +168,4 @@ def effective(
         providers.append(
             ProviderSettings(provider_type, provider_type, values[key.name], values[base_url.name])
         )
-    return tuple(providers)
+    return tuple(providers) if listed else (*providers, *COPILOT_PLANS)

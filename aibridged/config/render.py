@@ -17,10 +17,12 @@ Keys are not kept here: set CODER_AIBRIDGE_ANTHROPIC_KEY, or
 CODER_AIBRIDGE_ANTHROPIC_KEY_FILE to a file that holds it.
 """
 _SAMPLE_LISTS = """\
-# Several providers of a type. Each is served under /NAME; its base_url
-# is its type's default where it is left out. GitHub Copilot has no key
-# here: its users bring their own. The same in variables:
-# CODER_AIBRIDGE_PROVIDER_0_TYPE, _NAME, _KEY or _KEY_FILE, _BASE_URL.
+# The providers, in place of those that are there without a list:
+# anthropic, openai, copilot, copilot-business and copilot-enterprise.
+# Each is served under /NAME; its base_url is its type's default where it
+# is left out. GitHub Copilot has no key here: its users bring their own.
+# The same in variables: CODER_AIBRIDGE_PROVIDER_0_TYPE, _NAME, _KEY or
+# _KEY_FILE, _BASE_URL.
 #providers:
 #  - type: openai
 #    name: local

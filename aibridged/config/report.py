@@ -75,9 +75,11 @@ def _values(group: str, values: Sequence[Value]) -> str:
 
 def _routes(resolution: Resolution) -> str:
     lines = ["Routes"]
-    for provider in resolution.settings.providers if resolution.settings else ():
+    providers = resolution.settings.providers if resolution.settings else ()
+    width = max((len(provider.name) for provider in providers), default=0)
+    for provider in providers:
         key = f"key {provider.key}" if provider.key else "no key"
-        lines.append(f"  /{provider.name:<14}  {provider.type}, {provider.base_url}, {key}")
+        lines.append(f"  /{provider.name:<{width}}  {provider.type}, {provider.base_url}, {key}")
     return "\n".join(lines)
 
 

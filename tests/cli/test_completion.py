@@ -36,9 +36,16 @@ def test_names_come_a_line_each_with_a_word_on_them(ask, sqlite_database, popula
 def test_providers_are_those_of_the_settings_and_those_on_record(
     ask, sqlite_database, populate
 ) -> None:
-    assert ask("providers") == ["anthropic\tanthropic", "openai\topenai"]
+    configured = [
+        "anthropic\tanthropic",
+        "openai\topenai",
+        "copilot\tcopilot",
+        "copilot-business\tcopilot",
+        "copilot-enterprise\tcopilot",
+    ]
+    assert ask("providers") == configured
     populate(sqlite_database.engine, models=("gpt-5",))
-    assert ask("providers") == ["anthropic\tanthropic", "openai\topenai", "local\t"]
+    assert ask("providers") == [*configured, "local\t"]
 
 
 def test_mcp_servers_are_those_of_the_settings(ask, monkeypatch) -> None:

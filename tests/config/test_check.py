@@ -146,9 +146,10 @@ def test_log_lines_in_traces_need_traces(resolve: Resolve) -> None:
     assert resolve({"--trace-logs": "true", "--trace": "true"}).warnings == []
 
 
-def test_own_keys_that_are_needed_and_forbidden(resolve: Resolve) -> None:
+def test_own_keys_that_are_forbidden_and_needed_by_a_provider_of_the_list(resolve: Resolve) -> None:
     environ = {"CODER_AIBRIDGE_PROVIDER_0_TYPE": "copilot"}
     assert resolve(environ=environ).warnings == []
+    assert resolve({"--aibridge-allow-byok": "false"}).warnings == []
     [warning] = resolve({"--aibridge-allow-byok": "false"}, environ).warnings
     assert warning == (
         "Nobody can use the provider copilot: it needs callers' own keys, which "

@@ -13,6 +13,13 @@ Resolve = Callable[..., Resolution]
 ANTHROPIC = "https://api.anthropic.com"
 OPENAI = "https://api.openai.com/v1"
 COPILOT = "https://api.individual.githubcopilot.com"
+PLANS = [
+    ProviderSettings("copilot", "copilot", None, COPILOT),
+    ProviderSettings("copilot", "copilot-business", None, "https://api.business.githubcopilot.com"),
+    ProviderSettings(
+        "copilot", "copilot-enterprise", None, "https://api.enterprise.githubcopilot.com"
+    ),
+]
 
 
 def providers(resolution: Resolution) -> list[ProviderSettings]:
@@ -25,14 +32,15 @@ def entry(number: int, prefix: str = "CODER_AIBRIDGE", **fields: str) -> dict[st
     return {f"{prefix}_PROVIDER_{number}_{field.upper()}": fields[field] for field in fields}
 
 
-def test_without_any_setting_both_providers_wait_for_callers_with_a_key(resolve: Resolve) -> None:
+def test_without_any_setting_all_providers_wait_for_callers_with_a_key(resolve: Resolve) -> None:
     assert providers(resolve()) == [
         ProviderSettings("anthropic", "anthropic", None, ANTHROPIC),
         ProviderSettings("openai", "openai", None, OPENAI),
+        *PLANS,
     ]
 
 
-def test_the_single_settings_configure_the_two(resolve: Resolve) -> None:
+def test_the_single_settings_configure_two_of_them(resolve: Resolve) -> None:
     environ = {
         "CODER_AIBRIDGE_ANTHROPIC_KEY": "a",
         "CODER_AIBRIDGE_OPENAI_BASE_URL": "http://x/v1/",
@@ -40,6 +48,7 @@ def test_the_single_settings_configure_the_two(resolve: Resolve) -> None:
     assert providers(resolve(environ=environ)) == [
         ProviderSettings("anthropic", "anthropic", Secret("a"), ANTHROPIC),
         ProviderSettings("openai", "openai", None, "http://x/v1"),
+        *PLANS,
     ]
 
 
@@ -58,15 +67,11 @@ def test_a_list_in_the_environment(resolve: Resolve, tmp_path: Path) -> None:
 
 
 def test_copilot_has_no_key_and_a_host_a_plan(resolve: Resolve) -> None:
-    business = "https://api.business.githubcopilot.com"
     environ = {
         **entry(0, type="copilot"),
-        **entry(1, type="copilot", name="copilot-business", base_url=business),
+        **entry(1, type="copilot", name="copilot-business", base_url=PLANS[1].base_url),
     }
-    assert providers(resolve(environ=environ)) == [
-        ProviderSettings("copilot", "copilot", None, COPILOT),
-        ProviderSettings("copilot", "copilot-business", None, business),
-    ]
+    assert providers(resolve(environ=environ)) == PLANS[:2]
 
 
 @pytest.mark.parametrize("group", ["aibridge", "ai_gateway"])

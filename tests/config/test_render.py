@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from aibridged.config import render
 from aibridged.config.options import OPTIONS
+from aibridged.config.providers import COPILOT_PLANS
 from aibridged.config.resolution import Resolution
 
 Resolve = Callable[..., Resolution]
@@ -35,6 +36,16 @@ def test_the_samples_lists_can_be_used(resolve: Resolve) -> None:
     of_provider, of_server = resolve(yaml=enabled).mistakes  # their secrets' files aren't there
     assert "/run/credentials/aibridged.service/aibridged_local-key" in of_provider.what
     assert "/run/credentials/aibridged.service/aibridged_docs-token" in of_server.what
+
+
+def test_the_sample_names_the_providers_that_need_no_list() -> None:
+    words = " ".join(render.sample_yaml().replace("#", " ").split())
+    [listed] = re.findall(r"there without a list: ([a-z, -]+)\.", words)
+    assert re.split(r", | and ", listed) == [
+        "anthropic",
+        "openai",
+        *(plan.name for plan in COPILOT_PLANS),
+    ]
 
 
 def test_the_sample_fits_a_terminal_and_names_the_variables() -> None:

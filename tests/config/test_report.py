@@ -55,8 +55,11 @@ def test_the_routes_are_shown_where_there_is_no_mistake(resolve: Resolve) -> Non
     text = report.as_text(resolve(environ={"CODER_AIBRIDGE_OPENAI_KEY": key}))
     assert text.endswith("""\
 Routes
-  /anthropic       anthropic, https://api.anthropic.com, no key
-  /openai          openai, https://api.openai.com/v1, key sk-a…wxyz""")
+  /anthropic           anthropic, https://api.anthropic.com, no key
+  /openai              openai, https://api.openai.com/v1, key sk-a…wxyz
+  /copilot             copilot, https://api.individual.githubcopilot.com, no key
+  /copilot-business    copilot, https://api.business.githubcopilot.com, no key
+  /copilot-enterprise  copilot, https://api.enterprise.githubcopilot.com, no key""")
     assert key not in text
 
 

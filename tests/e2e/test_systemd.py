@@ -59,7 +59,8 @@ async def test_a_life_as_systemd_is_told_of_it(start_daemon, fake, manager, vari
     daemon = await start_daemon(**variables, CODER_SHUTDOWN_TIMEOUT="100s")
     assert await manager.hears("READY") == "READY=1"
     status = await manager.hears("STATUS")
-    assert status == "STATUS=serving; requests in flight: 0; providers: anthropic, openai"
+    providers = "anthropic, openai, copilot, copilot-business, copilot-enterprise"
+    assert status == f"STATUS=serving; requests in flight: 0; providers: {providers}"
     before = asyncio.get_running_loop().time()
     daemon.process.send_signal(signal.SIGHUP)
     _, stamp = (await manager.hears("RELOADING")).split("\n")

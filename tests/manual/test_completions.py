@@ -106,7 +106,14 @@ def test_a_switch_takes_no_value(complete: Complete) -> None:
 def test_names_of_the_running_state(complete: Complete) -> None:
     assert complete("aibridged tokens create --user al") == ["albert", "alice"]
     assert complete("aibridged usage --initiator ") == ["alice"]
-    assert complete("aibridged usage --provider ") == ["anthropic", "local", "openai"]
+    assert complete("aibridged usage --provider ") == [
+        "anthropic",
+        "copilot",
+        "copilot-business",
+        "copilot-enterprise",
+        "local",
+        "openai",
+    ]
     assert complete("aibridged usage --client ") == ["Claude Code"]
     assert complete("aibridged sessions show ") == ["session-1"]
 

@@ -11,7 +11,7 @@ import yaml
 import aibridged
 from aibridged.config import kinds
 from aibridged.config.options import Settings
-from aibridged.config.providers import RESERVED
+from aibridged.config.providers import OWN_KEY_ONLY, RESERVED
 
 Manifest = dict[str, Any]
 VARIANTS = {"replicas.yaml": "Deployment", "single.yaml": "StatefulSet"}
@@ -100,7 +100,8 @@ def test_the_daemon_takes_the_settings_and_listens_where_it_is_asked(settings, c
     assert ports["metrics"] == settings.prometheus_address.port
     assert settings.prometheus_enable
     assert settings.prometheus_address.host == ""
-    assert all(provider.key is not None for provider in settings.providers)
+    without_key = {provider.type for provider in settings.providers if provider.key is None}
+    assert without_key == OWN_KEY_ONLY
 
 
 def test_it_goes_with_the_image(container, pod, root):

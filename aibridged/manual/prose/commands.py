@@ -369,7 +369,7 @@ $ aibridged serve --aibridge-proxy-enabled \\
         examples=(
             Example(
                 "Alone, in front of a gateway elsewhere, which knows the tokens and keeps the"
-                " records:",
+                " records. If that gateway has a list of providers, the proxy needs the same:",
                 """\
 $ aibridged proxy --aibridge-proxy-target https://gateway.example \\
     --aibridge-proxy-cert-file ai-proxy-ca.pem \\
@@ -385,10 +385,11 @@ $ aibridged serve --proxy-trusted-origins PROXY \\
 """,
             ),
             Example(
-                "A CA that is good for two hosts alone:",
+                "A CA that is good for the providers' hosts alone, which are these without a list"
+                " of providers:",
                 """\
-$ aibridged proxy init-ca \\
-    --only-for api.anthropic.com --only-for api.openai.com
+$ aibridged proxy init-ca --only-for api.anthropic.com \\
+    --only-for api.openai.com --only-for githubcopilot.com
 """,
             ),
         ),

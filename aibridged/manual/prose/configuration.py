@@ -3,7 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from aibridged.config.providers import COPILOT_PLANS
 from aibridged.manual.prose import Example, Part
+
+_PLANS = ", ".join(f"{plan.name} ({plan.base_url})" for plan in COPILOT_PLANS)
 
 ABOUT: tuple[Part, ...] = (
     "`aibridged serve` and the other commands read their settings from flags, from environment"
@@ -68,8 +71,9 @@ class ListProse:
 # By the key of the list.
 LISTS: Mapping[str, ListProse] = {
     "providers": ListProse(
-        about="Without this list there are two providers, anthropic and openai, with the keys and"
-        " URLs of the settings below. With it, there are those that it names;"
+        about="Without this list there are the providers anthropic and openai, with the keys and"
+        " URLs of the settings below, and GitHub Copilot's plans:"
+        f" {_PLANS}. With it, there are those that it names;"
         " of the settings below, those that are given add theirs.",
         fields={
             "type": "Whose API it speaks: `anthropic`, `openai` or `copilot`.",

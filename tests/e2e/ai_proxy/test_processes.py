@@ -25,6 +25,10 @@ BODY = json.dumps(
     {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi there"}]}
 )
 URL = "https://api.anthropic.com/v1/messages"
+OPENED = (
+    "opens TLS for api.anthropic.com, api.business.githubcopilot.com,"
+    " api.enterprise.githubcopilot.com, api.individual.githubcopilot.com, api.openai.com\n"
+)
 
 
 @pytest.fixture
@@ -69,7 +73,7 @@ async def test_in_the_daemon_with_tls_of_its_own(start_daemon, variables, own_pa
     )
     proxy = await address(daemon)
     assert proxy.startswith("https://")
-    assert any("opens TLS for api.anthropic.com, api.openai.com" in line for line in daemon.log)
+    assert any(OPENED in line for line in daemon.log)
     text, status = await curl(proxy, URL, "--header", "X-Api-Key: sk-canary", "--json", BODY)
     assert status == 200
     assert "You said: hi there" in text
@@ -141,6 +145,7 @@ async def test_alone_in_front_of_a_gateway_elsewhere(start_proxied, variables, c
         proxy_enabled=False, proxy_trusted_origins=(ip_network("127.0.0.1"),)
     )
     async with alone(proxied.gateway.url, variables) as (proxy, log):
+        assert log[-1].endswith(OPENED)
         mine = proxy.replace("//", f"//token:{proxied.token}@")
         for stream in (False, True):
             body = json.dumps({**json.loads(BODY), "stream": stream})
