@@ -23,6 +23,7 @@ def request(*messages, **fields):
 
 
 HELLO = {"role": "user", "content": "hi"}
+SYSTEM = {"role": "system", "content": "be brief"}
 
 
 @pytest.mark.parametrize(
@@ -33,6 +34,8 @@ HELLO = {"role": "user", "content": "hi"}
         [HELLO, assistant(CALL), user({**RESULT, "is_error": True}), assistant(TEXT), HELLO],
         [HELLO, {"role": "assistant", "content": ""}],
         [HELLO, assistant({"type": "web_search_tool_result", "anything": 1}), HELLO],
+        [HELLO, SYSTEM],
+        [HELLO, SYSTEM, assistant(CALL), user(RESULT), SYSTEM, SYSTEM],
     ],
 )
 def test_a_conversation_in_order_passes(messages):
@@ -57,7 +60,10 @@ def test_a_conversation_in_order_passes(messages):
         [HELLO, user(CALL)],
         [HELLO, assistant(RESULT)],
         [{**HELLO, "made_up": 1}],
-        [{**HELLO, "role": "system"}],
+        [SYSTEM, HELLO],
+        [HELLO, assistant(TEXT), SYSTEM],
+        [HELLO, assistant(CALL), SYSTEM, user(RESULT)],
+        [{**HELLO, "role": "developer"}],
     ],
 )
 def test_what_is_not_in_order_is_refused(messages):
