@@ -170,7 +170,8 @@ class UpstreamConnection(asyncio.Protocol):
         elif whole:
             piece = b""
         else:
-            self._head_bytes += len(data)
+            if head is None:
+                self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self._break_off(aiohttp.ClientPayloadError("trailers or extensions without end"))
             return
@@ -229,8 +230,8 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         status, headers = self._parser.get_status_code(), self._headers
         if status < 200:
-            if status < 100 or status == 101:
-                raise _EnoughError  # nobody asked to switch
+            if status < 100:
+                raise _EnoughError
             return
         if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, chain(*headers))) > MAX_HEAD_BYTES:
             raise _EnoughError

@@ -1,15 +1,19 @@
-"""A provider whose bytes a test says itself, and both event loops to hear them on."""
+"""A provider whose bytes a test says itself, a server for clients, and both event loops."""
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 
 import pytest
 
+from aibridged.pipeline.connection import Limits, Server
+
 # What these test touches transports, which each of the event loops has its own of.
 ON_BOTH_LOOPS = {"test_provider_response.py", "test_relay.py", "test_upstream.py"}
 PATIENCE_S = 10
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 def pytest_asyncio_loop_factories(
@@ -97,6 +101,33 @@ async def provider() -> AsyncIterator[Provider]:
     made = Provider()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    """A server of clients at `port`; its `handler` is still to be set."""
+    server = Server(None, limits=Limits(60, 60))
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(server, "127.0.0.1", 0) as listening:
+        server.port = listening.sockets[0].getsockname()[1]
+        yield server
+        server.abort()
+        await server.empty()
+
+
+@pytest.fixture
+async def open_connection(server) -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
+    """Makes clients of `server`."""
+    writers = []
+
+    async def open_connection(**options: int) -> Stream:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port, **options)
+        writers.append(writer)
+        return reader, writer
+
+    yield open_connection
+    for writer in writers:
+        writer.close()
 
 
 @pytest.fixture(autouse=True)

@@ -321,12 +321,14 @@ async def test_what_is_no_answer(upstream, provider, asked, ask, case):
     assert await served_anew(upstream, provider, ask)
 
 
-async def test_a_long_head_that_is_not_too_long(asked):
+async def test_a_long_head_that_is_not_too_long(asked, connections):
     asking, peer = asked
     value = b"x" * (MAX_HEAD_BYTES - 100)
-    await peer.say(head(b"X: " + value, b"Content-Length: 2"))
+    await peer.say(head(b"X: " + value, b"Transfer-Encoding: chunked")[:-2])
     answer = await asking
     assert answer.header(b"x") == value.decode()
+    connections[0].data_received(b"2;" + b"x" * 200)  # what it has used up counts no more
+    await peer.say(b"\r\nhi\r\n0\r\n\r\n")
     assert await whole(answer) == b"hi"
 
 

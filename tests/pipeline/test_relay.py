@@ -1,0 +1,165 @@
+"""A provider's answer on its way to a client's socket; the answer is fed by hand."""
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from aibridged.pipeline.answer import Answer
+from aibridged.pipeline.relay import relay
+from aibridged.relayed import BrokenOffError
+
+
+class Source:
+    """A provider's connection that counts how often it has been held up."""
+
+    def __init__(self):
+        self.paused = asyncio.Event()
+        self.pauses = self.resumes = 0
+
+    def pause(self):
+        self.pauses += 1
+        self.paused.set()
+
+    def resume(self):
+        self.resumes += 1
+
+
+@pytest.fixture
+def source():
+    return Source()
+
+
+@pytest.fixture
+def answer(source):
+    return Answer(200, b"OK", [], source)
+
+
+@pytest.fixture
+def relayed(server, answer, open_connection):
+    """Begins a request that gets the answer: the client's stream, and what the relay comes to."""
+
+    async def begin(*readers, version=b"1.1", idle_timeout=60.0, limit=1 << 16):
+        outcome = asyncio.get_running_loop().create_future()
+
+        async def handler(request):
+            try:
+                response = await relay(request, answer, readers, idle_timeout)
+            except BaseException as error:
+                outcome.set_result(error)
+                raise
+            outcome.set_result(response)
+            return response
+
+        server.handler = handler
+        reader, writer = await open_connection(limit=limit)
+        writer.write(b"GET / HTTP/%b\r\nHost: x\r\n\r\n" % version)
+        return reader, outcome
+
+    return begin
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def test_an_answer_that_is_there_goes_on_in_one(relayed, answer):
+    seen = []
+    answer.feed(b"all ", whole=False)
+    answer.feed(b"of it", whole=True)
+    reader, _ = await relayed(seen.append)
+    assert await reader.readuntil(b"0\r\n\r\n") == HEAD + b"9\r\nall of it\r\n0\r\n\r\n"
+    assert seen == [b"all of it"]
+
+
+async def test_each_piece_goes_on_as_it_comes_and_is_read_afterwards(relayed, answer):
+    seen = []
+    answer.feed(b"one", whole=False)
+    reader, outcome = await relayed(seen.append)
+    assert await reader.readuntil(b"one\r\n") == HEAD + b"3\r\none\r\n"
+    answer.feed(b"two", whole=False)
+    assert await reader.readexactly(8) == b"3\r\ntwo\r\n"
+    assert seen == [b"one", b"two"]
+    answer.feed(b"three", whole=True)
+    assert await reader.readexactly(15) == b"5\r\nthree\r\n0\r\n\r\n"
+    assert (await outcome).status == 200
+
+
+async def test_the_head_waits_for_nothing(relayed, answer):
+    reader, _ = await relayed()
+    assert await reader.readuntil(b"\r\n\r\n") == HEAD
+
+
+async def test_an_answer_that_breaks_off_has_no_end(relayed, answer):
+    answer.feed(b"half", whole=False)
+    reader, outcome = await relayed()
+    await reader.readuntil(b"half\r\n")
+    answer.fail(aiohttp.ClientPayloadError("broken"))
+    assert isinstance(await outcome, BrokenOffError)
+    assert await reader.read() == b""
+
+
+async def test_to_an_http_1_0_client_the_end_of_the_connection_would_be_one(relayed, answer):
+    answer.feed(b"half", whole=False)
+    reader, outcome = await relayed(version=b"1.0")
+    assert await reader.readuntil(b"half") == b"HTTP/1.0 200 OK\r\n\r\nhalf"
+    answer.fail(aiohttp.ClientPayloadError("broken"))
+    assert isinstance(await outcome, BrokenOffError)
+    with pytest.raises(ConnectionResetError):
+        await reader.read()
+
+
+async def test_a_provider_that_falls_silent_is_broken_off(relayed, answer):
+    answer.feed(b"half", whole=False)
+    reader, outcome = await relayed(idle_timeout=0.1)
+    assert str(await outcome) == "TimeoutError"
+    assert (await reader.read()).endswith(b"half\r\n")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_reader_that_fails_fails_the_request_and_keeps_nobody_waiting(
+    relayed, answer, whole
+):
+    def fail(piece):
+        if piece == b"two":
+            raise RuntimeError("a bug")
+
+    answer.feed(b"one", whole=False)
+    reader, outcome = await relayed(fail)
+    await reader.readuntil(b"one\r\n")
+    answer.feed(b"two", whole=whole)
+    async with asyncio.timeout(10):
+        assert isinstance(await outcome, RuntimeError)
+        assert await reader.read() == b"3\r\ntwo\r\n"
+
+
+async def test_a_client_that_stalls_holds_up_the_provider_and_no_longer(relayed, answer, source):
+    answer.feed(b"x", whole=False)
+    reader, outcome = await relayed(limit=1 << 10)
+    await reader.readuntil(b"x\r\n")
+    resumes, sent = source.resumes, 0
+    while not source.paused.is_set():
+        answer.feed(b"x" * 100_000, whole=False)
+        sent += 100_000
+        await asyncio.sleep(0)
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (source.pauses, source.resumes) == (1, resumes)
+    answer.feed(b"", whole=True)
+    async with asyncio.timeout(10):
+        got = 0
+        while chunk := await reader.read(1 << 16):
+            got += chunk.count(b"x")
+            if chunk.endswith(b"0\r\n\r\n"):
+                break
+    assert got == sent
+    assert (await outcome).status == 200
+
+
+async def test_a_client_that_is_gone_ends_it(relayed, answer, server):
+    answer.feed(b"x", whole=False)
+    reader, outcome = await relayed()
+    await reader.readuntil(b"x\r\n")
+    for connection in server.connections:
+        connection.transport.abort()
+    answer.feed(b"y", whole=False)
+    assert isinstance(await outcome, asyncio.CancelledError | ConnectionError)
