@@ -74,7 +74,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/connection.py": SHELL,
     "pipeline/continuations.py": SHELL,
     "pipeline/dump.py": SHELL,
-    "pipeline/errors.py": SHELL,
     "pipeline/finish.py": SHELL,
     "pipeline/forward.py": SHELL,
     "pipeline/lifecycle.py": SHELL,

@@ -689,18 +689,18 @@ class TestTLS:
         peer.leave()
         assert await whole(answer) == b"hi"
 
-    async def test_a_request_that_is_given_up_ends_at_once(
+    async def test_what_is_given_up_ends_at_once(
         self, trusting, certified, connect, provider, ask, connections
     ):
-        """Without the goodbyes, for which a provider that is busy would be waited for."""
+        """Without a goodbye, whose answer a provider that is busy would be waited for."""
         upstream = await connect("https://127.0.0.1:{}", ssl=certified)
-        asking = ask(upstream, body=LARGE)
+        asking = ask(upstream)
         peer = await provider.peer()
-        await peer.head()
-        asking.cancel()
-        async with asyncio.timeout(5):
-            await connections[0].lost.wait()
-        await peer.gone()
+        await peer.say(CHUNKED + b"2\r\nhi\r\n")
+        answer = await asking
+        peer.writer.transport.pause_reading()
+        answer.close()
+        await lost(connections[0])
 
     async def test_a_certificate_that_nobody_knows(self, certified, connect, ask):
         upstream = await connect("https://127.0.0.1:{}", ssl=certified)
@@ -714,10 +714,17 @@ class TestTLS:
         assert upstream.connections == (0, 0)
 
 
-async def test_nobody_is_there(provider, upstream, ask):
+async def test_nobody_is_there(provider, upstream, ask, monkeypatch):
+    """Who can't be connected to isn't tried again, even where a request could be."""
     await provider.stop()
+    tried = []
+    connect = upstream._connector.connect
+    monkeypatch.setattr(
+        upstream._connector, "connect", lambda *given: tried.append(given) or connect(*given)
+    )
     with pytest.raises(aiohttp.ClientConnectorError):
-        await ask(upstream)
+        await ask(upstream, "GET", b"")
+    assert len(tried) == 1
 
 
 async def test_the_end_takes_every_connection_along(upstream, provider, asked, ask):
