@@ -50,8 +50,7 @@ class ProviderResponse(web.StreamResponse):
         Raises:
             ConnectionResetError: the client is gone.
         """
-        assert self._req is not None
-        transport = self._req.transport
+        transport = self._client.transport
         if transport is None or transport.is_closing():
             raise ConnectionResetError("the client is gone")
         if self._in_chunks:
@@ -78,12 +77,12 @@ class ProviderResponse(web.StreamResponse):
         await self._drain()
 
     async def _drain(self) -> None:
-        assert self._req is not None
-        if self._req.protocol.writing_paused:
-            await self._req.writer.drain()
+        if self._client.writing_paused and self._payload_writer is not None:
+            await self._payload_writer.drain()
 
     def _begin(self, request: GatewayRequest) -> None:
         self._req = request
+        self._client = request.protocol
         self._payload_writer = request.writer
         keep_alive = request.keep_alive
         is_11 = request.version == HttpVersion11

@@ -88,7 +88,10 @@ class _Pump:
             ConnectionError: the client is gone.
         """
         answer = self._answer
-        self._move(answer.take())
+        if first := answer.take():
+            self._on_progress(first)
+        else:
+            self._send(b"")  # the head
         answer.sink = self._on_progress
         self._timer = self._loop.call_later(self._idle_timeout, self._check_idle)
         try:
@@ -108,19 +111,15 @@ class _Pump:
             self._waiter = None
             self._timer.cancel()
 
-    def _move(self, piece: bytes) -> None:
-        """Write on what has come; the head, if nothing has."""
-        self._send(piece if self._withholder is None else self._withholder.feed(piece))
-        if piece:
-            self._moved_at = self._loop.time()
-            for read in self._readers:
-                read(piece)
-
     def _on_progress(self, piece: bytes) -> None:
+        """Write on what has come."""
         answer = self._answer
         if piece:
             try:
-                self._move(piece)
+                self._send(piece if self._withholder is None else self._withholder.feed(piece))
+                self._moved_at = self._loop.time()
+                for read in self._readers:
+                    read(piece)
             except Exception as error:  # noqa: BLE001 - the request's failure, not the connection's
                 self._failure = error
         if answer.is_whole or self._client.writing_paused or self._failure or answer.error:

@@ -24,7 +24,7 @@ from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import messages_usage
 
 _SERVER_SIDE = {"tool_use": False, "server_tool_use": True, "mcp_tool_use": True}
-_HEAD = 120  # within so many bytes an event has said which kind of delta it is
+_HEAD = 150  # within so many bytes an event has said which kind of delta it is
 
 
 class _Block(msgspec.Struct):
@@ -80,8 +80,11 @@ class MessagesReader(StreamReader):
         self._open: dict[int, _Open] = {}
         self._counts: dict[str, Any] = {}
 
+    def _is_plain_text(self, chunk: bytes) -> bool:
+        return self.verdict is not None and chunk.find(b'"text_delta"', 0, _HEAD) > 0
+
     def _read(self, name: bytes, data: bytes) -> None:
-        if self.verdict is not None and data.find(b'"text_delta"', 0, _HEAD) > 0:
+        if self._is_plain_text(data):
             return
         event = _decode_event(data)
         kind = event.type or name.decode("utf-8", "replace")

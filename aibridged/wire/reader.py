@@ -50,7 +50,14 @@ class StreamReader(ABC):
 
     def feed(self, chunk: bytes) -> None:
         """Read the next bytes of the stream."""
-        for name, data in self._splitter.feed(chunk):
+        splitter = self._splitter
+        if (
+            self._is_plain_text(chunk)
+            and splitter.is_between_events
+            and chunk.find(b"\n\n") == len(chunk) - 2
+        ):
+            return  # one whole event, as nearly all chunks are
+        for name, data in splitter.feed(chunk):
             try:
                 self._read(name, data)
             except UNREADABLE:
@@ -76,6 +83,10 @@ class StreamReader(ABC):
             self._gathering.error = error
         if self.verdict is None:
             self.verdict = verdict_of(error)
+
+    def _is_plain_text(self, chunk: bytes) -> bool:
+        """Whether the event that `chunk` begins with is known at a glance to hold text alone."""
+        return False
 
     @abstractmethod
     def _read(self, name: bytes, data: bytes) -> None:

@@ -50,6 +50,7 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_response = msgspec.json.Decoder(_Response).decode
 
 _TEXT_DELTA = b"response.output_text.delta"
+_TEXT_DELTA_LINE = b"event: %b\n" % _TEXT_DELTA
 
 # Events that hold no fact, or one that a later event tells whole. They are told by their name and
 # not looked into: some restate the request with all its tools, some carry images.
@@ -104,6 +105,9 @@ class ResponsesReader(StreamReader):
         self._comments = 0  # how many open items are commentary, whose text is a thought
         self._any_done = False
         self._counts: dict[str, Any] | None = None
+
+    def _is_plain_text(self, chunk: bytes) -> bool:
+        return not self._comments and chunk.startswith(_TEXT_DELTA_LINE)
 
     def _read(self, name: bytes, data: bytes) -> None:
         if name in _SILENT or (name == _TEXT_DELTA and not self._comments):

@@ -31,6 +31,11 @@ class SseSplitter:
         self._after_cr = False
         self._at_start = True
 
+    @property
+    def is_between_events(self) -> bool:
+        """Whether the next chunk begins with an event."""
+        return not (self._buffer or self._after_cr or self._skipping or self._at_start)
+
     def feed(self, chunk: bytes) -> Sequence[Event]:
         """The events that end within `chunk`, in order."""
         if _CR in chunk or self._after_cr:

@@ -250,8 +250,7 @@ class TestPackets:
     async def prepared(self, packets):
         transport = SimpleNamespace(write=packets.append, is_closing=lambda: False)
         request = SimpleNamespace(
-            transport=transport,
-            protocol=SimpleNamespace(writing_paused=False),
+            protocol=SimpleNamespace(transport=transport, writing_paused=False),
             writer=SimpleNamespace(output_size=0),
             method="GET",
             version=HttpVersion11,

@@ -34,6 +34,10 @@ def assert_replays(open_reader: OpenReader, stream: bytes, expected: ResponseFac
     assert read(open_reader, stream) == expected
     for cut in range(len(stream)):
         assert read(open_reader, stream[:cut], stream[cut:]) == expected, f"cut at {cut}"
+    events = [event + b"\n\n" for event in stream.split(b"\n\n")]
+    assert read(open_reader, *events) == expected
+    halves = [half for event in events for half in (event[:40], event[40:])]
+    assert read(open_reader, *halves) == expected
     for variant in (stream, stream.replace(b"\n", b"\r\n"), stream.replace(b"\n", b"\r")):
         assert read(open_reader, *(variant[i : i + 1] for i in range(len(variant)))) == expected
 
