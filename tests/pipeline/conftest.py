@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 
@@ -12,6 +13,7 @@ from aibridged.pipeline.connection import Limits, Server
 # What these test touches transports, which each of the event loops has its own of.
 ON_BOTH_LOOPS = {"test_provider_response.py", "test_relay.py", "test_upstream.py"}
 PATIENCE_S = 10
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -59,7 +61,11 @@ class Peer:
         self.writer.close()
 
     def reset(self) -> None:
-        self.writer.transport.abort()
+        transport = self.writer.transport
+        if not transport.is_closing():
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        transport.abort()
 
 
 class Provider:

@@ -239,8 +239,6 @@ async def test_such_a_body_that_is_cut_off_by_a_reset_is_not_whole(asked):
     await peer.say(b"HTTP/1.1 200 OK\r\n\r\nhi")
     answer = await asking
     assert await answer.read() == b"hi"
-    linger = b"\1\0\0\0\0\0\0\0"
-    peer.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     peer.reset()
     with pytest.raises(aiohttp.ClientError):
         await answer.read()
@@ -538,6 +536,18 @@ async def test_a_head_that_does_not_come_in_time(upstream, provider, ask):
     assert upstream.connections == (0, 0)
     await peer.gone()
     assert len(provider.peers) == 1
+
+
+async def test_an_answer_that_has_begun_may_take_any_time(upstream, provider, ask):
+    asking = ask(upstream, idle_timeout=0.1)
+    peer = await provider.peer()
+    await peer.head()
+    await peer.say(CHUNKED)
+    answer = await asking
+    with pytest.raises(TimeoutError):
+        await ask(upstream, idle_timeout=0.1)  # which takes as long
+    await peer.say(b"2\r\nhi\r\n0\r\n\r\n")
+    assert await whole(answer) == b"hi"
 
 
 async def test_a_timeout_in_the_turn_in_which_the_answer_comes(upstream, asked, connections):
