@@ -46,9 +46,10 @@ def broken_off(request: web.BaseRequest, reason: str) -> BrokenOffError:
     """
     transport = request.transport
     if transport is not None:
-        connection = transport.get_extra_info("socket")
-        if request.version < HttpVersion11 and connection is not None:
+        if request.version < HttpVersion11 and not transport.is_closing():
             # A body may end with the connection there, unless it is reset.
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+            connection = transport.get_extra_info("socket")
+            if connection is not None:
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
         transport.abort()
     return BrokenOffError(reason)
