@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 
 from aibridged.clock import Clock
-from aibridged.pipeline.upstream import UpstreamConnection
+from aibridged.pipeline.upstream_connection import UpstreamConnection
 
 EVERY = 8
 """One connection of so many is measured, the first of them all included."""

@@ -9,7 +9,8 @@ import aiohttp
 import pytest
 
 from aibridged.pipeline.answer import HIGH_WATER
-from aibridged.pipeline.upstream import MAX_HEAD_BYTES, Upstream, UpstreamConnection
+from aibridged.pipeline.upstream import Upstream
+from aibridged.pipeline.upstream_connection import MAX_HEAD_BYTES, UpstreamConnection
 
 TLS = Path(__file__).parents[1] / "config" / "tls"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
