@@ -30,6 +30,14 @@ class AiProxyError(Exception):
 
 
 def load_ca(settings: Settings, clock: Clock) -> "Authority":
+    """`read_ca`, with a word in the log if it will soon have expired."""
+    authority = read_ca(settings, clock)
+    if (warning := expiry_warning(authority, clock)) is not None:
+        logger.warning("{}", warning)
+    return authority
+
+
+def read_ca(settings: Settings, clock: Clock) -> "Authority":
     """The CA that clients trust.
 
     Raises:
@@ -48,16 +56,19 @@ def load_ca(settings: Settings, clock: Clock) -> "Authority":
             " aibridged proxy init-ca makes them."
         )
     try:
-        authority = load_authority(cert_file, key_file, clock.wall())
+        return load_authority(cert_file, key_file, clock.wall())
     except AuthorityError as error:
         raise AiProxyError(str(error)) from None
-    if authority.not_after - clock.wall() < _EXPIRES_SOON:
-        logger.warning(
-            "The AI Proxy's CA certificate expires on {:%Y-%m-%d}: make another, and have clients"
-            " trust it, before that",
-            authority.not_after,
-        )
-    return authority
+
+
+def expiry_warning(authority: "Authority", clock: Clock) -> str | None:
+    """What is to be said of a CA that will soon have expired."""
+    if authority.not_after - clock.wall() >= _EXPIRES_SOON:
+        return None
+    return (
+        f"The AI Proxy's CA certificate expires on {authority.not_after:%Y-%m-%d}: make another,"
+        " and have clients trust it, before that."
+    )
 
 
 def make_proxy(

@@ -3,10 +3,14 @@
 import json
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from aibridged.config.resolution import Resolution
 
 
 class Output(StrEnum):
@@ -33,7 +37,7 @@ def check_config(
     from aibridged.cli import reached
     from aibridged.config import load, report
 
-    resolution = load.resolve(flags, os.environ)
+    resolution = _with_ca(load.resolve(flags, os.environ))
     settings = resolution.settings
     servers = reached.reach(settings) if connect and settings is not None else None
     if output is Output.JSON:
@@ -46,3 +50,23 @@ def check_config(
         if servers is not None:
             typer.echo(f"\n{reached.as_text(servers)}")
     raise typer.Exit(0 if settings is not None and reached.all_well(servers or ()) else 1)
+
+
+def _with_ca(resolution: "Resolution") -> "Resolution":
+    """And what is wrong with the AI Proxy's CA, which needs its library and the time to tell."""
+    settings = resolution.settings
+    if settings is None or not settings.proxy_enabled:
+        return resolution
+    from aibridged.ai_proxy import AiProxyError, expiry_warning, read_ca
+    from aibridged.clock import SystemClock
+    from aibridged.config.resolution import Mistake
+
+    clock = SystemClock()
+    try:
+        warning = expiry_warning(read_ca(settings, clock), clock)
+    except AiProxyError as error:
+        what, _, remedy = str(error).partition("; ")
+        wrong = Mistake("the AI Proxy's CA", what.rstrip("."), remedy)
+        return replace(resolution, settings=None, mistakes=[*resolution.mistakes, wrong])
+    warnings = [*resolution.warnings, *((warning,) if warning else ())]
+    return replace(resolution, warnings=warnings)

@@ -4,10 +4,14 @@ import hashlib
 import stat
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+
+from aibridged.clock import SystemClock
+from aibridged.proxy.authority import make_authority
 
 # A CA that was made for these tests and protects nothing.
 TLS = Path(__file__).parents[1] / "config" / "tls"
@@ -51,6 +55,36 @@ def test_a_ca_is_made_for_the_owner_alone(run: Run, tmp_path: Path) -> None:
         },
     )
     assert check.returncode == 0, check.stdout
+
+
+@pytest.mark.parametrize(
+    ("days", "days_ago", "exit_code", "told"),
+    [
+        (365, 0, 0, ""),
+        (20, 0, 0, "The AI Proxy's CA certificate expires on "),
+        (20, 21, 1, "the AI Proxy's CA: The CA certificate in "),
+    ],
+)
+def test_check_config_knows_how_long_the_ca_is_good(
+    run: Run, tmp_path: Path, days: int, days_ago: int, exit_code: int, told: str
+) -> None:
+    files = (tmp_path / "ca.pem", tmp_path / "ca.key")
+    made_at = SystemClock().wall() - timedelta(days=days_ago)
+    for file, content in zip(
+        files, make_authority("CA", made_at, timedelta(days=days), []), strict=True
+    ):
+        file.write_bytes(content)
+    check = run(
+        "check-config",
+        environ={
+            "CODER_AIBRIDGE_PROXY_ENABLED": "true",
+            "CODER_AIBRIDGE_PROXY_CERT_FILE": str(files[0]),
+            "CODER_AIBRIDGE_PROXY_KEY_FILE": str(files[1]),
+        },
+    )
+    assert check.returncode == exit_code, check.stdout
+    assert told in " ".join(check.stdout.split())
+    assert ("expire" in check.stdout) is bool(told)
 
 
 @pytest.mark.parametrize("there", ["ai-proxy-ca.pem", "ai-proxy-ca.key"])
