@@ -7,6 +7,7 @@ from typing import Any
 
 from loguru import logger
 
+from aibridged.observe.direct_lines import DIRECT
 from aibridged.observe.finished import Finished
 from aibridged.observe.log_lines import HttpRequest
 
@@ -20,8 +21,17 @@ def request_finished(request: Finished) -> None:
     isn't.
     """
     status, reason = request.status, request.reason
+    http = HttpRequest(
+        method=request.method,
+        path=request.path,
+        seconds=request.seconds,
+        status=status,
+        remote=request.remote,
+        user_agent=request.user_agent if request.client == _UNKNOWN else None,
+    )
     fields: dict[str, Any] = {
-        "outcome": request.outcome,
+        "http": http,
+        "outcome": request.outcome.value,
         "reason": reason,
         "username": request.username,
         "remote": request.remote if request.username is None else None,
@@ -39,20 +49,13 @@ def request_finished(request: Finished) -> None:
         fields["cache_write_tokens"] = tokens.cache_write or None
     fields["client"] = None if request.client == _UNKNOWN else request.client
     told = {name: value for name, value in fields.items() if value is not None}
-    http = HttpRequest(
-        method=request.method,
-        path=request.path,
-        seconds=request.seconds,
-        status=status,
-        remote=request.remote,
-        user_agent=request.user_agent if request.client == _UNKNOWN else None,
-    )
-    line = logger.bind(http=http, **told)
     text = f"{request.method} {request.path} {'-' if status is None else status}"
-    if reason is not None and status is not None and status >= 500:
-        line.warning(text)
-    else:
-        line.info(text)
+    level = "WARNING" if reason is not None and status is not None and status >= 500 else "INFO"
+    if not DIRECT.write(level, text, told, _CALLER):
+        logger.bind(**told).log(level, text)
+
+
+_CALLER = (__name__, request_finished.__name__, request_finished.__code__.co_firstlineno)
 
 
 def circuit_changed(*, provider: str, endpoint: str, model: str, before: str, now: str) -> None:

@@ -7,6 +7,7 @@ start a line of its own nor move the terminal's cursor. A traceback's lines are 
 import json
 import re
 import traceback
+from collections.abc import Callable
 from datetime import UTC
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 # template as markup, and those in the text are the caller's.
 _LINE = "{rendered}\n"
 _HUMAN = "{stamp} <level>[{level.name}]</level>  " + _LINE
+_UNCOLOURED = {_LINE: _LINE, _HUMAN: "{stamp} [{level.name}]  " + _LINE}
 
 # Google's names where they differ from loguru's.
 _SEVERITIES = {"TRACE": "DEBUG", "SUCCESS": "NOTICE"}
@@ -65,14 +67,20 @@ def _present(**values: str | int | None) -> dict[str, str | int]:
     return {name: value for name, value in values.items() if value is not None}
 
 
+def uncoloured(render: Callable[["Record"], str], record: "Record") -> str:
+    """The line itself, for who writes it without loguru: `render` is one of those below."""
+    return _UNCOLOURED[render(record)].format_map(record)
+
+
 def human(record: "Record") -> str:
     """For people: time, level, message, key=value; a traceback's lines are indented."""
     words = [_printable(record["message"])]
-    words += [
-        f"{_key(key)}={_quoted(value)}"
-        for key, value in record["extra"].items()
-        if value.__class__ is not HttpRequest
-    ]
+    for key, value in record["extra"].items():
+        kind = value.__class__
+        if kind is str and len(value) <= _SHORT:
+            words.append(_short_word(key, value))
+        elif kind is not HttpRequest:
+            words.append(f"{_key(key)}={value if kind is int else _quoted(str(value))}")
     if (scope := _scope(record)) is not None:
         words.append(f"request_id={scope.request_id}")
         if scope.interception_id is not None:
@@ -160,21 +168,16 @@ def _printable(text: str) -> str:
 _key = lru_cache(maxsize=_REMEMBERED)(_printable)
 
 
-def _quoted(value: object) -> str:
+def _quoted(text: str) -> str:
     """A field's value, in quotes where it could be taken for more than one."""
-    if value.__class__ is int:
-        return str(value)
-    text = str(value)
-    return _quote_short(text) if len(text) <= _SHORT else _quote(text)
-
-
-def _quote(text: str) -> str:
     if text and _splits(text) is None:
         return _printable(text)
     return _printable(json.dumps(text, ensure_ascii=False))
 
 
-_quote_short = lru_cache(maxsize=_REMEMBERED)(_quote)
+@lru_cache(maxsize=_REMEMBERED)
+def _short_word(key: str, text: str) -> str:
+    return f"{_printable(key)}={_quoted(text)}"
 
 
 def _traceback(record: "Record") -> str:

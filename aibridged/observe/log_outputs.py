@@ -31,6 +31,7 @@ class LogFile:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self.is_closed = False
         self._descriptor = self._open()
         _FILES.add(self)
 
@@ -50,6 +51,7 @@ class LogFile:
 
     def stop(self) -> None:
         """Close it; loguru calls this."""
+        self.is_closed = True
         _FILES.discard(self)
         os.close(self._descriptor)
 
@@ -74,6 +76,7 @@ class LogStream:
     """Standard output or error. Nobody who logs waits for whoever reads it."""
 
     def __init__(self, stream: TextIO) -> None:
+        self.is_closed = False
         self._descriptor = stream.fileno()
         self._encoding = stream.encoding
         self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)  # which is always ready
@@ -100,6 +103,10 @@ class LogStream:
             if data:
                 self._keep(data)
                 threading.Thread(target=self._catch_up, name="log", daemon=True).start()
+
+    def stop(self) -> None:
+        """Write no more; loguru calls this. What waits is still written."""
+        self.is_closed = True
 
     def _keep(self, data: bytes) -> None:
         if self._backlog_bytes + len(data) > BACKLOG_BYTES:

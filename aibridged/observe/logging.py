@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from loguru import logger
 
+from aibridged.observe.direct_lines import DIRECT, Output, Render
 from aibridged.observe.log_lines import fields, human, json_line, stackdriver
 from aibridged.observe.log_outputs import LogFile, LogStream
 from aibridged.observe.scope import SCOPE, Scope
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 class CannotLogError(Exception):
     """Lines can't go where they should; the message says why."""
 
+
+_Place = TextIO | LogFile | LogStream
 
 _STANDARD_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 
@@ -59,15 +62,28 @@ def configure(
     with ExitStack() as opened:
         outputs = [(_open(place, opened), render) for place, render in places if place]
         opened.pop_all()
+    DIRECT.to(())
     logger.remove()
     logger.configure(patcher=_name_request)
     for (output, in_color), render in outputs:
-        logger.add(output, format=render, colorize=in_color, **options)
+        logger.add(cast(TextIO, output), format=render, colorize=in_color, **options)
     if trace_logs:
         logger.add(_add_to_span, format="{message}", **options)
+    else:
+        DIRECT.to(_direct(outputs))
     logging.basicConfig(handlers=[_StandardLogging()], level=level, force=True)
     # It tells at every start, at level info, which classes it is about to use.
     logging.getLogger("alembic").setLevel(level if level < logging.INFO else logging.WARNING)
+
+
+def _direct(outputs: Sequence[tuple[tuple[_Place, bool], Render]]) -> Sequence[Output]:
+    """All of the outputs, if each can be written to without loguru: there are no colours."""
+    direct = [
+        (output, render)
+        for (output, in_colour), render in outputs
+        if isinstance(output, LogFile | LogStream) and not in_colour
+    ]
+    return direct if len(direct) == len(outputs) else []
 
 
 def _wanted(pattern: re.Pattern[str]) -> Callable[["Record"], bool]:
@@ -79,7 +95,7 @@ def _wanted(pattern: re.Pattern[str]) -> Callable[["Record"], bool]:
     return wanted
 
 
-def _open(place: str, opened: ExitStack) -> tuple[TextIO, bool]:
+def _open(place: str, opened: ExitStack) -> tuple[_Place, bool]:
     """What to write to, and whether colours are seen there; `opened` closes it."""
     streams: dict[str, TextIO] = {"/dev/stderr": sys.stderr, "/dev/stdout": sys.stdout}
     stream = streams.get(place)
@@ -89,9 +105,9 @@ def _open(place: str, opened: ExitStack) -> tuple[TextIO, bool]:
         except OSError as error:
             raise CannotLogError(f"{place} can't be opened to log to: {error.strerror}.") from None
         opened.callback(file.stop)
-        return cast(TextIO, file), False
+        return file, False
     try:
-        return cast(TextIO, LogStream(stream)), stream.isatty()
+        return LogStream(stream), stream.isatty()
     except io.UnsupportedOperation:  # something in this process took the stream's place
         return stream, stream.isatty()
 
