@@ -18,6 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.identity.tokens import TokenStore
+from aibridged.observe.direct_lines import DIRECT
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
@@ -49,6 +50,7 @@ def _logging_as_it_was() -> Iterator[None]:
     """Logging is one for the process: a test leaves it as it found it."""
     level = logging.root.level
     yield
+    DIRECT.to(())
     for handler in logging.root.handlers[:]:
         if type(handler).__module__.startswith("aibridged."):
             logging.root.removeHandler(handler)
