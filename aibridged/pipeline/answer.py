@@ -22,7 +22,8 @@ class Source(Protocol):
 class Answer:
     """An answer, from its head on.
 
-    `headers` are the bytes as they came. The body goes to `sink`, if there is one, else it waits to
+    `headers` are the bytes as they came; `content_type` is the media type in lower case without its
+    parameters, `content_coding` None where there is no coding. The body goes to `sink`, if there is one, else it waits to
     be read. `is_whole` says that all of it has come, `error` why no more will: a
     `aiohttp.ClientError`. `sink` is called with each piece once, and with nothing at the end.
     """
@@ -32,6 +33,8 @@ class Answer:
         "_source",
         "_waiter",
         "_waiting",
+        "content_coding",
+        "content_type",
         "error",
         "headers",
         "is_whole",
@@ -51,6 +54,10 @@ class Answer:
         self._pieces: deque[bytes] = deque()
         self._waiting = 0  # bytes in `_pieces`
         self._waiter: asyncio.Future[None] | None = None
+        media_type = self.header(b"content-type") or ""
+        self.content_type = media_type.partition(";")[0].strip().lower()
+        coding = (self.header(b"content-encoding") or "").strip().lower()
+        self.content_coding = None if coding in ("", "identity") else coding
 
     def header(self, name: bytes) -> str | None:
         """The first value of a header; `name` in lower case."""
@@ -58,17 +65,6 @@ class Answer:
             if len(key) == len(name) and key.lower() == name:
                 return value.decode(errors="surrogateescape")
         return None
-
-    @property
-    def content_type(self) -> str:
-        """The media type in lower case, without its parameters."""
-        return (self.header(b"content-type") or "").partition(";")[0].strip().lower()
-
-    @property
-    def content_coding(self) -> str | None:
-        """The content coding, though none was asked for."""
-        coding = (self.header(b"content-encoding") or "").strip().lower()
-        return None if coding in ("", "identity") else coding
 
     def feed(self, piece: bytes, *, whole: bool) -> None:
         """Hand on what has come over the connection; `whole` with the last of it."""

@@ -22,11 +22,7 @@ class Reading:
         self.first_byte_at: float | None = None
         self.complete = False
         self._monotonic = clock.monotonic
-        self._reader = open_reader(
-            api,
-            answer.header(b"content-type"),
-            answer.content_coding,
-        )
+        self._reader = open_reader(api, answer.content_type, answer.content_coding)
         self._undecided = self._judge_head(request, answer)
 
     def feed(self, chunk: bytes) -> None:
