@@ -23,9 +23,10 @@ class Answer:
     """An answer, from its head on.
 
     `headers` are the bytes as they came; `content_type` is the media type in lower case without its
-    parameters, `content_coding` None where there is no coding. The body goes to `sink`, if there is one, else it waits to
-    be read. `is_whole` says that all of it has come, `error` why no more will: a
-    `aiohttp.ClientError`. `sink` is called with each piece once, and with nothing at the end.
+    parameters, `content_coding` None where there is no coding. The body goes to `sink`, if there is
+    one, else it waits to be read. `is_whole` says that all of it has come, `error` why no more
+    will: a `aiohttp.ClientError`. `sink` is called with each piece once, and with nothing at the
+    end.
     """
 
     __slots__ = (
