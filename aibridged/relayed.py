@@ -28,7 +28,7 @@ class RelayedResponse(web.StreamResponse):
         super().__init__(
             status=upstream.status,
             reason=upstream.reason or "",
-            headers=CIMultiDict(end_to_end(upstream.headers, passes)),
+            headers=CIMultiDict(end_to_end(upstream.headers.items(), passes)),
         )
 
     async def _prepare_headers(self) -> None:

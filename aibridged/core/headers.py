@@ -7,8 +7,7 @@ gateway sets itself.
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-
-from multidict import MultiMapping
+from typing import AnyStr
 
 ACTOR_ID = "X-AI-Bridge-Actor-ID"
 ACTOR_USERNAME = "X-AI-Bridge-Actor-Metadata-Username"
@@ -80,24 +79,25 @@ def named_by_connection(values: Iterable[str]) -> frozenset[str]:
     return frozenset(part.strip().lower() for value in values for part in value.split(","))
 
 
-def end_to_end(headers: MultiMapping[str], passes: Callable[[str], bool]) -> list[tuple[str, str]]:
-    """The headers that go on: those that pass, but for those that `Connection` names."""
-    own = named_by_connection(headers.getall("Connection", ()))
-    kept = [item for item in headers.items() if passes(item[0])]
-    return [item for item in kept if item[0].lower() not in own] if own else kept
+def end_to_end(
+    headers: Iterable[tuple[AnyStr, AnyStr]], passes: Callable[[AnyStr], bool]
+) -> list[tuple[AnyStr, AnyStr]]:
+    """The headers that go on: those that pass, but for those that `Connection` names.
 
-
-def raw_end_to_end(
-    headers: Iterable[tuple[bytes, bytes]], passes: Callable[[bytes], bool]
-) -> list[tuple[bytes, bytes]]:
-    """`end_to_end` for headers as the bytes that they came as."""
-    kept, own = [], []
+    They may be text, or the bytes that they came as. `Connection` itself must not pass.
+    """
+    kept: list[tuple[AnyStr, AnyStr]] = []
+    own: list[str] = []
     for header in headers:
         if passes(header[0]):
             kept.append(header)
-        elif header[0].lower() == b"connection":
-            own.append(header[1].decode("latin-1"))
+        elif _text(header[0]).lower() == "connection":
+            own.append(_text(header[1]))
     if not own:
         return kept
     names = named_by_connection(own)
-    return [header for header in kept if header[0].decode("latin-1").lower() not in names]
+    return [header for header in kept if _text(header[0]).lower() not in names]
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")

@@ -13,7 +13,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from loguru import logger
-from yarl import URL
 
 from aibridged.clock import Clock
 from aibridged.pipeline.answer import Answer, RawHeaders
@@ -82,12 +81,10 @@ class Dumper:
         self._directory = directory
         self._clock = clock
 
-    def begin(self, request: GatewayRequest, headers: RawHeaders) -> Dump:
-        """Start with the request as it goes upstream."""
+    def begin(self, request: GatewayRequest, raw_path: str, headers: RawHeaders) -> Dump:
+        """Start with the request as it goes upstream: to this path, with these headers."""
         name = f"{self._clock.wall():%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}"
-        base = URL(request.route.provider.base_url).raw_path.rstrip("/")
-        first = f"{request.method} {base}{request.upstream_target} HTTP/1.1"
-        head = _head(first.encode(), headers)
+        head = _head(f"{request.method} {raw_path} HTTP/1.1".encode(), headers)
         body = request.body
         return Dump(
             self._directory / request.route.provider.name / name,

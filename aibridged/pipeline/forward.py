@@ -10,7 +10,7 @@ from aibridged.core.auth import without_tokens
 from aibridged.core.headers import (
     ACTOR_ID,
     ACTOR_USERNAME,
-    raw_end_to_end,
+    end_to_end,
     request_header_passes,
 )
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
@@ -38,10 +38,12 @@ def handler(parts: Parts) -> Handler:
 
     async def forward(request: GatewayRequest) -> web.StreamResponse:
         headers = upstream_headers(request, send_actor=send_actor)
-        dump = dumper.begin(request, headers) if dumper is not None else None
+        upstream = upstreams[request.route.provider.name]
+        dump = None
+        if dumper is not None:
+            dump = dumper.begin(request, upstream.raw_path(request.upstream_target), headers)
         try:
             request.sent_at = monotonic()
-            upstream = upstreams[request.route.provider.name]
             reply = await ask(request, upstream, headers, idle_timeout)
             request.answered_at, request.upstream_status = monotonic(), reply.status
             try:
@@ -112,7 +114,7 @@ async def answer(
 
 def upstream_headers(request: GatewayRequest, *, send_actor: bool) -> list[tuple[bytes, bytes]]:
     """What the caller sent, end to end, with the credential that goes on."""
-    kept = raw_end_to_end(request.raw_headers, request_header_passes)
+    kept = end_to_end(request.raw_headers, request_header_passes)
     if request.recoded:
         kept = [header for header in kept if header[0].lower() != b"content-encoding"]
     kept = without_tokens(kept, request.presented.token)

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
 
-from aibridged.core.headers import raw_end_to_end, response_header_passes
+from aibridged.core.headers import end_to_end, response_header_passes
 from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.request import GatewayRequest
 
@@ -26,7 +26,7 @@ class ProviderResponse(web.StreamResponse):
         self, answer: Answer, *, without: Collection[bytes] = (), length: int | None = None
     ) -> None:
         super().__init__(status=answer.status, reason="")
-        headers = raw_end_to_end(answer.headers, response_header_passes)
+        headers = end_to_end(answer.headers, response_header_passes)
         if length is not None:
             without = (*without, b"content-length")
         if without:

@@ -27,14 +27,16 @@ async def ask(request: GatewayRequest, parts: Parts, *, first: bool) -> "Turn":
     if parts.breakers is not None and not first:
         admission = request.verdict = admit(parts.breakers, request)
     headers = forward.upstream_headers(request, send_actor=parts.settings.send_actor_headers)
-    dump = parts.dumper.begin(request, headers) if parts.dumper is not None else None
+    upstream = parts.upstreams[request.route.provider.name]
+    dump = None
+    if parts.dumper is not None:
+        dump = parts.dumper.begin(request, upstream.raw_path(request.upstream_target), headers)
     turn = Turn(request, parts, dump, admission)
     if first:
         request.sent_at = monotonic()
     if request.trace is not None:
         request.trace.turn_asked()
     try:
-        upstream = parts.upstreams[request.route.provider.name]
         idle_timeout = parts.settings.upstream_idle_timeout
         turn.answer = await forward.ask(request, upstream, headers, idle_timeout)
     except BaseException:
@@ -75,9 +77,9 @@ class Turn:
         answer = self.answer
         if answer.status != 200 or answer.content_type != _EVENT_STREAM:
             return False
-        if self.answer.content_coding is not None:
+        if answer.content_coding is not None:
             try:
-                self._decoder = StreamDecoder(self.answer.content_coding, MAX_DECODED_BYTES)
+                self._decoder = StreamDecoder(answer.content_coding, MAX_DECODED_BYTES)
             except UnsupportedCodingError:
                 return False
         return True

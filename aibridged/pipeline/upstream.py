@@ -58,6 +58,10 @@ class Upstream:
         connector = self._connector
         return len(connector._acquired), sum(map(len, connector._conns.values()))
 
+    def raw_path(self, target: str) -> str:
+        """What a request names for a `target` below the base URL."""
+        return self._path + target
+
     async def ask(
         self, method: str, target: str, headers: RawHeaders, body: bytes, idle_timeout: float
     ) -> Answer:
@@ -69,7 +73,7 @@ class Upstream:
             aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError: nothing was sent.
             aiohttp.ClientError, TimeoutError: no answer came.
         """
-        lines = [f"{method} {self._path}{target} HTTP/1.1\r\n{self._host}".encode()]
+        lines = [f"{method} {self.raw_path(target)} HTTP/1.1\r\n{self._host}".encode()]
         lines += [b"%b: %b\r\n" % header for header in headers]
         if body or method not in _WITHOUT_BODY:
             lines.append(b"Content-Length: %d\r\n" % len(body))

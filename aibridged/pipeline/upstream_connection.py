@@ -259,9 +259,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _break_off(self, error: Exception) -> None:
         head, answer = self._head, self.answer
-        self._is_used_up = True
-        self.abort()
-        self._end()
+        self._close_early()
         if head is not None:
             if not head.done():
                 head.set_exception(error)

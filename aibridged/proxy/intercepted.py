@@ -173,7 +173,7 @@ class Intercepted:
     ) -> CIMultiDict[str]:
         """The client's headers, but for what it may not say: who it is to the gateway."""
         token = session.token
-        kept = end_to_end(request.headers, self._passes)
+        kept = end_to_end(request.headers.items(), self._passes)
         headers = CIMultiDict(
             (name, value) for name, value in kept if token is None or not carries(value, token)
         )
