@@ -50,6 +50,11 @@ _TOKEN = [
     users.c.username,
     *(column for column in tokens.c if column.name not in ("user_id", "secret_sha256")),
 ]
+_NOT_TAKEN_BACK = (
+    tokens.c.revoked_at.is_(None),
+    users.c.status == UserStatus.ACTIVE,
+    not_deleted,
+)
 _TO_AUTHENTICATE = (
     sa.select(
         tokens.c.user_id,
@@ -59,22 +64,15 @@ _TO_AUTHENTICATE = (
         users.c.is_admin,
     )
     .join(users)
-    .where(
-        tokens.c.id == sa.bindparam("token_id"),
-        tokens.c.revoked_at.is_(None),
-        users.c.status == UserStatus.ACTIVE,
-        not_deleted,
-    )
+    .where(tokens.c.id == sa.bindparam("token_id"), *_NOT_TAKEN_BACK)
 )
 _STILL_GOOD = (
     sa.select(tokens.c.id)
     .join(users)
     .where(
         tokens.c.id.in_(sa.bindparam("token_ids", expanding=True)),
-        tokens.c.revoked_at.is_(None),
         sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > sa.bindparam("now")),
-        users.c.status == UserStatus.ACTIVE,
-        not_deleted,
+        *_NOT_TAKEN_BACK,
     )
 )
 _TO_RECORD_USE = (
