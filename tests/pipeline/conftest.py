@@ -8,6 +8,7 @@ from contextlib import suppress
 
 import pytest
 
+from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.connection import Limits, Server
 
 # What these test touches transports, which each of the event loops has its own of.
@@ -107,6 +108,12 @@ async def provider() -> AsyncIterator[Provider]:
     made = Provider()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+def answer(source) -> Answer:
+    """One whose head is there, over the `source` that a test names."""
+    return Answer(200, b"OK", [], source)
 
 
 @pytest.fixture

@@ -27,11 +27,6 @@ def source():
     return Source()
 
 
-@pytest.fixture
-def answer(source):
-    return Answer(200, b"OK", [], source)
-
-
 def with_headers(*headers):
     return Answer(200, b"OK", headers, Source())
 

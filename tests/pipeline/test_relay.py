@@ -32,11 +32,6 @@ def source():
 
 
 @pytest.fixture
-def answer(source):
-    return Answer(200, b"OK", [], source)
-
-
-@pytest.fixture
 def relayed(server, answer, open_connection):
     """Begins a request that gets the answer: the client's stream, and what the relay comes to."""
 
