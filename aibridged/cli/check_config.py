@@ -66,6 +66,7 @@ def _with_ca(resolution: "Resolution") -> "Resolution":
         warning = expiry_warning(read_ca(settings, clock), clock)
     except AiProxyError as error:
         what, _, remedy = str(error).partition("; ")
+        remedy = remedy or "aibridged proxy init-ca makes another."
         wrong = Mistake("the AI Proxy's CA", what.rstrip("."), remedy)
         return replace(resolution, settings=None, mistakes=[*resolution.mistakes, wrong])
     warnings = [*resolution.warnings, *((warning,) if warning else ())]
