@@ -61,7 +61,6 @@ _APIS: dict[str, Api] = {
 # What GitHub Copilot has of OpenAI's API, at paths without a version.
 _VERSIONLESS = ("/chat/completions", "/responses", "/models")
 
-
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "/v1/messages": checking_messages.check,
     "/v1/chat/completions": checking_chat.check,
