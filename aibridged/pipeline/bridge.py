@@ -1,9 +1,9 @@
 """What is kept warm for one caller and key: whose requests these are, and the caller's tools."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
+import msgspec
 from loguru import logger
 
 from aibridged.bridge_pool import BridgeKey
@@ -200,7 +200,7 @@ class Interception:
         """Add what a turn told to the whole."""
         if runs:
             own = tuple(call for call in facts.tool_calls if call.call_id not in runs)
-            facts = replace(facts, tool_calls=own)
+            facts = msgspec.structs.replace(facts, tool_calls=own)
         self.answer = facts if self._told is None else together(self.answer, facts)
 
     def _now(self) -> datetime:

@@ -1,7 +1,8 @@
 """Opens the reader that fits a response: by its API, its media type and its content coding."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+
+import msgspec
 
 from aibridged.wire import chat_completions, messages, responses
 from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
@@ -60,7 +61,7 @@ class _Decoded:
         facts = self._reader.finish(complete and fault is None)
         if fault is None:
             return facts
-        return replace(facts, anomalies={**facts.anomalies, fault: 1})
+        return msgspec.structs.replace(facts, anomalies={**facts.anomalies, fault: 1})
 
 
 class _Unread:

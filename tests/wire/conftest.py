@@ -1,9 +1,9 @@
 """Transcripts, and what must hold for a reader of any of them however the stream is cut."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from aibridged.wire.facts import ResponseFacts
@@ -52,7 +52,7 @@ def assert_broken_anywhere(open_reader: OpenReader, stream: bytes, expected: Res
         assert facts.usage is None or facts.usage.partial or facts.usage == expected.usage, where
         assert len(facts.tool_calls) <= len(expected.tool_calls), where
         for part, whole in zip(facts.tool_calls, expected.tool_calls, strict=False):
-            same = replace(part, arguments=whole.arguments, complete=whole.complete)
+            same = msgspec.structs.replace(part, arguments=whole.arguments, complete=whole.complete)
             assert part == whole or (same == whole and not part.complete), where
         assert len(facts.thoughts) <= len(expected.thoughts), where
         for thought, whole_thought in zip(facts.thoughts, expected.thoughts, strict=False):

@@ -1,6 +1,6 @@
 """What the answers of several turns have told, as one."""
 
-from dataclasses import replace
+import msgspec
 
 from aibridged.wire.facts import ResponseFacts, TokenUsage
 from aibridged.wire.injection import counts
@@ -8,7 +8,7 @@ from aibridged.wire.injection import counts
 
 def together(earlier: ResponseFacts, last: ResponseFacts) -> ResponseFacts:
     """The facts of both: all that was counted and called, and how it ended in the end."""
-    return replace(
+    return msgspec.structs.replace(
         last,
         response_id=last.response_id or earlier.response_id,
         model=last.model or earlier.model,
