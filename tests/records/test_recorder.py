@@ -10,7 +10,7 @@ import pytest
 from aibridged.records import schema
 from aibridged.records.disk import FLUSH_S
 from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
-from aibridged.records.recorder import Recorder
+from aibridged.records.recorder import GATHERING_TURNS, Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
 from aibridged.records.store import DatabaseAwayError, Store
 from aibridged.records.work import RecordingFailedError
@@ -92,6 +92,48 @@ async def test_starts_that_come_together_share_a_commit(database, make_recorder,
     assert len(database.rows(schema.interceptions)) == 200
     assert recorder.stats.commits < 20
     assert recorder.stats.largest_batch > 10
+    await recorder.close()
+
+
+@pytest.fixture
+def gathered(monkeypatch):
+    """How many starts were gathered for each commit."""
+    counts = []
+    commit = Recorder._commit_starts
+
+    def note(recorder):
+        counts.append(len(recorder._starts))
+        commit(recorder)
+
+    monkeypatch.setattr(Recorder, "_commit_starts", note)
+    return counts
+
+
+async def test_starts_that_turn_after_turn_brings_share_a_commit(
+    database, make_recorder, new_start, gathered
+):
+    recorder = await make_recorder(database)
+
+    async def later(turns):
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await recorder.start(new_start())
+
+    await asyncio.gather(*(later(turns) for turns in range(3)))
+    assert gathered == [3]
+    await recorder.close()
+
+
+async def test_a_start_does_not_wait_for_ever_more_to_come(
+    database, make_recorder, new_start, gathered
+):
+    recorder = await make_recorder(database)
+    starts = []
+    while not gathered:
+        starts.append(asyncio.ensure_future(recorder.start(new_start())))  # noqa: TID251
+        await asyncio.sleep(0)
+        assert len(starts) < GATHERING_TURNS + 3
+    await asyncio.gather(*starts)
     await recorder.close()
 
 
