@@ -211,14 +211,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._reason += reason
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.answer is not None:
-            return  # a trailer
-        if b"\0" in value or name.endswith(b" "):
-            raise _EnoughError  # this lenient the parser shouldn't be
-        self._headers.append((name, value.rstrip(b" \t")))
+        self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        status, headers = self._parser.get_status_code(), self._headers
+        status, headers = self._parser.get_status_code(), _tidied(self._headers)
+        self._headers = []  # for the trailers, which nobody asks for
         if status < 200:
             if status < 100:
                 raise _EnoughError
@@ -273,6 +270,16 @@ class UpstreamConnection(asyncio.Protocol):
                 return  # whoever waits for the answer is told
             self.transport.write(view[start : start + _PIECE_BYTES])
             await self._writable.wait()
+
+
+def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers without blanks at the end of a value. So lenient the parser is, and more."""
+    lines = b"\n".join([*chain.from_iterable(headers), b""])
+    if not (b" \n" in lines or b"\t\n" in lines or b"\0" in lines):
+        return headers
+    if any(b"\0" in value or name.endswith(b" ") for name, value in headers):
+        raise _EnoughError
+    return [(name, value.rstrip(b" \t")) for name, value in headers]
 
 
 def _ends_with_connection(headers: RawHeaders) -> bool:
