@@ -5,6 +5,7 @@ it: a path that could mean another path is refused here, before it is compared w
 """
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 PREFIXES = ("/api/v2/aibridge", "/api/v2/ai-gateway")
@@ -18,11 +19,15 @@ _QUERY = re.compile(r"[\x21\x22\x24-\x7e]*")
 # What a decoded segment may not hold: separators, another encoding, control characters.
 _AMBIGUOUS = re.compile(rb"[\x00-\x1f\x7f/\\%]")
 
+# Clients ask for the same few again and again. Callers make them up, so the memory is bounded.
+_REMEMBERED_TARGETS = 256
+
 
 class BadTargetError(ValueError):
     """A request target that could mean another than it says."""
 
 
+@lru_cache(maxsize=_REMEMBERED_TARGETS)
 def split_target(target: str) -> tuple[str, str]:
     """Split an origin-form target into its raw path, without the gateway's prefix, and query.
 

@@ -52,6 +52,9 @@ class Provider(ABC):
         self.base_url = settings.base_url.rstrip("/")
         key = settings.key
         self.organisation_credential = self.credential(key.reveal()) if key else None
+        self._bridged = {
+            self.prefix + path: Route(self, path, path, api) for path, api in self.bridged.items()
+        }
 
     def credential(self, key: str) -> tuple[str, str]:
         """The header that carries a key, and its value."""
@@ -62,11 +65,11 @@ class Provider(ABC):
 
         `path` has been checked: it holds no empty, dot or doubly encoded segment.
         """
+        if method == "POST" and (bridged := self._bridged.get(path)) is not None:
+            return bridged
         if not path.startswith(self.prefix + "/"):
             return None
         below = path[len(self.prefix) :]
-        if method == "POST" and (api := self.bridged.get(below)) is not None:
-            return Route(self, below, below, api)
         for pattern, methods in self.passthrough.items():
             if method in methods and _matches(pattern, below):
                 return Route(self, pattern, below, None)
