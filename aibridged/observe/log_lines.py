@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # template as markup, and those in the text are the caller's.
 _LINE = "{rendered}\n"
 _HUMAN = "{stamp} <level>[{level.name}]</level>  " + _LINE
-_UNCOLOURED = {_LINE: _LINE, _HUMAN: "{stamp} [{level.name}]  " + _LINE}
 
 # Google's names where they differ from loguru's.
 _SEVERITIES = {"TRACE": "DEBUG", "SUCCESS": "NOTICE"}
@@ -69,7 +68,9 @@ def _present(**values: str | int | None) -> dict[str, str | int]:
 
 def uncoloured(render: Callable[["Record"], str], record: "Record") -> str:
     """The line itself, for who writes it without loguru: `render` is one of those below."""
-    return _UNCOLOURED[render(record)].format_map(record)
+    template, own = render(record), cast(dict[str, Any], record)
+    before = f"{own['stamp']} [{record['level'].name}]  " if template is _HUMAN else ""
+    return f"{before}{own['rendered']}\n"
 
 
 def human(record: "Record") -> str:
