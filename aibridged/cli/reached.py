@@ -4,11 +4,11 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from aibridged.cli.cells import WIDTH, shortened
+
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
     from aibridged.mcp.reaching import Reached
-
-_WIDTH = 80
 
 
 def reach(settings: "Settings") -> "list[Reached]":
@@ -67,8 +67,7 @@ def _lines(reached: "Reached") -> Iterator[str]:
     tools = "1 tool" if found == 1 else f"{found} tools"
     yield f"  {name}: {tools}, {len(selection.tools)} offered"
     for tool in selection.tools:
-        line = textwrap.shorten(f"{tool.name} {tool.description}", _WIDTH - 4, placeholder=" …")
-        yield f"    {line}"
+        yield f"    {shortened(f'{tool.name} {tool.description}', WIDTH - 4)}"
     if selection.hidden:
         yield from _wrapped(f"left out by the rules: {', '.join(selection.hidden)}", "    ")
     for fault in selection.faults:
@@ -78,7 +77,7 @@ def _lines(reached: "Reached") -> Iterator[str]:
 def _wrapped(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
         text,
-        _WIDTH,
+        WIDTH,
         initial_indent=indent,
         subsequent_indent=f"{indent}  ",
         break_long_words=False,

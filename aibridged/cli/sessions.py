@@ -1,6 +1,5 @@
 """`aibridged sessions`: what was asked, as a person wants to read it."""
 
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from itertools import groupby
@@ -19,8 +18,8 @@ from aibridged.cli.asking import (
     takes_query,
     write,
 )
+from aibridged.cli.cells import WIDTH, wrapped
 from aibridged.cli.interceptions import ending
-from aibridged.cli.table import WIDTH
 
 if TYPE_CHECKING:
     from aibridged.records.answers import Filter, Interception, Session
@@ -138,9 +137,7 @@ def _turn(each: "Interception", most: int | None) -> Iterator[str]:
 def _text(mark: str, text: str, most: int | None) -> Iterator[str]:
     """The text wrapped behind its mark; `most` lines of it."""
     room = WIDTH - len(mark)
-    lines = [
-        part for line in text.splitlines() for part in textwrap.wrap(printable(line), room) or [""]
-    ]
+    lines = [part for line in text.splitlines() for part in wrapped(printable(line), room) or [""]]
     shown = lines if most is None or len(lines) <= most else lines[:most]
     for number, line in enumerate(shown):
         yield (mark if number == 0 else " " * len(mark)) + line

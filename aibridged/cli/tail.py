@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aibridged.cli.asking import as_json, moment, printable, takes_query
+from aibridged.cli.cells import fitted
 from aibridged.cli.interceptions import ending, tokens
 
 if TYPE_CHECKING:
@@ -115,8 +116,4 @@ def _cells(each: "Interception") -> tuple[str, ...]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    fitted = (
-        (text if len(text) <= width else f"{text[: width - 1]}…").ljust(width)
-        for text, width in zip(map(printable, cells), _COLUMNS.values(), strict=True)
-    )
-    return "  ".join(fitted).rstrip()
+    return "  ".join(map(fitted, map(printable, cells), _COLUMNS.values())).rstrip()

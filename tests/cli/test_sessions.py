@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from aibridged.cli import build
+from aibridged.cli.cells import width
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
@@ -83,6 +84,18 @@ def test_a_story_fits_the_terminal_and_says_what_it_leaves_out(asked, ask):
         assert all(len(line) <= 80 for line in story.splitlines())
     assert "more lines (--full)" in short
     assert short.count("word") < whole.count("word") == 400
+
+
+def test_a_story_without_blanks_fits_the_terminal_too(sqlite_database, asked, clock, ask):
+    text = "请找出重试循环的测试在慢机器上失败的原因，" * 9
+    store = Store(sqlite_database.engine)
+    store.connect()
+    own = {"interception_id": asked.id, "id": uuid7(clock.wall()), "created_at": clock.wall()}
+    store.write([], [UserPromptRecord(prompt=text, **own)])
+    store.close()
+    told = ask("sessions", "show", SESSION, "--full").splitlines()
+    assert max(map(width, told)) <= 80
+    assert text in "".join(line.strip(" >") for line in told)
 
 
 def test_a_story_says_what_came_of_the_gateways_own_tools(sqlite_database, asked, clock, ask):

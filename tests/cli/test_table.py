@@ -16,16 +16,16 @@ def test_without_rows_there_are_headings():
 
 def test_the_widest_of_the_named_columns_are_cut_to_the_width():
     rows = [("0123456789" * 3, "n" * 40, "e" * 60, "short")]
-    shown = table(("ID", "NAME", "EMAIL", "ROLE"), rows, cut={"NAME", "EMAIL", "ROLE"}, width=70)
+    shown = table(("ID", "NAME", "EMAIL", "ROLE"), rows, cut={"NAME", "EMAIL", "ROLE"}, room=70)
     _, row = shown.splitlines()
     assert len(row) == 70
     assert row.split("  ") == ["0123456789" * 3, "n" * 13 + "…", "e" * 14 + "…", "short"]
 
 
 def test_what_fits_exactly_is_not_cut():
-    shown = table(("A", "B"), [("x" * 4, "y" * 4)], cut={"A", "B"}, width=10)
+    shown = table(("A", "B"), [("x" * 4, "y" * 4)], cut={"A", "B"}, room=10)
     assert shown == "A     B\nxxxx  yyyy"
 
 
 def test_what_cannot_fit_keeps_a_character_a_column():
-    assert table(("A", "B"), [("xxx", "yyy")], cut={"A"}, width=1) == "A  B\n…  yyy"
+    assert table(("A", "B"), [("xxx", "yyy")], cut={"A"}, room=1) == "A  B\n…  yyy"
