@@ -123,6 +123,8 @@ class Interception:
         self.injected: Mapping[str, str] = {}
         self.runs: dict[str, ToolRun] = {}
         self.awaits_answer = False
+        self._has_prompt = False
+        self._first_response_id: str | None = None
         self._told: Reading | None = None
         self._started_at = start.started_at
         self._began = began
@@ -132,6 +134,7 @@ class Interception:
 
     def record_prompt(self, prompt: str) -> None:
         """Record what the user said."""
+        self._has_prompt = True
         self._recorder.record(
             UserPromptRecord(
                 id=uuid7(self._started_at),
@@ -143,7 +146,7 @@ class Interception:
 
     def end_turn(self, reading: Reading) -> None:
         """Record what an answer told that isn't the last; its tools have been run, or given up."""
-        facts = reading.facts()
+        facts = self._facts(reading)
         self._told, self.awaits_answer = reading, False
         if self._trace is not None:
             self._trace.answered()
@@ -155,7 +158,7 @@ class Interception:
         """Record how it ended, and what the answer told; returns what all turns have told."""
         if reading is self._told:
             reading = None
-        facts = reading.facts() if reading is not None else ResponseFacts()
+        facts = self._facts(reading) if reading is not None else ResponseFacts()
         runs = self._runs_in(facts)
         is_whole = facts.complete and facts.error is None
         if outcome is Outcome.COMPLETED and not is_whole:
@@ -180,10 +183,17 @@ class Interception:
                 time_to_first_byte_ms=(
                     None if first_byte is None else round((first_byte - self._began) * 1000)
                 ),
+                prompt_response_id=self._first_response_id if self._has_prompt else None,
             ),
         )
         self._keep(facts, runs)
         return self.answer
+
+    def _facts(self, reading: Reading) -> ResponseFacts:
+        facts = reading.facts()
+        if self._first_response_id is None:
+            self._first_response_id = facts.response_id
+        return facts
 
     def _runs_in(self, facts: ResponseFacts) -> Mapping[str, ToolRun]:
         """What became of each call of an injected tool, the calls included that were never run."""

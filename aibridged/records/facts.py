@@ -67,7 +67,8 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     """How a request ended.
 
     `status_code` is what the client was answered, None where it was answered nothing.
-    `usage_partial` says that tokens were used which nobody counted.
+    `usage_partial` says that tokens were used which nobody counted. `prompt_response_id` is the id
+    of the first answer, where there was a prompt: its row has it from then on.
     """
 
     interception_id: str
@@ -76,6 +77,7 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     status_code: int | None = None
     usage_partial: bool = False
     time_to_first_byte_ms: int | None = None
+    prompt_response_id: str | None = None
 
 
 class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="token_usage"):
@@ -93,7 +95,7 @@ class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=
 
 
 class UserPromptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="prompt_usage"):
-    """What the user said last. `provider_response_id` is empty where it isn't known yet."""
+    """What the user said last. `provider_response_id` is empty until the interception's end."""
 
     id: str
     interception_id: str

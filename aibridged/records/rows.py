@@ -120,6 +120,13 @@ def end_row(end: InterceptionEnd, time: Time) -> tuple[Any, ...]:
     )
 
 
+def answered_row(end: InterceptionEnd) -> tuple[Any, ...] | None:
+    """The id of the answer to the prompt, and that of the interception; None if there is none."""
+    if end.prompt_response_id is None:
+        return None
+    return storable(end.prompt_response_id), end.interception_id
+
+
 def _usage_row(usage: TokenUsageRecord, time: Time) -> tuple[Any, ...]:
     return (
         usage.id,

@@ -8,7 +8,7 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from aibridged.records.facts import Outcome
 from aibridged.records.rows import END_COLUMNS, ROWS, START_COLUMNS
-from aibridged.records.schema import UtcDateTime, interceptions, tool_usages
+from aibridged.records.schema import UtcDateTime, interceptions, tool_usages, user_prompts
 
 
 class Statement:
@@ -38,6 +38,7 @@ class Statements:
             kind: self._insert(table, table.columns.keys()) for kind, (table, _) in ROWS.items()
         }
         self.end = self._compile(_END)
+        self.answer_prompt = self._compile(_ANSWER_PROMPT)
         self.parent = self._compile(_PARENT)
         self.owners_of_open = self._compile(_OWNERS_OF_OPEN)
         self.interrupt = self._compile(_INTERRUPT)
@@ -56,6 +57,12 @@ _END = (
     sa.update(interceptions)
     .where(interceptions.c.id == sa.bindparam("interception"))
     .values({name: sa.bindparam(f"new_{name}") for name in END_COLUMNS})
+)
+
+_ANSWER_PROMPT = (
+    sa.update(user_prompts)
+    .where(user_prompts.c.interception_id == sa.bindparam("interception"))
+    .values(provider_response_id=sa.bindparam("answer"))
 )
 
 _PARENT = (

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 
 from aibridged.records.facts import Fact, InterceptionEnd, InterceptionStart
-from aibridged.records.rows import ROWS, Parent, end_row, start_row, storable
+from aibridged.records.rows import ROWS, Parent, answered_row, end_row, start_row, storable
 from aibridged.records.schema import MAX_NAME
 from aibridged.records.sqlite import SqliteBackend
 from aibridged.records.statements import Statements
@@ -179,13 +179,17 @@ class Store:
             kind = type(fact)
             make = ROWS[kind][1]
             rows.setdefault(kind, []).append(make(fact, backend.time))
-        ends = [end_row(fact, backend.time) for fact in facts if isinstance(fact, InterceptionEnd)]
+        finals = [fact for fact in facts if isinstance(fact, InterceptionEnd)]
+        ends = [end_row(end, backend.time) for end in finals]
+        answered = [row for end in finals if (row := answered_row(end)) is not None]
         for kind, values in rows.items():
             backend.execute_many(self._sql.inserts[kind], values)
         if starts:
             backend.execute_many(self._sql.insert_start, [self._start_row(one) for one in starts])
         if ends:
             backend.execute_many(self._sql.end.sql, ends)
+        if answered:
+            backend.execute_many(self._sql.answer_prompt.sql, answered)
 
     def _start_row(self, start: InterceptionStart) -> Sequence[Any]:
         call = start.correlating_tool_call_id

@@ -13,7 +13,11 @@ from aibridged.records.facts import InterceptionStart, Record
 
 MESSAGE = "interception log"
 
-_NAMES = {"provider_response_id": "msg_id", "provider_tool_call_id": "tool_call_id"}
+_NAMES = {
+    "provider_response_id": "msg_id",
+    "prompt_response_id": "prompt_msg_id",
+    "provider_tool_call_id": "tool_call_id",
+}
 
 
 def log_record(record: Record) -> None:

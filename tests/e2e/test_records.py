@@ -241,7 +241,7 @@ def left(
         "interception": interception,
         "aibridge_token_usages": [tokens] if tokens else [],
         "aibridge_user_prompts": (
-            [{"provider_response_id": "", "prompt": prompt, "metadata": None}] if prompt else []
+            [{"provider_response_id": id, "prompt": prompt, "metadata": None}] if prompt else []
         ),
         "aibridge_tool_usages": tools,
         "aibridge_model_thoughts": [
@@ -342,7 +342,7 @@ def told_id(api, row):
     """The id of an answer that no client has got whole, as it is recorded where it was told."""
     ids = {
         each["provider_response_id"]
-        for table in ("aibridge_token_usages", "aibridge_tool_usages")
+        for table in ("aibridge_token_usages", "aibridge_tool_usages", "aibridge_user_prompts")
         for each in row[table]
     }
     assert all(id.startswith(api.id_prefix) for id in ids)

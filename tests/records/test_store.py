@@ -99,6 +99,7 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
         status_code=529,
         usage_partial=True,
         time_to_first_byte_ms=40,
+        prompt_response_id="msg",
     )
     store.write([start], [])
     store.write([], [end, usage, prompt, tool, thought])
@@ -119,7 +120,7 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
     assert database.row(schema.user_prompts) == {
         "id": prompt.id,
         "interception_id": start.id,
-        "provider_response_id": "",
+        "provider_response_id": "msg",
         "prompt": "Wie geht’s? 🙂",
         "metadata": None,
         "created_at": AT,

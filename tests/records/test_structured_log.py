@@ -6,7 +6,12 @@ import pytest
 from loguru import logger
 
 from aibridged.observe.logging import configure
-from aibridged.records.facts import ModelThoughtRecord, ToolUsageRecord
+from aibridged.records.facts import (
+    InterceptionEnd,
+    ModelThoughtRecord,
+    Outcome,
+    ToolUsageRecord,
+)
 from aibridged.records.structured_log import log_record
 
 
@@ -84,6 +89,17 @@ def test_a_tool_call_has_the_documented_names(logged, clock):
         "invocation_error": None,
         "metadata": {"partial": True},
     }
+
+
+def test_an_end_names_the_answer_to_the_prompt(logged, clock):
+    end = InterceptionEnd(
+        interception_id="i",
+        ended_at=clock.wall(),
+        outcome=Outcome.COMPLETED,
+        prompt_response_id="msg",
+    )
+    (line,) = logged(end)
+    assert line["fields"]["prompt_msg_id"] == "msg"
 
 
 def test_a_prompt_of_many_lines_is_one_line(logged, new_facts):

@@ -96,6 +96,7 @@ async def test_one_interception_with_the_tokens_and_tools_of_every_turn(
     ids = [row["provider_response_id"] for row in found["aibridge_token_usages"]]
     assert len(set(ids)) == 3
     assert ids[0] == found["aibridge_tool_usages"][0]["provider_response_id"]
+    assert ids[0] == found["aibridge_user_prompts"][0]["provider_response_id"]
     first_byte = found["interception"]["time_to_first_byte_ms"]
     assert first_byte == (3000 if way == "blocking" else 0)
     thoughts = [row["content"] for row in found["aibridge_model_thoughts"]]
