@@ -91,7 +91,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/tool_loop.py": SHELL,
     "pipeline/tools.py": SHELL,
     "pipeline/turn.py": SHELL,
-    "pipeline/upstream_connection.py": "tests/pipeline/test_upstream.py drives it over sockets",
     "config/lists.py": DECLARES,
     "config/rows/ai_proxy.py": DECLARES,
     "config/rows/gateway.py": DECLARES,

@@ -1,4 +1,4 @@
-"""A provider whose bytes a test says itself, a server for clients, and both event loops."""
+"""A provider whose bytes a test says itself, the client towards it, a server, and both loops."""
 
 import asyncio
 import socket
@@ -8,11 +8,18 @@ from contextlib import suppress
 
 import pytest
 
-from aibridged.pipeline.answer import Answer
+from aibridged.pipeline.answer import Answer, RawHeaders
 from aibridged.pipeline.connection import Limits, Server
+from aibridged.pipeline.upstream import Upstream
+from aibridged.pipeline.upstream_connection import UpstreamConnection
 
 # What these test touches transports, which each of the event loops has its own of.
-ON_BOTH_LOOPS = {"test_provider_response.py", "test_relay.py", "test_upstream.py"}
+ON_BOTH_LOOPS = {
+    "test_provider_response.py",
+    "test_relay.py",
+    "test_upstream.py",
+    "test_upstream_connection.py",
+}
 PATIENCE_S = 10
 _AT_ONCE = struct.pack("ii", 1, 0)
 
@@ -102,12 +109,99 @@ class Provider:
         self._came.put_nowait(peer)
 
 
+class Watched(UpstreamConnection):
+    """Tells a test what happens, and calls `then`, if it is set, when something has been read."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.lost = asyncio.Event()
+        self.paused = asyncio.Event()
+        self.then: Callable[[], object] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # So that a body of a megabyte doesn't fit in.
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.then is not None:
+            self.then()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.lost.set()
+
+    def pause(self) -> None:
+        super().pause()
+        self.paused.set()
+
+
 @pytest.fixture
 async def provider() -> AsyncIterator[Provider]:
     """It is there, but hasn't been started."""
     made = Provider()
     yield made
     await made.stop()
+
+
+@pytest.fixture
+def connections() -> list[Watched]:
+    """Those that were made, in their order."""
+    return []
+
+
+@pytest.fixture
+async def connect(provider, connections) -> AsyncIterator[Callable[..., Awaitable[Upstream]]]:
+    """Makes an `Upstream` to the provider, which gets what options are given."""
+    made = []
+
+    def watched(loop: asyncio.AbstractEventLoop) -> Watched:
+        connections.append(Watched(loop))
+        return connections[-1]
+
+    async def connect(
+        url: str = "http://127.0.0.1:{}/v1/", connect_timeout: float = 5.0, **options: object
+    ) -> Upstream:
+        await provider.start(**options)
+        made.append(Upstream(url.format(provider.port), connect_timeout, watched))
+        return made[-1]
+
+    yield connect
+    for upstream in made:
+        await upstream.close()
+
+
+@pytest.fixture
+async def upstream(connect) -> Upstream:
+    return await connect()
+
+
+@pytest.fixture
+def ask() -> Callable[..., asyncio.Task[Answer]]:
+    """Begins a request; the task has the answer once its head has come."""
+
+    def ask(
+        upstream: Upstream,
+        method: str = "POST",
+        body: bytes = b"{}",
+        headers: RawHeaders = (),
+        idle_timeout: float = 60.0,
+    ) -> asyncio.Task[Answer]:
+        asking = upstream.ask(method, "/x?y=%20", headers, body, idle_timeout)
+        return asyncio.get_running_loop().create_task(asking)
+
+    return ask
+
+
+@pytest.fixture
+async def asked(upstream, provider, ask) -> tuple[asyncio.Task[Answer], Peer]:
+    """A request that the provider has got: the task, and the provider's end."""
+    asking = ask(upstream)
+    peer = await provider.peer()
+    await peer.head()
+    await peer.reader.readexactly(2)
+    return asking, peer
 
 
 @pytest.fixture
