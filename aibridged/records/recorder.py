@@ -124,6 +124,7 @@ class Recorder:
         try:
             await committed
         except asyncio.CancelledError:
+            self._commit_starts()  # this one may be among them, and its end must stand behind it
             self._abandon(start, self._clock.monotonic() - began)
             raise
         finally:

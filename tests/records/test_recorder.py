@@ -143,7 +143,7 @@ async def test_starts_that_come_during_a_commit_share_the_next(database, make_re
         first = asyncio.ensure_future(recorder.start(new_start()))  # noqa: TID251
         await until(entered.is_set)
         others = asyncio.gather(*(recorder.start(new_start()) for _ in range(50)))
-        await asyncio.sleep(0)
+        await until(lambda: recorder._work.qsize() == 50)
         assert recorder.queue_length == 51
     await first
     await others
@@ -231,6 +231,23 @@ async def test_the_end_of_a_cancelled_start_does_not_overtake_it(
     await recorder.close()
     row = sqlite_database.row(schema.interceptions, id=cancelled.id)
     assert row["outcome"] == "client_closed"
+
+
+async def test_the_end_of_a_start_that_is_cancelled_while_it_gathers_stands_behind_it(
+    database, make_recorder, new_start
+):
+    recorder = await make_recorder(database)
+    gathering, abandon = [], recorder._abandon
+    recorder._abandon = lambda *given: gathering.append(len(recorder._starts)) or abandon(*given)
+    task = asyncio.ensure_future(recorder.start(cancelled := new_start()))  # noqa: TID251
+    await asyncio.sleep(0)
+    assert len(recorder._starts) == 1
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert gathering == [0]
+    await recorder.close()
+    assert database.row(schema.interceptions, id=cancelled.id)["outcome"] == "client_closed"
 
 
 async def test_what_an_earlier_recorder_left_is_put_right(

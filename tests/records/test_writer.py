@@ -14,7 +14,7 @@ from aibridged.records import schema
 from aibridged.records.disk import CHECKPOINT_S, FLUSH_S
 from aibridged.records.facts import UserPromptRecord
 from aibridged.records.ids import uuid7
-from aibridged.records.recorder import SHUN_S, SLOW_S
+from aibridged.records.recorder import GATHERING_TURNS, SHUN_S, SLOW_S
 from aibridged.records.store import DatabaseAwayError
 from aibridged.records.work import RecordingFailedError
 from aibridged.records.writer import FACTS_AT_ONCE, PRUNED_AT_ONCE
@@ -438,8 +438,8 @@ async def test_the_thread_meets_what_the_event_loop_could_not_write(
     committed.clear()
     with locked(sqlite_database, recorder):
         waiting = asyncio.ensure_future(recorder.start(new_start()))  # noqa: TID251
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        for _ in range(GATHERING_TURNS + 2):  # until the event loop has tried
+            await asyncio.sleep(0)
     await waiting
     assert committed == [(1, 0)]
     assert not recorder.stats.database_away
