@@ -11,7 +11,6 @@ start are held back for `LINGER_S`, since nobody waits for them: they cost least
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from queue import SimpleQueue
@@ -19,6 +18,7 @@ from queue import SimpleQueue
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     Fact,
     InterceptionEnd,
@@ -74,7 +74,7 @@ class Recorder:
         self._flush_is_due = False
         self._closed = False
         self._work: SimpleQueue[Work] = SimpleQueue()
-        self._facts: deque[Fact] = deque()
+        self._facts = FactQueue()
         self._writer = Writer(
             store,
             spool,
@@ -137,7 +137,7 @@ class Recorder:
             self.stats.records_lost += len(facts)
             logger.error("{} records came after the recorder was closed", len(facts))
             return
-        self._facts.extend(facts)
+        self._facts.put(facts)
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_later(self._linger, self._flush)

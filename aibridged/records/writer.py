@@ -9,7 +9,6 @@ the spool's facts first.
 
 import asyncio
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
@@ -19,14 +18,15 @@ from loguru import logger
 
 from aibridged.clock import Clock
 from aibridged.records.disk import FLUSH_S, DiskSchedule
+from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     Fact,
     InterceptionEnd,
     InterceptionStart,
     Outcome,
     Record,
-    ToolUsageRecord,
 )
+from aibridged.records.pruning import Pruning
 from aibridged.records.spool import Spool
 from aibridged.records.spooling import Spooling
 from aibridged.records.stats import RecorderStats
@@ -35,7 +35,6 @@ from aibridged.records.work import Close, Prune, RecordingFailedError, Waiting, 
 
 RETRY_S = 1.0
 """How long to wait between attempts to reach the database again."""
-PRUNED_AT_ONCE = 50
 FACTS_AT_ONCE = 64
 """What comes meanwhile waits until they are committed, about a millisecond."""
 
@@ -49,7 +48,7 @@ class Writer:
         spool: Spool,
         clock: Clock,
         work: SimpleQueue[Work],
-        facts: deque[Fact],
+        facts: FactQueue,
         stats: RecorderStats,
         *,
         on_record: Callable[[Record], None] | None,
@@ -65,7 +64,7 @@ class Writer:
         self._retry_interval = retry_interval
         self._loop: asyncio.AbstractEventLoop
         self._awake = threading.Lock()
-        self._prunes: deque[Prune] = deque()
+        self._pruning = Pruning(store, self._settle_prune)
         self._disk = DiskSchedule()
 
     def run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
@@ -101,14 +100,14 @@ class Writer:
     def _write_now(self, starts: Sequence[InterceptionStart], *, flush: bool) -> bool:
         facts: Sequence[Fact] = ()
         if flush:
-            facts = self._first_facts()
-        elif self._continue_facts(starts):
-            facts = self._first_facts()
+            facts = self._facts.first(FACTS_AT_ONCE)
+        elif self._facts.are_continued_by(starts):
+            facts = self._facts.first(FACTS_AT_ONCE)
             if len(facts) < len(self._facts):
                 return False
         if not self._commit(starts, facts, at_once=True):
             return False
-        self._drop_facts(len(facts))
+        self._facts.drop(len(facts))
         return True
 
     def _open(self) -> None:
@@ -125,11 +124,11 @@ class Writer:
         with self._awake:
             starts = [one.start for one in waiting]
             facts: Sequence[Fact] = ()
-            if close or self._continue_facts(starts):
-                facts = tuple(self._facts)
+            if close or self._facts.are_continued_by(starts):
+                facts = self._facts.all()
             elif flush:
-                facts = self._first_facts()
-            self._drop_facts(len(facts))
+                facts = self._facts.first(FACTS_AT_ONCE)
+            self._facts.drop(len(facts))
             facts = (*facts, *ends)
             if flush and self._facts:
                 self._work.put(None)
@@ -141,8 +140,7 @@ class Writer:
                 self._refuse(waiting)
                 self._spooling.save(facts)
                 self._heal()
-            if self._prunes:
-                self._prune()
+            self._pruning.go_on(database_away=self._stats.database_away)
         self._flush()
         return close
 
@@ -162,7 +160,7 @@ class Writer:
                 elif isinstance(work, InterceptionEnd):
                     ends.append(work)
                 elif isinstance(work, Prune):
-                    self._prunes.append(work)
+                    self._pruning.put(work)
                 else:
                     # A word that facts are due may come after the one to close.
                     flush, close = True, close or work
@@ -171,31 +169,11 @@ class Writer:
             return waiting, ends, flush, close
 
     def _patience(self) -> float | None:
-        if self._prunes:
+        if self._pruning:
             return 0.0
         if self._stats.database_away:
             return self._retry_interval
         return self._disk.seconds_left(self._clock.monotonic())
-
-    def _continue_facts(self, starts: Sequence[InterceptionStart]) -> bool:
-        """Whether a start continues a tool call that isn't written yet."""
-        calls = {call for start in starts if (call := start.correlating_tool_call_id)}
-        return bool(calls) and any(
-            isinstance(fact, ToolUsageRecord) and fact.provider_tool_call_id in calls
-            for fact in self._facts.copy()
-        )
-
-    def _first_facts(self) -> Sequence[Fact]:
-        """About `FACTS_AT_ONCE`: what was recorded with an end stays with it."""
-        facts = tuple(self._facts)
-        for count in range(FACTS_AT_ONCE, len(facts)):
-            if isinstance(facts[count - 1], InterceptionEnd):
-                return facts[:count]
-        return facts
-
-    def _drop_facts(self, count: int) -> None:
-        for _ in range(count):
-            self._facts.popleft()
 
     def _write(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
         if not waiting and not facts:
@@ -311,22 +289,6 @@ class Writer:
         self._stats.database_away = False
         logger.info("The database is back, and all that was spooled is in it")
 
-    def _prune(self) -> None:
-        """Delete a few rows for the prune that came first."""
-        prune = self._prunes[0]
-        try:
-            if self._stats.database_away:
-                raise DatabaseAwayError
-            deleted = self._store.prune(prune.before, PRUNED_AT_ONCE)
-        except DatabaseAwayError:
-            self._prunes.popleft()
-            self._settle([prune.pruned], RecordingFailedError())
-            return
-        prune.deleted += deleted
-        if deleted < PRUNED_AT_ONCE:
-            self._prunes.popleft()
-            self._settle([prune.pruned], result=prune.deleted)
-
     def _checkpoint(self) -> None:
         if self._disk.checkpoint_is_due(self._clock.monotonic()):
             self._bring_to_disk(self._store.checkpoint)
@@ -345,10 +307,12 @@ class Writer:
     def _close(self) -> None:
         if self._stats.database_away:
             self._heal()
-        for prune in self._prunes:
-            self._settle([prune.pruned], RecordingFailedError())
+        self._pruning.give_up()
         self._store.close()
         self._spooling.close()
+
+    def _settle_prune(self, prune: Prune, error: RecordingFailedError | None) -> None:
+        self._settle([prune.pruned], error, prune.deleted)
 
     def _settle(
         self,

@@ -1,0 +1,40 @@
+import pytest
+
+from aibridged.records.fact_queue import FactQueue
+
+
+@pytest.fixture
+def queue(new_facts):
+    """Holds the facts of three requests, four each."""
+    made = FactQueue()
+    for id in ("a", "b", "c"):
+        made.put(new_facts(id, call=f"call-{id}"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("most", "count"),
+    [(1, 4), (4, 4), (5, 8), (11, 12), (12, 12), (100, 12)],
+)
+def test_what_was_recorded_with_an_end_stays_with_it(queue, most, count):
+    assert queue.first(most) == queue.all()[:count]
+
+
+def test_facts_without_an_end_are_taken_all(queue, new_facts):
+    queue.drop(12)
+    queue.put(new_facts("d")[:3])
+    assert len(queue.first(1)) == 3
+
+
+def test_the_first_are_dropped(queue):
+    queue.drop(4)
+    assert len(queue) == 8
+    assert {fact.interception_id for fact in queue.all()} == {"b", "c"}
+
+
+def test_a_start_that_answers_a_call_that_waits_continues_it(queue, new_start):
+    assert queue.are_continued_by([new_start(), new_start(tool_result_ids=("x", "call-b"))])
+    # Only the last result names the interception before.
+    assert not queue.are_continued_by([new_start(tool_result_ids=("call-b", "x")), new_start()])
+    queue.drop(8)
+    assert not queue.are_continued_by([new_start(tool_result_ids=("call-b",))])
