@@ -9,7 +9,9 @@ from aiohttp import web
 
 from aibridged.config.secret import Secret
 
-SOON = 0.5  # seconds until the gateway gives a server up, in these tests
+SOON = 1.5
+"""Seconds until the gateway gives a server up that is waited for; the good one answers sooner."""
+LATE = f"within {SOON:g} s"
 TOKEN = "canary-0123456789"
 
 
@@ -101,9 +103,9 @@ HUGE_SCHEMA = {"type": "object", "description": "x" * 5_000_000}
 
 # What it does, in which of its answers, and what is said of it.
 HOSTILE = {
-    "it never answers": ("server/discover", never, "it didn't list its tools within 0.5 s"),
-    "it never says hello": ("initialize", never, "it didn't list its tools within 0.5 s"),
-    "it never lists": ("tools/list", never, "it didn't list its tools within 0.5 s"),
+    "it never answers": ("server/discover", never, f"it didn't list its tools {LATE}"),
+    "it never says hello": ("initialize", never, f"it didn't list its tools {LATE}"),
+    "it never lists": ("tools/list", never, f"it didn't list its tools {LATE}"),
     "10 000 tools": ("tools/list", result({"tools": MANY}), "it offers 10000 tools, and 128 are"),
     "100 000 tools": ("tools/list", result({"tools": MANY * 10}), "larger than 10.* bytes"),
     "a schema of 5 MB": (
@@ -112,11 +114,11 @@ HOSTILE = {
         r"its answer is larger than \d+ bytes",
     ),
     "a body without end": ("tools/list", streamed(b" " * 65536), "is larger than"),
-    "a slow body without end": ("tools/list", streamed(b" ", pause=0.01), "within 0.5 s"),
+    "a slow body without end": ("tools/list", streamed(b" ", pause=0.01), LATE),
     "events without end": (
         "tools/list",
         streamed(EVENT + b"\n\n", "text/event-stream", 0.01),
-        "within 0.5 s",
+        LATE,
     ),
     "many events": ("tools/list", streamed(EVENT * 500 + b"\n\n", "text/event-stream", 0), "."),
     "an event without end": ("tools/list", streamed(b"x" * 65536, "text/event-stream"), "."),
@@ -169,7 +171,7 @@ async def test_it_costs_its_tools(case, tiny, real_server, offer, warnings):
     method, answer, reason = HOSTILE[case]
     tiny.answers[method] = answer
     servers = {"bad": {"url": tiny.url, "token": None}, "good": real_server.url}
-    tools = offer(servers, mcp_init_timeout=40.0 if "page" in case or "00" in case else SOON)
+    tools = offer(servers, mcp_init_timeout=SOON if LATE in reason else 40.0)
     caller = tools.of("somebody")
     async with asyncio.timeout(30):
         box = await caller.open()
