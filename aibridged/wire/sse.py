@@ -59,7 +59,7 @@ class SseSplitter:
         """What was kept with `chunk` behind it, if an event ends there; else empty."""
         buffer = self._buffer
         buffer += chunk
-        if self._at_start and len(buffer) >= len(_BOM):
+        if self._at_start and (len(buffer) >= len(_BOM) or not _BOM.startswith(bytes(buffer))):
             self._at_start = False
             if buffer.startswith(_BOM):
                 del buffer[: len(_BOM)]

@@ -77,6 +77,15 @@ def test_an_oversized_event_does_not_stay_in_memory() -> None:
     assert splitter.oversized == 1
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_a_byte_order_mark_counts_at_the_very_beginning_only(size: int) -> None:
+    for before, found in ((b"", [(b"", b"1")]), (b"\n", []), (b"\n\n", [])):
+        stream = before + b"\xef\xbb\xbfdata: 1\n\n"
+        splitter = SseSplitter()
+        chunks = [stream[i : i + size] for i in range(0, len(stream), size)]
+        assert [event for chunk in chunks for event in splitter.feed(chunk)] == found
+
+
 LINE_ENDS = (b"\n", b"\r", b"\r\n", b"\n\n")
 FIELDS = (b"data: ", b"data:", b"event: ", b": ", b"d", b"event: a\ndata: b\n\n")
 OTHERS = (b"x", b"{}", b"\xef\xbb\xbf", b"\xff", b"yyyyyyyyyyyyyyyy")
