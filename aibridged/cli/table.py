@@ -22,8 +22,9 @@ def table(
     for _ in range(excess):
         widest = max(elastic, key=widths.__getitem__)
         widths[widest] = max(1, widths[widest] - 1)
-    return "\n".join(_line(cells, widths) for cells in lines)
+    return "\n".join(aligned(cells, widths) for cells in lines)
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+def aligned(cells: Iterable[str], widths: Iterable[int]) -> str:
+    """One line of a table; each cell is cut to its width."""
     return _GAP.join(map(fitted, cells, widths)).rstrip()

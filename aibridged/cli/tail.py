@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aibridged.cli.asking import as_json, moment, printable, takes_query
-from aibridged.cli.cells import fitted
 from aibridged.cli.interceptions import ending, tokens
+from aibridged.cli.table import aligned
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -116,4 +116,4 @@ def _cells(each: "Interception") -> tuple[str, ...]:
 
 
 def _line(cells: Sequence[str]) -> str:
-    return "  ".join(map(fitted, map(printable, cells), _COLUMNS.values())).rstrip()
+    return aligned(map(printable, cells), _COLUMNS.values())
