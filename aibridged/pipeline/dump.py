@@ -17,6 +17,7 @@ from loguru import logger
 from aibridged.clock import Clock
 from aibridged.pipeline.answer import Answer, RawHeaders
 from aibridged.pipeline.request import GatewayRequest
+from aibridged.pipeline.upstream import Upstream
 
 BODY_LIMIT = 1024 * 1024
 
@@ -81,9 +82,10 @@ class Dumper:
         self._directory = directory
         self._clock = clock
 
-    def begin(self, request: GatewayRequest, raw_path: str, headers: RawHeaders) -> Dump:
-        """Start with the request as it goes upstream: to this path, with these headers."""
+    def begin(self, request: GatewayRequest, upstream: Upstream, headers: RawHeaders) -> Dump:
+        """Start with the request as it goes to this upstream, with these headers."""
         name = f"{self._clock.wall():%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}"
+        raw_path = upstream.raw_path(request.upstream_target)
         head = _head(f"{request.method} {raw_path} HTTP/1.1".encode(), headers)
         body = request.body
         return Dump(

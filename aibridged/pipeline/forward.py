@@ -39,9 +39,7 @@ def handler(parts: Parts) -> Handler:
     async def forward(request: GatewayRequest) -> web.StreamResponse:
         headers = upstream_headers(request, send_actor=send_actor)
         upstream = upstreams[request.route.provider.name]
-        dump = None
-        if dumper is not None:
-            dump = dumper.begin(request, upstream.raw_path(request.upstream_target), headers)
+        dump = dumper.begin(request, upstream, headers) if dumper is not None else None
         try:
             request.sent_at = monotonic()
             reply = await ask(request, upstream, headers, idle_timeout)

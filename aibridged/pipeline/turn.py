@@ -28,9 +28,7 @@ async def ask(request: GatewayRequest, parts: Parts, *, first: bool) -> "Turn":
         admission = request.verdict = admit(parts.breakers, request)
     headers = forward.upstream_headers(request, send_actor=parts.settings.send_actor_headers)
     upstream = parts.upstreams[request.route.provider.name]
-    dump = None
-    if parts.dumper is not None:
-        dump = parts.dumper.begin(request, upstream.raw_path(request.upstream_target), headers)
+    dump = parts.dumper.begin(request, upstream, headers) if parts.dumper is not None else None
     turn = Turn(request, parts, dump, admission)
     if first:
         request.sent_at = monotonic()
