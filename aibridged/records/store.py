@@ -173,15 +173,16 @@ class Store:
         """Tool calls come before the starts that continue them; ends after the starts they end."""
         backend = self._backend
         rows: dict[type, list[Sequence[Any]]] = {}
+        ends, answered = [], []
         for fact in facts:
             if isinstance(fact, InterceptionEnd):
+                ends.append(end_row(fact, backend.time))
+                if (row := answered_row(fact)) is not None:
+                    answered.append(row)
                 continue
             kind = type(fact)
             make = ROWS[kind][1]
             rows.setdefault(kind, []).append(make(fact, backend.time))
-        finals = [fact for fact in facts if isinstance(fact, InterceptionEnd)]
-        ends = [end_row(end, backend.time) for end in finals]
-        answered = [row for end in finals if (row := answered_row(end)) is not None]
         for kind, values in rows.items():
             backend.execute_many(self._sql.inserts[kind], values)
         if starts:
