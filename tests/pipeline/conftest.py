@@ -132,6 +132,10 @@ class Watched(UpstreamConnection):
         super().connection_lost(exc)
         self.lost.set()
 
+    async def until_lost(self) -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            await self.lost.wait()
+
     def pause(self) -> None:
         super().pause()
         self.paused.set()

@@ -21,11 +21,6 @@ async def whole(answer):
     return body
 
 
-async def lost(connection):
-    async with asyncio.timeout(10):
-        await connection.lost.wait()
-
-
 @pytest.mark.parametrize(
     ("method", "body", "length"),
     [
@@ -151,7 +146,7 @@ async def test_cancelled_while_it_sends(upstream, provider, ask, connections):
     asking.cancel()
     with pytest.raises(asyncio.CancelledError):
         await asking
-    await lost(connections[0])  # although the provider reads no more
+    await connections[0].until_lost()  # although the provider reads no more
     assert upstream.connections == (0, 0)
     assert await peer.gone() < len(LARGE)
     await upstream._sending.idle()
@@ -232,7 +227,7 @@ class TestTLS:
         answer = await asking
         peer.writer.transport.pause_reading()
         answer.close()
-        await lost(connections[0])
+        await connections[0].until_lost()
 
     async def test_a_certificate_that_nobody_knows(self, certified, connect, ask):
         upstream = await connect("https://127.0.0.1:{}", ssl=certified)

@@ -21,11 +21,6 @@ async def whole(answer):
     return body
 
 
-async def lost(connection):
-    async with asyncio.timeout(10):
-        await connection.lost.wait()
-
-
 async def served_anew(upstream, provider, ask):
     """The next request gets its own answer, over another connection."""
     before = len(provider.peers)
@@ -345,7 +340,7 @@ async def test_an_answer_before_the_body_has_been_sent(upstream, provider, ask, 
     answer = await asking
     assert (answer.status, await whole(answer)) == (413, b"no")
     assert upstream.connections == (0, 0)
-    await lost(connections[0])  # although the provider reads no more
+    await connections[0].until_lost()  # although the provider reads no more
     await upstream._sending.idle()
     assert await peer.gone() < size
     assert await served_anew(upstream, provider, ask)
@@ -375,7 +370,7 @@ async def test_a_provider_that_leaves_while_the_body_is_sent(
     {"leave": peer.leave, "half": peer.writer.write_eof, "reset": peer.reset}[ending]()
     with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
         await asking
-    await lost(connections[0])
+    await connections[0].until_lost()
     await upstream._sending.idle()
     assert len(provider.peers) == 1
 
