@@ -15,7 +15,7 @@ from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity.cache import CachedAuthenticator
-from aibridged.lasting import Lasting, make_lasting
+from aibridged.lasting import Lasting, body_bytes, make_lasting
 from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Parts
 from aibridged.pipeline.chunk_time import timed
@@ -73,6 +73,8 @@ class Composition:
         before, lasting = self.parts, self.lasting
         self.parts = self._configured(settings, before)
         lasting.slots.limit = settings.max_concurrency
+        lasting.body_budget.total = body_bytes(settings)
+        lasting.body_budget.largest = settings.max_request_bytes
         if not _same(before, settings, *_BRIDGE_SETTINGS):
             lasting.mcp.configure(settings)
             lasting.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
@@ -102,6 +104,8 @@ class Composition:
             in_flight=lasting.in_flight,
             requests=lasting.in_flight.next_generation(),
             slots=lasting.slots,
+            body_budget=lasting.body_budget,
+            slices=lasting.slices,
             rate_limiter=_rate_limiter(settings, lasting.clock, before),
             breakers=_breakers(settings, lasting.clock, before, self._circuit_changed),
             bridges=lasting.bridges,

@@ -12,9 +12,19 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest up. Imports point down only, and the parts of one layer don't import each other.
 LAYERS = (
-    {"errors", "clock", "config", "tasks", "event_loop", "stop_signals", "systemd", "private_file"},
+    {
+        "errors",
+        "clock",
+        "config",
+        "tasks",
+        "event_loop",
+        "memory",
+        "private_file",
+        "stop_signals",
+        "systemd",
+    },
     {"wire", "core", "observe"},
-    {"bridge_pool", "mcp", "identity", "process", "providers", "records", "relayed"},
+    {"bridge_pool", "mcp", "identity", "process", "providers", "records", "relayed", "time_slices"},
     {"pipeline", "proxy", "fake_provider", "api"},
     {"ai_proxy"},
     {"lasting"},

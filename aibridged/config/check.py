@@ -133,11 +133,23 @@ def _log_folders(settings: Settings, where: Where) -> Iterator[Mistake]:
             yield Mistake(where(name), what, "Make the folder, or name another file.")
 
 
+def _too_little_memory(settings: Settings, where: Where) -> Iterator[Mistake]:
+    """A body that is allowed must fit."""
+    most = settings.max_inflight_bytes
+    if most is not None and most < settings.max_request_bytes:
+        yield Mistake(
+            where("max_inflight_bytes"),
+            f"{most} bytes have no room for a body of {settings.max_request_bytes} bytes",
+            "Raise it, or lower --aibridge-max-request-bytes.",
+        )
+
+
 _CHECKS = (
     _loopback_without_authentication,
     _coder_without_url,
     _tls_files,
     check_ai_proxy.mistakes,
+    _too_little_memory,
     _mcp_library,
     _tracing_libraries,
     _dump_dir,
