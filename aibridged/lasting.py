@@ -93,7 +93,7 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     """Make it; `stack` closes it again, in the opposite order.
 
     Raises:
-        DatabaseError, DatabaseAwayError, SpoolInUseError, OSError: the records can't be kept.
+        DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
         TracingError: traces can't be sent.
         AiProxyError: the AI Proxy is wanted, and has no CA.
     """

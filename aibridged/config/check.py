@@ -4,7 +4,7 @@ import importlib.util
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from aibridged.config import check_ai_proxy
+from aibridged.config import check_ai_proxy, check_state_dir
 from aibridged.config.kinds import is_loopback
 from aibridged.config.mcp_servers import sends_in_the_clear, without_query
 from aibridged.config.options import OPTIONS, ProviderSettings, Settings
@@ -54,7 +54,12 @@ def warnings(
                 f"Nobody can use the provider {provider.name}: it needs callers' own keys, which "
                 "--aibridge-allow-byok forbids."
             )
-    return [*found, *_mcp_warnings(settings), *check_ai_proxy.warnings(settings)]
+    return [
+        *found,
+        *_mcp_warnings(settings),
+        *check_ai_proxy.warnings(settings),
+        *check_state_dir.warnings(settings),
+    ]
 
 
 def _mcp_warnings(settings: Settings) -> Iterator[str]:
@@ -153,5 +158,6 @@ _CHECKS = (
     _mcp_library,
     _tracing_libraries,
     _dump_dir,
+    check_state_dir.mistakes,
     _log_folders,
 )

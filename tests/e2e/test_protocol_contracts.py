@@ -188,12 +188,27 @@ class TestClaudeCode:
         assert fake.requests[-1].raw_path == "/v1/models?limit=1000"
         assert arrived(fake, {"X-Api-Key": "sk-ant-organisation", "X-Custom": "kept"})
 
-    async def test_events_of_its_own_can_be_logged(self, gateway, fake, client):
+    @pytest.mark.parametrize(
+        ("headers", "arrives"),
+        [
+            ({}, []),
+            ({"Authorization": "Bearer gateway-token"}, []),
+            ({"X-Api-Key": "gateway-token"}, []),
+            ({"X-Coder-Token": "gateway-token", "X-Api-Key": "sk-own"}, ["sk-own"]),
+        ],
+    )
+    async def test_events_of_its_own_can_be_logged(self, gateway, fake, client, headers, arrives):
+        """In no one's name but the caller's: telemetry needs no key."""
         async with client.post(
-            gateway.url + "/anthropic/api/event_logging/batch", data=b'{"events": [ ]}'
+            gateway.url + "/anthropic/api/event_logging/batch",
+            data=b'{"events": [ ]}',
+            headers=headers,
         ) as response:
             assert response.status == 200
-        assert fake.requests[-1].body == b'{"events": [ ]}'
+        received = fake.requests[-1]
+        assert received.body == b'{"events": [ ]}'
+        assert received.all("X-Api-Key") == arrives
+        assert received.all("Authorization") == []
 
 
 def zstd(body):
