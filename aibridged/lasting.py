@@ -16,6 +16,8 @@ from aibridged.config.reloading import ReloadStats
 from aibridged.config.secret import Secret
 from aibridged.core.concurrency import Slots
 from aibridged.core.guessing import GuessLimiter
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
 from aibridged.identity import asking, coder
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
@@ -37,6 +39,7 @@ from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.continuations import Continuations
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.trace import Traces
+from aibridged.pools import Pools
 from aibridged.records.database import Engine, describe
 from aibridged.records.facts import Record
 from aibridged.records.opening import open_database
@@ -69,6 +72,9 @@ class Lasting:
     gate: Gate
     in_flight: InFlight
     slots: Slots
+    room: Room
+    shortages: Shortages
+    pools: Pools
     bridges: BridgePool[Bridge]
     continuations: Continuations
     mcp: McpTools
@@ -108,6 +114,8 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     stack.push_async_callback(tasks.cancel)
     stack.callback(api.close)
     now = clock.wall().timestamp()
+    room, shortages = Room(clock), Shortages(clock)
+    room.on_full = shortages.no_place
     return Lasting(
         clock=clock,
         recorder=recorder,
@@ -117,6 +125,9 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         gate=Gate(gatekeeper, GuessLimiter(clock), clock),
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
+        room=room,
+        shortages=shortages,
+        pools=Pools(room, shortages),
         bridges=bridges,
         continuations=Continuations(),
         mcp=mcp,

@@ -149,6 +149,28 @@ SLOTS_LIMIT = Metric(
     Kind.GAUGE,
     "How many slots there are (--aibridge-max-concurrency); 0 is no limit.",
 )
+CLIENT_CONNECTIONS = Metric(
+    "aibridged_client_connections",
+    Kind.GAUGE,
+    "Connections of clients, by their state: busy or idle.",
+    ("state",),
+)
+CLIENT_PLACES = Metric(
+    "aibridged_client_places",
+    Kind.GAUGE,
+    "Connections of clients that there are file descriptors for, with one to a provider for each.",
+)
+IDLE_CLOSED = Metric(
+    "aibridged_idle_connections_closed_total",
+    Kind.COUNTER,
+    "Idle connections of clients that were closed, since there were too many.",
+)
+SHORTAGES = Metric(
+    "aibridged_descriptor_shortages_total",
+    Kind.COUNTER,
+    "How often there was no file descriptor, port or buffer left for clients, or for providers.",
+    ("for",),
+)
 RATE_LIMITER_CALLERS = Metric(
     "aibridged_rate_limiter_callers",
     Kind.GAUGE,
@@ -357,7 +379,15 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             CHUNK_OVERHEAD,
             EVENT_LOOP_LAG,
         ),
-        "Limits": (SLOTS_IN_USE, SLOTS_LIMIT, RATE_LIMITER_CALLERS),
+        "Limits": (
+            SLOTS_IN_USE,
+            SLOTS_LIMIT,
+            CLIENT_CONNECTIONS,
+            CLIENT_PLACES,
+            IDLE_CLOSED,
+            SHORTAGES,
+            RATE_LIMITER_CALLERS,
+        ),
         "Circuit breaker": (BREAKER_STATE, BREAKER_TRIPS, BREAKER_REJECTS),
         "Providers": (
             PROVIDER_INFO,

@@ -12,6 +12,8 @@ from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import Breakers
 from aibridged.core.concurrency import Slots
 from aibridged.core.rate_limit import RateLimiter
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
 from aibridged.identity.base import Actor
 from aibridged.identity.gate import Gate
 from aibridged.observe.finished import Finished
@@ -48,6 +50,8 @@ class Parts:
     in_flight: InFlight
     requests: Requests
     slots: Slots
+    room: Room
+    shortages: Shortages
     rate_limiter: RateLimiter | None
     breakers: Breakers | None
     bridges: BridgePool[Bridge]

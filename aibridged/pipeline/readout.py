@@ -33,6 +33,7 @@ class Readout:
         return [
             *self._metrics.readings(),
             *_requests(parts),
+            *_clients(parts),
             *self._circuits(parts),
             *_providers(parts),
             *_callers(parts, self._gatekeeper),
@@ -65,6 +66,17 @@ def _requests(parts: Parts) -> Iterator[Reading]:
     yield _number(table.SLOTS_LIMIT, parts.slots.limit)
     if parts.rate_limiter is not None:
         yield _number(table.RATE_LIMITER_CALLERS, len(parts.rate_limiter))
+
+
+def _clients(parts: Parts) -> Iterator[Reading]:
+    room = parts.room
+    idle = len(room.idle)
+    busy = room.taken + room.taken_surplus - idle
+    yield Numbers(table.CLIENT_CONNECTIONS, {("busy",): busy, ("idle",): idle})
+    yield _number(table.CLIENT_PLACES, room.places)
+    yield _number(table.IDLE_CLOSED, room.idle.closed)
+    counts = parts.shortages.counts
+    yield Numbers(table.SHORTAGES, {(what,): float(count) for what, count in counts.items()})
 
 
 def _providers(parts: Parts) -> Iterator[Reading]:
