@@ -19,7 +19,7 @@ from aibridged.observe.otlp import TracingError
 from aibridged.pipeline import Parts, build, scrape
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.records.database import DatabaseError
-from aibridged.records.spool import SpoolInUseError
+from aibridged.records.spool import SpoolError
 from aibridged.records.store import DatabaseAwayError
 from aibridged.systemd import PassedSockets
 
@@ -111,7 +111,7 @@ class Gateway:
         except (
             DatabaseError,
             DatabaseAwayError,
-            SpoolInUseError,
+            SpoolError,
             CannotListenError,
             TracingError,
             AiProxyError,

@@ -16,7 +16,7 @@ from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity.cache import CachedAuthenticator
-from aibridged.lasting import Lasting, make_lasting
+from aibridged.lasting import Lasting, body_bytes, make_lasting
 from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Parts
 from aibridged.pipeline.chunk_time import timed
@@ -76,6 +76,8 @@ class Composition:
         self.parts = self._configured(settings, before)
         lasting.slots.limit = settings.max_concurrency
         limit_idle(lasting.room, settings)
+        lasting.body_budget.total = body_bytes(settings)
+        lasting.body_budget.largest = settings.max_request_bytes
         if not _same(before, settings, *_BRIDGE_SETTINGS):
             lasting.mcp.configure(settings)
             lasting.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
@@ -107,6 +109,8 @@ class Composition:
             slots=lasting.slots,
             room=lasting.room,
             shortages=lasting.shortages,
+            body_budget=lasting.body_budget,
+            slices=lasting.slices,
             rate_limiter=_rate_limiter(settings, lasting.clock, before),
             breakers=_breakers(settings, lasting.clock, before, self._circuit_changed),
             bridges=lasting.bridges,

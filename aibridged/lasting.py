@@ -14,6 +14,7 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
 from aibridged.config.secret import Secret
+from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.guessing import GuessLimiter
 from aibridged.core.room import Room
@@ -31,6 +32,7 @@ from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
 from aibridged.mcp.credentials import Credentials, CredentialsError, no_credentials
 from aibridged.mcp.offering import McpTools
+from aibridged.memory import available_memory
 from aibridged.observe.events import request_finished
 from aibridged.observe.finished import Finished
 from aibridged.observe.loop_lag import LoopLag
@@ -49,11 +51,16 @@ from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 from aibridged.records.structured_log import log_record
 from aibridged.tasks import Tasks
+from aibridged.time_slices import TimeSlices
 
 if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
 
 _SPOOL = "spool.jsonl"
+
+
+# Of all memory, what bodies may take by default: some are there twice while they are changed.
+_BODIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,8 @@ class Lasting:
     room: Room
     shortages: Shortages
     pools: Pools
+    body_budget: ByteBudget
+    slices: TimeSlices
     bridges: BridgePool[Bridge]
     continuations: Continuations
     mcp: McpTools
@@ -90,7 +99,7 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     """Make it; `stack` closes it again, in the opposite order.
 
     Raises:
-        DatabaseError, DatabaseAwayError, SpoolInUseError, OSError: the records can't be kept.
+        DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
         TracingError: traces can't be sent.
         AiProxyError: the AI Proxy is wanted, and has no CA.
     """
@@ -128,6 +137,8 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         room=room,
         shortages=shortages,
         pools=Pools(room, shortages),
+        body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
+        slices=TimeSlices(clock),
         bridges=bridges,
         continuations=Continuations(),
         mcp=mcp,
@@ -138,6 +149,13 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         authority=authority,
         on_finished=(request_finished, *([metrics.finished] if metrics is not None else [])),
     )
+
+
+def body_bytes(settings: Settings) -> int:
+    """How many bytes the bodies of requests in flight may take."""
+    if settings.max_inflight_bytes is not None:
+        return settings.max_inflight_bytes
+    return max(available_memory() // _BODIES, settings.max_request_bytes)
 
 
 def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Traces | None:

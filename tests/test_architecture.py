@@ -12,11 +12,21 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest up. Imports point down only, and the parts of one layer don't import each other.
 LAYERS = (
-    {"errors", "clock", "config", "tasks", "event_loop", "stop_signals", "systemd", "private_file"},
+    {
+        "errors",
+        "clock",
+        "config",
+        "tasks",
+        "event_loop",
+        "memory",
+        "private_file",
+        "stop_signals",
+        "systemd",
+    },
     {"wire", "core", "observe", "descriptors", "malloc"},
     {
-        *("accepting", "bridge_pool", "clients", "mcp", "identity", "pools", "process"),
-        *("providers", "records", "relayed"),
+        *("accepting", "bridge_pool", "clients", "identity", "mcp", "pools", "process"),
+        *("providers", "records", "relayed", "time_slices"),
     },
     {"pipeline", "proxy", "fake_provider", "api"},
     {"ai_proxy"},

@@ -117,6 +117,14 @@ def _show_size(value: int) -> str:
     return str(value) if unit == "B" else f"{value // _SIZE_UNITS[unit]}{unit}"
 
 
+def _size_or_auto(text: str) -> int | None:
+    return None if text.strip() == "auto" else _size(text)
+
+
+def _show_size_or_auto(value: int | None) -> str:
+    return "auto" if value is None else _show_size(value)
+
+
 def _positive_duration(text: str) -> float:
     seconds = durations.parse(text)
     if seconds == 0:
@@ -228,6 +236,7 @@ BOOL = Kind("BOOL", _bool, _show_bool)
 COUNT = Kind("INT", _whole_number(0))
 POSITIVE = Kind("INT", _whole_number(1))
 SIZE = Kind("BYTES", _size, _show_size)
+SIZE_OR_AUTO: Kind[int | None] = Kind("BYTES|auto", _size_or_auto, _show_size_or_auto)
 DURATION = Kind("DURATION", durations.parse, durations.show)
 POSITIVE_DURATION = Kind("DURATION", _positive_duration, durations.show)
 PATH: Kind[Path | None] = Kind("PATH", _path, _show_optional)

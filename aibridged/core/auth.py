@@ -107,6 +107,18 @@ def without_tokens(
     return [header for header in headers if not holds(header[1])]
 
 
+def is_from_helper(headers: MultiMapping[str]) -> bool:
+    """Whether the gateway token came from a command that may have another one the next time.
+
+    Claude Code sends what its `apiKeyHelper` prints in both headers, and what a variable holds in
+    one of them.
+    """
+    if any(name in headers for name in TOKEN_HEADERS):
+        return False
+    api_key = headers.get(API_KEY)
+    return api_key is not None and headers.getall(AUTHORIZATION, ()) == [f"Bearer {api_key}"]
+
+
 def _single(headers: MultiMapping[str], name: str) -> str | None:
     values = headers.getall(name, ())
     if len(values) > 1:

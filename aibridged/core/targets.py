@@ -5,6 +5,7 @@ it: a path that could mean another path is refused here, before it is compared w
 """
 
 import re
+import unicodedata
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
@@ -16,8 +17,12 @@ CERTIFICATE_TYPE = "application/x-pem-file"
 # One or more segments of RFC 3986 pchars, none of them empty but the last.
 _PATH = re.compile(r"(?=/)(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")
 _QUERY = re.compile(r"[\x21\x22\x24-\x7e]*")
-# What a decoded segment may not hold: separators, another encoding, control characters.
-_AMBIGUOUS = re.compile(rb"[\x00-\x1f\x7f/\\%]")
+# Paths without any of these are what they look like.
+_DOUBTFUL = re.compile(r"[%;]|/\.|\.(?:/|\Z)")
+# What a decoded path may not hold: other separators, in any width; another encoding; what starts a
+# query, a fragment or the parameters of a segment; and segments that a server may trim, so that
+# `.. ` and `...` become dot segments.
+_AMBIGUOUS = re.compile(r"[\\%#?;\u2044\u2215\u2216]|/\s|[\s.](?:/|\Z)")
 
 # Clients ask for the same few again and again. Callers make them up, so the memory is bounded.
 _REMEMBERED_TARGETS = 256
@@ -32,7 +37,8 @@ def split_target(target: str) -> tuple[str, str]:
     """Split an origin-form target into its raw path, without the gateway's prefix, and query.
 
     Raises:
-        BadTargetError: absolute-form, empty or dot segments, encoded separators, double encoding.
+        BadTargetError: absolute-form, empty or dot segments, path parameters, encoded separators,
+            what isn't UTF-8, and whatever else servers decode or trim differently.
     """
     path, query = plain_target(target)
     for prefix in PREFIXES:
@@ -50,22 +56,32 @@ def plain_target(target: str) -> tuple[str, str]:
     path, _, query = target.partition("?")
     if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
         raise BadTargetError("The request target is not a plain path.")
-    if "%" in path or "/." in path:
-        _check_segments(path)
+    if _DOUBTFUL.search(path) is not None and _is_ambiguous(path):
+        raise BadTargetError(
+            "The path could mean another one: it holds a dot segment, a path parameter, or an "
+            "encoding that servers read differently."
+        )
     return path, query
 
 
 def folded_path(path: str) -> str:
-    """What a lenient server may take this path for: decoded, in lower case, without parameters."""
-    segments = (
-        part.partition(";")[0] for part in unquote_to_bytes(path).decode("latin-1").split("/")
+    """What a lenient server may take this path for: decoded, normalised and in lower case."""
+    return _normalised(unquote_to_bytes(path).decode(errors="replace")).rstrip("/").casefold()
+
+
+def _is_ambiguous(path: str) -> bool:
+    try:
+        text = unquote_to_bytes(path).decode()  # strict: it takes no overlong form
+    except UnicodeDecodeError:
+        return True
+    normalised = _normalised(text)
+    return (
+        normalised.count("/") != path.count("/")
+        or not text.isprintable()
+        or _AMBIGUOUS.search(normalised) is not None
     )
-    return "/".join(segments).rstrip("/").lower()
 
 
-def _check_segments(path: str) -> None:
-    for segment in path.split("/"):
-        decoded = unquote_to_bytes(segment)
-        # Some servers cut path parameters off first, so that `..;x` becomes a dot segment.
-        if decoded.partition(b";")[0] in (b".", b"..") or _AMBIGUOUS.search(decoded):
-            raise BadTargetError("The path holds a dot segment or an encoded separator.")
+def _normalised(text: str) -> str:
+    """With full-width and other compatible forms of ASCII's characters as those."""
+    return unicodedata.normalize("NFKC", text)

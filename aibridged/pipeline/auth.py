@@ -35,7 +35,7 @@ def stage(parts: Parts) -> Middleware:
                 request.presented.own,
                 allow_byok=allow_byok,
                 preferred=provider.preferred_credential,
-                organisation=provider.organisation_credential,
+                organisation=provider.organisation_credential_for(route.endpoint),
                 own_key_only=route.endpoint in provider.own_key_only,
             )
         except ByokDisabledError:

@@ -44,6 +44,7 @@ def handler(parts: Parts) -> Handler:
             request.sent_at = monotonic()
             reply = await ask(request, upstream, headers, idle_timeout)
             request.answered_at, request.upstream_status = monotonic(), reply.status
+            request.let_body_go()
             try:
                 return await answer(request, reply, dump, parts)
             finally:

@@ -10,6 +10,7 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import Breakers
+from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.core.room import Room
@@ -26,6 +27,7 @@ from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.trace import Traces
 from aibridged.pipeline.upstream import Upstream
 from aibridged.providers import Provider
+from aibridged.time_slices import TimeSlices
 
 ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamResponse]]
 """Answers a caller's question about the record, given the path below the prefix and the query."""
@@ -52,6 +54,8 @@ class Parts:
     slots: Slots
     room: Room
     shortages: Shortages
+    body_budget: ByteBudget
+    slices: TimeSlices
     rate_limiter: RateLimiter | None
     breakers: Breakers | None
     bridges: BridgePool[Bridge]

@@ -1,7 +1,7 @@
 """The request as the stages see it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
@@ -16,6 +16,8 @@ from aibridged.identity.base import Actor
 from aibridged.observe.scope import Scope
 from aibridged.providers import Route
 from aibridged.wire.facts import RequestFacts
+from aibridged.wire.injection.splice import Fields
+from aibridged.wire.outline import Span
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from aiohttp.web_protocol import RequestHandler
 
+    from aibridged.pipeline.body import BodyHold
     from aibridged.pipeline.bridge import Bridge, Interception
     from aibridged.pipeline.connection import Connection
     from aibridged.pipeline.reading import Reading
@@ -41,7 +44,8 @@ class GatewayRequest(web.BaseRequest):
 
     `raw_query` is the query string as it came. `body` is what goes upstream; `recoded` says that
     it has lost its content coding, `asks_for_usage` that the gateway asks for the usage of a stream
-    whose client didn't.
+    whose client didn't. `plain` is the body without its coding; of a large one `members` are where
+    its fields stand. `hold` is the memory that the body takes.
 
     For the account of it: `began`, `sent_at` and `answered_at` are monotonic, the latter when the
     head of the provider's answer came, with `upstream_status`; `body_wait` is for how many seconds
@@ -56,6 +60,9 @@ class GatewayRequest(web.BaseRequest):
     actor: Actor
     credential: UpstreamCredential
     body: bytes
+    plain: bytes
+    members: Mapping[str, Span] | None = None
+    hold: "BodyHold"
     facts: RequestFacts
     asks_for_usage: bool = False
     recoded: bool = False
@@ -105,6 +112,22 @@ class GatewayRequest(web.BaseRequest):
         if self._presented is None:
             self._presented = read_credentials(self.headers)
         return self._presented
+
+    def change(self, fields: Fields) -> None:
+        """Let this go upstream in place of what came."""
+        self.change_body(fields.source)
+        self.members = fields.spans
+
+    def change_body(self, plain: bytes) -> None:
+        """Let this go upstream in place of what came, a small body."""
+        self.recoded = self.recoded or self.plain is not self.body
+        self.body = self.plain = plain
+
+    def let_body_go(self) -> None:
+        """The body has been sent: it takes no more memory."""
+        self.body = self.plain = b""
+        self.members = None
+        self.hold.release()
 
     def address(self, settings: Settings) -> bytes:
         """The caller's network as a key, which trusted proxies may name."""

@@ -11,6 +11,8 @@ from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.reading import Reading
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.wire.coding import CodingError, StreamDecoder, UnsupportedCodingError, decode_body
+from aibridged.wire.outline import run
+from aibridged.wire.reader import MAX_BODY_BYTES
 from aibridged.wire.response import MAX_DECODED_BYTES
 
 _EVENT_STREAM = "text/event-stream"
@@ -101,7 +103,7 @@ class Turn:
         if self.answer.content_coding is None:
             return body
         try:
-            return decode_body(body, self.answer.content_coding, MAX_DECODED_BYTES)
+            return run(decode_body(body, self.answer.content_coding, MAX_BODY_BYTES))
         except CodingError:
             return None
 

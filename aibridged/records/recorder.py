@@ -96,7 +96,7 @@ class Recorder:
         """Connect, write what an earlier daemon left in the spool, end what it left open.
 
         Raises:
-            DatabaseAwayError, SpoolInUseError, OSError: the recorder can't be used.
+            DatabaseAwayError, SpoolError, OSError: the recorder can't be used.
         """
         self._loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = self._loop.create_future()

@@ -18,6 +18,7 @@ _SAMPLES = {
     kinds.COUNT: ("1", "2", "3", "4"),
     kinds.POSITIVE: ("11", "12", "13", "14"),
     kinds.SIZE: ("1KiB", "2MiB", "3GiB", "4"),
+    kinds.SIZE_OR_AUTO: ("1GiB", "2GiB", "auto", "3GiB"),
     kinds.DURATION: ("1s", "2m", "3h", "4d"),
     kinds.POSITIVE_DURATION: ("1s", "2m", "3h", "4d"),
     kinds.PATH: ("/one", "/two", "/three", "/four"),

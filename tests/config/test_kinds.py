@@ -21,6 +21,8 @@ TAKEN: list[tuple[Kind[Any], str, object]] = [
     (kinds.SIZE, "1048576", 1048576),
     (kinds.SIZE, "32MiB", 32 * 1024 * 1024),
     (kinds.SIZE, "5 KiB", 5 * 1024),
+    (kinds.SIZE_OR_AUTO, "auto", None),
+    (kinds.SIZE_OR_AUTO, "1GiB", 1024**3),
     (kinds.DURATION, "0", 0.0),
     (kinds.POSITIVE_DURATION, "1m", 60.0),
     (kinds.PATH, "", None),

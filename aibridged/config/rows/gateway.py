@@ -118,6 +118,14 @@ class GatewayRows:
         group=Group.LIMITS,
         help="The largest request body that is taken, in bytes or as 32MiB.",
     )
+    max_inflight_bytes: int | None = option(
+        "aibridge-max-inflight-bytes",
+        yaml="aibridge.max_inflight_bytes",
+        kind=kinds.SIZE_OR_AUTO,
+        default="auto",
+        group=Group.LIMITS,
+        help="Memory for the request bodies in flight; auto is a quarter of what there is.",
+    )
     circuit_breaker_enabled: bool = option(
         "aibridge-circuit-breaker-enabled",
         yaml="aibridge.circuit_breaker_enabled",

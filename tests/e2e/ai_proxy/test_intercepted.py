@@ -101,6 +101,17 @@ async def test_without_an_own_key_the_organisations_is_used(
         assert not any(proxied.token.encode() in each for _, each in received.raw_headers)
 
 
+@pytest.mark.parametrize("target", ["/api/event_logging/batch", "/api/event_logging/v2/batch"])
+async def test_telemetry_goes_on_without_the_organisations_key(proxied, fake, target):
+    for headers, arrives in (((), None), ((OWN,), "sk-ant-own")):
+        connect = await proxied.intercepted(ANTHROPIC)
+        assert (await connect.ask(post(target, ANTHROPIC, *headers)))[0] == 200
+        received = fake.requests[-1]
+        assert received.raw_path == target
+        assert received.header("X-Api-Key") == arrives
+        assert received.header("Authorization") is None
+
+
 async def test_own_keys_may_be_forbidden(start_proxied, fake):
     proxied = await start_proxied(allow_byok=False)
     connect = await proxied.intercepted(ANTHROPIC)
@@ -400,7 +411,14 @@ SPELLINGS = (
     (ANTHROPIC, "/v1/messages/", 404),
     (ANTHROPIC, "/V1/Messages", 404),
     (ANTHROPIC, "/v1/%6Dessages", 404),
-    (ANTHROPIC, "/v1/messages;x", 404),
+    (ANTHROPIC, "/v1/%EF%BD%8Dessages", 404),
+    (ANTHROPIC, "/v1/messages;x", 400),
+    (ANTHROPIC, "/v1/messages%20", 400),
+    (ANTHROPIC, "/v1/messages%23", 400),
+    (ANTHROPIC, "/v1/messages%3fbeta=true", 400),
+    (ANTHROPIC, "/v1%EF%BC%8Fmessages", 400),
+    (ANTHROPIC, "/v1/x/%c0%ae%c0%ae/messages", 400),
+    (ANTHROPIC, "/v1/x/..%20/messages", 400),
     (ANTHROPIC, "/v1//messages", 400),
     (ANTHROPIC, "//v1/messages", 400),
     (ANTHROPIC, "/v1/x/../messages", 400),
