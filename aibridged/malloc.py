@@ -10,7 +10,7 @@ _M_ARENA_MAX = -8
 
 # Larger blocks are mapped one by one, and unmapped when they are freed. glibc would raise the
 # threshold to 32 MiB with the first such block that is freed, and keep what is below in its heap.
-_MAPPED_BYTES = 256 * 1024
+_MAPPED_BYTES = 1024 * 1024
 # So much free memory at the end of the heap is kept for what comes next.
 _KEPT_BYTES = 4 * 1024 * 1024
 # Each thread that finds the others busy would get a heap of its own, up to 8 a core.
