@@ -17,6 +17,8 @@ from aibridged.config.secret import Secret
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.guessing import GuessLimiter
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
 from aibridged.identity import asking, coder
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
@@ -39,6 +41,7 @@ from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.continuations import Continuations
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.trace import Traces
+from aibridged.pools import Pools
 from aibridged.records.database import Engine, describe
 from aibridged.records.facts import Record
 from aibridged.records.opening import open_database
@@ -76,6 +79,9 @@ class Lasting:
     gate: Gate
     in_flight: InFlight
     slots: Slots
+    room: Room
+    shortages: Shortages
+    pools: Pools
     body_budget: ByteBudget
     slices: TimeSlices
     bridges: BridgePool[Bridge]
@@ -117,6 +123,8 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     stack.push_async_callback(tasks.cancel)
     stack.callback(api.close)
     now = clock.wall().timestamp()
+    room, shortages = Room(clock), Shortages(clock)
+    room.on_full = shortages.no_place
     return Lasting(
         clock=clock,
         recorder=recorder,
@@ -126,6 +134,9 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         gate=Gate(gatekeeper, GuessLimiter(clock), clock),
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
+        room=room,
+        shortages=shortages,
+        pools=Pools(room, shortages),
         body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
         slices=TimeSlices(clock),
         bridges=bridges,

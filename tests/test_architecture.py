@@ -23,8 +23,11 @@ LAYERS = (
         "stop_signals",
         "systemd",
     },
-    {"wire", "core", "observe"},
-    {"bridge_pool", "mcp", "identity", "process", "providers", "records", "relayed", "time_slices"},
+    {"wire", "core", "observe", "descriptors", "malloc"},
+    {
+        *("accepting", "bridge_pool", "clients", "identity", "mcp", "pools", "process"),
+        *("providers", "records", "relayed", "time_slices"),
+    },
     {"pipeline", "proxy", "fake_provider", "api"},
     {"ai_proxy"},
     {"lasting"},
@@ -74,6 +77,7 @@ METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
     "identity/asking.py": "tests/identity/test_coder.py and test_remote.py drive it",
     "identity/base.py": DECLARES,
+    "observe/limit_table.py": DECLARES,
     "observe/metric.py": DECLARES,
     "pipeline/auth.py": SHELL,
     "pipeline/body.py": SHELL,

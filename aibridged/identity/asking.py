@@ -2,6 +2,7 @@
 
 import aiohttp
 
+from aibridged.descriptors import at_capacity, is_shortage
 from aibridged.identity.base import AuthUnavailableError
 
 TIMEOUT_S = 5.0
@@ -36,6 +37,7 @@ class Service:
 
         Raises:
             AuthUnavailableError: it can't be reached, or answers neither.
+            GatewayError: no descriptor is left to ask it with.
         """
         try:
             # A redirect would carry the token to wherever it points.
@@ -48,6 +50,8 @@ class Service:
         except TimeoutError:
             raise self.unavailable("did not answer in time") from None
         except aiohttp.ClientError as error:
+            if is_shortage(error):
+                raise at_capacity() from None
             raise self.unavailable(f"could not be asked: {_reason(error)}") from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:

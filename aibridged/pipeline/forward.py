@@ -72,6 +72,10 @@ async def ask(
         return await upstream.ask(
             request.method, request.upstream_target, headers, request.body, idle_timeout
         )
+    except GatewayError:  # there is no descriptor left, which is no fault of the provider's
+        if interception is not None:
+            interception.awaits_answer = False
+        raise
     except _NOTHING_SENT as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
         if interception is not None:

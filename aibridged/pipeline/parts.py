@@ -13,6 +13,8 @@ from aibridged.core.breaker import Breakers
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.rate_limit import RateLimiter
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
 from aibridged.identity.base import Actor
 from aibridged.identity.gate import Gate
 from aibridged.observe.finished import Finished
@@ -50,6 +52,8 @@ class Parts:
     in_flight: InFlight
     requests: Requests
     slots: Slots
+    room: Room
+    shortages: Shortages
     body_budget: ByteBudget
     slices: TimeSlices
     rate_limiter: RateLimiter | None

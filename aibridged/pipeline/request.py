@@ -87,6 +87,11 @@ class GatewayRequest(web.BaseRequest):
         return not (self._message.should_close or self._protocol.is_leaving)
 
     @property
+    def is_surplus(self) -> bool:
+        """Whether there is no room for it, only for a word about that."""
+        return self._protocol.is_surplus
+
+    @property
     def target(self) -> str:
         """The request target exactly as it came (aiohttp's `raw_path` may be rewritten)."""
         return self._message.path

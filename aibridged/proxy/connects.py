@@ -17,6 +17,7 @@ from aibridged.core.egress import BadDestinationError, Destination, read_destina
 from aibridged.core.proxy_auth import CHALLENGE, read_proxy_token
 from aibridged.core.targets import CERTIFICATE_PATH, CERTIFICATE_TYPE, PREFIXES
 from aibridged.errors import (
+    AT_CAPACITY,
     INTERNAL_ERROR,
     INVALID_REQUEST,
     PROXY_UNAUTHENTICATED,
@@ -82,6 +83,8 @@ class Connects:
     async def serve(self, client: Client, message: RawRequestMessage) -> None:
         """Serve a request, or say why not."""
         try:
+            if client.is_surplus:
+                raise GatewayError(AT_CAPACITY, retry_after=1)
             if message.method == "CONNECT":
                 await self._connect(client, message)
             else:

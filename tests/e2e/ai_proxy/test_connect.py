@@ -259,3 +259,45 @@ async def test_the_proxy_may_have_tls_of_its_own(start_proxied, own_pair):
     writer.write(b"CONNECT api.anthropic.com:443 HTTP/1.1\r\nHost: a\r\n\r\n")
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_whoever_says_nothing_leaves_when_too_many_do(start_proxied):
+    proxied = await start_proxied(max_idle_connections_per_address=2)
+    silent = [await asyncio.open_connection(*proxied.address) for _ in range(3)]
+    async with asyncio.timeout(10):
+        assert await silent[0][0].read() == b""
+    for reader, writer in silent[1:]:
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 404 " in await reader.readline()
+    for _, writer in silent:
+        writer.close()
+
+
+async def test_an_intercepted_connection_is_idle_between_requests_and_gives_its_place_back(
+    start_proxied,
+):
+    proxied = await start_proxied()
+    room = proxied.gateway.parts.room
+    connect = await proxied.intercepted("api.anthropic.com")
+    connect.writer.write(b"GET /v1/models HTTP/1.1\r\nHost: api.anthropic.com\r\n\r\n")
+    assert b" 200 OK" in await connect.reader.readline()
+    assert (room.taken, len(room.idle)) == (1, 1)
+    room.limit_idle(1, 1)
+    left = asyncio.Event()
+    room.wait(left.set)
+    _, writer = await asyncio.open_connection(*proxied.address)
+    async with asyncio.timeout(10):
+        await connect.reader.read()  # to the end: of the two it is the elder
+        await left.wait()
+    assert (room.taken, len(room.idle)) == (1, 1)
+    writer.close()
+
+
+async def test_without_a_place_a_connect_is_refused(start_proxied):
+    proxied = await start_proxied()
+    room = proxied.gateway.parts.room
+    room.places, room.surplus = 0, 1
+    connect = await proxied.connect("api.anthropic.com:443")
+    assert connect.status == 503
+    assert "X-Aibridge-Reason: at_capacity" in connect.head
+    assert "Retry-After: 1" in connect.head

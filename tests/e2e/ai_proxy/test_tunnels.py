@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import resource
 import socket
 import ssl
 import struct
@@ -15,6 +14,7 @@ import pytest
 
 from aibridged.config.proxy_url import read_proxy_url
 from aibridged.proxy import connects
+from aibridged.proxy import server as proxy_server
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 MEGABYTE = 1024 * 1024
@@ -183,7 +183,7 @@ async def test_names_that_nobody_answers_for_hold_up_nothing_else(start_proxied,
 
 
 async def test_one_caller_may_have_so_many_tunnels(start_proxied, server, monkeypatch):
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (8, 8))
+    monkeypatch.setattr(proxy_server, "most_tunnels", lambda: 2)
     proxied = await start_proxied(proxy_allowed_private_cidrs=LOOPBACK)
     for _ in range(3):  # what can't be reached, or is over, counts no more
         assert (await proxied.connect("10.0.0.1:443")).status == 403
