@@ -15,12 +15,12 @@ from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
 from aibridged.config.secret import Secret
 from aibridged.core.concurrency import Slots
-from aibridged.core.guessing import GuessLimiter
-from aibridged.identity import asking, coder
+from aibridged.identity import asking, coder, token_authenticator
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.gate import Gate
+from aibridged.identity.lookups import Lookups
 from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.none import NoneAuthenticator
 from aibridged.identity.revocation import keep_revoking
@@ -114,7 +114,7 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         records=describe(engine),
         tokens=tokens,
         gatekeeper=gatekeeper,
-        gate=Gate(gatekeeper, GuessLimiter(clock), clock),
+        gate=Gate(gatekeeper, _make_lookups(settings, clock), clock),
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
         bridges=bridges,
@@ -205,6 +205,12 @@ def _make_bridges(
     return BridgePool(
         make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items
     )
+
+
+def _make_lookups(settings: Settings, clock: Clock) -> Lookups:
+    """As many at a time as whoever is asked takes."""
+    own = settings.auth == "token"
+    return Lookups(token_authenticator.LOOKUPS_AT_ONCE if own else asking.LOOKUPS_AT_ONCE, clock)
 
 
 def _make_gatekeeper(

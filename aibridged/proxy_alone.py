@@ -12,11 +12,11 @@ from aibridged import __version__
 from aibridged.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy, open_proxy
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
-from aibridged.core.guessing import GuessLimiter
 from aibridged.identity import asking, coder, remote
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.gate import Gate
+from aibridged.identity.lookups import Lookups
 from aibridged.identity.none import NoneAuthenticator
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.pipeline.in_flight import InFlight
@@ -56,7 +56,7 @@ class ProxyAlone:
                 settings,
                 clock,
                 authority,
-                Gate(gatekeeper, GuessLimiter(clock), clock),
+                Gate(gatekeeper, Lookups(asking.LOOKUPS_AT_ONCE, clock), clock),
                 make_providers(settings.providers).values(),
                 self._server,
                 self._in_flight,

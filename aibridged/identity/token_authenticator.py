@@ -9,10 +9,11 @@ from loguru import logger
 
 from aibridged.clock import Clock
 from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.token_format import parse
 from aibridged.identity.tokens import TokenStore
 
 # Lookups are short and the cache before them answers nearly all: a few threads are plenty.
-_LOOKUP_THREADS = 4
+LOOKUPS_AT_ONCE = 4
 LOOKUP_TIMEOUT_S = 5.0
 
 
@@ -29,7 +30,7 @@ class TokenAuthenticator:
         self._store = store
         self._clock = clock
         self._timeout = timeout
-        self._lookups = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="token-lookup")
+        self._lookups = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="token-lookup")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="token-uses")
         self._writing: Future[None] | None = None
         self._used_at: dict[str, datetime] = {}
@@ -40,8 +41,8 @@ class TokenAuthenticator:
         Raises:
             AuthUnavailableError: the database fails or takes longer than the timeout.
         """
-        if token is None:
-            return None
+        if token is None or parse(token) is None:
+            return None  # it needs no thread to tell that
         lookup = asyncio.get_running_loop().run_in_executor(
             self._lookups, self._store.authenticate, token
         )

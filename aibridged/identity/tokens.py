@@ -236,7 +236,7 @@ class TokenStore:
             return None
         if row.expires_at is not None and row.expires_at <= self._now():
             return None
-        return Actor(row.user_id, row.username, parts.id, row.is_admin)
+        return Actor(row.user_id, row.username, parts.id, row.is_admin, row.expires_at)
 
     def still_good(self, token_ids: Set[str]) -> set[str]:
         """Those of the tokens, by id, that would be let in now."""

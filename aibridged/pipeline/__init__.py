@@ -30,7 +30,7 @@ STAGES = (
     records_api.stage,  # people's questions take no agent's slot; no provider has their names
     route.stage,  # what isn't served costs nobody a slot, and later stages need the provider
     concurrency.stage,  # the cheapest limit comes first, before anything is read
-    rate_limit.stage,  # before the token is looked up, so that guessing is bounded too
+    rate_limit.stage,  # before the token is looked up: what is refused here costs no look-up
     auth.stage,  # nobody unknown may make the gateway read a body
     body.stage,  # the breaker needs the model, which only the body tells
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place
