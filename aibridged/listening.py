@@ -7,7 +7,7 @@ import socket
 import ssl
 from collections.abc import Sequence
 
-from aibridged.config.kinds import Address
+from aibridged.config.kinds import Address, is_loopback
 from aibridged.config.options import Settings
 from aibridged.pipeline.connection import Server
 
@@ -89,6 +89,16 @@ class MetricsListener:
         self._passed = passed
         self._servers: list[asyncio.Server] = []
         self._server: Server | None = None
+
+    @property
+    def is_local_only(self) -> bool:
+        """Whether all that it listens on is at loopback addresses."""
+        if not self._passed:
+            return is_loopback(self._address.host)
+        return all(
+            passed.family != socket.AF_UNIX and is_loopback(passed.getsockname()[0])
+            for passed in self._passed
+        )
 
     async def open(self, server: Server) -> None:
         """Make a connection of `server` from whatever connects.

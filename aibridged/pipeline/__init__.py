@@ -12,6 +12,7 @@ from aibridged.pipeline import (
     forward,
     lifecycle,
     measure,
+    origin,
     rate_limit,
     record,
     records_api,
@@ -27,6 +28,7 @@ STAGES = (
     finish.stage,  # outermost: it names the request, and says at its end what became of it
     errors.stage,  # whatever refuses further in is answered in the clients' own shape
     lifecycle.stage,  # probes must not depend on any limit; a draining gateway takes nothing new
+    origin.stage,  # what a web page has a browser send may not use what is behind it
     records_api.stage,  # people's questions take no agent's slot; no provider has their names
     route.stage,  # what isn't served costs nobody a slot, and later stages need the provider
     concurrency.stage,  # the cheapest limit comes first, before anything is read

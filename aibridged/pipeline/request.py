@@ -75,6 +75,11 @@ class GatewayRequest(web.BaseRequest):
     _protocol: "Connection"
 
     @property
+    def is_handed_over(self) -> bool:
+        """Whether the AI Proxy hands it over, which was asked for a provider's host."""
+        return self.given_id is not None
+
+    @property
     def keep_alive(self) -> bool:
         """Whether the connection stays open: if the client wants it to, and nobody is leaving."""
         return not (self._message.should_close or self._protocol.is_leaving)

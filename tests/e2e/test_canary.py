@@ -25,7 +25,7 @@ OWN = b"Authorization: Bearer sk-own"
 
 
 def request(*headers, first=MESSAGES, body=BODY):
-    lines = [first, b"Host: x", b"Connection: close", *headers]
+    lines = [first, b"Host: localhost", b"Connection: close", *headers]
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
 
 
@@ -83,9 +83,10 @@ REFUSED = [
     request(KEY, b"Content-Encoding: " + CANARY),
     request(KEY, b"Transfer-Encoding: " + CANARY),
     request(KEY, body=CANARY * 10_000),
-    b"%b\r\nHost: x\r\n%b\r\nContent-Length: %b\r\n\r\n" % (MESSAGES, KEY, CANARY),
-    b"%b\r\nHost: x\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n" % (MESSAGES, KEY, CANARY),
-    b"%b\r\nHost: x\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n%b\r\n"
+    b"%b\r\nHost: localhost\r\n%b\r\nContent-Length: %b\r\n\r\n" % (MESSAGES, KEY, CANARY),
+    b"%b\r\nHost: localhost\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n"
+    % (MESSAGES, KEY, CANARY),
+    b"%b\r\nHost: localhost\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n%b\r\n"
     % (MESSAGES, KEY, CANARY),
     b"\x16\x03\x01" + CANARY + b"\r\n\r\n",
     request(

@@ -110,6 +110,33 @@ async def test_own_keys_may_be_forbidden(start_proxied, fake):
     assert fake.seen == 0
 
 
+FROM_A_PAGE = [
+    ("Origin: https://evil.example", "Sec-Fetch-Site: cross-site", "Content-Type: text/plain"),
+    ("Origin: https://evil.example",),
+    ("Sec-Fetch-Site: same-site",),
+]
+
+
+@pytest.mark.parametrize("auth", ["token", "none"])
+async def test_a_web_page_is_not_given_the_organisations_key(start_proxied, fake, auth):
+    """A browser that uses the proxy would show it the token for any page."""
+    proxied = await start_proxied(auth=auth)
+    for headers in FROM_A_PAGE:
+        connect = await proxied.intercepted(ANTHROPIC)
+        status, answer = await connect.ask(post("/v1/messages", ANTHROPIC, *headers))
+        assert status == 403
+        assert b"X-Aibridge-Reason: origin_refused" in answer
+    assert fake.seen == 0
+    for headers in (
+        (*FROM_A_PAGE[0], OWN),
+        (f"Origin: https://{ANTHROPIC}", "Sec-Fetch-Site: same-origin"),
+        ("Sec-Fetch-Site: none",),
+        (),
+    ):
+        connect = await proxied.intercepted(ANTHROPIC)
+        assert (await connect.ask(post("/v1/messages", ANTHROPIC, *headers)))[0] == 200
+
+
 async def test_without_authentication_an_own_key_goes_on_as_well(start_proxied, fake):
     proxied = await start_proxied(auth="none")
     connect = await proxied.connect(f"{ANTHROPIC}:443", authorization=None)
