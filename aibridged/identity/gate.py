@@ -12,6 +12,7 @@ from aibridged.errors import (
     ErrorKind,
     GatewayError,
 )
+from aibridged.identity.admitted import Admitted
 from aibridged.identity.base import Actor, AuthUnavailableError, Gatekeeper
 from aibridged.identity.lookups import Lookups, NoRoomError
 
@@ -20,9 +21,15 @@ _RETRY_S = 2
 
 
 class Gate:
-    """One for all ways into the daemon, so that whoever guesses gains nothing by changing them."""
+    """One for all ways into the daemon, so that whoever guesses gains nothing by changing them.
 
-    def __init__(self, gatekeeper: Gatekeeper, lookups: Lookups, clock: Clock) -> None:
+    Whoever is let in tells `admitted` what runs on its behalf, and when that has ended.
+    """
+
+    def __init__(
+        self, gatekeeper: Gatekeeper, lookups: Lookups, admitted: Admitted, clock: Clock
+    ) -> None:
+        self.admitted = admitted
         self._gatekeeper = gatekeeper
         self._lookups = lookups
         self._monotonic = clock.monotonic

@@ -1,9 +1,10 @@
 """Authenticates callers by the tokens in the daemon's own database, off the event loop."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from typing import TypeVar
 
 from loguru import logger
 
@@ -11,6 +12,9 @@ from aibridged.clock import Clock
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.token_format import parse
 from aibridged.identity.tokens import TokenStore
+
+A = TypeVar("A")
+R = TypeVar("R")
 
 # Lookups are short and the cache before them answers nearly all: a few threads are plenty.
 LOOKUPS_AT_ONCE = 4
@@ -43,27 +47,37 @@ class TokenAuthenticator:
         """
         if token is None or parse(token) is None:
             return None  # it needs no thread to tell that
-        lookup = asyncio.get_running_loop().run_in_executor(
-            self._lookups, self._store.authenticate, token
-        )
-        try:
-            async with asyncio.timeout(self._timeout):
-                actor = await lookup
-        except TimeoutError:
-            raise AuthUnavailableError(
-                f"The database of users and tokens took longer than {self._timeout:g} s."
-            ) from None
+        actor = await self._in_time(self._store.authenticate, token)
         if actor is not None and actor.api_key_id is not None:
             self._used_at[actor.api_key_id] = self._clock.wall()
             if self._writing is None or self._writing.done():
                 self._write()
         return actor
 
+    async def still_good(self, token_ids: Set[str]) -> set[str]:
+        """Those of the tokens, by id, that would be let in now.
+
+        Raises:
+            AuthUnavailableError: as `authenticate`.
+        """
+        return await self._in_time(self._store.still_good, token_ids)
+
     async def close(self) -> None:
         """Write the last uses down and end the threads."""
         self._write()
         for executor in (self._lookups, self._writer):
             await asyncio.to_thread(executor.shutdown)
+
+    async def _in_time(self, ask: Callable[[A], R], argument: A) -> R:
+        """What the store answers, in one of the threads."""
+        lookup = asyncio.get_running_loop().run_in_executor(self._lookups, ask, argument)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await lookup
+        except TimeoutError:
+            raise AuthUnavailableError(
+                f"The database of users and tokens took longer than {self._timeout:g} s."
+            ) from None
 
     def _write(self) -> None:
         used_at, self._used_at = self._used_at, {}

@@ -38,9 +38,8 @@ def stage(parts: Parts) -> Middleware:
             broken = RequestOutcome.FAILED
             raise
         except (asyncio.CancelledError, ConnectionError):
-            broken = (
-                RequestOutcome.INTERRUPTED if in_flight.cut_off else RequestOutcome.CLIENT_CLOSED
-            )
+            cut_off = in_flight.cut_off or request.is_cut_off
+            broken = RequestOutcome.INTERRUPTED if cut_off else RequestOutcome.CLIENT_CLOSED
             raise
         finally:
             if not request.is_probe:

@@ -23,6 +23,7 @@ from aibridged.errors import (
     ROUTE_NOT_SUPPORTED,
     GatewayError,
 )
+from aibridged.identity.base import Actor
 from aibridged.identity.gate import Gate
 from aibridged.identity.remote import CALLER_IP
 from aibridged.observe.metrics import Metrics
@@ -126,7 +127,7 @@ class Connects:
             await self._intercept(client, Session(name, destination, provider, token, ip))
             return
         try:
-            await self._tunnel(client, destination, actor.id)
+            await self._tunnel(client, destination, actor, token)
         except GatewayError as error:
             log.info("CONNECT {}: {}", destination, error.kind.code)
             raise
@@ -141,8 +142,10 @@ class Connects:
             settings.proxy_trusted_origins,
         )
 
-    async def _tunnel(self, client: Client, destination: Destination, caller: str) -> None:
-        give_back = self._places.take(caller)
+    async def _tunnel(
+        self, client: Client, destination: Destination, actor: Actor, token: str | None
+    ) -> None:
+        give_back = self._places.take(actor.id)
         try:
             server, parked = await self._dialer.connect(destination)
         except BaseException:
@@ -155,12 +158,14 @@ class Connects:
 
         def end() -> None:
             self.tunnels.discard(tunnel)
+            self._gate.admitted.leave(actor, tunnel)
             give_back()
 
         self._count("tunneled")
         ours = client.give_away()
         tunnel = Tunnel(idle=IDLE_S, half_closed=HALF_CLOSED_S, on_end=end)
         self.tunnels.add(tunnel)
+        self._gate.admitted.enter(actor, token, tunnel)
         ours.set_protocol(tunnel.client)
         tunnel.client.connection_made(ours)
         ours.write(_ESTABLISHED)

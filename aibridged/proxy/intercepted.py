@@ -9,6 +9,7 @@ vendor.
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from aiohttp import web
@@ -38,6 +39,7 @@ from aibridged.observe.metrics import Metrics
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.proxy.forwarding import Forwarder
 from aibridged.proxy.hosts import Hosts, gateway_path
+from aibridged.relayed import break_off
 
 # Where nobody is asked for a token, the header still says that Authorization is the caller's own.
 _NO_TOKEN = "none"
@@ -69,6 +71,13 @@ class Session:
     token: str | None = field(repr=False)
     ip: str | None
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+
+
+class _Forwarded:
+    """A request that goes on to its host."""
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self.abort = partial(break_off, request)
 
 
 class Intercepted:
@@ -162,9 +171,14 @@ class Intercepted:
             return await self._hand_over(request, gateway_target, headers, request_id, session.ip)
         if self._in_flight.refusing:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
-        await self._gate.actor(session.token, lambda: rate_limit_key(session.ip))
+        actor = await self._gate.actor(session.token, lambda: rate_limit_key(session.ip))
         url = URL(f"https://{session.destination}{target}", encoded=True)
-        response = await self._forwarder.forward(request, url, headers)
+        running = _Forwarded(request)
+        self._gate.admitted.enter(actor, session.token, running)
+        try:
+            response = await self._forwarder.forward(request, url, headers)
+        finally:
+            self._gate.admitted.leave(actor, running)
         # Not the path: it is none of ours, and may hold anything.
         logger.info(
             "{} a path of {}'s own: {}", request.method, session.destination, response.status

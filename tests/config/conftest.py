@@ -20,6 +20,7 @@ _SAMPLES = {
     kinds.SIZE: ("1KiB", "2MiB", "3GiB", "4"),
     kinds.DURATION: ("1s", "2m", "3h", "4d"),
     kinds.POSITIVE_DURATION: ("1s", "2m", "3h", "4d"),
+    kinds.GRACE: ("0", "2m", "3h", "4d"),
     kinds.PATH: ("/one", "/two", "/three", "/four"),
     kinds.DIRECTORY: ("/one", "/two", "/three", "/four"),
     kinds.OPTIONAL_DIRECTORY: ("/one", "/two", "/three", "/four"),

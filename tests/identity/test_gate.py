@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from aibridged.errors import PROXY_UNAUTHENTICATED, GatewayError
+from aibridged.identity.admitted import Admitted
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.gate import Gate
 from aibridged.identity.lookups import Lookups
@@ -44,7 +45,7 @@ def keeper() -> Keeper:
 
 @pytest.fixture
 def gate(keeper, clock) -> Gate:
-    return Gate(keeper, Lookups(2, clock, room=8), clock)
+    return Gate(keeper, Lookups(2, clock, room=8), Admitted(clock), clock)
 
 
 async def refusal(gate, token, address=b"a", **options) -> GatewayError:
@@ -72,7 +73,7 @@ async def test_what_is_known_to_be_wrong_is_refused_without_a_question_and_witho
 
 
 async def test_without_authentication_no_token_is_needed(clock):
-    gate = Gate(NoneAuthenticator(), Lookups(2, clock), clock)
+    gate = Gate(NoneAuthenticator(), Lookups(2, clock), Admitted(clock), clock)
     assert await gate.actor(None, pytest.fail) == LOCAL_ACTOR
 
 
