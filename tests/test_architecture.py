@@ -12,7 +12,17 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest up. Imports point down only, and the parts of one layer don't import each other.
 LAYERS = (
-    {"errors", "clock", "config", "tasks", "event_loop", "stop_signals", "systemd", "private_file"},
+    {
+        "errors",
+        "clock",
+        "config",
+        "gateway_tokens",
+        "tasks",
+        "event_loop",
+        "stop_signals",
+        "systemd",
+        "private_file",
+    },
     {"wire", "core", "observe"},
     {"bridge_pool", "mcp", "identity", "process", "providers", "records", "relayed"},
     {"pipeline", "proxy", "fake_provider", "api"},

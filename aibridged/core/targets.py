@@ -8,6 +8,8 @@ import re
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
+from aibridged.gateway_tokens import holds_token
+
 PREFIXES = ("/api/v2/aibridge", "/api/v2/ai-gateway")
 CERTIFICATE_PATH = "/proxy/ca-cert.pem"
 """Below the prefixes: the certificate of the CA that clients of the AI Proxy have to trust."""
@@ -24,7 +26,7 @@ _REMEMBERED_TARGETS = 256
 
 
 class BadTargetError(ValueError):
-    """A request target that could mean another than it says."""
+    """A request target that could mean another than it says, or holds what it mustn't."""
 
 
 @lru_cache(maxsize=_REMEMBERED_TARGETS)
@@ -32,7 +34,8 @@ def split_target(target: str) -> tuple[str, str]:
     """Split an origin-form target into its raw path, without the gateway's prefix, and query.
 
     Raises:
-        BadTargetError: absolute-form, empty or dot segments, encoded separators, double encoding.
+        BadTargetError: absolute-form, empty or dot segments, encoded separators, double encoding,
+            or a gateway token.
     """
     path, query = plain_target(target)
     for prefix in PREFIXES:
@@ -47,6 +50,7 @@ def plain_target(target: str) -> tuple[str, str]:
     Raises:
         BadTargetError: see `split_target`.
     """
+    _refuse_token(target)
     path, _, query = target.partition("?")
     if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
         raise BadTargetError("The request target is not a plain path.")
@@ -61,6 +65,15 @@ def folded_path(path: str) -> str:
         part.partition(";")[0] for part in unquote_to_bytes(path).decode("latin-1").split("/")
     )
     return "/".join(segments).rstrip("/").lower()
+
+
+def _refuse_token(target: str) -> None:
+    """Proxies log targets on their way here, and a provider would be sent the query."""
+    if holds_token(target):
+        raise BadTargetError(
+            "The URL holds a gateway token, where others may log it: send tokens in a header, and "
+            "have this one replaced."
+        )
 
 
 def _check_segments(path: str) -> None:

@@ -23,6 +23,7 @@ from aibridged.errors import (
     ROUTE_NOT_SUPPORTED,
     GatewayError,
 )
+from aibridged.gateway_tokens import holds_token
 from aibridged.identity.base import Actor
 from aibridged.identity.gate import Gate
 from aibridged.identity.remote import CALLER_IP
@@ -109,6 +110,8 @@ class Connects:
         )
 
     async def _connect(self, client: Client, message: RawRequestMessage) -> None:
+        if holds_token(message.path):  # it would be looked up as a name, and logged
+            raise GatewayError(INVALID_REQUEST, "CONNECT names a host, and no gateway token.")
         ip = self._ip(client, message)
         CALLER_IP.set(ip)
         try:

@@ -137,19 +137,28 @@ async def test_without_a_grace_what_runs_is_cut_off_at_once(
     assert sum("'outcome': 'interrupted'" in line for line in log) == 4
 
 
-async def test_what_waits_for_its_answer_is_cut_off_too(recording, store, new_token, client, fake):
+async def test_what_waits_for_its_answer_is_cut_off_too(
+    recording, store, new_token, client, fake, log
+):
+    """Also what is only forwarded, of which there is no record but the line in the log."""
     gateway = await recording.start(auth="token", revocation_grace=0.0)
     id, token = new_token("ann")
-    fake.play(Script(silent=True))
+    fake.play(Script(silent=True, times=2))
     loop = asyncio.get_running_loop()
     headers = {"X-Coder-Token": token}
-    asking = loop.create_task(client.post(gateway.url + PATH, data=BODY, headers=headers))
-    await fake.received(1)
+    asking = [
+        loop.create_task(client.post(gateway.url + PATH, data=BODY, headers=headers)),
+        loop.create_task(client.get(gateway.url + MODELS, headers=headers)),
+    ]
+    await fake.received(2)
     store.revoke_token(id)
     async with asyncio.timeout(10):
-        with pytest.raises(aiohttp.ClientError):
-            await asking
+        for each in asking:
+            with pytest.raises(aiohttp.ClientError):
+                await each
     assert await outcomes(recording) == {"ann": "interrupted"}
+    for line in ("POST /anthropic/v1/messages -", "GET /anthropic/v1/models -"):
+        assert any(line in each and "'outcome': 'interrupted'" in each for each in log)
 
 
 async def test_a_grace_is_kept(recording, store, new_token, open_stream, is_refused, clock):

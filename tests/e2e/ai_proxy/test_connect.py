@@ -120,6 +120,15 @@ async def test_while_tokens_cannot_be_checked_nobody_gets_in(proxied, monkeypatc
     assert (connect.status, connect.header("X-Aibridge-Reason")) == (503, "auth_unavailable")
 
 
+async def test_a_token_is_no_host(proxied, log, resolve_to):
+    asked = resolve_to()
+    for host in (proxied.token, f"{proxied.token}.evil.example".replace("_", "%5f")):
+        connect = await proxied.connect(f"{host}:443", authorization=None)
+        assert (connect.status, connect.header("X-Aibridge-Reason")) == (400, "invalid_request")
+    secret = proxied.token.split("_")[2]
+    assert not any(secret in each for each in [*asked, *log])
+
+
 async def test_a_target_that_is_none(proxied):
     for target in (
         "api.anthropic.com",
