@@ -125,7 +125,9 @@ class Gateway:
     async def _open_metrics(self, listener: MetricsListener, composition: Composition) -> None:
         readout = composition.readout
         assert readout is not None
-        scrapes = scrape.handler(lambda: readout(composition.parts))
+        scrapes = scrape.handler(
+            lambda: readout(composition.parts), local_only=listener.is_local_only
+        )
         self._stack.callback(listener.close)
         server = Server(scrapes, limits=_limits(self._settings), room=listener.room)
         await listener.open(server, composition.lasting.shortages.system_refused)

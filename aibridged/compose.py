@@ -78,6 +78,7 @@ class Composition:
         limit_idle(lasting.room, settings)
         lasting.body_budget.total = body_bytes(settings)
         lasting.body_budget.largest = settings.max_request_bytes
+        lasting.gate.admitted.grace = settings.revocation_grace
         if not _same(before, settings, *_BRIDGE_SETTINGS):
             lasting.mcp.configure(settings)
             lasting.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)

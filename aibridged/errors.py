@@ -48,6 +48,13 @@ BYOK_DISABLED = ErrorKind(
     "Own provider keys are not allowed here: send the gateway token alone, "
     "or ask the operator to set --aibridge-allow-byok.",
 )
+ORIGIN_REFUSED = ErrorKind(
+    "origin_refused",
+    403,
+    "permission_error",
+    "Without authentication the gateway is served under loopback names only: use localhost or "
+    "127.0.0.1 in the base URL, or set --aibridge-auth to token.",
+)
 DESTINATION_REFUSED = ErrorKind(
     "destination_refused",
     403,
@@ -137,6 +144,7 @@ ERRORS = (
     UNAUTHENTICATED,
     OWN_KEY_REQUIRED,
     BYOK_DISABLED,
+    ORIGIN_REFUSED,
     DESTINATION_REFUSED,
     ROUTE_NOT_SUPPORTED,
     METHOD_NOT_ALLOWED,

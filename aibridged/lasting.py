@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aibridged.ai_proxy import load_ca
@@ -16,19 +17,19 @@ from aibridged.config.reloading import ReloadStats
 from aibridged.config.secret import Secret
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
-from aibridged.core.guessing import GuessLimiter
 from aibridged.core.room import Room
 from aibridged.descriptors import Shortages
-from aibridged.identity import asking, coder
-from aibridged.identity.base import Authenticator, Gatekeeper
+from aibridged.identity import asking, coder, token_authenticator
+from aibridged.identity.admitted import Admitted
+from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.gate import Gate
+from aibridged.identity.lookups import Lookups
 from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.none import NoneAuthenticator
-from aibridged.identity.revocation import keep_revoking
+from aibridged.identity.revocation import keep_asking, keep_revoking
 from aibridged.identity.tables import StoreUnavailableError
-from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
 from aibridged.mcp.credentials import Credentials, CredentialsError, no_credentials
 from aibridged.mcp.offering import McpTools
@@ -115,11 +116,10 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     stack.push_async_callback(mcp.close)
     bridges = _make_bridges(settings, recorder, clock, mcp)
     stack.callback(bridges.close)
-    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
-    if tokens is not None and isinstance(gatekeeper, CachedAuthenticator):
-        tasks.start(keep_revoking(gatekeeper, tokens), "revocation of tokens")
+    admitted = Admitted(clock, grace=settings.revocation_grace)
+    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack, tasks, admitted)
     stack.push_async_callback(tasks.cancel)
     stack.callback(api.close)
     now = clock.wall().timestamp()
@@ -131,7 +131,7 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         records=describe(engine),
         tokens=tokens,
         gatekeeper=gatekeeper,
-        gate=Gate(gatekeeper, GuessLimiter(clock), clock),
+        gate=Gate(gatekeeper, _make_lookups(settings, clock), admitted, clock),
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
         room=room,
@@ -236,22 +236,38 @@ def _make_bridges(
     )
 
 
+def _make_lookups(settings: Settings, clock: Clock) -> Lookups:
+    """As many at a time as whoever is asked takes."""
+    own = settings.auth == "token"
+    return Lookups(token_authenticator.LOOKUPS_AT_ONCE if own else asking.LOOKUPS_AT_ONCE, clock)
+
+
 def _make_gatekeeper(
-    settings: Settings, tokens: TokenStore | None, clock: Clock, stack: AsyncExitStack
+    settings: Settings,
+    tokens: TokenStore | None,
+    clock: Clock,
+    stack: AsyncExitStack,
+    tasks: Tasks,
+    admitted: Admitted,
 ) -> Gatekeeper:
-    authenticator: Authenticator
-    if tokens is not None:
-        authenticator = TokenAuthenticator(tokens, clock)
-        stack.push_async_callback(authenticator.close)
-    elif settings.coder_url is not None:
-        session = asking.make_session()
-        stack.push_async_callback(session.close)
-        authenticator = coder.CoderAuthenticator(settings.coder_url, session)
-    else:
+    if settings.auth == "none":
         return NoneAuthenticator()
-    return CachedAuthenticator(
-        authenticator,
-        clock,
+    remember = partial(
+        CachedAuthenticator,
+        clock=clock,
         good_ttl=settings.auth_cache_ttl,
         bad_ttl=settings.auth_cache_bad_ttl,
     )
+    if tokens is not None:
+        own = token_authenticator.TokenAuthenticator(tokens, clock)
+        stack.push_async_callback(own.close)
+        cache = remember(own)
+        watching = keep_revoking(cache, own.still_good, admitted)
+    else:
+        assert settings.coder_url is not None
+        session = asking.make_session()
+        stack.push_async_callback(session.close)
+        cache = remember(coder.CoderAuthenticator(settings.coder_url, session))
+        watching = keep_asking(cache, admitted)
+    tasks.start(watching, "revocation of tokens")
+    return cache

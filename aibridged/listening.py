@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from aibridged.accepting import Acceptor, bind
 from aibridged.clock import Clock
-from aibridged.config.kinds import Address
+from aibridged.config.kinds import Address, is_loopback
 from aibridged.config.options import Settings
 from aibridged.core.room import Room
 from aibridged.pipeline.connection import Server
@@ -104,6 +104,16 @@ class MetricsListener:
         self.room = Room(clock, _METRICS_PLACES)
         self.urls: list[str] = []
         """Everywhere that it listens."""
+
+    @property
+    def is_local_only(self) -> bool:
+        """Whether all that it listens on is at loopback addresses."""
+        if not self._passed:
+            return is_loopback(self._address.host)
+        return all(
+            passed.family != socket.AF_UNIX and is_loopback(passed.getsockname()[0])
+            for passed in self._passed
+        )
 
     async def open(self, server: Server, shortage: Shortage) -> None:
         """Make a connection of `server` from whatever connects.

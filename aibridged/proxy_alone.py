@@ -13,14 +13,16 @@ from aibridged.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy
 from aibridged.clients import announce_room, fit
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
-from aibridged.core.guessing import GuessLimiter
 from aibridged.core.room import Room
 from aibridged.descriptors import Shortages
 from aibridged.identity import asking, coder, remote
+from aibridged.identity.admitted import Admitted
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.gate import Gate
+from aibridged.identity.lookups import Lookups
 from aibridged.identity.none import NoneAuthenticator
+from aibridged.identity.revocation import keep_asking
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.request import GatewayRequest
@@ -28,6 +30,7 @@ from aibridged.pools import Pools
 from aibridged.process import run_process
 from aibridged.providers import make_providers
 from aibridged.stop_signals import on_stop_signals
+from aibridged.tasks import Tasks
 
 
 class ProxyAlone:
@@ -57,13 +60,18 @@ class ProxyAlone:
         shortages = Shortages(clock)
         self.room.on_full = shortages.no_place
         self._server = Server(_serve_nothing, limits=limits, room=self.room)
+        admitted = Admitted(clock, grace=settings.revocation_grace)
         gatekeeper = _make_gatekeeper(settings, settings.proxy_target, clock, self._stack)
+        if isinstance(gatekeeper, CachedAuthenticator):
+            tasks = Tasks()
+            self._stack.push_async_callback(tasks.cancel)
+            tasks.start(keep_asking(gatekeeper, admitted), "revocation of tokens")
         try:
             self.proxy = make_proxy(
                 settings,
                 clock,
                 authority,
-                Gate(gatekeeper, GuessLimiter(clock), clock),
+                Gate(gatekeeper, Lookups(asking.LOOKUPS_AT_ONCE, clock), admitted, clock),
                 make_providers(settings.providers).values(),
                 self._server,
                 self._in_flight,

@@ -6,6 +6,7 @@ variable. A reader raises ValueError with what is wrong; it never quotes what ma
 
 import csv
 import ipaddress
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _SIZE = re.compile(r"([0-9]{1,18})\s*(B|KiB|MiB|GiB)?", re.ASCII)
 _SIZE_UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+NEVER = "never"
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -132,6 +134,14 @@ def _positive_duration(text: str) -> float:
     return seconds
 
 
+def _grace(text: str) -> float:
+    return math.inf if text.strip() == NEVER else durations.parse(text)
+
+
+def _show_grace(seconds: float) -> str:
+    return NEVER if seconds == math.inf else durations.show(seconds)
+
+
 def _path(text: str) -> Path | None:
     return Path(_file_name(text)) if text else None
 
@@ -236,9 +246,11 @@ BOOL = Kind("BOOL", _bool, _show_bool)
 COUNT = Kind("INT", _whole_number(0))
 POSITIVE = Kind("INT", _whole_number(1))
 SIZE = Kind("BYTES", _size, _show_size)
-SIZE_OR_AUTO: Kind[int | None] = Kind("BYTES|auto", _size_or_auto, _show_size_or_auto)
+SIZE_OR_AUTO: Kind[int | None] = Kind("BYTES", _size_or_auto, _show_size_or_auto)
 DURATION = Kind("DURATION", durations.parse, durations.show)
 POSITIVE_DURATION = Kind("DURATION", _positive_duration, durations.show)
+GRACE = Kind("DURATION", _grace, _show_grace)
+"""A duration, or infinitely many seconds."""
 PATH: Kind[Path | None] = Kind("PATH", _path, _show_optional)
 DIRECTORY = Kind("DIR", _directory)
 OPTIONAL_DIRECTORY: Kind[Path | None] = Kind("DIR", _path, _show_optional)

@@ -11,11 +11,11 @@ from enum import StrEnum
 
 from multidict import MultiMapping
 
+from aibridged.gateway_tokens import GATEWAY_TOKEN
+
 AUTHORIZATION = "Authorization"
 API_KEY = "X-Api-Key"
 TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
-GATEWAY_TOKEN = re.compile(r"aib_([0-9a-z]{10})_([0-9A-Za-z]{43})")
-"""What a token of the gateway's own looks like, by its id and its secret."""
 _GATEWAY_TOKEN_BYTES = re.compile(GATEWAY_TOKEN.pattern.encode())
 # Without tokens of its own the gateway takes any word, and a short one may be part of anything.
 _SHORTEST_SECRET = 16

@@ -9,6 +9,8 @@ import unicodedata
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
+from aibridged.gateway_tokens import holds_token
+
 PREFIXES = ("/api/v2/aibridge", "/api/v2/ai-gateway")
 CERTIFICATE_PATH = "/proxy/ca-cert.pem"
 """Below the prefixes: the certificate of the CA that clients of the AI Proxy have to trust."""
@@ -29,7 +31,7 @@ _REMEMBERED_TARGETS = 256
 
 
 class BadTargetError(ValueError):
-    """A request target that could mean another than it says."""
+    """A request target that could mean another than it says, or holds what it mustn't."""
 
 
 @lru_cache(maxsize=_REMEMBERED_TARGETS)
@@ -38,7 +40,7 @@ def split_target(target: str) -> tuple[str, str]:
 
     Raises:
         BadTargetError: absolute-form, empty or dot segments, path parameters, encoded separators,
-            what isn't UTF-8, and whatever else servers decode or trim differently.
+            what isn't UTF-8, whatever else servers decode or trim differently, or a gateway token.
     """
     path, query = plain_target(target)
     for prefix in PREFIXES:
@@ -53,6 +55,7 @@ def plain_target(target: str) -> tuple[str, str]:
     Raises:
         BadTargetError: see `split_target`.
     """
+    _refuse_token(target)
     path, _, query = target.partition("?")
     if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
         raise BadTargetError("The request target is not a plain path.")
@@ -85,3 +88,12 @@ def _is_ambiguous(path: str) -> bool:
 def _normalised(text: str) -> str:
     """With full-width and other compatible forms of ASCII's characters as those."""
     return unicodedata.normalize("NFKC", text)
+
+
+def _refuse_token(target: str) -> None:
+    """Proxies log targets on their way here, and a provider would be sent the query."""
+    if holds_token(target):
+        raise BadTargetError(
+            "The URL holds a gateway token, where others may log it: send tokens in a header, and "
+            "have this one replaced."
+        )

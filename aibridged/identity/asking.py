@@ -6,7 +6,7 @@ from aibridged.descriptors import at_capacity, is_shortage
 from aibridged.identity.base import AuthUnavailableError
 
 TIMEOUT_S = 5.0
-_MAX_CONNECTIONS = 32
+LOOKUPS_AT_ONCE = 32
 _MAX_ANSWER_BYTES = 256 * 1024
 _REFUSED = frozenset({401, 403})
 
@@ -14,7 +14,7 @@ _REFUSED = frozenset({401, 403})
 def make_session(timeout: float = TIMEOUT_S) -> aiohttp.ClientSession:
     """A session that keeps nothing between callers; a lookup may take `timeout` seconds."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS),
+        connector=aiohttp.TCPConnector(limit=LOOKUPS_AT_ONCE),
         # One caller's session cookies must not go out with the next one's token.
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout),

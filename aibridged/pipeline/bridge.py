@@ -29,7 +29,6 @@ from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.turns import together
 
 _MAX_USER_AGENT = 512  # characters
-_LEFT = (Outcome.CLIENT_CLOSED, Outcome.INTERRUPTED)
 NOT_RUN = "Not run: it was cut off, one too many, or beside calls of the client's own tools."
 
 
@@ -163,7 +162,7 @@ class Interception:
         is_whole = facts.complete and facts.error is None
         if outcome is Outcome.COMPLETED and not is_whole:
             outcome = Outcome.FAILED
-        elif outcome in _LEFT and is_whole and reading is not None and not runs:
+        elif outcome is Outcome.CLIENT_CLOSED and is_whole and reading and not runs:
             # Some clients (Codex) leave at the last event, before the body has ended.
             outcome = Outcome.COMPLETED if reading.status < 400 else Outcome.FAILED
         self.outcome = outcome

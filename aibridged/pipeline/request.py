@@ -15,6 +15,7 @@ from aibridged.errors import ErrorKind
 from aibridged.identity.base import Actor
 from aibridged.observe.scope import Scope
 from aibridged.providers import Route
+from aibridged.relayed import break_off
 from aibridged.wire.facts import RequestFacts
 from aibridged.wire.injection.splice import Fields
 from aibridged.wire.outline import Span
@@ -51,6 +52,7 @@ class GatewayRequest(web.BaseRequest):
     head of the provider's answer came, with `upstream_status`; `body_wait` is for how many seconds
     the client's body was waited for; `refusal` is the error of the gateway's own that it ended
     with. `trace` is None where it isn't traced. `given_id` is its id where it has one already.
+    `is_cut_off` says that it was ended because its token is good no more.
     """
 
     scope: Scope
@@ -72,6 +74,7 @@ class GatewayRequest(web.BaseRequest):
     interception: "Interception | None" = None
     trace: "RequestTrace | None" = None
     is_probe: bool = False
+    is_cut_off: bool = False
     given_id: str | None = None
     refusal: ErrorKind | None = None
     body_wait: float = 0.0
@@ -80,6 +83,11 @@ class GatewayRequest(web.BaseRequest):
     upstream_status: int | None = None
     _presented: Presented | None = None
     _protocol: "Connection"
+
+    @property
+    def is_handed_over(self) -> bool:
+        """Whether the AI Proxy hands it over, which was asked for a provider's host."""
+        return self.given_id is not None
 
     @property
     def keep_alive(self) -> bool:
@@ -139,6 +147,11 @@ class GatewayRequest(web.BaseRequest):
                 settings.proxy_trusted_origins,
             )
         )
+
+    def abort(self) -> None:
+        """End it, because its token is good no more."""
+        self.is_cut_off = True
+        break_off(self)
 
     def readdressed(
         self, target: str, headers: CIMultiDict[str], request_id: str, remote: str | None

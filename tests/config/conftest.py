@@ -21,6 +21,7 @@ _SAMPLES = {
     kinds.SIZE_OR_AUTO: ("1GiB", "2GiB", "auto", "3GiB"),
     kinds.DURATION: ("1s", "2m", "3h", "4d"),
     kinds.POSITIVE_DURATION: ("1s", "2m", "3h", "4d"),
+    kinds.GRACE: ("0", "2m", "3h", "4d"),
     kinds.PATH: ("/one", "/two", "/three", "/four"),
     kinds.DIRECTORY: ("/one", "/two", "/three", "/four"),
     kinds.OPTIONAL_DIRECTORY: ("/one", "/two", "/three", "/four"),

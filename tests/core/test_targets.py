@@ -61,6 +61,9 @@ def test_plain_targets(target, path, query):
         "/anthropic/v1/messages%zz",
         "/anthropic/v1/méssages",
         "/anthropic/v1/messages?q=é",
+        f"/anthropic/v1/models?key=aib_0123456789_{'a' * 43}",
+        f"/anthropic/v1/models/aib%5F0123456789_{'a' * 43}",
+        f"/api/v2/aibridge/interceptions?q=aib_0123456789_{'a' * 43}",
     ],
 )
 def test_ambiguous_targets_are_refused(target):

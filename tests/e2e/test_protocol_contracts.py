@@ -331,7 +331,7 @@ class TestCodex:
         """An upgrade is an offer; the request is served as the HTTP/1.1 that it is."""
         reply = await raw(
             gateway.url,
-            b"POST /openai/v1/responses HTTP/1.1\r\nHost: x\r\n"
+            b"POST /openai/v1/responses HTTP/1.1\r\nHost: localhost\r\n"
             b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\n"
             b"HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n"
             b"Content-Length: %d\r\n\r\n%b" % (len(CODEX_BODY), CODEX_BODY),

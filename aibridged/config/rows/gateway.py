@@ -108,7 +108,7 @@ class GatewayRows:
         kind=kinds.COUNT,
         default="0",
         group=Group.LIMITS,
-        help="How many requests a second each caller may send; 0 is unlimited.",
+        help="Maximum number of requests a second per token; 0 is unlimited.",
     )
     max_request_bytes: int = option(
         "aibridge-max-request-bytes",
