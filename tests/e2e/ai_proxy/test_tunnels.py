@@ -16,8 +16,11 @@ import pytest
 
 from aibridged import lasting
 from aibridged.config.proxy_url import read_proxy_url
+from aibridged.core.egress import Destination, Egress
+from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.proxy import connects
 from aibridged.proxy import server as proxy_server
+from aibridged.proxy.dial import Dialer
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 MEGABYTE = 1024 * 1024
@@ -464,3 +467,11 @@ async def test_what_the_upstream_proxy_is_not_asked_or_refuses(start_proxied, re
         assert (target, connect.status) == (target, status)
         assert b"secret" not in connect.body
         assert bool(heads) is (status == 502)
+
+
+async def test_without_a_descriptor_left_no_destination_is_blamed(no_descriptor_left):
+    dialer = Dialer(Egress(()))
+    with no_descriptor_left(), pytest.raises(GatewayError) as refusal:
+        await dialer.connect(Destination("127.0.0.1", 443), trusted=True)
+    assert refusal.value.kind is AT_CAPACITY
+    dialer.close()
