@@ -73,6 +73,7 @@ class Composition:
         before, lasting = self.parts, self.lasting
         self.parts = self._configured(settings, before)
         lasting.slots.limit = settings.max_concurrency
+        lasting.keeping.most = settings.max_stored_text
         if not _same(before, settings, *_BRIDGE_SETTINGS):
             lasting.mcp.configure(settings)
             lasting.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
