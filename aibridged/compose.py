@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-from aibridged.api.handler import ROOTS
+from aibridged.api.routes import ROOTS
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State

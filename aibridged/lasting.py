@@ -99,7 +99,7 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     recorder = await _make_recorder(settings, engine, clock, keeping, stack, traces)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
     metrics = _make_metrics(settings, clock, stack)
-    api = Api(Query(engine, clock))
+    api = Api(Query(engine, clock), clock)
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
     bridges = _make_bridges(settings, recorder, keeping, clock, mcp)
