@@ -148,25 +148,26 @@ def _turn(each: "Interception", most: int | None) -> Iterator[str]:
     yield from _text("  ", f"{head}  {used}", None)
     for prompt in each.user_prompts:
         yield from _text("    > ", prompt["prompt"], most)
-        yield from _cut(prompt)
+        yield from _cut(prompt, "prompt")
     for thought in each.model_thoughts:
         yield from _text("    ~ ", thought["content"] or "(redacted)", most)
-        yield from _cut(thought)
+        yield from _cut(thought, "content")
     for call in each.tool_usages:
         yield from _text("    $ ", f"{call['tool']} {call['input']}", most)
-        yield from _cut(call)
+        yield from _cut(call, "input")
         if call["injected"]:
             error = call["invocation_error"]
             came_of_it = f"failed: {error}" if error else "done"
             yield from _text("      ", f"(run by the gateway, {came_of_it})", most)
-            yield from _cut(call, "error_")
+            yield from _cut(call, "invocation_error", "error_")
 
 
-def _cut(row: "Row", mark: str = "") -> Iterator[str]:
+def _cut(row: "Row", text: str, mark: str = "") -> Iterator[str]:
     """A line that says so where a text was too long to be stored whole."""
     metadata = row["metadata"] or {}
     if metadata.get(f"{mark}cut"):
-        yield f"      (cut: only the beginning of {metadata[f'{mark}length']} bytes is stored)"
+        stored, whole = len(row[text].encode()), metadata[f"{mark}length"]
+        yield f"      (cut: the first {stored} of {whole} bytes are stored)"
 
 
 def _text(mark: str, text: str, most: int | None) -> Iterator[str]:
