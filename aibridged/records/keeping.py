@@ -7,7 +7,7 @@ and the event loop must get at it in between.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from typing import TypeVar
@@ -52,18 +52,25 @@ class Keeping:
 
     def may_cut(self, fact: Fact) -> bool:
         """Whether `cut` has something to do, at little cost: it may turn out that it hasn't."""
-        texts = _TEXTS.get(type(fact))
-        return texts is not None and any(
-            self._is_long(fact, name, mark, _may_exceed) for name, mark in texts
-        )
+        for name, mark in _TEXTS.get(type(fact), ()):
+            text: str | None = getattr(fact, name)
+            # Nearly all are short, which the first comparison tells.
+            if (
+                text
+                and len(text) * _MOST_BYTES > self.most
+                and _may_exceed(text, self.most)
+                and not _is_cut(fact, mark)
+            ):
+                return True
+        return False
 
     def cut(self, fact: T) -> T:
         """The record as it is to be stored. Takes its time where a text is long."""
         changes: dict[str, str] = {}
         marks: Metadata = {}
         for name, mark in _TEXTS.get(type(fact), ()):
-            if self._is_long(fact, name, mark, _exceeds):
-                text = getattr(fact, name)
+            text: str | None = getattr(fact, name)
+            if text and _exceeds(text, self.most) and not _is_cut(fact, mark):
                 changes[name] = _beginning(text, self.most)
                 marks |= _marks(mark, text)
         if not changes:
@@ -80,14 +87,10 @@ class Keeping:
         """Cut no more."""
         self._aside.shutdown(wait=False, cancel_futures=True)
 
-    def _is_long(
-        self, fact: Fact, name: str, mark: str, exceeds: Callable[[str, int], bool]
-    ) -> bool:
-        text: str | None = getattr(fact, name)
-        if text is None or not exceeds(text, self.most):
-            return False
-        # One that was cut when more was kept, or less, stays as it is: so do its marks.
-        return f"{mark}cut" not in fact.metadata  # type: ignore[union-attr]  # as above
+
+def _is_cut(fact: Fact, mark: str) -> bool:
+    """One that was cut when more was kept, or less, stays as it is: so do its marks."""
+    return f"{mark}cut" in fact.metadata  # type: ignore[union-attr]  # as above
 
 
 def _may_exceed(text: str, most: int) -> bool:

@@ -15,14 +15,14 @@ from aibridged.api import handler
 from aibridged.identity.none import LOCAL_ACTOR
 from aibridged.records.belonging import Belonging
 from aibridged.records.database import database_url, make_engine
-from aibridged.records.facts import InterceptionStart, UserPromptRecord
+from aibridged.records.facts import InterceptionStart, ModelThoughtRecord, UserPromptRecord
 from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.restraint import TookTooLongError
 from aibridged.records.store import Store
 
 API = "/api/v2/aibridge"
-COUNT, CHARACTERS = 24, 4_000_000
+COUNT, THOUGHTS, CHARACTERS = 24, 16, 4_000_000
 
 
 @pytest.fixture
@@ -48,6 +48,14 @@ def state_dir(tmp_path, clock):
         )
         store.write([start], [])
         store.write([], [prompt])
+    thoughts = (
+        ModelThoughtRecord(
+            id=uuid7(at, number), interception_id=start.id, created_at=at, content="x" * CHARACTERS
+        )
+        for number in range(THOUGHTS)
+    )
+    for thought in thoughts:  # of the last one
+        store.write([], [thought])
     store.flush()
     store.close()
     return tmp_path
@@ -62,7 +70,7 @@ def peak_of(process):
 
 
 async def test_no_answer_takes_much_memory(start_daemon, client, state_dir):
-    """Of 96 MB of prompts, as a page of a list, in pages of a session, and one by itself."""
+    """Of 160 MB of texts: a page of a list, a session in pages, and an item of 68 MB by itself."""
     daemon = await start_daemon(CODER_STATE_DIR=str(state_dir), CODER_AIBRIDGE_RETENTION="0")
 
     async def get(path):
@@ -87,9 +95,9 @@ async def test_no_answer_takes_much_memory(start_daemon, client, state_dir):
         seen, more, query = seen + len(found), page["more"], f"&after_id={found[-1]['id']}"
     assert seen == COUNT
     whole = await get(f"/interceptions/{found[-1]['id']}")
-    assert len(whole["user_prompts"][0]["prompt"]) == CHARACTERS
+    assert [len(each["content"]) for each in whole["model_thoughts"]] == [CHARACTERS] * THOUGHTS
     grown = peak_of(daemon.process) - before
-    assert grown < 12 * CHARACTERS, f"{grown / 1e6:.0f} MB"
+    assert grown < 10 * CHARACTERS, f"{grown / 1e6:.0f} MB"
 
 
 @pytest.fixture
