@@ -4,18 +4,20 @@ The values are msgspec structs and not dataclasses because the spool writes them
 must tell them apart when it reads them back; a request pays for making several, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 import msgspec
 
 from aibridged.records.ids import uuid7
+from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.facts import ResponseFacts
 
 Metadata = dict[str, str | int | float | bool | None]
 
 _MAX_SEQUENCE = 4095
+_MAX_RESULTS = 64
 
 
 class Outcome(StrEnum):
@@ -165,6 +167,11 @@ def ended_at(started_at: datetime, elapsed: float) -> datetime:
     return started_at + timedelta(seconds=max(0.0, elapsed))
 
 
+def last_results(call_ids: Sequence[str]) -> tuple[str, ...]:
+    """The tool calls that a request answers, as far as they are recorded: the last ones."""
+    return tuple(id[:MAX_NAME] for id in call_ids[-_MAX_RESULTS:]) if call_ids else ()
+
+
 def response_records(
     interception_id: str,
     response: ResponseFacts,
@@ -173,9 +180,10 @@ def response_records(
 ) -> list[Fact]:
     """The rows that a response leaves: usage, thoughts and tool calls, whose ids keep the order.
 
-    `runs` are the calls of injected tools, by their call ids.
+    `runs` are the calls of injected tools, by their call ids. Names and ids are cut to their
+    bounds here already: each record of an answer with many calls has the answer's.
     """
-    response_id = response.response_id or ""
+    response_id = (response.response_id or "")[:MAX_ID]
     records: list[Fact] = []
     usage = response.usage
     if usage is not None:
@@ -209,11 +217,11 @@ def response_records(
                 id=uuid7(created_at, min(number, _MAX_SEQUENCE)),
                 interception_id=interception_id,
                 created_at=created_at,
-                tool=call.name,
+                tool=call.name[:MAX_NAME],
                 input=call.arguments,
                 provider_response_id=response_id,
-                provider_tool_call_id=call.call_id,
-                provider_item_id=call.item_id,
+                provider_tool_call_id=call.call_id[:MAX_NAME],
+                provider_item_id=call.item_id and call.item_id[:MAX_ID],
                 server_url=run.server_url if run else None,
                 injected=run is not None,
                 invocation_error=run.error if run else None,

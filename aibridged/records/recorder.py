@@ -27,6 +27,7 @@ from aibridged.records.facts import (
     Record,
     ended_at,
 )
+from aibridged.records.keeping import Keeping
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
@@ -49,7 +50,8 @@ class Recorder:
     """Records interceptions. All of it is called from the event loop.
 
     A start is refused once `queue_limit` starts and facts wait: facts are never refused, but only
-    begun interceptions have any, so the queue stays bounded. `on_record` is called with each
+    begun interceptions have any, so the queue stays bounded. `keeping` cuts what is long of them,
+    in the writer's thread. `on_record` is called with each
     record after its commit, from the thread that made it. Times are in seconds.
     """
 
@@ -59,6 +61,7 @@ class Recorder:
         spool: Spool,
         clock: Clock,
         *,
+        keeping: Keeping | None = None,
         on_record: Callable[[Record], None] | None = None,
         queue_limit: int = QUEUE_LIMIT,
         linger: float = LINGER_S,
@@ -82,6 +85,7 @@ class Recorder:
             self._work,
             self._facts,
             self.stats,
+            keeping or Keeping(),
             on_record=on_record,
             retry_interval=retry_interval,
         )
