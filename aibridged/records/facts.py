@@ -4,7 +4,7 @@ The values are msgspec structs and not dataclasses because the spool writes them
 must tell them apart when it reads them back; a request pays for making several, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -12,6 +12,7 @@ import msgspec
 
 from aibridged.records.ids import uuid7
 from aibridged.wire.facts import ResponseFacts
+from aibridged.wire.gathering import OMITTED
 
 Metadata = dict[str, str | int | float | bool | None]
 
@@ -170,13 +171,14 @@ def response_records(
     response: ResponseFacts,
     created_at: datetime,
     runs: Mapping[str, ToolRun] = _NO_RUNS,
-) -> list[Fact]:
+) -> Sequence[Fact]:
     """The rows that a response leaves: usage, thoughts and tool calls, whose ids keep the order.
 
-    `runs` are the calls of injected tools, by their call ids.
+    `runs` are the calls of injected tools, by their call ids. The metadata of the last row says how
+    many tool calls and thoughts are `omitted`, if any are.
     """
     response_id = response.response_id or ""
-    records: list[Fact] = []
+    records: list[TokenUsageRecord | ModelThoughtRecord | ToolUsageRecord] = []
     usage = response.usage
     if usage is not None:
         records.append(
@@ -223,6 +225,8 @@ def response_records(
                 },
             )
         )
+    if records and (omitted := response.anomalies.get(OMITTED)):
+        records[-1].metadata["omitted"] = omitted
     return records
 
 

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aibridged.wire.gathering import ABSENT, is_json
+from aibridged.wire.bounds import ABSENT
+from aibridged.wire.gathering import is_json
 from aibridged.wire.injection.dialogue import Call, Dialogue, Result
 from aibridged.wire.injection.events import sse
 from aibridged.wire.injection.growing import Growing

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from aibridged.wire.gathering import ABSENT
+from aibridged.wire.bounds import ABSENT
 from aibridged.wire.injection.continuing import Continuation, as_items, conversation_of
 from aibridged.wire.injection.dialogue import Call, Dialogue, Result
 from aibridged.wire.injection.events import sse
