@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aibridged.wire import stream_usage
 from aibridged.wire.stream_usage import MAX_HELD, UsageWithholder, ask_for_usage
 
 
@@ -90,3 +91,20 @@ def test_the_asked_body_is_what_it_was() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "é\n\"'"}], "stream": True}
     asked = msgspec.json.decode(ask_for_usage(msgspec.json.encode(body)))
     assert asked == {**body, "stream_options": {"include_usage": True}}
+
+
+def test_what_is_held_is_looked_at_once() -> None:
+    withholder = UsageWithholder()
+    looked_at = []
+
+    class Watching:
+        def search(self, held: bytearray, start: int) -> None:
+            looked_at.append(len(held) - start)
+
+    real, stream_usage._BLANK_LINE = stream_usage._BLANK_LINE, Watching()  # type: ignore[assignment]
+    try:
+        for _ in range(MAX_HELD // 10):
+            withholder.feed(b"0123456789")
+    finally:
+        stream_usage._BLANK_LINE = real
+    assert max(looked_at) < 20
