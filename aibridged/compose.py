@@ -21,6 +21,7 @@ from aibridged.pipeline import Parts
 from aibridged.pipeline.chunk_time import timed
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.readout import Readout
+from aibridged.pipeline.slices import Turns
 from aibridged.pipeline.upstream import Upstream
 from aibridged.pipeline.upstreams import Upstreams
 from aibridged.providers import make_providers
@@ -60,6 +61,7 @@ class Composition:
         )
         self._upstreams = Upstreams(lasting.in_flight, self._make_upstream)
         self._tasks = Tasks()
+        self._turns = Turns()
         self._pruning: asyncio.Task[None] | None = None
         self.parts = self._configured(settings, None)
         self._prune()
@@ -106,6 +108,7 @@ class Composition:
             breakers=_breakers(settings, lasting.clock, before, self._circuit_changed),
             bridges=lasting.bridges,
             continuations=lasting.continuations,
+            turns=self._turns,
             dumper=Dumper(settings.dump_dir, lasting.clock) if settings.dump_dir else None,
             traces=lasting.traces,
             metrics=lasting.metrics,

@@ -21,6 +21,7 @@ from aibridged.pipeline.continuations import Continuations
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight, Requests
 from aibridged.pipeline.request import GatewayRequest
+from aibridged.pipeline.slices import Turns
 from aibridged.pipeline.trace import Traces
 from aibridged.pipeline.upstream import Upstream
 from aibridged.providers import Provider
@@ -52,6 +53,7 @@ class Parts:
     breakers: Breakers | None
     bridges: BridgePool[Bridge]
     continuations: Continuations
+    turns: Turns
     dumper: Dumper | None
     traces: Traces | None
     metrics: Metrics | None

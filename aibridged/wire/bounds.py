@@ -9,6 +9,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+SLICE = 8 * 1024
+"""Bytes that are read at once: a few milliseconds, whatever they hold."""
+
 SMALL = 32 * 1024
 """So few bytes are decoded whatever they hold."""
 MAX_ELEMENTS = 32 * 1024

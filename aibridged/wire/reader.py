@@ -5,7 +5,7 @@ can't read is counted by kind, for the caller to log once.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
@@ -30,8 +30,8 @@ class ResponseReader(Protocol):
         """
         ...
 
-    def feed(self, chunk: bytes) -> None:
-        """Read the next bytes of the body."""
+    def feed(self, chunk: bytes) -> Iterator[None] | None:
+        """Read the next bytes of the body, step by step where steps are returned."""
         ...
 
     def finish(self, complete: bool) -> ResponseFacts:
