@@ -141,7 +141,8 @@ class Interception:
                 interception_id=self.id,
                 created_at=self._started_at,
                 prompt=prompt,
-            )
+            ),
+            initiator_id=self.start.initiator_id,
         )
 
     def end_turn(self, reading: Reading) -> None:
@@ -151,7 +152,10 @@ class Interception:
         if self._trace is not None:
             self._trace.answered()
         runs = self._runs_in(facts)
-        self._recorder.record(*response_records(self.id, facts, self._now(), runs))
+        self._recorder.record(
+            *response_records(self.id, facts, self._now(), runs),
+            initiator_id=self.start.initiator_id,
+        )
         self._keep(facts, runs)
 
     def end(self, outcome: Outcome, status: int | None, reading: Reading | None) -> ResponseFacts:
@@ -185,6 +189,7 @@ class Interception:
                 ),
                 prompt_response_id=self._first_response_id if self._has_prompt else None,
             ),
+            initiator_id=self.start.initiator_id,
         )
         self._keep(facts, runs)
         return self.answer
