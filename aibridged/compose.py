@@ -61,7 +61,7 @@ class Composition:
         )
         self._upstreams = Upstreams(lasting.in_flight, self._make_upstream)
         self._tasks = Tasks()
-        self._turns = Turns()
+        self._turns = Turns(lasting.clock)
         self._pruning: asyncio.Task[None] | None = None
         self.parts = self._configured(settings, None)
         self._prune()

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-SLICE = 8 * 1024
+SLICE = 16 * 1024
 """Bytes that are read at once: a few milliseconds, whatever they hold."""
 
 SMALL = 32 * 1024

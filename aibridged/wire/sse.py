@@ -14,6 +14,7 @@ MAX_EVENT_LINES = 10_000
 """One with more lines is skipped, too. Real ones have one line of data, or a printed object."""
 
 _BOM = b"\xef\xbb\xbf"
+_FEW_BYTES = 16  # an event has more on average, unless there are none between blank lines
 _BLANK_LINES = re.compile(rb"\n{3,}")
 _LF, _CR = b"\n\r"  # as numbers: looking for one byte so costs a sixth
 
@@ -48,11 +49,11 @@ class SseSplitter:
             chunk = self._joined(chunk)
         if chunk.startswith(b"\n"):  # a blank line before an event ends nothing
             chunk = chunk.lstrip(b"\n")
-        if b"\n\n\n" in chunk:
-            chunk = _BLANK_LINES.sub(b"\n\n", chunk)
         *blocks, rest = chunk.split(b"\n\n")
+        if len(blocks) > len(chunk) // _FEW_BYTES and b"\n\n\n" in chunk:
+            *blocks, rest = _BLANK_LINES.sub(b"\n\n", chunk).split(b"\n\n")
         if rest:
-            self._keep(rest)
+            self._keep(rest.lstrip(b"\n"))
         return self._events(blocks) if blocks else ()
 
     def flush(self) -> Sequence[Event]:
@@ -113,7 +114,7 @@ class SseSplitter:
     def _events(self, blocks: list[bytes]) -> list[Event]:
         events = []
         for block in blocks:
-            if len(block) > self._max:
+            if len(block) > self._max and len(block.lstrip(b"\n")) > self._max:
                 self.oversized += 1
                 continue
             # The usual two shapes, one line of data with or without a name, in a few searches.

@@ -5,6 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
+from aibridged.clock import SystemClock
 from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.relay import relay
 from aibridged.pipeline.slices import Turns
@@ -35,7 +36,7 @@ def source():
 
 @pytest.fixture
 def turns():
-    return Turns()
+    return Turns(SystemClock())
 
 
 @pytest.fixture
@@ -174,16 +175,16 @@ async def test_what_comes_at_once_is_relayed_at_once_and_read_in_turns(relayed, 
     answer.feed(b"x", whole=False)
     reader, outcome = await relayed(seen.append, limit=1 << 20)
     await reader.readuntil(b"x\r\n")
-    answer.feed(b"y" * 10 * SLICE, whole=False)
+    answer.feed(b"y\n" * 5 * SLICE, whole=False)
     assert len(seen) == 2, "the piece before, and the first slice"
     assert source.paused.is_set(), "until all is read no more is taken"
-    await reader.readuntil(b"y\r\n")
+    await reader.readuntil(b"y\n\r\n")
     await source.resumed.wait()
-    assert b"".join(seen) == b"x" + b"y" * 10 * SLICE
-    answer.feed(b"z" * 10 * SLICE, whole=True)
+    assert b"".join(seen) == b"x" + b"y\n" * 5 * SLICE
+    answer.feed(b"z\n" * 5 * SLICE, whole=True)
     await reader.readuntil(b"0\r\n\r\n")
     await outcome
-    assert b"".join(seen).endswith(b"yy" + b"z" * 10 * SLICE)
+    assert b"".join(seen).endswith(b"y\n" + b"z\n" * 5 * SLICE)
 
 
 async def test_a_client_that_leaves_at_the_last_byte_leaves_no_part_unread(relayed, answer, server):
@@ -191,11 +192,11 @@ async def test_a_client_that_leaves_at_the_last_byte_leaves_no_part_unread(relay
     answer.feed(b"x", whole=False)
     reader, outcome = await relayed(seen.append)
     await reader.readuntil(b"x\r\n")
-    answer.feed(b"y" * 100 * SLICE, whole=False)
+    answer.feed(b"y\n" * 50 * SLICE, whole=False)
     for connection in server.connections:
         connection.transport.abort()
     assert isinstance(await outcome, asyncio.CancelledError | ConnectionError)
-    assert b"".join(seen) == b"x" + b"y" * 100 * SLICE
+    assert b"".join(seen) == b"x" + b"y\n" * 50 * SLICE
 
 
 async def test_an_answer_that_breaks_off_is_read_to_where_it_does(relayed, answer):
@@ -203,10 +204,10 @@ async def test_an_answer_that_breaks_off_is_read_to_where_it_does(relayed, answe
     answer.feed(b"x", whole=False)
     reader, outcome = await relayed(seen.append)
     await reader.readuntil(b"x\r\n")
-    answer.feed(b"y" * 100 * SLICE, whole=False)
+    answer.feed(b"y\n" * 50 * SLICE, whole=False)
     answer.fail(aiohttp.ClientPayloadError("broken"))
     assert isinstance(await outcome, BrokenOffError)
-    assert b"".join(seen) == b"x" + b"y" * 100 * SLICE
+    assert b"".join(seen) == b"x" + b"y\n" * 50 * SLICE
 
 
 async def test_a_client_that_stalls_holds_up_the_provider_at_once(relayed, answer, source):

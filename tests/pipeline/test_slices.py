@@ -4,13 +4,20 @@ import asyncio
 
 import pytest
 
-from aibridged.pipeline.slices import Backlog, Turns, sliced
+from aibridged.pipeline.slices import TURN_S, Backlog, Turns, sliced
 from aibridged.wire.bounds import SLICE
 
 
 @pytest.fixture
-def turns():
-    return Turns()
+def turns(clock):
+    """Turns of a clock that a turn's time passes on whenever it is asked."""
+
+    class Passing:
+        def monotonic(self):
+            clock.advance(TURN_S)
+            return clock.monotonic()
+
+    return Turns(Passing())
 
 
 @pytest.fixture
@@ -33,6 +40,27 @@ async def test_turns_are_taken_one_a_turn_of_the_loop_in_order(turns):
         seen.append(len(done))
     assert done == [0, 1, 2]
     assert seen == sorted(set(seen)), "never two in one turn"
+
+
+async def test_what_is_done_quickly_shares_a_turn(clock):
+    turns, done = Turns(clock), []
+    for number in range(5):
+        turns.call(lambda number=number: done.append(number))
+    turns.call(lambda: clock.advance(TURN_S))
+    turns.call(lambda: done.append("next"))
+    await asyncio.sleep(0)
+    assert done == [0, 1, 2, 3, 4]
+    await asyncio.sleep(0)
+    assert done[-1] == "next"
+
+
+async def test_a_turn_that_is_waited_for_is_nobody_elses(clock):
+    turns, done = Turns(clock), []
+    waiting = asyncio.ensure_future(turns.turn())  # noqa: TID251
+    await asyncio.sleep(0)
+    turns.call(lambda: done.append(waiting.done()))
+    await turns.turn()
+    assert done == [True]
 
 
 async def test_work_that_fails_takes_no_turn_from_others(turns):
@@ -63,9 +91,9 @@ async def test_a_small_piece_is_read_at_once(make):
 async def test_a_large_piece_is_read_in_slices_and_what_comes_then_behind_it(make):
     seen = []
     backlog, told = make(seen.append)
-    backlog.read(b"x" * (3 * SLICE + 1))
+    backlog.read(b"\n" * (3 * SLICE + 1))
     backlog.read(b"y")
-    assert seen == [b"x" * SLICE], "the first at once: the breaker wants to know"
+    assert seen == [b"\n" * SLICE], "the first at once: the breaker wants to know"
     assert backlog.waits
     await backlog.finish()
     assert [len(part) for part in seen] == [SLICE, SLICE, SLICE, 1, 1]
@@ -78,8 +106,8 @@ async def test_answers_take_turns(make):
     seen = []
     first, _ = make(lambda part: seen.append("first"))
     second, _ = make(lambda part: seen.append("second"))
-    first.read(b"x" * 3 * SLICE)
-    second.read(b"x" * 3 * SLICE)
+    first.read(b"\n" * 3 * SLICE)
+    second.read(b"\n" * 3 * SLICE)
     await first.finish()
     await second.finish()
     assert seen == ["first", "second"] * 3
@@ -108,8 +136,8 @@ async def test_a_reader_that_fails_is_asked_no_more(make):
         raise RuntimeError("a bug")
 
     backlog, told = make(fail)
-    backlog.read(b"x" * 3 * SLICE)
-    backlog.read(b"y" * 3 * SLICE)
+    backlog.read(b"\n" * 3 * SLICE)
+    backlog.read(b"\n" * 3 * SLICE)
     assert (len(seen), len(told)) == (1, 1)
     with pytest.raises(RuntimeError):
         await backlog.finish()
@@ -117,14 +145,14 @@ async def test_a_reader_that_fails_is_asked_no_more(make):
 
 async def test_without_readers_nothing_waits(make):
     backlog, _ = make()
-    backlog.read(b"x" * 3 * SLICE)
+    backlog.read(b"\n" * 3 * SLICE)
     assert not backlog.waits
 
 
 async def test_a_request_that_is_cancelled_is_read_to_its_end_first(make):
     seen = []
     backlog, _ = make(seen.append)
-    backlog.read(b"x" * 5 * SLICE)
+    backlog.read(b"\n" * 5 * SLICE)
     finishing = asyncio.ensure_future(backlog.finish())  # noqa: TID251
     await asyncio.sleep(0)
     finishing.cancel()
