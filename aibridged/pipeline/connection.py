@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
+from aibridged.pipeline.client_buffers import StalledClients, bound_unsent
 from aibridged.pipeline.errors import answer
 from aibridged.pipeline.request import GatewayRequest, Handler
 
@@ -54,11 +55,13 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        bound_unsent(transport)
         self._await_head()
         if self.is_leaving:
             self.leave()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._server.stalled.remove(self)
         self._head_arrived()
         self._cancel_stall()
         self._cancel_farewell()
@@ -79,9 +82,11 @@ class Connection(RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._server.stalled.add(self)
         self._stall_timer = self._loop.call_later(self._server.limits.write_timeout, self.abort)
 
     def resume_writing(self) -> None:
+        self._server.stalled.remove(self)
         self._cancel_stall()
         super().resume_writing()
 
@@ -180,6 +185,7 @@ class Server(web.Server):
         )
         self.handler = handler
         self.limits = limits
+        self.stalled = StalledClients()
         self.is_draining = False
         self._open = 0
         self._empty = asyncio.Event()

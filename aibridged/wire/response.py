@@ -10,7 +10,7 @@ from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
 from aibridged.wire.facts import Api, ResponseFacts
 from aibridged.wire.reader import BodyReader, ResponseReader, StreamReader
 
-MAX_DECODED_BYTES = 256 * 1024 * 1024
+MAX_DECODED_BYTES = 32 * 1024 * 1024
 """How much of a compressed response is read: the relay passes on what its sender made of it."""
 
 _STREAMS: Mapping[Api, Callable[[], StreamReader]] = {
