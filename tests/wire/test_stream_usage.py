@@ -78,6 +78,16 @@ def test_little_is_held_back() -> None:
     assert withholder.feed(b"\n\n" + USAGE + DONE) == b"\n\n" + DONE
 
 
+@pytest.mark.parametrize("flood", [b"\n", b"\r", b"\r\n", b"data:x\n\n", b": c\r\r"])
+def test_events_without_usage_are_not_looked_at_one_by_one(
+    flood: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at = []
+    monkeypatch.setattr(stream_usage, "_is_usage_chunk", looked_at.append)
+    assert passed(b"data: a\n\ndata:", b" b" + flood * 10_000, b"c").endswith(flood + b"c")
+    assert looked_at == []
+
+
 def test_a_stream_that_breaks_off_is_passed_on_to_its_last_byte() -> None:
     assert passed(TEXT + USAGE[:40]) == TEXT + USAGE[:40]
 
