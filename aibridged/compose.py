@@ -117,6 +117,7 @@ class Composition:
             breakers=_breakers(settings, lasting.clock, before, self._circuit_changed),
             bridges=lasting.bridges,
             continuations=lasting.continuations,
+            turns=lasting.turns,
             dumper=Dumper(settings.dump_dir, lasting.clock) if settings.dump_dir else None,
             traces=lasting.traces,
             metrics=lasting.metrics,

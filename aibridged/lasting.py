@@ -53,7 +53,7 @@ from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 from aibridged.records.structured_log import log_record
 from aibridged.tasks import Tasks
-from aibridged.time_slices import TimeSlices
+from aibridged.time_slices import TimeSlices, Turns
 
 if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
@@ -86,6 +86,7 @@ class Lasting:
     shortages: Shortages
     pools: Pools
     body_budget: ByteBudget
+    turns: Turns
     slices: TimeSlices
     bridges: BridgePool[Bridge]
     continuations: Continuations
@@ -129,6 +130,7 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     now = clock.wall().timestamp()
     room, shortages = Room(clock), Shortages(clock)
     room.on_full = shortages.no_place
+    turns = Turns(clock)
     return Lasting(
         clock=clock,
         recorder=recorder,
@@ -143,7 +145,8 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         shortages=shortages,
         pools=Pools(room, shortages),
         body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
-        slices=TimeSlices(clock),
+        turns=turns,
+        slices=TimeSlices(turns, clock),
         bridges=bridges,
         continuations=Continuations(),
         mcp=mcp,

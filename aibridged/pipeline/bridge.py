@@ -158,7 +158,7 @@ class Interception:
     def record_prompt(self, prompt: UserPromptRecord) -> None:
         """Record what the user said."""
         self._has_prompt = True
-        self._recorder.record(prompt)
+        self._recorder.record(prompt, initiator_id=self.start.initiator_id)
 
     def end_turn(self, reading: Reading) -> None:
         """Record what an answer told that isn't the last; its tools have been run, or given up."""
@@ -167,7 +167,10 @@ class Interception:
         if self._trace is not None:
             self._trace.answered()
         runs = self._runs_in(facts)
-        self._recorder.record(*response_records(self.id, facts, self._now(), runs))
+        self._recorder.record(
+            *response_records(self.id, facts, self._now(), runs),
+            initiator_id=self.start.initiator_id,
+        )
         self._keep(facts, runs)
 
     def end(self, outcome: Outcome, status: int | None, reading: Reading | None) -> ResponseFacts:
@@ -201,6 +204,7 @@ class Interception:
                 ),
                 prompt_response_id=self._answer_id() if self._has_prompt else None,
             ),
+            initiator_id=self.start.initiator_id,
         )
         self._keep(facts, runs)
         return self.answer
