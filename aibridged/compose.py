@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-from aibridged.api.handler import ROOTS
+from aibridged.api.routes import ROOTS
 from aibridged.clients import limit_idle
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
@@ -79,6 +79,7 @@ class Composition:
         lasting.body_budget.total = body_bytes(settings)
         lasting.body_budget.largest = settings.max_request_bytes
         lasting.gate.admitted.grace = settings.revocation_grace
+        lasting.keeping.most = settings.max_stored_text
         if not _same(before, settings, *_BRIDGE_SETTINGS):
             lasting.mcp.configure(settings)
             lasting.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
@@ -116,6 +117,7 @@ class Composition:
             breakers=_breakers(settings, lasting.clock, before, self._circuit_changed),
             bridges=lasting.bridges,
             continuations=lasting.continuations,
+            turns=lasting.turns,
             dumper=Dumper(settings.dump_dir, lasting.clock) if settings.dump_dir else None,
             traces=lasting.traces,
             metrics=lasting.metrics,

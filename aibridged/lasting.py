@@ -45,6 +45,7 @@ from aibridged.pipeline.trace import Traces
 from aibridged.pools import Pools
 from aibridged.records.database import Engine, describe
 from aibridged.records.facts import Record
+from aibridged.records.keeping import Keeping
 from aibridged.records.opening import open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
@@ -52,7 +53,7 @@ from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 from aibridged.records.structured_log import log_record
 from aibridged.tasks import Tasks
-from aibridged.time_slices import TimeSlices
+from aibridged.time_slices import TimeSlices, Turns
 
 if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
@@ -69,12 +70,13 @@ class Lasting:
     """What lives as long as the daemon, whatever its configuration becomes.
 
     `tokens` is the store of users and tokens where this daemon has one; `records` says where
-    records are kept.
+    records are kept, `keeping` how much of a text.
     """
 
     clock: Clock
     recorder: Recorder
     records: str
+    keeping: Keeping
     tokens: TokenStore | None
     gatekeeper: Gatekeeper
     gate: Gate
@@ -84,6 +86,7 @@ class Lasting:
     shortages: Shortages
     pools: Pools
     body_budget: ByteBudget
+    turns: Turns
     slices: TimeSlices
     bridges: BridgePool[Bridge]
     continuations: Continuations
@@ -108,13 +111,15 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     # First, so that it is closed last: the last records have their spans, too.
     traces = _make_traces(settings, clock, stack)
     engine = await asyncio.to_thread(open_database, settings)
-    recorder = await _make_recorder(settings, engine, clock, stack, traces)
+    keeping = Keeping(settings.max_stored_text)
+    stack.callback(keeping.close)
+    recorder = await _make_recorder(settings, engine, clock, keeping, stack, traces)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
     metrics = _make_metrics(settings, clock, stack)
-    api = Api(Query(engine, clock))
+    api = Api(Query(engine, clock), clock)
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
-    bridges = _make_bridges(settings, recorder, clock, mcp)
+    bridges = _make_bridges(settings, recorder, keeping, clock, mcp)
     stack.callback(bridges.close)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
@@ -125,10 +130,12 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     now = clock.wall().timestamp()
     room, shortages = Room(clock), Shortages(clock)
     room.on_full = shortages.no_place
+    turns = Turns(clock)
     return Lasting(
         clock=clock,
         recorder=recorder,
         records=describe(engine),
+        keeping=keeping,
         tokens=tokens,
         gatekeeper=gatekeeper,
         gate=Gate(gatekeeper, _make_lookups(settings, clock), admitted, clock),
@@ -138,7 +145,8 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         shortages=shortages,
         pools=Pools(room, shortages),
         body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
-        slices=TimeSlices(clock),
+        turns=turns,
+        slices=TimeSlices(turns, clock),
         bridges=bridges,
         continuations=Continuations(),
         mcp=mcp,
@@ -181,6 +189,7 @@ async def _make_recorder(
     settings: Settings,
     engine: Engine,
     clock: Clock,
+    keeping: Keeping,
     stack: AsyncExitStack,
     traces: Traces | None,
 ) -> Recorder:
@@ -198,6 +207,7 @@ async def _make_recorder(
         Store(engine),
         Spool(settings.state_dir / _SPOOL),
         clock,
+        keeping=keeping,
         on_record=on_record if listeners else None,
     )
     await recorder.open()
@@ -226,10 +236,10 @@ def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Creden
 
 
 def _make_bridges(
-    settings: Settings, recorder: Recorder, clock: Clock, mcp: McpTools
+    settings: Settings, recorder: Recorder, keeping: Keeping, clock: Clock, mcp: McpTools
 ) -> BridgePool[Bridge]:
     def make(key: BridgeKey) -> Bridge:
-        return Bridge(key, recorder, clock, mcp.of(key.initiator_id))
+        return Bridge(key, recorder, keeping, clock, mcp.of(key.initiator_id))
 
     return BridgePool(
         make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items

@@ -7,27 +7,71 @@ one caller's don't hold up another's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Generator, Hashable
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator, Hashable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 from aibridged.clock import Clock
 
 T = TypeVar("T")
 
+TURN_S = 0.001
+"""For how long work is taken up in a turn of the event loop."""
 SLICE_S = 0.002
 """How long a computation keeps the loop at a time, in seconds."""
 AT_ONCE_S = 0.0005
 """What takes no longer waits for nothing."""
 
 
-class TimeSlices:
-    """Shares the loop between computations; all of it belongs to one event loop."""
+class Turns:
+    """Gives work its turns of the event loop: for `TURN_S` seconds each, whosever it is."""
 
     def __init__(self, clock: Clock) -> None:
         self._monotonic = clock.monotonic
-        self._slice = asyncio.Lock()
-        self._turns: dict[Hashable, tuple[asyncio.Lock, int]] = {}
+        self._waiting: deque[Callable[[], None]] = deque()
+        self._is_running = False
+        self._is_over = False
+
+    def call(self, work: Callable[[], None]) -> None:
+        """Call `work`, which should take less than a turn, after what waits already."""
+        self._waiting.append(work)
+        if not self._is_running:
+            self._is_running = True
+            asyncio.get_running_loop().call_soon(self._run)
+
+    async def turn(self) -> None:
+        """Return in a turn in which nothing else is called."""
+        begun = asyncio.get_running_loop().create_future()
+        self.call(partial(self._give_to, begun))
+        await begun
+
+    def _give_to(self, begun: asyncio.Future[None]) -> None:
+        if not begun.done():
+            begun.set_result(None)
+            self._is_over = True
+
+    def _run(self) -> None:
+        self._is_over = False
+        until = self._monotonic() + TURN_S
+        try:
+            while self._waiting and not self._is_over:
+                self._waiting.popleft()()
+                self._is_over = self._is_over or self._monotonic() >= until
+        finally:
+            self._is_running = bool(self._waiting)
+            if self._is_running:
+                asyncio.get_running_loop().call_soon(self._run)
+
+
+class TimeSlices:
+    """Shares the event loop between computations."""
+
+    def __init__(self, turns: Turns, clock: Clock) -> None:
+        self._monotonic = clock.monotonic
+        self._turns = turns
+        self._callers: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
     async def run(self, steps: Generator[None, None, T], caller: Hashable) -> T:
         """The result of the computation, or what it raises."""
@@ -36,10 +80,8 @@ class TimeSlices:
             if result is None:
                 async with self._turn_of(caller):
                     while result is None:
-                        # A lock is fair: a slice that is asked for again comes after the others.
-                        async with self._slice:
-                            await asyncio.sleep(0)
-                            result = self._advance(steps, SLICE_S)
+                        await self._turns.turn()
+                        result = self._advance(steps, SLICE_S)
             return result[0]
         finally:
             steps.close()
@@ -57,14 +99,14 @@ class TimeSlices:
     @asynccontextmanager
     async def _turn_of(self, caller: Hashable) -> AsyncIterator[None]:
         """Held by one computation of the caller's at a time."""
-        turn, waiting = self._turns.get(caller) or (asyncio.Lock(), 0)
-        self._turns[caller] = turn, waiting + 1
+        turn, waiting = self._callers.get(caller) or (asyncio.Lock(), 0)
+        self._callers[caller] = turn, waiting + 1
         try:
             async with turn:
                 yield
         finally:
-            waiting = self._turns[caller][1] - 1
+            waiting = self._callers[caller][1] - 1
             if waiting:
-                self._turns[caller] = turn, waiting
+                self._callers[caller] = turn, waiting
             else:
-                del self._turns[caller]
+                del self._callers[caller]

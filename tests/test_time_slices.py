@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from aibridged.time_slices import SLICE_S, TimeSlices
+from aibridged.time_slices import SLICE_S, TimeSlices, Turns
 
 
 @pytest.fixture
 def slices(clock):
-    return TimeSlices(clock)
+    return TimeSlices(Turns(clock), clock)
 
 
 @pytest.fixture
@@ -73,7 +73,7 @@ async def test_callers_take_turns_and_each_has_one_computation_at_a_time(slices,
     # Whatever the first caller asks for, the second is done when the first one's first is.
     assert order.rindex("x") < order.rindex("b")
     assert order.rindex("x") < order.rindex("a") + 3
-    assert not slices._turns
+    assert not slices._callers
 
 
 async def test_one_that_is_cancelled_holds_up_nobody(slices, computation):
@@ -85,4 +85,4 @@ async def test_one_that_is_cancelled_holds_up_nobody(slices, computation):
     with pytest.raises(asyncio.CancelledError):
         await first
     assert computation.taken.count("a") < 99
-    assert not slices._turns
+    assert not slices._callers

@@ -40,11 +40,11 @@ def is_of_another_origin(headers: MultiMapping[str]) -> bool:
 
     Another port is another origin, too. Programs that are no browsers send neither of the latter.
     """
+    if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
+        return False
     origins, sites = headers.getall("Origin", ()), headers.getall("Sec-Fetch-Site", ())
     if any(site not in _HARMLESS_SITES for site in sites):
         return True
-    if not origins:
-        return False
     hosts = headers.getall("Host", ())
     own = {f"{scheme}://{host}".lower() for scheme in ("http", "https") for host in hosts}
     return any(origin.lower() not in own for origin in origins)

@@ -57,7 +57,7 @@ class Room:
         self.idle: IdleConnections[IdleConnection] = IdleConnections(clock, UNLIMITED, UNLIMITED)
         self.on_full: Callable[[], None] = _nothing
         self._exempt: tuple[Network, ...] = ()
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: set[Callable[[], None]] = set()
 
     def limit_idle(self, most: int, most_each: int, exempt: tuple[Network, ...] = ()) -> None:
         """Bound the idle connections, in all and per address but for those of `exempt` networks."""
@@ -123,11 +123,11 @@ class Room:
         return True
 
     def wait(self, resume: Callable[[], None]) -> None:
-        """Call `resume` once, as soon as there may be room."""
-        self._waiting.append(resume)
+        """Call `resume` once, as soon as there may be room, however often it is asked for."""
+        self._waiting.add(resume)
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        waiting, self._waiting = self._waiting, set()
         for resume in waiting:
             resume()
 

@@ -5,8 +5,7 @@ What it has let in before goes on for `grace` seconds more, counted from when th
 """
 
 import math
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence, Set
 from typing import Protocol
 
 from loguru import logger
@@ -26,73 +25,67 @@ class Running(Protocol):
         ...
 
 
-@dataclass(slots=True)
-class _OfToken:
-    """What runs on behalf of one token; `worthless_since` is monotonic."""
-
-    actor: Actor
-    token: str = field(repr=False)
-    running: dict[int, Running] = field(default_factory=dict)
-    worthless_since: float | None = None
-
-
 class Admitted:
-    """All of it belongs to the event loop. `grace` may be changed, and counts for all at once."""
+    """All of it belongs to the event loop. `grace` may be changed, and counts for all at once.
+
+    A request pays for being entered and nothing else: by their tokens they are told apart only when
+    tokens are checked.
+    """
 
     def __init__(self, clock: Clock, *, grace: float = FOR_EVER) -> None:
         self.grace = grace
         self._monotonic = clock.monotonic
-        self._by_id: dict[str, _OfToken] = {}
+        self._running: dict[int, tuple[Actor, str, Running]] = {}
+        self._worthless_since: dict[str, float] = {}  # monotonic, by the tokens' ids
 
     def enter(self, actor: Actor, token: str | None, running: Running) -> None:
         """It runs on behalf of this token from now on; without one there is nothing to revoke."""
-        token_id = actor.api_key_id
-        if token_id is None or token is None:
-            return
-        of_token = self._by_id.get(token_id)
-        if of_token is None:
-            of_token = self._by_id[token_id] = _OfToken(actor, token)
-        of_token.running[id(running)] = running
+        if actor.api_key_id is not None and token is not None:
+            self._running[id(running)] = actor, token, running
 
-    def leave(self, actor: Actor, running: Running) -> None:
+    def leave(self, running: Running) -> None:
         """It has ended."""
-        of_token = self._by_id.get(actor.api_key_id or "")
-        if of_token is not None:
-            of_token.running.pop(id(running), None)
-            if not of_token.running:
-                del self._by_id[of_token.actor.api_key_id or ""]
+        self._running.pop(id(running), None)
 
     def to_check(self) -> Mapping[str, str]:
         """The tokens, by their ids, that something runs on behalf of and that may have to end."""
         if self.grace == FOR_EVER:
             return {}
-        return {token_id: of_token.token for token_id, of_token in self._by_id.items()}
+        return {actor.api_key_id or "": token for actor, token, _ in self._running.values()}
 
     def judge(self, token_ids: Set[str], good: Set[str]) -> None:
         """Note which of these tokens, by their ids, are good now."""
-        for token_id in token_ids & self._by_id.keys():
-            of_token = self._by_id[token_id]
+        now = self._monotonic()
+        for token_id in token_ids:
             if token_id in good:
-                of_token.worthless_since = None
-            elif of_token.worthless_since is None:
-                of_token.worthless_since = self._monotonic()
+                self._worthless_since.pop(token_id, None)
+            else:
+                self._worthless_since.setdefault(token_id, now)
 
     def end_overdue(self) -> None:
         """End what has gone on for longer than the grace."""
+        if not self._worthless_since:
+            return
+        by_id: dict[str, list[tuple[Actor, str, Running]]] = {}
+        for each in self._running.values():
+            by_id.setdefault(each[0].api_key_id or "", []).append(each)
         latest = self._monotonic() - self.grace
-        for token_id, of_token in list(self._by_id.items()):
-            since = of_token.worthless_since
-            if since is not None and since <= latest:
-                del self._by_id[token_id]
-                self._end(token_id, of_token)
+        for token_id, since in list(self._worthless_since.items()):
+            if token_id not in by_id:
+                del self._worthless_since[token_id]  # all has ended by itself
+            elif since <= latest:
+                del self._worthless_since[token_id]
+                self._end(by_id[token_id])
 
-    def _end(self, token_id: str, of_token: _OfToken) -> None:
+    def _end(self, admitted: Sequence[tuple[Actor, str, Running]]) -> None:
+        actor = admitted[0][0]
         logger.warning(
             "The token {} of {} is good no more: {} running requests are cut off"
             " (--aibridge-revocation-grace)",
-            token_id,
-            of_token.actor.username,
-            len(of_token.running),
+            actor.api_key_id,
+            actor.username,
+            len(admitted),
         )
-        for running in list(of_token.running.values()):
+        for _, _, running in admitted:
+            self.leave(running)
             running.abort()

@@ -46,6 +46,6 @@ def stage(parts: Parts) -> Middleware:
         try:
             return await handler(request)
         finally:
-            admitted.leave(actor, request)
+            admitted.leave(request)
 
     return auth

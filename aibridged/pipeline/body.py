@@ -29,8 +29,6 @@ from aibridged.wire.stream_usage import ask_for_usage, with_usage
 
 T = TypeVar("T")
 
-_KEEP = 256 * 1024
-
 _BUSY = "The bodies of all requests in flight hold as much memory as they may."
 _CALLER_BUSY = "The bodies of your requests in flight hold as much memory as one caller's may."
 
@@ -127,7 +125,8 @@ class _FactReader:
 
     async def _read_large(self, request: GatewayRequest, api: Api) -> None:
         outline, members = await self._in_slices(request, outline_request(request.plain))
-        steps = read_large_request(api, outline, members, _KEEP)
+        keep = self._settings.max_stored_text
+        steps = read_large_request(api, outline, members, keep)
         request.facts = await self._in_slices(request, steps)
         request.members = members
 

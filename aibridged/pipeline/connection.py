@@ -17,6 +17,7 @@ from loguru import logger
 from aibridged.clock import SystemClock
 from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
+from aibridged.pipeline.client_buffers import StalledClients, bound_unsent
 from aibridged.pipeline.errors import answer
 from aibridged.pipeline.request import GatewayRequest, Handler
 
@@ -74,6 +75,7 @@ class Connection(RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        bound_unsent(transport)
         self._await_head()
         if self.is_surplus:
             self._is_last_call = True
@@ -87,6 +89,7 @@ class Connection(RequestHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._room.idle.remove(self)
+        self._server.stalled.remove(self)
         self._head_arrived()
         self._cancel_stall()
         self._cancel_farewell()
@@ -108,9 +111,11 @@ class Connection(RequestHandler):
 
     def pause_writing(self) -> None:
         super().pause_writing()
+        self._server.stalled.add(self)
         self._stall_timer = self._loop.call_later(self._server.limits.write_timeout, self.abort)
 
     def resume_writing(self) -> None:
+        self._server.stalled.remove(self)
         self._cancel_stall()
         super().resume_writing()
 
@@ -221,6 +226,7 @@ class Server(web.Server):
         self.handler = handler
         self.limits = limits
         self.room = room or Room(SystemClock())
+        self.stalled = StalledClients()
         self.is_draining = False
         self._open = 0
         self._empty = asyncio.Event()

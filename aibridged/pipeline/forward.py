@@ -20,6 +20,7 @@ from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.reading import Reading
 from aibridged.pipeline.relay import relay
 from aibridged.pipeline.request import GatewayRequest, Handler
+from aibridged.pipeline.slices import Reader
 from aibridged.pipeline.upstream import Upstream
 from aibridged.relayed import BrokenOffError
 
@@ -96,7 +97,7 @@ async def answer(
     request: GatewayRequest, reply: Answer, dump: Dump | None, parts: Parts
 ) -> web.StreamResponse:
     """Relay the answer as it comes; see `relay` for what is raised."""
-    readers = []
+    readers: list[Reader] = []
     reading = None
     if (api := request.route.api) is not None:
         reading = request.reading = Reading(request, api, reply, parts.clock)
@@ -105,7 +106,9 @@ async def answer(
         dump.response(reply)
         readers.append(dump.feed)
     try:
-        response = await relay(request, reply, readers, parts.settings.upstream_idle_timeout)
+        response = await relay(
+            request, reply, readers, parts.settings.upstream_idle_timeout, parts.turns
+        )
     except BrokenOffError as error:
         name = request.route.provider.name
         logger.warning("Provider {} broke off in the middle of an answer: {}", name, error)

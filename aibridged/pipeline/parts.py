@@ -27,7 +27,7 @@ from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.trace import Traces
 from aibridged.pipeline.upstream import Upstream
 from aibridged.providers import Provider
-from aibridged.time_slices import TimeSlices
+from aibridged.time_slices import TimeSlices, Turns
 
 ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamResponse]]
 """Answers a caller's question about the record, given the path below the prefix and the query."""
@@ -60,6 +60,7 @@ class Parts:
     breakers: Breakers | None
     bridges: BridgePool[Bridge]
     continuations: Continuations
+    turns: Turns
     dumper: Dumper | None
     traces: Traces | None
     metrics: Metrics | None

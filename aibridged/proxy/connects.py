@@ -164,7 +164,7 @@ class Connects:
 
         def end() -> None:
             self.tunnels.discard(tunnel)
-            self._gate.admitted.leave(actor, tunnel)
+            self._gate.admitted.leave(tunnel)
             give_back()
 
         self._count("tunneled")

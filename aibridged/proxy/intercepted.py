@@ -178,7 +178,7 @@ class Intercepted:
         try:
             response = await self._forwarder.forward(request, url, headers)
         finally:
-            self._gate.admitted.leave(actor, running)
+            self._gate.admitted.leave(running)
         # Not the path: it is none of ours, and may hold anything.
         logger.info(
             "{} a path of {}'s own: {}", request.method, session.destination, response.status

@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from aibridged.wire.bounds import ABSENT
 from aibridged.wire.facts import Api, RequestFacts
-from aibridged.wire.gathering import ABSENT, UNREADABLE
+from aibridged.wire.gathering import UNREADABLE
 
 MAX_MODEL = 512
 """Characters of a model's name."""

@@ -13,11 +13,14 @@ import msgspec
 from aibridged.wire.gathering import UNREADABLE
 from aibridged.wire.injection.splice import Fields, UnsplittableError
 
-MAX_HELD = 1024 * 1024
+MAX_HELD = 16 * 1024
 """A longer event is passed on as it comes: the usage chunk has a few hundred bytes."""
 
 _MARK = b"prompt_tokens"  # what the chunk holds that others don't
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r")
+"""One of them is in every blank line; a line end that is left over begins the next event."""
+_PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
 _DATA = re.compile(rb"^data: ?(.*)$", re.MULTILINE)
 
 
@@ -60,30 +63,44 @@ class UsageWithholder:
     """
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()  # the beginning of an event
+        self._scanned = 0  # how much of it is known to hold no blank line
 
     def feed(self, chunk: bytes) -> bytes:
         """What is to be passed on now."""
-        stream = self._held + chunk
-        if _MARK not in stream and stream.endswith(b"\n\n"):
-            self._held = b""
-            return stream
-        passed: list[bytes] = []
-        start = 0
-        for blank in _BLANK_LINE.finditer(stream):
-            event = stream[start : blank.end()]
-            start = blank.end()
-            if not _is_usage_chunk(event):
-                passed.append(event)
-        self._held = stream[start:]
-        if len(self._held) > MAX_HELD:
-            passed.append(self.finish())
-        return b"".join(passed)
+        held = self._held
+        if not held and _MARK not in chunk and chunk.endswith(b"\n\n"):
+            return chunk
+        held += chunk
+        if _BLANK_LINE.search(held, self._scanned) is None:
+            self._scanned = max(0, len(held) - _PART_OF_BLANK_LINE)
+            return self.finish() if len(held) > MAX_HELD else b""
+        stream = self.finish()
+        passed, rest = _parted(stream)
+        held += rest
+        return passed + self.finish() if len(held) > MAX_HELD else passed
 
     def finish(self) -> bytes:
         """What was held back at the end of the stream: the beginning of an event, or nothing."""
-        held, self._held = self._held, b""
+        held = bytes(self._held)
+        self._held.clear()
+        self._scanned = 0
         return held
+
+
+def _parted(stream: bytes) -> tuple[bytes, bytes]:
+    """The events that are whole, without the usage chunk, and the beginning of another."""
+    if _MARK not in stream:
+        end = max(stream.rfind(blank) + len(blank) for blank in _BLANK if blank in stream)
+        return stream[:end], stream[end:]
+    passed: list[bytes] = []
+    start = 0
+    for blank in _BLANK_LINE.finditer(stream):
+        event = stream[start : blank.end()]
+        start = blank.end()
+        if not _is_usage_chunk(event):
+            passed.append(event)
+    return b"".join(passed), stream[start:]
 
 
 def _is_usage_chunk(event: bytes) -> bool:

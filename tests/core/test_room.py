@@ -79,7 +79,12 @@ def test_no_more_make_room_than_can_be_closed_meanwhile(full):
 
 def test_who_waits_is_called_once_when_there_may_be_room(full):
     called = []
-    full.wait(lambda: called.append("left"))
+
+    def resume():
+        called.append("left")
+
+    full.wait(resume)
+    full.wait(resume)
     full.leave(had_place=True)
     full.leave(had_place=True)
     full.wait(lambda: called.append("idle"))

@@ -147,8 +147,8 @@ async def test_what_waits_for_its_answer_is_cut_off_too(
     loop = asyncio.get_running_loop()
     headers = {"X-Coder-Token": token}
     asking = [
-        loop.create_task(client.post(gateway.url + PATH, data=BODY, headers=headers)),
-        loop.create_task(client.get(gateway.url + MODELS, headers=headers)),
+        loop.create_task(client.post(gateway.url + path, data=BODY, headers=headers))
+        for path in (PATH, f"{PATH}/count_tokens")
     ]
     await fake.received(2)
     store.revoke_token(id)
@@ -157,8 +157,8 @@ async def test_what_waits_for_its_answer_is_cut_off_too(
             with pytest.raises(aiohttp.ClientError):
                 await each
     assert await outcomes(recording) == {"ann": "interrupted"}
-    for line in ("POST /anthropic/v1/messages -", "GET /anthropic/v1/models -"):
-        assert any(line in each and "'outcome': 'interrupted'" in each for each in log)
+    for path in (PATH, f"{PATH}/count_tokens"):
+        assert any(f"POST {path} -" in each and "'outcome': 'interrupted'" in each for each in log)
 
 
 async def test_a_grace_is_kept(recording, store, new_token, open_stream, is_refused, clock):

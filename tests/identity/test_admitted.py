@@ -39,18 +39,18 @@ def enter(admitted, actor, token="secret"):
 def test_what_runs_is_to_be_checked_until_it_has_ended(admitted):
     first, second, other = (enter(admitted, actor) for actor in (ANN, ANN, BOB))
     assert admitted.to_check() == {"token-1": "secret", "token-2": "secret"}
-    admitted.leave(ANN, first)
-    admitted.leave(BOB, other)
+    admitted.leave(first)
+    admitted.leave(other)
     assert admitted.to_check() == {"token-1": "secret"}
-    admitted.leave(ANN, second)
-    admitted.leave(ANN, second)
+    admitted.leave(second)
+    admitted.leave(second)
     assert admitted.to_check() == {}
 
 
 def test_where_no_token_is_there_is_nothing_to_revoke(admitted):
     stream = enter(admitted, LOCAL_ACTOR, None)
     assert admitted.to_check() == {}
-    admitted.leave(LOCAL_ACTOR, stream)
+    admitted.leave(stream)
 
 
 def test_what_a_worthless_token_has_let_in_goes_on_for_the_grace(admitted, clock, log):
@@ -70,7 +70,7 @@ def test_what_a_worthless_token_has_let_in_goes_on_for_the_grace(admitted, clock
     assert log[0].startswith("WARNING: The token token-1 of ann is good no more: 2 running")
     assert "secret" not in log[0]
     for stream in streams:
-        admitted.leave(ANN, stream)
+        admitted.leave(stream)
     assert admitted.to_check() == {"token-2": "secret"}
 
 
@@ -111,7 +111,7 @@ def test_a_user_who_is_resumed_in_time_keeps_what_runs(admitted, clock):
 
 
 def test_an_answer_about_what_has_ended_meanwhile_says_nothing(admitted):
-    admitted.leave(ANN, enter(admitted, ANN))
+    admitted.leave(enter(admitted, ANN))
     admitted.judge({"token-1"}, set())
     admitted.end_overdue()
     assert admitted.to_check() == {}

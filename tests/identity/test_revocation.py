@@ -85,7 +85,7 @@ class Stream:
 
     def __init__(self, admitted, actor, token):
         self.is_over = False
-        self._leave = lambda: admitted.leave(actor, self)
+        self._leave = lambda: admitted.leave(self)
         admitted.enter(actor, token, self)
 
     def abort(self):

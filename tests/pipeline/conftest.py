@@ -18,6 +18,7 @@ from aibridged.pools import Pools
 
 # What these test touches transports, which each of the event loops has its own of.
 ON_BOTH_LOOPS = {
+    "test_client_buffers.py",
     "test_provider_response.py",
     "test_relay.py",
     "test_upstream.py",

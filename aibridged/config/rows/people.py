@@ -100,6 +100,14 @@ class PeopleRows:
         group=Group.RECORDS,
         help="How long interceptions are kept; 0 is for ever.",
     )
+    max_stored_text: int = option(
+        "aibridge-max-stored-text",
+        yaml="aibridge.max_stored_text",
+        kind=kinds.SIZE,
+        default="256KiB",
+        group=Group.RECORDS,
+        help="Maximum size of a prompt, a tool call's arguments or a thought on record.",
+    )
     structured_logging: bool = option(
         "aibridge-structured-logging",
         yaml="aibridge.structured_logging",

@@ -15,9 +15,10 @@ from typing import Any
 
 import msgspec
 
-from aibridged.wire.gathering import ABSENT
+from aibridged.wire.bounds import ABSENT
+from aibridged.wire.gathering import MAX_ITEMS
 from aibridged.wire.injection.continuing import Continuation, as_items, conversation_of
-from aibridged.wire.injection.dialogue import Call, Dialogue, Result
+from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
 from aibridged.wire.injection.growing import Growing
 from aibridged.wire.injection.splice import Fields
@@ -204,6 +205,8 @@ class ResponsesDialogue(Dialogue):
         if kind in _END:
             return self._ended(raw, data, event)
         if event.output_index is not None:
+            if len(self._indices) > MAX_ITEMS or len(self._whole) > MAX_ITEMS:
+                raise OverrunError
             if kind == _ADDED:
                 self._item_added(event, event.output_index, _decode_item(event.item))
             elif kind == _DONE:
