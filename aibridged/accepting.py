@@ -14,6 +14,7 @@ from functools import partial
 
 from loguru import logger
 
+from aibridged.core.idle import GRACE_S
 from aibridged.core.room import Room
 from aibridged.tasks import Tasks
 
@@ -155,6 +156,7 @@ class _Handshake(asyncio.Protocol):
         self._client = client
         self._protocol = protocol
         self._room = room
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.done()
@@ -163,9 +165,11 @@ class _Handshake(asyncio.Protocol):
 
     def done(self, _: object = None) -> None:
         self._room.idle.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
 
     def leave(self) -> None:
-        self.abort()
+        self._timer = asyncio.get_running_loop().call_later(GRACE_S, self.abort)
 
     def abort(self) -> None:
         # The transport sees that the client is gone.

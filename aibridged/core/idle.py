@@ -23,8 +23,7 @@ class IdleConnections(Generic[T]):
     """At most `most` idle connections, of which an address may have `most_each`.
 
     Both may be changed; `excess` names what is over then. `closed` counts the connections that had
-    to go: they count no more, but are remembered until they are removed. A connection without an
-    address, such as a trusted reverse proxy's, counts in all only.
+    to go. A connection without an address, such as a trusted reverse proxy's, counts in all only.
     """
 
     def __init__(self, clock: Clock, most: int, most_each: int) -> None:
@@ -35,6 +34,7 @@ class IdleConnections(Generic[T]):
         # Those that have sent no request yet, with when they came; and those that are kept open.
         self._new: OrderedDict[T, tuple[float, bytes | None]] = OrderedDict()
         self._kept: OrderedDict[T, bytes | None] = OrderedDict()
+        # Those that are to leave, but for new ones, whose request may be on the way.
         self._leaving: OrderedDict[T, None] = OrderedDict()
         self._by_address: dict[bytes, OrderedDict[T, None]] = {}
 
@@ -73,9 +73,12 @@ class IdleConnections(Generic[T]):
 
     def take_spare(self) -> T:
         """Take it, to close it at once: one that was to leave anyway, or the oldest."""
-        if not self._leaving:
-            self._let_go(self._oldest())
-        connection, _ = self._leaving.popitem(last=False)
+        if self._leaving:
+            connection, _ = self._leaving.popitem(last=False)
+            return connection
+        connection = self._oldest()
+        self.closed += 1
+        self.remove(connection)
         return connection
 
     def excess(self) -> Iterator[T]:
@@ -106,13 +109,16 @@ class IdleConnections(Generic[T]):
         return next(iter(self._kept))
 
     def _is_any_silent(self) -> bool:
-        if not self._new:
-            return False
-        came, _ = next(iter(self._new.values()))
+        return bool(self._new) and self._is_silent(next(iter(self._new)))
+
+    def _is_silent(self, connection: T) -> bool:
+        came, _ = self._new[connection]
         return self._monotonic() - came >= GRACE_S
 
     def _let_go(self, connection: T) -> T:
+        is_new = connection in self._new and not self._is_silent(connection)
         self.remove(connection)
-        self._leaving[connection] = None
+        if not is_new:
+            self._leaving[connection] = None
         self.closed += 1
         return connection

@@ -12,6 +12,7 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpProcessingError, HttpRequestParser, RawRequestMessage
 from loguru import logger
 
+from aibridged.core.idle import GRACE_S
 from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 
@@ -130,9 +131,9 @@ class Client(BaseProtocol):
         self.answer(error.kind.status, {**error.headers(), **more}, error.body())
 
     def leave(self) -> None:
-        """Close: it has said nothing yet."""
-        if self.transport is not None:
-            self.transport.close()
+        """Close, unless its request is on the way."""
+        self._cancel_timer()
+        self._timer = self._loop.call_later(GRACE_S, self.abort)
 
     def abort(self) -> None:
         """End the connection at once."""

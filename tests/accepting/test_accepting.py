@@ -185,6 +185,18 @@ async def test_a_handshake_that_makes_no_progress_makes_room(
     assert listening.room.taken == 1
 
 
+async def test_a_handshake_that_has_to_leave_may_still_be_made(listening, connect, tls, trusting):
+    listening.room.places = 9
+    listening.room.limit_idle(9, 1)
+    await listening.start(tls)
+    silent, _ = await connect()
+    await connect(ssl=trusting, server_hostname="localhost")
+    await listening.next()
+    assert listening.room.idle.closed == 1
+    assert await ended(silent) == b""  # a second later
+    assert listening.room.taken == 1
+
+
 async def test_without_a_descriptor_a_client_waits_and_somebody_is_told(
     listening, no_descriptor_left
 ):

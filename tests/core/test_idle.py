@@ -82,6 +82,18 @@ def test_whoever_was_to_leave_and_has_a_request_now_is_no_spare(idle):
     assert idle.take_spare() == 1
 
 
+def test_whoever_was_to_leave_and_has_just_come_is_no_spare_until_its_request_could_be_there(
+    idle, clock
+):
+    for number in range(2):
+        idle.came(number, ALICE)
+    assert idle.came(2, ALICE) == 0
+    assert not idle.has_spare
+    clock.advance(GRACE_S)
+    assert idle.came(3, ALICE) == 1
+    assert idle.take_spare() == 1
+
+
 def test_if_all_have_just_come_the_oldest_leaves_all_the_same(idle):
     for number in range(4):
         idle.came(number, None)

@@ -22,10 +22,11 @@ BODY = {
 }
 ENCODED = json.dumps(BODY).encode()
 ASKING = (
-    b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-    % (PATH.encode(), len(ENCODED), ENCODED)
+    b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (PATH.encode(), len(ENCODED), ENCODED)
 )
-HEALTH = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+MODELS = b"GET /anthropic/v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BREAKER = {"circuit_breaker_enabled": True, "circuit_breaker_failure_threshold": 1}
 
 
@@ -114,7 +115,10 @@ async def test_what_fits_is_served_and_the_rest_refused_and_then_all_is_well(
         count = min(fits, 100)
         again = await asyncio.gather(*(ask() for _ in range(count)))
         assert Counter(each.outcome for each in again) == {SERVED: count}
-    assert fake.seen == fits + count
+        assert fake.seen == fits + count
+        # Quick ones, too: their places go from hand to hand, and no client is cut off in between.
+        quick = await asyncio.gather(*(ask(MODELS) for _ in range(CLIENTS)))
+        assert {each.outcome for each in quick} <= {SERVED, REFUSED}
     warnings = [line for line in daemon.log if "[WARN" in line and "outcome=" not in line]
     assert len(warnings) == 1
     assert "All places for clients are taken" in warnings[0]

@@ -12,12 +12,12 @@ import pytest
 from aibridged.fake_provider import Script
 
 PATIENCE_S = 10
-READY = b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"
+READY = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BODY = json.dumps(
     {"model": "m", "stream": True, "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
 ).encode()
 ASKING = (
-    b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 )
 LOOPBACK = (ip_network("127.0.0.0/8"),)
