@@ -62,7 +62,7 @@ _SPOOL = "spool.jsonl"
 
 
 # Of all memory, what bodies may take by default: some are there twice while they are changed.
-_BODIES = 4
+SHARE_OF_BODIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +163,7 @@ def body_bytes(settings: Settings) -> int:
     """How many bytes the bodies of requests in flight may take."""
     if settings.max_inflight_bytes is not None:
         return settings.max_inflight_bytes
-    return max(available_memory() // _BODIES, settings.max_request_bytes)
+    return max(available_memory() // SHARE_OF_BODIES, settings.max_request_bytes)
 
 
 def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Traces | None:
