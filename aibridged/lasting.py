@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aibridged.ai_proxy import load_ca
@@ -14,21 +15,25 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
 from aibridged.config.secret import Secret
+from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
-from aibridged.core.guessing import GuessLimiter
-from aibridged.identity import asking, coder
-from aibridged.identity.base import Authenticator, Gatekeeper
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
+from aibridged.identity import asking, coder, token_authenticator
+from aibridged.identity.admitted import Admitted
+from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.gate import Gate
+from aibridged.identity.lookups import Lookups
 from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.none import NoneAuthenticator
-from aibridged.identity.revocation import keep_revoking
+from aibridged.identity.revocation import keep_asking, keep_revoking
 from aibridged.identity.tables import StoreUnavailableError
-from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
 from aibridged.mcp.credentials import Credentials, CredentialsError, no_credentials
 from aibridged.mcp.offering import McpTools
+from aibridged.memory import available_memory
 from aibridged.observe.events import request_finished
 from aibridged.observe.finished import Finished
 from aibridged.observe.loop_lag import LoopLag
@@ -37,6 +42,7 @@ from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.continuations import Continuations
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.trace import Traces
+from aibridged.pools import Pools
 from aibridged.records.database import Engine, describe
 from aibridged.records.facts import Record
 from aibridged.records.keeping import Keeping
@@ -47,11 +53,16 @@ from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 from aibridged.records.structured_log import log_record
 from aibridged.tasks import Tasks
+from aibridged.time_slices import TimeSlices, Turns
 
 if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
 
 _SPOOL = "spool.jsonl"
+
+
+# Of all memory, what bodies may take by default: some are there twice while they are changed.
+SHARE_OF_BODIES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,12 @@ class Lasting:
     gate: Gate
     in_flight: InFlight
     slots: Slots
+    room: Room
+    shortages: Shortages
+    pools: Pools
+    body_budget: ByteBudget
+    turns: Turns
+    slices: TimeSlices
     bridges: BridgePool[Bridge]
     continuations: Continuations
     mcp: McpTools
@@ -86,7 +103,7 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     """Make it; `stack` closes it again, in the opposite order.
 
     Raises:
-        DatabaseError, DatabaseAwayError, SpoolInUseError, OSError: the records can't be kept.
+        DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
         TracingError: traces can't be sent.
         AiProxyError: the AI Proxy is wanted, and has no CA.
     """
@@ -104,14 +121,16 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     stack.push_async_callback(mcp.close)
     bridges = _make_bridges(settings, recorder, keeping, clock, mcp)
     stack.callback(bridges.close)
-    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
-    if tokens is not None and isinstance(gatekeeper, CachedAuthenticator):
-        tasks.start(keep_revoking(gatekeeper, tokens), "revocation of tokens")
+    admitted = Admitted(clock, grace=settings.revocation_grace)
+    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack, tasks, admitted)
     stack.push_async_callback(tasks.cancel)
     stack.callback(api.close)
     now = clock.wall().timestamp()
+    room, shortages = Room(clock), Shortages(clock)
+    room.on_full = shortages.no_place
+    turns = Turns(clock)
     return Lasting(
         clock=clock,
         recorder=recorder,
@@ -119,9 +138,15 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         keeping=keeping,
         tokens=tokens,
         gatekeeper=gatekeeper,
-        gate=Gate(gatekeeper, GuessLimiter(clock), clock),
+        gate=Gate(gatekeeper, _make_lookups(settings, clock), admitted, clock),
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
+        room=room,
+        shortages=shortages,
+        pools=Pools(room, shortages),
+        body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
+        turns=turns,
+        slices=TimeSlices(turns, clock),
         bridges=bridges,
         continuations=Continuations(),
         mcp=mcp,
@@ -132,6 +157,13 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         authority=authority,
         on_finished=(request_finished, *([metrics.finished] if metrics is not None else [])),
     )
+
+
+def body_bytes(settings: Settings) -> int:
+    """How many bytes the bodies of requests in flight may take."""
+    if settings.max_inflight_bytes is not None:
+        return settings.max_inflight_bytes
+    return max(available_memory() // SHARE_OF_BODIES, settings.max_request_bytes)
 
 
 def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Traces | None:
@@ -214,22 +246,38 @@ def _make_bridges(
     )
 
 
+def _make_lookups(settings: Settings, clock: Clock) -> Lookups:
+    """As many at a time as whoever is asked takes."""
+    own = settings.auth == "token"
+    return Lookups(token_authenticator.LOOKUPS_AT_ONCE if own else asking.LOOKUPS_AT_ONCE, clock)
+
+
 def _make_gatekeeper(
-    settings: Settings, tokens: TokenStore | None, clock: Clock, stack: AsyncExitStack
+    settings: Settings,
+    tokens: TokenStore | None,
+    clock: Clock,
+    stack: AsyncExitStack,
+    tasks: Tasks,
+    admitted: Admitted,
 ) -> Gatekeeper:
-    authenticator: Authenticator
-    if tokens is not None:
-        authenticator = TokenAuthenticator(tokens, clock)
-        stack.push_async_callback(authenticator.close)
-    elif settings.coder_url is not None:
-        session = asking.make_session()
-        stack.push_async_callback(session.close)
-        authenticator = coder.CoderAuthenticator(settings.coder_url, session)
-    else:
+    if settings.auth == "none":
         return NoneAuthenticator()
-    return CachedAuthenticator(
-        authenticator,
-        clock,
+    remember = partial(
+        CachedAuthenticator,
+        clock=clock,
         good_ttl=settings.auth_cache_ttl,
         bad_ttl=settings.auth_cache_bad_ttl,
     )
+    if tokens is not None:
+        own = token_authenticator.TokenAuthenticator(tokens, clock)
+        stack.push_async_callback(own.close)
+        cache = remember(own)
+        watching = keep_revoking(cache, own.still_good, admitted)
+    else:
+        assert settings.coder_url is not None
+        session = asking.make_session()
+        stack.push_async_callback(session.close)
+        cache = remember(coder.CoderAuthenticator(settings.coder_url, session))
+        watching = keep_asking(cache, admitted)
+    tasks.start(watching, "revocation of tokens")
+    return cache

@@ -24,7 +24,7 @@ from aibridged.records.facts import (
     response_records,
 )
 from aibridged.records.ids import uuid7
-from aibridged.records.keeping import Keeping
+from aibridged.records.keeping import Keeping, cut_marks
 from aibridged.records.recorder import Recorder
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.clients import identify
@@ -32,7 +32,6 @@ from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.turns import together
 
 _MAX_USER_AGENT = 512  # characters
-_LEFT = (Outcome.CLIENT_CLOSED, Outcome.INTERRUPTED)
 NOT_RUN = "Not run: it was cut off, one too many, or beside calls of the client's own tools."
 
 
@@ -105,7 +104,8 @@ class Bridge:
                 id=uuid7(start.started_at),
                 interception_id=start.id,
                 created_at=start.started_at,
-                prompt=prompt,
+                prompt=str(prompt),
+                metadata=cut_marks(prompt),
             )
         )
 
@@ -158,7 +158,7 @@ class Interception:
     def record_prompt(self, prompt: UserPromptRecord) -> None:
         """Record what the user said."""
         self._has_prompt = True
-        self._recorder.record(prompt)
+        self._recorder.record(prompt, initiator_id=self.start.initiator_id)
 
     def end_turn(self, reading: Reading) -> None:
         """Record what an answer told that isn't the last; its tools have been run, or given up."""
@@ -167,7 +167,10 @@ class Interception:
         if self._trace is not None:
             self._trace.answered()
         runs = self._runs_in(facts)
-        self._recorder.record(*response_records(self.id, facts, self._now(), runs))
+        self._recorder.record(
+            *response_records(self.id, facts, self._now(), runs),
+            initiator_id=self.start.initiator_id,
+        )
         self._keep(facts, runs)
 
     def end(self, outcome: Outcome, status: int | None, reading: Reading | None) -> ResponseFacts:
@@ -179,7 +182,7 @@ class Interception:
         is_whole = facts.complete and facts.error is None
         if outcome is Outcome.COMPLETED and not is_whole:
             outcome = Outcome.FAILED
-        elif outcome in _LEFT and is_whole and reading is not None and not runs:
+        elif outcome is Outcome.CLIENT_CLOSED and is_whole and reading and not runs:
             # Some clients (Codex) leave at the last event, before the body has ended.
             outcome = Outcome.COMPLETED if reading.status < 400 else Outcome.FAILED
         self.outcome = outcome
@@ -201,6 +204,7 @@ class Interception:
                 ),
                 prompt_response_id=self._answer_id() if self._has_prompt else None,
             ),
+            initiator_id=self.start.initiator_id,
         )
         self._keep(facts, runs)
         return self.answer

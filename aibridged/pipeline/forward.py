@@ -20,6 +20,7 @@ from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.reading import Reading
 from aibridged.pipeline.relay import relay
 from aibridged.pipeline.request import GatewayRequest, Handler
+from aibridged.pipeline.slices import Reader
 from aibridged.pipeline.upstream import Upstream
 from aibridged.relayed import BrokenOffError
 
@@ -44,6 +45,7 @@ def handler(parts: Parts) -> Handler:
             request.sent_at = monotonic()
             reply = await ask(request, upstream, headers, idle_timeout)
             request.answered_at, request.upstream_status = monotonic(), reply.status
+            request.let_body_go()
             try:
                 return await answer(request, reply, dump, parts)
             finally:
@@ -71,6 +73,10 @@ async def ask(
         return await upstream.ask(
             request.method, request.upstream_target, headers, request.body, idle_timeout
         )
+    except GatewayError:  # there is no descriptor left, which is no fault of the provider's
+        if interception is not None:
+            interception.awaits_answer = False
+        raise
     except _NOTHING_SENT as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
         if interception is not None:
@@ -91,7 +97,7 @@ async def answer(
     request: GatewayRequest, reply: Answer, dump: Dump | None, parts: Parts
 ) -> web.StreamResponse:
     """Relay the answer as it comes; see `relay` for what is raised."""
-    readers = []
+    readers: list[Reader] = []
     reading = None
     if (api := request.route.api) is not None:
         reading = request.reading = Reading(request, api, reply, parts.clock)
@@ -100,7 +106,9 @@ async def answer(
         dump.response(reply)
         readers.append(dump.feed)
     try:
-        response = await relay(request, reply, readers, parts.settings.upstream_idle_timeout)
+        response = await relay(
+            request, reply, readers, parts.settings.upstream_idle_timeout, parts.turns
+        )
     except BrokenOffError as error:
         name = request.route.provider.name
         logger.warning("Provider {} broke off in the middle of an answer: {}", name, error)

@@ -10,8 +10,11 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import Breakers
+from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.rate_limit import RateLimiter
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
 from aibridged.identity.base import Actor
 from aibridged.identity.gate import Gate
 from aibridged.observe.finished import Finished
@@ -24,6 +27,7 @@ from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.trace import Traces
 from aibridged.pipeline.upstream import Upstream
 from aibridged.providers import Provider
+from aibridged.time_slices import TimeSlices, Turns
 
 ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamResponse]]
 """Answers a caller's question about the record, given the path below the prefix and the query."""
@@ -48,10 +52,15 @@ class Parts:
     in_flight: InFlight
     requests: Requests
     slots: Slots
+    room: Room
+    shortages: Shortages
+    body_budget: ByteBudget
+    slices: TimeSlices
     rate_limiter: RateLimiter | None
     breakers: Breakers | None
     bridges: BridgePool[Bridge]
     continuations: Continuations
+    turns: Turns
     dumper: Dumper | None
     traces: Traces | None
     metrics: Metrics | None

@@ -1,5 +1,7 @@
 """Reads an answer beside its relay: what the breaker has to know at once, and the facts."""
 
+from collections.abc import Iterator
+
 from aibridged.clock import Clock
 from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.request import GatewayRequest, Verdict
@@ -25,11 +27,23 @@ class Reading:
         self._reader = open_reader(api, answer.content_type, answer.content_coding)
         self._undecided = self._judge_head(request, answer)
 
-    def feed(self, chunk: bytes) -> None:
-        """Read what has just been relayed."""
+    def feed(self, chunk: bytes) -> Iterator[None] | None:
+        """Read what has just been relayed, step by step where steps are returned."""
         if self.first_byte_at is None:
             self.first_byte_at = self._monotonic()
-        self._reader.feed(chunk)
+        steps = self._reader.feed(chunk)
+        if steps is not None:
+            return self._in_steps(steps)
+        self._judge()
+        return None
+
+    def _in_steps(self, steps: Iterator[None]) -> Iterator[None]:
+        for step in steps:
+            self._judge()
+            yield step
+        self._judge()
+
+    def _judge(self) -> None:
         if self._undecided is not None and self._reader.verdict is not None:
             if self._reader.verdict in _OVERLOADED:
                 self._undecided.failure()

@@ -1,7 +1,7 @@
 """Writes a provider's answer to the client as it arrives."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import aiohttp
 from aiohttp import web
@@ -9,20 +9,25 @@ from aiohttp import web
 from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.provider_response import ProviderResponse
 from aibridged.pipeline.request import GatewayRequest
+from aibridged.pipeline.slices import Backlog, Reader
 from aibridged.relayed import broken_off
+from aibridged.time_slices import Turns
 from aibridged.wire.stream_usage import UsageWithholder
-
-Reader = Callable[[bytes], None]
 
 
 async def relay(
-    request: GatewayRequest, answer: Answer, readers: Sequence[Reader], idle_timeout: float
+    request: GatewayRequest,
+    answer: Answer,
+    readers: Sequence[Reader],
+    idle_timeout: float,
+    turns: Turns,
 ) -> web.StreamResponse:
     """Relay the answer to its end; each of `readers` sees a piece after it has been written.
 
-    A stalled client stops the reading from the provider. If the provider breaks off, or is silent
-    for `idle_timeout` seconds, so is the client's connection: no client may take the half for a
-    whole.
+    A stalled client stops the reading from the provider, and so do readers that lag behind: they
+    get a large piece in slices, each in one of `turns`, and have seen all of it at the end. If the
+    provider breaks off, or is silent for `idle_timeout` seconds, so is the client's connection: no
+    client may take the half for a whole.
 
     Raises:
         BrokenOffError: the provider did not end its answer.
@@ -31,17 +36,23 @@ async def relay(
     withholder = _withholder(request, answer)
     response = ProviderResponse(answer, without=(b"content-length",) if withholder else ())
     await response.prepare(request)
-    if answer.is_whole and withholder is None:
-        whole = answer.take()
-        await response.write_eof(whole)
-        for read in readers if whole else ():
-            read(whole)
-        return response
+    pump = _Pump(request, response, answer, readers, idle_timeout, withholder, turns)
+    backlog = pump.backlog
     try:
-        await _Pump(request, response, answer, readers, idle_timeout, withholder).run()
+        if answer.is_whole and withholder is None:
+            whole = answer.take()
+            await response.write_eof(whole)
+            backlog.read(whole)
+            return response
+        await pump.run()
+        if withholder is not None:
+            await backlog.finish()  # it passes on what it reads
+        await response.write_eof(withholder.finish() if withholder is not None else b"")
     except (aiohttp.ClientError, TimeoutError) as error:
+        await backlog.finish()
         raise broken_off(request, type(error).__name__) from None
-    await response.write_eof(withholder.finish() if withholder is not None else b"")
+    finally:
+        await backlog.finish()
     return response
 
 
@@ -67,13 +78,18 @@ class _Pump:
         readers: Sequence[Reader],
         idle_timeout: float,
         withholder: UsageWithholder | None,
+        turns: Turns,
     ) -> None:
         self._answer = answer
         self._client = request.protocol
         self._writer = request.writer
-        self._readers = readers
         self._send = response.send
         self._withholder = withholder
+        if withholder is not None:
+            readers = (self._pass_on, *readers)
+        self.backlog = Backlog(
+            turns, readers, self._on_read, coded=answer.content_coding is not None
+        )
         self._idle_timeout = idle_timeout
         self._loop = asyncio.get_running_loop()
         self._moved_at = self._loop.time()
@@ -97,10 +113,9 @@ class _Pump:
         try:
             while (error := self._failure or answer.error) is None and not answer.is_whole:
                 if self._client.writing_paused:
-                    answer.pause()
                     await self._writer.drain()
                     self._moved_at = self._loop.time()
-                    answer.resume()
+                    self._resume()
                     continue
                 self._waiter = self._loop.create_future()
                 await self._waiter
@@ -116,22 +131,45 @@ class _Pump:
         answer = self._answer
         if piece:
             try:
-                self._send(piece if self._withholder is None else self._withholder.feed(piece))
+                if self._withholder is None:
+                    self._send(piece)
                 self._moved_at = self._loop.time()
-                for read in self._readers:
-                    read(piece)
+                self.backlog.read(piece)
             except Exception as error:  # noqa: BLE001 - the request's failure, not the connection's
                 self._failure = error
+        if self._client.writing_paused or self.backlog.waits:
+            # At once: until the task wakes up, the transport may bring megabytes.
+            answer.pause()
         if answer.is_whole or self._client.writing_paused or self._failure or answer.error:
-            waiter = self._waiter
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+            self._wake()
+
+    def _pass_on(self, part: bytes) -> None:
+        """Write on what the withholder lets pass, in slices: it looks into what it passes on."""
+        assert self._withholder is not None
+        self._send(self._withholder.feed(part))
+
+    def _on_read(self) -> None:
+        """Nothing waits to be read any more."""
+        self._moved_at = self._loop.time()
+        self._failure = self._failure or self.backlog.failure
+        if self._failure or self._client.writing_paused:
+            self._wake()
+        self._resume()
+
+    def _resume(self) -> None:
+        if not (self._client.writing_paused or self.backlog.waits):
+            self._answer.resume()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _check_idle(self) -> None:
         waiter = self._waiter
         left = self._moved_at + self._idle_timeout - self._loop.time()
-        if waiter is None or waiter.done() or left > 0:
-            # Either the client holds things up, or something has come since.
+        if waiter is None or waiter.done() or left > 0 or self.backlog.waits:
+            # The client holds things up, something has come since, or is still to be read.
             self._timer = self._loop.call_later(
                 max(left, self._idle_timeout / 10), self._check_idle
             )

@@ -23,8 +23,9 @@ from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.tool_calls import ToolCalls
 from aibridged.pipeline.turn import Turn, ask
 from aibridged.relayed import broken_off
+from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, has_more_commas
 from aibridged.wire.gathering import UNREADABLE
-from aibridged.wire.injection.dialogue import Dialogue
+from aibridged.wire.injection.dialogue import Dialogue, OverrunError
 from aibridged.wire.reader import MAX_BODY_BYTES
 
 PING_S = 10.0
@@ -90,11 +91,15 @@ class ToolLoop:
         reading.first_byte_at = self._first_byte_at
         response = self._response or await self._begin(turn)
         while chunk := await self._next(turn):
-            seen = b"".join([dialogue.feed(piece) for piece in turn.decode(chunk)])
-            self._keep_continuation()
-            if seen:
-                await response.write(seen)
-            turn.feed(chunk)
+            try:
+                async for part in turn.decode(chunk):
+                    seen = dialogue.feed(part)
+                    self._keep_continuation()
+                    if seen:
+                        await response.write(seen)
+            except OverrunError:
+                raise self._broken_off("it is too long for tools of the gateway's") from None
+            await turn.note(chunk)
             if turn.fault is not None:
                 raise self._broken_off(turn.fault)
         self._first_byte_at = reading.first_byte_at
@@ -132,14 +137,14 @@ class ToolLoop:
             if len(collected) > MAX_BODY_BYTES:
                 return await self._too_large(turn, collected)
         body = bytes(collected)
-        seen = plain = turn.decode_whole(body)
+        seen = plain = await turn.decode_whole(body)
         if plain is not None:
             seen = self._dialogue.read(plain)
             self._keep_continuation()
         reading = turn.begin_reading()
         reading.complete = True
         if self._dialogue.calls:
-            turn.feed(body)
+            await turn.note(body)
             reading.first_byte_at = None  # the client has got nothing yet
             return None
         if seen is None or seen is plain:
@@ -152,7 +157,7 @@ class ToolLoop:
             )
         await response.prepare(self._request)
         await response.write_eof(shown)
-        turn.feed(body)
+        await turn.note(body)
         return response
 
     async def _too_large(self, turn: Turn, collected: bytearray) -> web.StreamResponse:
@@ -163,7 +168,7 @@ class ToolLoop:
         chunk = bytes(collected)
         while chunk:
             await response.write(chunk)
-            turn.feed(chunk)
+            await turn.note(chunk)
             chunk = await self._next(turn)
         reading.complete = True
         await response.write_eof()
@@ -213,12 +218,12 @@ class ToolLoop:
         """What the provider says instead of going on, as a body of its API on one line."""
         reading = turn.begin_reading()
         body = bytearray()
-        while len(body) < MAX_BODY_BYTES and (chunk := await self._next(turn)):
+        while len(body) < MAX_VALUE and (chunk := await self._next(turn)):
             body += chunk
-            turn.feed(chunk)
+            await turn.note(chunk)
         reading.complete = True
         with suppress(*UNREADABLE):
-            if "error" in _decode_error(body):
+            if not has_more_commas(body, MAX_ELEMENTS) and "error" in _decode_error(body):
                 return msgspec.json.format(bytes(body), indent=-1)
         name, status = self._request.route.provider.name, turn.answer.status
         return GatewayError(

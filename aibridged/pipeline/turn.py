@@ -1,6 +1,6 @@
 """One request to the provider within a talk of several, and its answer."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncIterator
 
 from aibridged.core.breaker import Admission
 from aibridged.pipeline import forward
@@ -10,7 +10,9 @@ from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.reading import Reading
 from aibridged.pipeline.request import GatewayRequest
-from aibridged.wire.coding import CodingError, StreamDecoder, UnsupportedCodingError, decode_body
+from aibridged.pipeline.slices import sliced
+from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
+from aibridged.wire.reader import MAX_BODY_BYTES
 from aibridged.wire.response import MAX_DECODED_BYTES
 
 _EVENT_STREAM = "text/event-stream"
@@ -57,6 +59,7 @@ class Turn:
         self._answer: Answer | None = None
         self._request = request
         self._clock = parts.clock
+        self._turns = parts.turns
         self._admission = admission
         self._reading: Reading | None = None
         self._decoder: StreamDecoder | None = None
@@ -87,23 +90,34 @@ class Turn:
         """Whether it is a whole answer, as opposed to an error."""
         return self.answer.status == 200 and self.answer.content_type == _JSON
 
-    def decode(self, chunk: bytes) -> Iterable[bytes]:
-        """What a chunk of a stream holds, without its coding."""
-        return (chunk,) if self._decoder is None else self._decoder.feed(chunk)
+    async def decode(self, chunk: bytes) -> AsyncIterator[bytes]:
+        """What a chunk of a stream holds, without its coding, in slices."""
+        for part in sliced(chunk):
+            for piece in (part,) if self._decoder is None else self._decoder.feed(part):
+                for each in sliced(piece):
+                    yield each
+                    if each is not chunk:
+                        await self._turns.turn()
 
     @property
     def fault(self) -> str | None:
         """Why a stream can't be decoded any further."""
         return None if self._decoder is None else self._decoder.fault
 
-    def decode_whole(self, body: bytes) -> bytes | None:
-        """A body without its coding, or None where that can't be taken off."""
+    async def decode_whole(self, body: bytes) -> bytes | None:
+        """A body without its coding, or None where that can't be taken off, or is too long."""
         if self.answer.content_coding is None:
             return body
         try:
-            return decode_body(body, self.answer.content_coding, MAX_DECODED_BYTES)
-        except CodingError:
+            decoder = StreamDecoder(self.answer.content_coding, MAX_BODY_BYTES)
+        except UnsupportedCodingError:
             return None
+        decoded = bytearray()
+        for part in sliced(body):
+            for piece in decoder.feed(part):
+                decoded += piece
+                await self._turns.turn()
+        return bytes(decoded) if decoder.fault is None else None
 
     def begin_reading(self) -> Reading:
         """Read it for the record, from now on."""
@@ -113,12 +127,16 @@ class Turn:
         self._request.reading = reading
         return reading
 
-    def feed(self, chunk: bytes) -> None:
-        """Note what has come, for the record and the dump."""
-        if self._reading is not None:
-            self._reading.feed(chunk)
-        if self.dump is not None:
-            self.dump.feed(chunk)
+    async def note(self, chunk: bytes) -> None:
+        """Note what has come, for the record and the dump, in slices (see `slices`)."""
+        for part in sliced(chunk):
+            if self.dump is not None:
+                self.dump.feed(part)
+            steps = self._reading.feed(part) if self._reading is not None else None
+            for _ in steps or ():
+                await self._turns.turn()
+            if part is not chunk:
+                await self._turns.turn()
 
     async def close(self) -> None:
         """Give up the connection, unless the answer has been read to its end."""

@@ -1,7 +1,8 @@
 """Facts that wait to be written, in the order in which they came."""
 
+import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from aibridged.records.facts import Fact, InterceptionEnd, InterceptionStart, ToolUsageRecord
 
@@ -9,18 +10,28 @@ from aibridged.records.facts import Fact, InterceptionEnd, InterceptionStart, To
 class FactQueue:
     """The event loop puts facts in; whoever writes takes the first ones, and drops them then.
 
-    Both may do so at the same time: a thread writes, too.
+    Both may do so at the same time: a thread writes, too. Whose facts they are is counted.
     """
 
     def __init__(self) -> None:
         self._facts: deque[Fact] = deque()
+        self._runs: deque[tuple[str, int]] = deque()  # whose the facts are, one after the other
+        self._counts: dict[str, int] = {}
+        self._counting = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._facts)
 
-    def put(self, facts: Iterable[Fact]) -> None:
+    def put(self, facts: Sequence[Fact], initiator_id: str = "") -> None:
         """Let them wait behind the others."""
+        with self._counting:
+            self._counts[initiator_id] = self._counts.get(initiator_id, 0) + len(facts)
+            self._runs.append((initiator_id, len(facts)))
         self._facts.extend(facts)
+
+    def waiting_of(self, initiator_id: str) -> int:
+        """How many of them wait that are of one caller's requests."""
+        return self._counts.get(initiator_id, 0)
 
     def all(self) -> Sequence[Fact]:
         """All that wait."""
@@ -38,6 +49,16 @@ class FactQueue:
         """The first ones are written, or kept elsewhere."""
         for _ in range(count):
             self._facts.popleft()
+        with self._counting:
+            while count:
+                initiator_id, run = self._runs.popleft()
+                dropped = min(run, count)
+                if dropped < run:
+                    self._runs.appendleft((initiator_id, run - dropped))
+                count -= dropped
+                self._counts[initiator_id] -= dropped
+                if not self._counts[initiator_id]:
+                    del self._counts[initiator_id]
 
     def are_continued_by(self, starts: Sequence[InterceptionStart]) -> bool:
         """Whether one of the starts answers a tool call that waits here."""

@@ -13,6 +13,7 @@ import msgspec
 from aibridged.records.ids import uuid7
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.facts import ResponseFacts
+from aibridged.wire.gathering import OMITTED
 
 Metadata = dict[str, str | int | float | bool | None]
 
@@ -177,14 +178,15 @@ def response_records(
     response: ResponseFacts,
     created_at: datetime,
     runs: Mapping[str, ToolRun] = _NO_RUNS,
-) -> list[Fact]:
+) -> Sequence[Fact]:
     """The rows that a response leaves: usage, thoughts and tool calls, whose ids keep the order.
 
     `runs` are the calls of injected tools, by their call ids. Names and ids are cut to their
-    bounds here already: each record of an answer with many calls has the answer's.
+    bounds here already: each record of an answer with many calls has the answer's. The metadata of
+    the last row says how many tool calls and thoughts are `omitted`, if any are.
     """
     response_id = (response.response_id or "")[:MAX_ID]
-    records: list[Fact] = []
+    records: list[TokenUsageRecord | ModelThoughtRecord | ToolUsageRecord] = []
     usage = response.usage
     if usage is not None:
         records.append(
@@ -231,6 +233,8 @@ def response_records(
                 },
             )
         )
+    if records and (omitted := response.anomalies.get(OMITTED)):
+        records[-1].metadata["omitted"] = omitted
     return records
 
 

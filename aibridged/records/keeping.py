@@ -21,6 +21,7 @@ from aibridged.records.facts import (
     ToolUsageRecord,
     UserPromptRecord,
 )
+from aibridged.wire.facts import CutText
 
 MOST_KEPT = 256 * 1024
 """Bytes, unless a setting says otherwise."""
@@ -86,6 +87,13 @@ class Keeping:
     def close(self) -> None:
         """Cut no more."""
         self._aside.shutdown(wait=False, cancel_futures=True)
+
+
+def cut_marks(text: str) -> Metadata:
+    """The marks of a text that was cut as it was read."""
+    if not isinstance(text, CutText):
+        return {}
+    return {"cut": True, "length": text.length, "sha256": text.sha256}
 
 
 def _is_cut(fact: Fact, mark: str) -> bool:

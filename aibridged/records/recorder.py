@@ -49,9 +49,10 @@ SHUN_S = 5.0
 class Recorder:
     """Records interceptions. All of it is called from the event loop.
 
-    A start is refused once `queue_limit` starts and facts wait: facts are never refused, but only
-    begun interceptions have any, so the queue stays bounded. `keeping` cuts what is long of them,
-    in the writer's thread. `on_record` is called with each
+    A start is refused once `queue_limit` starts and facts wait, and from half of that on a caller's
+    own starts are once a tenth of the limit waits for that caller. Facts are never refused, but
+    only begun interceptions have any, so the queue stays bounded. `keeping` cuts what is long of
+    them, in the writer's thread. `on_record` is called with each
     record after its commit, from the thread that made it. Times are in seconds.
     """
 
@@ -100,7 +101,7 @@ class Recorder:
         """Connect, write what an earlier daemon left in the spool, end what it left open.
 
         Raises:
-            DatabaseAwayError, SpoolInUseError, OSError: the recorder can't be used.
+            DatabaseAwayError, SpoolError, OSError: the recorder can't be used.
         """
         self._loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = self._loop.create_future()
@@ -116,7 +117,7 @@ class Recorder:
         Raises:
             RecordingFailedError: it couldn't be, and the request must not go upstream.
         """
-        if self._closed or self.stats.database_away or self.queue_length >= self._queue_limit:
+        if self._closed or self.stats.database_away or not self._has_room_for(start.initiator_id):
             self.stats.starts_refused += 1
             raise RecordingFailedError
         began = self._clock.monotonic()
@@ -135,13 +136,20 @@ class Recorder:
             self._waiting -= 1
         self.stats.start_waits.observe((), self._clock.monotonic() - began)
 
-    def record(self, *facts: Fact) -> None:
+    def _has_room_for(self, initiator_id: str) -> bool:
+        length = self.queue_length
+        if length < self._queue_limit // 2:
+            return True
+        own = self._facts.waiting_of(initiator_id)
+        return length < self._queue_limit and own < self._queue_limit // 10
+
+    def record(self, *facts: Fact, initiator_id: str = "") -> None:
         """Queue facts of an interception whose start is committed; never waits, loses nothing."""
         if self._closed:
             self.stats.records_lost += len(facts)
             logger.error("{} records came after the recorder was closed", len(facts))
             return
-        self._facts.put(facts)
+        self._facts.put(facts, initiator_id)
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_later(self._linger, self._flush)

@@ -1,7 +1,8 @@
 """Which table a record goes into, and its values in the order of the columns.
 
 Text is made storable here: what a caller sends may be longer than an index takes, or hold
-characters that a database can't keep (NUL in PostgreSQL, lone surrogates from headers in both).
+characters that a database can't keep (NUL in PostgreSQL, lone surrogates from headers in both), or
+a gateway token, which nobody may read in a record.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from aibridged.gateway_tokens import blanked
 from aibridged.records import schema
 from aibridged.records.facts import (
     InterceptionEnd,
@@ -37,7 +39,8 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 def storable(text: str) -> str:
-    """The text as both databases can keep it."""
+    """The text as both databases can keep it, and as it may be kept."""
+    text = blanked(text)
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
     return text.replace("\0", "\ufffd") if "\0" in text else text

@@ -14,8 +14,18 @@ from typing import Any
 
 import msgspec
 
+from aibridged.wire import bounds
+from aibridged.wire.bounds import ABSENT, Shape, is_given
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.gathering import UNREADABLE, Gathering, Text, is_json, provider_error
+from aibridged.wire.gathering import (
+    MAX_ITEMS,
+    OMITTED,
+    UNREADABLE,
+    Gathering,
+    Text,
+    is_json,
+    provider_error,
+)
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import chat_usage
 
@@ -60,11 +70,15 @@ class _Completion(msgspec.Struct):
     id: str | None = None
     model: str | None = None
     choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
-    error: Any = None
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
 
 
-_decode = msgspec.json.Decoder(_Completion).decode
+class _Outline(_Completion):
+    choices: list[_Choice] | None = msgspec.field(default=None, name="")
+
+
+_decode = Shape(_Completion, _Outline).decode
 
 
 @dataclass(slots=True)
@@ -85,30 +99,36 @@ class ChatCompletionsReader(StreamReader):
         self._calls: list[tuple[int, _Open]] = []  # with their choice, in order
         self._current: dict[tuple[int, int], _Open] = {}  # by choice, and index within it
         self._thoughts: dict[int, Text] = {}  # by choice
-        self._finished: set[int] = set()  # choices that have said why they stopped
+        self._finished: set[int] = set()  # choices with facts that have said why they stopped
         self._counts: dict[str, Any] | None = None
 
     def _read(self, name: bytes, data: bytes) -> None:
         if data == b"[DONE]":
             self._ended = True
             return
-        chunk = _decode(data)
-        if chunk.error is not None or name == b"error":
-            self._fail(provider_error(chunk.error))
+        chunk, is_crowded = _decode(data)
+        if is_given(chunk.error) or name == b"error":
+            self._fail(provider_error(bounds.value(chunk.error)))
             return
         if self.verdict is None:
             self.verdict = "ok"
         gathering = self._gathering
         gathering.response_id = gathering.response_id or chunk.id or None
         gathering.model = gathering.model or chunk.model
-        if chunk.usage is not None:
-            self._counts = chunk.usage
+        if is_crowded:
+            gathering.count("crowded_event")
+        if is_given(chunk.usage):
+            self._counts = bounds.counts(chunk.usage)
         for choice in chunk.choices or ():
             if choice.delta is not None:
                 self._take(choice.index, choice.delta)
             if choice.finish_reason is not None:
-                self._finished.add(choice.index)
-                self._stopped = True
+                self._finish(choice.index)
+
+    def _finish(self, choice: int) -> None:
+        self._stopped = True
+        if len(self._finished) < MAX_ITEMS:  # more have no facts
+            self._finished.add(choice)
 
     def _take(self, choice: int, delta: _Message) -> None:
         for call in delta.tool_calls or ():
@@ -119,7 +139,7 @@ class ChatCompletionsReader(StreamReader):
         if reasoning:
             text = self._thoughts.get(choice)
             if text is None:
-                if not self._gathering.fits():
+                if not self._gathering.keeps():
                     return
                 text = self._thoughts[choice] = Text(self._gathering)
             text.add(reasoning)
@@ -129,6 +149,9 @@ class ChatCompletionsReader(StreamReader):
         # Some servers give every call the index 0 and tell them apart by their ids.
         if opened is None or (call.id and opened.call_id and call.id != opened.call_id):
             if not self._gathering.fits(call.id, _name(call)):
+                self._current.pop(key, None)
+                if call.id or _name(call):  # and no piece of one that is omitted already
+                    self._gathering.count(OMITTED)
                 return
             opened = self._current[key] = _open(self._gathering, call)
             self._calls.append((key[0], opened))
@@ -155,19 +178,22 @@ def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a completion or an error."""
     gathering = Gathering()
     try:
-        completion = _decode(body)
+        completion, is_crowded = _decode(body)
+        usage = bounds.counts(completion.usage)
     except UNREADABLE:
         gathering.count("unreadable_body")
         return gathering.result(None, complete=False)
+    if is_crowded:
+        gathering.count("crowded_body")
     gathering.response_id = completion.id
     gathering.model = completion.model
-    if completion.error is not None:
-        gathering.error = provider_error(completion.error)
+    if is_given(completion.error):
+        gathering.error = provider_error(bounds.value(completion.error))
     for choice in completion.choices or ():
         if choice.message is not None:
             _take_message(gathering, choice.message)
-    usage = None if completion.usage is None else chat_usage(completion.usage, partial=False)
-    return gathering.result(usage, complete=True)
+    told = None if usage is None else chat_usage(usage, partial=False)
+    return gathering.result(told, complete=True)
 
 
 def _take_message(gathering: Gathering, message: _Message) -> None:
@@ -178,7 +204,7 @@ def _take_message(gathering: Gathering, message: _Message) -> None:
     if message.function_call is not None:
         calls = [*calls, _ToolCall(function=message.function_call)]
     for call in calls:
-        if gathering.fits(call.id, _name(call)):
+        if gathering.keeps(call.id, _name(call)):
             _close(gathering, _open(gathering, call), complete=True)
 
 

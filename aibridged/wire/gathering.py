@@ -1,7 +1,8 @@
 """What a reader has gathered of one response so far, within a bound.
 
 A provider's words are kept up to `MAX_KEPT` characters a response: arguments and thoughts, with
-the names and ids around them. What comes after is cut, marked as incomplete and counted.
+the names and ids around them. What comes after is cut, marked as incomplete and counted. So are
+tool calls and thoughts beyond `MAX_ITEMS`.
 """
 
 from io import StringIO
@@ -13,11 +14,17 @@ from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsa
 MAX_KEPT = 4 * 1024 * 1024
 """Characters kept of one response: several times what the longest answers of today hold."""
 
+MAX_ITEMS = 512
+"""Tool calls and thoughts kept of one response, together; the record says how many are omitted."""
+
+MAX_ID = 1024
+"""Characters kept of a response's id and of its model's name."""
+
+OMITTED = "item_dropped"
+"""The anomaly that counts the tool calls and thoughts that weren't kept."""
+
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises at bytes that aren't the JSON, or not of the shape, that was expected."""
-
-ABSENT = msgspec.Raw(b"")
-"""The default of a raw field."""
 
 _ITEM = 200  # characters that a tool call or a thought is charged beside its text
 _well_formed = msgspec.json.Decoder(msgspec.Raw).decode
@@ -26,7 +33,16 @@ _well_formed = msgspec.json.Decoder(msgspec.Raw).decode
 class Gathering:
     """The facts of one response while they come in; `result` makes them final."""
 
-    __slots__ = ("anomalies", "error", "left", "model", "response_id", "thoughts", "tool_calls")
+    __slots__ = (
+        "anomalies",
+        "error",
+        "left",
+        "model",
+        "places",
+        "response_id",
+        "thoughts",
+        "tool_calls",
+    )
 
     def __init__(self) -> None:
         self.response_id: str | None = None
@@ -36,6 +52,7 @@ class Gathering:
         self.thoughts: list[Thought] = []
         self.anomalies: dict[str, int] = {}
         self.left = MAX_KEPT
+        self.places = MAX_ITEMS
 
     def count(self, kind: str) -> None:
         """Note something that couldn't be read or kept; `kind` is a literal of the reader's."""
@@ -44,23 +61,35 @@ class Gathering:
     def fits(self, *names: str | None) -> bool:
         """Whether there is room for one more item with these names; if so, it is taken."""
         size = _ITEM + sum(len(name) for name in names if name)
-        if size > self.left:
-            self.count("item_dropped")
+        if size > self.left or not self.places:
             return False
         self.left -= size
+        self.places -= 1
         return True
+
+    def give_back(self, places: int) -> None:
+        """Free what so many items had taken that come to no facts of their own."""
+        self.places += places
+        self.left += places * _ITEM
+
+    def keeps(self, *names: str | None) -> bool:
+        """As `fits`, but what doesn't is counted as omitted."""
+        fits = self.fits(*names)
+        if not fits:
+            self.count(OMITTED)
+        return fits
 
     def add_thought(self, content: str, source: str) -> None:
         """Keep a thought that came whole."""
-        if self.fits():
+        if self.keeps():
             text = Text(self, content)
             self.thoughts.append(Thought(text.value, source, complete=not text.cut))
 
     def result(self, usage: TokenUsage | None, *, complete: bool) -> ResponseFacts:
         """The facts, as far as they came."""
         return ResponseFacts(
-            response_id=self.response_id,
-            model=self.model,
+            response_id=self.response_id and self.response_id[:MAX_ID],
+            model=self.model and self.model[:MAX_ID],
             usage=usage,
             tool_calls=tuple(self.tool_calls),
             thoughts=tuple(self.thoughts),

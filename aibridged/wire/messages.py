@@ -10,9 +10,10 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from aibridged.wire import bounds
+from aibridged.wire.bounds import ABSENT, Shape, is_given
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.gathering import (
-    ABSENT,
     UNREADABLE,
     Gathering,
     Text,
@@ -21,7 +22,7 @@ from aibridged.wire.gathering import (
     provider_error,
 )
 from aibridged.wire.reader import StreamReader
-from aibridged.wire.usage import messages_usage
+from aibridged.wire.usage import MESSAGES_COUNTS, messages_usage
 
 _SERVER_SIDE = {"tool_use": False, "server_tool_use": True, "mcp_tool_use": True}
 _HEAD = 150  # within so many bytes an event has said which kind of delta it is
@@ -41,13 +42,23 @@ class _Delta(msgspec.Struct):
     stop_reason: str | None = None
 
 
-class _Message(msgspec.Struct):
-    type: str = ""
+class _Begun(msgspec.Struct):
+    """A message as a stream begins it, with all but its content."""
+
     id: str | None = None
     model: str | None = None
+    usage: msgspec.Raw = ABSENT
+
+
+class _Message(_Begun):
+    """A whole message, or an error in its place."""
+
     content: list[_Block] | None = None
-    usage: dict[str, Any] | None = None
-    error: Any = None
+    error: msgspec.Raw = ABSENT
+
+
+class _Outline(_Message):
+    content: list[_Block] | None = msgspec.field(default=None, name="")
 
 
 class _Event(msgspec.Struct):
@@ -55,21 +66,27 @@ class _Event(msgspec.Struct):
     index: int = -1
     delta: _Delta | None = None
     content_block: _Block | None = None
-    message: _Message | None = None
-    usage: dict[str, Any] | None = None
-    error: Any = None
+    message: _Begun | None = None
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_message = Shape(_Message, _Outline).decode
 
 
 @dataclass(slots=True)
 class _Open:
-    """A tool call or a thought whose block hasn't ended."""
+    """A tool call or a thought whose block hasn't ended.
 
-    block: _Block
+    `is_given` says that a tool call's text is the input in its block, which deltas replace.
+    """
+
+    type: str
+    id: str
+    name: str
     text: Text
+    is_given: bool
 
 
 class MessagesReader(StreamReader):
@@ -91,7 +108,7 @@ class MessagesReader(StreamReader):
         if kind == "ping":
             return
         if kind == "error":
-            self._fail(provider_error(event.error))
+            self._fail(provider_error(bounds.value(event.error)))
             return
         if self.verdict is None:
             self.verdict = "ok"
@@ -124,8 +141,11 @@ class MessagesReader(StreamReader):
             opened = self._open.get(event.index)
             if opened is None:
                 self._gathering.count("stray_delta")
-            else:
-                opened.text.add(piece)
+                return
+            if opened.is_given:
+                opened.is_given = False
+                opened.text.replace("")
+            opened.text.add(piece)
 
     def _block_stop(self, event: _Event) -> None:
         if event.index in self._open:
@@ -139,9 +159,10 @@ class MessagesReader(StreamReader):
     def _message_stop(self, event: _Event) -> None:
         self._ended = True
 
-    def _count(self, usage: Mapping[str, Any] | None) -> None:
-        if usage is not None:
-            self._counts.update((key, value) for key, value in usage.items() if value is not None)
+    def _count(self, usage: msgspec.Raw) -> None:
+        for key, value in (bounds.counts(usage) or {}).items():
+            if value is not None and key in MESSAGES_COUNTS:
+                self._counts[key] = value
 
     def _block_end(self, index: int, *, complete: bool) -> None:
         _close(self._gathering, self._open.pop(index), complete=complete)
@@ -169,51 +190,56 @@ def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a message or an error."""
     gathering = Gathering()
     try:
-        message = _decode_message(body)
+        message, is_crowded = _decode_message(body)
+        usage = bounds.counts(message.usage)
     except UNREADABLE:
         gathering.count("unreadable_body")
         return gathering.result(None, complete=False)
+    if is_crowded:
+        gathering.count("crowded_body")
     gathering.response_id = message.id
     gathering.model = message.model
-    if message.error is not None:
-        gathering.error = provider_error(message.error)
+    if is_given(message.error):
+        gathering.error = provider_error(bounds.value(message.error))
     for block in message.content or ():
         opened = _open(gathering, block)
         if opened is not None:
             _close(gathering, opened, complete=True)
-    usage = None if message.usage is None else messages_usage(message.usage, partial=False)
-    return gathering.result(usage, complete=True)
+    told = None if usage is None else messages_usage(usage, partial=False)
+    return gathering.result(told, complete=True)
 
 
 def _open(gathering: Gathering, block: _Block) -> _Open | None:
     """The beginning of a fact, or None for a block that holds none."""
     if block.type in _SERVER_SIDE:
-        wanted = gathering.fits(block.id, block.name)
+        wanted = gathering.keeps(block.id, block.name)
     elif block.type in ("thinking", "redacted_thinking"):
-        wanted = gathering.fits()
+        wanted = gathering.keeps()
     else:
         wanted = False
-    return _Open(block, Text(gathering, block.thinking or "")) if wanted else None
+    if not wanted:
+        return None
+    is_call = block.type in _SERVER_SIDE
+    text = Text(gathering, json_text(block.input) if is_call else block.thinking or "")
+    return _Open(block.type, block.id or "", block.name or "", text, is_given=is_call)
 
 
 def _close(gathering: Gathering, opened: _Open, *, complete: bool) -> None:
-    """Add the fact; a tool call without any partial JSON has its input in its block."""
-    block, text = opened.block, opened.text
-    server_side = _SERVER_SIDE.get(block.type)
+    """Add the fact."""
+    text = opened.text
+    server_side = _SERVER_SIDE.get(opened.type)
     if server_side is None:
-        if text.value or block.type == "redacted_thinking":
+        if text.value or opened.type == "redacted_thinking":
             gathering.thoughts.append(
-                Thought(text.value, block.type, complete=complete and not text.cut)
+                Thought(text.value, opened.type, complete=complete and not text.cut)
             )
         return
-    if not text.value:
-        text.add(json_text(block.input))
     arguments = text.value
     gathering.tool_calls.append(
         ToolCall(
-            call_id=block.id or "",
+            call_id=opened.id,
             item_id=None,
-            name=block.name or "",
+            name=opened.name,
             arguments=arguments,
             server_side=server_side,
             complete=complete and not text.cut and is_json(arguments),

@@ -5,15 +5,16 @@ can't read is counted by kind, for the caller to log once.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Protocol
 
+from aibridged.wire.bounds import MAX_CROWD, has_more_commas
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage
 from aibridged.wire.gathering import UNREADABLE, Gathering, is_json, verdict_of
 from aibridged.wire.sse import SseSplitter
 
-MAX_BODY_BYTES = 32 * 1024 * 1024
+MAX_BODY_BYTES = 16 * 1024 * 1024
 """A longer blocking answer is relayed but not read."""
 
 
@@ -29,8 +30,8 @@ class ResponseReader(Protocol):
         """
         ...
 
-    def feed(self, chunk: bytes) -> None:
-        """Read the next bytes of the body."""
+    def feed(self, chunk: bytes) -> Iterator[None] | None:
+        """Read the next bytes of the body, step by step where steps are returned."""
         ...
 
     def finish(self, complete: bool) -> ResponseFacts:
@@ -58,6 +59,9 @@ class StreamReader(ABC):
         ):
             return  # one whole event, as nearly all chunks are
         for name, data in splitter.feed(chunk):
+            if has_more_commas(data, MAX_CROWD):
+                self._gathering.count("crowded_event")
+                continue
             try:
                 self._read(name, data)
             except UNREADABLE:
@@ -70,7 +74,8 @@ class StreamReader(ABC):
         gathering = self._gathering
         with suppress(*UNREADABLE):  # half an event, as a broken stream leaves it
             for name, data in self._splitter.flush():
-                self._read(name, data)
+                if not has_more_commas(data, MAX_CROWD):
+                    self._read(name, data)
         if self._splitter.oversized:
             gathering.anomalies["oversized_event"] = self._splitter.oversized
         self._close()
@@ -109,21 +114,27 @@ class BodyReader:
     def __init__(self, read_body: Callable[[bytes], ResponseFacts]) -> None:
         self._read_body = read_body
         self._body = bytearray()
-        self._oversized = False
+        self._commas = 0
+        self._unread: str | None = None  # why it isn't read
 
     def feed(self, chunk: bytes) -> None:
         """Keep the next bytes of the body."""
-        if self._oversized:
+        if self._unread is not None:
             return
         self._body += chunk
+        self._commas += chunk.count(b",")
         if len(self._body) > MAX_BODY_BYTES:
-            self._oversized = True
-            self._body.clear()
+            self._unread = "oversized_body"
+        elif self._commas > MAX_CROWD:
+            self._unread = "crowded_body"
+        else:
+            return
+        self._body = bytearray()
 
     def finish(self, complete: bool) -> ResponseFacts:
         """The facts; of a body that broke off within its JSON there are none."""
-        if self._oversized:
-            return ResponseFacts(anomalies={"oversized_body": 1})
+        if self._unread is not None:
+            return ResponseFacts(anomalies={self._unread: 1})
         if not complete and not is_json(self._body):
             return ResponseFacts()
         return self._read_body(bytes(self._body))

@@ -1,15 +1,16 @@
 """Opens the reader that fits a response: by its API, its media type and its content coding."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
 from aibridged.wire import chat_completions, messages, responses
+from aibridged.wire.bounds import SLICE
 from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
 from aibridged.wire.facts import Api, ResponseFacts
 from aibridged.wire.reader import BodyReader, ResponseReader, StreamReader
 
-MAX_DECODED_BYTES = 256 * 1024 * 1024
+MAX_DECODED_BYTES = 32 * 1024 * 1024
 """How much of a compressed response is read: the relay passes on what its sender made of it."""
 
 _STREAMS: Mapping[Api, Callable[[], StreamReader]] = {
@@ -52,9 +53,12 @@ class _Decoded:
             return "ok"  # nothing more will be known, and an answer it was
         return self._reader.verdict
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes) -> Iterator[None]:
+        """Read a little with each step: a few bytes can be decoded to a great many."""
         for piece in self._decoder.feed(chunk):
-            self._reader.feed(piece)
+            for start in range(0, len(piece), SLICE):
+                self._reader.feed(piece[start : start + SLICE])
+                yield
 
     def finish(self, complete: bool) -> ResponseFacts:
         fault = self._decoder.fault

@@ -11,6 +11,8 @@ from typing import Any, ClassVar
 
 import msgspec
 
+from aibridged.wire import bounds
+from aibridged.wire.bounds import ABSENT, Shape, is_given
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage
 from aibridged.wire.gathering import UNREADABLE, Gathering, Text, provider_error
 from aibridged.wire.reader import StreamReader
@@ -29,8 +31,12 @@ class _Response(msgspec.Struct):
     model: str | None = None
     status: str | None = None
     output: list[Item] | None = None
-    usage: dict[str, Any] | None = None
-    error: Any = None
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+class _Outline(_Response):
+    output: list[Item] | None = msgspec.field(default=None, name="")
 
 
 class _Event(msgspec.Struct):
@@ -38,16 +44,16 @@ class _Event(msgspec.Struct):
     output_index: int = -1
     summary_index: int = 0
     content_index: int = 0
-    delta: Any = None
+    delta: msgspec.Raw = ABSENT
     item: Item | None = None
-    response: _Response | None = None
-    error: Any = None
-    code: Any = None
-    message: Any = None
+    response: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+    code: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
-_decode_response = msgspec.json.Decoder(_Response).decode
+_decode_response = Shape(_Response, _Outline).decode
 
 _TEXT_DELTA = b"response.output_text.delta"
 _TEXT_DELTA_LINE = b"event: %b\n" % _TEXT_DELTA
@@ -105,6 +111,7 @@ class ResponsesReader(StreamReader):
         self._comments = 0  # how many open items are commentary, whose text is a thought
         self._any_done = False
         self._counts: dict[str, Any] | None = None
+        self._response_error: object = None
 
     def _is_plain_text(self, chunk: bytes) -> bool:
         return not self._comments and chunk.startswith(_TEXT_DELTA_LINE)
@@ -132,19 +139,23 @@ class ResponsesReader(StreamReader):
 
     def _created(self, event: _Event) -> None:
         """No verdict yet: a refusal for overload comes after this event, too."""
-        if event.response is not None:
-            self._gathering.response_id = event.response.id
-            self._gathering.model = event.response.model
+        if is_given(event.response):
+            response, _ = _decode_response(event.response)
+            self._gathering.response_id = response.id
+            self._gathering.model = response.model
 
     def _done(self, event: _Event) -> None:
         """The last event, whichever way the response ended."""
         self._ended = True
-        response = event.response
-        if response is None:
+        if not is_given(event.response):
             return
+        response, is_crowded = _decode_response(event.response)
         self._gathering.response_id = response.id
         self._gathering.model = response.model
-        self._counts = response.usage
+        self._response_error = bounds.value(response.error)
+        self._counts = bounds.counts(response.usage)
+        if is_crowded and not self._any_done:
+            self._gathering.count("crowded_event")
         for index, item in enumerate(response.output or ()):
             if index in self._open or not self._any_done:
                 self._item_done(index, item)
@@ -153,14 +164,15 @@ class ResponsesReader(StreamReader):
 
     def _failed(self, event: _Event) -> None:
         self._done(event)
-        self._fail(provider_error(event.response and event.response.error))
+        self._fail(provider_error(self._response_error))
 
     def _error(self, event: _Event) -> None:
         """An error event, whose words stand in the event or, from some servers, in an object."""
-        if event.error is not None:
-            self._fail(provider_error(event.error))
+        if is_given(event.error):
+            self._fail(provider_error(bounds.value(event.error)))
         else:
-            self._fail(provider_error({"code": event.code, "message": event.message}))
+            code, message = bounds.value(event.code), bounds.value(event.message)
+            self._fail(provider_error({"code": code, "message": message}))
 
     def _item_added(self, event: _Event) -> None:
         item = event.item
@@ -171,12 +183,13 @@ class ResponsesReader(StreamReader):
             if event.output_index in self._open:
                 self._item_broken(event.output_index)
             if self._gathering.fits(item.id, item.call_id, item.name):
-                self._open[event.output_index] = _Open(item)
+                self._open[event.output_index] = _Open(item.small())
                 self._comments += commentary
 
     def _delta(self, event: _Event, source: str) -> None:
         opened = self._open.get(event.output_index)
-        if opened is None or not isinstance(event.delta, str):
+        delta = bounds.text(event.delta)
+        if opened is None or delta is None:
             # Text of the answer is no stray: only that of commentary is kept.
             if source != "commentary":
                 self._gathering.count("stray_delta")
@@ -185,15 +198,16 @@ class ResponsesReader(StreamReader):
         text = opened.texts.get((source, part))
         if text is None:
             if not self._gathering.fits():
+                self._gathering.count("text_cut")
                 return
             text = opened.texts[source, part] = Text(self._gathering)
-        text.add(event.delta)
+        text.add(delta)
 
     def _item_done(self, index: int, item: Item) -> None:
         opened = self._pop(index)
         texts = opened.texts if opened is not None else {}
         if is_tool_call(item):
-            if opened is not None or self._gathering.fits(item.id, item.call_id, item.name):
+            if opened is not None or self._gathering.keeps(item.id, item.call_id, item.name):
                 text = texts.get(_ARGUMENTS) or Text(self._gathering)
                 add_tool_call(self._gathering, item, text, complete=True)
             return
@@ -201,6 +215,7 @@ class ResponsesReader(StreamReader):
         thoughts = thoughts_of(item) or streamed
         for text in texts.values():
             text.replace("")
+        self._gathering.give_back(len(texts) + (opened is not None))
         for source, content in thoughts:
             self._gathering.add_thought(content, source)
 
@@ -250,25 +265,28 @@ def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a response or an error."""
     gathering = Gathering()
     try:
-        response = _decode_response(body)
+        response, is_crowded = _decode_response(body)
+        usage = bounds.counts(response.usage)
         _take(gathering, response)
     except UNREADABLE:
         gathering.count("unreadable_body")
         return gathering.result(None, complete=False)
-    usage = None if response.usage is None else responses_usage(response.usage)
-    return gathering.result(usage, complete=response.status not in ("in_progress", "queued"))
+    if is_crowded:
+        gathering.count("crowded_body")
+    told = None if usage is None else responses_usage(usage)
+    return gathering.result(told, complete=response.status not in ("in_progress", "queued"))
 
 
 def _take(gathering: Gathering, response: _Response) -> None:
     gathering.response_id = response.id
     gathering.model = response.model
-    if response.error is not None:
-        gathering.error = provider_error(response.error)
+    if is_given(response.error):
+        gathering.error = provider_error(bounds.value(response.error))
     elif response.status == "failed":
         gathering.error = ProviderError(None, None, None)
     for item in response.output or ():
         if is_tool_call(item):
-            if gathering.fits(item.id, item.call_id, item.name):
+            if gathering.keeps(item.id, item.call_id, item.name):
                 add_tool_call(gathering, item, Text(gathering), complete=True)
         else:
             for source, content in thoughts_of(item):

@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import msgspec
 
+from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, has_more_commas, is_given
 from aibridged.wire.facts import ToolCall
-from aibridged.wire.gathering import ABSENT, UNREADABLE, Gathering, Text, is_json, json_text
+from aibridged.wire.gathering import UNREADABLE, Gathering, Text, is_json, json_text
 
 
 class Item(msgspec.Struct):
@@ -33,6 +34,18 @@ class Item(msgspec.Struct):
     revised_prompt: msgspec.Raw = ABSENT
     summary: msgspec.Raw = ABSENT
     content: msgspec.Raw = ABSENT
+
+    def small(self) -> "Item":
+        """The item for as long as it is open: without its large fields and the event around it."""
+        raws = {
+            field: msgspec.Raw(bytes(raw)) if len(raw) <= _MAX_RAW else ABSENT
+            for field in self.__struct_fields__
+            if isinstance(raw := getattr(self, field), msgspec.Raw) and raw is not ABSENT
+        }
+        return msgspec.structs.replace(self, **raws)
+
+
+_MAX_RAW = 4096  # bytes; what is larger comes again when the item is done
 
 
 class _Part(msgspec.Struct):
@@ -131,5 +144,7 @@ def _arguments(item: Item, tool: _Tool) -> str:
 
 
 def _texts(raw: msgspec.Raw) -> list[str]:
-    parts = _decode_parts(raw) if json_text(raw) else []
+    if not is_given(raw) or has_more_commas(raw, MAX_ELEMENTS):
+        return []
+    parts = _decode_parts(raw)
     return [part.text for part in parts if part.text]

@@ -5,12 +5,17 @@ reader which must lose nothing: an event at the very end is given out though its
 missing, and the fields `id` and `retry` are of no interest.
 """
 
+import re
 from collections.abc import Sequence
 
 MAX_EVENT_BYTES = 8 * 1024 * 1024
 """A longer event is skipped. The longest real ones restate a whole response with its tools."""
+MAX_EVENT_LINES = 10_000
+"""One with more lines is skipped, too. Real ones have one line of data, or a printed object."""
 
 _BOM = b"\xef\xbb\xbf"
+_FEW_BYTES = 16  # an event has more on average, unless there are none between blank lines
+_BLANK_LINES = re.compile(rb"\n{3,}")
 _LF, _CR = b"\n\r"  # as numbers: looking for one byte so costs a sixth
 
 Event = tuple[bytes, bytes]
@@ -42,9 +47,13 @@ class SseSplitter:
             chunk = self._with_newlines(chunk)
         if self._buffer or self._at_start or self._skipping:
             chunk = self._joined(chunk)
+        if chunk.startswith(b"\n"):  # a blank line before an event ends nothing
+            chunk = chunk.lstrip(b"\n")
         *blocks, rest = chunk.split(b"\n\n")
+        if len(blocks) > len(chunk) // _FEW_BYTES and b"\n\n\n" in chunk:
+            *blocks, rest = _BLANK_LINES.sub(b"\n\n", chunk).split(b"\n\n")
         if rest:
-            self._keep(rest)
+            self._keep(rest.lstrip(b"\n"))
         return self._events(blocks) if blocks else ()
 
     def flush(self) -> Sequence[Event]:
@@ -63,6 +72,7 @@ class SseSplitter:
             self._at_start = False
             if buffer.startswith(_BOM):
                 del buffer[: len(_BOM)]
+            buffer[:] = buffer.lstrip(b"\n")
         if buffer.find(b"\n\n", self._scanned) < 0:
             self._bound()
             return b""
@@ -104,7 +114,7 @@ class SseSplitter:
     def _events(self, blocks: list[bytes]) -> list[Event]:
         events = []
         for block in blocks:
-            if len(block) > self._max:
+            if len(block) > self._max and len(block.lstrip(b"\n")) > self._max:
                 self.oversized += 1
                 continue
             # The usual two shapes, one line of data with or without a name, in a few searches.
@@ -115,6 +125,11 @@ class SseSplitter:
                     continue
             elif name.startswith(b"data: ") and _LF not in name:
                 events.append((b"", name[6:]))
+                continue
+            if b"data" not in block:
+                continue
+            if block.count(b"\n") >= MAX_EVENT_LINES:
+                self.oversized += 1
                 continue
             event = _parse(block)
             if event is not None:

@@ -11,17 +11,17 @@ from typing import Any
 import msgspec
 
 from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.injection.splice import Fields, UnsplittableError
 
-MAX_HELD = 1024 * 1024
+MAX_HELD = 16 * 1024
 """A longer event is passed on as it comes: the usage chunk has a few hundred bytes."""
 
 _MARK = b"prompt_tokens"  # what the chunk holds that others don't
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r")
+"""One of them is in every blank line; a line end that is left over begins the next event."""
+_PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
 _DATA = re.compile(rb"^data: ?(.*)$", re.MULTILINE)
-
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_any = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
 
 
 class _Chunk(msgspec.Struct):
@@ -32,21 +32,28 @@ class _Chunk(msgspec.Struct):
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
-def ask_for_usage(body: bytes) -> bytes:
-    """The request body with `stream_options.include_usage` on; every other value stays as it is.
+def with_usage(body: bytes) -> bytes:
+    """A request that has fields, but no `stream_options`, with one that asks for usage."""
+    start = body.index(b"{") + 1
+    return b'%b"stream_options":{"include_usage":true},%b' % (body[:start], body[start:])
 
-    A body that isn't an object, or whose `stream_options` isn't one, is given back as it came: the
-    provider will refuse it.
+
+def ask_for_usage(fields: Fields) -> Fields:
+    """Any request with `stream_options.include_usage` on; every other byte stays as it is.
+
+    One whose `stream_options` isn't an object is given back as it came: the provider will refuse
+    it.
     """
-    try:
-        fields = _decode_fields(body)
-        options = _decode_any(fields["stream_options"]) if "stream_options" in fields else None
-    except UNREADABLE:
-        return body
-    if options is not None and not isinstance(options, dict):
-        return body
-    asked = _encode({**(options or {}), "include_usage": True})
-    return _encode({**fields, "stream_options": msgspec.Raw(asked)})
+    options = fields.raw("stream_options")
+    if options is None:
+        asked = b'{"include_usage":true}'
+    else:
+        try:
+            inner = Fields(options)
+        except UnsplittableError:
+            return fields
+        asked = inner.edited(inner.put("include_usage", b"true"))
+    return fields.edit(fields.put("stream_options", asked))
 
 
 class UsageWithholder:
@@ -56,30 +63,44 @@ class UsageWithholder:
     """
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()  # the beginning of an event
+        self._scanned = 0  # how much of it is known to hold no blank line
 
     def feed(self, chunk: bytes) -> bytes:
         """What is to be passed on now."""
-        stream = self._held + chunk
-        if _MARK not in stream and stream.endswith(b"\n\n"):
-            self._held = b""
-            return stream
-        passed: list[bytes] = []
-        start = 0
-        for blank in _BLANK_LINE.finditer(stream):
-            event = stream[start : blank.end()]
-            start = blank.end()
-            if not _is_usage_chunk(event):
-                passed.append(event)
-        self._held = stream[start:]
-        if len(self._held) > MAX_HELD:
-            passed.append(self.finish())
-        return b"".join(passed)
+        held = self._held
+        if not held and _MARK not in chunk and chunk.endswith(b"\n\n"):
+            return chunk
+        held += chunk
+        if _BLANK_LINE.search(held, self._scanned) is None:
+            self._scanned = max(0, len(held) - _PART_OF_BLANK_LINE)
+            return self.finish() if len(held) > MAX_HELD else b""
+        stream = self.finish()
+        passed, rest = _parted(stream)
+        held += rest
+        return passed + self.finish() if len(held) > MAX_HELD else passed
 
     def finish(self) -> bytes:
         """What was held back at the end of the stream: the beginning of an event, or nothing."""
-        held, self._held = self._held, b""
+        held = bytes(self._held)
+        self._held.clear()
+        self._scanned = 0
         return held
+
+
+def _parted(stream: bytes) -> tuple[bytes, bytes]:
+    """The events that are whole, without the usage chunk, and the beginning of another."""
+    if _MARK not in stream:
+        end = max(stream.rfind(blank) + len(blank) for blank in _BLANK if blank in stream)
+        return stream[:end], stream[end:]
+    passed: list[bytes] = []
+    start = 0
+    for blank in _BLANK_LINE.finditer(stream):
+        event = stream[start : blank.end()]
+        start = blank.end()
+        if not _is_usage_chunk(event):
+            passed.append(event)
+    return b"".join(passed), stream[start:]
 
 
 def _is_usage_chunk(event: bytes) -> bool:

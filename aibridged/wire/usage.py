@@ -37,6 +37,11 @@ _CHAT_EXTRA: _Parts = {
 _RESPONSES_EXTRA: _Parts = {"output_tokens_details": {"reasoning_tokens": "output_reasoning"}}
 
 
+_MESSAGES_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+MESSAGES_COUNTS = frozenset({*_MESSAGES_INPUT, "output_tokens", *_MESSAGES_EXTRA})
+"""What of a usage object `messages_usage` reads."""
+
+
 def messages_usage(usage: Mapping[str, Any], *, partial: bool) -> TokenUsage:
     """Usage of Anthropic's Messages, whose input counts leave the cache out."""
     return TokenUsage(

@@ -5,9 +5,12 @@ import asyncio
 import aiohttp
 import pytest
 
+from aibridged.clock import SystemClock
 from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.relay import relay
 from aibridged.relayed import BrokenOffError
+from aibridged.time_slices import Turns
+from aibridged.wire.bounds import SLICE
 
 
 class Source:
@@ -32,7 +35,12 @@ def source():
 
 
 @pytest.fixture
-def relayed(server, answer, open_connection):
+def turns():
+    return Turns(SystemClock())
+
+
+@pytest.fixture
+def relayed(server, answer, open_connection, turns):
     """Begins a request that gets the answer: the client's stream, and what the relay comes to."""
 
     async def begin(*readers, of=answer, version=b"1.1", idle_timeout=60.0, limit=1 << 16):
@@ -40,7 +48,7 @@ def relayed(server, answer, open_connection):
 
         async def handler(request):
             try:
-                response = await relay(request, of, readers, idle_timeout)
+                response = await relay(request, of, readers, idle_timeout, turns)
             except BaseException as error:
                 outcome.set_result(error)
                 raise
@@ -160,3 +168,55 @@ async def test_a_client_that_is_gone_ends_it(relayed, answer, server):
         connection.transport.abort()
     answer.feed(b"y", whole=False)
     assert isinstance(await outcome, asyncio.CancelledError | ConnectionError)
+
+
+async def test_what_comes_at_once_is_relayed_at_once_and_read_in_turns(relayed, answer, source):
+    seen = []
+    answer.feed(b"x", whole=False)
+    reader, outcome = await relayed(seen.append, limit=1 << 20)
+    await reader.readuntil(b"x\r\n")
+    answer.feed(b"y\n" * 5 * SLICE, whole=False)
+    assert len(seen) == 2, "the piece before, and the first slice"
+    assert source.paused.is_set(), "until all is read no more is taken"
+    await reader.readuntil(b"y\n\r\n")
+    await source.resumed.wait()
+    assert b"".join(seen) == b"x" + b"y\n" * 5 * SLICE
+    answer.feed(b"z\n" * 5 * SLICE, whole=True)
+    await reader.readuntil(b"0\r\n\r\n")
+    await outcome
+    assert b"".join(seen).endswith(b"y\n" + b"z\n" * 5 * SLICE)
+
+
+async def test_a_client_that_leaves_at_the_last_byte_leaves_no_part_unread(relayed, answer, server):
+    seen = []
+    answer.feed(b"x", whole=False)
+    reader, outcome = await relayed(seen.append)
+    await reader.readuntil(b"x\r\n")
+    answer.feed(b"y\n" * 50 * SLICE, whole=False)
+    for connection in server.connections:
+        connection.transport.abort()
+    assert isinstance(await outcome, asyncio.CancelledError | ConnectionError)
+    assert b"".join(seen) == b"x" + b"y\n" * 50 * SLICE
+
+
+async def test_an_answer_that_breaks_off_is_read_to_where_it_does(relayed, answer):
+    seen = []
+    answer.feed(b"x", whole=False)
+    reader, outcome = await relayed(seen.append)
+    await reader.readuntil(b"x\r\n")
+    answer.feed(b"y\n" * 50 * SLICE, whole=False)
+    answer.fail(aiohttp.ClientPayloadError("broken"))
+    assert isinstance(await outcome, BrokenOffError)
+    assert b"".join(seen) == b"x" + b"y\n" * 50 * SLICE
+
+
+async def test_a_client_that_stalls_holds_up_the_provider_at_once(relayed, answer, source):
+    """Not only once the task wakes up: a transport may bring megabytes in one turn."""
+    answer.feed(b"x", whole=False)
+    reader, _ = await relayed(limit=1 << 10)
+    await reader.readuntil(b"x\r\n")
+    sent = 0
+    while not source.paused.is_set():
+        answer.feed(b"x" * 200_000, whole=False)
+        sent += 200_000
+        assert sent < 50_000_000

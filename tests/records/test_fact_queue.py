@@ -38,3 +38,16 @@ def test_a_start_that_answers_a_call_that_waits_continues_it(queue, new_start):
     assert not queue.are_continued_by([new_start(tool_result_ids=("call-b", "x")), new_start()])
     queue.drop(8)
     assert not queue.are_continued_by([new_start(tool_result_ids=("call-b",))])
+
+
+def test_whose_facts_wait_is_counted(new_facts):
+    queue = FactQueue()
+    queue.put(new_facts("a"), "one")
+    queue.put(new_facts("b"), "two")
+    queue.put(new_facts("c"), "one")
+    counts = []
+    for _ in range(4):
+        counts.append((queue.waiting_of("one"), queue.waiting_of("two"), queue.waiting_of("x")))
+        queue.drop(3)
+    assert counts == [(8, 4, 0), (5, 4, 0), (4, 2, 0), (3, 0, 0)]
+    assert (len(queue), queue._counts, len(queue._runs)) == (0, {}, 0), "nobody is remembered"

@@ -65,6 +65,23 @@ def test_a_response_leaves_a_row_for_usage_and_each_thought_and_call():
     assert ls.id < cat.id
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        {"usage": TokenUsage(1, 2)},
+        {"thoughts": (Thought("hm", "thinking", True),) * 2},
+        {
+            "thoughts": (Thought("hm", "thinking", True),),
+            "tool_calls": (ToolCall("c", None, "ls", "{}", server_side=False, complete=True),) * 2,
+        },
+    ],
+)
+def test_the_last_row_says_how_many_are_omitted(kept):
+    rows = response_records("i", ResponseFacts(**kept, anomalies={"item_dropped": 7}), AT)
+    assert [row.metadata.get("omitted") for row in rows[-2:]] in ([None, 7], [7])
+    assert response_records("i", ResponseFacts(anomalies={"item_dropped": 7}), AT) == []
+
+
 def test_calls_that_the_gateway_runs_say_what_came_of_them():
     calls = tuple(
         ToolCall(name, None, "bmcp_a_b", "{}", server_side=False, complete=True) for name in "wxyz"

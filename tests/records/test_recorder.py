@@ -191,6 +191,34 @@ async def test_a_full_queue_refuses_starts_and_keeps_facts(
     assert recorder.stats.starts_refused == 1
 
 
+async def test_a_callers_own_backlog_counts_against_that_caller(
+    database, make_recorder, new_start, new_facts
+):
+    """A response may leave hundreds of facts; others must not be refused for it."""
+    recorder = await make_recorder(database, queue_limit=60)
+    await recorder.start(first := new_start(initiator_id="greedy"))
+    with stalled(recorder) as entered:
+        waiting = asyncio.ensure_future(recorder.start(new_start()))  # noqa: TID251
+        await until(entered.is_set)
+        for _ in range(7):
+            recorder.record(*new_facts(first.id), initiator_id="greedy")
+        starting = asyncio.ensure_future(recorder.start(new_start(initiator_id="greedy")))  # noqa: TID251
+        await until(lambda: recorder._work.qsize() == 1)
+        recorder.record(*new_facts(first.id), initiator_id="greedy")
+        with pytest.raises(RecordingFailedError):
+            await recorder.start(new_start(initiator_id="greedy"))
+        other = asyncio.ensure_future(recorder.start(new_start(initiator_id="modest")))  # noqa: TID251
+        await until(lambda: recorder._work.qsize() == 2)
+        recorder.record(*new_facts(first.id)[:1] * 30, initiator_id="greedy")
+        with pytest.raises(RecordingFailedError):
+            await recorder.start(new_start(initiator_id="modest"))
+    await asyncio.gather(waiting, starting, other)
+    await until(lambda: recorder.queue_length == 0)
+    await recorder.start(new_start(initiator_id="greedy"))
+    await recorder.close()
+    assert recorder.stats.starts_refused == 2
+
+
 async def test_a_start_that_is_cancelled_while_it_waits_ends(database, make_recorder, new_start):
     recorder = await make_recorder(database)
     with stalled(recorder) as entered:

@@ -25,7 +25,8 @@ def load(name: str) -> bytes:
 def read(open_reader: OpenReader, *chunks: bytes, complete: bool = True) -> ResponseFacts:
     reader = open_reader()
     for chunk in chunks:
-        reader.feed(chunk)
+        for _ in reader.feed(chunk) or ():
+            pass
     return reader.finish(complete)
 
 

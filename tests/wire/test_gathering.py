@@ -4,9 +4,12 @@ import msgspec
 import pytest
 
 from aibridged.wire import gathering as gathering_module
+from aibridged.wire.bounds import ABSENT
 from aibridged.wire.facts import ProviderError, Thought
 from aibridged.wire.gathering import (
-    ABSENT,
+    MAX_ID,
+    MAX_ITEMS,
+    OMITTED,
     Gathering,
     Text,
     is_json,
@@ -42,13 +45,33 @@ def test_a_replaced_text_gives_its_room_back(gathering: Gathering) -> None:
 
 
 def test_items_take_room_too(gathering: Gathering) -> None:
-    assert gathering.fits("x" * 100, None, "y" * 100)
-    assert not gathering.fits("z" * 500)
+    assert gathering.keeps("x" * 100, None, "y" * 100)
+    assert not gathering.keeps("z" * 500)
     assert gathering.fits()
     gathering.add_thought("t" * 300, "thinking")
     gathering.add_thought("u", "thinking")
     assert gathering.thoughts == [Thought("t" * 200, "thinking", complete=False)]
     assert gathering.anomalies == {"item_dropped": 2, "text_cut": 1}
+
+
+def test_no_more_items_are_kept_than_a_record_has_room_for() -> None:
+    gathering = Gathering()
+    for _ in range(MAX_ITEMS + 3):
+        gathering.add_thought("t", "thinking")
+    assert len(gathering.thoughts) == MAX_ITEMS
+    assert gathering.anomalies == {OMITTED: 3}
+    gathering.give_back(2)
+    assert gathering.fits()
+    assert gathering.keeps()
+    assert not gathering.fits()
+    assert gathering.anomalies == {OMITTED: 3}
+
+
+def test_a_name_is_no_place_to_keep_things() -> None:
+    gathering = Gathering()
+    gathering.response_id = gathering.model = "x" * 1_000_000
+    facts = gathering.result(None, complete=True)
+    assert facts.response_id == facts.model == "x" * MAX_ID
 
 
 def test_json() -> None:

@@ -76,3 +76,19 @@ def test_a_body_is_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         reader.feed(b"12345")
     assert reader.finish(complete=True) == ResponseFacts(anomalies={"oversized_body": 1})
+
+
+def test_a_body_of_too_many_elements_is_not_kept() -> None:
+    reader = BodyReader(body_length)
+    for _ in range(100):
+        reader.feed(b"0," * 8192)
+    assert len(reader._body) == 0
+    assert reader.finish(complete=True) == ResponseFacts(anomalies={"crowded_body": 1})
+
+
+def test_an_event_of_too_many_elements_is_not_read() -> None:
+    reader = OneEvent()
+    reader.feed(b"data: [" + b"0," * 300_000 + b"0]\n\ndata: ok\n\n")
+    reader.feed(b"data: [" + b"0," * 300_000)
+    assert reader.finish(complete=False).anomalies == {"crowded_event": 1}
+    assert reader.seen == [b"ok", b"closed"]

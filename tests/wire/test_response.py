@@ -25,7 +25,8 @@ def read(
 ) -> tuple[str | None, ResponseFacts]:
     reader = open_reader(api, content_type, coding)
     for chunk in chunks:
-        reader.feed(chunk)
+        for _ in reader.feed(chunk) or ():
+            pass
     return reader.verdict, reader.finish(complete=True)
 
 

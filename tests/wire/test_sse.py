@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibridged.wire.sse import Event, SseSplitter
+from aibridged.wire.sse import MAX_EVENT_LINES, Event, SseSplitter
 
 
 def events_of(*chunks: bytes, max_event_bytes: int = 1000) -> list[Event]:
@@ -84,6 +84,35 @@ def test_a_byte_order_mark_counts_at_the_very_beginning_only(size: int) -> None:
         splitter = SseSplitter()
         chunks = [stream[i : i + size] for i in range(0, len(stream), size)]
         assert [event for chunk in chunks for event in splitter.feed(chunk)] == found
+
+
+class Counted(SseSplitter):
+    """Counts the blocks that are looked at one by one."""
+
+    blocks = 0
+
+    def _events(self, blocks: list[bytes]) -> list[Event]:
+        self.blocks += len(blocks)
+        return super()._events(blocks)
+
+
+@pytest.mark.parametrize("flood", [b"\n", b"\r", b"\r\n", b"\n\r\n\r", b"\r\n\n"])
+@pytest.mark.parametrize("size", [1, 1000, 1 << 16])
+def test_blank_lines_are_not_looked_at_one_by_one(flood: bytes, size: int) -> None:
+    splitter = Counted()
+    splitter.feed(b"data: 1\n\n")
+    for _ in range(10):
+        splitter.feed(flood * size)
+    assert splitter.blocks <= 2
+    assert list(splitter.feed(b"\ndata: 2\n\n")) == [(b"", b"2")]
+
+
+def test_an_event_of_too_many_lines_is_skipped_and_counted() -> None:
+    event = b"data: x\n" * (MAX_EVENT_LINES + 1) + b"\n"
+    splitter = SseSplitter()
+    assert list(splitter.feed(event + event)) == []
+    assert splitter.oversized == 2
+    assert [data for _, data in splitter.feed(event[8:])] == [event[8:-2].replace(b"data: ", b"")]
 
 
 LINE_ENDS = (b"\n", b"\r", b"\r\n", b"\n\n")

@@ -48,6 +48,14 @@ class PeopleRows:
         group=Group.IDENTITY,
         help="How long a token that was refused is not looked up again.",
     )
+    revocation_grace: float = option(
+        "aibridge-revocation-grace",
+        yaml="aibridge.revocation_grace",
+        kind=kinds.GRACE,
+        default="never",
+        group=Group.IDENTITY,
+        help="Time after which running requests of a revoked token are cut off, or never.",
+    )
     pool_ttl: float = option(
         "aibridge-pool-ttl",
         yaml="aibridge.pool_ttl",

@@ -5,11 +5,13 @@ all that it held, since compatible servers keep more in it than OpenAI does.
 """
 
 from collections.abc import Collection, Iterator, Sequence
+from io import StringIO
 from typing import Any
 
 import msgspec
 
-from aibridged.wire.injection.dialogue import Call, Dialogue, Result
+from aibridged.wire.gathering import MAX_ITEMS
+from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
 from aibridged.wire.injection.growing import Growing
 from aibridged.wire.injection.splice import Edit, Fields
@@ -45,10 +47,10 @@ class ChatCompletionsDialogue(Dialogue):
     PING = b": ping\n\n"
 
     def __init__(
-        self, body: bytes, names: Collection[str], *, withhold_usage: bool = False
+        self, request: Fields, names: Collection[str], *, withhold_usage: bool = False
     ) -> None:
         super().__init__(names, withhold_usage=withhold_usage)
-        self._request = Growing(body, "messages")
+        self._request = Growing(request, "messages")
         self._named: dict[str, Any] = {}  # the first turn's id and time, for all that comes after
         self._shown: dict[str, str] = {}  # the texts of the turns before this one
 
@@ -61,8 +63,11 @@ class ChatCompletionsDialogue(Dialogue):
         self._tool_calls = _ToolCalls(self._names)
 
     def _answer(self, results: Sequence[Result]) -> bytes:
-        self._shown = _texts(self._shown, self._message)
-        message = {key: value for key, value in self._message.items() if value not in (None, [])}
+        whole = _plain(self._message)
+        if self._tool_calls.whole:
+            whole["tool_calls"] = [_plain(call) for call in self._tool_calls.whole]
+        self._shown = _texts(self._shown, whole)
+        message = {key: value for key, value in whole.items() if value not in (None, [])}
         assistant = {"role": "assistant", "content": None, **message}
         answers = [
             {"role": "tool", "tool_call_id": result.call.id, "content": result.text}
@@ -73,8 +78,6 @@ class ChatCompletionsDialogue(Dialogue):
     def _stop(self, reason: str) -> None:
         self._stopped = True
         calls = self._tool_calls
-        if calls.whole:
-            self._message["tool_calls"] = calls.whole
         runnable = not calls.own and reason not in _CUT_OFF
         self._settle(list(calls.ours()), runnable=runnable)
 
@@ -131,7 +134,7 @@ class ChatCompletionsDialogue(Dialogue):
         choice = chunk.choices[0]
         delta = choice.delta or {}
         visible = self._tool_calls.take(delta.get("tool_calls") or ())
-        had_text = bool(self._message.get("content"))
+        had_text = _is_begun(self._message.get("content"))
         _merge(self._message, delta)
         if choice.finish_reason is not None:
             self._stop(choice.finish_reason)
@@ -185,7 +188,7 @@ class _ToolCalls:
     def ours(self) -> Iterator[Call]:
         for index, call in zip(self._indices, self.whole, strict=True):
             if index is None:
-                function = call["function"]
+                function = _plain(call["function"])
                 yield Call(call["id"], function["name"], function.get("arguments") or "")
 
     def take(self, calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -212,6 +215,8 @@ class _ToolCalls:
         return place
 
     def _begin(self, piece: dict[str, Any]) -> None:
+        if len(self.whole) == MAX_ITEMS:
+            raise OverrunError
         call: dict[str, Any] = {}
         _merge(call, piece)
         call["id"] = call.get("id") or f"call_{len(self.whole)}"
@@ -224,6 +229,10 @@ class _ToolCalls:
             self.own += 1
 
 
+_SAID_ONCE = ("id", "role", "type", "name")
+_MAX_KEYS = 64  # of a message, and of each object in it; servers send a dozen
+
+
 def _merge(whole: dict[str, Any], piece: dict[str, Any]) -> None:
     """Add a piece of a message or of a call: texts and lists grow, of all else the last counts."""
     for key, value in piece.items():
@@ -232,13 +241,36 @@ def _merge(whole: dict[str, Any], piece: dict[str, Any]) -> None:
             continue
         if isinstance(before, dict):
             _merge(before, value)
-        elif isinstance(before, str | list) and key not in _SAID_ONCE:
-            whole[key] = before + value
-        else:
-            whole[key] = dict(value) if isinstance(value, dict) else value
+        elif isinstance(before, StringIO) and isinstance(value, str):
+            before.write(value)
+        elif isinstance(before, list) and isinstance(value, list):
+            before += value
+        elif key in whole or len(whole) < _MAX_KEYS:
+            whole[key] = value if key in _SAID_ONCE else _growing(value)
 
 
-_SAID_ONCE = ("id", "role", "type", "name")
+def _growing(value: Any) -> Any:
+    """A copy that pieces can be added to."""
+    if isinstance(value, str):
+        text = StringIO()
+        text.write(value)
+        return text
+    if isinstance(value, dict):
+        return {key: each if key in _SAID_ONCE else _growing(each) for key, each in value.items()}
+    return list(value) if isinstance(value, list) else value
+
+
+def _plain(value: Any) -> Any:
+    """What has grown, as it is."""
+    if isinstance(value, StringIO):
+        return value.getvalue()
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return value
+
+
+def _is_begun(value: Any) -> bool:
+    return value.tell() > 0 if isinstance(value, StringIO) else bool(value)
 
 
 def _texts(shown: dict[str, str], message: dict[str, Any]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, NamedTuple
 
+from aibridged.wire.bounds import MAX_ELEMENTS, has_more_commas
 from aibridged.wire.gathering import UNREADABLE
 from aibridged.wire.injection import counts
 from aibridged.wire.injection.continuing import Continuation
@@ -22,6 +23,13 @@ from aibridged.wire.sse import Event
 
 UNEXPECTED = (UnsplittableError, *UNREADABLE, AttributeError, KeyError, TypeError)
 """What reading an answer of a shape that isn't known raises."""
+
+MAX_TURN_BYTES = 64 * 1024 * 1024
+"""Bytes of the events of one turn: a multiple of what the longest answers of today take."""
+
+
+class OverrunError(Exception):
+    """An answer with more in it than can be kept for the next turn."""
 
 
 class Call(NamedTuple):
@@ -62,6 +70,7 @@ class Dialogue(ABC):
         self._counts: dict[str, Any] = {}  # of the turns before this one
         self._usage: dict[str, Any] = {}  # of this turn, as far as it was told
         self._events = RawEvents()
+        self._left = MAX_TURN_BYTES
 
     def begin_turn(self, *, last: bool) -> None:
         """The answer to the request, or to the body that `answer` gave, is about to come.
@@ -70,10 +79,18 @@ class Dialogue(ABC):
         """
         self._last = last
         self._events = RawEvents()
+        self._left = MAX_TURN_BYTES
         self._begin()
 
     def feed(self, chunk: bytes) -> bytes:
-        """What the client is to see of the next bytes of a stream."""
+        """What the client is to see of the next bytes of a stream.
+
+        Raises:
+            OverrunError: it can't be told what the client is to see.
+        """
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise OverrunError
         events = self._events.feed(chunk)
         if len(events) == 1:
             return self._pass(*events[0])
@@ -88,6 +105,8 @@ class Dialogue(ABC):
 
         It is the one that came, unless a call of our tools is hidden in it or in one before.
         """
+        if has_more_commas(body, MAX_ELEMENTS):
+            return body
         try:
             return self._read(body)
         except UNEXPECTED:
@@ -103,7 +122,7 @@ class Dialogue(ABC):
         return self._answer(results)
 
     def _pass(self, raw: bytes, event: Event | None) -> bytes:
-        if event is None:
+        if event is None or has_more_commas(raw, MAX_ELEMENTS):
             return raw
         try:
             return self._event(raw, *event)

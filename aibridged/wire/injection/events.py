@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from aibridged.wire.sse import MAX_EVENT_BYTES, Event, SseSplitter
 
-_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+_BLANK_LINES = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)+")
+_PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
 _CR = 13  # as a number, which is found faster
 
 RawEvent = tuple[bytes, Event | None]
@@ -20,33 +21,46 @@ class RawEvents:
     """
 
     def __init__(self) -> None:
-        self._held = b""
+        self._held = bytearray()  # the beginning of an event
+        self._scanned = 0  # how much of it is known to hold no blank line
         self._splitter = SseSplitter()
 
     def feed(self, chunk: bytes) -> Sequence[RawEvent]:
         """What ends within `chunk`, in order."""
-        stream = self._held + chunk if self._held else chunk
-        if _CR in stream:
-            raws = []
-            start = 0
-            for blank in _BLANK_LINE.finditer(stream):
-                raws.append(stream[start : blank.end()])
-                start = blank.end()
-            self._held = stream[start:]
-        else:
-            *blocks, self._held = stream.split(b"\n\n")
-            if len(blocks) == 1 and not self._held:  # as nearly always
-                return (self._read(stream),)
-            raws = [block + b"\n\n" for block in blocks]
-        found = [self._read(raw) for raw in raws]
+        stream = chunk
+        if self._held:
+            self._held += chunk
+            stream = self._take() if _BLANK_LINES.search(self._held, self._scanned) else b""
+        found = [self._read(raw) for raw in self._cut(stream)] if stream else []
+        self._scanned = max(0, len(self._held) - _PART_OF_BLANK_LINE)
         if len(self._held) > MAX_EVENT_BYTES:
-            held, self._held = self._held, b""
-            found.append((held, None))
+            found.append((self._take(), None))
         return found
+
+    def _cut(self, stream: bytes) -> Sequence[bytes]:
+        """The events that end in it, each with the blank lines behind it; the rest is held."""
+        if _CR not in stream and b"\n\n\n" not in stream:
+            *blocks, rest = stream.split(b"\n\n")
+            self._held += rest
+            if len(blocks) == 1 and not rest:  # as nearly always
+                return (stream,)
+            return [block + b"\n\n" for block in blocks]
+        raws = []
+        start = 0
+        for blank in _BLANK_LINES.finditer(stream):
+            raws.append(stream[start : blank.end()])
+            start = blank.end()
+        self._held += stream[start:]
+        return raws
+
+    def _take(self) -> bytes:
+        held = bytes(self._held)
+        self._held.clear()
+        return held
 
     def flush(self) -> Sequence[RawEvent]:
         """The event at the end of the stream whose blank line is missing, if there is one."""
-        held, self._held = self._held, b""
+        held = self._take()
         if not held:
             return ()
         events = [*self._splitter.feed(held), *self._splitter.flush()]

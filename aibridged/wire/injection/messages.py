@@ -5,12 +5,14 @@ the API wants it.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from io import StringIO
 from typing import Any, ClassVar
 
 import msgspec
 
-from aibridged.wire.gathering import ABSENT, is_json
-from aibridged.wire.injection.dialogue import Call, Dialogue, Result
+from aibridged.wire.bounds import ABSENT
+from aibridged.wire.gathering import MAX_ITEMS, is_json
+from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
 from aibridged.wire.injection.growing import Growing
 from aibridged.wire.injection.splice import Fields
@@ -23,6 +25,8 @@ _TOLD_AT_THE_END = (
     "server_tool_use",
 )
 """Counts of a stream's first event that its last one may restate."""
+_MAX_FIELDS = 16
+"""Fields of a block that grow by deltas; the API has five."""
 _END_TURN = b'"end_turn"'
 
 
@@ -61,7 +65,7 @@ class _Block:
 
     def __init__(self, begun: dict[str, Any]) -> None:
         self.begun = begun
-        self._pieces: dict[str, list[str]] = {}
+        self._texts: dict[str, StringIO] = {}
         self._citations: list[Any] = []
 
     def add(self, delta: Mapping[str, Any]) -> None:
@@ -69,21 +73,24 @@ class _Block:
             if field == "citation":
                 self._citations.append(value)
             elif field != "type" and isinstance(value, str):
-                self._pieces.setdefault(field, []).append(value)
+                if field not in self._texts and len(self._texts) == _MAX_FIELDS:
+                    continue
+                self._texts.setdefault(field, StringIO()).write(value)
 
     @property
     def arguments(self) -> str:
         """The input of a tool, as far as it was streamed."""
-        return "".join(self._pieces.get("partial_json", ()))
+        text = self._texts.get("partial_json")
+        return "" if text is None else text.getvalue()
 
     def whole(self) -> bytes:
         """The block as a blocking answer would have it; an unreadable input is left empty."""
         block = dict(self.begun)
-        for field, pieces in self._pieces.items():
+        for field, text in self._texts.items():
             if field != "partial_json":
-                block[field] = (block.get(field) or "") + "".join(pieces)
-        if is_json(self.arguments):
-            block["input"] = msgspec.Raw(self.arguments.encode())
+                block[field] = (block.get(field) or "") + text.getvalue()
+        if is_json(arguments := self.arguments):
+            block["input"] = msgspec.Raw(arguments.encode())
         if self._citations:
             block["citations"] = [*(block.get("citations") or ()), *self._citations]
         return _encode(block)
@@ -95,10 +102,10 @@ class MessagesDialogue(Dialogue):
     PING = sse(b"ping", b'{"type": "ping"}')
 
     def __init__(
-        self, body: bytes, names: Collection[str], *, withhold_usage: bool = False
+        self, request: Fields, names: Collection[str], *, withhold_usage: bool = False
     ) -> None:
         super().__init__(names, withhold_usage=withhold_usage)
-        self._request = Growing(body, "messages")
+        self._request = Growing(request, "messages")
         self._id: str | None = None
         self._shown: list[bytes] = []  # the blocks of earlier turns that aren't hidden
         self._next_index = 0  # of the next block that the client of a stream is to see
@@ -175,6 +182,8 @@ class MessagesDialogue(Dialogue):
 
     def _block_start(self, raw: bytes, data: bytes, event: _Event) -> bytes:
         block = event.content_block or {}
+        if len(self._indices) == MAX_ITEMS:
+            raise OverrunError
         self._open[event.index] = _Block(block)
         if block.get("type") == "tool_use" and block.get("name") in self._names:
             self._altered = True

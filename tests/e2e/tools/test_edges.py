@@ -321,7 +321,7 @@ class TestLaterTurns:
     async def test_an_error_without_end_is_cut_off(
         self, with_tools, fake, toolbox, post, api, monkeypatch
     ):
-        monkeypatch.setattr(tool_loop, "MAX_BODY_BYTES", 100)
+        monkeypatch.setattr(tool_loop, "MAX_VALUE", 100)
         fake.play(Script(answer=CALL), Script(status=500, stream=(b"x" * 200,), stall_after=1))
         async with asyncio.timeout(5):
             status, seen = await post(await with_tools(), api, stream=True)

@@ -1,9 +1,16 @@
 """What holds in every API."""
 
 import json
+import time
+import tracemalloc
+
+import pytest
 
 from aibridged.fake_provider import Answer, ToolCall, Usage
 from aibridged.wire.facts import Api
+from aibridged.wire.gathering import MAX_ITEMS
+from aibridged.wire.injection import dialogue as dialogue_module
+from aibridged.wire.injection.dialogue import OverrunError
 
 OURS = "bmcp_files_read"
 TEXT = Answer(text="It is done.")
@@ -126,3 +133,109 @@ def test_three_turns_are_added_up(scene):
         return value * 3 if isinstance(value, int) else value
 
     assert usage == tripled(once)
+
+
+def grown(scene, count, field="text"):
+    """A turn whose first block, message or item grows by so many pieces of ten bytes."""
+    piece = "0123456789"
+    begun, deltas = {
+        Api.MESSAGES: (
+            {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}},
+            {"type": "content_block_delta", "index": 0, "delta": {field: piece}},
+        ),
+        Api.CHAT_COMPLETIONS: (
+            {"choices": [{"delta": {"role": "assistant", "content": ""}}]},
+            {"choices": [{"delta": {field if field != "text" else "content": piece}}]},
+        ),
+        Api.RESPONSES: (
+            {"type": "response.created", "response": {"id": "r"}},
+            {"type": "response.output_text.delta", "output_index": 0, "delta": piece},
+        ),
+    }[scene.api]
+    yield f"data: {json.dumps(begun)}\n\n".encode()
+    whole = f"data: {json.dumps(deltas)}\n\n".encode()
+    for _ in range(count):
+        yield whole
+
+
+def test_a_long_answer_costs_as_much_more_as_it_is_longer(scene):
+    scene.dialogue.begin_turn(last=False)
+    began = time.process_time()
+    for piece in grown(scene, 150_000):
+        assert scene.dialogue.feed(piece) == piece
+    assert time.process_time() - began < 10, "with each piece copied it takes minutes"
+
+
+def fed_until_overrun(scene, pieces):
+    """How many pieces are taken before it is too much."""
+    for count, piece in enumerate(pieces):
+        try:
+            scene.dialogue.feed(piece)
+        except OverrunError:
+            return count
+    raise AssertionError("it is never too much")
+
+
+def test_a_turn_has_an_end(scene, monkeypatch):
+    monkeypatch.setattr(dialogue_module, "MAX_TURN_BYTES", 1000)
+    scene.dialogue.begin_turn(last=False)
+    assert fed_until_overrun(scene, grown(scene, 1000)) < 100
+    scene.dialogue.begin_turn(last=False)
+    scene.dialogue.feed(b": another turn\n\n")
+
+
+def numbered(api, number):
+    """An event that begins a block, a call or an item of that number."""
+    call = {"index": number, "id": f"call_{number}", "function": {"name": "f"}}
+    return {
+        Api.MESSAGES: {
+            "type": "content_block_start",
+            "index": number,
+            "content_block": {"type": "tool_use", "id": f"call_{number}", "name": "f"},
+        },
+        Api.CHAT_COMPLETIONS: {"choices": [{"delta": {"tool_calls": [call]}}]},
+        Api.RESPONSES: {
+            "type": "response.output_item.added",
+            "output_index": number,
+            "item": {"type": "function_call", "call_id": f"call_{number}", "name": "f"},
+        },
+    }[api]
+
+
+def test_a_turn_has_so_many_items_and_no_more(scene):
+    scene.dialogue.begin_turn(last=False)
+    events = (json.dumps(numbered(scene.api, number)) for number in range(1000))
+    stream = (f"event: response.output_item.added\ndata: {each}\n\n".encode() for each in events)
+    assert MAX_ITEMS <= fed_until_overrun(scene, stream) <= MAX_ITEMS + 1
+
+
+def test_what_has_too_many_elements_passes_unread(scene):
+    crowd = b",".join([b"{}"] * 100_000)
+    name = {Api.MESSAGES: b"content", Api.CHAT_COMPLETIONS: b"choices", Api.RESPONSES: b"output"}
+    body = b'{"type":"response.completed","%b":[%b]}' % (name[scene.api], crowd)
+    event = b"event: response.completed\ndata: %b\n\n" % body
+    tracemalloc.start()
+    try:
+        assert scene.read(body) is body
+        scene.dialogue.begin_turn(last=False)
+        assert scene.dialogue.feed(event) == event
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10 * len(body)
+
+
+def test_fields_that_nobody_knows_are_not_kept_without_end(scene):
+    if scene.api is Api.RESPONSES:
+        pytest.skip("NOT TESTED: nothing but whole items is kept")
+    scene.dialogue.begin_turn(last=False)
+    tracemalloc.start()
+    try:
+        for number in range(8_000):
+            for piece in grown(scene, 1, field=f"field_{number}"):
+                if number == 0 or b"content_block_start" not in piece:
+                    scene.dialogue.feed(piece)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 400_000

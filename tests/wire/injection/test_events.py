@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,3 +55,20 @@ def test_an_event_that_is_too_long_is_passed_on_unread(monkeypatch, size):
 def test_an_event_is_written_in_the_usual_shape():
     assert sse(b"ping", b"{}") == b"event: ping\ndata: {}\n\n"
     assert sse(b"", b"{\n}") == b"data: {\ndata: }\n\n"
+
+
+def test_a_long_event_in_short_pieces_is_looked_at_once():
+    splitter = RawEvents()
+    began = time.process_time()
+    for _ in range(200_000):
+        assert not splitter.feed(b"data: 789\n")
+    assert time.process_time() - began < 10, "looked at anew with each piece it takes minutes"
+    ((raw, _),) = splitter.feed(b"\n")
+    assert len(raw) == 2_000_001
+
+
+@pytest.mark.parametrize("flood", [b"\n", b"\r", b"\r\n"])
+def test_blank_lines_belong_to_the_event_before_them(flood):
+    splitter = RawEvents()
+    found = splitter.feed(b"data: 1" + flood * 100_000 + b"data: 2" + flood * 2)
+    assert [event for _, event in found] == [(b"", b"1"), (b"", b"2")]

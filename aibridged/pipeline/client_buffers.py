@@ -1,0 +1,64 @@
+"""What waits for clients that don't read: little for each, and a bound for all of them together."""
+
+import asyncio
+import socket
+import sys
+from typing import Protocol
+
+from loguru import logger
+
+MAX_UNSENT = 256 * 1024
+"""Bytes that the system keeps for a client and hasn't sent. Without it these are megabytes."""
+MAX_BUFFERED = 128 * 1024 * 1024
+"""Bytes in the daemon that wait for stalled clients: some 400 of them, at the usual 320 KiB."""
+
+_NOTSENT_LOWAT = getattr(socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None)
+_TCP_FAMILIES = (socket.AF_INET, socket.AF_INET6)
+
+
+class Client(Protocol):
+    """A connection that may stall."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None: ...
+    def abort(self) -> None: ...
+
+
+class StalledClients:
+    """The clients that don't take what was written for them; beyond the bound the first is cut off.
+
+    That is the one which has stalled longest, and which the write timeout would take next.
+    """
+
+    def __init__(self, most: int = MAX_BUFFERED) -> None:
+        self.buffered = 0
+        self._most = most
+        self._sizes: dict[Client, int] = {}  # in the order in which they stalled
+
+    def add(self, client: Client) -> None:
+        """It has stalled just now."""
+        if client.transport is None:
+            return
+        self.remove(client)
+        size = self._sizes[client] = client.transport.get_write_buffer_size()
+        self.buffered += size
+        while self.buffered > self._most:
+            first = next(iter(self._sizes))
+            self.remove(first)
+            logger.warning("A client was cut off that had long stopped reading: {}", _MANY)
+            first.abort()
+
+    def remove(self, client: Client) -> None:
+        """It reads on, or is gone."""
+        self.buffered -= self._sizes.pop(client, 0)
+
+
+_MANY = "too much waits for such clients in all"
+
+
+def bound_unsent(transport: asyncio.BaseTransport) -> None:
+    """Let the system keep no more than `MAX_UNSENT` for the client, where it can be told to."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or connection.family not in _TCP_FAMILIES or _NOTSENT_LOWAT is None:
+        return
+    connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, MAX_UNSENT)
