@@ -115,8 +115,8 @@ class _Pump:
                 if self._client.writing_paused:
                     await self._writer.drain()
                     self._moved_at = self._loop.time()
-                    self._resume()
                     continue
+                self._resume()  # it may have stalled, and read on before this task woke up
                 self._waiter = self._loop.create_future()
                 await self._waiter
             if error is not None:

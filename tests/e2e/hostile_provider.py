@@ -1,6 +1,7 @@
-"""A provider in a process of its own that answers what the model's name asks for; see ATTACKS.
+"""A provider in a process of its own that answers what the model's name asks for.
 
-It prints its port. What it is told to send goes out as fast as it is taken.
+That is `kind`, `endless`, or one of GROUPS: its name and the attack's. It prints its port. What it
+is told to send goes out as fast as it is taken.
 """
 
 import asyncio
@@ -8,7 +9,7 @@ import gzip
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import zstandard
 
@@ -58,59 +59,58 @@ def usage(count: int) -> bytes:
     return b"{%b}" % b",".join(b'"count_%d":1' % number for number in range(count))
 
 
-KIND = event({"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]})
+ANSWER = event({"choices": [{"index": 0, "delta": {"content": "hi"}, "finish_reason": "stop"}]})
 DONE = b"data: [DONE]\n\n"
 
-ATTACKS = {
-    "kind": (STREAM, lambda: iter((KIND, DONE))),
-    "line feeds": (STREAM, lambda: flood(b"\n", 32 * MIB)),
-    "carriage returns": (STREAM, lambda: flood(b"\r", 32 * MIB)),
-    "line ends": (STREAM, lambda: flood(b"\r\n", 32 * MIB)),
-    "tiny events": (STREAM, lambda: flood(b"data:x\n\n", 4 * MIB)),
-    "empty objects": (STREAM, lambda: flood(b"data:{}\n\n", 4 * MIB)),
-    "comments": (STREAM, lambda: flood(b":\n\n", 4 * MIB)),
-    "lines": (STREAM, lambda: crowd(b"data:\n", b"data:\n", b"\n", 6 * MIB)),
-    "tool calls": (STREAM, lambda: joined(chat_call(number) for number in range(20_000))),
-    "indexes": (STREAM, lambda: joined(finish(number * 7) for number in range(50_000))),
-    "a long event": (STREAM, lambda: crowd(b"data: ", b"x", b"\n\n", 20 * MIB)),
-    "a long event in pieces": (STREAM, lambda: growing(MIB)),
-    "an event of objects": (
-        STREAM,
-        lambda: crowd(b'data: {"choices":[', b"{},", b"{}]}\n\n", 7 * MIB),
-    ),
-    "depth": (STREAM, lambda: crowd(b'data: {"choices":', b"[", b"\n\n", 7 * MIB)),
-    "a large usage": (
-        STREAM,
-        lambda: iter((event({}), b'data: {"usage":%b}\n\n' % usage(400_000))),
-    ),
-    "a body of objects": (BODY, lambda: crowd(b'{"choices":[', b"{},", b"{}]}", 15 * MIB)),
-    "a body of numbers": (BODY, lambda: crowd(b'{"error":[', b"0,", b"0]}", 15 * MIB)),
-    "a body of text": (BODY, lambda: crowd(b'{"id":"', b"\\n", b'"}', 15 * MIB)),
-    "a body of usage": (BODY, lambda: iter((b'{"usage":%b}' % usage(1_000_000),))),
-    "a body without end": (BODY, lambda: flood(b" ", 100 * MIB)),
-    "endless": (STREAM, lambda: flood(KIND, 1 << 50)),
+Attack = Callable[[], Iterator[bytes]]
+
+KIND: Attack = lambda: iter((ANSWER, DONE))  # noqa: E731 - as the attacks are
+ENDLESS: Attack = lambda: flood(ANSWER, 1 << 50)  # noqa: E731
+
+FLOODS: dict[str, Attack] = {
+    "line feeds": lambda: flood(b"\n", 16 * MIB),
+    "carriage returns": lambda: flood(b"\r", 16 * MIB),
+    "line ends": lambda: flood(b"\r\n", 16 * MIB),
+    "tiny events": lambda: flood(b"data:x\n\n", 2 * MIB),
+    "empty objects": lambda: flood(b"data:{}\n\n", 2 * MIB),
+    "comments": lambda: flood(b":\n\n", 2 * MIB),
+    "usage": lambda: flood(b"data:prompt_tokens\n\n", 2 * MIB),
+    "lines": lambda: crowd(b"data:\n", b"data:\n", b"\n", 6 * MIB),
 }
-CODED = {
-    "gzip of line feeds": (b"gzip", gzip.compress(b"\n" * 100 * MIB)),
-    "gzip of events": (b"gzip", gzip.compress(b"data:{}\n\n" * 3_000_000)),
-    "zstd of events": (b"zstd", zstandard.compress(b"data:{}\n\n" * 3_000_000)),
-    "gzip in gzip": (b"gzip, gzip", gzip.compress(gzip.compress(b"\n" * 100 * MIB))),
-    "empty gzip members": (b"gzip", gzip.compress(b"") * 100_000),
+EVENTS: dict[str, Attack] = {
+    "tool calls": lambda: joined(chat_call(number) for number in range(20_000)),
+    "indexes": lambda: joined(finish(number * 7) for number in range(50_000)),
+    "a long event": lambda: crowd(b"data: ", b"x", b"\n\n", 20 * MIB),
+    "a long event in pieces": lambda: growing(MIB),
+    "an event of objects": lambda: crowd(b'data: {"choices":[', b"{},", b"{}]}\n\n", 7 * MIB),
+    "depth": lambda: crowd(b'data: {"choices":', b"[", b"\n\n", 7 * MIB),
+    "a large usage": lambda: iter((ANSWER, b'data: {"usage":%b}\n\n' % usage(400_000))),
 }
+BODIES: dict[str, Attack] = {
+    "objects": lambda: crowd(b'{"choices":[', b"{},", b"{}]}", 15 * MIB),
+    "numbers": lambda: crowd(b'{"error":[', b"0,", b"0]}", 15 * MIB),
+    "text": lambda: crowd(b'{"id":"', b"\\n", b'"}', 15 * MIB),
+    "a large usage": lambda: iter((b'{"usage":%b}' % usage(1_000_000),)),
+    "blanks": lambda: flood(b" ", 64 * MIB),
+}
+CODED: dict[str, Attack] = {
+    "gzip": lambda: iter((gzip.compress(b"\n" * 64 * MIB, 1),)),
+    "x-gzip": lambda: iter((gzip.compress(b"data:{}\n\n" * MIB, 1),)),
+    "zstd": lambda: iter((zstandard.compress(b"data:{}\n\n" * MIB),)),
+    "gzip, gzip": lambda: iter((gzip.compress(gzip.compress(b"\n" * 64 * MIB, 1)),)),
+    "gzip ": lambda: iter((gzip.compress(b"") * 100_000,)),
+}
+GROUPS = {"floods": FLOODS, "events": EVENTS, "bodies": BODIES, "coded": CODED}
 
 
 async def answer(writer: asyncio.StreamWriter, model: str) -> None:
-    coding = b""
-    if model in CODED:
-        name, coded = CODED[model]
-        media_type, pieces = STREAM, iter((coded,))
-        coding = b"Content-Encoding: %b\r\n" % name
-    else:
-        media_type, make = ATTACKS[model]
-        pieces = make()
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n%bTransfer-Encoding: chunked\r\n\r\n"
-    writer.write(head % (media_type.encode(), coding))
-    for piece in pieces:
+    group, _, name = model.partition(": ")
+    attack = {"kind": KIND, "endless": ENDLESS}.get(group) or GROUPS[group][name]
+    media_type = BODY if group == "bodies" else STREAM
+    coding = f"Content-Encoding: {name}\r\n" if group == "coded" else ""
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\n{coding}"
+    writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+    for piece in attack():
         writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
         await writer.drain()
     writer.write(b"0\r\n\r\n")

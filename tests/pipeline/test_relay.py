@@ -220,3 +220,17 @@ async def test_a_client_that_stalls_holds_up_the_provider_at_once(relayed, answe
         answer.feed(b"x" * 200_000, whole=False)
         sent += 200_000
         assert sent < 50_000_000
+
+
+async def test_a_client_that_reads_on_at_once_keeps_nobody_waiting(relayed, answer, source, server):
+    """Before the relay's task wakes up, even."""
+    answer.feed(b"x", whole=False)
+    reader, _ = await relayed()
+    await reader.readuntil(b"x\r\n")
+    (connection,) = server.connections
+    connection.pause_writing()
+    answer.feed(b"y", whole=False)
+    assert source.paused.is_set()
+    connection.resume_writing()
+    async with asyncio.timeout(10):
+        await source.resumed.wait()
