@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from aibridged.records.answers import Filter
 from aibridged.records.facts import Outcome
 from aibridged.records.query import MAX_LIMIT
+from aibridged.records.query_results import Filter
 
 MAX_OFFSET = 1_000_000
 

@@ -24,7 +24,7 @@ from aibridged.errors import (
 from aibridged.identity.base import Actor
 from aibridged.records.query import NoSuchPageError, Query
 from aibridged.records.restraint import QueryFailedError, TookTooLongError
-from aibridged.relayed import broken_off
+from aibridged.transport.abort import broken_off
 
 ANSWER_S = 60.0
 """How long an answer may take, from the question to its last byte.

@@ -10,9 +10,9 @@ from typing import TypeVar
 import msgspec
 
 from aibridged.api import shapes
-from aibridged.records.answers import Filter, Row
 from aibridged.records.belonging import Whole
 from aibridged.records.query import Query
+from aibridged.records.query_results import Filter, Row
 
 PAGE_BYTES = 8 * 1024 * 1024
 

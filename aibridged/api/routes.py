@@ -10,8 +10,8 @@ from aibridged.api.filters import MAX_OFFSET, TERMS, BadFilterError, read_filter
 from aibridged.api.openapi import Parameter
 from aibridged.errors import ROUTE_NOT_SUPPORTED, GatewayError
 from aibridged.identity.base import Actor
-from aibridged.records.answers import Filter
 from aibridged.records.query import MAX_LIMIT, MAX_NAMES, Query
+from aibridged.records.query_results import Filter
 
 ROOTS = frozenset({"interceptions", "sessions", "models", "clients", "openapi.json"})
 """The first segments of the paths that are served here."""

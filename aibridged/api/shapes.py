@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from aibridged.records import answers
+from aibridged.records import query_results as answers
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Uuid = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]

@@ -34,7 +34,7 @@ def check_config(
     Nothing is started. Exits 0 if serve would start, 1 if there are mistakes; with --connect, also
     1 if an MCP server gives no tools.
     """
-    from aibridged.cli import reached
+    from aibridged.cli import mcp_status as reached
     from aibridged.config import load, report
 
     resolution = _with_ca(load.resolve(flags, os.environ))
@@ -57,9 +57,9 @@ def _with_ca(resolution: "Resolution") -> "Resolution":
     settings = resolution.settings
     if settings is None or not settings.proxy_enabled:
         return resolution
-    from aibridged.ai_proxy import AiProxyError, expiry_warning, read_ca
     from aibridged.clock import SystemClock
     from aibridged.config.resolution import Mistake
+    from aibridged.daemon.ai_proxy import AiProxyError, expiry_warning, read_ca
 
     clock = SystemClock()
     try:

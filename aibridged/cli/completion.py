@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.some_settings import STORE
+from aibridged.cli.options import STORE
 from aibridged.config.options import OPTIONS
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _ask(kind: Names, words: Sequence[str], found: list[str]) -> None:
 
 def _lines(kind: Names, flags: dict[str, str]) -> Iterator[str]:
     from aibridged.config import load
-    from aibridged.records.names import names
+    from aibridged.records.completion import names
 
     settings = load.resolve(flags, os.environ).settings
     if settings is None:

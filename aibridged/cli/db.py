@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.some_settings import STORE, takes
+from aibridged.cli.options import STORE, takes
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings

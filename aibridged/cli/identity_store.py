@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aibridged.cli.some_settings import STORE, takes
+from aibridged.cli.options import STORE, takes
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -74,8 +74,8 @@ def _open_store(settings: "Settings") -> "Iterator[TokenStore]":
 @contextmanager
 def errors_are_told() -> Iterator[None]:
     """Say what can't be done on stderr, and exit with status 1."""
-    from aibridged.identity.accounts import IdentityError
     from aibridged.identity.tables import StoreUnavailableError
+    from aibridged.identity.users import IdentityError
     from aibridged.records.database import DatabaseError
 
     try:

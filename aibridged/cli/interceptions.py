@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.asking import (
+from aibridged.cli.query_options import (
     Output,
     OutputFlag,
     as_json,
@@ -18,8 +18,8 @@ from aibridged.cli.asking import (
 )
 
 if TYPE_CHECKING:
-    from aibridged.records.answers import Filter, Interception
     from aibridged.records.query import Query
+    from aibridged.records.query_results import Filter, Interception
 
 _HEADINGS = ("ID", "STARTED", "USER", "MODEL", "END", "IN/OUT")
 _FIELDS = (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aibridged.cli.identity_store import Output, OutputFlag, as_json, day, errors_are_told
-from aibridged.cli.some_settings import STORE, takes
+from aibridged.cli.options import STORE, takes
 from aibridged.cli.table import table
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from aibridged.cli.some_settings import takes
+from aibridged.cli.options import takes
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -85,7 +85,7 @@ def _proxy(settings: "Settings", context: typer.Context) -> None:
     --aibridge-proxy-enabled.
     """
     from aibridged.config import check_ai_proxy
-    from aibridged.proxy_alone import run
+    from aibridged.daemon.standalone_proxy import run
 
     raise typer.Exit(run(settings, list(check_ai_proxy.warnings(settings))))
 

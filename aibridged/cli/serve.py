@@ -30,6 +30,6 @@ def serve(flags: Mapping[str, str]) -> None:
         typer.echo("Nothing is served: --aibridge-enabled is false.", err=True)
         raise typer.Exit(0)
     # The server's libraries are loaded only now, so that everything else answers at once.
-    from aibridged.daemon import run
+    from aibridged.daemon.main import run
 
     raise typer.Exit(run(settings, resolve, resolution.warnings))

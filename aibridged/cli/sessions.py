@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.asking import (
+from aibridged.cli.cells import WIDTH, wrapped
+from aibridged.cli.interceptions import TOKENS, ending
+from aibridged.cli.query_options import (
     Output,
     OutputFlag,
     json_list,
@@ -18,12 +20,10 @@ from aibridged.cli.asking import (
     takes_query,
     write,
 )
-from aibridged.cli.cells import WIDTH, wrapped
-from aibridged.cli.interceptions import TOKENS, ending
 
 if TYPE_CHECKING:
-    from aibridged.records.answers import Filter, Interception, Row, Session
     from aibridged.records.query import Query
+    from aibridged.records.query_results import Filter, Interception, Row, Session
 
 _HEADINGS = ("SESSION", "USER", "CLIENT", "LAST", "N")
 _COLUMNS: "dict[str, Callable[[Session], object]]" = {
@@ -92,7 +92,7 @@ def _show(
     ] = ShownAs.TEXT,
 ) -> None:
     """Show a session thread by thread: prompts, thoughts, tool calls and tokens."""
-    from aibridged.records.answers import Filter
+    from aibridged.records.query_results import Filter
 
     # One for each who has a session of this id.
     sessions = list(query.sessions(Filter(session=session)))

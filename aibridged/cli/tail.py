@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.asking import as_json, moment, printable, takes_query
 from aibridged.cli.interceptions import ending, tokens
+from aibridged.cli.query_options import as_json, moment, printable, takes_query
 from aibridged.cli.table import aligned
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from aibridged.records.answers import Filter, Interception
     from aibridged.records.query import Query
+    from aibridged.records.query_results import Filter, Interception
 
 _EVERY_S = 0.5
 # A start may be committed a little after one that is younger.
@@ -63,7 +63,7 @@ def _follow(
     query: "Query", since: "datetime", pause: Callable[[float], object]
 ) -> "Iterator[Interception]":
     """Each interception that started since then, once, when it has ended."""
-    from aibridged.records.answers import Filter
+    from aibridged.records.query_results import Filter
 
     known: dict[str, datetime] = {}
     waiting: set[str] = set()

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.asking import Output, OutputFlag, takes_filter, write
+from aibridged.cli.query_options import Output, OutputFlag, takes_filter, write
 
 if TYPE_CHECKING:
-    from aibridged.records.answers import Filter, Usage
     from aibridged.records.query import Query
+    from aibridged.records.query_results import Filter, Usage
 
 
 _NUMBERS = (
@@ -43,7 +43,7 @@ def _usage(
     output: OutputFlag = Output.TABLE,
 ) -> None:
     """Add up the tokens that were used, by user, model or day."""
-    from aibridged.records.answers import UsageBy
+    from aibridged.records.query_results import UsageBy
 
     headings = (by.value.upper(), "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT", "HIT")
     totals = query.usage(UsageBy(by.value), wanted)

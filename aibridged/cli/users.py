@@ -9,8 +9,8 @@ from aibridged.cli.mcp_token import mcp_token
 from aibridged.cli.table import table
 
 if TYPE_CHECKING:
-    from aibridged.identity.accounts import User
     from aibridged.identity.tokens import TokenStore
+    from aibridged.identity.users import User
 
 Username = Annotated[str, typer.Argument(metavar="USER", help="As `users list` shows it.")]
 

@@ -152,7 +152,7 @@ class Breakers:
 
     def states(self) -> dict[BreakerKey, State]:
         """The state of every remembered circuit; one whose timeout has passed half-opens now."""
-        # Reading marks an entry as used: a copy is read, so that a readout saves no idle circuit.
+        # Reading marks an entry as used: a copy is read, so that a scrape keeps no idle circuit.
         circuits = dict(copy(self._circuits))
         for circuit in circuits.values():
             circuit.refresh()

@@ -10,8 +10,8 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
-from aibridged.identity.asking import Service
 from aibridged.identity.base import Actor
+from aibridged.identity.http_lookup import Service
 
 # Coder's keys are `<id>-<secret>`. Anything else, such as a provider's key in the wrong header,
 # is not for Coder to see.

@@ -6,9 +6,9 @@ AES-256 in GCM; what is encrypted is bound to what it is for, so that nobody can
 import os
 from pathlib import Path
 
+from aibridged.config.private_file import make_private, make_private_directory, open_private
 from aibridged.config.secret import Secret
-from aibridged.identity.accounts import IdentityError
-from aibridged.private_file import make_private, make_private_directory, open_private
+from aibridged.identity.users import IdentityError
 
 KEY_FILE = "mcp-credentials.key"
 """In the state directory."""

@@ -4,8 +4,8 @@ import getpass
 
 from loguru import logger
 
-from aibridged.identity.accounts import IdentityError, nearest_username
 from aibridged.identity.tokens import TokenStore
+from aibridged.identity.users import IdentityError, nearest_username
 
 _FALLBACK_USERNAME = "admin"
 _TOKEN_NAME = "first"

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
-from aibridged.identity.accounts import IdentityError, no_such_user
 from aibridged.identity.credential_key import CredentialKey
 from aibridged.identity.tables import (
     MAX_SERVER_ID,
@@ -20,6 +19,7 @@ from aibridged.identity.tables import (
     transaction,
     users,
 )
+from aibridged.identity.users import IdentityError, no_such_user
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import aiohttp
 from aibridged.core.auth import TOKEN_HEADERS
 from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.targets import PREFIXES
-from aibridged.identity.asking import Service
 from aibridged.identity.base import Actor
+from aibridged.identity.http_lookup import Service
 from aibridged.identity.token_format import parse
 
 CALLER_IP: ContextVar[str | None] = ContextVar("aibridged_caller_ip", default=None)

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from aibridged.identity.accounts import MAX_EMAIL, MAX_NAME, MAX_USERNAME
 from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.users import MAX_EMAIL, MAX_NAME, MAX_USERNAME
 
 MAX_SERVER_ID = 32
 

@@ -19,7 +19,15 @@ from sqlalchemy.exc import IntegrityError
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
 from aibridged.identity import token_format
-from aibridged.identity.accounts import (
+from aibridged.identity.base import Actor
+from aibridged.identity.tables import (
+    mcp_credentials,
+    not_deleted,
+    tokens,
+    transaction,
+    users,
+)
+from aibridged.identity.users import (
     MAX_NAME,
     IdentityError,
     TokenInfo,
@@ -28,14 +36,6 @@ from aibridged.identity.accounts import (
     check_text,
     check_user,
     no_such_user,
-)
-from aibridged.identity.base import Actor
-from aibridged.identity.tables import (
-    mcp_credentials,
-    not_deleted,
-    tokens,
-    transaction,
-    users,
 )
 
 # How much later a use must be to be written down.

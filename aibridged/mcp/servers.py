@@ -11,11 +11,11 @@ import msgspec
 from mcp_types import CallToolResult
 
 from aibridged.config.options import McpServerSettings
+from aibridged.mcp.health import Access, Shared
 from aibridged.mcp.limits import Limits
 from aibridged.mcp.results import as_tool_result, cut
 from aibridged.mcp.selection import select
 from aibridged.mcp.session import ServerFailedError, StreamableHTTPServerProxy
-from aibridged.mcp.shared import Access, Shared
 from aibridged.mcp.tools import Tool, Toolbox, ToolResult
 from aibridged.observe.scope import span
 from aibridged.observe.spans import SpanName

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from aibridged import __version__
 from aibridged.clock import Clock
 from aibridged.config.mcp_servers import without_query
+from aibridged.mcp.health import Access
 from aibridged.mcp.http import ServerTransport
 from aibridged.mcp.limits import Limits
-from aibridged.mcp.shared import Access
 from aibridged.observe.scope import Attributes, span
 from aibridged.observe.spans import SpanName
 from aibridged.tasks import Tasks

@@ -8,13 +8,13 @@ from typing import Any
 from loguru import logger
 
 from aibridged.observe.direct_lines import DIRECT
-from aibridged.observe.finished import Finished
 from aibridged.observe.log_lines import HttpRequest
+from aibridged.observe.request_summary import RequestSummary
 
 _UNKNOWN = "Unknown"
 
 
-def request_finished(request: Finished) -> None:
+def request_finished(request: RequestSummary) -> None:
     """One line for each request: who asked what of whom, and how it went.
 
     The client's address stands for a caller who isn't known; the user agent for a client that

@@ -1,14 +1,14 @@
 """What is counted while requests are served. `metric_table` says what each number means.
 
 A request is counted once, when it has ended. What other parts count for themselves is read when
-somebody asks for the metrics (see `pipeline.readout`).
+somebody asks for the metrics (see `pipeline.metrics_snapshot`).
 """
 
 from aibridged.errors import CIRCUIT_OPEN, ERRORS
 from aibridged.observe import metric_table as table
-from aibridged.observe.finished import Finished, RequestOutcome, TokenCounts
 from aibridged.observe.labels import OTHER, Names
 from aibridged.observe.metric import Metric
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
 from aibridged.observe.series import CounterSeries, HistogramSeries, Labels, Numbers, Reading
 
 MAX_MODELS = 80
@@ -60,7 +60,7 @@ class Metrics:
         self._seen_running: set[Labels] = set()
         self._proxied: dict[Labels, int] = {}
 
-    def finished(self, request: Finished) -> None:
+    def finished(self, request: RequestSummary) -> None:
         """Count a request that has ended."""
         if request.reason is not None:
             self._rejections.add((request.reason,))
@@ -143,7 +143,7 @@ class Metrics:
         self._series.append(series)
         return series
 
-    def _interception(self, request: Finished, provider: str, route: str) -> None:
+    def _interception(self, request: RequestSummary, provider: str, route: str) -> None:
         model = self._models.label(
             request.model or OTHER, proven=request.status is not None and request.status < 400
         )
@@ -174,7 +174,7 @@ class Metrics:
         for kind, count in tokens.extra.items():
             add((*what, kind, *whose), count)
 
-    def _time(self, request: Finished, labels: Labels) -> None:
+    def _time(self, request: RequestSummary, labels: Labels) -> None:
         self._durations.observe(labels, request.ended - request.began)
         first = request.first_byte_at
         if first is None:

@@ -11,18 +11,18 @@ from aibridged.pipeline import (
     finish,
     forward,
     lifecycle,
-    measure,
     origin,
     rate_limit,
     record,
-    records_api,
     route,
     tools,
 )
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import Handler
+from aibridged.pipeline import in_flight_gauge as measure
+from aibridged.pipeline import local_routes as records_api
+from aibridged.pipeline.components import Components
+from aibridged.transport.request import Handler
 
-__all__ = ["STAGES", "Parts", "build"]
+__all__ = ["STAGES", "Components", "build"]
 
 STAGES = (
     finish.stage,  # outermost: it names the request, and says at its end what became of it
@@ -42,14 +42,14 @@ STAGES = (
 )
 
 
-def build(parts: Parts) -> Handler:
+def build(components: Components) -> Handler:
     """The handler that `aiohttp.web.Server` calls: all stages around `forward`.
 
     A stage that makes nothing is switched off, and left out.
     """
-    handler = forward.handler(parts)
+    handler = forward.handler(components)
     for stage in reversed(STAGES):
-        middleware = stage(parts)
+        middleware = stage(components)
         if middleware is not None:
             handler = partial(middleware, handler=handler)
     return handler

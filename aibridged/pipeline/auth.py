@@ -10,24 +10,24 @@ from aibridged.core.auth import (
 )
 from aibridged.errors import BYOK_DISABLED, OWN_KEY_REQUIRED, UNAUTHENTICATED, GatewayError
 from aibridged.identity.base import Actor
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.components import Components
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 
-async def authenticated(request: GatewayRequest, parts: Parts) -> Actor:
+async def authenticated(request: GatewayRequest, components: Components) -> Actor:
     """The caller, or GatewayError: the headers are malformed, or the token is nobody's."""
     try:
         token = request.presented.token
     except MalformedCredentialsError as error:
         raise GatewayError(UNAUTHENTICATED, str(error)) from None
-    return await parts.gate.actor(token, lambda: request.address(parts.settings))
+    return await components.gate.actor(token, lambda: request.address(components.settings))
 
 
-def stage(parts: Parts) -> Middleware:
-    allow_byok, admitted = parts.settings.allow_byok, parts.gate.admitted
+def stage(components: Components) -> Middleware:
+    allow_byok, admitted = components.settings.allow_byok, components.gate.admitted
 
     async def auth(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        actor = request.actor = await authenticated(request, parts)
+        actor = request.actor = await authenticated(request, components)
         route = request.route
         provider = route.provider
         try:

@@ -16,11 +16,11 @@ from aibridged.errors import (
     REQUEST_TOO_LARGE,
     GatewayError,
 )
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
-from aibridged.time_slices import TimeSlices
+from aibridged.pipeline.components import Components
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
+from aibridged.transport.time_slices import TimeSlices
 from aibridged.wire.coding import BodyTooLargeError, CodingError, decode_body
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.splice import Fields, UnsplittableError
 from aibridged.wire.large_request import is_small, outline_request, read_large_request
 from aibridged.wire.outline import Steps, TooComplexError
@@ -33,9 +33,9 @@ _BUSY = "The bodies of all requests in flight hold as much memory as they may."
 _CALLER_BUSY = "The bodies of your requests in flight hold as much memory as one caller's may."
 
 
-def stage(parts: Parts) -> Middleware:
-    settings, clock, budget = parts.settings, parts.clock, parts.body_budget
-    reader = _FactReader(settings, parts.slices)
+def stage(components: Components) -> Middleware:
+    settings, clock, budget = components.settings, components.clock, components.body_budget
+    reader = _FactReader(settings, components.slices)
 
     async def body(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         hold = request.hold = BodyHold(budget, request.actor.id)
@@ -46,7 +46,7 @@ def stage(parts: Parts) -> Middleware:
                 request.body = b""
             if (api := request.route.api) is not None:
                 await reader.read(request, hold, api)
-                if api is Api.CHAT_COMPLETIONS:
+                if api is WireApi.CHAT_COMPLETIONS:
                     _ask_for_usage(request)
             return await handler(request)
         finally:
@@ -91,7 +91,7 @@ class _FactReader:
         self._settings = settings
         self._slices = slices
 
-    async def read(self, request: GatewayRequest, hold: BodyHold, api: Api) -> None:
+    async def read(self, request: GatewayRequest, hold: BodyHold, api: WireApi) -> None:
         """Read `facts`; `plain` is the body without its coding from then on.
 
         Raises:
@@ -116,14 +116,14 @@ class _FactReader:
         most = self._settings.max_request_bytes
         return await self._in_slices(request, decode_body(request.body, coding, most))
 
-    def _read_at_once(self, request: GatewayRequest, api: Api) -> bool:
+    def _read_at_once(self, request: GatewayRequest, api: WireApi) -> bool:
         try:
             request.facts = read_request(api, request.plain)
         except RecursionError:
             return False  # the other way tells how deep is too deep
         return True
 
-    async def _read_large(self, request: GatewayRequest, api: Api) -> None:
+    async def _read_large(self, request: GatewayRequest, api: WireApi) -> None:
         outline, members = await self._in_slices(request, outline_request(request.plain))
         keep = self._settings.max_stored_text
         steps = read_large_request(api, outline, members, keep)

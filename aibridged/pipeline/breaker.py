@@ -7,14 +7,14 @@ from aiohttp import web
 from aibridged.core.auth import CredentialKind
 from aibridged.core.breaker import Admission, BreakerKey, Breakers, Rejection
 from aibridged.errors import CIRCUIT_OPEN, GatewayError
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.components import Components
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _KEY_BYTES = 16
 
 
-def stage(parts: Parts) -> Middleware:
-    breakers = parts.breakers
+def stage(components: Components) -> Middleware:
+    breakers = components.breakers
 
     async def breaker(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         if breakers is None or request.route.api is None:

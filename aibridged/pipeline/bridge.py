@@ -6,12 +6,11 @@ from datetime import datetime
 import msgspec
 from loguru import logger
 
-from aibridged.bridge_pool import BridgeKey
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
 from aibridged.mcp.tools import CallerTools, Toolbox
-from aibridged.pipeline.reading import Reading
-from aibridged.pipeline.request import GatewayRequest
+from aibridged.pipeline.bridge_pool import BridgeKey
+from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.pipeline.trace import RequestTrace
 from aibridged.records.facts import (
     InterceptionEnd,
@@ -27,6 +26,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.keeping import Keeping, cut_marks
 from aibridged.records.recorder import Recorder
 from aibridged.records.schema import MAX_ID, MAX_NAME
+from aibridged.transport.request import GatewayRequest
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.turns import together
@@ -148,7 +148,7 @@ class Interception:
         self.awaits_answer = False
         self._has_prompt = False
         self._first_response_id: str | None = None
-        self._told: Reading | None = None
+        self._told: ResponseObserver | None = None
         self._started_at = start.started_at
         self._began = began
         self._recorder = recorder
@@ -160,7 +160,7 @@ class Interception:
         self._has_prompt = True
         self._recorder.record(prompt, initiator_id=self.start.initiator_id)
 
-    def end_turn(self, reading: Reading) -> None:
+    def end_turn(self, reading: ResponseObserver) -> None:
         """Record what an answer told that isn't the last; its tools have been run, or given up."""
         facts = self._facts(reading)
         self._told, self.awaits_answer = reading, False
@@ -173,7 +173,9 @@ class Interception:
         )
         self._keep(facts, runs)
 
-    def end(self, outcome: Outcome, status: int | None, reading: Reading | None) -> ResponseFacts:
+    def end(
+        self, outcome: Outcome, status: int | None, reading: ResponseObserver | None
+    ) -> ResponseFacts:
         """Record how it ended, and what the answer told; returns what all turns have told."""
         if reading is self._told:
             reading = None
@@ -212,7 +214,7 @@ class Interception:
     def _answer_id(self) -> str | None:
         return self._first_response_id and self._first_response_id[:MAX_ID]
 
-    def _facts(self, reading: Reading) -> ResponseFacts:
+    def _facts(self, reading: ResponseObserver) -> ResponseFacts:
         facts = reading.facts()
         if self._first_response_id is None:
             self._first_response_id = facts.response_id
@@ -239,7 +241,7 @@ class Interception:
     def _now(self) -> datetime:
         return ended_at(self._started_at, self._clock.monotonic() - self._began)
 
-    def _uncounted(self, reading: Reading | None, facts: ResponseFacts) -> bool:
+    def _uncounted(self, reading: ResponseObserver | None, facts: ResponseFacts) -> bool:
         """Whether tokens may have been used that nobody counted."""
         if reading is None:
             return self.awaits_answer

@@ -3,12 +3,12 @@
 from aiohttp import web
 
 from aibridged.errors import AT_CAPACITY, GatewayError
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.components import Components
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 
-def stage(parts: Parts) -> Middleware:
-    slots = parts.slots
+def stage(components: Components) -> Middleware:
+    slots = components.slots
 
     async def concurrency(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         if not slots.take():

@@ -16,11 +16,11 @@ from uuid import uuid4
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.config.private_file import open_private_directory
 from aibridged.core.blanking import REDACTED, blank_header, blank_parameters
-from aibridged.pipeline.answer import Answer, RawHeaders
-from aibridged.pipeline.request import GatewayRequest
-from aibridged.pipeline.upstream import Upstream
-from aibridged.private_file import open_private_directory
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.upstream import Upstream
+from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 BODY_LIMIT = 1024 * 1024
 
@@ -39,7 +39,7 @@ class Dump:
         self._body = bytearray()
         self._size = 0
 
-    def response(self, answer: Answer) -> None:
+    def response(self, answer: UpstreamResponse) -> None:
         """Keep the response's head."""
         self._head = _head(b"HTTP/1.1 %d %b" % (answer.status, answer.reason), answer.headers)
 

@@ -5,9 +5,9 @@ from loguru import logger
 
 from aibridged.core.auth import is_from_helper
 from aibridged.errors import INTERNAL_ERROR, SHOULD_RETRY, UNAUTHENTICATED, GatewayError
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
-from aibridged.relayed import broken_off
+from aibridged.pipeline.components import Components
+from aibridged.transport.abort import broken_off
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 SERVER = "aibridged"
 
@@ -20,7 +20,7 @@ def answer(error: GatewayError, request_id: str | None = None) -> web.Response:
     return web.Response(status=error.kind.status, body=error.body(), headers=headers)
 
 
-def stage(parts: Parts) -> Middleware:
+def stage(components: Components) -> Middleware:
     async def errors(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         try:
             return await handler(request)

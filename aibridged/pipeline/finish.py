@@ -10,19 +10,23 @@ from loguru import logger
 
 from aibridged.core.client_ip import is_trusted
 from aibridged.gateway_tokens import holds_token
-from aibridged.observe.finished import Finished, RequestOutcome
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 from aibridged.observe.scope import SCOPE, Scope
-from aibridged.pipeline.account import Account
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
-from aibridged.relayed import BrokenOffError
+from aibridged.pipeline.components import Components
+from aibridged.pipeline.summary import Summarizer
+from aibridged.transport.abort import BrokenOffError
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def stage(parts: Parts) -> Middleware:
-    monotonic, traces, listeners = parts.clock.monotonic, parts.traces, parts.on_finished
-    in_flight, account, name = parts.in_flight, Account(parts), _naming(parts)
+def stage(components: Components) -> Middleware:
+    monotonic, traces, listeners = (
+        components.clock.monotonic,
+        components.traces,
+        components.on_finished,
+    )
+    in_flight, account, name = components.in_flight, Summarizer(components), _naming(components)
 
     async def finish(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         request.began = monotonic()
@@ -54,16 +58,16 @@ def stage(parts: Parts) -> Middleware:
     return finish
 
 
-def _tell(listener: Callable[[Finished], None], finished: Finished) -> None:
+def _tell(listener: Callable[[RequestSummary], None], finished: RequestSummary) -> None:
     try:
         listener(finished)
     except Exception:  # noqa: BLE001 - the client has its answer, whoever can't tell of it
         logger.exception("A finished request could not be told of")
 
 
-def _naming(parts: Parts) -> Callable[[GatewayRequest], str]:
+def _naming(components: Components) -> Callable[[GatewayRequest], str]:
     """How a request gets its id: from the AI Proxy, a trusted proxy that names it, or a new one."""
-    origins = parts.settings.proxy_trusted_origins
+    origins = components.settings.proxy_trusted_origins
 
     def name(request: GatewayRequest) -> str:
         if request.given_id is not None:

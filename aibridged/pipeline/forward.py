@@ -14,15 +14,15 @@ from aibridged.core.headers import (
     request_header_passes,
 )
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
-from aibridged.pipeline.answer import Answer, RawHeaders
+from aibridged.pipeline.components import Components
 from aibridged.pipeline.dump import Dump
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.reading import Reading
-from aibridged.pipeline.relay import relay
-from aibridged.pipeline.request import GatewayRequest, Handler
-from aibridged.pipeline.slices import Reader
-from aibridged.pipeline.upstream import Upstream
-from aibridged.relayed import BrokenOffError
+from aibridged.pipeline.response_observer import ResponseObserver
+from aibridged.transport.abort import BrokenOffError
+from aibridged.transport.read_backlog import Reader
+from aibridged.transport.relay import relay
+from aibridged.transport.request import GatewayRequest, Handler
+from aibridged.transport.upstream import Upstream
+from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")
 
@@ -32,10 +32,14 @@ _NOTHING_SENT = (
 )
 
 
-def handler(parts: Parts) -> Handler:
-    upstreams, dumper, monotonic = parts.upstreams, parts.dumper, parts.clock.monotonic
-    send_actor = parts.settings.send_actor_headers
-    idle_timeout = parts.settings.upstream_idle_timeout
+def handler(components: Components) -> Handler:
+    upstreams, dumper, monotonic = (
+        components.upstreams,
+        components.dumper,
+        components.clock.monotonic,
+    )
+    send_actor = components.settings.send_actor_headers
+    idle_timeout = components.settings.upstream_idle_timeout
 
     async def forward(request: GatewayRequest) -> web.StreamResponse:
         headers = upstream_headers(request, send_actor=send_actor)
@@ -47,7 +51,7 @@ def handler(parts: Parts) -> Handler:
             request.answered_at, request.upstream_status = monotonic(), reply.status
             request.let_body_go()
             try:
-                return await answer(request, reply, dump, parts)
+                return await answer(request, reply, dump, components)
             finally:
                 # Gives up the connection unless the answer has been read to its end.
                 reply.close()
@@ -60,7 +64,7 @@ def handler(parts: Parts) -> Handler:
 
 async def ask(
     request: GatewayRequest, upstream: Upstream, headers: RawHeaders, idle_timeout: float
-) -> Answer:
+) -> UpstreamResponse:
     """Send the request and wait for the answer's head, or GatewayError: there came none.
 
     A POST is never sent twice.
@@ -94,20 +98,20 @@ async def ask(
 
 
 async def answer(
-    request: GatewayRequest, reply: Answer, dump: Dump | None, parts: Parts
+    request: GatewayRequest, reply: UpstreamResponse, dump: Dump | None, components: Components
 ) -> web.StreamResponse:
     """Relay the answer as it comes; see `relay` for what is raised."""
     readers: list[Reader] = []
     reading = None
     if (api := request.route.api) is not None:
-        reading = request.reading = Reading(request, api, reply, parts.clock)
+        reading = request.reading = ResponseObserver(request, api, reply, components.clock)
         readers.append(reading.feed)
     if dump is not None:
         dump.response(reply)
         readers.append(dump.feed)
     try:
         response = await relay(
-            request, reply, readers, parts.settings.upstream_idle_timeout, parts.turns
+            request, reply, readers, components.settings.upstream_idle_timeout, components.turns
         )
     except BrokenOffError as error:
         name = request.route.provider.name

@@ -6,15 +6,15 @@ It takes nothing new, unless another process takes its place: then no client may
 from aiohttp import web
 
 from aibridged.errors import AT_CAPACITY, SHUTTING_DOWN, GatewayError
+from aibridged.pipeline.components import Components
 from aibridged.pipeline.errors import SERVER
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _READ = frozenset({"GET", "HEAD"})
 
 
-def stage(parts: Parts) -> Middleware:
-    in_flight, requests = parts.in_flight, parts.requests
+def stage(components: Components) -> Middleware:
+    in_flight, requests = components.in_flight, components.requests
 
     async def lifecycle(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         target = request.target

@@ -4,8 +4,8 @@ from aiohttp import web
 
 from aibridged.core.origins import is_loopback_name, is_of_another_origin
 from aibridged.errors import ORIGIN_REFUSED, GatewayError
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.components import Components
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _ANOTHER_ORIGIN = (
     "Without authentication no web page of another origin is served: call the gateway from a "
@@ -13,8 +13,8 @@ _ANOTHER_ORIGIN = (
 )
 
 
-def stage(parts: Parts) -> Middleware | None:
-    if parts.settings.auth != "none":
+def stage(components: Components) -> Middleware | None:
+    if components.settings.auth != "none":
         return None
 
     async def origin(request: GatewayRequest, handler: Handler) -> web.StreamResponse:

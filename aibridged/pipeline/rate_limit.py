@@ -7,14 +7,14 @@ from aiohttp import web
 from aibridged.core.auth import MalformedCredentialsError
 from aibridged.core.rate_limit import RETRY_AFTER_S
 from aibridged.errors import RATE_LIMITED, GatewayError
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.components import Components
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _KEY_BYTES = 16
 
 
-def stage(parts: Parts) -> Middleware:
-    settings, limiter = parts.settings, parts.rate_limiter
+def stage(components: Components) -> Middleware:
+    settings, limiter = components.settings, components.rate_limiter
 
     def caller(request: GatewayRequest) -> bytes:
         try:

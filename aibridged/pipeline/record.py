@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from aiohttp import web
 from loguru import logger
 
-from aibridged.bridge_pool import BridgeKey
 from aibridged.errors import INTERNAL_ERROR, RECORDING_FAILED, GatewayError
 from aibridged.pipeline.bridge import Interception
-from aibridged.pipeline.in_flight import InFlight
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.bridge_pool import BridgeKey
+from aibridged.pipeline.components import Components
 from aibridged.records.facts import Outcome
-from aibridged.records.work import RecordingFailedError
-from aibridged.relayed import BrokenOffError
+from aibridged.records.jobs import RecordingFailedError
+from aibridged.transport.abort import BrokenOffError
+from aibridged.transport.in_flight import InFlight
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 
-def stage(parts: Parts) -> Middleware:
-    pool, in_flight = parts.bridges, parts.in_flight
+def stage(components: Components) -> Middleware:
+    pool, in_flight = components.bridges, components.in_flight
     note = _Anomalies()
 
     async def record(request: GatewayRequest, handler: Handler) -> web.StreamResponse:

@@ -10,16 +10,16 @@ from aibridged.errors import (
     UPGRADE_NOT_SUPPORTED,
     GatewayError,
 )
+from aibridged.pipeline.components import Components
 from aibridged.pipeline.errors import SERVER
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 _READ = frozenset({"GET", "HEAD"})
 
 
-def stage(parts: Parts) -> Middleware:
-    providers = parts.providers
+def stage(components: Components) -> Middleware:
+    providers = components.providers
 
     async def route(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         if request.version not in _VERSIONS:

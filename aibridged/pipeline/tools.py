@@ -7,19 +7,19 @@ from aiohttp import web
 from loguru import logger
 
 from aibridged.mcp.tools import Tool, Toolbox
-from aibridged.pipeline.parts import Parts
-from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
-from aibridged.pipeline.tool_loop import ToolLoop
+from aibridged.pipeline.components import Components
+from aibridged.pipeline.tool_loop.loop import ToolLoop
+from aibridged.transport.request import GatewayRequest, Handler, Middleware
 from aibridged.wire.injection.inject import Injection, candidate, is_background
 from aibridged.wire.injection.offer import Offer
 from aibridged.wire.injection.opening import open_dialogue
 from aibridged.wire.injection.splice import Fields, UnsplittableError
 
 
-def stage(parts: Parts) -> Middleware | None:
-    if not parts.settings.mcp_servers:
+def stage(components: Components) -> Middleware | None:
+    if not components.settings.mcp_servers:
         return None
-    offers, continuations = _Offers(), parts.continuations
+    offers, continuations = _Offers(), components.continuations
 
     async def tools(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         api, interception = request.route.api, request.interception
@@ -41,7 +41,7 @@ def stage(parts: Parts) -> Middleware | None:
             api, fields, offered.injection.names, withhold_usage=request.asks_for_usage
         )
         interception.injected = offered.servers
-        return await ToolLoop(request, parts, interception, offered.toolbox, dialogue).run()
+        return await ToolLoop(request, components, interception, offered.toolbox, dialogue).run()
 
     return tools
 

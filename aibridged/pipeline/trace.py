@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from yarl import URL
 
-from aibridged.bridge_pool import BridgeKey
 from aibridged.clock import Clock
-from aibridged.observe.finished import Finished, RequestOutcome
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 from aibridged.observe.scope import Attributes, Scope
 from aibridged.observe.spans import SpanName
-from aibridged.pipeline.request import GatewayRequest
+from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
@@ -26,6 +25,7 @@ from aibridged.records.facts import (
     ToolUsageRecord,
     UserPromptRecord,
 )
+from aibridged.transport.request import GatewayRequest
 
 if TYPE_CHECKING:
     from aibridged.observe.tracing import OtelSpan, Tracing
@@ -57,7 +57,7 @@ class Traces:
         if span.is_sampled:
             request.trace = RequestTrace(self, request.scope, span, self._clock)
 
-    def end(self, request: GatewayRequest, finished: Finished) -> None:
+    def end(self, request: GatewayRequest, finished: RequestSummary) -> None:
         """It has ended, and was what `finished` says."""
         if request.trace is not None:
             request.trace.end(request, finished)
@@ -145,7 +145,7 @@ class RequestTrace:
         above = self._intercept if name is SpanName.RECORD_INTERCEPTION_ENDED else self._process
         above.child(name, self._prompt_at if asked else self._answer_at, self._id).end()
 
-    def end(self, request: GatewayRequest, finished: Finished) -> None:
+    def end(self, request: GatewayRequest, finished: RequestSummary) -> None:
         """The request has ended."""
         error = _error(finished)
         asked_at = self._asked_at if self._turns else finished.sent_at
@@ -194,7 +194,7 @@ def _interception(start: InterceptionStart, *, streaming: bool) -> Attributes:
     )
 
 
-def _model_call(finished: Finished) -> Attributes:
+def _model_call(finished: RequestSummary) -> Attributes:
     """OpenTelemetry's attributes of a call of a model, of which chat is the kind."""
     first, tokens = finished.first_byte_at, finished.tokens
     since = None if first is None or finished.sent_at is None else first - finished.sent_at
@@ -217,7 +217,7 @@ def _model_call(finished: Finished) -> Attributes:
     )
 
 
-def _passthrough(finished: Finished, base_url: str) -> Attributes:
+def _passthrough(finished: RequestSummary, base_url: str) -> Attributes:
     """Coder's attributes, without what callers put into a path or a query."""
     return _given(
         {
@@ -231,7 +231,7 @@ def _passthrough(finished: Finished, base_url: str) -> Attributes:
     )
 
 
-def _request(finished: Finished) -> Attributes:
+def _request(finished: RequestSummary) -> Attributes:
     return _given(
         {
             "http.request.method": finished.method,
@@ -252,7 +252,7 @@ def _server(base_url: str) -> Attributes:
     return _given({"server.address": url.host, "server.port": url.port})
 
 
-def _error(finished: Finished) -> str | None:
+def _error(finished: RequestSummary) -> str | None:
     """In a word why it failed, if it did. A client may leave when it likes."""
     if finished.outcome in (RequestOutcome.COMPLETED, RequestOutcome.CLIENT_CLOSED):
         return None

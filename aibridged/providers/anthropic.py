@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from aibridged.providers.base import Provider
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 
 _READ = frozenset({"GET", "HEAD"})
 _POST = frozenset({"POST"})
@@ -17,7 +17,7 @@ class Anthropic(Provider):
     """Base URL without a version: `https://api.anthropic.com/`."""
 
     type = "anthropic"
-    bridged: ClassVar[Mapping[str, Api]] = {"/v1/messages": Api.MESSAGES}
+    bridged: ClassVar[Mapping[str, WireApi]] = {"/v1/messages": WireApi.MESSAGES}
     passthrough: ClassVar[Mapping[str, frozenset[str]]] = {
         "/v1/models": _READ,
         "/v1/models/*": _READ,
@@ -27,7 +27,7 @@ class Anthropic(Provider):
     # What a person's agent tells of itself is not said in the organisation's name.
     own_key_or_none = frozenset({_TELEMETRY})
     public_urls = ("https://api.anthropic.com",)
-    preferred_credential = "X-Api-Key"
+    preferred_credential = "X-WireApi-Key"
 
     def credential(self, key: str) -> tuple[str, str]:
-        return "X-Api-Key", key
+        return "X-WireApi-Key", key

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from aibridged.config.options import ProviderSettings
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Route:
     provider: "Provider"
     endpoint: str
     path: str
-    api: Api | None
+    api: WireApi | None
 
 
 class Provider(ABC):
@@ -35,7 +35,7 @@ class Provider(ABC):
 
     type: ClassVar[str]
     prefix: ClassVar[str] = ""
-    bridged: ClassVar[Mapping[str, Api]]
+    bridged: ClassVar[Mapping[str, WireApi]]
     passthrough: ClassVar[Mapping[str, frozenset[str]]]
     # Where the vendor's own clients send requests: base URLs, as settings have them.
     public_urls: ClassVar[tuple[str, ...]] = ()

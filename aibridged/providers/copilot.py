@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from aibridged.providers.base import Provider
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 
 _READ = frozenset({"GET", "HEAD"})
 _POST = frozenset({"POST"})
@@ -22,10 +22,10 @@ class Copilot(Provider):
     """
 
     type = "copilot"
-    bridged: ClassVar[Mapping[str, Api]] = {
-        "/chat/completions": Api.CHAT_COMPLETIONS,
-        "/responses": Api.RESPONSES,
-        "/v1/messages": Api.MESSAGES,
+    bridged: ClassVar[Mapping[str, WireApi]] = {
+        "/chat/completions": WireApi.CHAT_COMPLETIONS,
+        "/responses": WireApi.RESPONSES,
+        "/v1/messages": WireApi.MESSAGES,
     }
     passthrough: ClassVar[Mapping[str, frozenset[str]]] = {
         "/_ping": _READ,

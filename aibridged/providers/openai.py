@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from aibridged.providers.base import Provider
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 
 _READ = frozenset({"GET", "HEAD"})
 _OWN_OBJECTS = frozenset({"GET", "HEAD", "POST", "DELETE"})
@@ -15,9 +15,9 @@ class OpenAI(Provider):
 
     type = "openai"
     prefix = "/v1"
-    bridged: ClassVar[Mapping[str, Api]] = {
-        "/chat/completions": Api.CHAT_COMPLETIONS,
-        "/responses": Api.RESPONSES,
+    bridged: ClassVar[Mapping[str, WireApi]] = {
+        "/chat/completions": WireApi.CHAT_COMPLETIONS,
+        "/responses": WireApi.RESPONSES,
     }
     passthrough: ClassVar[Mapping[str, frozenset[str]]] = {
         "/models": _READ,

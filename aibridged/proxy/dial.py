@@ -7,14 +7,14 @@ from functools import partial
 from typing import Any
 
 from aibridged.core.egress import HTTPS_PORT, Destination, Egress
-from aibridged.descriptors import at_capacity, is_shortage
 from aibridged.errors import (
     DESTINATION_REFUSED,
     DESTINATION_UNREACHABLE,
     GatewayError,
 )
-from aibridged.proxy.parked import Parked
+from aibridged.proxy.handoff import Parked
 from aibridged.proxy.upstream import UpstreamProxy, UpstreamProxyError
+from aibridged.transport.descriptors import at_capacity, is_shortage
 
 CONNECT_S = 10.0
 # How long a candidate may take before the next one is tried as well (RFC 8305).

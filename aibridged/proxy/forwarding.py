@@ -21,9 +21,9 @@ from aibridged.errors import (
     UPSTREAM_UNREACHABLE,
     GatewayError,
 )
-from aibridged.pools import Pools
 from aibridged.proxy.dial import CONNECT_S, Dialer
-from aibridged.relayed import RelayedResponse, broken_off
+from aibridged.transport.abort import RelayedResponse, broken_off
+from aibridged.transport.idle_pools import Pools
 
 _MAX_HEAD_FIELD_BYTES = 64 * 1024
 # The client's headers are the request's: aiohttp adds none.

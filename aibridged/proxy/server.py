@@ -10,7 +10,6 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from aibridged.accepting import Acceptor, bind
 from aibridged.clock import Clock
 from aibridged.config.kinds import is_loopback
 from aibridged.config.options import Settings
@@ -18,21 +17,22 @@ from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.egress import Egress
 from aibridged.core.room import Room
 from aibridged.core.targets import PREFIXES
-from aibridged.descriptors import Shortages
-from aibridged.identity.gate import Gate
+from aibridged.identity.throttle import Throttle
 from aibridged.observe.metrics import Metrics
-from aibridged.pools import PooledConnector, Pools
 from aibridged.providers import Provider
 from aibridged.proxy.authority import Authority
 from aibridged.proxy.client import Client
-from aibridged.proxy.connects import Connects, MakeConnection
+from aibridged.proxy.connect import Connects, MakeConnection
 from aibridged.proxy.dial import Dialer
 from aibridged.proxy.forwarding import DialedConnector, Forwarder
 from aibridged.proxy.hosts import Hosts
-from aibridged.proxy.intercepted import HandOver, InFlight, Intercepted
-from aibridged.proxy.leaves import Leaves
-from aibridged.proxy.places import Places, most_tunnels
+from aibridged.proxy.leaf_certificates import Leaves
+from aibridged.proxy.mitm import HandOver, InFlight, Intercepted
+from aibridged.proxy.tunnel_quota import Places, most_tunnels
 from aibridged.proxy.upstream import UpstreamProxy
+from aibridged.transport.acceptor import Acceptor, bind
+from aibridged.transport.descriptors import Shortages
+from aibridged.transport.idle_pools import PooledConnector, Pools
 
 # A gateway that trusts the proxy's address mustn't believe these of the proxy's callers.
 _NOT_BELIEVED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
@@ -53,7 +53,7 @@ class Proxy:
         settings: Settings,
         clock: Clock,
         authority: Authority,
-        gate: Gate,
+        gate: Throttle,
         providers: Iterable[Provider],
         make_connection: MakeConnection,
         in_flight: InFlight,

@@ -8,7 +8,7 @@ from aiohttp.http import HttpProcessingError, HttpResponseParser
 
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.core.egress import Destination
-from aibridged.proxy.parked import Parked
+from aibridged.proxy.handoff import Parked
 
 _MAX_HEAD_BYTES = 64 * 1024
 

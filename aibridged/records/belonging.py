@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from aibridged.records.answers import Interception, Row
+from aibridged.records.query_results import Interception, Row
 from aibridged.records.schema import model_thoughts, token_usages, tool_usages, user_prompts
 
 KINDS = {

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from aibridged.private_file import check_regular, make_private, open_private
+from aibridged.config.private_file import check_regular, make_private, open_private
 
 BUSY_TIMEOUT_S = 2.0
 """How long a SQLite connection waits for another one's lock."""

@@ -12,8 +12,8 @@ import msgspec
 
 from aibridged.records.ids import uuid7
 from aibridged.records.schema import MAX_ID, MAX_NAME
+from aibridged.wire.collector import OMITTED
 from aibridged.wire.facts import ResponseFacts
-from aibridged.wire.gathering import OMITTED
 
 Metadata = dict[str, str | int | float | bool | None]
 

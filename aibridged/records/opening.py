@@ -1,7 +1,7 @@
 """Opens the database that the settings name."""
 
 from aibridged.config.options import Settings
-from aibridged.private_file import make_private_directory
+from aibridged.config.private_file import make_private_directory
 from aibridged.records.database import DatabaseError, Engine, database_url, make_engine
 from aibridged.records.migrations import upgrade
 

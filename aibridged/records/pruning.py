@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Callable
 
+from aibridged.records.jobs import Prune, RecordingFailedError
 from aibridged.records.store import DatabaseAwayError, Store
-from aibridged.records.work import Prune, RecordingFailedError
 
 PRUNED_AT_ONCE = 50
 

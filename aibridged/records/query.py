@@ -15,9 +15,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from aibridged.clock import Clock
-from aibridged.records.answers import Filter, Interception, Session, Usage, UsageBy
 from aibridged.records.belonging import Belonging, Whole
-from aibridged.records.conditions import PARTS, conditions, matching, row_id, thread_of
+from aibridged.records.filters import PARTS, conditions, matching, row_id, thread_of
+from aibridged.records.query_results import Filter, Interception, Session, Usage, UsageBy
 from aibridged.records.restraint import TIME_LIMIT_S, QueryFailedError, Restraint
 from aibridged.records.schema import interceptions, token_usages
 from aibridged.records.sessions import count_sessions, find_sessions

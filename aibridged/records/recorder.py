@@ -27,11 +27,11 @@ from aibridged.records.facts import (
     Record,
     ended_at,
 )
+from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
 from aibridged.records.keeping import Keeping
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
-from aibridged.records.work import Close, Prune, RecordingFailedError, Waiting, Work, settle
 from aibridged.records.writer import RETRY_S, Writer
 
 LINGER_S = 0.1

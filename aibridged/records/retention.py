@@ -7,10 +7,10 @@ import sqlalchemy as sa
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.pruning import PRUNED_AT_ONCE
 from aibridged.records.recorder import Recorder
 from aibridged.records.store import Store
-from aibridged.records.work import RecordingFailedError
 
 INTERVAL_S = 3600.0
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from aibridged.records.answers import Filter, Session
 from aibridged.records.belonging import SHOWN_CHARACTERS, SHOWN_ROWS
-from aibridged.records.conditions import conditions, matching, thread_of
+from aibridged.records.filters import conditions, matching, thread_of
+from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import interceptions, token_usages, user_prompts
 
 _AT_ONCE = 20

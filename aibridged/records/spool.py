@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from aibridged.private_file import open_private
+from aibridged.config.private_file import open_private
 from aibridged.records.facts import Fact
 from aibridged.records.rows import storable
 

@@ -17,7 +17,6 @@ from typing import Any
 from loguru import logger
 
 from aibridged.clock import Clock
-from aibridged.records.disk import FLUSH_S, DiskSchedule
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     Fact,
@@ -26,13 +25,14 @@ from aibridged.records.facts import (
     Outcome,
     Record,
 )
+from aibridged.records.flush_schedule import FLUSH_S, DiskSchedule
+from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
 from aibridged.records.keeping import Keeping
 from aibridged.records.pruning import Pruning
 from aibridged.records.spool import Spool
 from aibridged.records.spooling import Spooling
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import DatabaseAwayError, RowRefusedError, Store
-from aibridged.records.work import Close, Prune, RecordingFailedError, Waiting, Work, settle
 
 RETRY_S = 1.0
 """How long to wait between attempts to reach the database again."""

@@ -16,16 +16,16 @@ import msgspec
 
 from aibridged.wire import bounds
 from aibridged.wire.bounds import ABSENT, Shape, is_given
-from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.gathering import (
+from aibridged.wire.collector import (
     MAX_ITEMS,
     OMITTED,
     UNREADABLE,
-    Gathering,
+    Collector,
     Text,
     is_json,
     provider_error,
 )
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import chat_usage
 
@@ -112,11 +112,11 @@ class ChatCompletionsReader(StreamReader):
             return
         if self.verdict is None:
             self.verdict = "ok"
-        gathering = self._gathering
-        gathering.response_id = gathering.response_id or chunk.id or None
-        gathering.model = gathering.model or chunk.model
+        collector = self._collector
+        collector.response_id = collector.response_id or chunk.id or None
+        collector.model = collector.model or chunk.model
         if is_crowded:
-            gathering.count("crowded_event")
+            collector.count("crowded_event")
         if is_given(chunk.usage):
             self._counts = bounds.counts(chunk.usage)
         for choice in chunk.choices or ():
@@ -139,21 +139,21 @@ class ChatCompletionsReader(StreamReader):
         if reasoning:
             text = self._thoughts.get(choice)
             if text is None:
-                if not self._gathering.keeps():
+                if not self._collector.keeps():
                     return
-                text = self._thoughts[choice] = Text(self._gathering)
+                text = self._thoughts[choice] = Text(self._collector)
             text.add(reasoning)
 
     def _take_call(self, key: tuple[int, int], call: _ToolCall) -> None:
         opened = self._current.get(key)
         # Some servers give every call the index 0 and tell them apart by their ids.
         if opened is None or (call.id and opened.call_id and call.id != opened.call_id):
-            if not self._gathering.fits(call.id, _name(call)):
+            if not self._collector.fits(call.id, _name(call)):
                 self._current.pop(key, None)
                 if call.id or _name(call):  # and no piece of one that is omitted already
-                    self._gathering.count(OMITTED)
+                    self._collector.count(OMITTED)
                 return
-            opened = self._current[key] = _open(self._gathering, call)
+            opened = self._current[key] = _open(self._collector, call)
             self._calls.append((key[0], opened))
         else:
             opened.call_id = opened.call_id or call.id or ""
@@ -163,9 +163,9 @@ class ChatCompletionsReader(StreamReader):
     def _close(self) -> None:
         for choice, text in self._thoughts.items():
             whole = choice in self._finished and not text.cut
-            self._gathering.thoughts.append(Thought(text.value, "reasoning", complete=whole))
+            self._collector.thoughts.append(Thought(text.value, "reasoning", complete=whole))
         for choice, opened in self._calls:
-            _close(self._gathering, opened, complete=choice in self._finished)
+            _close(self._collector, opened, complete=choice in self._finished)
 
     def _usage(self) -> TokenUsage | None:
         # Some servers tell the usage so far with every chunk.
@@ -176,47 +176,47 @@ class ChatCompletionsReader(StreamReader):
 
 def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a completion or an error."""
-    gathering = Gathering()
+    collector = Collector()
     try:
         completion, is_crowded = _decode(body)
         usage = bounds.counts(completion.usage)
     except UNREADABLE:
-        gathering.count("unreadable_body")
-        return gathering.result(None, complete=False)
+        collector.count("unreadable_body")
+        return collector.result(None, complete=False)
     if is_crowded:
-        gathering.count("crowded_body")
-    gathering.response_id = completion.id
-    gathering.model = completion.model
+        collector.count("crowded_body")
+    collector.response_id = completion.id
+    collector.model = completion.model
     if is_given(completion.error):
-        gathering.error = provider_error(bounds.value(completion.error))
+        collector.error = provider_error(bounds.value(completion.error))
     for choice in completion.choices or ():
         if choice.message is not None:
-            _take_message(gathering, choice.message)
+            _take_message(collector, choice.message)
     told = None if usage is None else chat_usage(usage, partial=False)
-    return gathering.result(told, complete=True)
+    return collector.result(told, complete=True)
 
 
-def _take_message(gathering: Gathering, message: _Message) -> None:
+def _take_message(collector: Collector, message: _Message) -> None:
     reasoning = message.thought()
     if reasoning:
-        gathering.add_thought(reasoning, "reasoning")
+        collector.add_thought(reasoning, "reasoning")
     calls: Sequence[_ToolCall] = message.tool_calls or ()
     if message.function_call is not None:
         calls = [*calls, _ToolCall(function=message.function_call)]
     for call in calls:
-        if gathering.keeps(call.id, _name(call)):
-            _close(gathering, _open(gathering, call), complete=True)
+        if collector.keeps(call.id, _name(call)):
+            _close(collector, _open(collector, call), complete=True)
 
 
-def _open(gathering: Gathering, call: _ToolCall) -> _Open:
-    text = Text(gathering, _arguments(call))
+def _open(collector: Collector, call: _ToolCall) -> _Open:
+    text = Text(collector, _arguments(call))
     return _Open(call.id or "", _name(call), is_json=call.custom is None, text=text)
 
 
-def _close(gathering: Gathering, opened: _Open, *, complete: bool) -> None:
+def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
     arguments = opened.text.value
     whole = complete and not opened.text.cut and (not opened.is_json or is_json(arguments))
-    gathering.tool_calls.append(
+    collector.tool_calls.append(
         ToolCall(
             call_id=opened.call_id,
             item_id=None,

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 
-class Api(StrEnum):
+class WireApi(StrEnum):
     """The three APIs whose requests and responses are read."""
 
     MESSAGES = "messages"

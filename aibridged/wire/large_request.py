@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from aibridged.wire.facts import Api, RequestFacts
+from aibridged.wire.facts import RequestFacts, WireApi
 from aibridged.wire.large_text import read_text
 from aibridged.wire.outline import Members, NotJsonError, Outline, Span, Steps
 from aibridged.wire.request import (
@@ -64,7 +64,7 @@ def outline_request(body: bytes) -> Steps[tuple[Outline, Members]]:
 
 
 def read_large_request(
-    api: Api, outline: Outline, members: Members, keep: int
+    api: WireApi, outline: Outline, members: Members, keep: int
 ) -> Steps[RequestFacts]:
     """What the request asks for; of its prompt `keep` bytes are kept.
 
@@ -93,7 +93,7 @@ class _LargeReader:
         """The request without its conversation, and without what is too long to be read."""
         return self._reduced(self._members, ("model", "stream", "stream_options", "metadata"))
 
-    def request(self, api: Api) -> Steps[Head]:
+    def request(self, api: WireApi) -> Steps[Head]:
         """The request with the last items of its conversation."""
         request = DECODERS[api](self.head())
         if isinstance(request, Conversation):

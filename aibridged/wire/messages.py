@@ -12,15 +12,15 @@ import msgspec
 
 from aibridged.wire import bounds
 from aibridged.wire.bounds import ABSENT, Shape, is_given
-from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.gathering import (
+from aibridged.wire.collector import (
     UNREADABLE,
-    Gathering,
+    Collector,
     Text,
     is_json,
     json_text,
     provider_error,
 )
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import MESSAGES_COUNTS, messages_usage
 
@@ -114,14 +114,14 @@ class MessagesReader(StreamReader):
             self.verdict = "ok"
         handle = self._HANDLERS.get(kind)
         if handle is None:
-            self._gathering.count("unknown_event")
+            self._collector.count("unknown_event")
         else:
             handle(self, event)
 
     def _message_start(self, event: _Event) -> None:
         if event.message is not None:
-            self._gathering.response_id = event.message.id
-            self._gathering.model = event.message.model
+            self._collector.response_id = event.message.id
+            self._collector.model = event.message.model
             self._count(event.message.usage)
 
     def _block_start(self, event: _Event) -> None:
@@ -130,7 +130,7 @@ class MessagesReader(StreamReader):
             return
         if event.index in self._open:
             self._block_end(event.index, complete=False)
-        opened = _open(self._gathering, block)
+        opened = _open(self._collector, block)
         if opened is not None:
             self._open[event.index] = opened
 
@@ -140,7 +140,7 @@ class MessagesReader(StreamReader):
         if piece:
             opened = self._open.get(event.index)
             if opened is None:
-                self._gathering.count("stray_delta")
+                self._collector.count("stray_delta")
                 return
             if opened.is_given:
                 opened.is_given = False
@@ -165,7 +165,7 @@ class MessagesReader(StreamReader):
                 self._counts[key] = value
 
     def _block_end(self, index: int, *, complete: bool) -> None:
-        _close(self._gathering, self._open.pop(index), complete=complete)
+        _close(self._collector, self._open.pop(index), complete=complete)
 
     def _close(self) -> None:
         for index in list(self._open):
@@ -188,54 +188,54 @@ class MessagesReader(StreamReader):
 
 def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a message or an error."""
-    gathering = Gathering()
+    collector = Collector()
     try:
         message, is_crowded = _decode_message(body)
         usage = bounds.counts(message.usage)
     except UNREADABLE:
-        gathering.count("unreadable_body")
-        return gathering.result(None, complete=False)
+        collector.count("unreadable_body")
+        return collector.result(None, complete=False)
     if is_crowded:
-        gathering.count("crowded_body")
-    gathering.response_id = message.id
-    gathering.model = message.model
+        collector.count("crowded_body")
+    collector.response_id = message.id
+    collector.model = message.model
     if is_given(message.error):
-        gathering.error = provider_error(bounds.value(message.error))
+        collector.error = provider_error(bounds.value(message.error))
     for block in message.content or ():
-        opened = _open(gathering, block)
+        opened = _open(collector, block)
         if opened is not None:
-            _close(gathering, opened, complete=True)
+            _close(collector, opened, complete=True)
     told = None if usage is None else messages_usage(usage, partial=False)
-    return gathering.result(told, complete=True)
+    return collector.result(told, complete=True)
 
 
-def _open(gathering: Gathering, block: _Block) -> _Open | None:
+def _open(collector: Collector, block: _Block) -> _Open | None:
     """The beginning of a fact, or None for a block that holds none."""
     if block.type in _SERVER_SIDE:
-        wanted = gathering.keeps(block.id, block.name)
+        wanted = collector.keeps(block.id, block.name)
     elif block.type in ("thinking", "redacted_thinking"):
-        wanted = gathering.keeps()
+        wanted = collector.keeps()
     else:
         wanted = False
     if not wanted:
         return None
     is_call = block.type in _SERVER_SIDE
-    text = Text(gathering, json_text(block.input) if is_call else block.thinking or "")
+    text = Text(collector, json_text(block.input) if is_call else block.thinking or "")
     return _Open(block.type, block.id or "", block.name or "", text, is_given=is_call)
 
 
-def _close(gathering: Gathering, opened: _Open, *, complete: bool) -> None:
+def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
     """Add the fact."""
     text = opened.text
     server_side = _SERVER_SIDE.get(opened.type)
     if server_side is None:
         if text.value or opened.type == "redacted_thinking":
-            gathering.thoughts.append(
+            collector.thoughts.append(
                 Thought(text.value, opened.type, complete=complete and not text.cut)
             )
         return
     arguments = text.value
-    gathering.tool_calls.append(
+    collector.tool_calls.append(
         ToolCall(
             call_id=opened.id,
             item_id=None,

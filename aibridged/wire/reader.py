@@ -10,8 +10,8 @@ from contextlib import suppress
 from typing import Protocol
 
 from aibridged.wire.bounds import MAX_CROWD, has_more_commas
+from aibridged.wire.collector import UNREADABLE, Collector, is_json, verdict_of
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage
-from aibridged.wire.gathering import UNREADABLE, Gathering, is_json, verdict_of
 from aibridged.wire.sse import SseSplitter
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
@@ -25,7 +25,7 @@ class ResponseReader(Protocol):
     def verdict(self) -> str | None:
         """How a stream began: None until known, then "ok" or the kind of its error.
 
-        See `gathering.verdict_of` for the kinds. For a blocking answer it stays None: there the
+        See `collector.verdict_of` for the kinds. For a blocking answer it stays None: there the
         status says it.
         """
         ...
@@ -45,7 +45,7 @@ class StreamReader(ABC):
     def __init__(self) -> None:
         self.verdict: str | None = None
         self._splitter = SseSplitter()
-        self._gathering = Gathering()
+        self._collector = Collector()
         self._stopped = False  # the model has said why it stopped: the last usage counts are there
         self._ended = False  # the API's own word for the end of the stream has come
 
@@ -60,32 +60,32 @@ class StreamReader(ABC):
             return  # one whole event, as nearly all chunks are
         for name, data in splitter.feed(chunk):
             if has_more_commas(data, MAX_CROWD):
-                self._gathering.count("crowded_event")
+                self._collector.count("crowded_event")
                 continue
             try:
                 self._read(name, data)
             except UNREADABLE:
-                self._gathering.count("unreadable_event")
+                self._collector.count("unreadable_event")
             except Exception:  # noqa: BLE001 - a reader's mistake must not break the relay
-                self._gathering.count("reader_failed")
+                self._collector.count("reader_failed")
 
     def finish(self, complete: bool) -> ResponseFacts:
         """The facts as far as they came; `complete` says that the body ended in order."""
-        gathering = self._gathering
+        collector = self._collector
         with suppress(*UNREADABLE):  # half an event, as a broken stream leaves it
             for name, data in self._splitter.flush():
                 if not has_more_commas(data, MAX_CROWD):
                     self._read(name, data)
         if self._splitter.oversized:
-            gathering.anomalies["oversized_event"] = self._splitter.oversized
+            collector.anomalies["oversized_event"] = self._splitter.oversized
         self._close()
         whole = self._ended or (complete and self._stopped)
-        return gathering.result(self._usage(), complete=whole)
+        return collector.result(self._usage(), complete=whole)
 
     def _fail(self, error: ProviderError) -> None:
         """Note the stream's error, which is the verdict if nothing came before it."""
-        if self._gathering.error is None:  # an error may be told again, in fewer words
-            self._gathering.error = error
+        if self._collector.error is None:  # an error may be told again, in fewer words
+            self._collector.error = error
         if self.verdict is None:
             self.verdict = verdict_of(error)
 

@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from aibridged.wire.bounds import ABSENT
-from aibridged.wire.facts import Api, RequestFacts
-from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.facts import RequestFacts, WireApi
 
 MAX_MODEL = 512
 """Characters of a model's name."""
@@ -100,7 +100,7 @@ _TRUE = msgspec.Raw(b"true")
 UNREADABLE_REQUEST = ("unreadable_request",)
 
 
-def read_request(api: Api, body: bytes) -> RequestFacts:
+def read_request(api: WireApi, body: bytes) -> RequestFacts:
     """What the request asks for.
 
     Raises BadRequestError where the body is no JSON object or has no string `model`. Anything else
@@ -178,17 +178,17 @@ def _read_responses(request: Input, head_of: HeadOf, item_of: ItemOf) -> Request
     return facts_of(request, **_end_of(request.input, _responses_result, head_of, item_of))
 
 
-READERS: Mapping[Api, Callable[[Any, HeadOf, ItemOf], RequestFacts]] = {
-    Api.MESSAGES: _read_messages,
-    Api.CHAT_COMPLETIONS: _read_chat_completions,
-    Api.RESPONSES: _read_responses,
+READERS: Mapping[WireApi, Callable[[Any, HeadOf, ItemOf], RequestFacts]] = {
+    WireApi.MESSAGES: _read_messages,
+    WireApi.CHAT_COMPLETIONS: _read_chat_completions,
+    WireApi.RESPONSES: _read_responses,
 }
 """What reads the facts out of a request, with the functions that give its items."""
 
-DECODERS: Mapping[Api, Callable[[bytes], Head]] = {
-    Api.MESSAGES: msgspec.json.Decoder(Conversation).decode,
-    Api.CHAT_COMPLETIONS: msgspec.json.Decoder(Conversation).decode,
-    Api.RESPONSES: msgspec.json.Decoder(Input).decode,
+DECODERS: Mapping[WireApi, Callable[[bytes], Head]] = {
+    WireApi.MESSAGES: msgspec.json.Decoder(Conversation).decode,
+    WireApi.CHAT_COMPLETIONS: msgspec.json.Decoder(Conversation).decode,
+    WireApi.RESPONSES: msgspec.json.Decoder(Input).decode,
 }
 """What decodes a request of each API."""
 

@@ -7,26 +7,26 @@ import msgspec
 from aibridged.wire import chat_completions, messages, responses
 from aibridged.wire.bounds import SLICE
 from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
-from aibridged.wire.facts import Api, ResponseFacts
+from aibridged.wire.facts import ResponseFacts, WireApi
 from aibridged.wire.reader import BodyReader, ResponseReader, StreamReader
 
 MAX_DECODED_BYTES = 32 * 1024 * 1024
 """How much of a compressed response is read: the relay passes on what its sender made of it."""
 
-_STREAMS: Mapping[Api, Callable[[], StreamReader]] = {
-    Api.MESSAGES: messages.MessagesReader,
-    Api.CHAT_COMPLETIONS: chat_completions.ChatCompletionsReader,
-    Api.RESPONSES: responses.ResponsesReader,
+_STREAMS: Mapping[WireApi, Callable[[], StreamReader]] = {
+    WireApi.MESSAGES: messages.MessagesReader,
+    WireApi.CHAT_COMPLETIONS: chat_completions.ChatCompletionsReader,
+    WireApi.RESPONSES: responses.ResponsesReader,
 }
-_BODIES: Mapping[Api, Callable[[bytes], ResponseFacts]] = {
-    Api.MESSAGES: messages.read_body,
-    Api.CHAT_COMPLETIONS: chat_completions.read_body,
-    Api.RESPONSES: responses.read_body,
+_BODIES: Mapping[WireApi, Callable[[bytes], ResponseFacts]] = {
+    WireApi.MESSAGES: messages.read_body,
+    WireApi.CHAT_COMPLETIONS: chat_completions.read_body,
+    WireApi.RESPONSES: responses.read_body,
 }
 
 
 def open_reader(
-    api: Api, content_type: str | None, content_encoding: str | None = None
+    api: WireApi, content_type: str | None, content_encoding: str | None = None
 ) -> ResponseReader:
     """A reader for one response, given two of its headers as they came; never raises."""
     streamed = (content_type or "").lstrip().lower().startswith("text/event-stream")

@@ -13,8 +13,8 @@ import msgspec
 
 from aibridged.wire import bounds
 from aibridged.wire.bounds import ABSENT, Shape, is_given
+from aibridged.wire.collector import UNREADABLE, Collector, Text, provider_error
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage
-from aibridged.wire.gathering import UNREADABLE, Gathering, Text, provider_error
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.responses_items import (
     Item,
@@ -135,14 +135,14 @@ class ResponsesReader(StreamReader):
             if event.item is not None:
                 self._item_done(event.output_index, event.item)
         elif kind.encode() not in _SILENT:
-            self._gathering.count("unknown_event")
+            self._collector.count("unknown_event")
 
     def _created(self, event: _Event) -> None:
         """No verdict yet: a refusal for overload comes after this event, too."""
         if is_given(event.response):
             response, _ = _decode_response(event.response)
-            self._gathering.response_id = response.id
-            self._gathering.model = response.model
+            self._collector.response_id = response.id
+            self._collector.model = response.model
 
     def _done(self, event: _Event) -> None:
         """The last event, whichever way the response ended."""
@@ -150,12 +150,12 @@ class ResponsesReader(StreamReader):
         if not is_given(event.response):
             return
         response, is_crowded = _decode_response(event.response)
-        self._gathering.response_id = response.id
-        self._gathering.model = response.model
+        self._collector.response_id = response.id
+        self._collector.model = response.model
         self._response_error = bounds.value(response.error)
         self._counts = bounds.counts(response.usage)
         if is_crowded and not self._any_done:
-            self._gathering.count("crowded_event")
+            self._collector.count("crowded_event")
         for index, item in enumerate(response.output or ()):
             if index in self._open or not self._any_done:
                 self._item_done(index, item)
@@ -182,7 +182,7 @@ class ResponsesReader(StreamReader):
         if commentary or item.type == "reasoning" or is_tool_call(item):
             if event.output_index in self._open:
                 self._item_broken(event.output_index)
-            if self._gathering.fits(item.id, item.call_id, item.name):
+            if self._collector.fits(item.id, item.call_id, item.name):
                 self._open[event.output_index] = _Open(item.small())
                 self._comments += commentary
 
@@ -192,43 +192,43 @@ class ResponsesReader(StreamReader):
         if opened is None or delta is None:
             # Text of the answer is no stray: only that of commentary is kept.
             if source != "commentary":
-                self._gathering.count("stray_delta")
+                self._collector.count("stray_delta")
             return
         part = event.summary_index or event.content_index
         text = opened.texts.get((source, part))
         if text is None:
-            if not self._gathering.fits():
-                self._gathering.count("text_cut")
+            if not self._collector.fits():
+                self._collector.count("text_cut")
                 return
-            text = opened.texts[source, part] = Text(self._gathering)
+            text = opened.texts[source, part] = Text(self._collector)
         text.add(delta)
 
     def _item_done(self, index: int, item: Item) -> None:
         opened = self._pop(index)
         texts = opened.texts if opened is not None else {}
         if is_tool_call(item):
-            if opened is not None or self._gathering.keeps(item.id, item.call_id, item.name):
-                text = texts.get(_ARGUMENTS) or Text(self._gathering)
-                add_tool_call(self._gathering, item, text, complete=True)
+            if opened is not None or self._collector.keeps(item.id, item.call_id, item.name):
+                text = texts.get(_ARGUMENTS) or Text(self._collector)
+                add_tool_call(self._collector, item, text, complete=True)
             return
         streamed = [(source, text.value) for (source, _), text in texts.items()]
         thoughts = thoughts_of(item) or streamed
         for text in texts.values():
             text.replace("")
-        self._gathering.give_back(len(texts) + (opened is not None))
+        self._collector.give_back(len(texts) + (opened is not None))
         for source, content in thoughts:
-            self._gathering.add_thought(content, source)
+            self._collector.add_thought(content, source)
 
     def _item_broken(self, index: int) -> None:
         opened = self._pop(index)
         if opened is None:
             return
         if is_tool_call(opened.item):
-            text = opened.texts.get(_ARGUMENTS) or Text(self._gathering)
-            add_tool_call(self._gathering, opened.item, text, complete=False)
+            text = opened.texts.get(_ARGUMENTS) or Text(self._collector)
+            add_tool_call(self._collector, opened.item, text, complete=False)
             return
         for (source, _), text in opened.texts.items():
-            self._gathering.thoughts.append(Thought(text.value, source, complete=False))
+            self._collector.thoughts.append(Thought(text.value, source, complete=False))
 
     def _pop(self, index: int) -> _Open | None:
         opened = self._open.pop(index, None)
@@ -263,31 +263,31 @@ class ResponsesReader(StreamReader):
 
 def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a response or an error."""
-    gathering = Gathering()
+    collector = Collector()
     try:
         response, is_crowded = _decode_response(body)
         usage = bounds.counts(response.usage)
-        _take(gathering, response)
+        _take(collector, response)
     except UNREADABLE:
-        gathering.count("unreadable_body")
-        return gathering.result(None, complete=False)
+        collector.count("unreadable_body")
+        return collector.result(None, complete=False)
     if is_crowded:
-        gathering.count("crowded_body")
+        collector.count("crowded_body")
     told = None if usage is None else responses_usage(usage)
-    return gathering.result(told, complete=response.status not in ("in_progress", "queued"))
+    return collector.result(told, complete=response.status not in ("in_progress", "queued"))
 
 
-def _take(gathering: Gathering, response: _Response) -> None:
-    gathering.response_id = response.id
-    gathering.model = response.model
+def _take(collector: Collector, response: _Response) -> None:
+    collector.response_id = response.id
+    collector.model = response.model
     if is_given(response.error):
-        gathering.error = provider_error(bounds.value(response.error))
+        collector.error = provider_error(bounds.value(response.error))
     elif response.status == "failed":
-        gathering.error = ProviderError(None, None, None)
+        collector.error = ProviderError(None, None, None)
     for item in response.output or ():
         if is_tool_call(item):
-            if gathering.keeps(item.id, item.call_id, item.name):
-                add_tool_call(gathering, item, Text(gathering), complete=True)
+            if collector.keeps(item.id, item.call_id, item.name):
+                add_tool_call(collector, item, Text(collector), complete=True)
         else:
             for source, content in thoughts_of(item):
-                gathering.add_thought(content, source)
+                collector.add_thought(content, source)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import msgspec
 
 from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, has_more_commas, is_given
+from aibridged.wire.collector import UNREADABLE, Collector, Text, is_json, json_text
 from aibridged.wire.facts import ToolCall
-from aibridged.wire.gathering import UNREADABLE, Gathering, Text, is_json, json_text
 
 
 class Item(msgspec.Struct):
@@ -104,7 +104,7 @@ def thoughts_of(item: Item) -> list[tuple[str, str]]:
     return []
 
 
-def add_tool_call(gathering: Gathering, item: Item, text: Text, *, complete: bool) -> None:
+def add_tool_call(collector: Collector, item: Item, text: Text, *, complete: bool) -> None:
     """Keep the call; `text` holds the arguments that were streamed, until the item has its own."""
     tool = _TOOLS[item.type]
     arguments = _arguments(item, tool)
@@ -112,7 +112,7 @@ def add_tool_call(gathering: Gathering, item: Item, text: Text, *, complete: boo
         text.replace(arguments)
     arguments = text.value
     whole = complete and not text.cut and item.status != "incomplete"
-    gathering.tool_calls.append(
+    collector.tool_calls.append(
         ToolCall(
             call_id=item.call_id or item.id or "",
             item_id=item.id,

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.injection.splice import Fields, UnsplittableError
 
 MAX_HELD = 16 * 1024

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from aibridged.accepting import Acceptor, bind
 from aibridged.core.idle import GRACE_S
 from aibridged.core.room import Room
+from aibridged.transport.acceptor import Acceptor, bind
 
 PATIENCE_S = 10
 PAIR = Path(__file__).parents[1] / "config" / "tls"

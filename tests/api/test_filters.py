@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibridged.api.filters import BadFilterError, read_filter
-from aibridged.records.answers import Filter
+from aibridged.records.query_results import Filter
 
 
 def read(q="", me="me-id", owner=None, **more):

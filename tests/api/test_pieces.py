@@ -5,7 +5,6 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.api import pieces, shapes
-from aibridged.records.answers import Filter
 from aibridged.records.facts import (
     InterceptionStart,
     ModelThoughtRecord,
@@ -15,6 +14,7 @@ from aibridged.records.facts import (
 )
 from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
+from aibridged.records.query_results import Filter
 from aibridged.records.store import Store
 
 ANN = "00000000-0000-4000-8000-00000000000a"

@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from aibridged.api import shapes
-from aibridged.records.answers import Filter
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
@@ -16,6 +15,7 @@ from aibridged.records.facts import (
 )
 from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
+from aibridged.records.query_results import Filter
 from aibridged.records.store import Store
 
 # What Coder's API reference documents for GET /api/v2/aibridge/….

@@ -40,9 +40,9 @@ def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
         calls.append((settings, resolve, list(warnings)))
         return 7
 
-    daemon = ModuleType("aibridged.daemon")
+    daemon = ModuleType("aibridged.daemon.main")
     daemon.run = run  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "aibridged.daemon", daemon)
+    monkeypatch.setitem(sys.modules, "aibridged.daemon.main", daemon)
     args = ["serve", "--aibridge-rate-limit=5", "--aibridge-openai-key=sk-1"]
     result = CliRunner().invoke(build(), args)
     assert result.exit_code == 7

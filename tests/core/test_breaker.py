@@ -327,7 +327,7 @@ def test_a_circuit_in_use_is_not_the_one_that_is_forgotten(clock):
         breakers.admit(first).failure()
     breakers.admit(second)
     breakers.admit(first)
-    # A readout is no use: after it, `second` is still the one to go.
+    # Reading the states is no use: after it, `second` is still the one to go.
     breakers.states()
     breakers.admit(third)
     assert breakers.states() == {first: State.OPEN, third: State.CLOSED}

@@ -18,10 +18,10 @@ import openai
 import pytest
 from aiohttp import web
 
-from aibridged.app import Gateway
 from aibridged.config.kinds import Address
 from aibridged.config.options import ProviderSettings, Settings
 from aibridged.config.secret import Secret
+from aibridged.daemon.gateway import Gateway
 from aibridged.fake_provider import FakeProvider
 from aibridged.records import schema
 

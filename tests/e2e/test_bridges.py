@@ -64,7 +64,7 @@ def closed():
 
 
 def pool(gateway):
-    return gateway._composition.parts.bridges
+    return gateway._composition.components.bridges
 
 
 def tell(rows):

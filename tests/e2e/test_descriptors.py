@@ -136,7 +136,7 @@ async def test_without_a_descriptor_nobody_blames_the_provider(
             assert refused.headers["X-Aibridge-Reason"] == "at_capacity"
             assert "descriptor" in (await refused.json())["message"]
     assert fake.seen == 0
-    assert gateway.parts.shortages.counts == {"clients": 0, "providers": 1}
+    assert gateway.components.shortages.counts == {"clients": 0, "providers": 1}
     async with client.post(gateway.url + PATH, json=BODY) as response:
         assert response.status == 200
         assert b"message_stop" in await response.read()
@@ -164,9 +164,9 @@ async def test_idle_connections_to_one_provider_make_room_for_another(
     async with asyncio.timeout(PATIENCE_S):
         async with client.post(gateway.url + PATH, json=BODY) as response:
             await response.read()
-        anthropic = gateway.parts.upstreams["anthropic"]
+        anthropic = gateway.components.upstreams["anthropic"]
         assert anthropic.connections == (0, 1)
-        gateway.parts.room.places = 1
+        gateway.components.room.places = 1
         async with client.get(f"{gateway.url}/openai/v1/models") as response:
             assert response.status == 200
         assert anthropic.connections == (0, 0)

@@ -19,8 +19,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from loguru import logger
 
-from aibridged import lasting
 from aibridged.config.options import Settings
+from aibridged.daemon import resources as resources
 from aibridged.identity.tokens import TokenStore
 from aibridged.observe.logging import configure
 from aibridged.records import schema
@@ -155,8 +155,8 @@ async def test_what_the_command_line_takes_back_is_worthless_within_a_minute(
 async def test_what_the_command_line_takes_back_is_soon_worthless(
     recording, store, new_token, post, monkeypatch
 ):
-    at_once = partial(lasting.keep_revoking, interval=0)
-    monkeypatch.setattr(lasting, "keep_revoking", at_once)
+    at_once = partial(resources.keep_revoking, interval=0)
+    monkeypatch.setattr(resources, "keep_revoking", at_once)
     gateway = await recording.start(auth="token")
     id, token = new_token("ann")
     assert (await post(gateway, token))[0] == 200

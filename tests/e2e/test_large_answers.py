@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 
 from aibridged.api import handler
-from aibridged.identity.none import LOCAL_ACTOR
+from aibridged.identity.anonymous import LOCAL_ACTOR
 from aibridged.records.belonging import Belonging
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.facts import InterceptionStart, ModelThoughtRecord, UserPromptRecord
@@ -121,14 +121,14 @@ async def ask_and_stop_reading(gateway, path):
 async def until_idle(gateway):
     """No thread is busy with a question."""
     async with asyncio.timeout(10):
-        while len(gateway.parts.api._asking._places):  # noqa: ASYNC110 - a thread makes it so
+        while len(gateway.components.api._asking._places):  # noqa: ASYNC110 - a thread makes it so
             await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("leaves", [True, False])
 async def test_an_answer_that_is_not_read_is_dropped(gateway, leaves):
     client = await ask_and_stop_reading(gateway, "/sessions/s")
-    assert len(gateway.parts.api._asking._places) == 1
+    assert len(gateway.components.api._asking._places) == 1
     if leaves:
         client.close()
     await until_idle(gateway)

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 from aiohttp import web
 
-from aibridged.bridge_pool import BridgeKey
 from aibridged.config.options import McpServerSettings
 from aibridged.config.secret import Secret
 from aibridged.identity.credential_key import CredentialKey
 from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.tokens import TokenStore
+from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.migrations import upgrade
 
@@ -68,7 +68,7 @@ def credentials(engine, clock, tmp_path):
 
 
 async def toolbox(gateway, initiator_id):
-    lease = gateway.parts.bridges.acquire(BridgeKey(initiator_id, None))
+    lease = gateway.components.bridges.acquire(BridgeKey(initiator_id, None))
     try:
         return await lease.bridge.toolbox()
     finally:

@@ -14,17 +14,17 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
 from prometheus_client.parser import text_string_to_metric_families as plain
 
-from aibridged import lasting
-from aibridged.app import CannotStartError, Gateway
 from aibridged.config.kinds import Address
 from aibridged.core.breaker import BreakerKey
+from aibridged.daemon import metrics_endpoint as endpoint
+from aibridged.daemon import resources as resources
+from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.fake_provider import Answer, Script, ToolCall, Usage
 from aibridged.identity.tokens import TokenStore
-from aibridged.observe.finished import Finished, RequestOutcome, TokenCounts
 from aibridged.observe.labels import OTHER
 from aibridged.observe.metric import Kind
 from aibridged.observe.metric_table import METRICS
-from aibridged.pipeline import scrape as endpoint
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.recorder import Recorder
 
@@ -167,7 +167,7 @@ async def test_what_is_under_way_is_told_and_when_it_has_ended(start, fake, clie
         await scrape.until(gateway, name, 0, **of)
     assert scrape.value("aibridged_upstream_connections", provider="openai", state="idle") == 1
     assert scrape.value("aibridged_client_connections", state="idle") == 1
-    assert scrape.value("aibridged_client_places") == gateway.parts.room.places
+    assert scrape.value("aibridged_client_places") == gateway.components.room.places
 
 
 async def test_each_time_is_told_apart(start, fake, client, clock, scrape):
@@ -249,7 +249,7 @@ async def test_a_circuit_under_the_names_of_coders_dashboards(start, fake, clock
 async def test_a_failed_reload_is_told(start, clock, scrape):
     gateway = await start()
     started = clock.wall().timestamp()
-    gateway.parts.reloads.last_attempt += 60
+    gateway.components.reloads.last_attempt += 60
     await scrape(gateway)
     name = "coder_aibridged_providers_last_reload_"
     assert scrape.value(f"{name}timestamp_seconds") == started + 60
@@ -266,15 +266,15 @@ async def test_callers_are_not_told_apart_if_that_is_switched_off(start, post, s
 async def test_many_models_and_tools_make_no_large_answer(start, client):
     """Each of 10 000 requests names another model, and one of 1 000 tools."""
     gateway = await start(circuit_breaker_enabled=True)
-    metrics, breakers = gateway.parts.metrics, gateway.parts.breakers
-    assert metrics.finished in gateway.parts.on_finished
+    metrics, breakers = gateway.components.metrics, gateway.components.breakers
+    assert metrics.finished in gateway.components.on_finished
     for number in range(10_000):
         model = f"a-model-with-a-name-of-a-usual-length-{number:05}"
         metrics.interception_began("anthropic", model, "/v1/messages")
         breakers.admit(BreakerKey("anthropic", "/v1/messages", model, "centralized"))
         metrics.circuit_opened("anthropic", "/v1/messages", model)
         metrics.finished(
-            Finished(
+            RequestSummary(
                 request_id="r",
                 interception_id="i",
                 outcome=RequestOutcome.COMPLETED,
@@ -307,7 +307,7 @@ async def test_every_metric_of_the_manual_is_produced(
     start, fake, client, post, scrape, clock, tmp_path, monkeypatch
 ):
     """One daemon goes through all that a metric tells of."""
-    monkeypatch.setattr(lasting, "Recorder", partial(Recorder, retry_interval=0.01, linger=0.5))
+    monkeypatch.setattr(resources, "Recorder", partial(Recorder, retry_interval=0.01, linger=0.5))
     (tmp_path / "spool.jsonl").write_bytes(b"this line can't be read\n")
     gateway = await start(
         auth="token",
@@ -353,13 +353,13 @@ async def test_every_metric_of_the_manual_is_produced(
     away.rename(database)
     await scrape.until(gateway, "aibridged_database_up", 1)
 
-    metrics = gateway.parts.metrics
+    metrics = gateway.components.metrics
     # Tests of the MCP tools, the AI Proxy and the descriptors see that these are told.
     metrics.tool_invoked("anthropic", "m", "github", "search")
-    gateway._composition.lasting.mcp.failures["docs"] += 1
+    gateway._composition.resources.mcp.failures["docs"] += 1
     metrics.connect_session("mitm")
-    gateway.parts.room.idle.closed += 1
-    gateway.parts.shortages.counts["clients"] += 1
+    gateway.components.room.idle.closed += 1
+    gateway.components.shortages.counts["clients"] += 1
     metrics.proxied_request_began("anthropic")
     await scrape(gateway)
     metrics.proxied_request_ended("anthropic", 200)
@@ -444,7 +444,7 @@ class TestListener:
     async def test_it_is_off_unless_asked_for(self, start_gateway):
         gateway = await start_gateway()
         assert gateway.metrics_urls == ()
-        assert gateway.parts.metrics is None
+        assert gateway.components.metrics is None
 
     async def test_a_taken_address_is_told_clearly(self, start):
         with socket.create_server(("127.0.0.1", 0)) as other:

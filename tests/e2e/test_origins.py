@@ -72,7 +72,7 @@ async def test_probes_are_for_everybody(start_gateway, raw):
 async def test_who_shows_a_token_may_call_it_by_any_name(start_gateway, raw):
     """No browser sends a token by itself, and a load balancer's name is no loopback name."""
     gateway = await start_gateway(auth="token")
-    tokens = gateway._composition.lasting.tokens
+    tokens = gateway._composition.resources.tokens
     tokens.create_user("ann")
     _, token = tokens.create_token("ann", name="", lifetime=None)
     header = b"X-Api-Key: " + token.reveal().encode()

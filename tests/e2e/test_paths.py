@@ -189,7 +189,7 @@ async def test_an_authority_as_target_reaches_nothing(gateway, fake, raw, foreig
 
 async def test_a_spoofed_host_changes_nothing(start_gateway, fake, raw, foreign):
     gateway = await start_gateway(auth="token")  # without authentication it is refused
-    tokens = gateway._composition.lasting.tokens
+    tokens = gateway._composition.resources.tokens
     tokens.create_user("ann")
     token = (
         b"X-Coder-Token: " + tokens.create_token("ann", name="", lifetime=None)[1].reveal().encode()

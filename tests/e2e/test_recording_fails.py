@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 import sqlalchemy as sa
 
-from aibridged import lasting
-from aibridged.app import CannotStartError
+from aibridged.daemon import resources as resources
+from aibridged.daemon.gateway import CannotStartError
 from aibridged.fake_provider import Script
 from aibridged.records import opening
 from aibridged.records.database import make_engine
@@ -80,7 +80,7 @@ def recorder(monkeypatch):
         made.append(Recorder(*args, **options, retry_interval=0.05))
         return made[-1]
 
-    monkeypatch.setattr(lasting, "Recorder", make)
+    monkeypatch.setattr(resources, "Recorder", make)
     monkeypatch.setattr(opening, "make_engine", partial(make_engine, busy_timeout=0.05))
     return lambda: made[-1]
 

@@ -10,7 +10,7 @@ import pytest
 from aibridged.config.options import ProviderSettings
 from aibridged.config.secret import Secret
 from aibridged.fake_provider import Answer, Script, ToolCall, Usage
-from aibridged.identity.none import LOCAL_ACTOR
+from aibridged.identity.anonymous import LOCAL_ACTOR
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 NAMES = ("weather", "news")

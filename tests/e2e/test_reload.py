@@ -11,11 +11,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from aibridged.app import Gateway
 from aibridged.config.options import OPTIONS, ProviderSettings, Settings
 from aibridged.config.secret import Secret
+from aibridged.daemon.gateway import Gateway
 from aibridged.fake_provider import Script
-from aibridged.listening import CannotListenError
+from aibridged.transport.listeners import CannotListenError
 
 BODY = {
     "model": "m",
@@ -80,7 +80,7 @@ async def test_what_the_start_reads_a_reload_reads_too_or_it_needs_a_restart(
     gateway.reconfigure(other)
     needs_restart = {option.name for option in OPTIONS if option.restart}
     assert at_start - read - needs_restart == set()
-    assert gateway.parts.settings is other
+    assert gateway.components.settings is other
 
 
 async def test_slots_count_the_requests_that_are_under_way(start_gateway, fake, ask, stream):
@@ -106,7 +106,7 @@ async def test_a_stream_outlives_its_provider_and_its_connection_closes_after_it
     gateway = await start_gateway()
     gate = asyncio.Event()
     fake.play(Script(before_write={3: gate}))
-    upstream = gateway.parts.upstreams["anthropic"]
+    upstream = gateway.components.upstreams["anthropic"]
     running = await stream(gateway)
     _, openai = gateway.settings.providers
     reload(gateway, providers=(openai,))
@@ -122,18 +122,18 @@ async def test_a_stream_outlives_its_provider_and_its_connection_closes_after_it
 async def test_connections_are_kept_while_a_provider_stays_where_it_is(start_gateway, fake, ask):
     gateway = await start_gateway()
     await ask(gateway)
-    before = dict(gateway.parts.upstreams)
+    before = dict(gateway.components.upstreams)
     anthropic, openai = gateway.settings.providers
     rotated = replace(anthropic, key=Secret("sk-ant-new"))
     reload(gateway, providers=(rotated, replace(openai, base_url=f"{fake.base_url}/other")))
-    assert gateway.parts.upstreams["anthropic"] is before["anthropic"]
-    assert gateway.parts.upstreams["openai"] is not before["openai"]
+    assert gateway.components.upstreams["anthropic"] is before["anthropic"]
+    assert gateway.components.upstreams["openai"] is not before["openai"]
     await ask(gateway)
     first, second = fake.requests
     assert first.connection == second.connection
     assert second.all("x-api-key") == ["sk-ant-new"]
     reload(gateway, upstream_connect_timeout=3.0)
-    assert gateway.parts.upstreams["anthropic"] is not before["anthropic"]
+    assert gateway.components.upstreams["anthropic"] is not before["anthropic"]
     assert await ask(gateway) == (200, None)
 
 
@@ -167,12 +167,12 @@ async def test_what_is_kept_warm_lives_by_its_new_times(start_gateway, ask, cloc
     await ask(gateway)
     reload(gateway, rate_limit=50)
     await ask(gateway)
-    assert gateway.parts.bridges.stats.hits == 1
+    assert gateway.components.bridges.stats.hits == 1
     reload(gateway, pool_ttl=10.0)
     await ask(gateway)
     clock.advance(11)
     await ask(gateway)
-    assert gateway.parts.bridges.stats.misses == 3
+    assert gateway.components.bridges.stats.misses == 3
 
 
 async def test_a_connection_that_was_there_before_lives_by_the_new_limits(start_gateway):
@@ -271,4 +271,4 @@ async def test_a_provider_may_come_and_go_while_requests_run(start_gateway, fake
     assert {status for name, status in statuses if name == "anthropic"} == {200}
     assert {status for name, status in statuses if name == "extra"} == {200, 404}
     await gateway._composition._upstreams._retirements.idle()
-    assert len(gateway._composition._upstreams) == len(gateway.parts.upstreams)
+    assert len(gateway._composition._upstreams) == len(gateway.components.upstreams)

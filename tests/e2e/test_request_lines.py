@@ -254,7 +254,7 @@ async def test_a_log_that_fails_spoils_no_answer(start_gateway, client, lines, m
     def fail(finished):
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("aibridged.lasting.request_finished", fail)
+    monkeypatch.setattr("aibridged.daemon.resources.request_finished", fail)
     gateway = await start_gateway()
     assert (await ask(client, gateway)).status == 200
     assert [each["msg"] for each in lines()] == ["A finished request could not be told of"]

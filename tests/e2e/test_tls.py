@@ -6,7 +6,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from aibridged.app import CannotStartError
+from aibridged.daemon.gateway import CannotStartError
 
 TLS = Path(__file__).parents[1] / "config" / "tls"
 CERT, KEY = TLS / "localhost-cert.pem", TLS / "localhost-key.pem"

@@ -13,7 +13,7 @@ import pytest
 from aiohttp import web
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
-from aibridged.app import CannotStartError
+from aibridged.daemon.gateway import CannotStartError
 from aibridged.fake_provider import Answer, Script, ToolCall
 from aibridged.observe.spans import REQUEST, SPANS, SpanName
 

@@ -2,8 +2,8 @@ import pytest
 from loguru import logger
 
 from aibridged.identity.admitted import FOR_EVER, Admitted
+from aibridged.identity.anonymous import LOCAL_ACTOR
 from aibridged.identity.base import Actor
-from aibridged.identity.none import LOCAL_ACTOR
 
 ANN = Actor("1", "ann", "token-1")
 BOB = Actor("2", "bob", "token-2")

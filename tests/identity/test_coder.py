@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestServer
 from loguru import logger
 
 from aibridged.errors import AT_CAPACITY, GatewayError
-from aibridged.identity import asking
+from aibridged.identity import http_lookup as asking
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.coder import CoderAuthenticator
 

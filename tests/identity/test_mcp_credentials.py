@@ -4,10 +4,10 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.config.secret import Secret
-from aibridged.identity.accounts import IdentityError
 from aibridged.identity.credential_key import CredentialKey, CredentialKeyError
 from aibridged.identity.mcp_credentials import McpCredential, McpCredentialStore
 from aibridged.identity.tables import StoreUnavailableError, mcp_credentials, metadata
+from aibridged.identity.users import IdentityError
 
 CANARY = "canary-0123456789"
 

@@ -4,7 +4,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from aibridged.identity import asking, remote
+from aibridged.identity import http_lookup as asking
+from aibridged.identity import remote
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.token_format import mint
 

@@ -10,10 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from aibridged.identity import tokens as tokens_module
-from aibridged.identity.accounts import IdentityError, UserStatus
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.tables import StoreUnavailableError, metadata, users
 from aibridged.identity.tokens import TokenStore
+from aibridged.identity.users import IdentityError, UserStatus
 from aibridged.records.migrations import upgrade
 
 DAY = 86400

@@ -19,7 +19,7 @@ from zeromcp import McpServer, McpToolError
 from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings, Settings
 from aibridged.mcp.credentials import no_credentials
-from aibridged.mcp.offering import McpTools
+from aibridged.mcp.factory import McpTools
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
 Answer = Callable[[web.Request, Any], Awaitable[web.StreamResponse]]

@@ -12,9 +12,9 @@ from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings, Settings
 from aibridged.config.secret import Secret
 from aibridged.mcp import session as session_module
+from aibridged.mcp.health import Access
 from aibridged.mcp.limits import Limits
 from aibridged.mcp.session import ServerFailedError, StreamableHTTPServerProxy
-from aibridged.mcp.shared import Access
 from aibridged.tasks import Tasks
 
 

@@ -7,11 +7,11 @@ from loguru import logger
 
 from aibridged.observe.direct_lines import DIRECT
 from aibridged.observe.events import request_finished
-from aibridged.observe.finished import Finished, RequestOutcome
 from aibridged.observe.logging import configure
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 from aibridged.observe.scope import SCOPE, Scope
 
-REQUEST = Finished(
+REQUEST = RequestSummary(
     request_id="r1",
     outcome=RequestOutcome.COMPLETED,
     method="POST",
@@ -22,7 +22,7 @@ REQUEST = Finished(
     username="ann \u001b[31m",
     provider="anthropic",
 )
-REFUSED = Finished(
+REFUSED = RequestSummary(
     request_id="r2",
     outcome=RequestOutcome.REJECTED,
     method="GET",

@@ -3,7 +3,7 @@
 import pytest
 
 from aibridged.observe.events import circuit_changed, request_finished
-from aibridged.observe.finished import Finished, RequestOutcome, TokenCounts
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
 
 REQUEST = {
     "request_id": "r",
@@ -32,7 +32,7 @@ def line(human):
 
     def line(**changes):
         human.configure()
-        request_finished(Finished(**{**REQUEST, **changes}))
+        request_finished(RequestSummary(**{**REQUEST, **changes}))
         return human.text().splitlines()[-1].partition(" [")[2]
 
     return line
@@ -83,8 +83,8 @@ def test_who_left_before_an_answer_has_no_status(line):
 
 def test_the_user_agent_is_told_of_a_client_that_isnt_known(json_lines):
     json_lines.configure()
-    request_finished(Finished(**REQUEST))
-    request_finished(Finished(**{**REQUEST, "client": "Unknown"}))
+    request_finished(RequestSummary(**REQUEST))
+    request_finished(RequestSummary(**{**REQUEST, "client": "Unknown"}))
     known, unknown = (entry["fields"] for entry in json_lines.entries())
     assert (known["client"], known.get("user_agent")) == ("Claude Code", None)
     assert (unknown.get("client"), unknown["user_agent"]) == (None, "claude-cli/2")

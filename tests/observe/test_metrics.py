@@ -4,9 +4,9 @@ import pytest
 
 from aibridged.errors import ERRORS
 from aibridged.observe import metrics as subject
-from aibridged.observe.finished import Finished, RequestOutcome, TokenCounts
 from aibridged.observe.labels import OTHER
 from aibridged.observe.metrics import MAX_MODELS, Metrics
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
 
 DAEMON = "coder_aibridged_"
 WHO = ("alice", "Claude Code")
@@ -43,7 +43,7 @@ def interception(**changes):
         "tools": ("Bash", "Bash", "Read"),
         **changes,
     }
-    return Finished(**fields)
+    return RequestSummary(**fields)
 
 
 def rejection(reason, **changes):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from aibridged import systemd
 from aibridged.config.options import OPTIONS, Settings
 from aibridged.config.sources import CREDENTIAL_PREFIX
 from aibridged.core.room import requests_that_fit
+from aibridged.daemon import systemd
 
 HIGHEST_EXPOSURE = 1.5
 

@@ -9,9 +9,9 @@ from loguru import logger
 
 from aibridged.errors import AT_CAPACITY, BYOK_DISABLED, UNAUTHENTICATED, GatewayError
 from aibridged.observe.scope import Scope
-from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.errors import stage
-from aibridged.pipeline.provider_response import ProviderResponse
+from aibridged.transport.response import DownstreamResponse
+from aibridged.transport.upstream_response import UpstreamResponse
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -97,7 +97,9 @@ async def test_a_bug_in_the_middle_of_an_answer_breaks_it_off(exchange, logged):
     """A second head would be a part of the body, as far as the client can tell."""
 
     async def fail(request):
-        response = ProviderResponse(Answer(200, b"OK", [(b"Content-Length", b"1000")], source=None))
+        response = DownstreamResponse(
+            UpstreamResponse(200, b"OK", [(b"Content-Length", b"1000")], source=None)
+        )
         await response.prepare(request)
         await response.write(b"half")
         raise RuntimeError("a bug")

@@ -6,11 +6,11 @@ import pytest
 from multidict import CIMultiDict
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from aibridged.bridge_pool import BridgeKey
-from aibridged.observe.finished import Finished, RequestOutcome
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 from aibridged.observe.scope import SCOPE, Scope, span
 from aibridged.observe.tracing import Tracing
 from aibridged.pipeline import trace
+from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.trace import Traces
 from aibridged.records.facts import (
     InterceptionEnd,
@@ -58,7 +58,7 @@ class Traced:
         return request
 
     def end(self, request):
-        finished = Finished(
+        finished = RequestSummary(
             request_id=request.scope.request_id,
             outcome=RequestOutcome.COMPLETED,
             method="POST",

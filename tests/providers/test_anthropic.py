@@ -3,7 +3,7 @@ import pytest
 from aibridged.config.options import ProviderSettings
 from aibridged.config.secret import Secret
 from aibridged.providers.anthropic import Anthropic
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def provider():
 def test_messages_are_bridged(provider):
     route = provider.route("POST", "/v1/messages")
     assert (route.api, route.path, route.endpoint) == (
-        Api.MESSAGES,
+        WireApi.MESSAGES,
         "/v1/messages",
         "/v1/messages",
     )

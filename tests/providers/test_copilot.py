@@ -2,7 +2,7 @@ import pytest
 
 from aibridged.config.options import ProviderSettings
 from aibridged.providers.copilot import Copilot
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 
 
 @pytest.fixture
@@ -13,9 +13,9 @@ def provider():
 @pytest.mark.parametrize(
     ("path", "api"),
     [
-        ("/chat/completions", Api.CHAT_COMPLETIONS),
-        ("/responses", Api.RESPONSES),
-        ("/v1/messages", Api.MESSAGES),
+        ("/chat/completions", WireApi.CHAT_COMPLETIONS),
+        ("/responses", WireApi.RESPONSES),
+        ("/v1/messages", WireApi.MESSAGES),
     ],
 )
 def test_bridged_routes_are_those_of_its_own_hosts(provider, path, api):

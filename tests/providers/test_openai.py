@@ -2,7 +2,7 @@ import pytest
 
 from aibridged.config.options import ProviderSettings
 from aibridged.providers.openai import OpenAI
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 
 
 @pytest.fixture
@@ -13,8 +13,8 @@ def provider():
 @pytest.mark.parametrize(
     ("path", "api", "below"),
     [
-        ("/v1/chat/completions", Api.CHAT_COMPLETIONS, "/chat/completions"),
-        ("/v1/responses", Api.RESPONSES, "/responses"),
+        ("/v1/chat/completions", WireApi.CHAT_COMPLETIONS, "/chat/completions"),
+        ("/v1/responses", WireApi.RESPONSES, "/responses"),
     ],
 )
 def test_bridged_routes_lose_the_version_that_the_base_url_holds(provider, path, api, below):

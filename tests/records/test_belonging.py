@@ -5,7 +5,6 @@ import tracemalloc
 import pytest
 
 from aibridged.records import belonging
-from aibridged.records.answers import Filter
 from aibridged.records.belonging import SHOWN_CHARACTERS, SHOWN_ROWS
 from aibridged.records.facts import (
     ModelThoughtRecord,
@@ -14,6 +13,7 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
+from aibridged.records.query_results import Filter
 
 LONG = "é" * 100_000
 

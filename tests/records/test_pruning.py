@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from aibridged.records.jobs import Prune, RecordingFailedError
 from aibridged.records.pruning import PRUNED_AT_ONCE, Pruning
 from aibridged.records.store import DatabaseAwayError
-from aibridged.records.work import Prune, RecordingFailedError
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

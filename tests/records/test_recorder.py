@@ -8,12 +8,12 @@ from datetime import timedelta
 import pytest
 
 from aibridged.records import schema
-from aibridged.records.disk import FLUSH_S
 from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
+from aibridged.records.flush_schedule import FLUSH_S
+from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.recorder import GATHERING_TURNS, Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
 from aibridged.records.store import DatabaseAwayError, Store
-from aibridged.records.work import RecordingFailedError
 
 
 @contextmanager

@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 
 from aibridged.records import schema
+from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.retention import keep_pruning, prune
-from aibridged.records.work import RecordingFailedError
 
 
 class Pruner:

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from aibridged.records.answers import Filter
+from aibridged.records.query_results import Filter
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from aibridged.wire.facts import Api, RequestFacts, ResponseFacts
+from aibridged.wire.facts import RequestFacts, ResponseFacts, WireApi
 
 
 def test_facts_do_not_change() -> None:
@@ -12,4 +12,4 @@ def test_facts_do_not_change() -> None:
 
 
 def test_apis_are_named_as_they_are_recorded() -> None:
-    assert [str(api) for api in Api] == ["messages", "chat_completions", "responses"]
+    assert [str(api) for api in WireApi] == ["messages", "chat_completions", "responses"]

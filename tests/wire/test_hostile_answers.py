@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterator
 import msgspec
 import pytest
 
-from aibridged.wire.facts import Api, ResponseFacts, TokenUsage
-from aibridged.wire.gathering import MAX_ITEMS, OMITTED
+from aibridged.wire.collector import MAX_ITEMS, OMITTED
+from aibridged.wire.facts import ResponseFacts, TokenUsage, WireApi
 from aibridged.wire.response import open_reader
 
 MIB = 1024 * 1024
 SLICE = 8 * 1024
 
-MESSAGES, CHAT, RESPONSES = Api.MESSAGES, Api.CHAT_COMPLETIONS, Api.RESPONSES
+MESSAGES, CHAT, RESPONSES = WireApi.MESSAGES, WireApi.CHAT_COMPLETIONS, WireApi.RESPONSES
 STREAM, BODY = "text/event-stream", "application/json"
 
 
@@ -21,7 +21,7 @@ def event(value: object) -> bytes:
     return b"data: %b\n\n" % msgspec.json.encode(value)
 
 
-def read(api: Api, media_type: str, pieces: Iterator[bytes]) -> ResponseFacts:
+def read(api: WireApi, media_type: str, pieces: Iterator[bytes]) -> ResponseFacts:
     reader = open_reader(api, media_type)
     for piece in pieces:
         for start in range(0, len(piece), SLICE):
@@ -66,7 +66,9 @@ def responses_calls(count: int) -> Iterator[bytes]:
         (RESPONSES, responses_calls(2000)),
     ],
 )
-def test_tool_calls_are_capped_and_the_others_counted(api: Api, stream: Iterator[bytes]) -> None:
+def test_tool_calls_are_capped_and_the_others_counted(
+    api: WireApi, stream: Iterator[bytes]
+) -> None:
     facts = read(api, STREAM, stream)
     assert len(facts.tool_calls) == MAX_ITEMS
     assert all(call.complete and call.arguments.strip() == "{}" for call in facts.tool_calls)
@@ -137,7 +139,7 @@ def large_ids() -> Iterator[bytes]:
     ],
     ids=["usages", "finishes", "padded starts", "padded items", "ids"],
 )
-def test_what_is_kept_of_a_stream_is_bounded(api: Api, stream: Iterator[bytes]) -> None:
+def test_what_is_kept_of_a_stream_is_bounded(api: WireApi, stream: Iterator[bytes]) -> None:
     reader = open_reader(api, STREAM)
     tracemalloc.start()
     try:
@@ -168,7 +170,7 @@ FIELDS = {
 @pytest.mark.parametrize(
     ("api", "field"), [(api, field) for api, fields in FIELDS.items() for field in fields]
 )
-def test_reading_a_crowd_makes_few_objects(api: Api, field: str, crowd: bytes) -> None:
+def test_reading_a_crowd_makes_few_objects(api: WireApi, field: str, crowd: bytes) -> None:
     body = b'{"%b":%b}' % (field.encode(), crowd)
     for media_type, whole in ((BODY, body), (STREAM, b"data: %b\n\n" % body)):
         tracemalloc.start()
@@ -217,7 +219,7 @@ LISTS = {MESSAGES: "content", CHAT: "choices", RESPONSES: "output"}
     ids=["an image", "a long text", "a very long text", "too long"],
 )
 def test_a_large_answer_tells_its_usage(
-    api: Api, text: str, is_told: bool, anomaly: str | None
+    api: WireApi, text: str, is_told: bool, anomaly: str | None
 ) -> None:
     items = [{"type": "text", "text": text}]
     body = msgspec.json.encode({**BLOCKING[api], LISTS[api]: items})

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibridged.wire import large_request
-from aibridged.wire.facts import Api, CutText, RequestFacts
+from aibridged.wire.facts import CutText, RequestFacts, WireApi
 from aibridged.wire.large_request import is_small, outline_request, read_large_request
 from aibridged.wire.outline import Steps, TooComplexError, run
 from aibridged.wire.request import BadRequestError, read_request
@@ -18,12 +18,12 @@ from aibridged.wire.request import BadRequestError, read_request
 KEEP = 1000
 
 
-def reading(api: Api, body: bytes, keep: int = KEEP) -> Steps[RequestFacts]:
+def reading(api: WireApi, body: bytes, keep: int = KEEP) -> Steps[RequestFacts]:
     outline, members = yield from outline_request(body)
     return (yield from read_large_request(api, outline, members, keep))
 
 
-def read(api: Api, **fields: Any) -> RequestFacts:
+def read(api: WireApi, **fields: Any) -> RequestFacts:
     return run(reading(api, msgspec.json.encode({"model": "m", **fields})))
 
 
@@ -69,8 +69,10 @@ def outcome(read: Any) -> RequestFacts | str:
 
 
 @pytest.mark.parametrize("item_bytes", [0, 10**9])
-@given(st.sampled_from(Api), FIELDS)
-def test_it_tells_what_a_decoder_tells(item_bytes: int, api: Api, fields: dict[str, Any]) -> None:
+@given(st.sampled_from(WireApi), FIELDS)
+def test_it_tells_what_a_decoder_tells(
+    item_bytes: int, api: WireApi, fields: dict[str, Any]
+) -> None:
     """With items that count as large, and with small ones."""
     body = msgspec.json.encode({"model": "m", **fields})
     sizes = large_request.ITEM_BYTES
@@ -95,7 +97,7 @@ def test_it_tells_what_a_decoder_tells(item_bytes: int, api: Api, fields: dict[s
 )
 def test_bad_requests(body: bytes, sentence: str) -> None:
     with pytest.raises(BadRequestError) as caught:
-        run(reading(Api.MESSAGES, body))
+        run(reading(WireApi.MESSAGES, body))
     assert str(caught.value) == sentence
 
 
@@ -103,8 +105,8 @@ LONG = "long prompt\n" * 200_000
 
 
 @pytest.mark.parametrize("content", [LONG, [{"type": "text", "text": LONG}]])
-@pytest.mark.parametrize("api", Api)
-def test_a_long_prompt_is_cut(api: Api, content: Any) -> None:
+@pytest.mark.parametrize("api", WireApi)
+def test_a_long_prompt_is_cut(api: WireApi, content: Any) -> None:
     user = [{"role": "user", "content": content}]
     got = read(api, messages=user, input=user)
     assert isinstance(got.prompt, CutText)
@@ -114,7 +116,7 @@ def test_a_long_prompt_is_cut(api: Api, content: Any) -> None:
 
 
 def test_a_long_input_is_a_prompt() -> None:
-    got = read(Api.RESPONSES, input=LONG)
+    got = read(WireApi.RESPONSES, input=LONG)
     assert isinstance(got.prompt, CutText)
     assert got.prompt == LONG[:KEEP]
 
@@ -123,7 +125,7 @@ def test_the_end_of_a_large_message_counts() -> None:
     image = {"type": "image", "source": {"type": "base64", "data": "A" * 2_000_000}}
     result = {"type": "tool_result", "tool_use_id": "a", "content": [image]}
     text = {"type": "text", "text": "What is this?"}
-    got = read(Api.MESSAGES, messages=[{"role": "user", "content": [result, image, text]}])
+    got = read(WireApi.MESSAGES, messages=[{"role": "user", "content": [result, image, text]}])
     assert got.prompt == "What is this?"
     assert got.tool_result_ids == ("a",)
 
@@ -144,13 +146,13 @@ def test_a_field_of_any_size_is_left_unbuilt(name: str, value: bytes) -> None:
         name.encode(),
         value,
     )
-    got = run(reading(Api.MESSAGES, body))
+    got = run(reading(WireApi.MESSAGES, body))
     assert (got.model, got.prompt, got.stream) == ("m", "hi", False)
 
 
 @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE.keys())
-@pytest.mark.parametrize("api", Api)
-def test_content_of_any_size_is_read_or_refused(api: Api, value: bytes) -> None:
+@pytest.mark.parametrize("api", WireApi)
+def test_content_of_any_size_is_read_or_refused(api: WireApi, value: bytes) -> None:
     item = b'{"role":"user","content":%b}' % value
     body = b'{"model":"m","messages":[%b],"input":[%b]}' % (item, item)
     steps = 0

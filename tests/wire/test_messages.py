@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from aibridged.wire import gathering
+from aibridged.wire import collector as collector
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.messages import MessagesReader, read_body
 
@@ -159,7 +159,7 @@ def test_what_can_not_be_read_is_counted_and_the_rest_is_read(
 
 
 def test_kept_text_is_bounded_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "MAX_KEPT", 1000)
+    monkeypatch.setattr(collector, "MAX_KEPT", 1000)
     reader = MessagesReader()
     for event in (
         {"type": "content_block_start", "index": 0, "content_block": {"type": "thinking"}},

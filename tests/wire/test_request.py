@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibridged.wire.facts import Api, RequestFacts
+from aibridged.wire.facts import RequestFacts, WireApi
 from aibridged.wire.request import MAX_MODEL, MAX_RESULTS, BadRequestError, read_request
 
 
-def facts(api: Api, **fields: Any) -> RequestFacts:
+def facts(api: WireApi, **fields: Any) -> RequestFacts:
     return read_request(api, msgspec.json.encode({"model": "m", **fields}))
 
 
@@ -28,8 +28,8 @@ ASSISTANT = {"role": "assistant", "content": "Sure."}
 IMAGE = {"type": "image", "source": {"type": "base64", "data": "AAAA"}}
 
 
-@pytest.mark.parametrize("api", Api)
-def test_head(api: Api) -> None:
+@pytest.mark.parametrize("api", WireApi)
+def test_head(api: WireApi) -> None:
     assert facts(api) == RequestFacts("m")
     assert facts(api, stream=True).stream is True
     assert facts(api, stream="true").stream is False
@@ -41,7 +41,7 @@ def test_head(api: Api) -> None:
     assert facts(api).has_options is False
 
 
-@pytest.mark.parametrize("api", Api)
+@pytest.mark.parametrize("api", WireApi)
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
@@ -56,14 +56,14 @@ def test_head(api: Api) -> None:
         (b'{"messages":7}', "The request has no model: it must be a string."),
     ],
 )
-def test_bad_requests(api: Api, body: bytes, sentence: str) -> None:
+def test_bad_requests(api: WireApi, body: bytes, sentence: str) -> None:
     with pytest.raises(BadRequestError) as caught:
         read_request(api, body)
     assert str(caught.value) == sentence
 
 
-@pytest.mark.parametrize("api", Api)
-def test_what_the_provider_is_to_refuse_goes_on_unread(api: Api) -> None:
+@pytest.mark.parametrize("api", WireApi)
+def test_what_the_provider_is_to_refuse_goes_on_unread(api: WireApi) -> None:
     got = facts(api, stream=True, messages={"a": 1}, input={"a": 1})
     assert got == RequestFacts("m", stream=True, anomalies=("unreadable_request",))
     got = facts(api, messages=[7], input=[7])
@@ -102,7 +102,7 @@ def test_what_the_provider_is_to_refuse_goes_on_unread(api: Api) -> None:
     ],
 )
 def test_messages(messages: list[Any], prompt: str | None, results: tuple[str, ...]) -> None:
-    got = facts(Api.MESSAGES, messages=messages)
+    got = facts(WireApi.MESSAGES, messages=messages)
     assert (got.prompt, got.tool_result_ids) == (prompt, results)
 
 
@@ -126,7 +126,7 @@ def tool(call_id: str) -> dict[str, str]:
 def test_chat_completions(
     messages: list[Any], prompt: str | None, results: tuple[str, ...]
 ) -> None:
-    got = facts(Api.CHAT_COMPLETIONS, messages=messages)
+    got = facts(WireApi.CHAT_COMPLETIONS, messages=messages)
     assert (got.prompt, got.tool_result_ids) == (prompt, results)
 
 
@@ -164,7 +164,7 @@ INPUT_TEXT = [{"type": "input_text", "text": "a"}, {"type": "input_text", "text"
     ],
 )
 def test_responses(items: Any, prompt: str | None, results: tuple[str, ...]) -> None:
-    got = facts(Api.RESPONSES, input=items)
+    got = facts(WireApi.RESPONSES, input=items)
     assert (got.prompt, got.tool_result_ids) == (prompt, results)
 
 
@@ -185,22 +185,22 @@ def test_responses(items: Any, prompt: str | None, results: tuple[str, ...]) -> 
     ],
 )
 def test_session_of_claude_code(metadata: Any, session: str | None) -> None:
-    got = facts(Api.MESSAGES, metadata=metadata, messages=[user("Hi")])
+    got = facts(WireApi.MESSAGES, metadata=metadata, messages=[user("Hi")])
     assert (got.session_id, got.prompt) == (session, "Hi")
 
 
 def test_what_nests_too_deep_for_a_decoder_is_for_the_scanner() -> None:
     with pytest.raises(RecursionError):
-        read_request(Api.MESSAGES, b'{"x":' + b"[" * 100_000)
+        read_request(WireApi.MESSAGES, b'{"x":' + b"[" * 100_000)
 
 
 def test_names_and_results_are_bounded() -> None:
     with pytest.raises(BadRequestError, match="longer than 512 characters"):
-        read_request(Api.MESSAGES, msgspec.json.encode({"model": "m" * (MAX_MODEL + 1)}))
+        read_request(WireApi.MESSAGES, msgspec.json.encode({"model": "m" * (MAX_MODEL + 1)}))
     results = [{"type": "tool_result", "tool_use_id": str(n)} for n in range(MAX_RESULTS + 1)]
-    got = facts(Api.MESSAGES, messages=[user(*results)])
+    got = facts(WireApi.MESSAGES, messages=[user(*results)])
     assert got.tool_result_ids == tuple(str(n) for n in range(1, MAX_RESULTS + 1))
-    got = facts(Api.CHAT_COMPLETIONS, messages=[tool(str(n)) for n in range(MAX_RESULTS + 1)])
+    got = facts(WireApi.CHAT_COMPLETIONS, messages=[tool(str(n)) for n in range(MAX_RESULTS + 1)])
     assert got.tool_result_ids == tuple(str(n) for n in range(1, MAX_RESULTS + 1))
 
 
@@ -221,13 +221,14 @@ JSON = st.recursive(
 
 
 @given(
-    st.sampled_from(Api), st.dictionaries(st.sampled_from(["messages", "input", "metadata"]), JSON)
+    st.sampled_from(WireApi),
+    st.dictionaries(st.sampled_from(["messages", "input", "metadata"]), JSON),
 )
-def test_any_json_with_a_model_is_read(api: Api, fields: dict[str, Any]) -> None:
+def test_any_json_with_a_model_is_read(api: WireApi, fields: dict[str, Any]) -> None:
     assert facts(api, **fields).model == "m"
 
 
-@given(st.sampled_from(Api), st.binary(max_size=60))
-def test_garbage_is_a_bad_request(api: Api, body: bytes) -> None:
+@given(st.sampled_from(WireApi), st.binary(max_size=60))
+def test_garbage_is_a_bad_request(api: WireApi, body: bytes) -> None:
     with pytest.raises(BadRequestError):
         read_request(api, body)

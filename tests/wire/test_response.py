@@ -9,19 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibridged.wire import response
-from aibridged.wire.facts import Api, ResponseFacts, TokenUsage
+from aibridged.wire.facts import ResponseFacts, TokenUsage, WireApi
 from aibridged.wire.response import open_reader
 
 ERROR = b'{"error":{"type":"api_error","message":"m"}}'
 STREAMS = {
-    Api.MESSAGES: "messages_thinking_and_parallel_tools",
-    Api.CHAT_COMPLETIONS: "chat_parallel_tools",
-    Api.RESPONSES: "responses_reasoning_and_tools",
+    WireApi.MESSAGES: "messages_thinking_and_parallel_tools",
+    WireApi.CHAT_COMPLETIONS: "chat_parallel_tools",
+    WireApi.RESPONSES: "responses_reasoning_and_tools",
 }
 
 
 def read(
-    api: Api, content_type: str | None, coding: str | None, *chunks: bytes
+    api: WireApi, content_type: str | None, coding: str | None, *chunks: bytes
 ) -> tuple[str | None, ResponseFacts]:
     reader = open_reader(api, content_type, coding)
     for chunk in chunks:
@@ -30,8 +30,10 @@ def read(
     return reader.verdict, reader.finish(complete=True)
 
 
-@pytest.mark.parametrize("api", Api)
-def test_a_stream_and_a_body_get_their_reader(api: Api, transcript: Callable[[str], bytes]) -> None:
+@pytest.mark.parametrize("api", WireApi)
+def test_a_stream_and_a_body_get_their_reader(
+    api: WireApi, transcript: Callable[[str], bytes]
+) -> None:
     stream = transcript(STREAMS[api])
     verdict, facts = read(api, "Text/Event-Stream; charset=utf-8", None, stream)
     assert verdict == "ok"
@@ -43,8 +45,8 @@ def test_a_stream_and_a_body_get_their_reader(api: Api, transcript: Callable[[st
         assert facts.error.message == "m"
 
 
-@pytest.mark.parametrize("api", Api)
-def test_compressed_responses(api: Api, transcript: Callable[[str], bytes]) -> None:
+@pytest.mark.parametrize("api", WireApi)
+def test_compressed_responses(api: WireApi, transcript: Callable[[str], bytes]) -> None:
     stream = transcript(STREAMS[api])
     expected = read(api, "text/event-stream", None, stream)
     for coding, coded in (("gzip", gzip.compress(stream)), ("zstd", zstandard.compress(stream))):
@@ -54,7 +56,7 @@ def test_compressed_responses(api: Api, transcript: Callable[[str], bytes]) -> N
 
 
 def test_a_coding_that_is_not_spoken_is_counted() -> None:
-    verdict, facts = read(Api.MESSAGES, "text/event-stream", "br", b"\x00")
+    verdict, facts = read(WireApi.MESSAGES, "text/event-stream", "br", b"\x00")
     assert verdict == "ok"
     assert facts == ResponseFacts(anomalies={"unsupported_coding": 1})
 
@@ -62,7 +64,7 @@ def test_a_coding_that_is_not_spoken_is_counted() -> None:
 def test_a_broken_coding_keeps_what_came_before(transcript: Callable[[str], bytes]) -> None:
     coded = gzip.compress(transcript("messages_server_tools"), 0)  # stored, so that parts come out
     broken = coded[:1500] + b"\xff" * 50 + coded[1550:]
-    _, facts = read(Api.MESSAGES, "text/event-stream", "gzip", broken[:1500], broken[1500:])
+    _, facts = read(WireApi.MESSAGES, "text/event-stream", "gzip", broken[:1500], broken[1500:])
     assert facts.response_id == "msg_01Search"
     assert not facts.complete
     assert facts.anomalies.get("malformed_coding") == 1
@@ -73,7 +75,7 @@ def test_a_broken_coding_is_no_orderly_end(transcript: Callable[[str], bytes]) -
     coded = gzip.compress(stream)
     data, checksum = coded[:-8], coded[-8:]
     for end, complete in ((checksum, True), (bytes(8), False)):
-        _, facts = read(Api.MESSAGES, "text/event-stream", "gzip", data, end)
+        _, facts = read(WireApi.MESSAGES, "text/event-stream", "gzip", data, end)
         assert facts.usage == TokenUsage(10682, 510, extra={"web_search_requests": 1})
         assert facts.complete is complete
 
@@ -81,7 +83,7 @@ def test_a_broken_coding_is_no_orderly_end(transcript: Callable[[str], bytes]) -
 def test_a_compressed_response_is_read_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(response, "MAX_DECODED_BYTES", 100_000)
     bomb = gzip.compress(b": comment\n\n" * 100_000)
-    _, facts = read(Api.MESSAGES, "text/event-stream", "gzip", bomb)
+    _, facts = read(WireApi.MESSAGES, "text/event-stream", "gzip", bomb)
     assert facts == ResponseFacts(anomalies={"oversized_body": 1})
 
 
@@ -116,10 +118,10 @@ FRAGMENTS = [
 
 
 @given(
-    st.sampled_from(Api),
+    st.sampled_from(WireApi),
     st.sampled_from(["text/event-stream", "application/json"]),
     st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=10), max_size=30),
 )
-def test_no_reader_ever_raises(api: Api, content_type: str, chunks: list[bytes]) -> None:
+def test_no_reader_ever_raises(api: WireApi, content_type: str, chunks: list[bytes]) -> None:
     _, facts = read(api, content_type, None, *chunks)
     assert "reader_failed" not in facts.anomalies

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from aibridged.wire import gathering
+from aibridged.wire import collector as collector
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.responses import ResponsesReader, read_body
 
@@ -192,7 +192,7 @@ def test_streamed_thoughts_count_where_the_item_does_not_restate_them() -> None:
 
 
 def test_a_thought_told_twice_takes_its_room_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gathering, "MAX_KEPT", 1500)
+    monkeypatch.setattr(collector, "MAX_KEPT", 1500)
     whole = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "x" * 700}]}
     reader = ResponsesReader()
     feed(

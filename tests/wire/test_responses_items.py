@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from aibridged.wire.gathering import Gathering, Text
+from aibridged.wire.collector import Collector, Text
 from aibridged.wire.responses_items import Item, add_tool_call, is_tool_call, thoughts_of
 
 
@@ -46,10 +46,10 @@ def item(kind: str, **fields: Any) -> Item:
     ],
 )
 def test_tool_calls(call: Item, name: str, arguments: str, server_side: bool) -> None:
-    gathering = Gathering()
+    collector = Collector()
     assert is_tool_call(call)
-    add_tool_call(gathering, call, Text(gathering), complete=True)
-    (got,) = gathering.tool_calls
+    add_tool_call(collector, call, Text(collector), complete=True)
+    (got,) = collector.tool_calls
     assert (got.name, got.arguments, got.server_side) == (name, arguments, server_side)
     assert got.complete
 
@@ -65,21 +65,21 @@ def test_tool_calls(call: Item, name: str, arguments: str, server_side: bool) ->
     ],
 )
 def test_complete_calls(call: Item, streamed: str, complete: bool) -> None:
-    gathering = Gathering()
-    add_tool_call(gathering, call, Text(gathering, streamed), complete=True)
-    add_tool_call(gathering, call, Text(gathering, streamed), complete=False)
-    assert [got.complete for got in gathering.tool_calls] == [complete, False]
+    collector = Collector()
+    add_tool_call(collector, call, Text(collector, streamed), complete=True)
+    add_tool_call(collector, call, Text(collector, streamed), complete=False)
+    assert [got.complete for got in collector.tool_calls] == [complete, False]
 
 
 def test_ids_of_calls() -> None:
-    gathering = Gathering()
+    collector = Collector()
     for call in (
         item("function_call", id="fc", call_id="c"),
         item("web_search_call", id="ws"),
         item("function_call"),
     ):
-        add_tool_call(gathering, call, Text(gathering), complete=True)
-    ids = [(got.call_id, got.item_id) for got in gathering.tool_calls]
+        add_tool_call(collector, call, Text(collector), complete=True)
+    ids = [(got.call_id, got.item_id) for got in collector.tool_calls]
     assert ids == [("c", "fc"), ("ws", "ws"), ("", None)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from aibridged.wire.gathering import MAX_ITEMS
+from aibridged.wire.collector import MAX_ITEMS
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
 from aibridged.wire.injection.growing import Growing

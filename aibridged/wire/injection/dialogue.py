@@ -14,7 +14,7 @@ from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 from aibridged.wire.bounds import MAX_ELEMENTS, has_more_commas
-from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.injection import counts
 from aibridged.wire.injection.continuing import Continuation
 from aibridged.wire.injection.events import RawEvents

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import msgspec
 
-from aibridged.wire.facts import Api
-from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.continuing import conversation_of
 from aibridged.wire.injection.offer import Offer
 from aibridged.wire.injection.splice import Edit, Fields, UnsplittableError
 
-MAX_TOOLS: Mapping[Api, int] = {
-    Api.MESSAGES: 512,
-    Api.CHAT_COMPLETIONS: 128,
-    Api.RESPONSES: 128,
+MAX_TOOLS: Mapping[WireApi, int] = {
+    WireApi.MESSAGES: 512,
+    WireApi.CHAT_COMPLETIONS: 128,
+    WireApi.RESPONSES: 128,
 }
 """Tools that a request may offer, the client's own included. OpenAI refuses more; Anthropic names
 no number, but each tool takes its part of the context."""
@@ -64,7 +64,7 @@ def is_background(client: str, model: str) -> bool:
 class Candidate:
     """A request that may be given tools; see `candidate`."""
 
-    def __init__(self, api: Api, model: str, fields: Fields, own: Sequence[str]) -> None:
+    def __init__(self, api: WireApi, model: str, fields: Fields, own: Sequence[str]) -> None:
         self._api = api
         self._model = model
         self._fields = fields
@@ -89,7 +89,7 @@ class Candidate:
         return Injection(fields.edit(*edits), names, over_limit)
 
 
-def candidate(api: Api, model: str, fields: Fields) -> Candidate | None:
+def candidate(api: WireApi, model: str, fields: Fields) -> Candidate | None:
     """The request, if it may be given tools.
 
     None where it wants none of ours, and where it can't be read: then the provider will say what is
@@ -142,10 +142,10 @@ def _openai_choice_is_open(fields: Fields) -> bool:
     return _choice(fields) in (None, "auto", "required")
 
 
-_WANTED: Mapping[Api, Callable[[Fields], bool]] = {
-    Api.MESSAGES: _messages_want,
-    Api.CHAT_COMPLETIONS: _chat_wants,
-    Api.RESPONSES: _responses_want,
+_WANTED: Mapping[WireApi, Callable[[Fields], bool]] = {
+    WireApi.MESSAGES: _messages_want,
+    WireApi.CHAT_COMPLETIONS: _chat_wants,
+    WireApi.RESPONSES: _responses_want,
 }
 
 
@@ -154,9 +154,9 @@ def _choice(fields: Fields) -> str | _Choice | None:
     return None if raw is None else _decode_choice(raw)
 
 
-def _one_by_one(api: Api, model: str, fields: Fields) -> Iterator[Edit]:
+def _one_by_one(api: WireApi, model: str, fields: Fields) -> Iterator[Edit]:
     """What keeps the model from calling tools of the client's in the same breath as ours."""
-    if api is Api.MESSAGES:
+    if api is WireApi.MESSAGES:
         choice = fields.raw("tool_choice")
         if choice is None:
             yield fields.put("tool_choice", b'{"type":"auto","disable_parallel_tool_use":true}')

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from aibridged.wire.bounds import ABSENT
-from aibridged.wire.gathering import MAX_ITEMS, is_json
+from aibridged.wire.collector import MAX_ITEMS, is_json
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
 from aibridged.wire.injection.growing import Growing

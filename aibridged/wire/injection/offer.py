@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 
 MAX_CHAT_DESCRIPTION = 1024
 """Characters that OpenAI's Chat Completions takes for the description of a function."""
@@ -31,9 +31,9 @@ class Offer:
 
     def __init__(self, tools: Sequence[OfferedTool]) -> None:
         self._tools = tools
-        self._encoded: dict[Api, list[tuple[str, bytes]]] = {}
+        self._encoded: dict[WireApi, list[tuple[str, bytes]]] = {}
 
-    def encoded(self, api: Api) -> Sequence[tuple[str, bytes]]:
+    def encoded(self, api: WireApi) -> Sequence[tuple[str, bytes]]:
         """Names, and the tools as JSON."""
         if api not in self._encoded:
             self._encoded[api] = [(tool.name, _tool(api, tool)) for tool in self._tools]
@@ -41,7 +41,7 @@ class Offer:
 
 
 @lru_cache(maxsize=8192)
-def _tool(api: Api, tool: OfferedTool) -> bytes:
+def _tool(api: WireApi, tool: OfferedTool) -> bytes:
     """Shared, since all callers are mostly offered the same tools."""
     return _encode(_SHAPES[api](tool))
 
@@ -65,10 +65,10 @@ def _responses(tool: OfferedTool) -> dict[str, Any]:
     }
 
 
-_SHAPES: Mapping[Api, Callable[[OfferedTool], dict[str, Any]]] = {
-    Api.MESSAGES: _messages,
-    Api.CHAT_COMPLETIONS: _chat,
-    Api.RESPONSES: _responses,
+_SHAPES: Mapping[WireApi, Callable[[OfferedTool], dict[str, Any]]] = {
+    WireApi.MESSAGES: _messages,
+    WireApi.CHAT_COMPLETIONS: _chat,
+    WireApi.RESPONSES: _responses,
 }
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.chat_completions import ChatCompletionsDialogue
 from aibridged.wire.injection.dialogue import Dialogue
 from aibridged.wire.injection.messages import MessagesDialogue
@@ -10,16 +10,16 @@ from aibridged.wire.injection.responses import ResponsesDialogue
 from aibridged.wire.injection.splice import Fields
 
 _DIALOGUES: Mapping[
-    Api, type[MessagesDialogue] | type[ChatCompletionsDialogue] | type[ResponsesDialogue]
+    WireApi, type[MessagesDialogue] | type[ChatCompletionsDialogue] | type[ResponsesDialogue]
 ] = {
-    Api.MESSAGES: MessagesDialogue,
-    Api.CHAT_COMPLETIONS: ChatCompletionsDialogue,
-    Api.RESPONSES: ResponsesDialogue,
+    WireApi.MESSAGES: MessagesDialogue,
+    WireApi.CHAT_COMPLETIONS: ChatCompletionsDialogue,
+    WireApi.RESPONSES: ResponsesDialogue,
 }
 
 
 def open_dialogue(
-    api: Api, request: Fields, names: Collection[str], *, withhold_usage: bool = False
+    api: WireApi, request: Fields, names: Collection[str], *, withhold_usage: bool = False
 ) -> Dialogue:
     """The dialogue about a request into which tools of these names have been put.
 

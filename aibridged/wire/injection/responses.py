@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from aibridged.wire.bounds import ABSENT
-from aibridged.wire.gathering import MAX_ITEMS
+from aibridged.wire.collector import MAX_ITEMS
 from aibridged.wire.injection.continuing import Continuation, as_items, conversation_of
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from loguru import logger
 
-from aibridged.app import Gateway
 from aibridged.clock import SystemClock
 from aibridged.config.kinds import Address
+from aibridged.daemon.gateway import Gateway
 from aibridged.proxy import dial
 from aibridged.proxy.authority import load_authority, make_authority
-from aibridged.proxy.leaves import Leaves
+from aibridged.proxy.leaf_certificates import Leaves
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.migrations import upgrade
 
@@ -212,7 +212,7 @@ async def start_proxied(
         }
         gateway = await start_gateway(**settings)
         token = "none"
-        if (tokens := gateway._composition.lasting.tokens) is not None:
+        if (tokens := gateway._composition.resources.tokens) is not None:
             if not tokens.list_users():
                 tokens.create_user("alice")
             token = tokens.create_token("alice", name="laptop", lifetime=None)[1].reveal()

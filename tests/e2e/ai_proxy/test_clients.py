@@ -79,7 +79,7 @@ def run_client(proxied) -> Callable:
 
 async def records(proxied) -> list[dict]:
     """Who asked and with whose key, once all is recorded."""
-    users = proxied.gateway._composition.lasting.tokens.list_users()
+    users = proxied.gateway._composition.resources.tokens.list_users()
     names = {user.id: user.username for user in users}
     await proxied.gateway.stop()
     engine = make_engine(database_url(proxied.gateway.settings.state_dir), busy_timeout=1)

@@ -9,10 +9,10 @@ from dataclasses import replace
 
 import pytest
 
-from aibridged.app import CannotStartError, Gateway
 from aibridged.config.kinds import Address
 from aibridged.config.options import Settings
 from aibridged.core.fair_queue import FairQueue
+from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.proxy.client import MAX_HEAD_BYTES
 
@@ -84,7 +84,7 @@ async def test_look_ups_wait_with_those_at_the_gateway(proxied, client, monkeypa
         asked.put_nowait(token)
         await go_on.wait()
 
-    gatekeeper = proxied.gateway._composition.lasting.gatekeeper
+    gatekeeper = proxied.gateway._composition.resources.gatekeeper
     monkeypatch.setattr(gatekeeper, "authenticate", authenticate)
     waits = asyncio.Event()
 
@@ -93,7 +93,7 @@ async def test_look_ups_wait_with_those_at_the_gateway(proxied, client, monkeypa
             waits.set()
             return super().wait(address, waiter)
 
-    monkeypatch.setattr(proxied.gateway.parts.gate._lookups, "_queue", OnePlace(1, 1))
+    monkeypatch.setattr(proxied.gateway.components.gate._lookups, "_queue", OnePlace(1, 1))
     headers = {"X-Coder-Token": unknown_token(0)}
     loop = asyncio.get_running_loop()
     url = f"{proxied.gateway.url}/anthropic/v1/models"
@@ -114,7 +114,7 @@ async def test_while_tokens_cannot_be_checked_nobody_gets_in(proxied, monkeypatc
     async def authenticate(token):
         raise AuthUnavailableError("the database is away")
 
-    gatekeeper = proxied.gateway._composition.lasting.gatekeeper
+    gatekeeper = proxied.gateway._composition.resources.gatekeeper
     monkeypatch.setattr(gatekeeper, "authenticate", authenticate)
     connect = await proxied.connect("api.anthropic.com:443")
     assert (connect.status, connect.header("X-Aibridge-Reason")) == (503, "auth_unavailable")
@@ -321,7 +321,7 @@ async def test_an_intercepted_connection_is_idle_between_requests_and_gives_its_
     start_proxied,
 ):
     proxied = await start_proxied()
-    room = proxied.gateway.parts.room
+    room = proxied.gateway.components.room
     connect = await proxied.intercepted("api.anthropic.com")
     connect.writer.write(b"GET /v1/models HTTP/1.1\r\nHost: api.anthropic.com\r\n\r\n")
     assert b" 200 OK" in await connect.reader.readline()
@@ -339,7 +339,7 @@ async def test_an_intercepted_connection_is_idle_between_requests_and_gives_its_
 
 async def test_without_a_place_a_connect_is_refused(start_proxied):
     proxied = await start_proxied()
-    room = proxied.gateway.parts.room
+    room = proxied.gateway.components.room
     room.places, room.surplus = 0, 1
     connect = await proxied.connect("api.anthropic.com:443")
     assert connect.status == 503

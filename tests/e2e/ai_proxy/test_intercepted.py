@@ -14,10 +14,10 @@ import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from aibridged import lasting
 from aibridged.config.kinds import Address
 from aibridged.config.options import ProviderSettings
 from aibridged.config.secret import Secret
+from aibridged.daemon import resources as resources
 from aibridged.fake_provider import Script
 from aibridged.observe.logging import configure
 from aibridged.records import schema
@@ -66,7 +66,7 @@ async def test_who_asked_is_recorded(proxied):
     connect = await proxied.intercepted(ANTHROPIC)
     await connect.ask(post("/v1/messages", ANTHROPIC, stream=True))
     gateway = proxied.gateway
-    users = {user.id: user.username for user in gateway._composition.lasting.tokens.list_users()}
+    users = {user.id: user.username for user in gateway._composition.resources.tokens.list_users()}
     await gateway.stop()
     rows = _rows(gateway)
     assert [users[row["initiator_id"]] for row in rows] == ["alice", "alice"]
@@ -177,7 +177,7 @@ async def test_a_client_cannot_say_who_it_is(start_proxied, fake, header):
         proxy_trusted_origins=(ip_network("127.0.0.0/8"),),
         send_actor_headers=True,
     )
-    tokens = proxied.gateway._composition.lasting.tokens
+    tokens = proxied.gateway._composition.resources.tokens
     tokens.create_user("bob")
     other = tokens.create_token("bob", name="x", lifetime=None)[1].reveal()
     connect = await proxied.intercepted(ANTHROPIC)
@@ -210,7 +210,7 @@ async def test_a_revoked_token_ends_a_connection_that_is_open(proxied, fake, clo
     connect.writer.write(keep)
     assert (await connect.reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
     await connect.reader.readuntil(b"}}")
-    proxied.gateway._composition.lasting.tokens.revoke_token(proxied.token.split("_")[1])
+    proxied.gateway._composition.resources.tokens.revoke_token(proxied.token.split("_")[1])
     clock.advance(61)
     status, _ = await connect.ask(post("/v1/messages", ANTHROPIC))
     assert status == 401
@@ -403,7 +403,7 @@ async def test_there_too_a_token_must_be_good_when_the_request_comes(
     anthropic_itself, proxied, clock
 ):
     connect = await proxied.intercepted(ANTHROPIC)
-    proxied.gateway._composition.lasting.tokens.revoke_token(proxied.token.split("_")[1])
+    proxied.gateway._composition.resources.tokens.revoke_token(proxied.token.split("_")[1])
     clock.advance(61)
     status, _ = await connect.ask(request("GET", "/api/hello", ANTHROPIC))
     assert (status, anthropic_itself) == (401, [])
@@ -439,14 +439,14 @@ async def test_half_an_answer_is_never_taken_for_a_whole(anthropic_itself, proxi
 async def test_without_a_grace_a_revoked_token_cuts_off_what_runs(
     anthropic_itself, start_proxied, fake, monkeypatch, path, log
 ):
-    at_once = partial(lasting.keep_revoking, interval=0.001)
-    monkeypatch.setattr(lasting, "keep_revoking", at_once)
+    at_once = partial(resources.keep_revoking, interval=0.001)
+    monkeypatch.setattr(resources, "keep_revoking", at_once)
     proxied = await start_proxied(revocation_grace=0.0)
     fake.play(Script(stall_after=2))
     connect = await proxied.intercepted(ANTHROPIC)
     connect.writer.write(post(path, ANTHROPIC, stream=True))
     got = await connect.reader.readuntil(b"half" if path == "/stalls" else b"message_start")
-    proxied.gateway._composition.lasting.tokens.revoke_token(proxied.token.split("_")[1])
+    proxied.gateway._composition.resources.tokens.revoke_token(proxied.token.split("_")[1])
     async with asyncio.timeout(10):
         with suppress(ConnectionError, ssl.SSLError):
             got += await connect.reader.read()

@@ -16,10 +16,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from aibridged.ai_proxy import AiProxyError
 from aibridged.config.options import Settings
 from aibridged.config.proxy_url import read_proxy_url
-from aibridged.proxy_alone import ProxyAlone
+from aibridged.daemon.ai_proxy import AiProxyError
+from aibridged.daemon.standalone_proxy import ProxyAlone
 
 BODY = json.dumps(
     {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi there"}]}

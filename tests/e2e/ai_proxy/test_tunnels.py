@@ -14,11 +14,11 @@ from ipaddress import ip_network
 
 import pytest
 
-from aibridged import lasting
 from aibridged.config.proxy_url import read_proxy_url
 from aibridged.core.egress import Destination, Egress
+from aibridged.daemon import resources as resources
 from aibridged.errors import AT_CAPACITY, GatewayError
-from aibridged.proxy import connects
+from aibridged.proxy import connect as connects
 from aibridged.proxy import server as proxy_server
 from aibridged.proxy.dial import Dialer
 
@@ -61,13 +61,13 @@ async def open_tunnel(start_proxied, server):
 async def test_a_tunnel_ends_with_its_token_if_there_is_no_grace(
     start_proxied, server, monkeypatch
 ):
-    at_once = partial(lasting.keep_revoking, interval=0.001)
-    monkeypatch.setattr(lasting, "keep_revoking", at_once)
+    at_once = partial(resources.keep_revoking, interval=0.001)
+    monkeypatch.setattr(resources, "keep_revoking", at_once)
     proxied = await start_proxied(proxy_allowed_private_cidrs=LOOPBACK, revocation_grace=0.0)
     connect = await proxied.connect("server.example:443")
     connect.writer.write(b"hi")
     assert await connect.reader.readexactly(2) == b"hi"
-    proxied.gateway._composition.lasting.tokens.revoke_token(proxied.token.split("_")[1])
+    proxied.gateway._composition.resources.tokens.revoke_token(proxied.token.split("_")[1])
     async with asyncio.timeout(10):
         with suppress(ConnectionResetError):
             assert await connect.reader.read() == b""

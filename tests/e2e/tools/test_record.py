@@ -12,7 +12,8 @@ from aibridged.config.options import McpServerSettings
 from aibridged.fake_provider import Answer, Script, ToolCall, Usage
 from aibridged.mcp.tools import ToolResult
 from aibridged.observe.spans import SpanName
-from aibridged.pipeline import bridge, tool_calls
+from aibridged.pipeline import bridge
+from aibridged.pipeline.tool_loop.loop import calls as tool_calls
 
 OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
 OWN = ToolCall("weather", '{"city":"Bern"}')
@@ -188,7 +189,7 @@ async def test_tools_are_counted_as_run_and_not_as_selected(
     with_tools, ask, fake, toolbox, client, api
 ):
     gateway = await with_tools(prometheus_enable=True, prometheus_address=Address("127.0.0.1", 0))
-    metrics = gateway.parts.metrics
+    metrics = gateway.components.metrics
     fake.play(Script(answer=CALL), Script(answer=Answer(calls=(OWN,), usage=USED)))
     await ask(gateway, api)
     provider = "anthropic" if api == "messages" else "openai"

@@ -8,29 +8,29 @@ from typing import Any
 import pytest
 
 from aibridged.fake_provider import Answer, Usage, chat_completions, messages, responses
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.dialogue import Dialogue, Result
 from aibridged.wire.injection.opening import open_dialogue
 from aibridged.wire.injection.splice import Fields
 
 OURS = "bmcp_files_read"
 
-RENDERERS: dict[Api, ModuleType] = {
-    Api.MESSAGES: messages,
-    Api.CHAT_COMPLETIONS: chat_completions,
-    Api.RESPONSES: responses,
+RENDERERS: dict[WireApi, ModuleType] = {
+    WireApi.MESSAGES: messages,
+    WireApi.CHAT_COMPLETIONS: chat_completions,
+    WireApi.RESPONSES: responses,
 }
 REQUESTS = {
-    Api.MESSAGES: b'{"model":"m", "max_tokens":9,"messages":[ {"role":"user","content":"hi"} ]}',
-    Api.CHAT_COMPLETIONS: b'{"model":"m", "messages":[ {"role":"user","content":"hi"} ]}',
-    Api.RESPONSES: b'{"model":"m", "input":[ {"role":"user","content":"hi"} ]}',
+    WireApi.MESSAGES: b'{"model":"m", "max_tokens":9,"messages":[{"role":"user","content":"hi"} ]}',
+    WireApi.CHAT_COMPLETIONS: b'{"model":"m", "messages":[ {"role":"user","content":"hi"} ]}',
+    WireApi.RESPONSES: b'{"model":"m", "input":[ {"role":"user","content":"hi"} ]}',
 }
 
 
 class Scene:
     """One API, a dialogue in it, and answers with ids of their own for each turn."""
 
-    def __init__(self, api: Api, **options: Any) -> None:
+    def __init__(self, api: WireApi, **options: Any) -> None:
         self.api = api
         self.renderer = RENDERERS[api]
         request = options.pop("request", REQUESTS[api])
@@ -62,7 +62,7 @@ class Scene:
         return json.loads(self.dialogue.answer(results))
 
 
-@pytest.fixture(params=list(Api), ids=lambda api: api.value)
+@pytest.fixture(params=list(WireApi), ids=lambda api: api.value)
 def scene(request) -> Scene:
     """Each API in turn."""
     return Scene(request.param)

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from aibridged.fake_provider import Answer, ToolCall, Usage
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 
 OURS = "bmcp_files_read"
 CALL = Answer(text="Let me look.", calls=(ToolCall(OURS, '{"path":"a"}'),))
@@ -13,7 +13,7 @@ TEXT = Answer(text="It is done.")
 
 @pytest.fixture
 def scene(make_scene):
-    return make_scene(Api.CHAT_COMPLETIONS)
+    return make_scene(WireApi.CHAT_COMPLETIONS)
 
 
 def chunks(*deltas, finish=None):
@@ -142,7 +142,7 @@ def test_without_its_call_the_last_turn_has_ended_by_itself(scene, events):
 @pytest.mark.parametrize("first", [True, False])
 def test_the_clients_call_is_numbered_without_a_gap_beside_ours(make_scene, events, first):
     calls = (OWN, CALL.calls[0]) if first else (CALL.calls[0], OWN)
-    scene = make_scene(Api.CHAT_COMPLETIONS)
+    scene = make_scene(WireApi.CHAT_COMPLETIONS)
     told = events(scene.feed(scene.stream(Answer(text="Both.", calls=calls))))
     assert put_together(told) == ("Both.", {0: ["weather", OWN.arguments]})
     assert told[-3]["choices"][0]["finish_reason"] == "tool_calls"

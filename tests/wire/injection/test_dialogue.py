@@ -7,8 +7,8 @@ import tracemalloc
 import pytest
 
 from aibridged.fake_provider import Answer, ToolCall, Usage
-from aibridged.wire.facts import Api
-from aibridged.wire.gathering import MAX_ITEMS
+from aibridged.wire.collector import MAX_ITEMS
+from aibridged.wire.facts import WireApi
 from aibridged.wire.injection import dialogue as dialogue_module
 from aibridged.wire.injection.dialogue import OverrunError
 
@@ -111,7 +111,7 @@ def test_in_the_last_turn_no_call_is_run(scene):
 
 
 def test_a_client_that_wants_no_usage_sees_none(make_scene):
-    scene = make_scene(Api.CHAT_COMPLETIONS, withhold_usage=True)
+    scene = make_scene(WireApi.CHAT_COMPLETIONS, withhold_usage=True)
     seen = scene.feed(scene.stream(CALL), 9)
     scene.answer()
     seen += scene.feed(scene.stream(TEXT, 2), 9)
@@ -139,15 +139,15 @@ def grown(scene, count, field="text"):
     """A turn whose first block, message or item grows by so many pieces of ten bytes."""
     piece = "0123456789"
     begun, deltas = {
-        Api.MESSAGES: (
+        WireApi.MESSAGES: (
             {"type": "content_block_start", "index": 0, "content_block": {"type": "text"}},
             {"type": "content_block_delta", "index": 0, "delta": {field: piece}},
         ),
-        Api.CHAT_COMPLETIONS: (
+        WireApi.CHAT_COMPLETIONS: (
             {"choices": [{"delta": {"role": "assistant", "content": ""}}]},
             {"choices": [{"delta": {field if field != "text" else "content": piece}}]},
         ),
-        Api.RESPONSES: (
+        WireApi.RESPONSES: (
             {"type": "response.created", "response": {"id": "r"}},
             {"type": "response.output_text.delta", "output_index": 0, "delta": piece},
         ),
@@ -188,13 +188,13 @@ def numbered(api, number):
     """An event that begins a block, a call or an item of that number."""
     call = {"index": number, "id": f"call_{number}", "function": {"name": "f"}}
     return {
-        Api.MESSAGES: {
+        WireApi.MESSAGES: {
             "type": "content_block_start",
             "index": number,
             "content_block": {"type": "tool_use", "id": f"call_{number}", "name": "f"},
         },
-        Api.CHAT_COMPLETIONS: {"choices": [{"delta": {"tool_calls": [call]}}]},
-        Api.RESPONSES: {
+        WireApi.CHAT_COMPLETIONS: {"choices": [{"delta": {"tool_calls": [call]}}]},
+        WireApi.RESPONSES: {
             "type": "response.output_item.added",
             "output_index": number,
             "item": {"type": "function_call", "call_id": f"call_{number}", "name": "f"},
@@ -211,7 +211,11 @@ def test_a_turn_has_so_many_items_and_no_more(scene):
 
 def test_what_has_too_many_elements_passes_unread(scene):
     crowd = b",".join([b"{}"] * 100_000)
-    name = {Api.MESSAGES: b"content", Api.CHAT_COMPLETIONS: b"choices", Api.RESPONSES: b"output"}
+    name = {
+        WireApi.MESSAGES: b"content",
+        WireApi.CHAT_COMPLETIONS: b"choices",
+        WireApi.RESPONSES: b"output",
+    }
     body = b'{"type":"response.completed","%b":[%b]}' % (name[scene.api], crowd)
     event = b"event: response.completed\ndata: %b\n\n" % body
     tracemalloc.start()
@@ -226,7 +230,7 @@ def test_what_has_too_many_elements_passes_unread(scene):
 
 
 def test_fields_that_nobody_knows_are_not_kept_without_end(scene):
-    if scene.api is Api.RESPONSES:
+    if scene.api is WireApi.RESPONSES:
         pytest.skip("NOT TESTED: nothing but whole items is kept")
     scene.dialogue.begin_turn(last=False)
     tracemalloc.start()

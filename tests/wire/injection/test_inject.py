@@ -6,18 +6,22 @@ from hypothesis import strategies as st
 
 from aibridged.mcp.tools import Tool
 from aibridged.wire.clients import identify
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.inject import MAX_TOOLS, candidate, is_background
 from aibridged.wire.injection.offer import Offer
 from aibridged.wire.injection.splice import Fields
 
-FIELD = {Api.MESSAGES: "messages", Api.CHAT_COMPLETIONS: "messages", Api.RESPONSES: "input"}
-ONE_BY_ONE = {
-    Api.MESSAGES: b'"tool_choice":{"type":"auto","disable_parallel_tool_use":true},',
-    Api.CHAT_COMPLETIONS: b'"parallel_tool_calls":false,',
-    Api.RESPONSES: b'"parallel_tool_calls":false,',
+FIELD = {
+    WireApi.MESSAGES: "messages",
+    WireApi.CHAT_COMPLETIONS: "messages",
+    WireApi.RESPONSES: "input",
 }
-OPENAI = [Api.CHAT_COMPLETIONS, Api.RESPONSES]
+ONE_BY_ONE = {
+    WireApi.MESSAGES: b'"tool_choice":{"type":"auto","disable_parallel_tool_use":true},',
+    WireApi.CHAT_COMPLETIONS: b'"parallel_tool_calls":false,',
+    WireApi.RESPONSES: b'"parallel_tool_calls":false,',
+}
+OPENAI = [WireApi.CHAT_COMPLETIONS, WireApi.RESPONSES]
 
 
 def offer(*names):
@@ -34,9 +38,9 @@ def put_in(api, source, *names, model="m"):
 
 
 def own_tool(api, name):
-    if api is Api.CHAT_COMPLETIONS:
+    if api is WireApi.CHAT_COMPLETIONS:
         return {"type": "function", "function": {"name": name}}
-    return {"type": "function", "name": name} if api is Api.RESPONSES else {"name": name}
+    return {"type": "function", "name": name} if api is WireApi.RESPONSES else {"name": name}
 
 
 def names(api, source):
@@ -44,7 +48,7 @@ def names(api, source):
     return [tool.get("function", tool)["name"] for tool in tools]
 
 
-@pytest.mark.parametrize("api", Api)
+@pytest.mark.parametrize("api", WireApi)
 @given(
     st.sampled_from(["", " ", "\n\t"]),
     st.sampled_from(
@@ -73,7 +77,7 @@ def test_without_what_was_put_in_the_request_is_the_clients(api, space, tools, m
     assert rest == source
 
 
-@pytest.mark.parametrize("api", Api)
+@pytest.mark.parametrize("api", WireApi)
 def test_ours_come_first_and_the_clients_keep_their_names(api):
     source = body(api, tools=[own_tool(api, "x"), own_tool(api, "bmcp_s_a")])
     injection = put_in(api, source)
@@ -83,7 +87,7 @@ def test_ours_come_first_and_the_clients_keep_their_names(api):
     assert put_in(api, source, "bmcp_s_a") is None
 
 
-@pytest.mark.parametrize("api", Api)
+@pytest.mark.parametrize("api", WireApi)
 def test_no_more_than_the_provider_takes(api):
     own = [own_tool(api, f"own_{number}") for number in range(MAX_TOOLS[api] - 2)]
     ours = [f"bmcp_s_{number}" for number in range(5)]
@@ -96,7 +100,7 @@ def test_no_more_than_the_provider_takes(api):
 
 def test_custom_tools_have_names_too():
     custom = {"type": "custom", "custom": {"name": "bmcp_s_a"}}
-    injection = put_in(Api.CHAT_COMPLETIONS, body(Api.CHAT_COMPLETIONS, tools=[custom]))
+    injection = put_in(WireApi.CHAT_COMPLETIONS, body(WireApi.CHAT_COMPLETIONS, tools=[custom]))
     assert injection.names == {"bmcp_s_b"}
 
 
@@ -116,7 +120,7 @@ def test_custom_tools_have_names_too():
     ],
 )
 def test_parallel_calls_are_off_in_messages(given, expected):
-    injection = put_in(Api.MESSAGES, body(Api.MESSAGES, tool_choice=given))
+    injection = put_in(WireApi.MESSAGES, body(WireApi.MESSAGES, tool_choice=given))
     assert json.loads(injection.request.source)["tool_choice"] == expected
 
 
@@ -139,21 +143,24 @@ def test_models_that_refuse_the_parameter_are_spared_it(api):
 @pytest.mark.parametrize(
     ("api", "fields"),
     [
-        (Api.MESSAGES, {"tool_choice": {"type": "none"}}),
-        (Api.MESSAGES, {"tool_choice": {"type": "tool", "name": "x"}}),
-        (Api.MESSAGES, {"messages": "no list"}),
-        (Api.MESSAGES, {"messages": None}),
-        (Api.MESSAGES, {"tools": {}}),
-        (Api.MESSAGES, {"tools": [{"name": 1}]}),
-        (Api.CHAT_COMPLETIONS, {"tool_choice": "none"}),
-        (Api.CHAT_COMPLETIONS, {"tool_choice": {"type": "function", "function": {"name": "x"}}}),
-        (Api.CHAT_COMPLETIONS, {"n": 2}),
-        (Api.CHAT_COMPLETIONS, {"functions": [{"name": "x"}]}),
-        (Api.RESPONSES, {"tool_choice": "none"}),
-        (Api.RESPONSES, {"tool_choice": {"type": "file_search"}}),
-        (Api.RESPONSES, {"background": True}),
-        (Api.RESPONSES, {"input": 7}),
-        (Api.RESPONSES, {"conversation": 7}),
+        (WireApi.MESSAGES, {"tool_choice": {"type": "none"}}),
+        (WireApi.MESSAGES, {"tool_choice": {"type": "tool", "name": "x"}}),
+        (WireApi.MESSAGES, {"messages": "no list"}),
+        (WireApi.MESSAGES, {"messages": None}),
+        (WireApi.MESSAGES, {"tools": {}}),
+        (WireApi.MESSAGES, {"tools": [{"name": 1}]}),
+        (WireApi.CHAT_COMPLETIONS, {"tool_choice": "none"}),
+        (
+            WireApi.CHAT_COMPLETIONS,
+            {"tool_choice": {"type": "function", "function": {"name": "x"}}},
+        ),
+        (WireApi.CHAT_COMPLETIONS, {"n": 2}),
+        (WireApi.CHAT_COMPLETIONS, {"functions": [{"name": "x"}]}),
+        (WireApi.RESPONSES, {"tool_choice": "none"}),
+        (WireApi.RESPONSES, {"tool_choice": {"type": "file_search"}}),
+        (WireApi.RESPONSES, {"background": True}),
+        (WireApi.RESPONSES, {"input": 7}),
+        (WireApi.RESPONSES, {"conversation": 7}),
     ],
 )
 def test_these_requests_want_no_tools_of_ours(api, fields):
@@ -163,10 +170,10 @@ def test_these_requests_want_no_tools_of_ours(api, fields):
 @pytest.mark.parametrize(
     ("api", "fields"),
     [
-        (Api.CHAT_COMPLETIONS, {"n": 1, "tool_choice": "auto"}),
-        (Api.RESPONSES, {"input": "hi", "background": False}),
-        (Api.RESPONSES, {"input": None, "conversation": "conv_1"}),
-        (Api.MESSAGES, {"tool_choice": {"type": "auto"}}),
+        (WireApi.CHAT_COMPLETIONS, {"n": 1, "tool_choice": "auto"}),
+        (WireApi.RESPONSES, {"input": "hi", "background": False}),
+        (WireApi.RESPONSES, {"input": None, "conversation": "conv_1"}),
+        (WireApi.MESSAGES, {"tool_choice": {"type": "auto"}}),
     ],
 )
 def test_these_do(api, fields):
@@ -177,7 +184,7 @@ def test_these_do(api, fields):
     "source", [b"{}", b'{"messages":7}', b'{"messages":[],"tools":[%b7]}' % (b"7," * 20_001)]
 )
 def test_what_cannot_be_read_is_left_to_the_provider(source):
-    assert put_in(Api.MESSAGES, source) is None
+    assert put_in(WireApi.MESSAGES, source) is None
 
 
 def test_claude_code_asks_small_models_in_passing():

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from aibridged.fake_provider import Answer, ToolCall, Usage
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.events import sse
 
 OURS = "bmcp_files_read"
@@ -14,7 +14,7 @@ TEXT = Answer(text="It is done.")
 
 @pytest.fixture
 def scene(make_scene):
-    return make_scene(Api.MESSAGES)
+    return make_scene(WireApi.MESSAGES)
 
 
 def of_type(events, kind):
@@ -145,7 +145,7 @@ def test_without_its_call_the_last_turn_has_ended_by_itself(scene, events):
 @pytest.mark.parametrize("first", [True, False])
 def test_the_clients_call_keeps_its_place_beside_ours(make_scene, events, first):
     calls = (OWN, CALL.calls[0]) if first else (CALL.calls[0], OWN)
-    scene = make_scene(Api.MESSAGES)
+    scene = make_scene(WireApi.MESSAGES)
     told = events(scene.feed(scene.stream(Answer(text="Both.", calls=calls))))
     begun = of_type(told, "content_block_start")
     assert [(event["index"], event["content_block"]["type"]) for event in begun] == [

@@ -1,6 +1,6 @@
 import pytest
 
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.chat_completions import ChatCompletionsDialogue
 from aibridged.wire.injection.messages import MessagesDialogue
 from aibridged.wire.injection.opening import open_dialogue
@@ -11,9 +11,9 @@ from aibridged.wire.injection.splice import Fields
 @pytest.mark.parametrize(
     ("api", "kind"),
     [
-        (Api.MESSAGES, MessagesDialogue),
-        (Api.CHAT_COMPLETIONS, ChatCompletionsDialogue),
-        (Api.RESPONSES, ResponsesDialogue),
+        (WireApi.MESSAGES, MessagesDialogue),
+        (WireApi.CHAT_COMPLETIONS, ChatCompletionsDialogue),
+        (WireApi.RESPONSES, ResponsesDialogue),
     ],
 )
 def test_each_api_has_its_dialogue(api, kind):

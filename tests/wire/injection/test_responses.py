@@ -4,7 +4,7 @@ import json
 import pytest
 
 from aibridged.fake_provider import Answer, ToolCall
-from aibridged.wire.facts import Api
+from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.continuing import Continuation
 
 OURS = "bmcp_files_read"
@@ -17,12 +17,12 @@ STATELESS = b'{"model":"m","store":false,"input":[{"role":"user","content":"hi"}
 
 @pytest.fixture
 def scene(make_scene):
-    return make_scene(Api.RESPONSES)
+    return make_scene(WireApi.RESPONSES)
 
 
 @pytest.fixture
 def stateless(make_scene):
-    return make_scene(Api.RESPONSES, request=STATELESS)
+    return make_scene(WireApi.RESPONSES, request=STATELESS)
 
 
 def types(items):
@@ -48,7 +48,7 @@ def test_the_next_request_repeats_the_input_and_adds_the_output_and_the_result(s
     ],
 )
 def test_any_input_becomes_a_list(make_scene, request_, before):
-    scene = make_scene(Api.RESPONSES, request=request_)
+    scene = make_scene(WireApi.RESPONSES, request=request_)
     scene.read(scene.body(CALL))
     request = scene.answer()
     assert request["input"][: len(before)] == before
@@ -63,7 +63,7 @@ def test_any_input_becomes_a_list(make_scene, request_, before):
 
 def test_a_conversation_that_the_provider_keeps_is_told_the_results_alone(make_scene):
     request = b'{"model":"m","conversation":"conv_1","input":"hi"}'
-    scene = make_scene(Api.RESPONSES, request=request)
+    scene = make_scene(WireApi.RESPONSES, request=request)
     for turn in (1, 2):
         scene.read(scene.body(CALL, turn))
         (result,) = scene.answer()["input"]
@@ -116,7 +116,7 @@ def test_bodies_become_one_response(scene):
 
 def stored_conversation(make_scene, **options):
     """Two turns, the last without a call, and what the client sees of it."""
-    blocking, streamed = (make_scene(Api.RESPONSES, **options) for _ in range(2))
+    blocking, streamed = (make_scene(WireApi.RESPONSES, **options) for _ in range(2))
     blocking.read(blocking.body(CALL, 1))
     blocking.answer()
     streamed.feed(streamed.stream(CALL, 1))
@@ -142,16 +142,16 @@ def test_what_is_not_stored_keeps_its_first_name(make_scene, events):
 
 def test_a_hidden_call_that_the_provider_has_stored_is_answered_later(make_scene):
     both = Answer(calls=(CALL.calls[0], OWN))
-    scene = make_scene(Api.RESPONSES)
+    scene = make_scene(WireApi.RESPONSES)
     scene.feed(scene.stream(both))
     name, instead, (output,) = dataclasses.astuple(scene.dialogue.continuation)
     assert (name, instead) == ("resp_fake1", "resp_fake1")
     assert json.loads(output)["call_id"] == "call_fake10"
     request = b'{"model":"m","conversation":{"id":"conv_1"},"input":"hi"}'
-    scene = make_scene(Api.RESPONSES, request=request)
+    scene = make_scene(WireApi.RESPONSES, request=request)
     scene.read(scene.body(both))
     assert scene.dialogue.continuation == Continuation("conv_1", outputs=(output,))
-    scene = make_scene(Api.RESPONSES, request=STATELESS)
+    scene = make_scene(WireApi.RESPONSES, request=STATELESS)
     scene.read(scene.body(both))
     assert scene.dialogue.continuation is None
 
@@ -175,7 +175,7 @@ def test_streams_become_one_response(scene, events):
 @pytest.mark.parametrize("first", [True, False])
 def test_the_clients_call_keeps_its_place_beside_ours(make_scene, events, first):
     calls = (OWN, CALL.calls[0]) if first else (CALL.calls[0], OWN)
-    scene = make_scene(Api.RESPONSES)
+    scene = make_scene(WireApi.RESPONSES)
     told = events(scene.feed(scene.stream(Answer(text="Both.", calls=calls))))
     assert [event["sequence_number"] for event in told] == list(range(len(told)))
     added = [event for event in told if event["type"] == "response.output_item.added"]

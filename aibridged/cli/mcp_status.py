@@ -1,0 +1,85 @@
+"""What `check-config --connect` tells of the MCP servers."""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aibridged.cli.cells import WIDTH, shortened
+
+if TYPE_CHECKING:
+    from aibridged.config.options import Settings
+    from aibridged.mcp.probe import Reached
+
+
+def reach(settings: "Settings") -> "list[Reached]":
+    """Ask all MCP servers of the settings."""
+    if not settings.mcp_servers:
+        return []
+    import asyncio
+
+    from aibridged.clock import SystemClock
+    from aibridged.mcp.factory import silence_sdk
+    from aibridged.mcp.probe import reach_all
+
+    silence_sdk()
+    return asyncio.run(reach_all(settings, SystemClock()))
+
+
+def all_well(reached: "Sequence[Reached]") -> bool:
+    """Whether every server that was asked offers its tools."""
+    return all(each.selection is None or each.selection.error is None for each in reached)
+
+
+def as_text(reached: "Sequence[Reached]") -> str:
+    """The servers, each with its tools or with what is wrong."""
+    if not reached:
+        return "No MCP server is configured."
+    return "\n".join(["MCP servers", *(line for each in reached for line in _lines(each))])
+
+
+def as_data(reached: "Sequence[Reached]") -> list[dict[str, Any]]:
+    """The same for programs."""
+    return [
+        {
+            "id": each.server.id,
+            "asked": each.selection is not None,
+            "error": each.selection.error if each.selection else None,
+            "tools": [
+                {"name": tool.name, "tool": tool.tool, "description": tool.description}
+                for tool in (each.selection.tools if each.selection else ())
+            ],
+            "hidden": list(each.selection.hidden) if each.selection else [],
+            "faults": list(each.selection.faults) if each.selection else [],
+        }
+        for each in reached
+    ]
+
+
+def _lines(reached: "Reached") -> Iterator[str]:
+    name, selection = reached.server.id, reached.selection
+    if selection is None:
+        yield from _wrapped(f"{name}: not asked, each user needs a token of their own", "  ")
+        return
+    if selection.error is not None:
+        yield from _wrapped(f"{name}: FAILED: {selection.error}", "  ")
+        return
+    found = len(selection.tools) + len(selection.hidden) + len(selection.faults)
+    tools = "1 tool" if found == 1 else f"{found} tools"
+    yield f"  {name}: {tools}, {len(selection.tools)} offered"
+    for tool in selection.tools:
+        yield f"    {shortened(f'{tool.name} {tool.description}', WIDTH - 4)}"
+    if selection.hidden:
+        yield from _wrapped(f"left out by the rules: {', '.join(selection.hidden)}", "    ")
+    for fault in selection.faults:
+        yield from _wrapped(f"left out, a provider would refuse it: {fault}", "    ")
+
+
+def _wrapped(text: str, indent: str) -> list[str]:
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

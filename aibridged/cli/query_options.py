@@ -1,0 +1,254 @@
+"""What the commands share that ask what was recorded: the filters, and how answers are written."""
+
+import csv
+import functools
+import inspect
+import os
+import re
+import sys
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from aibridged.cli.options import STORE, takes
+from aibridged.cli.table import table
+
+if TYPE_CHECKING:
+    from aibridged.config.options import Settings
+    from aibridged.records.database import Engine
+    from aibridged.records.query import Query
+    from aibridged.records.query_results import Filter
+
+T = TypeVar("T")
+
+_MAX_LIMIT = 1000
+_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # within words and emoji
+# What JSON leaves as it is: DEL, the C1 controls, line ends and changes of direction.
+_DRIVES_TERMINALS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+class Output(StrEnum):
+    """How an answer is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+
+
+class Status(StrEnum):
+    """How an interception ended, if it has."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CLIENT_CLOSED = "client_closed"
+    INTERRUPTED = "interrupted"
+
+
+OutputFlag = Annotated[
+    Output, typer.Option("--output", "-o", metavar="table|json|jsonl|csv", help="How to print it.")
+]
+
+
+def _filters(
+    initiator: Annotated[
+        str | None, typer.Option(metavar="INITIATOR", help="Whose: a username or an id.")
+    ] = None,
+    started_after: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="From then on: 2026-01-31T12:00:00Z, or 2h, 7d ago."),
+    ] = None,
+    started_before: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Before then, written likewise.")
+    ] = None,
+    provider: Annotated[
+        str | None, typer.Option(metavar="PROVIDER", help="A provider's name or type.")
+    ] = None,
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="The model asked.")] = None,
+    client: Annotated[
+        str | None, typer.Option(metavar="CLIENT", help='The client, such as "Claude Code".')
+    ] = None,
+    session: Annotated[str | None, typer.Option(metavar="SESSION", help="The session.")] = None,
+    status: Annotated[
+        Status | None,
+        typer.Option(
+            metavar="STATUS",
+            help="open, completed, failed, client_closed or interrupted.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="How many at the most.")
+    ] = 100,
+) -> None:
+    """The parameters of every question."""
+
+
+def takes_query(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command a `Query` as its first argument, and the flags that say of which database.
+
+    What can't be answered is said in a sentence on stderr, and the exit status is 1.
+    """
+
+    @functools.wraps(command)
+    def with_query(settings: "Settings", **arguments: Any) -> None:
+        from aibridged.clock import SystemClock
+        from aibridged.records.database import DatabaseError
+        from aibridged.records.query import Query
+        from aibridged.records.restraint import QueryFailedError
+
+        try:
+            command(Query(_database(settings), SystemClock()), **arguments)
+        except (DatabaseError, QueryFailedError) as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(1) from None
+
+    with_query.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
+    return takes(STORE, with_query)
+
+
+def _database(settings: "Settings") -> "Engine":
+    """The database as it is: who only asks neither makes one nor changes its schema."""
+    from aibridged.records import migrations
+    from aibridged.records.database import DatabaseError, database_url
+    from aibridged.records.opening import make_database
+
+    file = database_url(settings.state_dir).database or ""
+    if settings.postgres_url is None and not os.path.lexists(file):
+        raise DatabaseError(
+            f"There is no database at {file}: start the daemon first, or name the directory "
+            "that it uses with --state-dir."
+        )
+    engine = make_database(settings)
+    state = migrations.check(engine)
+    if not state.is_current:
+        raise DatabaseError(
+            f"The schema is at {state.current or 'nothing'}, and {state.needed} is needed: "
+            "run `aibridged db upgrade`, or start the daemon."
+        )
+    return engine
+
+
+def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
+    """Like `takes_query`, and the filters' flags come as a `Filter`, the second argument."""
+    shared = list(inspect.signature(_filters).parameters.values())
+    query, _wanted, *own = inspect.signature(command).parameters.values()
+
+    @functools.wraps(command)
+    def with_filter(query: "Query", **arguments: Any) -> None:
+        given = {each.name: arguments.pop(each.name) for each in shared}
+        command(query, _filter(given), **arguments)
+
+    parameters = [query, *own, *shared]
+    keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters[1:]]
+    with_filter.__signature__ = inspect.Signature([query, *keyword_only])  # type: ignore[attr-defined]
+    return takes_query(with_filter)
+
+
+def write(
+    answers: Sequence[T],
+    output: Output,
+    headings: Sequence[str],
+    cells: Callable[[T], Sequence[str]],
+    *,
+    columns: Mapping[str, Callable[[T], object]],
+    cut: Sequence[str],
+    nothing: str,
+) -> None:
+    """Write the answers: `cells` for people, `columns` exactly as CSV, everything as JSON."""
+    match output:
+        case Output.JSON:
+            typer.echo(as_json(answers))
+        case Output.JSONL:
+            for answer in answers:
+                typer.echo(as_json(answer, indent=None))
+        case Output.CSV:
+            rows = csv.writer(sys.stdout)
+            rows.writerow(columns)
+            rows.writerows(
+                [_field(value(answer)) for value in columns.values()] for answer in answers
+            )
+        case Output.TABLE if answers:
+            shown = [[printable(cell) for cell in cells(answer)] for answer in answers]
+            typer.echo(table(headings, shown, cut=cut))
+        case Output.TABLE:
+            typer.echo(nothing, err=True)
+
+
+def as_json(answer: Any, *, indent: int | None = 2) -> str:
+    """The answer as JSON, with what could drive a terminal escaped: its strings are callers'."""
+    import msgspec
+
+    encoded = msgspec.json.encode(answer)
+    text = (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
+    return _DRIVES_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def json_list(answers: Iterable[Any]) -> Iterator[str]:
+    """The same of many answers, a few lines at a time."""
+    before = "["
+    for answer in answers:
+        yield before
+        before = f"{textwrap.indent(as_json(answer), '  ')},"
+    yield f"{before[:-1]}\n]" if before != "[" else "[]"
+
+
+def printable(text: str) -> str:
+    """On one line, and without what could drive a terminal: the text is a caller's."""
+    return text if text.isprintable() else "".join(map(_printable, text))
+
+
+def _field(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return "" if value is None else printable(str(value))
+
+
+def _printable(character: str) -> str:
+    if character.isprintable() or character in _JOINERS:
+        return character
+    blank = character in "\r\n\t" or unicodedata.category(character) == "Zs"
+    return " " if blank else "\N{REPLACEMENT CHARACTER}"
+
+
+def short(count: int) -> str:
+    """A count in few characters: 950, 12.3k, 4.5M."""
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if count >= size:
+            return f"{count / size:.1f}{unit}"
+    return str(count)
+
+
+def moment(text: str, flag: str) -> datetime:
+    """A time of RFC 3339, in UTC where it names no zone, or that long ago."""
+    from aibridged.clock import SystemClock
+    from aibridged.config import durations
+
+    try:
+        return SystemClock().wall() - timedelta(seconds=durations.parse(text))
+    except ValueError:
+        pass
+    try:
+        parsed = datetime.fromisoformat(text)
+        return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(
+            f"{text!r} is no time: write 2026-01-31T12:00:00Z, or 2h or 7d for that long ago.",
+            param_hint=flag,
+        ) from None
+
+
+def _filter(given: dict[str, Any]) -> "Filter":
+    from aibridged.records.query_results import Filter
+
+    for name in ("started_after", "started_before"):
+        if given[name] is not None:
+            given[name] = moment(given[name], f"--{name.replace('_', '-')}")
+    if given["status"] is not None:
+        given["status"] = given["status"].value
+    return Filter(**given)

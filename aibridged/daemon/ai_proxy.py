@@ -1,0 +1,145 @@
+"""What the AI Proxy is made from, in the daemon and alone. Its library is loaded only here."""
+
+import socket
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from loguru import logger
+from multidict import CIMultiDict
+
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.identity.throttle import Throttle
+from aibridged.observe.metrics import Metrics
+from aibridged.providers import Provider
+from aibridged.transport.descriptors import Shortages
+from aibridged.transport.idle_pools import Pools
+from aibridged.transport.in_flight import InFlight
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.server import Server
+
+if TYPE_CHECKING:
+    from aibridged.proxy.authority import Authority
+    from aibridged.proxy.server import Proxy
+
+_EXPIRES_SOON = timedelta(days=30)
+
+
+class AiProxyError(Exception):
+    """The AI Proxy can't be had; the message says why and what to do."""
+
+
+def load_ca(settings: Settings, clock: Clock) -> "Authority":
+    """`read_ca`, with a word in the log if it will soon have expired."""
+    authority = read_ca(settings, clock)
+    if (warning := expiry_warning(authority, clock)) is not None:
+        logger.warning("{}", warning)
+    return authority
+
+
+def read_ca(settings: Settings, clock: Clock) -> "Authority":
+    """The CA that clients trust.
+
+    Raises:
+        AiProxyError: there is none, it can't be used, or the library for it isn't there.
+    """
+    try:
+        from aibridged.proxy.authority import AuthorityError, load_authority
+    except ImportError:
+        raise AiProxyError(
+            "The AI Proxy needs a library: pip install 'aibridged[proxy]'."
+        ) from None
+    cert_file, key_file = settings.proxy_cert_file, settings.proxy_key_file
+    if cert_file is None or key_file is None:
+        raise AiProxyError(
+            "The AI Proxy needs --aibridge-proxy-cert-file and --aibridge-proxy-key-file:"
+            " aibridged proxy init-ca makes them."
+        )
+    try:
+        return load_authority(cert_file, key_file, clock.wall())
+    except AuthorityError as error:
+        raise AiProxyError(str(error)) from None
+
+
+def expiry_warning(authority: "Authority", clock: Clock) -> str | None:
+    """What is to be said of a CA that will soon have expired."""
+    if authority.not_after - clock.wall() >= _EXPIRES_SOON:
+        return None
+    return (
+        f"The AI Proxy's CA certificate expires on {authority.not_after:%Y-%m-%d}: make another,"
+        " and have clients trust it, before that."
+    )
+
+
+def make_proxy(
+    settings: Settings,
+    clock: Clock,
+    authority: "Authority",
+    gate: Throttle,
+    providers: Iterable[Provider],
+    server: Server,
+    in_flight: InFlight,
+    metrics: Metrics | None,
+    shortages: Shortages,
+    pools: Pools,
+) -> "Proxy":
+    """A proxy whose intercepted connections are those of `server`.
+
+    Their requests are handled as all of the server's are, or go to the gateway at
+    `--aibridge-proxy-target`.
+
+    Raises:
+        AiProxyError: what the upstream proxy needs can't be read.
+    """
+    from aibridged.proxy.server import Proxy, ProxyError
+
+    async def hand_over(
+        request: web.BaseRequest,
+        target: str,
+        headers: CIMultiDict[str],
+        request_id: str,
+        caller_ip: str | None,
+    ) -> web.StreamResponse:
+        assert isinstance(request, GatewayRequest)
+        return await server.handler(request.readdressed(target, headers, request_id, caller_ip))
+
+    try:
+        return Proxy(
+            settings,
+            clock,
+            authority,
+            gate,
+            providers,
+            server.connection_for,
+            in_flight,
+            metrics,
+            hand_over if settings.proxy_target is None else None,
+            server.room,
+            shortages,
+            pools,
+        )
+    except ProxyError as error:
+        raise AiProxyError(str(error)) from None
+
+
+async def open_proxy(proxy: "Proxy", passed: Sequence[socket.socket]) -> None:
+    """Listen, on the sockets that were passed or else on --aibridge-proxy-listen-addr.
+
+    Raises:
+        AiProxyError: that isn't possible.
+    """
+    from aibridged.proxy.server import ProxyError
+
+    try:
+        await proxy.start(passed)
+    except ProxyError as error:
+        raise AiProxyError(str(error)) from None
+
+
+def announce_proxy(proxy: "Proxy") -> None:
+    """Say where it is, and what it looks into."""
+    logger.info(
+        "The AI Proxy listens on {}, and opens TLS for {}", proxy.url, ", ".join(proxy.hosts)
+    )

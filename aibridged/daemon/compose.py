@@ -1,0 +1,209 @@
+"""The composition root: the only place that constructs the components.
+
+Some last as long as the daemon does (`Resources`); the others are what a configuration decides, and
+a reload makes them anew (`Composition.reconfigure`).
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
+
+from aibridged.api.routes import ROOTS
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
+from aibridged.core.rate_limit import RateLimiter
+from aibridged.daemon.client_limits import limit_idle
+from aibridged.daemon.metrics_snapshot import MetricsSnapshot
+from aibridged.daemon.resources import Resources, body_bytes, make_resources
+from aibridged.identity.cache import CachedAuthenticator
+from aibridged.observe.events import circuit_changed
+from aibridged.pipeline import Components
+from aibridged.pipeline.dump import Dumper
+from aibridged.providers import make_providers
+from aibridged.records.retention import keep_pruning
+from aibridged.tasks import Tasks
+from aibridged.transport.chunk_time import timed
+from aibridged.transport.upstream import Upstream
+from aibridged.transport.upstream_pool import Upstreams
+
+_BRIDGE_SETTINGS = (
+    "pool_ttl",
+    "pool_max_items",
+    "mcp_servers",
+    "mcp_init_timeout",
+    "mcp_max_tools",
+    "mcp_call_timeout",
+    "mcp_result_bytes",
+)
+_BREAKER_SETTINGS = (
+    "circuit_breaker_enabled",
+    "circuit_breaker_failure_threshold",
+    "circuit_breaker_interval",
+    "circuit_breaker_timeout",
+    "circuit_breaker_max_requests",
+)
+
+
+class Composition:
+    """Everything that serves. `components` are those of the configuration in force.
+
+    `metrics_snapshot` reads the metrics, if they are on.
+    """
+
+    def __init__(self, resources: Resources, settings: Settings) -> None:
+        self.resources = resources
+        self.metrics_snapshot = (
+            MetricsSnapshot(
+                resources.metrics, resources.recorder, resources.gatekeeper, resources.mcp
+            )
+            if resources.metrics is not None
+            else None
+        )
+        self._upstreams = Upstreams(resources.in_flight, self._make_upstream)
+        limit_idle(resources.room, settings)
+        self._tasks = Tasks()
+        self._pruning: asyncio.Task[None] | None = None
+        self.components = self._configured(settings, None)
+        self._prune()
+
+    def reconfigure(self, settings: Settings) -> Components:
+        """Make `components` anew; what these settings leave as it was is kept, with its state.
+
+        Requests that run keep the components they began with. Whoever serves must use the new ones
+        before anything is awaited.
+        """
+        before, resources = self.components, self.resources
+        self.components = self._configured(settings, before)
+        resources.slots.limit = settings.max_concurrency
+        limit_idle(resources.room, settings)
+        resources.body_budget.total = body_bytes(settings)
+        resources.body_budget.largest = settings.max_request_bytes
+        resources.gate.admitted.grace = settings.revocation_grace
+        resources.keeping.most = settings.max_stored_text
+        if not _same(before, settings, *_BRIDGE_SETTINGS):
+            resources.mcp.configure(settings)
+            resources.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
+        if not _same(before, settings, "auth_cache_ttl", "auth_cache_bad_ttl") and isinstance(
+            resources.gatekeeper, CachedAuthenticator
+        ):
+            resources.gatekeeper.remember_for(
+                good_ttl=settings.auth_cache_ttl, bad_ttl=settings.auth_cache_bad_ttl
+            )
+        if not _same(before, settings, "retention"):
+            self._prune()
+        return self.components
+
+    async def close(self) -> None:
+        """Stop what runs by itself, and close the connections to the providers."""
+        await self._tasks.cancel()
+        await self._upstreams.close()
+
+    def _configured(self, settings: Settings, before: Components | None) -> Components:
+        resources = self.resources
+        return Components(
+            settings=settings,
+            clock=resources.clock,
+            providers=make_providers(settings.providers),
+            upstreams=self._upstreams.for_providers(settings),
+            gate=resources.gate,
+            in_flight=resources.in_flight,
+            requests=resources.in_flight.next_generation(),
+            slots=resources.slots,
+            room=resources.room,
+            shortages=resources.shortages,
+            body_budget=resources.body_budget,
+            slices=resources.slices,
+            rate_limiter=_rate_limiter(settings, resources.clock, before),
+            breakers=_breakers(settings, resources.clock, before, self._circuit_changed),
+            bridges=resources.bridges,
+            continuations=resources.continuations,
+            turns=resources.turns,
+            dumper=Dumper(settings.dump_dir, resources.clock) if settings.dump_dir else None,
+            traces=resources.traces,
+            metrics=resources.metrics,
+            on_finished=resources.on_finished,
+            reloads=resources.reloads,
+            ca_certificate=resources.authority.certificate_pem if resources.authority else None,
+            api=resources.api,
+            api_roots=ROOTS,
+        )
+
+    def _make_upstream(self, provider: str, base_url: str, connect_timeout: float) -> Upstream:
+        if (metrics := self.resources.metrics) is None:
+            return Upstream(base_url, connect_timeout, self.resources.pools)
+        observe = partial(metrics.chunk_relayed, provider)
+        connection = timed(self.resources.clock, observe)
+        return Upstream(base_url, connect_timeout, self.resources.pools, connection)
+
+    def _circuit_changed(self, key: BreakerKey, before: State, now: State) -> None:
+        _log_circuit(key, before, now)
+        provider = self.components.providers.get(key.provider)
+        if self.resources.metrics is not None and now is State.OPEN and provider is not None:
+            route = provider.prefix + key.endpoint
+            self.resources.metrics.circuit_opened(key.provider, route, key.model)
+
+    def _prune(self) -> None:
+        if self._pruning is not None:
+            self._pruning.cancel()
+        self._pruning = None
+        if retention := self.components.settings.retention:
+            self._pruning = self._tasks.start(
+                keep_pruning(
+                    self.resources.recorder, self.resources.clock, timedelta(seconds=retention)
+                ),
+                "retention",
+            )
+
+
+async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Composition:
+    """Make everything that serves; `stack` closes it again, in the opposite order.
+
+    Raises: what `make_resources` does.
+    """
+    composition = Composition(await make_resources(settings, clock, stack), settings)
+    stack.push_async_callback(composition.close)
+    return composition
+
+
+def _rate_limiter(
+    settings: Settings, clock: Clock, before: Components | None
+) -> RateLimiter | None:
+    if before is not None and _same(before, settings, "rate_limit"):
+        return before.rate_limiter
+    return RateLimiter(settings.rate_limit, clock) if settings.rate_limit else None
+
+
+def _breakers(
+    settings: Settings, clock: Clock, before: Components | None, on_change: OnChange
+) -> Breakers | None:
+    if before is not None and _same(before, settings, *_BREAKER_SETTINGS):
+        return before.breakers
+    if not settings.circuit_breaker_enabled:
+        return None
+    return Breakers(
+        BreakerSettings(
+            failure_threshold=settings.circuit_breaker_failure_threshold,
+            interval=settings.circuit_breaker_interval,
+            timeout=settings.circuit_breaker_timeout,
+            max_requests=settings.circuit_breaker_max_requests,
+        ),
+        clock,
+        on_change,
+    )
+
+
+def _same(before: Components, settings: Settings, *names: str) -> bool:
+    """Whether the settings of these names are as they were."""
+    return all(getattr(before.settings, name) == getattr(settings, name) for name in names)
+
+
+def _log_circuit(key: BreakerKey, before: State, now: State) -> None:
+    circuit_changed(
+        provider=key.provider,
+        endpoint=key.endpoint,
+        model=key.model,
+        before=before.value,
+        now=now.value,
+    )

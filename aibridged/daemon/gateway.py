@@ -1,0 +1,251 @@
+"""The gateway as a whole: start, reload, drain."""
+
+import asyncio
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+from loguru import logger
+
+from aibridged.clock import Clock, SystemClock
+from aibridged.config.options import Settings
+from aibridged.daemon import metrics_endpoint as scrape
+from aibridged.daemon import systemd
+from aibridged.daemon.ai_proxy import AiProxyError, make_proxy, open_proxy
+from aibridged.daemon.client_limits import fit
+from aibridged.daemon.compose import Composition, compose
+from aibridged.daemon.systemd import PassedSockets
+from aibridged.identity.first_run import first_run
+from aibridged.observe.otlp import TracingError
+from aibridged.pipeline import Components, build
+from aibridged.records.database import DatabaseError
+from aibridged.records.spool import SpoolError
+from aibridged.records.store import DatabaseAwayError
+from aibridged.transport.listeners import CannotListenError, Listeners, MetricsListener
+from aibridged.transport.server import Limits, Server
+
+if TYPE_CHECKING:
+    from aibridged.proxy.server import Proxy
+
+# How long cancelled requests may take to notice.
+_CANCEL_S = 5.0
+
+
+class CannotStartError(Exception):
+    """The daemon can't serve; the message says why and what to do."""
+
+
+class Gateway:
+    """The running daemon: a listener in front of the pipeline.
+
+    `passed` are the sockets that were passed to the process, by name; who listens on some takes
+    them out of it. Those named `http` count in place of the settings' address.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        passed: PassedSockets | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._stack = AsyncExitStack()
+        passed = {} if passed is None else passed
+        self._listeners = Listeners(settings, passed.pop(systemd.HTTP, ()))
+        self._metrics = (
+            MetricsListener(settings, self._clock, passed.pop(systemd.METRICS, ()))
+            if settings.prometheus_enable
+            else None
+        )
+        self._passed = passed
+        self._composition: Composition | None = None
+        self._server: Server | None = None
+        self.proxy: Proxy | None = None
+        """The AI Proxy, if it is on."""
+
+    @property
+    def url(self) -> str:
+        """Where the gateway listens, with the port that the system chose for port 0."""
+        return self._listeners.urls[0]
+
+    @property
+    def urls(self) -> Sequence[str]:
+        """Everywhere that it listens."""
+        return self._listeners.urls
+
+    @property
+    def is_activated(self) -> bool:
+        """Whether it listens on sockets that were passed."""
+        return self._listeners.outlive
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force."""
+        return self._settings
+
+    @property
+    def components(self) -> Components:
+        """Those of the configuration in force."""
+        assert self._composition is not None
+        return self._composition.components
+
+    async def start(self) -> None:
+        """Make the components and listen.
+
+        Raises:
+            CannotStartError: the records can't be kept, the address is taken or not here, the
+                certificate is bad, or traces can't be sent.
+        """
+        settings = self._settings
+        try:
+            self._composition = await compose(settings, self._clock, self._stack)
+            if self._metrics is not None:
+                await self._open_metrics(self._metrics, self._composition)
+            resources = self._composition.resources
+            handler = build(self._composition.components)
+            self._server = Server(handler, limits=_limits(settings), room=resources.room)
+            if resources.authority is not None:
+                await self._open_proxy(self._server, self._composition)
+            fit(resources.room, settings)
+            await self._listeners.open(self._server, resources.shortages.system_refused)
+        except (
+            DatabaseError,
+            DatabaseAwayError,
+            SpoolError,
+            CannotListenError,
+            TracingError,
+            AiProxyError,
+        ) as error:
+            await self._stack.aclose()
+            raise CannotStartError(str(error)) from None
+        except OSError as error:
+            await self._stack.aclose()
+            raise CannotStartError(f"The state directory can't be used: {error}.") from None
+
+    async def _open_metrics(self, listener: MetricsListener, composition: Composition) -> None:
+        metrics_snapshot = composition.metrics_snapshot
+        assert metrics_snapshot is not None
+        scrapes = scrape.handler(
+            lambda: metrics_snapshot(composition.components), local_only=listener.is_local_only
+        )
+        self._stack.callback(listener.close)
+        server = Server(scrapes, limits=_limits(self._settings), room=listener.room)
+        await listener.open(server, composition.resources.shortages.system_refused)
+
+    async def _open_proxy(self, server: Server, composition: Composition) -> None:
+        resources, settings = composition.resources, self._settings
+        assert resources.authority is not None
+        if settings.proxy_target is not None:
+            raise AiProxyError(
+                "--aibridge-proxy-target is for aibridged proxy, which runs the AI Proxy alone:"
+                " the daemon hands over to itself."
+            )
+        self.proxy = proxy = make_proxy(
+            settings,
+            self._clock,
+            resources.authority,
+            resources.gate,
+            composition.components.providers.values(),
+            server,
+            resources.in_flight,
+            resources.metrics,
+            resources.shortages,
+            resources.pools,
+        )
+        self._stack.push_async_callback(proxy.close)
+        await open_proxy(proxy, self._passed.pop(systemd.PROXY, ()))
+
+    @property
+    def metrics_urls(self) -> Sequence[str]:
+        """Where Prometheus finds the metrics, if they are on."""
+        return [f"{url}/metrics" for url in self._metrics.urls] if self._metrics is not None else ()
+
+    @property
+    def records(self) -> str:
+        """Where records are kept."""
+        assert self._composition is not None
+        return self._composition.resources.records
+
+    async def introduce(self, *, terminal: bool) -> str | None:
+        """On the first start, what a person at the terminal has to be told."""
+        if self._composition is None or self._composition.resources.tokens is None:
+            return None
+        bases = {
+            each.type: f"{self.url}/{each.name}" for each in reversed(self._settings.providers)
+        }
+        openai = bases.get("openai")
+        return await asyncio.to_thread(
+            first_run,
+            self._composition.resources.tokens,
+            terminal=terminal,
+            anthropic_base_url=bases.get("anthropic"),
+            openai_base_url=f"{openai}/v1" if openai else None,
+        )
+
+    def status(self) -> str:
+        """What it does, in one line for an operator."""
+        in_flight = self.components.in_flight
+        doing = "shutting down" if in_flight.draining else "serving"
+        names = ", ".join(each.name for each in self._settings.providers) or "none"
+        return f"{doing}; requests in flight: {in_flight.count}; providers: {names}"
+
+    def reconfigure(self, settings: Settings) -> None:
+        """Put other settings in force, which differ in nothing that needs a restart.
+
+        Requests that run end as they began; no connection notices.
+
+        Raises:
+            CannotListenError: the certificate that is to be read again is bad; nothing changes.
+        """
+        assert self._composition is not None
+        assert self._server is not None
+        self._listeners.renew_certificate()
+        self._settings = settings
+        self._server.handler = build(self._composition.reconfigure(settings))
+        self._server.limits = _limits(settings)
+        if self.proxy is not None:
+            self.proxy.reconfigure(settings, self.components.providers.values())
+
+    async def stop(self) -> None:
+        """Accept nothing, let running requests end within the shutdown timeout, then cancel."""
+        if self._composition is None or self._server is None:
+            return
+        in_flight = self._composition.resources.in_flight
+        in_flight.draining = True
+        in_flight.refusing = not self._listeners.outlive
+        self._listeners.close()
+        if self.proxy is not None:
+            self.proxy.stop_accepting()
+        self._server.drain()
+        ended = await _within(self._settings.shutdown_timeout, self._drained(self._server))
+        if not ended and in_flight.count:
+            logger.warning("{} requests were cut off by the shutdown", in_flight.count)
+        in_flight.cut_off = True
+        self._server.abort()
+        await _within(_CANCEL_S, in_flight.idle())
+        await self._stack.aclose()
+
+    async def _drained(self, server: Server) -> None:
+        """Return once the last response has been sent to its end."""
+        in_flight = self.components.in_flight
+        if not self._listeners.outlive:
+            # Whoever still has a connection finds nobody to come to next, now or in a moment.
+            await in_flight.idle()
+            server.finish()
+        await server.empty()
+        await in_flight.idle()
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(settings.http_read_timeout, settings.http_write_timeout)
+
+
+async def _within(seconds: float, ending: Coroutine[None, None, None]) -> bool:
+    """Whether it came to its end within that time."""
+    try:
+        async with asyncio.timeout(seconds):
+            await ending
+    except TimeoutError:
+        return False
+    return True

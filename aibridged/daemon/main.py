@@ -1,0 +1,138 @@
+"""The process around the gateway: signals, the service manager, and where log lines go."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from loguru import logger
+
+from aibridged import __version__
+from aibridged.clock import SystemClock
+from aibridged.config.options import Settings
+from aibridged.config.providers import OWN_KEY_ONLY
+from aibridged.config.reloading import CannotReloadError, Change, change
+from aibridged.config.resolution import Resolution
+from aibridged.daemon.ai_proxy import announce_proxy
+from aibridged.daemon.client_limits import announce_room
+from aibridged.daemon.event_loop import calm_garbage_collector
+from aibridged.daemon.gateway import CannotStartError, Gateway
+from aibridged.daemon.reload import Reloader
+from aibridged.daemon.runtime import log_as, run_process
+from aibridged.daemon.stop_signals import on_stop_signals
+from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets, telling
+from aibridged.identity.base import AuthUnavailableError
+from aibridged.observe.log_outputs import reopen
+from aibridged.observe.logging import CannotLogError
+from aibridged.transport.listeners import CannotListenError
+
+# What the end of the daemon may take after its requests have ended: records are written out.
+_SLACK_S = 30.0
+
+
+def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status.
+
+    SIGHUP takes settings from `resolve`, which reads them as they were read for the start. SIGUSR1
+    opens the log files anew.
+    """
+    return run_process(settings, warnings, partial(_serve, settings, resolve))
+
+
+async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
+    stopping, hangup = on_stop_signals(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, hangup.set)
+    loop.add_signal_handler(signal.SIGUSR1, reopen)
+    notifier = Notifier(os.environ)
+    try:
+        gateway = await _started(settings)
+    except (CannotStartError, PassedSocketError) as error:
+        logger.error("{}", error)
+        notifier.status(str(error))
+        return 1
+    reloader = Reloader(
+        resolve,
+        partial(_put_in_force, gateway),
+        gateway.components.reloads,
+        SystemClock(),
+        notifier,
+    )
+    reloading = loop.create_task(reloader.run(hangup))
+    calm_garbage_collector()
+    notifier.ready()
+    with telling(notifier, os.environ, os.getpid(), gateway.status):
+        await stopping.wait()
+        within = gateway.settings.shutdown_timeout
+        logger.info("Shutting down: running requests have {:g} s", within)
+        notifier.stopping(within + _SLACK_S)
+        reloading.cancel()
+        await gateway.stop()
+    return 0
+
+
+async def _started(settings: Settings) -> Gateway:
+    """The gateway, which has told where it is and what to do."""
+    passed = passed_sockets(os.environ, os.getpid())
+    gateway = Gateway(settings, passed=passed)
+    await gateway.start()
+    _announce(gateway)
+    logger.info("Records are kept in {}", gateway.records)
+    for name in passed:
+        logger.warning("A socket was passed for {}, which is switched off: nobody answers", name)
+    await _introduce(gateway)
+    return gateway
+
+
+async def _introduce(gateway: Gateway) -> None:
+    try:
+        text = await gateway.introduce(terminal=sys.stderr.isatty())
+    except AuthUnavailableError as error:
+        logger.warning("Nobody can tell whether there are users yet: {}", error)
+        return
+    if text is not None:
+        print(text, file=sys.stderr, flush=True)
+
+
+def _announce(gateway: Gateway) -> None:
+    settings, urls = gateway.settings, gateway.urls
+    # Clients of the others have no base URL to set: they come through the AI Proxy.
+    providers = [each for each in settings.providers if each.type not in OWN_KEY_ONLY]
+    routes = ", ".join(f"{urls[0]}/{provider.name}" for provider in providers)
+    where = " and ".join(urls) + (f"; point clients at {routes}" if routes else "")
+    logger.info("aibridged {} listens on {}", __version__, where)
+    if gateway.is_activated:
+        logger.info("The sockets were passed: --http-address {} is not used", settings.http_address)
+    announce_room(gateway.components.room)
+    if gateway.metrics_urls:
+        logger.info("Metrics are at {}", " and ".join(gateway.metrics_urls))
+    if gateway.proxy is not None:
+        announce_proxy(gateway.proxy)
+    for provider in providers:
+        if provider.key is None:
+            logger.warning(
+                "Provider {} has no key: only callers with a key of their own get through",
+                provider.name,
+            )
+
+
+def _put_in_force(gateway: Gateway, wanted: Settings) -> Change:
+    """Reload the gateway and the logging, both or neither.
+
+    Raises:
+        CannotReloadError: neither, as the message says.
+    """
+    before = gateway.settings
+    result = change(before, wanted)
+    try:
+        log_as(result.settings)
+    except CannotLogError as error:
+        raise CannotReloadError(str(error)) from None
+    try:
+        gateway.reconfigure(result.settings)
+    except CannotListenError as error:
+        log_as(before)
+        raise CannotReloadError(str(error)) from None
+    return result

@@ -1,0 +1,121 @@
+"""What the components count for themselves, read when somebody asks for the metrics."""
+
+import platform
+from collections.abc import Iterator
+
+from aibridged import __version__
+from aibridged.identity.base import Gatekeeper
+from aibridged.identity.cache import CachedAuthenticator
+from aibridged.mcp.factory import McpTools
+from aibridged.observe import limit_table
+from aibridged.observe import metric_table as table
+from aibridged.observe.metric import Metric
+from aibridged.observe.metrics import Metrics
+from aibridged.observe.series import Labels, Numbers, Reading
+from aibridged.pipeline.components import Components
+from aibridged.records.recorder import Recorder
+
+
+class MetricsSnapshot:
+    """All metrics at one moment. It costs requests nothing, and is called on the event loop."""
+
+    def __init__(
+        self, metrics: Metrics, recorder: Recorder, gatekeeper: Gatekeeper, mcp: McpTools
+    ) -> None:
+        self._metrics = metrics
+        self._mcp = mcp
+        self._recorder = recorder
+        self._gatekeeper = gatekeeper
+        version = (__version__, platform.python_version())
+        self._build = Numbers(table.BUILD_INFO, {version: 1.0})
+
+    def __call__(self, components: Components) -> list[Reading]:
+        """The readings of the daemon with the components that are in force."""
+        return [
+            *self._metrics.readings(),
+            *_requests(components),
+            *_clients(components),
+            *self._circuits(components),
+            *_providers(components),
+            *_callers(components, self._gatekeeper),
+            Numbers(table.MCP_FAILURES, {(name,): n for name, n in self._mcp.failures.items()}),
+            *_records(self._recorder),
+            self._build,
+        ]
+
+    def _circuits(self, components: Components) -> Iterator[Reading]:
+        """Of circuits that the labels don't tell apart, the one that is open furthest."""
+        levels: dict[Labels, float] = {}
+        states = components.breakers.states() if components.breakers is not None else {}
+        for key, state in states.items():
+            provider = components.providers.get(key.provider)
+            if provider is not None:
+                route = provider.prefix + key.endpoint
+                labels = (key.provider, route, self._metrics.model(key.model))
+                levels[labels] = max(levels.get(labels, 0.0), state.level)
+        yield Numbers(table.BREAKER_STATE, levels)
+
+
+def _number(row: Metric, value: float) -> Numbers:
+    return Numbers(row, {(): value})
+
+
+def _requests(components: Components) -> Iterator[Reading]:
+    yield _number(table.REQUESTS_IN_FLIGHT, components.in_flight.count)
+    yield _number(table.READY, float(not components.in_flight.draining))
+    yield _number(limit_table.SLOTS_IN_USE, components.slots.in_use)
+    yield _number(limit_table.SLOTS_LIMIT, components.slots.limit)
+    if components.rate_limiter is not None:
+        yield _number(limit_table.RATE_LIMITER_CALLERS, len(components.rate_limiter))
+
+
+def _clients(components: Components) -> Iterator[Reading]:
+    room = components.room
+    idle = len(room.idle)
+    busy = room.taken + room.taken_surplus - idle
+    yield Numbers(limit_table.CLIENT_CONNECTIONS, {("busy",): busy, ("idle",): idle})
+    yield _number(limit_table.CLIENT_PLACES, room.places)
+    yield _number(limit_table.IDLE_CLOSED, room.idle.closed)
+    counts = components.shortages.counts
+    yield Numbers(limit_table.SHORTAGES, {(what,): float(count) for what, count in counts.items()})
+
+
+def _providers(components: Components) -> Iterator[Reading]:
+    providers = components.providers.values()
+    yield Numbers(
+        table.PROVIDER_INFO, {(each.name, each.type, "enabled"): 1.0 for each in providers}
+    )
+    connections: dict[Labels, float] = {}
+    for name, upstream in components.upstreams.items():
+        in_use, idle = upstream.connections
+        connections[name, "in_use"] = in_use
+        connections[name, "idle"] = idle
+    yield Numbers(table.UPSTREAM_CONNECTIONS, connections)
+    yield _number(table.RELOAD_ATTEMPT, components.reloads.last_attempt)
+    yield _number(table.RELOAD_SUCCESS, components.reloads.last_success)
+
+
+def _callers(components: Components, gatekeeper: Gatekeeper) -> Iterator[Reading]:
+    if isinstance(gatekeeper, CachedAuthenticator):
+        yield _number(table.AUTH_CACHE_HITS, gatekeeper.hits)
+        yield _number(table.AUTH_CACHE_MISSES, gatekeeper.misses)
+    pool = components.bridges.stats
+    yield _number(table.POOL_HITS, pool.hits)
+    yield _number(table.POOL_MISSES, pool.misses)
+    yield _number(table.POOL_ADDITIONS, pool.additions)
+    yield _number(table.POOL_EVICTIONS, pool.evictions)
+    yield _number(table.POOL_SIZE, len(components.bridges))
+
+
+def _records(recorder: Recorder) -> Iterator[Reading]:
+    stats = recorder.stats
+    yield _number(table.RECORDER_QUEUE, recorder.queue_length)
+    yield stats.start_waits.read()
+    yield stats.commit_times.read()
+    yield stats.batches.read()
+    yield _number(table.STARTS_REFUSED, stats.starts_refused)
+    yield _number(table.RECORDS_SPOOLED, stats.records_spooled)
+    yield _number(table.RECORDS_REPLAYED, stats.records_replayed)
+    yield _number(table.RECORDS_LOST, stats.records_lost)
+    yield _number(table.SPOOL_SIZE, stats.spool_bytes)
+    yield _number(table.DATABASE_UP, float(not stats.database_away))

@@ -1,0 +1,83 @@
+"""SIGHUP: the configuration is read again, and put in force without anybody noticing.
+
+What needs a restart is named and stays as it was; a configuration with a mistake changes nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from loguru import logger
+
+from aibridged.clock import Clock
+from aibridged.config import report
+from aibridged.config.options import Settings
+from aibridged.config.reloading import CannotReloadError, Change, ReloadStats
+from aibridged.config.resolution import Resolution
+from aibridged.daemon.systemd import Notifier
+
+
+class Reloader:
+    """Reloads, and keeps the numbers of it.
+
+    `resolve` reads the configuration, as the start did; `apply` puts settings in force, or raises
+    CannotReloadError and changes nothing.
+    """
+
+    def __init__(
+        self,
+        resolve: Callable[[], Resolution],
+        apply: Callable[[Settings], Change],
+        stats: ReloadStats,
+        clock: Clock,
+        notifier: Notifier,
+    ) -> None:
+        self._resolve = resolve
+        self._apply = apply
+        self._stats = stats
+        self._clock = clock
+        self._notifier = notifier
+
+    async def run(self, asked: asyncio.Event) -> None:
+        """Reload whenever `asked` is set, one time after the other, until cancelled."""
+        while True:
+            await asked.wait()
+            asked.clear()
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Read the configuration and put it in force, or say why not."""
+        self._notifier.reloading(self._clock.monotonic())
+        self._stats.last_attempt = self._clock.wall().timestamp()
+        try:
+            self._stats.succeeded = await self._attempt()
+        except Exception:  # noqa: BLE001 - a bug here must not end a daemon that serves
+            logger.exception("The reload failed")
+            self._stats.succeeded = False
+        if self._stats.succeeded:
+            self._stats.last_success = self._stats.last_attempt
+        else:
+            logger.error("Nothing was reloaded: the configuration from before stays in force")
+        self._notifier.ready()
+
+    async def _attempt(self) -> bool:
+        # Files are read: no stream should wait for a disk.
+        resolution = await asyncio.to_thread(self._resolve)
+        for warning in resolution.warnings:
+            logger.warning("{}", warning)
+        for mistake in resolution.mistakes:
+            logger.error("{}", report.sentence(mistake))
+        if resolution.settings is None:
+            return False
+        try:
+            _tell(self._apply(resolution.settings))
+        except CannotReloadError as error:
+            logger.error("{}", error)
+            return False
+        return True
+
+
+def _tell(result: Change) -> None:
+    logger.info("Reloaded: {}", ", ".join(result.changes) or "nothing has changed")
+    if result.waiting:
+        names = ", ".join(row.flag for row in result.waiting)
+        logger.warning("A restart is needed for a change of {}: the old value stays", names)

@@ -1,0 +1,284 @@
+"""What lives as long as the daemon, and how it is made."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from contextvars import Context
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from aibridged.api import Api
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.config.reloading import ReloadStats
+from aibridged.config.secret import Secret
+from aibridged.core.byte_budget import ByteBudget
+from aibridged.core.concurrency import Slots
+from aibridged.core.room import Room
+from aibridged.daemon.ai_proxy import load_ca
+from aibridged.daemon.memory import available_memory
+from aibridged.identity import coder, token_authenticator
+from aibridged.identity import http_lookup as asking
+from aibridged.identity.admitted import Admitted
+from aibridged.identity.anonymous import NoneAuthenticator
+from aibridged.identity.base import Gatekeeper
+from aibridged.identity.cache import CachedAuthenticator
+from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
+from aibridged.identity.lookups import Lookups
+from aibridged.identity.mcp_credentials import McpCredentialStore
+from aibridged.identity.revocation import keep_asking, keep_revoking
+from aibridged.identity.tables import StoreUnavailableError
+from aibridged.identity.throttle import Throttle
+from aibridged.identity.tokens import TokenStore
+from aibridged.mcp.credentials import Credentials, CredentialsError, no_credentials
+from aibridged.mcp.factory import McpTools
+from aibridged.observe.events import request_finished
+from aibridged.observe.loop_lag import LoopLag
+from aibridged.observe.metrics import Metrics
+from aibridged.observe.request_summary import RequestSummary
+from aibridged.pipeline.bridge import Bridge
+from aibridged.pipeline.bridge_pool import BridgeKey, BridgePool, keep_expiring
+from aibridged.pipeline.tool_loop.continuations import Continuations
+from aibridged.pipeline.trace import Traces
+from aibridged.records.database import Engine, describe
+from aibridged.records.facts import Record
+from aibridged.records.keeping import Keeping
+from aibridged.records.opening import open_database
+from aibridged.records.query import Query
+from aibridged.records.recorder import Recorder
+from aibridged.records.spool import Spool
+from aibridged.records.store import Store
+from aibridged.records.structured_log import log_record
+from aibridged.tasks import Tasks
+from aibridged.transport.descriptors import Shortages
+from aibridged.transport.idle_pools import Pools
+from aibridged.transport.in_flight import InFlight
+from aibridged.transport.time_slices import TimeSlices, Turns
+
+if TYPE_CHECKING:
+    from aibridged.proxy.authority import Authority
+
+_SPOOL = "spool.jsonl"
+
+
+# Of all memory, what bodies may take by default: some are there twice while they are changed.
+SHARE_OF_BODIES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What lives as long as the daemon, whatever its configuration becomes.
+
+    `tokens` is the store of users and tokens where this daemon has one; `records` says where
+    records are kept, `keeping` how much of a text.
+    """
+
+    clock: Clock
+    recorder: Recorder
+    records: str
+    keeping: Keeping
+    tokens: TokenStore | None
+    gatekeeper: Gatekeeper
+    gate: Throttle
+    in_flight: InFlight
+    slots: Slots
+    room: Room
+    shortages: Shortages
+    pools: Pools
+    body_budget: ByteBudget
+    turns: Turns
+    slices: TimeSlices
+    bridges: BridgePool[Bridge]
+    continuations: Continuations
+    mcp: McpTools
+    api: Api
+    reloads: ReloadStats
+    traces: Traces | None
+    metrics: Metrics | None
+    on_finished: tuple[Callable[[RequestSummary], None], ...]
+    authority: "Authority | None"
+
+
+async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Resources:
+    """Make it; `stack` closes it again, in the opposite order.
+
+    Raises:
+        DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
+        TracingError: traces can't be sent.
+        AiProxyError: the AI Proxy is wanted, and has no CA.
+    """
+    authority = load_ca(settings, clock) if settings.proxy_enabled else None
+    # First, so that it is closed last: the last records have their spans, too.
+    traces = _make_traces(settings, clock, stack)
+    engine = await asyncio.to_thread(open_database, settings)
+    keeping = Keeping(settings.max_stored_text)
+    stack.callback(keeping.close)
+    recorder = await _make_recorder(settings, engine, clock, keeping, stack, traces)
+    tokens = TokenStore(engine, clock) if settings.auth == "token" else None
+    metrics = _make_metrics(settings, clock, stack)
+    api = Api(Query(engine, clock), clock)
+    mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
+    stack.push_async_callback(mcp.close)
+    bridges = _make_bridges(settings, recorder, keeping, clock, mcp)
+    stack.callback(bridges.close)
+    tasks = Tasks()
+    tasks.start(keep_expiring(bridges), "expiry of bridges")
+    admitted = Admitted(clock, grace=settings.revocation_grace)
+    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack, tasks, admitted)
+    stack.push_async_callback(tasks.cancel)
+    stack.callback(api.close)
+    now = clock.wall().timestamp()
+    room, shortages = Room(clock), Shortages(clock)
+    room.on_full = shortages.no_place
+    turns = Turns(clock)
+    return Resources(
+        clock=clock,
+        recorder=recorder,
+        records=describe(engine),
+        keeping=keeping,
+        tokens=tokens,
+        gatekeeper=gatekeeper,
+        gate=Throttle(gatekeeper, _make_lookups(settings, clock), admitted, clock),
+        in_flight=InFlight(),
+        slots=Slots(settings.max_concurrency),
+        room=room,
+        shortages=shortages,
+        pools=Pools(room, shortages),
+        body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
+        turns=turns,
+        slices=TimeSlices(turns, clock),
+        bridges=bridges,
+        continuations=Continuations(),
+        mcp=mcp,
+        api=api,
+        reloads=ReloadStats(last_attempt=now, last_success=now),
+        traces=traces,
+        metrics=metrics,
+        authority=authority,
+        on_finished=(request_finished, *([metrics.finished] if metrics is not None else [])),
+    )
+
+
+def body_bytes(settings: Settings) -> int:
+    """How many bytes the bodies of requests in flight may take."""
+    if settings.max_inflight_bytes is not None:
+        return settings.max_inflight_bytes
+    return max(available_memory() // SHARE_OF_BODIES, settings.max_request_bytes)
+
+
+def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Traces | None:
+    if not settings.trace:
+        return None
+    # What it needs comes with an extra, and takes its time to load.
+    from aibridged.observe.tracing import open_tracing
+
+    tracing = open_tracing(clock)
+    stack.push_async_callback(tracing.close)
+    return Traces(tracing, clock)
+
+
+def _make_metrics(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Metrics | None:
+    if not settings.prometheus_enable:
+        return None
+    metrics = Metrics(initiators=settings.prometheus_initiator_labels)
+    stack.callback(LoopLag(clock, metrics.loop_lagged).stop)
+    return metrics
+
+
+async def _make_recorder(
+    settings: Settings,
+    engine: Engine,
+    clock: Clock,
+    keeping: Keeping,
+    stack: AsyncExitStack,
+    traces: Traces | None,
+) -> Recorder:
+    listeners: list[Callable[[Record], None]] = []
+    if settings.structured_logging:
+        listeners.append(_log_record)
+    if traces is not None:
+        listeners.append(traces.committed)
+
+    def on_record(record: Record) -> None:
+        for listener in listeners:
+            listener(record)
+
+    recorder = Recorder(
+        Store(engine),
+        Spool(settings.state_dir / _SPOOL),
+        clock,
+        keeping=keeping,
+        on_record=on_record if listeners else None,
+    )
+    await recorder.open()
+    stack.push_async_callback(recorder.close)
+    return recorder
+
+
+def _log_record(record: Record) -> None:
+    # Records of several requests are committed together, maybe on behalf of one of them.
+    Context().run(log_record, record)
+
+
+def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Credentials:
+    """Looks up the users' own tokens for MCP servers; only this daemon's users have some."""
+    if settings.auth != "token":
+        return no_credentials
+    store = McpCredentialStore(engine, CredentialKey(settings.state_dir / KEY_FILE), clock)
+
+    async def look_up(initiator_id: str) -> Mapping[str, Secret]:
+        try:
+            return await asyncio.to_thread(store.tokens_of, initiator_id)
+        except (StoreUnavailableError, CredentialKeyError) as error:
+            raise CredentialsError(str(error)) from None
+
+    return look_up
+
+
+def _make_bridges(
+    settings: Settings, recorder: Recorder, keeping: Keeping, clock: Clock, mcp: McpTools
+) -> BridgePool[Bridge]:
+    def make(key: BridgeKey) -> Bridge:
+        return Bridge(key, recorder, keeping, clock, mcp.of(key.initiator_id))
+
+    return BridgePool(
+        make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items
+    )
+
+
+def _make_lookups(settings: Settings, clock: Clock) -> Lookups:
+    """As many at a time as whoever is asked takes."""
+    own = settings.auth == "token"
+    return Lookups(token_authenticator.LOOKUPS_AT_ONCE if own else asking.LOOKUPS_AT_ONCE, clock)
+
+
+def _make_gatekeeper(
+    settings: Settings,
+    tokens: TokenStore | None,
+    clock: Clock,
+    stack: AsyncExitStack,
+    tasks: Tasks,
+    admitted: Admitted,
+) -> Gatekeeper:
+    if settings.auth == "none":
+        return NoneAuthenticator()
+    remember = partial(
+        CachedAuthenticator,
+        clock=clock,
+        good_ttl=settings.auth_cache_ttl,
+        bad_ttl=settings.auth_cache_bad_ttl,
+    )
+    if tokens is not None:
+        own = token_authenticator.TokenAuthenticator(tokens, clock)
+        stack.push_async_callback(own.close)
+        cache = remember(own)
+        watching = keep_revoking(cache, own.still_good, admitted)
+    else:
+        assert settings.coder_url is not None
+        session = asking.make_session()
+        stack.push_async_callback(session.close)
+        cache = remember(coder.CoderAuthenticator(settings.coder_url, session))
+        watching = keep_asking(cache, admitted)
+    tasks.start(watching, "revocation of tokens")
+    return cache

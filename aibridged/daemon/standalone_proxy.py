@@ -1,0 +1,149 @@
+"""`aibridged proxy`: the AI Proxy alone, in front of a gateway that runs elsewhere."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+
+from aiohttp import web
+from loguru import logger
+
+from aibridged import __version__
+from aibridged.clock import Clock, SystemClock
+from aibridged.config.options import Settings
+from aibridged.core.room import Room
+from aibridged.daemon.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy, open_proxy
+from aibridged.daemon.client_limits import announce_room, fit
+from aibridged.daemon.runtime import run_process
+from aibridged.daemon.stop_signals import on_stop_signals
+from aibridged.identity import coder, remote
+from aibridged.identity import http_lookup as asking
+from aibridged.identity.admitted import Admitted
+from aibridged.identity.anonymous import NoneAuthenticator
+from aibridged.identity.base import Authenticator, Gatekeeper
+from aibridged.identity.cache import CachedAuthenticator
+from aibridged.identity.lookups import Lookups
+from aibridged.identity.revocation import keep_asking
+from aibridged.identity.throttle import Throttle
+from aibridged.providers import make_providers
+from aibridged.tasks import Tasks
+from aibridged.transport.descriptors import Shortages
+from aibridged.transport.idle_pools import Pools
+from aibridged.transport.in_flight import InFlight
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.server import Limits, Server
+
+
+class ProxyAlone:
+    """The running proxy. It keeps no records and knows no tokens: the gateway does."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._stack = AsyncExitStack()
+        self._in_flight = InFlight()
+        self.room = Room(self._clock)
+        self._server: Server | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            AiProxyError: there is no CA or no target, or the address is taken.
+        """
+        settings, clock = self._settings, self._clock
+        if settings.proxy_target is None:
+            raise AiProxyError(
+                "The AI Proxy alone needs --aibridge-proxy-target, the URL of the gateway."
+            )
+        authority = load_ca(settings, clock)
+        limits = Limits(settings.http_read_timeout, settings.http_write_timeout)
+        shortages = Shortages(clock)
+        self.room.on_full = shortages.no_place
+        self._server = Server(_serve_nothing, limits=limits, room=self.room)
+        admitted = Admitted(clock, grace=settings.revocation_grace)
+        gatekeeper = _make_gatekeeper(settings, settings.proxy_target, clock, self._stack)
+        if isinstance(gatekeeper, CachedAuthenticator):
+            tasks = Tasks()
+            self._stack.push_async_callback(tasks.cancel)
+            tasks.start(keep_asking(gatekeeper, admitted), "revocation of tokens")
+        try:
+            self.proxy = make_proxy(
+                settings,
+                clock,
+                authority,
+                Throttle(gatekeeper, Lookups(asking.LOOKUPS_AT_ONCE, clock), admitted, clock),
+                make_providers(settings.providers).values(),
+                self._server,
+                self._in_flight,
+                None,
+                shortages,
+                Pools(self.room, shortages),
+            )
+            fit(self.room, settings)
+            self._stack.push_async_callback(self.proxy.close)
+            await open_proxy(self.proxy, ())
+        except AiProxyError:
+            await self._stack.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Accept nothing, let running requests end within the shutdown timeout, then cut off."""
+        assert self._server is not None
+        self.proxy.stop_accepting()
+        self._in_flight.draining = self._in_flight.refusing = True
+        self._server.drain()
+        try:
+            async with asyncio.timeout(self._settings.shutdown_timeout):
+                await self._server.empty()
+        except TimeoutError:
+            logger.warning("Requests were cut off by the shutdown")
+        self._server.abort()
+        await self._stack.aclose()
+
+
+def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status."""
+    return run_process(settings, warnings, partial(_serve, settings))
+
+
+async def _serve(settings: Settings) -> int:
+    stopping = on_stop_signals()
+    alone = ProxyAlone(settings)
+    try:
+        await alone.start()
+    except AiProxyError as error:
+        logger.error("{}", error)
+        return 1
+    logger.info("aibridged {} hands over to {}", __version__, settings.proxy_target)
+    announce_room(alone.room)
+    announce_proxy(alone.proxy)
+    await stopping.wait()
+    logger.info("Shutting down: running requests have {:g} s", settings.shutdown_timeout)
+    await alone.stop()
+    return 0
+
+
+async def _serve_nothing(request: GatewayRequest) -> web.StreamResponse:
+    """What isn't intercepted never gets here: this server has no listener."""
+    return web.Response(status=404)
+
+
+def _make_gatekeeper(
+    settings: Settings, target: str, clock: Clock, stack: AsyncExitStack
+) -> Gatekeeper:
+    authenticator: Authenticator
+    if settings.auth == "none":
+        return NoneAuthenticator()
+    session = asking.make_session()
+    stack.push_async_callback(session.close)
+    if settings.coder_url is not None:
+        authenticator = coder.CoderAuthenticator(settings.coder_url, session)
+    else:
+        authenticator = remote.RemoteAuthenticator(target, session)
+    return CachedAuthenticator(
+        authenticator,
+        clock,
+        good_ttl=settings.auth_cache_ttl,
+        bad_ttl=settings.auth_cache_bad_ttl,
+    )

@@ -1,0 +1,72 @@
+"""How another service is asked whose token it is: bounded in time and size, and told to nobody."""
+
+import aiohttp
+
+from aibridged.identity.base import AuthUnavailableError
+from aibridged.transport.descriptors import at_capacity, is_shortage
+
+TIMEOUT_S = 5.0
+LOOKUPS_AT_ONCE = 32
+_MAX_ANSWER_BYTES = 256 * 1024
+_REFUSED = frozenset({401, 403})
+
+
+def make_session(timeout: float = TIMEOUT_S) -> aiohttp.ClientSession:
+    """A session that keeps nothing between callers; a lookup may take `timeout` seconds."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=LOOKUPS_AT_ONCE),
+        # One caller's session cookies must not go out with the next one's token.
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=timeout),
+    )
+
+
+class Service:
+    """Another service: `name` is for people, `setting` is the flag that says where it is.
+
+    The session is the maker's to close.
+    """
+
+    def __init__(self, name: str, setting: str, session: aiohttp.ClientSession) -> None:
+        self._name = name
+        self._setting = setting
+        self._session = session
+
+    async def ask(self, url: str, headers: dict[str, str]) -> bytes | None:
+        """The body of a 200, or None for a refusal.
+
+        Raises:
+            AuthUnavailableError: it can't be reached, or answers neither.
+            GatewayError: no descriptor is left to ask it with.
+        """
+        try:
+            # A redirect would carry the token to wherever it points.
+            async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+                if response.status in _REFUSED:
+                    return None
+                if response.status != 200:
+                    raise self.unavailable(f"answered {response.status}")
+                return await self._read(response)
+        except TimeoutError:
+            raise self.unavailable("did not answer in time") from None
+        except aiohttp.ClientError as error:
+            if is_shortage(error):
+                raise at_capacity() from None
+            raise self.unavailable(f"could not be asked: {_reason(error)}") from None
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        body = bytearray()
+        async for chunk in response.content.iter_any():
+            body += chunk
+            if len(body) > _MAX_ANSWER_BYTES:
+                raise self.unavailable("answered more than was asked")
+        return bytes(body)
+
+    def unavailable(self, what: str) -> AuthUnavailableError:
+        """The error that says `what` is wrong with it."""
+        return AuthUnavailableError(f"{self._name} {what}; is {self._setting} right?")
+
+
+def _reason(error: aiohttp.ClientError) -> str:
+    """What the system says of a failed connection; other errors may quote what was sent."""
+    return str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__

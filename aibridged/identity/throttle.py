@@ -1,0 +1,77 @@
+"""Who is calling, with a bound on how many look-ups of tokens an address has under way."""
+
+from collections.abc import Callable
+
+from loguru import logger
+
+from aibridged.clock import Clock
+from aibridged.errors import (
+    AUTH_UNAVAILABLE,
+    RATE_LIMITED,
+    UNAUTHENTICATED,
+    ErrorKind,
+    GatewayError,
+)
+from aibridged.identity.admitted import Admitted
+from aibridged.identity.base import Actor, AuthUnavailableError, Gatekeeper
+from aibridged.identity.lookups import Lookups, NoRoomError
+
+_LOG_EVERY_S = 10.0
+_RETRY_S = 2
+
+
+class Throttle:
+    """One for all ways into the daemon, so that whoever guesses gains nothing by changing them.
+
+    Whoever is let in tells `admitted` what runs on its behalf, and when that has ended.
+    """
+
+    def __init__(
+        self, gatekeeper: Gatekeeper, lookups: Lookups, admitted: Admitted, clock: Clock
+    ) -> None:
+        self.admitted = admitted
+        self._gatekeeper = gatekeeper
+        self._lookups = lookups
+        self._monotonic = clock.monotonic
+        self._quiet_until = float("-inf")
+
+    async def actor(
+        self,
+        token: str | None,
+        address: Callable[[], bytes],
+        refusal: ErrorKind = UNAUTHENTICATED,
+    ) -> Actor:
+        """Whose token it is; `address` is asked for the caller's network if it must be looked up.
+
+        Raises:
+            GatewayError: `refusal` if it is nobody's, or that the address or the gateway is at its
+                limits.
+        """
+        return self._gatekeeper.known(token) or await self._look_up(token, address, refusal)
+
+    async def _look_up(
+        self, token: str | None, address: Callable[[], bytes], refusal: ErrorKind
+    ) -> Actor:
+        if token is None or self._gatekeeper.refuses(token):
+            raise GatewayError(refusal)
+        try:
+            async with self._lookups.place(address()):
+                actor = await self._gatekeeper.authenticate(token)
+        except NoRoomError:
+            raise GatewayError(
+                RATE_LIMITED,
+                "Too many tokens from this address wait to be checked.",
+                retry_after=_RETRY_S,
+            ) from None
+        except AuthUnavailableError as error:
+            self._complain(error)
+            raise GatewayError(AUTH_UNAVAILABLE, retry_after=_RETRY_S) from None
+        if actor is None:
+            raise GatewayError(refusal)
+        return actor
+
+    def _complain(self, error: AuthUnavailableError) -> None:
+        """Log why nobody can be let in, now and then: each request meets the same trouble."""
+        if self._monotonic() >= self._quiet_until:
+            self._quiet_until = self._monotonic() + _LOG_EVERY_S
+            logger.error("Tokens can't be checked: {}", error)

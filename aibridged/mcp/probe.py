@@ -1,0 +1,47 @@
+"""Asks each MCP server once, for whoever wants to know whether the settings are right."""
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+
+from aibridged.clock import Clock
+from aibridged.config.options import McpServerSettings, Settings
+from aibridged.mcp.health import Access
+from aibridged.mcp.limits import Limits
+from aibridged.mcp.schemas import Schemas
+from aibridged.mcp.selection import Selection, select
+from aibridged.mcp.session import ServerFailedError, StreamableHTTPServerProxy
+from aibridged.tasks import Tasks
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """What came of asking a server; None for one that each user needs a token of their own for."""
+
+    server: McpServerSettings
+    selection: Selection | None
+
+
+async def reach_all(settings: Settings, clock: Clock) -> list[Reached]:
+    """All servers of the settings, in order, asked at once with the servers' own tokens."""
+    limits, tls = Limits.of(settings), ssl.create_default_context()
+    reaching = (_reach(each, limits, tls, clock) for each in settings.mcp_servers)
+    selections = await asyncio.gather(*reaching)
+    return [Reached(*each) for each in zip(settings.mcp_servers, selections, strict=True)]
+
+
+async def _reach(
+    server: McpServerSettings, limits: Limits, tls: ssl.SSLContext, clock: Clock
+) -> Selection | None:
+    if server.user_credentials == "required":
+        return None
+    tasks = Tasks()
+    proxy = StreamableHTTPServerProxy(Access(server, server.token), limits, tls, clock)
+    try:
+        listed = await proxy.open(tasks)
+    except ServerFailedError as error:
+        return Selection(error=str(error))
+    finally:
+        proxy.close()
+        await tasks.idle()
+    return select(server, listed, Schemas(), limits.max_tools)

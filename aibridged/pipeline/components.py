@@ -1,0 +1,71 @@
+"""What the stages are made from. `app.py` makes it; nothing else constructs a part."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.config.reloading import ReloadStats
+from aibridged.core.breaker import Breakers
+from aibridged.core.byte_budget import ByteBudget
+from aibridged.core.concurrency import Slots
+from aibridged.core.rate_limit import RateLimiter
+from aibridged.core.room import Room
+from aibridged.identity.base import Actor
+from aibridged.identity.throttle import Throttle
+from aibridged.observe.metrics import Metrics
+from aibridged.observe.request_summary import RequestSummary
+from aibridged.pipeline.bridge import Bridge
+from aibridged.pipeline.bridge_pool import BridgePool
+from aibridged.pipeline.dump import Dumper
+from aibridged.pipeline.tool_loop.continuations import Continuations
+from aibridged.pipeline.trace import Traces
+from aibridged.providers import Provider
+from aibridged.transport.descriptors import Shortages
+from aibridged.transport.in_flight import InFlight, Requests
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.time_slices import TimeSlices, Turns
+from aibridged.transport.upstream import Upstream
+
+ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamResponse]]
+"""Answers a caller's question about the record, given the path below the prefix and the query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """One configuration's components: a reload makes others, which share what it leaves as it was.
+
+    `upstreams` holds the connections to each provider, by name; what is None is switched off.
+    `requests` are those that began with these components, `in_flight` are all.
+    `ca_certificate` is what clients of the AI Proxy have to trust, as PEM.
+    `api_roots` are the first segments of what `api` answers below the gateway's own prefixes.
+    `on_finished` are told of every request that has ended.
+    """
+
+    settings: Settings
+    clock: Clock
+    providers: Mapping[str, Provider]
+    upstreams: Mapping[str, Upstream]
+    gate: Throttle
+    in_flight: InFlight
+    requests: Requests
+    slots: Slots
+    room: Room
+    shortages: Shortages
+    body_budget: ByteBudget
+    slices: TimeSlices
+    rate_limiter: RateLimiter | None
+    breakers: Breakers | None
+    bridges: BridgePool[Bridge]
+    continuations: Continuations
+    turns: Turns
+    dumper: Dumper | None
+    traces: Traces | None
+    metrics: Metrics | None
+    on_finished: Sequence[Callable[[RequestSummary], None]]
+    reloads: ReloadStats
+    ca_certificate: bytes | None
+    api: ApiHandler
+    api_roots: frozenset[str]

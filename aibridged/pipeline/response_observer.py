@@ -1,0 +1,71 @@
+"""Reads an answer beside its relay: what the breaker has to know at once, and the facts."""
+
+from collections.abc import Iterator
+
+from aibridged.clock import Clock
+from aibridged.transport.request import GatewayRequest, Verdict
+from aibridged.transport.upstream_response import UpstreamResponse
+from aibridged.wire.facts import ResponseFacts, WireApi
+from aibridged.wire.response import open_reader
+
+_EVENT_STREAM = "text/event-stream"
+_OVERLOADED = frozenset({"overloaded_error", "rate_limit_error"})
+
+
+class ResponseObserver:
+    """One answer of a bridged route.
+
+    `began` and `first_byte_at` are monotonic; `complete` is set once the answer has been relayed
+    to its end.
+    """
+
+    def __init__(
+        self, request: GatewayRequest, api: WireApi, answer: UpstreamResponse, clock: Clock
+    ) -> None:
+        self.status = answer.status
+        self.first_byte_at: float | None = None
+        self.complete = False
+        self._monotonic = clock.monotonic
+        self._reader = open_reader(api, answer.content_type, answer.content_coding)
+        self._undecided = self._judge_head(request, answer)
+
+    def feed(self, chunk: bytes) -> Iterator[None] | None:
+        """Read what has just been relayed, step by step where steps are returned."""
+        if self.first_byte_at is None:
+            self.first_byte_at = self._monotonic()
+        steps = self._reader.feed(chunk)
+        if steps is not None:
+            return self._in_steps(steps)
+        self._judge()
+        return None
+
+    def _in_steps(self, steps: Iterator[None]) -> Iterator[None]:
+        for step in steps:
+            self._judge()
+            yield step
+        self._judge()
+
+    def _judge(self) -> None:
+        if self._undecided is not None and self._reader.verdict is not None:
+            if self._reader.verdict in _OVERLOADED:
+                self._undecided.failure()
+            else:
+                self._undecided.success()
+            self._undecided = None
+
+    def facts(self) -> ResponseFacts:
+        """What the answer told, as far as it came. Once only."""
+        return self._reader.finish(self.complete)
+
+    def _judge_head(self, request: GatewayRequest, answer: UpstreamResponse) -> Verdict | None:
+        """Tell the breaker what the head tells; a stream's 200 isn't enough, its first event is."""
+        verdict = request.verdict
+        if verdict is None:
+            return None
+        if answer.status in request.route.provider.failure_statuses:
+            verdict.failure()
+            return None
+        if answer.status != 200 or answer.content_type != _EVENT_STREAM:
+            verdict.success()
+            return None
+        return verdict

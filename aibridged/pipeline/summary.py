@@ -1,0 +1,150 @@
+"""What a request was, gathered from what the stages found out about it."""
+
+import re
+from collections.abc import Iterator
+
+from aibridged.core.client_ip import client_ip
+from aibridged.core.targets import PREFIXES
+from aibridged.errors import INTERNAL_ERROR, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE
+from aibridged.identity.base import Actor
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
+from aibridged.pipeline.components import Components
+from aibridged.providers import Route
+from aibridged.records.facts import Outcome
+from aibridged.transport.request import GatewayRequest
+from aibridged.wire.clients import identify
+from aibridged.wire.facts import ProviderError, RequestFacts, ResponseFacts, TokenUsage
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_ANOTHER_METHOD = "_OTHER"  # as OpenTelemetry has it
+_HIDDEN = "*"
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}")
+_MAX_SEGMENTS = 8
+_MAX_TEXT = 256  # characters of what a caller or a provider makes up
+
+# A request that ends with another error of ours has not reached the provider.
+_FAILURES = (INTERNAL_ERROR, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE)
+_NOTHING = ResponseFacts()
+_OUTCOMES = {outcome: RequestOutcome(outcome) for outcome in Outcome}
+
+
+class Summarizer:
+    """Makes the value of a request that has ended."""
+
+    def __init__(self, components: Components) -> None:
+        self._settings = components.settings
+        self._words = frozenset(_words(components))
+
+    def __call__(
+        self,
+        request: GatewayRequest,
+        status: int | None,
+        broken: RequestOutcome | None,
+        ended: float,
+    ) -> RequestSummary:
+        """`status` is what the client was answered; `broken` says what ended it before that."""
+        found = vars(request)  # how far it came decides what is there
+        actor: Actor | None = found.get("actor")
+        route: Route | None = found.get("route")
+        asked: RequestFacts | None = found.get("facts")
+        interception, refusal, reading = request.interception, request.refusal, request.reading
+        answer = interception.answer if interception is not None else _NOTHING
+        method = request.method
+        return RequestSummary(
+            request_id=request.scope.request_id,
+            outcome=_outcome(request, status, broken),
+            method=method if method in _METHODS else _ANOTHER_METHOD,
+            path=shown_path(request.target, self._words) if route is None else _path(route),
+            status=request.upstream_status if status is None else status,
+            reason=refusal.code if refusal else None,
+            remote=self._remote(request),
+            initiator_id=actor.id if actor else None,
+            username=actor.username if actor else None,
+            api_key_id=actor.api_key_id if actor else None,
+            credential_kind=interception.start.credential_kind if interception else None,
+            client=interception.start.client if interception else identify(request.headers)[0],
+            user_agent=request.headers.get("User-Agent", "")[:_MAX_TEXT] or None,
+            provider=route.provider.name if route else None,
+            provider_type=route.provider.type if route else None,
+            endpoint=route.endpoint if route else None,
+            bridged=route is not None and route.api is not None,
+            began=request.began,
+            body_wait=request.body_wait,
+            sent_at=request.sent_at,
+            answered_at=request.answered_at,
+            first_byte_at=reading.first_byte_at if reading else None,
+            ended=ended,
+            interception_id=interception.start.id if interception else None,
+            model=asked.model[:_MAX_TEXT] if asked else None,
+            streamed=bool(asked and asked.stream),
+            has_prompt=bool(asked and asked.prompt is not None),
+            response_id=_cut(answer.response_id),
+            response_model=_cut(answer.model),
+            tokens=_counts(answer.usage) if answer.usage else None,
+            tools=tuple(call.name[:_MAX_TEXT] for call in answer.tool_calls),
+            provider_error=_error_type(answer.error),
+        )
+
+    def _remote(self, request: GatewayRequest) -> str | None:
+        settings = self._settings
+        if not settings.proxy_trusted_origins:
+            return request.remote
+        return client_ip(
+            request.remote,
+            request.headers,
+            settings.proxy_trusted_headers,
+            settings.proxy_trusted_origins,
+        )
+
+
+def shown_path(target: str, words: frozenset[str]) -> str:
+    """A path that isn't served, without what may be a secret: only `words` of it are shown."""
+    path = target.partition("?")[0]
+    if not path.startswith("/"):
+        return _HIDDEN
+    segments = path[1:].split("/", _MAX_SEGMENTS)
+    return "".join(f"/{each if each in words else _HIDDEN}" for each in segments)
+
+
+def _words(components: Components) -> Iterator[str]:
+    """All that the paths of routes are made of."""
+    paths = [*PREFIXES, *components.api_roots]
+    for provider in components.providers.values():
+        paths += [provider.name, provider.prefix, *provider.bridged, *provider.passthrough]
+    yield ""
+    for path in paths:
+        yield from path.split("/")
+
+
+def _path(route: Route) -> str:
+    provider = route.provider
+    return f"/{provider.name}{provider.prefix}{route.endpoint}"
+
+
+def _outcome(
+    request: GatewayRequest, status: int | None, broken: RequestOutcome | None
+) -> RequestOutcome:
+    if request.interception is not None:
+        return _OUTCOMES[request.interception.outcome]
+    if broken is not None:
+        return broken
+    if request.refusal is not None:
+        refused = request.refusal not in _FAILURES
+        return RequestOutcome.REJECTED if refused else RequestOutcome.FAILED
+    answered = status is not None and status < 400
+    return RequestOutcome.COMPLETED if answered else RequestOutcome.FAILED
+
+
+def _counts(usage: TokenUsage) -> TokenCounts:
+    return TokenCounts(usage.input, usage.output, usage.cache_read, usage.cache_write, usage.extra)
+
+
+def _error_type(error: ProviderError | None) -> str | None:
+    """The type of an error, if that is what it is: a provider may quote anything there."""
+    word = (error.type or error.code) if error is not None else None
+    return word if word is not None and _WORD.fullmatch(word) is not None else None
+
+
+def _cut(text: str | None) -> str | None:
+    return text and text[:_MAX_TEXT]

@@ -1,0 +1,75 @@
+"""Runs the tools that a model calls, one after the other, and notes what came of each."""
+
+from collections.abc import Sequence
+
+from aibridged.mcp.tools import Tool, Toolbox, ToolResult
+from aibridged.observe.scope import span
+from aibridged.observe.spans import SpanName
+from aibridged.pipeline.bridge import Interception
+from aibridged.pipeline.components import Components
+from aibridged.records.facts import ToolRun
+from aibridged.wire.collector import is_json
+from aibridged.wire.injection.dialogue import Call, Result
+
+_NO_OBJECT = ToolResult("The arguments are not a JSON object.", is_error=True)
+_LAST = (
+    "\n\n[No more calls of this gateway's tools are allowed in this answer."
+    " Answer with what you know now.]"
+)
+ABANDONED = "The request ended while the tool ran."
+
+
+class ToolCalls:
+    """The calls of one request's tools."""
+
+    def __init__(
+        self, components: Components, interception: Interception, toolbox: Toolbox
+    ) -> None:
+        self._monotonic = components.clock.monotonic
+        self._metrics = components.metrics
+        self._interception = interception
+        self._toolbox = toolbox
+        self._tools = {tool.name: tool for tool in toolbox.tools}
+
+    async def run(self, calls: Sequence[Call], *, last: bool) -> list[Result]:
+        """Their results; with the `last` ones the model is told that there'll be no others."""
+        results = []
+        for call in calls:
+            result = await self._run(call, self._tools[call.name])
+            text = result.text + _LAST if last else result.text
+            results.append(Result(call, text, result.is_error))
+        return results
+
+    async def _run(self, call: Call, tool: Tool) -> ToolResult:
+        if not (call.arguments.lstrip().startswith("{") and is_json(call.arguments)):
+            self._note(call, tool, _NO_OBJECT, None)
+            return _NO_OBJECT
+        began = self._monotonic()
+        result = ToolResult(ABANDONED, is_error=True)
+        try:
+            with span(SpanName.TOOL_CALL, _attributes(tool)) as calling:
+                result = await self._toolbox.call(tool, call.arguments.encode())
+                if calling is not None and result.is_error:
+                    calling.annotate({"error.type": "tool_error"})
+            return result
+        finally:
+            self._note(call, tool, result, self._monotonic() - began)
+
+    def _note(self, call: Call, tool: Tool, result: ToolResult, seconds: float | None) -> None:
+        self._interception.runs[call.id] = ToolRun(
+            server_url=tool.server_url,
+            error=result.text if result.is_error else None,
+            seconds=seconds,
+        )
+        if self._metrics is not None and seconds is not None:
+            start = self._interception.start
+            self._metrics.tool_invoked(start.provider_name, start.model, tool.server, call.name)
+
+
+def _attributes(tool: Tool) -> dict[str, str]:
+    return {
+        "mcp_proxy_name": tool.server,
+        "mcp_server_name": tool.server,
+        "mcp_server_url": tool.server_url,
+        "mcp_tool_name": tool.tool,
+    }

@@ -1,0 +1,47 @@
+"""Remembers how to go on from answers whose end isn't what the client takes it for."""
+
+from typing import NamedTuple
+
+from cachetools import LRUCache
+
+from aibridged.transport.request import GatewayRequest
+from aibridged.wire.injection.continuing import Continuation, go_on
+from aibridged.wire.injection.splice import Fields
+
+_MAX_CONTINUATIONS = 10_000
+
+
+class _Key(NamedTuple):
+    """Nobody goes on from another one's answer."""
+
+    initiator_id: str
+    provider: str
+    name: str
+
+
+class Continuations:
+    """Those that were used last. They outlive a reload, as the clients' conversations do."""
+
+    def __init__(self) -> None:
+        self._known: LRUCache[_Key, Continuation] = LRUCache(_MAX_CONTINUATIONS)
+
+    def applied(self, request: GatewayRequest, fields: Fields) -> Fields:
+        """The request, going on from where its answer has really ended."""
+        if not self._known:
+            return fields
+        return go_on(fields, lambda name: self._find(_key(request, name)))
+
+    def keep(self, request: GatewayRequest, continuation: Continuation) -> None:
+        """Note how to go on from the answer of this request."""
+        self._known[_key(request, continuation.name)] = continuation
+
+    def _find(self, key: _Key) -> Continuation | None:
+        """A response can be gone on from more than once, a conversation has gone on by then."""
+        found = self._known.get(key)
+        if found is not None and found.instead is None:
+            del self._known[key]
+        return found
+
+
+def _key(request: GatewayRequest, name: str) -> _Key:
+    return _Key(request.actor.id, request.route.provider.name, name)

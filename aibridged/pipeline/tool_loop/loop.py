@@ -1,0 +1,257 @@
+"""The talk with the model about one request, in which the gateway runs the tools that it offers.
+
+Each turn is a request of its own to the provider: with the same headers, admitted by the breaker,
+and dumped. To the client it is one answer (see `wire.injection`), on record one interception.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import aiohttp
+import msgspec
+from aiohttp import web
+from loguru import logger
+
+from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ErrorKind, GatewayError
+from aibridged.mcp.tools import Toolbox
+from aibridged.pipeline import forward
+from aibridged.pipeline.bridge import Interception
+from aibridged.pipeline.components import Components
+from aibridged.pipeline.tool_loop.calls import ToolCalls
+from aibridged.pipeline.tool_loop.turn import Turn, ask
+from aibridged.transport.abort import broken_off
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.response import DownstreamResponse
+from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, has_more_commas
+from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.injection.dialogue import Dialogue, OverrunError
+from aibridged.wire.reader import MAX_BODY_BYTES
+
+PING_S = 10.0
+"""How often the client of a stream hears something while a tool runs."""
+
+_decode_error = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+class ToolLoop:
+    """One request; `dialogue` is the one about its body, into which the tools have been put."""
+
+    def __init__(
+        self,
+        request: GatewayRequest,
+        components: Components,
+        interception: Interception,
+        toolbox: Toolbox,
+        dialogue: Dialogue,
+    ) -> None:
+        self._request = request
+        self._parts = components
+        self._interception = interception
+        self._dialogue = dialogue
+        self._calls = ToolCalls(components, interception, toolbox)
+        self._rounds_left = components.settings.mcp_max_turns
+        self._response: DownstreamResponse | None = (
+            None  # a stream that the client has begun to get
+        )
+        self._first_byte_at: float | None = None  # of that stream
+
+    async def run(self) -> web.StreamResponse:
+        """Answer the request; see `forward` for what is raised."""
+        self._dialogue.begin_turn(last=False)
+        turn = await ask(self._request, self._parts, first=True)
+        while True:
+            try:
+                response = await self._answer(turn)
+            finally:
+                await turn.close()
+            if response is not None:
+                return response
+            if self._request.trace is not None:
+                self._request.trace.turn_answered()
+            try:
+                async with self._pings():
+                    await self._run_tools()
+                    turn = await ask(self._request, self._parts, first=False)
+            except GatewayError as error:
+                if self._response is None:
+                    raise
+                return await self._fail(error.body())
+
+    async def _answer(self, turn: Turn) -> web.StreamResponse | None:
+        """Give the client what it is to see of a turn; None if tools are to be run now."""
+        if turn.opens_stream():
+            return await self._stream(turn)
+        if self._response is not None:
+            return await self._fail(await self._error_body(turn))
+        if turn.is_body:
+            return await self._body(turn)
+        return await forward.answer(self._request, turn.answer, turn.dump, self._parts)
+
+    async def _stream(self, turn: Turn) -> web.StreamResponse | None:
+        dialogue, reading = self._dialogue, turn.begin_reading()
+        reading.first_byte_at = self._first_byte_at
+        response = self._response or await self._begin(turn)
+        while chunk := await self._next(turn):
+            try:
+                async for part in turn.decode(chunk):
+                    seen = dialogue.feed(part)
+                    self._keep_continuation()
+                    if seen:
+                        await response.write(seen)
+            except OverrunError:
+                raise self._broken_off("it is too long for tools of the gateway's") from None
+            await turn.note(chunk)
+            if turn.fault is not None:
+                raise self._broken_off(turn.fault)
+        self._first_byte_at = reading.first_byte_at
+        reading.complete = True
+        rest = dialogue.end_stream()
+        self._keep_continuation()
+        if not dialogue.calls:
+            await response.write_eof(rest)
+            return response
+        if rest:
+            await response.write(rest)
+        return None
+
+    def _keep_continuation(self) -> None:
+        """Once, and before the client has read the answer: it may go on, and leave, at once."""
+        continuation = self._dialogue.continuation
+        if continuation is not None:
+            self._dialogue.continuation = None
+            self._parts.continuations.keep(self._request, continuation)
+
+    async def _begin(self, turn: Turn) -> DownstreamResponse:
+        """The head of the stream that the client gets: the first turn's."""
+        coded = turn.answer.content_coding is not None
+        without = (b"content-length", *((b"content-encoding",) if coded else ()))
+        response = self._response = DownstreamResponse(turn.answer, without=without)
+        await response.prepare(self._request)
+        response.send(b"")  # the head is sent, whatever the model says first
+        return response
+
+    async def _body(self, turn: Turn) -> web.StreamResponse | None:
+        """A blocking answer, which has to be there whole before it can be told what it is."""
+        collected = bytearray()
+        while chunk := await self._next(turn):
+            collected += chunk
+            if len(collected) > MAX_BODY_BYTES:
+                return await self._too_large(turn, collected)
+        body = bytes(collected)
+        seen = plain = await turn.decode_whole(body)
+        if plain is not None:
+            seen = self._dialogue.read(plain)
+            self._keep_continuation()
+        reading = turn.begin_reading()
+        reading.complete = True
+        if self._dialogue.calls:
+            await turn.note(body)
+            reading.first_byte_at = None  # the client has got nothing yet
+            return None
+        if seen is None or seen is plain:
+            shown = body
+            response = DownstreamResponse(turn.answer)
+        else:
+            shown = seen
+            response = DownstreamResponse(
+                turn.answer, without=(b"content-encoding",), length=len(shown)
+            )
+        await response.prepare(self._request)
+        await response.write_eof(shown)
+        await turn.note(body)
+        return response
+
+    async def _too_large(self, turn: Turn, collected: bytearray) -> web.StreamResponse:
+        """Relay an answer that nobody has room to read, whatever it calls for."""
+        reading = turn.begin_reading()
+        response = DownstreamResponse(turn.answer)
+        await response.prepare(self._request)
+        chunk = bytes(collected)
+        while chunk:
+            await response.write(chunk)
+            await turn.note(chunk)
+            chunk = await self._next(turn)
+        reading.complete = True
+        await response.write_eof()
+        return response
+
+    async def _run_tools(self) -> None:
+        """Run what the model has called, and make the results its next request."""
+        request, reading = self._request, self._request.reading
+        assert reading is not None, "it has told of the calls"
+        self._rounds_left -= 1
+        last = self._rounds_left == 0
+        try:
+            results = await self._calls.run(self._dialogue.calls, last=last)
+        finally:
+            self._interception.end_turn(reading)
+            if self._response is None:
+                request.reading = None
+        request.body = self._dialogue.answer(results)
+        self._dialogue.begin_turn(last=last)
+
+    async def _next(self, turn: Turn) -> bytes:
+        """The next bytes of an answer, empty at its end; it may not break off in the middle."""
+        try:
+            async with asyncio.timeout(self._parts.settings.upstream_idle_timeout):
+                return await turn.answer.read()
+        except TimeoutError as error:
+            failure, reason = UPSTREAM_TIMEOUT, type(error).__name__
+        except aiohttp.ClientError as error:
+            failure, reason = UPSTREAM_UNREACHABLE, type(error).__name__
+        raise self._broken_off(reason, failure)
+
+    def _broken_off(self, reason: str, failure: ErrorKind = UPSTREAM_UNREACHABLE) -> Exception:
+        """What to raise when no more is coming.
+
+        An answer that was begun ends with its connection, so that no client takes the half for a
+        whole.
+        """
+        name = self._request.route.provider.name
+        logger.warning("Provider {} broke off in the middle of an answer: {}", name, reason)
+        if self._request.writer.output_size > 0:
+            return broken_off(self._request, reason)
+        if self._request.verdict is not None:
+            self._request.verdict.failure()
+        return GatewayError(failure)
+
+    async def _error_body(self, turn: Turn) -> bytes:
+        """What the provider says instead of going on, as a body of its API on one line."""
+        reading = turn.begin_reading()
+        body = bytearray()
+        while len(body) < MAX_VALUE and (chunk := await self._next(turn)):
+            body += chunk
+            await turn.note(chunk)
+        reading.complete = True
+        with suppress(*UNREADABLE):
+            if not has_more_commas(body, MAX_ELEMENTS) and "error" in _decode_error(body):
+                return msgspec.json.format(bytes(body), indent=-1)
+        name, status = self._request.route.provider.name, turn.answer.status
+        return GatewayError(
+            UPSTREAM_UNREACHABLE, f"The provider {name} answered with status {status}."
+        ).body()
+
+    async def _fail(self, body: bytes) -> web.StreamResponse:
+        """End a stream that was begun with an error of its API."""
+        assert self._response is not None
+        await self._response.write_eof(self._dialogue.error(body))
+        return self._response
+
+    @asynccontextmanager
+    async def _pings(self) -> AsyncIterator[None]:
+        """Let the client of a stream hear now and then that it is still alive."""
+        if self._response is None:
+            yield
+            return
+        pinging = asyncio.get_running_loop().create_task(self._ping(self._response))
+        try:
+            yield
+        finally:
+            pinging.cancel()
+
+    async def _ping(self, response: DownstreamResponse) -> None:
+        with suppress(ConnectionError):  # the client has left: then everything is cancelled
+            while True:
+                await asyncio.sleep(PING_S)
+                await response.write(self._dialogue.PING)

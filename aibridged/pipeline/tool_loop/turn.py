@@ -1,0 +1,156 @@
+"""One request to the provider within a talk of several, and its answer."""
+
+from collections.abc import AsyncIterator
+
+from aibridged.core.breaker import Admission
+from aibridged.pipeline import forward
+from aibridged.pipeline.breaker import admit
+from aibridged.pipeline.components import Components
+from aibridged.pipeline.dump import Dump
+from aibridged.pipeline.response_observer import ResponseObserver
+from aibridged.transport.read_backlog import sliced
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.upstream_response import UpstreamResponse
+from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
+from aibridged.wire.reader import MAX_BODY_BYTES
+from aibridged.wire.response import MAX_DECODED_BYTES
+
+_EVENT_STREAM = "text/event-stream"
+_JSON = "application/json"
+
+
+async def ask(request: GatewayRequest, components: Components, *, first: bool) -> "Turn":
+    """Send the request's body and wait for the head of the answer, or GatewayError: none came.
+
+    The `first` turn is what the stages before have let pass; the others are admitted here.
+    """
+    monotonic = components.clock.monotonic
+    admission = None
+    if components.breakers is not None and not first:
+        admission = request.verdict = admit(components.breakers, request)
+    headers = forward.upstream_headers(request, send_actor=components.settings.send_actor_headers)
+    upstream = components.upstreams[request.route.provider.name]
+    dump = (
+        components.dumper.begin(request, upstream, headers)
+        if components.dumper is not None
+        else None
+    )
+    turn = Turn(request, components, dump, admission)
+    if first:
+        request.sent_at = monotonic()
+    if request.trace is not None:
+        request.trace.turn_asked()
+    try:
+        idle_timeout = components.settings.upstream_idle_timeout
+        turn.answer = await forward.ask(request, upstream, headers, idle_timeout)
+    except BaseException:
+        await turn.close()
+        raise
+    if first:
+        request.answered_at, request.upstream_status = monotonic(), turn.answer.status
+    if dump is not None:
+        dump.response(turn.answer)
+    return turn
+
+
+class Turn:
+    """An answer, from its head on; `answer` is there by then."""
+
+    def __init__(
+        self,
+        request: GatewayRequest,
+        components: Components,
+        dump: Dump | None,
+        admission: Admission | None,
+    ) -> None:
+        self.dump = dump
+        self._answer: UpstreamResponse | None = None
+        self._request = request
+        self._clock = components.clock
+        self._turns = components.turns
+        self._admission = admission
+        self._reading: ResponseObserver | None = None
+        self._decoder: StreamDecoder | None = None
+
+    @property
+    def answer(self) -> UpstreamResponse:
+        assert self._answer is not None, "the head has come"
+        return self._answer
+
+    @answer.setter
+    def answer(self, answer: UpstreamResponse) -> None:
+        self._answer = answer
+
+    def opens_stream(self) -> bool:
+        """Whether it is a stream of events that can be read. To be asked once."""
+        answer = self.answer
+        if answer.status != 200 or answer.content_type != _EVENT_STREAM:
+            return False
+        if answer.content_coding is not None:
+            try:
+                self._decoder = StreamDecoder(answer.content_coding, MAX_DECODED_BYTES)
+            except UnsupportedCodingError:
+                return False
+        return True
+
+    @property
+    def is_body(self) -> bool:
+        """Whether it is a whole answer, as opposed to an error."""
+        return self.answer.status == 200 and self.answer.content_type == _JSON
+
+    async def decode(self, chunk: bytes) -> AsyncIterator[bytes]:
+        """What a chunk of a stream holds, without its coding, in slices."""
+        for part in sliced(chunk):
+            for piece in (part,) if self._decoder is None else self._decoder.feed(part):
+                for each in sliced(piece):
+                    yield each
+                    if each is not chunk:
+                        await self._turns.turn()
+
+    @property
+    def fault(self) -> str | None:
+        """Why a stream can't be decoded any further."""
+        return None if self._decoder is None else self._decoder.fault
+
+    async def decode_whole(self, body: bytes) -> bytes | None:
+        """A body without its coding, or None where that can't be taken off, or is too long."""
+        if self.answer.content_coding is None:
+            return body
+        try:
+            decoder = StreamDecoder(self.answer.content_coding, MAX_BODY_BYTES)
+        except UnsupportedCodingError:
+            return None
+        decoded = bytearray()
+        for part in sliced(body):
+            for piece in decoder.feed(part):
+                decoded += piece
+                await self._turns.turn()
+        return bytes(decoded) if decoder.fault is None else None
+
+    def begin_reading(self) -> ResponseObserver:
+        """Read it for the record, from now on."""
+        api = self._request.route.api
+        assert api is not None, "other routes get no tools"
+        reading = self._reading = ResponseObserver(self._request, api, self.answer, self._clock)
+        self._request.reading = reading
+        return reading
+
+    async def note(self, chunk: bytes) -> None:
+        """Note what has come, for the record and the dump, in slices (see `slices`)."""
+        for part in sliced(chunk):
+            if self.dump is not None:
+                self.dump.feed(part)
+            steps = self._reading.feed(part) if self._reading is not None else None
+            for _ in steps or ():
+                await self._turns.turn()
+            if part is not chunk:
+                await self._turns.turn()
+
+    async def close(self) -> None:
+        """Give up the connection, unless the answer has been read to its end."""
+        if self._answer is not None:
+            self._answer.close()
+        if self._admission is not None:
+            self._admission.cancelled()  # neutral, unless something has been said
+        if self.dump is not None:
+            await self.dump.finish()

@@ -1,0 +1,232 @@
+"""The requests that come over a connection whose TLS the AI Proxy has opened.
+
+What the gateway serves goes into its pipeline, which authenticates, limits and records it. All
+else that a provider's host is asked for goes on to that host as it is, with the caller's own
+credentials: to log in, to check for updates, and whatever else a vendor's client has to say to its
+vendor.
+"""
+
+import itertools
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+from aiohttp import web
+from loguru import logger
+from multidict import CIMultiDict
+from yarl import URL
+
+from aibridged.config.options import Settings
+from aibridged.core.auth import API_KEY, AUTHORIZATION, TOKEN_HEADERS, carries
+from aibridged.core.client_ip import rate_limit_key
+from aibridged.core.egress import HTTPS_PORT, BadDestinationError, Destination, read_destination
+from aibridged.core.headers import end_to_end, is_gateways_own, is_hop_by_hop
+from aibridged.core.origins import is_of_another_origin
+from aibridged.core.targets import BadTargetError, plain_target
+from aibridged.errors import (
+    INTERNAL_ERROR,
+    INVALID_REQUEST,
+    MISDIRECTED_REQUEST,
+    ORIGIN_REFUSED,
+    SHUTTING_DOWN,
+    UPGRADE_NOT_SUPPORTED,
+    GatewayError,
+)
+from aibridged.identity.remote import CALLER_IP
+from aibridged.identity.throttle import Throttle
+from aibridged.observe.metrics import Metrics
+from aibridged.observe.scope import SCOPE, Scope
+from aibridged.proxy.forwarding import Forwarder
+from aibridged.proxy.hosts import Hosts, gateway_path
+from aibridged.transport.abort import break_off
+
+# Where nobody is asked for a token, the header still says that Authorization is the caller's own.
+_NO_TOKEN = "none"
+
+HandOver = Callable[
+    [web.BaseRequest, str, CIMultiDict[str], str, str | None], Awaitable[web.StreamResponse]
+]
+"""Has the gateway serve a request, at another target, with other headers, under this id, and as
+from this IP address."""
+
+
+class InFlight(Protocol):
+    """The requests under way, and whether new ones are still taken."""
+
+    refusing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a CONNECT has opened: `ip` is the caller's address.
+
+    `id` is what the ids of its requests begin with, in the log of the proxy and of the gateway;
+    `provider` is the name that they are counted under.
+    """
+
+    id: str
+    destination: Destination
+    provider: str
+    token: str | None = field(repr=False)
+    ip: str | None
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+
+
+class _Forwarded:
+    """A request that goes on to its host."""
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self.abort = partial(break_off, request)
+
+
+class Intercepted:
+    """Serves the requests of all sessions."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        hosts: Hosts,
+        hand_over: HandOver,
+        forwarder: Forwarder,
+        gate: Throttle,
+        in_flight: InFlight,
+        metrics: Metrics | None,
+    ) -> None:
+        self._hand_over = hand_over
+        self._forwarder = forwarder
+        self._gate = gate
+        self._in_flight = in_flight
+        self._metrics = metrics
+        self.reconfigure(settings, hosts)
+
+    def reconfigure(self, settings: Settings, hosts: Hosts) -> None:
+        """Put other settings in force for the requests to come, on open connections as well."""
+        self._hosts = hosts
+        # Headers that only a proxy in front may set, and none is in this TLS.
+        self._not_believed = frozenset(name.lower() for name in settings.proxy_trusted_headers)
+
+    async def handle(self, session: Session, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request."""
+        CALLER_IP.set(session.ip)
+        provider = session.provider
+        scope = Scope(f"{session.id}-{next(session.numbers)}")
+        SCOPE.set(scope)
+        if self._metrics is not None:
+            self._metrics.proxied_request_began(provider)
+        status = 0
+        try:
+            response = await self._answer(session, request, scope.request_id)
+            status = response.status
+            return response
+        finally:
+            if self._metrics is not None:
+                self._metrics.proxied_request_ended(provider, status)
+            scope.leave()
+
+    async def _answer(
+        self, session: Session, request: web.BaseRequest, request_id: str
+    ) -> web.StreamResponse:
+        try:
+            return await self._serve(session, request, request_id)
+        except GatewayError as error:
+            response = web.Response(
+                status=error.kind.status,
+                body=error.body(),
+                headers={**error.headers(), "Server": "aibridged"},
+            )
+            if error.kind is MISDIRECTED_REQUEST:
+                response.force_close()  # the next one belongs on another connection
+            return response
+        except ConnectionError:
+            raise  # nobody is left to answer
+        except Exception as error:  # noqa: BLE001 - a bug must not become aiohttp's page
+            logger.error("A request to {} failed: {}", session.destination, type(error).__name__)
+            refusal = GatewayError(INTERNAL_ERROR)
+            return web.Response(status=500, body=refusal.body(), headers=refusal.headers())
+
+    async def _serve(
+        self, session: Session, request: web.BaseRequest, request_id: str
+    ) -> web.StreamResponse:
+        if request.method == "CONNECT":
+            raise GatewayError(INVALID_REQUEST, "There is no CONNECT within a CONNECT.")
+        endpoints = self._hosts.find(session.destination)
+        if not endpoints:
+            raise GatewayError(
+                MISDIRECTED_REQUEST, "This host is no provider's any more: connect again."
+            )
+        _check_host(request, session.destination)
+        if request.headers.get("Upgrade", "").lower() == "websocket":
+            raise GatewayError(UPGRADE_NOT_SUPPORTED)
+        target = request._message.path  # as it came; aiohttp's own properties normalise it
+        try:
+            path, query = plain_target(target)
+        except BadTargetError as error:
+            raise GatewayError(INVALID_REQUEST, str(error)) from None
+        found = gateway_path(endpoints, request.method, path)
+        headers = self._headers(session, request, to_gateway=found is not None)
+        if found is not None:
+            _refuse_web_pages(headers, request)
+            gateway_target = f"{found}?{query}" if query else found
+            return await self._hand_over(request, gateway_target, headers, request_id, session.ip)
+        if self._in_flight.refusing:
+            raise GatewayError(SHUTTING_DOWN, retry_after=1)
+        actor = await self._gate.actor(session.token, lambda: rate_limit_key(session.ip))
+        url = URL(f"https://{session.destination}{target}", encoded=True)
+        running = _Forwarded(request)
+        self._gate.admitted.enter(actor, session.token, running)
+        try:
+            response = await self._forwarder.forward(request, url, headers)
+        finally:
+            self._gate.admitted.leave(running)
+        # Not the path: it is none of ours, and may hold anything.
+        logger.info(
+            "{} a path of {}'s own: {}", request.method, session.destination, response.status
+        )
+        return response
+
+    def _headers(
+        self, session: Session, request: web.BaseRequest, *, to_gateway: bool
+    ) -> CIMultiDict[str]:
+        """The client's headers, but for what it may not say: who it is to the gateway."""
+        token = session.token
+        kept = end_to_end(request.headers.items(), self._passes)
+        headers = CIMultiDict(
+            (name, value) for name, value in kept if token is None or not carries(value, token)
+        )
+        if to_gateway:
+            headers[TOKEN_HEADERS[0]] = token or _NO_TOKEN
+        return headers
+
+    def _passes(self, name: str) -> bool:
+        return not (
+            is_hop_by_hop(name) or is_gateways_own(name) or name.lower() in self._not_believed
+        )
+
+
+def _refuse_web_pages(headers: CIMultiDict[str], request: web.BaseRequest) -> None:
+    """Only a key of its own may be used by what a page has its visitor's browser send.
+
+    The browser shows the token to its proxy by itself, whatever page it is that asks.
+    """
+    own_key = AUTHORIZATION in headers or API_KEY in headers
+    if not own_key and is_of_another_origin(request.headers):
+        raise GatewayError(
+            ORIGIN_REFUSED,
+            "The organisation's key is not for web pages of another origin: send a key of your"
+            " own, or ask from a program.",
+        )
+
+
+def _check_host(request: web.BaseRequest, destination: Destination) -> None:
+    """Refuse a request for another host than the client was allowed to connect to."""
+    values = request.headers.getall("Host", ())
+    if len(values) != 1:
+        raise GatewayError(INVALID_REQUEST, "The request needs one Host header.")
+    host = values[0] if values[0].rpartition("]")[2].count(":") else f"{values[0]}:{HTTPS_PORT}"
+    try:
+        named = read_destination(host)
+    except BadDestinationError:
+        raise GatewayError(MISDIRECTED_REQUEST) from None
+    if (named.host, named.port) != (destination.host, destination.port):
+        raise GatewayError(MISDIRECTED_REQUEST)

@@ -1,0 +1,64 @@
+"""Filters as SQL."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import sqlalchemy as sa
+
+from aibridged.records.query_results import Filter
+from aibridged.records.rows import storable
+from aibridged.records.schema import interceptions
+
+_I = interceptions.c
+
+# The open ones are few and in an index of their own; see `schema`.
+PARTS = (_I.ended_at.is_not(None), _I.ended_at.is_(None))
+
+
+def conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
+    """What an interception has to be, but for where the page begins."""
+    if wanted.owner is not None:
+        yield _I.initiator_id == wanted.owner
+    if wanted.initiator is not None:
+        initiator = storable(wanted.initiator)
+        yield sa.or_(_I.initiator_id == initiator, _I.username == initiator)
+    if wanted.started_after is not None:
+        yield _I.started_at >= wanted.started_after
+    if wanted.started_before is not None:
+        yield _I.started_at < wanted.started_before
+    if wanted.provider is not None:
+        provider = storable(wanted.provider)
+        yield sa.or_(_I.provider_name == provider, _I.provider == provider)
+    if wanted.status == "open":
+        yield _I.ended_at.is_(None)
+    elif wanted.status is not None:
+        yield _I.outcome == wanted.status
+    for value, column in (
+        (wanted.provider_name, _I.provider_name),
+        (wanted.model, _I.model),
+        (wanted.client, _I.client),
+        (wanted.session, _I.session_id),
+    ):
+        if value is not None:
+            yield column == storable(value)
+
+
+def matching(*all_of: sa.ColumnElement[bool]) -> sa.Subquery:
+    """The interceptions that match, asked for so that every index serves."""
+    return sa.union_all(
+        *(sa.select(interceptions).where(part, *all_of) for part in PARTS)
+    ).subquery()
+
+
+def row_id(text: str) -> str | None:
+    """The id as the database has it; None where the text can't be one."""
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return None
+
+
+def thread_of(columns: Any) -> sa.ColumnElement[str]:
+    """The id of the thread that an interception belongs to: that of its first one."""
+    return sa.func.coalesce(columns.thread_root_id, columns.id)

@@ -1,0 +1,177 @@
+"""Writes a provider's answer to the client as it arrives."""
+
+import asyncio
+from collections.abc import Sequence
+
+import aiohttp
+from aiohttp import web
+
+from aibridged.transport.abort import broken_off
+from aibridged.transport.read_backlog import Backlog, Reader
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.response import DownstreamResponse
+from aibridged.transport.time_slices import Turns
+from aibridged.transport.upstream_response import UpstreamResponse
+from aibridged.wire.stream_usage import UsageWithholder
+
+
+async def relay(
+    request: GatewayRequest,
+    answer: UpstreamResponse,
+    readers: Sequence[Reader],
+    idle_timeout: float,
+    turns: Turns,
+) -> web.StreamResponse:
+    """Relay the answer to its end; each of `readers` sees a piece after it has been written.
+
+    A stalled client stops the reading from the provider, and so do readers that lag behind: they
+    get a large piece in slices, each in one of `turns`, and have seen all of it at the end. If the
+    provider breaks off, or is silent for `idle_timeout` seconds, so is the client's connection: no
+    client may take the half for a whole.
+
+    Raises:
+        BrokenOffError: the provider did not end its answer.
+        ConnectionError: the client is gone.
+    """
+    withholder = _withholder(request, answer)
+    response = DownstreamResponse(answer, without=(b"content-length",) if withholder else ())
+    await response.prepare(request)
+    pump = _Pump(request, response, answer, readers, idle_timeout, withholder, turns)
+    backlog = pump.backlog
+    try:
+        if answer.is_whole and withholder is None:
+            whole = answer.take()
+            await response.write_eof(whole)
+            backlog.read(whole)
+            return response
+        await pump.run()
+        if withholder is not None:
+            await backlog.finish()  # it passes on what it reads
+        await response.write_eof(withholder.finish() if withholder is not None else b"")
+    except (aiohttp.ClientError, TimeoutError) as error:
+        await backlog.finish()
+        raise broken_off(request, type(error).__name__) from None
+    finally:
+        await backlog.finish()
+    return response
+
+
+def _withholder(request: GatewayRequest, answer: UpstreamResponse) -> UsageWithholder | None:
+    """What keeps back the usage of a stream that only the gateway asked for."""
+    if not request.asks_for_usage or answer.content_type != "text/event-stream":
+        return None
+    return None if answer.content_coding else UsageWithholder()
+
+
+class _Pump:
+    """Moves a body from the provider's connection straight into the client's.
+
+    The task that runs it sleeps while pieces pass, and wakes up for the end, for a client that
+    has stalled, and for what went wrong.
+    """
+
+    def __init__(
+        self,
+        request: GatewayRequest,
+        response: DownstreamResponse,
+        answer: UpstreamResponse,
+        readers: Sequence[Reader],
+        idle_timeout: float,
+        withholder: UsageWithholder | None,
+        turns: Turns,
+    ) -> None:
+        self._answer = answer
+        self._client = request.protocol
+        self._writer = request.writer
+        self._send = response.send
+        self._withholder = withholder
+        if withholder is not None:
+            readers = (self._pass_on, *readers)
+        self.backlog = Backlog(
+            turns, readers, self._on_read, coded=answer.content_coding is not None
+        )
+        self._idle_timeout = idle_timeout
+        self._loop = asyncio.get_running_loop()
+        self._moved_at = self._loop.time()
+        self._waiter: asyncio.Future[None] | None = None
+        self._failure: Exception | None = None
+
+    async def run(self) -> None:
+        """Return once the body has been written, but for its end.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError: the provider broke off or is silent.
+            ConnectionError: the client is gone.
+        """
+        answer = self._answer
+        if first := answer.take():
+            self._on_progress(first)
+        else:
+            self._send(b"")  # the head
+        answer.sink = self._on_progress
+        self._timer = self._loop.call_later(self._idle_timeout, self._check_idle)
+        try:
+            while (error := self._failure or answer.error) is None and not answer.is_whole:
+                if self._client.writing_paused:
+                    await self._writer.drain()
+                    self._moved_at = self._loop.time()
+                    continue
+                self._resume()  # it may have stalled, and read on before this task woke up
+                self._waiter = self._loop.create_future()
+                await self._waiter
+            if error is not None:
+                raise error
+        finally:
+            answer.sink = None
+            self._waiter = None
+            self._timer.cancel()
+
+    def _on_progress(self, piece: bytes) -> None:
+        """Write on what has come."""
+        answer = self._answer
+        if piece:
+            try:
+                if self._withholder is None:
+                    self._send(piece)
+                self._moved_at = self._loop.time()
+                self.backlog.read(piece)
+            except Exception as error:  # noqa: BLE001 - the request's failure, not the connection's
+                self._failure = error
+        if self._client.writing_paused or self.backlog.waits:
+            # At once: until the task wakes up, the transport may bring megabytes.
+            answer.pause()
+        if answer.is_whole or self._client.writing_paused or self._failure or answer.error:
+            self._wake()
+
+    def _pass_on(self, part: bytes) -> None:
+        """Write on what the withholder lets pass, in slices: it looks into what it passes on."""
+        assert self._withholder is not None
+        self._send(self._withholder.feed(part))
+
+    def _on_read(self) -> None:
+        """Nothing waits to be read any more."""
+        self._moved_at = self._loop.time()
+        self._failure = self._failure or self.backlog.failure
+        if self._failure or self._client.writing_paused:
+            self._wake()
+        self._resume()
+
+    def _resume(self) -> None:
+        if not (self._client.writing_paused or self.backlog.waits):
+            self._answer.resume()
+
+    def _wake(self) -> None:
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def _check_idle(self) -> None:
+        waiter = self._waiter
+        left = self._moved_at + self._idle_timeout - self._loop.time()
+        if waiter is None or waiter.done() or left > 0 or self.backlog.waits:
+            # The client holds things up, something has come since, or is still to be read.
+            self._timer = self._loop.call_later(
+                max(left, self._idle_timeout / 10), self._check_idle
+            )
+        else:
+            waiter.set_exception(TimeoutError())

@@ -1,0 +1,114 @@
+"""What the client gets of a provider's answer: the same head, byte for byte, and its body."""
+
+from collections.abc import Collection
+from typing import cast
+
+from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpVersion11
+
+from aibridged.core.headers import end_to_end, response_header_passes
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.upstream_response import UpstreamResponse
+
+_WITHOUT_BODY = frozenset({204, 304})
+
+
+class DownstreamResponse(web.StreamResponse):
+    """A response that writes itself straight to the client's connection.
+
+    `without` are names, in lower case, of headers that don't go on; `length` is that of another
+    body than the provider's. aiohttp would copy the headers several times, and add its own.
+    The head waits for the first of the body, so that they travel in one packet.
+    """
+
+    def __init__(
+        self,
+        answer: UpstreamResponse,
+        *,
+        without: Collection[bytes] = (),
+        length: int | None = None,
+    ) -> None:
+        super().__init__(status=answer.status, reason="")
+        headers = end_to_end(answer.headers, response_header_passes)
+        if length is not None:
+            without = (*without, b"content-length")
+        if without:
+            headers = [header for header in headers if header[0].lower() not in without]
+        if length is not None:
+            headers.append((b"Content-Length", b"%d" % length))
+        self._raw = headers
+        self._reason_bytes = answer.reason
+        self._head: bytes | None = None
+        self._in_chunks = False
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Make the head ready. It belongs to this request from now on."""
+        if self._req is None and not self._eof_sent:
+            self._begin(cast(GatewayRequest, request))
+        return self._payload_writer
+
+    def send(self, piece: bytes, *, last: bool = False) -> None:
+        """Write a piece of the body, even an empty one, and the end of it after the `last`.
+
+        Raises:
+            ConnectionResetError: the client is gone.
+        """
+        transport = self._client.transport
+        if transport is None or transport.is_closing():
+            raise ConnectionResetError("the client is gone")
+        if self._in_chunks:
+            if piece:
+                piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+            if last:
+                piece += b"0\r\n\r\n"
+        if self._head is not None:
+            piece, self._head = self._head + piece, None
+        if piece:
+            transport.write(piece)
+
+    async def write(self, data: bytes | bytearray | memoryview) -> None:
+        """`send`, and wait while the client is slow."""
+        self.send(bytes(data))
+        await self._drain()
+
+    async def write_eof(self, data: bytes | bytearray | memoryview = b"") -> None:
+        """Write the last piece, and wait while the client is slow. The second time, do nothing."""
+        if self._eof_sent:
+            return
+        self.send(bytes(data), last=True)
+        self._eof_sent = True
+        await self._drain()
+
+    async def _drain(self) -> None:
+        if self._client.writing_paused and self._payload_writer is not None:
+            await self._payload_writer.drain()
+
+    def _begin(self, request: GatewayRequest) -> None:
+        self._req = request
+        self._client = request.protocol
+        self._payload_writer = request.writer
+        keep_alive = request.keep_alive
+        is_11 = request.version == HttpVersion11
+        lines = [b"HTTP/1.%d %d %b\r\n" % (is_11, self._status, self._reason_bytes)]
+        has_length = False
+        bodiless = self._status in _WITHOUT_BODY
+        for name, value in self._raw:
+            if name.lower() == b"content-length":
+                if self._status == 204:
+                    continue
+                has_length = True
+            lines.append(b"%b: %b\r\n" % (name, value))
+        if not (has_length or bodiless or request.method == "HEAD"):
+            if is_11:
+                self._in_chunks = True
+                lines.append(b"Transfer-Encoding: chunked\r\n")
+            else:
+                keep_alive = False
+        if keep_alive != is_11:
+            lines.append(b"Connection: keep-alive\r\n" if keep_alive else b"Connection: close\r\n")
+        lines.append(b"\r\n")
+        self._keep_alive = keep_alive
+        self._head = head = b"".join(lines)
+        # Whether an answer has begun is asked of the writer.
+        request.writer.output_size += len(head)

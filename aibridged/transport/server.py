@@ -1,0 +1,294 @@
+"""The client's side of a connection: aiohttp's own, with the manners that it lacks.
+
+Its error page and its log quote the offending line, which may hold a token; it waits without end
+for the rest of a request's head; it lets a client that has stopped reading hold a response open for
+ever; and at the end it leaves connections without a word. All four are mended here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from loguru import logger
+
+from aibridged.clock import SystemClock
+from aibridged.core.room import Room
+from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
+from aibridged.pipeline.errors import answer
+from aibridged.transport.client_buffers import StalledClients, bound_unsent
+from aibridged.transport.request import GatewayRequest, Handler
+
+# Longer than the idle time of the load balancers in front, so that they close first.
+_KEEPALIVE_S = 620.0
+# Room for long `anthropic-beta` lists and tokens; aiohttp's 8190 is tight.
+_MAX_FIELD_BYTES = 32 * 1024
+# A client that uses a connection just as it is closed can't know whether its request was taken.
+# So an idle one stays a moment longer: who comes until then is served, and told to come no more.
+_LAST_CALL_S = 0.5
+# Whoever is only to be told that there is no room shouldn't keep others from being told.
+_SURPLUS_READ_S = 2.0
+
+
+@dataclass(slots=True)
+class Limits:
+    """How long a client may keep its connections waiting, in seconds. They may be changed."""
+
+    read_timeout: float
+    write_timeout: float
+
+
+class Connection(RequestHandler):
+    """One client connection of a `Server`.
+
+    `is_surplus` says that there is no room for it: only probes are answered.
+    """
+
+    __slots__ = (
+        "_address",
+        "_farewell",
+        "_head_timer",
+        "_is_last_call",
+        "_room",
+        "_server",
+        "_stall_timer",
+        "is_surplus",
+    )
+
+    def __init__(self, server: "Server", *, is_surplus: bool, **kwargs: Any) -> None:
+        super().__init__(server, **kwargs)
+        self.is_surplus = is_surplus
+        self._server = server
+        self._room = server.room
+        self._address: bytes | None = None
+        self._is_last_call = False
+        self._farewell: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._stall_timer: asyncio.TimerHandle | None = None
+
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the response to come is the connection's last."""
+        return self._is_last_call or self._server.is_draining
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        bound_unsent(transport)
+        self._await_head()
+        if self.is_surplus:
+            self._is_last_call = True
+            self._lingering_time = _SURPLUS_READ_S
+            return
+        peer = self.peername
+        self._address = self._room.address(peer[0] if isinstance(peer, tuple) else None)
+        self._room.came(self, self._address)
+        if self._server.is_draining:
+            self.leave()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._room.idle.remove(self)
+        self._server.stalled.remove(self)
+        self._head_arrived()
+        self._cancel_stall()
+        self._cancel_farewell()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        seen = self._request_count
+        super().data_received(data)
+        if self._request_count != seen:
+            self._room.idle.remove(self)
+            self._head_arrived()
+        elif not self._request_in_progress and self._head_timer is None:
+            self._await_head()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls it after every read; it does nothing for a connection that isn't paused.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._server.stalled.add(self)
+        self._stall_timer = self._loop.call_later(self._server.limits.write_timeout, self.abort)
+
+    def resume_writing(self) -> None:
+        self._server.stalled.remove(self)
+        self._cancel_stall()
+        super().resume_writing()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answer what aiohttp couldn't parse, or a bug, without a word of what was sent."""
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            raise ConnectionError("There is nobody to answer, or only half an answer to break off.")
+        if status < 500:
+            logger.debug("A request from {} is not HTTP: {}", request.remote, type(exc).__name__)
+            response = answer(GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP."))
+        else:
+            logger.error("A request failed inside the server: {}", type(exc).__name__)
+            response = answer(GatewayError(INTERNAL_ERROR))
+        response.force_close()
+        return response
+
+    def log_exception(self, *args: Any, **kwargs: Any) -> None:
+        """Say that something failed, without aiohttp's quotation of the request."""
+        logger.error("A connection failed: {}", type(kwargs.get("exc_info")).__name__)
+
+    def log_access(self, *args: Any) -> None:
+        """aiohttp's word that a response has been sent: it logs nothing here."""
+        if not (self._messages or self._is_last_call):
+            self._room.kept(self, self._address)
+
+    def leave(self) -> None:
+        """Close once no request has come for a moment."""
+        self._cancel_farewell()
+        self._is_last_call = True
+        seen = self._request_count if self._is_idle else None
+        self._farewell = self._loop.call_later(_LAST_CALL_S, self._leave_if_idle, seen)
+
+    def _leave_if_idle(self, seen: int | None) -> None:
+        if self._is_idle and self._request_count == seen:
+            self.finish()
+        else:
+            self.leave()
+
+    def finish(self) -> None:
+        """Close as soon as no request is under way."""
+        if not self._is_idle:
+            self.close()  # after the response
+            return
+        transport = self.transport
+        self.force_close()
+        if transport is not None:
+            # TLS says goodbye, which an idle client may not hear before its next request.
+            self._cancel_farewell()
+            self._farewell = self._loop.call_later(_LAST_CALL_S, _abandon, transport)
+
+    @property
+    def _is_idle(self) -> bool:
+        return not self._request_in_progress and not self._messages
+
+    def _await_head(self) -> None:
+        within = self._server.limits.read_timeout
+        if self.is_surplus:
+            within = min(within, _SURPLUS_READ_S)
+        self._head_timer = self._loop.call_later(within, self.abort)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _cancel_stall(self) -> None:
+        if self._stall_timer is not None:
+            self._stall_timer.cancel()
+            self._stall_timer = None
+
+    def _cancel_farewell(self) -> None:
+        if self._farewell is not None:
+            self._farewell.cancel()
+            self._farewell = None
+
+    def abort(self) -> None:
+        """Break off, so that nobody takes the half of an answer for a whole."""
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def _abandon(transport: asyncio.Transport) -> None:
+    """End a connection that is closing, unless there is something to write yet."""
+    if not transport.get_write_buffer_size():
+        transport.abort()
+
+
+class Server(web.Server):
+    """Makes a `Connection` of every accepted socket, and cancels the handler when it is lost.
+
+    `handler` and `limits` may be changed: they count for the requests to come. `room` is what the
+    connections are counted in.
+    """
+
+    def __init__(self, handler: Handler, *, limits: Limits, room: Room | None = None) -> None:
+        # The handler is only ever given what the factory makes.
+        super().__init__(
+            self._handle,  # type: ignore[arg-type]
+            request_factory=GatewayRequest.make,
+            handler_cancellation=True,
+        )
+        self.handler = handler
+        self.limits = limits
+        self.room = room or Room(SystemClock())
+        self.stalled = StalledClients()
+        self.is_draining = False
+        self._open = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def _handle(self, request: GatewayRequest) -> Awaitable[web.StreamResponse]:
+        # Each connection keeps what it was made with: it gets this, which knows the latest.
+        return self.handler(request)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        super().connection_made(handler, transport)
+        self._open += 1
+        self._empty.clear()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        super().connection_lost(handler, exc)
+        self._open -= 1
+        if not self._open:
+            self._empty.set()
+
+    def drain(self) -> None:
+        """Say with each response that it is the connection's last, and close those that are idle.
+
+        What comes over an open connection is still handled; an idle one is open for a moment.
+        """
+        self.is_draining = True
+        for connection in self._open_connections():
+            connection.leave()
+
+    def finish(self) -> None:
+        """Close each connection as soon as it is idle."""
+        for connection in self._open_connections():
+            connection.finish()
+
+    def abort(self) -> None:
+        """Cut off what is under way."""
+        for connection in self._open_connections():
+            connection.abort()
+
+    async def empty(self) -> None:
+        """Return once all connections are closed."""
+        await self._empty.wait()
+
+    def _open_connections(self) -> list[Connection]:
+        return [each for each in self.connections if isinstance(each, Connection)]
+
+    def connection_for(
+        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+    ) -> Connection:
+        """A connection whose requests another handler has, such as one that was decrypted."""
+        connection = self()
+        connection._request_handler = handler
+        return connection
+
+    def __call__(self, is_surplus: bool = False) -> Connection:
+        return Connection(
+            self,
+            is_surplus=is_surplus,
+            loop=self._loop,
+            keepalive_timeout=_KEEPALIVE_S,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=_MAX_FIELD_BYTES,
+            max_field_size=_MAX_FIELD_BYTES,
+        )

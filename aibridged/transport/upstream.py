@@ -1,0 +1,118 @@
+"""The provider's side: requests over connections that are kept.
+
+aiohttp resolves names, connects, speaks TLS and keeps what is idle. The rest is made here, since a
+relay needs little of what a client does, and that would be most of what a request costs: a head
+goes out as bytes, in one packet with its body.
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import cast
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from yarl import URL
+
+from aibridged.tasks import Tasks
+from aibridged.transport.idle_pools import PooledConnector, Pools, connections
+from aibridged.transport.upstream_connection import UpstreamConnection
+from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
+
+# May be sent again if a connection that was kept turns out to be closed.
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Upstream:
+    """The connections to one provider, as many as there are requests.
+
+    Connecting may take `connect_timeout` seconds, an answer any time. `connection` makes the
+    connections, which count among those of `pools`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        connect_timeout: float,
+        pools: Pools,
+        connection: Callable[..., UpstreamConnection] = UpstreamConnection,
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        url = URL(base_url)
+        self._loop = loop
+        self._connector = PooledConnector(pools)
+        # aiohttp has no public way to name the protocol.
+        self._connector._factory = cast("partial[ResponseHandler]", partial(connection, loop=loop))
+        self._timeout = aiohttp.ClientTimeout(
+            total=None, connect=connect_timeout, sock_connect=connect_timeout
+        )
+        # The connector reads from it where to connect.
+        self._destination = aiohttp.ClientRequest("GET", url, loop=loop)
+        self._path = url.raw_path.rstrip("/")
+        self._host = f"Host: {self._destination.headers['Host']}\r\n"
+        self._sending = Tasks()
+
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections serve requests, and how many wait for some."""
+        return connections(self._connector)
+
+    def raw_path(self, target: str) -> str:
+        """What a request names for a `target` below the base URL."""
+        return self._path + target
+
+    async def ask(
+        self, method: str, target: str, headers: RawHeaders, body: bytes, idle_timeout: float
+    ) -> UpstreamResponse:
+        """Send a request, and wait for the head of the answer: for `idle_timeout` seconds.
+
+        `target` is the path below the base URL, with the query. A POST is never sent twice.
+
+        Raises:
+            aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError: nothing was sent.
+            aiohttp.ClientError, TimeoutError: no answer came.
+            GatewayError: nothing was sent, since no descriptor is left.
+        """
+        lines = [f"{method} {self.raw_path(target)} HTTP/1.1\r\n{self._host}".encode()]
+        lines += [b"%b: %b\r\n" % header for header in headers]
+        if body or method not in _WITHOUT_BODY:
+            lines.append(b"Content-Length: %d\r\n" % len(body))
+        lines.append(b"\r\n")
+        head = b"".join(lines)
+        try:
+            return await self._ask(method, head, body, idle_timeout)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
+            if method not in _IDEMPOTENT:
+                raise
+        return await self._ask(method, head, body, idle_timeout)
+
+    async def _ask(
+        self, method: str, head: bytes, body: bytes, idle_timeout: float
+    ) -> UpstreamResponse:
+        try:
+            lease = await self._connector.connect(self._destination, [], self._timeout)
+        except TimeoutError:
+            raise aiohttp.ConnectionTimeoutError from None
+        connection = cast(UpstreamConnection, lease.protocol)
+        coming = connection.send(lease, method, head, body, self._sending)
+        timer = self._loop.call_later(idle_timeout, _expire, coming)
+        try:
+            return await coming
+        except BaseException:
+            connection.abandon(lease)
+            raise
+        finally:
+            timer.cancel()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._sending.cancel()
+        await self._connector.close()
+
+
+def _expire(coming: asyncio.Future[UpstreamResponse]) -> None:
+    if not coming.done():
+        coming.set_exception(TimeoutError())

@@ -1,0 +1,294 @@
+"""One connection to a provider: a request, its answer, and the next request.
+
+llhttp parses, by httptools. What comes is handed on from the connection itself, without a task that
+wakes up for it.
+"""
+
+import asyncio
+from itertools import chain
+from typing import cast
+
+import aiohttp
+import httptools
+from aiohttp.connector import Connection
+
+from aibridged.tasks import Tasks
+from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
+
+MAX_HEAD_BYTES = 64 * 1024
+# A larger body goes in pieces, so that writing it doesn't hold up the loop.
+_ONE_PIECE_BYTES = 1024 * 1024
+_PIECE_BYTES = 256 * 1024
+
+
+class _EnoughError(Exception):
+    """Stops the parser: what follows is no part of an answer."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """A connection to a provider, for one request after another.
+
+    What the connector needs of it has the names of aiohttp's own protocol.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.answer: UpstreamResponse | None = None  # that is coming
+        self._loop = loop
+        self._lease: Connection | None = None
+        self._head: asyncio.Future[UpstreamResponse] | None = None
+        self._head_bytes = 0
+        self._method = ""
+        self._reason = b""
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._pieces: list[bytes] = []
+        self.on_body = self._pieces.append
+        self._is_whole = False
+        self._is_used_up = False  # no other request may follow
+        self._sending: asyncio.Task[None] | None = None
+        self._reading_paused = False
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._closed: asyncio.Future[None] | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        # As other clients take it, from servers that are careless with lines and chunk sizes.
+        self._parser.set_dangerous_leniencies(
+            lenient_headers=True,
+            lenient_optional_cr_before_lf=True,
+            lenient_spaces_after_chunk_size=True,
+        )
+
+    # What the connector asks.
+
+    def is_connected(self) -> bool:
+        return self.transport is not None and not self.transport.is_closing()
+
+    @property
+    def should_close(self) -> bool:
+        return self._is_used_up
+
+    @property
+    def closed(self) -> asyncio.Future[None] | None:
+        """Done once the connection is lost; None if it is already."""
+        if self._closed is None and self.transport is not None:
+            self._closed = self._loop.create_future()
+        return self._closed
+
+    def close(self) -> None:
+        if self.transport is None:
+            return
+        if self.transport.get_write_buffer_size():
+            self.transport.abort()  # the peer may never read on
+        else:
+            self.transport.close()
+
+    def abort(self) -> None:
+        if self.transport is not None:
+            self.transport.abort()
+
+    # What the pipeline does.
+
+    def send(
+        self, lease: Connection, method: str, head: bytes, body: bytes, tasks: Tasks
+    ) -> asyncio.Future[UpstreamResponse]:
+        """Send a request; what is returned gets the answer once its head has come."""
+        self._lease, self._method = lease, method
+        self._head_bytes = 0
+        self._is_whole = False
+        self._head = future = self._loop.create_future()
+        if self.transport is None or self.transport.is_closing():
+            self._break_off(aiohttp.ServerDisconnectedError())
+        elif len(body) <= _ONE_PIECE_BYTES:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self._sending = tasks.start(self._send_pieces(body), "sending a request")
+        return future
+
+    def give_up(self, answer: UpstreamResponse) -> None:
+        """Close, if this is still the answer that is coming."""
+        if self.answer is answer:
+            self._close_early()
+
+    def abandon(self, lease: Connection) -> None:
+        """Close, if this is still the request that is under way."""
+        if self._lease is lease:
+            self._close_early()
+
+    def pause(self) -> None:
+        if not self._reading_paused and self.transport is not None:
+            self._reading_paused = True
+            self.transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._reading_paused and self.transport is not None:
+            self._reading_paused = False
+            self.transport.resume_reading()
+
+    # What the transport says.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if self.answer is None:
+            self._head_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._is_used_up = True
+            if not self._is_whole:
+                if self._head is None and self.answer is not None and self._pieces:
+                    self.answer.feed(b"".join(self._pieces), whole=False)  # what came before
+                self._break_off(aiohttp.ClientPayloadError("the answer is not HTTP"))
+                return
+        answer = self.answer
+        if answer is None:
+            if self._head is None or self._head_bytes > MAX_HEAD_BYTES:
+                self._break_off(aiohttp.ClientPayloadError("nobody asked for so much"))
+            return
+        head, pieces, whole = self._head, self._pieces, self._is_whole
+        if head is not None:
+            self._head = None
+            self._head_bytes = 0
+            if not head.done():
+                head.set_result(answer)
+        if pieces:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self._head_bytes = 0
+        elif whole:
+            piece = b""
+        else:
+            if head is None:
+                self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._break_off(aiohttp.ClientPayloadError("trailers or extensions without end"))
+            return
+        if whole:
+            self._end()
+        answer.feed(piece, whole=whole)
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def eof_received(self) -> None:
+        # Were it left to `connection_lost`, what is still to be sent would have to go first.
+        self._ended(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self._writable.set()
+        if self._closed is not None and not self._closed.done():
+            self._closed.set_result(None)
+        self._ended(exc)
+
+    def _ended(self, exc: Exception | None) -> None:
+        answer = self.answer
+        if exc is None and answer is not None and _ends_with_connection(answer.headers):
+            self._is_used_up = True
+            self._end()
+            answer.feed(b"", whole=True)
+        elif isinstance(exc, OSError):
+            self._break_off(aiohttp.ClientOSError(*exc.args))
+        elif answer is None:
+            self._break_off(aiohttp.ServerDisconnectedError())
+        else:
+            self._break_off(aiohttp.ClientPayloadError("the connection has ended"))
+
+    # What the parser says, and of a body each piece to `on_body`.
+
+    def on_message_begin(self) -> None:
+        if self._head is None or self.answer is not None:
+            raise _EnoughError  # a second answer to one request, or one to none
+        self._reason = b""
+        self._headers = []
+
+    def on_status(self, reason: bytes) -> None:
+        self._reason += reason
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        status, headers = self._parser.get_status_code(), _tidied(self._headers)
+        self._headers = []  # for the trailers, which nobody asks for
+        if status < 200:
+            if status < 100:
+                raise _EnoughError
+            return
+        if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, chain(*headers))) > MAX_HEAD_BYTES:
+            raise _EnoughError
+        self.answer = UpstreamResponse(status, self._reason, headers, self)
+        if self._method == "HEAD":
+            self._is_whole = True
+            raise _EnoughError  # no body follows, whatever the length says
+
+    def on_message_complete(self) -> None:
+        if self.answer is not None:
+            self._is_whole = True
+            if not self._parser.should_keep_alive():
+                self._is_used_up = True
+        elif self._pieces:
+            raise _EnoughError  # an interim answer has no body
+
+    def _end(self) -> None:
+        """Hand the connection back, for another request if it can take one."""
+        lease, self._lease = self._lease, None
+        self._head = self.answer = None
+        self._pieces.clear()
+        sending, self._sending = self._sending, None
+        unsent = sending is not None and sending.cancel()
+        self.resume()
+        transport = self.transport
+        if unsent or (transport is not None and transport.get_write_buffer_size()):
+            self._is_used_up = True  # answered before all was sent
+        if lease is not None:
+            lease.release()
+
+    def _close_early(self) -> None:
+        self._is_used_up = True
+        self.abort()
+        self._end()
+
+    def _break_off(self, error: Exception) -> None:
+        head, answer = self._head, self.answer
+        self._close_early()
+        if head is not None:
+            if not head.done():
+                head.set_exception(error)
+        elif answer is not None:
+            answer.fail(error)
+
+    async def _send_pieces(self, body: bytes) -> None:
+        view = memoryview(body)
+        for start in range(0, len(body), _PIECE_BYTES):
+            if self.transport is None or self.transport.is_closing():
+                return  # whoever waits for the answer is told
+            self.transport.write(view[start : start + _PIECE_BYTES])
+            await self._writable.wait()
+
+
+def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers without blanks at the end of a value. So lenient the parser is, and more."""
+    lines = b"\n".join([*chain.from_iterable(headers), b""])
+    if not (b" \n" in lines or b"\t\n" in lines or b"\0" in lines):
+        return headers
+    if any(b"\0" in value or name.endswith(b" ") for name, value in headers):
+        raise _EnoughError
+    return [(name, value.rstrip(b" \t")) for name, value in headers]
+
+
+def _ends_with_connection(headers: RawHeaders) -> bool:
+    """Whether a body has no other end."""
+    coding, has_length = b"", False
+    for name, value in headers:
+        name = name.lower()
+        if name == b"transfer-encoding":
+            coding = value.lower()
+        elif name == b"content-length":
+            has_length = True
+    return not coding.endswith(b"chunked") if coding else not has_length

@@ -1,0 +1,53 @@
+"""The connections to the providers, which outlive configurations and are outlived by requests."""
+
+from collections.abc import Callable, Iterable
+
+from aibridged.config.options import Settings
+from aibridged.tasks import Tasks
+from aibridged.transport.in_flight import InFlight
+from aibridged.transport.upstream import Upstream
+
+Key = tuple[str, str, float]
+"""What tells them apart: name and base URL of the provider, and how long connecting may take."""
+
+
+class Upstreams:
+    """One `Upstream` for each provider; `make` makes it, from what tells it apart."""
+
+    def __init__(self, in_flight: InFlight, make: Callable[[str, str, float], Upstream]) -> None:
+        self._in_flight = in_flight
+        self._make = make
+        self._latest: dict[Key, Upstream] = {}
+        self._retired: set[Upstream] = set()
+        self._retirements = Tasks()
+
+    def __len__(self) -> int:
+        """How many are open."""
+        return len(self._latest) + len(self._retired)
+
+    def for_providers(self, settings: Settings) -> dict[str, Upstream]:
+        """By name, the connections that each provider has, or a new one if it is to go elsewhere.
+
+        What isn't needed any more is closed once the last request has ended that may use it.
+        """
+        before, self._latest = self._latest, {}
+        for each in settings.providers:
+            key = (each.name, each.base_url, settings.upstream_connect_timeout)
+            kept = before.pop(key, None)
+            self._latest[key] = kept or self._make(*key)
+        if before:
+            self._retired.update(before.values())
+            self._retirements.start(self._retire(before.values()), "closing connections")
+        return {name: upstream for (name, _, _), upstream in self._latest.items()}
+
+    async def _retire(self, upstreams: Iterable[Upstream]) -> None:
+        await self._in_flight.earlier_idle()
+        for upstream in upstreams:
+            self._retired.discard(upstream)
+            await upstream.close()
+
+    async def close(self) -> None:
+        """Close all of them now."""
+        await self._retirements.cancel()
+        for upstream in (*self._latest.values(), *self._retired):
+            await upstream.close()

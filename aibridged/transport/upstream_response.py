@@ -1,0 +1,134 @@
+"""A provider's answer: its head as it came, and a body that is handed on as it comes."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+HIGH_WATER = 256 * 1024
+"""How many bytes wait for who reads them; with as many, no more are taken from the provider."""
+
+RawHeaders = Sequence[tuple[bytes, bytes]]
+
+
+class Source(Protocol):
+    """The connection that an answer comes over."""
+
+    def pause(self) -> None: ...
+    def resume(self) -> None: ...
+    def give_up(self, answer: "UpstreamResponse") -> None: ...
+
+
+class UpstreamResponse:
+    """An answer, from its head on.
+
+    `headers` are the bytes as they came; `content_type` is the media type in lower case without its
+    parameters, `content_coding` None where there is no coding. The body goes to `sink`, if there is
+    one, else it waits to be read. `is_whole` says that all of it has come, `error` why no more
+    will: a `aiohttp.ClientError`. `sink` is called with each piece once, and with nothing at the
+    end.
+    """
+
+    __slots__ = (
+        "_pieces",
+        "_source",
+        "_waiter",
+        "_waiting",
+        "content_coding",
+        "content_type",
+        "error",
+        "headers",
+        "is_whole",
+        "reason",
+        "sink",
+        "status",
+    )
+
+    def __init__(self, status: int, reason: bytes, headers: RawHeaders, source: Source) -> None:
+        self.status = status
+        self.reason = reason
+        self.headers = headers
+        self.is_whole = False
+        self.error: Exception | None = None
+        self.sink: Callable[[bytes], None] | None = None
+        self._source = source
+        self._pieces: deque[bytes] = deque()
+        self._waiting = 0  # bytes in `_pieces`
+        self._waiter: asyncio.Future[None] | None = None
+        media_type = self.header(b"content-type") or ""
+        self.content_type = media_type.partition(";")[0].strip().lower()
+        coding = (self.header(b"content-encoding") or "").strip().lower()
+        self.content_coding = None if coding in ("", "identity") else coding
+
+    def header(self, name: bytes) -> str | None:
+        """The first value of a header; `name` in lower case."""
+        for key, value in self.headers:
+            if len(key) == len(name) and key.lower() == name:
+                return value.decode(errors="surrogateescape")
+        return None
+
+    def feed(self, piece: bytes, *, whole: bool) -> None:
+        """Hand on what has come over the connection; `whole` with the last of it."""
+        self.is_whole = whole
+        if self.sink is not None:
+            self.sink(piece)
+            return
+        if piece:
+            self._pieces.append(piece)
+            self._waiting += len(piece)
+            if self._waiting >= HIGH_WATER and not whole:
+                self._source.pause()
+        self._wake()
+
+    def fail(self, error: Exception) -> None:
+        """Say that no more will come."""
+        self.error = error
+        if self.sink is not None:
+            self.sink(b"")
+        self._wake()
+
+    def take(self) -> bytes:
+        """What has come and waits, possibly nothing."""
+        if not self._pieces:
+            return b""
+        taken = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces.clear()
+        self._waiting = 0
+        self.resume()
+        return taken
+
+    async def read(self) -> bytes:
+        """The next bytes, as many as there are; empty at the end.
+
+        Raises:
+            aiohttp.ClientError: the provider broke off.
+        """
+        while not self._pieces and not self.is_whole:
+            if self.error is not None:
+                raise self.error
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return self.take()
+
+    def pause(self) -> None:
+        """Take no more from the provider for now."""
+        if not self.is_whole:
+            self._source.pause()
+
+    def resume(self) -> None:
+        """Take on."""
+        if not self.is_whole:
+            self._source.resume()
+
+    def close(self) -> None:
+        """Give up the connection, unless the answer has come to its end."""
+        self.sink = None
+        if not self.is_whole and self.error is None:
+            self._source.give_up(self)
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

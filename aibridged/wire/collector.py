@@ -1,0 +1,187 @@
+"""What a reader has gathered of one response so far, within a bound.
+
+A provider's words are kept up to `MAX_KEPT` characters a response: arguments and thoughts, with
+the names and ids around them. What comes after is cut, marked as incomplete and counted. So are
+tool calls and thoughts beyond `MAX_ITEMS`.
+"""
+
+from io import StringIO
+
+import msgspec
+
+from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
+
+MAX_KEPT = 4 * 1024 * 1024
+"""Characters kept of one response: several times what the longest answers of today hold."""
+
+MAX_ITEMS = 512
+"""Tool calls and thoughts kept of one response, together; the record says how many are omitted."""
+
+MAX_ID = 1024
+"""Characters kept of a response's id and of its model's name."""
+
+OMITTED = "item_dropped"
+"""The anomaly that counts the tool calls and thoughts that weren't kept."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises at bytes that aren't the JSON, or not of the shape, that was expected."""
+
+_ITEM = 200  # characters that a tool call or a thought is charged beside its text
+_well_formed = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class Collector:
+    """The facts of one response while they come in; `result` makes them final."""
+
+    __slots__ = (
+        "anomalies",
+        "error",
+        "left",
+        "model",
+        "places",
+        "response_id",
+        "thoughts",
+        "tool_calls",
+    )
+
+    def __init__(self) -> None:
+        self.response_id: str | None = None
+        self.model: str | None = None
+        self.error: ProviderError | None = None
+        self.tool_calls: list[ToolCall] = []
+        self.thoughts: list[Thought] = []
+        self.anomalies: dict[str, int] = {}
+        self.left = MAX_KEPT
+        self.places = MAX_ITEMS
+
+    def count(self, kind: str) -> None:
+        """Note something that couldn't be read or kept; `kind` is a literal of the reader's."""
+        self.anomalies[kind] = self.anomalies.get(kind, 0) + 1
+
+    def fits(self, *names: str | None) -> bool:
+        """Whether there is room for one more item with these names; if so, it is taken."""
+        size = _ITEM + sum(len(name) for name in names if name)
+        if size > self.left or not self.places:
+            return False
+        self.left -= size
+        self.places -= 1
+        return True
+
+    def give_back(self, places: int) -> None:
+        """Free what so many items had taken that come to no facts of their own."""
+        self.places += places
+        self.left += places * _ITEM
+
+    def keeps(self, *names: str | None) -> bool:
+        """As `fits`, but what doesn't is counted as omitted."""
+        fits = self.fits(*names)
+        if not fits:
+            self.count(OMITTED)
+        return fits
+
+    def add_thought(self, content: str, source: str) -> None:
+        """Keep a thought that came whole."""
+        if self.keeps():
+            text = Text(self, content)
+            self.thoughts.append(Thought(text.value, source, complete=not text.cut))
+
+    def result(self, usage: TokenUsage | None, *, complete: bool) -> ResponseFacts:
+        """The facts, as far as they came."""
+        return ResponseFacts(
+            response_id=self.response_id and self.response_id[:MAX_ID],
+            model=self.model and self.model[:MAX_ID],
+            usage=usage,
+            tool_calls=tuple(self.tool_calls),
+            thoughts=tuple(self.thoughts),
+            error=self.error,
+            complete=complete and self.error is None,
+            anomalies=self.anomalies,
+        )
+
+
+class Text:
+    """A text that grows piece by piece, out of the collector's room; `cut` when that ran out."""
+
+    __slots__ = ("_collector", "_io", "_size", "cut")
+
+    def __init__(self, collector: Collector, text: str = "") -> None:
+        self._collector = collector
+        self._io = StringIO()
+        self._size = 0
+        self.cut = False
+        self.add(text)
+
+    def add(self, text: str) -> None:
+        """Append as much of `text` as there is room for."""
+        size = len(text)
+        room = self._collector.left
+        if size > room:
+            if not self.cut:
+                self.cut = True
+                self._collector.count("text_cut")
+            text = text[:room]
+            size = room
+        self._io.write(text)
+        self._size += size
+        self._collector.left = room - size
+
+    def replace(self, text: str) -> None:
+        """Take `text` instead of all that came before."""
+        self._collector.left += self._size
+        self._io = StringIO()
+        self._size = 0
+        self.cut = False
+        self.add(text)
+
+    @property
+    def value(self) -> str:
+        return self._io.getvalue()
+
+
+def is_json(text: str | bytes | bytearray) -> bool:
+    """Whether `text` is one well-formed JSON value."""
+    try:
+        _well_formed(text)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def json_text(raw: msgspec.Raw) -> str:
+    """The JSON that `raw` holds, as text; empty where the field is null or missing."""
+    text = bytes(raw).decode("utf-8", "replace")  # what decoding skips may not be proper UTF-8
+    return "" if text == "null" else text
+
+
+def provider_error(error: object) -> ProviderError:
+    """The error in the value of an `error` field: an object in every API, a string in some."""
+    if isinstance(error, dict):
+        return ProviderError(
+            *(value if isinstance(value := error.get(key), str) else None for key in _ERROR_KEYS)
+        )
+    return ProviderError(None, None, error if isinstance(error, str) else None)
+
+
+_ERROR_KEYS = ("type", "code", "message")
+
+_KINDS = {
+    "overloaded_error": "overloaded_error",
+    "server_is_overloaded": "overloaded_error",
+    "server_overloaded": "overloaded_error",
+    "service_unavailable_error": "overloaded_error",
+    "slow_down": "overloaded_error",
+    "rate_limit_error": "rate_limit_error",
+    "rate_limit_exceeded": "rate_limit_error",
+}
+
+
+def verdict_of(error: ProviderError) -> str:
+    """The error's kind in one vocabulary for all providers.
+
+    `overloaded_error` and `rate_limit_error` are Anthropic's words; OpenAI's codes for the same
+    are turned into them. Any other error keeps its own type or code.
+    """
+    for word in (error.code, error.type):
+        if word in _KINDS:
+            return _KINDS[word]
+    return error.type or error.code or "error"
