@@ -113,7 +113,7 @@ async def ask_and_stop_reading(gateway, path):
     host, port = gateway.url.removeprefix("http://").split(":")
     loop = asyncio.get_running_loop()
     await loop.sock_connect(made, (host, int(port)))
-    await loop.sock_sendall(made, f"GET {API}{path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    await loop.sock_sendall(made, f"GET {API}{path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     assert (await loop.sock_recv(made, 12)) == b"HTTP/1.1 200"
     return made
 
