@@ -52,7 +52,7 @@ bench: $(READY)  ## CPU a request and a streamed event, beside nginx where it is
 	$(BIN)/python -m bench $(ARGS)
 
 manual: $(READY)  ## write man/ and completions/ anew, from the settings and the commands
-	$(BIN)/python -m aibridged.manual
+	$(BIN)/python -m tools.manual
 
 dist: $(READY)  ## build the wheel and the source archive, in dist/
 	rm -rf $(DIST)

@@ -22,7 +22,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aibridged.daemon.event_loop import loop_factory
+from aibridged.daemon.runtime import loop_factory
 from bench import load, recording
 from bench.cpu import cpu_seconds
 from bench.targets import EVENTS, CannotStartError, Target, available, provider

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import aiohttp
 from aiohttp import web
 
-from aibridged.daemon.event_loop import loop_factory
+from aibridged.daemon.runtime import loop_factory
 
 _NOT_COPIED = frozenset({"host", "content-length", "transfer-encoding", "connection"})
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aibridged.clock import SystemClock
-from aibridged.daemon.event_loop import calm_garbage_collector, loop_factory
+from aibridged.daemon.runtime import calm_garbage_collector, loop_factory
 from aibridged.records.database import database_url, describe_sqlite, make_engine
 from aibridged.records.facts import (
     InterceptionEnd,

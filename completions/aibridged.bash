@@ -1,5 +1,5 @@
 # bash completion for aibridged(1)
-# Made by `python -m aibridged.manual`; to change it, change what it is made from.
+# Made by `python -m tools.manual`; to change it, change what it is made from.
 
 _aibridged() {
     COMPREPLY=()

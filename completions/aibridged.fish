@@ -1,5 +1,5 @@
 # fish completion for aibridged(1)
-# Made by `python -m aibridged.manual`; to change it, change what it is made from.
+# Made by `python -m tools.manual`; to change it, change what it is made from.
 
 function __aibridged_words --description 'The words before the cursor that belong to no flag'
     set -l words (commandline -opc)

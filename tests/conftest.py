@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 
 from aibridged.identity.tokens import TokenStore
 from aibridged.observe.direct_lines import DIRECT
@@ -25,6 +26,10 @@ from aibridged.records.database import database_url, make_engine
 from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.schema import interceptions, metadata
+
+# A busy machine is no fault of a test's.
+settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 WALL_START = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from aibridged.config.kinds import ADDRESS, DURATION, Address, Kind
-from aibridged.daemon.event_loop import loop_factory
+from aibridged.daemon.runtime import loop_factory
 
 if TYPE_CHECKING:
     from aibridged.fake_provider import FakeProvider

@@ -17,11 +17,9 @@ from aibridged.config.reloading import CannotReloadError, Change, change
 from aibridged.config.resolution import Resolution
 from aibridged.daemon.ai_proxy import announce_proxy
 from aibridged.daemon.client_limits import announce_room
-from aibridged.daemon.event_loop import calm_garbage_collector
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.daemon.reload import Reloader
-from aibridged.daemon.runtime import log_as, run_process
-from aibridged.daemon.stop_signals import on_stop_signals
+from aibridged.daemon.runtime import calm_garbage_collector, log_as, on_stop_signals, run_process
 from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets, telling
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.observe.log_outputs import reopen

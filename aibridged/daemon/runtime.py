@@ -1,6 +1,9 @@
-"""What every process that serves does first: takes what it may have of the system, logs, runs."""
+"""What every process that serves needs of the system: limits, memory, logs, event loop, signals."""
 
 import asyncio
+import gc
+import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
@@ -8,7 +11,6 @@ from typing import Any
 from loguru import logger
 
 from aibridged.config.options import Settings
-from aibridged.daemon.event_loop import loop_factory
 from aibridged.daemon.malloc import give_memory_back
 from aibridged.observe.logging import CannotLogError, configure
 from aibridged.transport.descriptors import raise_limit
@@ -45,3 +47,39 @@ def log_as(settings: Settings) -> None:
         settings.verbose,
         trace_logs=settings.trace and settings.trace_logs,
     )
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What `asyncio.Runner` takes: uvloop where it is built, None for asyncio's own."""
+    try:
+        import uvloop
+    except ImportError:  # not built for this platform
+        return None
+    return uvloop.new_event_loop
+
+
+def calm_garbage_collector() -> None:
+    """Keep the collector from what is there already, and let it come less often.
+
+    Called once all is loaded, which is there to stay: each full collection would walk through it
+    and hold every stream up for as long. What a request makes is mostly freed by its references.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 50, 100)
+
+
+def on_stop_signals() -> asyncio.Event:
+    """What is set on the first SIGTERM or SIGINT; a second one ends the process at once."""
+    stopping, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, number, stopping)
+    return stopping
+
+
+def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
+    if stopping.is_set():
+        # Asked twice: die of it at once, as if it had never been handled.
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+    stopping.set()

@@ -14,8 +14,7 @@ from aibridged.config.options import Settings
 from aibridged.core.room import Room
 from aibridged.daemon.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy, open_proxy
 from aibridged.daemon.client_limits import announce_room, fit
-from aibridged.daemon.runtime import run_process
-from aibridged.daemon.stop_signals import on_stop_signals
+from aibridged.daemon.runtime import on_stop_signals, run_process
 from aibridged.identity import coder, remote
 from aibridged.identity import http_lookup as asking
 from aibridged.identity.admitted import Admitted

@@ -9,9 +9,9 @@ from aibridged.config.entries import EntryList
 from aibridged.config.kinds import Kind
 from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
-from aibridged.manual import mdoc
-from aibridged.manual.pages import document, parts, see_also, terms
-from aibridged.manual.prose import configuration as prose
+from tools.manual import mdoc
+from tools.manual.pages import document, parts, see_also, terms
+from tools.manual.prose import configuration as prose
 
 NAME = "aibridged.yaml"
 # A terminal has 80 columns, of which man takes a margin.

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from aibridged import __version__, errors
 from aibridged.cli.tree import Argument, Command, Flag
 from aibridged.config import render
-from aibridged.manual import mdoc
-from aibridged.manual.prose import RELEASED, Example, Part, Prose
-from aibridged.manual.prose.commands import EXIT_STATUS, FILES, PROSE
-from aibridged.manual.prose.overview import OVERVIEW, REFUSALS, SIGNALS
+from tools.manual import mdoc
+from tools.manual.prose import RELEASED, Example, Part, Prose
+from tools.manual.prose.commands import EXIT_STATUS, FILES, PROSE
+from tools.manual.prose.overview import OVERVIEW, REFUSALS, SIGNALS
 
 _CONFIG, _HELP = "--config", "--help"
 _CONFIG_VARIABLE = "CODER_CONFIG_PATH"

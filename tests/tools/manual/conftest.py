@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from aibridged.cli.tree import Command
-from aibridged.manual.commands import command_line
+from tools.manual.commands import command_line
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMPLETIONS = ROOT / "completions"
 _PATIENCE_S = 20.0
 

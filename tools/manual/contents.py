@@ -2,13 +2,13 @@
 
 from pathlib import PurePosixPath
 
-from aibridged.manual.bash import bash
-from aibridged.manual.commands import command_line
-from aibridged.manual.fish import fish
-from aibridged.manual.pages import command_pages
-from aibridged.manual.settings import settings_page
-from aibridged.manual.telemetry import telemetry_page
-from aibridged.manual.zsh import zsh
+from tools.manual.bash import bash
+from tools.manual.commands import command_line
+from tools.manual.fish import fish
+from tools.manual.pages import command_pages
+from tools.manual.settings import settings_page
+from tools.manual.telemetry import telemetry_page
+from tools.manual.zsh import zsh
 
 DIRECTORIES = ("man", "completions")
 

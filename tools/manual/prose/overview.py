@@ -1,6 +1,6 @@
 """What `aibridged(1)` says beyond the list of commands."""
 
-from aibridged.manual.prose import Example, Prose
+from tools.manual.prose import Example, Prose
 
 OVERVIEW = Prose(
     about=(

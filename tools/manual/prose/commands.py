@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aibridged.manual.prose import Example, Prose
+from tools.manual.prose import Example, Prose
 
 EXIT_STATUS: Mapping[int, str] = {
     0: "It is done.",

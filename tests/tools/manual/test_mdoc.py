@@ -2,7 +2,7 @@
 
 import pytest
 
-from aibridged.manual import mdoc
+from tools.manual import mdoc
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from aibridged.cli.tree import Command, Flag
-from aibridged.manual.completing import NOTE, Files, Running, Values, Words, quoted, values
+from tools.manual.completing import NOTE, Files, Running, Values, Words, quoted, values
 
 _BEGIN = r"""
 _aibridged() {

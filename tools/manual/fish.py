@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from aibridged.cli.tree import Command, Flag
-from aibridged.manual.completing import NOTE, Files, Running, Values, Words, brief, values
+from tools.manual.completing import NOTE, Files, Running, Values, Words, brief, values
 
 _FUNCTIONS = """
 function __aibridged_words --description 'The words before the cursor that belong to no flag'

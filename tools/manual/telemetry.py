@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from aibridged.manual import mdoc
-from aibridged.manual.pages import document, parts, see_also, terms
-from aibridged.manual.prose import metrics as prose
 from aibridged.observe.metric import Metric
 from aibridged.observe.metric_table import SECTIONS
 from aibridged.observe.spans import SPANS, Span
+from tools.manual import mdoc
+from tools.manual.pages import document, parts, see_also, terms
+from tools.manual.prose import metrics as prose
 
 NAME = "aibridged-metrics"
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aibridged.config.providers import COPILOT_PLANS
-from aibridged.manual.prose import Example, Part
+from tools.manual.prose import Example, Part
 
 _PLANS = ", ".join(f"{plan.name} ({plan.base_url})" for plan in COPILOT_PLANS)
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from aibridged.cli.tree import Argument, Command, Flag
-from aibridged.manual.completing import NOTE, Files, Running, Values, Words, brief, quoted, values
+from tools.manual.completing import NOTE, Files, Running, Values, Words, brief, quoted, values
 
 _NAMES = r"""
 _aibridged_names() {

@@ -36,7 +36,7 @@ def document(
 ) -> str:
     """A whole page. `body` is what follows the section NAME."""
     lines = [
-        '.\\" Made by `python -m aibridged.manual`; to change it, change what it is made from.',
+        '.\\" Made by `python -m tools.manual`; to change it, change what it is made from.',
         f".Dd {date}",
         f".Dt {name.upper()} {section}",
         f".Os {system}",

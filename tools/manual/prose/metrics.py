@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from aibridged.manual.prose import Example, Part
+from tools.manual.prose import Example, Part
 
 ABOUT: tuple[Part, ...] = (
     "The daemon shows what it does as metrics, which Prometheus collects,"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from aibridged.cli.completion import Names
 from aibridged.cli.tree import Argument, Flag
 
-NOTE = "Made by `python -m aibridged.manual`; to change it, change what it is made from."
+NOTE = "Made by `python -m tools.manual`; to change it, change what it is made from."
 
 _NAMES: Mapping[str, Names] = {
     "USER": Names.USERS,

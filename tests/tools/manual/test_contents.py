@@ -15,14 +15,14 @@ from aibridged.cli import build
 from aibridged.cli.tree import Command
 from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
-from aibridged.manual.__main__ import write
-from aibridged.manual.contents import DIRECTORIES, contents
-from aibridged.manual.prose import configuration
-from aibridged.manual.prose.commands import PROSE
 from aibridged.observe.metric_table import METRICS
 from aibridged.observe.spans import SPANS
+from tools.manual.__main__ import write
+from tools.manual.contents import DIRECTORIES, contents
+from tools.manual.prose import configuration
+from tools.manual.prose.commands import PROSE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 WIDTH = 80
 Program = Callable[[str], str]
 
@@ -49,7 +49,7 @@ def rendered(pages: dict[str, str], program: Program) -> dict[str, str]:
 
 
 def test_everything_is_fresh(made: dict[PurePosixPath, str]) -> None:
-    """AIBRIDGED_WRITE_GOLDEN=1, or `python -m aibridged.manual`, writes it anew."""
+    """AIBRIDGED_WRITE_GOLDEN=1, or `python -m tools.manual`, writes it anew."""
     if os.environ.get("AIBRIDGED_WRITE_GOLDEN"):
         write(ROOT)
     there = {
@@ -58,7 +58,7 @@ def test_everything_is_fresh(made: dict[PurePosixPath, str]) -> None:
         for path in (ROOT / directory).iterdir()
     }
     stale = [str(path) for path in made.keys() | there.keys() if made.get(path) != there.get(path)]
-    assert sorted(stale) == [], "run: python -m aibridged.manual"
+    assert sorted(stale) == [], "run: python -m tools.manual"
 
 
 def test_what_is_made_no_longer_is_removed(tmp_path: Path) -> None:

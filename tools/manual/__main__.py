@@ -1,9 +1,9 @@
-"""`python -m aibridged.manual [ROOT]`: write man/ and completions/ anew in a source tree."""
+"""`python -m tools.manual [ROOT]`: write man/ and completions/ anew in a source tree."""
 
 import sys
 from pathlib import Path
 
-from aibridged.manual.contents import DIRECTORIES, contents
+from tools.manual.contents import DIRECTORIES, contents
 
 
 def write(root: Path) -> None:
