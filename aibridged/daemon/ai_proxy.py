@@ -12,9 +12,9 @@ from multidict import CIMultiDict
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.identity.throttle import Throttle
+from aibridged.observe.descriptors import Shortages
 from aibridged.observe.metrics import Metrics
 from aibridged.providers import Provider
-from aibridged.transport.descriptors import Shortages
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.in_flight import InFlight
 from aibridged.transport.request import GatewayRequest

@@ -4,7 +4,7 @@ from loguru import logger
 
 from aibridged.config.options import Settings
 from aibridged.core.room import Room, requests_that_fit
-from aibridged.transport import descriptors
+from aibridged.observe import descriptors
 
 
 def limit_idle(room: Room, settings: Settings) -> None:

@@ -8,7 +8,7 @@ from aiohttp import web
 from aibridged.core.origins import is_loopback_name
 from aibridged.observe.exposition import render
 from aibridged.observe.series import Reading
-from aibridged.pipeline.errors import SERVER
+from aibridged.transport.refusal import SERVER
 from aibridged.transport.request import GatewayRequest, Handler
 
 _LOCAL_ONLY = (

@@ -33,6 +33,7 @@ from aibridged.identity.throttle import Throttle
 from aibridged.identity.tokens import TokenStore
 from aibridged.mcp.credentials import Credentials, CredentialsError, no_credentials
 from aibridged.mcp.factory import McpTools
+from aibridged.observe.descriptors import Shortages
 from aibridged.observe.events import request_finished
 from aibridged.observe.loop_lag import LoopLag
 from aibridged.observe.metrics import Metrics
@@ -51,7 +52,6 @@ from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 from aibridged.records.structured_log import log_record
 from aibridged.tasks import Tasks
-from aibridged.transport.descriptors import Shortages
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.in_flight import InFlight
 from aibridged.transport.time_slices import TimeSlices, Turns

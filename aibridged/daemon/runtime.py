@@ -12,8 +12,8 @@ from loguru import logger
 
 from aibridged.config.options import Settings
 from aibridged.daemon.malloc import give_memory_back
+from aibridged.observe.descriptors import raise_limit
 from aibridged.observe.logging import CannotLogError, configure
-from aibridged.transport.descriptors import raise_limit
 
 
 def run_process(

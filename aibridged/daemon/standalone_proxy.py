@@ -24,9 +24,9 @@ from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.lookups import Lookups
 from aibridged.identity.revocation import keep_asking
 from aibridged.identity.throttle import Throttle
+from aibridged.observe.descriptors import Shortages
 from aibridged.providers import make_providers
 from aibridged.tasks import Tasks
-from aibridged.transport.descriptors import Shortages
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.in_flight import InFlight
 from aibridged.transport.request import GatewayRequest

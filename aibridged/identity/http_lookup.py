@@ -3,7 +3,7 @@
 import aiohttp
 
 from aibridged.identity.base import AuthUnavailableError
-from aibridged.transport.descriptors import at_capacity, is_shortage
+from aibridged.observe.descriptors import at_capacity, is_shortage
 
 TIMEOUT_S = 5.0
 LOOKUPS_AT_ONCE = 32

@@ -15,6 +15,7 @@ from aibridged.core.rate_limit import RateLimiter
 from aibridged.core.room import Room
 from aibridged.identity.base import Actor
 from aibridged.identity.throttle import Throttle
+from aibridged.observe.descriptors import Shortages
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.request_summary import RequestSummary
 from aibridged.pipeline.bridge import Bridge
@@ -23,7 +24,6 @@ from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.providers import Provider
-from aibridged.transport.descriptors import Shortages
 from aibridged.transport.in_flight import InFlight, Requests
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.time_slices import TimeSlices, Turns

@@ -9,16 +9,6 @@ from aibridged.pipeline.components import Components
 from aibridged.transport.abort import broken_off
 from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
-SERVER = "aibridged"
-
-
-def answer(error: GatewayError, request_id: str | None = None) -> web.Response:
-    """The response that says why the gateway refused, and by which id the log tells of it."""
-    headers = {**error.headers(), "Server": SERVER}
-    if request_id is not None:
-        headers["X-Aibridge-Request-Id"] = request_id
-    return web.Response(status=error.kind.status, body=error.body(), headers=headers)
-
 
 def stage(components: Components) -> Middleware:
     async def errors(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
@@ -39,7 +29,7 @@ def stage(components: Components) -> Middleware:
 
 def _refuse(request: GatewayRequest, error: GatewayError) -> web.Response:
     request.refusal = error.kind
-    response = answer(error, request.scope.request_id)
+    response = refusal(error, request.scope.request_id)
     if error.kind is UNAUTHENTICATED and is_from_helper(request.headers):
         # The client asks its helper for another token only before a retry.
         del response.headers[SHOULD_RETRY]

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from aibridged.errors import AT_CAPACITY, SHUTTING_DOWN, GatewayError
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.errors import SERVER
+from aibridged.transport.refusal import SERVER
 from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _READ = frozenset({"GET", "HEAD"})

@@ -11,7 +11,7 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.errors import SERVER
+from aibridged.transport.refusal import SERVER
 from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})

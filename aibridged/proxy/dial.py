@@ -12,9 +12,9 @@ from aibridged.errors import (
     DESTINATION_UNREACHABLE,
     GatewayError,
 )
+from aibridged.observe.descriptors import at_capacity, is_shortage
 from aibridged.proxy.handoff import Parked
 from aibridged.proxy.upstream import UpstreamProxy, UpstreamProxyError
-from aibridged.transport.descriptors import at_capacity, is_shortage
 
 CONNECT_S = 10.0
 # How long a candidate may take before the next one is tried as well (RFC 8305).

@@ -18,6 +18,7 @@ from aibridged.core.egress import Egress
 from aibridged.core.room import Room
 from aibridged.core.targets import PREFIXES
 from aibridged.identity.throttle import Throttle
+from aibridged.observe.descriptors import Shortages
 from aibridged.observe.metrics import Metrics
 from aibridged.providers import Provider
 from aibridged.proxy.authority import Authority
@@ -31,7 +32,6 @@ from aibridged.proxy.mitm import HandOver, InFlight, Intercepted
 from aibridged.proxy.tunnel_quota import Places, most_tunnels
 from aibridged.proxy.upstream import UpstreamProxy
 from aibridged.transport.acceptor import Acceptor, bind
-from aibridged.transport.descriptors import Shortages
 from aibridged.transport.idle_pools import PooledConnector, Pools
 
 # A gateway that trusts the proxy's address mustn't believe these of the proxy's callers.

@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aibridged.transport.descriptors import is_shortage
+from aibridged.observe.descriptors import is_shortage
 
 # Takes the write lock at once, so that waiting for it happens here and not half-way.
 _BEGIN = "BEGIN IMMEDIATE"

@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
 from aibridged.core.room import Room
-from aibridged.transport.descriptors import Shortages, at_capacity, is_shortage
+from aibridged.observe.descriptors import Shortages, at_capacity, is_shortage
 
 T = TypeVar("T")
 

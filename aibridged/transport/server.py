@@ -17,8 +17,8 @@ from loguru import logger
 from aibridged.clock import SystemClock
 from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
-from aibridged.pipeline.errors import answer
 from aibridged.transport.client_buffers import StalledClients, bound_unsent
+from aibridged.transport.refusal import refusal
 from aibridged.transport.request import GatewayRequest, Handler
 
 # Longer than the idle time of the load balancers in front, so that they close first.
@@ -131,10 +131,12 @@ class Connection(RequestHandler):
             raise ConnectionError("There is nobody to answer, or only half an answer to break off.")
         if status < 500:
             logger.debug("A request from {} is not HTTP: {}", request.remote, type(exc).__name__)
-            response = answer(GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP."))
+            response = refusal(
+                GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP.")
+            )
         else:
             logger.error("A request failed inside the server: {}", type(exc).__name__)
-            response = answer(GatewayError(INTERNAL_ERROR))
+            response = refusal(GatewayError(INTERNAL_ERROR))
         response.force_close()
         return response
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 
 from aibridged.core.room import Room
-from aibridged.transport.descriptors import Shortages
+from aibridged.observe.descriptors import Shortages
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.server import Limits, Server
 from aibridged.transport.upstream import Upstream

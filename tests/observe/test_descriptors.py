@@ -7,12 +7,12 @@ import sys
 import pytest
 from loguru import logger
 
-from aibridged.transport.descriptors import MOST, Shortages, in_use, is_shortage
+from aibridged.observe.descriptors import MOST, Shortages, in_use, is_shortage
 
 RAISING = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
-from aibridged.transport.descriptors import limit, raise_limit
+from aibridged.observe.descriptors import limit, raise_limit
 print(limit(), raise_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
 

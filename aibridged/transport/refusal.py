@@ -1,0 +1,15 @@
+"""A refusal as the HTTP response that says why."""
+
+from aiohttp import web
+
+from aibridged.errors import GatewayError
+
+SERVER = "aibridged"
+
+
+def refusal(error: GatewayError, request_id: str | None = None) -> web.Response:
+    """The response that says why the gateway refused, and by which id the log tells of it."""
+    headers = {**error.headers(), "Server": SERVER}
+    if request_id is not None:
+        headers["X-Aibridge-Request-Id"] = request_id
+    return web.Response(status=error.kind.status, body=error.body(), headers=headers)
