@@ -11,11 +11,13 @@ from multidict import CIMultiDict
 
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
+from aibridged.descriptors import Shortages
 from aibridged.identity.gate import Gate
 from aibridged.observe.metrics import Metrics
 from aibridged.pipeline.connection import Server
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.request import GatewayRequest
+from aibridged.pools import Pools
 from aibridged.providers import Provider
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ def make_proxy(
     server: Server,
     in_flight: InFlight,
     metrics: Metrics | None,
+    shortages: Shortages,
+    pools: Pools,
 ) -> "Proxy":
     """A proxy whose intercepted connections are those of `server`.
 
@@ -112,6 +116,9 @@ def make_proxy(
             in_flight,
             metrics,
             hand_over if settings.proxy_target is None else None,
+            server.room,
+            shortages,
+            pools,
         )
     except ProxyError as error:
         raise AiProxyError(str(error)) from None

@@ -9,6 +9,7 @@ from loguru import logger
 
 from aibridged import systemd
 from aibridged.ai_proxy import AiProxyError, make_proxy, open_proxy
+from aibridged.clients import fit
 from aibridged.clock import Clock, SystemClock
 from aibridged.compose import Composition, compose
 from aibridged.config.options import Settings
@@ -18,7 +19,7 @@ from aibridged.observe.otlp import TracingError
 from aibridged.pipeline import Parts, build, scrape
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.records.database import DatabaseError
-from aibridged.records.spool import SpoolInUseError
+from aibridged.records.spool import SpoolError
 from aibridged.records.store import DatabaseAwayError
 from aibridged.systemd import PassedSockets
 
@@ -52,7 +53,7 @@ class Gateway:
         passed = {} if passed is None else passed
         self._listeners = Listeners(settings, passed.pop(systemd.HTTP, ()))
         self._metrics = (
-            MetricsListener(settings, passed.pop(systemd.METRICS, ()))
+            MetricsListener(settings, self._clock, passed.pop(systemd.METRICS, ()))
             if settings.prometheus_enable
             else None
         )
@@ -100,14 +101,17 @@ class Gateway:
             self._composition = await compose(settings, self._clock, self._stack)
             if self._metrics is not None:
                 await self._open_metrics(self._metrics, self._composition)
-            self._server = Server(build(self._composition.parts), limits=_limits(settings))
-            if self._composition.lasting.authority is not None:
+            lasting = self._composition.lasting
+            handler = build(self._composition.parts)
+            self._server = Server(handler, limits=_limits(settings), room=lasting.room)
+            if lasting.authority is not None:
                 await self._open_proxy(self._server, self._composition)
-            await self._listeners.open(self._server)
+            fit(lasting.room, settings)
+            await self._listeners.open(self._server, lasting.shortages.system_refused)
         except (
             DatabaseError,
             DatabaseAwayError,
-            SpoolInUseError,
+            SpoolError,
             CannotListenError,
             TracingError,
             AiProxyError,
@@ -121,9 +125,12 @@ class Gateway:
     async def _open_metrics(self, listener: MetricsListener, composition: Composition) -> None:
         readout = composition.readout
         assert readout is not None
-        scrapes = scrape.handler(lambda: readout(composition.parts))
+        scrapes = scrape.handler(
+            lambda: readout(composition.parts), local_only=listener.is_local_only
+        )
         self._stack.callback(listener.close)
-        await listener.open(Server(scrapes, limits=_limits(self._settings)))
+        server = Server(scrapes, limits=_limits(self._settings), room=listener.room)
+        await listener.open(server, composition.lasting.shortages.system_refused)
 
     async def _open_proxy(self, server: Server, composition: Composition) -> None:
         lasting, settings = composition.lasting, self._settings
@@ -142,6 +149,8 @@ class Gateway:
             server,
             lasting.in_flight,
             lasting.metrics,
+            lasting.shortages,
+            lasting.pools,
         )
         self._stack.push_async_callback(proxy.close)
         await open_proxy(proxy, self._passed.pop(systemd.PROXY, ()))

@@ -9,19 +9,19 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
 
-from aibridged.api.handler import ROOTS
+from aibridged.api.routes import ROOTS
+from aibridged.clients import limit_idle
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity.cache import CachedAuthenticator
-from aibridged.lasting import Lasting, make_lasting
+from aibridged.lasting import Lasting, body_bytes, make_lasting
 from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Parts
 from aibridged.pipeline.chunk_time import timed
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.readout import Readout
-from aibridged.pipeline.slices import Turns
 from aibridged.pipeline.upstream import Upstream
 from aibridged.pipeline.upstreams import Upstreams
 from aibridged.providers import make_providers
@@ -60,8 +60,8 @@ class Composition:
             else None
         )
         self._upstreams = Upstreams(lasting.in_flight, self._make_upstream)
+        limit_idle(lasting.room, settings)
         self._tasks = Tasks()
-        self._turns = Turns(lasting.clock)
         self._pruning: asyncio.Task[None] | None = None
         self.parts = self._configured(settings, None)
         self._prune()
@@ -75,6 +75,11 @@ class Composition:
         before, lasting = self.parts, self.lasting
         self.parts = self._configured(settings, before)
         lasting.slots.limit = settings.max_concurrency
+        limit_idle(lasting.room, settings)
+        lasting.body_budget.total = body_bytes(settings)
+        lasting.body_budget.largest = settings.max_request_bytes
+        lasting.gate.admitted.grace = settings.revocation_grace
+        lasting.keeping.most = settings.max_stored_text
         if not _same(before, settings, *_BRIDGE_SETTINGS):
             lasting.mcp.configure(settings)
             lasting.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
@@ -104,11 +109,15 @@ class Composition:
             in_flight=lasting.in_flight,
             requests=lasting.in_flight.next_generation(),
             slots=lasting.slots,
+            room=lasting.room,
+            shortages=lasting.shortages,
+            body_budget=lasting.body_budget,
+            slices=lasting.slices,
             rate_limiter=_rate_limiter(settings, lasting.clock, before),
             breakers=_breakers(settings, lasting.clock, before, self._circuit_changed),
             bridges=lasting.bridges,
             continuations=lasting.continuations,
-            turns=self._turns,
+            turns=lasting.turns,
             dumper=Dumper(settings.dump_dir, lasting.clock) if settings.dump_dir else None,
             traces=lasting.traces,
             metrics=lasting.metrics,
@@ -121,9 +130,10 @@ class Composition:
 
     def _make_upstream(self, provider: str, base_url: str, connect_timeout: float) -> Upstream:
         if (metrics := self.lasting.metrics) is None:
-            return Upstream(base_url, connect_timeout)
+            return Upstream(base_url, connect_timeout, self.lasting.pools)
         observe = partial(metrics.chunk_relayed, provider)
-        return Upstream(base_url, connect_timeout, timed(self.lasting.clock, observe))
+        connection = timed(self.lasting.clock, observe)
+        return Upstream(base_url, connect_timeout, self.lasting.pools, connection)
 
     def _circuit_changed(self, key: BreakerKey, before: State, now: State) -> None:
         _log_circuit(key, before, now)

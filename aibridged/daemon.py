@@ -12,6 +12,7 @@ from loguru import logger
 from aibridged import __version__
 from aibridged.ai_proxy import announce_proxy
 from aibridged.app import CannotStartError, Gateway
+from aibridged.clients import announce_room
 from aibridged.clock import SystemClock
 from aibridged.config.options import Settings
 from aibridged.config.providers import OWN_KEY_ONLY
@@ -100,6 +101,7 @@ def _announce(gateway: Gateway) -> None:
     logger.info("aibridged {} listens on {}", __version__, where)
     if gateway.is_activated:
         logger.info("The sockets were passed: --http-address {} is not used", settings.http_address)
+    announce_room(gateway.parts.room)
     if gateway.metrics_urls:
         logger.info("Metrics are at {}", " and ".join(gateway.metrics_urls))
     if gateway.proxy is not None:

@@ -15,7 +15,8 @@ class ErrorKind:
     """One way in which the gateway refuses or fails a request.
 
     `kind` is the `error.type` that Anthropic's API uses for the status; `sentence` is what is said
-    where the place that refuses has nothing more precise to say.
+    where the place that refuses has nothing more precise to say. It doesn't name `X-Api-Key`:
+    Claude Code shows its own advice (to log in at Anthropic) in place of a sentence that does.
     """
 
     code: str
@@ -31,7 +32,7 @@ UNAUTHENTICATED = ErrorKind(
     "unauthenticated",
     401,
     "authentication_error",
-    "A valid gateway token is needed, as Authorization: Bearer, X-Api-Key or X-Coder-Token.",
+    "A valid gateway token is needed, as Authorization: Bearer, the API key or X-Coder-Token.",
 )
 OWN_KEY_REQUIRED = ErrorKind(
     "own_key_required",
@@ -44,8 +45,15 @@ BYOK_DISABLED = ErrorKind(
     "byok_disabled",
     403,
     "permission_error",
-    "Own provider keys are not allowed here: leave Authorization and X-Api-Key out, "
+    "Own provider keys are not allowed here: send the gateway token alone, "
     "or ask the operator to set --aibridge-allow-byok.",
+)
+ORIGIN_REFUSED = ErrorKind(
+    "origin_refused",
+    403,
+    "permission_error",
+    "Without authentication the gateway is served under loopback names only: use localhost or "
+    "127.0.0.1 in the base URL, or set --aibridge-auth to token.",
 )
 DESTINATION_REFUSED = ErrorKind(
     "destination_refused",
@@ -136,6 +144,7 @@ ERRORS = (
     UNAUTHENTICATED,
     OWN_KEY_REQUIRED,
     BYOK_DISABLED,
+    ORIGIN_REFUSED,
     DESTINATION_REFUSED,
     ROUTE_NOT_SUPPORTED,
     METHOD_NOT_ALLOWED,
@@ -156,6 +165,13 @@ ERRORS = (
     SHUTTING_DOWN,
     UPSTREAM_TIMEOUT,
 )
+
+SHOULD_RETRY = "X-Should-Retry"
+"""Says whether sending the same request again makes sense. The official SDKs and Claude Code obey
+it; without it, Claude Code repeats a request with a wrong token in silence for three minutes, and
+then calls it a failure of the network."""
+# No repetition mends these: the caller has to change something first.
+_FINAL_STATUSES = frozenset({400, 401, 403, 404, 413})
 
 _encode = msgspec.json.Encoder().encode
 
@@ -185,6 +201,8 @@ class GatewayError(Exception):
     def headers(self) -> dict[str, str]:
         """The response headers that go with `body`."""
         headers = {"Content-Type": "application/json", "X-Aibridge-Reason": self.kind.code}
+        if self.kind.status in _FINAL_STATUSES:
+            headers[SHOULD_RETRY] = "false"
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
         if self.allow is not None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aibridged.ai_proxy import load_ca
@@ -14,21 +15,25 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
 from aibridged.config.secret import Secret
+from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
-from aibridged.core.guessing import GuessLimiter
-from aibridged.identity import asking, coder
-from aibridged.identity.base import Authenticator, Gatekeeper
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
+from aibridged.identity import asking, coder, token_authenticator
+from aibridged.identity.admitted import Admitted
+from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.gate import Gate
+from aibridged.identity.lookups import Lookups
 from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.none import NoneAuthenticator
-from aibridged.identity.revocation import keep_revoking
+from aibridged.identity.revocation import keep_asking, keep_revoking
 from aibridged.identity.tables import StoreUnavailableError
-from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
 from aibridged.mcp.credentials import Credentials, CredentialsError, no_credentials
 from aibridged.mcp.offering import McpTools
+from aibridged.memory import available_memory
 from aibridged.observe.events import request_finished
 from aibridged.observe.finished import Finished
 from aibridged.observe.loop_lag import LoopLag
@@ -37,8 +42,10 @@ from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.continuations import Continuations
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.trace import Traces
+from aibridged.pools import Pools
 from aibridged.records.database import Engine, describe
 from aibridged.records.facts import Record
+from aibridged.records.keeping import Keeping
 from aibridged.records.opening import open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
@@ -46,6 +53,7 @@ from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 from aibridged.records.structured_log import log_record
 from aibridged.tasks import Tasks
+from aibridged.time_slices import TimeSlices, Turns
 
 if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
@@ -53,22 +61,33 @@ if TYPE_CHECKING:
 _SPOOL = "spool.jsonl"
 
 
+# Of all memory, what bodies may take by default: some are there twice while they are changed.
+SHARE_OF_BODIES = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Lasting:
     """What lives as long as the daemon, whatever its configuration becomes.
 
     `tokens` is the store of users and tokens where this daemon has one; `records` says where
-    records are kept.
+    records are kept, `keeping` how much of a text.
     """
 
     clock: Clock
     recorder: Recorder
     records: str
+    keeping: Keeping
     tokens: TokenStore | None
     gatekeeper: Gatekeeper
     gate: Gate
     in_flight: InFlight
     slots: Slots
+    room: Room
+    shortages: Shortages
+    pools: Pools
+    body_budget: ByteBudget
+    turns: Turns
+    slices: TimeSlices
     bridges: BridgePool[Bridge]
     continuations: Continuations
     mcp: McpTools
@@ -84,7 +103,7 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     """Make it; `stack` closes it again, in the opposite order.
 
     Raises:
-        DatabaseError, DatabaseAwayError, SpoolInUseError, OSError: the records can't be kept.
+        DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
         TracingError: traces can't be sent.
         AiProxyError: the AI Proxy is wanted, and has no CA.
     """
@@ -92,31 +111,42 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
     # First, so that it is closed last: the last records have their spans, too.
     traces = _make_traces(settings, clock, stack)
     engine = await asyncio.to_thread(open_database, settings)
-    recorder = await _make_recorder(settings, engine, clock, stack, traces)
+    keeping = Keeping(settings.max_stored_text)
+    stack.callback(keeping.close)
+    recorder = await _make_recorder(settings, engine, clock, keeping, stack, traces)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
     metrics = _make_metrics(settings, clock, stack)
-    api = Api(Query(engine, clock))
+    api = Api(Query(engine, clock), clock)
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
-    bridges = _make_bridges(settings, recorder, clock, mcp)
+    bridges = _make_bridges(settings, recorder, keeping, clock, mcp)
     stack.callback(bridges.close)
-    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
-    if tokens is not None and isinstance(gatekeeper, CachedAuthenticator):
-        tasks.start(keep_revoking(gatekeeper, tokens), "revocation of tokens")
+    admitted = Admitted(clock, grace=settings.revocation_grace)
+    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack, tasks, admitted)
     stack.push_async_callback(tasks.cancel)
     stack.callback(api.close)
     now = clock.wall().timestamp()
+    room, shortages = Room(clock), Shortages(clock)
+    room.on_full = shortages.no_place
+    turns = Turns(clock)
     return Lasting(
         clock=clock,
         recorder=recorder,
         records=describe(engine),
+        keeping=keeping,
         tokens=tokens,
         gatekeeper=gatekeeper,
-        gate=Gate(gatekeeper, GuessLimiter(clock), clock),
+        gate=Gate(gatekeeper, _make_lookups(settings, clock), admitted, clock),
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
+        room=room,
+        shortages=shortages,
+        pools=Pools(room, shortages),
+        body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
+        turns=turns,
+        slices=TimeSlices(turns, clock),
         bridges=bridges,
         continuations=Continuations(),
         mcp=mcp,
@@ -127,6 +157,13 @@ async def make_lasting(settings: Settings, clock: Clock, stack: AsyncExitStack) 
         authority=authority,
         on_finished=(request_finished, *([metrics.finished] if metrics is not None else [])),
     )
+
+
+def body_bytes(settings: Settings) -> int:
+    """How many bytes the bodies of requests in flight may take."""
+    if settings.max_inflight_bytes is not None:
+        return settings.max_inflight_bytes
+    return max(available_memory() // SHARE_OF_BODIES, settings.max_request_bytes)
 
 
 def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Traces | None:
@@ -152,6 +189,7 @@ async def _make_recorder(
     settings: Settings,
     engine: Engine,
     clock: Clock,
+    keeping: Keeping,
     stack: AsyncExitStack,
     traces: Traces | None,
 ) -> Recorder:
@@ -169,6 +207,7 @@ async def _make_recorder(
         Store(engine),
         Spool(settings.state_dir / _SPOOL),
         clock,
+        keeping=keeping,
         on_record=on_record if listeners else None,
     )
     await recorder.open()
@@ -197,32 +236,48 @@ def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Creden
 
 
 def _make_bridges(
-    settings: Settings, recorder: Recorder, clock: Clock, mcp: McpTools
+    settings: Settings, recorder: Recorder, keeping: Keeping, clock: Clock, mcp: McpTools
 ) -> BridgePool[Bridge]:
     def make(key: BridgeKey) -> Bridge:
-        return Bridge(key, recorder, clock, mcp.of(key.initiator_id))
+        return Bridge(key, recorder, keeping, clock, mcp.of(key.initiator_id))
 
     return BridgePool(
         make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items
     )
 
 
+def _make_lookups(settings: Settings, clock: Clock) -> Lookups:
+    """As many at a time as whoever is asked takes."""
+    own = settings.auth == "token"
+    return Lookups(token_authenticator.LOOKUPS_AT_ONCE if own else asking.LOOKUPS_AT_ONCE, clock)
+
+
 def _make_gatekeeper(
-    settings: Settings, tokens: TokenStore | None, clock: Clock, stack: AsyncExitStack
+    settings: Settings,
+    tokens: TokenStore | None,
+    clock: Clock,
+    stack: AsyncExitStack,
+    tasks: Tasks,
+    admitted: Admitted,
 ) -> Gatekeeper:
-    authenticator: Authenticator
-    if tokens is not None:
-        authenticator = TokenAuthenticator(tokens, clock)
-        stack.push_async_callback(authenticator.close)
-    elif settings.coder_url is not None:
-        session = asking.make_session()
-        stack.push_async_callback(session.close)
-        authenticator = coder.CoderAuthenticator(settings.coder_url, session)
-    else:
+    if settings.auth == "none":
         return NoneAuthenticator()
-    return CachedAuthenticator(
-        authenticator,
-        clock,
+    remember = partial(
+        CachedAuthenticator,
+        clock=clock,
         good_ttl=settings.auth_cache_ttl,
         bad_ttl=settings.auth_cache_bad_ttl,
     )
+    if tokens is not None:
+        own = token_authenticator.TokenAuthenticator(tokens, clock)
+        stack.push_async_callback(own.close)
+        cache = remember(own)
+        watching = keep_revoking(cache, own.still_good, admitted)
+    else:
+        assert settings.coder_url is not None
+        session = asking.make_session()
+        stack.push_async_callback(session.close)
+        cache = remember(coder.CoderAuthenticator(settings.coder_url, session))
+        watching = keep_asking(cache, admitted)
+    tasks.start(watching, "revocation of tokens")
+    return cache

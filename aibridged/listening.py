@@ -1,18 +1,23 @@
 """Where the daemon is reached: on the sockets that were passed to it, else on its addresses."""
 
-import asyncio
 import ipaddress
 import os
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from aibridged.config.kinds import Address
+from aibridged.accepting import Acceptor, bind
+from aibridged.clock import Clock
+from aibridged.config.kinds import Address, is_loopback
 from aibridged.config.options import Settings
+from aibridged.core.room import Room
 from aibridged.pipeline.connection import Server
 
-# As many as the system allows at most: a passed socket keeps the backlog that it came with.
-_BACKLOG = 4096
+Shortage = Callable[[str, BaseException], None]
+"""Is told that the system had no descriptor for something, and why."""
+
+# Whoever scrapes more at a time waits until one has its answer.
+_METRICS_PLACES = 8
 
 
 class CannotListenError(Exception):
@@ -30,26 +35,28 @@ class Listeners:
         self._settings = settings
         self._passed = passed
         self._tls: ssl.SSLContext | None = None
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
         self.outlive = bool(passed)
         self.urls: list[str] = []
 
-    async def open(self, server: Server) -> None:
+    async def open(self, server: Server, shortage: Shortage) -> None:
         """Make a connection of `server` from whatever connects.
 
         Raises:
             CannotListenError: see there.
         """
         self._tls = _make_tls(self._settings)
+        sockets = self._passed
         if self.outlive:
             for passed in self._passed:
                 self._refuse_strangers(passed)
-                self._servers.append(await _accept(server, passed, self._tls))
         else:
-            address = self._settings.http_address
-            self._servers.append(await _bind(server, address, "--http-address", self._tls))
+            sockets = await _bind(self._settings.http_address, "--http-address")
+        within = self._settings.http_read_timeout
+        self._acceptors = [
+            Acceptor(each, server, server.room, shortage, self._tls, within) for each in sockets
+        ]
         scheme = "https" if self._tls else "http"
-        sockets = [each for listener in self._servers for each in listener.sockets]
         self.urls = [_url(scheme, each.getsockname()) for each in sockets]
 
     def _refuse_strangers(self, passed: socket.socket) -> None:
@@ -77,61 +84,59 @@ class Listeners:
 
     def close(self) -> None:
         """Stop accepting. What has been accepted goes on."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
 
 
 class MetricsListener:
-    """Where Prometheus asks, without TLS; `passed` as for `Listeners`."""
+    """Where Prometheus asks, without TLS; `passed` as for `Listeners`.
 
-    def __init__(self, settings: Settings, passed: Sequence[socket.socket] = ()) -> None:
+    `room` is its own: whoever asks there takes none of the gateway's clients' places.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, passed: Sequence[socket.socket] = ()
+    ) -> None:
         self._address = settings.prometheus_address
         self._passed = passed
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
         self._server: Server | None = None
+        self.room = Room(clock, _METRICS_PLACES)
+        self.urls: list[str] = []
+        """Everywhere that it listens."""
 
-    async def open(self, server: Server) -> None:
+    @property
+    def is_local_only(self) -> bool:
+        """Whether all that it listens on is at loopback addresses."""
+        if not self._passed:
+            return is_loopback(self._address.host)
+        return all(
+            passed.family != socket.AF_UNIX and is_loopback(passed.getsockname()[0])
+            for passed in self._passed
+        )
+
+    async def open(self, server: Server, shortage: Shortage) -> None:
         """Make a connection of `server` from whatever connects.
 
         Raises:
             CannotListenError: see there.
         """
         self._server = server
-        for passed in self._passed:
-            self._servers.append(await _accept(server, passed))
-        if not self._passed:
-            self._servers.append(await _bind(server, self._address, "--prometheus-address"))
-
-    @property
-    def urls(self) -> list[str]:
-        """Everywhere that it listens."""
-        sockets = [each for listener in self._servers for each in listener.sockets]
-        return [_url("http", each.getsockname()) for each in sockets]
+        sockets = self._passed or await _bind(self._address, "--prometheus-address")
+        self._acceptors = [Acceptor(each, server, self.room, shortage) for each in sockets]
+        self.urls = [_url("http", each.getsockname()) for each in sockets]
 
     def close(self) -> None:
         """Answer nobody any more."""
-        for listener in self._servers:
-            listener.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         if self._server is not None:
             self._server.abort()
 
 
-async def _accept(
-    server: Server, passed: socket.socket, tls: ssl.SSLContext | None = None
-) -> asyncio.Server:
-    # Unix sockets, too: create_unix_server would remove the file at the end.
-    return await asyncio.get_running_loop().create_server(
-        server, sock=passed, ssl=tls, backlog=_BACKLOG
-    )
-
-
-async def _bind(
-    server: Server, address: Address, flag: str, tls: ssl.SSLContext | None = None
-) -> asyncio.Server:
+async def _bind(address: Address, flag: str) -> list[socket.socket]:
     try:
-        return await asyncio.get_running_loop().create_server(
-            server, address.host or None, address.port, ssl=tls, backlog=_BACKLOG
-        )
+        return await bind(address.host or None, address.port)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CannotListenError(

@@ -1,7 +1,18 @@
-"""Files in the state directory that hold secrets or prompts: for the daemon's user alone."""
+"""Files and directories that hold secrets or prompts: for the daemon's user alone.
 
+Nothing is followed that somebody else may have put in a file's place: through a symbolic link the
+daemon would write to, or empty, whatever file its user may write to.
+"""
+
+import errno
 import os
+import stat
 from pathlib import Path
+
+_SYMLINK = "it is a symbolic link, which isn't followed: put the file itself in its place"
+_IRREGULAR = "it is not a regular file"
+_NO_DIRECTORY = "it is a symbolic link, or not a directory"
+_STRANGERS = "it belongs to another user"
 
 
 def make_private(path: Path) -> int:
@@ -17,4 +28,82 @@ def make_private(path: Path) -> int:
     if os.geteuid() == 0:
         directory = path.parent.stat()
         os.fchown(descriptor, directory.st_uid, directory.st_gid)
+    return descriptor
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open the file as `os.open` does with these flags; one that is made is its owner's alone.
+
+    Raises:
+        OSError: it can't be opened, or is no regular file, as `strerror` says.
+    """
+    try:
+        # A pipe that has no other end must not be waited for.
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise OSError(errno.ELOOP, _SYMLINK, str(path)) from None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, _IRREGULAR, str(path))
+    return descriptor
+
+
+def check_regular(path: Path) -> None:
+    """Make sure that nothing but a regular file is there, if anything is, without opening it.
+
+    Raises:
+        OSError: something else is there, as `strerror` says.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        number = errno.ELOOP if stat.S_ISLNK(mode) else errno.EINVAL
+        raise OSError(number, _SYMLINK if stat.S_ISLNK(mode) else _IRREGULAR, str(path))
+
+
+def make_private_directory(path: Path) -> None:
+    """Make the directory, and what is missing above it, for its owner alone whatever the umask.
+
+    What is there stays as it is.
+
+    Raises:
+        OSError: it can't be made, or something else is there.
+    """
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    for each in reversed(missing):
+        try:
+            each.mkdir(mode=0o700)
+        except FileExistsError:
+            continue  # somebody has just made it, or it is something else
+        each.chmod(0o700)
+    if not path.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+
+
+def open_private_directory(path: Path) -> int:
+    """Open the directory, for files that only its owner may reach; it is made if it isn't there.
+
+    Raises:
+        OSError: it can't be opened, or somebody else could get at what is in it.
+    """
+    make_private_directory(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            raise OSError(error.errno, _NO_DIRECTORY, str(path)) from None
+        raise
+    try:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid():
+            raise OSError(errno.EPERM, _STRANGERS, str(path))
+        if found.st_mode & 0o077:
+            os.fchmod(descriptor, 0o700)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor

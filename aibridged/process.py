@@ -1,4 +1,4 @@
-"""What every process that serves does first: logs as it is told to, and runs its event loop."""
+"""What every process that serves does first: takes what it may have of the system, logs, runs."""
 
 import asyncio
 import sys
@@ -8,7 +8,9 @@ from typing import Any
 from loguru import logger
 
 from aibridged.config.options import Settings
+from aibridged.descriptors import raise_limit
 from aibridged.event_loop import loop_factory
+from aibridged.malloc import give_memory_back
 from aibridged.observe.logging import CannotLogError, configure
 
 
@@ -16,6 +18,8 @@ def run_process(
     settings: Settings, warnings: Sequence[str], serve: Callable[[], Coroutine[Any, Any, int]]
 ) -> int:
     """Log the warnings and serve; returns the exit status, 1 where logs can't be written."""
+    give_memory_back()
+    raise_limit()
     try:
         log_as(settings)
     except CannotLogError as error:

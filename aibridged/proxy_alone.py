@@ -10,20 +10,27 @@ from loguru import logger
 
 from aibridged import __version__
 from aibridged.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy, open_proxy
+from aibridged.clients import announce_room, fit
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
-from aibridged.core.guessing import GuessLimiter
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
 from aibridged.identity import asking, coder, remote
+from aibridged.identity.admitted import Admitted
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.gate import Gate
+from aibridged.identity.lookups import Lookups
 from aibridged.identity.none import NoneAuthenticator
+from aibridged.identity.revocation import keep_asking
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.pipeline.in_flight import InFlight
 from aibridged.pipeline.request import GatewayRequest
+from aibridged.pools import Pools
 from aibridged.process import run_process
 from aibridged.providers import make_providers
 from aibridged.stop_signals import on_stop_signals
+from aibridged.tasks import Tasks
 
 
 class ProxyAlone:
@@ -34,6 +41,7 @@ class ProxyAlone:
         self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
         self._in_flight = InFlight()
+        self.room = Room(self._clock)
         self._server: Server | None = None
 
     async def start(self) -> None:
@@ -49,19 +57,29 @@ class ProxyAlone:
             )
         authority = load_ca(settings, clock)
         limits = Limits(settings.http_read_timeout, settings.http_write_timeout)
-        self._server = Server(_serve_nothing, limits=limits)
+        shortages = Shortages(clock)
+        self.room.on_full = shortages.no_place
+        self._server = Server(_serve_nothing, limits=limits, room=self.room)
+        admitted = Admitted(clock, grace=settings.revocation_grace)
         gatekeeper = _make_gatekeeper(settings, settings.proxy_target, clock, self._stack)
+        if isinstance(gatekeeper, CachedAuthenticator):
+            tasks = Tasks()
+            self._stack.push_async_callback(tasks.cancel)
+            tasks.start(keep_asking(gatekeeper, admitted), "revocation of tokens")
         try:
             self.proxy = make_proxy(
                 settings,
                 clock,
                 authority,
-                Gate(gatekeeper, GuessLimiter(clock), clock),
+                Gate(gatekeeper, Lookups(asking.LOOKUPS_AT_ONCE, clock), admitted, clock),
                 make_providers(settings.providers).values(),
                 self._server,
                 self._in_flight,
                 None,
+                shortages,
+                Pools(self.room, shortages),
             )
+            fit(self.room, settings)
             self._stack.push_async_callback(self.proxy.close)
             await open_proxy(self.proxy, ())
         except AiProxyError:
@@ -97,6 +115,7 @@ async def _serve(settings: Settings) -> int:
         logger.error("{}", error)
         return 1
     logger.info("aibridged {} hands over to {}", __version__, settings.proxy_target)
+    announce_room(alone.room)
     announce_proxy(alone.proxy)
     await stopping.wait()
     logger.info("Shutting down: running requests have {:g} s", settings.shutdown_timeout)

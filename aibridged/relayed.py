@@ -40,16 +40,19 @@ class RelayedResponse(web.StreamResponse):
 
 
 def broken_off(request: web.BaseRequest, reason: str) -> BrokenOffError:
-    """Break the client's connection off with the answer: no client may take the half for a whole.
-
-    Returns what to raise.
-    """
-    transport = request.transport
-    if transport is not None:
-        if request.version < HttpVersion11 and not transport.is_closing():
-            # A body may end with the connection there, unless it is reset.
-            connection = transport.get_extra_info("socket")
-            if connection is not None:
-                connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
-        transport.abort()
+    """Break the client's connection off with the answer; returns what to raise."""
+    break_off(request)
     return BrokenOffError(reason)
+
+
+def break_off(request: web.BaseRequest) -> None:
+    """End the client's connection, so that no client takes the half of an answer for a whole."""
+    transport = request.transport
+    if transport is None:
+        return
+    if request.version < HttpVersion11 and not transport.is_closing():
+        # A body may end with the connection there, unless it is reset.
+        connection = transport.get_extra_info("socket")
+        if connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    transport.abort()

@@ -1,19 +1,19 @@
-"""The routes, their answers, and who may see what."""
+"""Answers questions about the record over HTTP, and drops those whose client has left."""
 
 import asyncio
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import parse_qsl, unquote
+from collections.abc import Generator
+from functools import partial
 
 import msgspec
 from aiohttp import web
 from loguru import logger
 
-from aibridged.api import shapes
-from aibridged.api.filters import MAX_OFFSET, TERMS, BadFilterError, read_filter, read_limit
-from aibridged.api.openapi import Parameter, document
+from aibridged.api.asking import Asking
+from aibridged.api.channel import Channel
+from aibridged.api.filters import BadFilterError
+from aibridged.api.openapi import document
+from aibridged.api.routes import ROUTES, Question, Route, find, read_query
+from aibridged.clock import Clock
 from aibridged.errors import (
     INVALID_REQUEST,
     METHOD_NOT_ALLOWED,
@@ -22,73 +22,37 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.base import Actor
-from aibridged.records.answers import Filter
-from aibridged.records.query import (
-    MAX_LIMIT,
-    NoSuchPageError,
-    Query,
-    QueryFailedError,
-    TookTooLongError,
-)
+from aibridged.records.query import NoSuchPageError, Query
+from aibridged.records.restraint import QueryFailedError, TookTooLongError
+from aibridged.relayed import broken_off
 
-ROOTS = frozenset({"interceptions", "sessions", "models", "clients", "openapi.json"})
-"""The first segments of the paths that are served here."""
+ANSWER_S = 60.0
+"""How long an answer may take, from the question to its last byte.
 
-# Reads are rare; what they may take from the machine is bounded, and no other work waits for them.
-_THREADS = 2
-_MOST_AT_ONCE = 32
+A slow reader doesn't keep its place, and the database's view of that moment, any longer.
+"""
+
 _JSON = "application/json"
-
-_encode = msgspec.json.Encoder().encode
-
-
-@dataclass(frozen=True, slots=True)
-class _Question:
-    """A request, read: `owner` is the only initiator whose rows may be shown, None for all."""
-
-    actor: Actor
-    owner: str | None
-    id: str
-    parameters: dict[str, str]
-
-    @property
-    def filter(self) -> Filter:
-        return read_filter(self.parameters, self.actor.id, self.owner)
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """A path below the prefix, `{id}` standing for one segment; `answer` blocks.
-
-    `shape` is the type of the answer, which is None where there is nothing.
-    """
-
-    path: str
-    summary: str
-    answer: Callable[[Query, _Question], Any]
-    shape: Any
-    parameters: tuple[Parameter, ...] = ()
 
 
 class Api:
     """Answers `GET` for authenticated callers: admins see all, others their own."""
 
-    def __init__(self, query: Query) -> None:
-        self._query = query
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="query")
-        self._asked = 0
-        self._document = _encode(document(ROUTES))
+    def __init__(self, query: Query, clock: Clock) -> None:
+        self._asking = Asking(query, clock)
+        self._document = msgspec.json.encode(document(ROUTES))
 
     async def __call__(
         self, request: web.BaseRequest, actor: Actor, path: str, raw_query: str
-    ) -> web.Response:
+    ) -> web.StreamResponse:
         """The answer to `path` (`/interceptions`).
 
         Raises:
-            GatewayError: nothing is there, it can't be written to, the filter is wrong, or the
-                database doesn't answer.
+            GatewayError: nothing is there, it can't be written to, the filter is wrong, the caller
+                asks too much, or the database doesn't answer.
+            BrokenOffError: the database failed in the middle of the answer.
         """
-        found = None if path == "/openapi.json" else _find(path)
+        found = None if path == "/openapi.json" else find(path)
         if request.method not in ("GET", "HEAD"):
             raise GatewayError(METHOD_NOT_ALLOWED, allow="GET, HEAD")
         if found is None:
@@ -96,138 +60,51 @@ class Api:
         route, id = found
         owner = None if actor.is_admin else actor.id
         try:
-            question = _Question(actor, owner, id, _read_query(raw_query, route))
-            body = await self._ask(route, question)
+            question = Question(actor, owner, id, read_query(raw_query, route))
+            make = partial(_answer, route, question)
+            async with asyncio.timeout(ANSWER_S), self._asking.ask(actor.id, make) as channel:
+                return await _send(request, channel)
         except (BadFilterError, NoSuchPageError) as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
-        except TookTooLongError as error:
-            raise GatewayError(QUERY_FAILED, str(error)) from None
-        except QueryFailedError as error:
-            # The reason may name servers and accounts, which are the operator's business alone.
-            logger.error("A question about the record failed: {}", error)
-            raise GatewayError(QUERY_FAILED, retry_after=1) from None
-        if body is None:
-            raise GatewayError(ROUTE_NOT_SUPPORTED, "There is no such record, or it isn't yours.")
-        return web.Response(body=body, content_type=_JSON)
-
-    async def _ask(self, route: Route, question: _Question) -> bytes | None:
-        """The answer as JSON, made in a thread: it may be large."""
-        if self._asked >= _MOST_AT_ONCE:
-            raise GatewayError(
-                QUERY_FAILED, "Too many questions wait for an answer.", retry_after=1
-            )
-
-        def ask() -> bytes | None:
-            answer = route.answer(self._query, question)
-            return None if answer is None else _encode(answer)
-
-        self._asked += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
-        finally:
-            self._asked -= 1
+        except (QueryFailedError, TimeoutError) as error:
+            raise _failure(request, error) from None
 
     def close(self) -> None:
-        """Let running questions end and take no more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """Take no more questions."""
+        self._asking.close()
 
 
-def _find(path: str) -> tuple[Route, str]:
-    root, _, id = path[1:].partition("/")
-    pattern = f"/{root}/{{id}}" if id else f"/{root}"
-    for route in ROUTES:
-        if route.path == pattern and "/" not in id:
-            return route, unquote(id)
-    raise GatewayError(ROUTE_NOT_SUPPORTED)
+def _answer(route: Route, question: Question, query: Query) -> Generator[bytes]:
+    return route.answer(query, question)
 
 
-def _read_query(raw_query: str, route: Route) -> dict[str, str]:
-    """The query's parameters, each of which the route must have: none is ignored."""
-    try:
-        pairs = parse_qsl(raw_query, keep_blank_values=True, errors="strict")
-    except ValueError:
-        raise BadFilterError("The query string is not UTF-8.") from None
-    known = [each.name for each in route.parameters if each.where == "query"]
-    for name, _ in pairs:
-        if name not in known:
-            there_are = f"There are: {', '.join(known)}." if known else "There are none."
-            raise BadFilterError(f"{name!r} is no parameter of this route. {there_are}")
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise BadFilterError("A parameter stands in the query twice.")
-    return found
+async def _send(request: web.BaseRequest, channel: Channel) -> web.StreamResponse:
+    """The answer: as a whole if it is small, else as it is made and the client takes it."""
+    piece, following = await channel.read(), None
+    if piece is None:
+        raise GatewayError(ROUTE_NOT_SUPPORTED, "There is no such record, or it isn't yours.")
+    following = await channel.read()
+    if following is None:
+        return web.Response(body=piece, content_type=_JSON)
+    response = web.StreamResponse(headers={"Content-Type": _JSON})
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    await response.write(piece)
+    while following is not None:
+        await response.write(following)
+        following = await channel.read()
+    await response.write_eof()
+    return response
 
 
-def _interceptions(query: Query, question: _Question) -> shapes.Interceptions:
-    wanted = question.filter
-    return shapes.Interceptions(
-        count=query.count(wanted),
-        results=[shapes.interception(each) for each in query.interceptions(wanted)],
-    )
-
-
-def _interception(query: Query, question: _Question) -> shapes.Interception | None:
-    found = query.interception(question.id, question.owner)
-    return None if found is None else shapes.interception(found)
-
-
-def _sessions(query: Query, question: _Question) -> shapes.Sessions:
-    wanted = question.filter
-    return shapes.Sessions(
-        count=query.count_sessions(wanted),
-        sessions=[shapes.session(each) for each in query.sessions(wanted)],
-    )
-
-
-def _session(query: Query, question: _Question) -> shapes.SessionThreads | None:
-    after_id = question.parameters.get("after_id") or None
-    limit = read_limit(question.parameters)
-    found = query.session(question.id, question.owner, after_id=after_id, limit=limit)
-    # A page after the last one is empty; a session never is.
-    return shapes.session_threads(question.id, found) if found or after_id else None
-
-
-def _models(query: Query, question: _Question) -> list[str]:
-    return query.models(question.owner)
-
-
-def _clients(query: Query, question: _Question) -> list[str]:
-    return query.clients(question.owner)
-
-
-_Q = Parameter(
-    "q",
-    "Terms name:value, all of which must match. " + " ".join(f"{k}: {v}" for k, v in TERMS.items()),
-)
-_LIMIT = Parameter("limit", "How many at the most.", minimum=1, maximum=MAX_LIMIT)
-_AFTER = Parameter("after_id", "The next page: what is older than the interception of this id.")
-_OFFSET = Parameter("offset", "Skip so many; not with after_id.", minimum=0, maximum=MAX_OFFSET)
-_SAME_SESSION = Parameter("after_id", "The next page: what comes after this one in the session.")
-_ID = Parameter("id", "As a list shows it.", where="path")
-
-ROUTES = (
-    Route(
-        "/interceptions",
-        "The newest first",
-        _interceptions,
-        shapes.Interceptions,
-        (_Q, _LIMIT, _AFTER, _OFFSET),
-    ),
-    Route(
-        "/interceptions/{id}",
-        "One, with all that belongs to it",
-        _interception,
-        shapes.Interception,
-        (_ID,),
-    ),
-    Route("/sessions", "Those used last first", _sessions, shapes.Sessions, (_Q, _LIMIT, _OFFSET)),
-    Route(
-        "/sessions/{id}",
-        "One, thread by thread",
-        _session,
-        shapes.SessionThreads,
-        (_ID, _LIMIT, _SAME_SESSION),
-    ),
-    Route("/models", "The models that were asked", _models, list[str]),
-    Route("/clients", "The clients that asked", _clients, list[str]),
-)
+def _failure(request: web.BaseRequest, error: QueryFailedError | TimeoutError) -> Exception:
+    """What to raise of it; an answer that was begun is broken off, so that none takes it whole."""
+    if isinstance(error, QueryFailedError) and not isinstance(error, TookTooLongError):
+        # The reason may name servers and accounts, which are the operator's business alone.
+        logger.error("A question about the record failed: {}", error)
+    if request.writer.output_size > 0:
+        return broken_off(request, type(error).__name__)
+    if isinstance(error, TookTooLongError):
+        return GatewayError(QUERY_FAILED, str(error))
+    return GatewayError(QUERY_FAILED, retry_after=1)

@@ -1,11 +1,11 @@
 """The answers as JSON, in the shapes of Coder's API for AI Bridge and with more fields than it has.
 
-The OpenAPI document is made from these types.
+The OpenAPI document is made from these types. Texts in lists are `truncated` to their beginnings;
+the single item shows all that is stored of them, and `metadata` marks what was `cut` before.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from itertools import groupby
 from typing import Annotated, Any
 
 import msgspec
@@ -34,6 +34,7 @@ class TokenUsage(msgspec.Struct, kw_only=True):
     output_tokens: Count
     cache_read_input_tokens: Count
     cache_write_input_tokens: Count
+    truncated: bool
     metadata: dict[str, Any]
     created_at: Moment
 
@@ -45,6 +46,7 @@ class UserPrompt(msgspec.Struct, kw_only=True):
     interception_id: Uuid
     provider_response_id: str
     prompt: str
+    truncated: bool
     metadata: dict[str, Any]
     created_at: Moment
 
@@ -62,6 +64,7 @@ class ToolUsage(msgspec.Struct, kw_only=True):
     input: str
     injected: bool
     invocation_error: str | None
+    truncated: bool
     metadata: dict[str, Any]
     created_at: Moment
 
@@ -72,12 +75,13 @@ class ModelThought(msgspec.Struct, kw_only=True):
     id: Uuid
     interception_id: Uuid
     content: str
+    truncated: bool
     metadata: dict[str, Any]
     created_at: Moment
 
 
-class Interception(msgspec.Struct, kw_only=True):
-    """One request with its response. `outcome` is null while it is open."""
+class InterceptionHead(msgspec.Struct, kw_only=True):
+    """An interception without what belongs to it."""
 
     id: Uuid
     initiator: Initiator
@@ -100,6 +104,15 @@ class Interception(msgspec.Struct, kw_only=True):
     usage_partial: bool | None
     time_to_first_byte_ms: int | None
     metadata: dict[str, Any]
+    truncated: bool
+
+
+class Interception(InterceptionHead, kw_only=True):
+    """One request with its response. `outcome` is null while it is open.
+
+    It is `truncated` if more belongs to it than a list shows.
+    """
+
     token_usages: list[TokenUsage]
     user_prompts: list[UserPrompt]
     tool_usages: list[ToolUsage]
@@ -107,10 +120,11 @@ class Interception(msgspec.Struct, kw_only=True):
 
 
 class Interceptions(msgspec.Struct, kw_only=True):
-    """A page; `count` is of all pages."""
+    """A page; `count` is of all pages, and `more` says whether there is another one."""
 
     count: Count
     results: list[Interception]
+    more: bool
 
 
 class Tokens(msgspec.Struct, kw_only=True):
@@ -123,7 +137,10 @@ class Tokens(msgspec.Struct, kw_only=True):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """What a session comes to; `last_active_at` is when its last interception started."""
+    """What a session comes to; `last_active_at` is when its last interception started.
+
+    It is `truncated` if its last prompt is longer, or it has more models or providers.
+    """
 
     id: str
     initiator: Initiator
@@ -137,13 +154,15 @@ class Session(msgspec.Struct, kw_only=True):
     threads: Count
     token_usage_summary: Tokens
     last_prompt: str | None
+    truncated: bool
 
 
 class Sessions(msgspec.Struct, kw_only=True):
-    """A page; `count` is of all pages."""
+    """A page; `count` is of all pages, and `more` says whether there is another one."""
 
     count: Count
     sessions: list[Session]
+    more: bool
 
 
 class Thread(msgspec.Struct, kw_only=True):
@@ -156,24 +175,43 @@ class Thread(msgspec.Struct, kw_only=True):
 
 
 class SessionThreads(msgspec.Struct, kw_only=True):
-    """A page of a session, in order."""
+    """A page of a session, in order; `more` says whether there is another one."""
 
     id: str
     threads: list[Thread]
+    more: bool
+
+
+BELONGING: Mapping[str, type[TokenUsage | UserPrompt | ToolUsage | ModelThought]] = {
+    "token_usages": TokenUsage,
+    "user_prompts": UserPrompt,
+    "tool_usages": ToolUsage,
+    "model_thoughts": ModelThought,
+}
+"""The lists of an interception, and what they hold."""
+
+_HEAD = [name for name in InterceptionHead.__struct_fields__ if name != "initiator"]
 
 
 def interception(found: answers.Interception) -> Interception:
-    """As the API shows it."""
-    fields = msgspec.structs.asdict(found)
-    fields |= {
-        "initiator": _initiator(fields.pop("initiator_id"), fields.pop("username")),
-        "metadata": found.metadata or {},
-        "token_usages": [TokenUsage(**_row(found, each)) for each in found.token_usages],
-        "user_prompts": [UserPrompt(**_row(found, each)) for each in found.user_prompts],
-        "tool_usages": [ToolUsage(**_row(found, each)) for each in found.tool_usages],
-        "model_thoughts": [ModelThought(**_row(found, each)) for each in found.model_thoughts],
+    """As a list of the API's shows it."""
+    lists: dict[str, Any] = {
+        name: [row(name, found.id, each) for each in getattr(found, name)] for name in BELONGING
     }
-    return Interception(**fields)
+    return Interception(**_head(found), **lists)
+
+
+def interception_head(found: answers.Interception) -> InterceptionHead:
+    """As the API shows it, but for the lists."""
+    return InterceptionHead(**_head(found))
+
+
+def row(
+    name: str, interception_id: str, found: answers.Row
+) -> TokenUsage | UserPrompt | ToolUsage | ModelThought:
+    """What stands in the list of that name."""
+    fields = {**found, "interception_id": interception_id, "metadata": found["metadata"] or {}}
+    return BELONGING[name](**fields)
 
 
 def session(found: answers.Session) -> Session:
@@ -193,30 +231,18 @@ def session(found: answers.Session) -> Session:
             **{name: getattr(found, name) for name in Tokens.__struct_fields__}
         ),
         last_prompt=found.last_prompt,
+        truncated=found.truncated,
     )
 
 
-def session_threads(id: str, found: Sequence[answers.Interception]) -> SessionThreads:
-    """A session's interceptions, which come thread by thread."""
-    threads = groupby(found, key=lambda each: each.thread_root_id or each.id)
-    return SessionThreads(id=id, threads=[_thread(root, list(each)) for root, each in threads])
-
-
-def _thread(id: str, found: Sequence[answers.Interception]) -> Thread:
-    prompts = [row["prompt"] for row in found[0].user_prompts]
-    return Thread(
-        id=id,
-        prompt=prompts[-1] if prompts else None,
-        token_usage=Tokens(
-            **{name: sum(each.tokens(name) for each in found) for name in Tokens.__struct_fields__}
-        ),
-        interceptions=[interception(each) for each in found],
-    )
+def _head(found: answers.Interception) -> dict[str, Any]:
+    fields = {name: getattr(found, name) for name in _HEAD}
+    return {
+        **fields,
+        "initiator": _initiator(found.initiator_id, found.username),
+        "metadata": found.metadata or {},
+    }
 
 
 def _initiator(id: str, username: str | None) -> Initiator:
     return Initiator(id=id, username=username or "")
-
-
-def _row(found: answers.Interception, row: answers.Row) -> dict[str, Any]:
-    return {**row, "interception_id": found.id, "metadata": row["metadata"] or {}}

@@ -6,8 +6,9 @@ import inspect
 import os
 import re
 import sys
+import textwrap
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -98,7 +99,8 @@ def takes_query(command: Callable[..., None]) -> Callable[..., None]:
     def with_query(settings: "Settings", **arguments: Any) -> None:
         from aibridged.clock import SystemClock
         from aibridged.records.database import DatabaseError
-        from aibridged.records.query import Query, QueryFailedError
+        from aibridged.records.query import Query
+        from aibridged.records.restraint import QueryFailedError
 
         try:
             command(Query(_database(settings), SystemClock()), **arguments)
@@ -185,6 +187,15 @@ def as_json(answer: Any, *, indent: int | None = 2) -> str:
     encoded = msgspec.json.encode(answer)
     text = (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
     return _DRIVES_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def json_list(answers: Iterable[Any]) -> Iterator[str]:
+    """The same of many answers, a few lines at a time."""
+    before = "["
+    for answer in answers:
+        yield before
+        before = f"{textwrap.indent(as_json(answer), '  ')},"
+    yield f"{before[:-1]}\n]" if before != "[" else "[]"
 
 
 def printable(text: str) -> str:

@@ -35,7 +35,7 @@ _FIELDS = (
     "outcome",
     "status_code",
 )
-_TOKENS = (
+TOKENS = (
     "input_tokens",
     "cache_read_input_tokens",
     "cache_write_input_tokens",
@@ -43,7 +43,7 @@ _TOKENS = (
 )
 _COLUMNS: "dict[str, Callable[[Interception], object]]" = {
     **{name: attrgetter(name) for name in _FIELDS},
-    **{name: methodcaller("tokens", name) for name in _TOKENS},
+    **{name: methodcaller("tokens", name) for name in TOKENS},
 }
 
 
@@ -59,7 +59,7 @@ def interceptions() -> typer.Typer:
 
 def tokens(each: "Interception") -> str:
     """Tokens in, cached ones too, and out."""
-    given = sum(each.tokens(name) for name in _TOKENS[:-1])
+    given = sum(each.tokens(name) for name in TOKENS[:-1])
     return f"{short(given)}/{short(each.tokens('output_tokens'))}"
 
 
@@ -94,12 +94,15 @@ def _list(
     ] = None,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """List interceptions, the newest first. Times are in UTC."""
+    """List interceptions, the newest first. Times are in UTC.
+
+    In JSON, texts are cut to their beginnings; `interceptions show` shows all of one.
+    """
     import msgspec
 
     found = query.interceptions(msgspec.structs.replace(wanted, after_id=after_id))
     write(
-        found,
+        list(found),
         output,
         _HEADINGS,
         _cells,

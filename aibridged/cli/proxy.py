@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SETTINGS = (
     "auth",
     "coder_url",
+    "revocation_grace",
     "shutdown_timeout",
     "proxy_listen_addr",
     "proxy_tls_cert_file",

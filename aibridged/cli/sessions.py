@@ -1,6 +1,6 @@
 """`aibridged sessions`: what was asked, as a person wants to read it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import groupby
 from operator import attrgetter
@@ -11,7 +11,7 @@ import typer
 from aibridged.cli.asking import (
     Output,
     OutputFlag,
-    as_json,
+    json_list,
     printable,
     short,
     takes_filter,
@@ -19,10 +19,10 @@ from aibridged.cli.asking import (
     write,
 )
 from aibridged.cli.cells import WIDTH, wrapped
-from aibridged.cli.interceptions import ending
+from aibridged.cli.interceptions import TOKENS, ending
 
 if TYPE_CHECKING:
-    from aibridged.records.answers import Filter, Interception, Session
+    from aibridged.records.answers import Filter, Interception, Row, Session
     from aibridged.records.query import Query
 
 _HEADINGS = ("SESSION", "USER", "CLIENT", "LAST", "N")
@@ -39,6 +39,7 @@ _COLUMNS: "dict[str, Callable[[Session], object]]" = {
     )
 }
 _MAX_LINES = 12
+_PAGE = 50
 
 
 class ShownAs(StrEnum):
@@ -61,7 +62,7 @@ def sessions() -> typer.Typer:
 def _list(query: "Query", wanted: "Filter", output: OutputFlag = Output.TABLE) -> None:
     """List sessions, those used last first. Times are in UTC."""
     write(
-        query.sessions(wanted),
+        list(query.sessions(wanted)),
         output,
         _HEADINGS,
         _cells,
@@ -91,25 +92,47 @@ def _show(
     ] = ShownAs.TEXT,
 ) -> None:
     """Show a session thread by thread: prompts, thoughts, tool calls and tokens."""
-    found = query.session(session)
-    if not found:
+    from aibridged.records.answers import Filter
+
+    # One for each who has a session of this id.
+    sessions = list(query.sessions(Filter(session=session)))
+    if not sessions:
         typer.echo(
             f"There is no session {printable(session)!r}. See `aibridged sessions list`.", err=True
         )
         raise typer.Exit(1)
+    found = _interceptions(query, session)
     if output is ShownAs.JSON:
-        typer.echo(as_json(found))
-        return
-    for line in _story(found, None if full else _MAX_LINES):
+        lines = json_list(found)
+    else:
+        lines = _story(sessions, found, None if full else _MAX_LINES)
+    for line in lines:
         typer.echo(line)
 
 
-def _story(found: "Sequence[Interception]", most: int | None) -> Iterator[str]:
-    first = found[0]
-    who = ", ".join(sorted({each.username or each.initiator_id for each in found}))
-    yield printable(f"Session {first.session_id}")
-    yield printable(f"{who}, {first.client}, from {first.started_at:%Y-%m-%d %H:%M} UTC")
-    yield _tokens(found)
+def _interceptions(query: "Query", session: str) -> "Iterator[Interception]":
+    """All of a session, a page at a time in memory.
+
+    None is being read while they are printed: a pager may stop that for hours, and what is read
+    keeps SQLite's WAL from being emptied.
+    """
+    after_id = None
+    while True:
+        page = [each.collected() for each in query.session(session, after_id=after_id, limit=_PAGE)]
+        yield from page
+        if len(page) < _PAGE:
+            return
+        after_id = page[-1].id
+
+
+def _story(
+    sessions: "Sequence[Session]", found: "Iterator[Interception]", most: int | None
+) -> Iterator[str]:
+    began = min(sessions, key=attrgetter("started_at"))
+    who = ", ".join(sorted({each.username or each.initiator_id for each in sessions}))
+    yield printable(f"Session {began.session_id}")
+    yield printable(f"{who}, {began.client}, from {began.started_at:%Y-%m-%d %H:%M} UTC")
+    yield _tokens({name: sum(map(attrgetter(name), sessions)) for name in TOKENS})
     threads = groupby(found, key=lambda each: each.thread_root_id or each.id)
     for number, (_, thread) in enumerate(threads, 1):
         yield ""
@@ -121,17 +144,30 @@ def _story(found: "Sequence[Interception]", most: int | None) -> Iterator[str]:
 def _turn(each: "Interception", most: int | None) -> Iterator[str]:
     took = f"{(each.ended_at - each.started_at).total_seconds():.1f} s" if each.ended_at else "…"
     head = f"{each.started_at:%H:%M:%S}  {each.model}  {ending(each)}  {took}"
-    yield from _text("  ", f"{head}  {_tokens([each])}", None)
+    used = _tokens({name: each.tokens(name) for name in TOKENS})
+    yield from _text("  ", f"{head}  {used}", None)
     for prompt in each.user_prompts:
         yield from _text("    > ", prompt["prompt"], most)
+        yield from _cut(prompt, "prompt")
     for thought in each.model_thoughts:
         yield from _text("    ~ ", thought["content"] or "(redacted)", most)
+        yield from _cut(thought, "content")
     for call in each.tool_usages:
         yield from _text("    $ ", f"{call['tool']} {call['input']}", most)
+        yield from _cut(call, "input")
         if call["injected"]:
             error = call["invocation_error"]
             came_of_it = f"failed: {error}" if error else "done"
             yield from _text("      ", f"(run by the gateway, {came_of_it})", most)
+            yield from _cut(call, "invocation_error", "error_")
+
+
+def _cut(row: "Row", text: str, mark: str = "") -> Iterator[str]:
+    """A line that says so where a text was too long to be stored whole."""
+    metadata = row["metadata"] or {}
+    if metadata.get(f"{mark}cut"):
+        stored, whole = len(row[text].encode()), metadata[f"{mark}length"]
+        yield f"      (cut: the first {stored} of {whole} bytes are stored)"
 
 
 def _text(mark: str, text: str, most: int | None) -> Iterator[str]:
@@ -145,11 +181,8 @@ def _text(mark: str, text: str, most: int | None) -> Iterator[str]:
         yield f"{' ' * len(mark)}… {len(lines) - len(shown)} more lines (--full)"
 
 
-def _tokens(found: "Sequence[Interception]") -> str:
-    def total(column: str) -> int:
-        return sum(each.tokens(column) for each in found)
-
-    read = total("cache_read_input_tokens")
-    given = total("input_tokens") + read + total("cache_write_input_tokens")
+def _tokens(counts: "Mapping[str, int]") -> str:
+    read, out = counts["cache_read_input_tokens"], counts["output_tokens"]
+    given = sum(counts.values()) - out
     cached = f" ({read / given:.0%} cached)" if read else ""
-    return f"{short(given)} tokens in{cached}, {short(total('output_tokens'))} out"
+    return f"{short(given)} tokens in{cached}, {short(out)} out"

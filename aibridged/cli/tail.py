@@ -83,7 +83,7 @@ def _follow(
             ended = waiting - {each.id for each in _pages(query, Filter(status="open"))}
             waiting -= ended
             # None is one that retention took.
-            found = (query.interception(id) for id in ended)
+            found = (query.beginning(id) for id in ended)
             yield from sorted(filter(None, found), key=lambda each: (each.ended_at, each.id))
         pause(_EVERY_S)
 
@@ -96,7 +96,7 @@ def _pages(query: "Query", wanted: "Filter") -> "Iterator[Interception]":
 
     wanted = msgspec.structs.replace(wanted, limit=MAX_LIMIT)
     while True:
-        page = query.interceptions(wanted)
+        page = list(query.interceptions(wanted))
         yield from page
         if len(page) < MAX_LIMIT:
             return

@@ -4,7 +4,7 @@ import importlib.util
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from aibridged.config import check_ai_proxy
+from aibridged.config import check_ai_proxy, check_state_dir
 from aibridged.config.kinds import is_loopback
 from aibridged.config.mcp_servers import sends_in_the_clear, without_query
 from aibridged.config.options import OPTIONS, ProviderSettings, Settings
@@ -54,7 +54,12 @@ def warnings(
                 f"Nobody can use the provider {provider.name}: it needs callers' own keys, which "
                 "--aibridge-allow-byok forbids."
             )
-    return [*found, *_mcp_warnings(settings), *check_ai_proxy.warnings(settings)]
+    return [
+        *found,
+        *_mcp_warnings(settings),
+        *check_ai_proxy.warnings(settings),
+        *check_state_dir.warnings(settings),
+    ]
 
 
 def _mcp_warnings(settings: Settings) -> Iterator[str]:
@@ -133,13 +138,26 @@ def _log_folders(settings: Settings, where: Where) -> Iterator[Mistake]:
             yield Mistake(where(name), what, "Make the folder, or name another file.")
 
 
+def _too_little_memory(settings: Settings, where: Where) -> Iterator[Mistake]:
+    """A body that is allowed must fit."""
+    most = settings.max_inflight_bytes
+    if most is not None and most < settings.max_request_bytes:
+        yield Mistake(
+            where("max_inflight_bytes"),
+            f"{most} bytes have no room for a body of {settings.max_request_bytes} bytes",
+            "Raise it, or lower --aibridge-max-request-bytes.",
+        )
+
+
 _CHECKS = (
     _loopback_without_authentication,
     _coder_without_url,
     _tls_files,
     check_ai_proxy.mistakes,
+    _too_little_memory,
     _mcp_library,
     _tracing_libraries,
     _dump_dir,
+    check_state_dir.mistakes,
     _log_folders,
 )

@@ -6,6 +6,7 @@ variable. A reader raises ValueError with what is wrong; it never quotes what ma
 
 import csv
 import ipaddress
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _SIZE = re.compile(r"([0-9]{1,18})\s*(B|KiB|MiB|GiB)?", re.ASCII)
 _SIZE_UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+NEVER = "never"
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -117,11 +119,27 @@ def _show_size(value: int) -> str:
     return str(value) if unit == "B" else f"{value // _SIZE_UNITS[unit]}{unit}"
 
 
+def _size_or_auto(text: str) -> int | None:
+    return None if text.strip() == "auto" else _size(text)
+
+
+def _show_size_or_auto(value: int | None) -> str:
+    return "auto" if value is None else _show_size(value)
+
+
 def _positive_duration(text: str) -> float:
     seconds = durations.parse(text)
     if seconds == 0:
         raise ValueError("0 is too short: nothing could happen in time")
     return seconds
+
+
+def _grace(text: str) -> float:
+    return math.inf if text.strip() == NEVER else durations.parse(text)
+
+
+def _show_grace(seconds: float) -> str:
+    return NEVER if seconds == math.inf else durations.show(seconds)
 
 
 def _path(text: str) -> Path | None:
@@ -228,8 +246,11 @@ BOOL = Kind("BOOL", _bool, _show_bool)
 COUNT = Kind("INT", _whole_number(0))
 POSITIVE = Kind("INT", _whole_number(1))
 SIZE = Kind("BYTES", _size, _show_size)
+SIZE_OR_AUTO: Kind[int | None] = Kind("BYTES", _size_or_auto, _show_size_or_auto)
 DURATION = Kind("DURATION", durations.parse, durations.show)
 POSITIVE_DURATION = Kind("DURATION", _positive_duration, durations.show)
+GRACE = Kind("DURATION", _grace, _show_grace)
+"""A duration, or infinitely many seconds."""
 PATH: Kind[Path | None] = Kind("PATH", _path, _show_optional)
 DIRECTORY = Kind("DIR", _directory)
 OPTIONAL_DIRECTORY: Kind[Path | None] = Kind("DIR", _path, _show_optional)

@@ -11,11 +11,11 @@ from enum import StrEnum
 
 from multidict import MultiMapping
 
+from aibridged.gateway_tokens import GATEWAY_TOKEN
+
 AUTHORIZATION = "Authorization"
 API_KEY = "X-Api-Key"
 TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
-GATEWAY_TOKEN = re.compile(r"aib_([0-9a-z]{10})_([0-9A-Za-z]{43})")
-"""What a token of the gateway's own looks like, by its id and its secret."""
 _GATEWAY_TOKEN_BYTES = re.compile(GATEWAY_TOKEN.pattern.encode())
 # Without tokens of its own the gateway takes any word, and a short one may be part of anything.
 _SHORTEST_SECRET = 16
@@ -105,6 +105,18 @@ def without_tokens(
     if not holds(b"\n".join([value for _, value in headers])):
         return headers
     return [header for header in headers if not holds(header[1])]
+
+
+def is_from_helper(headers: MultiMapping[str]) -> bool:
+    """Whether the gateway token came from a command that may have another one the next time.
+
+    Claude Code sends what its `apiKeyHelper` prints in both headers, and what a variable holds in
+    one of them.
+    """
+    if any(name in headers for name in TOKEN_HEADERS):
+        return False
+    api_key = headers.get(API_KEY)
+    return api_key is not None and headers.getall(AUTHORIZATION, ()) == [f"Bearer {api_key}"]
 
 
 def _single(headers: MultiMapping[str], name: str) -> str | None:

@@ -61,6 +61,13 @@ def rate_limit_key(ip: str | None) -> bytes:
     return address.packed if address is not None else b""
 
 
+def network_name(key: bytes) -> str:
+    """A key that `rate_limit_key` made, for people."""
+    if len(key) == 4:
+        return str(IPv4Address(key))
+    return f"{IPv6Address(key + bytes(8))}/64" if key else "unknown"
+
+
 def _parse(text: str) -> Address | None:
     try:
         return ip_address(text.partition("%")[0])

@@ -5,8 +5,11 @@ it: a path that could mean another path is refused here, before it is compared w
 """
 
 import re
+import unicodedata
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
+
+from aibridged.gateway_tokens import holds_token
 
 PREFIXES = ("/api/v2/aibridge", "/api/v2/ai-gateway")
 CERTIFICATE_PATH = "/proxy/ca-cert.pem"
@@ -16,15 +19,19 @@ CERTIFICATE_TYPE = "application/x-pem-file"
 # One or more segments of RFC 3986 pchars, none of them empty but the last.
 _PATH = re.compile(r"(?=/)(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")
 _QUERY = re.compile(r"[\x21\x22\x24-\x7e]*")
-# What a decoded segment may not hold: separators, another encoding, control characters.
-_AMBIGUOUS = re.compile(rb"[\x00-\x1f\x7f/\\%]")
+# Paths without any of these are what they look like.
+_DOUBTFUL = re.compile(r"[%;]|/\.|\.(?:/|\Z)")
+# What a decoded path may not hold: other separators, in any width; another encoding; what starts a
+# query, a fragment or the parameters of a segment; and segments that a server may trim, so that
+# `.. ` and `...` become dot segments.
+_AMBIGUOUS = re.compile(r"[\\%#?;\u2044\u2215\u2216]|/\s|[\s.](?:/|\Z)")
 
 # Clients ask for the same few again and again. Callers make them up, so the memory is bounded.
 _REMEMBERED_TARGETS = 256
 
 
 class BadTargetError(ValueError):
-    """A request target that could mean another than it says."""
+    """A request target that could mean another than it says, or holds what it mustn't."""
 
 
 @lru_cache(maxsize=_REMEMBERED_TARGETS)
@@ -32,7 +39,8 @@ def split_target(target: str) -> tuple[str, str]:
     """Split an origin-form target into its raw path, without the gateway's prefix, and query.
 
     Raises:
-        BadTargetError: absolute-form, empty or dot segments, encoded separators, double encoding.
+        BadTargetError: absolute-form, empty or dot segments, path parameters, encoded separators,
+            what isn't UTF-8, whatever else servers decode or trim differently, or a gateway token.
     """
     path, query = plain_target(target)
     for prefix in PREFIXES:
@@ -47,25 +55,45 @@ def plain_target(target: str) -> tuple[str, str]:
     Raises:
         BadTargetError: see `split_target`.
     """
+    _refuse_token(target)
     path, _, query = target.partition("?")
     if _PATH.fullmatch(path) is None or _QUERY.fullmatch(query) is None:
         raise BadTargetError("The request target is not a plain path.")
-    if "%" in path or "/." in path:
-        _check_segments(path)
+    if _DOUBTFUL.search(path) is not None and _is_ambiguous(path):
+        raise BadTargetError(
+            "The path could mean another one: it holds a dot segment, a path parameter, or an "
+            "encoding that servers read differently."
+        )
     return path, query
 
 
 def folded_path(path: str) -> str:
-    """What a lenient server may take this path for: decoded, in lower case, without parameters."""
-    segments = (
-        part.partition(";")[0] for part in unquote_to_bytes(path).decode("latin-1").split("/")
+    """What a lenient server may take this path for: decoded, normalised and in lower case."""
+    return _normalised(unquote_to_bytes(path).decode(errors="replace")).rstrip("/").casefold()
+
+
+def _is_ambiguous(path: str) -> bool:
+    try:
+        text = unquote_to_bytes(path).decode()  # strict: it takes no overlong form
+    except UnicodeDecodeError:
+        return True
+    normalised = _normalised(text)
+    return (
+        normalised.count("/") != path.count("/")
+        or not text.isprintable()
+        or _AMBIGUOUS.search(normalised) is not None
     )
-    return "/".join(segments).rstrip("/").lower()
 
 
-def _check_segments(path: str) -> None:
-    for segment in path.split("/"):
-        decoded = unquote_to_bytes(segment)
-        # Some servers cut path parameters off first, so that `..;x` becomes a dot segment.
-        if decoded.partition(b";")[0] in (b".", b"..") or _AMBIGUOUS.search(decoded):
-            raise BadTargetError("The path holds a dot segment or an encoded separator.")
+def _normalised(text: str) -> str:
+    """With full-width and other compatible forms of ASCII's characters as those."""
+    return unicodedata.normalize("NFKC", text)
+
+
+def _refuse_token(target: str) -> None:
+    """Proxies log targets on their way here, and a provider would be sent the query."""
+    if holds_token(target):
+        raise BadTargetError(
+            "The URL holds a gateway token, where others may log it: send tokens in a header, and "
+            "have this one replaced."
+        )

@@ -61,6 +61,9 @@ _APIS: dict[str, Api] = {
 # What GitHub Copilot has of OpenAI's API, at paths without a version.
 _VERSIONLESS = ("/chat/completions", "/responses", "/models")
 
+# Claude Code's telemetry: what is refused with a key it sends once more without one.
+_KEYLESS = "/api/event_logging"
+
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "/v1/messages": checking_messages.check,
     "/v1/chat/completions": checking_chat.check,
@@ -108,7 +111,8 @@ class Replier:
             return draft.verbatim()
         if scripted and scripted.status != 200:
             return draft.error(scripted.status)
-        if scripted is None and not draft.vendor.knows(headers):
+        is_known = draft.vendor.knows(headers) or path.startswith(_KEYLESS)
+        if scripted is None and not is_known:
             return draft.error(401)
         try:
             return self._answer(received, path, scripted, draft)
@@ -230,7 +234,7 @@ def _with_version(path: str) -> str:
 
 def _vendor(path: str, headers: dict[bytes, bytes]) -> Vendor:
     """Whose request this is; the models have the same path at both, and differ by their headers."""
-    if path.startswith(("/v1/messages", "/api/event_logging")):
+    if path.startswith(("/v1/messages", _KEYLESS)):
         return ANTHROPIC
     models = path == "/v1/models" or path.startswith("/v1/models/")
     if models and (b"anthropic-version" in headers or b"x-api-key" in headers):

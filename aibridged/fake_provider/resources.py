@@ -138,6 +138,7 @@ _ROUTES = {
         ("GET", "/v1/models/*", _anthropic_model),
         ("POST", "/v1/messages/count_tokens", _count_tokens),
         ("POST", "/api/event_logging/batch", _nothing),
+        ("POST", "/api/event_logging/v2/batch", _nothing),
     ),
     OPENAI.name: _routes(
         ("GET", "/v1/models", _openai_models),

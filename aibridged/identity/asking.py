@@ -2,10 +2,11 @@
 
 import aiohttp
 
+from aibridged.descriptors import at_capacity, is_shortage
 from aibridged.identity.base import AuthUnavailableError
 
 TIMEOUT_S = 5.0
-_MAX_CONNECTIONS = 32
+LOOKUPS_AT_ONCE = 32
 _MAX_ANSWER_BYTES = 256 * 1024
 _REFUSED = frozenset({401, 403})
 
@@ -13,7 +14,7 @@ _REFUSED = frozenset({401, 403})
 def make_session(timeout: float = TIMEOUT_S) -> aiohttp.ClientSession:
     """A session that keeps nothing between callers; a lookup may take `timeout` seconds."""
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=_MAX_CONNECTIONS),
+        connector=aiohttp.TCPConnector(limit=LOOKUPS_AT_ONCE),
         # One caller's session cookies must not go out with the next one's token.
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout),
@@ -36,6 +37,7 @@ class Service:
 
         Raises:
             AuthUnavailableError: it can't be reached, or answers neither.
+            GatewayError: no descriptor is left to ask it with.
         """
         try:
             # A redirect would carry the token to wherever it points.
@@ -48,6 +50,8 @@ class Service:
         except TimeoutError:
             raise self.unavailable("did not answer in time") from None
         except aiohttp.ClientError as error:
+            if is_shortage(error):
+                raise at_capacity() from None
             raise self.unavailable(f"could not be asked: {_reason(error)}") from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:

@@ -1,6 +1,7 @@
 """The seam between the pipeline and whatever knows the callers."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 
@@ -9,13 +10,14 @@ class Actor:
     """The authenticated person or robot behind a request.
 
     `api_key_id` names the token that was shown, and is no secret; it is None where there is none
-    to name.
+    to name. `expires_at` is the token's end, where it is known to have one.
     """
 
     id: str
     username: str
     api_key_id: str | None = None
     is_admin: bool = False
+    expires_at: datetime | None = None
 
 
 class AuthUnavailableError(Exception):
@@ -42,4 +44,8 @@ class Gatekeeper(Authenticator, Protocol):
 
     def known(self, token: str | None) -> Actor | None:
         """The actor behind `token` if that needs no lookup; None says nothing about the token."""
+        ...
+
+    def refuses(self, token: str) -> bool:
+        """Whether it needs no lookup to say that `token` is nobody's."""
         ...

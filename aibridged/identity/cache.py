@@ -6,13 +6,13 @@ the same unknown token at the same time share one lookup.
 """
 
 import asyncio
+import math
 from collections.abc import Set
 from enum import Enum, auto
 from hashlib import blake2b
 
-from cachetools import TTLCache
-
 from aibridged.clock import Clock
+from aibridged.core.expiring import Expiring
 from aibridged.identity.base import Actor, Authenticator, AuthUnavailableError
 
 GOOD_TTL_S = 60.0
@@ -34,7 +34,8 @@ _Outcome = Actor | AuthUnavailableError | _Ending | None
 class CachedAuthenticator:
     """Answers from memory for as long as an answer is good; TTLs in seconds, 0 remembers nothing.
 
-    What is revoked is noticed when the answer's time is over, or at once if it is forgotten.
+    An answer ends with its token at the latest. What is revoked is noticed when the answer's time
+    is over, or at once if it is forgotten.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class CachedAuthenticator:
         self.hits = 0
         self.misses = 0
         self._authenticator = authenticator
-        self._monotonic = clock.monotonic
+        self._clock = clock
         self._max_entries = max_entries
         self.remember_for(good_ttl=good_ttl, bad_ttl=bad_ttl)
         self._lookups: dict[bytes, asyncio.Future[_Outcome]] = {}
@@ -57,9 +58,9 @@ class CachedAuthenticator:
 
     def remember_for(self, *, good_ttl: float, bad_ttl: float) -> None:
         """Forget all answers, and remember those to come for so many seconds."""
-        entries, now = self._max_entries, self._monotonic
-        self._good: TTLCache[bytes, Actor] = TTLCache(entries, good_ttl, now)
-        self._bad: TTLCache[bytes, None] = TTLCache(entries, bad_ttl, now)
+        self._good_ttl, self._bad_ttl = good_ttl, bad_ttl
+        self._good: Expiring[Actor] = Expiring(self._max_entries, self._clock)
+        self._bad: Expiring[bool] = Expiring(self._max_entries, self._clock)
 
     async def authenticate(self, token: str | None) -> Actor | None:
         """The actor behind `token`, or None.
@@ -71,12 +72,10 @@ class CachedAuthenticator:
             return await self._authenticator.authenticate(None)
         if (actor := self.known(token)) is not None:
             return actor
-        key = _key(token)
-        if key in self._bad:
-            self.hits += 1
+        if self.refuses(token):
             return None
         self.misses += 1
-        return await self._look_up_once(key, token)
+        return await self._look_up_once(_key(token), token)
 
     def known(self, token: str | None) -> Actor | None:
         """The actor behind a token that is remembered as good."""
@@ -85,17 +84,23 @@ class CachedAuthenticator:
             self.hits += 1
         return actor
 
+    def refuses(self, token: str) -> bool:
+        """Whether a token is remembered as nobody's."""
+        is_bad = self._bad.get(_key(token)) is not None
+        self.hits += is_bad
+        return is_bad
+
     def remembered(self) -> set[str]:
         """The ids of the tokens that are remembered as good."""
-        return {actor.api_key_id for actor in self._good.values() if actor.api_key_id is not None}
+        return {actor.api_key_id for _, actor in self._good if actor.api_key_id is not None}
 
     def forget(self, api_key_ids: Set[str]) -> None:
         """Ask again about these tokens, even if they are being looked up now."""
         self._forgettings += 1
-        for key in [key for key, actor in self._good.items() if actor.api_key_id in api_key_ids]:
-            del self._good[key]
+        for key in [key for key, actor in self._good if actor.api_key_id in api_key_ids]:
+            self._good.drop(key)
         # Who was refused may have been let in again.
-        self._bad.clear()
+        self._bad = Expiring(self._max_entries, self._clock)
 
     async def _look_up_once(self, key: bytes, token: str) -> Actor | None:
         while True:
@@ -116,9 +121,9 @@ class CachedAuthenticator:
         try:
             actor = outcome = await self._ask(token)
             if actor is not None:
-                self._good[key] = actor
+                self._good.put(key, actor, min(self._good_ttl, self._left(actor)))
             else:
-                self._bad[key] = None
+                self._bad.put(key, True, self._bad_ttl)
             return actor
         except AuthUnavailableError as error:
             outcome = error
@@ -134,6 +139,12 @@ class CachedAuthenticator:
             actor = await self._authenticator.authenticate(token)
             if forgettings == self._forgettings:
                 return actor
+
+    def _left(self, actor: Actor) -> float:
+        """For how many seconds the actor's token is still good."""
+        if actor.expires_at is None:
+            return math.inf
+        return (actor.expires_at - self._clock.wall()).total_seconds()
 
 
 def _key(token: str) -> bytes:

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from aibridged.config.secret import Secret
 from aibridged.identity.accounts import IdentityError
-from aibridged.private_file import make_private
+from aibridged.private_file import make_private, make_private_directory, open_private
 
 KEY_FILE = "mcp-credentials.key"
 """In the state directory."""
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
+# In hexadecimal, with some room for blanks; nothing more of the file is read.
+_MAX_CHARACTERS = 4 * _KEY_BYTES
 
 
 class CredentialKeyError(IdentityError):
@@ -39,7 +41,7 @@ class CredentialKey:
         """
         key = os.urandom(_KEY_BYTES)
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_directory(self.path.parent)
             descriptor = make_private(self.path)
         except OSError as error:
             if self.exists:
@@ -87,7 +89,8 @@ class CredentialKey:
 
     def _read(self) -> bytes:
         try:
-            key = bytes.fromhex(self.path.read_text(encoding="ascii"))
+            with open(open_private(self.path, os.O_RDONLY), encoding="ascii") as file:
+                key = bytes.fromhex(file.read(_MAX_CHARACTERS))
         except FileNotFoundError:
             raise self.lost() from None
         except OSError as error:

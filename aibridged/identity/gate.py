@@ -1,11 +1,10 @@
-"""Who is calling, with a bound on how often an address may be wrong about it."""
+"""Who is calling, with a bound on how many look-ups of tokens an address has under way."""
 
 from collections.abc import Callable
 
 from loguru import logger
 
 from aibridged.clock import Clock
-from aibridged.core.guessing import GuessLimiter
 from aibridged.errors import (
     AUTH_UNAVAILABLE,
     RATE_LIMITED,
@@ -13,18 +12,26 @@ from aibridged.errors import (
     ErrorKind,
     GatewayError,
 )
+from aibridged.identity.admitted import Admitted
 from aibridged.identity.base import Actor, AuthUnavailableError, Gatekeeper
+from aibridged.identity.lookups import Lookups, NoRoomError
 
 _LOG_EVERY_S = 10.0
 _RETRY_S = 2
 
 
 class Gate:
-    """One for all ways into the daemon, so that whoever guesses gains nothing by changing them."""
+    """One for all ways into the daemon, so that whoever guesses gains nothing by changing them.
 
-    def __init__(self, gatekeeper: Gatekeeper, guesses: GuessLimiter, clock: Clock) -> None:
+    Whoever is let in tells `admitted` what runs on its behalf, and when that has ended.
+    """
+
+    def __init__(
+        self, gatekeeper: Gatekeeper, lookups: Lookups, admitted: Admitted, clock: Clock
+    ) -> None:
+        self.admitted = admitted
         self._gatekeeper = gatekeeper
-        self._guesses = guesses
+        self._lookups = lookups
         self._monotonic = clock.monotonic
         self._quiet_until = float("-inf")
 
@@ -45,22 +52,21 @@ class Gate:
     async def _look_up(
         self, token: str | None, address: Callable[[], bytes], refusal: ErrorKind
     ) -> Actor:
-        if token is None:
+        if token is None or self._gatekeeper.refuses(token):
             raise GatewayError(refusal)
-        network = address()
-        if self._guesses.blocked(network):
+        try:
+            async with self._lookups.place(address()):
+                actor = await self._gatekeeper.authenticate(token)
+        except NoRoomError:
             raise GatewayError(
                 RATE_LIMITED,
-                "Too many wrong tokens came from this address.",
-                retry_after=max(1, self._guesses.retry_after(network)),
-            )
-        try:
-            actor = await self._gatekeeper.authenticate(token)
+                "Too many tokens from this address wait to be checked.",
+                retry_after=_RETRY_S,
+            ) from None
         except AuthUnavailableError as error:
             self._complain(error)
             raise GatewayError(AUTH_UNAVAILABLE, retry_after=_RETRY_S) from None
         if actor is None:
-            self._guesses.wrong(network)
             raise GatewayError(refusal)
         return actor
 

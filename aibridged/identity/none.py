@@ -13,3 +13,6 @@ class NoneAuthenticator:
 
     def known(self, token: str | None) -> Actor | None:
         return LOCAL_ACTOR
+
+    def refuses(self, token: str) -> bool:
+        return False

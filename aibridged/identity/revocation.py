@@ -1,26 +1,54 @@
-"""Notices what other processes take back, such as a token that the command line revokes."""
+"""Notices what is taken back elsewhere, such as a token that the command line revokes."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
 
+from aibridged.identity.admitted import Admitted
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.cache import CachedAuthenticator
-from aibridged.identity.tokens import TokenStore
 
 INTERVAL_S = 5.0
 
 
 async def keep_revoking(
-    cache: CachedAuthenticator, store: TokenStore, *, interval: float = INTERVAL_S
+    cache: CachedAuthenticator,
+    still_good: Callable[[Set[str]], Awaitable[set[str]]],
+    admitted: Admitted,
+    *,
+    interval: float = INTERVAL_S,
 ) -> None:
-    """Every `interval` seconds, forget the tokens that are good no more, until cancelled."""
+    """Forget, and in the end cut off, what is good no more, every `interval` seconds.
+
+    `still_good` tells of ids of tokens which of them would be let in now. It runs until cancelled.
+    """
+    while True:
+        await asyncio.sleep(interval)
+        remembered, running = cache.remembered(), admitted.to_check().keys()
+        # Who isn't remembered meets the same trouble, and the log tells of it.
+        with suppress(AuthUnavailableError):
+            if asked := remembered | running:
+                good = await still_good(asked)
+                if worthless := remembered - good:
+                    cache.forget(worthless)
+                admitted.judge(running, good)
+        admitted.end_overdue()
+
+
+async def keep_asking(
+    cache: CachedAuthenticator, admitted: Admitted, *, interval: float = INTERVAL_S
+) -> None:
+    """As `keep_revoking`, where another service knows the tokens and can be asked for one only.
+
+    It is asked about what runs once the answer before that is forgotten, one after the other.
+    """
     while True:
         await asyncio.sleep(interval)
         remembered = cache.remembered()
-        if not remembered:
-            continue
-        # Whoever isn't remembered meets the same trouble, and the log tells of it.
-        with suppress(AuthUnavailableError):
-            good = await asyncio.to_thread(store.still_good, remembered)
-            if worthless := remembered - good:
-                cache.forget(worthless)
+        for token_id, token in admitted.to_check().items():
+            try:
+                is_good = token_id in remembered or await cache.authenticate(token) is not None
+            except AuthUnavailableError:
+                break  # nobody can tell now, of the others neither
+            admitted.judge({token_id}, {token_id} if is_good else set())
+        admitted.end_overdue()

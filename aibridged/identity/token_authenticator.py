@@ -1,18 +1,23 @@
 """Authenticates callers by the tokens in the daemon's own database, off the event loop."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
+from typing import TypeVar
 
 from loguru import logger
 
 from aibridged.clock import Clock
 from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.token_format import parse
 from aibridged.identity.tokens import TokenStore
 
+A = TypeVar("A")
+R = TypeVar("R")
+
 # Lookups are short and the cache before them answers nearly all: a few threads are plenty.
-_LOOKUP_THREADS = 4
+LOOKUPS_AT_ONCE = 4
 LOOKUP_TIMEOUT_S = 5.0
 
 
@@ -29,7 +34,7 @@ class TokenAuthenticator:
         self._store = store
         self._clock = clock
         self._timeout = timeout
-        self._lookups = ThreadPoolExecutor(_LOOKUP_THREADS, thread_name_prefix="token-lookup")
+        self._lookups = ThreadPoolExecutor(LOOKUPS_AT_ONCE, thread_name_prefix="token-lookup")
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="token-uses")
         self._writing: Future[None] | None = None
         self._used_at: dict[str, datetime] = {}
@@ -40,29 +45,39 @@ class TokenAuthenticator:
         Raises:
             AuthUnavailableError: the database fails or takes longer than the timeout.
         """
-        if token is None:
-            return None
-        lookup = asyncio.get_running_loop().run_in_executor(
-            self._lookups, self._store.authenticate, token
-        )
-        try:
-            async with asyncio.timeout(self._timeout):
-                actor = await lookup
-        except TimeoutError:
-            raise AuthUnavailableError(
-                f"The database of users and tokens took longer than {self._timeout:g} s."
-            ) from None
+        if token is None or parse(token) is None:
+            return None  # it needs no thread to tell that
+        actor = await self._in_time(self._store.authenticate, token)
         if actor is not None and actor.api_key_id is not None:
             self._used_at[actor.api_key_id] = self._clock.wall()
             if self._writing is None or self._writing.done():
                 self._write()
         return actor
 
+    async def still_good(self, token_ids: Set[str]) -> set[str]:
+        """Those of the tokens, by id, that would be let in now.
+
+        Raises:
+            AuthUnavailableError: as `authenticate`.
+        """
+        return await self._in_time(self._store.still_good, token_ids)
+
     async def close(self) -> None:
         """Write the last uses down and end the threads."""
         self._write()
         for executor in (self._lookups, self._writer):
             await asyncio.to_thread(executor.shutdown)
+
+    async def _in_time(self, ask: Callable[[A], R], argument: A) -> R:
+        """What the store answers, in one of the threads."""
+        lookup = asyncio.get_running_loop().run_in_executor(self._lookups, ask, argument)
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await lookup
+        except TimeoutError:
+            raise AuthUnavailableError(
+                f"The database of users and tokens took longer than {self._timeout:g} s."
+            ) from None
 
     def _write(self) -> None:
         used_at, self._used_at = self._used_at, {}

@@ -11,7 +11,7 @@ import secrets
 import string
 from dataclasses import dataclass, field
 
-from aibridged.core.auth import GATEWAY_TOKEN
+from aibridged.gateway_tokens import GATEWAY_TOKEN
 
 PREFIX = "aib"
 _ID_ALPHABET = string.digits + string.ascii_lowercase

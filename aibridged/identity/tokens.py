@@ -41,6 +41,9 @@ from aibridged.identity.tables import (
 # How much later a use must be to be written down.
 USES_ARE_TOLD_APART_S = 60
 
+# Databases take only so many values in a statement.
+_ASKED_AT_ONCE = 1000
+
 # Stands in for the digest of a token that isn't there: no secret is known to hash to it.
 _NO_DIGEST = bytes(32)
 
@@ -236,13 +239,16 @@ class TokenStore:
             return None
         if row.expires_at is not None and row.expires_at <= self._now():
             return None
-        return Actor(row.user_id, row.username, parts.id, row.is_admin)
+        return Actor(row.user_id, row.username, parts.id, row.is_admin, row.expires_at)
 
     def still_good(self, token_ids: Set[str]) -> set[str]:
         """Those of the tokens, by id, that would be let in now."""
-        asked = {"token_ids": list(token_ids), "now": self._now()}
+        ids, good = list(token_ids), set[str]()
         with self._transaction() as connection:
-            return set(connection.execute(_STILL_GOOD, asked).scalars())
+            for begin in range(0, len(ids), _ASKED_AT_ONCE):
+                asked = {"token_ids": ids[begin : begin + _ASKED_AT_ONCE], "now": self._now()}
+                good.update(connection.execute(_STILL_GOOD, asked).scalars())
+        return good
 
     def record_uses(self, used_at: Mapping[str, datetime]) -> None:
         """Note when tokens, by id, were last used, unless the last note is about as recent."""

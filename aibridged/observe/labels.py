@@ -3,6 +3,8 @@
 Every value of a label is a series that Prometheus keeps for ever, and a caller may send any name.
 """
 
+from aibridged.gateway_tokens import blanked
+
 OTHER = "other"
 """What stands for all names beyond the number."""
 
@@ -24,7 +26,8 @@ class Names:
         self._on_trial: set[str] = set()
 
     def label(self, name: str, *, proven: bool) -> str:
-        """The label for `name`: itself, or OTHER."""
+        """The label for `name`: itself, but for the secrets in it, or OTHER."""
+        name = blanked(name)
         if name in self._proven:
             return name
         if proven and self._has_room(self._proven, self._most, name):

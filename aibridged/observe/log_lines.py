@@ -1,7 +1,8 @@
 """What a log line looks like: for people, as JSON, and as Google Cloud Logging reads it.
 
 Whatever a caller sends may end up in a message or a field, so it is escaped here: it can neither
-start a line of its own nor move the terminal's cursor. A traceback's lines are text like any other.
+start a line of its own nor move the terminal's cursor; and no gateway token that it holds is shown.
+A traceback's lines are text like any other.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from aibridged.gateway_tokens import blanked
 from aibridged.observe.scope import Scope
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ def human(record: "Record") -> str:
         line = "\n".join((line, *below))
     own = cast(dict[str, Any], record)
     own["stamp"] = record["time"].isoformat(" ", "milliseconds")[:23]
-    own["rendered"] = line
+    own["rendered"] = blanked(line)
     return _HUMAN
 
 
@@ -197,5 +199,5 @@ def _encoded(record: "Record", entry: dict[str, Any], traceback_key: str) -> str
     if text := _traceback(record):
         entry[traceback_key] = text
     # Plain ASCII, so that lone surrogates (bytes of a header that are no UTF-8) can be written.
-    cast(dict[str, Any], record)["rendered"] = json.dumps(entry, default=str)
+    cast(dict[str, Any], record)["rendered"] = blanked(json.dumps(entry, default=str))
     return _LINE

@@ -11,6 +11,7 @@ Labels that others fill hold a bounded number of values: the rest is counted as 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from aibridged.observe.limit_table import LIMITS
 from aibridged.observe.metric import Kind, Metric
 
 # A histogram has a series for each of its buckets.
@@ -141,19 +142,6 @@ EVENT_LOOP_LAG = Metric(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5),
 )
 
-SLOTS_IN_USE = Metric(
-    "aibridged_slots_in_use", Kind.GAUGE, "Requests that hold one of the slots that limit them."
-)
-SLOTS_LIMIT = Metric(
-    "aibridged_slots_limit",
-    Kind.GAUGE,
-    "How many slots there are (--aibridge-max-concurrency); 0 is no limit.",
-)
-RATE_LIMITER_CALLERS = Metric(
-    "aibridged_rate_limiter_callers",
-    Kind.GAUGE,
-    "Callers that the rate limiter remembers.",
-)
 BREAKER_STATE = Metric(
     "coder_aibridged_circuit_breaker_state",
     Kind.GAUGE,
@@ -357,7 +345,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             CHUNK_OVERHEAD,
             EVENT_LOOP_LAG,
         ),
-        "Limits": (SLOTS_IN_USE, SLOTS_LIMIT, RATE_LIMITER_CALLERS),
+        "Limits": LIMITS,
         "Circuit breaker": (BREAKER_STATE, BREAKER_TRIPS, BREAKER_REJECTS),
         "Providers": (
             PROVIDER_INFO,

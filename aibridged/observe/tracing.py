@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from aibridged import __version__
 from aibridged.clock import Clock
+from aibridged.gateway_tokens import blanked
 from aibridged.observe.otlp import TracingError, protocol
 from aibridged.observe.scope import Attributes
 
@@ -91,26 +92,35 @@ class OtelSpan:
             name,
             self._below,
             SpanKind.CLIENT if to_provider else SpanKind.INTERNAL,
-            attributes,
+            _shown(attributes),
             start_time=self._timeline.nanoseconds(began),
         )
         return OtelSpan(self._tracer, self._timeline, span)
 
     def rename(self, name: str) -> None:
         """Give it the name that it couldn't have when it began."""
-        self._span.update_name(name)
+        self._span.update_name(blanked(name))
 
     def annotate(self, attributes: Attributes) -> None:
-        self._span.set_attributes(attributes)
+        self._span.set_attributes(_shown(attributes))
 
     def event(self, name: str, attributes: Attributes) -> None:
-        self._span.add_event(name, attributes, self._timeline.nanoseconds(None))
+        self._span.add_event(blanked(name), _shown(attributes), self._timeline.nanoseconds(None))
 
     def end(self, ended: float | None = None, error: str | None = None) -> None:
         if error is not None:
+            error = blanked(error)
             self._span.set_attribute("error.type", error)
             self._span.set_status(Status(_FAILED, error))
         self._span.end(self._timeline.nanoseconds(ended))
+
+
+def _shown(attributes: Attributes) -> Attributes:
+    """The attributes without the tokens that what others choose may hold."""
+    return {
+        name: blanked(value) if isinstance(value, str) else value
+        for name, value in attributes.items()
+    }
 
 
 class _Timeline:
@@ -132,11 +142,14 @@ class _Timeline:
 
 
 class _OneValue(Getter[Mapping[str, str]]):
-    """Reads a request's headers, of which aiohttp gives the first value."""
+    """Reads a request's headers, of which aiohttp gives the first value.
+
+    One that holds a gateway token is as good as none: `tracestate` is sent on with the spans.
+    """
 
     def get(self, carrier: Mapping[str, str], key: str) -> list[str] | None:
         value = carrier.get(key)
-        return None if value is None else [value]
+        return None if value is None or blanked(value) != value else [value]
 
     def keys(self, carrier: Mapping[str, str]) -> list[str]:
         return list(carrier)

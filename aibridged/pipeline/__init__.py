@@ -12,6 +12,7 @@ from aibridged.pipeline import (
     forward,
     lifecycle,
     measure,
+    origin,
     rate_limit,
     record,
     records_api,
@@ -27,10 +28,11 @@ STAGES = (
     finish.stage,  # outermost: it names the request, and says at its end what became of it
     errors.stage,  # whatever refuses further in is answered in the clients' own shape
     lifecycle.stage,  # probes must not depend on any limit; a draining gateway takes nothing new
+    origin.stage,  # what a web page has a browser send may not use what is behind it
     records_api.stage,  # people's questions take no agent's slot; no provider has their names
     route.stage,  # what isn't served costs nobody a slot, and later stages need the provider
     concurrency.stage,  # the cheapest limit comes first, before anything is read
-    rate_limit.stage,  # before the token is looked up, so that guessing is bounded too
+    rate_limit.stage,  # before the token is looked up: what is refused here costs no look-up
     auth.stage,  # nobody unknown may make the gateway read a body
     body.stage,  # the breaker needs the model, which only the body tells
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place

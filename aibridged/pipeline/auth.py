@@ -24,10 +24,10 @@ async def authenticated(request: GatewayRequest, parts: Parts) -> Actor:
 
 
 def stage(parts: Parts) -> Middleware:
-    allow_byok = parts.settings.allow_byok
+    allow_byok, admitted = parts.settings.allow_byok, parts.gate.admitted
 
     async def auth(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        request.actor = await authenticated(request, parts)
+        actor = request.actor = await authenticated(request, parts)
         route = request.route
         provider = route.provider
         try:
@@ -35,13 +35,17 @@ def stage(parts: Parts) -> Middleware:
                 request.presented.own,
                 allow_byok=allow_byok,
                 preferred=provider.preferred_credential,
-                organisation=provider.organisation_credential,
+                organisation=provider.organisation_credential_for(route.endpoint),
                 own_key_only=route.endpoint in provider.own_key_only,
             )
         except ByokDisabledError:
             raise GatewayError(BYOK_DISABLED) from None
         except OwnKeyRequiredError:
             raise GatewayError(OWN_KEY_REQUIRED) from None
-        return await handler(request)
+        admitted.enter(actor, request.presented.token, request)
+        try:
+            return await handler(request)
+        finally:
+            admitted.leave(request)
 
     return auth

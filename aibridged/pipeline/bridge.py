@@ -20,16 +20,18 @@ from aibridged.records.facts import (
     ToolRun,
     UserPromptRecord,
     ended_at,
+    last_results,
     response_records,
 )
 from aibridged.records.ids import uuid7
+from aibridged.records.keeping import Keeping, cut_marks
 from aibridged.records.recorder import Recorder
+from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.turns import together
 
 _MAX_USER_AGENT = 512  # characters
-_LEFT = (Outcome.CLIENT_CLOSED, Outcome.INTERRUPTED)
 NOT_RUN = "Not run: it was cut off, one too many, or beside calls of the client's own tools."
 
 
@@ -37,11 +39,17 @@ class Bridge:
     """Begins the interceptions of one caller. `tools` is None where no MCP server is configured."""
 
     def __init__(
-        self, key: BridgeKey, recorder: Recorder, clock: Clock, tools: CallerTools | None = None
+        self,
+        key: BridgeKey,
+        recorder: Recorder,
+        keeping: Keeping,
+        clock: Clock,
+        tools: CallerTools | None = None,
     ) -> None:
         self._key = key
         self._tools = tools
         self._recorder = recorder
+        self._keeping = keeping
         self._clock = clock
         self._begun = 0
 
@@ -63,15 +71,18 @@ class Bridge:
             api_key_id=self._key.api_key_id,
             provider=provider.type,
             provider_name=provider.name,
-            model=facts.model,
+            model=facts.model[:MAX_NAME],
             client=client,
             user_agent=headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
-            client_session_id=session or facts.session_id,
+            client_session_id=(session or facts.session_id or "")[:MAX_NAME] or None,
             credential_kind=credential.kind.value,
             credential_hint=_hint(credential.value),
-            tool_result_ids=facts.tool_result_ids,
+            tool_result_ids=last_results(facts.tool_result_ids),
             started_at=started_at,
         )
+        prompt = None
+        if facts.prompt is not None:
+            prompt = await self._prompt(start, facts.prompt)
         trace = request.trace
         interception = Interception(start, began, self._recorder, self._clock, trace)
         request.scope.interception_id = start.id
@@ -82,9 +93,21 @@ class Bridge:
             trace.recorded(start.id)
         request.bridge, request.interception = self, interception
         self._begun += 1
-        if facts.prompt is not None:
-            interception.record_prompt(facts.prompt)
+        if prompt is not None:
+            interception.record_prompt(prompt)
         return interception
+
+    async def _prompt(self, start: InterceptionStart, prompt: str) -> UserPromptRecord:
+        """The record of what the user said, before the start's: nothing is open if it's in vain."""
+        return await self._keeping.cut_aside(
+            UserPromptRecord(
+                id=uuid7(start.started_at),
+                interception_id=start.id,
+                created_at=start.started_at,
+                prompt=str(prompt),
+                metadata=cut_marks(prompt),
+            )
+        )
 
     async def toolbox(self) -> Toolbox | None:
         """The caller's tools, None if there are none; see `CallerTools.open` for how long it waits.
@@ -132,18 +155,10 @@ class Interception:
         self._clock = clock
         self._trace = trace
 
-    def record_prompt(self, prompt: str) -> None:
+    def record_prompt(self, prompt: UserPromptRecord) -> None:
         """Record what the user said."""
         self._has_prompt = True
-        self._recorder.record(
-            UserPromptRecord(
-                id=uuid7(self._started_at),
-                interception_id=self.id,
-                created_at=self._started_at,
-                prompt=prompt,
-            ),
-            initiator_id=self.start.initiator_id,
-        )
+        self._recorder.record(prompt, initiator_id=self.start.initiator_id)
 
     def end_turn(self, reading: Reading) -> None:
         """Record what an answer told that isn't the last; its tools have been run, or given up."""
@@ -167,7 +182,7 @@ class Interception:
         is_whole = facts.complete and facts.error is None
         if outcome is Outcome.COMPLETED and not is_whole:
             outcome = Outcome.FAILED
-        elif outcome in _LEFT and is_whole and reading is not None and not runs:
+        elif outcome is Outcome.CLIENT_CLOSED and is_whole and reading and not runs:
             # Some clients (Codex) leave at the last event, before the body has ended.
             outcome = Outcome.COMPLETED if reading.status < 400 else Outcome.FAILED
         self.outcome = outcome
@@ -187,12 +202,15 @@ class Interception:
                 time_to_first_byte_ms=(
                     None if first_byte is None else round((first_byte - self._began) * 1000)
                 ),
-                prompt_response_id=self._first_response_id if self._has_prompt else None,
+                prompt_response_id=self._answer_id() if self._has_prompt else None,
             ),
             initiator_id=self.start.initiator_id,
         )
         self._keep(facts, runs)
         return self.answer
+
+    def _answer_id(self) -> str | None:
+        return self._first_response_id and self._first_response_id[:MAX_ID]
 
     def _facts(self, reading: Reading) -> ResponseFacts:
         facts = reading.facts()

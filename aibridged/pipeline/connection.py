@@ -14,6 +14,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
+from aibridged.clock import SystemClock
+from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 from aibridged.pipeline.client_buffers import StalledClients, bound_unsent
 from aibridged.pipeline.errors import answer
@@ -26,6 +28,8 @@ _MAX_FIELD_BYTES = 32 * 1024
 # A client that uses a connection just as it is closed can't know whether its request was taken.
 # So an idle one stays a moment longer: who comes until then is served, and told to come no more.
 _LAST_CALL_S = 0.5
+# Whoever is only to be told that there is no room shouldn't keep others from being told.
+_SURPLUS_READ_S = 2.0
 
 
 @dataclass(slots=True)
@@ -37,13 +41,29 @@ class Limits:
 
 
 class Connection(RequestHandler):
-    """One client connection of a `Server`."""
+    """One client connection of a `Server`.
 
-    __slots__ = ("_farewell", "_head_timer", "_server", "_stall_timer")
+    `is_surplus` says that there is no room for it: only probes are answered.
+    """
 
-    def __init__(self, server: "Server", **kwargs: Any) -> None:
+    __slots__ = (
+        "_address",
+        "_farewell",
+        "_head_timer",
+        "_is_last_call",
+        "_room",
+        "_server",
+        "_stall_timer",
+        "is_surplus",
+    )
+
+    def __init__(self, server: "Server", *, is_surplus: bool, **kwargs: Any) -> None:
         super().__init__(server, **kwargs)
+        self.is_surplus = is_surplus
         self._server = server
+        self._room = server.room
+        self._address: bytes | None = None
+        self._is_last_call = False
         self._farewell: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
         self._stall_timer: asyncio.TimerHandle | None = None
@@ -51,16 +71,24 @@ class Connection(RequestHandler):
     @property
     def is_leaving(self) -> bool:
         """Whether the response to come is the connection's last."""
-        return self._server.is_draining
+        return self._is_last_call or self._server.is_draining
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         bound_unsent(transport)
         self._await_head()
-        if self.is_leaving:
+        if self.is_surplus:
+            self._is_last_call = True
+            self._lingering_time = _SURPLUS_READ_S
+            return
+        peer = self.peername
+        self._address = self._room.address(peer[0] if isinstance(peer, tuple) else None)
+        self._room.came(self, self._address)
+        if self._server.is_draining:
             self.leave()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._room.idle.remove(self)
         self._server.stalled.remove(self)
         self._head_arrived()
         self._cancel_stall()
@@ -71,6 +99,7 @@ class Connection(RequestHandler):
         seen = self._request_count
         super().data_received(data)
         if self._request_count != seen:
+            self._room.idle.remove(self)
             self._head_arrived()
         elif not self._request_in_progress and self._head_timer is None:
             self._await_head()
@@ -113,8 +142,15 @@ class Connection(RequestHandler):
         """Say that something failed, without aiohttp's quotation of the request."""
         logger.error("A connection failed: {}", type(kwargs.get("exc_info")).__name__)
 
+    def log_access(self, *args: Any) -> None:
+        """aiohttp's word that a response has been sent: it logs nothing here."""
+        if not (self._messages or self._is_last_call):
+            self._room.kept(self, self._address)
+
     def leave(self) -> None:
         """Close once no request has come for a moment."""
+        self._cancel_farewell()
+        self._is_last_call = True
         seen = self._request_count if self._is_idle else None
         self._farewell = self._loop.call_later(_LAST_CALL_S, self._leave_if_idle, seen)
 
@@ -141,7 +177,10 @@ class Connection(RequestHandler):
         return not self._request_in_progress and not self._messages
 
     def _await_head(self) -> None:
-        self._head_timer = self._loop.call_later(self._server.limits.read_timeout, self.abort)
+        within = self._server.limits.read_timeout
+        if self.is_surplus:
+            within = min(within, _SURPLUS_READ_S)
+        self._head_timer = self._loop.call_later(within, self.abort)
 
     def _head_arrived(self) -> None:
         if self._head_timer is not None:
@@ -173,10 +212,11 @@ def _abandon(transport: asyncio.Transport) -> None:
 class Server(web.Server):
     """Makes a `Connection` of every accepted socket, and cancels the handler when it is lost.
 
-    `handler` and `limits` may be changed: they count for the requests to come.
+    `handler` and `limits` may be changed: they count for the requests to come. `room` is what the
+    connections are counted in.
     """
 
-    def __init__(self, handler: Handler, *, limits: Limits) -> None:
+    def __init__(self, handler: Handler, *, limits: Limits, room: Room | None = None) -> None:
         # The handler is only ever given what the factory makes.
         super().__init__(
             self._handle,  # type: ignore[arg-type]
@@ -185,6 +225,7 @@ class Server(web.Server):
         )
         self.handler = handler
         self.limits = limits
+        self.room = room or Room(SystemClock())
         self.stalled = StalledClients()
         self.is_draining = False
         self._open = 0
@@ -240,9 +281,10 @@ class Server(web.Server):
         connection._request_handler = handler
         return connection
 
-    def __call__(self) -> Connection:
+    def __call__(self, is_surplus: bool = False) -> Connection:
         return Connection(
             self,
+            is_surplus=is_surplus,
             loop=self._loop,
             keepalive_timeout=_KEEPALIVE_S,
             access_log=None,

@@ -6,6 +6,7 @@ from cachetools import LRUCache
 
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.wire.injection.continuing import Continuation, go_on
+from aibridged.wire.injection.splice import Fields
 
 _MAX_CONTINUATIONS = 10_000
 
@@ -24,11 +25,11 @@ class Continuations:
     def __init__(self) -> None:
         self._known: LRUCache[_Key, Continuation] = LRUCache(_MAX_CONTINUATIONS)
 
-    def applied(self, request: GatewayRequest, body: bytes) -> bytes:
+    def applied(self, request: GatewayRequest, fields: Fields) -> Fields:
         """The request, going on from where its answer has really ended."""
         if not self._known:
-            return body
-        return go_on(body, lambda name: self._find(_key(request, name)))
+            return fields
+        return go_on(fields, lambda name: self._find(_key(request, name)))
 
     def keep(self, request: GatewayRequest, continuation: Continuation) -> None:
         """Note how to go on from the answer of this request."""

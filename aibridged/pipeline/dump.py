@@ -2,8 +2,9 @@
 
 One folder a provider under `--aibridge-dump-dir`, one pair of files a request, readable by the
 daemon's user alone: `<time>-<id>.req.txt` is what went upstream, `<time>-<id>.resp.txt` what came
-back. Of each body the first MiB is kept. Credentials are blanked, and so is every occurrence of
-the gateway token and of the keys in use, wherever it stands.
+back. Of each body the first MiB is kept. Headers and query parameters that are named like a
+credential are blanked, and so is every occurrence of the gateway token and of the keys in use,
+wherever it stands.
 """
 
 import asyncio
@@ -15,16 +16,14 @@ from uuid import uuid4
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.core.blanking import REDACTED, blank_header, blank_parameters
 from aibridged.pipeline.answer import Answer, RawHeaders
 from aibridged.pipeline.request import GatewayRequest
 from aibridged.pipeline.upstream import Upstream
+from aibridged.private_file import open_private_directory
 
 BODY_LIMIT = 1024 * 1024
 
-_REDACTED = b"[redacted]"
-_SECRET_HEADERS = frozenset(
-    {b"authorization", b"x-api-key", b"cookie", b"set-cookie", b"proxy-authorization"}
-)
 # Kept beyond the limit until secrets are blanked, so that none is cut in two and kept in part.
 _OVERLAP = 8 * 1024
 
@@ -59,19 +58,19 @@ class Dump:
             logger.warning("A request could not be dumped to {}: {}", self._path, error.strerror)
 
     def _write(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_private(
-            self._path.with_name(f"{self._path.name}.req.txt"), self._redact(self._request)
-        )
+        request = self._redact(self._request)
         body = self._redact(bytes(self._body))
-        _write_private(
-            self._path.with_name(f"{self._path.name}.resp.txt"),
-            self._redact(self._head) + _cut(body, self._size),
-        )
+        response = self._redact(self._head) + _cut(body, self._size)
+        folder = open_private_directory(self._path.parent)
+        try:
+            _write_private(folder, f"{self._path.name}.req.txt", request)
+            _write_private(folder, f"{self._path.name}.resp.txt", response)
+        finally:
+            os.close(folder)
 
     def _redact(self, text: bytes) -> bytes:
         for secret in self._secrets:
-            text = text.replace(secret, _REDACTED)
+            text = text.replace(secret, REDACTED)
         return text
 
 
@@ -104,9 +103,8 @@ def _secrets(request: GatewayRequest) -> Iterable[bytes]:
 
 
 def _head(first: bytes, headers: RawHeaders) -> bytes:
-    lines = [first]
-    for name, value in headers:
-        lines.append(b"%b: %b" % (name, _REDACTED if name.lower() in _SECRET_HEADERS else value))
+    lines = [blank_parameters(first)]
+    lines += [b"%b: %b" % (name, blank_header(name, value)) for name, value in headers]
     return b"\n".join(lines) + b"\n\n"
 
 
@@ -116,6 +114,7 @@ def _cut(body: bytes, size: int) -> bytes:
     return body[:BODY_LIMIT] + f"\n[{size} bytes in all, cut here]\n".encode()
 
 
-def _write_private(path: Path, content: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+def _write_private(folder: int, name: str, content: bytes) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    with open(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:
         file.write(content)

@@ -3,7 +3,8 @@
 from aiohttp import web
 from loguru import logger
 
-from aibridged.errors import INTERNAL_ERROR, GatewayError
+from aibridged.core.auth import is_from_helper
+from aibridged.errors import INTERNAL_ERROR, SHOULD_RETRY, UNAUTHENTICATED, GatewayError
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
 from aibridged.relayed import broken_off
@@ -38,4 +39,8 @@ def stage(parts: Parts) -> Middleware:
 
 def _refuse(request: GatewayRequest, error: GatewayError) -> web.Response:
     request.refusal = error.kind
-    return answer(error, request.scope.request_id)
+    response = answer(error, request.scope.request_id)
+    if error.kind is UNAUTHENTICATED and is_from_helper(request.headers):
+        # The client asks its helper for another token only before a retry.
+        del response.headers[SHOULD_RETRY]
+    return response

@@ -9,6 +9,7 @@ from aiohttp import web
 from loguru import logger
 
 from aibridged.core.client_ip import is_trusted
+from aibridged.gateway_tokens import holds_token
 from aibridged.observe.finished import Finished, RequestOutcome
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.pipeline.account import Account
@@ -38,9 +39,8 @@ def stage(parts: Parts) -> Middleware:
             broken = RequestOutcome.FAILED
             raise
         except (asyncio.CancelledError, ConnectionError):
-            broken = (
-                RequestOutcome.INTERRUPTED if in_flight.cut_off else RequestOutcome.CLIENT_CLOSED
-            )
+            cut_off = in_flight.cut_off or request.is_cut_off
+            broken = RequestOutcome.INTERRUPTED if cut_off else RequestOutcome.CLIENT_CLOSED
             raise
         finally:
             if not request.is_probe:
@@ -70,7 +70,7 @@ def _naming(parts: Parts) -> Callable[[GatewayRequest], str]:
             return request.given_id
         if origins and is_trusted(request.remote, origins):
             given = request.headers.getall("X-Request-Id", ())
-            if len(given) == 1 and _ID.fullmatch(given[0]) is not None:
+            if len(given) == 1 and _ID.fullmatch(given[0]) and not holds_token(given[0]):
                 return given[0]
         return f"{getrandbits(64):016x}"
 

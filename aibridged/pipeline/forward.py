@@ -45,6 +45,7 @@ def handler(parts: Parts) -> Handler:
             request.sent_at = monotonic()
             reply = await ask(request, upstream, headers, idle_timeout)
             request.answered_at, request.upstream_status = monotonic(), reply.status
+            request.let_body_go()
             try:
                 return await answer(request, reply, dump, parts)
             finally:
@@ -72,6 +73,10 @@ async def ask(
         return await upstream.ask(
             request.method, request.upstream_target, headers, request.body, idle_timeout
         )
+    except GatewayError:  # there is no descriptor left, which is no fault of the provider's
+        if interception is not None:
+            interception.awaits_answer = False
+        raise
     except _NOTHING_SENT as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
         if interception is not None:

@@ -1,11 +1,11 @@
-"""Probes, and the end: a draining gateway finishes what it has.
+"""Probes, who finds no room, and the end: a draining gateway finishes what it has.
 
 It takes nothing new, unless another process takes its place: then no client may notice.
 """
 
 from aiohttp import web
 
-from aibridged.errors import SHUTTING_DOWN, GatewayError
+from aibridged.errors import AT_CAPACITY, SHUTTING_DOWN, GatewayError
 from aibridged.pipeline.errors import SERVER
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
@@ -25,6 +25,8 @@ def stage(parts: Parts) -> Middleware:
             return _line("ok", 200)
         if in_flight.refusing:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
+        if request.is_surplus:
+            raise GatewayError(AT_CAPACITY, retry_after=1)
         requests.enter()
         try:
             return await handler(request)

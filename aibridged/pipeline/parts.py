@@ -10,8 +10,11 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import Breakers
+from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.rate_limit import RateLimiter
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
 from aibridged.identity.base import Actor
 from aibridged.identity.gate import Gate
 from aibridged.observe.finished import Finished
@@ -21,10 +24,10 @@ from aibridged.pipeline.continuations import Continuations
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.in_flight import InFlight, Requests
 from aibridged.pipeline.request import GatewayRequest
-from aibridged.pipeline.slices import Turns
 from aibridged.pipeline.trace import Traces
 from aibridged.pipeline.upstream import Upstream
 from aibridged.providers import Provider
+from aibridged.time_slices import TimeSlices, Turns
 
 ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamResponse]]
 """Answers a caller's question about the record, given the path below the prefix and the query."""
@@ -49,6 +52,10 @@ class Parts:
     in_flight: InFlight
     requests: Requests
     slots: Slots
+    room: Room
+    shortages: Shortages
+    body_budget: ByteBudget
+    slices: TimeSlices
     rate_limiter: RateLimiter | None
     breakers: Breakers | None
     bridges: BridgePool[Bridge]

@@ -7,6 +7,7 @@ from aibridged import __version__
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.mcp.offering import McpTools
+from aibridged.observe import limit_table
 from aibridged.observe import metric_table as table
 from aibridged.observe.metric import Metric
 from aibridged.observe.metrics import Metrics
@@ -33,6 +34,7 @@ class Readout:
         return [
             *self._metrics.readings(),
             *_requests(parts),
+            *_clients(parts),
             *self._circuits(parts),
             *_providers(parts),
             *_callers(parts, self._gatekeeper),
@@ -61,10 +63,21 @@ def _number(row: Metric, value: float) -> Numbers:
 def _requests(parts: Parts) -> Iterator[Reading]:
     yield _number(table.REQUESTS_IN_FLIGHT, parts.in_flight.count)
     yield _number(table.READY, float(not parts.in_flight.draining))
-    yield _number(table.SLOTS_IN_USE, parts.slots.in_use)
-    yield _number(table.SLOTS_LIMIT, parts.slots.limit)
+    yield _number(limit_table.SLOTS_IN_USE, parts.slots.in_use)
+    yield _number(limit_table.SLOTS_LIMIT, parts.slots.limit)
     if parts.rate_limiter is not None:
-        yield _number(table.RATE_LIMITER_CALLERS, len(parts.rate_limiter))
+        yield _number(limit_table.RATE_LIMITER_CALLERS, len(parts.rate_limiter))
+
+
+def _clients(parts: Parts) -> Iterator[Reading]:
+    room = parts.room
+    idle = len(room.idle)
+    busy = room.taken + room.taken_surplus - idle
+    yield Numbers(limit_table.CLIENT_CONNECTIONS, {("busy",): busy, ("idle",): idle})
+    yield _number(limit_table.CLIENT_PLACES, room.places)
+    yield _number(limit_table.IDLE_CLOSED, room.idle.closed)
+    counts = parts.shortages.counts
+    yield Numbers(limit_table.SHORTAGES, {(what,): float(count) for what, count in counts.items()})
 
 
 def _providers(parts: Parts) -> Iterator[Reading]:

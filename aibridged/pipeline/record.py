@@ -53,7 +53,7 @@ def stage(parts: Parts) -> Middleware:
         except BrokenOffError:
             raise
         except (asyncio.CancelledError, ConnectionError):
-            outcome = _left(in_flight)
+            outcome = _left(request, in_flight)
             raise
         except Exception:
             status = INTERNAL_ERROR.status  # as the client is answered
@@ -72,9 +72,13 @@ def _outcome(status: int) -> Outcome:
     return Outcome.COMPLETED if status < 400 else Outcome.FAILED
 
 
-def _left(in_flight: InFlight) -> Outcome:
-    """Who ended a request whose client is gone: the client, or the daemon that leaves."""
-    return Outcome.INTERRUPTED if in_flight.cut_off else Outcome.CLIENT_CLOSED
+def _left(request: GatewayRequest, in_flight: InFlight) -> Outcome:
+    """Who ended a request whose client is gone: the client, or the daemon.
+
+    The daemon does when it leaves, and when the token is good no more.
+    """
+    cut_off = in_flight.cut_off or request.is_cut_off
+    return Outcome.INTERRUPTED if cut_off else Outcome.CLIENT_CLOSED
 
 
 class _Anomalies:

@@ -9,8 +9,9 @@ from aiohttp import web
 from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.provider_response import ProviderResponse
 from aibridged.pipeline.request import GatewayRequest
-from aibridged.pipeline.slices import Backlog, Reader, Turns
+from aibridged.pipeline.slices import Backlog, Reader
 from aibridged.relayed import broken_off
+from aibridged.time_slices import Turns
 from aibridged.wire.stream_usage import UsageWithholder
 
 

@@ -1,7 +1,7 @@
 """The request as the stages see it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import web
@@ -15,7 +15,10 @@ from aibridged.errors import ErrorKind
 from aibridged.identity.base import Actor
 from aibridged.observe.scope import Scope
 from aibridged.providers import Route
+from aibridged.relayed import break_off
 from aibridged.wire.facts import RequestFacts
+from aibridged.wire.injection.splice import Fields
+from aibridged.wire.outline import Span
 
 if TYPE_CHECKING:
     from aiohttp.abc import AbstractStreamWriter
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from aiohttp.streams import StreamReader
     from aiohttp.web_protocol import RequestHandler
 
+    from aibridged.pipeline.body import BodyHold
     from aibridged.pipeline.bridge import Bridge, Interception
     from aibridged.pipeline.connection import Connection
     from aibridged.pipeline.reading import Reading
@@ -41,12 +45,14 @@ class GatewayRequest(web.BaseRequest):
 
     `raw_query` is the query string as it came. `body` is what goes upstream; `recoded` says that
     it has lost its content coding, `asks_for_usage` that the gateway asks for the usage of a stream
-    whose client didn't.
+    whose client didn't. `plain` is the body without its coding; of a large one `members` are where
+    its fields stand. `hold` is the memory that the body takes.
 
     For the account of it: `began`, `sent_at` and `answered_at` are monotonic, the latter when the
     head of the provider's answer came, with `upstream_status`; `body_wait` is for how many seconds
     the client's body was waited for; `refusal` is the error of the gateway's own that it ended
     with. `trace` is None where it isn't traced. `given_id` is its id where it has one already.
+    `is_cut_off` says that it was ended because its token is good no more.
     """
 
     scope: Scope
@@ -56,6 +62,9 @@ class GatewayRequest(web.BaseRequest):
     actor: Actor
     credential: UpstreamCredential
     body: bytes
+    plain: bytes
+    members: Mapping[str, Span] | None = None
+    hold: "BodyHold"
     facts: RequestFacts
     asks_for_usage: bool = False
     recoded: bool = False
@@ -65,6 +74,7 @@ class GatewayRequest(web.BaseRequest):
     interception: "Interception | None" = None
     trace: "RequestTrace | None" = None
     is_probe: bool = False
+    is_cut_off: bool = False
     given_id: str | None = None
     refusal: ErrorKind | None = None
     body_wait: float = 0.0
@@ -75,9 +85,19 @@ class GatewayRequest(web.BaseRequest):
     _protocol: "Connection"
 
     @property
+    def is_handed_over(self) -> bool:
+        """Whether the AI Proxy hands it over, which was asked for a provider's host."""
+        return self.given_id is not None
+
+    @property
     def keep_alive(self) -> bool:
         """Whether the connection stays open: if the client wants it to, and nobody is leaving."""
         return not (self._message.should_close or self._protocol.is_leaving)
+
+    @property
+    def is_surplus(self) -> bool:
+        """Whether there is no room for it, only for a word about that."""
+        return self._protocol.is_surplus
 
     @property
     def target(self) -> str:
@@ -101,6 +121,22 @@ class GatewayRequest(web.BaseRequest):
             self._presented = read_credentials(self.headers)
         return self._presented
 
+    def change(self, fields: Fields) -> None:
+        """Let this go upstream in place of what came."""
+        self.change_body(fields.source)
+        self.members = fields.spans
+
+    def change_body(self, plain: bytes) -> None:
+        """Let this go upstream in place of what came, a small body."""
+        self.recoded = self.recoded or self.plain is not self.body
+        self.body = self.plain = plain
+
+    def let_body_go(self) -> None:
+        """The body has been sent: it takes no more memory."""
+        self.body = self.plain = b""
+        self.members = None
+        self.hold.release()
+
     def address(self, settings: Settings) -> bytes:
         """The caller's network as a key, which trusted proxies may name."""
         return rate_limit_key(
@@ -111,6 +147,11 @@ class GatewayRequest(web.BaseRequest):
                 settings.proxy_trusted_origins,
             )
         )
+
+    def abort(self) -> None:
+        """End it, because its token is good no more."""
+        self.is_cut_off = True
+        break_off(self)
 
     def readdressed(
         self, target: str, headers: CIMultiDict[str], request_id: str, remote: str | None

@@ -5,16 +5,25 @@ from collections.abc import Callable, Sequence
 
 from aiohttp import web
 
+from aibridged.core.origins import is_loopback_name
 from aibridged.observe.exposition import render
 from aibridged.observe.series import Reading
 from aibridged.pipeline.errors import SERVER
 from aibridged.pipeline.request import GatewayRequest, Handler
 
+_LOCAL_ONLY = (
+    "The metrics are served under loopback names only: scrape localhost or 127.0.0.1,"
+    " or listen on another --prometheus-address."
+)
 _PATHS = frozenset({"/metrics", "/"})  # `coder server` answers to both
 
 
-def handler(read: Callable[[], Sequence[Reading]]) -> Handler:
-    """The handler of the listener; `read` is called once a scrape."""
+def handler(read: Callable[[], Sequence[Reading]], *, local_only: bool) -> Handler:
+    """The handler of the listener; `read` is called once a scrape.
+
+    With `local_only` it is reached by loopback names alone, so that no web page reads the metrics
+    by DNS rebinding.
+    """
     one_at_a_time = asyncio.Lock()
 
     async def scrape(request: GatewayRequest) -> web.StreamResponse:
@@ -23,6 +32,8 @@ def handler(read: Callable[[], Sequence[Reading]]) -> Handler:
         if request.method not in ("GET", "HEAD"):
             return _line("Metrics are only read.", 405, Allow="GET, HEAD")
         headers = request.headers
+        if local_only and not all(map(is_loopback_name, headers.getall("Host", ()))):
+            return _line(_LOCAL_ONLY, 403)
         accepted = (", ".join(headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
         async with one_at_a_time:
             # Copies are rendered, and away from the loop: of 10 000 series it takes 0.1 s.

@@ -7,57 +7,12 @@ until all of it has been read no more is taken from the provider.
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 
-from aibridged.clock import Clock
+from aibridged.time_slices import Turns
 from aibridged.wire.bounds import SLICE
 
 Reader = Callable[[bytes], Iterator[None] | None]
 """Reads a slice; what is more than a slice once it is decoded, it reads step by step."""
-
-
-TURN_S = 0.001
-"""For how long work is taken up in a turn of the event loop."""
-
-
-class Turns:
-    """Gives work its turns of the event loop: for `TURN_S` seconds each, whosever it is."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._monotonic = clock.monotonic
-        self._waiting: deque[Callable[[], None]] = deque()
-        self._is_running = False
-        self._is_over = False
-
-    def call(self, work: Callable[[], None]) -> None:
-        """Call `work`, which should take less than a turn, after what waits already."""
-        self._waiting.append(work)
-        if not self._is_running:
-            self._is_running = True
-            asyncio.get_running_loop().call_soon(self._run)
-
-    async def turn(self) -> None:
-        """Return in a turn in which nothing else is called."""
-        begun = asyncio.get_running_loop().create_future()
-        self.call(partial(self._give_to, begun))
-        await begun
-
-    def _give_to(self, begun: asyncio.Future[None]) -> None:
-        if not begun.done():
-            begun.set_result(None)
-            self._is_over = True
-
-    def _run(self) -> None:
-        self._is_over = False
-        until = self._monotonic() + TURN_S
-        try:
-            while self._waiting and not self._is_over:
-                self._waiting.popleft()()
-                self._is_over = self._is_over or self._monotonic() >= until
-        finally:
-            self._is_running = bool(self._waiting)
-            if self._is_running:
-                asyncio.get_running_loop().call_soon(self._run)
 
 
 class Backlog:

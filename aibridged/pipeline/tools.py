@@ -10,47 +10,40 @@ from aibridged.mcp.tools import Tool, Toolbox
 from aibridged.pipeline.parts import Parts
 from aibridged.pipeline.request import GatewayRequest, Handler, Middleware
 from aibridged.pipeline.tool_loop import ToolLoop
-from aibridged.wire.coding import decode_body
 from aibridged.wire.injection.inject import Injection, candidate, is_background
 from aibridged.wire.injection.offer import Offer
 from aibridged.wire.injection.opening import open_dialogue
+from aibridged.wire.injection.splice import Fields, UnsplittableError
 
 
 def stage(parts: Parts) -> Middleware | None:
     if not parts.settings.mcp_servers:
         return None
     offers, continuations = _Offers(), parts.continuations
-    max_bytes = parts.settings.max_request_bytes
 
     async def tools(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         api, interception = request.route.api, request.interception
         if api is None or interception is None:
             return await handler(request)
-        plain = _plain(request, max_bytes)
-        body = continuations.applied(request, plain)
-        offered = await offers.put_into(request, body)
+        try:
+            came = fields = Fields(request.plain, request.members)
+        except UnsplittableError:
+            return await handler(request)
+        fields = continuations.applied(request, fields)
+        offered = await offers.put_into(request, fields)
         if offered is not None:
-            body = offered.injection.body
-        if body is not plain:
-            request.recoded = request.recoded or plain is not request.body
-            request.body = body
+            fields = offered.injection.request
+        if fields is not came:
+            request.change(fields)
         if offered is None:
             return await handler(request)
         dialogue = open_dialogue(
-            api, body, offered.injection.names, withhold_usage=request.asks_for_usage
+            api, fields, offered.injection.names, withhold_usage=request.asks_for_usage
         )
         interception.injected = offered.servers
         return await ToolLoop(request, parts, interception, offered.toolbox, dialogue).run()
 
     return tools
-
-
-def _plain(request: GatewayRequest, max_bytes: int) -> bytes:
-    """The body without its content coding; the stage that reads it has found nothing wrong."""
-    coding = request.headers.get("Content-Encoding")
-    if not coding or request.recoded:
-        return request.body
-    return decode_body(request.body, coding, max_bytes)
 
 
 class _Offered(NamedTuple):
@@ -75,7 +68,7 @@ class _Offers:
         )
         self._warned: WeakKeyDictionary[Toolbox, tuple[str, ...]] = WeakKeyDictionary()
 
-    async def put_into(self, request: GatewayRequest, body: bytes) -> _Offered | None:
+    async def put_into(self, request: GatewayRequest, fields: Fields) -> _Offered | None:
         """None for a request that may have no tools, and for a caller who has none."""
         api, bridge, interception = request.route.api, request.bridge, request.interception
         if api is None or bridge is None or interception is None:
@@ -83,7 +76,7 @@ class _Offers:
         model = request.facts.model
         if is_background(interception.start.client, model):
             return None
-        found = candidate(api, model, body)
+        found = candidate(api, model, fields)
         toolbox = await bridge.toolbox() if found is not None else None
         if found is None or toolbox is None:
             return None

@@ -16,6 +16,7 @@ from yarl import URL
 
 from aibridged.pipeline.answer import Answer, RawHeaders
 from aibridged.pipeline.upstream_connection import UpstreamConnection
+from aibridged.pools import PooledConnector, Pools, connections
 from aibridged.tasks import Tasks
 
 # May be sent again if a connection that was kept turns out to be closed.
@@ -27,19 +28,20 @@ class Upstream:
     """The connections to one provider, as many as there are requests.
 
     Connecting may take `connect_timeout` seconds, an answer any time. `connection` makes the
-    connections.
+    connections, which count among those of `pools`.
     """
 
     def __init__(
         self,
         base_url: str,
         connect_timeout: float,
+        pools: Pools,
         connection: Callable[..., UpstreamConnection] = UpstreamConnection,
     ) -> None:
         loop = asyncio.get_running_loop()
         url = URL(base_url)
         self._loop = loop
-        self._connector = aiohttp.TCPConnector(limit=0)
+        self._connector = PooledConnector(pools)
         # aiohttp has no public way to name the protocol.
         self._connector._factory = cast("partial[ResponseHandler]", partial(connection, loop=loop))
         self._timeout = aiohttp.ClientTimeout(
@@ -54,9 +56,7 @@ class Upstream:
     @property
     def connections(self) -> tuple[int, int]:
         """How many connections serve requests, and how many wait for some."""
-        # aiohttp has no public way to ask.
-        connector = self._connector
-        return len(connector._acquired), sum(map(len, connector._conns.values()))
+        return connections(self._connector)
 
     def raw_path(self, target: str) -> str:
         """What a request names for a `target` below the base URL."""
@@ -72,6 +72,7 @@ class Upstream:
         Raises:
             aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError: nothing was sent.
             aiohttp.ClientError, TimeoutError: no answer came.
+            GatewayError: nothing was sent, since no descriptor is left.
         """
         lines = [f"{method} {self.raw_path(target)} HTTP/1.1\r\n{self._host}".encode()]
         lines += [b"%b: %b\r\n" % header for header in headers]

@@ -9,6 +9,9 @@ from aibridged.wire.facts import Api
 _READ = frozenset({"GET", "HEAD"})
 _POST = frozenset({"POST"})
 
+# Where Claude Code sends its telemetry, with a key or without one.
+_TELEMETRY = "/api/event_logging/*"
+
 
 class Anthropic(Provider):
     """Base URL without a version: `https://api.anthropic.com/`."""
@@ -19,8 +22,10 @@ class Anthropic(Provider):
         "/v1/models": _READ,
         "/v1/models/*": _READ,
         "/v1/messages/count_tokens": _POST,
-        "/api/event_logging/*": _POST,
+        _TELEMETRY: _POST,
     }
+    # What a person's agent tells of itself is not said in the organisation's name.
+    own_key_or_none = frozenset({_TELEMETRY})
     public_urls = ("https://api.anthropic.com",)
     preferred_credential = "X-Api-Key"
 

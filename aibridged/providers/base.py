@@ -43,6 +43,8 @@ class Provider(ABC):
     preferred_credential: ClassVar[str]
     # Endpoints that are served to callers who bring a key of their own, in that header.
     own_key_only: ClassVar[frozenset[str]] = frozenset()
+    # Endpoints that the organisation's key is never shown to: a caller's own goes on, or none.
+    own_key_or_none: ClassVar[frozenset[str]] = frozenset()
 
     # The breaker counts these as the provider's failures: it asks for less load, or is gone.
     failure_statuses: ClassVar[frozenset[int]] = frozenset({429, 503, 504, 529})
@@ -55,6 +57,10 @@ class Provider(ABC):
         self._bridged = {
             self.prefix + path: Route(self, path, path, api) for path, api in self.bridged.items()
         }
+
+    def organisation_credential_for(self, endpoint: str) -> tuple[str, str] | None:
+        """The organisation's key as a header, if there is one and this endpoint is shown it."""
+        return None if endpoint in self.own_key_or_none else self.organisation_credential
 
     def credential(self, key: str) -> tuple[str, str]:
         """The header that carries a key, and its value."""

@@ -12,12 +12,16 @@ from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpProcessingError, HttpRequestParser, RawRequestMessage
 from loguru import logger
 
+from aibridged.core.idle import GRACE_S
+from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 
 MAX_HEAD_BYTES = 64 * 1024
 _MAX_FIELD_BYTES = 32 * 1024
 # How long a client that has been refused may go on sending before it is cut off.
 _LINGER_S = 2.0
+# How long the head of a request may take that will be refused, since there is no room.
+_SURPLUS_HEAD_S = 2.0
 
 Serve = Callable[["Client", RawRequestMessage], Awaitable[None]]
 
@@ -25,11 +29,18 @@ Serve = Callable[["Client", RawRequestMessage], Awaitable[None]]
 class Client(BaseProtocol):
     """Reads one request's head within `head_timeout` seconds, and has it served.
 
-    `on_end` is called when the connection is gone or given away.
+    `on_end` is called when the connection is gone or given away. Until its request has come it is
+    an idle one of `room`; `is_surplus` says that there is no room for it.
     """
 
     def __init__(
-        self, serve: Serve, on_end: Callable[["Client"], None], *, head_timeout: float
+        self,
+        serve: Serve,
+        on_end: Callable[["Client"], None],
+        *,
+        is_surplus: bool,
+        head_timeout: float,
+        room: Room,
     ) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
@@ -44,6 +55,8 @@ class Client(BaseProtocol):
         )
         self._serve = serve
         self._on_end = on_end
+        self.is_surplus = is_surplus
+        self._room = room
         self._head_timeout = head_timeout
         self._received = 0
         self._answered = False
@@ -58,7 +71,12 @@ class Client(BaseProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        self._timer = self._loop.call_later(self._head_timeout, self.abort)
+        within = self._head_timeout
+        if self.is_surplus:
+            within = min(within, _SURPLUS_HEAD_S)
+        else:
+            self._room.came(self, self._room.address(self.peer))
+        self._timer = self._loop.call_later(within, self.abort)
 
     def data_received(self, data: bytes) -> None:
         if self._answered or self._task is not None:
@@ -112,6 +130,11 @@ class Client(BaseProtocol):
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answer(error.kind.status, {**error.headers(), **more}, error.body())
 
+    def leave(self) -> None:
+        """Close, unless its request is on the way."""
+        self._cancel_timer()
+        self._timer = self._loop.call_later(GRACE_S, self.abort)
+
     def abort(self) -> None:
         """End the connection at once."""
         if self.transport is not None:
@@ -123,6 +146,7 @@ class Client(BaseProtocol):
             self.refuse(GatewayError(INVALID_REQUEST, "Data came before CONNECT was answered."))
             return
         self._cancel_timer()
+        self._room.idle.remove(self)
         assert self.transport is not None
         self.transport.pause_reading()
         self._task = self._loop.create_task(self._run(message))
@@ -152,4 +176,5 @@ class Client(BaseProtocol):
 
     def _end(self) -> None:
         self._cancel_timer()
+        self._room.idle.remove(self)
         self._on_end(self)

@@ -17,12 +17,15 @@ from aibridged.core.egress import BadDestinationError, Destination, read_destina
 from aibridged.core.proxy_auth import CHALLENGE, read_proxy_token
 from aibridged.core.targets import CERTIFICATE_PATH, CERTIFICATE_TYPE, PREFIXES
 from aibridged.errors import (
+    AT_CAPACITY,
     INTERNAL_ERROR,
     INVALID_REQUEST,
     PROXY_UNAUTHENTICATED,
     ROUTE_NOT_SUPPORTED,
     GatewayError,
 )
+from aibridged.gateway_tokens import holds_token
+from aibridged.identity.base import Actor
 from aibridged.identity.gate import Gate
 from aibridged.identity.remote import CALLER_IP
 from aibridged.observe.metrics import Metrics
@@ -82,6 +85,8 @@ class Connects:
     async def serve(self, client: Client, message: RawRequestMessage) -> None:
         """Serve a request, or say why not."""
         try:
+            if client.is_surplus:
+                raise GatewayError(AT_CAPACITY, retry_after=1)
             if message.method == "CONNECT":
                 await self._connect(client, message)
             else:
@@ -108,6 +113,8 @@ class Connects:
         )
 
     async def _connect(self, client: Client, message: RawRequestMessage) -> None:
+        if holds_token(message.path):  # it would be looked up as a name, and logged
+            raise GatewayError(INVALID_REQUEST, "CONNECT names a host, and no gateway token.")
         ip = self._ip(client, message)
         CALLER_IP.set(ip)
         try:
@@ -126,7 +133,7 @@ class Connects:
             await self._intercept(client, Session(name, destination, provider, token, ip))
             return
         try:
-            await self._tunnel(client, destination, actor.id)
+            await self._tunnel(client, destination, actor, token)
         except GatewayError as error:
             log.info("CONNECT {}: {}", destination, error.kind.code)
             raise
@@ -141,8 +148,10 @@ class Connects:
             settings.proxy_trusted_origins,
         )
 
-    async def _tunnel(self, client: Client, destination: Destination, caller: str) -> None:
-        give_back = self._places.take(caller)
+    async def _tunnel(
+        self, client: Client, destination: Destination, actor: Actor, token: str | None
+    ) -> None:
+        give_back = self._places.take(actor.id)
         try:
             server, parked = await self._dialer.connect(destination)
         except BaseException:
@@ -155,12 +164,14 @@ class Connects:
 
         def end() -> None:
             self.tunnels.discard(tunnel)
+            self._gate.admitted.leave(tunnel)
             give_back()
 
         self._count("tunneled")
         ours = client.give_away()
         tunnel = Tunnel(idle=IDLE_S, half_closed=HALF_CLOSED_S, on_end=end)
         self.tunnels.add(tunnel)
+        self._gate.admitted.enter(actor, token, tunnel)
         ours.set_protocol(tunnel.client)
         tunnel.client.connection_made(ours)
         ours.write(_ESTABLISHED)

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from aibridged.core.egress import HTTPS_PORT, Destination, Egress
+from aibridged.descriptors import at_capacity, is_shortage
 from aibridged.errors import (
     DESTINATION_REFUSED,
     DESTINATION_UNREACHABLE,
@@ -47,7 +48,8 @@ class Dialer:
         """A connection to the destination; `trusted` ones were configured, and aren't judged.
 
         Raises:
-            GatewayError: the destination is refused, unknown, or doesn't answer.
+            GatewayError: the destination is refused, unknown, or doesn't answer; or there is no
+                descriptor left.
         """
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -60,7 +62,9 @@ class Dialer:
                 return await self._upstream.connect(destination)
         except UpstreamProxyError as refusal:
             raise GatewayError(DESTINATION_UNREACHABLE, str(refusal)) from None
-        except (OSError, TimeoutError):  # what is unknown, refuses or stays silent
+        except (OSError, TimeoutError) as error:  # what is unknown, refuses or stays silent
+            if is_shortage(error):
+                raise at_capacity() from None
             raise GatewayError(DESTINATION_UNREACHABLE) from None
 
     async def _directly(

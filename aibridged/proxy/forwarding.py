@@ -15,11 +15,13 @@ from yarl import URL
 from aibridged.core.egress import BadDestinationError, host_destination
 from aibridged.core.headers import is_hop_by_hop
 from aibridged.errors import (
+    AT_CAPACITY,
     REQUEST_TIMEOUT,
     UPSTREAM_TIMEOUT,
     UPSTREAM_UNREACHABLE,
     GatewayError,
 )
+from aibridged.pools import Pools
 from aibridged.proxy.dial import CONNECT_S, Dialer
 from aibridged.relayed import RelayedResponse, broken_off
 
@@ -36,8 +38,10 @@ class DialedConnector(aiohttp.BaseConnector):
     The hosts are those of the providers, which the operator trusts.
     """
 
-    def __init__(self, dialer: Dialer, context: ssl.SSLContext) -> None:
+    def __init__(self, dialer: Dialer, context: ssl.SSLContext, pools: Pools) -> None:
         super().__init__(limit=0)
+        pools.add(self)
+        self._pools = pools
         self._dialer = dialer
         self._context = context
 
@@ -47,6 +51,9 @@ class DialedConnector(aiohttp.BaseConnector):
         traces: Any,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
     ) -> ResponseHandler:
+        return await self._pools.connect(lambda: self._connect(req))
+
+    async def _connect(self, req: aiohttp.ClientRequest) -> ResponseHandler:
         host, port = req.url.host_subcomponent, req.url.port
         assert host is not None
         assert port is not None
@@ -54,6 +61,8 @@ class DialedConnector(aiohttp.BaseConnector):
             destination = host_destination(host, port)
             transport, _ = await self._dialer.connect(destination, trusted=True)
         except (GatewayError, BadDestinationError) as error:
+            if isinstance(error, GatewayError) and error.kind is AT_CAPACITY:
+                raise
             raise aiohttp.ClientConnectionError(str(error)) from None
         protocol = self._factory()
         try:

@@ -9,6 +9,7 @@ vendor.
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from aiohttp import web
@@ -17,15 +18,17 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from aibridged.config.options import Settings
-from aibridged.core.auth import TOKEN_HEADERS, carries
+from aibridged.core.auth import API_KEY, AUTHORIZATION, TOKEN_HEADERS, carries
 from aibridged.core.client_ip import rate_limit_key
 from aibridged.core.egress import HTTPS_PORT, BadDestinationError, Destination, read_destination
 from aibridged.core.headers import end_to_end, is_gateways_own, is_hop_by_hop
+from aibridged.core.origins import is_of_another_origin
 from aibridged.core.targets import BadTargetError, plain_target
 from aibridged.errors import (
     INTERNAL_ERROR,
     INVALID_REQUEST,
     MISDIRECTED_REQUEST,
+    ORIGIN_REFUSED,
     SHUTTING_DOWN,
     UPGRADE_NOT_SUPPORTED,
     GatewayError,
@@ -36,6 +39,7 @@ from aibridged.observe.metrics import Metrics
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.proxy.forwarding import Forwarder
 from aibridged.proxy.hosts import Hosts, gateway_path
+from aibridged.relayed import break_off
 
 # Where nobody is asked for a token, the header still says that Authorization is the caller's own.
 _NO_TOKEN = "none"
@@ -67,6 +71,13 @@ class Session:
     token: str | None = field(repr=False)
     ip: str | None
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
+
+
+class _Forwarded:
+    """A request that goes on to its host."""
+
+    def __init__(self, request: web.BaseRequest) -> None:
+        self.abort = partial(break_off, request)
 
 
 class Intercepted:
@@ -155,13 +166,19 @@ class Intercepted:
         found = gateway_path(endpoints, request.method, path)
         headers = self._headers(session, request, to_gateway=found is not None)
         if found is not None:
+            _refuse_web_pages(headers, request)
             gateway_target = f"{found}?{query}" if query else found
             return await self._hand_over(request, gateway_target, headers, request_id, session.ip)
         if self._in_flight.refusing:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
-        await self._gate.actor(session.token, lambda: rate_limit_key(session.ip))
+        actor = await self._gate.actor(session.token, lambda: rate_limit_key(session.ip))
         url = URL(f"https://{session.destination}{target}", encoded=True)
-        response = await self._forwarder.forward(request, url, headers)
+        running = _Forwarded(request)
+        self._gate.admitted.enter(actor, session.token, running)
+        try:
+            response = await self._forwarder.forward(request, url, headers)
+        finally:
+            self._gate.admitted.leave(running)
         # Not the path: it is none of ours, and may hold anything.
         logger.info(
             "{} a path of {}'s own: {}", request.method, session.destination, response.status
@@ -184,6 +201,20 @@ class Intercepted:
     def _passes(self, name: str) -> bool:
         return not (
             is_hop_by_hop(name) or is_gateways_own(name) or name.lower() in self._not_believed
+        )
+
+
+def _refuse_web_pages(headers: CIMultiDict[str], request: web.BaseRequest) -> None:
+    """Only a key of its own may be used by what a page has its visitor's browser send.
+
+    The browser shows the token to its proxy by itself, whatever page it is that asks.
+    """
+    own_key = AUTHORIZATION in headers or API_KEY in headers
+    if not own_key and is_of_another_origin(request.headers):
+        raise GatewayError(
+            ORIGIN_REFUSED,
+            "The organisation's key is not for web pages of another origin: send a key of your"
+            " own, or ask from a program.",
         )
 
 

@@ -1,25 +1,27 @@
 """The AI Proxy: its parts, its listener, and its end."""
 
-import asyncio
 import os
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
+from aibridged.accepting import Acceptor, bind
 from aibridged.clock import Clock
 from aibridged.config.kinds import is_loopback
 from aibridged.config.options import Settings
 from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.egress import Egress
+from aibridged.core.room import Room
 from aibridged.core.targets import PREFIXES
+from aibridged.descriptors import Shortages
 from aibridged.identity.gate import Gate
 from aibridged.observe.metrics import Metrics
+from aibridged.pools import PooledConnector, Pools
 from aibridged.providers import Provider
 from aibridged.proxy.authority import Authority
 from aibridged.proxy.client import Client
@@ -32,7 +34,6 @@ from aibridged.proxy.leaves import Leaves
 from aibridged.proxy.places import Places, most_tunnels
 from aibridged.proxy.upstream import UpstreamProxy
 
-_BACKLOG = 1024
 # A gateway that trusts the proxy's address mustn't believe these of the proxy's callers.
 _NOT_BELIEVED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
 
@@ -58,17 +59,22 @@ class Proxy:
         in_flight: InFlight,
         metrics: Metrics | None,
         hand_over: HandOver | None,
+        room: Room,
+        shortages: Shortages,
+        pools: Pools,
     ) -> None:
         """Raises ProxyError: what the upstream proxy needs can't be read."""
         self._settings = settings
+        self._room = room
+        self._shortages = shortages
         self._dialer = dialer = Dialer(
             Egress(settings.proxy_allowed_private_cidrs), _upstream(settings)
         )
         idle, read = settings.upstream_idle_timeout, settings.http_read_timeout
-        self._onward = Forwarder(DialedConnector(dialer, _client_tls(None)), idle, read)
+        self._onward = Forwarder(DialedConnector(dialer, _client_tls(None), pools), idle, read)
         self._gateway: Forwarder | None = None
         if hand_over is None:
-            self._gateway = Forwarder(aiohttp.TCPConnector(limit=0), idle, read)
+            self._gateway = Forwarder(PooledConnector(pools), idle, read)
             hand_over = _to(settings, self._gateway)
         hosts = Hosts(providers)
         self._connects = Connects(
@@ -84,7 +90,7 @@ class Proxy:
             authority.certificate_pem,
         )
         self._clients: set[Client] = set()
-        self._servers: list[asyncio.Server] = []
+        self._acceptors: list[Acceptor] = []
         self.url = ""
         """Where it listens, once started, with the port that the system chose for port 0."""
 
@@ -105,30 +111,25 @@ class Proxy:
         Raises:
             ProxyError: the address is taken or not here, or the listener's certificate is bad.
         """
-        address, loop = self._settings.proxy_listen_addr, asyncio.get_running_loop()
-        tls = _listener_tls(self._settings)
+        for each in passed:
+            self._refuse_strangers(each)
+        address, tls = self._settings.proxy_listen_addr, _listener_tls(self._settings)
         try:
-            if passed:
-                for each in passed:
-                    self._refuse_strangers(each)
-                    self._servers.append(
-                        await loop.create_server(self._accept, sock=each, ssl=tls, backlog=_BACKLOG)
-                    )
-            else:
-                self._servers.append(
-                    await loop.create_server(
-                        self._accept, address.host or None, address.port, ssl=tls, backlog=_BACKLOG
-                    )
-                )
+            sockets = passed or await bind(address.host or None, address.port)
         except OSError as error:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise ProxyError(
                 f"The AI Proxy can't listen on {address}: {reason}."
                 " Stop what listens there, or choose another --aibridge-proxy-listen-addr."
             ) from None
-        host, port = self._servers[0].sockets[0].getsockname()[:2]
+        self._acceptors = [self._accept_on(each, tls) for each in sockets]
+        host, port = sockets[0].getsockname()[:2]
         scheme = "https" if tls is not None else "http"
         self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def _accept_on(self, listening: socket.socket, tls: ssl.SSLContext | None) -> Acceptor:
+        refused, within = self._shortages.system_refused, self._settings.http_read_timeout
+        return Acceptor(listening, self._accept, self._room, refused, tls, within)
 
     def _refuse_strangers(self, passed: socket.socket) -> None:
         """The address of a socket that was passed isn't in the settings, which are checked."""
@@ -143,8 +144,8 @@ class Proxy:
 
     def stop_accepting(self) -> None:
         """Take no new connection; what is open goes on."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
 
     async def close(self) -> None:
         """End tunnels, and whoever hasn't said yet what it wants. Requests are the gateway's."""
@@ -158,11 +159,13 @@ class Proxy:
                 await forwarder.close()
         self._dialer.close()
 
-    def _accept(self) -> Client:
+    def _accept(self, is_surplus: bool) -> Client:
         client = Client(
             self._connects.serve,
             self._clients.discard,
+            is_surplus=is_surplus,
             head_timeout=self._settings.http_read_timeout,
+            room=self._room,
         )
         self._clients.add(client)
         return client

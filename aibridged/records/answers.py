@@ -36,7 +36,11 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Interception(msgspec.Struct, kw_only=True):
-    """One row of `aibridge_interceptions` with all that belongs to it."""
+    """One row of `aibridge_interceptions` with what belongs to it.
+
+    In a list texts are `truncated` to their beginnings, as each row says of its own; so is the
+    interception if it has more rows than are shown.
+    """
 
     id: str
     initiator_id: str
@@ -60,6 +64,7 @@ class Interception(msgspec.Struct, kw_only=True):
     usage_partial: bool | None
     time_to_first_byte_ms: int | None
     metadata: dict[str, Any] | None
+    truncated: bool = False
     token_usages: list[Row] = []
     user_prompts: list[Row] = []
     tool_usages: list[Row] = []
@@ -74,6 +79,7 @@ class Session(msgspec.Struct, kw_only=True):
     """What one client's session, or one thread without a session, comes to.
 
     `last_at` is when its last interception started; it has ended when none of them is open.
+    `truncated` says that the last prompt, or one of the lists, goes on.
     """
 
     session_id: str
@@ -88,6 +94,7 @@ class Session(msgspec.Struct, kw_only=True):
     interceptions: int
     threads: int
     last_prompt: str | None
+    truncated: bool = False
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_input_tokens: int = 0

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
-from aibridged.private_file import make_private
+from aibridged.private_file import check_regular, make_private, open_private
 
 BUSY_TIMEOUT_S = 2.0
 """How long a SQLite connection waits for another one's lock."""
@@ -30,6 +30,7 @@ BEGIN = "sqlite_begin"
 """An execution option: the statement that begins SQLite's transactions on this connection."""
 
 _FIXED_SQLITE = (3, 51, 3)
+_BESIDE = ("-wal", "-shm", "-journal")
 
 
 Engine = sa.Engine
@@ -130,13 +131,19 @@ def _sqlite_engine(url: sa.URL, busy_timeout: float) -> sa.Engine:
 
 
 def _make_private(path: str) -> None:
-    """Make the file, if it isn't there, so that others can't read it: it holds prompts."""
+    """Make the file, if it isn't there, so that others can't read it: it holds prompts.
+
+    SQLite would follow a symbolic link, here and in the place of the files that it keeps beside it.
+    Those are looked at unopened: closing one would undo the process's locks on it.
+    """
     try:
         with suppress(FileExistsError):
             os.close(make_private(Path(path)))
-        os.close(os.open(path, os.O_RDWR))
+        os.close(open_private(Path(path), os.O_RDWR))
+        for suffix in _BESIDE:
+            check_regular(Path(path + suffix))
     except OSError as error:
         raise DatabaseError(
-            f"The database {path} can't be opened: {error.strerror}. "
+            f"The database {error.filename or path} can't be opened: {error.strerror}. "
             "Check the permissions of the state directory, or choose another --state-dir."
         ) from None

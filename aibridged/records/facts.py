@@ -11,12 +11,14 @@ from enum import StrEnum
 import msgspec
 
 from aibridged.records.ids import uuid7
+from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.gathering import OMITTED
 
 Metadata = dict[str, str | int | float | bool | None]
 
 _MAX_SEQUENCE = 4095
+_MAX_RESULTS = 64
 
 
 class Outcome(StrEnum):
@@ -166,6 +168,11 @@ def ended_at(started_at: datetime, elapsed: float) -> datetime:
     return started_at + timedelta(seconds=max(0.0, elapsed))
 
 
+def last_results(call_ids: Sequence[str]) -> tuple[str, ...]:
+    """The tool calls that a request answers, as far as they are recorded: the last ones."""
+    return tuple(id[:MAX_NAME] for id in call_ids[-_MAX_RESULTS:]) if call_ids else ()
+
+
 def response_records(
     interception_id: str,
     response: ResponseFacts,
@@ -174,10 +181,11 @@ def response_records(
 ) -> Sequence[Fact]:
     """The rows that a response leaves: usage, thoughts and tool calls, whose ids keep the order.
 
-    `runs` are the calls of injected tools, by their call ids. The metadata of the last row says how
-    many tool calls and thoughts are `omitted`, if any are.
+    `runs` are the calls of injected tools, by their call ids. Names and ids are cut to their
+    bounds here already: each record of an answer with many calls has the answer's. The metadata of
+    the last row says how many tool calls and thoughts are `omitted`, if any are.
     """
-    response_id = response.response_id or ""
+    response_id = (response.response_id or "")[:MAX_ID]
     records: list[TokenUsageRecord | ModelThoughtRecord | ToolUsageRecord] = []
     usage = response.usage
     if usage is not None:
@@ -211,11 +219,11 @@ def response_records(
                 id=uuid7(created_at, min(number, _MAX_SEQUENCE)),
                 interception_id=interception_id,
                 created_at=created_at,
-                tool=call.name,
+                tool=call.name[:MAX_NAME],
                 input=call.arguments,
                 provider_response_id=response_id,
-                provider_tool_call_id=call.call_id,
-                provider_item_id=call.item_id,
+                provider_tool_call_id=call.call_id[:MAX_NAME],
+                provider_item_id=call.item_id and call.item_id[:MAX_ID],
                 server_url=run.server_url if run else None,
                 injected=run is not None,
                 invocation_error=run.error if run else None,

@@ -1,6 +1,7 @@
 """Opens the database that the settings name."""
 
 from aibridged.config.options import Settings
+from aibridged.private_file import make_private_directory
 from aibridged.records.database import DatabaseError, Engine, database_url, make_engine
 from aibridged.records.migrations import upgrade
 
@@ -12,7 +13,7 @@ def make_database(settings: Settings) -> Engine:
         DatabaseError: it can't be made or used.
     """
     try:
-        settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(settings.state_dir)
     except OSError as error:
         raise DatabaseError(
             f"The state directory {settings.state_dir} can't be made: {error.strerror}."

@@ -2,54 +2,43 @@
 
 Each question has a connection of its own, so that the writer's is never waited for: in WAL mode
 SQLite's readers see a snapshot and hold nobody up, and none of our connections makes checkpoints
-(see `database`). Everything here blocks and belongs into a thread.
+(see `database`). Answers of several items come one after the other, read a few at a time, so that
+none takes more memory than those; the connection is open until the last one, or until the iterator
+is closed. Everything here blocks and belongs into a thread.
 """
 
 import operator
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
-from aibridged.records.answers import Filter, Interception, Row, Session, Usage, UsageBy
+from aibridged.records.answers import Filter, Interception, Session, Usage, UsageBy
+from aibridged.records.belonging import Belonging, Whole
 from aibridged.records.conditions import PARTS, conditions, matching, row_id, thread_of
-from aibridged.records.schema import (
-    interceptions,
-    model_thoughts,
-    token_usages,
-    tool_usages,
-    user_prompts,
-)
+from aibridged.records.restraint import TIME_LIMIT_S, QueryFailedError, Restraint
+from aibridged.records.schema import interceptions, token_usages
 from aibridged.records.sessions import count_sessions, find_sessions
 
 MAX_LIMIT = 1000
-TIME_LIMIT_S = 10.0
-_STEPS = 20_000  # of SQLite's virtual machine, between two looks at the clock
+MAX_NAMES = 10_000
+"""Of models or clients: a caller can name as many as it likes."""
+
+_AT_ONCE = 20  # interceptions, with what belongs to them
 
 _I = interceptions.c
-_CHILDREN = {
-    "token_usages": token_usages,
-    "user_prompts": user_prompts,
-    "tool_usages": tool_usages,
-    "model_thoughts": model_thoughts,
-}
-_COLUMNS = [name for name in Interception.__struct_fields__ if name not in _CHILDREN]
-
-
-class QueryFailedError(Exception):
-    """A question without an answer; the message is for people."""
+_TOKENS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+)
 
 
 class NoSuchPageError(QueryFailedError):
     """There is no interception to go on after."""
-
-
-class TookTooLongError(QueryFailedError):
-    """The time is up; the message says how to ask for less."""
 
 
 _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
@@ -62,19 +51,32 @@ _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
 
 
 class Query:
-    """Questions to one database. `time_limit` is in seconds, for one question."""
+    """Questions to one database.
+
+    All may be asked under one `restraint`; without it each has its own, of `time_limit` seconds.
+    """
 
     def __init__(
-        self, engine: sa.Engine, clock: Clock, *, time_limit: float = TIME_LIMIT_S
+        self,
+        engine: sa.Engine,
+        clock: Clock,
+        *,
+        time_limit: float = TIME_LIMIT_S,
+        restraint: Restraint | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._time_limit = time_limit
+        self._restraint = restraint
 
-    def interceptions(self, wanted: Filter) -> list[Interception]:
-        """The newest first, at most `limit`. Pages by `after_id` neither repeat nor skip.
+    def restrained(self, restraint: Restraint) -> "Query":
+        """The same, under a restraint."""
+        return Query(self._engine, self._clock, restraint=restraint)
 
-        With `oldest_first` the other way round.
+    def interceptions(self, wanted: Filter) -> Iterator[Interception]:
+        """The newest first, at most `limit`, each with the beginnings of what belongs to it.
+
+        Pages by `after_id` neither repeat nor skip. With `oldest_first` the other way round.
 
         Raises:
             NoSuchPageError: there is no `after_id`, or it isn't `owner`'s.
@@ -99,7 +101,8 @@ class Query:
                 .limit(wanted.limit)
                 .offset(wanted.offset)
             )
-            return _with_children(connection, connection.execute(statement).all())
+            for rows, belonging in self._read(connection, statement):
+                yield from belonging.beginnings(rows)
 
     def count(self, wanted: Filter) -> int:
         """How many there are on all pages."""
@@ -107,21 +110,28 @@ class Query:
         with self._connect() as connection:
             return connection.scalar(statement.where(*conditions(wanted))) or 0
 
-    def interception(self, id: str, initiator: str | None = None) -> Interception | None:
-        """One interception; None where there is none, or it isn't `initiator`'s."""
-        if (found := row_id(id)) is None:
-            return None
+    def beginning(self, id: str) -> Interception | None:
+        """One interception as a list shows it; None where there is none."""
         with self._connect() as connection:
-            statement = sa.select(interceptions).where(_I.id == found)
-            if initiator is not None:
-                statement = statement.where(_I.initiator_id == initiator)
-            rows = connection.execute(statement).all()
-            return next(iter(_with_children(connection, rows)), None)
+            for rows, belonging in self._read(connection, _one(id, None)):
+                return next(belonging.beginnings(rows), None)
+            return None
 
-    def sessions(self, wanted: Filter) -> list[Session]:
+    def interception(self, id: str, initiator: str | None = None) -> Interception | None:
+        """One whole interception; None where there is none, or it isn't `initiator`'s."""
+        with closing(self.whole(id, initiator)) as found:
+            return next((each.collected() for each in found), None)
+
+    def whole(self, id: str, initiator: str | None = None) -> Generator[Whole]:
+        """The same, or nothing, in parts."""
+        with self._connect() as connection:
+            for rows, belonging in self._read(connection, _one(id, initiator)):
+                yield from belonging.whole(rows)
+
+    def sessions(self, wanted: Filter) -> Iterator[Session]:
         """The sessions of the interceptions that match, those used last first."""
         with self._connect() as connection:
-            return find_sessions(connection, wanted)
+            yield from find_sessions(connection, wanted)
 
     def count_sessions(self, wanted: Filter) -> int:
         """How many there are on all pages."""
@@ -135,7 +145,7 @@ class Query:
         *,
         after_id: str | None = None,
         limit: int | None = None,
-    ) -> list[Interception]:
+    ) -> Iterator[Whole]:
         """The interceptions of a session in order, each thread's together, threads by their start.
 
         Where callers happen to use the same session id, `initiator` (an id) tells them apart.
@@ -161,77 +171,62 @@ class Query:
                     raise NoSuchPageError(f"The session has no interception {after_id!r}.")
                 position = (sa.literal(at, by.type) for at, by in zip(last, order, strict=True))
                 statement = statement.where(sa.tuple_(*order) > sa.tuple_(*position))
-            return _with_children(connection, connection.execute(statement).all())
+            for found, belonging in self._read(connection, statement):
+                yield from belonging.whole(found)
 
     def usage(self, by: UsageBy, wanted: Filter) -> list[Usage]:
         """Totals, those with the most tokens first; days newest first."""
         key = _KEYS[by]().label("key")
-        sums = [
-            sa.func.coalesce(sa.func.sum(token_usages.c[name]), 0).label(name)
-            for name in (
-                "input_tokens",
-                "output_tokens",
-                "cache_read_input_tokens",
-                "cache_write_input_tokens",
-            )
-        ]
+        sums = {name: sa.func.coalesce(sa.func.sum(token_usages.c[name]), 0) for name in _TOKENS}
+        all_tokens = sum(sums.values(), sa.literal(0))
+        order = (key.desc(),) if by is UsageBy.DAY else (all_tokens.desc(), key)
         statement = (
-            sa.select(key, sa.func.count(sa.distinct(_I.id)).label("interceptions"), *sums)
+            sa.select(
+                key,
+                sa.func.count(sa.distinct(_I.id)).label("interceptions"),
+                *(each.label(name) for name, each in sums.items()),
+            )
             .select_from(interceptions.outerjoin(token_usages))
             .where(*conditions(wanted))
             .group_by(key)
+            .order_by(*order)
+            .limit(wanted.limit)
         )
         with self._connect() as connection:
-            totals = [_usage(row) for row in connection.execute(statement)]
-        if by is UsageBy.DAY:
-            totals.sort(key=lambda usage: usage.key, reverse=True)
-        else:
-            totals.sort(key=lambda usage: (-_all_tokens(usage), usage.key))
-        return totals[: wanted.limit]
+            return [_usage(row) for row in connection.execute(statement)]
 
     def models(self, initiator: str | None = None) -> list[str]:
-        """All models that were asked, in order of their names."""
+        """The models that were asked, in order of their names, `MAX_NAMES` at most."""
         return self._distinct(_I.model, initiator)
 
     def clients(self, initiator: str | None = None) -> list[str]:
-        """All clients that asked, in order of their names."""
+        """The clients that asked, in order of their names, `MAX_NAMES` at most."""
         return self._distinct(_I.client, initiator)
 
     def _distinct(self, column: sa.ColumnElement[str], initiator: str | None) -> list[str]:
-        statement = sa.select(column).distinct().order_by(column)
+        statement = sa.select(column).distinct().order_by(column).limit(MAX_NAMES)
         if initiator is not None:
             statement = statement.where(_I.initiator_id == initiator)
         with self._connect() as connection:
             return [row[0] for row in connection.execute(statement)]
 
-    @contextmanager
-    def _connect(self) -> Iterator[sa.Connection]:
-        """A connection that changes nothing and gives up when the time is up."""
-        try:
-            with self._engine.connect() as connection:
-                self._restrain(connection)
-                yield connection
-        except DBAPIError as error:
-            if "interrupted" in str(error.orig) or "statement timeout" in str(error.orig):
-                raise TookTooLongError(
-                    f"The answer took longer than {self._time_limit:g} s: ask for less, "
-                    "with a shorter time or a filter."
-                ) from None
-            reason = str(error.orig).partition("\n")[0]
-            raise QueryFailedError(f"The database can't be read: {reason}") from None
+    def _connect(self) -> AbstractContextManager[sa.Connection]:
+        restraint = self._restraint or Restraint(self._clock, self._time_limit)
+        return restraint.connect(self._engine)
 
-    def _restrain(self, connection: sa.Connection) -> None:
-        if connection.dialect.name == "sqlite":
-            ends = self._clock.monotonic() + self._time_limit
-            driver: Any = connection.connection.dbapi_connection
-            driver.set_progress_handler(lambda: self._clock.monotonic() > ends, _STEPS)
-            connection.exec_driver_sql("PRAGMA query_only = ON")
-        else:
-            # All statements see one moment, as SQLite's do: what ends meanwhile isn't skipped.
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-            connection.exec_driver_sql(
-                f"SET LOCAL statement_timeout = {round(self._time_limit * 1000)}"
-            )
+    def _read(
+        self, connection: sa.Connection, statement: sa.Select[Any]
+    ) -> Iterator[tuple[Sequence[sa.Row[Any]], Belonging]]:
+        """The interceptions, a few at a time, and what belongs to them."""
+        rows = connection.execute(statement).all()
+        for start in range(0, len(rows), _AT_ONCE):
+            few = rows[start : start + _AT_ONCE]
+            yield few, Belonging(connection, [row.id for row in few])
+
+
+def _one(id: str, initiator: str | None) -> sa.Select[Any]:
+    statement = sa.select(interceptions).where(_I.id == row_id(id))
+    return statement if initiator is None else statement.where(_I.initiator_id == initiator)
 
 
 def _order(columns: Any, wanted: Filter) -> tuple[sa.ColumnElement[Any], ...]:
@@ -240,10 +235,7 @@ def _order(columns: Any, wanted: Filter) -> tuple[sa.ColumnElement[Any], ...]:
 
 
 def _after(connection: sa.Connection, id: str, wanted: Filter) -> sa.ColumnElement[bool]:
-    statement = sa.select(_I.started_at, _I.id).where(_I.id == row_id(id))
-    if wanted.owner is not None:
-        statement = statement.where(_I.initiator_id == wanted.owner)
-    row = connection.execute(statement).one_or_none()
+    row = connection.execute(_one(id, wanted.owner)).one_or_none()
     if row is None:
         raise NoSuchPageError(f"There is no interception {id!r} to go on after.")
     beyond = operator.gt if wanted.oldest_first else operator.lt
@@ -253,41 +245,8 @@ def _after(connection: sa.Connection, id: str, wanted: Filter) -> sa.ColumnEleme
     )
 
 
-def _with_children(connection: sa.Connection, rows: Sequence[sa.Row[Any]]) -> list[Interception]:
-    ids = [row.id for row in rows]
-    children: dict[str, dict[str, list[Row]]] = {}
-    for name, table in _CHILDREN.items():
-        grouped = children[name] = defaultdict(list)
-        # In parts, for a statement takes only so many values.
-        for start in range(0, len(ids), MAX_LIMIT):
-            statement = (
-                sa.select(table)
-                .where(table.c.interception_id.in_(ids[start : start + MAX_LIMIT]))
-                .order_by(table.c.created_at, table.c.id)
-            )
-            for child in connection.execute(statement):
-                fields = dict(child._mapping)
-                grouped[fields.pop("interception_id")].append(fields)
-    return [_interception(row, children) for row in rows]
-
-
-def _interception(row: sa.Row[Any], children: dict[str, dict[str, list[Row]]]) -> Interception:
-    fields: dict[str, Any] = {name: row._mapping[name] for name in _COLUMNS}
-    fields |= {name: grouped[row.id] for name, grouped in children.items()}
-    return Interception(**fields)
-
-
 def _usage(row: sa.Row[Any]) -> Usage:
     counts = {name: int(row._mapping[name]) for name in row._mapping if name != "key"}
     read = counts["cache_read_input_tokens"]
     given = counts["input_tokens"] + read + counts["cache_write_input_tokens"]
     return Usage(key=str(row.key), cached_share=read / given if given else None, **counts)
-
-
-def _all_tokens(usage: Usage) -> int:
-    return (
-        usage.input_tokens
-        + usage.output_tokens
-        + usage.cache_read_input_tokens
-        + usage.cache_write_input_tokens
-    )

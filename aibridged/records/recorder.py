@@ -27,6 +27,7 @@ from aibridged.records.facts import (
     Record,
     ended_at,
 )
+from aibridged.records.keeping import Keeping
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
@@ -50,7 +51,8 @@ class Recorder:
 
     A start is refused once `queue_limit` starts and facts wait, and from half of that on a caller's
     own starts are once a tenth of the limit waits for that caller. Facts are never refused, but
-    only begun interceptions have any, so the queue stays bounded. `on_record` is called with each
+    only begun interceptions have any, so the queue stays bounded. `keeping` cuts what is long of
+    them, in the writer's thread. `on_record` is called with each
     record after its commit, from the thread that made it. Times are in seconds.
     """
 
@@ -60,6 +62,7 @@ class Recorder:
         spool: Spool,
         clock: Clock,
         *,
+        keeping: Keeping | None = None,
         on_record: Callable[[Record], None] | None = None,
         queue_limit: int = QUEUE_LIMIT,
         linger: float = LINGER_S,
@@ -83,6 +86,7 @@ class Recorder:
             self._work,
             self._facts,
             self.stats,
+            keeping or Keeping(),
             on_record=on_record,
             retry_interval=retry_interval,
         )
@@ -97,7 +101,7 @@ class Recorder:
         """Connect, write what an earlier daemon left in the spool, end what it left open.
 
         Raises:
-            DatabaseAwayError, SpoolInUseError, OSError: the recorder can't be used.
+            DatabaseAwayError, SpoolError, OSError: the recorder can't be used.
         """
         self._loop = asyncio.get_running_loop()
         opened: asyncio.Future[None] = self._loop.create_future()

@@ -1,7 +1,8 @@
 """Which table a record goes into, and its values in the order of the columns.
 
 Text is made storable here: what a caller sends may be longer than an index takes, or hold
-characters that a database can't keep (NUL in PostgreSQL, lone surrogates from headers in both).
+characters that a database can't keep (NUL in PostgreSQL, lone surrogates from headers in both), or
+a gateway token, which nobody may read in a record.
 """
 
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from aibridged.gateway_tokens import blanked
 from aibridged.records import schema
 from aibridged.records.facts import (
     InterceptionEnd,
@@ -21,7 +23,14 @@ from aibridged.records.facts import (
     ToolUsageRecord,
     UserPromptRecord,
 )
-from aibridged.records.schema import MAX_CLIENT, MAX_CREDENTIAL_HINT, MAX_NAME, MAX_USER_AGENT
+from aibridged.records.schema import (
+    MAX_CLIENT,
+    MAX_CREDENTIAL_HINT,
+    MAX_ID,
+    MAX_NAME,
+    MAX_URL,
+    MAX_USER_AGENT,
+)
 
 Time = Callable[[datetime], Any]
 """Makes of a time what the driver takes."""
@@ -30,14 +39,15 @@ _encode_json = msgspec.json.Encoder().encode
 
 
 def storable(text: str) -> str:
-    """The text as both databases can keep it."""
+    """The text as both databases can keep it, and as it may be kept."""
+    text = blanked(text)
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def _optional(text: str | None, length: int | None = None) -> str | None:
-    return None if text is None else storable(text)[:length]
+    return None if text is None else storable(text[:length])
 
 
 def _json(metadata: Metadata) -> str | None:
@@ -86,16 +96,16 @@ def start_row(
     return (
         start.id,
         start.initiator_id,
-        _optional(start.username),
-        start.api_key_id,
+        _optional(start.username, MAX_NAME),
+        _optional(start.api_key_id, MAX_NAME),
         start.provider[:MAX_NAME],
         start.provider_name[:MAX_NAME],
-        storable(start.model)[:MAX_NAME],
+        storable(start.model[:MAX_NAME]),
         start.client[:MAX_CLIENT],
         _optional(start.user_agent, MAX_USER_AGENT),
         _optional(start.client_session_id, MAX_NAME),
         start.credential_kind,
-        storable(start.credential_hint)[:MAX_CREDENTIAL_HINT],
+        storable(start.credential_hint[:MAX_CREDENTIAL_HINT]),
         _optional(start.correlating_tool_call_id, MAX_NAME),
         parent.id,
         parent.root_id,
@@ -124,14 +134,14 @@ def answered_row(end: InterceptionEnd) -> tuple[Any, ...] | None:
     """The id of the answer to the prompt, and that of the interception; None if there is none."""
     if end.prompt_response_id is None:
         return None
-    return storable(end.prompt_response_id), end.interception_id
+    return storable(end.prompt_response_id[:MAX_ID]), end.interception_id
 
 
 def _usage_row(usage: TokenUsageRecord, time: Time) -> tuple[Any, ...]:
     return (
         usage.id,
         usage.interception_id,
-        storable(usage.provider_response_id),
+        storable(usage.provider_response_id[:MAX_ID]),
         usage.input_tokens,
         usage.output_tokens,
         usage.cache_read_input_tokens,
@@ -145,7 +155,7 @@ def _prompt_row(prompt: UserPromptRecord, time: Time) -> tuple[Any, ...]:
     return (
         prompt.id,
         prompt.interception_id,
-        storable(prompt.provider_response_id),
+        storable(prompt.provider_response_id[:MAX_ID]),
         storable(prompt.prompt),
         _json(prompt.metadata),
         time(prompt.created_at),
@@ -156,14 +166,14 @@ def _tool_row(tool: ToolUsageRecord, time: Time) -> tuple[Any, ...]:
     return (
         tool.id,
         tool.interception_id,
-        storable(tool.provider_response_id),
-        _optional(tool.server_url),
-        storable(tool.tool),
+        storable(tool.provider_response_id[:MAX_ID]),
+        _optional(tool.server_url, MAX_URL),
+        storable(tool.tool[:MAX_NAME]),
         storable(tool.input),
         tool.injected,
         _optional(tool.invocation_error),
         _optional(tool.provider_tool_call_id, MAX_NAME),
-        _optional(tool.provider_item_id),
+        _optional(tool.provider_item_id, MAX_ID),
         _json(tool.metadata),
         time(tool.created_at),
     )

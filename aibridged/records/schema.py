@@ -23,6 +23,10 @@ MAX_NAME = 256
 MAX_CLIENT = 64
 MAX_CREDENTIAL_HINT = 15
 MAX_USER_AGENT = 1024
+# What isn't indexed has one, too: each row of an answer with many tool calls repeats it.
+MAX_ID = 1024
+"""Characters of a response's or an item's id; some providers' are encrypted state."""
+MAX_URL = 2048
 
 
 class UtcDateTime(sa.TypeDecorator[datetime]):

@@ -1,13 +1,17 @@
-"""What the interceptions of a session come to, for a page of sessions at once."""
+"""What the interceptions of a session come to, for a few sessions at once."""
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from aibridged.records.answers import Filter, Session
+from aibridged.records.belonging import SHOWN_CHARACTERS, SHOWN_ROWS
 from aibridged.records.conditions import conditions, matching, thread_of
 from aibridged.records.schema import interceptions, token_usages, user_prompts
+
+_AT_ONCE = 20
 
 _I = interceptions.c
 _TOKENS = (
@@ -25,7 +29,16 @@ class _Key(NamedTuple):
     initiator_id: str
 
 
-def find_sessions(connection: sa.Connection, wanted: Filter) -> list[Session]:
+class _Found(NamedTuple):
+    """What belongs to some sessions."""
+
+    providers: dict[_Key, list[str]]
+    models: dict[_Key, list[str]]
+    tokens: dict[_Key, dict[str, int]]
+    prompts: dict[_Key, str]
+
+
+def find_sessions(connection: sa.Connection, wanted: Filter) -> Iterator[Session]:
     """A page of the sessions of the interceptions that match, those used last first."""
     last = sa.func.max(_I.started_at).label("last_at")
     page = connection.execute(
@@ -47,17 +60,26 @@ def find_sessions(connection: sa.Connection, wanted: Filter) -> list[Session]:
         .limit(wanted.limit)
         .offset(wanted.offset)
     ).all()
-    rows = matching(_I.session_id.in_([row.session_id for row in page]), *conditions(wanted))
-    names = _names(connection, rows)
-    tokens = _tokens(connection, rows)
-    prompts = _last_prompts(connection, rows)
-    return [_session(row, names, tokens, prompts) for row in page]
+    for start in range(0, len(page), _AT_ONCE):
+        batch = page[start : start + _AT_ONCE]
+        found = _find(connection, batch, wanted)
+        yield from (_session(row, found) for row in batch)
 
 
 def count_sessions(connection: sa.Connection, wanted: Filter) -> int:
     """How many there are on all pages."""
     each = sa.select(_I.session_id, _I.initiator_id).where(*conditions(wanted)).distinct()
     return connection.scalar(sa.select(sa.func.count()).select_from(each.subquery())) or 0
+
+
+def _find(connection: sa.Connection, batch: Sequence[Any], wanted: Filter) -> _Found:
+    rows = matching(_I.session_id.in_([row.session_id for row in batch]), *conditions(wanted))
+    return _Found(
+        _names(connection, rows, "provider_name"),
+        _names(connection, rows, "model"),
+        _tokens(connection, rows),
+        _last_prompts(connection, rows),
+    )
 
 
 def _key(row: Any) -> _Key:
@@ -68,12 +90,15 @@ def _keys(rows: sa.Subquery) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[An
     return rows.c.session_id, rows.c.initiator_id
 
 
-def _names(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, list[tuple[str, str]]]:
-    """The providers and models of each session."""
+def _names(connection: sa.Connection, rows: sa.Subquery, column: str) -> dict[_Key, list[str]]:
+    """The providers or models of each session, in order; one more than are shown, if there is."""
+    each = sa.select(*_keys(rows), rows.c[column].label("name")).distinct().subquery()
+    number = sa.func.row_number().over(partition_by=_keys(each), order_by=each.c.name)
+    numbered = sa.select(each, number.label("number")).subquery()
+    statement = sa.select(numbered).where(numbered.c.number <= SHOWN_ROWS + 1)
     found = defaultdict(list)
-    names = (rows.c.provider_name, rows.c.model)
-    for row in connection.execute(sa.select(*_keys(rows), *names).distinct()):
-        found[_key(row)].append((row.provider_name, row.model))
+    for row in connection.execute(statement):
+        found[_key(row)].append(row.name)
     return found
 
 
@@ -91,36 +116,43 @@ def _tokens(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, dict[str
 
 
 def _last_prompts(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, str]:
-    order = (user_prompts.c.created_at.desc(), user_prompts.c.id.desc())
-    number = sa.func.row_number().over(partition_by=_keys(rows), order_by=order)
+    """The beginning of each session's; one character more than is shown, if there is."""
+    number = sa.func.row_number().over(
+        partition_by=_keys(rows), order_by=(rows.c.started_at.desc(), user_prompts.c.id.desc())
+    )
+    # Only the ids are sorted, and the texts of those that are shown are read.
     numbered = (
-        sa.select(*_keys(rows), user_prompts.c.prompt, number.label("number"))
+        sa.select(*_keys(rows), user_prompts.c.id, number.label("number"))
         .select_from(rows.join(user_prompts, user_prompts.c.interception_id == rows.c.id))
         .subquery()
     )
-    statement = sa.select(numbered).where(numbered.c.number == 1)
+    prompt = sa.func.substr(user_prompts.c.prompt, 1, SHOWN_CHARACTERS + 1).label("prompt")
+    statement = (
+        sa.select(*_keys(numbered), prompt)
+        .join(user_prompts, user_prompts.c.id == numbered.c.id)
+        .where(numbered.c.number == 1)
+    )
     return {_key(row): row.prompt for row in connection.execute(statement)}
 
 
-def _session(
-    row: sa.Row[Any],
-    names: dict[_Key, list[tuple[str, str]]],
-    tokens: dict[_Key, dict[str, int]],
-    prompts: dict[_Key, str],
-) -> Session:
+def _session(row: sa.Row[Any], found: _Found) -> Session:
     key = _key(row)
+    providers, models = found.providers.get(key, []), found.models.get(key, [])
+    prompt = found.prompts.get(key)
     return Session(
         session_id=row.session_id,
         initiator_id=row.initiator_id,
         username=row.username,
         client=row.client,
-        providers=sorted({provider for provider, _ in names[key]}),
-        models=sorted({model for _, model in names[key]}),
+        providers=sorted(providers[:SHOWN_ROWS]),
+        models=sorted(models[:SHOWN_ROWS]),
         started_at=row.started_at,
         last_at=row.last_at,
         ended_at=row.ended_at if row.ended == row.interceptions else None,
         interceptions=row.interceptions,
         threads=row.threads,
-        last_prompt=prompts.get(key),
-        **tokens.get(key, {}),
+        last_prompt=prompt[:SHOWN_CHARACTERS] if prompt is not None else None,
+        truncated=max(len(providers), len(models)) > SHOWN_ROWS
+        or len(prompt or "") > SHOWN_CHARACTERS,
+        **found.tokens.get(key, {}),
     )

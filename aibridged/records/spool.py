@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from aibridged.private_file import open_private
 from aibridged.records.facts import Fact
 from aibridged.records.rows import storable
 
@@ -21,7 +22,11 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Fact).decode
 
 
-class SpoolInUseError(Exception):
+class SpoolError(Exception):
+    """The spool can't be used; the message says why and what to do."""
+
+
+class SpoolInUseError(SpoolError):
     """Another daemon uses the same state directory."""
 
 
@@ -43,9 +48,15 @@ class Spool:
 
         Raises:
             SpoolInUseError: a living daemon has it.
-            OSError: it can't be opened.
+            SpoolError: it can't be opened, or is no regular file.
         """
-        file = os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            file = open_private(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND)
+        except OSError as error:
+            raise SpoolError(
+                f"The spool {self._path} can't be opened: {error.strerror}. "
+                "Check the permissions of the state directory, or choose another --state-dir."
+            ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

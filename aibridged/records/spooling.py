@@ -21,7 +21,7 @@ class Spooling:
         """Claim the spool.
 
         Raises:
-            SpoolInUseError, OSError: it can't be used.
+            SpoolError, OSError: it can't be used.
         """
         self._spool.open()
 

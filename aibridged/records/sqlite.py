@@ -9,6 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aibridged.descriptors import is_shortage
+
 # Takes the write lock at once, so that waiting for it happens here and not half-way.
 _BEGIN = "BEGIN IMMEDIATE"
 
@@ -92,7 +94,12 @@ class SqliteBackend:
 
     def flush(self) -> None:
         """Flush the WAL. Not by SQLite, which would hold up commits until the disk has it."""
-        wal = os.open(f"{self._path}-wal", os.O_RDONLY)
+        try:
+            wal = os.open(f"{self._path}-wal", os.O_RDONLY)
+        except OSError as error:
+            if is_shortage(error):
+                return  # the database is where it was: the next one makes up for it
+            raise
         try:
             os.fsync(wal)
         finally:

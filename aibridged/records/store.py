@@ -200,7 +200,7 @@ class Store:
     def _parent(self, call: str, initiator: str) -> Parent:
         sql = self._sql.parent
         for id, root_id in self._backend.execute(
-            sql.sql, sql.row(call=storable(call)[:MAX_NAME], initiator=initiator)
+            sql.sql, sql.row(call=storable(call[:MAX_NAME]), initiator=initiator)
         ):
             return Parent(id, root_id or id)
         return _NO_PARENT

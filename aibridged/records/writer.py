@@ -26,6 +26,7 @@ from aibridged.records.facts import (
     Outcome,
     Record,
 )
+from aibridged.records.keeping import Keeping
 from aibridged.records.pruning import Pruning
 from aibridged.records.spool import Spool
 from aibridged.records.spooling import Spooling
@@ -50,6 +51,7 @@ class Writer:
         work: SimpleQueue[Work],
         facts: FactQueue,
         stats: RecorderStats,
+        keeping: Keeping,
         *,
         on_record: Callable[[Record], None] | None,
         retry_interval: float,
@@ -60,6 +62,7 @@ class Writer:
         self._work = work
         self._facts = facts
         self._stats = stats
+        self._keeping = keeping
         self._on_record = on_record
         self._retry_interval = retry_interval
         self._loop: asyncio.AbstractEventLoop
@@ -105,7 +108,7 @@ class Writer:
             facts = self._facts.first(FACTS_AT_ONCE)
             if len(facts) < len(self._facts):
                 return False
-        if not self._commit(starts, facts, at_once=True):
+        if any(map(self._keeping.may_cut, facts)) or not self._commit(starts, facts, at_once=True):
             return False
         self._facts.drop(len(facts))
         return True
@@ -113,7 +116,7 @@ class Writer:
     def _open(self) -> None:
         self._spooling.open()
         self._store.connect()
-        self._spooling.replay(self._write_facts)
+        self._spooling.replay(self._write_spooled)
         interrupted = self._store.close_left_open(self._clock.wall())
         if interrupted:
             logger.warning("{} interceptions were interrupted by an earlier end", interrupted)
@@ -129,7 +132,7 @@ class Writer:
             elif flush:
                 facts = self._facts.first(FACTS_AT_ONCE)
             self._facts.drop(len(facts))
-            facts = (*facts, *ends)
+            facts = self._cut((*facts, *ends))
             if flush and self._facts:
                 self._work.put(None)
             # Before the facts, since the commit after it is a slow one: it begins the WAL anew.
@@ -210,6 +213,14 @@ class Writer:
         else:
             self._settle([one.committed])
 
+    def _cut(self, facts: Sequence[Fact]) -> Sequence[Fact]:
+        """What is kept of them: cut here, before anything that holds on to them gets them."""
+        return [self._keeping.cut(fact) for fact in facts]
+
+    def _write_spooled(self, facts: Sequence[Fact]) -> None:
+        # An earlier release spooled them whole.
+        self._write_facts(self._cut(facts))
+
     def _write_facts(self, facts: Sequence[Fact]) -> None:
         """Write them; what the database refuses is lost, and counted."""
         if not facts:
@@ -283,7 +294,7 @@ class Writer:
         """Try to reach the database; if it is there, write what waits for it."""
         try:
             self._store.connect()
-            self._spooling.replay(self._write_facts)
+            self._spooling.replay(self._write_spooled)
         except (DatabaseAwayError, OSError):
             return
         self._stats.database_away = False

@@ -1,7 +1,9 @@
 """Takes content codings off bodies (RFC 9110, 8.4), within bounds: gzip, deflate and zstd.
 
-A few bytes can decode to gigabytes, so a decoder gives out pieces and whoever takes them counts.
-Brotli is not spoken: it would need one more dependency, and no client is known to send it.
+A few bytes can decode to gigabytes, so a decoder gives out pieces of bounded size, each the work of
+a fraction of a millisecond, and its caller counts them. A body has one coding: no client is known
+to send more, and between two of them gigabytes could hide. Brotli is not spoken: it would need one
+more dependency, and no client is known to send it.
 """
 
 import zlib
@@ -10,13 +12,16 @@ from typing import Protocol
 
 import zstandard
 
-MAX_CODINGS = 3
-"""A body that was coded more often than this is refused: no real one is."""
+from aibridged.wire.outline import Steps
 
-_PIECE = 64 * 1024  # how much a decoder may give out at once
+MAX_MEMBERS = 100
+"""Of a gzip body the members, of a zstd body the frames: clients send one."""
+
+_WINDOW = 16 * 1024  # bytes of input that a decoder gets at once
+_PIECE = 64 * 1024  # and how much it may give out
 # Zstandard has no such limit: four bytes of input can give 128 KiB, so it gets a few at a time.
-_ZSTD_INPUT = 512
-_ZSTD_WINDOW = 8 * 1024 * 1024  # what RFC 9659 allows for zstd as a content coding
+_ZSTD_WINDOW = 256
+_ZSTD_MEMORY = 8 * 1024 * 1024  # what RFC 9659 allows for zstd as a content coding
 
 
 class CodingError(ValueError):
@@ -24,7 +29,7 @@ class CodingError(ValueError):
 
 
 class BodyTooLargeError(CodingError):
-    """The decoded body is longer than allowed."""
+    """The decoded body is longer than allowed, or made of too many members."""
 
 
 class MalformedBodyError(CodingError):
@@ -32,11 +37,11 @@ class MalformedBodyError(CodingError):
 
 
 class UnsupportedCodingError(CodingError):
-    """A coding that isn't spoken here, or too many of them."""
+    """A coding that isn't spoken here, or more than one."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The Content-Encoding is not supported: use gzip, deflate, zstd or identity."
+            "The Content-Encoding is not supported: use one of gzip, deflate, zstd and identity."
         )
 
 
@@ -44,7 +49,10 @@ class _Decoder(Protocol):
     """Takes off one coding."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """What `data` decodes to, in pieces of bounded size; raises zlib.error or ZstdError."""
+        """What `data` decodes to, in pieces of bounded size, some of them empty.
+
+        Raises BodyTooLargeError, zlib.error or ZstdError.
+        """
         ...
 
     @property
@@ -56,18 +64,23 @@ class _Decoder(Protocol):
 class _Zlib:
     """gzip and deflate. A gzip body may have several members, one after the other."""
 
-    def __init__(self, coding: str) -> None:
-        self._gzip = coding == "gzip"
+    def __init__(self, *, gzip: bool) -> None:
+        self._gzip = gzip
         self._object: zlib._Decompress | None = None
+        self._members = 0
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        more = bool(data)
+        for start in range(0, len(data), _WINDOW):
+            yield from self._window(data[start : start + _WINDOW])
+
+    def _window(self, data: bytes) -> Iterator[bytes]:
+        more = True
         while more:
             if self._object is None or (self._object.eof and self._gzip):
+                self._members = _one_more(self._members)
                 self._object = zlib.decompressobj(self._window_bits(data))
             piece = self._object.decompress(data, _PIECE)
-            if piece:
-                yield piece
+            yield piece
             if self._object.eof:
                 data = self._object.unused_data
                 more = self._gzip and bool(data)
@@ -91,55 +104,50 @@ class _Zstd:
     """Zstandard. A body may have several frames, one after the other."""
 
     def __init__(self) -> None:
-        self._context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+        self._context = zstandard.ZstdDecompressor(max_window_size=_ZSTD_MEMORY)
         self._object = self._context.decompressobj()
+        self._frames = 1
         self.ended = False
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        for start in range(0, len(data), _ZSTD_INPUT):
-            rest = data[start : start + _ZSTD_INPUT]
+        for start in range(0, len(data), _ZSTD_WINDOW):
+            rest = data[start : start + _ZSTD_WINDOW]
             while rest:
                 if self._object.eof:
+                    self._frames = _one_more(self._frames)
                     self._object = self._context.decompressobj()
-                piece = self._object.decompress(rest)
-                if piece:
-                    yield piece
+                yield self._object.decompress(rest)
                 rest = self._object.unused_data if self._object.eof else b""
         if data:
             self.ended = self._object.eof
 
 
-class _Chain:
-    """Takes off several codings, the last one applied first."""
+class _Identity:
+    """No coding at all."""
 
-    def __init__(self, content_encoding: str) -> None:
-        names = [name.strip().lower() for name in content_encoding.split(",")]
-        names = [name for name in names if name not in ("", "identity")]
-        if len(names) > MAX_CODINGS:
-            raise UnsupportedCodingError
-        self._decoders = [_decoder(name) for name in reversed(names)]
+    ended = True
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        return self._through(0, data)
-
-    def _through(self, depth: int, data: bytes) -> Iterator[bytes]:
-        if depth == len(self._decoders):
-            yield data
-            return
-        for piece in self._decoders[depth].pieces(data):
-            yield from self._through(depth + 1, piece)
-
-    @property
-    def ended(self) -> bool:
-        return all(decoder.ended for decoder in self._decoders)
+        yield data
 
 
-def _decoder(name: str) -> _Decoder:
-    if name in ("gzip", "x-gzip"):
-        return _Zlib("gzip")
-    if name == "deflate":
-        return _Zlib("deflate")
-    if name == "zstd":
+def _one_more(members: int) -> int:
+    if members == MAX_MEMBERS:
+        raise BodyTooLargeError(f"The compressed body has more than {MAX_MEMBERS} members.")
+    return members + 1
+
+
+def _open_decoder(content_encoding: str) -> _Decoder:
+    """Raises UnsupportedCodingError."""
+    names = [name.strip().lower() for name in content_encoding.split(",")]
+    names = [name for name in names if name not in ("", "identity")]
+    if not names:
+        return _Identity()
+    if names in (["gzip"], ["x-gzip"]):
+        return _Zlib(gzip=True)
+    if names == ["deflate"]:
+        return _Zlib(gzip=False)
+    if names == ["zstd"]:
         return _Zstd()
     raise UnsupportedCodingError
 
@@ -147,34 +155,39 @@ def _decoder(name: str) -> _Decoder:
 _FAILURES = (zlib.error, zstandard.ZstdError)
 
 
-def decode_body(body: bytes, content_encoding: str | None, max_bytes: int) -> bytes:
-    """The body without its codings.
+def decode_body(body: bytes, content_encoding: str, max_bytes: int) -> Steps[bytes]:
+    """The body without its coding, in steps.
 
-    Raises BodyTooLargeError beyond `max_bytes`, MalformedBodyError, or UnsupportedCodingError.
+    Raises:
+        BodyTooLargeError: it is longer than `max_bytes`, or has more than `MAX_MEMBERS` members.
+        MalformedBodyError, UnsupportedCodingError: see there.
     """
-    chain = _Chain(content_encoding or "")
-    decoded = bytearray()
+    decoder = _open_decoder(content_encoding)
+    pieces: list[bytes] = []
+    left = max_bytes
     try:
-        for piece in chain.pieces(body):
-            decoded += piece
-            if len(decoded) > max_bytes:
+        for piece in decoder.pieces(body):
+            left -= len(piece)
+            if left < 0:
                 raise BodyTooLargeError(f"The decoded body is longer than {max_bytes} bytes.")
+            pieces.append(piece)
+            yield
     except _FAILURES:
         raise MalformedBodyError("The body does not match its Content-Encoding.") from None
-    if not chain.ended:
+    if not decoder.ended:
         raise MalformedBodyError("The compressed body ends too early.")
-    return bytes(decoded)
+    return b"".join(pieces)
 
 
 class StreamDecoder:
-    """Takes the codings off a body that comes in chunks; raises UnsupportedCodingError at once.
+    """Takes the coding off a body that comes in chunks; raises UnsupportedCodingError at once.
 
     What follows a fault, or `max_bytes` of output, is not decoded; `fault` then says why.
     """
 
     def __init__(self, content_encoding: str, max_bytes: int) -> None:
         self.fault: str | None = None
-        self._chain = _Chain(content_encoding)
+        self._decoder = _open_decoder(content_encoding)
         self._left = max_bytes
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
@@ -182,7 +195,7 @@ class StreamDecoder:
         if self.fault is not None:
             return
         try:
-            for piece in self._chain.pieces(chunk):
+            for piece in self._decoder.pieces(chunk):
                 self._left -= len(piece)
                 if self._left < 0:
                     self.fault = "oversized_body"
@@ -190,3 +203,5 @@ class StreamDecoder:
                 yield piece
         except _FAILURES:
             self.fault = "malformed_coding"
+        except BodyTooLargeError:
+            self.fault = "oversized_body"

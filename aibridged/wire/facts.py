@@ -18,18 +18,34 @@ class Api(StrEnum):
     RESPONSES = "responses"
 
 
+class CutText(str):
+    """The beginning of a text: `length` (bytes) and `sha256` are those of the whole in UTF-8."""
+
+    __slots__ = ("length", "sha256")
+    length: int
+    sha256: str
+
+    @classmethod
+    def of(cls, beginning: str, length: int, sha256: str) -> "CutText":
+        cut = cls(beginning)
+        cut.length, cut.sha256 = length, sha256
+        return cut
+
+
 class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     """What a request asks for.
 
-    `prompt` is None where the request's last item isn't the user's. `tool_result_ids` are the call
-    ids that the end of the request answers, in the request's order. `session_id` is the one in the
-    body; headers may name a better one (see `clients`). `include_usage` is what the caller asked of
-    a Chat Completions stream. `anomalies` names what couldn't be read.
+    `prompt` is None where the request's last item isn't the user's, and may be a CutText.
+    `tool_result_ids` are the call ids that the end of the request answers, in the request's order.
+    `session_id` is the one in the body; headers may name a better one (see `clients`).
+    `include_usage` is what the caller asked of a Chat Completions stream, in `stream_options` if it
+    `has_options`. `anomalies` names what couldn't be read.
     """
 
     model: str
     stream: bool = False
     include_usage: bool = False
+    has_options: bool = False
     prompt: str | None = None
     tool_result_ids: tuple[str, ...] = ()
     session_id: str | None = None

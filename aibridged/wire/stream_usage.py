@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.injection.splice import Fields, UnsplittableError
 
 MAX_HELD = 16 * 1024
 """A longer event is passed on as it comes: the usage chunk has a few hundred bytes."""
@@ -22,10 +23,6 @@ _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r")
 _PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
 _DATA = re.compile(rb"^data: ?(.*)$", re.MULTILINE)
 
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_any = msgspec.json.Decoder().decode
-_encode = msgspec.json.Encoder().encode
-
 
 class _Chunk(msgspec.Struct):
     choices: list[msgspec.Raw] | None = None
@@ -35,21 +32,28 @@ class _Chunk(msgspec.Struct):
 _decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
-def ask_for_usage(body: bytes) -> bytes:
-    """The request body with `stream_options.include_usage` on; every other value stays as it is.
+def with_usage(body: bytes) -> bytes:
+    """A request that has fields, but no `stream_options`, with one that asks for usage."""
+    start = body.index(b"{") + 1
+    return b'%b"stream_options":{"include_usage":true},%b' % (body[:start], body[start:])
 
-    A body that isn't an object, or whose `stream_options` isn't one, is given back as it came: the
-    provider will refuse it.
+
+def ask_for_usage(fields: Fields) -> Fields:
+    """Any request with `stream_options.include_usage` on; every other byte stays as it is.
+
+    One whose `stream_options` isn't an object is given back as it came: the provider will refuse
+    it.
     """
-    try:
-        fields = _decode_fields(body)
-        options = _decode_any(fields["stream_options"]) if "stream_options" in fields else None
-    except UNREADABLE:
-        return body
-    if options is not None and not isinstance(options, dict):
-        return body
-    asked = _encode({**(options or {}), "include_usage": True})
-    return _encode({**fields, "stream_options": msgspec.Raw(asked)})
+    options = fields.raw("stream_options")
+    if options is None:
+        asked = b'{"include_usage":true}'
+    else:
+        try:
+            inner = Fields(options)
+        except UnsplittableError:
+            return fields
+        asked = inner.edited(inner.put("include_usage", b"true"))
+    return fields.edit(fields.put("stream_options", asked))
 
 
 class UsageWithholder:

@@ -1,15 +1,15 @@
 """Asking as `pipeline.records_api` does, on both databases."""
 
-import asyncio
 import json
-import threading
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlencode
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from aibridged.api import Api, handler
+from aibridged.api import Api
+from aibridged.api.asking import A_SECOND
 from aibridged.errors import GatewayError
 from aibridged.identity.base import Actor
 from aibridged.records.database import database_url, make_engine
@@ -25,7 +25,7 @@ BOB = Actor("00000000-0000-4000-8000-00000000000b", "bob")
 
 @pytest.fixture
 def api(database, clock):
-    made = Api(Query(database.engine, clock))
+    made = Api(Query(database.engine, clock), clock)
     yield made
     made.close()
 
@@ -54,15 +54,19 @@ def add(database, clock):
     store.close()
 
 
+def asked(method, path):
+    return make_mocked_request(method, path, writer=SimpleNamespace(output_size=0))
+
+
 async def get(api, actor, path, method="GET", **query):
-    request = make_mocked_request(method, path)
+    request = asked(method, path)
     response = await api(request, actor, path, urlencode(query))
     return json.loads(response.body)
 
 
 async def refused(api, actor, path, raw_query="", method="GET"):
     with pytest.raises(GatewayError) as raised:
-        await api(make_mocked_request(method, path), actor, path, raw_query)
+        await api(asked(method, path), actor, path, raw_query)
     return raised.value
 
 
@@ -104,24 +108,15 @@ async def test_a_session_comes_in_pages(api, add):
     assert await page(after_id=added[4]) == []
 
 
-@pytest.mark.parametrize(
-    ("path", "raw_query", "said"),
-    [
-        ("/interceptions", "colour=red", "'colour' is no parameter of this route"),
-        ("/interceptions/x", "limit=1", "There are none"),
-        ("/models", "q=", "There are none"),
-        ("/sessions", "after_id=x", "'after_id' is no parameter"),
-        ("/interceptions", "limit=1&limit=2", "twice"),
-        ("/interceptions", "limit=", "from 1 to 1000"),
-        ("/interceptions", "offset=-1", "from 0 to"),
-        ("/interceptions", "offset=1&after_id=x", "leave out one"),
-        ("/interceptions", "q=%ff", "UTF-8"),
-    ],
-)
-async def test_nothing_that_was_asked_is_ignored(api, add, path, raw_query, said):
-    error = await refused(api, ADMIN, path, raw_query)
-    assert error.kind.status == 400
-    assert said in error.message
+async def test_who_asks_too_much_is_told_to_slow_down(api, add, clock):
+    answers = [await get(api, ANN, "/models") for _ in range(A_SECOND)]
+    assert answers == [[]] * A_SECOND
+    error = await refused(api, ANN, "/models")
+    assert (error.kind.code, error.retry_after) == ("rate_limited", 1)
+    assert await get(api, BOB, "/models") == []
+    assert (await get(api, ANN, "/openapi.json"))["openapi"]  # asks nothing of the database
+    clock.advance(1)
+    assert await get(api, ANN, "/models") == []
 
 
 async def test_text_that_no_column_holds_matches_nothing(api, add):
@@ -131,40 +126,8 @@ async def test_text_that_no_column_holds_matches_nothing(api, add):
 
 async def test_why_the_database_is_away_is_the_operators_business(clock):
     url = database_url(Path(), "postgres://service:secret@127.0.0.1:1/internal")
-    api = Api(Query(make_engine(url), clock))
+    api = Api(Query(make_engine(url), clock), clock)
     error = await refused(api, ANN, "/models")
     api.close()
     assert (error.kind.status, error.retry_after) == (503, 1)
     assert error.message == error.kind.sentence
-
-
-async def test_answers_are_made_off_the_event_loop(api, add, monkeypatch):
-    add(ANN)
-    encode, where = handler._encode, []
-
-    def noting(answer):
-        where.append(threading.current_thread())
-        return encode(answer)
-
-    monkeypatch.setattr(handler, "_encode", noting)
-    await get(api, ANN, "/interceptions")
-    assert threading.main_thread() not in where
-
-
-async def test_no_more_questions_wait_than_may(api, monkeypatch):
-    monkeypatch.setattr(handler, "_MOST_AT_ONCE", 2)
-    go_on = threading.Event()
-
-    def slow(query, question):
-        assert go_on.wait(10)
-        return []
-
-    monkeypatch.setattr(handler, "ROUTES", (handler.Route("/models", "", slow, list[str]),))
-    async with asyncio.TaskGroup() as tasks:
-        asked = [tasks.create_task(get(api, ANN, "/models")) for _ in range(2)]
-        await asyncio.sleep(0)
-        error = await refused(api, ANN, "/models")
-        go_on.set()
-    assert (error.kind.status, error.retry_after) == (503, 1)
-    assert [each.result() for each in asked] == [[], []]
-    assert await get(api, ANN, "/models") == []

@@ -3,8 +3,8 @@
 import json
 import re
 
-from aibridged.api.handler import ROOTS, ROUTES
 from aibridged.api.openapi import document
+from aibridged.api.routes import ROOTS, ROUTES
 from aibridged.errors import ERRORS
 
 

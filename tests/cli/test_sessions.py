@@ -1,6 +1,7 @@
 """From a list to the one session, as a person would go, and the same as CSV."""
 
 import csv
+import importlib
 import io
 import json
 
@@ -9,17 +10,22 @@ import pytest
 from typer.testing import CliRunner
 
 from aibridged.cli import build
+from aibridged.cli.asking import json_list
 from aibridged.cli.cells import width
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
+    ModelThoughtRecord,
     Outcome,
     TokenUsageRecord,
     ToolUsageRecord,
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
+from aibridged.records.keeping import Keeping
 from aibridged.records.store import Store
+
+sessions = importlib.import_module("aibridged.cli.sessions")
 
 SESSION = "5a8a2a0e-52f3-4f0f-9c80-0a1b2c3d4e5f"
 
@@ -124,6 +130,74 @@ def test_a_story_says_what_came_of_the_gateways_own_tools(sqlite_database, asked
         "(run by the gateway, failed: no such file)",
         "$ ls {}",
     ]
+
+
+def test_what_was_too_long_to_be_stored_is_told(sqlite_database, asked, clock, ask):
+    own = {"interception_id": asked.id, "created_at": clock.wall()}
+    keeping = Keeping(5)
+    store = Store(sqlite_database.engine)
+    store.connect()
+    store.write(
+        [],
+        [
+            keeping.cut(fact)
+            for fact in (
+                UserPromptRecord(id=uuid7(clock.wall()), prompt="P" * 6, **own),
+                ModelThoughtRecord(id=uuid7(clock.wall()), content="T" * 7, **own),
+                ToolUsageRecord(
+                    id=uuid7(clock.wall()),
+                    tool="ls",
+                    input="I" * 8,
+                    injected=True,
+                    invocation_error="E" * 9,
+                    **own,
+                ),
+            )
+        ],
+    )
+    store.close()
+    lines = [line.strip() for line in ask("sessions", "show", SESSION, "--full").splitlines()]
+    assert lines[-7:] == [
+        "(cut: the first 5 of 6 bytes are stored)",
+        "~ TTTTT",
+        "(cut: the first 5 of 7 bytes are stored)",
+        "$ ls IIIII",
+        "(cut: the first 5 of 8 bytes are stored)",
+        "(run by the gateway, failed: EEEEE)",
+        "(cut: the first 5 of 9 bytes are stored)",
+    ]
+    (found,) = json.loads(ask("sessions", "show", SESSION, "--output", "json"))
+    assert found["user_prompts"][-1]["metadata"]["length"] == 6
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_list_of_json_is_json(count):
+    answers = [{"text": "a\n\u2028b", "list": [1]}] * count
+    assert json.loads("\n".join(json_list(answers))) == answers
+
+
+def test_a_session_of_several_pages_is_shown_whole(sqlite_database, clock, ask, monkeypatch):
+    monkeypatch.setattr(sessions, "_PAGE", 2)
+    store = Store(sqlite_database.engine)
+    store.connect()
+    ids = []
+    for _ in range(4):
+        clock.advance(1)
+        start = InterceptionStart(
+            id=uuid7(clock.wall()),
+            initiator_id="00000000-0000-4000-8000-00000000000a",
+            provider="anthropic",
+            provider_name="anthropic",
+            model="claude",
+            client_session_id="s",
+            started_at=clock.wall(),
+        )
+        store.write([start], [])
+        ids.append(start.id)
+    store.close()
+    found = json.loads(ask("sessions", "show", "s", "--output", "json"))
+    assert [each["id"] for each in found] == ids
+    assert ask("sessions", "show", "s").count("Thread") == 4
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Each kind of value: what it takes, what it refuses and in which words."""
 
 import ipaddress
+import math
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,13 @@ TAKEN: list[tuple[Kind[Any], str, object]] = [
     (kinds.SIZE, "1048576", 1048576),
     (kinds.SIZE, "32MiB", 32 * 1024 * 1024),
     (kinds.SIZE, "5 KiB", 5 * 1024),
+    (kinds.SIZE_OR_AUTO, "auto", None),
+    (kinds.SIZE_OR_AUTO, "1GiB", 1024**3),
     (kinds.DURATION, "0", 0.0),
     (kinds.POSITIVE_DURATION, "1m", 60.0),
+    (kinds.GRACE, "never", math.inf),
+    (kinds.GRACE, "0s", 0.0),
+    (kinds.GRACE, "5m", 300.0),
     (kinds.PATH, "", None),
     (kinds.PATH, "/a/b", Path("/a/b")),
     (kinds.LOG_TARGET, "", ""),
@@ -52,6 +58,7 @@ REFUSED: list[tuple[Kind[Any], str, str]] = [
     *((kinds.SIZE, text, "not a number of bytes") for text in ("", "32MB", "-1", "1.5MiB")),
     (kinds.DURATION, "10", "not a duration"),
     (kinds.POSITIVE_DURATION, "0", "too short"),
+    *((kinds.GRACE, text, "not a duration") for text in ("", "ever", "10", "Never", "inf")),
     (kinds.PATH, "a\0b", "NUL"),
     (kinds.LOG_TARGET, "a\0b", "NUL"),
     *((kinds.SECRET, text, "no key has") for text in ("a b", "a\n", "ä", " ")),

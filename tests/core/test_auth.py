@@ -9,6 +9,7 @@ from aibridged.core.auth import (
     MalformedCredentialsError,
     OwnKeyRequiredError,
     UpstreamCredential,
+    is_from_helper,
     read_credentials,
     upstream_credential,
     without_tokens,
@@ -99,6 +100,23 @@ def test_doubled_and_malformed_headers_are_refused_without_a_quotation(headers):
     ) as caught:
         read(*headers)
     assert "s3cr" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ([("Authorization", "Bearer gw"), ("X-Api-Key", "gw")], True),
+        ([BEARER], False),
+        ([KEY], False),
+        ([], False),
+        ([BEARER, KEY], False),
+        ([("Authorization", "Bearer gw"), ("X-Api-Key", "gw"), CODER], False),
+        ([("Authorization", "Bearer gw"), BEARER, ("X-Api-Key", "gw")], False),
+    ],
+)
+def test_a_helpers_token_comes_in_both_headers(headers, expected):
+    for order in itertools.permutations(headers):
+        assert is_from_helper(CIMultiDict(order)) is expected
 
 
 def test_the_scheme_is_case_insensitive():

@@ -3,7 +3,7 @@ from ipaddress import ip_network
 import pytest
 from multidict import CIMultiDict
 
-from aibridged.core.client_ip import client_ip, is_trusted, rate_limit_key
+from aibridged.core.client_ip import client_ip, is_trusted, network_name, rate_limit_key
 
 XFF = ("X-Forwarded-For",)
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
@@ -44,6 +44,19 @@ def test_an_ipv6_network_is_one_caller():
     assert rate_limit_key("192.0.2.1") != rate_limit_key("192.0.2.2")
     assert rate_limit_key("fe80::1%eth0") == rate_limit_key("fe80::2")
     assert rate_limit_key(None) == b""
+
+
+@pytest.mark.parametrize(
+    ("ip", "name"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1:2", "2001:db8::/64"),
+        (None, "unknown"),
+    ],
+)
+def test_a_network_has_a_name_for_people(ip, name):
+    assert network_name(rate_limit_key(ip)) == name
 
 
 @pytest.mark.parametrize(

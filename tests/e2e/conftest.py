@@ -253,6 +253,12 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS=str(count))
 os.execv(command[0], command)
 """
 
+_LIMITING = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
 
 @asynccontextmanager
 async def _daemon(
@@ -260,10 +266,18 @@ async def _daemon(
     *flags: str,
     passed: Sequence[socket.socket] = (),
     stdout: int | None = None,
+    descriptors: tuple[int, int] | None = None,
     **variables: str,
 ) -> AsyncIterator[Daemon]:
+    fds = [each.fileno() for each in passed]
+    before: list[str] = []
+    if fds:
+        before = [sys.executable, "-c", _PASSING, str(len(fds)), *map(str, fds)]
+    if descriptors is not None:
+        before += [sys.executable, "-c", _LIMITING, *map(str, descriptors)]
     with tempfile.TemporaryDirectory() as state:
-        async with _running(provider_url, state, passed, stdout, *flags, **variables) as daemon:
+        running = _running(provider_url, state, before, fds, stdout, *flags, **variables)
+        async with running as daemon:
             yield daemon
 
 
@@ -271,16 +285,15 @@ async def _daemon(
 async def _running(
     provider_url: str,
     state: str,
-    passed: Sequence[socket.socket],
+    before: Sequence[str],
+    fds: Sequence[int],
     stdout: int | None,
     *flags: str,
     **variables: str,
 ) -> AsyncIterator[Daemon]:
-    fds = [each.fileno() for each in passed]
-    passing = [sys.executable, "-c", _PASSING, str(len(fds)), *map(str, fds)] if fds else []
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
     process = await asyncio.create_subprocess_exec(
-        *passing,
+        *before,
         sys.executable,
         "-m",
         "aibridged",
@@ -336,7 +349,8 @@ def daemon_in_front_of() -> Callable[..., AbstractAsyncContextManager[Daemon]]:
 async def start_daemon(fake) -> AsyncIterator[Callable[..., Awaitable[Daemon]]]:
     """Starts `aibridged serve` as a process in front of `fake`, with the variables given.
 
-    `passed` are listening sockets that it gets as systemd passes them.
+    `passed` are listening sockets that it gets as systemd passes them, `descriptors` its soft and
+    its hard limit of them.
     """
     async with AsyncExitStack() as running:
 

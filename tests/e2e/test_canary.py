@@ -1,15 +1,18 @@
 """A gateway token never leaves: not upstream, nor into a log, a trace, a dump or an error."""
 
 import asyncio
+from ipaddress import ip_network
 from itertools import product
 
 import aiohttp
 import pytest
 from loguru import logger
 
+from aibridged.config.kinds import Address
 from aibridged.config.options import ProviderSettings
 from aibridged.config.secret import Secret
 from aibridged.fake_provider import Script
+from aibridged.fake_provider.answer import Answer, ToolCall
 from aibridged.identity.none import NoneAuthenticator
 from aibridged.observe.logging import configure
 
@@ -25,7 +28,7 @@ OWN = b"Authorization: Bearer sk-own"
 
 
 def request(*headers, first=MESSAGES, body=BODY):
-    lines = [first, b"Host: x", b"Connection: close", *headers]
+    lines = [first, b"Host: localhost", b"Connection: close", *headers]
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
 
 
@@ -83,9 +86,10 @@ REFUSED = [
     request(KEY, b"Content-Encoding: " + CANARY),
     request(KEY, b"Transfer-Encoding: " + CANARY),
     request(KEY, body=CANARY * 10_000),
-    b"%b\r\nHost: x\r\n%b\r\nContent-Length: %b\r\n\r\n" % (MESSAGES, KEY, CANARY),
-    b"%b\r\nHost: x\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n" % (MESSAGES, KEY, CANARY),
-    b"%b\r\nHost: x\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n%b\r\n"
+    b"%b\r\nHost: localhost\r\n%b\r\nContent-Length: %b\r\n\r\n" % (MESSAGES, KEY, CANARY),
+    b"%b\r\nHost: localhost\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n%b\r\n"
+    % (MESSAGES, KEY, CANARY),
+    b"%b\r\nHost: localhost\r\n%b\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n%b\r\n"
     % (MESSAGES, KEY, CANARY),
     b"\x16\x03\x01" + CANARY + b"\r\n\r\n",
     request(
@@ -292,3 +296,120 @@ async def test_when_a_provider_quotes_it_in_the_middle_of_an_answer(start_gatewa
                     await response.read()
     assert b"broke off in the middle" in log()
     assert CANARY not in log()
+
+
+SECRET = b"S3creT" * 7 + b"x"
+PASTED = b"aib_0123456789_" + SECRET
+
+# What is sent of each to the provider is the body, as it came.
+WITH_A_PASTED_TOKEN = [
+    request(BEARER, b"User-Agent: " + PASTED),
+    request(BEARER, b"User-Agent: " + b"x" * 230 + PASTED),  # cut in the middle of it
+    request(
+        BEARER,
+        b"User-Agent: claude-cli/2 (" + PASTED + b")",
+        b"X-Claude-Code-Session-Id: " + PASTED,
+    ),
+    request(
+        BEARER,
+        b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        b"tracestate: vendor=" + PASTED,
+        b"baggage: a=" + PASTED,
+    ),
+    request(BEARER, b"X-Request-Id: " + PASTED, b"X-Custom: " + PASTED),
+    request(BEARER, body=BODY.replace(b'"m"', b'"%b"' % PASTED)),
+    request(BEARER, body=BODY.replace(b'"m"', b'"%b%b"' % (b"m" * 230, PASTED))),
+    request(BEARER, body=BODY.replace(b'"hi"', b'"my token is %b, is it?"' % PASTED)),
+    request(
+        BEARER,
+        body=BODY.replace(b'"m"', b'"m","metadata":{"user_id":"user_x_session_%b"}' % PASTED),
+    ),
+    request(
+        BEARER,
+        body=BODY.replace(
+            b'"hi"', b'[{"type":"tool_result","tool_use_id":"%b","content":"x"}]' % PASTED
+        ),
+    ),
+    request(
+        BEARER,
+        first=CHAT,
+        body=b'{"model":"m","messages":[{"role":"user","content":"%b"}]}' % PASTED,
+    ),
+]
+QUOTED = Answer(
+    text=PASTED.decode(),
+    thinking=f"I think of {PASTED.decode()}",
+    calls=(ToolCall(PASTED.decode(), f'{{"token": "{PASTED.decode()}"}}'),),
+)
+WITH_A_TOKEN_IN_THE_TARGET = [
+    request(BEARER, b"X-Request-Id: " + PASTED, first=b"GET /%b HTTP/1.1" % target, body=b"")
+    for target in (
+        b"anthropic/v1/models?key=" + PASTED,
+        b"anthropic/v1/models?key=" + PASTED.replace(b"_", b"%5f"),
+        b"anthropic/v1/models/" + PASTED,
+        PASTED + b"/v1/models",
+        b"api/v2/aibridge/interceptions?q=" + PASTED,
+        b"healthz?" + PASTED,
+    )
+]
+
+
+@pytest.fixture
+def everything_told(tmp_path, received_spans):
+    """A look at all logs, of all kinds, at traces and at the record, once the gateway is gone."""
+    places = [str(tmp_path / f"log.{kind}") for kind in ("human", "json", "stackdriver")]
+    configure(*places, (), True, trace_logs=True)
+
+    def told():
+        files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+        assert b"interception log" in files[tmp_path / "log.json"]
+        assert b"Intercept.RecordPromptUsage" in received_spans
+        assert any(path.name.startswith("aibridged.db") for path in files)
+        return {"traces": bytes(received_spans), **files}
+
+    yield told
+    logger.remove()
+
+
+async def test_when_a_person_pastes_it_somewhere(
+    start_gateway, fake, raw, client, tmp_path, everything_told
+):
+    """In its own shape it is blanked wherever the gateway keeps, shows or counts text."""
+    gateway = await start_gateway(
+        state_dir=tmp_path / "state",
+        structured_logging=True,
+        trace=True,
+        prometheus_enable=True,
+        prometheus_address=Address("127.0.0.1", 0),
+        proxy_trusted_origins=(ip_network("127.0.0.1"),),
+    )
+    for each in WITH_A_PASTED_TOKEN:
+        fake.play(Script(answer=QUOTED))
+        reply = await raw(gateway.url, each)
+        assert reply.status == 200
+        assert SECRET not in repr(reply.headers).encode()
+        assert PASTED in reply.body  # what the provider said is the caller's
+        received = fake.requests[-1]
+        assert SECRET not in repr([received.raw_path, received.raw_headers]).encode()
+        assert received.body.endswith(each.partition(b"\r\n\r\n")[2][-20:])
+    fake.play(Script(error="api_error", error_after=2))
+    await raw(gateway.url, request(BEARER, b"User-Agent: " + PASTED))
+    fake.play(Script(status=400, body=b'{"type":"error","error":{"type":"%b"}}' % PASTED))
+    await raw(gateway.url, request(BEARER, body=BODY.replace(b"true", b"false")))
+    seen = fake.seen
+    for each in WITH_A_TOKEN_IN_THE_TARGET:
+        reply = await raw(gateway.url, each)
+        assert (reply.status, reply.header("X-Aibridge-Reason")) == (400, "invalid_request")
+        assert "header" in reply.json()["error"]["message"]
+        assert SECRET not in repr(reply).encode()
+    assert fake.seen == seen
+    plain = {"Accept-Encoding": "identity"}
+    async with client.get(gateway.metrics_urls[0], headers=plain) as response:
+        metrics = await response.read()
+    await gateway.stop()
+    told = {"metrics": metrics, **everything_told()}
+    for where, text in told.items():
+        assert SECRET[:10] not in text, where
+    for where in ("metrics", "traces", tmp_path / "log.human", tmp_path / "log.json"):
+        assert b"aib_0123456789_***" in told[where], where
+    assert any(b"is aib_0123456789_***, is it?" in text for text in told.values())

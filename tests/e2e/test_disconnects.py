@@ -8,7 +8,7 @@ from aibridged.fake_provider import Script
 
 BODY = b'{"model":"m","stream":true,"max_tokens":1,"messages":[{"role":"user","content":"hi"}]}'
 REQUEST = (
-    b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
 )
 EVENT_STREAM = (("Content-Type", "text/event-stream"),)

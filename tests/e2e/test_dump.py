@@ -60,6 +60,64 @@ async def test_secrets_are_blanked_wherever_they_stand(start_gateway, fake, clie
                 assert secret.encode() not in text
 
 
+SECRET = "s3cr3t-of-someone"
+OTHERS = (
+    "Api-Key", "x-goog-api-key", "Ocp-Apim-Subscription-Key", "X-Auth-Token", "PRIVATE-TOKEN",
+    "X-Amz-Security-Token", "X-Client-Secret", "Cf-Access-Jwt-Assertion", "X-Signature",
+)  # fmt: skip
+
+
+async def test_whatever_is_named_like_a_credential_is_blanked(
+    start_gateway, fake, client, tmp_path
+):
+    """In either direction, in headers and in the parameters of URLs."""
+    gateway = await start_gateway(dump_dir=tmp_path, shutdown_timeout=5.0)
+    headers = dict.fromkeys(OTHERS, SECRET)
+    location = f"https://storage.example/a?X-Amz-Signature={SECRET}&b=c"
+    fake.play(Script(headers=(*headers.items(), ("Location", location), ("X-Kept", "yes"))))
+    query = f"beta=true&key={SECRET}&api_key={SECRET}&%61ccess_token={SECRET}&sig={SECRET}"
+    async with client.post(
+        f"{gateway.url}{PATH}?{query}",
+        data=BODY,
+        headers={**headers, "Referer": f"https://example/?token={SECRET}", "X-Kept": "yes"},
+    ) as response:
+        assert response.headers["Location"] == location  # the relay itself changes nothing
+    assert fake.requests[-1].all("Api-Key") == [SECRET]
+    [(request, reply)] = await dumped(gateway, tmp_path / "anthropic")
+    for text in (request, reply):
+        assert SECRET.encode() not in text
+        assert b"\nX-Kept: yes\n" in text
+        for name in OTHERS:
+            assert f"\n{name}: [redacted]\n".encode() in text
+    assert request.startswith(b"POST /v1/messages?beta=true&key=[redacted]&api_key=[redacted]&")
+
+
+async def test_every_folder_that_is_made_is_private_whatever_the_umask(
+    start_gateway, client, tmp_path
+):
+    gateway = await start_gateway(dump_dir=tmp_path / "a" / "b", shutdown_timeout=5.0)
+    before = os.umask(0)
+    try:
+        async with client.post(gateway.url + PATH, data=BODY) as response:
+            await response.read()
+        await gateway.stop()
+    finally:
+        os.umask(before)
+    for made in ("a", "a/b", "a/b/anthropic"):
+        assert stat.S_IMODE((tmp_path / made).stat().st_mode) == 0o700
+
+
+async def test_no_dump_goes_through_a_symbolic_link(start_gateway, client, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "dumps").mkdir()
+    (tmp_path / "dumps" / "anthropic").symlink_to(tmp_path / "elsewhere")
+    gateway = await start_gateway(dump_dir=tmp_path / "dumps", shutdown_timeout=5.0)
+    async with client.post(gateway.url + PATH, data=BODY) as response:
+        assert response.status == 200
+    await gateway.stop()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
 async def test_bodies_are_cut_at_the_limit_and_say_so(start_gateway, fake, client, tmp_path):
     gateway = await start_gateway(dump_dir=tmp_path, shutdown_timeout=5.0)
     large = BODY_LIMIT + 100

@@ -23,7 +23,7 @@ OWN_KEY = (b"x-api-key", b"from-api-key")
 
 
 def request(*headers, path=PATHS["anthropic"], method=b"POST", body=BODY):
-    lines = [b"%b %b HTTP/1.1" % (method, path), b"Host: gateway.example", b"Connection: close"]
+    lines = [b"%b %b HTTP/1.1" % (method, path), b"Host: localhost", b"Connection: close"]
     lines += [b"%b: %b" % header for header in headers]
     lines += [b"Content-Length: %d" % len(body), b"", body]
     return b"\r\n".join(lines)
@@ -209,7 +209,7 @@ END_TO_END = [
     (b"OpenAI-Organization", b"org-1"),
     (b"OpenAI-Project", b"proj-1"),
     (b"originator", b"codex_cli_rs"),
-    (b"Origin", b"https://app.example"),
+    (b"Origin", b"http://localhost"),
     (b"User-Agent", b"claude-cli/2.0 (external, cli)"),
     (b"x-claude-code-session-id", b"5c1f"),
     (b"X-Custom_Header", b"underscores as such are fine"),
@@ -291,7 +291,8 @@ async def test_a_request_without_a_body_gets_no_content_type(start_gateway, fake
     gateway = await start_gateway()
     await raw(
         gateway.url,
-        b"%b /anthropic/v1/models HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % method,
+        b"%b /anthropic/v1/models HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        % method,
     )
     assert sorted(name.lower() for name, _ in fake.requests[-1].raw_headers) == [
         b"accept-encoding",

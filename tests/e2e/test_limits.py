@@ -128,7 +128,7 @@ class TestConcurrency:
         async with client.post(gateway.url + MESSAGES, json=REQUEST):
             host, port = gateway.url.removeprefix("http://").split(":")
             reader, writer = await asyncio.open_connection(host, int(port))
-            head = f"POST {MESSAGES} HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n"
+            head = f"POST {MESSAGES} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n"
             writer.write(head.encode())
             assert b"at_capacity" in await reader.readuntil(b"}}")
             writer.close()

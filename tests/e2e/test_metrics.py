@@ -151,6 +151,7 @@ async def test_what_is_under_way_is_told_and_when_it_has_ended(start, fake, clie
         "aibridged_requests_in_flight": {},
         "aibridged_slots_in_use": {},
         "aibridged_upstream_connections": {"provider": "openai", "state": "in_use"},
+        "aibridged_client_connections": {"state": "busy"},
     }
     body = {"model": "m", "stream": True, "input": "hi"}
     async with client.post(gateway.url + RESPONSES, json=body) as response:
@@ -165,6 +166,8 @@ async def test_what_is_under_way_is_told_and_when_it_has_ended(start, fake, clie
     for name, of in under_way.items():
         await scrape.until(gateway, name, 0, **of)
     assert scrape.value("aibridged_upstream_connections", provider="openai", state="idle") == 1
+    assert scrape.value("aibridged_client_connections", state="idle") == 1
+    assert scrape.value("aibridged_client_places") == gateway.parts.room.places
 
 
 async def test_each_time_is_told_apart(start, fake, client, clock, scrape):
@@ -351,10 +354,12 @@ async def test_every_metric_of_the_manual_is_produced(
     await scrape.until(gateway, "aibridged_database_up", 1)
 
     metrics = gateway.parts.metrics
-    # Tests of the MCP tools and of the AI Proxy see that these are told.
+    # Tests of the MCP tools, the AI Proxy and the descriptors see that these are told.
     metrics.tool_invoked("anthropic", "m", "github", "search")
     gateway._composition.lasting.mcp.failures["docs"] += 1
     metrics.connect_session("mitm")
+    gateway.parts.room.idle.closed += 1
+    gateway.parts.shortages.counts["clients"] += 1
     metrics.proxied_request_began("anthropic")
     await scrape(gateway)
     metrics.proxied_request_ended("anthropic", 200)

@@ -14,7 +14,7 @@ TOKEN = b"X-Api-Key: t"
 
 
 def request(*headers, target=MESSAGES, body=BODY, method=b"POST", keep=False):
-    lines = [b"%b %b HTTP/1.1" % (method, target), b"Host: x", *headers]
+    lines = [b"%b %b HTTP/1.1" % (method, target), b"Host: localhost", *headers]
     lines += [] if keep else [b"Connection: close"]
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
 

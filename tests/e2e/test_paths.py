@@ -8,7 +8,7 @@ BODY = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]
 MESSAGES = b"/anthropic/v1/messages"
 
 
-def request(target, *headers, method=b"POST", version=b"HTTP/1.1", host=b"gateway.example"):
+def request(target, *headers, method=b"POST", version=b"HTTP/1.1", host=b"localhost"):
     lines = [b"%b %b %b" % (method, target, version), b"Host: " + host, b"Connection: close"]
     lines += [*headers, b"Content-Length: %d" % len(BODY), b"", BODY]
     return b"\r\n".join(lines)
@@ -48,6 +48,29 @@ AMBIGUOUS = [
     b"/anthropic/v1/models/..;/organizations",
     b"/anthropic/v1/models/..;a=b/organizations",
     b"/anthropic/v1/models/%2e%2e%3bx/organizations",
+    b"/anthropic/v1/models/%c0%ae%c0%ae/organizations",
+    b"/anthropic/v1/models/%e0%80%ae%e0%80%ae/organizations",
+    b"/anthropic/v1/models/..%c0%af..%c0%aforganizations",
+    b"/anthropic/v1/models/%ff",
+    b"/anthropic/v1/models/..%20/organizations",
+    b"/anthropic/v1/models/%20../organizations",
+    b"/anthropic/v1/models/..%09/organizations",
+    b"/anthropic/v1/models/.../organizations",
+    b"/anthropic/v1/models/..%00/organizations",
+    b"/anthropic/v1/models/%ef%bc%8e%ef%bc%8e/organizations",
+    b"/anthropic/v1/models/..%ef%bc%8forganizations",
+    b"/anthropic/v1/models/x;y",
+    b"/anthropic/v1/models/x;a=b/organizations",
+    b"/anthropic/v1/models/x%3by",
+    b"/anthropic/v1/models/x%23y",
+    b"/anthropic/v1/models/x%3fy",
+    b"/anthropic/v1/models/x%20",
+    b"/anthropic/v1/models/%20",
+    b"/anthropic/v1/messages;x=y",
+    b"/anthropic/api/event_logging/..%20/batch",
+    b"/openai/v1/conversations/c;x/items",
+    b"/openai/v1/responses/%c0%ae%c0%ae/files",
+    b"/openai/v1/responses/r%23/cancel",
     b"/anthropic/v1/models/%252e%252e/organizations",
     b"/anthropic/v1/models/..%2Forganizations",
     b"/anthropic/v1/models/a%2F..%2F..%2Ffiles",
@@ -96,7 +119,6 @@ UNLISTED = [
     (b"PUT", b"/anthropic/v1/messages"),
     (b"POST", b"/anthropic/v1/%6dessages"),
     (b"POST", b"/anthropic/v1/Messages"),
-    (b"POST", b"/anthropic/v1/messages;x=y"),
     (b"POST", b"/anthropic/v1/messages/batches"),
     (b"GET", b"/anthropic/v1/messages/batches"),
     (b"GET", b"/anthropic/v1/messages/count_tokens"),
@@ -165,25 +187,30 @@ async def test_an_authority_as_target_reaches_nothing(gateway, fake, raw, foreig
     assert fake.seen == 0
 
 
-async def test_a_spoofed_host_changes_nothing(gateway, fake, raw, foreign):
+async def test_a_spoofed_host_changes_nothing(start_gateway, fake, raw, foreign):
+    gateway = await start_gateway(auth="token")  # without authentication it is refused
+    tokens = gateway._composition.lasting.tokens
+    tokens.create_user("ann")
+    token = (
+        b"X-Coder-Token: " + tokens.create_token("ann", name="", lifetime=None)[1].reveal().encode()
+    )
     for headers in (
         [],
         [b"X-Forwarded-Host: " + foreign, b"Forwarded: host=" + foreign],
         [b"X-Original-URL: /v1/files", b"X-Rewrite-URL: /v1/files"],
         [b"X-HTTP-Method-Override: DELETE"],
     ):
-        reply = await raw(gateway.url, request(MESSAGES, *headers, host=foreign))
+        reply = await raw(gateway.url, request(MESSAGES, token, *headers, host=foreign))
         assert reply.status == 200
         received = fake.requests[-1]
         assert (received.method, received.raw_path) == ("POST", "/v1/messages")
         assert received.all("Host") == [fake.base_url.removeprefix("http://")]
 
 
-async def test_two_hosts_are_refused_or_both_are_forgotten(gateway, fake, raw, foreign):
+async def test_two_hosts_are_refused(gateway, fake, raw, foreign):
     reply = await raw(gateway.url, request(MESSAGES, b"Host: " + foreign))
-    assert reply.status in (200, 400)
-    for received in fake.requests:
-        assert received.all("Host") == [fake.base_url.removeprefix("http://")]
+    assert reply.status in (400, 403)
+    assert fake.seen == 0
 
 
 ODD_VERSIONS = [
@@ -210,15 +237,15 @@ async def test_other_versions_of_http_are_refused(gateway, fake, raw, version):
         b"GET /anthropic/v1/models\r\n\r\n",
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 40 + b"\r\n\r\n",
-        b"POST /anthropic/v1/messages HTTP/1.1 HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST\t/anthropic/v1/messages\tHTTP/1.1\r\nHost: x\r\n\r\n",
-        b"post /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /anthropic/v1/mess ages HTTP/1.1\r\nHost: x\r\n\r\n",
-        b"POST /anthropic/v1/models/caf\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /anthropic/v1/messages HTTP/1.1 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST\t/anthropic/v1/messages\tHTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"post /anthropic/v1/messages HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /anthropic/v1/mess ages HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /anthropic/v1/models/caf\xc3\xa9 HTTP/1.1\r\nHost: localhost\r\n\r\n",
         b"GET /anthropic/v1/models/caf\xc3\xa9 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /anthropic/v1/models#a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /anthropic/v1/models?a#b HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
-        b"GET /anthropic/v1/models?a=\xc3\xa9 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+        b"GET /anthropic/v1/models#a HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n",
+        b"GET /anthropic/v1/models?a#b HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n",
+        b"GET /anthropic/v1/models?a=\xc3\xa9 HTTP/1.1\r\nHost: [::1]\r\nConnection: close\r\n\r\n",
     ],
 )
 async def test_request_lines_that_are_none(gateway, fake, raw, text):
@@ -227,7 +254,7 @@ async def test_request_lines_that_are_none(gateway, fake, raw, text):
     assert fake.seen == 0
 
 
-SMUGGLED = b"GET /openai/v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
+SMUGGLED = b"GET /openai/v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize(
@@ -255,7 +282,7 @@ SMUGGLED = b"GET /openai/v1/models HTTP/1.1\r\nHost: x\r\n\r\n"
 )
 async def test_two_ways_to_read_a_request_are_one_too_many(gateway, fake, raw, headers):
     """What frames a request doubly could smuggle a second one in: 400, and the connection ends."""
-    head = b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\n" + headers
+    head = b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: localhost\r\n" + headers
     reply = await raw(gateway.url, head + b"\r\n\r\n0\r\n\r\n" + SMUGGLED)
     assert refused(reply, 400, "invalid_request")
     assert fake.seen == 0
@@ -265,8 +292,9 @@ EXACT = [
     (b"/openai/v1/models/ft:gpt-4o:org%3Aname", "/v1/models/ft:gpt-4o:org%3Aname"),
     (b"/openai/v1/models/gpt-4.1", "/v1/models/gpt-4.1"),
     (b"/openai/v1/models/.hidden", "/v1/models/.hidden"),
-    (b"/openai/v1/models/meta~llama!$&'()*+,;=", "/v1/models/meta~llama!$&'()*+,;="),
+    (b"/openai/v1/models/meta~llama!$&'()*+,=", "/v1/models/meta~llama!$&'()*+,="),
     (b"/openai/v1/models/%e4%b8%ad", "/v1/models/%e4%b8%ad"),
+    (b"/openai/v1/models/my%20model", "/v1/models/my%20model"),
     (b"/openai/v1/models/@evil.example:80", "/v1/models/@evil.example:80"),
     (b"/openai/v1/conversations/c/items/i", "/v1/conversations/c/items/i"),
     (b"/openai/v1/models?a=%2F..&b=?/c&&d=+%20&a=1", "/v1/models?a=%2F..&b=?/c&&d=+%20&a=1"),

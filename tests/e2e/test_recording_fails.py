@@ -249,6 +249,19 @@ async def test_without_its_file_the_gateway_does_not_start(recording, recorder, 
     assert str(path) in await cannot_start(recording)
 
 
+async def test_with_a_linked_file_in_the_place_of_its_own_the_gateway_does_not_start(
+    recording, database, tmp_path
+):
+    target = tmp_path / "target"
+    target.write_text("precious")
+    spool = database.state_dir / "spool.jsonl"
+    spool.symlink_to(target)
+    said = await cannot_start(recording)
+    assert str(spool) in said
+    assert "symbolic link" in said
+    assert target.read_text() == "precious"
+
+
 async def test_without_its_server_the_gateway_does_not_start(recording, postgres_server):
     postgres_server.stop()
     try:

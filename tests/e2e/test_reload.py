@@ -179,7 +179,7 @@ async def test_a_connection_that_was_there_before_lives_by_the_new_limits(start_
     gateway = await start_gateway(http_read_timeout=100.0)
     host, port = gateway.url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     await reader.readuntil(b"ok\n")
     reload(gateway, http_read_timeout=0.05)
     writer.write(b"GET /healthz HTTP/1.1\r\n")
@@ -215,7 +215,7 @@ async def test_a_certificate_is_read_again_and_a_bad_one_is_left(start_gateway, 
 
     async def served(reader, writer):
         """The number of the connection's certificate, after a request over it."""
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert await reader.readuntil(b"ok\n")
         tls = writer.get_extra_info("ssl_object")
         return x509.load_der_x509_certificate(tls.getpeercert(True)).serial_number

@@ -337,6 +337,8 @@ async def refusal(awaitable, kind):
     reason = error.response.headers.get("x-aibridge-reason")
     if reason is not None:
         assert error.response.json()["message"] in error.message
+    is_final = reason is not None and error.status_code < 500
+    assert error.response.headers.get("x-should-retry") == ("false" if is_final else None)
     return type(error), error.status_code, reason
 
 
@@ -363,6 +365,22 @@ async def test_a_malformed_token_is_an_authentication_error(connect, provider):
     said = await refusal(gpt.responses.create(model="m", input="x"), openai.AuthenticationError)
     assert said == (openai.AuthenticationError, 401, "unauthenticated")
     assert provider.seen == 0
+
+
+async def test_the_sdks_repeat_nothing_that_they_are_told_not_to(connect, provider):
+    """What the gateway's own refusals count on: 503 would be repeated without the header."""
+    for sdk, path, kind in (
+        (anthropic.AsyncAnthropic, "/anthropic", anthropic.APIStatusError),
+        (openai.AsyncOpenAI, "/openai/v1", openai.APIStatusError),
+    ):
+        client = connect(sdk, path, max_retries=2)
+        provider.play(Script(status=503, headers=(("X-Should-Retry", "false"),)))
+        with pytest.raises(kind):
+            await (client.messages if path == "/anthropic" else client.chat.completions).create(
+                **ask()
+            )
+        assert provider.seen == 1
+        provider.reset()
 
 
 async def test_a_route_that_is_not_served_is_not_found(claude, gpt, provider):

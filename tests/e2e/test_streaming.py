@@ -134,7 +134,7 @@ async def test_a_stalled_client_slows_the_provider_down(start_gateway, fake):
     reader, writer = await asyncio.open_connection(host, int(port), limit=1)
     body = b'{"model":"m"}'
     writer.write(
-        b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b"
+        b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b"
         % (len(body), body)
     )
     received = await fake.received()

@@ -10,7 +10,9 @@ from aibridged.fake_provider import Script
 
 BODY = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}'
 PATH = "/anthropic/v1/messages"
-HEAD = b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n" % len(BODY)
+HEAD = b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n" % len(
+    BODY
+)
 
 
 async def connect(gateway):
@@ -34,7 +36,7 @@ async def test_a_head_that_never_ends_is_cut_off(start_gateway):
 async def test_the_second_head_on_a_connection_must_end_too(start_gateway):
     gateway = await start_gateway(http_read_timeout=0.1)
     reader, writer = await connect(gateway)
-    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert b"200 OK" in await reader.readuntil(b"ok\n")
     writer.write(b"GET /healthz HT")
     assert await reader.read() == b""
@@ -135,7 +137,9 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read_to_the_end(
     gateway = await start_gateway(max_request_bytes=1000)
     reader, writer = await connect(gateway)
     framing = b"Content-Length: 100000000" if declared else b"Transfer-Encoding: chunked"
-    writer.write(b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: x\r\n" + framing + b"\r\n\r\n")
+    writer.write(
+        b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n"
+    )
     if not declared:
         writer.write(b"3e9\r\n" + b"x" * 1001 + b"\r\n")
     answer = await reader.readuntil(b"}}")

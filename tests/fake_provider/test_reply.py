@@ -73,6 +73,7 @@ def test_without_a_key():
     assert made.status == 401
     assert json.loads(body(made))["error"]["type"] == "authentication_error"
     assert reply(path="/v1/responses", headers=ANTHROPIC_KEY).status == 401
+    assert reply(path="/api/event_logging/batch", headers=()).status == 200
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import asyncio
 import gc
+from datetime import timedelta
 
 import pytest
 
@@ -71,6 +72,32 @@ async def test_a_bad_answer_is_remembered_for_ten_seconds(cache, backend, clock)
     assert await cache.authenticate("eve") == BOB
 
 
+async def test_a_good_answer_ends_with_its_token(cache, backend, clock):
+    for seconds in (30, 90):
+        expires_at = clock.wall() + timedelta(seconds=seconds)
+        backend.answers[f"for {seconds} s"] = Actor("1", "alice", f"{seconds}", False, expires_at)
+        await cache.authenticate(f"for {seconds} s")
+    clock.advance(29.9)
+    assert cache.known("for 30 s") is not None
+    clock.advance(0.1)
+    assert cache.known("for 30 s") is None
+    clock.advance(29.9)
+    assert cache.known("for 90 s") is not None
+    clock.advance(0.1)
+    assert cache.known("for 90 s") is None  # its end is later than that of the answer
+
+
+async def test_whether_a_token_is_known_to_be_wrong_can_be_asked(cache, backend, clock):
+    assert not cache.refuses("eve")
+    await cache.authenticate("eve")
+    await cache.authenticate("alice")
+    assert cache.refuses("eve")
+    assert not cache.refuses("alice")
+    clock.advance(10)
+    assert not cache.refuses("eve")
+    assert cache.hits == 1
+
+
 async def test_both_times_can_be_set_and_0_remembers_nothing(backend, clock):
     cache = CachedAuthenticator(backend, clock, good_ttl=5, bad_ttl=0)
     for token in ("alice", "alice", "eve", "eve"):
@@ -134,7 +161,7 @@ async def test_no_token_is_kept(cache):
         await cache.authenticate(token)
     for kept in (cache._good, cache._bad):
         assert len(kept) == 1
-        assert all(type(key) is bytes and len(key) == 16 for key in kept)
+        assert all(type(key) is bytes and len(key) == 16 for key, _ in kept)
 
 
 async def test_many_requests_with_one_new_token_share_a_lookup(cache, backend):

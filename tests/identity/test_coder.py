@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from loguru import logger
 
+from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.identity import asking
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.coder import CoderAuthenticator
@@ -265,3 +266,12 @@ async def test_the_token_is_in_no_log_and_no_error(fake, authenticator):
     shown.append("".join(traceback.format_exception(caught.value)))
     logger.remove(sink)
     assert not re.search(SECRET, "\n".join([*shown, *lines]))
+
+
+async def test_without_a_descriptor_left_the_gateway_is_at_capacity(
+    authenticator, fake, no_descriptor_left
+):
+    token = fake.add("abcdefghij", "alice")
+    with no_descriptor_left(), pytest.raises(GatewayError) as refusal:
+        await authenticator.authenticate(token)
+    assert refusal.value.kind is AT_CAPACITY

@@ -1,5 +1,7 @@
 """The key is made once, for nobody else to read, and says what to do when it is of no use."""
 
+import os
+
 import pytest
 
 from aibridged.config.secret import Secret
@@ -41,6 +43,21 @@ def test_a_key_that_is_there_is_not_made_anew(key):
 def test_a_file_that_holds_no_key(key, text):
     key.path.write_text(text)
     with pytest.raises(CredentialKeyError, match=r"There is no key in .*Restore"):
+        key.encrypt(TOKEN, "a")
+
+
+def test_a_key_file_that_is_a_symbolic_link_is_not_followed(key, tmp_path):
+    moved = key.path.rename(tmp_path / "moved")
+    key.path.symlink_to(moved)
+    with pytest.raises(CredentialKeyError, match="symbolic link"):
+        key.encrypt(TOKEN, "a")
+    key.make()
+    assert moved.read_text() == key.path.read_text()
+
+
+def test_a_key_file_of_any_size_is_no_key_and_takes_no_memory(key):
+    os.truncate(key.path, 8 << 40)  # a hole
+    with pytest.raises(CredentialKeyError, match="no key"):
         key.encrypt(TOKEN, "a")
 
 

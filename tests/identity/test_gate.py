@@ -1,11 +1,14 @@
-"""The gate: who gets in, and how often an address may be wrong about it."""
+"""The gate: who gets in, and how many look-ups an address has under way."""
+
+import asyncio
 
 import pytest
 
-from aibridged.core.guessing import BURST, GuessLimiter
 from aibridged.errors import PROXY_UNAUTHENTICATED, GatewayError
+from aibridged.identity.admitted import Admitted
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.gate import Gate
+from aibridged.identity.lookups import Lookups
 from aibridged.identity.none import LOCAL_ACTOR, NoneAuthenticator
 
 ALICE = Actor("1", "alice")
@@ -18,15 +21,21 @@ class Keeper:
         self.asked: list[str | None] = []
         self.remembers = False
         self.away = False
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def authenticate(self, token):
         self.asked.append(token)
+        await self.answers.wait()
         if self.away:
             raise AuthUnavailableError("the database is away")
         return ALICE if token == "alice's" else None
 
     def known(self, token):
         return ALICE if self.remembers and token == "alice's" else None
+
+    def refuses(self, token):
+        return self.remembers and token != "alice's"
 
 
 @pytest.fixture
@@ -36,7 +45,7 @@ def keeper() -> Keeper:
 
 @pytest.fixture
 def gate(keeper, clock) -> Gate:
-    return Gate(keeper, GuessLimiter(clock), clock)
+    return Gate(keeper, Lookups(2, clock, room=8), Admitted(clock), clock)
 
 
 async def refusal(gate, token, address=b"a", **options) -> GatewayError:
@@ -52,14 +61,19 @@ async def test_whose_token_it_is(gate, keeper):
     assert keeper.asked == ["alice's"]
 
 
-async def test_no_token_is_refused_without_a_question_and_is_no_guess(gate, keeper):
-    for _ in range(BURST + 1):
-        assert (await refusal(gate, None)).kind.code == "unauthenticated"
+async def test_what_is_known_to_be_wrong_is_refused_without_a_question_and_without_a_place(
+    gate, keeper
+):
+    keeper.remembers = True
+    for token in (None, "eve's"):
+        with pytest.raises(GatewayError) as caught:
+            await gate.actor(token, pytest.fail)
+        assert caught.value.kind.code == "unauthenticated"
     assert keeper.asked == []
 
 
 async def test_without_authentication_no_token_is_needed(clock):
-    gate = Gate(NoneAuthenticator(), GuessLimiter(clock), clock)
+    gate = Gate(NoneAuthenticator(), Lookups(2, clock), Admitted(clock), clock)
     assert await gate.actor(None, pytest.fail) == LOCAL_ACTOR
 
 
@@ -68,14 +82,28 @@ async def test_the_refusal_is_that_of_the_way_in(gate):
     assert error.kind is PROXY_UNAUTHENTICATED
 
 
-async def test_an_address_that_guesses_waits_and_others_do_not(gate, keeper, clock):
-    for _ in range(BURST):
-        assert (await refusal(gate, "wrong")).kind.status == 401
-    blocked = await refusal(gate, "alice's")
-    assert (blocked.kind.status, blocked.retry_after) == (429, 1)
-    assert len(keeper.asked) == BURST
-    assert await gate.actor("alice's", lambda: b"b") == ALICE
-    clock.advance(1)
+async def test_wrong_tokens_lock_nobody_out(gate):
+    for number in range(1000):
+        assert (await refusal(gate, f"wrong-{number}")).kind.status == 401
+    assert await gate.actor("alice's", lambda: b"a") == ALICE
+
+
+async def test_an_address_that_floods_is_told_to_come_again_and_others_are_not_kept_waiting(
+    gate, keeper
+):
+    keeper.answers.clear()
+    loop = asyncio.get_running_loop()
+    flood = [loop.create_task(refusal(gate, f"wrong-{number}")) for number in range(5)]
+    await asyncio.sleep(0)
+    assert keeper.asked == ["wrong-0"]
+    error = await refusal(gate, "alice's")
+    assert (error.kind.status, error.retry_after) == (429, 2)
+    other = loop.create_task(gate.actor("alice's", lambda: b"b"))
+    await asyncio.sleep(0)
+    assert keeper.asked == ["wrong-0", "alice's"]
+    keeper.answers.set()
+    assert await other == ALICE
+    assert {error.kind.status for error in await asyncio.gather(*flood)} == {401}
     assert await gate.actor("alice's", lambda: b"a") == ALICE
 
 
@@ -83,7 +111,7 @@ async def test_while_nobody_can_tell_nobody_gets_in_and_the_log_says_so_now_and_
     gate, keeper, clock, caplog_lines
 ):
     keeper.away = True
-    for _ in range(BURST + 1):
+    for _ in range(50):
         error = await refusal(gate, "alice's")
         assert (error.kind.status, error.retry_after) == (503, 2)
     assert len(caplog_lines) == 1

@@ -4,8 +4,10 @@ import asyncio
 
 import pytest
 
-from aibridged.identity.cache import CachedAuthenticator
-from aibridged.identity.revocation import keep_revoking
+from aibridged.identity.admitted import Admitted
+from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.cache import GOOD_TTL_S, CachedAuthenticator
+from aibridged.identity.revocation import keep_asking, keep_revoking
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
@@ -19,11 +21,18 @@ async def until(condition):
 
 
 @pytest.fixture
-async def cache(store, clock):
+def admitted(clock):
+    return Admitted(clock, grace=0)
+
+
+@pytest.fixture
+async def cache(store, clock, admitted):
     """A daemon's, whose clock stands still: by itself it forgets nothing."""
     authenticator = TokenAuthenticator(store, clock)
     cache = CachedAuthenticator(authenticator, clock)
-    revoking = asyncio.ensure_future(keep_revoking(cache, store, interval=0))  # noqa: TID251
+    revoking = asyncio.ensure_future(  # noqa: TID251
+        keep_revoking(cache, authenticator.still_good, admitted, interval=0)
+    )
     yield cache
     assert not revoking.done()
     revoking.cancel()
@@ -69,3 +78,81 @@ async def test_a_database_that_is_away_revokes_nothing_and_ends_nothing(
     assert cache.known(tokens["ann"]) is not None
     store.delete_user("ann")
     await until(lambda: cache.known(tokens["ann"]) is None)
+
+
+class Stream:
+    """Something that runs on behalf of a token."""
+
+    def __init__(self, admitted, actor, token):
+        self.is_over = False
+        self._leave = lambda: admitted.leave(self)
+        admitted.enter(actor, token, self)
+
+    def abort(self):
+        self.is_over = True
+        self._leave()
+
+
+async def test_what_runs_ends_even_if_its_token_is_remembered_no_more(
+    cache, tokens, store, clock, admitted
+):
+    streams = {}
+    for username, token in tokens.items():
+        streams[username] = Stream(admitted, await cache.authenticate(token), token)
+    clock.advance(GOOD_TTL_S)
+    assert cache.remembered() == set()
+    store.revoke_token(tokens["ann"].split("_")[1])
+    await until(lambda: streams["ann"].is_over)
+    store.delete_user("bob")
+    await until(lambda: streams["bob"].is_over)
+    assert not streams["eve"].is_over
+
+
+async def test_what_runs_ends_with_the_expiry_of_its_token(cache, store, clock, admitted):
+    store.create_user("ann")
+    token = store.create_token("ann", name="", lifetime=3600)[1].reveal()
+    actor = await cache.authenticate(token)
+    assert actor.expires_at is not None
+    stream = Stream(admitted, actor, token)
+    clock.advance(3599)
+    assert cache.known(token) is None or not stream.is_over
+    clock.advance(1)
+    assert cache.known(token) is None
+    await until(lambda: stream.is_over)
+
+
+class Service:
+    """Another service that knows tokens: what it answers, and what it was asked."""
+
+    def __init__(self):
+        self.good = {"ann's": Actor("1", "ann", "a"), "bob's": Actor("2", "bob", "b")}
+        self.asked = []
+        self.is_away = False
+
+    async def authenticate(self, token):
+        self.asked.append(token)
+        if self.is_away:
+            raise AuthUnavailableError("away")
+        return self.good.get(token)
+
+
+async def test_another_service_is_asked_about_what_runs_when_its_answer_is_forgotten(clock):
+    service, admitted = Service(), Admitted(clock, grace=0)
+    cache = CachedAuthenticator(service, clock)
+    asking = asyncio.ensure_future(keep_asking(cache, admitted, interval=0))  # noqa: TID251
+    streams = {}
+    for token in ("ann's", "bob's"):
+        streams[token] = Stream(admitted, await cache.authenticate(token), token)
+    del service.good["ann's"]
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert service.asked == ["ann's", "bob's"]  # who is remembered isn't asked about
+    service.is_away = True
+    clock.advance(GOOD_TTL_S)
+    await until(lambda: len(service.asked) > 3)
+    assert not any(stream.is_over for stream in streams.values())
+    service.is_away = False
+    await until(lambda: streams["ann's"].is_over)
+    await until(lambda: service.asked[-1] == "bob's")
+    assert not streams["bob's"].is_over
+    asking.cancel()

@@ -48,3 +48,9 @@ def test_what_reads_badly_is_other(name):
 
 def test_the_longest_name_is_itself():
     assert Names(1).label("x" * MAX_NAME, proven=True) == "x" * MAX_NAME
+
+
+def test_a_label_shows_no_secret():
+    names = Names(10)
+    assert names.label(f"m-aib_0123456789_{'s' * 43}", proven=True) == "m-aib_0123456789_***"
+    assert names.label(f"m-aib_0123456789_{'t' * 43}", proven=True) == "m-aib_0123456789_***"

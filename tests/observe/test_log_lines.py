@@ -45,6 +45,21 @@ def test_a_field_that_could_be_taken_for_two_is_quoted(value, shown, human):
     assert human.lines() == [f"m  field={shown}"]
 
 
+def test_no_line_shows_the_secret_of_a_token(human, json_lines):
+    secret = "s" * 43
+    for sink in (human, json_lines):
+        sink.configure()
+        token = f"aib_0123456789_{secret}"
+        request = HttpRequest(method="GET", path="/x", seconds=1.0, user_agent=f"me ({token})")
+        logger.bind(model=token, cut=token[:-9], **{token: 1}, http=request).info(f"It is {token}")
+        try:
+            raise RuntimeError(token)
+        except RuntimeError:
+            logger.exception("A bug")
+        assert "aib_0123456789_***" in sink.text()
+        assert secret[:9] not in sink.text()
+
+
 def test_a_json_line_has_coders_keys(json_lines):
     json_lines.configure()
     logger.bind(provider="anthropic", status=200).info("Forwarded.")

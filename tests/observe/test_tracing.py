@@ -143,3 +143,21 @@ async def test_no_header_is_quoted(monkeypatch, clock, caplog):
     await open_tracing(clock).close()
     assert "canary" not in caplog.text
     logging.getLogger("opentelemetry.util.re").disabled = False
+
+
+async def test_no_span_shows_the_secret_of_a_token(tracing, sent):
+    secret = "s" * 43
+    token = f"aib_0123456789_{secret}"
+    root = tracing.begin("request", {**SAMPLED, "tracestate": f"vendor={token}"}, 0)
+    child = root.child("child", attributes={"model": token, "n": 1})
+    child.annotate({"tool": f"x {token}", "is": True})
+    child.event(f"said {token}", {"field": token})
+    child.rename(f"POST /{token}")
+    child.end(error=token)
+    root.end()
+    spans = await sent()
+    assert secret not in "".join(span.to_json() for span in spans.values())
+    [shown] = [span for name, span in spans.items() if name.startswith("POST")]
+    assert shown.attributes["model"] == "aib_0123456789_***"
+    assert (shown.attributes["n"], shown.attributes["is"]) == (1, True)
+    assert spans["request"].context.trace_state == {}

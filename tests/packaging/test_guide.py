@@ -33,6 +33,7 @@ def test_every_flag_and_variable_is_known(text):
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     flags = set(re.findall(r"`(--[a-z-]+)`", prose))
     assert "--shutdown-timeout" in flags
-    assert flags - {flag for option in OPTIONS for flag in option.flags} == {"--stop-timeout"}
+    dockers = {"--memory", "--stop-timeout"}
+    assert flags - {flag for option in OPTIONS for flag in option.flags} == dockers
     variables = set(re.findall(r"CODER_[A-Z_]+", text)) - {"CODER_CONFIG_PATH"}
     assert variables <= known_variables()

@@ -12,10 +12,19 @@ import aibridged
 from aibridged.config import kinds
 from aibridged.config.options import Settings
 from aibridged.config.providers import OWN_KEY_ONLY, RESERVED
+from aibridged.lasting import SHARE_OF_BODIES
 
 Manifest = dict[str, Any]
 VARIANTS = {"replicas.yaml": "Deployment", "single.yaml": "StatefulSet"}
 STARTS_AND_ENDS_S = 10
+MIB = 2**20
+AT_REST = 128 * MIB  # and a bit more than it takes
+
+
+def quantity(text: str) -> int:
+    """Bytes, as Kubernetes writes them."""
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", text).groups()
+    return int(number) * {"Mi": MIB, "Gi": 1024 * MIB}[unit]
 
 
 def manifests(folder: Path, *names: str) -> dict[tuple[str, str], Manifest]:
@@ -135,6 +144,21 @@ def test_a_pod_has_the_time_to_drain(container, pod, settings):
         waits = int(seconds)
     least = waits + settings.shutdown_timeout + STARTS_AND_ENDS_S
     assert least <= pod["terminationGracePeriodSeconds"] <= least + 30
+
+
+def test_the_memory_is_enough_for_the_bodies_that_are_taken_by_default(container, pod, settings):
+    resources = container["resources"]
+    limit, request = (quantity(resources[kind]["memory"]) for kind in ("limits", "requests"))
+    tmpfs = [
+        quantity(each["emptyDir"]["sizeLimit"])
+        for each in pod["volumes"]
+        if each.get("emptyDir", {}).get("medium") == "Memory"
+    ]
+    assert settings.max_inflight_bytes is None
+    bodies = limit // SHARE_OF_BODIES
+    assert bodies >= 4 * settings.max_request_bytes
+    assert AT_REST + 2 * bodies + sum(tmpfs) <= limit - limit // 4
+    assert AT_REST + settings.max_request_bytes <= request <= limit
 
 
 @pytest.mark.parametrize("applied", ["replicas.yaml"], indirect=True)

@@ -10,6 +10,7 @@ import pytest
 from aibridged import systemd
 from aibridged.config.options import OPTIONS, Settings
 from aibridged.config.sources import CREDENTIAL_PREFIX
+from aibridged.core.room import requests_that_fit
 
 HIGHEST_EXPOSURE = 1.5
 
@@ -88,6 +89,11 @@ def test_secrets_are_handed_over_under_the_names_that_the_daemon_looks_for(servi
 
 def test_running_streams_have_their_time_before_systemd_kills(service):
     assert seconds(service["TimeoutStopSec"]) >= Settings().shutdown_timeout + 10
+
+
+def test_there_are_descriptors_for_many_more_requests_than_idle_connections(service):
+    places, _ = requests_that_fit(int(service["LimitNOFILE"]), in_use=100)
+    assert places >= 4 * Settings().max_idle_connections
 
 
 def test_the_socket_is_where_the_daemon_would_listen_and_is_called_as_it_expects(socket):

@@ -8,10 +8,13 @@ from contextlib import suppress
 
 import pytest
 
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages
 from aibridged.pipeline.answer import Answer, RawHeaders
 from aibridged.pipeline.connection import Limits, Server
 from aibridged.pipeline.upstream import Upstream
 from aibridged.pipeline.upstream_connection import UpstreamConnection
+from aibridged.pools import Pools
 
 # What these test touches transports, which each of the event loops has its own of.
 ON_BOTH_LOOPS = {
@@ -157,7 +160,20 @@ def connections() -> list[Watched]:
 
 
 @pytest.fixture
-async def connect(provider, connections) -> AsyncIterator[Callable[..., Awaitable[Upstream]]]:
+def room(clock) -> Room:
+    """What `pools` make room in."""
+    return Room(clock)
+
+
+@pytest.fixture
+def pools(room, clock) -> Pools:
+    return Pools(room, Shortages(clock))
+
+
+@pytest.fixture
+async def connect(
+    provider, connections, pools
+) -> AsyncIterator[Callable[..., Awaitable[Upstream]]]:
     """Makes an `Upstream` to the provider, which gets what options are given."""
     made = []
 
@@ -169,7 +185,7 @@ async def connect(provider, connections) -> AsyncIterator[Callable[..., Awaitabl
         url: str = "http://127.0.0.1:{}/v1/", connect_timeout: float = 5.0, **options: object
     ) -> Upstream:
         await provider.start(**options)
-        made.append(Upstream(url.format(provider.port), connect_timeout, watched))
+        made.append(Upstream(url.format(provider.port), connect_timeout, pools, watched))
         return made[-1]
 
     yield connect

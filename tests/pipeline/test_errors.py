@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from loguru import logger
 
-from aibridged.errors import AT_CAPACITY, GatewayError
+from aibridged.errors import AT_CAPACITY, BYOK_DISABLED, UNAUTHENTICATED, GatewayError
 from aibridged.observe.scope import Scope
 from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.errors import stage
@@ -21,14 +21,14 @@ def exchange(server, open_connection):
     """What comes back of a request whose stages do `inner`, as head and body."""
     errors = stage(SimpleNamespace())
 
-    async def exchange(inner):
+    async def exchange(inner, request=REQUEST):
         async def handler(request):
             request.scope = Scope("id-1")
             return await errors(request, inner)
 
         server.handler = handler
         reader, writer = await open_connection()
-        writer.write(REQUEST)
+        writer.write(request)
         async with asyncio.timeout(10):
             head, _, body = (await reader.read()).partition(b"\r\n\r\n")
         return head, body
@@ -53,6 +53,33 @@ async def test_a_refusal_is_answered_with_its_reason_and_the_requests_id(exchang
     assert b"X-Aibridge-Reason: at_capacity" in head
     assert b"X-Aibridge-Request-Id: id-1" in head
     assert json.loads(body)["error"]["code"] == "at_capacity"
+
+
+HELPER = b"Authorization: Bearer t\r\nX-Api-Key: t\r\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "headers", "is_final"),
+    [
+        (UNAUTHENTICATED, b"", True),
+        (UNAUTHENTICATED, b"Authorization: Bearer t\r\n", True),
+        (UNAUTHENTICATED, b"X-Api-Key: t\r\n", True),
+        (UNAUTHENTICATED, HELPER, False),
+        (UNAUTHENTICATED, HELPER + b"X-Coder-Token: t\r\n", True),
+        (BYOK_DISABLED, HELPER, True),
+        (AT_CAPACITY, b"", False),
+    ],
+)
+async def test_only_a_token_of_a_helpers_may_be_another_one_the_next_time(
+    exchange, kind, headers, is_final
+):
+    """Claude Code asks its `apiKeyHelper` again before a retry, and only then."""
+
+    async def refuse(request):
+        raise GatewayError(kind)
+
+    head, _ = await exchange(refuse, REQUEST.replace(b"\r\n\r\n", b"\r\n" + headers + b"\r\n"))
+    assert (b"\r\nX-Should-Retry: false\r\n" in head) is is_final
 
 
 async def test_a_bug_is_logged_and_answered_without_a_word_of_it(exchange, logged):

@@ -8,8 +8,8 @@ import pytest
 from aibridged.clock import SystemClock
 from aibridged.pipeline.answer import Answer
 from aibridged.pipeline.relay import relay
-from aibridged.pipeline.slices import Turns
 from aibridged.relayed import BrokenOffError
+from aibridged.time_slices import Turns
 from aibridged.wire.bounds import SLICE
 
 

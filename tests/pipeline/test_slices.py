@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from aibridged.pipeline.slices import TURN_S, Backlog, Turns, sliced
+from aibridged.pipeline.slices import Backlog, sliced
+from aibridged.time_slices import TURN_S, Turns
 from aibridged.wire.bounds import SLICE
 
 

@@ -1,13 +1,14 @@
 import pytest
 
 from aibridged.config.options import ProviderSettings
+from aibridged.config.secret import Secret
 from aibridged.providers.anthropic import Anthropic
 from aibridged.wire.facts import Api
 
 
 @pytest.fixture
 def provider():
-    return Anthropic(ProviderSettings("anthropic", "anthropic", None, "https://a.example"))
+    return Anthropic(ProviderSettings("anthropic", "anthropic", Secret("sk"), "https://a.example"))
 
 
 def test_messages_are_bridged(provider):
@@ -52,3 +53,9 @@ def test_passthrough(provider, method, path, endpoint):
 )
 def test_everything_else_is_not_served(provider, method, path):
     assert provider.route(method, path) is None
+
+
+def test_telemetry_alone_is_not_shown_the_organisations_key(provider):
+    endpoints = {*provider.bridged, *provider.passthrough}
+    without = {each for each in endpoints if provider.organisation_credential_for(each) is None}
+    assert without == {"/api/event_logging/*"}

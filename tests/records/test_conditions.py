@@ -50,8 +50,8 @@ def test_times_include_the_first_and_exclude_the_last_moment(query, add, clock):
 def test_text_that_no_column_holds_is_asked_for_as_it_is_kept(query, add):
     id = add(model="a\0b\udcff", client_session_id="\0")
     assert ids(query.interceptions(Filter(model="a\0b\udcff"))) == [id]
-    assert ids(query.session("\0")) == [id]
-    assert query.interceptions(Filter(provider="\0", initiator="\udcff")) == []
+    assert [each.found.id for each in query.session("\0")] == [id]
+    assert list(query.interceptions(Filter(provider="\0", initiator="\udcff"))) == []
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,21 @@ def test_a_state_directory_that_is_not_there_is_said(tmp_path):
         make_engine(database_url(tmp_path / "none"))
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+def test_no_file_of_a_database_is_a_symbolic_link(tmp_path, suffix):
+    """SQLite would write to what it points at."""
+    link, target = tmp_path / f"aibridged.db{suffix}", tmp_path / "target"
+    for content in (b"", None):
+        if content is not None:
+            target.write_bytes(content)
+        link.symlink_to(target)
+        with pytest.raises(DatabaseError, match=rf"aibridged\.db{suffix} .*symbolic link"):
+            make_engine(database_url(tmp_path))
+        link.unlink()
+        target.unlink(missing_ok=True)
+    make_engine(database_url(tmp_path))
+
+
 @pytest.mark.parametrize(
     ("version", "warns"), [((3, 40, 1), True), ((3, 51, 2), True), ((3, 51, 3), False)]
 )

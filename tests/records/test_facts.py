@@ -11,8 +11,10 @@ from aibridged.records.facts import (
     ToolRun,
     ToolUsageRecord,
     ended_at,
+    last_results,
     response_records,
 )
+from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -125,3 +127,19 @@ def test_the_last_tool_result_correlates(ids, last):
         tool_result_ids=ids,
     )
     assert start.correlating_tool_call_id == last
+
+
+def test_names_and_ids_are_bounded_before_each_record_repeats_them():
+    call = ToolCall("c" * 9999, "i" * 9999, "n" * 9999, "{}", server_side=False, complete=True)
+    response = ResponseFacts(response_id="r" * 9999, tool_calls=(call,))
+    (record,) = response_records("i", response, AT)
+    assert (record.tool, record.provider_tool_call_id) == ("n" * MAX_NAME, "c" * MAX_NAME)
+    assert (record.provider_item_id, record.provider_response_id) == ("i" * MAX_ID, "r" * MAX_ID)
+
+
+def test_of_many_results_the_last_ones_are_recorded():
+    assert last_results(()) == ()
+    assert last_results(("a", "b" * 9999)) == ("a", "b" * MAX_NAME)
+    many = last_results([str(number) for number in range(100_000)])
+    assert len(many) < 100
+    assert many[-1] == "99999"

@@ -11,13 +11,19 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
-from aibridged.records.query import NoSuchPageError, Query, QueryFailedError
+from aibridged.records.query import NoSuchPageError, Query
+from aibridged.records.restraint import QueryFailedError
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
 
 def ids(found):
     return [each.id for each in found]
+
+
+def session(query, *args, **options):
+    """A page of a session, with all that belongs to it."""
+    return [each.collected() for each in query.session(*args, **options)]
 
 
 def test_the_newest_come_first_with_all_that_belongs_to_them(query, add, clock):
@@ -53,7 +59,9 @@ def test_pages_neither_repeat_nor_skip_while_rows_arrive(query, add, clock, olde
     expected = ids(query.interceptions(Filter(oldest_first=oldest_first)))
     assert len(expected) == 20
     arrived, seen, after = [], [], None
-    while page := query.interceptions(Filter(after_id=after, limit=3, oldest_first=oldest_first)):
+    while page := list(
+        query.interceptions(Filter(after_id=after, limit=3, oldest_first=oldest_first))
+    ):
         seen += ids(page)
         after = seen[-1]
         if len(arrived) < 7:
@@ -69,15 +77,15 @@ def test_pages_by_offset(query, add, clock):
     expected = ids(query.interceptions(Filter()))
     pages = [query.interceptions(Filter(offset=start, limit=3)) for start in range(0, 12, 3)]
     assert [id for page in pages for id in ids(page)] == expected
-    sessions = query.sessions(Filter())
+    sessions = list(query.sessions(Filter()))
     assert len(sessions) == 4
-    assert [query.sessions(Filter(offset=n, limit=1))[0] for n in range(4)] == sessions
+    assert [next(query.sessions(Filter(offset=n, limit=1))) for n in range(4)] == sessions
 
 
 def test_a_page_after_nobody_is_refused(query, add):
     for id in ("00000000-0000-4000-8000-000000000000", "nonsense"):
         with pytest.raises(QueryFailedError, match="no interception"):
-            query.interceptions(Filter(after_id=id))
+            list(query.interceptions(Filter(after_id=id)))
 
 
 def test_a_page_is_of_one_moment(query, add, store, database, clock):
@@ -102,7 +110,7 @@ def test_a_page_begins_after_ones_own_only(query, add):
     of_bob = add(initiator_id=BOB)
     add(initiator_id=ANN)
     with pytest.raises(NoSuchPageError):
-        query.interceptions(Filter(owner=ANN, after_id=of_bob))
+        list(query.interceptions(Filter(owner=ANN, after_id=of_bob)))
 
 
 def test_a_session_keeps_its_threads_together(query, add, clock):
@@ -114,7 +122,7 @@ def test_a_session_keeps_its_threads_together(query, add, clock):
     two = later(call="call_2")
     one_goes_on = later(tool_result_ids=("call_1",))
     two_goes_on = later(tool_result_ids=("call_2",))
-    assert ids(query.session("s")) == [one, one_goes_on, two, two_goes_on]
+    assert ids(session(query, "s")) == [one, one_goes_on, two, two_goes_on]
 
 
 def test_pages_of_a_session_follow_on_each_other(query, add, store, new_start, clock):
@@ -126,16 +134,16 @@ def test_pages_of_a_session_follow_on_each_other(query, add, store, new_start, c
     later(call="call_2")
     for number in range(1, 4):
         later(tool_result_ids=(f"call_{number}",), call=f"call_{number + 2}")
-    expected = ids(query.session("s"))
+    expected = ids(session(query, "s"))
     assert len(expected) == 5
     seen, after = [], None
-    while page := query.session("s", after_id=after, limit=2):
+    while page := session(query, "s", after_id=after, limit=2):
         assert len(page) <= 2
         seen += ids(page)
         after = seen[-1]
     assert seen == expected
     with pytest.raises(NoSuchPageError):
-        query.session("s", after_id=add())
+        session(query, "s", after_id=add())
 
 
 def test_a_session_of_any_length_is_whole(query, store, new_start, clock):
@@ -153,7 +161,7 @@ def test_a_session_of_any_length_is_whole(query, store, new_start, clock):
             for each in starts
         ],
     )
-    found = query.session("s")
+    found = session(query, "s")
     assert sorted(ids(found)) == sorted(each.id for each in starts)
     assert all(each.user_prompts[0]["prompt"] == each.id for each in found)
 

@@ -203,12 +203,12 @@ async def test_a_callers_own_backlog_counts_against_that_caller(
         for _ in range(7):
             recorder.record(*new_facts(first.id), initiator_id="greedy")
         starting = asyncio.ensure_future(recorder.start(new_start(initiator_id="greedy")))  # noqa: TID251
-        await until(lambda: recorder._work.qsize() == 1)
+        await until(lambda: recorder._waiting == 2 and not recorder._starts)
         recorder.record(*new_facts(first.id), initiator_id="greedy")
         with pytest.raises(RecordingFailedError):
             await recorder.start(new_start(initiator_id="greedy"))
         other = asyncio.ensure_future(recorder.start(new_start(initiator_id="modest")))  # noqa: TID251
-        await until(lambda: recorder._work.qsize() == 2)
+        await until(lambda: recorder._waiting == 3 and not recorder._starts)
         recorder.record(*new_facts(first.id)[:1] * 30, initiator_id="greedy")
         with pytest.raises(RecordingFailedError):
             await recorder.start(new_start(initiator_id="modest"))

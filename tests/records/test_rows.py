@@ -18,6 +18,7 @@ from aibridged.records.rows import (
     ROWS,
     START_COLUMNS,
     Parent,
+    answered_row,
     end_row,
     start_row,
     storable,
@@ -35,6 +36,8 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
         ("ü\0", "ü\ufffd"),
         ("half \ud83d.", "half ?."),
         ("", ""),
+        (f"key: aib_0123456789_{'s' * 43}.", "key: aib_0123456789_***."),
+        (f"cut: aib_0123456789_{'s' * 20}", "cut: aib_0123456789_***"),
     ],
 )
 def test_text_is_kept_as_far_as_both_databases_can(text, kept):
@@ -83,3 +86,45 @@ def test_a_fact_has_a_value_for_each_column(kind, fields):
     row = dict(zip(table.c.keys(), make(fact, str), strict=True))
     known = {name: getattr(fact, name) for name in row}
     assert row == known | {"metadata": '{"k":1}', "created_at": str(AT)}
+
+
+def test_no_name_or_id_is_longer_than_its_bound(new_start):
+    long = "ü" * 100_000
+    start = new_start(
+        username=long,
+        api_key_id=long,
+        provider=long,
+        provider_name=long,
+        model=long,
+        client=long,
+        user_agent=long,
+        client_session_id=long,
+        credential_hint=long,
+        tool_result_ids=(long,),
+    )
+    rows = [start_row(start, Parent(), 7, str)]
+    names = {"provider_response_id": long}
+    for kind, fields in (
+        (TokenUsageRecord, names),
+        (UserPromptRecord, {"prompt": "", **names}),
+        (
+            ToolUsageRecord,
+            {
+                "tool": long,
+                "input": "",
+                "server_url": long,
+                "provider_tool_call_id": long,
+                "provider_item_id": long,
+                **names,
+            },
+        ),
+    ):
+        fact = kind(id="id", interception_id="i", created_at=AT, **fields)
+        rows.append(ROWS[kind][1](fact, str))
+    end = InterceptionEnd(
+        interception_id="i", ended_at=AT, outcome=Outcome.FAILED, prompt_response_id=long
+    )
+    rows.append(answered_row(end))
+    texts = [value for row in rows for value in row if isinstance(value, str)]
+    assert sum("ü" in text for text in texts) == 18
+    assert max(map(len, texts)) <= schema.MAX_URL

@@ -9,7 +9,7 @@ import pytest
 
 from aibridged.records import spool as spool_module
 from aibridged.records.facts import UserPromptRecord
-from aibridged.records.spool import Spool, SpoolInUseError
+from aibridged.records.spool import Spool, SpoolError, SpoolInUseError
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -139,3 +139,23 @@ def test_one_state_directory_has_one_recorder(path, spool):
     other = Spool(path)
     other.open()
     other.close()
+
+
+def test_a_spool_that_is_a_symbolic_link_is_not_followed(tmp_path, path):
+    """Through it the daemon would append to, and empty, whatever its user may write to."""
+    target = tmp_path / "target"
+    target.write_text("precious")
+    path.symlink_to(target)
+    with pytest.raises(SpoolError, match=r"spool\.jsonl.*symbolic link.*--state-dir"):
+        Spool(path).open()
+    assert target.read_text() == "precious"
+    target.unlink()
+    with pytest.raises(SpoolError, match="symbolic link"):
+        Spool(path).open()
+    assert not target.exists()
+
+
+def test_a_spool_that_is_a_pipe_is_not_waited_for(path):
+    os.mkfifo(path)
+    with pytest.raises(SpoolError, match="not a regular file"):
+        Spool(path).open()

@@ -137,3 +137,10 @@ def test_an_error_is_of_a_row_or_of_the_database(backend, error, of_a_row):
 def test_a_reason_quotes_no_values(backend):
     assert backend.reason(sqlite3.OperationalError("database is locked")) == "database is locked"
     assert backend.reason(ValueError("secret")) == "ValueError"
+
+
+def test_a_flush_without_a_descriptor_left_is_no_outage(backend, no_descriptor_left):
+    backend.execute("CREATE TABLE t (a)")
+    with no_descriptor_left():
+        backend.flush()
+    backend.flush()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibridged.wire.facts import Api, RequestFacts
-from aibridged.wire.request import BadRequestError, read_request
+from aibridged.wire.request import MAX_MODEL, MAX_RESULTS, BadRequestError, read_request
 
 
 def facts(api: Api, **fields: Any) -> RequestFacts:
@@ -37,17 +37,18 @@ def test_head(api: Api) -> None:
     assert facts(api, stream_options={"include_usage": True}).include_usage is True
     assert facts(api, stream_options={"include_usage": False}).include_usage is False
     assert facts(api, stream_options=7).include_usage is False
+    assert facts(api, stream_options=7).has_options is True
+    assert facts(api).has_options is False
 
 
 @pytest.mark.parametrize("api", Api)
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
-        (b"", "The request body is not valid JSON, or nests too deep."),
-        (b'{"model":"m"', "The request body is not valid JSON, or nests too deep."),
-        (b'{"model":"m"} x', "The request body is not valid JSON, or nests too deep."),
-        (b'{"model":"\xff"}', "The request body is not valid JSON, or nests too deep."),
-        (b'{"x":' + b"[" * 100_000, "The request body is not valid JSON, or nests too deep."),
+        (b"", "The request body is not valid JSON."),
+        (b'{"model":"m"', "The request body is not valid JSON."),
+        (b'{"model":"m"} x', "The request body is not valid JSON."),
+        (b'{"model":"\xff"}', "The request body is not valid JSON."),
         (b"[]", "The request body must be a JSON object."),
         (b'"model"', "The request body must be a JSON object."),
         (b"{}", "The request has no model: it must be a string."),
@@ -186,6 +187,21 @@ def test_responses(items: Any, prompt: str | None, results: tuple[str, ...]) -> 
 def test_session_of_claude_code(metadata: Any, session: str | None) -> None:
     got = facts(Api.MESSAGES, metadata=metadata, messages=[user("Hi")])
     assert (got.session_id, got.prompt) == (session, "Hi")
+
+
+def test_what_nests_too_deep_for_a_decoder_is_for_the_scanner() -> None:
+    with pytest.raises(RecursionError):
+        read_request(Api.MESSAGES, b'{"x":' + b"[" * 100_000)
+
+
+def test_names_and_results_are_bounded() -> None:
+    with pytest.raises(BadRequestError, match="longer than 512 characters"):
+        read_request(Api.MESSAGES, msgspec.json.encode({"model": "m" * (MAX_MODEL + 1)}))
+    results = [{"type": "tool_result", "tool_use_id": str(n)} for n in range(MAX_RESULTS + 1)]
+    got = facts(Api.MESSAGES, messages=[user(*results)])
+    assert got.tool_result_ids == tuple(str(n) for n in range(1, MAX_RESULTS + 1))
+    got = facts(Api.CHAT_COMPLETIONS, messages=[tool(str(n)) for n in range(MAX_RESULTS + 1)])
+    assert got.tool_result_ids == tuple(str(n) for n in range(1, MAX_RESULTS + 1))
 
 
 JSON = st.recursive(

@@ -108,7 +108,7 @@ class GatewayRows:
         kind=kinds.COUNT,
         default="0",
         group=Group.LIMITS,
-        help="How many requests a second each caller may send; 0 is unlimited.",
+        help="Maximum number of requests a second per token; 0 is unlimited.",
     )
     max_request_bytes: int = option(
         "aibridge-max-request-bytes",
@@ -117,6 +117,14 @@ class GatewayRows:
         default="32MiB",
         group=Group.LIMITS,
         help="The largest request body that is taken, in bytes or as 32MiB.",
+    )
+    max_inflight_bytes: int | None = option(
+        "aibridge-max-inflight-bytes",
+        yaml="aibridge.max_inflight_bytes",
+        kind=kinds.SIZE_OR_AUTO,
+        default="auto",
+        group=Group.LIMITS,
+        help="Memory for the request bodies in flight; auto is a quarter of what there is.",
     )
     circuit_breaker_enabled: bool = option(
         "aibridge-circuit-breaker-enabled",

@@ -48,6 +48,14 @@ class PeopleRows:
         group=Group.IDENTITY,
         help="How long a token that was refused is not looked up again.",
     )
+    revocation_grace: float = option(
+        "aibridge-revocation-grace",
+        yaml="aibridge.revocation_grace",
+        kind=kinds.GRACE,
+        default="never",
+        group=Group.IDENTITY,
+        help="Time after which running requests of a revoked token are cut off, or never.",
+    )
     pool_ttl: float = option(
         "aibridge-pool-ttl",
         yaml="aibridge.pool_ttl",
@@ -91,6 +99,14 @@ class PeopleRows:
         default="60d",
         group=Group.RECORDS,
         help="How long interceptions are kept; 0 is for ever.",
+    )
+    max_stored_text: int = option(
+        "aibridge-max-stored-text",
+        yaml="aibridge.max_stored_text",
+        kind=kinds.SIZE,
+        default="256KiB",
+        group=Group.RECORDS,
+        help="Maximum size of a prompt, a tool call's arguments or a thought on record.",
     )
     structured_logging: bool = option(
         "aibridge-structured-logging",

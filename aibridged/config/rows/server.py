@@ -46,6 +46,22 @@ class ServerRows:
         group=Group.LISTENING,
         help="How long running requests may go on after SIGTERM.",
     )
+    max_idle_connections: int = option(
+        "aibridge-max-idle-connections",
+        yaml="aibridge.max_idle_connections",
+        kind=kinds.POSITIVE,
+        default="4096",
+        group=Group.LISTENING,
+        help="Maximum number of idle client connections; the oldest is closed beyond that.",
+    )
+    max_idle_connections_per_address: int = option(
+        "aibridge-max-idle-connections-per-address",
+        yaml="aibridge.max_idle_connections_per_address",
+        kind=kinds.POSITIVE,
+        default="256",
+        group=Group.LISTENING,
+        help="Maximum number of idle connections per address, but for --proxy-trusted-origins.",
+    )
     tls_cert_file: Path | None = option(
         "tls-cert-file",
         yaml="networking.tls.certFile",

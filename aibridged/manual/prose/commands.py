@@ -377,8 +377,9 @@ $ aibridged proxy --aibridge-proxy-target https://gateway.example \\
 """,
             ),
             Example(
-                "That gateway takes all callers of the proxy for one, also when it bounds how often"
-                " an address may show a wrong token, unless it believes the proxy whose they are:",
+                "That gateway takes all callers of the proxy for one, also when it bounds how many"
+                " look-ups of tokens an address has under way, unless it believes the proxy whose"
+                " they are:",
                 """\
 $ aibridged serve --proxy-trusted-origins PROXY \\
     --proxy-trusted-headers X-Coder-Forwarded-For

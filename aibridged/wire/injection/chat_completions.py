@@ -47,10 +47,10 @@ class ChatCompletionsDialogue(Dialogue):
     PING = b": ping\n\n"
 
     def __init__(
-        self, body: bytes, names: Collection[str], *, withhold_usage: bool = False
+        self, request: Fields, names: Collection[str], *, withhold_usage: bool = False
     ) -> None:
         super().__init__(names, withhold_usage=withhold_usage)
-        self._request = Growing(body, "messages")
+        self._request = Growing(request, "messages")
         self._named: dict[str, Any] = {}  # the first turn's id and time, for all that comes after
         self._shown: dict[str, str] = {}  # the texts of the turns before this one
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 import msgspec
 
 from aibridged.wire.gathering import UNREADABLE
-from aibridged.wire.injection.splice import Fields, UnsplittableError
+from aibridged.wire.injection.splice import Fields
 
 _encode = msgspec.json.Encoder().encode
-_NAMES = (b'"previous_response_id"', b'"conversation"')
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,25 +44,22 @@ def conversation_of(fields: Fields) -> str | None:
     return name if isinstance(name, str) else name.id
 
 
-def go_on(body: bytes, known: Callable[[str], Continuation | None]) -> bytes:
+def go_on(fields: Fields, known: Callable[[str], Continuation | None]) -> Fields:
     """The request, with what is known of the name that it goes on from; mostly it is as it came."""
-    if not any(name in body for name in _NAMES):
-        return body
     try:
-        fields = Fields(body)
         previous = fields.raw("previous_response_id")
         name = conversation_of(fields) if previous is None else str(_decode_name(previous))
-    except (UnsplittableError, *UNREADABLE):
-        return body
+    except UNREADABLE:
+        return fields
     found = None if name is None else known(name)
     if found is None:
-        return body
+        return fields
     edits = []
     if found.instead is not None:
         edits.append(fields.put("previous_response_id", _encode(found.instead)))
     if found.outputs:
         edits.append(fields.put("input", as_items(fields.raw("input"), found.outputs)))
-    return fields.edited(*edits)
+    return fields.edit(*edits)
 
 
 def as_items(given: bytes | None, before: tuple[bytes, ...] = ()) -> bytes:

@@ -20,6 +20,7 @@ MAX_TOOLS: Mapping[Api, int] = {
 """Tools that a request may offer, the client's own included. OpenAI refuses more; Anthropic names
 no number, but each tool takes its part of the context."""
 
+_MAX_COMMAS = 20_000  # in the client's tools, before they are decoded
 _TRUE, _FALSE = b"true", b"false"
 
 # OpenAI's first reasoning models refuse the parameter, on or off: they call one by one anyhow.
@@ -47,7 +48,7 @@ _decode_choice = msgspec.json.Decoder(str | _Choice).decode
 class Injection:
     """A request with tools put in: which, and which are left out since the API takes no more."""
 
-    body: bytes
+    request: Fields
     names: frozenset[str]
     over_limit: tuple[str, ...]
 
@@ -85,17 +86,16 @@ class Candidate:
         edits = [fields.prepend("tools", b",".join(tool for _, tool in chosen))]
         edits += _one_by_one(api, self._model, fields)
         names = frozenset(name for name, _ in chosen)
-        return Injection(fields.edited(*edits), names, over_limit)
+        return Injection(fields.edit(*edits), names, over_limit)
 
 
-def candidate(api: Api, model: str, body: bytes) -> Candidate | None:
-    """The request `body`, which is plain JSON, if it may be given tools.
+def candidate(api: Api, model: str, fields: Fields) -> Candidate | None:
+    """The request, if it may be given tools.
 
     None where it wants none of ours, and where it can't be read: then the provider will say what is
     wrong.
     """
     try:
-        fields = Fields(body)
         if not _WANTED[api](fields):
             return None
         return Candidate(api, model, fields, _names(fields.raw("tools")))
@@ -106,6 +106,8 @@ def candidate(api: Api, model: str, body: bytes) -> Candidate | None:
 def _names(tools: bytes | None) -> list[str]:
     """The names of the client's tools, one for each; empty for those that have none."""
     found = []
+    if tools is not None and tools.count(b",") > _MAX_COMMAS:
+        raise UnsplittableError("too many tools")
     for tool in _decode_tools(tools) if tools else ():
         named = tool.function or tool.custom or tool
         found.append(named.name or "")
@@ -128,12 +130,12 @@ def _responses_want(fields: Fields) -> bool:
     """What runs in the background is fetched later, past the gateway."""
     conversation_of(fields)  # it can be read
     is_foreground = fields.raw("background") != _TRUE
-    is_readable = (fields.raw("input") or b"[").startswith((b"[", b'"'))
+    is_readable = fields.raw("input") is None or fields.starts("input", (b"[", b'"'))
     return is_foreground and is_readable and _openai_choice_is_open(fields)
 
 
 def _is_array(fields: Fields, name: str) -> bool:
-    return (fields.raw(name) or b"").startswith(b"[")
+    return fields.starts(name, b"[")
 
 
 def _openai_choice_is_open(fields: Fields) -> bool:

@@ -102,10 +102,10 @@ class MessagesDialogue(Dialogue):
     PING = sse(b"ping", b'{"type": "ping"}')
 
     def __init__(
-        self, body: bytes, names: Collection[str], *, withhold_usage: bool = False
+        self, request: Fields, names: Collection[str], *, withhold_usage: bool = False
     ) -> None:
         super().__init__(names, withhold_usage=withhold_usage)
-        self._request = Growing(body, "messages")
+        self._request = Growing(request, "messages")
         self._id: str | None = None
         self._shown: list[bytes] = []  # the blocks of earlier turns that aren't hidden
         self._next_index = 0  # of the next block that the client of a stream is to see

@@ -7,6 +7,7 @@ from aibridged.wire.injection.chat_completions import ChatCompletionsDialogue
 from aibridged.wire.injection.dialogue import Dialogue
 from aibridged.wire.injection.messages import MessagesDialogue
 from aibridged.wire.injection.responses import ResponsesDialogue
+from aibridged.wire.injection.splice import Fields
 
 _DIALOGUES: Mapping[
     Api, type[MessagesDialogue] | type[ChatCompletionsDialogue] | type[ResponsesDialogue]
@@ -18,11 +19,11 @@ _DIALOGUES: Mapping[
 
 
 def open_dialogue(
-    api: Api, body: bytes, names: Collection[str], *, withhold_usage: bool = False
+    api: Api, request: Fields, names: Collection[str], *, withhold_usage: bool = False
 ) -> Dialogue:
     """The dialogue about a request into which tools of these names have been put.
 
     `withhold_usage`: the usage of a Chat Completions stream isn't for the client (see
     `stream_usage`).
     """
-    return _DIALOGUES[api](body, names, withhold_usage=withhold_usage)
+    return _DIALOGUES[api](request, names, withhold_usage=withhold_usage)

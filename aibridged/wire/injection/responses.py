@@ -95,15 +95,14 @@ class ResponsesDialogue(Dialogue):
     PING = b": ping\n\n"
 
     def __init__(
-        self, body: bytes, names: Collection[str], *, withhold_usage: bool = False
+        self, request: Fields, names: Collection[str], *, withhold_usage: bool = False
     ) -> None:
         super().__init__(names, withhold_usage=withhold_usage)
-        fields = Fields(body)
-        self._conversation = conversation_of(fields)
-        self._is_stored = fields.raw("store") != b"false"
-        repeated = None if self._conversation is not None else fields.raw("input")
-        self._body = fields.edited(fields.put("input", as_items(repeated)))
-        self._request = Growing(self._body, "input")
+        self._conversation = conversation_of(request)
+        self._is_stored = request.raw("store") != b"false"
+        repeated = None if self._conversation is not None else request.raw("input")
+        self._repeated = request.edit(request.put("input", as_items(repeated)))
+        self._request = Growing(self._repeated, "input")
         self._id: str | None = None  # the first turn's
         self._last_id: str | None = None
         self._begun: bytes | None = None  # the response as a stream's first event tells it
@@ -140,7 +139,7 @@ class ResponsesDialogue(Dialogue):
         self._shown += self._visible
         outputs = [_output(result.call, result.text) for result in results]
         if self._conversation is not None:
-            return Growing(self._body, "input").append(outputs)
+            return Growing(self._repeated, "input").append(outputs)
         repeated = self._output if self._is_stored else _without_lost_thoughts(self._output)
         return self._request.append([*repeated, *outputs])
 

@@ -5,11 +5,13 @@ white space, the spelling of numbers, the order of keys, and with them a provide
 """
 
 import re
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
 
 from aibridged.wire.gathering import UNREADABLE
+from aibridged.wire.outline import MAX_MEMBERS, Members, Span
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_key = msgspec.json.Decoder(str).decode
@@ -27,88 +29,127 @@ class UnsplittableError(ValueError):
 
 
 class Edit(NamedTuple):
-    """Bytes to stand in place of those from `start` to `end`, which are none for an insertion."""
+    """Bytes to stand in place of those from `start` to `end`, which are none for an insertion.
+
+    `field` is the name of a field that is inserted with its value, which stands at `value` then.
+    """
 
     start: int
     end: int
     text: bytes
+    field: str | None = None
+    value: Span = Span(0, 0)
 
 
 class Fields:
     """The values of a JSON object, and where they stand in its bytes.
 
+    `spans` are those places where they are known already, so that the bytes aren't searched again.
     Raises UnsplittableError.
     """
 
-    __slots__ = ("_body", "_ends", "_raw", "_source", "_starts")
+    __slots__ = ("_body", "source", "spans")
 
-    def __init__(self, source: bytes) -> None:
-        try:
-            found = _decode(source)
-        except UNREADABLE:
-            raise UnsplittableError("no JSON object") from None
-        self._source = source
-        self._raw = {name: bytes(raw) for name, raw in found.items()}
-        self._starts: dict[str, int] = {}
-        opening = _OPENING.match(source)
-        assert opening is not None, "it has been decoded"
+    def __init__(self, source: bytes, spans: Mapping[str, Span] | None = None) -> None:
+        if isinstance(spans, Members) and spans.repeated:
+            raise UnsplittableError("a key comes twice")
+        self.source = source
+        self.spans = _located(source) if spans is None else spans
         self._body = source.index(b"{") + 1
-        self._locate(opening.end())
-
-    def _locate(self, at: int) -> None:
-        """Walk over keys and values; the decoder, which keeps the last of two, tells the values."""
-        source = self._source
-        while key := _KEY.match(source, at):
-            name = _decode_key(key[1])
-            if name in self._starts or not source.startswith(self._raw[name], key.end()):
-                raise UnsplittableError("a key comes twice")
-            self._starts[name] = key.end()
-            gap = _GAP.match(source, key.end() + len(self._raw[name]))
-            assert gap is not None, "it may be empty"
-            at = gap.end()
-        if not _CLOSING.fullmatch(source, at):
-            raise UnsplittableError("no JSON object")
 
     def __contains__(self, name: str) -> bool:
-        return name in self._raw
+        return name in self.spans
 
     def raw(self, name: str) -> bytes | None:
         """The value as it stands there; None where the field is missing or null."""
-        value = self._raw.get(name)
-        return None if value == b"null" else value
+        if name not in self.spans or self.starts(name, b"null"):
+            return None
+        span = self.spans[name]
+        return self.source[span.start : span.end]
 
-    def span(self, name: str) -> tuple[int, int]:
-        """Where the value begins and ends."""
-        start = self._starts[name]
-        return start, start + len(self._raw[name])
+    def starts(self, name: str, beginning: bytes | tuple[bytes, ...]) -> bool:
+        """Whether there is a value, and it starts so."""
+        span = self.spans.get(name)
+        return span is not None and self.source.startswith(beginning, span.start)
 
     def put(self, name: str, value: bytes) -> Edit:
         """`value` in place of the field's, or as the first field."""
-        if name in self._raw:
-            return Edit(*self.span(name), value)
-        comma = b"," if self._raw else b""
-        return Edit(self._body, self._body, b'"%b":%b%b' % (name.encode(), value, comma))
+        if name in self.spans:
+            return Edit(*self.spans[name], value)
+        key = b'"%b":' % name.encode()
+        comma = b"," if self.spans else b""
+        place = Span(len(key), len(key) + len(value))
+        return Edit(self._body, self._body, b"".join((key, value, comma)), name, place)
 
     def prepend(self, name: str, items: bytes) -> Edit:
         """`items`, which are joined by commas already, as the first of the field's array."""
-        array = self.raw(name)
-        if array is None:
+        if self.raw(name) is None:
             return self.put(name, b"[%b]" % items)
-        comma = b"" if _EMPTY_ARRAY.fullmatch(array) else b","
-        at = self._starts[name] + 1
-        return Edit(at, at, items + comma)
+        start, end = self.spans[name]
+        comma = b"" if is_empty_array(self.source, start, end) else b","
+        return Edit(start + 1, start + 1, items + comma)
 
     def edited(self, *edits: Edit) -> bytes:
         """The object with these edits, which don't overlap."""
-        pieces: list[bytes] = []
-        at = 0
-        for edit in sorted(edits, key=lambda edit: edit.start):
-            pieces += (self._source[at : edit.start], edit.text)
+        return self.edit(*edits).source
+
+    def edit(self, *edits: Edit) -> "Fields":
+        """The same as `edited`, with its fields."""
+        ordered = sorted(edits, key=lambda edit: edit.start)
+        pieces: list[bytes | memoryview] = []
+        source = memoryview(self.source)
+        at = length = 0
+        inserted: dict[str, Span] = {}
+        for edit in ordered:
+            pieces += (source[at : edit.start], edit.text)
+            length += edit.start - at
+            if edit.field is not None:
+                inserted[edit.field] = Span(length + edit.value.start, length + edit.value.end)
+            length += len(edit.text)
             at = edit.end
-        pieces.append(self._source[at:])
-        return b"".join(pieces)
+        pieces.append(source[at:])
+        spans = {name: _moved(span, ordered) for name, span in self.spans.items()}
+        return Fields(b"".join(pieces), {**spans, **inserted})
 
 
-def is_empty_array(raw: bytes) -> bool:
-    """Whether a JSON array has no items."""
-    return _EMPTY_ARRAY.fullmatch(raw) is not None
+def _moved(span: Span, edits: list[Edit]) -> Span:
+    """Where a value stands after these edits."""
+    start, end = span
+    for edit in edits:
+        grown = len(edit.text) - (edit.end - edit.start)
+        if edit.end <= span.start:
+            start += grown
+        if edit.end <= span.end:
+            end += grown
+    return Span(start, end)
+
+
+def _located(source: bytes) -> Members:
+    """Where the values stand; the decoder, which keeps the last of two, tells how long they are."""
+    try:
+        found = _decode(source)
+    except UNREADABLE:
+        raise UnsplittableError("no JSON object") from None
+    if len(found) > MAX_MEMBERS:
+        raise UnsplittableError("too many fields")
+    spans = Members()
+    opening = _OPENING.match(source)
+    assert opening is not None, "it has been decoded"
+    at = opening.end()
+    while key := _KEY.match(source, at):
+        name = _decode_key(key[1])
+        value = bytes(found[name])
+        if name in spans or not source.startswith(value, key.end()):
+            raise UnsplittableError("a key comes twice")
+        spans[name] = Span(key.end(), key.end() + len(value))
+        gap = _GAP.match(source, spans[name].end)
+        assert gap is not None, "it may be empty"
+        at = gap.end()
+    if not _CLOSING.fullmatch(source, at):
+        raise UnsplittableError("no JSON object")
+    return spans
+
+
+def is_empty_array(source: bytes, start: int, end: int) -> bool:
+    """Whether the JSON array that stands there has no items."""
+    return _EMPTY_ARRAY.fullmatch(source, start, end) is not None

@@ -12,7 +12,7 @@ import pytest
 from aibridged.app import CannotStartError, Gateway
 from aibridged.config.kinds import Address
 from aibridged.config.options import Settings
-from aibridged.core.guessing import BURST
+from aibridged.core.fair_queue import FairQueue
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.proxy.client import MAX_HEAD_BYTES
 
@@ -26,6 +26,10 @@ CREDENTIALS = (
     "Basic dG9rZW46bm9ib2R5",  # token:nobody
     "Basic {encoded_without_colon}",
 )
+
+
+def _basic(text):
+    return f"Basic {b64encode(text.encode()).decode()}"
 
 
 async def test_who_shows_no_good_token_is_challenged(proxied, log):
@@ -62,17 +66,48 @@ async def test_without_authentication_nobody_is_challenged(start_proxied):
     assert connect.status == 200
 
 
-async def test_guesses_are_bounded_with_those_at_the_gateway(proxied, client):
-    headers = {"X-Coder-Token": "nobody"}
-    for _ in range(BURST - 1):
-        url = f"{proxied.gateway.url}/anthropic/v1/models"
-        async with client.get(url, headers=headers) as response:
-            assert response.status == 401
-    wrong = "Basic dG9rZW46bm9ib2R5"
-    assert (await proxied.connect("a.example:443", authorization=wrong)).status == 407
-    for authorization in (wrong, proxied.authorization):
-        connect = await proxied.connect("a.example:443", authorization=authorization)
-        assert (connect.status, connect.header("Retry-After")) == (429, "1")
+def unknown_token(number):
+    return f"aib_{number:010}_{'a' * 43}"
+
+
+async def test_wrong_tokens_lock_nobody_out(proxied):
+    for number in range(100):
+        wrong = _basic(f"token:{unknown_token(number)}")
+        assert (await proxied.connect("a.example:443", authorization=wrong)).status == 407
+    assert (await proxied.connect("api.anthropic.com:443")).status == 200
+
+
+async def test_look_ups_wait_with_those_at_the_gateway(proxied, client, monkeypatch):
+    asked, go_on = asyncio.Queue(), asyncio.Event()
+
+    async def authenticate(token):
+        asked.put_nowait(token)
+        await go_on.wait()
+
+    gatekeeper = proxied.gateway._composition.lasting.gatekeeper
+    monkeypatch.setattr(gatekeeper, "authenticate", authenticate)
+    waits = asyncio.Event()
+
+    class OnePlace(FairQueue):
+        def wait(self, address, waiter):
+            waits.set()
+            return super().wait(address, waiter)
+
+    monkeypatch.setattr(proxied.gateway.parts.gate._lookups, "_queue", OnePlace(1, 1))
+    headers = {"X-Coder-Token": unknown_token(0)}
+    loop = asyncio.get_running_loop()
+    url = f"{proxied.gateway.url}/anthropic/v1/models"
+    first = loop.create_task(client.get(url, headers=headers))
+    assert await asked.get() == unknown_token(0)
+    wrong = _basic(f"token:{unknown_token(1)}")
+    second = loop.create_task(proxied.connect("a.example:443", authorization=wrong))
+    await waits.wait()
+    third = await proxied.connect("a.example:443", authorization=wrong)
+    assert (third.status, third.header("Retry-After")) == (429, "2")
+    go_on.set()
+    async with await first as response:
+        assert response.status == 401
+    assert (await second).status == 407
 
 
 async def test_while_tokens_cannot_be_checked_nobody_gets_in(proxied, monkeypatch):
@@ -83,6 +118,15 @@ async def test_while_tokens_cannot_be_checked_nobody_gets_in(proxied, monkeypatc
     monkeypatch.setattr(gatekeeper, "authenticate", authenticate)
     connect = await proxied.connect("api.anthropic.com:443")
     assert (connect.status, connect.header("X-Aibridge-Reason")) == (503, "auth_unavailable")
+
+
+async def test_a_token_is_no_host(proxied, log, resolve_to):
+    asked = resolve_to()
+    for host in (proxied.token, f"{proxied.token}.evil.example".replace("_", "%5f")):
+        connect = await proxied.connect(f"{host}:443", authorization=None)
+        assert (connect.status, connect.header("X-Aibridge-Reason")) == (400, "invalid_request")
+    secret = proxied.token.split("_")[2]
+    assert not any(secret in each for each in [*asked, *log])
 
 
 async def test_a_target_that_is_none(proxied):
@@ -259,3 +303,45 @@ async def test_the_proxy_may_have_tls_of_its_own(start_proxied, own_pair):
     writer.write(b"CONNECT api.anthropic.com:443 HTTP/1.1\r\nHost: a\r\n\r\n")
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_whoever_says_nothing_leaves_when_too_many_do(start_proxied):
+    proxied = await start_proxied(max_idle_connections_per_address=2)
+    silent = [await asyncio.open_connection(*proxied.address) for _ in range(3)]
+    async with asyncio.timeout(10):
+        assert await silent[0][0].read() == b""
+    for reader, writer in silent[1:]:
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 404 " in await reader.readline()
+    for _, writer in silent:
+        writer.close()
+
+
+async def test_an_intercepted_connection_is_idle_between_requests_and_gives_its_place_back(
+    start_proxied,
+):
+    proxied = await start_proxied()
+    room = proxied.gateway.parts.room
+    connect = await proxied.intercepted("api.anthropic.com")
+    connect.writer.write(b"GET /v1/models HTTP/1.1\r\nHost: api.anthropic.com\r\n\r\n")
+    assert b" 200 OK" in await connect.reader.readline()
+    assert (room.taken, len(room.idle)) == (1, 1)
+    room.limit_idle(1, 1)
+    left = asyncio.Event()
+    room.wait(left.set)
+    _, writer = await asyncio.open_connection(*proxied.address)
+    async with asyncio.timeout(10):
+        await connect.reader.read()  # to the end: of the two it is the elder
+        await left.wait()
+    assert (room.taken, len(room.idle)) == (1, 1)
+    writer.close()
+
+
+async def test_without_a_place_a_connect_is_refused(start_proxied):
+    proxied = await start_proxied()
+    room = proxied.gateway.parts.room
+    room.places, room.surplus = 0, 1
+    connect = await proxied.connect("api.anthropic.com:443")
+    assert connect.status == 503
+    assert "X-Aibridge-Reason: at_capacity" in connect.head
+    assert "Retry-After: 1" in connect.head

@@ -1,9 +1,11 @@
 """The requests of intercepted connections: to the gateway, or on to the provider's host."""
 
+import asyncio
 import json
 import ssl
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_network
 
 import aiohttp
@@ -12,9 +14,11 @@ import sqlalchemy as sa
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from aibridged import lasting
 from aibridged.config.kinds import Address
 from aibridged.config.options import ProviderSettings
 from aibridged.config.secret import Secret
+from aibridged.fake_provider import Script
 from aibridged.observe.logging import configure
 from aibridged.records import schema
 from aibridged.records.database import database_url, make_engine
@@ -101,6 +105,17 @@ async def test_without_an_own_key_the_organisations_is_used(
         assert not any(proxied.token.encode() in each for _, each in received.raw_headers)
 
 
+@pytest.mark.parametrize("target", ["/api/event_logging/batch", "/api/event_logging/v2/batch"])
+async def test_telemetry_goes_on_without_the_organisations_key(proxied, fake, target):
+    for headers, arrives in (((), None), ((OWN,), "sk-ant-own")):
+        connect = await proxied.intercepted(ANTHROPIC)
+        assert (await connect.ask(post(target, ANTHROPIC, *headers)))[0] == 200
+        received = fake.requests[-1]
+        assert received.raw_path == target
+        assert received.header("X-Api-Key") == arrives
+        assert received.header("Authorization") is None
+
+
 async def test_own_keys_may_be_forbidden(start_proxied, fake):
     proxied = await start_proxied(allow_byok=False)
     connect = await proxied.intercepted(ANTHROPIC)
@@ -108,6 +123,33 @@ async def test_own_keys_may_be_forbidden(start_proxied, fake):
     assert status == 403
     assert b"byok_disabled" in answer
     assert fake.seen == 0
+
+
+FROM_A_PAGE = [
+    ("Origin: https://evil.example", "Sec-Fetch-Site: cross-site", "Content-Type: text/plain"),
+    ("Origin: https://evil.example",),
+    ("Sec-Fetch-Site: same-site",),
+]
+
+
+@pytest.mark.parametrize("auth", ["token", "none"])
+async def test_a_web_page_is_not_given_the_organisations_key(start_proxied, fake, auth):
+    """A browser that uses the proxy would show it the token for any page."""
+    proxied = await start_proxied(auth=auth)
+    for headers in FROM_A_PAGE:
+        connect = await proxied.intercepted(ANTHROPIC)
+        status, answer = await connect.ask(post("/v1/messages", ANTHROPIC, *headers))
+        assert status == 403
+        assert b"X-Aibridge-Reason: origin_refused" in answer
+    assert fake.seen == 0
+    for headers in (
+        (*FROM_A_PAGE[0], OWN),
+        (f"Origin: https://{ANTHROPIC}", "Sec-Fetch-Site: same-origin"),
+        ("Sec-Fetch-Site: none",),
+        (),
+    ):
+        connect = await proxied.intercepted(ANTHROPIC)
+        assert (await connect.ask(post("/v1/messages", ANTHROPIC, *headers)))[0] == 200
 
 
 async def test_without_authentication_an_own_key_goes_on_as_well(start_proxied, fake):
@@ -251,6 +293,11 @@ async def anthropic_itself(resolve_to, server_tls, monkeypatch, ca):
             await response.write(b"half")
             request.transport.abort()
             return response
+        if request.path == "/stalls":
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"half")
+            await asyncio.Event().wait()
         return web.Response(
             status=207,
             body=b"pong",
@@ -388,6 +435,25 @@ async def test_half_an_answer_is_never_taken_for_a_whole(anthropic_itself, proxi
     assert not got.endswith(b"0\r\n\r\n")
 
 
+@pytest.mark.parametrize("path", ["/stalls", "/v1/messages"])
+async def test_without_a_grace_a_revoked_token_cuts_off_what_runs(
+    anthropic_itself, start_proxied, fake, monkeypatch, path, log
+):
+    at_once = partial(lasting.keep_revoking, interval=0.001)
+    monkeypatch.setattr(lasting, "keep_revoking", at_once)
+    proxied = await start_proxied(revocation_grace=0.0)
+    fake.play(Script(stall_after=2))
+    connect = await proxied.intercepted(ANTHROPIC)
+    connect.writer.write(post(path, ANTHROPIC, stream=True))
+    got = await connect.reader.readuntil(b"half" if path == "/stalls" else b"message_start")
+    proxied.gateway._composition.lasting.tokens.revoke_token(proxied.token.split("_")[1])
+    async with asyncio.timeout(10):
+        with suppress(ConnectionError, ssl.SSLError):
+            got += await connect.reader.read()
+    assert not got.endswith(b"0\r\n\r\n")
+    assert any("1 running requests are cut off" in line for line in log)
+
+
 async def test_a_host_that_is_away_is_said_to_be_so(proxied, resolve_to):
     resolve_to()
     connect = await proxied.intercepted(ANTHROPIC)
@@ -400,7 +466,14 @@ SPELLINGS = (
     (ANTHROPIC, "/v1/messages/", 404),
     (ANTHROPIC, "/V1/Messages", 404),
     (ANTHROPIC, "/v1/%6Dessages", 404),
-    (ANTHROPIC, "/v1/messages;x", 404),
+    (ANTHROPIC, "/v1/%EF%BD%8Dessages", 404),
+    (ANTHROPIC, "/v1/messages;x", 400),
+    (ANTHROPIC, "/v1/messages%20", 400),
+    (ANTHROPIC, "/v1/messages%23", 400),
+    (ANTHROPIC, "/v1/messages%3fbeta=true", 400),
+    (ANTHROPIC, "/v1%EF%BC%8Fmessages", 400),
+    (ANTHROPIC, "/v1/x/%c0%ae%c0%ae/messages", 400),
+    (ANTHROPIC, "/v1/x/..%20/messages", 400),
     (ANTHROPIC, "/v1//messages", 400),
     (ANTHROPIC, "//v1/messages", 400),
     (ANTHROPIC, "/v1/x/../messages", 400),

@@ -3,18 +3,24 @@
 import asyncio
 import hashlib
 import os
-import resource
 import socket
 import ssl
 import struct
 import threading
 import time
+from contextlib import suppress
+from functools import partial
 from ipaddress import ip_network
 
 import pytest
 
+from aibridged import lasting
 from aibridged.config.proxy_url import read_proxy_url
+from aibridged.core.egress import Destination, Egress
+from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.proxy import connects
+from aibridged.proxy import server as proxy_server
+from aibridged.proxy.dial import Dialer
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 MEGABYTE = 1024 * 1024
@@ -50,6 +56,22 @@ async def open_tunnel(start_proxied, server):
 
     open_tunnel.proxied = proxied
     return open_tunnel
+
+
+async def test_a_tunnel_ends_with_its_token_if_there_is_no_grace(
+    start_proxied, server, monkeypatch
+):
+    at_once = partial(lasting.keep_revoking, interval=0.001)
+    monkeypatch.setattr(lasting, "keep_revoking", at_once)
+    proxied = await start_proxied(proxy_allowed_private_cidrs=LOOPBACK, revocation_grace=0.0)
+    connect = await proxied.connect("server.example:443")
+    connect.writer.write(b"hi")
+    assert await connect.reader.readexactly(2) == b"hi"
+    proxied.gateway._composition.lasting.tokens.revoke_token(proxied.token.split("_")[1])
+    async with asyncio.timeout(10):
+        with suppress(ConnectionResetError):
+            assert await connect.reader.read() == b""
+    assert (await proxied.connect("server.example:443")).status == 407
 
 
 REFUSED = (
@@ -183,7 +205,7 @@ async def test_names_that_nobody_answers_for_hold_up_nothing_else(start_proxied,
 
 
 async def test_one_caller_may_have_so_many_tunnels(start_proxied, server, monkeypatch):
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (8, 8))
+    monkeypatch.setattr(proxy_server, "most_tunnels", lambda: 2)
     proxied = await start_proxied(proxy_allowed_private_cidrs=LOOPBACK)
     for _ in range(3):  # what can't be reached, or is over, counts no more
         assert (await proxied.connect("10.0.0.1:443")).status == 403
@@ -445,3 +467,11 @@ async def test_what_the_upstream_proxy_is_not_asked_or_refuses(start_proxied, re
         assert (target, connect.status) == (target, status)
         assert b"secret" not in connect.body
         assert bool(heads) is (status == 502)
+
+
+async def test_without_a_descriptor_left_no_destination_is_blamed(no_descriptor_left):
+    dialer = Dialer(Egress(()))
+    with no_descriptor_left(), pytest.raises(GatewayError) as refusal:
+        await dialer.connect(Destination("127.0.0.1", 443), trusted=True)
+    assert refusal.value.kind is AT_CAPACITY
+    dialer.close()

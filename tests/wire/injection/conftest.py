@@ -11,6 +11,7 @@ from aibridged.fake_provider import Answer, Usage, chat_completions, messages, r
 from aibridged.wire.facts import Api
 from aibridged.wire.injection.dialogue import Dialogue, Result
 from aibridged.wire.injection.opening import open_dialogue
+from aibridged.wire.injection.splice import Fields
 
 OURS = "bmcp_files_read"
 
@@ -33,7 +34,7 @@ class Scene:
         self.api = api
         self.renderer = RENDERERS[api]
         request = options.pop("request", REQUESTS[api])
-        self.dialogue: Dialogue = open_dialogue(api, request, {OURS}, **options)
+        self.dialogue: Dialogue = open_dialogue(api, Fields(request), {OURS}, **options)
 
     def stream(self, said: Answer, turn: int = 1, used: Usage | None = None) -> bytes:
         used = used or Usage(input=10, output=5)

@@ -9,6 +9,7 @@ from aibridged.wire.clients import identify
 from aibridged.wire.facts import Api
 from aibridged.wire.injection.inject import MAX_TOOLS, candidate, is_background
 from aibridged.wire.injection.offer import Offer
+from aibridged.wire.injection.splice import Fields
 
 FIELD = {Api.MESSAGES: "messages", Api.CHAT_COMPLETIONS: "messages", Api.RESPONSES: "input"}
 ONE_BY_ONE = {
@@ -28,7 +29,7 @@ def body(api, **fields):
 
 
 def put_in(api, source, *names, model="m"):
-    found = candidate(api, model, source)
+    found = candidate(api, model, Fields(source))
     return found and found.inject(offer(*(names or ("bmcp_s_a", "bmcp_s_b"))))
 
 
@@ -63,8 +64,8 @@ def test_without_what_was_put_in_the_request_is_the_clients(api, space, tools, m
     source = gap + b"{" + gap + (gap + b"," + gap).join(pairs) + gap + b"}" + gap
     injection = put_in(api, source)
     ours = b",".join(raw for _, raw in offer("bmcp_s_a", "bmcp_s_b").encoded(api))
-    assert injection.body.count(ours) == 1
-    rest = injection.body.replace(ONE_BY_ONE[api], b"", 1)
+    assert injection.request.source.count(ours) == 1
+    rest = injection.request.source.replace(ONE_BY_ONE[api], b"", 1)
     if tools is None:
         rest = rest.replace(b'"tools":[%b],' % ours, b"", 1)
     else:
@@ -76,7 +77,7 @@ def test_without_what_was_put_in_the_request_is_the_clients(api, space, tools, m
 def test_ours_come_first_and_the_clients_keep_their_names(api):
     source = body(api, tools=[own_tool(api, "x"), own_tool(api, "bmcp_s_a")])
     injection = put_in(api, source)
-    assert names(api, injection.body) == ["bmcp_s_b", "x", "bmcp_s_a"]
+    assert names(api, injection.request.source) == ["bmcp_s_b", "x", "bmcp_s_a"]
     assert injection.names == {"bmcp_s_b"}
     assert injection.over_limit == ()
     assert put_in(api, source, "bmcp_s_a") is None
@@ -87,7 +88,7 @@ def test_no_more_than_the_provider_takes(api):
     own = [own_tool(api, f"own_{number}") for number in range(MAX_TOOLS[api] - 2)]
     ours = [f"bmcp_s_{number}" for number in range(5)]
     injection = put_in(api, body(api, tools=own), *ours)
-    assert len(names(api, injection.body)) == MAX_TOOLS[api]
+    assert len(names(api, injection.request.source)) == MAX_TOOLS[api]
     assert injection.names == set(ours[:2])
     assert injection.over_limit == tuple(ours[2:])
     assert put_in(api, body(api, tools=[*own, *own]), *ours) is None
@@ -116,7 +117,7 @@ def test_custom_tools_have_names_too():
 )
 def test_parallel_calls_are_off_in_messages(given, expected):
     injection = put_in(Api.MESSAGES, body(Api.MESSAGES, tool_choice=given))
-    assert json.loads(injection.body)["tool_choice"] == expected
+    assert json.loads(injection.request.source)["tool_choice"] == expected
 
 
 @pytest.mark.parametrize("api", OPENAI)
@@ -125,14 +126,14 @@ def test_parallel_calls_are_off_in_messages(given, expected):
 )
 def test_parallel_calls_are_off_in_openais_apis(api, given):
     injection = put_in(api, body(api, **given, tool_choice="required"))
-    assert json.loads(injection.body)["parallel_tool_calls"] is False
+    assert json.loads(injection.request.source)["parallel_tool_calls"] is False
     off = body(api, parallel_tool_calls=False)
-    assert put_in(api, off).body.count(b"parallel_tool_calls") == 1
+    assert put_in(api, off).request.source.count(b"parallel_tool_calls") == 1
 
 
 @pytest.mark.parametrize("api", OPENAI)
 def test_models_that_refuse_the_parameter_are_spared_it(api):
-    assert b"parallel_tool_calls" not in put_in(api, body(api), model="o3-mini").body
+    assert b"parallel_tool_calls" not in put_in(api, body(api), model="o3-mini").request.source
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_models_that_refuse_the_parameter_are_spared_it(api):
     ],
 )
 def test_these_requests_want_no_tools_of_ours(api, fields):
-    assert candidate(api, "m", body(api, **fields)) is None
+    assert candidate(api, "m", Fields(body(api, **fields))) is None
 
 
 @pytest.mark.parametrize(
@@ -172,7 +173,9 @@ def test_these_do(api, fields):
     assert put_in(api, body(api, **fields)) is not None
 
 
-@pytest.mark.parametrize("source", [b"", b"[]", b'{"model":"m"', b'{"messages":[],"messages":[]}'])
+@pytest.mark.parametrize(
+    "source", [b"{}", b'{"messages":7}', b'{"messages":[],"tools":[%b7]}' % (b"7," * 20_001)]
+)
 def test_what_cannot_be_read_is_left_to_the_provider(source):
     assert put_in(Api.MESSAGES, source) is None
 

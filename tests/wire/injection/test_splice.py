@@ -1,10 +1,11 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aibridged.wire.injection.splice import Edit, Fields, UnsplittableError, is_empty_array
+from aibridged.wire.injection.splice import Fields, UnsplittableError, is_empty_array
+from aibridged.wire.outline import MAX_MEMBERS
 
 SPACE = st.text(" \t\n\r", max_size=3)
 VALUES = st.recursive(
@@ -40,7 +41,7 @@ def test_every_value_stands_where_it_is_said_to(drawn):
     source, value = drawn
     fields = Fields(source)
     for name, inner in value.items():
-        start, end = fields.span(name)
+        start, end = fields.spans[name]
         assert json.loads(source[start:end]) == inner
         assert name in fields
     assert "no such name" not in fields or "no such name" in value
@@ -69,7 +70,7 @@ def test_a_field_is_put_in_place_and_nothing_else_changes(drawn, inner, data):
     name = data.draw(st.sampled_from([*sorted(value), "new"]).filter(lambda n: n.isascii()))
     edit = fields.put(name, json.dumps(inner).encode())
     if name in value:
-        assert edit[:2] == fields.span(name)
+        assert edit[:2] == fields.spans[name]
     edited = fields.edited(edit)
     assert edited.startswith(source[: edit.start])
     assert edited.endswith(source[edit.end :])
@@ -84,6 +85,18 @@ def test_several_edits_in_any_order():
     assert fields.edited(*edits) == b'{"n":0,"m":5,"a": 2, "b" :[9 ], "c":{}}'
 
 
+@given(objects(), VALUES, st.data())
+def test_the_places_move_along_with_what_is_edited(drawn, inner, data):
+    source, value = drawn
+    fields = Fields(source)
+    assume(value)  # two fields that are put into an empty object would lack a comma
+    array = next((name for name in value if isinstance(value[name], list)), "a list")
+    put = {name: inner for name in value if name != array and name.isascii()} | {"new": 2}
+    edits = [fields.put(name, json.dumps(new).encode()) for name, new in put.items()]
+    edited = fields.edit(fields.prepend(array, b"1,2"), *edits)
+    assert edited.spans == Fields(edited.source).spans
+
+
 def test_null_is_as_good_as_missing():
     fields = Fields(b'{"tools":null}')
     assert fields.raw("tools") is None
@@ -93,7 +106,7 @@ def test_null_is_as_good_as_missing():
 
 def test_what_is_put_into_an_empty_object_needs_no_comma():
     fields = Fields(b"{ }")
-    assert fields.put("a", b"1") == Edit(1, 1, b'"a":1')
+    assert fields.edited(fields.put("a", b"1")) == b'{"a":1 }'
 
 
 @pytest.mark.parametrize(
@@ -117,6 +130,12 @@ def test_what_is_no_object_or_names_a_key_twice_is_refused(source):
         Fields(source)
 
 
+def test_more_fields_than_a_request_has_are_not_looked_at():
+    fields = b",".join(b'"f%d":1' % number for number in range(MAX_MEMBERS + 1))
+    with pytest.raises(UnsplittableError):
+        Fields(b"{%b}" % fields)
+
+
 @pytest.mark.parametrize(("raw", "empty"), [(b"[]", True), (b"[ \n]", True), (b"[1]", False)])
 def test_an_array_is_empty(raw, empty):
-    assert is_empty_array(raw) is empty
+    assert is_empty_array(b"[" + raw + b"]", 1, 1 + len(raw)) is empty

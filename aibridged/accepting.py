@@ -1,0 +1,199 @@
+"""Accepts connections as long as there is room for them.
+
+The event loops' own servers accept all that comes. When descriptors run out, one of them closes its
+listener and the other logs thousands of lines; and those clients that were let in find none left
+for their providers.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+
+from loguru import logger
+
+from aibridged.core.idle import GRACE_S
+from aibridged.core.room import Room
+from aibridged.tasks import Tasks
+
+BACKLOG = 4096
+"""As many as the system allows at most: a passed socket keeps the backlog that it came with."""
+
+# So that those who have been accepted are served in between.
+_BURST = 64
+_RETRY_S = 0.1
+_SURPLUS_HANDSHAKE_S = 2.0
+
+
+MakeProtocol = Callable[[bool], asyncio.BaseProtocol]
+"""Makes what reads a client's connection, and is told whether that is surplus."""
+
+
+class Acceptor:
+    """Makes a protocol of whatever connects to `listening`, for which `room` has room.
+
+    With `tls`, a handshake may take `handshake_timeout` seconds.
+    """
+
+    def __init__(
+        self,
+        listening: socket.socket,
+        make: MakeProtocol,
+        room: Room,
+        shortage: Callable[[str, BaseException], None],
+        tls: ssl.SSLContext | None = None,
+        handshake_timeout: float | None = None,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._listening = listening
+        self._make = make
+        self._room = room
+        self._shortage = shortage
+        self._tls = tls
+        self._handshake_timeout = handshake_timeout
+        self._openings = Tasks()
+        self._is_closed = False
+        listening.setblocking(False)
+        self._resume()
+
+    def close(self) -> None:
+        """Accept nothing more. What has been accepted goes on."""
+        if not self._is_closed:
+            self._pause()
+            self._is_closed = True
+            self._listening.close()
+
+    def _resume(self) -> None:
+        if not self._is_closed:
+            self._loop.add_reader(self._listening.fileno(), self._accept_some)
+
+    def _pause(self) -> None:
+        self._loop.remove_reader(self._listening.fileno())
+
+    def _accept_some(self) -> None:
+        for _ in range(_BURST):
+            if self._room.is_packed:
+                self._pause()
+                self._room.wait(self._resume)
+                self._loop.call_later(_RETRY_S, self._resume)
+                return
+            try:
+                accepted, peer = self._listening.accept()
+            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+                return
+            except OSError as error:
+                self._refused_by_system(error)
+                return
+            self._begin(accepted, peer)
+
+    def _refused_by_system(self, error: OSError) -> None:
+        """Wait: the connection stays in the queue, and the loop would call for it all the time."""
+        self._shortage("clients", error)
+        self._room.make_place()
+        self._pause()
+        self._loop.call_later(_RETRY_S, self._resume)
+
+    def _begin(self, accepted: socket.socket, peer: object) -> None:
+        has_place = self._room.enter()
+        client = _Accepted(accepted, partial(self._room.leave, had_place=has_place))
+        protocol = self._make(not has_place)
+        if self._tls is None:
+            self._openings.start(self._open(client, protocol, None), "opening a connection")
+            return
+        ip = peer[0] if isinstance(peer, tuple) else None
+        handshake = _Handshake(client, protocol, self._room)
+        within = self._handshake_timeout
+        if has_place:
+            self._room.came(handshake, self._room.address(ip))
+        else:
+            within = _SURPLUS_HANDSHAKE_S
+        opening = self._openings.start(self._open(client, handshake, within), "a TLS handshake")
+        opening.add_done_callback(handshake.done)
+
+    async def _open(
+        self, client: socket.socket, protocol: asyncio.BaseProtocol, within: float | None
+    ) -> None:
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: protocol, client, ssl=self._tls, ssl_handshake_timeout=within
+            )
+        except OSError as error:
+            logger.debug("A connection could not be opened: {}", type(error).__name__)
+
+
+class _Accepted(socket.socket):
+    """Says that its descriptor is closed, whichever protocol had it last."""
+
+    __slots__ = ("_on_close",)
+
+    def __init__(self, accepted: socket.socket, on_close: Callable[[], None]) -> None:
+        self._on_close: Callable[[], None] | None = on_close
+        super().__init__(accepted.family, accepted.type, accepted.proto, accepted.detach())
+        self.setblocking(False)
+
+    def close(self) -> None:
+        super().close()
+        self._closed_now()
+
+    def detach(self) -> int:
+        # uvloop's transports, which close the descriptor by themselves.
+        descriptor = super().detach()
+        self._closed_now()
+        return descriptor
+
+    def _closed_now(self) -> None:
+        on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+
+class _Handshake(asyncio.Protocol):
+    """Stands in for a client's protocol during the TLS handshake; idle, until that is done."""
+
+    def __init__(self, client: socket.socket, protocol: asyncio.BaseProtocol, room: Room) -> None:
+        self._client = client
+        self._protocol = protocol
+        self._room = room
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.done()
+        transport.set_protocol(self._protocol)
+        self._protocol.connection_made(transport)
+
+    def done(self, _: object = None) -> None:
+        self._room.idle.remove(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def leave(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(GRACE_S, self.abort)
+
+    def abort(self) -> None:
+        # The transport sees that the client is gone.
+        with suppress(OSError):
+            self._client.shutdown(socket.SHUT_RDWR)
+
+
+async def bind(host: str | None, port: int) -> list[socket.socket]:
+    """Sockets that listen on all addresses of `host`, or of this machine; OSError if one can't."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    sockets: list[socket.socket] = []
+    try:
+        for family, kind, protocol, _, address in dict.fromkeys(found):
+            made = socket.socket(family, kind, protocol)
+            sockets.append(made)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            made.bind(address)
+            made.listen(BACKLOG)
+            made.setblocking(False)
+    except OSError:
+        for each in sockets:
+            each.close()
+        raise
+    return sockets

@@ -1,0 +1,96 @@
+"""Asks questions in threads: how many at once, for whom, and for how long."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+
+from aibridged.api.channel import Channel
+from aibridged.clock import Clock
+from aibridged.core.fair_places import AllWaitError, Bounds, CallerWaitsError, FairPlaces
+from aibridged.core.rate_limit import RETRY_AFTER_S, RateLimiter
+from aibridged.errors import QUERY_FAILED, RATE_LIMITED, GatewayError
+from aibridged.records.query import Query
+from aibridged.records.restraint import Restraint
+
+A_SECOND = 10
+"""Questions that a caller may ask; so many at once after a rest."""
+BOUNDS = Bounds(running=6, running_each=2, waiting=32, waiting_each=4)
+WAIT_S = 10.0
+"""How long a question waits for its place."""
+
+
+class Asking:
+    """Questions of all callers. What they may take from the machine is bounded."""
+
+    def __init__(self, query: Query, clock: Clock) -> None:
+        self._query = query
+        self._clock = clock
+        self._limiter = RateLimiter(A_SECOND, clock)
+        self._places: FairPlaces[asyncio.Future[None]] = FairPlaces(BOUNDS)
+        self._threads = ThreadPoolExecutor(BOUNDS.running, thread_name_prefix="query")
+
+    @asynccontextmanager
+    async def ask(
+        self, caller: str, make: Callable[[Query], Generator[bytes]]
+    ) -> AsyncIterator[Channel]:
+        """The answer that `make` makes in a thread, as it is made.
+
+        What isn't read by the end of the context is dropped, and the database interrupted. The
+        place is free again when the thread is.
+
+        Raises:
+            GatewayError: the caller asks too much, or all do.
+        """
+        if not self._limiter.admit(caller.encode()):
+            raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
+        await self._enter(caller)
+        restraint, channel = Restraint(self._clock), Channel()
+        loop = asyncio.get_running_loop()
+
+        def ended(_: Future[None]) -> None:
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+                loop.call_soon_threadsafe(self._leave, caller)
+
+        query = self._query.restrained(restraint)
+        self._threads.submit(channel.write, lambda: make(query)).add_done_callback(ended)
+        try:
+            yield channel
+        finally:
+            channel.close()
+            restraint.drop()
+
+    def close(self) -> None:
+        """Take no more questions."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _enter(self, caller: str) -> None:
+        if self._places.take(caller):
+            return
+        ticket = asyncio.get_running_loop().create_future()
+        try:
+            self._places.wait(caller, ticket)
+        except CallerWaitsError:
+            message = "Too many of your queries are under way. Please wait for their answers."
+            raise GatewayError(RATE_LIMITED, message, retry_after=RETRY_AFTER_S) from None
+        except AllWaitError:
+            message = "Too many queries wait for an answer."
+            raise GatewayError(QUERY_FAILED, message, retry_after=1) from None
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await ticket
+        except BaseException as error:
+            if ticket.done() and not ticket.cancelled():
+                self._leave(caller)
+            self._places.give_up(caller, ticket)
+            if isinstance(error, TimeoutError):
+                message = "The queries before this one take too long."
+                raise GatewayError(QUERY_FAILED, message, retry_after=1) from None
+            raise
+
+    def _leave(self, caller: str) -> None:
+        while (turn := self._places.leave(caller)) is not None:
+            caller, ticket = turn
+            if not ticket.done():
+                ticket.set_result(None)
+                return

@@ -1,0 +1,73 @@
+"""An answer on its way from the thread that makes it to the event loop that sends it.
+
+The thread is held up once a few pieces wait to be sent, and learns there when nobody wants more.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, suppress
+
+from aibridged.records.restraint import DroppedError
+
+PIECE_BYTES = 64 * 1024
+AHEAD = 4
+"""Pieces that may wait to be sent."""
+PATIENCE_S = 120.0
+"""Longer than any answer may take: whoever sends it closes the channel before."""
+
+
+class Channel:
+    """`write` is for the thread, all else for the event loop that it is made in."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._pieces: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+        self._room = threading.Semaphore(AHEAD)
+        self._closed = False
+
+    def write(self, make: Callable[[], Generator[bytes]]) -> None:
+        """Make an answer and hand it over; so is the error with which it ends, if any."""
+        end: Exception | None = None
+        try:
+            # What isn't read to its end keeps its connection until it is closed.
+            with closing(make()) as pieces:
+                for piece in _even(pieces):
+                    self._put(piece)
+        except Exception as error:  # noqa: BLE001 - it is raised where the answer is read
+            end = error
+        with suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._pieces.put_nowait, end)
+
+    async def read(self) -> bytes | None:
+        """The next piece, None at the end; raises what making the answer raised."""
+        piece = await self._pieces.get()
+        if isinstance(piece, Exception):
+            raise piece
+        self._room.release()
+        return piece
+
+    def close(self) -> None:
+        """No more is wanted."""
+        self._closed = True
+        self._room.release()
+
+    def _put(self, piece: bytes) -> None:
+        if not self._room.acquire(timeout=PATIENCE_S) or self._closed:
+            raise DroppedError
+        try:
+            self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
+        except RuntimeError:  # the loop is closed
+            raise DroppedError from None
+
+
+def _even(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """The same bytes in pieces of `PIECE_BYTES`, but for the last."""
+    gathered = bytearray()
+    for piece in pieces:
+        gathered += piece
+        while len(gathered) >= PIECE_BYTES:
+            yield bytes(gathered[:PIECE_BYTES])
+            del gathered[:PIECE_BYTES]
+    if gathered:
+        yield bytes(gathered)

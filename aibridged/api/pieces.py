@@ -1,0 +1,162 @@
+"""Answers as JSON, piece by piece as the database is read: none is ever whole in memory.
+
+A page ends early once it has `PAGE_BYTES`, but never before its first item, so that a client can
+always go on. Each of these blocks, and belongs into a thread.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import TypeVar
+
+import msgspec
+
+from aibridged.api import shapes
+from aibridged.records.answers import Filter, Row
+from aibridged.records.belonging import Whole
+from aibridged.records.query import Query
+
+PAGE_BYTES = 8 * 1024 * 1024
+
+T = TypeVar("T")
+Pieces = Generator[bytes]
+_Page = Generator[bytes, None, bool]  # whether there is another page
+
+_encode = msgspec.json.Encoder().encode
+
+
+def interceptions(query: Query, wanted: Filter) -> Pieces:
+    """`shapes.Interceptions`."""
+    found = query.interceptions(_one_more(wanted))
+    return _list(
+        query.count(wanted),
+        "results",
+        _page(found, wanted.limit, lambda each: [_encode(shapes.interception(each))]),
+    )
+
+
+def sessions(query: Query, wanted: Filter) -> Pieces:
+    """`shapes.Sessions`."""
+    found = query.sessions(_one_more(wanted))
+    return _list(
+        query.count_sessions(wanted),
+        "sessions",
+        _page(found, wanted.limit, lambda each: [_encode(shapes.session(each))]),
+    )
+
+
+def interception(query: Query, id: str, owner: str | None) -> Pieces:
+    """`shapes.Interception`; nothing where there is none."""
+    for each in query.whole(id, owner):
+        yield from _whole(each)
+
+
+def session(query: Query, id: str, owner: str | None, after_id: str | None, limit: int) -> Pieces:
+    """`shapes.SessionThreads`; nothing where there is none.
+
+    A page after the last one is empty; a session never is.
+    """
+    found = query.session(id, owner, after_id=after_id, limit=limit + 1)
+    first = next(found, None)
+    if first is None and after_id is None:
+        return
+    yield b'{"id":%s,"threads":[' % _encode(id)
+    threads = _Threads()
+    more = False
+    if first is not None:
+        more = yield from _page(_with(first, found), limit, threads.pieces, separator=b"")
+    yield from threads.end()
+    yield b'],"more":%s}' % _encode(more)
+
+
+def names(found: list[str]) -> Pieces:
+    """A list of names."""
+    yield _encode(found)
+
+
+def _one_more(wanted: Filter) -> Filter:
+    """So that it is seen whether there is another page."""
+    return msgspec.structs.replace(wanted, limit=wanted.limit + 1)
+
+
+def _with(first: T, others: Iterable[T]) -> Iterator[T]:
+    yield first
+    yield from others
+
+
+def _list(count: int, name: str, page: _Page) -> Pieces:
+    yield b'{"count":%d,"%s":[' % (count, name.encode())
+    more = yield from page
+    yield b'],"more":%s}' % _encode(more)
+
+
+def _page(
+    found: Iterable[T],
+    limit: int,
+    pieces_of: Callable[[T], Iterable[bytes]],
+    *,
+    separator: bytes = b",",
+) -> _Page:
+    size = 0
+    for number, each in enumerate(found):
+        if number == limit or size >= PAGE_BYTES:
+            return True
+        if number:
+            yield separator
+        for piece in pieces_of(each):
+            size += len(piece)
+            yield piece
+    return False
+
+
+def _whole(each: Whole, note: Callable[[str, Row], object] = lambda name, row: None) -> Pieces:
+    """`shapes.Interception`, row by row; `note` is told of each."""
+    yield _encode(shapes.interception_head(each.found))[:-1]
+    for name in shapes.BELONGING:
+        yield b',"%s":[' % name.encode()
+        for number, row in enumerate(each.rows(name)):
+            if number:
+                yield b","
+            note(name, row)
+            yield _encode(shapes.row(name, each.found.id, row))
+        yield b"]"
+    yield b"}"
+
+
+class _Threads:
+    """The threads of a session, `shapes.Thread` each.
+
+    What they come to is known when their interceptions have been written.
+    """
+
+    def __init__(self) -> None:
+        self._id: str | None = None
+        self._is_first_of_thread = True
+        self._prompt: str | None = None
+        self._tokens: dict[str, int] = {}
+
+    def pieces(self, each: Whole) -> Pieces:
+        """The next interception, and what stands before it."""
+        id = each.found.thread_root_id or each.found.id
+        self._is_first_of_thread = id != self._id
+        if self._is_first_of_thread:
+            if self._id is not None:
+                yield from self.end()
+                yield b","
+            self._id, self._prompt = id, None
+            self._tokens = dict.fromkeys(shapes.Tokens.__struct_fields__, 0)
+            yield b'{"id":%s,"interceptions":[' % _encode(id)
+        else:
+            yield b","
+        yield from _whole(each, self._note)
+
+    def end(self) -> Pieces:
+        """What stands behind the last interception of a thread."""
+        if self._id is not None:
+            prompt, tokens = _encode(self._prompt), _encode(shapes.Tokens(**self._tokens))
+            yield b'],"prompt":%s,"token_usage":%s}' % (prompt, tokens)
+
+    def _note(self, name: str, row: Row) -> None:
+        if name == "token_usages":
+            for column in self._tokens:
+                self._tokens[column] += row[column]
+        elif name == "user_prompts" and self._is_first_of_thread:
+            self._prompt = row["prompt"]

@@ -1,0 +1,147 @@
+"""The routes of the API: their parameters, and who makes their answers."""
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+from aibridged.api import pieces, shapes
+from aibridged.api.filters import MAX_OFFSET, TERMS, BadFilterError, read_filter, read_limit
+from aibridged.api.openapi import Parameter
+from aibridged.errors import ROUTE_NOT_SUPPORTED, GatewayError
+from aibridged.identity.base import Actor
+from aibridged.records.answers import Filter
+from aibridged.records.query import MAX_LIMIT, MAX_NAMES, Query
+
+ROOTS = frozenset({"interceptions", "sessions", "models", "clients", "openapi.json"})
+"""The first segments of the paths that are served here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request, read: `owner` is the only initiator whose rows may be shown, None for all."""
+
+    actor: Actor
+    owner: str | None
+    id: str
+    parameters: dict[str, str]
+
+    @property
+    def filter(self) -> Filter:
+        return read_filter(self.parameters, self.actor.id, self.owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path below the prefix, `{id}` standing for one segment.
+
+    `answer` makes the JSON piece by piece, and none where there is nothing; it blocks. `shape` is
+    the type of what the JSON says.
+    """
+
+    path: str
+    summary: str
+    answer: Callable[[Query, Question], Generator[bytes]]
+    shape: Any
+    parameters: tuple[Parameter, ...] = ()
+
+
+def find(path: str) -> tuple[Route, str]:
+    """The route of a path, and its id, which is empty where it has none."""
+    root, _, id = path[1:].partition("/")
+    pattern = f"/{root}/{{id}}" if id else f"/{root}"
+    for route in ROUTES:
+        if route.path == pattern and "/" not in id:
+            return route, unquote(id)
+    raise GatewayError(ROUTE_NOT_SUPPORTED)
+
+
+def read_query(raw_query: str, route: Route) -> dict[str, str]:
+    """The query's parameters, each of which the route must have: none is ignored."""
+    try:
+        pairs = parse_qsl(raw_query, keep_blank_values=True, errors="strict")
+    except ValueError:
+        raise BadFilterError("The query string is not UTF-8.") from None
+    known = [each.name for each in route.parameters if each.where == "query"]
+    for name, _ in pairs:
+        if name not in known:
+            there_are = f"There are: {', '.join(known)}." if known else "There are none."
+            raise BadFilterError(f"{name!r} is no parameter of this route. {there_are}")
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise BadFilterError("A parameter stands in the query twice.")
+    return found
+
+
+def _interceptions(query: Query, question: Question) -> pieces.Pieces:
+    return pieces.interceptions(query, question.filter)
+
+
+def _interception(query: Query, question: Question) -> pieces.Pieces:
+    return pieces.interception(query, question.id, question.owner)
+
+
+def _sessions(query: Query, question: Question) -> pieces.Pieces:
+    return pieces.sessions(query, question.filter)
+
+
+def _session(query: Query, question: Question) -> pieces.Pieces:
+    after_id = question.parameters.get("after_id") or None
+    limit = read_limit(question.parameters)
+    return pieces.session(query, question.id, question.owner, after_id, limit)
+
+
+def _models(query: Query, question: Question) -> pieces.Pieces:
+    return pieces.names(query.models(question.owner))
+
+
+def _clients(query: Query, question: Question) -> pieces.Pieces:
+    return pieces.names(query.clients(question.owner))
+
+
+_Q = Parameter(
+    "q",
+    "Terms name:value, all of which must match. " + " ".join(f"{k}: {v}" for k, v in TERMS.items()),
+)
+_LIMIT = Parameter(
+    "limit",
+    "How many at the most; a page with large items ends earlier, and says that there is more.",
+    minimum=1,
+    maximum=MAX_LIMIT,
+)
+_AFTER = Parameter("after_id", "The next page: what is older than the interception of this id.")
+_OFFSET = Parameter(
+    "offset",
+    "Skip so many, as many as came on the pages before; not with after_id.",
+    minimum=0,
+    maximum=MAX_OFFSET,
+)
+_SAME_SESSION = Parameter("after_id", "The next page: what comes after this one in the session.")
+_ID = Parameter("id", "As a list shows it.", where="path")
+
+ROUTES = (
+    Route(
+        "/interceptions",
+        "The newest first, with the beginnings of their texts",
+        _interceptions,
+        shapes.Interceptions,
+        (_Q, _LIMIT, _AFTER, _OFFSET),
+    ),
+    Route(
+        "/interceptions/{id}",
+        "One, with all that belongs to it",
+        _interception,
+        shapes.Interception,
+        (_ID,),
+    ),
+    Route("/sessions", "Those used last first", _sessions, shapes.Sessions, (_Q, _LIMIT, _OFFSET)),
+    Route(
+        "/sessions/{id}",
+        "One, thread by thread",
+        _session,
+        shapes.SessionThreads,
+        (_ID, _LIMIT, _SAME_SESSION),
+    ),
+    Route("/models", f"The models that were asked, {MAX_NAMES} at most", _models, list[str]),
+    Route("/clients", f"The clients that asked, {MAX_NAMES} at most", _clients, list[str]),
+)

@@ -1,0 +1,82 @@
+"""Whether the state directory is the daemon's own: who may write there can replace the record."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from aibridged.config.options import Settings
+from aibridged.config.resolution import Mistake
+from aibridged.config.tls_files import Where
+
+_WRITABLE = stat.S_IWGRP | stat.S_IWOTH
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong with a directory and what to do; `fatal` says that it isn't to be used."""
+
+    what: str
+    remedy: str
+    fatal: bool
+
+
+def judge(mode: int, owner: int, user: int, *, is_mount: bool) -> Finding | None:
+    """What is to be said of a directory that a daemon of this user is to keep its state in.
+
+    A volume that was mounted there is never refused: who mounts it decides who else has it. That
+    of a container is often root's and writable by a group (`fsGroup` in Kubernetes) or by all
+    (`emptyDir`). Commands that root types work on the directories of all users.
+    """
+    permissions = f"mode {stat.S_IMODE(mode):04o}"
+    if owner not in (user, 0):
+        return Finding(
+            f"it belongs to another user (uid {owner})",
+            f"Run the daemon as that user, give it the directory (chown {user}), "
+            "or choose another --state-dir.",
+            fatal=user != 0 and not is_mount,
+        )
+    if not mode & _WRITABLE:
+        return None
+    if owner == user:
+        what = f"other users may write to it ({permissions})"
+        return Finding(what, "Take that from them: chmod go-w it.", fatal=False)
+    what = f"it is root's, and other users may write to it ({permissions})"
+    if mode & stat.S_IWOTH and not is_mount:
+        remedy = "Name a directory in it that is not there yet: the daemon makes it for itself."
+        return Finding(what, remedy, fatal=True)
+    return Finding(
+        what,
+        "That is fine for the volume of a container that no one else uses; otherwise move its "
+        "files to a directory that only the daemon's user may write to, and name that.",
+        fatal=False,
+    )
+
+
+def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
+    """What keeps the daemon from using it."""
+    found = _look_at(settings)
+    if found is not None and found.fatal:
+        yield Mistake(where("state_dir"), f"{settings.state_dir}: {found.what}", found.remedy)
+
+
+def warnings(settings: Settings) -> Iterator[str]:
+    """What it is used in spite of."""
+    found = _look_at(settings)
+    if found is not None and not found.fatal:
+        yield (
+            f"The state directory {settings.state_dir} is not the daemon's alone: {found.what}. "
+            f"{found.remedy}"
+        )
+
+
+def _look_at(settings: Settings) -> Finding | None:
+    path = settings.state_dir
+    try:
+        # Followed, for systemd has a symbolic link here with DynamicUser.
+        found = path.stat()
+    except OSError:
+        return None  # it is made, or said to be unusable, when the database is opened
+    if not stat.S_ISDIR(found.st_mode):
+        return None
+    return judge(found.st_mode, found.st_uid, os.geteuid(), is_mount=os.path.ismount(path))

@@ -1,0 +1,57 @@
+"""A bounded memory in which each value has an end of its own.
+
+A value whose time is over stays until its place is needed, or until it is asked for: so no call
+ever has many to clear away at once. When the memory is full, what was asked for longest ago goes.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from aibridged.clock import Clock
+
+V = TypeVar("V")
+
+
+class Expiring(Generic[V]):
+    """Values by key, `most` at a time. Times are monotonic seconds."""
+
+    def __init__(self, most: int, clock: Clock) -> None:
+        self._most = most
+        self._now = clock.monotonic
+        self._kept: OrderedDict[bytes, tuple[V, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        """How many are kept, those included whose time is over."""
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[tuple[bytes, V]]:
+        """The keys and values whose time isn't over."""
+        now = self._now()
+        return ((key, value) for key, (value, until) in self._kept.items() if now < until)
+
+    def put(self, key: bytes, value: V, seconds: float) -> None:
+        """Keep a value for so long; 0 keeps nothing."""
+        if seconds <= 0:
+            self._kept.pop(key, None)
+            return
+        self._kept[key] = value, self._now() + seconds
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+
+    def get(self, key: bytes) -> V | None:
+        """The value, or None if there is none any more."""
+        kept = self._kept.get(key)
+        if kept is None:
+            return None
+        value, until = kept
+        if self._now() >= until:
+            del self._kept[key]
+            return None
+        self._kept.move_to_end(key)
+        return value
+
+    def drop(self, key: bytes) -> None:
+        """Keep it no longer, if it is there."""
+        self._kept.pop(key, None)

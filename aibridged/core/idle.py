@@ -1,0 +1,124 @@
+"""Which client connections are idle, and which of them has to go when there are too many.
+
+Idle is every connection that has no whole request: one that never sent any, that is in the middle
+of a TLS handshake or of its first request's head, or that is kept open for the next request. They
+stand in the order in which they became idle, in all and per address, so that a request costs a few
+look-ups however many there are.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from aibridged.clock import Clock
+
+T = TypeVar("T")
+
+GRACE_S = 1.0
+"""For how long a new connection may say nothing, however many others come: its request may be on
+the way."""
+
+
+class IdleConnections(Generic[T]):
+    """At most `most` idle connections, of which an address may have `most_each`.
+
+    Both may be changed; `excess` names what is over then. `closed` counts the connections that had
+    to go. A connection without an address, such as a trusted reverse proxy's, counts in all only.
+    """
+
+    def __init__(self, clock: Clock, most: int, most_each: int) -> None:
+        self.most = most
+        self.most_each = most_each
+        self.closed = 0
+        self._monotonic = clock.monotonic
+        # Those that have sent no request yet, with when they came; and those that are kept open.
+        self._new: OrderedDict[T, tuple[float, bytes | None]] = OrderedDict()
+        self._kept: OrderedDict[T, bytes | None] = OrderedDict()
+        # Those that are to leave, but for new ones, whose request may be on the way.
+        self._leaving: OrderedDict[T, None] = OrderedDict()
+        self._by_address: dict[bytes, OrderedDict[T, None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._new) + len(self._kept)
+
+    def came(self, connection: T, address: bytes | None) -> T | None:
+        """It has just been opened; returns the idle connection that is to leave for it, if any."""
+        self._new[connection] = self._monotonic(), address
+        return self._added(connection, address)
+
+    def kept(self, connection: T, address: bytes | None) -> T | None:
+        """It waits for the next request; returns the idle connection that is to leave, if any."""
+        self._kept[connection] = address
+        return self._added(connection, address)
+
+    def remove(self, connection: T) -> None:
+        """It is closed, or has a request now."""
+        if connection in self._kept:
+            address = self._kept.pop(connection)
+        elif connection in self._new:
+            _, address = self._new.pop(connection)
+        else:
+            self._leaving.pop(connection, None)
+            return
+        if address is not None:
+            own = self._by_address[address]
+            del own[connection]
+            if not own:
+                del self._by_address[address]
+
+    @property
+    def has_spare(self) -> bool:
+        """Whether there is one that can make room for another client."""
+        return bool(self._leaving or self._kept) or self._is_any_silent()
+
+    def take_spare(self) -> T:
+        """Take it, to close it at once: one that was to leave anyway, or the oldest."""
+        if self._leaving:
+            connection, _ = self._leaving.popitem(last=False)
+            return connection
+        connection = self._oldest()
+        self.closed += 1
+        self.remove(connection)
+        return connection
+
+    def excess(self) -> Iterator[T]:
+        """Those that are to leave, since the limits have changed."""
+        for own in list(self._by_address.values()):
+            while len(own) > self.most_each:
+                yield self._let_go(next(iter(own)))
+        while len(self) > self.most:
+            yield self._let_go(self._oldest())
+
+    def _added(self, connection: T, address: bytes | None) -> T | None:
+        if address is not None:
+            own = self._by_address.get(address)
+            if own is None:
+                own = self._by_address[address] = OrderedDict()
+            own[connection] = None
+            if len(own) > self.most_each:
+                return self._let_go(next(iter(own)))
+        if len(self._new) + len(self._kept) > self.most:
+            return self._let_go(self._oldest())
+        return None
+
+    def _oldest(self) -> T:
+        """The oldest of those that have said nothing for a while; else that was kept for longest;
+        else of those that have just come."""
+        if self._is_any_silent() or not self._kept:
+            return next(iter(self._new))
+        return next(iter(self._kept))
+
+    def _is_any_silent(self) -> bool:
+        return bool(self._new) and self._is_silent(next(iter(self._new)))
+
+    def _is_silent(self, connection: T) -> bool:
+        came, _ = self._new[connection]
+        return self._monotonic() - came >= GRACE_S
+
+    def _let_go(self, connection: T) -> T:
+        is_new = connection in self._new and not self._is_silent(connection)
+        self.remove(connection)
+        if not is_new:
+            self._leaving[connection] = None
+        self.closed += 1
+        return connection

@@ -1,0 +1,50 @@
+"""Tells what a program sends from what a web page has its visitor's browser send.
+
+A page can have requests sent to a loopback address, or through a proxy that its visitor uses: it
+can't read the answers of another origin, but what it asks for is done. And by DNS rebinding its own
+name may come to stand for the loopback address, so that the browser takes the answers for its own.
+The first shows in `Origin` and `Sec-Fetch-Site`, which no page can forge, the second in `Host`.
+"""
+
+import re
+from functools import lru_cache
+from ipaddress import IPv4Address
+
+from multidict import MultiMapping
+
+_HOST = re.compile(r"(\[::1\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
+# `none` is what a person typed or bookmarked.
+_HARMLESS_SITES = frozenset({"same-origin", "none"})
+
+# Clients use the same few names. Callers make them up, so the memory is bounded.
+_REMEMBERED_HOSTS = 64
+
+
+@lru_cache(maxsize=_REMEMBERED_HOSTS)
+def is_loopback_name(host: str) -> bool:
+    """Whether a Host header, with or without a port, names nothing but this machine."""
+    match = _HOST.fullmatch(host)
+    if match is None:
+        return False
+    name = match[1].lower().removesuffix(".")
+    if name in ("localhost", "[::1]") or name.endswith(".localhost"):
+        return True
+    try:
+        return IPv4Address(name).is_loopback
+    except ValueError:
+        return False
+
+
+def is_of_another_origin(headers: MultiMapping[str]) -> bool:
+    """Whether a page of another origin has this sent, by its Host, Origin and Sec-Fetch-Site.
+
+    Another port is another origin, too. Programs that are no browsers send neither of the latter.
+    """
+    if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
+        return False
+    origins, sites = headers.getall("Origin", ()), headers.getall("Sec-Fetch-Site", ())
+    if any(site not in _HARMLESS_SITES for site in sites):
+        return True
+    hosts = headers.getall("Host", ())
+    own = {f"{scheme}://{host}".lower() for scheme in ("http", "https") for host in hosts}
+    return any(origin.lower() not in own for origin in origins)

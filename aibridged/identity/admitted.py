@@ -1,0 +1,91 @@
+"""What runs on behalf of each token, so that it doesn't outlive the token for ever.
+
+A token that is revoked, has expired, or whose user was suspended or deleted, lets nothing new in.
+What it has let in before goes on for `grace` seconds more, counted from when that was noticed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence, Set
+from typing import Protocol
+
+from loguru import logger
+
+from aibridged.clock import Clock
+from aibridged.identity.base import Actor
+
+FOR_EVER = math.inf
+"""The grace that lets everything end by itself."""
+
+
+class Running(Protocol):
+    """A request, or a tunnel."""
+
+    def abort(self) -> None:
+        """End it at once, so that its client can't take it for whole."""
+        ...
+
+
+class Admitted:
+    """All of it belongs to the event loop. `grace` may be changed, and counts for all at once.
+
+    A request pays for being entered and nothing else: by their tokens they are told apart only when
+    tokens are checked.
+    """
+
+    def __init__(self, clock: Clock, *, grace: float = FOR_EVER) -> None:
+        self.grace = grace
+        self._monotonic = clock.monotonic
+        self._running: dict[int, tuple[Actor, str, Running]] = {}
+        self._worthless_since: dict[str, float] = {}  # monotonic, by the tokens' ids
+
+    def enter(self, actor: Actor, token: str | None, running: Running) -> None:
+        """It runs on behalf of this token from now on; without one there is nothing to revoke."""
+        if actor.api_key_id is not None and token is not None:
+            self._running[id(running)] = actor, token, running
+
+    def leave(self, running: Running) -> None:
+        """It has ended."""
+        self._running.pop(id(running), None)
+
+    def to_check(self) -> Mapping[str, str]:
+        """The tokens, by their ids, that something runs on behalf of and that may have to end."""
+        if self.grace == FOR_EVER:
+            return {}
+        return {actor.api_key_id or "": token for actor, token, _ in self._running.values()}
+
+    def judge(self, token_ids: Set[str], good: Set[str]) -> None:
+        """Note which of these tokens, by their ids, are good now."""
+        now = self._monotonic()
+        for token_id in token_ids:
+            if token_id in good:
+                self._worthless_since.pop(token_id, None)
+            else:
+                self._worthless_since.setdefault(token_id, now)
+
+    def end_overdue(self) -> None:
+        """End what has gone on for longer than the grace."""
+        if not self._worthless_since:
+            return
+        by_id: dict[str, list[tuple[Actor, str, Running]]] = {}
+        for each in self._running.values():
+            by_id.setdefault(each[0].api_key_id or "", []).append(each)
+        latest = self._monotonic() - self.grace
+        for token_id, since in list(self._worthless_since.items()):
+            if token_id not in by_id:
+                del self._worthless_since[token_id]  # all has ended by itself
+            elif since <= latest:
+                del self._worthless_since[token_id]
+                self._end(by_id[token_id])
+
+    def _end(self, admitted: Sequence[tuple[Actor, str, Running]]) -> None:
+        actor = admitted[0][0]
+        logger.warning(
+            "The token {} of {} is good no more: {} running requests are cut off"
+            " (--aibridge-revocation-grace)",
+            actor.api_key_id,
+            actor.username,
+            len(admitted),
+        )
+        for _, _, running in admitted:
+            self.leave(running)
+            running.abort()

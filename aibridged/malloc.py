@@ -1,0 +1,36 @@
+"""How the C library keeps memory that was freed: large bodies are to go back to the system."""
+
+import ctypes
+import sys
+
+# From <malloc.h>.
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+
+# Larger blocks are mapped one by one, and unmapped when they are freed. glibc would raise the
+# threshold to 32 MiB with the first such block that is freed, and keep what is below in its heap.
+_MAPPED_BYTES = 1024 * 1024
+# So much free memory at the end of the heap is kept for what comes next.
+_KEPT_BYTES = 4 * 1024 * 1024
+# Each thread that finds the others busy would get a heap of its own, up to 8 a core.
+_ARENAS = 2
+
+
+def give_memory_back() -> bool:
+    """Have freed memory given back; false where the C library isn't glibc, and has its own way."""
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        library = ctypes.CDLL(None)
+        library.gnu_get_libc_version  # noqa: B018 - musl has a mallopt, too, which does nothing
+        mallopt = library.mallopt
+    except (OSError, AttributeError):
+        return False
+    settings = (
+        (_M_MMAP_THRESHOLD, _MAPPED_BYTES),
+        (_M_TRIM_THRESHOLD, _KEPT_BYTES),
+        (_M_ARENA_MAX, _ARENAS),
+    )
+    results = [mallopt(name, value) for name, value in settings]
+    return all(results)

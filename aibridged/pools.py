@@ -1,0 +1,95 @@
+"""The pools of connections to providers, which together keep to what there are descriptors for.
+
+aiohttp makes the connections and keeps the idle ones. Here it is told to close these before a new
+one would take a descriptor that is somebody else's.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from aibridged.core.room import Room
+from aibridged.descriptors import Shortages, at_capacity, is_shortage
+
+T = TypeVar("T")
+
+
+class Pools:
+    """All pools of a process. Each place of `room` has a connection to a provider with it."""
+
+    def __init__(self, room: Room, shortages: Shortages) -> None:
+        self._room = room
+        self._shortages = shortages
+        self._pools: WeakSet[aiohttp.BaseConnector] = WeakSet()
+
+    def add(self, pool: aiohttp.BaseConnector) -> None:
+        """Count its connections, too, for as long as it lives."""
+        self._pools.add(pool)
+
+    async def connect(self, make: Callable[[], Awaitable[T]]) -> T:
+        """Make one connection more, which its pool counts already.
+
+        Raises:
+            GatewayError: the system has no descriptor, port or buffer for it.
+            whatever else `make` does.
+        """
+        surplus = sum(map(sum, map(connections, self._pools))) - self._room.places
+        if surplus > 0:
+            self._close_idle(surplus)
+        try:
+            return await make()
+        except OSError as error:
+            if not is_shortage(error):
+                raise
+            reason = error
+        if self._close_idle(self._room.places):
+            await asyncio.sleep(0)  # closes them
+            try:
+                return await make()
+            except OSError as error:
+                if not is_shortage(error):
+                    raise
+                reason = error
+        self._shortages.system_refused("providers", reason)
+        raise at_capacity()
+
+    def _close_idle(self, count: int) -> int:
+        """Close idle connections, so many at most; returns how many were closed."""
+        closed = 0
+        for pool in self._pools:
+            # aiohttp has no public way to ask.
+            for waiting in pool._conns.values():
+                while waiting and closed < count:
+                    protocol, _ = waiting.popleft()
+                    protocol.abort()
+                    closed += 1
+        return closed
+
+
+def connections(pool: aiohttp.BaseConnector) -> tuple[int, int]:
+    """How many connections serve requests, those included that are being made, and how many wait
+    for some."""
+    # aiohttp has no public way to ask.
+    return len(pool._acquired), sum(map(len, pool._conns.values()))
+
+
+class PooledConnector(aiohttp.TCPConnector):
+    """A pool of connections to one provider, as many as there are requests."""
+
+    def __init__(self, pools: Pools) -> None:
+        super().__init__(limit=0)
+        self._pools = pools
+        pools.add(self)
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: Any,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
+    ) -> ResponseHandler:
+        make = super()._create_connection
+        return await self._pools.connect(lambda: make(req, traces, timeout))

@@ -1,0 +1,158 @@
+"""The rows that belong to interceptions: the beginnings of a few in lists, or each whole.
+
+A text may be as long as the operator lets it be, and an answer may have many tool calls. So only
+ids are read at first, then the beginnings of texts; one that is asked for whole, and is longer than
+that, is read by itself. Rows come in the order of their ids, which is that of their making: the
+column with the time stands behind the texts, and SQLite would have to read through them.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from aibridged.records.answers import Interception, Row
+from aibridged.records.schema import model_thoughts, token_usages, tool_usages, user_prompts
+
+KINDS = {
+    "token_usages": token_usages,
+    "user_prompts": user_prompts,
+    "tool_usages": tool_usages,
+    "model_thoughts": model_thoughts,
+}
+
+SHOWN_CHARACTERS = 1024
+"""Of each text in a list."""
+SHOWN_ROWS = 100
+"""Of each kind that has texts, for an interception in a list."""
+
+_READ_CHARACTERS = 16 * 1024  # of texts that are to be whole: most are
+_READ_ROWS = 16
+_IDS_AT_ONCE = 1000  # a statement takes only so many values
+
+_COLUMNS = [name for name in Interception.__struct_fields__ if name not in {*KINDS, "truncated"}]
+
+
+class Whole(NamedTuple):
+    """An interception, and what reads the rows of a kind that belong to it, one after the other.
+
+    They can be read as long as the question lasts.
+    """
+
+    found: Interception
+    rows: Callable[[str], Iterator[Row]]
+
+    def collected(self) -> Interception:
+        """With all rows, which may take much memory."""
+        return msgspec.structs.replace(
+            self.found, **{kind: list(self.rows(kind)) for kind in KINDS}
+        )
+
+
+class Belonging:
+    """All that belongs to some interceptions, which should be a few at a time."""
+
+    def __init__(self, connection: sa.Connection, interception_ids: Sequence[str]) -> None:
+        self._connection = connection
+        self._ids = {kind: self._read_ids(kind, interception_ids) for kind in KINDS}
+
+    def beginnings(self, rows: Sequence[sa.Row[Any]]) -> Iterator[Interception]:
+        """The interceptions with what a list shows of theirs."""
+        shown = {kind: self._beginnings(kind) for kind in KINDS}
+        for row in rows:
+            made = _interception(row)
+            for kind, found in shown.items():
+                setattr(made, kind, found[row.id])
+                made.truncated |= len(found[row.id]) < len(self._ids[kind][row.id])
+            yield made
+
+    def whole(self, rows: Sequence[sa.Row[Any]]) -> Iterator[Whole]:
+        """The interceptions, and all of theirs."""
+        for row in rows:
+            yield Whole(_interception(row), self._reader(row.id))
+
+    def _reader(self, interception_id: str) -> Callable[[str], Iterator[Row]]:
+        def read(kind: str) -> Iterator[Row]:
+            ids = self._ids[kind][interception_id]
+            for start in range(0, len(ids), _READ_ROWS):
+                group = ids[start : start + _READ_ROWS]
+                for _, row in self._read(kind, group, _READ_CHARACTERS):
+                    yield self._read_one(kind, row["id"]) if row["truncated"] else row
+
+        return read
+
+    def _beginnings(self, kind: str) -> Mapping[str, list[Row]]:
+        most = None if kind == "token_usages" else SHOWN_ROWS
+        ids = [id for each in self._ids[kind].values() for id in each[:most]]
+        found = defaultdict(list)
+        for interception_id, row in self._read(kind, ids, SHOWN_CHARACTERS):
+            found[interception_id].append(row)
+        return found
+
+    def _read_ids(self, kind: str, interception_ids: Sequence[str]) -> Mapping[str, list[str]]:
+        found = defaultdict(list)
+        for row in self._connection.execute(_IDS[kind], {"owners": interception_ids}):
+            found[row.interception_id].append(row.id)
+        return found
+
+    def _read(self, kind: str, ids: Sequence[str], characters: int) -> Iterator[tuple[str, Row]]:
+        """The rows and whose they are; `truncated` says whether a text goes on.
+
+        No statement is under way between them: whoever gets them may take a while.
+        """
+        for start in range(0, len(ids), _IDS_AT_ONCE):
+            # One more than is shown tells whether there is more.
+            values = {"ids": ids[start : start + _IDS_AT_ONCE], "characters": characters + 1}
+            for found in self._connection.execute(_BEGINNINGS[kind], values).all():
+                row = dict(found._mapping)
+                owner = row.pop("interception_id")
+                row["truncated"] = False
+                for name in _TEXTS[kind]:
+                    if row[name] is not None and len(row[name]) > characters:
+                        row[name] = row[name][:characters]
+                        row["truncated"] = True
+                yield owner, row
+
+    def _read_one(self, kind: str, id: str) -> Row:
+        row = dict(self._connection.execute(_WHOLE[kind], {"id": id}).one()._mapping)
+        del row["interception_id"]
+        return {**row, "truncated": False}
+
+
+def _interception(row: sa.Row[Any]) -> Interception:
+    return Interception(**{name: row._mapping[name] for name in _COLUMNS})
+
+
+def _ids(table: sa.Table) -> sa.Select[Any]:
+    owners: sa.BindParameter[Any] = sa.bindparam("owners", expanding=True)
+    return (
+        sa.select(table.c.interception_id, table.c.id)
+        .where(table.c.interception_id.in_(owners))
+        .order_by(table.c.id)
+    )
+
+
+def _beginnings(table: sa.Table) -> sa.Select[Any]:
+    characters = sa.bindparam("characters", type_=sa.Integer)
+    shown = (
+        sa.func.substr(column, 1, characters).label(column.name) if _is_text(column) else column
+        for column in table.c
+    )
+    ids: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+    return sa.select(*shown).where(table.c.id.in_(ids)).order_by(table.c.id)
+
+
+def _whole(table: sa.Table) -> sa.Select[Any]:
+    return sa.select(table).where(table.c.id == sa.bindparam("id"))
+
+
+def _is_text(column: sa.Column[Any]) -> bool:
+    return isinstance(column.type, sa.Text)
+
+
+_IDS = {kind: _ids(table) for kind, table in KINDS.items()}
+_BEGINNINGS = {kind: _beginnings(table) for kind, table in KINDS.items()}
+_WHOLE = {kind: _whole(table) for kind, table in KINDS.items()}
+_TEXTS = {kind: [c.name for c in table.c if _is_text(c)] for kind, table in KINDS.items()}

@@ -1,0 +1,126 @@
+"""How much of a text is stored: what is longer is cut, and marked with what the whole was.
+
+Hashing 32 MiB takes 20 ms and more, so it is never done on the event loop: a prompt is cut aside
+before anything is recorded of its request, and what a response brings, which is bounded already,
+by the writer's thread. Both go through a text in windows: encoding holds the interpreter's lock,
+and the event loop must get at it in between.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from typing import TypeVar
+
+import msgspec
+
+from aibridged.records.facts import (
+    Fact,
+    Metadata,
+    ModelThoughtRecord,
+    ToolUsageRecord,
+    UserPromptRecord,
+)
+from aibridged.wire.facts import CutText
+
+MOST_KEPT = 256 * 1024
+"""Bytes, unless a setting says otherwise."""
+
+_WINDOW = 64 * 1024  # characters
+_MOST_BYTES = 4  # of a character in UTF-8
+
+# The texts of a record, and what stands before the names of their marks.
+_TEXTS: Mapping[type, Sequence[tuple[str, str]]] = {
+    UserPromptRecord: (("prompt", ""),),
+    ToolUsageRecord: (("input", ""), ("invocation_error", "error_")),
+    ModelThoughtRecord: (("content", ""),),
+}
+
+T = TypeVar("T", bound=Fact)
+
+
+class Keeping:
+    """Cuts the texts of records to `most` bytes of UTF-8, which may be changed.
+
+    The metadata of a record whose text was cut says `cut`, and of the whole text the `length` in
+    bytes and the `sha256`, both of its UTF-8; of a tool's error `error_cut` and so on.
+    """
+
+    def __init__(self, most: int = MOST_KEPT) -> None:
+        self.most = most
+        # One thread: a caller with many long prompts waits for itself, and others have the core.
+        self._aside = ThreadPoolExecutor(1, thread_name_prefix="cutting")
+
+    def may_cut(self, fact: Fact) -> bool:
+        """Whether `cut` has something to do, at little cost: it may turn out that it hasn't."""
+        for name, mark in _TEXTS.get(type(fact), ()):
+            text: str | None = getattr(fact, name)
+            # Nearly all are short, which the first comparison tells.
+            if (
+                text
+                and len(text) * _MOST_BYTES > self.most
+                and _may_exceed(text, self.most)
+                and not _is_cut(fact, mark)
+            ):
+                return True
+        return False
+
+    def cut(self, fact: T) -> T:
+        """The record as it is to be stored. Takes its time where a text is long."""
+        changes: dict[str, str] = {}
+        marks: Metadata = {}
+        for name, mark in _TEXTS.get(type(fact), ()):
+            text: str | None = getattr(fact, name)
+            if text and _exceeds(text, self.most) and not _is_cut(fact, mark):
+                changes[name] = _beginning(text, self.most)
+                marks |= _marks(mark, text)
+        if not changes:
+            return fact
+        return msgspec.structs.replace(fact, **changes, metadata={**fact.metadata, **marks})  # type: ignore[union-attr]  # all that have texts have it
+
+    async def cut_aside(self, fact: T) -> T:
+        """The same, while the event loop goes on."""
+        if not self.may_cut(fact):
+            return fact
+        return await asyncio.get_running_loop().run_in_executor(self._aside, self.cut, fact)
+
+    def close(self) -> None:
+        """Cut no more."""
+        self._aside.shutdown(wait=False, cancel_futures=True)
+
+
+def cut_marks(text: str) -> Metadata:
+    """The marks of a text that was cut as it was read."""
+    if not isinstance(text, CutText):
+        return {}
+    return {"cut": True, "length": text.length, "sha256": text.sha256}
+
+
+def _is_cut(fact: Fact, mark: str) -> bool:
+    """One that was cut when more was kept, or less, stays as it is: so do its marks."""
+    return f"{mark}cut" in fact.metadata  # type: ignore[union-attr]  # as above
+
+
+def _may_exceed(text: str, most: int) -> bool:
+    return len(text) > most or (len(text) * _MOST_BYTES > most and not text.isascii())
+
+
+def _exceeds(text: str, most: int) -> bool:
+    return _may_exceed(text, most) and (len(text) > most or len(_encoded(text)) > most)
+
+
+def _beginning(text: str, most: int) -> str:
+    return _encoded(text[:most])[:most].decode("utf-8", "ignore")
+
+
+def _marks(mark: str, text: str) -> Metadata:
+    length, digest = 0, sha256()
+    for start in range(0, len(text), _WINDOW):
+        window = _encoded(text[start : start + _WINDOW])
+        length += len(window)
+        digest.update(window)
+    return {f"{mark}cut": True, f"{mark}length": length, f"{mark}sha256": digest.hexdigest()}
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

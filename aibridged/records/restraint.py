@@ -1,0 +1,105 @@
+"""What ends a question to the database: its time is up, or nobody wants the answer any more."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from aibridged.clock import Clock
+
+TIME_LIMIT_S = 10.0
+_STEPS = 20_000  # of SQLite's virtual machine, between two looks at the clock
+
+
+class QueryFailedError(Exception):
+    """A question without an answer; the message is for people."""
+
+
+class TookTooLongError(QueryFailedError):
+    """The time is up; the message says how to ask for less."""
+
+
+class DroppedError(QueryFailedError):
+    """Nobody wants the answer any more."""
+
+
+class Restraint:
+    """One question's; each of its statements may take `seconds`."""
+
+    def __init__(self, clock: Clock, seconds: float = TIME_LIMIT_S) -> None:
+        self._clock = clock
+        self._seconds = seconds
+        self._ends = 0.0
+        self._dropped = False
+        self._cancel: Callable[[], object] | None = None
+
+    def drop(self) -> None:
+        """End it within a moment, whatever the database is doing. From any thread; never waits."""
+        self._dropped = True
+        if (cancel := self._cancel) is not None:
+            # It makes a connection of its own to the server, which may not answer.
+            threading.Thread(target=_quietly, args=(cancel,), daemon=True).start()
+
+    @contextmanager
+    def connect(self, engine: sa.Engine) -> Iterator[sa.Connection]:
+        """A connection that changes nothing and gives up when it is over.
+
+        Raises:
+            DroppedError, TookTooLongError: it is.
+            QueryFailedError: the database can't be read.
+        """
+        try:
+            with engine.connect() as connection:
+                sa.event.listen(connection, "before_cursor_execute", self._begin_statement)
+                self._hold(connection)
+                try:
+                    yield connection
+                finally:
+                    self._cancel = None
+        except DBAPIError as error:
+            raise self._failure(error) from None
+
+    def _hold(self, connection: sa.Connection) -> None:
+        driver: Any = connection.connection.dbapi_connection
+        if connection.dialect.name == "sqlite":
+            driver.set_progress_handler(self._is_over, _STEPS)
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+        else:
+            self._cancel = driver.cancel_safe
+            # All statements see one moment, as SQLite's do: what ends meanwhile isn't skipped.
+            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            connection.exec_driver_sql(
+                f"SET LOCAL statement_timeout = {round(self._seconds * 1000)}"
+            )
+
+    def _begin_statement(self, *_: object) -> None:
+        if self._dropped:
+            raise _dropped()
+        self._ends = self._clock.monotonic() + self._seconds
+
+    def _is_over(self) -> bool:
+        return self._dropped or self._clock.monotonic() > self._ends
+
+    def _failure(self, error: DBAPIError) -> QueryFailedError:
+        said = str(error.orig)
+        if self._dropped:
+            return _dropped()
+        if "interrupted" in said or "statement timeout" in said:
+            return TookTooLongError(
+                f"The answer took longer than {self._seconds:g} s: ask for less, "
+                "with a shorter time or a filter."
+            )
+        reason = said.partition("\n")[0]
+        return QueryFailedError(f"The database can't be read: {reason}")
+
+
+def _dropped() -> DroppedError:
+    return DroppedError("Nobody waits for the answer any more.")
+
+
+def _quietly(cancel: Callable[[], object]) -> None:
+    with suppress(Exception):  # the connection, or the server, is gone: so is the question
+        cancel()

@@ -1,0 +1,161 @@
+"""A large body tells the same as a small one, whatever it holds."""
+
+import hashlib
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aibridged.wire import large_request
+from aibridged.wire.facts import Api, CutText, RequestFacts
+from aibridged.wire.large_request import is_small, outline_request, read_large_request
+from aibridged.wire.outline import Steps, TooComplexError, run
+from aibridged.wire.request import BadRequestError, read_request
+
+KEEP = 1000
+
+
+def reading(api: Api, body: bytes, keep: int = KEEP) -> Steps[RequestFacts]:
+    outline, members = yield from outline_request(body)
+    return (yield from read_large_request(api, outline, members, keep))
+
+
+def read(api: Api, **fields: Any) -> RequestFacts:
+    return run(reading(api, msgspec.json.encode({"model": "m", **fields})))
+
+
+def test_what_is_small() -> None:
+    assert is_small(b",," * 32 * 1024)
+    assert not is_small(b",," * 32 * 1024 + b",")
+    assert is_small(b"x" * 1024 * 1024)
+    assert not is_small(b"x" * (1024 * 1024 + 1))
+    assert not is_small(b"," * 50_001 + b" " * 64 * 1024)
+
+
+NAMES = ["role", "content", "type", "text", "tool_use_id", "call_id", "tool_call_id", "id"]
+ROLES = ["user", "assistant", "system", "tool", "developer"]
+TYPES = ["text", "input_text", "tool_result", "message", "mcp_approval_response", "x_output", ""]
+WORDS = st.sampled_from([*ROLES, *TYPES])
+PART = st.dictionaries(st.sampled_from(NAMES), st.none() | WORDS | st.integers(0, 3), max_size=4)
+CONTENT = st.none() | WORDS | st.lists(PART | st.integers(), max_size=3) | st.integers()
+ITEM = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": CONTENT,
+        **{name: st.none() | WORDS for name in ("role", "type", "call_id", "tool_call_id", "id")},
+    },
+)
+FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "model": st.none() | WORDS,
+        "messages": st.none() | WORDS | st.lists(ITEM, max_size=5),
+        "input": st.none() | WORDS | st.lists(ITEM, max_size=5),
+        "metadata": st.sampled_from([None, 7, {"user_id": "x_session_1"}, {"user_id": [7]}]),
+        "stream": st.sampled_from([None, True, False, "true", [True]]),
+        "stream_options": st.sampled_from([None, 7, {"include_usage": True}, {}]),
+    },
+)
+
+
+def outcome(read: Any) -> RequestFacts | str:
+    try:
+        return read()
+    except BadRequestError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("item_bytes", [0, 10**9])
+@given(st.sampled_from(Api), FIELDS)
+def test_it_tells_what_a_decoder_tells(item_bytes: int, api: Api, fields: dict[str, Any]) -> None:
+    """With items that count as large, and with small ones."""
+    body = msgspec.json.encode({"model": "m", **fields})
+    sizes = large_request.ITEM_BYTES
+    large_request.ITEM_BYTES = item_bytes
+    try:
+        assert outcome(lambda: run(reading(api, body))) == outcome(lambda: read_request(api, body))
+    finally:
+        large_request.ITEM_BYTES = sizes
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (b"[7]", "The request body must be a JSON object."),
+        (b'  "x"', "The request body must be a JSON object."),
+        (b'{"model":"m"', "The request body is not valid JSON."),
+        (b"", "The request body is not valid JSON."),
+        (b"{}", "The request has no model: it must be a string."),
+        (b'{"model":7}', "The request has no model: it must be a string."),
+        (b'{"model":"' + b"m" * 10_000 + b'"}', "The request has no model: it must be a string."),
+    ],
+)
+def test_bad_requests(body: bytes, sentence: str) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        run(reading(Api.MESSAGES, body))
+    assert str(caught.value) == sentence
+
+
+LONG = "long prompt\n" * 200_000
+
+
+@pytest.mark.parametrize("content", [LONG, [{"type": "text", "text": LONG}]])
+@pytest.mark.parametrize("api", Api)
+def test_a_long_prompt_is_cut(api: Api, content: Any) -> None:
+    user = [{"role": "user", "content": content}]
+    got = read(api, messages=user, input=user)
+    assert isinstance(got.prompt, CutText)
+    assert got.prompt == LONG[:KEEP]
+    assert got.prompt.length == len(LONG)
+    assert got.prompt.sha256 == hashlib.sha256(LONG.encode()).hexdigest()
+
+
+def test_a_long_input_is_a_prompt() -> None:
+    got = read(Api.RESPONSES, input=LONG)
+    assert isinstance(got.prompt, CutText)
+    assert got.prompt == LONG[:KEEP]
+
+
+def test_the_end_of_a_large_message_counts() -> None:
+    image = {"type": "image", "source": {"type": "base64", "data": "A" * 2_000_000}}
+    result = {"type": "tool_result", "tool_use_id": "a", "content": [image]}
+    text = {"type": "text", "text": "What is this?"}
+    got = read(Api.MESSAGES, messages=[{"role": "user", "content": [result, image, text]}])
+    assert got.prompt == "What is this?"
+    assert got.tool_result_ids == ("a",)
+
+
+HOSTILE = {
+    "zeros": b"[" + b"0," * 600_000 + b"0]",
+    "objects": b"[" + b"{}," * 80_000 + b"0]",
+    "strings": b'["' + b'","' * 400_000 + b'"]',
+    "deep": b"[" * 500 + b"]" * 500,
+    "escapes": b'"' + b"\\n" * 600_000 + b'"',
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("name", ["metadata", "stream", "stream_options", "tools", "x"])
+def test_a_field_of_any_size_is_left_unbuilt(name: str, value: bytes) -> None:
+    body = b'{"model":"m","messages":[{"role":"user","content":"hi"}],"%b":%b}' % (
+        name.encode(),
+        value,
+    )
+    got = run(reading(Api.MESSAGES, body))
+    assert (got.model, got.prompt, got.stream) == ("m", "hi", False)
+
+
+@pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("api", Api)
+def test_content_of_any_size_is_read_or_refused(api: Api, value: bytes) -> None:
+    item = b'{"role":"user","content":%b}' % value
+    body = b'{"model":"m","messages":[%b],"input":[%b]}' % (item, item)
+    steps = 0
+    with suppress(TooComplexError):
+        for _ in reading(api, body):
+            steps += 1
+    if len(value) > 1_000_000:
+        assert steps > 30
