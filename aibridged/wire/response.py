@@ -56,7 +56,7 @@ class _Decoded:
     def feed(self, chunk: bytes) -> Iterator[None]:
         """Read a little with each step: a few bytes can be decoded to a great many."""
         for piece in self._decoder.feed(chunk):
-            for start in range(0, len(piece), SLICE):
+            for start in range(0, len(piece) or 1, SLICE):
                 self._reader.feed(piece[start : start + SLICE])
                 yield
 
