@@ -7,6 +7,7 @@ from aibridged.core.auth import is_from_helper
 from aibridged.errors import INTERNAL_ERROR, SHOULD_RETRY, UNAUTHENTICATED, GatewayError
 from aibridged.pipeline.components import Components
 from aibridged.transport.abort import broken_off
+from aibridged.transport.refusal import refusal
 from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 
