@@ -68,6 +68,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/bridge.py": SHELL,
     "transport/chunk_time.py": METRICS,
     "pipeline/concurrency.py": SHELL,
+    "pipeline/context.py": SHELL,
     "transport/abort.py": SHELL,
     "transport/refusal.py": SHELL,
     "transport/acceptor.py": "tests/e2e/test_descriptors.py and test_lifecycle.py drive it",
