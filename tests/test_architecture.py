@@ -71,7 +71,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/context.py": SHELL,
     "transport/abort.py": SHELL,
     "transport/refusal.py": SHELL,
-    "transport/acceptor.py": "tests/e2e/test_descriptors.py and test_lifecycle.py drive it",
     "transport/idle_pools.py": "tests/e2e/test_descriptors.py drives it through sockets",
     "transport/listeners.py": "tests/e2e/test_lifecycle.py and test_systemd.py drive it",
     "transport/server.py": SHELL,

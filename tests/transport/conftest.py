@@ -8,6 +8,7 @@ import pytest
 
 # What these test touches transports, which each of the event loops has its own of.
 ON_BOTH_LOOPS = {
+    "test_acceptor.py",
     "test_client_buffers.py",
     "test_response.py",
     "test_relay.py",
