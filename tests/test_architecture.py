@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     {"errors", "clock", "config", "gateway_tokens", "tasks"},
     {"wire", "core", "observe"},
+    {"fair_places"},
     {"transport", "mcp", "identity", "providers", "records"},
     {"pipeline", "proxy", "fake_provider", "api"},
     {"daemon"},
