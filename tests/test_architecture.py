@@ -35,6 +35,8 @@ CLOCK_READINGS = re.compile(
     r"|(datetime\.)?(date|datetime)\.today"
 )
 
+STARTS_TASKS = {"create_task", "ensure_future", "run_coroutine_threadsafe"}
+
 PROVIDER_NAMES = {"anthropic", "openai"}
 KNOW_PROVIDERS = ("providers/", "config/", "fake_provider/", "cli/demo")
 
@@ -215,6 +217,25 @@ def knows_a_provider(module: Module) -> Iterator[str]:
                     yield f"{module.path}:{inner.lineno}"
 
 
+def starts_untracked_tasks(module: Module) -> Iterator[str]:
+    """By whatever name; a task group keeps hold of its own tasks."""
+    if module.path == "tasks.py":
+        return
+    groups = {
+        ast.unparse(item.optional_vars)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.AsyncWith)
+        for item in node.items
+        if item.optional_vars and ast.unparse(item.context_expr) == "asyncio.TaskGroup()"
+    }
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Attribute) or node.attr not in STARTS_TASKS:
+            continue
+        if node.attr != "create_task" or ast.unparse(node.value) not in groups:
+            yield ast.unparse(node)
+    yield from (name for name in module.imports() if name.split(".")[-1] in STARTS_TASKS)
+
+
 def is_too_long(module: Module) -> Iterator[str]:
     lines = module.source.count("\n")
     if lines > MAX_LINES:
@@ -242,6 +263,7 @@ RULES = (
     asks_the_time,
     speaks_sql,
     knows_a_provider,
+    starts_untracked_tasks,
     is_too_long,
     has_no_subject,
     lacks_a_test,
@@ -278,6 +300,10 @@ def test_no_module(rule):
         (knows_a_provider, "app.py", "x = kind == 'anthropic'"),
         (knows_a_provider, "app.py", "x = kind in ('openai', 'other')"),
         (knows_a_provider, "cli/x.py", "match kind:\n    case 'openai':\n        pass"),
+        (starts_untracked_tasks, "app.py", "asyncio.create_task(f())"),
+        (starts_untracked_tasks, "app.py", "from asyncio import ensure_future"),
+        (starts_untracked_tasks, "app.py", "loop = get_loop()\nloop.create_task(f())"),
+        (starts_untracked_tasks, "app.py", "start = asyncio.get_running_loop().create_task"),
         (is_too_long, "app.py", "\n" * 401),
         (has_no_subject, "core/utils.py", ""),
         (has_no_subject, "helpers/x.py", ""),
@@ -302,6 +328,12 @@ def test_a_breach_is_seen(rule, path, source):
         (speaks_sql, "app.py", "said = 'Select a provider.'"),
         (knows_a_provider, "providers/x.py", "x = kind == 'anthropic'"),
         (knows_a_provider, "app.py", "name = 'anthropic'"),
+        (starts_untracked_tasks, "tasks.py", "loop.create_task(f())"),
+        (
+            starts_untracked_tasks,
+            "app.py",
+            "async def f():\n async with asyncio.TaskGroup() as tasks:\n  tasks.create_task(g())",
+        ),
         (lacks_a_test, "core/__init__.py", ""),
         (lacks_a_test, "core/breaker.py", ""),
     ],
