@@ -37,6 +37,23 @@ CLOCK_READINGS = re.compile(
 
 STARTS_TASKS = {"create_task", "ensure_future", "run_coroutine_threadsafe"}
 
+# What aiohttp keeps for itself; tests/transport/test_aiohttp_names.py names it bit by bit.
+AIOHTTP_MODULES = re.compile(
+    r"aiohttp\.(base_protocol|client_proto|client_reqrep|connector|web_protocol)(\..*)?"
+)
+AIOHTTP_NAMES = {
+    "_acquired",
+    "_conns",
+    "_factory",
+    "_message",
+    "_payload",
+    "_payload_writer",
+    "_protocol",
+    "_request_handler",
+}
+# The AI Proxy parses the heads of its own clients, and those of a proxy behind it.
+KNOW_AIOHTTP = ("transport/", "proxy/")
+
 PROVIDER_NAMES = {"anthropic", "openai"}
 KNOW_PROVIDERS = ("providers/", "config/", "fake_provider/", "cli/demo")
 
@@ -236,6 +253,18 @@ def starts_untracked_tasks(module: Module) -> Iterator[str]:
     yield from (name for name in module.imports() if name.split(".")[-1] in STARTS_TASKS)
 
 
+def touches_aiohttp_inside(module: Module) -> Iterator[str]:
+    """A private name of its, on whatever isn't an object of our own."""
+    if module.path.startswith(KNOW_AIOHTTP):
+        return
+    yield from (name for name in module.imports() if AIOHTTP_MODULES.fullmatch(name))
+    for node in ast.walk(module.tree):
+        if not isinstance(node, ast.Attribute) or ast.unparse(node.value) == "self":
+            continue
+        if node.attr in AIOHTTP_NAMES:
+            yield ast.unparse(node)
+
+
 def is_too_long(module: Module) -> Iterator[str]:
     lines = module.source.count("\n")
     if lines > MAX_LINES:
@@ -264,6 +293,7 @@ RULES = (
     speaks_sql,
     knows_a_provider,
     starts_untracked_tasks,
+    touches_aiohttp_inside,
     is_too_long,
     has_no_subject,
     lacks_a_test,
@@ -304,6 +334,8 @@ def test_no_module(rule):
         (starts_untracked_tasks, "app.py", "from asyncio import ensure_future"),
         (starts_untracked_tasks, "app.py", "loop = get_loop()\nloop.create_task(f())"),
         (starts_untracked_tasks, "app.py", "start = asyncio.get_running_loop().create_task"),
+        (touches_aiohttp_inside, "api/x.py", "from aiohttp.web_protocol import RequestHandler"),
+        (touches_aiohttp_inside, "api/x.py", "path = request._message.path"),
         (is_too_long, "app.py", "\n" * 401),
         (has_no_subject, "core/utils.py", ""),
         (has_no_subject, "helpers/x.py", ""),
@@ -334,6 +366,8 @@ def test_a_breach_is_seen(rule, path, source):
             "app.py",
             "async def f():\n async with asyncio.TaskGroup() as tasks:\n  tasks.create_task(g())",
         ),
+        (touches_aiohttp_inside, "transport/x.py", "path = request._message.path"),
+        (touches_aiohttp_inside, "api/x.py", "from aiohttp import web\nx = self._message"),
         (lacks_a_test, "core/__init__.py", ""),
         (lacks_a_test, "core/breaker.py", ""),
     ],
