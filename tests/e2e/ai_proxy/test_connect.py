@@ -11,7 +11,7 @@ import pytest
 
 from aibridged.config.kinds import Address
 from aibridged.config.options import Settings
-from aibridged.core.fair_queue import FairQueue
+from aibridged.core.fair_queue import Bounds, FairQueue
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.proxy import client
@@ -92,9 +92,10 @@ async def test_look_ups_wait_with_those_at_the_gateway(proxied, client, monkeypa
     class OnePlace(FairQueue):
         def wait(self, address, waiter):
             waits.set()
-            return super().wait(address, waiter)
+            super().wait(address, waiter)
 
-    monkeypatch.setattr(proxied.gateway.components.gate._lookups, "_queue", OnePlace(1, 1))
+    places = proxied.gateway.components.gate._lookups._places
+    monkeypatch.setattr(places, "_queue", OnePlace(Bounds(1, 1, 1)))
     headers = {"X-Coder-Token": unknown_token(0)}
     loop = asyncio.get_running_loop()
     url = f"{proxied.gateway.url}/anthropic/v1/models"
