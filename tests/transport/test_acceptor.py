@@ -69,8 +69,8 @@ class Listening:
                 await left.wait()
 
     def close(self) -> None:
-        for acceptor in self._acceptors:
-            acceptor.close()
+        for each in self._acceptors:
+            each.close()
 
 
 @pytest.fixture
