@@ -69,8 +69,8 @@ class Listening:
                 await left.wait()
 
     def close(self) -> None:
-        for acceptor in self._acceptors:
-            acceptor.close()
+        for each in self._acceptors:
+            each.close()
 
 
 @pytest.fixture
@@ -188,7 +188,7 @@ async def test_a_handshake_that_makes_no_progress_makes_room(
 async def test_a_handshake_that_has_to_leave_may_still_be_made(
     listening, connect, tls, trusting, monkeypatch
 ):
-    monkeypatch.setattr(accepting, "GRACE_S", 0.2)
+    monkeypatch.setattr(acceptor, "GRACE_S", 0.2)
     listening.room.places = 9
     listening.room.limit_idle(9, 1)
     await listening.start(tls)
