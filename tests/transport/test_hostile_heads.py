@@ -134,26 +134,27 @@ Request = tuple[bytes, bytes, bytes]
 """Method, target and body."""
 
 
-def understood(sent: bytes) -> list[Request]:
-    """The requests that h11 finds, up to the first that is unfinished or wrong."""
+def understood(sent: bytes) -> tuple[list[Request], str]:
+    """The requests that h11 finds, up to the first that is unfinished or wrong, and what is."""
     found: list[Request] = []
     connection = h11.Connection(h11.SERVER, max_incomplete_event_size=1 << 20)
     connection.receive_data(sent)
-    with suppress(h11.ProtocolError):
+    try:
         while True:
             head = connection.next_event()
             if not isinstance(head, h11.Request):
-                return found
+                return found, "the end"
             body = b""
             while isinstance(event := connection.next_event(), h11.Data):
                 body += bytes(event.data)
             if not isinstance(event, h11.EndOfMessage):
-                return found
+                return found, "the end"
             found.append((head.method, head.target, body))
             connection.send(h11.Response(status_code=200, headers=[("Content-Length", "0")]))
             connection.send(h11.EndOfMessage())
             connection.start_next_cycle()
-    return found
+    except h11.ProtocolError as error:
+        return found, str(error)
 
 
 async def talk(pieces: list[bytes]) -> tuple[list[Request], bytes]:
@@ -188,6 +189,8 @@ async def talk(pieces: list[bytes]) -> tuple[list[Request], bytes]:
     return handled, said
 
 
+# Blanks in a request line and empty lines before it: RFC 9112 allows them (2.2 and 3).
+LENIENT = {"illegal request line", "no request line received"}
 # Otherwise a connection is left open for the next request.
 FAREWELL = b"GET /farewell HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
@@ -195,11 +198,13 @@ FAREWELL = b"GET /farewell HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 @settings(max_examples=EXAMPLES)
 @given(pieces=REQUESTS)
 def test_a_server_makes_of_a_clients_bytes_what_they_say(run, pieces):
-    """It may refuse more than h11, and understands nothing else."""
+    """It may refuse more than h11 does."""
 
     async def example() -> None:
         handled, said = await talk([*pieces, FAREWELL])
-        assert handled == understood(b"".join(pieces) + FAREWELL)[: len(handled)]
+        expected, stopped_by = understood(b"".join(pieces) + FAREWELL)
+        assert handled[: len(expected)] == expected[: len(handled)]
+        assert len(handled) <= len(expected) or stopped_by.partition(":")[0] in LENIENT
         assert said.count(b"handled") <= len(handled)
         assert b" 500 " not in said
 
