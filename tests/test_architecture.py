@@ -69,6 +69,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "transport/chunk_time.py": METRICS,
     "pipeline/concurrency.py": SHELL,
     "transport/abort.py": SHELL,
+    "transport/body.py": SHELL,
     "transport/refusal.py": SHELL,
     "transport/acceptor.py": "tests/e2e/test_descriptors.py and test_lifecycle.py drive it",
     "transport/idle_pools.py": "tests/e2e/test_descriptors.py drives it through sockets",

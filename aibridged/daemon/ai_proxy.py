@@ -96,13 +96,12 @@ def make_proxy(
     from aibridged.proxy.server import Proxy, ProxyError
 
     async def hand_over(
-        request: web.BaseRequest,
+        request: GatewayRequest,
         target: str,
         headers: CIMultiDict[str],
         request_id: str,
         caller_ip: str | None,
     ) -> web.StreamResponse:
-        assert isinstance(request, GatewayRequest)
         return await server.handler(request.readdressed(target, headers, request_id, caller_ip))
 
     try:

@@ -111,7 +111,12 @@ async def answer(
         readers.append(dump.feed)
     try:
         response = await relay(
-            request, reply, readers, components.settings.upstream_idle_timeout, components.turns
+            request,
+            reply,
+            readers,
+            components.settings.upstream_idle_timeout,
+            components.turns,
+            withhold_usage=request.asks_for_usage,
         )
     except BrokenOffError as error:
         name = request.route.provider.name

@@ -4,11 +4,11 @@ import os
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 from multidict import CIMultiDict
-from yarl import URL
 
 from aibridged.clock import Clock
 from aibridged.config.kinds import is_loopback
@@ -24,15 +24,18 @@ from aibridged.providers import Provider
 from aibridged.proxy.authority import Authority
 from aibridged.proxy.client import Client
 from aibridged.proxy.connect import Connects, MakeConnection
-from aibridged.proxy.dial import Dialer
-from aibridged.proxy.forwarding import DialedConnector, Forwarder
+from aibridged.proxy.dial import CONNECT_S, Dialer
+from aibridged.proxy.forwarding import Forwarder, over_tls
 from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.leaf_certificates import Leaves
 from aibridged.proxy.mitm import HandOver, InFlight, Intercepted
 from aibridged.proxy.tunnel_quota import Places, most_tunnels
 from aibridged.proxy.upstream import UpstreamProxy
 from aibridged.transport.acceptor import Acceptor, bind
-from aibridged.transport.idle_pools import PooledConnector, Pools
+from aibridged.transport.idle_pools import Dial, Pools
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.time_slices import Turns
+from aibridged.transport.upstream import Upstream
 
 # A gateway that trusts the proxy's address mustn't believe these of the proxy's callers.
 _NOT_BELIEVED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
@@ -71,10 +74,16 @@ class Proxy:
             Egress(settings.proxy_allowed_private_cidrs), _upstream(settings)
         )
         idle, read = settings.upstream_idle_timeout, settings.http_read_timeout
-        self._onward = Forwarder(DialedConnector(dialer, _client_tls(None), pools), idle, read)
+        turns = Turns(clock)
+
+        def forwarder(dial: Dial | None) -> Forwarder:
+            make = partial(Upstream, connect_timeout=CONNECT_S, pools=pools, dial=dial)
+            return Forwarder(make, turns, idle, read)
+
+        self._onward = forwarder(over_tls(dialer, _client_tls(None)))
         self._gateway: Forwarder | None = None
         if hand_over is None:
-            self._gateway = Forwarder(PooledConnector(pools), idle, read)
+            self._gateway = forwarder(None)
             hand_over = _to(settings, self._gateway)
         hosts = Hosts(providers)
         self._connects = Connects(
@@ -214,18 +223,17 @@ def _to(settings: Settings, forwarder: Forwarder) -> HandOver:
         raise ProxyError("The AI Proxy alone needs --aibridge-proxy-target, the gateway's URL.")
 
     async def hand_over(
-        request: web.BaseRequest,
+        request: GatewayRequest,
         target: str,
         headers: CIMultiDict[str],
         request_id: str,
         caller_ip: str | None,
     ) -> web.StreamResponse:
-        url = URL(f"{base}{PREFIXES[0]}{target}", encoded=True)
         headers["X-Request-Id"] = request_id
         for name in _NOT_BELIEVED:
             headers.popall(name, None)
         if caller_ip is not None:
             headers[PROXIED_FOR] = caller_ip
-        return await forwarder.forward(request, url, headers)
+        return await forwarder.forward(request, f"{base}{PREFIXES[0]}", target, headers)
 
     return hand_over
