@@ -1,7 +1,7 @@
 """Bodies of requests: how one is read from a client, and the form in which it goes upstream."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -13,11 +13,11 @@ from aibridged.errors import INVALID_REQUEST, REQUEST_TIMEOUT, GatewayError
 class StreamedBody:
     """A body that is sent while it arrives; `length` is None where it is sent in chunks."""
 
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes, None]
     length: int | None
 
 
-async def arriving(request: web.BaseRequest, read_timeout: float) -> AsyncIterator[bytes]:
+async def arriving(request: web.BaseRequest, read_timeout: float) -> AsyncGenerator[bytes, None]:
     """The request's body as it arrives; a client that waits to be told to go on is told so.
 
     Raises:

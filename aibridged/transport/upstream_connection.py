@@ -5,6 +5,7 @@ wakes up for it.
 """
 
 import asyncio
+from contextlib import aclosing
 from itertools import chain
 from typing import cast
 
@@ -286,24 +287,27 @@ class UpstreamConnection(asyncio.Protocol):
             await self._writable.wait()
 
     async def _send_stream(self, body: StreamedBody, stall: float) -> None:
-        in_chunks = body.length is None
         try:
-            async for piece in body.pieces:
-                if self.transport is None or self.transport.is_closing():
-                    return
-                if piece:
-                    self.transport.write(
-                        b"%x\r\n%b\r\n" % (len(piece), piece) if in_chunks else piece
-                    )
-                if not self._writable.is_set():
-                    async with asyncio.timeout(stall):
-                        await self._writable.wait()
-            if in_chunks and self.transport is not None:
+            async with aclosing(body.pieces) as pieces:
+                async for piece in pieces:
+                    if not self.is_connected():
+                        return  # whoever waits for the answer is told
+                    self._write_piece(piece, body)
+                    if not self._writable.is_set():
+                        async with asyncio.timeout(stall):
+                            await self._writable.wait()
+            if body.length is None and self.transport is not None:
                 self.transport.write(b"0\r\n\r\n")
         except Exception as error:  # noqa: BLE001 - the request's failure, not the task's
             # An answer that has begun can't be replaced by a refusal.
             begun = self._head is None
             self._break_off(aiohttp.ClientPayloadError("the body broke off") if begun else error)
+
+    def _write_piece(self, piece: bytes, body: StreamedBody) -> None:
+        if body.length is None and piece:
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+        if piece and self.transport is not None:
+            self.transport.write(piece)
 
 
 def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
