@@ -12,7 +12,7 @@ from aibridged import __version__
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
 from aibridged.core.room import Room
-from aibridged.daemon.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy, open_proxy
+from aibridged.daemon.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy
 from aibridged.daemon.client_limits import announce_room, fit
 from aibridged.daemon.runtime import on_stop_signals, run_process
 from aibridged.identity import coder, remote
@@ -29,6 +29,7 @@ from aibridged.providers import make_providers
 from aibridged.tasks import Tasks
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.in_flight import InFlight
+from aibridged.transport.listeners import CannotListenError
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.server import Limits, Server
 
@@ -48,7 +49,8 @@ class ProxyAlone:
         """Listen.
 
         Raises:
-            AiProxyError: there is no CA or no target, or the address is taken.
+            AiProxyError: there is no CA or no target.
+            CannotListenError: the address is taken or not here, or the certificate is bad.
         """
         settings, clock = self._settings, self._clock
         if settings.proxy_target is None:
@@ -81,8 +83,8 @@ class ProxyAlone:
             )
             fit(self.room, settings)
             self._stack.push_async_callback(self.proxy.close)
-            await open_proxy(self.proxy, ())
-        except AiProxyError:
+            await self.proxy.start()
+        except (AiProxyError, CannotListenError):
             await self._stack.aclose()
             raise
 
@@ -111,7 +113,7 @@ async def _serve(settings: Settings) -> int:
     alone = ProxyAlone(settings)
     try:
         await alone.start()
-    except AiProxyError as error:
+    except (AiProxyError, CannotListenError) as error:
         logger.error("{}", error)
         return 1
     logger.info("aibridged {} hands over to {}", __version__, settings.proxy_target)
