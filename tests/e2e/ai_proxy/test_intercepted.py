@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from aibridged.config.kinds import Address
 from aibridged.config.options import ProviderSettings
 from aibridged.config.secret import Secret
-from aibridged.daemon import resources as resources
+from aibridged.daemon import gatekeeper
 from aibridged.fake_provider import Script
 from aibridged.observe.logging import configure
 from aibridged.records import schema
@@ -532,8 +532,8 @@ async def test_a_body_that_is_not_http_is_refused(anthropic_itself, proxied):
 async def test_without_a_grace_a_revoked_token_cuts_off_what_runs(
     anthropic_itself, start_proxied, fake, monkeypatch, path, log
 ):
-    at_once = partial(resources.keep_revoking, interval=0.001)
-    monkeypatch.setattr(resources, "keep_revoking", at_once)
+    at_once = partial(gatekeeper.keep_revoking, interval=0.001)
+    monkeypatch.setattr(gatekeeper, "keep_revoking", at_once)
     proxied = await start_proxied(revocation_grace=0.0)
     fake.play(Script(stall_after=2))
     connect = await proxied.intercepted(ANTHROPIC)
