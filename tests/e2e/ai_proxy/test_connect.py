@@ -14,7 +14,7 @@ from aibridged.config.options import Settings
 from aibridged.core.fair_queue import FairQueue
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.identity.base import AuthUnavailableError
-from aibridged.proxy.client import MAX_HEAD_BYTES
+from aibridged.transport.head_reader import MAX_HEAD_BYTES
 
 CREDENTIALS = (
     None,
