@@ -5,9 +5,11 @@ few more may wait. Whoever waits gets a free place in turn, caller by caller: ho
 waiting changes nothing for the others. With a place free, only callers who have all of theirs wait.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from aibridged.core.shares import Shares
 
 T = TypeVar("T")
 
@@ -35,12 +37,12 @@ class FairPlaces(Generic[T]):
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._running: Counter[str] = Counter()
+        self._running = Shares(bounds.running, bounds.running_each)
         self._waiting: OrderedDict[str, deque[T]] = OrderedDict()
 
     def __len__(self) -> int:
         """How many run."""
-        return self._running.total()
+        return self._running.held
 
     @property
     def waiting(self) -> int:
@@ -49,10 +51,7 @@ class FairPlaces(Generic[T]):
 
     def take(self, caller: str) -> bool:
         """Take a place if there is one for the caller."""
-        if len(self) >= self._bounds.running or not self._may_run(caller):
-            return False
-        self._running[caller] += 1
-        return True
+        return self._running.take(caller) is None
 
     def wait(self, caller: str, ticket: T) -> None:
         """Wait for a place, since there is none.
@@ -77,9 +76,7 @@ class FairPlaces(Generic[T]):
 
     def leave(self, caller: str) -> tuple[str, T] | None:
         """Give a place back; who has it now, if somebody waited for one."""
-        self._running[caller] -= 1
-        if not self._running[caller]:
-            del self._running[caller]
+        self._running.release(caller)
         next_one = next(filter(self._may_run, self._waiting), None)
         if next_one is None:
             return None
@@ -87,8 +84,8 @@ class FairPlaces(Generic[T]):
         ticket = own.popleft()
         if own:
             self._waiting[next_one] = own  # behind the others
-        self._running[next_one] += 1
+        self._running.take(next_one)
         return next_one, ticket
 
     def _may_run(self, caller: str) -> bool:
-        return self._running[caller] < self._bounds.running_each
+        return self._running.shortage(caller) is None

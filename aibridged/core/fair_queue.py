@@ -6,8 +6,10 @@ is shorter than the room that is left (the dynamic threshold of Choudhury and Ha
 alone takes half of the room, two a third each, and there is always some left for another one.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from typing import Generic, TypeVar
+
+from aibridged.core.shares import Shares
 
 T = TypeVar("T")
 
@@ -19,10 +21,8 @@ class FairQueue(Generic[T]):
     """
 
     def __init__(self, places: int, room: int) -> None:
-        self._free = places
-        self._share = max(1, places // 2)
+        self._places = Shares(places, max(1, places // 2))
         self._room_left = room
-        self._taken: Counter[bytes] = Counter()
         # In the order in which they have their turns.
         self._queues: OrderedDict[bytes, deque[T]] = OrderedDict()
 
@@ -36,11 +36,7 @@ class FairQueue(Generic[T]):
 
     def take(self, address: bytes) -> bool:
         """Take a place, if there is one for this address. Then none of its own waits for one."""
-        if not self._free or self._taken[address] >= self._share:
-            return False
-        self._free -= 1
-        self._taken[address] += 1
-        return True
+        return self._places.take(address) is None
 
     def wait(self, address: bytes, waiter: T) -> bool:
         """Queue up for a place; false where there is no room."""
@@ -59,10 +55,7 @@ class FairQueue(Generic[T]):
 
     def give_back(self, address: bytes) -> tuple[bytes, T] | None:
         """Give a place back: whoever is returned, with their address, has it from now on."""
-        self._free += 1
-        self._taken[address] -= 1
-        if not self._taken[address]:
-            del self._taken[address]
+        self._places.release(address)
         for next_address, queue in self._queues.items():
             if self.take(next_address):
                 waiter = queue.popleft()

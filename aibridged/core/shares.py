@@ -29,16 +29,19 @@ class Shares:
         """What all of them hold."""
         return self._sum
 
-    def take(self, caller: Hashable, amount: int = 1) -> Shortage | None:
-        """Hold so much more for a caller, or say why not."""
-        held = self._held.get(caller, 0) + amount
+    def shortage(self, caller: Hashable, amount: int = 1) -> Shortage | None:
+        """Why so much more can't be held for a caller, if it can't."""
         if self._sum + amount > self.total:
             return Shortage.ALL
-        if held > self.each:
-            return Shortage.CALLER
-        self._held[caller] = held
-        self._sum += amount
-        return None
+        return Shortage.CALLER if self._held.get(caller, 0) + amount > self.each else None
+
+    def take(self, caller: Hashable, amount: int = 1) -> Shortage | None:
+        """Hold so much more for a caller, or say why not."""
+        shortage = self.shortage(caller, amount)
+        if shortage is None and amount:
+            self._held[caller] = self._held.get(caller, 0) + amount
+            self._sum += amount
+        return shortage
 
     def release(self, caller: Hashable, amount: int = 1) -> None:
         """Give back what was taken."""

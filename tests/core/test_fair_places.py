@@ -76,5 +76,5 @@ def test_who_gives_up_is_passed_over_and_leaves_nothing(places):
     for caller in ("ann", "ann", "eve"):
         assert places.leave(caller) is None
     assert (len(places), places.waiting) == (0, 0)
-    assert not places._running
+    assert not places._running._held
     assert not places._waiting
