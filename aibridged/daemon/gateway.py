@@ -69,6 +69,7 @@ class Gateway:
         self._passed = passed
         self._composition: Composition | None = None
         self._server: Server | None = None
+        self._metrics_server: Server | None = None
         self.proxy: Proxy | None = None
         """The AI Proxy, if it is on."""
 
@@ -144,7 +145,7 @@ class Gateway:
         )
         # Its own: whoever asks there takes none of the gateway's clients' places.
         room = Room(self._clock, _METRICS_PLACES)
-        server = Server(scrapes, limits=_limits(self._settings), room=room)
+        self._metrics_server = server = Server(scrapes, limits=_limits(self._settings), room=room)
         self._stack.callback(server.abort)
         self._stack.callback(listener.close)
         await listener.open(server, room, composition.resources.shortages.system_refused)
@@ -217,9 +218,12 @@ class Gateway:
         assert self._composition is not None
         assert self._server is not None
         self._listener.renew_certificate()
+        self._listener.set_handshake_timeout(settings.http_read_timeout)
         self._settings = settings
         self._server.handler = build(self._composition.reconfigure(settings))
-        self._server.limits = _limits(settings)
+        for server in (self._server, self._metrics_server):
+            if server is not None:
+                server.limits = _limits(settings)
         if self.proxy is not None:
             self.proxy.reconfigure(settings, self.components.providers.values())
 

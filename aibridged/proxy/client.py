@@ -14,6 +14,7 @@ from loguru import logger
 from aibridged.core.idle import GRACE_S
 from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
+from aibridged.tasks import Tasks
 from aibridged.transport.head_reader import RequestHeadReader
 
 # How long a client that has been refused may go on sending before it is cut off.
@@ -49,6 +50,7 @@ class Client(RequestHeadReader):
         self._room = room
         self._head_timeout = head_timeout
         self._answered = False
+        self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -130,7 +132,7 @@ class Client(RequestHeadReader):
         self._room.idle.remove(self)
         assert self.transport is not None
         self.transport.pause_reading()
-        self._task = self.loop.create_task(self._run(message))
+        self._task = self._tasks.start(self._run(message), "a request to the AI Proxy")
 
     async def _run(self, message: RawRequestMessage) -> None:
         try:

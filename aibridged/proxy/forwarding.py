@@ -62,7 +62,7 @@ class Forwarder:
     """Forwards requests to the upstreams that `make` makes, one for each base URL.
 
     An answer may be silent for `idle_timeout` seconds, and the next part of a request's body may
-    take `read_timeout`, which may be changed. The base URLs come out of the configuration, which
+    take `read_timeout`; both may be changed. The base URLs come out of the configuration, which
     bounds how many there are.
     """
 
@@ -76,7 +76,7 @@ class Forwarder:
         self.read_timeout = read_timeout
         self._make = make
         self._turns = turns
-        self._idle_timeout = idle_timeout
+        self.idle_timeout = idle_timeout
         self._upstreams: dict[str, Upstream] = {}
 
     async def close(self) -> None:
@@ -97,7 +97,7 @@ class Forwarder:
         """
         answer = await self._ask(request, base_url, target, headers)
         try:
-            return await relay(request, answer, (), self._idle_timeout, self._turns, passes=_passes)
+            return await relay(request, answer, (), self.idle_timeout, self._turns, passes=_passes)
         finally:
             answer.close()
 
@@ -112,7 +112,7 @@ class Forwarder:
         reason: type[Exception]
         try:
             return await upstream.ask(
-                request.method, target, _sent_on(headers), body, self._idle_timeout
+                request.method, target, _sent_on(headers), body, self.idle_timeout
             )
         except aiohttp.ConnectionTimeoutError as error:
             failure, reason = UPSTREAM_UNREACHABLE, type(error)

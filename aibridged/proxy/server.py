@@ -110,7 +110,12 @@ class Proxy:
         """Put settings in force that need no restart; open the TLS of these providers' hosts."""
         self._settings = settings
         self._connects.reconfigure(settings, Hosts(providers))
-        self._onward.read_timeout = settings.http_read_timeout
+        for forwarder in (self._onward, self._gateway):
+            if forwarder is not None:
+                forwarder.idle_timeout = settings.upstream_idle_timeout
+                forwarder.read_timeout = settings.http_read_timeout
+        if self._listener is not None:
+            self._listener.set_handshake_timeout(settings.http_read_timeout)
 
     async def start(self, passed: Sequence[socket.socket] = ()) -> None:
         """Listen, on the sockets that were passed or else on the settings' address.

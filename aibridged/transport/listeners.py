@@ -118,11 +118,16 @@ class Listener:
         scheme = "https" if self._tls else "http"
         self.urls = [_url(scheme, each.getsockname()) for each in sockets]
 
+    def set_handshake_timeout(self, seconds: float) -> None:
+        """Let a TLS handshake take so long, of the connections to come."""
+        for acceptor in self._acceptors:
+            acceptor.handshake_timeout = seconds
+
     def renew_certificate(self) -> None:
         """Read the files of the certificate again, for the connections to come.
 
         Raises:
-            CannotListenError: they hold no pair; the old one stays.
+            CannotListenError: they hold no pair; all stays as it was.
         """
         if self._tls is not None and self._certificate is not None:
             # Tried apart first: a context that takes half of a bad pair would serve nobody.

@@ -21,6 +21,7 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import RequestContext
 from aibridged.pipeline.tool_loop.calls import ToolCalls
 from aibridged.pipeline.tool_loop.turn import Turn, ask
+from aibridged.tasks import Tasks
 from aibridged.transport.abort import broken_off
 from aibridged.transport.response import DownstreamResponse
 from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, has_more_commas
@@ -244,11 +245,12 @@ class ToolLoop:
         if self._response is None:
             yield
             return
-        pinging = asyncio.get_running_loop().create_task(self._ping(self._response))
+        pinging = Tasks()
+        pinging.start(self._ping(self._response), "pings")
         try:
             yield
         finally:
-            pinging.cancel()
+            await pinging.cancel()
 
     async def _ping(self, response: DownstreamResponse) -> None:
         with suppress(ConnectionError):  # the client has left: then everything is cancelled

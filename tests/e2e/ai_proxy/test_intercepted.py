@@ -492,9 +492,9 @@ async def test_a_host_that_falls_silent_is_not_waited_for(serve_raw, start_proxi
     assert got.endswith(b"half")
 
 
-async def test_a_host_that_never_answers_is_not_waited_for(serve_raw, start_proxied):
+async def test_a_host_that_never_answers_is_not_waited_for(serve_raw, proxied):
     await serve_raw()
-    proxied = await start_proxied(upstream_idle_timeout=0.2)
+    proxied.gateway.reconfigure(replace(proxied.gateway.settings, upstream_idle_timeout=0.2))
     connect = await proxied.intercepted(ANTHROPIC)
     async with asyncio.timeout(10):
         status, answer = await connect.ask(post("/api/upload", ANTHROPIC))
