@@ -6,7 +6,7 @@ ever; and at the end it leaves connections without a word. All four are mended h
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -278,12 +278,10 @@ class Server(web.Server):
     def _open_connections(self) -> list[Connection]:
         return [each for each in self.connections if isinstance(each, Connection)]
 
-    def connection_for(
-        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-    ) -> Connection:
+    def connection_for(self, handler: Handler) -> Connection:
         """A connection whose requests another handler has, such as one that was decrypted."""
         connection = self()
-        connection._request_handler = handler
+        connection._request_handler = handler  # type: ignore[assignment]
         return connection
 
     def __call__(self, is_surplus: bool = False) -> Connection:

@@ -15,7 +15,7 @@ from aibridged.core.fair_queue import Bounds, FairQueue
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.proxy import client
-from aibridged.proxy.client import MAX_HEAD_BYTES
+from aibridged.transport.head_reader import MAX_HEAD_BYTES
 
 CREDENTIALS = (
     None,
