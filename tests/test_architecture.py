@@ -56,8 +56,8 @@ AIOHTTP_NAMES = {
     "_protocol",
     "_request_handler",
 }
-# The AI Proxy parses the heads of its own clients, and those of a proxy behind it.
-KNOW_AIOHTTP = ("transport/", "proxy/")
+
+KNOW_AIOHTTP = ("transport/",)
 
 PROVIDER_NAMES = {"anthropic", "openai"}
 KNOW_PROVIDERS = ("providers/", "config/", "fake_provider/", "cli/demo")
