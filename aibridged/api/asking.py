@@ -71,10 +71,10 @@ class Asking:
         try:
             self._places.wait(caller, ticket)
         except CallerWaitsError:
-            message = "Too many of your queries are under way. Please wait for their answers."
+            message = "Too many of your queries are running. Please wait for them to finish."
             raise GatewayError(RATE_LIMITED, message, retry_after=RETRY_AFTER_S) from None
         except AllWaitError:
-            message = "Too many queries wait for an answer."
+            message = "Too many queries are queued."
             raise GatewayError(QUERY_FAILED, message, retry_after=1) from None
         try:
             async with asyncio.timeout(WAIT_S):
@@ -84,7 +84,7 @@ class Asking:
                 self._leave(caller)
             self._places.give_up(caller, ticket)
             if isinstance(error, TimeoutError):
-                message = "The queries before this one take too long."
+                message = "Earlier queries are taking too long."
                 raise GatewayError(QUERY_FAILED, message, retry_after=1) from None
             raise
 

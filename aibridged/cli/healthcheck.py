@@ -96,6 +96,6 @@ def _ask(address: "Address", path: str, *, tls: bool) -> tuple[int, str]:
         response = connection.getresponse()
         return response.status, response.read(1000).decode("utf-8", "replace").strip()
     except http.client.HTTPException as error:
-        raise OSError(f"the answer is not HTTP: {error!r}") from None
+        raise OSError(f"the response is not HTTP: {error!r}") from None
     finally:
         connection.close()

@@ -70,7 +70,7 @@ def _filters(
     provider: Annotated[
         str | None, typer.Option(metavar="PROVIDER", help="A provider's name or type.")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="MODEL", help="The model asked.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="The model.")] = None,
     client: Annotated[
         str | None, typer.Option(metavar="CLIENT", help='The client, such as "Claude Code".')
     ] = None,

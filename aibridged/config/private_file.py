@@ -9,10 +9,10 @@ import os
 import stat
 from pathlib import Path
 
-_SYMLINK = "it is a symbolic link, which isn't followed: put the file itself in its place"
+_SYMLINK = "it is a symbolic link, which isn't followed: replace it with the file itself"
 _IRREGULAR = "it is not a regular file"
 _NO_DIRECTORY = "it is a symbolic link, or not a directory"
-_STRANGERS = "it belongs to another user"
+_STRANGERS = "it is owned by another user"
 
 
 def make_private(path: Path) -> int:

@@ -33,7 +33,7 @@ def read_proxy_url(text: str) -> ProxyUrl | None:
     if not text:
         return None
     if not all("!" <= character <= "~" for character in text):
-        raise ValueError("holds a space or another character that no URL has")
+        raise ValueError("contains a space or another character that is invalid in a URL")
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port

@@ -130,7 +130,7 @@ def _single(headers: MultiMapping[str], name: str) -> str | None:
 
 def _token(value: str, name: str) -> str:
     if _TOKEN.fullmatch(value) is None:
-        raise MalformedCredentialsError(f"The {name} header holds no well-formed token.")
+        raise MalformedCredentialsError(f"The {name} header is not a well-formed token.")
     return value
 
 

@@ -37,5 +37,5 @@ def read_proxy_token(headers: MultiMapping[str]) -> str | None:
         raise MalformedCredentialsError(f"{PROXY_AUTHORIZATION} is not base64.") from None
     _, colon, token = decoded.partition(":")
     if not colon or _TOKEN.fullmatch(token) is None:
-        raise MalformedCredentialsError(f"{PROXY_AUTHORIZATION} holds no token as its password.")
+        raise MalformedCredentialsError(f"{PROXY_AUTHORIZATION} has no token as its password.")
     return token

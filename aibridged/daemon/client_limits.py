@@ -25,5 +25,7 @@ def fit(room: Room, settings: Settings) -> None:
 def announce_room(room: Room) -> None:
     """Say how many requests fit."""
     logger.info(
-        "{} requests fit in the limit of {} file descriptors", room.places, descriptors.limit()
+        "The limit of {1} file descriptors allows {0} concurrent requests",
+        room.places,
+        descriptors.limit(),
     )

@@ -80,7 +80,7 @@ class Admitted:
     def _end(self, admitted: Sequence[tuple[Actor, str, Running]]) -> None:
         actor = admitted[0][0]
         logger.warning(
-            "The token {} of {} is good no more: {} running requests are cut off"
+            "The token {} of {} is no longer valid: cutting off {} running requests"
             " (--aibridge-revocation-grace)",
             actor.api_key_id,
             actor.username,

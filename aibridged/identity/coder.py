@@ -65,7 +65,7 @@ class CoderAuthenticator:
         try:
             user = _decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise self._coder.unavailable("answered something that is no user") from None
+            raise self._coder.unavailable("returned a response that is not a user") from None
         if user.status != "active":
             return None
         return Actor(str(user.id), user.username, match[1], user.is_admin)

@@ -74,7 +74,7 @@ class Lookups:
                 self._queue.leave(address, waiter)
             if isinstance(error, TimeoutError):
                 raise AuthUnavailableError(
-                    f"A look-up waited longer than {self._wait_s:g} s for its turn."
+                    f"A token lookup was queued for more than {self._wait_s:g} s."
                 ) from None
             raise
 
@@ -92,9 +92,9 @@ class Lookups:
             return
         if address not in self._throttled:
             logger.warning(
-                "The address {} is being throttled: {} of its tokens wait to be looked up. If it is"
-                " a reverse proxy, list it in --proxy-trusted-origins, and the header that names"
-                " its clients in --proxy-trusted-headers",
+                "The address {} is throttled: {} token lookups from it are queued. If it is a "
+                "reverse proxy, add it to --proxy-trusted-origins, and the header with the "
+                "client's address to --proxy-trusted-headers",
                 network_name(address),
                 waiting,
             )

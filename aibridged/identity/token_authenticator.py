@@ -87,4 +87,4 @@ class TokenAuthenticator:
         try:
             self._store.record_uses(used_at)
         except AuthUnavailableError as error:
-            logger.warning("The last use of {} tokens was not noted: {}", len(used_at), error)
+            logger.warning("The last use of {} tokens could not be saved: {}", len(used_at), error)

@@ -132,7 +132,7 @@ class TokenStore:
                 connection.execute(users.insert().values(asdict(user)))
             except IntegrityError:
                 raise IdentityError(
-                    f"There is a user {username} already. Choose another username, or see "
+                    f"The user {username} already exists. Choose another username, or see "
                     "`aibridged users list`."
                 ) from None
         return user
@@ -219,8 +219,8 @@ class TokenStore:
         if row is None:
             # What was given may be a whole token, so it isn't repeated.
             raise IdentityError(
-                "There is no token with this id. The id is what stands between the underscores "
-                "of a token; see `aibridged tokens list`."
+                "There is no token with this id. The id is the part between the underscores of a "
+                "token; see `aibridged tokens list`."
             )
         return _as_token(row)
 

@@ -17,7 +17,7 @@ from mcp_types import (
 
 from aibridged.mcp.tools import ToolResult
 
-_NOTHING = "(The tool gave no output.)"
+_NOTHING = "(The tool returned no output.)"
 
 
 def as_tool_result(result: CallToolResult, max_bytes: int) -> ToolResult:

@@ -116,7 +116,7 @@ class ServerProxyManager:
         try:
             values = msgspec.json.decode(arguments, type=dict) if arguments.strip() else {}
         except (msgspec.DecodeError, RecursionError):
-            return ToolResult("The tool was not run: its arguments are no JSON object.", True)
+            return ToolResult("The tool was not run: its arguments are not a JSON object.", True)
         try:
             result = await self._call(tool, values)
         except ServerFailedError as error:

@@ -68,8 +68,8 @@ def reopen() -> None:
         try:
             file.reopen()
         except OSError as error:
-            logger.error("{} can't be opened, the old file is kept: {}", file.path, error.strerror)
-    logger.info("The log files were opened anew")
+            logger.error("Failed to reopen {}, keeping the old file: {}", file.path, error.strerror)
+    logger.info("Reopened the log files")
 
 
 class LogStream:
@@ -134,7 +134,7 @@ class LogStream:
                 lost = 0 if self._backlog else self._lost
                 self._lost -= lost
             if lost:
-                logger.warning("{} log lines were lost: whoever reads them was too slow", lost)
+                logger.warning("{} log lines were lost: the reader of the log was too slow", lost)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

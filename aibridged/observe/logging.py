@@ -103,7 +103,9 @@ def _open(place: str, opened: ExitStack) -> tuple[_Place, bool]:
         try:
             file = LogFile(place)
         except OSError as error:
-            raise CannotLogError(f"{place} can't be opened to log to: {error.strerror}.") from None
+            raise CannotLogError(
+                f"{place} can't be opened for logging: {error.strerror}."
+            ) from None
         opened.callback(file.stop)
         return file, False
     try:

@@ -29,8 +29,10 @@ from aibridged.wire.stream_usage import ask_for_usage, with_usage
 
 T = TypeVar("T")
 
-_BUSY = "The bodies of all requests in flight hold as much memory as they may."
-_CALLER_BUSY = "The bodies of your requests in flight hold as much memory as one caller's may."
+_BUSY = (
+    "The memory budget for request bodies in flight is exhausted (--aibridge-max-inflight-bytes)."
+)
+_CALLER_BUSY = "Your share of the memory budget for request bodies in flight is exhausted."
 
 
 def stage(components: Components) -> Middleware:

@@ -32,7 +32,9 @@ from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.turns import together
 
 _MAX_USER_AGENT = 512  # characters
-NOT_RUN = "Not run: it was cut off, one too many, or beside calls of the client's own tools."
+NOT_RUN = (
+    "Not run: it was truncated, over the limit, or mixed with calls of the client's own tools."
+)
 
 
 class Bridge:
@@ -120,7 +122,7 @@ class Bridge:
         """Nothing is left to be recorded or called: every request ended before its bridge."""
         if self._tools is not None:
             self._tools.close()
-        logger.debug("A bridge closes after {} interceptions", self._begun)
+        logger.debug("Closing a bridge after {} interceptions", self._begun)
 
 
 class Interception:

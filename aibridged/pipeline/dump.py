@@ -55,7 +55,7 @@ class Dump:
         try:
             await asyncio.to_thread(self._write)
         except OSError as error:
-            logger.warning("A request could not be dumped to {}: {}", self._path, error.strerror)
+            logger.warning("Failed to dump a request to {}: {}", self._path, error.strerror)
 
     def _write(self) -> None:
         request = self._redact(self._request)

@@ -62,7 +62,7 @@ def _tell(listener: Callable[[RequestSummary], None], finished: RequestSummary) 
     try:
         listener(finished)
     except Exception:  # noqa: BLE001 - the client has its answer, whoever can't tell of it
-        logger.exception("A finished request could not be told of")
+        logger.exception("Failed to log a finished request")
 
 
 def _naming(components: Components) -> Callable[[GatewayRequest], str]:

@@ -8,8 +8,8 @@ from aibridged.pipeline.components import Components
 from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _ANOTHER_ORIGIN = (
-    "Without authentication no web page of another origin is served: call the gateway from a "
-    "program, or set --aibridge-auth to token."
+    "With authentication disabled, cross-origin requests from web pages are refused: "
+    "call the gateway from a program, or set --aibridge-auth to token."
 )
 
 

@@ -91,4 +91,4 @@ class _Anomalies:
         for kind in kinds:
             if kind not in self._seen:
                 self._seen.add(kind)
-                logger.warning("Part of an answer could not be read for the record: {}", kind)
+                logger.warning("Part of a response could not be parsed for the record: {}", kind)

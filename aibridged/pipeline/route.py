@@ -23,7 +23,7 @@ def stage(components: Components) -> Middleware:
 
     async def route(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
         if request.version not in _VERSIONS:
-            raise GatewayError(INVALID_REQUEST, "The gateway speaks HTTP/1.1.")
+            raise GatewayError(INVALID_REQUEST, "The gateway only supports HTTP/1.1.")
         try:
             path, request.raw_query = split_target(request.target)
         except BadTargetError as error:

@@ -98,5 +98,6 @@ class _Offers:
         if left_out and self._warned.get(toolbox) != left_out:
             self._warned[toolbox] = left_out
             logger.warning(
-                "A request may offer no more tools; left out are: {}", ", ".join(left_out)
+                "The maximum number of tools per request is reached; left out: {}",
+                ", ".join(left_out),
             )

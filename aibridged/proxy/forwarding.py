@@ -110,7 +110,7 @@ class Forwarder:
 
         Raises:
             GatewayError: there is no answer.
-            ConnectionError: the answer broke off, or the client is gone.
+            ConnectionError: the answer broke off, or the client has disconnected.
         """
         upstream = await self._ask(request, url, headers)
         try:
@@ -140,7 +140,7 @@ class Forwarder:
         if body is not None and body.stalled:
             raise GatewayError(REQUEST_TIMEOUT)
         # Not the error's own text: it may quote what was sent.
-        logger.warning("{} gave no answer: {}", url.host, reason.__name__)
+        logger.warning("{} did not respond: {}", url.host, reason.__name__)
         raise GatewayError(failure)
 
 

@@ -36,7 +36,7 @@ class Leaves:
         leaf = self._authority.issue(host, now)
         context = _context(host, leaf.pem)
         self._contexts[host] = context, now + (leaf.not_after - now) * _SHOWN
-        logger.debug("Made a certificate for {}, valid until {:%Y-%m-%d}", host, leaf.not_after)
+        logger.debug("Issued a certificate for {}, valid until {:%Y-%m-%d}", host, leaf.not_after)
         return context
 
 

@@ -149,11 +149,11 @@ class Intercepted:
         self, session: Session, request: web.BaseRequest, request_id: str
     ) -> web.StreamResponse:
         if request.method == "CONNECT":
-            raise GatewayError(INVALID_REQUEST, "There is no CONNECT within a CONNECT.")
+            raise GatewayError(INVALID_REQUEST, "CONNECT inside a CONNECT tunnel is not supported.")
         endpoints = self._hosts.find(session.destination)
         if not endpoints:
             raise GatewayError(
-                MISDIRECTED_REQUEST, "This host is no provider's any more: connect again."
+                MISDIRECTED_REQUEST, "This host no longer belongs to a provider: reconnect."
             )
         _check_host(request, session.destination)
         if request.headers.get("Upgrade", "").lower() == "websocket":
@@ -213,8 +213,8 @@ def _refuse_web_pages(headers: CIMultiDict[str], request: web.BaseRequest) -> No
     if not own_key and is_of_another_origin(request.headers):
         raise GatewayError(
             ORIGIN_REFUSED,
-            "The organisation's key is not for web pages of another origin: send a key of your"
-            " own, or ask from a program.",
+            "The organisation's key can't be used by web pages of another origin: send your "
+            "own key, or use a program instead of a browser.",
         )
 
 
@@ -222,7 +222,7 @@ def _check_host(request: web.BaseRequest, destination: Destination) -> None:
     """Refuse a request for another host than the client was allowed to connect to."""
     values = request.headers.getall("Host", ())
     if len(values) != 1:
-        raise GatewayError(INVALID_REQUEST, "The request needs one Host header.")
+        raise GatewayError(INVALID_REQUEST, "The request must have exactly one Host header.")
     host = values[0] if values[0].rpartition("]")[2].count(":") else f"{values[0]}:{HTTPS_PORT}"
     try:
         named = read_destination(host)

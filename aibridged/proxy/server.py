@@ -120,7 +120,8 @@ class Proxy:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise ProxyError(
                 f"The AI Proxy can't listen on {address}: {reason}."
-                " Stop what listens there, or choose another --aibridge-proxy-listen-addr."
+                " Stop the process that listens there, or choose another"
+                " --aibridge-proxy-listen-addr."
             ) from None
         self._acceptors = [self._accept_on(each, tls) for each in sockets]
         host, port = sockets[0].getsockname()[:2]
@@ -138,8 +139,8 @@ class Proxy:
         host, port = passed.getsockname()[:2]
         if self._settings.auth == "none" and not is_loopback(host):
             raise ProxyError(
-                f"The socket {host} port {port} that was passed for the AI Proxy can be reached"
-                " from other machines, and callers are not authenticated."
+                f"The socket {host} port {port} that was passed for the AI Proxy is reachable "
+                "from other machines, and authentication is disabled."
             )
 
     def stop_accepting(self) -> None:
@@ -187,7 +188,7 @@ def _client_tls(more: Path | None) -> ssl.SSLContext:
         if more is not None:
             context.load_verify_locations(more)
     except (OSError, ssl.SSLError):
-        raise ProxyError(f"--aibridge-proxy-upstream-ca holds no certificate: {more}.") from None
+        raise ProxyError(f"--aibridge-proxy-upstream-ca contains no certificate: {more}.") from None
     return context
 
 
@@ -201,8 +202,8 @@ def _listener_tls(settings: Settings) -> ssl.SSLContext | None:
         context.load_cert_chain(cert_file, key_file)
     except (OSError, ssl.SSLError):
         raise ProxyError(
-            "--aibridge-proxy-tls-cert-file and --aibridge-proxy-tls-key-file are no certificate"
-            " with its key."
+            "--aibridge-proxy-tls-cert-file and --aibridge-proxy-tls-key-file are not a "
+            "certificate and its key."
         ) from None
     return context
 
@@ -211,7 +212,9 @@ def _to(settings: Settings, forwarder: Forwarder) -> HandOver:
     """Hands over to the gateway at the target, under the path where every gateway serves."""
     base = settings.proxy_target
     if base is None:
-        raise ProxyError("The AI Proxy alone needs --aibridge-proxy-target, the gateway's URL.")
+        raise ProxyError(
+            "A standalone AI Proxy requires --aibridge-proxy-target, the gateway's URL."
+        )
 
     async def hand_over(
         request: web.BaseRequest,

@@ -33,10 +33,10 @@ class Places:
             GatewayError: there is none left, or none for this caller.
         """
         if self._taken[caller] >= self._each:
-            what = "You have as many tunnels open as one caller may have."
+            what = "You have reached the maximum number of open tunnels per user."
             raise GatewayError(AT_CAPACITY, what, retry_after=_RETRY_S)
         if not self._free:
-            what = "The AI Proxy has as many tunnels open as it may have."
+            what = "The AI Proxy has reached its maximum number of open tunnels."
             raise GatewayError(AT_CAPACITY, what, retry_after=_RETRY_S)
         self._free -= 1
         self._taken[caller] += 1

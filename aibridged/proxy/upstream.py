@@ -43,7 +43,7 @@ class UpstreamProxy:
             transport.write(self._request(destination))
             status = await answer.status
             if not 200 <= status < 300:
-                raise UpstreamProxyError(f"The upstream proxy answered with status {status}.")
+                raise UpstreamProxyError(f"The upstream proxy responded with status {status}.")
         except BaseException:
             transport.abort()
             raise
@@ -87,7 +87,7 @@ class _Answer(BaseProtocol):
             self.status.set_result(messages[0][0].code)
         elif self._received > _MAX_HEAD_BYTES:
             self.status.set_exception(
-                UpstreamProxyError("The upstream proxy's answer is not HTTP.")
+                UpstreamProxyError("The upstream proxy's response is not HTTP.")
             )
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -147,7 +147,7 @@ class Recorder:
         """Queue facts of an interception whose start is committed; never waits, loses nothing."""
         if self._closed:
             self.stats.records_lost += len(facts)
-            logger.error("{} records came after the recorder was closed", len(facts))
+            logger.error("{} records arrived after the recorder was closed", len(facts))
             return
         self._facts.put(facts, initiator_id)
         if not self._flush_is_due:

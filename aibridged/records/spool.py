@@ -62,8 +62,8 @@ class Spool:
         except BlockingIOError:
             os.close(file)
             raise SpoolInUseError(
-                f"Another aibridged uses the state directory {self._path.parent}: "
-                "stop it, or give this one its own with --state-dir."
+                f"Another aibridged is using the state directory {self._path.parent}: stop it, "
+                "or set a different --state-dir."
             ) from None
         _sync_directory(self._path.parent)
         self._file = file

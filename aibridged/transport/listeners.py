@@ -66,9 +66,9 @@ class Listeners:
         host, port = passed.getsockname()[:2]
         if not ipaddress.ip_address(host).is_loopback:
             raise CannotListenError(
-                f"The socket {host} port {port} that was passed can be reached from other"
-                " machines, and callers are not authenticated."
-                " Let its unit listen on 127.0.0.1 or [::1], or leave --aibridge-auth at token."
+                f"The socket {host} port {port} that was passed is reachable from other "
+                "machines, and authentication is disabled."
+                " Change its unit to listen on 127.0.0.1 or [::1], or set --aibridge-auth to token."
             )
 
     def renew_certificate(self) -> None:
@@ -141,7 +141,7 @@ async def _bind(address: Address, flag: str) -> list[socket.socket]:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise CannotListenError(
             f"Cannot listen on {address}: {reason}."
-            f" Stop what listens there, or choose another {flag}."
+            f" Stop the process that listens there, or choose another {flag}."
         ) from None
 
 
@@ -169,5 +169,5 @@ def _load_pair(context: ssl.SSLContext, settings: Settings) -> None:
         context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
     except (OSError, ssl.SSLError) as error:
         raise CannotListenError(
-            f"--tls-cert-file and --tls-key-file are no certificate with its key: {error}."
+            f"--tls-cert-file and --tls-key-file are not a certificate and its key: {error}."
         ) from None

@@ -31,7 +31,7 @@ async def relay(
 
     Raises:
         BrokenOffError: the provider did not end its answer.
-        ConnectionError: the client is gone.
+        ConnectionError: the client has disconnected.
     """
     withholder = _withholder(request, answer)
     response = DownstreamResponse(answer, without=(b"content-length",) if withholder else ())
@@ -101,7 +101,7 @@ class _Pump:
 
         Raises:
             aiohttp.ClientError, TimeoutError: the provider broke off or is silent.
-            ConnectionError: the client is gone.
+            ConnectionError: the client has disconnected.
         """
         answer = self._answer
         if first := answer.take():

@@ -52,11 +52,11 @@ class DownstreamResponse(web.StreamResponse):
         """Write a piece of the body, even an empty one, and the end of it after the `last`.
 
         Raises:
-            ConnectionResetError: the client is gone.
+            ConnectionResetError: the client has disconnected.
         """
         transport = self._client.transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client is gone")
+            raise ConnectionResetError("the client has disconnected")
         if self._in_chunks:
             if piece:
                 piece = b"%x\r\n%b\r\n" % (len(piece), piece)

@@ -128,9 +128,11 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """Answer what aiohttp couldn't parse, or a bug, without a word of what was sent."""
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
-            raise ConnectionError("There is nobody to answer, or only half an answer to break off.")
+            raise ConnectionError("The client is gone, or the response is already half sent.")
         if status < 500:
-            logger.debug("A request from {} is not HTTP: {}", request.remote, type(exc).__name__)
+            logger.debug(
+                "A request from {} is not valid HTTP: {}", request.remote, type(exc).__name__
+            )
             response = refusal(
                 GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP.")
             )

@@ -134,7 +134,7 @@ async def test_what_is_wrong_is_said_as_check_config_says_it(configured, start_d
     file = configured.file
     wrong, unknown = sorted(line[23:] for line in configured.daemon.log if f"{file}:" in line)
     assert f" [ERROR]  {file}:2 aibridge.rate_limit: " in wrong
-    assert "Correct it, or leave it out: the default is 0." in wrong
+    assert "Correct or remove it: the default is 0." in wrong
     assert f"{file}:3 aibridge.retentoin: " in unknown
     assert "Did you mean aibridge.retention?" in unknown
     configured.key.unlink()

@@ -74,5 +74,5 @@ async def test_a_gateway_that_cannot_tell(authenticator, gateway, answer):
 
 async def test_a_gateway_that_is_away(authenticator, gateway):
     await gateway[0].close()
-    with pytest.raises(AuthUnavailableError, match="is --aibridge-proxy-target right"):
+    with pytest.raises(AuthUnavailableError, match="check --aibridge-proxy-target"):
         await authenticator.authenticate(mint().text)

@@ -209,7 +209,7 @@ class ToolLoop:
         whole.
         """
         name = self._request.route.provider.name
-        logger.warning("Provider {} broke off in the middle of an answer: {}", name, reason)
+        logger.warning("Provider {} aborted its response: {}", name, reason)
         if self._request.writer.output_size > 0:
             return broken_off(self._request, reason)
         if self._request.verdict is not None:
@@ -229,7 +229,7 @@ class ToolLoop:
                 return msgspec.json.format(bytes(body), indent=-1)
         name, status = self._request.route.provider.name, turn.answer.status
         return GatewayError(
-            UPSTREAM_UNREACHABLE, f"The provider {name} answered with status {status}."
+            UPSTREAM_UNREACHABLE, f"The provider {name} responded with status {status}."
         ).body()
 
     async def _fail(self, body: bytes) -> web.StreamResponse:
