@@ -25,7 +25,7 @@ class Output(StrEnum):
 
 
 OutputFlag = Annotated[
-    Output, typer.Option("--output", "-o", metavar="table|json", help="How to print it.")
+    Output, typer.Option("--output", "-o", metavar="table|json", help="Output format.")
 ]
 
 

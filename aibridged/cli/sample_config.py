@@ -4,7 +4,7 @@ import typer
 
 
 def sample_config() -> None:
-    """Print a YAML file with every setting and what it does."""
+    """Print a YAML file with every setting and its help text."""
     from aibridged.config import render
 
     typer.echo(render.sample_yaml(), nl=False)

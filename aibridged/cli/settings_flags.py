@@ -73,7 +73,7 @@ def _config_parameter() -> inspect.Parameter:
         "--config",
         "-c",
         metavar="PATH",
-        help="The YAML file with settings (CODER_CONFIG_PATH); aibridged sample-config prints one.",
+        help="YAML configuration file (CODER_CONFIG_PATH); aibridged sample-config prints one.",
     )
     return _keyword("config", Annotated[str | None, declaration])
 

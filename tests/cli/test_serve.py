@@ -18,7 +18,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def test_disabled_says_so_and_exits_0(run: Run) -> None:
     shown = run("serve", environ={"CODER_AIBRIDGE_ENABLED": "false"})
     assert (shown.returncode, shown.stdout) == (0, "")
-    assert shown.stderr == "Nothing is served: --aibridge-enabled is false.\n"
+    assert shown.stderr == "Not serving: --aibridge-enabled is false.\n"
 
 
 def test_mistakes_count_even_where_nothing_would_be_served(run: Run) -> None:
