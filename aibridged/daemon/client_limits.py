@@ -25,7 +25,7 @@ def fit(room: Room, settings: Settings) -> None:
 def announce_room(room: Room) -> None:
     """Say how many requests fit."""
     logger.info(
-        "The limit of {1} file descriptors allows {0} concurrent requests",
-        room.places,
+        "The limit of {} file descriptors allows {} concurrent requests",
         descriptors.limit(),
+        room.places,
     )

@@ -151,7 +151,7 @@ def test_alone_it_is_as_careful_as_in_the_daemon(run: Run) -> None:
     assert shown.returncode == 1
     assert "authentication is disabled" in shown.stderr
     shown = run("proxy", *CA, *elsewhere)
-    assert "send their tokens in the clear" in shown.stderr
+    assert "send their tokens unencrypted" in shown.stderr
 
 
 def test_mistakes_in_the_settings_are_told(run: Run) -> None:

@@ -277,7 +277,7 @@ async def test_sigusr1_opens_files_that_were_moved_away(start_daemon, client, tm
     await ask(client, daemon)
     rotated = path.rename(tmp_path / "log.json.1")
     daemon.process.send_signal(signal.SIGUSR1)
-    await daemon.until("opened anew")
+    await daemon.until("Reopened the log files")
     await ask(client, daemon, {**BODY, "model": "after"})
     daemon.process.terminate()
     await daemon.process.wait()
