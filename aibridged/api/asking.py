@@ -1,4 +1,4 @@
-"""Asks questions in threads: how many at once, for whom, and for how long."""
+"""Runs queries in worker threads, with bounds on concurrency, on queueing and on time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator

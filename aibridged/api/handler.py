@@ -1,4 +1,4 @@
-"""Answers questions about the record over HTTP, and drops those whose client has left."""
+"""HTTP handler of the API: runs queries, and cancels those whose client has disconnected."""
 
 import asyncio
 from collections.abc import Generator

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the table of routes."""
+"""OpenAPI document, generated from the table of routes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The routes of the API: their parameters, and who makes their answers."""
+"""Table of API routes: their parameters, and the queries behind them."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""`aibridged check-config`: what the settings come to, and what is wrong with them."""
+"""`aibridged check-config`: validates the settings and shows their effective values."""
 
 import json
 import os

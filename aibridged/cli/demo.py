@@ -1,4 +1,4 @@
-"""`aibridged demo`: the main job from end to end, with nothing but this machine."""
+"""`aibridged demo`: an end-to-end demonstration without network or keys."""
 
 import os
 import re

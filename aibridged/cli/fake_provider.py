@@ -1,4 +1,4 @@
-"""`aibridged fake-provider`: the scripted provider as a process, for trying things out."""
+"""`aibridged fake-provider`: the scripted fake provider as a process."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""`aibridged healthcheck`: whether the daemon answers, as an exit status, for probes."""
+"""`aibridged healthcheck`: liveness and readiness of the daemon as an exit status, for probes."""
 
 import os
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""Help, in the same layout for every command.
+"""Help output, in the same layout for every command.
 
 Typer's own is a table with a column for the flag; names as long as
 `--aibridge-circuit-breaker-failure-threshold` leave no room in it. Here a flag has lines.

@@ -1,4 +1,4 @@
-"""`aibridged interceptions`: what was asked, request by request."""
+"""`aibridged interceptions`: lists and shows recorded interceptions."""
 
 from collections.abc import Callable
 from operator import attrgetter, methodcaller

@@ -1,4 +1,4 @@
-"""What `check-config --connect` tells of the MCP servers."""
+"""Status of the MCP servers, for `check-config --connect`."""
 
 import textwrap
 from collections.abc import Iterator, Sequence

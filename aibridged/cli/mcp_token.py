@@ -1,4 +1,4 @@
-"""`aibridged users mcp-token`: what the gateway shows an MCP server on a user's behalf."""
+"""`aibridged users mcp-token`: users' own credentials for MCP servers."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated

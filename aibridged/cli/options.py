@@ -1,4 +1,4 @@
-"""Gives a command the settings that matter to it, with flags for these alone."""
+"""Decorator that gives a command a subset of the settings, as flags."""
 
 import inspect
 import os

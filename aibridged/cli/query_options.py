@@ -1,4 +1,4 @@
-"""What the commands share that ask what was recorded: the filters, and how answers are written."""
+"""Shared options of the commands that query the record: filters and output formats."""
 
 import csv
 import functools

@@ -1,4 +1,4 @@
-"""`aibridged sample-config`: a file to start from."""
+"""`aibridged sample-config`: prints a commented configuration file."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""`aibridged sessions`: what was asked, as a person wants to read it."""
+"""`aibridged sessions`: lists and shows recorded sessions, for people to read."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The flags that the table of settings makes, for every command that takes all settings."""
+"""Flags generated from the table of settings, for commands that take all settings."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence

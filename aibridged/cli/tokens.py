@@ -1,4 +1,4 @@
-"""`aibridged tokens`: what authenticates a user to the gateway."""
+"""`aibridged tokens`: creates, lists and revokes gateway tokens."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated

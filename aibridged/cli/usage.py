@@ -1,4 +1,4 @@
-"""`aibridged usage`: tokens in total."""
+"""`aibridged usage`: token usage in total."""
 
 from collections.abc import Callable
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""`aibridged users`: who may have tokens."""
+"""`aibridged users`: manages users."""
 
 from typing import TYPE_CHECKING, Annotated
 

@@ -1,4 +1,4 @@
-"""What is wrong between settings that are each right by themselves, and what deserves a warning."""
+"""Cross-field validation of the settings: mistakes and warnings."""
 
 import importlib.util
 import os

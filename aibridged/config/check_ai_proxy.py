@@ -1,4 +1,4 @@
-"""What is wrong with the AI Proxy's settings, and what is dangerous about them."""
+"""Cross-field validation of the AI Proxy's settings: mistakes and security warnings."""
 
 import importlib.util
 import stat

@@ -1,4 +1,4 @@
-"""Whether the state directory is the daemon's own: who may write there can replace the record."""
+"""Checks owner and permissions of the state directory: its writers can replace the record."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""The kinds of value that a setting can have: how each is read from text and shown as text.
+"""Types of setting values: how each is parsed and formatted.
 
 Whatever a value comes from, it arrives here as the text that one would put into an environment
 variable. A reader raises ValueError with what is wrong; it never quotes what may hold a secret.

@@ -1,4 +1,4 @@
-"""Reading the settings: flag, then environment, then YAML file, then default.
+"""Loads the settings with precedence: flag, environment, YAML file, default.
 
 A secret has no place in the file: in its stead is what systemd hands over as a credential.
 

@@ -1,4 +1,4 @@
-"""The MCP servers whose tools the models are offered."""
+"""Settings of the MCP servers whose tools are offered to the models."""
 
 import re
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Files and directories that hold secrets or prompts: for the daemon's user alone.
+"""Opens files and directories with secrets or prompts, which only the daemon's user may access.
 
 Nothing is followed that somebody else may have put in a file's place: through a symbolic link the
 daemon would write to, or empty, whatever file its user may write to.

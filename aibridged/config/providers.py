@@ -1,4 +1,4 @@
-"""Which providers there are: those of the list, and those that are there without one."""
+"""Settings of the providers: those of the list, and the default ones."""
 
 import re
 from collections.abc import Mapping, Sequence

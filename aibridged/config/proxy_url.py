@@ -1,4 +1,4 @@
-"""The URL of an HTTP proxy, whose user and password are a secret."""
+"""URL of an HTTP proxy, with secret credentials."""
 
 import base64
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is printed from the table of settings: help, the sample file, the documentation."""
+"""Renders the table of settings as help, sample file and documentation."""
 
 import re
 import textwrap

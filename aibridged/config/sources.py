@@ -1,4 +1,4 @@
-"""A value as it was found, before anyone reads it: its text, and the name it was found under."""
+"""A raw value with its source, before it is parsed."""
 
 import os
 from collections.abc import Mapping, Sequence

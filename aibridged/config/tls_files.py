@@ -1,4 +1,4 @@
-"""What is wrong with the files of a certificate and its private key."""
+"""Validation of certificate and private key files."""
 
 import ssl
 from collections.abc import Callable, Iterator

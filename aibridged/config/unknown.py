@@ -1,4 +1,4 @@
-"""Names that nobody declared: say so, and name the nearest that somebody did."""
+"""Unknown setting names, with the closest match as a suggestion."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""The YAML file: which setting has which text on which line, and what is wrong with the file.
+"""Reads the YAML file: values with their line numbers, and mistakes.
 
 The file is read as nodes and not as Python values, because nodes know their line, and because
 duplicate keys would otherwise be lost without a word.

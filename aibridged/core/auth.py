@@ -1,4 +1,4 @@
-"""Which token authenticates the caller, and which credential goes upstream.
+"""Authentication logic: which token authenticates the caller, which key goes upstream (BYOK).
 
 The gateway token is the first of `X-Coder-Token` (or its alias), `Authorization: Bearer` and
 `X-Api-Key`. Only where it came in a header of its own can the other two be the caller's own

@@ -1,4 +1,4 @@
-"""How many bytes of request bodies may be in memory, of all callers and of each."""
+"""Memory budget for request bodies, in total and per caller."""
 
 from collections.abc import Hashable
 from enum import Enum, auto

@@ -1,4 +1,4 @@
-"""Where the AI Proxy connects to, and where it refuses to.
+"""Egress policy of the AI Proxy: which destinations are allowed (SSRF protection).
 
 Whoever may use the proxy must not reach through it what only the proxy's machine can reach: its
 own services, the networks behind it, the metadata service of its cloud. Names are read strictly, so

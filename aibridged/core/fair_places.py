@@ -1,4 +1,4 @@
-"""Places for work that takes its time, shared fairly between callers.
+"""A fair semaphore with a bounded queue: slots for slow work, shared fairly between callers.
 
 A caller has a few places at the most, so that the slow work of one never takes all of them, and a
 few more may wait. Whoever waits gets a free place in turn, caller by caller: how much one has

@@ -1,4 +1,4 @@
-"""Who may go next where places are few, so that one address can't keep the others waiting.
+"""A fair queue (round robin by address): one address can't starve the others.
 
 Addresses take turns (round robin), each lets its own in first come, first served, and one address
 has at most half of the places. The room to wait in is bounded, too: a queue may only grow while it

@@ -1,4 +1,4 @@
-"""How a caller of the AI Proxy shows the gateway token: as the password of its credentials.
+"""Proxy-Authorization: the gateway token as the password of the AI Proxy's Basic credentials.
 
 `HTTPS_PROXY=http://anything:TOKEN@proxy:8888` makes every HTTP client send `Proxy-Authorization:
 Basic` (RFC 7617). The user name means nothing.

@@ -1,4 +1,4 @@
-"""Which request targets are looked at at all.
+"""Validation of request targets: refuses ambiguous paths (request smuggling, path traversal).
 
 A provider decodes, normalises and routes a path by its own rules, so nothing ambiguous may reach
 it: a path that could mean another path is refused here, before it is compared with the routes.

@@ -1,4 +1,4 @@
-"""What the AI Proxy is made from, in the daemon and alone. Its library is loaded only here."""
+"""Composition of the AI Proxy, in the daemon and standalone; loads its library lazily."""
 
 import socket
 from collections.abc import Iterable, Sequence

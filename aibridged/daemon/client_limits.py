@@ -1,4 +1,4 @@
-"""The room for clients, as the settings and the system's limits have it."""
+"""Applies settings and system limits to the client connection limits."""
 
 from loguru import logger
 

@@ -1,4 +1,4 @@
-"""The gateway as a whole: start, reload, drain."""
+"""The gateway as a whole: startup, reload, graceful shutdown (drain)."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence

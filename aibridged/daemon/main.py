@@ -1,4 +1,4 @@
-"""The process around the gateway: signals, the service manager, and where log lines go."""
+"""The daemon process: signals, the service manager, startup log lines."""
 
 import asyncio
 import os

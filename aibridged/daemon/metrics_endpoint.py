@@ -1,4 +1,4 @@
-"""What Prometheus is answered, on its own listener."""
+"""The Prometheus metrics endpoint, on its own listener."""
 
 import asyncio
 from collections.abc import Callable, Sequence

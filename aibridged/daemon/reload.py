@@ -1,4 +1,4 @@
-"""SIGHUP: the configuration is read again, and put in force without anybody noticing.
+"""Configuration reload on SIGHUP, without interrupting requests.
 
 What needs a restart is named and stays as it was; a configuration with a mistake changes nothing.
 """

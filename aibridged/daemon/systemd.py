@@ -1,4 +1,4 @@
-"""systemd's side of a daemon's life: what it wants to hear, and the sockets that it passes.
+"""systemd integration: sd_notify, watchdog and socket activation.
 
 The protocols are those of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). Whatever
 speaks them will do; where nobody does, nothing is said and no socket is there.

@@ -1,4 +1,4 @@
-"""What runs on behalf of each token, so that it doesn't outlive the token for ever.
+"""Active requests per token, to be cut off after the token's revocation.
 
 A token that is revoked, has expired, or whose user was suspended or deleted, lets nothing new in.
 What it has let in before goes on for `grace` seconds more, counted from when that was noticed.

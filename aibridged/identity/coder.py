@@ -1,4 +1,4 @@
-"""Authenticates callers by asking a Coder deployment whose session token it is.
+"""Authentication by a Coder deployment, with Coder session tokens.
 
 Coder documents `GET /api/v2/users/me` with the header `Coder-Session-Token`: 200 with the user, or
 401. It refuses suspended users itself and wakes dormant ones, so whatever isn't active is refused.

@@ -1,4 +1,4 @@
-"""Encrypts users' credentials with a key that is kept apart from the database: in a file.
+"""Encryption at rest of users' credentials, with a key file kept apart from the database.
 
 AES-256 in GCM; what is encrypted is bound to what it is for, so that nobody can swap two.
 """

@@ -1,4 +1,4 @@
-"""The first start: with no users yet, there is one step between serving and being of use."""
+"""First start: creates an admin with a token, or logs how to."""
 
 import getpass
 

@@ -1,4 +1,4 @@
-"""How another service is asked whose token it is: bounded in time and size, and told to nobody."""
+"""Token lookup over HTTP at another service, with a deadline and a size limit; fails closed."""
 
 import aiohttp
 

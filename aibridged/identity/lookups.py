@@ -1,4 +1,4 @@
-"""Places for look-ups of tokens, so that a flood of wrong ones only slows the address it is from.
+"""Throttling of token lookups per address: a flood of wrong tokens only slows down its own address.
 
 No address is ever locked out: a right token gets its turn behind whatever else its address sends.
 See `core.fair_queue` for how the turns are taken.

@@ -1,4 +1,4 @@
-"""Users' own tokens for MCP servers, encrypted.
+"""Store of users' own tokens for MCP servers, encrypted at rest.
 
 Everything here blocks: the daemon calls it off its event loop.
 """

@@ -1,4 +1,4 @@
-"""Who is calling, with a bound on how many look-ups of tokens an address has under way."""
+"""Authentication with throttled lookups. Fails closed: if the backend is down, requests get 503."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Authenticates callers by the tokens in the daemon's own database, off the event loop."""
+"""Authentication by tokens in the daemon's own database, off the event loop."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Set

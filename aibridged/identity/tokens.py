@@ -1,4 +1,4 @@
-"""The users and tokens in the daemon's own database.
+"""Store of users and tokens in the daemon's own database.
 
 Everything here blocks: the daemon calls it off its event loop. Of a token only its id and the
 SHA-256 of its secret are stored. A user who is deleted leaves a row behind, so that the records of

@@ -1,4 +1,4 @@
-"""Users and what may be shown of their tokens, as the store hands them out."""
+"""Value types of users and tokens (never with secrets), and username validation."""
 
 import difflib
 import re

@@ -1,4 +1,4 @@
-"""What all callers' tools have in common: the ways to the servers, and how these did lately."""
+"""Health of the MCP servers, shared by all callers: access, failures and warnings."""
 
 import ssl
 from collections import Counter

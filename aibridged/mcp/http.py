@@ -1,4 +1,4 @@
-"""The HTTP to one MCP server, bounded in every direction: it may be slow, huge, broken or hostile.
+"""HTTP client of one MCP server, with bounds on time and size against slow or hostile servers.
 
 Whatever goes wrong becomes an answer that the SDK reads as an error with a sentence. An exception
 would end the SDK's session, and with it all calls that are under way.

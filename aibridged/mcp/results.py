@@ -1,4 +1,4 @@
-"""A tool's result as the text that the model is told."""
+"""Conversion of tool results to the text that is sent to the model."""
 
 import json
 from collections.abc import Iterator

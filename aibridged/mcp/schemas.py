@@ -1,4 +1,4 @@
-"""Schemas of tools as every provider takes them: one that is refused fails the whole request.
+"""Validation of tool schemas: a schema that a provider rejects fails the whole request.
 
 They come from servers of any quality. What can be mended is: no alternatives at the top, a property
 list even where it is empty, and items in every array. That may tell a model less than the server

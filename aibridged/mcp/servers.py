@@ -1,4 +1,4 @@
-"""One caller's tools: a session with each server that they may use, and the tools these offer.
+"""One caller's MCP sessions and their tools.
 
 The names are those of Coder's AI Bridge: a manager has a proxy for each server.
 """

@@ -1,4 +1,4 @@
-"""A session with one MCP server, over streamable HTTP, through the official SDK."""
+"""MCP session with one server, over streamable HTTP, through the official SDK."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""File descriptors and what runs out with them: how many there are, and what to say without them.
+"""File descriptors: how many there are, and what is logged when they run out.
 
 They are the gateway's own resource: that there is none left is no provider's fault.
 """

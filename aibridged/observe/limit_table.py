@@ -1,4 +1,4 @@
-"""The part of the table of metrics that shows what is limited, and how far it is from that."""
+"""The part of the table of metrics about limits: connections, slots, descriptors."""
 
 from aibridged.observe.metric import Kind, Metric
 

@@ -1,4 +1,4 @@
-"""Where log lines are written to: files that can be moved away, and streams that may be stuck.
+"""Log outputs: files that can be rotated, and streams that may block.
 
 A line is written at once, by whoever logs it: nothing waits in memory that a crash could lose. Only
 where a pipe is full, because its reader has fallen behind, a thread takes over until it catches up,

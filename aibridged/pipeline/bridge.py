@@ -1,4 +1,4 @@
-"""What is kept warm for one caller and key: whose requests these are, and the caller's tools."""
+"""A bridge: the cached state of one caller and key, with the caller's MCP tools."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Turns what the stages raise into answers."""
+"""Error handling stage: turns exceptions into error responses."""
 
 from aiohttp import web
 from loguru import logger

@@ -1,4 +1,4 @@
-"""Names each request, and says once what it was: to the log, the metrics and the trace."""
+"""Request ids, and the access log, metrics and trace at the end of each request."""
 
 import asyncio
 import re

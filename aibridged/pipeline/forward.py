@@ -1,4 +1,4 @@
-"""The end of the pipeline: asks the provider and relays its answer."""
+"""Forwarding stage, the end of the pipeline: sends the request upstream and relays the response."""
 
 import re
 

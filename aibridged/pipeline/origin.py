@@ -1,4 +1,4 @@
-"""Without authentication only programs on this machine are served. See `core.origins`."""
+"""Cross-origin protection stage, without authentication. See `core.origins`."""
 
 from aiohttp import web
 

@@ -1,4 +1,4 @@
-"""Nothing goes upstream unrecorded: the start is committed first, and every end is recorded."""
+"""Recording stage, fails closed: the start is committed before anything goes upstream."""
 
 import asyncio
 from collections.abc import Iterable

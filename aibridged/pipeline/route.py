@@ -1,4 +1,4 @@
-"""Finds what a request is for, from its raw target alone."""
+"""Routing stage: from the raw request target to the provider and route."""
 
 from aiohttp import web
 from aiohttp.http import HttpVersion10, HttpVersion11

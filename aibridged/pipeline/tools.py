@@ -1,4 +1,4 @@
-"""Offers the caller's tools to the model beside the client's own, where a request may have them."""
+"""Tool injection stage: offers the caller's MCP tools to the model beside the client's own."""
 
 from typing import NamedTuple
 from weakref import WeakKeyDictionary

@@ -1,4 +1,4 @@
-"""The certificate authority (CA) whose certificates the AI Proxy shows for the providers' hosts."""
+"""The certificate authority (CA) of the AI Proxy, which signs leaf certificates for MITM."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

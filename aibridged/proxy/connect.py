@@ -1,4 +1,4 @@
-"""What becomes of a request to the AI Proxy: an intercepted connection, a tunnel, or an answer."""
+"""CONNECT handling: an intercepted connection (MITM), a tunnel, or a refusal."""
 
 import asyncio
 import secrets

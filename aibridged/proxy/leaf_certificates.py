@@ -1,4 +1,4 @@
-"""The TLS contexts that the AI Proxy shows clients, one a host, with certificates of its CA."""
+"""Leaf certificates of intercepted hosts: a cached TLS context per host."""
 
 import ssl
 import tempfile

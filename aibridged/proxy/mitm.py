@@ -1,4 +1,4 @@
-"""The requests that come over a connection whose TLS the AI Proxy has opened.
+"""Requests of an intercepted (MITM) connection, passed to the gateway's pipeline.
 
 What the gateway serves goes into its pipeline, which authenticates, limits and records it. All
 else that a provider's host is asked for goes on to that host as it is, with the caller's own

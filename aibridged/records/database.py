@@ -1,4 +1,4 @@
-"""Which database, and how its connections are set up.
+"""Database URLs, engines and connection settings, for SQLite (write-ahead log) and PostgreSQL.
 
 SQLite: WAL with `synchronous=NORMAL`. A commit has reached the kernel, so it survives any death of
 the daemon, SIGKILL too. A power cut or a kernel crash never damages the database but may take the

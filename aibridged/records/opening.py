@@ -1,4 +1,4 @@
-"""Opens the database that the settings name."""
+"""Opens the configured database."""
 
 from aibridged.config.options import Settings
 from aibridged.config.private_file import make_private_directory

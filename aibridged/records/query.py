@@ -1,4 +1,4 @@
-"""Asking what was recorded: interceptions, sessions, totals. Read-only, and with a time limit.
+"""Queries of the record: interceptions, sessions, usage. Read-only, with a deadline.
 
 Each question has a connection of its own, so that the writer's is never waited for: in WAL mode
 SQLite's readers see a snapshot and hold nobody up, and none of our connections makes checkpoints

@@ -1,4 +1,4 @@
-"""The recorder, as the pipeline sees it: a start that is waited for, and facts that never wait.
+"""The recorder, as the pipeline sees it: starts wait for a group commit, facts never wait.
 
 The starts that turns of the event loop bring one after the other are committed together, so the
 promise that a start is committed before its request goes on costs a request a share of a commit.

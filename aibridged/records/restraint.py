@@ -1,4 +1,4 @@
-"""What ends a question to the database: its time is up, or nobody wants the answer any more."""
+"""Deadline and cancellation of database queries."""
 
 import threading
 from collections.abc import Callable, Iterator

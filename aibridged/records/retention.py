@@ -1,4 +1,4 @@
-"""Old interceptions go, with all that belongs to them, a few at a time."""
+"""Retention: prunes old interceptions with all their rows, in small batches."""
 
 import asyncio
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""What happens to facts while the database is away: they go to the spool, and come back from it."""
+"""Spooling of facts while the database is unavailable, and their replay."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""SQLite, over the bare driver: a start row costs less than SQLAlchemy's work for one statement."""
+"""SQLite backend, over the bare driver: a start row costs less than an SQLAlchemy statement."""
 
 import os
 import sqlite3

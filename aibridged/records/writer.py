@@ -1,4 +1,4 @@
-"""The thread that writes: it commits all that waits in one transaction, again and again.
+"""The writer thread, with group commit: it commits all that is queued in one transaction.
 
 While it sleeps, the event loop may use the connection: `write_now`.
 

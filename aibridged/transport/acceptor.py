@@ -1,4 +1,4 @@
-"""Accepts connections as long as there is room for them.
+"""Accepts connections while there is room for them (admission control by file descriptors).
 
 The event loops' own servers accept all that comes. When descriptors run out, one of them closes its
 listener and the other logs thousands of lines; and those clients that were let in find none left

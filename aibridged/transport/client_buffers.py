@@ -1,4 +1,4 @@
-"""What waits for clients that don't read: little for each, and a bound for all of them together."""
+"""Write buffers of slow clients: bounded for each, and for all of them together (backpressure)."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""Where the daemon is reached: on the sockets that were passed to it, else on its addresses."""
+"""Listening sockets: passed by systemd (socket activation), else bound to the addresses."""
 
 import ipaddress
 import os

@@ -1,4 +1,4 @@
-"""Writes a provider's answer to the client as it arrives."""
+"""Reverse-proxy relay with backpressure: a provider's response, written as it arrives."""
 
 import asyncio
 from collections.abc import Sequence

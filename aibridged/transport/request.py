@@ -1,4 +1,4 @@
-"""The request as the stages see it."""
+"""The request, as the stages see it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping

@@ -1,4 +1,4 @@
-"""What the client gets of a provider's answer: the same head, byte for byte, and its body."""
+"""The downstream response: the provider's head, byte for byte, and its body."""
 
 from collections.abc import Collection
 from typing import cast

@@ -1,4 +1,4 @@
-"""The client's side of a connection: aiohttp's own, with the manners that it lacks.
+"""HTTP server: aiohttp's client connections, with our own timeouts, limits and keep-alive.
 
 Its error page and its log quote the offending line, which may hold a token; it waits without end
 for the rest of a request's head; it lets a client that has stopped reading hold a response open for

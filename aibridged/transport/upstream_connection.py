@@ -1,4 +1,4 @@
-"""One connection to a provider: a request, its answer, and the next request.
+"""One upstream connection (HTTP/1.1): a request, its response, and the next request.
 
 llhttp parses, by httptools. What comes is handed on from the connection itself, without a task that
 wakes up for it.

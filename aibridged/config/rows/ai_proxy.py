@@ -1,4 +1,4 @@
-"""The AI Proxy."""
+"""Settings of the AI Proxy."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass

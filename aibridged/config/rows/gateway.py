@@ -1,4 +1,4 @@
-"""What is served, from whom it comes, and within which limits."""
+"""Settings of providers, limits, circuit breaker and MCP."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the daemon tells of itself."""
+"""Settings of logging, tracing and metrics."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Who calls, and what is kept of it."""
+"""Settings of authentication, identity and records."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where the daemon listens, and by which certificate."""
+"""Settings of the HTTP server: addresses, timeouts, connections and TLS."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Runs the tools that a model calls, one after the other, and notes what came of each."""
+"""Runs the tools that a model calls, one after the other, and records the results."""
 
 from collections.abc import Sequence
 

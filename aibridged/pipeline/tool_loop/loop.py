@@ -1,4 +1,4 @@
-"""The talk with the model about one request, in which the gateway runs the tools that it offers.
+"""The tool loop: model turns in which the gateway runs the tools that it injected.
 
 Each turn is a request of its own to the provider: with the same headers, admitted by the breaker,
 and dumped. To the client it is one answer (see `wire.injection`), on record one interception.
