@@ -1,4 +1,4 @@
-"""Reads the request body, bounded in size, memory and time, and what the record needs of it."""
+"""Body stage: reads and parses the request body, bounded in size, memory and time."""
 
 import asyncio
 from io import BytesIO

@@ -126,7 +126,9 @@ class Client(RequestHeadReader):
     def _begin(self, message: RawRequestMessage, *, alone: bool) -> None:
         if message.method == "CONNECT" and not alone:
             # What comes before the answer may be meant for the proxy as well as for the tunnel.
-            self.refuse(GatewayError(INVALID_REQUEST, "Data came before CONNECT was answered."))
+            self.refuse(
+                GatewayError(INVALID_REQUEST, "Data arrived before the response to CONNECT.")
+            )
             return
         self._cancel_timer()
         self._room.idle.remove(self)

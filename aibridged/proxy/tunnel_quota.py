@@ -1,4 +1,4 @@
-"""How many tunnels there may be at a time, so that they leave the gateway its file descriptors."""
+"""Quota of tunnels, in total and per caller, so that descriptors remain for the gateway."""
 
 import resource
 from collections.abc import Callable

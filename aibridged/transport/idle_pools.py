@@ -1,4 +1,4 @@
-"""The pools of connections to providers, which together keep to what there are descriptors for.
+"""Idle connections of all connection pools, bounded together by the file descriptors.
 
 aiohttp makes the connections and keeps the idle ones. Here it is told to close these before a new
 one would take a descriptor that is somebody else's.

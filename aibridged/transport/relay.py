@@ -1,4 +1,4 @@
-"""Writes a provider's answer to the client as it arrives."""
+"""Reverse-proxy relay with backpressure: a provider's response, written as it arrives."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ async def relay(
 
     Raises:
         BrokenOffError: the provider did not end its answer.
-        ConnectionError: the client is gone.
+        ConnectionError: the client has disconnected.
     """
     withholder = _withholder(answer) if withhold_usage else None
     without = (b"content-length",) if withholder else ()
@@ -109,7 +109,7 @@ class _Pump:
 
         Raises:
             aiohttp.ClientError, TimeoutError: the provider broke off or is silent.
-            ConnectionError: the client is gone.
+            ConnectionError: the client has disconnected.
         """
         answer = self._answer
         if first := answer.take():

@@ -1,4 +1,4 @@
-"""The provider's side: requests over connections that are kept.
+"""Upstream HTTP client with a connection pool (keep-alive) for each provider.
 
 aiohttp resolves names, connects, speaks TLS and keeps what is idle. The rest is made here, since a
 relay needs little of what a client does, and that would be most of what a request costs: a head

@@ -149,7 +149,7 @@ async def test_a_socket_that_cannot_be_used_is_one_clear_line(start_daemon, name
     ):
         await start_daemon(passed=[open_to_all], LISTEN_FDNAMES=names)
     [line] = str(caught.value).splitlines()
-    assert ("FileDescriptorName=" if names else "callers are not authenticated") in line
+    assert ("FileDescriptorName=" if names else "authentication is disabled") in line
 
 
 class Traffic:

@@ -629,7 +629,7 @@ async def test_a_connection_that_is_open_follows_a_reload(start_proxied, fake, r
     hello = request("GET", "/hello", "llm.example").replace(b"Connection: close\r\n", b"")
     status, answer = await removed.ask(hello)
     assert status == 421
-    assert b"connect again" in answer
+    assert b"reconnect" in answer
     assert asked == []
 
 
