@@ -23,6 +23,7 @@ OF_A_BASE_CLASS = {
         "_request_count",
         "_request_in_progress",
     },
+    "DialedConnector": {"_create_connection"},
     "DownstreamResponse": {
         "_eof_sent",
         "_keep_alive",
@@ -38,11 +39,11 @@ OF_A_BASE_CLASS = {
         "_protocol",
         "_task",
     },
-    "PooledConnector": {"_create_connection"},
-    "RelayedResponse": {"_prepare_headers"},
+    "PooledConnector": {"_create_connection", "_factory"},
+    "_HeadReader": {"_parser"},
     "Server": {"_loop"},
 }
-OF_ANOTHER_OBJECT = {"_acquired", "_conns", "_factory", "_request_handler"}
+OF_ANOTHER_OBJECT = {"_acquired", "_conns", "_request_handler"}
 
 
 def is_private(name: str) -> bool:
