@@ -221,7 +221,7 @@ async def test_closing_does_not_wait_for_a_server_that_is_silent(monkeypatch, se
     proxy = session(tiny.url)
     await proxy.open(session.tasks)
     proxy.close()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await session.tasks.idle()
     await tiny.left()
 
