@@ -60,7 +60,7 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
         notifier,
     )
     tasks = Tasks()
-    tasks.start(reloader.run(hangup), "reloading")
+    reloading = tasks.start(reloader.run(hangup), "reloading")
     calm_garbage_collector()
     notifier.ready()
     with telling(notifier, os.environ, os.getpid(), gateway.status):
@@ -68,8 +68,9 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
         within = gateway.settings.shutdown_timeout
         logger.info("Shutting down: running requests have {:g} s", within)
         notifier.stopping(within + _SLACK_S)
-        await tasks.cancel()
+        reloading.cancel()
         await gateway.stop()
+        await tasks.idle()
     return 0
 
 

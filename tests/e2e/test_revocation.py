@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from loguru import logger
 
-from aibridged.daemon import resources as resources
+from aibridged.daemon import gatekeeper
 from aibridged.fake_provider import Script
 from aibridged.identity.tokens import TokenStore
 
@@ -30,7 +30,7 @@ def store(database, clock):
 def _at_once(monkeypatch):
     """What another process changes is noticed without a pause."""
     for name in ("keep_revoking", "keep_asking"):
-        monkeypatch.setattr(resources, name, partial(getattr(resources, name), interval=0.001))
+        monkeypatch.setattr(gatekeeper, name, partial(getattr(gatekeeper, name), interval=0.001))
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from aibridged.config.options import Settings
 from aibridged.core.fair_queue import Bounds, FairQueue
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.identity.base import AuthUnavailableError
-from aibridged.proxy.client import MAX_HEAD_BYTES
+from aibridged.proxy import client
+from aibridged.transport.head_reader import MAX_HEAD_BYTES
 
 CREDENTIALS = (
     None,
@@ -306,7 +307,8 @@ async def test_the_proxy_may_have_tls_of_its_own(start_proxied, own_pair):
     writer.close()
 
 
-async def test_whoever_says_nothing_leaves_when_too_many_do(start_proxied):
+async def test_whoever_says_nothing_leaves_when_too_many_do(start_proxied, monkeypatch):
+    monkeypatch.setattr(client, "GRACE_S", 0.2)
     proxied = await start_proxied(max_idle_connections_per_address=2)
     silent = [await asyncio.open_connection(*proxied.address) for _ in range(3)]
     async with asyncio.timeout(10):
