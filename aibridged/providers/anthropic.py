@@ -27,7 +27,7 @@ class Anthropic(Provider):
     # What a person's agent tells of itself is not said in the organisation's name.
     own_key_or_none = frozenset({_TELEMETRY})
     public_urls = ("https://api.anthropic.com",)
-    preferred_credential = "X-WireApi-Key"
+    preferred_credential = "X-Api-Key"
 
     def credential(self, key: str) -> tuple[str, str]:
-        return "X-WireApi-Key", key
+        return "X-Api-Key", key
