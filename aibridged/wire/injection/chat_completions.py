@@ -133,8 +133,9 @@ class ChatCompletionsDialogue(Dialogue):
             return self._usage_chunk(raw, data, chunk)
         choice = chunk.choices[0]
         delta = choice.delta or {}
-        visible = self._tool_calls.take(delta.get("tool_calls") or ())
-        had_text = _is_begun(self._message.get("content"))
+        calls = delta.get("tool_calls")
+        visible = self._tool_calls.take(calls) if calls else []
+        had_text = self._altered and _is_begun(self._message.get("content"))
         _merge(self._message, delta)
         if choice.finish_reason is not None:
             self._stop(choice.finish_reason)

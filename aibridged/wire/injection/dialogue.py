@@ -91,9 +91,13 @@ class Dialogue(ABC):
         self._left -= len(chunk)
         if self._left < 0:
             raise OverrunError
+        event = self._events.lone(chunk)
+        if event is not None:
+            try:
+                return self._event(chunk, *event)
+            except UNEXPECTED:
+                return chunk
         events = self._events.feed(chunk)
-        if len(events) == 1:
-            return self._pass(*events[0])
         return b"".join([self._pass(raw, event) for raw, event in events])
 
     def end_stream(self) -> bytes:

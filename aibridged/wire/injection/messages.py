@@ -197,7 +197,7 @@ class MessagesDialogue(Dialogue):
         opened = self._open.get(event.index)
         if opened is not None and event.delta is not None:
             opened.add(event.delta)
-        return self._reindexed(raw, data, event)
+        return self._reindexed(raw, data, event) if self._altered else raw
 
     def _block_stop(self, raw: bytes, data: bytes, event: _Event) -> bytes:
         block = self._open.pop(event.index, None)

@@ -68,7 +68,7 @@ def scene(request) -> Scene:
     return Scene(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_scene() -> Callable[..., Scene]:
     return Scene
 
