@@ -27,6 +27,8 @@ from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.schema import interceptions, metadata
 
+pytest_plugins = ("tests.socket_fixtures",)
+
 # A busy machine is no fault of a test's.
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")

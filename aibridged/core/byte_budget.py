@@ -3,8 +3,14 @@
 from collections.abc import Hashable
 from enum import Enum, auto
 
+from aibridged.errors import AT_CAPACITY, GatewayError
+
 SHARE = 4
 """No caller takes more than one part in so many, but a body of any allowed size."""
+
+
+_BUSY = "The bodies of all requests in flight hold as much memory as they may."
+_CALLER_BUSY = "The bodies of your requests in flight hold as much memory as one caller's may."
 
 
 class Shortage(Enum):
@@ -51,3 +57,32 @@ class ByteBudget:
             self._held[caller] = left
         else:
             del self._held[caller]
+
+
+class Hold:
+    """The memory that one request's body takes out of the budget."""
+
+    __slots__ = ("_budget", "_caller", "_size")
+
+    def __init__(self, budget: ByteBudget, caller: str) -> None:
+        self._budget = budget
+        self._caller = caller
+        self._size = 0
+
+    def take(self, size: int) -> None:
+        """Take so many bytes more.
+
+        Raises:
+            GatewayError: the caller, or all of them together, hold as many as they may.
+        """
+        shortage = self._budget.take(self._caller, size)
+        if shortage is not None:
+            sentence = _BUSY if shortage is Shortage.ALL else _CALLER_BUSY
+            raise GatewayError(AT_CAPACITY, sentence, retry_after=1)
+        self._size += size
+
+    def release(self) -> None:
+        """Give all of it back. The second time, do nothing."""
+        if self._size:
+            self._budget.release(self._caller, self._size)
+            self._size = 0

@@ -61,6 +61,7 @@ class Gateway:
         self._passed = passed
         self._composition: Composition | None = None
         self._server: Server | None = None
+        self._metrics_server: Server | None = None
         self.proxy: Proxy | None = None
         """The AI Proxy, if it is on."""
 
@@ -130,7 +131,8 @@ class Gateway:
             lambda: metrics_snapshot(composition.components), local_only=listener.is_local_only
         )
         self._stack.callback(listener.close)
-        server = Server(scrapes, limits=_limits(self._settings), room=listener.room)
+        limits = _limits(self._settings)
+        self._metrics_server = server = Server(scrapes, limits=limits, room=listener.room)
         await listener.open(server, composition.resources.shortages.system_refused)
 
     async def _open_proxy(self, server: Server, composition: Composition) -> None:
@@ -200,10 +202,12 @@ class Gateway:
         """
         assert self._composition is not None
         assert self._server is not None
-        self._listeners.renew_certificate()
+        self._listeners.reconfigure(settings)
         self._settings = settings
         self._server.handler = build(self._composition.reconfigure(settings))
-        self._server.limits = _limits(settings)
+        for server in (self._server, self._metrics_server):
+            if server is not None:
+                server.limits = _limits(settings)
         if self.proxy is not None:
             self.proxy.reconfigure(settings, self.components.providers.values())
 

@@ -15,6 +15,7 @@ from loguru import logger
 from aibridged.core.idle import GRACE_S
 from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
+from aibridged.tasks import Tasks
 
 MAX_HEAD_BYTES = 64 * 1024
 _MAX_FIELD_BYTES = 32 * 1024
@@ -60,6 +61,7 @@ class Client(BaseProtocol):
         self._head_timeout = head_timeout
         self._received = 0
         self._answered = False
+        self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -149,7 +151,7 @@ class Client(BaseProtocol):
         self._room.idle.remove(self)
         assert self.transport is not None
         self.transport.pause_reading()
-        self._task = self._loop.create_task(self._run(message))
+        self._task = self._tasks.start(self._run(message), "a request to the AI Proxy")
 
     async def _run(self, message: RawRequestMessage) -> None:
         try:

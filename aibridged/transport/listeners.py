@@ -71,16 +71,21 @@ class Listeners:
                 " Let its unit listen on 127.0.0.1 or [::1], or leave --aibridge-auth at token."
             )
 
-    def renew_certificate(self) -> None:
-        """Read the files of the certificate again, for the connections to come.
+    def reconfigure(self, settings: Settings) -> None:
+        """Put settings in force, and read the files of the certificate again.
+
+        That is for the connections to come.
 
         Raises:
-            CannotListenError: they hold no pair; the old one stays.
+            CannotListenError: the files hold no pair; all stays as it was.
         """
         if self._tls is not None:
             # Tried apart first: a context that takes half of a bad pair would serve nobody.
-            _make_tls(self._settings)
-            _load_pair(self._tls, self._settings)
+            _make_tls(settings)
+            _load_pair(self._tls, settings)
+        self._settings = settings
+        for acceptor in self._acceptors:
+            acceptor.handshake_timeout = settings.http_read_timeout
 
     def close(self) -> None:
         """Stop accepting. What has been accepted goes on."""

@@ -21,6 +21,8 @@ async def relay(
     readers: Sequence[Reader],
     idle_timeout: float,
     turns: Turns,
+    *,
+    withhold_usage: bool = False,
 ) -> web.StreamResponse:
     """Relay the answer to its end; each of `readers` sees a piece after it has been written.
 
@@ -33,7 +35,7 @@ async def relay(
         BrokenOffError: the provider did not end its answer.
         ConnectionError: the client is gone.
     """
-    withholder = _withholder(request, answer)
+    withholder = _withholder(answer) if withhold_usage else None
     response = DownstreamResponse(answer, without=(b"content-length",) if withholder else ())
     await response.prepare(request)
     passed_on = None if withholder is None else lambda part: response.send(withholder.feed(part))
@@ -57,9 +59,9 @@ async def relay(
     return response
 
 
-def _withholder(request: GatewayRequest, answer: UpstreamResponse) -> UsageWithholder | None:
+def _withholder(answer: UpstreamResponse) -> UsageWithholder | None:
     """What keeps back the usage of a stream that only the gateway asked for."""
-    if not request.asks_for_usage or answer.content_type != "text/event-stream":
+    if answer.content_type != "text/event-stream":
         return None
     return None if answer.content_coding else UsageWithholder()
 

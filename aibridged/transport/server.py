@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
 from aibridged.clock import SystemClock
+from aibridged.core.idle import GRACE_S
 from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 from aibridged.transport.client_buffers import StalledClients, bound_unsent
@@ -150,11 +151,13 @@ class Connection(RequestHandler):
             self._room.kept(self, self._address)
 
     def leave(self) -> None:
-        """Close once no request has come for a moment."""
+        """Close once no request has come for a moment; the first one has longer to come."""
         self._cancel_farewell()
         self._is_last_call = True
         seen = self._request_count if self._is_idle else None
-        self._farewell = self._loop.call_later(_LAST_CALL_S, self._leave_if_idle, seen)
+        is_new = not self._request_count and not self._server.is_draining
+        within = GRACE_S if is_new else _LAST_CALL_S
+        self._farewell = self._loop.call_later(within, self._leave_if_idle, seen)
 
     def _leave_if_idle(self, seen: int | None) -> None:
         if self._is_idle and self._request_count == seen:

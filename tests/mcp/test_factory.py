@@ -45,7 +45,7 @@ async def test_without_a_server_there_is_nothing(offer):
 
 def test_the_sdk_is_loaded_with_the_first_server():
     code = (
-        "import sys, asyncio; from aibridged import compose, pipeline\n"
+        "import sys, asyncio; from aibridged.daemon import compose\n"
         "from aibridged.mcp.factory import McpTools\n"
         "from aibridged.config.options import Settings\n"
         "McpTools(Settings(), None, None)\n"
@@ -88,9 +88,11 @@ async def test_a_reload_is_for_the_bridges_that_come_after_it(offer, pool, tiny,
     bridges = pool(tools)
     before = await use(bridges, "ann")
     servers = (McpServerSettings("other", foreign_server.url),)
-    tools.configure(replace(Settings(), mcp_servers=servers))
+    other = replace(Settings(), mcp_servers=servers)
+    assert tools.configure(other)
+    assert not tools.configure(other)
     assert await use(bridges, "ann") is before
-    bridges.renew(ttl=900.0, max_items=5000)
+    bridges.close()
     assert [tool.name for tool in (await use(bridges, "ann")).tools] == [
         "bmcp_other_fail",
         "bmcp_other_shout",

@@ -270,3 +270,16 @@ async def test_the_end_takes_every_connection_along(upstream, provider, asked, a
             await each
     for each in (peer, other):
         await each.gone()
+
+
+async def test_the_end_leaves_no_body_behind_that_is_still_being_sent(upstream, provider, ask):
+    """Even one whose connection is closed already, so that nothing else would wait for it."""
+    sending = ask(upstream, body=LARGE)
+    peer = await provider.peer()
+    await peer.head()
+    await peer.say(b"HTTP/1.1 413 Too Large\r\nContent-Length: 9\r\n\r\n")
+    response = await sending
+    assert len(upstream._sending) == 1
+    response.close()
+    await upstream.close()
+    assert len(upstream._sending) == 0
