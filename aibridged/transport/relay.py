@@ -12,7 +12,7 @@ from aibridged.transport.request import GatewayRequest
 from aibridged.transport.response import DownstreamResponse
 from aibridged.transport.time_slices import Turns
 from aibridged.transport.upstream_response import UpstreamResponse
-from aibridged.wire.stream_usage import UsageWithholder
+from aibridged.wire.chat_completions.stream_usage import UsageWithholder
 
 
 async def relay(

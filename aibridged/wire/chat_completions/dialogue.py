@@ -13,8 +13,7 @@ import msgspec
 from aibridged.wire.collector import MAX_ITEMS
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
-from aibridged.wire.injection.growing import Growing
-from aibridged.wire.injection.splice import Edit, Fields
+from aibridged.wire.splice import Edit, Fields, Growing
 
 _PARAGRAPH = "\n\n"
 _TEXTS = ("content", "reasoning_content", "reasoning")
