@@ -92,7 +92,7 @@ async def test_what_fits_is_served_and_the_rest_refused_and_then_all_is_well(
         CODER_AIBRIDGE_CIRCUIT_BREAKER_ENABLED="true",
         CODER_AIBRIDGE_CIRCUIT_BREAKER_FAILURE_THRESHOLD="1",
     )
-    await daemon.until("requests fit")
+    await daemon.until("concurrent requests")
     fits = fitting(daemon, descriptors)
     assert fits >= least
     gate = asyncio.Event()

@@ -167,13 +167,13 @@ async def test_the_log_level_changes(configured, start_daemon, client):
     await ask_badly()
     configured.file.write_text("introspection: {logging: {verbose: true}}\n")
     await configured.reload("Reloaded: --verbose")
-    assert not any("is not HTTP" in line for line in configured.daemon.log)
+    assert not any("is not valid HTTP" in line for line in configured.daemon.log)
     await ask_badly()
-    await configured.daemon.until("is not HTTP")
+    await configured.daemon.until("is not valid HTTP")
     configured.file.write_text("introspection: {logging: {humanPath: /proc/nothing}}\n")
     await configured.reload("Nothing was reloaded")
     await ask_badly()
-    await configured.daemon.until("is not HTTP", times=2)
+    await configured.daemon.until("is not valid HTTP", times=2)
 
 
 async def test_hangups_in_a_row_and_at_the_end_harm_nothing(configured, start_daemon, fake, client):
