@@ -16,7 +16,7 @@ ETC = $(DESTDIR)/etc/aibridged
 SHARED = share/man share/bash-completion share/zsh share/fish lib/systemd
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test lint format bench manual dist install uninstall clean
+.PHONY: help dev demo run test abuse lint format bench manual dist install uninstall clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -33,11 +33,15 @@ dev: $(READY)  ## make .venv with the daemon and all that its tests need
 demo: $(READY)  ## see it work: a fake provider, both official SDKs, the breaker, tools, the record
 	$(BIN)/aibridged demo
 
-run: $(READY)  ## start the daemon for real use (settings from the environment, see README)
+run: $(READY)  ## start the daemon for real use (settings from the environment, see docs/settings.md)
 	$(BIN)/aibridged serve $(ARGS)
 
 test: $(READY)  ## run all tests
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+
+abuse: $(READY)  ## hostile requests and providers at full length, and what others noticed
+	AIBRIDGED_ABUSE=1 $(BIN)/python -m pytest tests/e2e/abuse tests/e2e/test_hostile_providers.py \
+		-q -s $(ARGS)
 
 lint: $(READY)  ## check format, style and types
 	$(BIN)/ruff format --check .
@@ -51,7 +55,7 @@ format: $(READY)  ## format the code and mend what can be mended
 bench: $(READY)  ## CPU a request and a streamed event, beside nginx where it is installed
 	$(BIN)/python -m bench $(ARGS)
 
-manual: $(READY)  ## write man/ and completions/ anew, from the settings and the commands
+manual: $(READY)  ## regenerate man/ and completions/ from the settings and the commands
 	$(BIN)/python -m tools.manual
 
 dist: $(READY)  ## build the wheel and the source archive, in dist/

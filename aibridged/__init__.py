@@ -1,3 +1,3 @@
 """A standalone AI gateway daemon between coding agents and AI providers."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -221,13 +221,14 @@ async def measure(
     recorder, waits, cpu = await run()
     if busy:
         recorder, waits, _ = await run(busy)
-    stats = recorder.stats
+    # Of each bucket how many commits, and last the sum of their sizes.
+    [(*commits, records)] = recorder.stats.batches.read().values.values()
     return Measured(
         sorted(waits),
         cpu_of_starts,
         cpu,
         (bare - without) / count,
-        stats.records / stats.commits,
+        records / sum(commits),
     )
 
 

@@ -7,15 +7,16 @@ from contextlib import asynccontextmanager, suppress
 
 from aibridged.api.channel import Channel
 from aibridged.clock import Clock
-from aibridged.core.fair_places import AllWaitError, Bounds, CallerWaitsError, FairPlaces
+from aibridged.core.fair_queue import Bounds, QueueFullError, ShareFullError
 from aibridged.core.rate_limit import RETRY_AFTER_S, RateLimiter
 from aibridged.errors import QUERY_FAILED, RATE_LIMITED, GatewayError
+from aibridged.fair_places import FairPlaces
 from aibridged.records.query import Query
 from aibridged.records.restraint import Restraint
 
 A_SECOND = 10
 """Questions that a caller may ask; so many at once after a rest."""
-BOUNDS = Bounds(running=6, running_each=2, waiting=32, waiting_each=4)
+BOUNDS = Bounds(places=6, places_each=2, waiting=32, waiting_each=4)
 WAIT_S = 10.0
 """How long a question waits for its place."""
 
@@ -23,12 +24,12 @@ WAIT_S = 10.0
 class Asking:
     """Questions of all callers. What they may take from the machine is bounded."""
 
-    def __init__(self, query: Query, clock: Clock) -> None:
+    def __init__(self, query: Query, clock: Clock, *, wait: float = WAIT_S) -> None:
         self._query = query
         self._clock = clock
         self._limiter = RateLimiter(A_SECOND, clock)
-        self._places: FairPlaces[asyncio.Future[None]] = FairPlaces(BOUNDS)
-        self._threads = ThreadPoolExecutor(BOUNDS.running, thread_name_prefix="query")
+        self._places: FairPlaces[str] = FairPlaces(BOUNDS, wait)
+        self._threads = ThreadPoolExecutor(BOUNDS.places, thread_name_prefix="query")
 
     @asynccontextmanager
     async def ask(
@@ -50,7 +51,7 @@ class Asking:
 
         def ended(_: Future[None]) -> None:
             with suppress(RuntimeError):  # the loop is closed, and nobody waits
-                loop.call_soon_threadsafe(self._leave, caller)
+                loop.call_soon_threadsafe(self._places.give_back, caller)
 
         query = self._query.restrained(restraint)
         self._threads.submit(channel.write, lambda: make(query)).add_done_callback(ended)
@@ -65,32 +66,14 @@ class Asking:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _enter(self, caller: str) -> None:
-        if self._places.take(caller):
-            return
-        ticket = asyncio.get_running_loop().create_future()
         try:
-            self._places.wait(caller, ticket)
-        except CallerWaitsError:
+            await self._places.take(caller)
+        except ShareFullError:
             message = "Too many of your queries are running. Please wait for them to finish."
             raise GatewayError(RATE_LIMITED, message, retry_after=RETRY_AFTER_S) from None
-        except AllWaitError:
+        except QueueFullError:
             message = "Too many queries are queued."
             raise GatewayError(QUERY_FAILED, message, retry_after=1) from None
-        try:
-            async with asyncio.timeout(WAIT_S):
-                await ticket
-        except BaseException as error:
-            if ticket.done() and not ticket.cancelled():
-                self._leave(caller)
-            self._places.give_up(caller, ticket)
-            if isinstance(error, TimeoutError):
-                message = "Earlier queries are taking too long."
-                raise GatewayError(QUERY_FAILED, message, retry_after=1) from None
-            raise
-
-    def _leave(self, caller: str) -> None:
-        while (turn := self._places.leave(caller)) is not None:
-            caller, ticket = turn
-            if not ticket.done():
-                ticket.set_result(None)
-                return
+        except TimeoutError:
+            message = "Earlier queries are taking too long."
+            raise GatewayError(QUERY_FAILED, message, retry_after=1) from None

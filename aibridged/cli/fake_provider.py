@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from aibridged.config.kinds import ADDRESS, DURATION, Address, Kind
-from aibridged.daemon.runtime import loop_factory
 
 if TYPE_CHECKING:
     from aibridged.fake_provider import FakeProvider
@@ -47,6 +46,7 @@ def fake_provider(
     For the next requests: POST /__fake/script {"status": 529, "times": 5}, or a list of such.
     GET /__fake/requests shows what was received, and POST /__fake/reset forgets both.
     """
+    from aibridged.daemon.runtime import loop_factory
     from aibridged.fake_provider import FakeProvider, Script
 
     where = _parsed("--address", ADDRESS, address)

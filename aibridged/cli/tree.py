@@ -37,10 +37,6 @@ class Flag:
         """Whether a value is given as --flag=VALUE or not at all."""
         return self.setting is not None and self.setting.kind is kinds.BOOL
 
-    @property
-    def takes_next_word(self) -> bool:
-        return self.value != "" and not self.value_is_optional
-
 
 @dataclass(frozen=True)
 class Argument:

@@ -91,7 +91,7 @@ def sample_yaml(width: int = _WIDTH) -> str:
 
 
 def markdown_table() -> str:
-    """The settings for the README: a setting's three names, its default, its sentence."""
+    """The settings for docs/settings.md: a setting's three names, its default, its sentence."""
     lines = ["| flag, variable, YAML key | default | what it does |", "| --- | --- | --- |"]
     for group, options in grouped():
         lines.append(f"| **{group}** | | |")

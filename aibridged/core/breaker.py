@@ -135,7 +135,7 @@ class Breakers:
         on_change: OnChange,
         max_items: int = 10_000,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._on_change = on_change
         self._circuits: LRUCache[BreakerKey, _Circuit] = LRUCache(max_items)
@@ -146,7 +146,7 @@ class Breakers:
             key = key._replace(model=key.model[:MAX_MODEL_NAME])
         circuit = self._circuits.get(key)
         if circuit is None:
-            circuit = _Circuit(key, self._settings, self._clock, self._on_change)
+            circuit = _Circuit(key, self.settings, self._clock, self._on_change)
             self._circuits[key] = circuit
         return circuit.admit()
 

@@ -1,53 +1,54 @@
 """Memory budget for request bodies, in total and per caller."""
 
-from collections.abc import Hashable
-from enum import Enum, auto
+from aibridged.core.shares import Shares, Shortage
+from aibridged.errors import AT_CAPACITY, GatewayError
 
 SHARE = 4
 """No caller takes more than one part in so many, but a body of any allowed size."""
 
+_REFUSALS = {
+    Shortage.ALL: "The memory budget for request bodies in flight is exhausted "
+    "(--aibridge-max-inflight-bytes).",
+    Shortage.CALLER: "Your share of the memory budget for request bodies in flight is exhausted.",
+}
 
-class Shortage(Enum):
-    """Whose bytes are used up."""
 
-    ALL = auto()
-    CALLER = auto()
-
-
-class ByteBudget:
-    """Counts bytes. `total` bytes may be held; `largest` is what a single body may have.
-
-    Both may be changed at any time. Below what is held, nothing is taken away: bytes are given back
-    first, until there is room again.
-    """
+class ByteBudget(Shares):
+    """Counts bytes. `total` bytes may be held; `largest` is what a single body may have."""
 
     def __init__(self, total: int, largest: int) -> None:
+        super().__init__(total, 0)
+        self.resize(total, largest)
+
+    def resize(self, total: int, largest: int) -> None:
+        """Change both. Below what is held, nothing is taken away."""
         self.total = total
-        self.largest = largest
-        self._held: dict[Hashable, int] = {}
-        self._sum = 0
+        self.each = max(total // SHARE, largest)
 
-    @property
-    def held(self) -> int:
-        """Bytes that are held now."""
-        return self._sum
 
-    def take(self, caller: Hashable, size: int) -> Shortage | None:
-        """Hold `size` bytes more for a caller, or say why not."""
-        held = self._held.get(caller, 0) + size
-        if self._sum + size > self.total:
-            return Shortage.ALL
-        if held > max(self.total // SHARE, self.largest):
-            return Shortage.CALLER
-        self._held[caller] = held
-        self._sum += size
-        return None
+class Hold:
+    """The memory that one request's body takes out of the budget."""
 
-    def release(self, caller: Hashable, size: int) -> None:
-        """Give back what was taken."""
-        self._sum -= size
-        left = self._held[caller] - size
-        if left:
-            self._held[caller] = left
-        else:
-            del self._held[caller]
+    __slots__ = ("_budget", "_caller", "_size")
+
+    def __init__(self, budget: ByteBudget, caller: str) -> None:
+        self._budget = budget
+        self._caller = caller
+        self._size = 0
+
+    def take(self, size: int) -> None:
+        """Take so many bytes more.
+
+        Raises:
+            GatewayError: the caller, or all of them together, hold as many as they may.
+        """
+        shortage = self._budget.take(self._caller, size)
+        if shortage is not None:
+            raise GatewayError(AT_CAPACITY, _REFUSALS[shortage], retry_after=1)
+        self._size += size
+
+    def release(self) -> None:
+        """Give all of it back. The second time, do nothing."""
+        if self._size:
+            self._budget.release(self._caller, self._size)
+            self._size = 0

@@ -14,9 +14,9 @@ from aibridged.clock import Clock
 
 T = TypeVar("T")
 
-GRACE_S = 1.0
-"""For how long a new connection may say nothing, however many others come: its request may be on
-the way."""
+GRACE_S = 3.0
+"""For how long a new connection may say nothing, however many others there are: its request may be
+on the way."""
 
 
 class IdleConnections(Generic[T]):

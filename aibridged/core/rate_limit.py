@@ -54,7 +54,7 @@ class RateLimiter:
     """Decides by caller; callers never affect each other. `rate` is at least 1."""
 
     def __init__(self, rate: int, clock: Clock, max_callers: int = MAX_CALLERS) -> None:
-        self._rate = rate
+        self.rate = rate
         self._time = _LoopTime(clock)
         self._limiters: LRUCache[bytes, _CallerLimiter] = LRUCache(max_callers)
 
@@ -65,5 +65,5 @@ class RateLimiter:
         """Count a request of `caller`, a key that doesn't reveal the token."""
         limiter = self._limiters.get(caller)
         if limiter is None:
-            limiter = self._limiters[caller] = _CallerLimiter(self._rate, self._time)
+            limiter = self._limiters[caller] = _CallerLimiter(self.rate, self._time)
         return limiter.take()

@@ -1,7 +1,6 @@
 """Composition of the AI Proxy, in the daemon and standalone; loads its library lazily."""
 
-import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -96,13 +95,12 @@ def make_proxy(
     from aibridged.proxy.server import Proxy, ProxyError
 
     async def hand_over(
-        request: web.BaseRequest,
+        request: GatewayRequest,
         target: str,
         headers: CIMultiDict[str],
         request_id: str,
         caller_ip: str | None,
     ) -> web.StreamResponse:
-        assert isinstance(request, GatewayRequest)
         return await server.handler(request.readdressed(target, headers, request_id, caller_ip))
 
     try:
@@ -120,20 +118,6 @@ def make_proxy(
             shortages,
             pools,
         )
-    except ProxyError as error:
-        raise AiProxyError(str(error)) from None
-
-
-async def open_proxy(proxy: "Proxy", passed: Sequence[socket.socket]) -> None:
-    """Listen, on the sockets that were passed or else on --aibridge-proxy-listen-addr.
-
-    Raises:
-        AiProxyError: that isn't possible.
-    """
-    from aibridged.proxy.server import ProxyError
-
-    try:
-        await proxy.start(passed)
     except ProxyError as error:
         raise AiProxyError(str(error)) from None
 

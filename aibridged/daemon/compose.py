@@ -28,23 +28,6 @@ from aibridged.transport.chunk_time import timed
 from aibridged.transport.upstream import Upstream
 from aibridged.transport.upstream_pool import Upstreams
 
-_BRIDGE_SETTINGS = (
-    "pool_ttl",
-    "pool_max_items",
-    "mcp_servers",
-    "mcp_init_timeout",
-    "mcp_max_tools",
-    "mcp_call_timeout",
-    "mcp_result_bytes",
-)
-_BREAKER_SETTINGS = (
-    "circuit_breaker_enabled",
-    "circuit_breaker_failure_threshold",
-    "circuit_breaker_interval",
-    "circuit_breaker_timeout",
-    "circuit_breaker_max_requests",
-)
-
 
 class Composition:
     """Everything that serves. `components` are those of the configuration in force.
@@ -65,12 +48,14 @@ class Composition:
         limit_idle(resources.room, settings)
         self._tasks = Tasks()
         self._pruning: asyncio.Task[None] | None = None
+        self._retention: float | None = None
         self.components = self._configured(settings, None)
-        self._prune()
+        self._prune(settings.retention)
 
     def reconfigure(self, settings: Settings) -> Components:
         """Make `components` anew; what these settings leave as it was is kept, with its state.
 
+        Each component is told what it needs to know, and finds out by itself whether that is new.
         Requests that run keep the components they began with. Whoever serves must use the new ones
         before anything is awaited.
         """
@@ -78,21 +63,17 @@ class Composition:
         self.components = self._configured(settings, before)
         resources.slots.limit = settings.max_concurrency
         limit_idle(resources.room, settings)
-        resources.body_budget.total = body_bytes(settings)
-        resources.body_budget.largest = settings.max_request_bytes
+        resources.body_budget.resize(body_bytes(settings), settings.max_request_bytes)
         resources.gate.admitted.grace = settings.revocation_grace
         resources.keeping.most = settings.max_stored_text
-        if not _same(before, settings, *_BRIDGE_SETTINGS):
-            resources.mcp.configure(settings)
-            resources.bridges.renew(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
-        if not _same(before, settings, "auth_cache_ttl", "auth_cache_bad_ttl") and isinstance(
-            resources.gatekeeper, CachedAuthenticator
-        ):
+        if resources.mcp.configure(settings):
+            resources.bridges.close()
+        resources.bridges.limit(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
+        if isinstance(resources.gatekeeper, CachedAuthenticator):
             resources.gatekeeper.remember_for(
                 good_ttl=settings.auth_cache_ttl, bad_ttl=settings.auth_cache_bad_ttl
             )
-        if not _same(before, settings, "retention"):
-            self._prune()
+        self._prune(settings.retention)
         return self.components
 
     async def close(self) -> None:
@@ -144,11 +125,14 @@ class Composition:
             route = provider.prefix + key.endpoint
             self.resources.metrics.circuit_opened(key.provider, route, key.model)
 
-    def _prune(self) -> None:
+    def _prune(self, retention: float | None) -> None:
+        if retention == self._retention:
+            return
+        self._retention = retention
         if self._pruning is not None:
             self._pruning.cancel()
         self._pruning = None
-        if retention := self.components.settings.retention:
+        if retention:
             self._pruning = self._tasks.start(
                 keep_pruning(
                     self.resources.recorder, self.resources.clock, timedelta(seconds=retention)
@@ -170,33 +154,29 @@ async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Co
 def _rate_limiter(
     settings: Settings, clock: Clock, before: Components | None
 ) -> RateLimiter | None:
-    if before is not None and _same(before, settings, "rate_limit"):
-        return before.rate_limiter
-    return RateLimiter(settings.rate_limit, clock) if settings.rate_limit else None
+    if not settings.rate_limit:
+        return None
+    kept = before.rate_limiter if before is not None else None
+    if kept is not None and kept.rate == settings.rate_limit:
+        return kept
+    return RateLimiter(settings.rate_limit, clock)
 
 
 def _breakers(
     settings: Settings, clock: Clock, before: Components | None, on_change: OnChange
 ) -> Breakers | None:
-    if before is not None and _same(before, settings, *_BREAKER_SETTINGS):
-        return before.breakers
     if not settings.circuit_breaker_enabled:
         return None
-    return Breakers(
-        BreakerSettings(
-            failure_threshold=settings.circuit_breaker_failure_threshold,
-            interval=settings.circuit_breaker_interval,
-            timeout=settings.circuit_breaker_timeout,
-            max_requests=settings.circuit_breaker_max_requests,
-        ),
-        clock,
-        on_change,
+    wanted = BreakerSettings(
+        failure_threshold=settings.circuit_breaker_failure_threshold,
+        interval=settings.circuit_breaker_interval,
+        timeout=settings.circuit_breaker_timeout,
+        max_requests=settings.circuit_breaker_max_requests,
     )
-
-
-def _same(before: Components, settings: Settings, *names: str) -> bool:
-    """Whether the settings of these names are as they were."""
-    return all(getattr(before.settings, name) == getattr(settings, name) for name in names)
+    kept = before.breakers if before is not None else None
+    if kept is not None and kept.settings == wanted:
+        return kept
+    return Breakers(wanted, clock, on_change)
 
 
 def _log_circuit(key: BreakerKey, before: State, now: State) -> None:

@@ -24,6 +24,7 @@ from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.observe.log_outputs import reopen
 from aibridged.observe.logging import CannotLogError
+from aibridged.tasks import Tasks
 from aibridged.transport.listeners import CannotListenError
 
 # What the end of the daemon may take after its requests have ended: records are written out.
@@ -58,7 +59,8 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
         SystemClock(),
         notifier,
     )
-    reloading = loop.create_task(reloader.run(hangup))
+    tasks = Tasks()
+    reloading = tasks.start(reloader.run(hangup), "reloading")
     calm_garbage_collector()
     notifier.ready()
     with telling(notifier, os.environ, os.getpid(), gateway.status):
@@ -68,6 +70,7 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
         notifier.stopping(within + _SLACK_S)
         reloading.cancel()
         await gateway.stop()
+        await tasks.idle()
     return 0
 
 

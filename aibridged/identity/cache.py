@@ -52,13 +52,19 @@ class CachedAuthenticator:
         self._authenticator = authenticator
         self._clock = clock
         self._max_entries = max_entries
-        self.remember_for(good_ttl=good_ttl, bad_ttl=bad_ttl)
+        self._good_ttl, self._bad_ttl = good_ttl, bad_ttl
+        self._forget_all()
         self._lookups: dict[bytes, asyncio.Future[_Outcome]] = {}
         self._forgettings = 0
 
     def remember_for(self, *, good_ttl: float, bad_ttl: float) -> None:
-        """Forget all answers, and remember those to come for so many seconds."""
+        """Remember answers for so many seconds; if that is new, forget those there are."""
+        if (good_ttl, bad_ttl) == (self._good_ttl, self._bad_ttl):
+            return
         self._good_ttl, self._bad_ttl = good_ttl, bad_ttl
+        self._forget_all()
+
+    def _forget_all(self) -> None:
         self._good: Expiring[Actor] = Expiring(self._max_entries, self._clock)
         self._bad: Expiring[bool] = Expiring(self._max_entries, self._clock)
 

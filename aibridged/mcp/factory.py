@@ -6,11 +6,13 @@ The SDK is loaded with the first server that is configured: most daemons have no
 import asyncio
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from aibridged.clock import Clock
-from aibridged.config.options import Settings
+from aibridged.config.options import McpServerSettings, Settings
 from aibridged.mcp.credentials import Credentials
+from aibridged.mcp.limits import Limits
 from aibridged.mcp.tools import CallerTools
 
 if TYPE_CHECKING:
@@ -34,26 +36,32 @@ class McpTools:
         self._clock = clock
         self._credentials = credentials
         self._shared: Shared | None = None
+        self._servers: Sequence[McpServerSettings] = ()
+        self._limits = Limits.of(settings)
         self.configure(settings)
 
-    def configure(self, settings: Settings) -> None:
-        """Offer what these settings say to the callers that come from now on."""
-        self._settings = settings
-        if settings.mcp_servers and self._shared is None:
+    def configure(self, settings: Settings) -> bool:
+        """Offer what these settings say to the callers that come from now on; whether it is new."""
+        before = (self._servers, self._limits)
+        self._servers, self._limits = settings.mcp_servers, Limits.of(settings)
+        if self._servers and self._shared is None:
+            # To its last part: a caller's first request would wait for it, and all others as well.
+            import httpcore2  # noqa: F401 - httpx2 loads it with its first client
+
+            import aibridged.mcp.servers  # noqa: F401
             from aibridged.mcp.health import Shared
 
             silence_sdk()
             self._shared = Shared(self._clock, self._credentials, self.failures)
+        return before != (self._servers, self._limits)
 
     def of(self, initiator_id: str) -> CallerTools | None:
         """The caller's tools, not yet opened; None where no server is configured."""
-        if self._shared is None or not self._settings.mcp_servers:
+        if self._shared is None or not self._servers:
             return None
-        from aibridged.mcp.limits import Limits
         from aibridged.mcp.servers import ServerProxyManager
 
-        servers, limits = self._settings.mcp_servers, Limits.of(self._settings)
-        return ServerProxyManager(initiator_id, servers, limits, self._shared)
+        return ServerProxyManager(initiator_id, self._servers, self._limits, self._shared)
 
     async def close(self) -> None:
         """Wait until the sessions of all callers, which are closed by now, have ended."""

@@ -11,28 +11,28 @@ from aibridged.core.auth import (
 from aibridged.errors import BYOK_DISABLED, OWN_KEY_REQUIRED, UNAUTHENTICATED, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.pipeline.components import Components
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 
-async def authenticated(request: GatewayRequest, components: Components) -> Actor:
+async def authenticated(context: RequestContext, components: Components) -> Actor:
     """The caller, or GatewayError: the headers are malformed, or the token is nobody's."""
     try:
-        token = request.presented.token
+        token = context.presented.token
     except MalformedCredentialsError as error:
         raise GatewayError(UNAUTHENTICATED, str(error)) from None
-    return await components.gate.actor(token, lambda: request.address(components.settings))
+    return await components.gate.actor(token, lambda: context.address(components.settings))
 
 
 def stage(components: Components) -> Middleware:
     allow_byok, admitted = components.settings.allow_byok, components.gate.admitted
 
-    async def auth(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        actor = request.actor = await authenticated(request, components)
-        route = request.route
+    async def auth(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        actor = context.actor = await authenticated(context, components)
+        route = context.route
         provider = route.provider
         try:
-            request.credential = upstream_credential(
-                request.presented.own,
+            context.credential = upstream_credential(
+                context.presented.own,
                 allow_byok=allow_byok,
                 preferred=provider.preferred_credential,
                 organisation=provider.organisation_credential_for(route.endpoint),
@@ -42,10 +42,10 @@ def stage(components: Components) -> Middleware:
             raise GatewayError(BYOK_DISABLED) from None
         except OwnKeyRequiredError:
             raise GatewayError(OWN_KEY_REQUIRED) from None
-        admitted.enter(actor, request.presented.token, request)
+        admitted.enter(actor, context.presented.token, context)
         try:
-            return await handler(request)
+            return await handler(context)
         finally:
-            admitted.leave(request)
+            admitted.leave(context)
 
     return auth

@@ -8,16 +8,16 @@ from aiohttp import web
 
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
-from aibridged.core.byte_budget import ByteBudget, Shortage
+from aibridged.core.byte_budget import Hold
 from aibridged.errors import (
     AT_CAPACITY,
     INVALID_REQUEST,
-    REQUEST_TIMEOUT,
     REQUEST_TOO_LARGE,
     GatewayError,
 )
 from aibridged.pipeline.components import Components
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.transport.body import arriving
 from aibridged.transport.time_slices import TimeSlices
 from aibridged.wire.coding import BodyTooLargeError, CodingError, decode_body
 from aibridged.wire.facts import WireApi
@@ -29,61 +29,27 @@ from aibridged.wire.stream_usage import ask_for_usage, with_usage
 
 T = TypeVar("T")
 
-_BUSY = (
-    "The memory budget for request bodies in flight is exhausted (--aibridge-max-inflight-bytes)."
-)
-_CALLER_BUSY = "Your share of the memory budget for request bodies in flight is exhausted."
-
 
 def stage(components: Components) -> Middleware:
     settings, clock, budget = components.settings, components.clock, components.body_budget
     reader = _FactReader(settings, components.slices)
 
-    async def body(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        hold = request.hold = BodyHold(budget, request.actor.id)
+    async def body(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        hold = context.hold = Hold(budget, context.actor.id)
         try:
-            if request.body_exists:
-                request.body = await _read(request, hold, settings, clock)
+            if context.request.body_exists:
+                context.body = await _read(context, hold, settings, clock)
             else:
-                request.body = b""
-            if (api := request.route.api) is not None:
-                await reader.read(request, hold, api)
+                context.body = b""
+            if (api := context.route.api) is not None:
+                await reader.read(context, hold, api)
                 if api is WireApi.CHAT_COMPLETIONS:
-                    _ask_for_usage(request)
-            return await handler(request)
+                    _ask_for_usage(context)
+            return await handler(context)
         finally:
             hold.release()
 
     return body
-
-
-class BodyHold:
-    """The memory that one request's body takes out of the budget."""
-
-    __slots__ = ("_budget", "_caller", "_size")
-
-    def __init__(self, budget: ByteBudget, caller: str) -> None:
-        self._budget = budget
-        self._caller = caller
-        self._size = 0
-
-    def take(self, size: int) -> None:
-        """Take so many bytes more.
-
-        Raises:
-            GatewayError: the caller, or all of them together, hold as many as they may.
-        """
-        shortage = self._budget.take(self._caller, size)
-        if shortage is not None:
-            sentence = _BUSY if shortage is Shortage.ALL else _CALLER_BUSY
-            raise GatewayError(AT_CAPACITY, sentence, retry_after=1)
-        self._size += size
-
-    def release(self) -> None:
-        """Give all of it back. The second time, do nothing."""
-        if self._size:
-            self._budget.release(self._caller, self._size)
-            self._size = 0
 
 
 class _FactReader:
@@ -93,19 +59,19 @@ class _FactReader:
         self._settings = settings
         self._slices = slices
 
-    async def read(self, request: GatewayRequest, hold: BodyHold, api: WireApi) -> None:
+    async def read(self, context: RequestContext, hold: Hold, api: WireApi) -> None:
         """Read `facts`; `plain` is the body without its coding from then on.
 
         Raises:
             GatewayError: the body can't be a request of the API, or is over a bound.
         """
         try:
-            request.plain = request.body
-            if "Content-Encoding" in request.headers:
-                request.plain = await self._decoded(request)
-                hold.take(len(request.plain))
-            if not (is_small(request.plain) and self._read_at_once(request, api)):
-                await self._read_large(request, api)
+            context.plain = context.body
+            if "Content-Encoding" in context.request.headers:
+                context.plain = await self._decoded(context)
+                hold.take(len(context.plain))
+            if not (is_small(context.plain) and self._read_at_once(context, api)):
+                await self._read_large(context, api)
         except (BodyTooLargeError, TooComplexError) as error:
             raise GatewayError(REQUEST_TOO_LARGE, str(error)) from None
         except (CodingError, BadRequestError) as error:
@@ -113,43 +79,43 @@ class _FactReader:
         except TimeoutError:
             raise GatewayError(AT_CAPACITY, retry_after=1) from None
 
-    async def _decoded(self, request: GatewayRequest) -> bytes:
-        coding = request.headers["Content-Encoding"]
+    async def _decoded(self, context: RequestContext) -> bytes:
+        coding = context.request.headers["Content-Encoding"]
         most = self._settings.max_request_bytes
-        return await self._in_slices(request, decode_body(request.body, coding, most))
+        return await self._in_slices(context, decode_body(context.body, coding, most))
 
-    def _read_at_once(self, request: GatewayRequest, api: WireApi) -> bool:
+    def _read_at_once(self, context: RequestContext, api: WireApi) -> bool:
         try:
-            request.facts = read_request(api, request.plain)
+            context.facts = read_request(api, context.plain)
         except RecursionError:
             return False  # the other way tells how deep is too deep
         return True
 
-    async def _read_large(self, request: GatewayRequest, api: WireApi) -> None:
-        outline, members = await self._in_slices(request, outline_request(request.plain))
+    async def _read_large(self, context: RequestContext, api: WireApi) -> None:
+        outline, members = await self._in_slices(context, outline_request(context.plain))
         keep = self._settings.max_stored_text
         steps = read_large_request(api, outline, members, keep)
-        request.facts = await self._in_slices(request, steps)
-        request.members = members
+        context.facts = await self._in_slices(context, steps)
+        context.members = members
 
-    async def _in_slices(self, request: GatewayRequest, steps: Steps[T]) -> T:
+    async def _in_slices(self, context: RequestContext, steps: Steps[T]) -> T:
         async with asyncio.timeout(self._settings.http_read_timeout):
-            return await self._slices.run(steps, request.actor.id)
+            return await self._slices.run(steps, context.actor.id)
 
 
-def _ask_for_usage(request: GatewayRequest) -> None:
+def _ask_for_usage(context: RequestContext) -> None:
     """Without the usage a stream can't be recorded; `relay` withholds it from the client."""
-    facts = request.facts
+    facts = context.facts
     if not facts.stream or facts.include_usage:
         return
-    if facts.has_options or request.members is not None:
+    if facts.has_options or context.members is not None:
         try:
-            request.change(ask_for_usage(Fields(request.plain, request.members)))
+            context.change(ask_for_usage(Fields(context.plain, context.members)))
         except UnsplittableError:
             return
     else:
-        request.change_body(with_usage(request.plain))
-    request.asks_for_usage = True
+        context.change_body(with_usage(context.plain))
+    context.asks_for_usage = True
 
 
 def _too_large(settings: Settings) -> GatewayError:
@@ -160,29 +126,22 @@ def _too_large(settings: Settings) -> GatewayError:
     )
 
 
-async def _read(request: GatewayRequest, hold: BodyHold, settings: Settings, clock: Clock) -> bytes:
-    length = request.content_length or 0
+async def _read(context: RequestContext, hold: Hold, settings: Settings, clock: Clock) -> bytes:
+    length = context.request.content_length or 0
     if length > settings.max_request_bytes:
         raise _too_large(settings)
     hold.take(length)
-    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
-        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-    content = request.content
+    content = context.request.content
     if content.is_eof() and length:  # it has come with the head, as small ones do
         return _within(content.read_nowait(), 0, settings)
     began = clock.monotonic()
     # Not a list of pieces: those would be scattered over the heap, and there twice once joined.
     body = BytesIO()
-    while not content.at_eof():
-        try:
-            async with asyncio.timeout(settings.http_read_timeout):
-                chunk = await content.readany()
-        except TimeoutError:
-            raise GatewayError(REQUEST_TIMEOUT) from None
+    async for chunk in arriving(context.request, settings.http_read_timeout):
         body.write(_within(chunk, body.tell(), settings))
         if not length:
             hold.take(len(chunk))
-    request.body_wait = clock.monotonic() - began
+    context.body_wait = clock.monotonic() - began
     return body.getvalue()
 
 

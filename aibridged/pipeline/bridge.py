@@ -5,13 +5,17 @@ from datetime import datetime
 
 import msgspec
 from loguru import logger
+from multidict import MultiMapping
 
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
+from aibridged.core.auth import UpstreamCredential
 from aibridged.mcp.tools import CallerTools, Toolbox
+from aibridged.observe.scope import Scope
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.pipeline.trace import RequestTrace
+from aibridged.providers import Provider
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
@@ -26,9 +30,8 @@ from aibridged.records.ids import uuid7
 from aibridged.records.keeping import Keeping, cut_marks
 from aibridged.records.recorder import Recorder
 from aibridged.records.schema import MAX_ID, MAX_NAME
-from aibridged.transport.request import GatewayRequest
 from aibridged.wire.clients import identify
-from aibridged.wire.facts import ResponseFacts
+from aibridged.wire.facts import RequestFacts, ResponseFacts
 from aibridged.wire.injection.turns import together
 
 _MAX_USER_AGENT = 512  # characters
@@ -55,21 +58,28 @@ class Bridge:
         self._clock = clock
         self._begun = 0
 
-    async def begin(self, request: GatewayRequest) -> "Interception":
-        """Record that the request is about to go upstream; returns once that is committed.
+    async def begin(
+        self,
+        headers: MultiMapping[str],
+        facts: RequestFacts,
+        provider: Provider,
+        username: str,
+        credential: UpstreamCredential,
+        scope: Scope,
+        trace: RequestTrace | None,
+    ) -> "Interception":
+        """Record that a request is about to go upstream; returns once that is committed.
 
         Raises:
             RecordingFailedError: it couldn't be, so the request may not go.
         """
-        headers, facts, provider = request.headers, request.facts, request.route.provider
         began = self._clock.monotonic()
         client, session = identify(headers)
         started_at = self._clock.wall()
-        credential = request.credential
         start = InterceptionStart(
             id=uuid7(started_at),
             initiator_id=self._key.initiator_id,
-            username=request.actor.username,
+            username=username,
             api_key_id=self._key.api_key_id,
             provider=provider.type,
             provider_name=provider.name,
@@ -85,15 +95,13 @@ class Bridge:
         prompt = None
         if facts.prompt is not None:
             prompt = await self._prompt(start, facts.prompt)
-        trace = request.trace
         interception = Interception(start, began, self._recorder, self._clock, trace)
-        request.scope.interception_id = start.id
+        scope.interception_id = start.id
         if trace is not None:
             trace.intercept(start, began, streaming=facts.stream)
         await self._recorder.start(start)
         if trace is not None:
             trace.recorded(start.id)
-        request.bridge, request.interception = self, interception
         self._begun += 1
         if prompt is not None:
             interception.record_prompt(prompt)

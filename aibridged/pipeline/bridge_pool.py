@@ -103,8 +103,10 @@ class BridgePool(Generic[B]):
         lease.take()
         return lease
 
-    def renew(self, *, ttl: float, max_items: int) -> None:
-        """Let go of all bridges: those that are made from now on live by these numbers."""
+    def limit(self, *, ttl: float, max_items: int) -> None:
+        """Let go of all bridges, if these numbers are new: those made from now on live by them."""
+        if (ttl, max_items) == (self._leases.ttl, self._leases.maxsize):
+            return
         self.close()
         self._leases = _Leases(max_items, ttl, self._clock, self.stats)
 
@@ -113,7 +115,7 @@ class BridgePool(Generic[B]):
         self._leases.expire()
 
     def close(self) -> None:
-        """Empty the pool; bridges in use close after their last request."""
+        """Empty the pool, which may be used on; bridges in use close after their last request."""
         while self._leases:
             self._leases.popitem()
 

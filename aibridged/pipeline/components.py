@@ -25,11 +25,10 @@ from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.providers import Provider
 from aibridged.transport.in_flight import InFlight, Requests
-from aibridged.transport.request import GatewayRequest
 from aibridged.transport.time_slices import TimeSlices, Turns
 from aibridged.transport.upstream import Upstream
 
-ApiHandler = Callable[[GatewayRequest, Actor, str, str], Awaitable[web.StreamResponse]]
+ApiHandler = Callable[[web.BaseRequest, Actor, str, str], Awaitable[web.StreamResponse]]
 """Answers a caller's question about the record, given the path below the prefix and the query."""
 
 

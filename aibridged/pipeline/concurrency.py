@@ -4,18 +4,18 @@ from aiohttp import web
 
 from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.pipeline.components import Components
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 
 def stage(components: Components) -> Middleware:
     slots = components.slots
 
-    async def concurrency(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
+    async def concurrency(context: RequestContext, handler: Handler) -> web.StreamResponse:
         if not slots.take():
             raise GatewayError(AT_CAPACITY, retry_after=1)
         try:
             # The response is written to its end inside, so the slot is held as long as it lasts.
-            return await handler(request)
+            return await handler(context)
         finally:
             slots.release()
 

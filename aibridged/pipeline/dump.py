@@ -18,7 +18,7 @@ from loguru import logger
 from aibridged.clock import Clock
 from aibridged.config.private_file import open_private_directory
 from aibridged.core.blanking import REDACTED, blank_header, blank_parameters
-from aibridged.transport.request import GatewayRequest
+from aibridged.pipeline.context import RequestContext
 from aibridged.transport.upstream import Upstream
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
@@ -31,9 +31,9 @@ _OVERLAP = 8 * 1024
 class Dump:
     """One request and its response, collected in memory and written at the end."""
 
-    def __init__(self, path: Path, request: bytes, secrets: Iterable[bytes]) -> None:
+    def __init__(self, path: Path, context: bytes, secrets: Iterable[bytes]) -> None:
         self._path = path
-        self._request = request
+        self._context = context
         self._secrets = [secret for secret in secrets if secret]
         self._head = b""
         self._body = bytearray()
@@ -58,12 +58,12 @@ class Dump:
             logger.warning("Failed to dump a request to {}: {}", self._path, error.strerror)
 
     def _write(self) -> None:
-        request = self._redact(self._request)
+        context = self._redact(self._context)
         body = self._redact(bytes(self._body))
         response = self._redact(self._head) + _cut(body, self._size)
         folder = open_private_directory(self._path.parent)
         try:
-            _write_private(folder, f"{self._path.name}.req.txt", request)
+            _write_private(folder, f"{self._path.name}.req.txt", context)
             _write_private(folder, f"{self._path.name}.resp.txt", response)
         finally:
             os.close(folder)
@@ -81,22 +81,22 @@ class Dumper:
         self._directory = directory
         self._clock = clock
 
-    def begin(self, request: GatewayRequest, upstream: Upstream, headers: RawHeaders) -> Dump:
+    def begin(self, context: RequestContext, upstream: Upstream, headers: RawHeaders) -> Dump:
         """Start with the request as it goes to this upstream, with these headers."""
         name = f"{self._clock.wall():%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}"
-        raw_path = upstream.raw_path(request.upstream_target)
-        head = _head(f"{request.method} {raw_path} HTTP/1.1".encode(), headers)
-        body = request.body
+        raw_path = upstream.raw_path(context.upstream_target)
+        head = _head(f"{context.request.method} {raw_path} HTTP/1.1".encode(), headers)
+        body = context.body
         return Dump(
-            self._directory / request.route.provider.name / name,
+            self._directory / context.route.provider.name / name,
             head + _cut(body[: BODY_LIMIT + _OVERLAP], len(body)),
-            _secrets(request),
+            _secrets(context),
         )
 
 
-def _secrets(request: GatewayRequest) -> Iterable[bytes]:
-    presented = request.presented
-    values = [presented.token, *presented.own.values(), request.credential.value]
+def _secrets(context: RequestContext) -> Iterable[bytes]:
+    presented = context.presented
+    values = [presented.token, *presented.own.values(), context.credential.value]
     for value in values:
         if value is not None:
             yield value.rpartition(" ")[2].encode()  # without the scheme, however it is spelled

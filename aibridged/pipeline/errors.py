@@ -6,32 +6,32 @@ from loguru import logger
 from aibridged.core.auth import is_from_helper
 from aibridged.errors import INTERNAL_ERROR, SHOULD_RETRY, UNAUTHENTICATED, GatewayError
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.transport.abort import broken_off
 from aibridged.transport.refusal import refusal
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 
 def stage(components: Components) -> Middleware:
-    async def errors(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
+    async def errors(context: RequestContext, handler: Handler) -> web.StreamResponse:
         try:
-            return await handler(request)
+            return await handler(context)
         except GatewayError as error:
-            return _refuse(request, error)
+            return _refuse(context, error)
         except ConnectionError:
             raise  # the client has disconnected: nobody is left to answer
         except Exception as error:  # noqa: BLE001 - a bug must not become aiohttp's page
             logger.exception("A request failed inside the gateway")
-            if request.writer.output_size > 0:
-                raise broken_off(request, type(error).__name__) from None
-            return _refuse(request, GatewayError(INTERNAL_ERROR))
+            if context.request.writer.output_size > 0:
+                raise broken_off(context.request, type(error).__name__) from None
+            return _refuse(context, GatewayError(INTERNAL_ERROR))
 
     return errors
 
 
-def _refuse(request: GatewayRequest, error: GatewayError) -> web.Response:
-    request.refusal = error.kind
-    response = refusal(error, request.scope.request_id)
-    if error.kind is UNAUTHENTICATED and is_from_helper(request.headers):
+def _refuse(context: RequestContext, error: GatewayError) -> web.Response:
+    context.refusal = error.kind
+    response = refusal(error, context.scope.request_id)
+    if error.kind is UNAUTHENTICATED and is_from_helper(context.request.headers):
         # The client asks its helper for another token only before a retry.
         del response.headers[SHOULD_RETRY]
     return response

@@ -13,9 +13,9 @@ from aibridged.gateway_tokens import holds_token
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.summary import Summarizer
 from aibridged.transport.abort import BrokenOffError
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
@@ -28,31 +28,31 @@ def stage(components: Components) -> Middleware:
     )
     in_flight, account, name = components.in_flight, Summarizer(components), _naming(components)
 
-    async def finish(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        request.began = monotonic()
-        scope = request.scope = Scope(name(request))
+    async def finish(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        context.began = monotonic()
+        scope = context.scope = Scope(name(context))
         SCOPE.set(scope)
         if traces is not None:
-            traces.begin(request)
+            context.trace = traces.begin(context.request.headers, scope, context.began)
         status, broken = None, None
         try:
-            response = await handler(request)
+            response = await handler(context)
             status = response.status
             return response
         except BrokenOffError:
             broken = RequestOutcome.FAILED
             raise
         except (asyncio.CancelledError, ConnectionError):
-            cut_off = in_flight.cut_off or request.is_cut_off
+            cut_off = in_flight.cut_off or context.is_cut_off
             broken = RequestOutcome.INTERRUPTED if cut_off else RequestOutcome.CLIENT_CLOSED
             raise
         finally:
-            if not request.is_probe:
-                finished = account(request, status, broken, monotonic())
+            if not context.is_probe:
+                finished = account(context, status, broken, monotonic())
                 for listener in listeners:
                     _tell(listener, finished)
-                if traces is not None:
-                    traces.end(request, finished)
+                if context.trace is not None:
+                    context.trace.end(finished, lambda: context.route.provider.base_url)
             scope.leave()
 
     return finish
@@ -65,15 +65,15 @@ def _tell(listener: Callable[[RequestSummary], None], finished: RequestSummary) 
         logger.exception("Failed to log a finished request")
 
 
-def _naming(components: Components) -> Callable[[GatewayRequest], str]:
+def _naming(components: Components) -> Callable[[RequestContext], str]:
     """How a request gets its id: from the AI Proxy, a trusted proxy that names it, or a new one."""
     origins = components.settings.proxy_trusted_origins
 
-    def name(request: GatewayRequest) -> str:
-        if request.given_id is not None:
-            return request.given_id
-        if origins and is_trusted(request.remote, origins):
-            given = request.headers.getall("X-Request-Id", ())
+    def name(context: RequestContext) -> str:
+        if context.request.given_id is not None:
+            return context.request.given_id
+        if origins and is_trusted(context.request.remote, origins):
+            given = context.request.headers.getall("X-Request-Id", ())
             if len(given) == 1 and _ID.fullmatch(given[0]) and not holds_token(given[0]):
                 return given[0]
         return f"{getrandbits(64):016x}"

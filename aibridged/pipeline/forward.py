@@ -15,12 +15,12 @@ from aibridged.core.headers import (
 )
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
 from aibridged.transport.relay import relay
-from aibridged.transport.request import GatewayRequest, Handler
 from aibridged.transport.upstream import Upstream
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
@@ -41,17 +41,17 @@ def handler(components: Components) -> Handler:
     send_actor = components.settings.send_actor_headers
     idle_timeout = components.settings.upstream_idle_timeout
 
-    async def forward(request: GatewayRequest) -> web.StreamResponse:
-        headers = upstream_headers(request, send_actor=send_actor)
-        upstream = upstreams[request.route.provider.name]
-        dump = dumper.begin(request, upstream, headers) if dumper is not None else None
+    async def forward(context: RequestContext) -> web.StreamResponse:
+        headers = upstream_headers(context, send_actor=send_actor)
+        upstream = upstreams[context.route.provider.name]
+        dump = dumper.begin(context, upstream, headers) if dumper is not None else None
         try:
-            request.sent_at = monotonic()
-            reply = await ask(request, upstream, headers, idle_timeout)
-            request.answered_at, request.upstream_status = monotonic(), reply.status
-            request.let_body_go()
+            context.sent_at = monotonic()
+            reply = await ask(context, upstream, headers, idle_timeout)
+            context.answered_at, context.upstream_status = monotonic(), reply.status
+            context.let_body_go()
             try:
-                return await answer(request, reply, dump, components)
+                return await answer(context, reply, dump, components)
             finally:
                 # Gives up the connection unless the answer has been read to its end.
                 reply.close()
@@ -63,19 +63,19 @@ def handler(components: Components) -> Handler:
 
 
 async def ask(
-    request: GatewayRequest, upstream: Upstream, headers: RawHeaders, idle_timeout: float
+    context: RequestContext, upstream: Upstream, headers: RawHeaders, idle_timeout: float
 ) -> UpstreamResponse:
     """Send the request and wait for the answer's head, or GatewayError: there came none.
 
     A POST is never sent twice.
     """
-    name, interception = request.route.provider.name, request.interception
+    name, interception = context.route.provider.name, context.interception
     if interception is not None:
         interception.awaits_answer = True
     reason: Exception
     try:
         return await upstream.ask(
-            request.method, request.upstream_target, headers, request.body, idle_timeout
+            context.request.method, context.upstream_target, headers, context.body, idle_timeout
         )
     except GatewayError:  # there is no descriptor left, which is no fault of the provider's
         if interception is not None:
@@ -91,30 +91,41 @@ async def ask(
         failure, reason = UPSTREAM_UNREACHABLE, error
     # Not the error's own text: it may quote a header of the provider's.
     logger.warning("Provider {} did not respond: {}", name, type(reason).__name__)
-    if request.verdict is not None:
-        request.verdict.failure()
+    if context.verdict is not None:
+        context.verdict.failure()
     sentence = failure.sentence.replace("The provider", f"The provider {name}", 1)
     raise GatewayError(failure, sentence)
 
 
 async def answer(
-    request: GatewayRequest, reply: UpstreamResponse, dump: Dump | None, components: Components
+    context: RequestContext, reply: UpstreamResponse, dump: Dump | None, components: Components
 ) -> web.StreamResponse:
     """Relay the answer as it comes; see `relay` for what is raised."""
     readers: list[Reader] = []
     reading = None
-    if (api := request.route.api) is not None:
-        reading = request.reading = ResponseObserver(request, api, reply, components.clock)
+    if (api := context.route.api) is not None:
+        reading = context.observer = ResponseObserver(
+            api,
+            reply,
+            components.clock,
+            context.verdict,
+            context.route.provider.failure_statuses,
+        )
         readers.append(reading.feed)
     if dump is not None:
         dump.response(reply)
         readers.append(dump.feed)
     try:
         response = await relay(
-            request, reply, readers, components.settings.upstream_idle_timeout, components.turns
+            context.request,
+            reply,
+            readers,
+            components.settings.upstream_idle_timeout,
+            components.turns,
+            withhold_usage=context.asks_for_usage,
         )
     except BrokenOffError as error:
-        name = request.route.provider.name
+        name = context.route.provider.name
         logger.warning("Provider {} aborted its response: {}", name, error)
         raise
     if reading is not None:
@@ -122,19 +133,19 @@ async def answer(
     return response
 
 
-def upstream_headers(request: GatewayRequest, *, send_actor: bool) -> list[tuple[bytes, bytes]]:
+def upstream_headers(context: RequestContext, *, send_actor: bool) -> list[tuple[bytes, bytes]]:
     """What the caller sent, end to end, with the credential that goes on."""
-    kept = end_to_end(request.raw_headers, request_header_passes)
-    if request.recoded:
+    kept = end_to_end(context.request.raw_headers, request_header_passes)
+    if context.recoded:
         kept = [header for header in kept if header[0].lower() != b"content-encoding"]
-    kept = without_tokens(kept, request.presented.token)
+    kept = without_tokens(kept, context.presented.token)
     kept.append((b"Accept-Encoding", b"identity"))
-    credential = request.credential
+    credential = context.credential
     if credential.header is not None and credential.value is not None:
         kept.append(_header(credential.header, credential.value))
     if send_actor:
-        kept.append(_header(ACTOR_ID, request.actor.id))
-        kept.append(_header(ACTOR_USERNAME, request.actor.username))
+        kept.append(_header(ACTOR_ID, context.actor.id))
+        kept.append(_header(ACTOR_USERNAME, context.actor.username))
     return kept
 
 

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from aibridged.pipeline.components import Components
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 
 def stage(components: Components) -> Middleware | None:
@@ -11,15 +11,15 @@ def stage(components: Components) -> Middleware | None:
     if metrics is None:
         return None
 
-    async def measure(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        route = request.route
+    async def measure(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        route = context.route
         if route.api is None:
-            return await handler(request)
+            return await handler(context)
         provider = route.provider
-        key = (provider.name, request.facts.model, provider.prefix + route.endpoint)
+        key = (provider.name, context.facts.model, provider.prefix + route.endpoint)
         metrics.interception_began(*key)
         try:
-            return await handler(request)
+            return await handler(context)
         finally:
             metrics.interception_ended(*key)
 

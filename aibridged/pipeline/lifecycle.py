@@ -7,8 +7,8 @@ from aiohttp import web
 
 from aibridged.errors import AT_CAPACITY, SHUTTING_DOWN, GatewayError
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.transport.refusal import SERVER
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _READ = frozenset({"GET", "HEAD"})
 
@@ -16,20 +16,20 @@ _READ = frozenset({"GET", "HEAD"})
 def stage(components: Components) -> Middleware:
     in_flight, requests = components.in_flight, components.requests
 
-    async def lifecycle(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        target = request.target
-        if request.method in _READ and target in ("/healthz", "/readyz"):
-            request.is_probe = True
+    async def lifecycle(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        target = context.request.target
+        if context.request.method in _READ and target in ("/healthz", "/readyz"):
+            context.is_probe = True
             if target == "/readyz" and in_flight.draining:
                 return _line("shutting down", 503)
             return _line("ok", 200)
         if in_flight.refusing:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
-        if request.is_surplus:
+        if context.request.is_surplus:
             raise GatewayError(AT_CAPACITY, retry_after=1)
         requests.enter()
         try:
-            return await handler(request)
+            return await handler(context)
         finally:
             requests.leave()
 

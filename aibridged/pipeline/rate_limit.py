@@ -8,7 +8,7 @@ from aibridged.core.auth import MalformedCredentialsError
 from aibridged.core.rate_limit import RETRY_AFTER_S
 from aibridged.errors import RATE_LIMITED, GatewayError
 from aibridged.pipeline.components import Components
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 _KEY_BYTES = 16
 
@@ -16,18 +16,18 @@ _KEY_BYTES = 16
 def stage(components: Components) -> Middleware:
     settings, limiter = components.settings, components.rate_limiter
 
-    def caller(request: GatewayRequest) -> bytes:
+    def caller(context: RequestContext) -> bytes:
         try:
-            token = request.presented.token
+            token = context.presented.token
         except MalformedCredentialsError:
             token = None  # the auth stage refuses it; until then it counts against the address
         if token is not None:
             return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
-        return request.address(settings)
+        return context.address(settings)
 
-    async def rate_limit(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        if limiter is not None and not limiter.admit(caller(request)):
+    async def rate_limit(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        if limiter is not None and not limiter.admit(caller(context)):
             raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
-        return await handler(request)
+        return await handler(context)
 
     return rate_limit

@@ -10,41 +10,50 @@ from aibridged.errors import INTERNAL_ERROR, RECORDING_FAILED, GatewayError
 from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.records.facts import Outcome
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.in_flight import InFlight
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 
 def stage(components: Components) -> Middleware:
     pool, in_flight = components.bridges, components.in_flight
     note = _Anomalies()
 
-    async def record(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        if request.route.api is None:
-            return await handler(request)
-        actor = request.actor
-        key, trace = BridgeKey(actor.id, actor.api_key_id), request.trace
+    async def record(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        if context.route.api is None:
+            return await handler(context)
+        actor = context.actor
+        key, trace = BridgeKey(actor.id, actor.api_key_id), context.trace
         if trace is not None:
             trace.acquire(key)
         lease = pool.acquire(key)
         if trace is not None:
             trace.acquired()
         try:
-            interception = await lease.bridge.begin(request)
-            return await _until_its_end(request, handler, interception)
+            interception = await lease.bridge.begin(
+                context.request.headers,
+                context.facts,
+                context.route.provider,
+                actor.username,
+                context.credential,
+                context.scope,
+                trace,
+            )
+            context.bridge, context.interception = lease.bridge, interception
+            return await _until_its_end(context, handler, interception)
         except RecordingFailedError:
             raise GatewayError(RECORDING_FAILED, retry_after=1) from None
         finally:
             lease.release()
 
     async def _until_its_end(
-        request: GatewayRequest, handler: Handler, interception: Interception
+        context: RequestContext, handler: Handler, interception: Interception
     ) -> web.StreamResponse:
         outcome, status = Outcome.FAILED, None
         try:
-            response = await handler(request)
+            response = await handler(context)
             outcome, status = _outcome(response.status), response.status
             return response
         except GatewayError as error:
@@ -53,13 +62,13 @@ def stage(components: Components) -> Middleware:
         except BrokenOffError:
             raise
         except (asyncio.CancelledError, ConnectionError):
-            outcome = _left(request, in_flight)
+            outcome = _left(context, in_flight)
             raise
         except Exception:
             status = INTERNAL_ERROR.status  # as the client is answered
             raise
         finally:
-            reading = request.reading
+            reading = context.observer
             if status is None and reading is not None:
                 status = reading.status
             facts = interception.end(outcome, status, reading)
@@ -72,12 +81,12 @@ def _outcome(status: int) -> Outcome:
     return Outcome.COMPLETED if status < 400 else Outcome.FAILED
 
 
-def _left(request: GatewayRequest, in_flight: InFlight) -> Outcome:
+def _left(context: RequestContext, in_flight: InFlight) -> Outcome:
     """Who ended a request whose client is gone: the client, or the daemon.
 
     The daemon does when it leaves, and when the token is good no more.
     """
-    cut_off = in_flight.cut_off or request.is_cut_off
+    cut_off = in_flight.cut_off or context.is_cut_off
     return Outcome.INTERRUPTED if cut_off else Outcome.CLIENT_CLOSED
 
 

@@ -1,15 +1,22 @@
 """Observes a response beside its relay: for the circuit breaker at once, and for the record."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from typing import Protocol
 
 from aibridged.clock import Clock
-from aibridged.transport.request import GatewayRequest, Verdict
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.facts import ResponseFacts, WireApi
 from aibridged.wire.response import open_reader
 
 _EVENT_STREAM = "text/event-stream"
 _OVERLOADED = frozenset({"overloaded_error", "rate_limit_error"})
+
+
+class Verdict(Protocol):
+    """Where it is said, once, how the provider took the request: a circuit breaker's admission."""
+
+    def success(self) -> None: ...
+    def failure(self) -> None: ...
 
 
 class ResponseObserver:
@@ -20,14 +27,19 @@ class ResponseObserver:
     """
 
     def __init__(
-        self, request: GatewayRequest, api: WireApi, answer: UpstreamResponse, clock: Clock
+        self,
+        api: WireApi,
+        answer: UpstreamResponse,
+        clock: Clock,
+        verdict: Verdict | None,
+        failure_statuses: Collection[int],
     ) -> None:
         self.status = answer.status
         self.first_byte_at: float | None = None
         self.complete = False
         self._monotonic = clock.monotonic
         self._reader = open_reader(api, answer.content_type, answer.content_coding)
-        self._undecided = self._judge_head(request, answer)
+        self._undecided = _judged_by_head(answer, verdict, failure_statuses)
 
     def feed(self, chunk: bytes) -> Iterator[None] | None:
         """Read what has just been relayed, step by step where steps are returned."""
@@ -57,15 +69,17 @@ class ResponseObserver:
         """What the answer told, as far as it came. Once only."""
         return self._reader.finish(self.complete)
 
-    def _judge_head(self, request: GatewayRequest, answer: UpstreamResponse) -> Verdict | None:
-        """Tell the breaker what the head tells; a stream's 200 isn't enough, its first event is."""
-        verdict = request.verdict
-        if verdict is None:
-            return None
-        if answer.status in request.route.provider.failure_statuses:
-            verdict.failure()
-            return None
-        if answer.status != 200 or answer.content_type != _EVENT_STREAM:
-            verdict.success()
-            return None
-        return verdict
+
+def _judged_by_head(
+    answer: UpstreamResponse, verdict: Verdict | None, failure_statuses: Collection[int]
+) -> Verdict | None:
+    """Tell the breaker what the head tells; a stream's 200 isn't enough, its first event is."""
+    if verdict is None:
+        return None
+    if answer.status in failure_statuses:
+        verdict.failure()
+        return None
+    if answer.status != 200 or answer.content_type != _EVENT_STREAM:
+        verdict.success()
+        return None
+    return verdict

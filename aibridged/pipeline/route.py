@@ -11,8 +11,8 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.transport.refusal import SERVER
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 _READ = frozenset({"GET", "HEAD"})
@@ -21,11 +21,11 @@ _READ = frozenset({"GET", "HEAD"})
 def stage(components: Components) -> Middleware:
     providers = components.providers
 
-    async def route(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        if request.version not in _VERSIONS:
+    async def route(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        if context.request.version not in _VERSIONS:
             raise GatewayError(INVALID_REQUEST, "The gateway only supports HTTP/1.1.")
         try:
-            path, request.raw_query = split_target(request.target)
+            path, context.raw_query = split_target(context.request.target)
         except BadTargetError as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
         _, name, *below = path.split("/", 2)
@@ -33,15 +33,15 @@ def stage(components: Components) -> Middleware:
         if provider is None:
             raise GatewayError(ROUTE_NOT_SUPPORTED)
         rest = f"/{below[0]}" if below else "/"
-        if rest == "/" and request.method in _READ:
+        if rest == "/" and context.request.method in _READ:
             return _hello(provider.name)
-        if request.headers.get("Upgrade", "").lower() == "websocket":
+        if context.request.headers.get("Upgrade", "").lower() == "websocket":
             raise GatewayError(UPGRADE_NOT_SUPPORTED)
-        found = provider.route(request.method, rest)
+        found = provider.route(context.request.method, rest)
         if found is None:
             raise GatewayError(ROUTE_NOT_SUPPORTED)
-        request.route = found
-        return await handler(request)
+        context.route = found
+        return await handler(context)
 
     return route
 

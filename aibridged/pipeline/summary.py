@@ -9,9 +9,9 @@ from aibridged.errors import INTERNAL_ERROR, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHA
 from aibridged.identity.base import Actor
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import RequestContext
 from aibridged.providers import Route
 from aibridged.records.facts import Outcome
-from aibridged.transport.request import GatewayRequest
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import ProviderError, RequestFacts, ResponseFacts, TokenUsage
 
@@ -38,41 +38,43 @@ class Summarizer:
 
     def __call__(
         self,
-        request: GatewayRequest,
+        context: RequestContext,
         status: int | None,
         broken: RequestOutcome | None,
         ended: float,
     ) -> RequestSummary:
         """`status` is what the client was answered; `broken` says what ended it before that."""
-        found = vars(request)  # how far it came decides what is there
-        actor: Actor | None = found.get("actor")
-        route: Route | None = found.get("route")
-        asked: RequestFacts | None = found.get("facts")
-        interception, refusal, reading = request.interception, request.refusal, request.reading
+        # How far it came decides what is there.
+        actor: Actor | None = getattr(context, "actor", None)
+        route: Route | None = getattr(context, "route", None)
+        asked: RequestFacts | None = getattr(context, "facts", None)
+        interception, refusal, reading = context.interception, context.refusal, context.observer
         answer = interception.answer if interception is not None else _NOTHING
-        method = request.method
+        method = context.request.method
         return RequestSummary(
-            request_id=request.scope.request_id,
-            outcome=_outcome(request, status, broken),
+            request_id=context.scope.request_id,
+            outcome=_outcome(context, status, broken),
             method=method if method in _METHODS else _ANOTHER_METHOD,
-            path=shown_path(request.target, self._words) if route is None else _path(route),
-            status=request.upstream_status if status is None else status,
+            path=shown_path(context.request.target, self._words) if route is None else _path(route),
+            status=context.upstream_status if status is None else status,
             reason=refusal.code if refusal else None,
-            remote=self._remote(request),
+            remote=self._remote(context),
             initiator_id=actor.id if actor else None,
             username=actor.username if actor else None,
             api_key_id=actor.api_key_id if actor else None,
             credential_kind=interception.start.credential_kind if interception else None,
-            client=interception.start.client if interception else identify(request.headers)[0],
-            user_agent=request.headers.get("User-Agent", "")[:_MAX_TEXT] or None,
+            client=interception.start.client
+            if interception
+            else identify(context.request.headers)[0],
+            user_agent=context.request.headers.get("User-Agent", "")[:_MAX_TEXT] or None,
             provider=route.provider.name if route else None,
             provider_type=route.provider.type if route else None,
             endpoint=route.endpoint if route else None,
             bridged=route is not None and route.api is not None,
-            began=request.began,
-            body_wait=request.body_wait,
-            sent_at=request.sent_at,
-            answered_at=request.answered_at,
+            began=context.began,
+            body_wait=context.body_wait,
+            sent_at=context.sent_at,
+            answered_at=context.answered_at,
             first_byte_at=reading.first_byte_at if reading else None,
             ended=ended,
             interception_id=interception.start.id if interception else None,
@@ -86,13 +88,13 @@ class Summarizer:
             provider_error=_error_type(answer.error),
         )
 
-    def _remote(self, request: GatewayRequest) -> str | None:
+    def _remote(self, context: RequestContext) -> str | None:
         settings = self._settings
         if not settings.proxy_trusted_origins:
-            return request.remote
+            return context.request.remote
         return client_ip(
-            request.remote,
-            request.headers,
+            context.request.remote,
+            context.request.headers,
             settings.proxy_trusted_headers,
             settings.proxy_trusted_origins,
         )
@@ -123,14 +125,14 @@ def _path(route: Route) -> str:
 
 
 def _outcome(
-    request: GatewayRequest, status: int | None, broken: RequestOutcome | None
+    context: RequestContext, status: int | None, broken: RequestOutcome | None
 ) -> RequestOutcome:
-    if request.interception is not None:
-        return _OUTCOMES[request.interception.outcome]
+    if context.interception is not None:
+        return _OUTCOMES[context.interception.outcome]
     if broken is not None:
         return broken
-    if request.refusal is not None:
-        refused = request.refusal not in _FAILURES
+    if context.refusal is not None:
+        refused = context.refusal not in _FAILURES
         return RequestOutcome.REJECTED if refused else RequestOutcome.FAILED
     answered = status is not None and status < 400
     return RequestOutcome.COMPLETED if answered else RequestOutcome.FAILED

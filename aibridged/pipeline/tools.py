@@ -8,8 +8,8 @@ from loguru import logger
 
 from aibridged.mcp.tools import Tool, Toolbox
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.tool_loop.loop import ToolLoop
-from aibridged.transport.request import GatewayRequest, Handler, Middleware
 from aibridged.wire.injection.inject import Injection, candidate, is_background
 from aibridged.wire.injection.offer import Offer
 from aibridged.wire.injection.opening import open_dialogue
@@ -21,27 +21,27 @@ def stage(components: Components) -> Middleware | None:
         return None
     offers, continuations = _Offers(), components.continuations
 
-    async def tools(request: GatewayRequest, handler: Handler) -> web.StreamResponse:
-        api, interception = request.route.api, request.interception
+    async def tools(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        api, interception = context.route.api, context.interception
         if api is None or interception is None:
-            return await handler(request)
+            return await handler(context)
         try:
-            came = fields = Fields(request.plain, request.members)
+            came = fields = Fields(context.plain, context.members)
         except UnsplittableError:
-            return await handler(request)
-        fields = continuations.applied(request, fields)
-        offered = await offers.put_into(request, fields)
+            return await handler(context)
+        fields = continuations.applied(context, fields)
+        offered = await offers.put_into(context, fields)
         if offered is not None:
             fields = offered.injection.request
         if fields is not came:
-            request.change(fields)
+            context.change(fields)
         if offered is None:
-            return await handler(request)
+            return await handler(context)
         dialogue = open_dialogue(
-            api, fields, offered.injection.names, withhold_usage=request.asks_for_usage
+            api, fields, offered.injection.names, withhold_usage=context.asks_for_usage
         )
         interception.injected = offered.servers
-        return await ToolLoop(request, components, interception, offered.toolbox, dialogue).run()
+        return await ToolLoop(context, components, interception, offered.toolbox, dialogue).run()
 
     return tools
 
@@ -68,12 +68,12 @@ class _Offers:
         )
         self._warned: WeakKeyDictionary[Toolbox, tuple[str, ...]] = WeakKeyDictionary()
 
-    async def put_into(self, request: GatewayRequest, fields: Fields) -> _Offered | None:
+    async def put_into(self, context: RequestContext, fields: Fields) -> _Offered | None:
         """None for a request that may have no tools, and for a caller who has none."""
-        api, bridge, interception = request.route.api, request.bridge, request.interception
+        api, bridge, interception = context.route.api, context.bridge, context.interception
         if api is None or bridge is None or interception is None:
             return None
-        model = request.facts.model
+        model = context.facts.model
         if is_background(interception.start.client, model):
             return None
         found = candidate(api, model, fields)

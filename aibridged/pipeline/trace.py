@@ -5,10 +5,11 @@ the trace is known, for the log.
 """
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from multidict import MultiMapping
 from yarl import URL
 
 from aibridged.clock import Clock
@@ -25,7 +26,6 @@ from aibridged.records.facts import (
     ToolUsageRecord,
     UserPromptRecord,
 )
-from aibridged.transport.request import GatewayRequest
 
 if TYPE_CHECKING:
     from aibridged.observe.tracing import OtelSpan, Tracing
@@ -50,17 +50,13 @@ class Traces:
         self._clock = clock
         self._uncommitted: OrderedDict[str, RequestTrace] = OrderedDict()
 
-    def begin(self, request: GatewayRequest) -> None:
-        """A request has come."""
-        span = self._tracing.begin("request", request.headers, request.began)
-        request.scope.span = span
-        if span.is_sampled:
-            request.trace = RequestTrace(self, request.scope, span, self._clock)
-
-    def end(self, request: GatewayRequest, finished: RequestSummary) -> None:
-        """It has ended, and was what `finished` says."""
-        if request.trace is not None:
-            request.trace.end(request, finished)
+    def begin(
+        self, headers: MultiMapping[str], scope: Scope, began: float
+    ) -> "RequestTrace | None":
+        """A request has come; None where it isn't sampled."""
+        span = self._tracing.begin("request", headers, began)
+        scope.span = span
+        return RequestTrace(self, scope, span, self._clock) if span.is_sampled else None
 
     def await_commits(self, interception_id: str, trace: "RequestTrace") -> None:
         """The interception will leave records."""
@@ -145,17 +141,16 @@ class RequestTrace:
         above = self._intercept if name is SpanName.RECORD_INTERCEPTION_ENDED else self._process
         above.child(name, self._prompt_at if asked else self._answer_at, self._id).end()
 
-    def end(self, request: GatewayRequest, finished: RequestSummary) -> None:
-        """The request has ended."""
+    def end(self, finished: RequestSummary, base_url: Callable[[], str]) -> None:
+        """The request has ended; `base_url` is asked for the provider's if it was sent."""
         error = _error(finished)
         asked_at = self._asked_at if self._turns else finished.sent_at
         if asked_at is not None:
-            base_url = request.route.provider.base_url
             if finished.bridged:
                 name = SpanName.UPSTREAM
-                attributes = {**self._attributes, **_model_call(finished), **_server(base_url)}
+                attributes = {**self._attributes, **_model_call(finished), **_server(base_url())}
             else:
-                name, attributes = SpanName.PASSTHROUGH, {**_passthrough(finished, base_url)}
+                name, attributes = SpanName.PASSTHROUGH, {**_passthrough(finished, base_url())}
             asking = self._open[-1].child(name, asked_at, attributes, to_provider=True)
             asking.end(finished.ended, error)
         root, *inner = self._open

@@ -3,10 +3,9 @@
 import asyncio
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
-from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from loguru import logger
 
@@ -38,13 +37,13 @@ from aibridged.proxy.leaf_certificates import Leaves
 from aibridged.proxy.mitm import Intercepted, Session
 from aibridged.proxy.tunnel import Tunnel
 from aibridged.proxy.tunnel_quota import Places
+from aibridged.transport.request import Handler
 
 IDLE_S = 15 * 60.0
 HALF_CLOSED_S = 60.0
 
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 MakeConnection = Callable[[Handler], asyncio.Protocol]
 """Makes the protocol that reads decrypted requests and has a handler answer them."""
 

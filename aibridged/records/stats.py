@@ -15,10 +15,6 @@ class RecorderStats:
     took until the end. Seconds are of the monotonic clock.
     """
 
-    commits: int = 0
-    records: int = 0
-    last_batch: int = 0
-    largest_batch: int = 0
     starts_refused: int = 0
     records_spooled: int = 0
     records_replayed: int = 0
@@ -35,9 +31,5 @@ class RecorderStats:
 
     def committed(self, records: int, seconds: float) -> None:
         """Count a transaction with that many records."""
-        self.commits += 1
-        self.records += records
-        self.last_batch = records
-        self.largest_batch = max(self.largest_batch, records)
         self.commit_times.observe((), seconds)
         self.batches.observe((), records)

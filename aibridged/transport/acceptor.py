@@ -52,7 +52,7 @@ class Acceptor:
         self._room = room
         self._shortage = shortage
         self._tls = tls
-        self._handshake_timeout = handshake_timeout
+        self.handshake_timeout = handshake_timeout
         self._openings = Tasks()
         self._is_closed = False
         listening.setblocking(False)
@@ -104,7 +104,7 @@ class Acceptor:
             return
         ip = peer[0] if isinstance(peer, tuple) else None
         handshake = _Handshake(client, protocol, self._room)
-        within = self._handshake_timeout
+        within = self.handshake_timeout
         if has_place:
             self._room.came(handshake, self._room.address(ip))
         else:

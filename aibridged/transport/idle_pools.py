@@ -6,7 +6,7 @@ one would take a descriptor that is somebody else's.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
 import aiohttp
@@ -16,6 +16,12 @@ from aibridged.core.room import Room
 from aibridged.observe.descriptors import Shortages, at_capacity, is_shortage
 
 T = TypeVar("T")
+
+Dial = Callable[[str, int, Callable[[], asyncio.Protocol]], Awaitable[asyncio.Protocol]]
+"""Connects to a host and a port, speaks TLS where that is due, and makes what reads the connection.
+
+Raises aiohttp.ClientConnectionError if that isn't possible.
+"""
 
 
 class Pools:
@@ -93,3 +99,25 @@ class PooledConnector(aiohttp.TCPConnector):
     ) -> ResponseHandler:
         make = super()._create_connection
         return await self._pools.connect(lambda: make(req, traces, timeout))
+
+
+class DialedConnector(aiohttp.BaseConnector):
+    """A pool of connections that `dial` makes, as many as there are requests."""
+
+    def __init__(self, pools: Pools, dial: Dial) -> None:
+        super().__init__(limit=0)
+        self._pools = pools
+        self._dial = dial
+        pools.add(self)
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: Any,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
+    ) -> ResponseHandler:
+        host, port = req.url.host_subcomponent, req.url.port
+        assert host is not None
+        assert port is not None
+        made = await self._pools.connect(lambda: self._dial(host, port, self._factory))
+        return cast(ResponseHandler, made)

@@ -1,11 +1,12 @@
 """Reverse-proxy relay with backpressure: a provider's response, written as it arrives."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import aiohttp
 from aiohttp import web
 
+from aibridged.core.headers import response_header_passes
 from aibridged.transport.abort import broken_off
 from aibridged.transport.read_backlog import Backlog, Reader
 from aibridged.transport.request import GatewayRequest
@@ -21,6 +22,9 @@ async def relay(
     readers: Sequence[Reader],
     idle_timeout: float,
     turns: Turns,
+    *,
+    passes: Callable[[bytes], bool] = response_header_passes,
+    withhold_usage: bool = False,
 ) -> web.StreamResponse:
     """Relay the answer to its end; each of `readers` sees a piece after it has been written.
 
@@ -29,12 +33,16 @@ async def relay(
     provider breaks off, or is silent for `idle_timeout` seconds, so is the client's connection: no
     client may take the half for a whole.
 
+    `passes` says by their names which headers go on; with `withhold_usage` the client doesn't get a
+    stream's usage, which only the gateway asked for.
+
     Raises:
         BrokenOffError: the provider did not end its answer.
         ConnectionError: the client has disconnected.
     """
-    withholder = _withholder(request, answer)
-    response = DownstreamResponse(answer, without=(b"content-length",) if withholder else ())
+    withholder = _withholder(answer) if withhold_usage else None
+    without = (b"content-length",) if withholder else ()
+    response = DownstreamResponse(answer, without=without, passes=passes)
     await response.prepare(request)
     pump = _Pump(request, response, answer, readers, idle_timeout, withholder, turns)
     backlog = pump.backlog
@@ -56,9 +64,9 @@ async def relay(
     return response
 
 
-def _withholder(request: GatewayRequest, answer: UpstreamResponse) -> UsageWithholder | None:
+def _withholder(answer: UpstreamResponse) -> UsageWithholder | None:
     """What keeps back the usage of a stream that only the gateway asked for."""
-    if not request.asks_for_usage or answer.content_type != "text/event-stream":
+    if answer.content_type != "text/event-stream":
         return None
     return None if answer.content_coding else UsageWithholder()
 

@@ -6,7 +6,7 @@ ever; and at the end it leaves connections without a word. All four are mended h
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
 from aibridged.clock import SystemClock
+from aibridged.core.idle import GRACE_S
 from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 from aibridged.transport.client_buffers import StalledClients, bound_unsent
@@ -152,11 +153,13 @@ class Connection(RequestHandler):
             self._room.kept(self, self._address)
 
     def leave(self) -> None:
-        """Close once no request has come for a moment."""
+        """Close once no request has come for a moment; the first one has longer to come."""
         self._cancel_farewell()
         self._is_last_call = True
         seen = self._request_count if self._is_idle else None
-        self._farewell = self._loop.call_later(_LAST_CALL_S, self._leave_if_idle, seen)
+        is_new = not self._request_count and not self._server.is_draining
+        within = GRACE_S if is_new else _LAST_CALL_S
+        self._farewell = self._loop.call_later(within, self._leave_if_idle, seen)
 
     def _leave_if_idle(self, seen: int | None) -> None:
         if self._is_idle and self._request_count == seen:
@@ -277,12 +280,10 @@ class Server(web.Server):
     def _open_connections(self) -> list[Connection]:
         return [each for each in self.connections if isinstance(each, Connection)]
 
-    def connection_for(
-        self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
-    ) -> Connection:
+    def connection_for(self, handler: Handler) -> Connection:
         """A connection whose requests another handler has, such as one that was decrypted."""
         connection = self()
-        connection._request_handler = handler
+        connection._request_handler = handler  # type: ignore[assignment]
         return connection
 
     def __call__(self, is_surplus: bool = False) -> Connection:

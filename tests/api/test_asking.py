@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from aibridged.api import asking as module
 from aibridged.api.asking import BOUNDS, Asking
 from aibridged.api.channel import PIECE_BYTES
 from aibridged.errors import GatewayError
@@ -49,7 +48,7 @@ async def answer(asking, caller, make=quick):
 
 async def until_idle(asking):
     async with asyncio.timeout(10):
-        while len(asking._places):  # noqa: ASYNC110 - threads make it so
+        while asking._places.taken:  # noqa: ASYNC110 - threads make it so
             await asyncio.sleep(0.001)
 
 
@@ -71,7 +70,7 @@ async def test_answers_are_made_in_threads(asking):
 
 
 async def test_the_slow_questions_of_one_keep_no_other_waiting(asking):
-    slow = [Slow() for _ in range(BOUNDS.running_each + BOUNDS.waiting_each)]
+    slow = [Slow() for _ in range(BOUNDS.places_each + BOUNDS.waiting_each)]
     async with asyncio.TaskGroup() as tasks:
         asked = [tasks.create_task(answer(asking, "ann", each)) for each in slow]
         await asyncio.sleep(0)
@@ -85,11 +84,11 @@ async def test_the_slow_questions_of_one_keep_no_other_waiting(asking):
 
 async def test_no_more_wait_than_may(asking):
     slow = Slow()
-    callers = BOUNDS.running // BOUNDS.running_each + BOUNDS.waiting // BOUNDS.waiting_each
+    callers = BOUNDS.places // BOUNDS.places_each + BOUNDS.waiting // BOUNDS.waiting_each
     async with asyncio.TaskGroup() as tasks:
         for number in range(callers):
-            each = min(BOUNDS.running_each, BOUNDS.waiting_each)
-            if number >= BOUNDS.running // BOUNDS.running_each:
+            each = min(BOUNDS.places_each, BOUNDS.waiting_each)
+            if number >= BOUNDS.places // BOUNDS.places_each:
                 each = BOUNDS.waiting_each
             for _ in range(each):
                 tasks.create_task(answer(asking, f"caller-{number}", slow))
@@ -101,11 +100,11 @@ async def test_no_more_wait_than_may(asking):
     assert await answer(asking, "bob") == b"done"
 
 
-async def test_a_place_is_waited_for_so_long_and_no_longer(asking, monkeypatch):
-    monkeypatch.setattr(module, "WAIT_S", 0.02)
+async def test_a_place_is_waited_for_so_long_and_no_longer(asking):
+    asking._places.wait_s = 0.02
     slow = Slow()
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(BOUNDS.running_each):
+        for _ in range(BOUNDS.places_each):
             tasks.create_task(answer(asking, "ann", slow))
         await asyncio.sleep(0)
         assert await refusal(asking, "ann") == ("query_failed", 1)
@@ -116,7 +115,7 @@ async def test_a_place_is_waited_for_so_long_and_no_longer(asking, monkeypatch):
 async def test_who_leaves_while_waiting_is_passed_over(asking):
     slow = Slow()
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(BOUNDS.running_each):
+        for _ in range(BOUNDS.places_each):
             tasks.create_task(answer(asking, "ann", slow))
         await asyncio.sleep(0)
         leaving = tasks.create_task(answer(asking, "ann"))
@@ -133,16 +132,16 @@ async def test_who_leaves_while_waiting_is_passed_over(asking):
 async def test_a_place_that_comes_as_its_caller_leaves_is_given_back(asking):
     slow = Slow()
     async with asyncio.TaskGroup() as tasks:
-        for _ in range(BOUNDS.running_each):
+        for _ in range(BOUNDS.places_each):
             tasks.create_task(answer(asking, "ann", slow))
         await asyncio.sleep(0)
         leaving = tasks.create_task(answer(asking, "ann"))
         await asyncio.sleep(0)
-        asking._leave("ann")  # its turn comes
+        asking._places.give_back("ann")  # its turn comes
         leaving.cancel()  # before it hears of it
         await asyncio.wait([leaving])
-        assert len(asking._places) == BOUNDS.running_each - 1
-        asking._places.take("ann")
+        assert asking._places.taken == BOUNDS.places_each - 1
+        asking._places._queue.take("ann")
         slow.go_on.set()
     await until_idle(asking)
 
@@ -163,7 +162,7 @@ async def test_what_nobody_waits_for_is_interrupted_and_frees_its_place(asking, 
         async with asyncio.timeout(10):
             while not under_way.is_set():  # noqa: ASYNC110 - a thread sets it
                 await asyncio.sleep(0.001)
-        assert len(asking._places) == 1
+        assert asking._places.taken == 1
     await until_idle(asking)
 
 

@@ -20,7 +20,7 @@ from aiohttp.test_utils import TestServer
 from loguru import logger
 
 from aibridged.config.options import Settings
-from aibridged.daemon import resources as resources
+from aibridged.daemon import gatekeeper
 from aibridged.identity.tokens import TokenStore
 from aibridged.observe.logging import configure
 from aibridged.records import schema
@@ -155,8 +155,8 @@ async def test_what_the_command_line_takes_back_is_worthless_within_a_minute(
 async def test_what_the_command_line_takes_back_is_soon_worthless(
     recording, store, new_token, post, monkeypatch
 ):
-    at_once = partial(resources.keep_revoking, interval=0)
-    monkeypatch.setattr(resources, "keep_revoking", at_once)
+    at_once = partial(gatekeeper.keep_revoking, interval=0)
+    monkeypatch.setattr(gatekeeper, "keep_revoking", at_once)
     gateway = await recording.start(auth="token")
     id, token = new_token("ann")
     assert (await post(gateway, token))[0] == 200

@@ -1,7 +1,9 @@
 """Reloading, in this process: what is kept, what changes, and what nobody notices."""
 
 import asyncio
+import gc
 import ssl
+import weakref
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,12 +12,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from yarl import URL
 
-from aibridged.config.options import OPTIONS, ProviderSettings, Settings
+from aibridged.config.kinds import Address
+from aibridged.config.options import OPTIONS, McpServerSettings, ProviderSettings, Settings
 from aibridged.config.secret import Secret
 from aibridged.daemon.gateway import Gateway
 from aibridged.fake_provider import Script
+from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.transport.listeners import CannotListenError
+
+ANY_PORT = Address("127.0.0.1", 0)
+SERVER = McpServerSettings("docs", "http://127.0.0.1:1/mcp")
 
 BODY = {
     "model": "m",
@@ -81,6 +89,65 @@ async def test_what_the_start_reads_a_reload_reads_too_or_it_needs_a_restart(
     needs_restart = {option.name for option in OPTIONS if option.restart}
     assert at_start - read - needs_restart == set()
     assert gateway.components.settings is other
+
+
+async def test_a_reload_leaves_nothing_behind_with_the_settings_from_before(
+    start_gateway, client, tmp_path
+):
+    """What keeps a `Settings` would go by it for good, and be found only where it is tried."""
+    gateway = await start_gateway(prometheus_enable=True, prometheus_address=ANY_PORT)
+    async with client.get(f"{gateway.url}/healthz") as response:
+        assert response.status == 200
+    before = weakref.ref(gateway.settings)
+    reload(gateway, rate_limit=5)
+    gc.collect()
+    assert before() is None
+
+
+async def test_every_listener_lives_by_the_new_times(start_gateway, tmp_path):
+    write_pair(tmp_path, 1)
+    gateway = await start_gateway(
+        tls_cert_file=tmp_path / "cert.pem",
+        tls_key_file=tmp_path / "key.pem",
+        prometheus_enable=True,
+        prometheus_address=ANY_PORT,
+        http_read_timeout=100.0,
+    )
+    reload(gateway, http_read_timeout=0.05)
+    urls = [gateway.url, *gateway.metrics_urls]
+    for url in map(URL, urls):  # a handshake, and a head
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_what_a_reload_leaves_as_it_was_is_kept(start_gateway):
+    """For any setting but its own."""
+    gateway = await start_gateway(
+        circuit_breaker_enabled=True, rate_limit=9, retention=60.0, mcp_servers=(SERVER,)
+    )
+    composition = gateway._composition
+    bridges = gateway.components.bridges
+    bridges.acquire(BridgeKey("ann", None)).release()
+    before, pruning = gateway.components, composition._pruning
+    reload(gateway, allow_byok=False)
+    assert gateway.components.rate_limiter is before.rate_limiter
+    assert gateway.components.breakers is before.breakers
+    assert composition._pruning is pruning
+    assert len(bridges) == 1
+    for changes in (
+        {"mcp_servers": (replace(SERVER, id="other"),)},
+        {"mcp_call_timeout": 3.0},
+        {"pool_max_items": 3},
+    ):
+        reload(gateway, **changes)
+        assert len(bridges) == 0, changes
+        bridges.acquire(BridgeKey("ann", None)).release()
+    reload(gateway, retention=90.0)
+    assert composition._pruning is not pruning
+    reload(gateway, retention=None)
+    assert composition._pruning is None
 
 
 async def test_slots_count_the_requests_that_are_under_way(start_gateway, fake, ask, stream):

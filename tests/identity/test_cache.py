@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from aibridged.identity.base import Actor, AuthUnavailableError
-from aibridged.identity.cache import CachedAuthenticator
+from aibridged.identity.cache import BAD_TTL_S, GOOD_TTL_S, CachedAuthenticator
 
 ALICE = Actor("1", "alice", "token-1")
 BOB = Actor("2", "bob", "token-2")
@@ -96,6 +96,12 @@ async def test_whether_a_token_is_known_to_be_wrong_can_be_asked(cache, backend,
     clock.advance(10)
     assert not cache.refuses("eve")
     assert cache.hits == 1
+
+
+async def test_times_that_are_not_new_forget_nothing(cache):
+    await cache.authenticate("alice")
+    cache.remember_for(good_ttl=GOOD_TTL_S, bad_ttl=BAD_TTL_S)
+    assert cache.known("alice") is not None
 
 
 async def test_both_times_can_be_set_and_0_remembers_nothing(backend, clock):

@@ -45,7 +45,7 @@ async def test_without_a_server_there_is_nothing(offer):
 
 def test_the_sdk_is_loaded_with_the_first_server():
     code = (
-        "import sys, asyncio; from aibridged import compose, pipeline\n"
+        "import sys, asyncio; from aibridged.daemon import compose\n"
         "from aibridged.mcp.factory import McpTools\n"
         "from aibridged.config.options import Settings\n"
         "McpTools(Settings(), None, None)\n"
@@ -53,6 +53,28 @@ def test_the_sdk_is_loaded_with_the_first_server():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+def test_it_is_loaded_whole_before_a_request_waits_for_it():
+    """An import holds up the event loop, and would use up the time that a request waits."""
+    code = (
+        "import sys, asyncio; from aibridged.daemon import compose\n"
+        "from aibridged.clock import SystemClock\n"
+        "from aibridged.mcp.credentials import no_credentials\n"
+        "from aibridged.mcp.factory import McpTools\n"
+        "from aibridged.config.options import McpServerSettings, Settings\n"
+        "async def main():\n"
+        "    settings = Settings(mcp_servers=(McpServerSettings('docs', 'http://127.0.0.1:1'),))\n"
+        "    tools = McpTools(settings, SystemClock(), no_credentials)\n"
+        "    before = set(sys.modules)\n"
+        "    assert await tools.of('ann').open() is None\n"
+        "    loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "    print(sorted(loaded - sys.stdlib_module_names))\n"
+        "asyncio.run(main())"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # It chooses its event loop by the one that it finds running.
+    assert shown.stdout.strip() == "['anyio']"
 
 
 async def test_a_bridge_keeps_its_sessions_for_its_time(offer, pool, tiny, clock):
@@ -88,9 +110,11 @@ async def test_a_reload_is_for_the_bridges_that_come_after_it(offer, pool, tiny,
     bridges = pool(tools)
     before = await use(bridges, "ann")
     servers = (McpServerSettings("other", foreign_server.url),)
-    tools.configure(replace(Settings(), mcp_servers=servers))
+    other = replace(Settings(), mcp_servers=servers)
+    assert tools.configure(other)
+    assert not tools.configure(other)
     assert await use(bridges, "ann") is before
-    bridges.renew(ttl=900.0, max_items=5000)
+    bridges.close()
     assert [tool.name for tool in (await use(bridges, "ann")).tools] == [
         "bmcp_other_fail",
         "bmcp_other_shout",

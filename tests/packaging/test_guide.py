@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from aibridged import __version__
 from aibridged.config.options import OPTIONS
 from aibridged.config.unknown import known_variables
 
@@ -37,3 +38,12 @@ def test_every_flag_and_variable_is_known(text):
     assert flags - {flag for option in OPTIONS for flag in option.flags} == dockers
     variables = set(re.findall(r"CODER_[A-Z_]+", text)) - {"CODER_CONFIG_PATH"}
     assert variables <= known_variables()
+
+
+def test_every_version_is_this_release(text, root):
+    """Neither a release that is gone nor a tag that nobody made."""
+    manifests = [path.read_text(encoding="utf-8") for path in root.glob("packaging/*/*.yaml")]
+    named = re.findall(r"aibridged[-:](\d+\.\d+\.\d+)", "\n".join([text, *manifests]))
+    assert len(named) > 3
+    assert set(named) == {__version__}
+    assert not re.search(r"\bv\d+\.\d+", text)

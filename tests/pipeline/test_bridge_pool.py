@@ -94,10 +94,11 @@ def test_nothing_is_closed_twice_over_a_thousand_bridges(clock):
     assert pool.stats.additions == pool.stats.evictions == 1000
 
 
-def test_a_renewed_pool_lives_by_its_new_numbers(pool, clock):
+def test_a_pool_that_is_limited_anew_lives_by_its_new_numbers(pool, clock):
     used, idle = pool.acquire(ANN), pool.acquire(BOB)
     idle.release()
-    pool.renew(ttl=10, max_items=1)
+    pool.limit(ttl=10, max_items=1)
+    pool.limit(ttl=10, max_items=1)
     assert (idle.bridge.closed, used.bridge.closed, len(pool)) == (1, 0, 0)
     used.release()
     assert used.bridge.closed == 1

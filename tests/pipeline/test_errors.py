@@ -9,6 +9,7 @@ from loguru import logger
 
 from aibridged.errors import AT_CAPACITY, BYOK_DISABLED, UNAUTHENTICATED, GatewayError
 from aibridged.observe.scope import Scope
+from aibridged.pipeline.context import RequestContext
 from aibridged.pipeline.errors import stage
 from aibridged.transport.response import DownstreamResponse
 from aibridged.transport.upstream_response import UpstreamResponse
@@ -23,8 +24,9 @@ def exchange(server, open_connection):
 
     async def exchange(inner, request=REQUEST):
         async def handler(request):
-            request.scope = Scope("id-1")
-            return await errors(request, inner)
+            context = RequestContext(request)
+            context.scope = Scope("id-1")
+            return await errors(context, lambda context: inner(context.request))
 
         server.handler = handler
         reader, writer = await open_connection()

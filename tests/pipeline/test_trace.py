@@ -33,13 +33,9 @@ class Traced:
     def begin(self, number=1):
         """A request whose interception is recorded as begun."""
         request = SimpleNamespace(
-            headers=CIMultiDict(),
-            began=self._clock.monotonic(),
-            scope=Scope(f"r-{number}"),
-            trace=None,
-            route=SimpleNamespace(provider=SimpleNamespace(base_url="http://127.0.0.1:1/v1")),
+            began=self._clock.monotonic(), scope=Scope(f"r-{number}"), trace=None
         )
-        self.traces.begin(request)
+        request.trace = self.traces.begin(CIMultiDict(), request.scope, request.began)
         SCOPE.set(request.scope)
         request.trace.acquire(BridgeKey("u", None))
         with span("making", {}):
@@ -69,7 +65,7 @@ class Traced:
             ended=self._clock.monotonic(),
             status=200,
         )
-        self.traces.end(request, finished)
+        request.trace.end(finished, lambda: "http://127.0.0.1:1/v1")
 
     async def spans(self, name):
         """From when to when the spans of that name last, in seconds after the first moment."""

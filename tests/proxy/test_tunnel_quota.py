@@ -38,7 +38,7 @@ def test_nothing_is_kept_of_callers_that_have_none():
     for number in range(100):
         places.take(str(number))()
         places.take("alice")()
-    assert not places._taken
+    assert not places._shares._held
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
+from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
 
 
@@ -47,6 +48,20 @@ def make_recorder():
 
     yield make
     assert all(recorder._closed for recorder in made), "a test left a recorder open"
+
+
+@pytest.fixture
+def commits(monkeypatch) -> list[int]:
+    """The size of each transaction that recorders have committed."""
+    sizes = []
+    count = RecorderStats.committed
+
+    def note(stats: RecorderStats, records: int, seconds: float) -> None:
+        sizes.append(records)
+        count(stats, records, seconds)
+
+    monkeypatch.setattr(RecorderStats, "committed", note)
+    return sizes
 
 
 @pytest.fixture

@@ -129,7 +129,7 @@ def test_no_reader_ever_raises(api: WireApi, content_type: str, chunks: list[byt
 
 def test_decoding_takes_a_step_even_where_nothing_comes_of_it() -> None:
     """Of many empty members, say."""
-    reader = open_reader(Api.MESSAGES, "text/event-stream", "gzip")
+    reader = open_reader(WireApi.MESSAGES, "text/event-stream", "gzip")
     steps = reader.feed(gzip.compress(b"") * 50)
     assert steps is not None
     assert len(list(steps)) >= 50

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
-from aibridged.transport.request import GatewayRequest
+from aibridged.pipeline.context import RequestContext
 from aibridged.wire.injection.continuing import Continuation, go_on
 from aibridged.wire.injection.splice import Fields
 
@@ -25,15 +25,15 @@ class Continuations:
     def __init__(self) -> None:
         self._known: LRUCache[_Key, Continuation] = LRUCache(_MAX_CONTINUATIONS)
 
-    def applied(self, request: GatewayRequest, fields: Fields) -> Fields:
+    def applied(self, context: RequestContext, fields: Fields) -> Fields:
         """The request, going on from where its answer has really ended."""
         if not self._known:
             return fields
-        return go_on(fields, lambda name: self._find(_key(request, name)))
+        return go_on(fields, lambda name: self._find(_key(context, name)))
 
-    def keep(self, request: GatewayRequest, continuation: Continuation) -> None:
+    def keep(self, context: RequestContext, continuation: Continuation) -> None:
         """Note how to go on from the answer of this request."""
-        self._known[_key(request, continuation.name)] = continuation
+        self._known[_key(context, continuation.name)] = continuation
 
     def _find(self, key: _Key) -> Continuation | None:
         """A response can be gone on from more than once, a conversation has gone on by then."""
@@ -43,5 +43,5 @@ class Continuations:
         return found
 
 
-def _key(request: GatewayRequest, name: str) -> _Key:
-    return _Key(request.actor.id, request.route.provider.name, name)
+def _key(context: RequestContext, name: str) -> _Key:
+    return _Key(context.actor.id, context.route.provider.name, name)

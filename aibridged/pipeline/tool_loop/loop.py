@@ -18,10 +18,11 @@ from aibridged.mcp.tools import Toolbox
 from aibridged.pipeline import forward
 from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import RequestContext
 from aibridged.pipeline.tool_loop.calls import ToolCalls
 from aibridged.pipeline.tool_loop.turn import Turn, ask
+from aibridged.tasks import Tasks
 from aibridged.transport.abort import broken_off
-from aibridged.transport.request import GatewayRequest
 from aibridged.transport.response import DownstreamResponse
 from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, has_more_commas
 from aibridged.wire.collector import UNREADABLE
@@ -39,13 +40,13 @@ class ToolLoop:
 
     def __init__(
         self,
-        request: GatewayRequest,
+        context: RequestContext,
         components: Components,
         interception: Interception,
         toolbox: Toolbox,
         dialogue: Dialogue,
     ) -> None:
-        self._request = request
+        self._context = context
         self._parts = components
         self._interception = interception
         self._dialogue = dialogue
@@ -59,7 +60,7 @@ class ToolLoop:
     async def run(self) -> web.StreamResponse:
         """Answer the request; see `forward` for what is raised."""
         self._dialogue.begin_turn(last=False)
-        turn = await ask(self._request, self._parts, first=True)
+        turn = await ask(self._context, self._parts, first=True)
         while True:
             try:
                 response = await self._answer(turn)
@@ -67,12 +68,12 @@ class ToolLoop:
                 await turn.close()
             if response is not None:
                 return response
-            if self._request.trace is not None:
-                self._request.trace.turn_answered()
+            if self._context.trace is not None:
+                self._context.trace.turn_answered()
             try:
                 async with self._pings():
                     await self._run_tools()
-                    turn = await ask(self._request, self._parts, first=False)
+                    turn = await ask(self._context, self._parts, first=False)
             except GatewayError as error:
                 if self._response is None:
                     raise
@@ -86,7 +87,7 @@ class ToolLoop:
             return await self._fail(await self._error_body(turn))
         if turn.is_body:
             return await self._body(turn)
-        return await forward.answer(self._request, turn.answer, turn.dump, self._parts)
+        return await forward.answer(self._context, turn.answer, turn.dump, self._parts)
 
     async def _stream(self, turn: Turn) -> web.StreamResponse | None:
         dialogue, reading = self._dialogue, turn.begin_reading()
@@ -120,14 +121,14 @@ class ToolLoop:
         continuation = self._dialogue.continuation
         if continuation is not None:
             self._dialogue.continuation = None
-            self._parts.continuations.keep(self._request, continuation)
+            self._parts.continuations.keep(self._context, continuation)
 
     async def _begin(self, turn: Turn) -> DownstreamResponse:
         """The head of the stream that the client gets: the first turn's."""
         coded = turn.answer.content_coding is not None
         without = (b"content-length", *((b"content-encoding",) if coded else ()))
         response = self._response = DownstreamResponse(turn.answer, without=without)
-        await response.prepare(self._request)
+        await response.prepare(self._context.request)
         response.send(b"")  # the head is sent, whatever the model says first
         return response
 
@@ -157,7 +158,7 @@ class ToolLoop:
             response = DownstreamResponse(
                 turn.answer, without=(b"content-encoding",), length=len(shown)
             )
-        await response.prepare(self._request)
+        await response.prepare(self._context.request)
         await response.write_eof(shown)
         await turn.note(body)
         return response
@@ -166,7 +167,7 @@ class ToolLoop:
         """Relay an answer that nobody has room to read, whatever it calls for."""
         reading = turn.begin_reading()
         response = DownstreamResponse(turn.answer)
-        await response.prepare(self._request)
+        await response.prepare(self._context.request)
         chunk = bytes(collected)
         while chunk:
             await response.write(chunk)
@@ -178,7 +179,7 @@ class ToolLoop:
 
     async def _run_tools(self) -> None:
         """Run what the model has called, and make the results its next request."""
-        request, reading = self._request, self._request.reading
+        context, reading = self._context, self._context.observer
         assert reading is not None, "it has told of the calls"
         self._rounds_left -= 1
         last = self._rounds_left == 0
@@ -187,8 +188,8 @@ class ToolLoop:
         finally:
             self._interception.end_turn(reading)
             if self._response is None:
-                request.reading = None
-        request.body = self._dialogue.answer(results)
+                context.observer = None
+        context.body = self._dialogue.answer(results)
         self._dialogue.begin_turn(last=last)
 
     async def _next(self, turn: Turn) -> bytes:
@@ -208,12 +209,12 @@ class ToolLoop:
         An answer that was begun ends with its connection, so that no client takes the half for a
         whole.
         """
-        name = self._request.route.provider.name
+        name = self._context.route.provider.name
         logger.warning("Provider {} aborted its response: {}", name, reason)
-        if self._request.writer.output_size > 0:
-            return broken_off(self._request, reason)
-        if self._request.verdict is not None:
-            self._request.verdict.failure()
+        if self._context.request.writer.output_size > 0:
+            return broken_off(self._context.request, reason)
+        if self._context.verdict is not None:
+            self._context.verdict.failure()
         return GatewayError(failure)
 
     async def _error_body(self, turn: Turn) -> bytes:
@@ -227,7 +228,7 @@ class ToolLoop:
         with suppress(*UNREADABLE):
             if not has_more_commas(body, MAX_ELEMENTS) and "error" in _decode_error(body):
                 return msgspec.json.format(bytes(body), indent=-1)
-        name, status = self._request.route.provider.name, turn.answer.status
+        name, status = self._context.route.provider.name, turn.answer.status
         return GatewayError(
             UPSTREAM_UNREACHABLE, f"The provider {name} responded with status {status}."
         ).body()
@@ -244,11 +245,12 @@ class ToolLoop:
         if self._response is None:
             yield
             return
-        pinging = asyncio.get_running_loop().create_task(self._ping(self._response))
+        pinging = Tasks()
+        pinging.start(self._ping(self._response), "pings")
         try:
             yield
         finally:
-            pinging.cancel()
+            await pinging.cancel()
 
     async def _ping(self, response: DownstreamResponse) -> None:
         with suppress(ConnectionError):  # the client has left: then everything is cancelled

@@ -6,10 +6,10 @@ from aibridged.core.breaker import Admission
 from aibridged.pipeline import forward
 from aibridged.pipeline.breaker import admit
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import RequestContext
 from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.transport.read_backlog import sliced
-from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
 from aibridged.wire.reader import MAX_BODY_BYTES
@@ -19,7 +19,7 @@ _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
 
 
-async def ask(request: GatewayRequest, components: Components, *, first: bool) -> "Turn":
+async def ask(context: RequestContext, components: Components, *, first: bool) -> "Turn":
     """Send the request's body and wait for the head of the answer, or GatewayError: none came.
 
     The `first` turn is what the stages before have let pass; the others are admitted here.
@@ -27,27 +27,27 @@ async def ask(request: GatewayRequest, components: Components, *, first: bool) -
     monotonic = components.clock.monotonic
     admission = None
     if components.breakers is not None and not first:
-        admission = request.verdict = admit(components.breakers, request)
-    headers = forward.upstream_headers(request, send_actor=components.settings.send_actor_headers)
-    upstream = components.upstreams[request.route.provider.name]
+        admission = context.verdict = admit(components.breakers, context)
+    headers = forward.upstream_headers(context, send_actor=components.settings.send_actor_headers)
+    upstream = components.upstreams[context.route.provider.name]
     dump = (
-        components.dumper.begin(request, upstream, headers)
+        components.dumper.begin(context, upstream, headers)
         if components.dumper is not None
         else None
     )
-    turn = Turn(request, components, dump, admission)
+    turn = Turn(context, components, dump, admission)
     if first:
-        request.sent_at = monotonic()
-    if request.trace is not None:
-        request.trace.turn_asked()
+        context.sent_at = monotonic()
+    if context.trace is not None:
+        context.trace.turn_asked()
     try:
         idle_timeout = components.settings.upstream_idle_timeout
-        turn.answer = await forward.ask(request, upstream, headers, idle_timeout)
+        turn.answer = await forward.ask(context, upstream, headers, idle_timeout)
     except BaseException:
         await turn.close()
         raise
     if first:
-        request.answered_at, request.upstream_status = monotonic(), turn.answer.status
+        context.answered_at, context.upstream_status = monotonic(), turn.answer.status
     if dump is not None:
         dump.response(turn.answer)
     return turn
@@ -58,14 +58,14 @@ class Turn:
 
     def __init__(
         self,
-        request: GatewayRequest,
+        context: RequestContext,
         components: Components,
         dump: Dump | None,
         admission: Admission | None,
     ) -> None:
         self.dump = dump
         self._answer: UpstreamResponse | None = None
-        self._request = request
+        self._context = context
         self._clock = components.clock
         self._turns = components.turns
         self._admission = admission
@@ -129,10 +129,16 @@ class Turn:
 
     def begin_reading(self) -> ResponseObserver:
         """Read it for the record, from now on."""
-        api = self._request.route.api
+        api = self._context.route.api
         assert api is not None, "other routes get no tools"
-        reading = self._reading = ResponseObserver(self._request, api, self.answer, self._clock)
-        self._request.reading = reading
+        reading = self._reading = ResponseObserver(
+            api,
+            self.answer,
+            self._clock,
+            self._context.verdict,
+            self._context.route.provider.failure_statuses,
+        )
+        self._context.observer = reading
         return reading
 
     async def note(self, chunk: bytes) -> None:

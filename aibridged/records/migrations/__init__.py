@@ -21,7 +21,6 @@ from aibridged.records.database import BEGIN, DatabaseError
 
 VERSION_TABLE = "aibridged_schema_version"
 
-_LOCK_WAIT_S = 60
 _LOCK = 0x61696272696467  # any number of our own
 
 

@@ -19,15 +19,23 @@ _ANSWER_S = 60.0
 
 AT_LENGTH = "AIBRIDGED_ABUSE" in os.environ
 """Whether larger bodies are wanted, and each shape in each field."""
-RESULTS: dict[str, tuple[int, int]] = {}
-"""Cases and bad ones, by area; for the summary of the longer version."""
+RESULT = "abuse"
+"""The property of a test that says its area, how many cases were tried and how many were bad."""
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if AT_LENGTH:
         terminalreporter.write_line(f"\n{'area':40} cases  bad")
-        for area, (cases, bad) in RESULTS.items():
-            terminalreporter.write_line(f"{area:40} {cases:5} {bad:4}")
+        for reports in terminalreporter.stats.values():
+            for name, value in (each for one in reports for each in _properties(one)):
+                if name == RESULT:
+                    area, cases, bad = value
+                    terminalreporter.write_line(f"{area:40} {cases:5} {bad:4}")
+
+
+def _properties(report: Any) -> list[tuple[str, Any]]:
+    """What a test has noted about itself, once: its set-up and its end have reports, too."""
+    return report.user_properties if getattr(report, "when", "") == "call" else []
 
 
 @pytest.fixture
@@ -61,7 +69,9 @@ def attack() -> type[Attack]:
 class Arena:
     """The daemon in front of a fake provider, a hostile caller, and another who only asks."""
 
-    def __init__(self, pid: int, url: str, token: str, limit: int) -> None:
+    def __init__(
+        self, pid: int, url: str, token: str, limit: int, note: Callable[[str, object], None]
+    ) -> None:
         match = re.fullmatch(r"http://([^:]+):(\d+)", url)
         assert match is not None
         self.address = match[1], int(match[2])
@@ -69,6 +79,7 @@ class Arena:
         self._saw = asyncio.Event()
         self._token = token
         self._limit = limit
+        self._note = note
         self._pid = pid
 
     async def fares_well(self, area: str, attacks: Iterable[Attack]) -> None:
@@ -81,7 +92,7 @@ class Arena:
             # What else the machine does hurts, too, but not the same case twice.
             if trouble and (trouble := await self._trouble(attack)):
                 bad.append(f"{attack.name}: {trouble}")
-        RESULTS[area] = cases, len(bad)
+        self._note(RESULT, (area, cases, len(bad)))
         assert not bad, "\n".join(bad)
 
     async def follow(self, prober: asyncio.subprocess.Process) -> None:
@@ -180,7 +191,10 @@ async def _run(*command: str) -> str:
 
 @pytest.fixture
 async def enter(
-    daemon_in_front_of: Callable[..., Any], tmp_path: Path, limit: int
+    daemon_in_front_of: Callable[..., Any],
+    tmp_path: Path,
+    limit: int,
+    record_property: Callable[[str, object], None],
 ) -> AsyncIterator[Callable[[str], Awaitable[Arena]]]:
     """Starts an arena in front of the provider at a URL."""
     async with AsyncExitStack() as stack:
@@ -202,7 +216,7 @@ async def enter(
                     **settings,
                 )
             )
-            arena = Arena(daemon.process.pid, daemon.url, tokens[0], limit)
+            arena = Arena(daemon.process.pid, daemon.url, tokens[0], limit, record_property)
             host, port = arena.address
             prober = await _spawn(stack, str(PROBER), host, str(port), tokens[1])
             following = asyncio.get_running_loop().create_task(arena.follow(prober))

@@ -11,10 +11,11 @@ import pytest
 
 from aibridged.config.kinds import Address
 from aibridged.config.options import Settings
-from aibridged.core.fair_queue import FairQueue
+from aibridged.core.fair_queue import Bounds, FairQueue
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.identity.base import AuthUnavailableError
-from aibridged.proxy.client import MAX_HEAD_BYTES
+from aibridged.proxy import client
+from aibridged.transport.head_reader import MAX_HEAD_BYTES
 
 CREDENTIALS = (
     None,
@@ -91,9 +92,10 @@ async def test_look_ups_wait_with_those_at_the_gateway(proxied, client, monkeypa
     class OnePlace(FairQueue):
         def wait(self, address, waiter):
             waits.set()
-            return super().wait(address, waiter)
+            super().wait(address, waiter)
 
-    monkeypatch.setattr(proxied.gateway.components.gate._lookups, "_queue", OnePlace(1, 1))
+    places = proxied.gateway.components.gate._lookups._places
+    monkeypatch.setattr(places, "_queue", OnePlace(Bounds(1, 1, 1)))
     headers = {"X-Coder-Token": unknown_token(0)}
     loop = asyncio.get_running_loop()
     url = f"{proxied.gateway.url}/anthropic/v1/models"
@@ -311,7 +313,8 @@ async def test_the_proxy_may_have_tls_of_its_own(start_proxied, own_pair):
     writer.close()
 
 
-async def test_whoever_says_nothing_leaves_when_too_many_do(start_proxied):
+async def test_whoever_says_nothing_leaves_when_too_many_do(start_proxied, monkeypatch):
+    monkeypatch.setattr(client, "GRACE_S", 0.2)
     proxied = await start_proxied(max_idle_connections_per_address=2)
     silent = [await asyncio.open_connection(*proxied.address) for _ in range(3)]
     async with asyncio.timeout(10):

@@ -13,7 +13,7 @@ import zstandard
 from loguru import logger
 
 from aibridged.fake_provider import Answer, Script, ToolCall
-from aibridged.pipeline.tool_loop.loop import loop as tool_loop
+from aibridged.pipeline.tool_loop import loop as tool_loop
 
 OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
 OWN = ToolCall("weather", '{"city":"Bern"}')

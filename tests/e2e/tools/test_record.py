@@ -13,7 +13,7 @@ from aibridged.fake_provider import Answer, Script, ToolCall, Usage
 from aibridged.mcp.tools import ToolResult
 from aibridged.observe.spans import SpanName
 from aibridged.pipeline import bridge
-from aibridged.pipeline.tool_loop.loop import calls as tool_calls
+from aibridged.pipeline.tool_loop import calls as tool_calls
 
 OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
 OWN = ToolCall("weather", '{"city":"Bern"}')

@@ -34,5 +34,5 @@ class Prose:
     see_also: tuple[str, ...] = ()
 
 
-RELEASED = "November 24, 2026"
+RELEASED = "November 29, 2026"
 """The date that every page bears: of the release, so that pages don't change by themselves."""

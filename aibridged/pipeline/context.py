@@ -1,0 +1,128 @@
+"""Request context: what the stages find out about a request, for the stages after them."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from aiohttp import web
+
+from aibridged.config.options import Settings
+from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
+from aibridged.core.byte_budget import Hold
+from aibridged.core.client_ip import client_ip, rate_limit_key
+from aibridged.errors import ErrorKind
+from aibridged.identity.base import Actor
+from aibridged.observe.scope import Scope
+from aibridged.pipeline.bridge import Bridge, Interception
+from aibridged.pipeline.response_observer import ResponseObserver, Verdict
+from aibridged.pipeline.trace import RequestTrace
+from aibridged.providers import Route
+from aibridged.transport.abort import break_off
+from aibridged.transport.request import GatewayRequest
+from aibridged.wire.facts import RequestFacts
+from aibridged.wire.injection.splice import Fields
+from aibridged.wire.outline import Span
+
+
+@dataclass(slots=True, eq=False)
+class RequestContext:
+    """A request with what each stage has found out about it. What a stage sets, later ones read.
+
+    `raw_query` is the query string as it came. `body` is what goes upstream; `recoded` says that
+    it has lost its content coding, `asks_for_usage` that the gateway asks for the usage of a stream
+    whose client didn't. `plain` is the body without its coding; of a large one `members` are where
+    its fields stand. `hold` is the memory that the body takes.
+
+    For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
+    the provider's response came, with `upstream_status`; `body_wait` is for how many seconds the
+    client's body was waited for; `refusal` is the gateway's own error that it ended with. `trace`
+    is None where it isn't traced. `is_cut_off` says that it was ended with its token.
+    """
+
+    request: GatewayRequest
+    scope: Scope = field(init=False)
+    began: float = field(init=False)
+    route: Route = field(init=False)
+    raw_query: str = field(init=False)
+    actor: Actor = field(init=False)
+    credential: UpstreamCredential = field(init=False)
+    body: bytes = field(init=False)
+    plain: bytes = field(init=False)
+    hold: Hold = field(init=False)
+    facts: RequestFacts = field(init=False)
+    members: Mapping[str, Span] | None = None
+    asks_for_usage: bool = False
+    recoded: bool = False
+    verdict: Verdict | None = None
+    observer: ResponseObserver | None = None
+    bridge: Bridge | None = None
+    interception: Interception | None = None
+    trace: RequestTrace | None = None
+    is_probe: bool = False
+    is_cut_off: bool = False
+    refusal: ErrorKind | None = None
+    body_wait: float = 0.0
+    sent_at: float | None = None
+    answered_at: float | None = None
+    upstream_status: int | None = None
+    _presented: Presented | None = None
+
+    @property
+    def upstream_target(self) -> str:
+        """The route's path below the provider's base URL with the query, both as they came."""
+        path, query = self.route.path, self.raw_query
+        return f"{path}?{query}" if query else path
+
+    @property
+    def presented(self) -> Presented:
+        """The auth headers, read once.
+
+        Raises:
+            MalformedCredentialsError: see `read_credentials`.
+        """
+        if self._presented is None:
+            self._presented = read_credentials(self.request.headers)
+        return self._presented
+
+    def change(self, fields: Fields) -> None:
+        """Let this go upstream in place of what came."""
+        self.change_body(fields.source)
+        self.members = fields.spans
+
+    def change_body(self, plain: bytes) -> None:
+        """Let this go upstream in place of what came, a small body."""
+        self.recoded = self.recoded or self.plain is not self.body
+        self.body = self.plain = plain
+
+    def let_body_go(self) -> None:
+        """The body has been sent: it takes no more memory."""
+        self.body = self.plain = b""
+        self.members = None
+        self.hold.release()
+
+    def address(self, settings: Settings) -> bytes:
+        """The caller's network as a key, which trusted proxies may name."""
+        return rate_limit_key(
+            client_ip(
+                self.request.remote,
+                self.request.headers,
+                settings.proxy_trusted_headers,
+                settings.proxy_trusted_origins,
+            )
+        )
+
+    def abort(self) -> None:
+        """End it, because its token is good no more."""
+        self.is_cut_off = True
+        break_off(self.request)
+
+
+Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
+
+
+class Middleware(Protocol):
+    """A stage: it answers, raises a `GatewayError`, or awaits the handler behind it."""
+
+    def __call__(
+        self, context: RequestContext, handler: Handler
+    ) -> Awaitable[web.StreamResponse]: ...
