@@ -1,4 +1,4 @@
-"""`aibridged proxy`: the AI Proxy alone, in front of a gateway that runs elsewhere."""
+"""`aibridged proxy`: the standalone AI Proxy, in front of a remote gateway."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A connection to the AI Proxy's own listener, until it is known what it wants.
+"""A client connection of the AI Proxy, until its CONNECT has been handled.
 
 aiohttp's parser reads the one request that there is; the connection is then given away, or answered
 and closed.

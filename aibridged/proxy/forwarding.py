@@ -1,4 +1,4 @@
-"""Sends a request on as it is, and the answer back as it comes: what the gateway has no part in."""
+"""Forwards requests that the gateway doesn't serve to the original host, unchanged."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""The AI Proxy: its parts, its listener, and its end."""
+"""The AI Proxy's server: its components, its listener, and its shutdown."""
 
 import socket
 import ssl

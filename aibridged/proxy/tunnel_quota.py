@@ -11,8 +11,8 @@ _MOST = 50_000
 _DESCRIPTORS = 2  # of a tunnel: the client's connection and the server's
 _RETRY_S = 5
 _REFUSALS = {
-    Shortage.ALL: "The AI Proxy has as many tunnels open as it may have.",
-    Shortage.CALLER: "You have as many tunnels open as one caller may have.",
+    Shortage.ALL: "The AI Proxy has reached its maximum number of open tunnels.",
+    Shortage.CALLER: "You have reached the maximum number of open tunnels per user.",
 }
 
 

@@ -1,4 +1,4 @@
-"""The proxy behind the AI Proxy, through which an organisation may want all traffic to leave."""
+"""The upstream proxy, through which an organisation may route all outgoing traffic."""
 
 import asyncio
 import ssl

@@ -150,8 +150,8 @@ class Listener:
         host, port = passed.getsockname()[:2]
         if self._callers_unknown and not is_loopback(host):
             raise CannotListenError(
-                f"The socket {host} port {port} that was passed for {self._flag} is reachable from "
-                "other machines, and authentication is disabled."
+                f"The socket {host} port {port} that was passed in place of {self._flag} is "
+                "reachable from other machines, and authentication is disabled."
                 " Change its unit to listen on 127.0.0.1 or [::1], or set --aibridge-auth to token."
             )
 
