@@ -121,6 +121,7 @@ class PostgresServer:
         self._binaries = binaries
         self._data = directory / "data"
         self._user = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self.url = f"postgresql://postgres@/postgres?host={directory}"
         if os.geteuid() == 0:
             self._user = pwd.getpwnam("nobody").pw_uid
@@ -133,11 +134,37 @@ class PostgresServer:
         self._options = ("-w", "-l", str(directory / "log"), "-o", settings)
 
     def start(self) -> None:
+        if self._guard is None:
+            self._guard = self._watch_over()
         self._run("pg_ctl", *self._options, "start")
 
     def stop(self) -> None:
         """Stop it as a crash would: no connection is told."""
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    def close(self) -> None:
+        """Stop it for good."""
+        self.stop()
+        if self._guard is not None:
+            self._guard.communicate()
+
+    def _watch_over(self) -> subprocess.Popen[bytes]:
+        """A process that removes the server when this one ends, however it does.
+
+        It waits for the end of a pipe whose other end only this process has. A session of its own
+        keeps the terminal's Ctrl-C from it.
+        """
+        stop = [self._binaries / "pg_ctl", "-D", self._data, "-m", "immediate", "stop"]
+        script = 'read -r _; directory=$1; shift; "$@"; rm -rf "$directory"'
+        return subprocess.Popen(
+            ["/bin/sh", "-c", script, "sh", self._data.parent, *stop],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            user=self._user,
+            start_new_session=True,
+        )
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
@@ -190,7 +217,7 @@ def postgres_server() -> Iterator[PostgresServer]:
                 pytest.fail(reason)
             pytest.skip(reason)
         yield server
-        server.stop()
+        server.close()
 
 
 @pytest.fixture(scope="session")

@@ -2,10 +2,12 @@
 
 import os
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 from typer.main import get_command
 
 from aibridged import __version__, errors
@@ -150,3 +152,13 @@ def test_the_changelog_has_this_release_with_its_date():
     assert re.search(
         rf"^## {re.escape(__version__)} \(\d{{4}}-\d\d-\d\d\)$", read("CHANGELOG.md"), re.M
     )
+
+
+def test_every_supported_python_is_tested():
+    project = tomllib.loads(read("pyproject.toml"))["project"]
+    supported = re.findall(r"Python :: (3\.\d+)$", "\n".join(project["classifiers"]), re.M)
+    workflow = yaml.safe_load(read(".github/workflows/ci.yml"))
+    [job] = workflow["jobs"].values()
+    assert job["strategy"]["matrix"]["python"] == supported
+    assert project["requires-python"] == f">={supported[0]}"
+    assert job["steps"][-1] == {"run": ".ci/run"}

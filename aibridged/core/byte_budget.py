@@ -1,62 +1,29 @@
-"""How many bytes of request bodies may be in memory, of all callers and of each."""
+"""Memory budget for request bodies, in total and per caller."""
 
-from collections.abc import Hashable
-from enum import Enum, auto
-
+from aibridged.core.shares import Shares, Shortage
 from aibridged.errors import AT_CAPACITY, GatewayError
 
 SHARE = 4
 """No caller takes more than one part in so many, but a body of any allowed size."""
 
-
-_BUSY = "The bodies of all requests in flight hold as much memory as they may."
-_CALLER_BUSY = "The bodies of your requests in flight hold as much memory as one caller's may."
-
-
-class Shortage(Enum):
-    """Whose bytes are used up."""
-
-    ALL = auto()
-    CALLER = auto()
+_REFUSALS = {
+    Shortage.ALL: "The memory budget for request bodies in flight is exhausted "
+    "(--aibridge-max-inflight-bytes).",
+    Shortage.CALLER: "Your share of the memory budget for request bodies in flight is exhausted.",
+}
 
 
-class ByteBudget:
-    """Counts bytes. `total` bytes may be held; `largest` is what a single body may have.
-
-    Both may be changed at any time. Below what is held, nothing is taken away: bytes are given back
-    first, until there is room again.
-    """
+class ByteBudget(Shares):
+    """Counts bytes. `total` bytes may be held; `largest` is what a single body may have."""
 
     def __init__(self, total: int, largest: int) -> None:
+        super().__init__(total, 0)
+        self.resize(total, largest)
+
+    def resize(self, total: int, largest: int) -> None:
+        """Change both. Below what is held, nothing is taken away."""
         self.total = total
-        self.largest = largest
-        self._held: dict[Hashable, int] = {}
-        self._sum = 0
-
-    @property
-    def held(self) -> int:
-        """Bytes that are held now."""
-        return self._sum
-
-    def take(self, caller: Hashable, size: int) -> Shortage | None:
-        """Hold `size` bytes more for a caller, or say why not."""
-        held = self._held.get(caller, 0) + size
-        if self._sum + size > self.total:
-            return Shortage.ALL
-        if held > max(self.total // SHARE, self.largest):
-            return Shortage.CALLER
-        self._held[caller] = held
-        self._sum += size
-        return None
-
-    def release(self, caller: Hashable, size: int) -> None:
-        """Give back what was taken."""
-        self._sum -= size
-        left = self._held[caller] - size
-        if left:
-            self._held[caller] = left
-        else:
-            del self._held[caller]
+        self.each = max(total // SHARE, largest)
 
 
 class Hold:
@@ -77,8 +44,7 @@ class Hold:
         """
         shortage = self._budget.take(self._caller, size)
         if shortage is not None:
-            sentence = _BUSY if shortage is Shortage.ALL else _CALLER_BUSY
-            raise GatewayError(AT_CAPACITY, sentence, retry_after=1)
+            raise GatewayError(AT_CAPACITY, _REFUSALS[shortage], retry_after=1)
         self._size += size
 
     def release(self) -> None:

@@ -1,14 +1,16 @@
-"""Who may go next where places are few, so that one caller can't keep the others waiting.
+"""A fair queue for few places (round robin): one caller can't keep the others waiting.
 
 A key stands for a caller: a user, or the address of a client. Keys take turns (round robin), each
 lets its own in first come, first served, and one key has at most its share of the places. The room
 to wait in is bounded, too.
 """
 
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from aibridged.core.shares import Shares
 
 K = TypeVar("K", bound=Hashable)
 T = TypeVar("T")
@@ -42,16 +44,15 @@ class FairQueue(Generic[K, T]):
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
-        self._free = bounds.places
+        self._places = Shares(bounds.places, bounds.places_each)
         self._room_left = bounds.waiting
-        self._taken: Counter[K] = Counter()
         # In the order in which they have their turns.
         self._queues: OrderedDict[K, deque[T]] = OrderedDict()
 
     @property
     def taken(self) -> int:
         """How many places are taken."""
-        return self._bounds.places - self._free
+        return self._places.held
 
     @property
     def waiting(self) -> int:
@@ -64,11 +65,7 @@ class FairQueue(Generic[K, T]):
 
     def take(self, key: K) -> bool:
         """Take a place, if there is one for this key. Then none of its own waits for one."""
-        if not self._free or self._taken[key] >= self._bounds.places_each:
-            return False
-        self._free -= 1
-        self._taken[key] += 1
-        return True
+        return self._places.take(key) is None
 
     def wait(self, key: K, waiter: T) -> None:
         """Queue up for a place, since there is none.
@@ -93,10 +90,7 @@ class FairQueue(Generic[K, T]):
 
     def give_back(self, key: K) -> tuple[K, T] | None:
         """Give a place back; the next in turn is returned, with its key, and has it from now on."""
-        self._free += 1
-        self._taken[key] -= 1
-        if not self._taken[key]:
-            del self._taken[key]
+        self._places.release(key)
         for next_key, queue in self._queues.items():
             if self.take(next_key):
                 waiter = queue.popleft()

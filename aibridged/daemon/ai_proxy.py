@@ -1,7 +1,6 @@
-"""What the AI Proxy is made from, in the daemon and alone. Its library is loaded only here."""
+"""Composition of the AI Proxy, in the daemon and standalone; loads its library lazily."""
 
-import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -49,13 +48,13 @@ def read_ca(settings: Settings, clock: Clock) -> "Authority":
         from aibridged.proxy.authority import AuthorityError, load_authority
     except ImportError:
         raise AiProxyError(
-            "The AI Proxy needs a library: pip install 'aibridged[proxy]'."
+            "The AI Proxy requires a library: pip install 'aibridged[proxy]'."
         ) from None
     cert_file, key_file = settings.proxy_cert_file, settings.proxy_key_file
     if cert_file is None or key_file is None:
         raise AiProxyError(
-            "The AI Proxy needs --aibridge-proxy-cert-file and --aibridge-proxy-key-file:"
-            " aibridged proxy init-ca makes them."
+            "The AI Proxy requires --aibridge-proxy-cert-file and --aibridge-proxy-key-file: "
+            "create them with aibridged proxy init-ca."
         )
     try:
         return load_authority(cert_file, key_file, clock.wall())
@@ -68,8 +67,8 @@ def expiry_warning(authority: "Authority", clock: Clock) -> str | None:
     if authority.not_after - clock.wall() >= _EXPIRES_SOON:
         return None
     return (
-        f"The AI Proxy's CA certificate expires on {authority.not_after:%Y-%m-%d}: make another,"
-        " and have clients trust it, before that."
+        f"The AI Proxy's CA certificate expires on {authority.not_after:%Y-%m-%d}: create a new "
+        "one and have clients trust it before then."
     )
 
 
@@ -96,13 +95,12 @@ def make_proxy(
     from aibridged.proxy.server import Proxy, ProxyError
 
     async def hand_over(
-        request: web.BaseRequest,
+        request: GatewayRequest,
         target: str,
         headers: CIMultiDict[str],
         request_id: str,
         caller_ip: str | None,
     ) -> web.StreamResponse:
-        assert isinstance(request, GatewayRequest)
         return await server.handler(request.readdressed(target, headers, request_id, caller_ip))
 
     try:
@@ -124,22 +122,8 @@ def make_proxy(
         raise AiProxyError(str(error)) from None
 
 
-async def open_proxy(proxy: "Proxy", passed: Sequence[socket.socket]) -> None:
-    """Listen, on the sockets that were passed or else on --aibridge-proxy-listen-addr.
-
-    Raises:
-        AiProxyError: that isn't possible.
-    """
-    from aibridged.proxy.server import ProxyError
-
-    try:
-        await proxy.start(passed)
-    except ProxyError as error:
-        raise AiProxyError(str(error)) from None
-
-
 def announce_proxy(proxy: "Proxy") -> None:
     """Say where it is, and what it looks into."""
     logger.info(
-        "The AI Proxy listens on {}, and opens TLS for {}", proxy.url, ", ".join(proxy.hosts)
+        "The AI Proxy listens on {}, and intercepts (MITM) {}", proxy.url, ", ".join(proxy.hosts)
     )

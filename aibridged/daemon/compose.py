@@ -63,8 +63,7 @@ class Composition:
         self.components = self._configured(settings, before)
         resources.slots.limit = settings.max_concurrency
         limit_idle(resources.room, settings)
-        resources.body_budget.total = body_bytes(settings)
-        resources.body_budget.largest = settings.max_request_bytes
+        resources.body_budget.resize(body_bytes(settings), settings.max_request_bytes)
         resources.gate.admitted.grace = settings.revocation_grace
         resources.keeping.most = settings.max_stored_text
         if resources.mcp.configure(settings):

@@ -1,4 +1,4 @@
-"""The gateway as a whole: start, reload, drain."""
+"""The gateway as a whole: startup, reload, graceful shutdown (drain)."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -9,9 +9,10 @@ from loguru import logger
 
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
+from aibridged.core.room import Room
 from aibridged.daemon import metrics_endpoint as scrape
 from aibridged.daemon import systemd
-from aibridged.daemon.ai_proxy import AiProxyError, make_proxy, open_proxy
+from aibridged.daemon.ai_proxy import AiProxyError, make_proxy
 from aibridged.daemon.client_limits import fit
 from aibridged.daemon.compose import Composition, compose
 from aibridged.daemon.systemd import PassedSockets
@@ -21,7 +22,12 @@ from aibridged.pipeline import Components, build
 from aibridged.records.database import DatabaseError
 from aibridged.records.spool import SpoolError
 from aibridged.records.store import DatabaseAwayError
-from aibridged.transport.listeners import CannotListenError, Listeners, MetricsListener
+from aibridged.transport.listeners import (
+    CannotListenError,
+    Listener,
+    gateway_listener,
+    metrics_listener,
+)
 from aibridged.transport.server import Limits, Server
 
 if TYPE_CHECKING:
@@ -29,6 +35,8 @@ if TYPE_CHECKING:
 
 # How long cancelled requests may take to notice.
 _CANCEL_S = 5.0
+# Whoever scrapes more at a time waits until one has its answer.
+_METRICS_PLACES = 8
 
 
 class CannotStartError(Exception):
@@ -52,9 +60,9 @@ class Gateway:
         self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
         passed = {} if passed is None else passed
-        self._listeners = Listeners(settings, passed.pop(systemd.HTTP, ()))
+        self._listener = gateway_listener(settings, passed.pop(systemd.HTTP, ()))
         self._metrics = (
-            MetricsListener(settings, self._clock, passed.pop(systemd.METRICS, ()))
+            metrics_listener(settings, passed.pop(systemd.METRICS, ()))
             if settings.prometheus_enable
             else None
         )
@@ -68,17 +76,17 @@ class Gateway:
     @property
     def url(self) -> str:
         """Where the gateway listens, with the port that the system chose for port 0."""
-        return self._listeners.urls[0]
+        return self._listener.urls[0]
 
     @property
     def urls(self) -> Sequence[str]:
         """Everywhere that it listens."""
-        return self._listeners.urls
+        return self._listener.urls
 
     @property
     def is_activated(self) -> bool:
         """Whether it listens on sockets that were passed."""
-        return self._listeners.outlive
+        return self._listener.outlive
 
     @property
     def settings(self) -> Settings:
@@ -109,7 +117,12 @@ class Gateway:
             if resources.authority is not None:
                 await self._open_proxy(self._server, self._composition)
             fit(resources.room, settings)
-            await self._listeners.open(self._server, resources.shortages.system_refused)
+            await self._listener.open(
+                self._server,
+                resources.room,
+                resources.shortages.system_refused,
+                settings.http_read_timeout,
+            )
         except (
             DatabaseError,
             DatabaseAwayError,
@@ -122,26 +135,28 @@ class Gateway:
             raise CannotStartError(str(error)) from None
         except OSError as error:
             await self._stack.aclose()
-            raise CannotStartError(f"The state directory can't be used: {error}.") from None
+            raise CannotStartError(f"The state directory is unusable: {error}.") from None
 
-    async def _open_metrics(self, listener: MetricsListener, composition: Composition) -> None:
+    async def _open_metrics(self, listener: Listener, composition: Composition) -> None:
         metrics_snapshot = composition.metrics_snapshot
         assert metrics_snapshot is not None
         scrapes = scrape.handler(
             lambda: metrics_snapshot(composition.components), local_only=listener.is_local_only
         )
+        # Its own: whoever asks there takes none of the gateway's clients' places.
+        room = Room(self._clock, _METRICS_PLACES)
+        self._metrics_server = server = Server(scrapes, limits=_limits(self._settings), room=room)
+        self._stack.callback(server.abort)
         self._stack.callback(listener.close)
-        limits = _limits(self._settings)
-        self._metrics_server = server = Server(scrapes, limits=limits, room=listener.room)
-        await listener.open(server, composition.resources.shortages.system_refused)
+        await listener.open(server, room, composition.resources.shortages.system_refused)
 
     async def _open_proxy(self, server: Server, composition: Composition) -> None:
         resources, settings = composition.resources, self._settings
         assert resources.authority is not None
         if settings.proxy_target is not None:
             raise AiProxyError(
-                "--aibridge-proxy-target is for aibridged proxy, which runs the AI Proxy alone:"
-                " the daemon hands over to itself."
+                "--aibridge-proxy-target is only for the standalone AI Proxy (aibridged proxy): "
+                "in the daemon, requests go to its own gateway."
             )
         self.proxy = proxy = make_proxy(
             settings,
@@ -156,7 +171,7 @@ class Gateway:
             resources.pools,
         )
         self._stack.push_async_callback(proxy.close)
-        await open_proxy(proxy, self._passed.pop(systemd.PROXY, ()))
+        await proxy.start(self._passed.pop(systemd.PROXY, ()))
 
     @property
     def metrics_urls(self) -> Sequence[str]:
@@ -202,7 +217,8 @@ class Gateway:
         """
         assert self._composition is not None
         assert self._server is not None
-        self._listeners.reconfigure(settings)
+        self._listener.renew_certificate()
+        self._listener.set_handshake_timeout(settings.http_read_timeout)
         self._settings = settings
         self._server.handler = build(self._composition.reconfigure(settings))
         for server in (self._server, self._metrics_server):
@@ -217,14 +233,14 @@ class Gateway:
             return
         in_flight = self._composition.resources.in_flight
         in_flight.draining = True
-        in_flight.refusing = not self._listeners.outlive
-        self._listeners.close()
+        in_flight.refusing = not self._listener.outlive
+        self._listener.close()
         if self.proxy is not None:
             self.proxy.stop_accepting()
         self._server.drain()
         ended = await _within(self._settings.shutdown_timeout, self._drained(self._server))
         if not ended and in_flight.count:
-            logger.warning("{} requests were cut off by the shutdown", in_flight.count)
+            logger.warning("The shutdown cut off {} requests", in_flight.count)
         in_flight.cut_off = True
         self._server.abort()
         await _within(_CANCEL_S, in_flight.idle())
@@ -233,7 +249,7 @@ class Gateway:
     async def _drained(self, server: Server) -> None:
         """Return once the last response has been sent to its end."""
         in_flight = self.components.in_flight
-        if not self._listeners.outlive:
+        if not self._listener.outlive:
             # Whoever still has a connection finds nobody to come to next, now or in a moment.
             await in_flight.idle()
             server.finish()

@@ -1,11 +1,10 @@
-"""What lives as long as the daemon, and how it is made."""
+"""Resources that live as long as the daemon, across reloads."""
 
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import Context
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from aibridged.api import Api
@@ -17,17 +16,11 @@ from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.room import Room
 from aibridged.daemon.ai_proxy import load_ca
+from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.memory import available_memory
-from aibridged.identity import coder, token_authenticator
-from aibridged.identity import http_lookup as asking
-from aibridged.identity.admitted import Admitted
-from aibridged.identity.anonymous import NoneAuthenticator
 from aibridged.identity.base import Gatekeeper
-from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
-from aibridged.identity.lookups import Lookups
 from aibridged.identity.mcp_credentials import McpCredentialStore
-from aibridged.identity.revocation import keep_asking, keep_revoking
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.throttle import Throttle
 from aibridged.identity.tokens import TokenStore
@@ -124,9 +117,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     stack.callback(bridges.close)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
-    admitted = Admitted(clock, grace=settings.revocation_grace)
-    gatekeeper = _make_gatekeeper(settings, tokens, clock, stack, tasks, admitted)
     stack.push_async_callback(tasks.cancel)
+    gatekeeper, gate = make_gatekeeper(settings, tokens, clock, stack)
     stack.callback(api.close)
     now = clock.wall().timestamp()
     room, shortages = Room(clock), Shortages(clock)
@@ -139,7 +131,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         keeping=keeping,
         tokens=tokens,
         gatekeeper=gatekeeper,
-        gate=Throttle(gatekeeper, _make_lookups(settings, clock), admitted, clock),
+        gate=gate,
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
         room=room,
@@ -245,40 +237,3 @@ def _make_bridges(
     return BridgePool(
         make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items
     )
-
-
-def _make_lookups(settings: Settings, clock: Clock) -> Lookups:
-    """As many at a time as whoever is asked takes."""
-    own = settings.auth == "token"
-    return Lookups(token_authenticator.LOOKUPS_AT_ONCE if own else asking.LOOKUPS_AT_ONCE, clock)
-
-
-def _make_gatekeeper(
-    settings: Settings,
-    tokens: TokenStore | None,
-    clock: Clock,
-    stack: AsyncExitStack,
-    tasks: Tasks,
-    admitted: Admitted,
-) -> Gatekeeper:
-    if settings.auth == "none":
-        return NoneAuthenticator()
-    remember = partial(
-        CachedAuthenticator,
-        clock=clock,
-        good_ttl=settings.auth_cache_ttl,
-        bad_ttl=settings.auth_cache_bad_ttl,
-    )
-    if tokens is not None:
-        own = token_authenticator.TokenAuthenticator(tokens, clock)
-        stack.push_async_callback(own.close)
-        cache = remember(own)
-        watching = keep_revoking(cache, own.still_good, admitted)
-    else:
-        assert settings.coder_url is not None
-        session = asking.make_session()
-        stack.push_async_callback(session.close)
-        cache = remember(coder.CoderAuthenticator(settings.coder_url, session))
-        watching = keep_asking(cache, admitted)
-    tasks.start(watching, "revocation of tokens")
-    return cache

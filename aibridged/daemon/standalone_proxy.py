@@ -1,4 +1,4 @@
-"""`aibridged proxy`: the AI Proxy alone, in front of a gateway that runs elsewhere."""
+"""`aibridged proxy`: the standalone AI Proxy, in front of a remote gateway."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,23 +12,15 @@ from aibridged import __version__
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
 from aibridged.core.room import Room
-from aibridged.daemon.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy, open_proxy
+from aibridged.daemon.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy
 from aibridged.daemon.client_limits import announce_room, fit
+from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.runtime import on_stop_signals, run_process
-from aibridged.identity import coder, remote
-from aibridged.identity import http_lookup as asking
-from aibridged.identity.admitted import Admitted
-from aibridged.identity.anonymous import NoneAuthenticator
-from aibridged.identity.base import Authenticator, Gatekeeper
-from aibridged.identity.cache import CachedAuthenticator
-from aibridged.identity.lookups import Lookups
-from aibridged.identity.revocation import keep_asking
-from aibridged.identity.throttle import Throttle
 from aibridged.observe.descriptors import Shortages
 from aibridged.providers import make_providers
-from aibridged.tasks import Tasks
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.in_flight import InFlight
+from aibridged.transport.listeners import CannotListenError
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.server import Limits, Server
 
@@ -48,30 +40,26 @@ class ProxyAlone:
         """Listen.
 
         Raises:
-            AiProxyError: there is no CA or no target, or the address is taken.
+            AiProxyError: there is no CA or no target.
+            CannotListenError: the address is taken or not here, or the certificate is bad.
         """
         settings, clock = self._settings, self._clock
         if settings.proxy_target is None:
             raise AiProxyError(
-                "The AI Proxy alone needs --aibridge-proxy-target, the URL of the gateway."
+                "A standalone AI Proxy requires --aibridge-proxy-target, the URL of the gateway."
             )
         authority = load_ca(settings, clock)
         limits = Limits(settings.http_read_timeout, settings.http_write_timeout)
         shortages = Shortages(clock)
         self.room.on_full = shortages.no_place
         self._server = Server(_serve_nothing, limits=limits, room=self.room)
-        admitted = Admitted(clock, grace=settings.revocation_grace)
-        gatekeeper = _make_gatekeeper(settings, settings.proxy_target, clock, self._stack)
-        if isinstance(gatekeeper, CachedAuthenticator):
-            tasks = Tasks()
-            self._stack.push_async_callback(tasks.cancel)
-            tasks.start(keep_asking(gatekeeper, admitted), "revocation of tokens")
+        _, gate = make_gatekeeper(settings, None, clock, self._stack)
         try:
             self.proxy = make_proxy(
                 settings,
                 clock,
                 authority,
-                Throttle(gatekeeper, Lookups(asking.LOOKUPS_AT_ONCE, clock), admitted, clock),
+                gate,
                 make_providers(settings.providers).values(),
                 self._server,
                 self._in_flight,
@@ -81,8 +69,8 @@ class ProxyAlone:
             )
             fit(self.room, settings)
             self._stack.push_async_callback(self.proxy.close)
-            await open_proxy(self.proxy, ())
-        except AiProxyError:
+            await self.proxy.start()
+        except (AiProxyError, CannotListenError):
             await self._stack.aclose()
             raise
 
@@ -96,7 +84,7 @@ class ProxyAlone:
             async with asyncio.timeout(self._settings.shutdown_timeout):
                 await self._server.empty()
         except TimeoutError:
-            logger.warning("Requests were cut off by the shutdown")
+            logger.warning("The shutdown cut off running requests")
         self._server.abort()
         await self._stack.aclose()
 
@@ -111,14 +99,14 @@ async def _serve(settings: Settings) -> int:
     alone = ProxyAlone(settings)
     try:
         await alone.start()
-    except AiProxyError as error:
+    except (AiProxyError, CannotListenError) as error:
         logger.error("{}", error)
         return 1
-    logger.info("aibridged {} hands over to {}", __version__, settings.proxy_target)
+    logger.info("aibridged {} forwards to the gateway at {}", __version__, settings.proxy_target)
     announce_room(alone.room)
     announce_proxy(alone.proxy)
     await stopping.wait()
-    logger.info("Shutting down: running requests have {:g} s", settings.shutdown_timeout)
+    logger.info("Shutting down: draining requests for up to {:g} s", settings.shutdown_timeout)
     await alone.stop()
     return 0
 
@@ -126,23 +114,3 @@ async def _serve(settings: Settings) -> int:
 async def _serve_nothing(request: GatewayRequest) -> web.StreamResponse:
     """What isn't intercepted never gets here: this server has no listener."""
     return web.Response(status=404)
-
-
-def _make_gatekeeper(
-    settings: Settings, target: str, clock: Clock, stack: AsyncExitStack
-) -> Gatekeeper:
-    authenticator: Authenticator
-    if settings.auth == "none":
-        return NoneAuthenticator()
-    session = asking.make_session()
-    stack.push_async_callback(session.close)
-    if settings.coder_url is not None:
-        authenticator = coder.CoderAuthenticator(settings.coder_url, session)
-    else:
-        authenticator = remote.RemoteAuthenticator(target, session)
-    return CachedAuthenticator(
-        authenticator,
-        clock,
-        good_ttl=settings.auth_cache_ttl,
-        bad_ttl=settings.auth_cache_bad_ttl,
-    )

@@ -1,35 +1,17 @@
-"""The tables of users and of what is theirs, and transactions on them."""
+"""Database tables of users, tokens and credentials, and transactions on them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from aibridged.columns import UtcDateTime
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.users import MAX_EMAIL, MAX_NAME, MAX_USERNAME
 
 MAX_SERVER_ID = 32
-
-
-class UtcDateTime(sa.TypeDecorator[datetime]):
-    """Aware datetimes in UTC, for SQLite too, which keeps no time zone."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        value = value.astimezone(UTC)
-        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 metadata = sa.MetaData()

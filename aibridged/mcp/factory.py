@@ -1,4 +1,4 @@
-"""Gives each caller their tools, by the configuration in force.
+"""Factory of each caller's toolbox, from the current configuration.
 
 The SDK is loaded with the first server that is configured: most daemons have none.
 """
@@ -45,6 +45,10 @@ class McpTools:
         before = (self._servers, self._limits)
         self._servers, self._limits = settings.mcp_servers, Limits.of(settings)
         if self._servers and self._shared is None:
+            # To its last part: a caller's first request would wait for it, and all others as well.
+            import httpcore2  # noqa: F401 - httpx2 loads it with its first client
+
+            import aibridged.mcp.servers  # noqa: F401
             from aibridged.mcp.health import Shared
 
             silence_sdk()

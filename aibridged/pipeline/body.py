@@ -1,4 +1,4 @@
-"""Reads the request body, bounded in size, memory and time, and what the record needs of it."""
+"""Body stage: reads and parses the request body, bounded in size, memory and time."""
 
 import asyncio
 from io import BytesIO
@@ -12,12 +12,12 @@ from aibridged.core.byte_budget import Hold
 from aibridged.errors import (
     AT_CAPACITY,
     INVALID_REQUEST,
-    REQUEST_TIMEOUT,
     REQUEST_TOO_LARGE,
     GatewayError,
 )
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.transport.body import arriving
 from aibridged.transport.time_slices import TimeSlices
 from aibridged.wire.chat_completions.stream_usage import ask_for_usage, with_usage
 from aibridged.wire.coding import BodyTooLargeError, CodingError, decode_body
@@ -131,23 +131,13 @@ async def _read(context: RequestContext, hold: Hold, settings: Settings, clock: 
     if length > settings.max_request_bytes:
         raise _too_large(settings)
     hold.take(length)
-    if (
-        context.request.headers.get("Expect", "").lower() == "100-continue"
-        and context.request.transport
-    ):
-        context.request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     content = context.request.content
     if content.is_eof() and length:  # it has come with the head, as small ones do
         return _within(content.read_nowait(), 0, settings)
     began = clock.monotonic()
     # Not a list of pieces: those would be scattered over the heap, and there twice once joined.
     body = BytesIO()
-    while not content.at_eof():
-        try:
-            async with asyncio.timeout(settings.http_read_timeout):
-                chunk = await content.readany()
-        except TimeoutError:
-            raise GatewayError(REQUEST_TIMEOUT) from None
+    async for chunk in arriving(context.request, settings.http_read_timeout):
         body.write(_within(chunk, body.tell(), settings))
         if not length:
             hold.take(len(chunk))

@@ -1,4 +1,4 @@
-"""What the stages find out about a request, for the stages after them."""
+"""Request context: what the stages find out about a request, for the stages after them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field

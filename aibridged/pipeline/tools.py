@@ -1,4 +1,4 @@
-"""Offers the caller's tools to the model beside the client's own, where a request may have them."""
+"""Tool injection stage: offers the caller's MCP tools to the model beside the client's own."""
 
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -97,5 +97,6 @@ class _Offers:
         if left_out and self._warned.get(toolbox) != left_out:
             self._warned[toolbox] = left_out
             logger.warning(
-                "A request may offer no more tools; left out are: {}", ", ".join(left_out)
+                "The maximum number of tools per request is reached; left out: {}",
+                ", ".join(left_out),
             )

@@ -1,4 +1,4 @@
-"""A connection to the AI Proxy's own listener, until it is known what it wants.
+"""A client connection of the AI Proxy, until its CONNECT has been handled.
 
 aiohttp's parser reads the one request that there is; the connection is then given away, or answered
 and closed.
@@ -8,26 +8,26 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpProcessingError, HttpRequestParser, RawRequestMessage
+from aiohttp.http import RawRequestMessage
 from loguru import logger
 
 from aibridged.core.idle import GRACE_S
 from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 from aibridged.tasks import Tasks
+from aibridged.transport.head_reader import RequestHeadReader
 
-MAX_HEAD_BYTES = 64 * 1024
-_MAX_FIELD_BYTES = 32 * 1024
 # How long a client that has been refused may go on sending before it is cut off.
 _LINGER_S = 2.0
 # How long the head of a request may take that will be refused, since there is no room.
 _SURPLUS_HEAD_S = 2.0
 
+_NOT_HTTP = "The request is not well-formed HTTP."
+
 Serve = Callable[["Client", RawRequestMessage], Awaitable[None]]
 
 
-class Client(BaseProtocol):
+class Client(RequestHeadReader):
     """Reads one request's head within `head_timeout` seconds, and has it served.
 
     `on_end` is called when the connection is gone or given away. Until its request has come it is
@@ -43,23 +43,12 @@ class Client(BaseProtocol):
         head_timeout: float,
         room: Room,
     ) -> None:
-        loop = asyncio.get_running_loop()
-        super().__init__(
-            loop,
-            HttpRequestParser(
-                self,
-                loop,
-                MAX_HEAD_BYTES,
-                max_line_size=_MAX_FIELD_BYTES,
-                max_field_size=_MAX_FIELD_BYTES,
-            ),
-        )
+        super().__init__()
         self._serve = serve
         self._on_end = on_end
         self.is_surplus = is_surplus
         self._room = room
         self._head_timeout = head_timeout
-        self._received = 0
         self._answered = False
         self._tasks = Tasks()
         self._task: asyncio.Task[None] | None = None
@@ -78,22 +67,14 @@ class Client(BaseProtocol):
             within = min(within, _SURPLUS_HEAD_S)
         else:
             self._room.came(self, self._room.address(self.peer))
-        self._timer = self._loop.call_later(within, self.abort)
+        self._timer = self.loop.call_later(within, self.abort)
 
-    def data_received(self, data: bytes) -> None:
-        if self._answered or self._task is not None:
-            return
-        self._received += len(data)
-        assert self._parser is not None
-        try:
-            messages, _, early = self._parser.feed_data(data)
-        except HttpProcessingError:
-            self.refuse(GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP."))
-            return
-        if messages:
-            self._begin(messages[0][0], alone=len(messages) == 1 and not early)
-        elif self._received > MAX_HEAD_BYTES:
-            self.refuse(GatewayError(INVALID_REQUEST, "The request's head is too large."))
+    def head_came(self, message: RawRequestMessage, *, alone: bool) -> None:
+        self._begin(message, alone=alone)
+
+    def no_head_came(self, *, too_large: bool) -> None:
+        what = "The request's head is too large." if too_large else _NOT_HTTP
+        self.refuse(GatewayError(INVALID_REQUEST, what))
 
     def eof_received(self) -> bool:
         # Nobody waits for a tunnel that it couldn't use any more.
@@ -135,7 +116,7 @@ class Client(BaseProtocol):
     def leave(self) -> None:
         """Close, unless its request is on the way."""
         self._cancel_timer()
-        self._timer = self._loop.call_later(GRACE_S, self.abort)
+        self._timer = self.loop.call_later(GRACE_S, self.abort)
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -145,7 +126,9 @@ class Client(BaseProtocol):
     def _begin(self, message: RawRequestMessage, *, alone: bool) -> None:
         if message.method == "CONNECT" and not alone:
             # What comes before the answer may be meant for the proxy as well as for the tunnel.
-            self.refuse(GatewayError(INVALID_REQUEST, "Data came before CONNECT was answered."))
+            self.refuse(
+                GatewayError(INVALID_REQUEST, "Data arrived before the response to CONNECT.")
+            )
             return
         self._cancel_timer()
         self._room.idle.remove(self)
@@ -169,7 +152,7 @@ class Client(BaseProtocol):
             return
         transport.write_eof()
         transport.resume_reading()
-        self._timer = self._loop.call_later(_LINGER_S, self.abort)
+        self._timer = self.loop.call_later(_LINGER_S, self.abort)
 
     def _cancel_timer(self) -> None:
         if self._timer is not None:

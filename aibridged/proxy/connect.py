@@ -1,12 +1,11 @@
-"""What becomes of a request to the AI Proxy: an intercepted connection, a tunnel, or an answer."""
+"""CONNECT handling: an intercepted connection (MITM), a tunnel, or a refusal."""
 
 import asyncio
 import secrets
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 
-from aiohttp import web
 from aiohttp.http import RawRequestMessage
 from loguru import logger
 
@@ -38,13 +37,13 @@ from aibridged.proxy.leaf_certificates import Leaves
 from aibridged.proxy.mitm import Intercepted, Session
 from aibridged.proxy.tunnel import Tunnel
 from aibridged.proxy.tunnel_quota import Places
+from aibridged.transport.request import Handler
 
 IDLE_S = 15 * 60.0
 HALF_CLOSED_S = 60.0
 
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
-Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 MakeConnection = Callable[[Handler], asyncio.Protocol]
 """Makes the protocol that reads decrypted requests and has a handler answer them."""
 
@@ -108,13 +107,16 @@ class Connects:
             )
         raise GatewayError(
             INVALID_REQUEST,
-            "The AI Proxy takes CONNECT alone: use https:// URLs, and set HTTPS_PROXY,"
-            " not HTTP_PROXY, to its address.",
+            "The AI Proxy only supports CONNECT: use https:// URLs, and set HTTPS_PROXY, not "
+            "HTTP_PROXY, to its address.",
         )
 
     async def _connect(self, client: Client, message: RawRequestMessage) -> None:
         if holds_token(message.path):  # it would be looked up as a name, and logged
-            raise GatewayError(INVALID_REQUEST, "CONNECT names a host, and no gateway token.")
+            raise GatewayError(
+                INVALID_REQUEST,
+                "CONNECT takes a host and a port, and no gateway token in place of them.",
+            )
         ip = self._ip(client, message)
         CALLER_IP.set(ip)
         try:
@@ -201,7 +203,7 @@ class Connects:
             )
         except (OSError, ssl.SSLError) as error:
             logger.info(
-                "A client broke off the TLS handshake for {}: {}. Does it trust the CA?",
+                "A client aborted the TLS handshake for {}: {}. Does it trust the CA?",
                 session.destination,
                 _reason(error),
             )

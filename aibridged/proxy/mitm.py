@@ -1,4 +1,4 @@
-"""The requests that come over a connection whose TLS the AI Proxy has opened.
+"""Requests of an intercepted (MITM) connection, passed to the gateway's pipeline.
 
 What the gateway serves goes into its pipeline, which authenticates, limits and records it. All
 else that a provider's host is asked for goes on to that host as it is, with the caller's own
@@ -15,7 +15,6 @@ from typing import Protocol
 from aiohttp import web
 from loguru import logger
 from multidict import CIMultiDict
-from yarl import URL
 
 from aibridged.config.options import Settings
 from aibridged.core.auth import API_KEY, AUTHORIZATION, TOKEN_HEADERS, carries
@@ -40,12 +39,14 @@ from aibridged.observe.scope import SCOPE, Scope
 from aibridged.proxy.forwarding import Forwarder
 from aibridged.proxy.hosts import Hosts, gateway_path
 from aibridged.transport.abort import break_off
+from aibridged.transport.refusal import refusal
+from aibridged.transport.request import GatewayRequest
 
 # Where nobody is asked for a token, the header still says that Authorization is the caller's own.
 _NO_TOKEN = "none"
 
 HandOver = Callable[
-    [web.BaseRequest, str, CIMultiDict[str], str, str | None], Awaitable[web.StreamResponse]
+    [GatewayRequest, str, CIMultiDict[str], str, str | None], Awaitable[web.StreamResponse]
 ]
 """Has the gateway serve a request, at another target, with other headers, under this id, and as
 from this IP address."""
@@ -76,7 +77,7 @@ class Session:
 class _Forwarded:
     """A request that goes on to its host."""
 
-    def __init__(self, request: web.BaseRequest) -> None:
+    def __init__(self, request: GatewayRequest) -> None:
         self.abort = partial(break_off, request)
 
 
@@ -106,7 +107,7 @@ class Intercepted:
         # Headers that only a proxy in front may set, and none is in this TLS.
         self._not_believed = frozenset(name.lower() for name in settings.proxy_trusted_headers)
 
-    async def handle(self, session: Session, request: web.BaseRequest) -> web.StreamResponse:
+    async def handle(self, session: Session, request: GatewayRequest) -> web.StreamResponse:
         """Answer one request."""
         CALLER_IP.set(session.ip)
         provider = session.provider
@@ -125,16 +126,12 @@ class Intercepted:
             scope.leave()
 
     async def _answer(
-        self, session: Session, request: web.BaseRequest, request_id: str
+        self, session: Session, request: GatewayRequest, request_id: str
     ) -> web.StreamResponse:
         try:
             return await self._serve(session, request, request_id)
         except GatewayError as error:
-            response = web.Response(
-                status=error.kind.status,
-                body=error.body(),
-                headers={**error.headers(), "Server": "aibridged"},
-            )
+            response = refusal(error)
             if error.kind is MISDIRECTED_REQUEST:
                 response.force_close()  # the next one belongs on another connection
             return response
@@ -142,23 +139,22 @@ class Intercepted:
             raise  # nobody is left to answer
         except Exception as error:  # noqa: BLE001 - a bug must not become aiohttp's page
             logger.error("A request to {} failed: {}", session.destination, type(error).__name__)
-            refusal = GatewayError(INTERNAL_ERROR)
-            return web.Response(status=500, body=refusal.body(), headers=refusal.headers())
+            return refusal(GatewayError(INTERNAL_ERROR))
 
     async def _serve(
-        self, session: Session, request: web.BaseRequest, request_id: str
+        self, session: Session, request: GatewayRequest, request_id: str
     ) -> web.StreamResponse:
         if request.method == "CONNECT":
-            raise GatewayError(INVALID_REQUEST, "There is no CONNECT within a CONNECT.")
+            raise GatewayError(INVALID_REQUEST, "CONNECT inside a CONNECT tunnel is not supported.")
         endpoints = self._hosts.find(session.destination)
         if not endpoints:
             raise GatewayError(
-                MISDIRECTED_REQUEST, "This host is no provider's any more: connect again."
+                MISDIRECTED_REQUEST, "This host no longer belongs to a provider: reconnect."
             )
         _check_host(request, session.destination)
         if request.headers.get("Upgrade", "").lower() == "websocket":
             raise GatewayError(UPGRADE_NOT_SUPPORTED)
-        target = request._message.path  # as it came; aiohttp's own properties normalise it
+        target = request.target
         try:
             path, query = plain_target(target)
         except BadTargetError as error:
@@ -172,11 +168,12 @@ class Intercepted:
         if self._in_flight.refusing:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
         actor = await self._gate.actor(session.token, lambda: rate_limit_key(session.ip))
-        url = URL(f"https://{session.destination}{target}", encoded=True)
         running = _Forwarded(request)
         self._gate.admitted.enter(actor, session.token, running)
         try:
-            response = await self._forwarder.forward(request, url, headers)
+            response = await self._forwarder.forward(
+                request, f"https://{session.destination}", target, headers
+            )
         finally:
             self._gate.admitted.leave(running)
         # Not the path: it is none of ours, and may hold anything.
@@ -186,7 +183,7 @@ class Intercepted:
         return response
 
     def _headers(
-        self, session: Session, request: web.BaseRequest, *, to_gateway: bool
+        self, session: Session, request: GatewayRequest, *, to_gateway: bool
     ) -> CIMultiDict[str]:
         """The client's headers, but for what it may not say: who it is to the gateway."""
         token = session.token
@@ -204,7 +201,7 @@ class Intercepted:
         )
 
 
-def _refuse_web_pages(headers: CIMultiDict[str], request: web.BaseRequest) -> None:
+def _refuse_web_pages(headers: CIMultiDict[str], request: GatewayRequest) -> None:
     """Only a key of its own may be used by what a page has its visitor's browser send.
 
     The browser shows the token to its proxy by itself, whatever page it is that asks.
@@ -213,16 +210,16 @@ def _refuse_web_pages(headers: CIMultiDict[str], request: web.BaseRequest) -> No
     if not own_key and is_of_another_origin(request.headers):
         raise GatewayError(
             ORIGIN_REFUSED,
-            "The organisation's key is not for web pages of another origin: send a key of your"
-            " own, or ask from a program.",
+            "The organisation's key can't be used by web pages of another origin: send your "
+            "own key, or use a program instead of a browser.",
         )
 
 
-def _check_host(request: web.BaseRequest, destination: Destination) -> None:
+def _check_host(request: GatewayRequest, destination: Destination) -> None:
     """Refuse a request for another host than the client was allowed to connect to."""
     values = request.headers.getall("Host", ())
     if len(values) != 1:
-        raise GatewayError(INVALID_REQUEST, "The request needs one Host header.")
+        raise GatewayError(INVALID_REQUEST, "The request must have exactly one Host header.")
     host = values[0] if values[0].rpartition("]")[2].count(":") else f"{values[0]}:{HTTPS_PORT}"
     try:
         named = read_destination(host)

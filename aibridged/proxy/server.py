@@ -1,17 +1,15 @@
-"""The AI Proxy: its parts, its listener, and its end."""
+"""The AI Proxy's server: its components, its listener, and its shutdown."""
 
-import os
 import socket
 import ssl
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 from multidict import CIMultiDict
-from yarl import URL
 
 from aibridged.clock import Clock
-from aibridged.config.kinds import is_loopback
 from aibridged.config.options import Settings
 from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.egress import Egress
@@ -24,15 +22,18 @@ from aibridged.providers import Provider
 from aibridged.proxy.authority import Authority
 from aibridged.proxy.client import Client
 from aibridged.proxy.connect import Connects, MakeConnection
-from aibridged.proxy.dial import Dialer
-from aibridged.proxy.forwarding import DialedConnector, Forwarder
+from aibridged.proxy.dial import CONNECT_S, Dialer
+from aibridged.proxy.forwarding import Forwarder, over_tls
 from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.leaf_certificates import Leaves
 from aibridged.proxy.mitm import HandOver, InFlight, Intercepted
 from aibridged.proxy.tunnel_quota import Places, most_tunnels
 from aibridged.proxy.upstream import UpstreamProxy
-from aibridged.transport.acceptor import Acceptor, bind
-from aibridged.transport.idle_pools import PooledConnector, Pools
+from aibridged.transport.idle_pools import Dial, Pools
+from aibridged.transport.listeners import Listener, proxy_listener
+from aibridged.transport.request import GatewayRequest
+from aibridged.transport.time_slices import Turns
+from aibridged.transport.upstream import Upstream
 
 # A gateway that trusts the proxy's address mustn't believe these of the proxy's callers.
 _NOT_BELIEVED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
@@ -71,10 +72,16 @@ class Proxy:
             Egress(settings.proxy_allowed_private_cidrs), _upstream(settings)
         )
         idle, read = settings.upstream_idle_timeout, settings.http_read_timeout
-        self._onward = Forwarder(DialedConnector(dialer, _client_tls(None), pools), idle, read)
+        turns = Turns(clock)
+
+        def forwarder(dial: Dial | None) -> Forwarder:
+            make = partial(Upstream, connect_timeout=CONNECT_S, pools=pools, dial=dial)
+            return Forwarder(make, turns, idle, read)
+
+        self._onward = forwarder(over_tls(dialer, _client_tls(None)))
         self._gateway: Forwarder | None = None
         if hand_over is None:
-            self._gateway = Forwarder(PooledConnector(pools), idle, read)
+            self._gateway = forwarder(None)
             hand_over = _to(settings, self._gateway)
         hosts = Hosts(providers)
         self._connects = Connects(
@@ -90,7 +97,7 @@ class Proxy:
             authority.certificate_pem,
         )
         self._clients: set[Client] = set()
-        self._acceptors: list[Acceptor] = []
+        self._listener: Listener | None = None
         self.url = ""
         """Where it listens, once started, with the port that the system chose for port 0."""
 
@@ -103,49 +110,29 @@ class Proxy:
         """Put settings in force that need no restart; open the TLS of these providers' hosts."""
         self._settings = settings
         self._connects.reconfigure(settings, Hosts(providers))
-        self._onward.read_timeout = settings.http_read_timeout
+        for forwarder in (self._onward, self._gateway):
+            if forwarder is not None:
+                forwarder.idle_timeout = settings.upstream_idle_timeout
+                forwarder.read_timeout = settings.http_read_timeout
+        if self._listener is not None:
+            self._listener.set_handshake_timeout(settings.http_read_timeout)
 
     async def start(self, passed: Sequence[socket.socket] = ()) -> None:
         """Listen, on the sockets that were passed or else on the settings' address.
 
         Raises:
-            ProxyError: the address is taken or not here, or the listener's certificate is bad.
+            CannotListenError: that isn't possible.
         """
-        for each in passed:
-            self._refuse_strangers(each)
-        address, tls = self._settings.proxy_listen_addr, _listener_tls(self._settings)
-        try:
-            sockets = passed or await bind(address.host or None, address.port)
-        except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise ProxyError(
-                f"The AI Proxy can't listen on {address}: {reason}."
-                " Stop what listens there, or choose another --aibridge-proxy-listen-addr."
-            ) from None
-        self._acceptors = [self._accept_on(each, tls) for each in sockets]
-        host, port = sockets[0].getsockname()[:2]
-        scheme = "https" if tls is not None else "http"
-        self.url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-    def _accept_on(self, listening: socket.socket, tls: ssl.SSLContext | None) -> Acceptor:
-        refused, within = self._shortages.system_refused, self._settings.http_read_timeout
-        return Acceptor(listening, self._accept, self._room, refused, tls, within)
-
-    def _refuse_strangers(self, passed: socket.socket) -> None:
-        """The address of a socket that was passed isn't in the settings, which are checked."""
-        if passed.family == socket.AF_UNIX:
-            raise ProxyError("The socket that was passed for the AI Proxy is not a TCP socket.")
-        host, port = passed.getsockname()[:2]
-        if self._settings.auth == "none" and not is_loopback(host):
-            raise ProxyError(
-                f"The socket {host} port {port} that was passed for the AI Proxy can be reached"
-                " from other machines, and callers are not authenticated."
-            )
+        settings = self._settings
+        self._listener = proxy_listener(settings, passed)
+        refused, within = self._shortages.system_refused, settings.http_read_timeout
+        await self._listener.open(self._accept, self._room, refused, within)
+        self.url = self._listener.urls[0]
 
     def stop_accepting(self) -> None:
         """Take no new connection; what is open goes on."""
-        for acceptor in self._acceptors:
-            acceptor.close()
+        if self._listener is not None:
+            self._listener.close()
 
     async def close(self) -> None:
         """End tunnels, and whoever hasn't said yet what it wants. Requests are the gateway's."""
@@ -187,23 +174,7 @@ def _client_tls(more: Path | None) -> ssl.SSLContext:
         if more is not None:
             context.load_verify_locations(more)
     except (OSError, ssl.SSLError):
-        raise ProxyError(f"--aibridge-proxy-upstream-ca holds no certificate: {more}.") from None
-    return context
-
-
-def _listener_tls(settings: Settings) -> ssl.SSLContext | None:
-    cert_file, key_file = settings.proxy_tls_cert_file, settings.proxy_tls_key_file
-    if cert_file is None or key_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(cert_file, key_file)
-    except (OSError, ssl.SSLError):
-        raise ProxyError(
-            "--aibridge-proxy-tls-cert-file and --aibridge-proxy-tls-key-file are no certificate"
-            " with its key."
-        ) from None
+        raise ProxyError(f"--aibridge-proxy-upstream-ca contains no certificate: {more}.") from None
     return context
 
 
@@ -211,21 +182,22 @@ def _to(settings: Settings, forwarder: Forwarder) -> HandOver:
     """Hands over to the gateway at the target, under the path where every gateway serves."""
     base = settings.proxy_target
     if base is None:
-        raise ProxyError("The AI Proxy alone needs --aibridge-proxy-target, the gateway's URL.")
+        raise ProxyError(
+            "A standalone AI Proxy requires --aibridge-proxy-target, the gateway's URL."
+        )
 
     async def hand_over(
-        request: web.BaseRequest,
+        request: GatewayRequest,
         target: str,
         headers: CIMultiDict[str],
         request_id: str,
         caller_ip: str | None,
     ) -> web.StreamResponse:
-        url = URL(f"{base}{PREFIXES[0]}{target}", encoded=True)
         headers["X-Request-Id"] = request_id
         for name in _NOT_BELIEVED:
             headers.popall(name, None)
         if caller_ip is not None:
             headers[PROXIED_FOR] = caller_ip
-        return await forwarder.forward(request, url, headers)
+        return await forwarder.forward(request, f"{base}{PREFIXES[0]}", target, headers)
 
     return hand_over

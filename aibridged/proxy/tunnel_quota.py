@@ -1,15 +1,19 @@
-"""How many tunnels there may be at a time, so that they leave the gateway its file descriptors."""
+"""Quota of tunnels, in total and per caller, so that descriptors remain for the gateway."""
 
 import resource
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 
+from aibridged.core.shares import Shares, Shortage
 from aibridged.errors import AT_CAPACITY, GatewayError
 
 _MOST = 50_000
 _DESCRIPTORS = 2  # of a tunnel: the client's connection and the server's
 _RETRY_S = 5
+_REFUSALS = {
+    Shortage.ALL: "The AI Proxy has reached its maximum number of open tunnels.",
+    Shortage.CALLER: "You have reached the maximum number of open tunnels per user.",
+}
 
 
 def most_tunnels() -> int:
@@ -22,9 +26,7 @@ class Places:
     """`total` places, of which one caller may have half, or one of them at least."""
 
     def __init__(self, total: int) -> None:
-        self._free = total
-        self._each = max(1, total // 2)
-        self._taken: Counter[str] = Counter()
+        self._shares = Shares(total, max(1, total // 2))
 
     def take(self, caller: str) -> Callable[[], None]:
         """Take a place; what is returned gives it back, and is called once.
@@ -32,18 +34,6 @@ class Places:
         Raises:
             GatewayError: there is none left, or none for this caller.
         """
-        if self._taken[caller] >= self._each:
-            what = "You have as many tunnels open as one caller may have."
-            raise GatewayError(AT_CAPACITY, what, retry_after=_RETRY_S)
-        if not self._free:
-            what = "The AI Proxy has as many tunnels open as it may have."
-            raise GatewayError(AT_CAPACITY, what, retry_after=_RETRY_S)
-        self._free -= 1
-        self._taken[caller] += 1
-        return partial(self._give_back, caller)
-
-    def _give_back(self, caller: str) -> None:
-        self._free += 1
-        self._taken[caller] -= 1
-        if not self._taken[caller]:
-            del self._taken[caller]
+        if (shortage := self._shares.take(caller)) is not None:
+            raise GatewayError(AT_CAPACITY, _REFUSALS[shortage], retry_after=_RETRY_S)
+        return partial(self._shares.release, caller)

@@ -1,16 +1,14 @@
-"""The proxy behind the AI Proxy, through which an organisation may want all traffic to leave."""
+"""The upstream proxy, through which an organisation may route all outgoing traffic."""
 
 import asyncio
 import ssl
 
-from aiohttp.base_protocol import BaseProtocol
-from aiohttp.http import HttpProcessingError, HttpResponseParser
+from aiohttp.http import RawResponseMessage
 
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.core.egress import Destination
 from aibridged.proxy.handoff import Parked
-
-_MAX_HEAD_BYTES = 64 * 1024
+from aibridged.transport.head_reader import ResponseHeadReader
 
 
 class UpstreamProxyError(Exception):
@@ -43,7 +41,7 @@ class UpstreamProxy:
             transport.write(self._request(destination))
             status = await answer.status
             if not 200 <= status < 300:
-                raise UpstreamProxyError(f"The upstream proxy answered with status {status}.")
+                raise UpstreamProxyError(f"The upstream proxy responded with status {status}.")
         except BaseException:
             transport.abort()
             raise
@@ -59,36 +57,20 @@ class UpstreamProxy:
         return "\r\n".join([*lines, "", ""]).encode()
 
 
-class _Answer(BaseProtocol):
-    """Reads the head of the proxy's answer; `status` is a future."""
+class _Answer(ResponseHeadReader):
+    """Reads the head of the proxy's answer to CONNECT, which has no body; `status` is a future."""
 
     def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        # The answer to CONNECT has no body.
-        super().__init__(
-            loop, HttpResponseParser(self, loop, _MAX_HEAD_BYTES, response_with_body=False)
-        )
-        self.status: asyncio.Future[int] = loop.create_future()
-        self._received = 0
+        super().__init__()
+        self.status: asyncio.Future[int] = self.loop.create_future()
 
-    def data_received(self, data: bytes) -> None:
-        if self.status.done():
-            return
-        self._received += len(data)
-        assert self._parser is not None
-        try:
-            messages, _, _ = self._parser.feed_data(data)
-        except HttpProcessingError:
-            messages = []
-            self._received = _MAX_HEAD_BYTES + 1
-        if messages:
-            assert self.transport is not None
-            self.transport.pause_reading()
-            self.status.set_result(messages[0][0].code)
-        elif self._received > _MAX_HEAD_BYTES:
-            self.status.set_exception(
-                UpstreamProxyError("The upstream proxy's answer is not HTTP.")
-            )
+    def head_came(self, message: RawResponseMessage, *, alone: bool) -> None:
+        assert self.transport is not None
+        self.transport.pause_reading()
+        self.status.set_result(message.code)
+
+    def no_head_came(self, *, too_large: bool) -> None:
+        self.status.set_exception(UpstreamProxyError("The upstream proxy's response is not HTTP."))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)

@@ -1,4 +1,4 @@
-"""The tables, once for SQLite and PostgreSQL, with the names and columns of Coder's AI Bridge.
+"""Database schema, for SQLite and PostgreSQL, with the names and columns of Coder's AI Bridge.
 
 What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id, recorder_id and
 how an interception ended. An interception has no foreign key on its initiator, so that its row
@@ -11,11 +11,13 @@ over all interceptions is therefore a UNION ALL of the ended (`ended_at IS NOT N
 ones (`ended_at IS NULL`).
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+from aibridged.columns import UtcDateTime
 
 # What is indexed has a bound: PostgreSQL refuses index entries of more than 2.7 kB.
 MAX_NAME = 256
@@ -27,23 +29,6 @@ MAX_USER_AGENT = 1024
 MAX_ID = 1024
 """Characters of a response's or an item's id; some providers' are encrypted state."""
 MAX_URL = 2048
-
-
-class UtcDateTime(sa.TypeDecorator[datetime]):
-    """Aware datetimes in UTC, for SQLite too, which keeps no time zone."""
-
-    impl = sa.DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None or dialect.name != "sqlite":
-            return value
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
-        if value is None:
-            return None
-        return value.astimezone(UTC) if value.tzinfo else value.replace(tzinfo=UTC)
 
 
 RowId = sa.String(36).with_variant(UUID(as_uuid=False), "postgresql")

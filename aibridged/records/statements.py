@@ -1,4 +1,4 @@
-"""What the writer runs, compiled once from SQLAlchemy's statements for the bare driver."""
+"""The writer's SQL statements, compiled once from SQLAlchemy's for the bare driver."""
 
 from typing import Any
 
@@ -6,9 +6,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
+from aibridged.columns import UtcDateTime
 from aibridged.records.facts import Outcome
 from aibridged.records.rows import END_COLUMNS, ROWS, START_COLUMNS
-from aibridged.records.schema import UtcDateTime, interceptions, tool_usages, user_prompts
+from aibridged.records.schema import interceptions, tool_usages, user_prompts
 
 
 class Statement:

@@ -1,42 +1,16 @@
-"""What is the same wherever an answer is relayed to a client."""
+"""Aborts of relayed responses, shared by the gateway and the AI Proxy."""
 
 import socket
 import struct
-from collections.abc import Callable
 
-import aiohttp
 from aiohttp import web
 from aiohttp.http import HttpVersion11
-from multidict import CIMultiDict
-
-from aibridged.core.headers import end_to_end
 
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class BrokenOffError(ConnectionError):
     """Whoever answers broke off, or fell silent, in the middle of the answer."""
-
-
-class RelayedResponse(web.StreamResponse):
-    """A response with those of the answer's headers that pass, and no others.
-
-    aiohttp would add its own Server, Date and Content-Type where the answer has none.
-    """
-
-    def __init__(self, upstream: aiohttp.ClientResponse, passes: Callable[[str], bool]) -> None:
-        super().__init__(
-            status=upstream.status,
-            reason=upstream.reason or "",
-            headers=CIMultiDict(end_to_end(upstream.headers.items(), passes)),
-        )
-
-    async def _prepare_headers(self) -> None:
-        headers = self.headers
-        absent = [name for name in ("Server", "Date", "Content-Type") if name not in headers]
-        await super()._prepare_headers()
-        for name in absent:
-            headers.popall(name, None)
 
 
 def broken_off(request: web.BaseRequest, reason: str) -> BrokenOffError:

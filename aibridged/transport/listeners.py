@@ -1,114 +1,90 @@
-"""Where the daemon is reached: on the sockets that were passed to it, else on its addresses."""
+"""Listening sockets: passed by systemd (socket activation), else bound to the addresses."""
 
-import ipaddress
 import os
 import socket
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from aibridged.clock import Clock
 from aibridged.config.kinds import Address, is_loopback
 from aibridged.config.options import Settings
 from aibridged.core.room import Room
-from aibridged.transport.acceptor import Acceptor, bind
-from aibridged.transport.server import Server
+from aibridged.transport.acceptor import Acceptor, MakeProtocol, bind
 
 Shortage = Callable[[str, BaseException], None]
 """Is told that the system had no descriptor for something, and why."""
-
-# Whoever scrapes more at a time waits until one has its answer.
-_METRICS_PLACES = 8
 
 
 class CannotListenError(Exception):
     """The address is taken or not here, or the certificate is bad; the message says what to do."""
 
 
-class Listeners:
-    """The listening sockets of one server.
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """A certificate with its key, and the flag that names each."""
 
-    `outlive` says that the sockets were passed: whoever passed them holds them open, so that
-    connections wait there for the next process once this one has stopped to accept.
+    certificate: Path
+    certificate_flag: str
+    key: Path
+    key_flag: str
+
+    def load_into(self, context: ssl.SSLContext) -> None:
+        """Have connections to come show this certificate.
+
+        Raises:
+            CannotListenError: the files hold no pair.
+        """
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as error:
+            raise CannotListenError(
+                f"{self.certificate_flag} and {self.key_flag} are not a certificate and its key:"
+                f" {error}."
+            ) from None
+
+    def context(self) -> ssl.SSLContext:
+        """What a server speaks TLS with.
+
+        Raises:
+            CannotListenError: see `load_into`.
+        """
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.set_alpn_protocols(["http/1.1"])
+        self.load_into(context)
+        return context
+
+
+class Listener:
+    """The listening sockets of one server: at `address`, which `flag` names, or those `passed`.
+
+    With `callers_unknown` nobody is authenticated, and only this machine may connect: the address
+    is a matter of the settings' check, what was passed is checked here; so is that it is TCP's with
+    `tcp_only`. `outlive` says that the sockets were passed: whoever passed them holds them open, so
+    that connections wait there for the next process once this one has stopped accepting.
     """
 
-    def __init__(self, settings: Settings, passed: Sequence[socket.socket] = ()) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        address: Address,
+        flag: str,
+        passed: Sequence[socket.socket] = (),
+        certificate: CertificateFiles | None = None,
+        *,
+        callers_unknown: bool = False,
+        tcp_only: bool = False,
+    ) -> None:
+        self._address = address
+        self._flag = flag
         self._passed = passed
+        self._certificate = certificate
+        self._callers_unknown = callers_unknown
+        self._tcp_only = tcp_only
         self._tls: ssl.SSLContext | None = None
         self._acceptors: list[Acceptor] = []
         self.outlive = bool(passed)
         self.urls: list[str] = []
-
-    async def open(self, server: Server, shortage: Shortage) -> None:
-        """Make a connection of `server` from whatever connects.
-
-        Raises:
-            CannotListenError: see there.
-        """
-        self._tls = _make_tls(self._settings)
-        sockets = self._passed
-        if self.outlive:
-            for passed in self._passed:
-                self._refuse_strangers(passed)
-        else:
-            sockets = await _bind(self._settings.http_address, "--http-address")
-        within = self._settings.http_read_timeout
-        self._acceptors = [
-            Acceptor(each, server, server.room, shortage, self._tls, within) for each in sockets
-        ]
-        scheme = "https" if self._tls else "http"
-        self.urls = [_url(scheme, each.getsockname()) for each in sockets]
-
-    def _refuse_strangers(self, passed: socket.socket) -> None:
-        """Without authentication only this machine may reach the organisation's keys."""
-        if self._settings.auth != "none" or passed.family == socket.AF_UNIX:
-            return
-        host, port = passed.getsockname()[:2]
-        if not ipaddress.ip_address(host).is_loopback:
-            raise CannotListenError(
-                f"The socket {host} port {port} that was passed can be reached from other"
-                " machines, and callers are not authenticated."
-                " Let its unit listen on 127.0.0.1 or [::1], or leave --aibridge-auth at token."
-            )
-
-    def reconfigure(self, settings: Settings) -> None:
-        """Put settings in force, and read the files of the certificate again.
-
-        That is for the connections to come.
-
-        Raises:
-            CannotListenError: the files hold no pair; all stays as it was.
-        """
-        if self._tls is not None:
-            # Tried apart first: a context that takes half of a bad pair would serve nobody.
-            _make_tls(settings)
-            _load_pair(self._tls, settings)
-        self._settings = settings
-        for acceptor in self._acceptors:
-            acceptor.handshake_timeout = settings.http_read_timeout
-
-    def close(self) -> None:
-        """Stop accepting. What has been accepted goes on."""
-        for acceptor in self._acceptors:
-            acceptor.close()
-
-
-class MetricsListener:
-    """Where Prometheus asks, without TLS; `passed` as for `Listeners`.
-
-    `room` is its own: whoever asks there takes none of the gateway's clients' places.
-    """
-
-    def __init__(
-        self, settings: Settings, clock: Clock, passed: Sequence[socket.socket] = ()
-    ) -> None:
-        self._address = settings.prometheus_address
-        self._passed = passed
-        self._acceptors: list[Acceptor] = []
-        self._server: Server | None = None
-        self.room = Room(clock, _METRICS_PLACES)
-        self.urls: list[str] = []
-        """Everywhere that it listens."""
+        """Everywhere that it listens, once open, with the port that the system chose for port 0."""
 
     @property
     def is_local_only(self) -> bool:
@@ -120,34 +96,116 @@ class MetricsListener:
             for passed in self._passed
         )
 
-    async def open(self, server: Server, shortage: Shortage) -> None:
-        """Make a connection of `server` from whatever connects.
+    async def open(
+        self,
+        make: MakeProtocol,
+        room: Room,
+        shortage: Shortage,
+        handshake_timeout: float | None = None,
+    ) -> None:
+        """Have `make` make what reads each connection for which `room` has room.
 
         Raises:
             CannotListenError: see there.
         """
-        self._server = server
-        sockets = self._passed or await _bind(self._address, "--prometheus-address")
-        self._acceptors = [Acceptor(each, server, self.room, shortage) for each in sockets]
-        self.urls = [_url("http", each.getsockname()) for each in sockets]
+        for each in self._passed:
+            self._check_passed(each)
+        self._tls = self._certificate.context() if self._certificate is not None else None
+        sockets = self._passed or await self._bind()
+        self._acceptors = [
+            Acceptor(each, make, room, shortage, self._tls, handshake_timeout) for each in sockets
+        ]
+        scheme = "https" if self._tls else "http"
+        self.urls = [_url(scheme, each.getsockname()) for each in sockets]
+
+    def set_handshake_timeout(self, seconds: float) -> None:
+        """Let a TLS handshake take so long, of the connections to come."""
+        for acceptor in self._acceptors:
+            acceptor.handshake_timeout = seconds
+
+    def renew_certificate(self) -> None:
+        """Read the files of the certificate again, for the connections to come.
+
+        Raises:
+            CannotListenError: they hold no pair; all stays as it was.
+        """
+        if self._tls is not None and self._certificate is not None:
+            # Tried apart first: a context that takes half of a bad pair would serve nobody.
+            self._certificate.context()
+            self._certificate.load_into(self._tls)
 
     def close(self) -> None:
-        """Answer nobody any more."""
+        """Stop accepting. What has been accepted goes on."""
         for acceptor in self._acceptors:
             acceptor.close()
-        if self._server is not None:
-            self._server.abort()
+
+    def _check_passed(self, passed: socket.socket) -> None:
+        """The address of a socket that was passed isn't in the settings, which are checked."""
+        if passed.family == socket.AF_UNIX:
+            if self._tcp_only:
+                raise CannotListenError(
+                    f"The socket that was passed in place of {self._flag} is not a TCP socket."
+                )
+            return
+        host, port = passed.getsockname()[:2]
+        if self._callers_unknown and not is_loopback(host):
+            raise CannotListenError(
+                f"The socket {host} port {port} that was passed in place of {self._flag} is "
+                "reachable from other machines, and authentication is disabled."
+                " Change its unit to listen on 127.0.0.1 or [::1], or set --aibridge-auth to token."
+            )
+
+    async def _bind(self) -> list[socket.socket]:
+        address = self._address
+        try:
+            return await bind(address.host or None, address.port)
+        except OSError as error:
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise CannotListenError(
+                f"Cannot listen on {address}: {reason}."
+                f" Stop the process that listens there, or choose another {self._flag}."
+            ) from None
 
 
-async def _bind(address: Address, flag: str) -> list[socket.socket]:
-    try:
-        return await bind(address.host or None, address.port)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise CannotListenError(
-            f"Cannot listen on {address}: {reason}."
-            f" Stop what listens there, or choose another {flag}."
-        ) from None
+def gateway_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -> Listener:
+    """Where the gateway's clients connect."""
+    return Listener(
+        settings.http_address,
+        "--http-address",
+        passed,
+        _files(settings.tls_cert_file, "--tls-cert-file", settings.tls_key_file, "--tls-key-file"),
+        callers_unknown=settings.auth == "none",
+    )
+
+
+def metrics_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -> Listener:
+    """Where Prometheus asks, without TLS."""
+    return Listener(settings.prometheus_address, "--prometheus-address", passed)
+
+
+def proxy_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -> Listener:
+    """Where the AI Proxy's clients connect."""
+    return Listener(
+        settings.proxy_listen_addr,
+        "--aibridge-proxy-listen-addr",
+        passed,
+        _files(
+            settings.proxy_tls_cert_file,
+            "--aibridge-proxy-tls-cert-file",
+            settings.proxy_tls_key_file,
+            "--aibridge-proxy-tls-key-file",
+        ),
+        callers_unknown=settings.auth == "none",
+        tcp_only=True,
+    )
+
+
+def _files(
+    certificate: Path | None, certificate_flag: str, key: Path | None, key_flag: str
+) -> CertificateFiles | None:
+    if certificate is None or key is None:
+        return None
+    return CertificateFiles(certificate, certificate_flag, key, key_flag)
 
 
 def _url(scheme: str, name: str | bytes | tuple[str, int]) -> str:
@@ -157,22 +215,3 @@ def _url(scheme: str, name: str | bytes | tuple[str, int]) -> str:
         return f"unix:{name}"
     host, port = name[:2]
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
-
-
-def _make_tls(settings: Settings) -> ssl.SSLContext | None:
-    if settings.tls_cert_file is None or settings.tls_key_file is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.set_alpn_protocols(["http/1.1"])
-    _load_pair(context, settings)
-    return context
-
-
-def _load_pair(context: ssl.SSLContext, settings: Settings) -> None:
-    assert settings.tls_cert_file is not None
-    try:
-        context.load_cert_chain(settings.tls_cert_file, settings.tls_key_file)
-    except (OSError, ssl.SSLError) as error:
-        raise CannotListenError(
-            f"--tls-cert-file and --tls-key-file are no certificate with its key: {error}."
-        ) from None

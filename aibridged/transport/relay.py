@@ -1,11 +1,12 @@
-"""Writes a provider's answer to the client as it arrives."""
+"""Reverse-proxy relay with backpressure: a provider's response, written as it arrives."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import aiohttp
 from aiohttp import web
 
+from aibridged.core.headers import response_header_passes
 from aibridged.transport.abort import broken_off
 from aibridged.transport.read_backlog import Backlog, Reader
 from aibridged.transport.request import GatewayRequest
@@ -22,6 +23,7 @@ async def relay(
     idle_timeout: float,
     turns: Turns,
     *,
+    passes: Callable[[bytes], bool] = response_header_passes,
     withhold_usage: bool = False,
 ) -> web.StreamResponse:
     """Relay the answer to its end; each of `readers` sees a piece after it has been written.
@@ -31,12 +33,16 @@ async def relay(
     provider breaks off, or is silent for `idle_timeout` seconds, so is the client's connection: no
     client may take the half for a whole.
 
+    `passes` says by their names which headers go on; with `withhold_usage` the client doesn't get a
+    stream's usage, which only the gateway asked for.
+
     Raises:
         BrokenOffError: the provider did not end its answer.
-        ConnectionError: the client is gone.
+        ConnectionError: the client has disconnected.
     """
     withholder = _withholder(answer) if withhold_usage else None
-    response = DownstreamResponse(answer, without=(b"content-length",) if withholder else ())
+    without = (b"content-length",) if withholder else ()
+    response = DownstreamResponse(answer, without=without, passes=passes)
     await response.prepare(request)
     passed_on = None if withholder is None else lambda part: response.send(withholder.feed(part))
     pump = Pump(request, response, answer, readers, idle_timeout, turns, pass_on=passed_on)
@@ -106,7 +112,7 @@ class Pump:
 
         Raises:
             aiohttp.ClientError, TimeoutError: the provider broke off or is silent.
-            ConnectionError: the client is gone.
+            ConnectionError: the client has disconnected.
         """
         answer = self._answer
         if first := answer.take():

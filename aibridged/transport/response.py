@@ -1,6 +1,6 @@
-"""What the client gets of a provider's answer: the same head, byte for byte, and its body."""
+"""The downstream response: the provider's head, byte for byte, and its body."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import cast
 
 from aiohttp import web
@@ -17,8 +17,9 @@ _WITHOUT_BODY = frozenset({204, 304})
 class DownstreamResponse(web.StreamResponse):
     """A response that writes itself straight to the client's connection.
 
-    `without` are names, in lower case, of headers that don't go on; `length` is that of another
-    body than the provider's. aiohttp would copy the headers several times, and add its own.
+    `passes` says by their names which headers go on, and `without` are the names, in lower case, of
+    further ones that don't; `length` is that of another body than the provider's. aiohttp would
+    copy the headers several times, and add its own.
     The head waits for the first of the body, so that they travel in one packet.
     """
 
@@ -28,9 +29,10 @@ class DownstreamResponse(web.StreamResponse):
         *,
         without: Collection[bytes] = (),
         length: int | None = None,
+        passes: Callable[[bytes], bool] = response_header_passes,
     ) -> None:
         super().__init__(status=answer.status, reason="")
-        headers = end_to_end(answer.headers, response_header_passes)
+        headers = end_to_end(answer.headers, passes)
         if length is not None:
             without = (*without, b"content-length")
         if without:
@@ -52,11 +54,11 @@ class DownstreamResponse(web.StreamResponse):
         """Write a piece of the body, even an empty one, and the end of it after the `last`.
 
         Raises:
-            ConnectionResetError: the client is gone.
+            ConnectionResetError: the client has disconnected.
         """
         transport = self._client.transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client is gone")
+            raise ConnectionResetError("the client has disconnected")
         if self._in_chunks:
             if piece:
                 piece = b"%x\r\n%b\r\n" % (len(piece), piece)

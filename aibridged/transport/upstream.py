@@ -1,4 +1,4 @@
-"""The provider's side: requests over connections that are kept.
+"""Upstream HTTP client with a connection pool (keep-alive) for each provider.
 
 aiohttp resolves names, connects, speaks TLS and keeps what is idle. The rest is made here, since a
 relay needs little of what a client does, and that would be most of what a request costs: a head
@@ -11,11 +11,18 @@ from functools import partial
 from typing import cast
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 from yarl import URL
 
 from aibridged.tasks import Tasks
-from aibridged.transport.idle_pools import PooledConnector, Pools, connections
+from aibridged.transport.body import StreamedBody
+from aibridged.transport.idle_pools import (
+    Dial,
+    DialedConnector,
+    PooledConnector,
+    Pools,
+    connections,
+)
 from aibridged.transport.upstream_connection import UpstreamConnection
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
@@ -28,7 +35,7 @@ class Upstream:
     """The connections to one provider, as many as there are requests.
 
     Connecting may take `connect_timeout` seconds, an answer any time. `connection` makes the
-    connections, which count among those of `pools`.
+    connections, which count among those of `pools`; `dial` connects them in place of aiohttp.
     """
 
     def __init__(
@@ -37,13 +44,15 @@ class Upstream:
         connect_timeout: float,
         pools: Pools,
         connection: Callable[..., UpstreamConnection] = UpstreamConnection,
+        dial: Dial | None = None,
     ) -> None:
         loop = asyncio.get_running_loop()
         url = URL(base_url)
         self._loop = loop
-        self._connector = PooledConnector(pools)
-        # aiohttp has no public way to name the protocol.
-        self._connector._factory = cast("partial[ResponseHandler]", partial(connection, loop=loop))
+        make = partial(connection, loop=loop)
+        self._connector: aiohttp.BaseConnector = (
+            PooledConnector(pools, make) if dial is None else DialedConnector(pools, make, dial)
+        )
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
         )
@@ -63,23 +72,35 @@ class Upstream:
         return self._path + target
 
     async def ask(
-        self, method: str, target: str, headers: RawHeaders, body: bytes, idle_timeout: float
+        self,
+        method: str,
+        target: str,
+        headers: RawHeaders,
+        body: bytes | StreamedBody,
+        idle_timeout: float,
     ) -> UpstreamResponse:
         """Send a request, and wait for the head of the answer: for `idle_timeout` seconds.
 
-        `target` is the path below the base URL, with the query. A POST is never sent twice.
+        `target` is the path below the base URL, with the query. A POST is never sent twice, nor is
+        a body that streams: for that the wait begins at its end, and the provider may let none of
+        it wait for longer than `idle_timeout`.
 
         Raises:
             aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError: nothing was sent.
             aiohttp.ClientError, TimeoutError: no answer came.
-            GatewayError: nothing was sent, since no descriptor is left.
+            GatewayError: nothing was sent, since no descriptor is left; or what the streamed body
+                raised.
         """
         lines = [f"{method} {self.raw_path(target)} HTTP/1.1\r\n{self._host}".encode()]
         lines += [b"%b: %b\r\n" % header for header in headers]
-        if body or method not in _WITHOUT_BODY:
+        if isinstance(body, StreamedBody):
+            lines.append(_framing(body.length))
+        elif body or method not in _WITHOUT_BODY:
             lines.append(b"Content-Length: %d\r\n" % len(body))
         lines.append(b"\r\n")
         head = b"".join(lines)
+        if isinstance(body, StreamedBody):
+            return await self._ask(method, head, body, idle_timeout)
         try:
             return await self._ask(method, head, body, idle_timeout)
         except aiohttp.ClientConnectorError:
@@ -90,14 +111,16 @@ class Upstream:
         return await self._ask(method, head, body, idle_timeout)
 
     async def _ask(
-        self, method: str, head: bytes, body: bytes, idle_timeout: float
+        self, method: str, head: bytes, body: bytes | StreamedBody, idle_timeout: float
     ) -> UpstreamResponse:
         try:
             lease = await self._connector.connect(self._destination, [], self._timeout)
         except TimeoutError:
             raise aiohttp.ConnectionTimeoutError from None
         connection = cast(UpstreamConnection, lease.protocol)
-        coming = connection.send(lease, method, head, body, self._sending)
+        coming = connection.send(lease, method, head, body, self._sending, idle_timeout)
+        if isinstance(body, StreamedBody) and connection.sending is not None:
+            return await self._once_sent(connection, lease, coming, idle_timeout)
         timer = self._loop.call_later(idle_timeout, _expire, coming)
         try:
             return await coming
@@ -107,10 +130,39 @@ class Upstream:
         finally:
             timer.cancel()
 
+    async def _once_sent(
+        self,
+        connection: UpstreamConnection,
+        lease: Connection,
+        coming: asyncio.Future[UpstreamResponse],
+        idle_timeout: float,
+    ) -> UpstreamResponse:
+        """What is coming, with a deadline from when the body has been sent: until then it has its
+        own."""
+        assert connection.sending is not None
+        try:
+            async with asyncio.timeout(None) as deadline:
+
+                def sent(_: object) -> None:
+                    if not coming.done():
+                        deadline.reschedule(self._loop.time() + idle_timeout)
+
+                connection.sending.add_done_callback(sent)
+                return await coming
+        except BaseException:
+            connection.abandon(lease)
+            raise
+
     async def close(self) -> None:
         """Close all connections."""
         await self._sending.cancel()
         await self._connector.close()
+
+
+def _framing(length: int | None) -> bytes:
+    if length is None:
+        return b"Transfer-Encoding: chunked\r\n"
+    return b"Content-Length: %d\r\n" % length
 
 
 def _expire(coming: asyncio.Future[UpstreamResponse]) -> None:

@@ -1,10 +1,11 @@
-"""One connection to a provider: a request, its answer, and the next request.
+"""One upstream connection (HTTP/1.1): a request, its response, and the next request.
 
 llhttp parses, by httptools. What comes is handed on from the connection itself, without a task that
 wakes up for it.
 """
 
 import asyncio
+from contextlib import aclosing
 from itertools import chain
 from typing import cast
 
@@ -13,6 +14,7 @@ import httptools
 from aiohttp.connector import Connection
 
 from aibridged.tasks import Tasks
+from aibridged.transport.body import StreamedBody
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 MAX_HEAD_BYTES = 64 * 1024
@@ -34,6 +36,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.transport: asyncio.Transport | None = None
         self.answer: UpstreamResponse | None = None  # that is coming
+        self.sending: asyncio.Task[None] | None = None  # a body that is sent in pieces
         self._loop = loop
         self._lease: Connection | None = None
         self._head: asyncio.Future[UpstreamResponse] | None = None
@@ -45,7 +48,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_body = self._pieces.append
         self._is_whole = False
         self._is_used_up = False  # no other request may follow
-        self._sending: asyncio.Task[None] | None = None
         self._reading_paused = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -89,20 +91,33 @@ class UpstreamConnection(asyncio.Protocol):
     # What the pipeline does.
 
     def send(
-        self, lease: Connection, method: str, head: bytes, body: bytes, tasks: Tasks
+        self,
+        lease: Connection,
+        method: str,
+        head: bytes,
+        body: bytes | StreamedBody,
+        tasks: Tasks,
+        stall: float,
     ) -> asyncio.Future[UpstreamResponse]:
-        """Send a request; what is returned gets the answer once its head has come."""
+        """Send a request; what is returned gets the answer once its head has come.
+
+        A streamed body fails the request where it fails itself, and where the provider stops
+        reading it for `stall` seconds.
+        """
         self._lease, self._method = lease, method
         self._head_bytes = 0
         self._is_whole = False
         self._head = future = self._loop.create_future()
         if self.transport is None or self.transport.is_closing():
             self._break_off(aiohttp.ServerDisconnectedError())
+        elif isinstance(body, StreamedBody):
+            self.transport.write(head)
+            self.sending = tasks.start(self._send_stream(body, stall), "sending a request")
         elif len(body) <= _ONE_PIECE_BYTES:
             self.transport.write(head + body)
         else:
             self.transport.write(head)
-            self._sending = tasks.start(self._send_pieces(body), "sending a request")
+            self.sending = tasks.start(self._send_pieces(body), "sending a request")
         return future
 
     def give_up(self, answer: UpstreamResponse) -> None:
@@ -140,12 +155,12 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._is_whole:
                 if self._head is None and self.answer is not None and self._pieces:
                     self.answer.feed(b"".join(self._pieces), whole=False)  # what came before
-                self._break_off(aiohttp.ClientPayloadError("the answer is not HTTP"))
+                self._break_off(aiohttp.ClientPayloadError("the response is not HTTP"))
                 return
         answer = self.answer
         if answer is None:
             if self._head is None or self._head_bytes > MAX_HEAD_BYTES:
-                self._break_off(aiohttp.ClientPayloadError("nobody asked for so much"))
+                self._break_off(aiohttp.ClientPayloadError("unsolicited data or an oversized head"))
             return
         head, pieces, whole = self._head, self._pieces, self._is_whole
         if head is not None:
@@ -163,7 +178,7 @@ class UpstreamConnection(asyncio.Protocol):
             if head is None:
                 self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._break_off(aiohttp.ClientPayloadError("trailers or extensions without end"))
+                self._break_off(aiohttp.ClientPayloadError("endless trailers or chunk extensions"))
             return
         if whole:
             self._end()
@@ -240,7 +255,7 @@ class UpstreamConnection(asyncio.Protocol):
         lease, self._lease = self._lease, None
         self._head = self.answer = None
         self._pieces.clear()
-        sending, self._sending = self._sending, None
+        sending, self.sending = self.sending, None
         unsent = sending is not None and sending.cancel()
         self.resume()
         transport = self.transport
@@ -270,6 +285,29 @@ class UpstreamConnection(asyncio.Protocol):
                 return  # whoever waits for the answer is told
             self.transport.write(view[start : start + _PIECE_BYTES])
             await self._writable.wait()
+
+    async def _send_stream(self, body: StreamedBody, stall: float) -> None:
+        try:
+            async with aclosing(body.pieces) as pieces:
+                async for piece in pieces:
+                    if not self.is_connected():
+                        return  # whoever waits for the answer is told
+                    self._write_piece(piece, body)
+                    if not self._writable.is_set():
+                        async with asyncio.timeout(stall):
+                            await self._writable.wait()
+            if body.length is None and self.transport is not None:
+                self.transport.write(b"0\r\n\r\n")
+        except Exception as error:  # noqa: BLE001 - the request's failure, not the task's
+            # An answer that has begun can't be replaced by a refusal.
+            begun = self._head is None
+            self._break_off(aiohttp.ClientPayloadError("the body broke off") if begun else error)
+
+    def _write_piece(self, piece: bytes, body: StreamedBody) -> None:
+        if body.length is None and piece:
+            piece = b"%x\r\n%b\r\n" % (len(piece), piece)
+        if piece and self.transport is not None:
+            self.transport.write(piece)
 
 
 def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from aibridged.core.byte_budget import ByteBudget, Shortage
+from aibridged.core.byte_budget import ByteBudget
+from aibridged.core.shares import Shortage
 
 
 def test_one_caller_leaves_room_for_the_others() -> None:
@@ -30,7 +31,7 @@ def test_a_body_of_any_allowed_size_fits() -> None:
 def test_a_lower_bound_takes_nothing_away() -> None:
     budget = ByteBudget(100, 100)
     assert budget.take("a", 50) is None
-    budget.total = 40
+    budget.resize(40, 40)
     assert budget.take("b", 1) is Shortage.ALL
     budget.release("a", 50)
     assert budget.take("b", 40) is None

@@ -113,7 +113,7 @@ def test_who_leaves_makes_room_and_has_no_turn():
     queue.give_up(A, 2)  # it has its place: nothing is left to give up
     assert queue.give_back(A) is None
     assert (queue.taken, queue.waiting) == (0, 0)
-    assert not queue._taken  # no key is remembered
+    assert not queue._places._held  # no key is remembered
     assert not queue._queues
 
 

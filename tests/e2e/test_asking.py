@@ -135,14 +135,30 @@ async def test_mistakes_are_sentences(asked, ask, args, exits, said):
     assert said in ask(*args, exits=exits)
 
 
-async def test_tail_shows_each_once_as_it_ends(start_gateway, client, fake, state):
+@pytest.fixture
+async def start_tail(state):
+    """Starts `aibridged tail` as a process, which doesn't outlive the test."""
+    started = []
+
+    async def start(*args):
+        tail = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "aibridged", "tail", "--state-dir", str(state), *args),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        started.append(tail)
+        return tail
+
+    yield start
+    for tail in started:
+        if tail.returncode is None:
+            tail.kill()
+            await tail.wait()
+
+
+async def test_tail_shows_each_once_as_it_ends(start_gateway, start_tail, client, fake):
     gateway = await start_gateway()
-    tail = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "aibridged", "tail", "--since", "2026-01-01", "-o", "jsonl"),
-        *("--state-dir", str(state)),
-        stdout=asyncio.subprocess.PIPE,
-    )
+    tail = await start_tail("--since", "2026-01-01", "-o", "jsonl")
 
     async def post(model):
         body = {"model": model, "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}

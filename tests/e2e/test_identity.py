@@ -20,7 +20,7 @@ from aiohttp.test_utils import TestServer
 from loguru import logger
 
 from aibridged.config.options import Settings
-from aibridged.daemon import resources as resources
+from aibridged.daemon import gatekeeper
 from aibridged.identity.tokens import TokenStore
 from aibridged.observe.logging import configure
 from aibridged.records import schema
@@ -155,8 +155,8 @@ async def test_what_the_command_line_takes_back_is_worthless_within_a_minute(
 async def test_what_the_command_line_takes_back_is_soon_worthless(
     recording, store, new_token, post, monkeypatch
 ):
-    at_once = partial(resources.keep_revoking, interval=0)
-    monkeypatch.setattr(resources, "keep_revoking", at_once)
+    at_once = partial(gatekeeper.keep_revoking, interval=0)
+    monkeypatch.setattr(gatekeeper, "keep_revoking", at_once)
     gateway = await recording.start(auth="token")
     id, token = new_token("ann")
     assert (await post(gateway, token))[0] == 200
@@ -403,7 +403,7 @@ async def test_the_first_start_in_a_terminal_shows_a_token_once(fake, ask, tmp_p
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
     async with in_a_terminal(state, fake.base_url) as (process, until):
-        said = await until("Records are kept in")
+        said = await until("Records are stored in")
         assert await ask(Running(said), token) == GRANTED
         process.send_signal(signal.SIGTERM)
         assert "aib_" not in await until("Shutting down")

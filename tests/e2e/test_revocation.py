@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from loguru import logger
 
-from aibridged.daemon import resources as resources
+from aibridged.daemon import gatekeeper
 from aibridged.fake_provider import Script
 from aibridged.identity.tokens import TokenStore
 
@@ -30,7 +30,7 @@ def store(database, clock):
 def _at_once(monkeypatch):
     """What another process changes is noticed without a pause."""
     for name in ("keep_revoking", "keep_asking"):
-        monkeypatch.setattr(resources, name, partial(getattr(resources, name), interval=0.001))
+        monkeypatch.setattr(gatekeeper, name, partial(getattr(gatekeeper, name), interval=0.001))
 
 
 @pytest.fixture
@@ -125,8 +125,10 @@ async def test_without_a_grace_what_runs_is_cut_off_at_once(
     clock.advance(HOUR_S)  # nothing is remembered any more
     for name in ("revoked", "suspended", "deleted", "expired"):
         await is_cut_off(streams[name][1])
-        [line] = [line for line in log if f"{streams[name][0]} of {name} is good no more" in line]
-        assert "1 running requests are cut off" in line
+        [line] = [
+            line for line in log if f"{streams[name][0]} of {name} is no longer valid" in line
+        ]
+        assert "cutting off 1 running requests" in line
     _, stream, go_on = streams["good"]
     go_on.set()
     assert b"message_stop" in await stream.read()

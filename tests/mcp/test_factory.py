@@ -55,6 +55,28 @@ def test_the_sdk_is_loaded_with_the_first_server():
     assert shown.stdout.strip() == "[]"
 
 
+def test_it_is_loaded_whole_before_a_request_waits_for_it():
+    """An import holds up the event loop, and would use up the time that a request waits."""
+    code = (
+        "import sys, asyncio; from aibridged.daemon import compose\n"
+        "from aibridged.clock import SystemClock\n"
+        "from aibridged.mcp.credentials import no_credentials\n"
+        "from aibridged.mcp.factory import McpTools\n"
+        "from aibridged.config.options import McpServerSettings, Settings\n"
+        "async def main():\n"
+        "    settings = Settings(mcp_servers=(McpServerSettings('docs', 'http://127.0.0.1:1'),))\n"
+        "    tools = McpTools(settings, SystemClock(), no_credentials)\n"
+        "    before = set(sys.modules)\n"
+        "    assert await tools.of('ann').open() is None\n"
+        "    loaded = {name.partition('.')[0] for name in set(sys.modules) - before}\n"
+        "    print(sorted(loaded - sys.stdlib_module_names))\n"
+        "asyncio.run(main())"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # It chooses its event loop by the one that it finds running.
+    assert shown.stdout.strip() == "['anyio']"
+
+
 async def test_a_bridge_keeps_its_sessions_for_its_time(offer, pool, tiny, clock):
     tools = offer({"docs": tiny.url})
     bridges = pool(tools)

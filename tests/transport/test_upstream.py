@@ -7,6 +7,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from aibridged.errors import REQUEST_TIMEOUT, GatewayError
+from aibridged.transport.body import StreamedBody
+
 TLS = Path(__file__).parents[1] / "config" / "tls"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -177,6 +180,160 @@ async def test_cancelled_in_the_turn_in_which_all_of_the_answer_comes(
     await peer.head()
     await peer.say(b"HTTP/1.1 202 Again\r\nContent-Length: 0\r\n\r\n")
     assert (await again).status == 202
+
+
+class Pieces:
+    """A body that arrives as a test says; `taken` are the pieces that were asked for."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.ended = asyncio.Event()
+        self._queue: asyncio.Queue[bytes | Exception | None] = asyncio.Queue()
+
+    def say(self, *pieces: bytes | Exception | None) -> None:
+        """Let these arrive; None is the end."""
+        for piece in pieces:
+            self._queue.put_nowait(piece)
+
+    async def arrive(self):
+        try:
+            while (piece := await self._queue.get()) is not None:
+                if isinstance(piece, Exception):
+                    raise piece
+                self.taken += 1
+                yield piece
+        finally:
+            self.ended.set()
+
+    async def until_ended(self) -> None:
+        async with asyncio.timeout(10):
+            await self.ended.wait()
+
+
+@pytest.fixture
+def pieces() -> Pieces:
+    return Pieces()
+
+
+class TestABodyThatStreams:
+    async def test_of_known_length_goes_on_as_it_arrives(self, upstream, provider, ask, pieces):
+        asking = ask(upstream, body=StreamedBody(pieces.arrive(), 5))
+        peer = await provider.peer()
+        assert (await peer.head()).endswith(b"\r\nContent-Length: 5\r\n\r\n")
+        for piece in (b"he", b"llo"):
+            pieces.say(piece)
+            assert await peer.reader.readexactly(len(piece)) == piece
+        pieces.say(None)
+        await pieces.until_ended()
+        await peer.say(OK)
+        assert await whole(await asking) == b"hi"
+        assert upstream.connections == (0, 1)
+
+    async def test_of_unknown_length_goes_on_in_chunks(self, upstream, provider, ask, pieces):
+        asking = ask(upstream, body=StreamedBody(pieces.arrive(), None))
+        peer = await provider.peer()
+        head = await peer.head()
+        assert head.endswith(b"\r\nTransfer-Encoding: chunked\r\n\r\n")
+        assert b"Content-Length" not in head
+        pieces.say(b"he", b"", b"x" * 17, None)
+        expected = b"2\r\nhe\r\n11\r\n" + b"x" * 17 + b"\r\n0\r\n\r\n"
+        assert await peer.reader.readexactly(len(expected)) == expected
+        await peer.say(OK)
+        assert await whole(await asking) == b"hi"
+        assert upstream.connections == (0, 1)
+
+    async def test_a_provider_that_does_not_read_holds_it_up(
+        self, upstream, provider, ask, pieces, connections
+    ):
+        """Backpressure: what waits to be sent is bounded, however much has arrived."""
+        asking = ask(upstream, body=StreamedBody(pieces.arrive(), None), idle_timeout=0.2)
+        peer = await provider.peer()
+        await peer.head()
+        pieces.say(*[bytes(100_000)] * 100)
+        with pytest.raises(TimeoutError):  # the deadline for its reading on
+            await asking
+        assert pieces.taken < 50
+        assert pieces.ended.is_set()
+        await connections[0].until_lost()
+        assert upstream.connections == (0, 0)
+        assert await peer.gone() < 5_000_000
+
+    async def test_the_deadline_of_the_answer_begins_at_its_end(
+        self, upstream, provider, ask, pieces
+    ):
+        asking = ask(upstream, body=StreamedBody(pieces.arrive(), None), idle_timeout=0.1)
+        peer = await provider.peer()
+        await peer.head()
+        with pytest.raises(TimeoutError):
+            await ask(upstream, idle_timeout=0.1)  # which takes as long
+        pieces.say(b"late")
+        await peer.reader.readexactly(9)
+        assert not asking.done()
+        pieces.say(None)
+        with pytest.raises(TimeoutError):
+            await asking
+        await peer.gone()
+
+    async def test_one_that_fails_fails_the_request(self, upstream, provider, ask, pieces):
+        asking = ask(upstream, body=StreamedBody(pieces.arrive(), 10))
+        peer = await provider.peer()
+        await peer.head()
+        pieces.say(b"half", GatewayError(REQUEST_TIMEOUT))
+        with pytest.raises(GatewayError):
+            await asking
+        assert upstream.connections == (0, 0)
+        assert await peer.gone() == 4
+
+    async def test_one_that_fails_after_the_head_breaks_the_answer_off(
+        self, upstream, provider, ask, pieces
+    ):
+        """A refusal can't follow a head that has gone on."""
+        asking = ask(upstream, body=StreamedBody(pieces.arrive(), 10))
+        peer = await provider.peer()
+        await peer.head()
+        await peer.say(CHUNKED + b"2\r\nhi\r\n")
+        answer = await asking
+        pieces.say(b"half", GatewayError(REQUEST_TIMEOUT))
+        assert await answer.read() == b"hi"
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await answer.read()
+        assert upstream.connections == (0, 0)
+
+    async def test_cancelled_with_the_request(self, upstream, provider, ask, pieces):
+        asking = ask(upstream, body=StreamedBody(pieces.arrive(), 10))
+        peer = await provider.peer()
+        await peer.head()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await pieces.until_ended()
+        assert upstream.connections == (0, 0)
+        await peer.gone()
+
+    async def test_an_answer_that_is_whole_before_its_end(self, upstream, provider, ask, pieces):
+        """The rest isn't read, and no other request follows on that connection."""
+        asking = ask(upstream, body=StreamedBody(pieces.arrive(), 10))
+        peer = await provider.peer()
+        await peer.head()
+        await peer.say(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+        answer = await asking
+        assert (answer.status, await whole(answer)) == (413, b"no")
+        await pieces.until_ended()
+        assert upstream.connections == (0, 0)
+        await peer.gone()
+
+    async def test_it_is_never_sent_twice(self, upstream, provider, asked, ask, pieces):
+        asking, peer = asked
+        await peer.say(OK)
+        await asking
+        asking = ask(upstream, "PUT", body=StreamedBody(pieces.arrive(), 4))
+        await peer.head()
+        pieces.say(b"half")
+        await peer.reader.readexactly(4)
+        peer.leave()
+        with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+            await asking
+        assert len(provider.peers) == 1
 
 
 @pytest.fixture

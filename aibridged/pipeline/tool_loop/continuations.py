@@ -1,4 +1,4 @@
-"""Remembers how to go on from answers whose end isn't what the client takes it for."""
+"""Cache of continuations: how to continue from responses that ended amid a tool loop."""
 
 from typing import NamedTuple
 

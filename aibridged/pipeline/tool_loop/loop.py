@@ -1,4 +1,4 @@
-"""The talk with the model about one request, in which the gateway runs the tools that it offers.
+"""The tool loop: model turns in which the gateway runs the tools that it injected.
 
 Each turn is a request of its own to the provider: with the same headers, admitted by the breaker,
 and dumped. To the client it is one answer (see `wire.injection`), on record one interception.
@@ -244,7 +244,7 @@ class ToolLoop:
         whole.
         """
         name = self._context.route.provider.name
-        logger.warning("Provider {} broke off in the middle of an answer: {}", name, reason)
+        logger.warning("Provider {} aborted its response: {}", name, reason)
         if self._context.request.writer.output_size > 0:
             return broken_off(self._context.request, reason)
         if self._context.verdict is not None:
@@ -264,7 +264,7 @@ class ToolLoop:
                 return msgspec.json.format(bytes(body), indent=-1)
         name, status = self._context.route.provider.name, turn.answer.status
         return GatewayError(
-            UPSTREAM_UNREACHABLE, f"The provider {name} answered with status {status}."
+            UPSTREAM_UNREACHABLE, f"The provider {name} responded with status {status}."
         ).body()
 
     async def _fail(self, body: bytes) -> web.StreamResponse:

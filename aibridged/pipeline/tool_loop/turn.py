@@ -1,4 +1,4 @@
-"""One request to the provider within a talk of several, and its answer."""
+"""One turn of the tool loop: a request to the provider, and its response."""
 
 from collections.abc import AsyncIterator, Sequence
 

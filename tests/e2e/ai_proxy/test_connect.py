@@ -1,8 +1,10 @@
 """Who may use the AI Proxy, and what it makes of what is no CONNECT."""
 
 import asyncio
+import gc
 import json
 import socket
+import weakref
 from base64 import b64encode
 from contextlib import nullcontext
 from dataclasses import replace
@@ -15,7 +17,7 @@ from aibridged.core.fair_queue import Bounds, FairQueue
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.proxy import client
-from aibridged.proxy.client import MAX_HEAD_BYTES
+from aibridged.transport.head_reader import MAX_HEAD_BYTES
 
 CREDENTIALS = (
     None,
@@ -176,7 +178,7 @@ async def test_data_before_the_answer_is_refused(proxied):
         )
         connect = await proxied.send(head.encode() + more)
         assert connect.status == 400
-        assert b"before CONNECT was answered" in connect.body
+        assert b"before the response to CONNECT" in connect.body
 
 
 @pytest.mark.parametrize("sent", [b"", b"CONNECT a.exam", b"CONNECT a.example:443 HTTP/1.1\r\nHo"])
@@ -245,7 +247,9 @@ async def test_without_the_proxy_there_is_no_certificate(start_gateway, client):
 
 
 async def test_a_target_is_for_the_proxy_alone(start_proxied):
-    with pytest.raises(CannotStartError, match="--aibridge-proxy-target is for aibridged proxy"):
+    with pytest.raises(
+        CannotStartError, match="--aibridge-proxy-target is only for the standalone AI Proxy"
+    ):
         await start_proxied(proxy_target="http://127.0.0.1:1")
 
 
@@ -287,7 +291,11 @@ async def test_a_socket_that_is_passed(start_gateway, ca, clock, tmp_path, auth,
         shutdown_timeout=0.0,
     )
     gateway = Gateway(settings, clock, {"proxy": [passed]})
-    with pytest.raises(CannotStartError, match="not authenticated") if refused else nullcontext():
+    with (
+        pytest.raises(CannotStartError, match="authentication is disabled")
+        if refused
+        else nullcontext()
+    ):
         await gateway.start()
         assert gateway.proxy.url == f"http://{host}:{passed.getsockname()[1]}"
         await gateway.stop()
@@ -348,3 +356,12 @@ async def test_without_a_place_a_connect_is_refused(start_proxied):
     assert connect.status == 503
     assert "X-Aibridge-Reason: at_capacity" in connect.head
     assert "Retry-After: 1" in connect.head
+
+
+async def test_a_reload_leaves_nothing_behind_with_the_settings_from_before(start_proxied):
+    """What keeps a `Settings` would go by it for good, and be found only where it is tried."""
+    gateway = (await start_proxied()).gateway
+    before = weakref.ref(gateway.settings)
+    gateway.reconfigure(replace(gateway.settings, rate_limit=5))
+    gc.collect()
+    assert before() is None

@@ -17,7 +17,7 @@ from aiohttp.test_utils import TestServer
 from aibridged.config.kinds import Address
 from aibridged.config.options import ProviderSettings
 from aibridged.config.secret import Secret
-from aibridged.daemon import resources as resources
+from aibridged.daemon import gatekeeper
 from aibridged.fake_provider import Script
 from aibridged.observe.logging import configure
 from aibridged.records import schema
@@ -435,12 +435,105 @@ async def test_half_an_answer_is_never_taken_for_a_whole(anthropic_itself, proxi
     assert not got.endswith(b"0\r\n\r\n")
 
 
+@pytest.fixture
+async def serve_raw(resolve_to, listen, server_tls, monkeypatch, ca):
+    """Anthropic's own host, which says these bytes to each request, and then nothing.
+
+    What is returned gets those that were taken.
+    """
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca[0]))
+
+    async def serve(*pieces: bytes) -> list[bytes]:
+        taken: list[bytes] = []
+
+        async def handle(reader, writer):
+            with suppress(ConnectionError, ssl.SSLError, asyncio.IncompleteReadError):
+                await reader.readuntil(b"\r\n\r\n")
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                    taken.append(piece)
+                await reader.read()
+            writer.close()
+
+        resolve_to(api_anthropic_com=[await listen(handle, server_tls(ANTHROPIC))])
+        return taken
+
+    return serve
+
+
+async def test_the_hosts_head_goes_on_byte_for_byte(serve_raw, proxied):
+    head = b"HTTP/1.1 299 So  it is\r\nx-oWn: caf\xe9\r\nset-cookie: a=1\r\nContent-Length: 4\r\n"
+    await serve_raw(head + b"Keep-Alive: timeout=5\r\nX-Hop: 1\r\nConnection: x-hop\r\n\r\npong")
+    connect = await proxied.intercepted(ANTHROPIC)
+    _, answer = await connect.ask(request("GET", "/api/hello", ANTHROPIC))
+    assert answer == head + b"Connection: close\r\n\r\npong"
+
+
+async def test_a_head_without_end_is_no_answer(serve_raw, proxied):
+    await serve_raw(b"HTTP/1.1 200 OK\r\n", *[b"X-More: %b\r\n" % (b"x" * 1000)] * 1000)
+    connect = await proxied.intercepted(ANTHROPIC)
+    async with asyncio.timeout(10):
+        status, answer = await connect.ask(request("GET", "/api/hello", ANTHROPIC))
+    assert status == 502
+    assert b"upstream_unreachable" in answer
+
+
+async def test_a_host_that_falls_silent_is_not_waited_for(serve_raw, start_proxied):
+    await serve_raw(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf")
+    proxied = await start_proxied(upstream_idle_timeout=0.2)
+    connect = await proxied.intercepted(ANTHROPIC)
+    connect.writer.write(request("GET", "/api/hello", ANTHROPIC))
+    got = b""
+    async with asyncio.timeout(10):
+        with suppress(ConnectionError, ssl.SSLError):
+            got = await connect.reader.readuntil(b"half")
+            got += await connect.reader.read()
+    assert got.endswith(b"half")
+
+
+async def test_a_host_that_never_answers_is_not_waited_for(serve_raw, proxied):
+    await serve_raw()
+    proxied.gateway.reconfigure(replace(proxied.gateway.settings, upstream_idle_timeout=0.2))
+    connect = await proxied.intercepted(ANTHROPIC)
+    async with asyncio.timeout(10):
+        status, answer = await connect.ask(post("/api/upload", ANTHROPIC))
+    assert status == 504
+    assert b"upstream_timeout" in answer
+
+
+async def test_a_client_that_does_not_read_stops_the_host_and_is_cut_off(serve_raw, start_proxied):
+    size, pieces = 64 << 20, [bytes(1 << 20)] * 64
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size
+    taken = await serve_raw(head, *pieces)
+    proxied = await start_proxied(http_write_timeout=0.3)
+    connect = await proxied.intercepted(ANTHROPIC)
+    connect.writer.write(request("GET", "/api/large", ANTHROPIC))
+    await connect.reader.readuntil(b"\r\n\r\n")
+    connect.writer.transport.pause_reading()
+    async with asyncio.timeout(10):
+        await proxied.gateway._server.empty()
+    assert len(taken) < len(pieces)
+
+
+async def test_a_body_that_is_not_http_is_refused(anthropic_itself, proxied):
+    for target in ("/api/upload", "/v1/messages"):
+        connect = await proxied.intercepted(ANTHROPIC)
+        coding = "Transfer-Encoding: chunked"
+        status, answer = await connect.ask(
+            request("POST", target, ANTHROPIC, coding, body=b"zz\r\nabc", length=False)
+        )
+        assert (target, status) == (target, 400)
+        assert b"invalid_request" in answer
+    assert anthropic_itself == []
+
+
 @pytest.mark.parametrize("path", ["/stalls", "/v1/messages"])
 async def test_without_a_grace_a_revoked_token_cuts_off_what_runs(
     anthropic_itself, start_proxied, fake, monkeypatch, path, log
 ):
-    at_once = partial(resources.keep_revoking, interval=0.001)
-    monkeypatch.setattr(resources, "keep_revoking", at_once)
+    at_once = partial(gatekeeper.keep_revoking, interval=0.001)
+    monkeypatch.setattr(gatekeeper, "keep_revoking", at_once)
     proxied = await start_proxied(revocation_grace=0.0)
     fake.play(Script(stall_after=2))
     connect = await proxied.intercepted(ANTHROPIC)
@@ -451,7 +544,7 @@ async def test_without_a_grace_a_revoked_token_cuts_off_what_runs(
         with suppress(ConnectionError, ssl.SSLError):
             got += await connect.reader.read()
     assert not got.endswith(b"0\r\n\r\n")
-    assert any("1 running requests are cut off" in line for line in log)
+    assert any("cutting off 1 running requests" in line for line in log)
 
 
 async def test_a_host_that_is_away_is_said_to_be_so(proxied, resolve_to):
@@ -536,7 +629,7 @@ async def test_a_connection_that_is_open_follows_a_reload(start_proxied, fake, r
     hello = request("GET", "/hello", "llm.example").replace(b"Connection: close\r\n", b"")
     status, answer = await removed.ask(hello)
     assert status == 421
-    assert b"connect again" in answer
+    assert b"reconnect" in answer
     assert asked == []
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from aibridged.config.proxy_url import read_proxy_url
 from aibridged.core.egress import Destination, Egress
-from aibridged.daemon import resources as resources
+from aibridged.daemon import gatekeeper
 from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.proxy import connect as connects
 from aibridged.proxy import server as proxy_server
@@ -61,8 +61,8 @@ async def open_tunnel(start_proxied, server):
 async def test_a_tunnel_ends_with_its_token_if_there_is_no_grace(
     start_proxied, server, monkeypatch
 ):
-    at_once = partial(resources.keep_revoking, interval=0.001)
-    monkeypatch.setattr(resources, "keep_revoking", at_once)
+    at_once = partial(gatekeeper.keep_revoking, interval=0.001)
+    monkeypatch.setattr(gatekeeper, "keep_revoking", at_once)
     proxied = await start_proxied(proxy_allowed_private_cidrs=LOOPBACK, revocation_grace=0.0)
     connect = await proxied.connect("server.example:443")
     connect.writer.write(b"hi")

@@ -13,6 +13,7 @@ from zeromcp import McpServer
 
 from aibridged.config.options import McpServerSettings
 from aibridged.fake_provider import Answer, Script, ToolCall
+from aibridged.mcp import servers as mcp_servers
 from aibridged.observe.spans import REQUEST, SPANS
 
 
@@ -65,6 +66,12 @@ def foreign_server():
 def servers():
     with official_server() as sums, foreign_server() as voices:
         yield (McpServerSettings("sums", sums), McpServerSettings("voices", voices))
+
+
+@pytest.fixture(autouse=True)
+def _slow_servers_are_waited_for(monkeypatch):
+    """On a busy machine, too: two seconds are for people."""
+    monkeypatch.setattr(mcp_servers, "_PATIENCE_S", 30.0)
 
 
 async def test_models_use_the_tools_of_both(start_gateway, talk_to, fake, servers, api, way):

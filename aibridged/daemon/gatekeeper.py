@@ -1,0 +1,70 @@
+"""The configured authentication backend, for the daemon and for the standalone AI Proxy."""
+
+from contextlib import AsyncExitStack
+from functools import partial
+
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.identity import coder, http_lookup, remote, token_authenticator
+from aibridged.identity.admitted import Admitted
+from aibridged.identity.anonymous import NoneAuthenticator
+from aibridged.identity.base import Authenticator, Gatekeeper
+from aibridged.identity.cache import CachedAuthenticator
+from aibridged.identity.lookups import Lookups
+from aibridged.identity.revocation import keep_asking, keep_revoking
+from aibridged.identity.throttle import Throttle
+from aibridged.identity.tokens import TokenStore
+from aibridged.tasks import Tasks
+
+
+def make_gatekeeper(
+    settings: Settings, tokens: TokenStore | None, clock: Clock, stack: AsyncExitStack
+) -> tuple[Gatekeeper, Throttle]:
+    """The gatekeeper, and the throttle in front of it; `stack` closes what is behind them.
+
+    Tokens are looked up in `tokens`, where there are some, else at Coder, else at the gateway that
+    the AI Proxy hands over to.
+    """
+    admitted = Admitted(clock, grace=settings.revocation_grace)
+    gatekeeper = _make(settings, tokens, clock, admitted, stack)
+    module = http_lookup if tokens is None else token_authenticator
+    lookups = Lookups(module.LOOKUPS_AT_ONCE, clock)
+    return gatekeeper, Throttle(gatekeeper, lookups, admitted, clock)
+
+
+def _make(
+    settings: Settings,
+    tokens: TokenStore | None,
+    clock: Clock,
+    admitted: Admitted,
+    stack: AsyncExitStack,
+) -> Gatekeeper:
+    if settings.auth == "none":
+        return NoneAuthenticator()
+    remember = partial(
+        CachedAuthenticator,
+        clock=clock,
+        good_ttl=settings.auth_cache_ttl,
+        bad_ttl=settings.auth_cache_bad_ttl,
+    )
+    if tokens is not None:
+        own = token_authenticator.TokenAuthenticator(tokens, clock)
+        stack.push_async_callback(own.close)
+        cache = remember(own)
+        watching = keep_revoking(cache, own.still_good, admitted)
+    else:
+        cache = remember(_ask_elsewhere(settings, stack))
+        watching = keep_asking(cache, admitted)
+    tasks = Tasks()
+    stack.push_async_callback(tasks.cancel)
+    tasks.start(watching, "revocation of tokens")
+    return cache
+
+
+def _ask_elsewhere(settings: Settings, stack: AsyncExitStack) -> Authenticator:
+    session = http_lookup.make_session()
+    stack.push_async_callback(session.close)
+    if settings.coder_url is not None:
+        return coder.CoderAuthenticator(settings.coder_url, session)
+    assert settings.proxy_target is not None
+    return remote.RemoteAuthenticator(settings.proxy_target, session)

@@ -1,0 +1,37 @@
+"""Request bodies: reading from the client, with 100-continue and a timeout; and sending upstream."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from aibridged.errors import INVALID_REQUEST, REQUEST_TIMEOUT, GatewayError
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedBody:
+    """A body that is sent while it arrives; `length` is None where it is sent in chunks."""
+
+    pieces: AsyncGenerator[bytes, None]
+    length: int | None
+
+
+async def arriving(request: web.BaseRequest, read_timeout: float) -> AsyncGenerator[bytes, None]:
+    """The request's body as it arrives; a client that waits to be told to go on is told so.
+
+    Raises:
+        GatewayError: nothing more came within `read_timeout` seconds, or what came is not HTTP.
+    """
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    content = request.content
+    while not content.at_eof():
+        try:
+            async with asyncio.timeout(read_timeout):
+                piece = await content.readany()
+        except TimeoutError:
+            raise GatewayError(REQUEST_TIMEOUT) from None
+        except web.RequestPayloadError:
+            raise GatewayError(INVALID_REQUEST, "The body is not well-formed HTTP.") from None
+        yield piece

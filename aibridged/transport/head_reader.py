@@ -1,0 +1,82 @@
+"""Reads the single HTTP head at the start of a connection, with aiohttp's parsers."""
+
+import asyncio
+from abc import abstractmethod
+from typing import Any, Generic, TypeVar
+
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http import (
+    HttpProcessingError,
+    HttpRequestParser,
+    HttpResponseParser,
+    RawRequestMessage,
+    RawResponseMessage,
+)
+
+MAX_HEAD_BYTES = 64 * 1024
+_MAX_FIELD_BYTES = 32 * 1024
+
+M = TypeVar("M", RawRequestMessage, RawResponseMessage)
+
+
+class _HeadReader(BaseProtocol, Generic[M]):
+    """Reads a head of `MAX_HEAD_BYTES` at the most, and nothing after it.
+
+    `loop` is the one that it runs on.
+    """
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        super().__init__(self.loop)
+        self._parser = self._make_parser()
+        self._received = 0
+        self._has_ended = False
+
+    @abstractmethod
+    def head_came(self, message: M, *, alone: bool) -> None:
+        """This is the head; nothing came with it if it came `alone`."""
+
+    @abstractmethod
+    def no_head_came(self, *, too_large: bool) -> None:
+        """What came is too large, or not HTTP."""
+
+    @abstractmethod
+    def _make_parser(self) -> Any: ...
+
+    def data_received(self, data: bytes) -> None:
+        if self._has_ended:
+            return
+        self._received += len(data)
+        assert self._parser is not None
+        try:
+            messages, _, early = self._parser.feed_data(data)
+        except HttpProcessingError:
+            self._has_ended = True
+            self.no_head_came(too_large=False)
+            return
+        if messages:
+            self._has_ended = True
+            self.head_came(messages[0][0], alone=len(messages) == 1 and not early)
+        elif self._received > MAX_HEAD_BYTES:
+            self._has_ended = True
+            self.no_head_came(too_large=True)
+
+
+class RequestHeadReader(_HeadReader[RawRequestMessage]):
+    """Reads the head of a request."""
+
+    def _make_parser(self) -> Any:
+        return HttpRequestParser(
+            self,
+            self.loop,
+            MAX_HEAD_BYTES,
+            max_line_size=_MAX_FIELD_BYTES,
+            max_field_size=_MAX_FIELD_BYTES,
+        )
+
+
+class ResponseHeadReader(_HeadReader[RawResponseMessage]):
+    """Reads the head of a response that has no body."""
+
+    def _make_parser(self) -> Any:
+        return HttpResponseParser(self, self.loop, MAX_HEAD_BYTES, response_with_body=False)
