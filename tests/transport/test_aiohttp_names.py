@@ -39,13 +39,7 @@ OF_A_BASE_CLASS = {
         "_protocol",
         "_task",
     },
-<<<<<<< HEAD
     "PooledConnector": {"_create_connection", "_factory"},
-    "_HeadReader": {"_parser"},
-=======
-    "DialedConnector": {"_create_connection", "_factory"},
-    "PooledConnector": {"_create_connection"},
->>>>>>> h-tests
     "Server": {"_loop"},
     "_HeadReader": {"_parser"},
 }
