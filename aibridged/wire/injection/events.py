@@ -30,26 +30,22 @@ class RawEvents:
         self._scanned = 0  # how much of it is known to hold no blank line
         self._splitter = SseSplitter()
 
+    @property
+    def is_between_events(self) -> bool:
+        """Whether the next chunk begins with an event."""
+        return not self._held and self._splitter.is_between_events
+
     def lone(self, chunk: bytes) -> Event | None:
         """The event that a chunk is: nearly all are one, whole, small and in the usual shape.
 
         `feed` is for the chunks of which this is None, and would find the same event.
         """
-        lines = chunk.count(b"\n")
-        if (
-            not chunk.endswith(b"\n\n")
-            or _CR in chunk
-            or self._held
-            or len(chunk) > SMALL
-            or not self._splitter.is_between_events
-        ):
+        if not is_lone(chunk) or not self.is_between_events:
             return None
-        if lines == _LINES_WITH_NAME and chunk.startswith(b"event: "):
-            name, _, data = chunk[7:-2].partition(b"\ndata: ")
-            return (name, data) if data else None
-        if lines == _LINES_WITHOUT_NAME and chunk.startswith(b"data: "):
+        if chunk.startswith(b"data: "):
             return b"", chunk[6:-2]
-        return None
+        name, _, data = chunk[7:-2].partition(b"\ndata: ")
+        return (name, data) if data else None
 
     def feed(self, chunk: bytes) -> Sequence[RawEvent]:
         """What ends within `chunk`, in order."""
@@ -95,6 +91,20 @@ class RawEvents:
     def _read(self, raw: bytes) -> RawEvent:
         events = self._splitter.feed(raw)
         return raw, events[0] if events else None
+
+
+def is_lone(chunk: bytes) -> bool:
+    """Whether it is one small event in the usual shape, apart from data that may be missing."""
+    lines = chunk.count(b"\n")
+    return (
+        chunk.endswith(b"\n\n")
+        and (
+            (lines == _LINES_WITH_NAME and chunk.startswith(b"event: "))
+            or (lines == _LINES_WITHOUT_NAME and chunk.startswith(b"data: "))
+        )
+        and len(chunk) <= SMALL
+        and _CR not in chunk
+    )
 
 
 def sse(name: bytes, data: bytes) -> bytes:

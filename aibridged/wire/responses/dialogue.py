@@ -92,6 +92,12 @@ class ResponsesDialogue(Dialogue):
     """See `Dialogue`."""
 
     PING = b": ping\n\n"
+    TEXT = (
+        b"event: response.output_text.delta\ndata: ",
+        b"event: response.reasoning_text.delta\ndata: ",
+        b"event: response.reasoning_summary_text.delta\ndata: ",
+        b"event: response.function_call_arguments.delta\ndata: ",
+    )
 
     def __init__(
         self, request: Fields, names: Collection[str], *, withhold_usage: bool = False
