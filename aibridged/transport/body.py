@@ -1,4 +1,4 @@
-"""Request bodies: read from the client with 100-continue and a deadline, and sent upstream."""
+"""Request bodies: reading from a client, with 100-continue and a deadline, and sending upstream."""
 
 import asyncio
 from collections.abc import AsyncGenerator
