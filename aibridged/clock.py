@@ -1,4 +1,4 @@
-"""The one place that asks what time it is.
+"""The clock: the only source of time, which tests replace.
 
 Wall time (UTC) is for records that people read; monotonic time is for everything that measures
 or expires, because the wall clock may step back. Tests pass a clock that they move by hand.

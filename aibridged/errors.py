@@ -32,47 +32,47 @@ UNAUTHENTICATED = ErrorKind(
     "unauthenticated",
     401,
     "authentication_error",
-    "A valid gateway token is needed, as Authorization: Bearer, the API key or X-Coder-Token.",
+    "A valid gateway token is required, as Authorization: Bearer, the API key or X-Coder-Token.",
 )
 OWN_KEY_REQUIRED = ErrorKind(
     "own_key_required",
     401,
     "authentication_error",
-    "This provider is asked with its users' own keys only: send yours as Authorization: Bearer, "
-    "and the gateway token as X-Coder-Token.",
+    "This provider requires your own key: send it as Authorization: Bearer, and the "
+    "gateway token as X-Coder-Token.",
 )
 BYOK_DISABLED = ErrorKind(
     "byok_disabled",
     403,
     "permission_error",
-    "Own provider keys are not allowed here: send the gateway token alone, "
+    "Bringing your own provider key (BYOK) is disabled: send only the gateway token, "
     "or ask the operator to set --aibridge-allow-byok.",
 )
 ORIGIN_REFUSED = ErrorKind(
     "origin_refused",
     403,
     "permission_error",
-    "Without authentication the gateway is served under loopback names only: use localhost or "
-    "127.0.0.1 in the base URL, or set --aibridge-auth to token.",
+    "With authentication disabled, the gateway only accepts loopback host names: use "
+    "localhost or 127.0.0.1 in the base URL, or set --aibridge-auth to token.",
 )
 DESTINATION_REFUSED = ErrorKind(
     "destination_refused",
     403,
     "permission_error",
-    "The AI Proxy does not connect to this address. The operator may allow a network with "
-    "--aibridge-proxy-allowed-private-cidrs.",
+    "The AI Proxy refuses to connect to this address. The operator can allow "
+    "networks with --aibridge-proxy-allowed-private-cidrs.",
 )
 ROUTE_NOT_SUPPORTED = ErrorKind(
     "route_not_supported", 404, "not_found_error", "The gateway does not serve this route."
 )
 METHOD_NOT_ALLOWED = ErrorKind(
-    "method_not_allowed", 405, "invalid_request_error", "This can only be read: use GET."
+    "method_not_allowed", 405, "invalid_request_error", "This resource is read-only: use GET."
 )
 PROXY_UNAUTHENTICATED = ErrorKind(
     "proxy_unauthenticated",
     407,
     "authentication_error",
-    "A valid gateway token is needed as the password of the proxy: "
+    "The proxy requires a valid gateway token as its password: "
     "HTTPS_PROXY=http://token:<gateway token>@<proxy>.",
 )
 REQUEST_TIMEOUT = ErrorKind(
@@ -85,7 +85,7 @@ MISDIRECTED_REQUEST = ErrorKind(
     "misdirected_request",
     421,
     "invalid_request_error",
-    "The Host header names another host than the CONNECT that opened this connection.",
+    "The Host header does not match the CONNECT that opened this connection.",
 )
 UPGRADE_NOT_SUPPORTED = ErrorKind(
     "upgrade_not_supported",
@@ -109,7 +109,7 @@ AUTH_UNAVAILABLE = ErrorKind(
     "auth_unavailable",
     503,
     "api_error",
-    "The gateway can't check tokens at the moment. Please try again.",
+    "The gateway can't verify tokens at the moment. Please try again.",
 )
 AT_CAPACITY = ErrorKind(
     "at_capacity",
@@ -121,7 +121,7 @@ CIRCUIT_OPEN = ErrorKind(
     "circuit_open",
     503,
     "overloaded_error",
-    "The provider is overloaded. Requests to it are paused for a moment.",
+    "The circuit breaker is open: the provider is overloaded. Please try again later.",
 )
 RECORDING_FAILED = ErrorKind(
     "recording_failed",
@@ -130,13 +130,13 @@ RECORDING_FAILED = ErrorKind(
     "The request could not be recorded, so it was not sent to the provider.",
 )
 QUERY_FAILED = ErrorKind(
-    "query_failed", 503, "api_error", "The record could not be read. Please try again."
+    "query_failed", 503, "api_error", "The records could not be queried. Please try again."
 )
 SHUTTING_DOWN = ErrorKind(
     "shutting_down", 503, "overloaded_error", "The gateway is shutting down. Please try again."
 )
 UPSTREAM_TIMEOUT = ErrorKind(
-    "upstream_timeout", 504, "timeout_error", "The provider did not answer in time."
+    "upstream_timeout", 504, "timeout_error", "The provider did not respond in time."
 )
 
 ERRORS = (

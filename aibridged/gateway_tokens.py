@@ -1,4 +1,4 @@
-"""What a gateway token looks like, and what becomes of those that stand where they don't belong.
+"""Format of gateway tokens, and their redaction wherever they don't belong.
 
 A person may paste a token anywhere: into a URL, a prompt, the name of a model. What is for the
 provider stays as it is; what the gateway itself writes down, logs, counts or traces goes through

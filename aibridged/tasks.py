@@ -1,4 +1,4 @@
-"""Tasks that run beside the request or the loop that started them, none of them forgotten."""
+"""Tracked background tasks: their exceptions are logged, and none is forgotten."""
 
 import asyncio
 from collections.abc import Coroutine

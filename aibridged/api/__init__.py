@@ -1,4 +1,4 @@
-"""Asking over HTTP what was recorded, under /api/v2/aibridge/."""
+"""REST API for querying the record, under /api/v2/aibridge/."""
 
 from aibridged.api.handler import Api
 

@@ -1,4 +1,4 @@
-"""Asks questions in threads: how many at once, for whom, and for how long."""
+"""Runs queries in worker threads, with bounds on concurrency, on queueing and on time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
@@ -69,11 +69,11 @@ class Asking:
         try:
             await self._places.take(caller)
         except ShareFullError:
-            message = "Too many of your queries are under way. Please wait for their answers."
+            message = "Too many of your queries are running. Please wait for them to finish."
             raise GatewayError(RATE_LIMITED, message, retry_after=RETRY_AFTER_S) from None
         except QueueFullError:
-            message = "Too many queries wait for an answer."
+            message = "Too many queries are queued."
             raise GatewayError(QUERY_FAILED, message, retry_after=1) from None
         except TimeoutError:
-            message = "The queries before this one take too long."
+            message = "Earlier queries are taking too long."
             raise GatewayError(QUERY_FAILED, message, retry_after=1) from None

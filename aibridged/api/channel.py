@@ -1,4 +1,4 @@
-"""An answer on its way from the thread that makes it to the event loop that sends it.
+"""A bounded channel from a worker thread to the event loop, with backpressure.
 
 The thread is held up once a few pieces wait to be sent, and learns there when nobody wants more.
 """

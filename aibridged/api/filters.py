@@ -15,12 +15,12 @@ TERMS = {
     "initiator": "A username, an id, or me.",
     "provider": "A provider's name or type.",
     "provider_name": "A provider's name.",
-    "model": "The model asked.",
+    "model": "The model.",
     "client": 'The client, such as "Claude Code".',
     "session_id": "The session.",
     "status": "open, completed, failed, client_closed or interrupted.",
-    "started_after": "RFC 3339, from then on.",
-    "started_before": "RFC 3339, before then.",
+    "started_after": "Start of the time range (RFC 3339).",
+    "started_before": "End of the time range (RFC 3339), exclusive.",
 }
 _STATUSES = frozenset({"open", *(outcome.value for outcome in Outcome)})
 _TIMES = frozenset({"started_after", "started_before"})
@@ -40,7 +40,7 @@ def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
         BadFilterError: an unknown or doubled term, or a value that isn't one.
     """
     if query.get("after_id") and "offset" in query:
-        raise BadFilterError("after_id and offset are two ways to name a page: leave out one.")
+        raise BadFilterError("after_id and offset are mutually exclusive: remove one.")
     terms = _terms(query.get("q", ""))
     if terms.get("initiator") == "me":
         terms["initiator"] = me
@@ -71,12 +71,16 @@ def _terms(text: str) -> dict[str, Any]:
         match = _TERM.match(text, position)
         if match is None:
             rest = text[position:].split()[0]
-            raise BadFilterError(f'{rest!r} is no term: write name:value, or name:"a value".')
+            raise BadFilterError(
+                f'{rest!r} is not a filter term: use name:value, or name:"a value".'
+            )
         name, quoted, bare = match.groups()
         if name not in TERMS:
-            raise BadFilterError(f"{name!r} is no filter. There are: {', '.join(TERMS)}.")
+            raise BadFilterError(
+                f"{name!r} is not a filter. Available filters: {', '.join(TERMS)}."
+            )
         if name in terms:
-            raise BadFilterError(f"{name!r} stands in the filter twice.")
+            raise BadFilterError(f"{name!r} is given twice in the filter.")
         terms[name] = _value(name, bare if quoted is None else quoted)
         position = match.end()
     return terms
@@ -99,5 +103,5 @@ def _value(name: str, text: str) -> str | datetime:
 def _whole_number(name: str, text: str, least: int, most: int) -> int:
     digits = text.isascii() and text.isdigit() and len(text) <= len(str(most))
     if not digits or not least <= int(text) <= most:
-        raise BadFilterError(f"{name} is a whole number from {least} to {most}.")
+        raise BadFilterError(f"{name} must be an integer from {least} to {most}.")
     return int(text)

@@ -1,4 +1,4 @@
-"""Answers questions about the record over HTTP, and drops those whose client has left."""
+"""HTTP handler of the API: runs queries, and cancels those whose client has disconnected."""
 
 import asyncio
 from collections.abc import Generator
@@ -82,7 +82,7 @@ async def _send(request: web.BaseRequest, channel: Channel) -> web.StreamRespons
     """The answer: as a whole if it is small, else as it is made and the client takes it."""
     piece, following = await channel.read(), None
     if piece is None:
-        raise GatewayError(ROUTE_NOT_SUPPORTED, "There is no such record, or it isn't yours.")
+        raise GatewayError(ROUTE_NOT_SUPPORTED, "No such record, or it is owned by another user.")
     following = await channel.read()
     if following is None:
         return web.Response(body=piece, content_type=_JSON)
@@ -102,7 +102,7 @@ def _failure(request: web.BaseRequest, error: QueryFailedError | TimeoutError) -
     """What to raise of it; an answer that was begun is broken off, so that none takes it whole."""
     if isinstance(error, QueryFailedError) and not isinstance(error, TookTooLongError):
         # The reason may name servers and accounts, which are the operator's business alone.
-        logger.error("A question about the record failed: {}", error)
+        logger.error("A query of the records failed: {}", error)
     if request.writer.output_size > 0:
         return broken_off(request, type(error).__name__)
     if isinstance(error, TookTooLongError):

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made from the table of routes."""
+"""OpenAPI document, generated from the table of routes."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,7 +47,8 @@ def document(routes: Iterable[Described]) -> dict[str, Any]:
         "info": {
             "title": "aibridged",
             "version": __version__,
-            "description": "What was recorded. Admins see all, others their own.",
+            "description": "Recorded interceptions and sessions. Admins see all, other users "
+            "their own.",
         },
         "servers": [{"url": "/api/v2/aibridge"}, {"url": "/api/v2/ai-gateway"}],
         "security": [{"token": []}],

@@ -1,4 +1,4 @@
-"""Answers as JSON, piece by piece as the database is read: none is ever whole in memory.
+"""Streaming JSON responses: encoded row by row as the database is read, never whole in memory.
 
 A page ends early once it has `PAGE_BYTES`, but never before its first item, so that a client can
 always go on. Each of these blocks, and belongs into a thread.

@@ -1,4 +1,4 @@
-"""The routes of the API: their parameters, and who makes their answers."""
+"""Table of API routes: their parameters, and the queries behind them."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -65,11 +65,11 @@ def read_query(raw_query: str, route: Route) -> dict[str, str]:
     known = [each.name for each in route.parameters if each.where == "query"]
     for name, _ in pairs:
         if name not in known:
-            there_are = f"There are: {', '.join(known)}." if known else "There are none."
-            raise BadFilterError(f"{name!r} is no parameter of this route. {there_are}")
+            there_are = f"Available parameters: {', '.join(known)}." if known else "There are none."
+            raise BadFilterError(f"{name!r} is not a parameter of this route. {there_are}")
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise BadFilterError("A parameter stands in the query twice.")
+        raise BadFilterError("A query parameter is given twice.")
     return found
 
 
@@ -101,47 +101,58 @@ def _clients(query: Query, question: Question) -> pieces.Pieces:
 
 _Q = Parameter(
     "q",
-    "Terms name:value, all of which must match. " + " ".join(f"{k}: {v}" for k, v in TERMS.items()),
+    "Filter terms name:value, all of which must match. "
+    + " ".join(f"{k}: {v}" for k, v in TERMS.items()),
 )
 _LIMIT = Parameter(
     "limit",
-    "How many at the most; a page with large items ends earlier, and says that there is more.",
+    "Maximum page size; a page with large items ends earlier and indicates that there is more.",
     minimum=1,
     maximum=MAX_LIMIT,
 )
-_AFTER = Parameter("after_id", "The next page: what is older than the interception of this id.")
+_AFTER = Parameter(
+    "after_id", "Cursor of the next page: the id of the last interception on this one."
+)
 _OFFSET = Parameter(
     "offset",
-    "Skip so many, as many as came on the pages before; not with after_id.",
+    "Number of items to skip; mutually exclusive with after_id.",
     minimum=0,
     maximum=MAX_OFFSET,
 )
-_SAME_SESSION = Parameter("after_id", "The next page: what comes after this one in the session.")
-_ID = Parameter("id", "As a list shows it.", where="path")
+_SAME_SESSION = Parameter(
+    "after_id", "Cursor of the next page: the id of the last interception on this one."
+)
+_ID = Parameter("id", "An id from a list.", where="path")
 
 ROUTES = (
     Route(
         "/interceptions",
-        "The newest first, with the beginnings of their texts",
+        "List interceptions, newest first, with truncated texts",
         _interceptions,
         shapes.Interceptions,
         (_Q, _LIMIT, _AFTER, _OFFSET),
     ),
     Route(
         "/interceptions/{id}",
-        "One, with all that belongs to it",
+        "Get an interception with all its records",
         _interception,
         shapes.Interception,
         (_ID,),
     ),
-    Route("/sessions", "Those used last first", _sessions, shapes.Sessions, (_Q, _LIMIT, _OFFSET)),
+    Route(
+        "/sessions",
+        "List sessions, most recently used first",
+        _sessions,
+        shapes.Sessions,
+        (_Q, _LIMIT, _OFFSET),
+    ),
     Route(
         "/sessions/{id}",
-        "One, thread by thread",
+        "Get a session, thread by thread",
         _session,
         shapes.SessionThreads,
         (_ID, _LIMIT, _SAME_SESSION),
     ),
-    Route("/models", f"The models that were asked, {MAX_NAMES} at most", _models, list[str]),
-    Route("/clients", f"The clients that asked, {MAX_NAMES} at most", _clients, list[str]),
+    Route("/models", f"List the models in use, at most {MAX_NAMES}", _models, list[str]),
+    Route("/clients", f"List the clients in use, at most {MAX_NAMES}", _clients, list[str]),
 )

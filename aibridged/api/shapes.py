@@ -1,4 +1,4 @@
-"""The answers as JSON, in the shapes of Coder's API for AI Bridge and with more fields than it has.
+"""JSON schemas of the API: those of Coder's API for AI Bridge, with additional fields.
 
 The OpenAPI document is made from these types. Texts in lists are `truncated` to their beginnings;
 the single item shows all that is stored of them, and `metadata` marks what was `cut` before.

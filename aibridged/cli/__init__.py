@@ -1,4 +1,4 @@
-"""What a person types. One file a command; this one lists them.
+"""The command line: one file per command; this one registers them.
 
 Importing this package must stay cheap: a command loads what it needs when it runs, so that
 `aibridged --help` answers at once.

@@ -1,4 +1,4 @@
-"""Text as wide as a terminal shows it: a Chinese character or an emoji takes two cells.
+"""Display width of text in terminal cells: wide characters and emoji take two.
 
 rich knows the widths. It is loaded for text that isn't ASCII only, since commands start at once.
 """

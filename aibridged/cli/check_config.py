@@ -1,4 +1,4 @@
-"""`aibridged check-config`: what the settings come to, and what is wrong with them."""
+"""`aibridged check-config`: validates the settings and shows their effective values."""
 
 import json
 import os
@@ -23,16 +23,16 @@ class Output(StrEnum):
 def check_config(
     flags: Mapping[str, str],
     output: Annotated[
-        Output, typer.Option("--output", metavar="text|json", help="How to print it.")
+        Output, typer.Option("--output", metavar="text|json", help="Output format.")
     ] = Output.TEXT,
     connect: Annotated[
-        bool, typer.Option("--connect", help="Ask each MCP server for its tools, too.")
+        bool, typer.Option("--connect", help="Connect to each MCP server and list its tools.")
     ] = False,
 ) -> None:
-    """Show every setting with its source, and all mistakes.
+    """Show all settings with their sources, and any mistakes.
 
-    Nothing is started. Exits 0 if serve would start, 1 if there are mistakes; with --connect, also
-    1 if an MCP server gives no tools.
+    Nothing is started. Exits with status 0 if serve would start, or 1 if there are mistakes; with
+    --connect, also 1 if the tools of an MCP server are unavailable.
     """
     from aibridged.cli import mcp_status as reached
     from aibridged.config import load, report
@@ -66,7 +66,7 @@ def _with_ca(resolution: "Resolution") -> "Resolution":
         warning = expiry_warning(read_ca(settings, clock), clock)
     except AiProxyError as error:
         what, _, remedy = str(error).partition("; ")
-        remedy = remedy or "aibridged proxy init-ca makes another."
+        remedy = remedy or "Create a new one with aibridged proxy init-ca."
         wrong = Mistake("the AI Proxy's CA", what.rstrip("."), remedy)
         return replace(resolution, settings=None, mistakes=[*resolution.mistakes, wrong])
     warnings = [*resolution.warnings, *((warning,) if warning else ())]

@@ -1,4 +1,4 @@
-"""How every command and group of ours differs from Typer's: in its help."""
+"""Typer command and group classes with our help layout."""
 
 from typing import Any
 

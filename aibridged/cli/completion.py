@@ -1,4 +1,4 @@
-"""`aibridged complete`: what the shells ask for names; hidden, since no person types it."""
+"""`aibridged complete`: dynamic shell completion, a hidden command that shells call."""
 
 import os
 import re

@@ -30,7 +30,7 @@ def db() -> typer.Typer:
 
 
 def _upgrade(settings: "Settings") -> None:
-    """Bring the schema to this release's version, which `serve` does at its start, too."""
+    """Upgrade the schema to this release's version, as `serve` does at startup."""
     from aibridged.records import migrations
 
     with _database(settings) as engine:
@@ -39,18 +39,20 @@ def _upgrade(settings: "Settings") -> None:
         if before.is_current:
             typer.echo(f"The schema is current: {before.needed}.")
         else:
-            typer.echo(f"The schema went from {before.current or 'nothing'} to {before.needed}.")
+            typer.echo(
+                f"Upgraded the schema from {before.current or 'nothing'} to {before.needed}."
+            )
 
 
 def _check(settings: "Settings") -> None:
-    """Say whether the schema is current; exits 1 where it isn't. Changes nothing."""
+    """Check whether the schema is current, without changes; exits with status 1 if it isn't."""
     from aibridged.records import migrations
 
     with _database(settings) as engine:
         state = migrations.check(engine)
     if not state.is_current:
         typer.echo(
-            f"The schema is at {state.current or 'nothing'}, and {state.needed} is needed: "
+            f"The schema is at {state.current or 'nothing'}, but {state.needed} is required: "
             "run `aibridged db upgrade`, or start the daemon.",
             err=True,
         )
@@ -62,22 +64,24 @@ def _prune(
     settings: "Settings",
     older_than: Annotated[
         str | None,
-        typer.Option(metavar="DURATION", help="In place of --aibridge-retention: 30d, 12h."),
+        typer.Option(
+            metavar="DURATION", help="Override --aibridge-retention, for example 30d or 12h."
+        ),
     ] = None,
 ) -> None:
-    """Delete the ended interceptions that are older than the retention, with all they hold."""
+    """Delete interceptions that are past the retention period, with all their records."""
     from aibridged.clock import SystemClock
     from aibridged.records import migrations
     from aibridged.records.retention import prune
 
     seconds = _seconds(older_than) if older_than is not None else settings.retention
     if seconds == 0:
-        typer.echo("Nothing to prune: interceptions are kept for ever.", err=True)
+        typer.echo("Nothing to prune: interceptions are kept forever.", err=True)
         raise typer.Exit(1)
     with _database(settings) as engine:
         migrations.upgrade(engine)
         count = prune(engine, SystemClock().wall() - timedelta(seconds=seconds))
-    typer.echo(f"Deleted {count} interceptions.")
+    typer.echo(f"Pruned {count} interceptions.")
 
 
 def _seconds(text: str) -> float:

@@ -1,4 +1,4 @@
-"""`aibridged demo`: the main job from end to end, with nothing but this machine."""
+"""`aibridged demo`: an end-to-end demonstration without network or keys."""
 
 import os
 import re
@@ -20,15 +20,14 @@ _SESSION = "5a8a2a0e-52f3-4f0f-9c80-demo00000001"
 
 
 def demo() -> None:
-    """Show the gateway at work against a built-in fake provider.
+    """Demonstrate the gateway with a built-in fake provider.
 
-    Starts both as processes, makes a token, sends a streaming request with each official SDK, lets
-    the model use a tool that the gateway runs, lets the provider be overloaded until the circuit
-    breaker opens, shows what was recorded, and cleans up. Needs the extra `demo`, and for the tool
-    the extra `mcp`.
+    Starts both as processes, creates a token, sends a streaming request with each official SDK, has
+    the model use a tool that the gateway runs, overloads the provider until the circuit breaker
+    opens, shows the records, and cleans up. Requires the extra `demo`, and `mcp` for the tool.
     """
     if not (find_spec("anthropic") and find_spec("openai")):
-        typer.echo("The demo needs both SDKs: pip install 'aibridged[demo]'", err=True)
+        typer.echo("The demo requires both SDKs: pip install 'aibridged[demo]'", err=True)
         raise typer.Exit(1)
     with (
         tempfile.TemporaryDirectory(prefix="aibridged-demo-") as state,
@@ -39,7 +38,7 @@ def demo() -> None:
         with _gateway(provider, state, tools) as gateway:
             _talk(gateway, token, with_tools=tools is not None)
         _show_the_record(state)
-    _say("Done. Both processes are stopped; nothing was left behind.")
+    _say("Done. Both processes are stopped, and nothing is left behind.")
 
 
 def _talk(gateway: str, token: str, *, with_tools: bool) -> None:
@@ -63,7 +62,7 @@ def _talk(gateway: str, token: str, *, with_tools: bool) -> None:
 
 
 def _show_the_record(state: str) -> None:
-    _say("Who asked what is on record:")
+    _say("The record shows who asked what:")
     for command in (f"sessions show {_SESSION}", "usage --by model"):
         typer.echo(f"    $ aibridged {command}")
         said = _run(state, command)
@@ -162,7 +161,7 @@ def _fake_provider() -> Iterator[str]:
 
 
 def _make_token(state: str) -> str:
-    _say("A user and a token are made:")
+    _say("Creating a user and a token:")
     for command in ("users create alice", "tokens create --user alice --name laptop"):
         typer.echo(f"    $ aibridged {command}")
         said = _run(state, command)

@@ -1,4 +1,4 @@
-"""A server of tools for the demo, so that it can show one that the gateway runs."""
+"""MCP server for the demo, with one tool that the gateway runs."""
 
 import threading
 from collections.abc import Iterator

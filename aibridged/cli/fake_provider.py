@@ -1,4 +1,4 @@
-"""`aibridged fake-provider`: the scripted provider as a process, for trying things out."""
+"""`aibridged fake-provider`: the scripted fake provider as a process."""
 
 import asyncio
 import os
@@ -17,24 +17,26 @@ T = TypeVar("T")
 
 def fake_provider(
     address: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where to listen; port 0 takes a free one.")
+        str, typer.Option(metavar="HOST:PORT", help="Listen address; port 0 picks a free one.")
     ] = "127.0.0.1:4010",
     events: Annotated[
         int | None,
-        typer.Option(metavar="N", min=1, help="Text deltas in each stream (default: one a word)."),
+        typer.Option(metavar="N", min=1, help="Text deltas per stream (default: one per word)."),
     ] = None,
     delay: Annotated[
         str, typer.Option(metavar="DURATION", help="Time between events, such as 10ms.")
     ] = "0",
     keep: Annotated[
         int,
-        typer.Option(metavar="N", min=0, help="Requests that GET /__fake/requests can show."),
+        typer.Option(
+            metavar="N", min=0, help="Maximum number of requests kept for GET /__fake/requests."
+        ),
     ] = 1000,
 ) -> None:
-    """Run a stand-in for Anthropic and OpenAI.
+    """Run a fake provider that mimics Anthropic and OpenAI.
 
-    For tests, the demo and the bench. It answers Messages, Chat Completions and Responses, whole
-    and streamed, and says what it was told. Any key will do. To steer its answers:
+    For tests, the demo and the bench. It serves Messages, Chat Completions and Responses, with and
+    without streaming, and echoes the prompt. It accepts any key. To control its responses:
 
     In the prompt: "use the tool", "use the tools" (in parallel), "think hard", "from cache".
 

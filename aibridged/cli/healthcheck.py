@@ -1,4 +1,4 @@
-"""`aibridged healthcheck`: whether the daemon answers, as an exit status, for probes."""
+"""`aibridged healthcheck`: liveness and readiness of the daemon as an exit status, for probes."""
 
 import os
 from typing import TYPE_CHECKING, Annotated
@@ -15,13 +15,13 @@ _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 def healthcheck(
     ready: Annotated[
-        bool, typer.Option("--ready", help="Ask whether it takes requests, not whether it lives.")
+        bool, typer.Option("--ready", help="Check readiness instead of liveness.")
     ] = False,
     http_address: Annotated[
         str | None,
         typer.Option(
             metavar="HOST:PORT",
-            help="Where it listens, if not where the settings say.",
+            help="Address of the daemon (default: from the settings).",
             show_default=False,
         ),
     ] = None,
@@ -31,15 +31,15 @@ def healthcheck(
             "--config",
             "-c",
             metavar="PATH",
-            help="The YAML file with settings (CODER_CONFIG_PATH).",
+            help="YAML configuration file (CODER_CONFIG_PATH).",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Ask the daemon on this machine whether it is well.
+    """Check the health of the daemon on this machine.
 
-    Exits 0 if it is, else 1. It is asked over HTTPS where the settings name a certificate, which
-    is not verified.
+    Exits with status 0 if it is healthy, else 1. Uses HTTPS if the settings have a certificate,
+    which is not verified.
     """
     flags = {"--http-address": http_address, "--config": config}
     address, tls = _where({flag: text for flag, text in flags.items() if text})
@@ -96,6 +96,6 @@ def _ask(address: "Address", path: str, *, tls: bool) -> tuple[int, str]:
         response = connection.getresponse()
         return response.status, response.read(1000).decode("utf-8", "replace").strip()
     except http.client.HTTPException as error:
-        raise OSError(f"the answer is not HTTP: {error!r}") from None
+        raise OSError(f"the response is not HTTP: {error!r}") from None
     finally:
         connection.close()

@@ -1,4 +1,4 @@
-"""Help, in the same layout for every command.
+"""Help output, in the same layout for every command.
 
 Typer's own is a table with a column for the flag; names as long as
 `--aibridge-circuit-breaker-failure-threshold` leave no room in it. Here a flag has lines.
@@ -18,10 +18,10 @@ from aibridged.config import render
 _WIDEST = 100
 _NOTES = (
     "A BOOL is true, t, 1, false, f or 0: --FLAG, --FLAG=false, --no-FLAG.",
-    "A DURATION is written 10s, 1m30s, 60d or 0; a LIST has commas, or its flag is repeated.",
-    "A KEY is better kept in a file, which the variable with _FILE names.",
-    "A flag outranks a variable, a variable the file; an empty variable is unset.",
-    "Names with ai-gateway (CODER_AI_GATEWAY_*) mean the same as those with aibridge.",
+    "A DURATION is 10s, 1m30s, 60d or 0; a LIST is comma-separated, or its flag is repeated.",
+    "A KEY is safer in a file: set its variable with the suffix _FILE.",
+    "Flags override variables, variables override the file; empty variables count as unset.",
+    "Names with ai-gateway (CODER_AI_GATEWAY_*) are aliases of those with aibridge.",
     "Several providers of a type: CODER_AIBRIDGE_PROVIDER_<N>_TYPE, _NAME, _KEY, _BASE_URL.",
 )
 

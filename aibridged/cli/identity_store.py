@@ -1,4 +1,4 @@
-"""The store of users and tokens, for the commands that work on it, and how they answer."""
+"""Decorator that opens the store of users and tokens for a command, and output helpers."""
 
 import functools
 import inspect
@@ -25,7 +25,7 @@ class Output(StrEnum):
 
 
 OutputFlag = Annotated[
-    Output, typer.Option("--output", "-o", metavar="table|json", help="How to print it.")
+    Output, typer.Option("--output", "-o", metavar="table|json", help="Output format.")
 ]
 
 

@@ -1,4 +1,4 @@
-"""`aibridged interceptions`: what was asked, request by request."""
+"""`aibridged interceptions`: lists and shows recorded interceptions."""
 
 from collections.abc import Callable
 from operator import attrgetter, methodcaller
@@ -50,7 +50,7 @@ _COLUMNS: "dict[str, Callable[[Interception], object]]" = {
 def interceptions() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(
-        name="interceptions", no_args_is_help=True, help="Show what was asked, request by request."
+        name="interceptions", no_args_is_help=True, help="Show recorded interceptions."
     )
     group.command("list")(takes_filter(_list))
     group.command("show")(takes_query(_show))
@@ -90,13 +90,13 @@ def _list(
     query: "Query",
     wanted: "Filter",
     after_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="The next page: what is older than this one.")
+        str | None, typer.Option(metavar="ID", help="Show the next page, after this interception.")
     ] = None,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """List interceptions, the newest first. Times are in UTC.
+    """List interceptions, newest first. Times are in UTC.
 
-    In JSON, texts are cut to their beginnings; `interceptions show` shows all of one.
+    In JSON, texts are truncated; `interceptions show` shows them in full.
     """
     import msgspec
 
@@ -114,9 +114,9 @@ def _list(
 
 def _show(
     query: "Query",
-    id: Annotated[str, typer.Argument(metavar="ID", help="As `interceptions list` shows it.")],
+    id: Annotated[str, typer.Argument(metavar="ID", help="An id from `interceptions list`.")],
 ) -> None:
-    """Show all of one interception, as JSON."""
+    """Show one interception in full, as JSON."""
     found = query.interception(id)
     if found is None:
         typer.echo(

@@ -1,4 +1,4 @@
-"""What `check-config --connect` tells of the MCP servers."""
+"""Status of the MCP servers, for `check-config --connect`."""
 
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -58,7 +58,7 @@ def as_data(reached: "Sequence[Reached]") -> list[dict[str, Any]]:
 def _lines(reached: "Reached") -> Iterator[str]:
     name, selection = reached.server.id, reached.selection
     if selection is None:
-        yield from _wrapped(f"{name}: not asked, each user needs a token of their own", "  ")
+        yield from _wrapped(f"{name}: skipped, each user needs their own token", "  ")
         return
     if selection.error is not None:
         yield from _wrapped(f"{name}: FAILED: {selection.error}", "  ")
@@ -69,9 +69,9 @@ def _lines(reached: "Reached") -> Iterator[str]:
     for tool in selection.tools:
         yield f"    {shortened(f'{tool.name} {tool.description}', WIDTH - 4)}"
     if selection.hidden:
-        yield from _wrapped(f"left out by the rules: {', '.join(selection.hidden)}", "    ")
+        yield from _wrapped(f"excluded by regex: {', '.join(selection.hidden)}", "    ")
     for fault in selection.faults:
-        yield from _wrapped(f"left out, a provider would refuse it: {fault}", "    ")
+        yield from _wrapped(f"skipped, a provider would reject it: {fault}", "    ")
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`aibridged users mcp-token`: what the gateway shows an MCP server on a user's behalf."""
+"""`aibridged users mcp-token`: users' own credentials for MCP servers."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from aibridged.config.secret import Secret
     from aibridged.identity.mcp_credentials import McpCredentialStore
 
-_User = Annotated[str, typer.Argument(metavar="USER", help="As `users list` shows it.")]
+_User = Annotated[str, typer.Argument(metavar="USER", help="A username from `users list`.")]
 _Server = Annotated[
-    str, typer.Argument(metavar="SERVER", help="The id of the MCP server in the settings.")
+    str, typer.Argument(metavar="SERVER", help="Id of the MCP server in the settings.")
 ]
-_WHEN = "A running daemon notices within 15 minutes (--aibridge-pool-ttl)."
+_WHEN = "It takes effect in a running daemon within 15 minutes (--aibridge-pool-ttl)."
 
 
 def mcp_token() -> typer.Typer:
@@ -34,27 +34,27 @@ def mcp_token() -> typer.Typer:
 
 
 def _set(settings: "Settings", user: _User, server: _Server) -> None:
-    """Keep a user's token for an MCP server, encrypted; it is asked for, or read from stdin.
+    """Save a user's token for an MCP server, encrypted; it is prompted for, or read from stdin.
 
-    The key is in the state directory, and is made with the first token. Only users of this
-    gateway (--aibridge-auth token) can have tokens.
+    The encryption key is in the state directory, and is created with the first token. Requires
+    --aibridge-auth token.
     """
     _warn_of(settings, server)
     token = _read_token(user, server)
     with errors_are_told():
         _store(settings).put(user, server, token)
-    typer.echo(f"Kept the token of {user} for {server}. {_WHEN}")
+    typer.echo(f"Saved the token of {user} for {server}. {_WHEN}")
 
 
 def _remove(settings: "Settings", user: _User, server: _Server) -> None:
-    """Forget a user's token for an MCP server."""
+    """Remove a user's token for an MCP server."""
     with errors_are_told():
         _store(settings).remove(user, server)
     typer.echo(f"Removed the token of {user} for {server}. {_WHEN}")
 
 
 def _list(settings: "Settings", output: OutputFlag = Output.TABLE) -> None:
-    """List who has a token for which MCP server, without the tokens. Times are in UTC."""
+    """List users' tokens for MCP servers, without the secrets. Times are in UTC."""
     with errors_are_told():
         found = _store(settings).list_all()
     if output is Output.JSON:
@@ -82,7 +82,7 @@ def _warn_of(settings: "Settings", server: str) -> None:
     if server not in servers:
         why = "is not among the MCP servers of these settings"
     elif servers[server].user_credentials == "none":
-        why = "has user_credentials: none in these settings, so no user's token is sent"
+        why = "has user_credentials: none in these settings, so users' tokens are not sent"
     else:
         return
     typer.echo(f"Note: {server} {why}.", err=True)
@@ -102,9 +102,9 @@ def _read_token(user: str, server: str) -> "Secret":
     try:
         token = kinds.SECRET.parse(text.strip())
     except ValueError as error:
-        typer.echo(f"This is no token: it {error}.", err=True)
+        typer.echo(f"Not a valid token: it {error}.", err=True)
         raise typer.Exit(1) from None
     if token is None:
-        typer.echo("There is no token on stdin.", err=True)
+        typer.echo("No token on stdin.", err=True)
         raise typer.Exit(1)
     return token

@@ -1,4 +1,4 @@
-"""Gives a command the settings that matter to it, with flags for these alone."""
+"""Decorator that gives a command a subset of the settings, as flags."""
 
 import inspect
 import os
@@ -58,7 +58,7 @@ def _resolve(flags: dict[str, str]) -> "Settings":
 
 def _offered(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
     """Flag, metavar and help of the file of settings and of the settings that matter."""
-    yield _CONFIG_FLAG, "PATH", "The YAML file with settings (CODER_CONFIG_PATH)."
+    yield _CONFIG_FLAG, "PATH", "YAML configuration file (CODER_CONFIG_PATH)."
     for option in OPTIONS:
         if option.name in names:
             yield option.flag, option.kind.metavar, option.help

@@ -33,32 +33,32 @@ _SETTINGS = (
 _CERT, _KEY = "ai-proxy-ca.pem", "ai-proxy-ca.key"
 
 _MADE = """\
-Made a CA, valid until {until:%Y-%m-%d}{only}:
-  {cert}  its certificate, which clients have to trust; its SHA-256:
+Created a CA, valid until {until:%Y-%m-%d}{only}:
+  {cert}  its certificate, which clients must trust; SHA-256:
     {digest}
-  {key}  its key, which is the daemon's alone{danger}
+  {key}  its private key, only for the daemon{danger}
 
 Serve the AI Proxy with it:
   aibridged serve --aibridge-proxy-enabled \\
     --aibridge-proxy-cert-file {cert} \\
     --aibridge-proxy-key-file {key}
 
-On a client's machine, fetch the certificate, see that it is this one, and say
-where the proxy is:
+On each client, download the certificate, verify its SHA-256, and set the
+proxy:
   curl -fO http://GATEWAY/api/v2/aibridge/proxy/ca-cert.pem
   openssl sha256 ca-cert.pem
   export HTTPS_PROXY=http://token:YOUR_GATEWAY_TOKEN@PROXY:8888
 
-Node adds a CA to those that it knows; its fetch heeds HTTPS_PROXY if asked to:
+Node.js takes an additional CA, and needs a switch for HTTPS_PROXY in fetch:
   export NODE_EXTRA_CA_CERTS=$PWD/ca-cert.pem
   export NODE_USE_ENV_PROXY=1
 
-Python, Go and curl take a file in place of what they know, so give them both:
+Python, Go and curl take a complete bundle, so combine both:
   cat ca-cert.pem /etc/ssl/certs/ca-certificates.crt > bundle.pem
   export SSL_CERT_FILE=$PWD/bundle.pem REQUESTS_CA_BUNDLE=$PWD/bundle.pem
   export CURL_CA_BUNDLE=$PWD/bundle.pem
 
-Or let the whole system trust it. Debian:
+Or add it to the system's trust store. Debian:
   cp ca-cert.pem /usr/local/share/ca-certificates/ai-proxy.crt
   update-ca-certificates
 Fedora:
@@ -79,9 +79,9 @@ def proxy() -> typer.Typer:
 
 
 def _proxy(settings: "Settings", context: typer.Context) -> None:
-    """Run the AI Proxy alone, in front of a gateway elsewhere.
+    """Run the AI Proxy standalone, in front of a remote gateway.
 
-    It runs until SIGTERM or SIGINT. In the gateway's own daemon, it is switched on with
+    It runs until SIGTERM or SIGINT. To run it in the gateway's own process instead, set
     --aibridge-proxy-enabled.
     """
     from aibridged.config import check_ai_proxy
@@ -92,27 +92,23 @@ def _proxy(settings: "Settings", context: typer.Context) -> None:
 
 def _init_ca(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIRECTORY", help="Where to write the two files.")
+        Path, typer.Argument(metavar="DIRECTORY", help="Directory for the two files.")
     ] = Path(),
-    name: Annotated[
-        str, typer.Option(metavar="TEXT", help="The name under which clients will see it.")
-    ] = "",
-    lifetime: Annotated[
-        str, typer.Option(metavar="DURATION", help="For how long it is valid.")
-    ] = "3650d",
+    name: Annotated[str, typer.Option(metavar="TEXT", help="Common name of the CA.")] = "",
+    lifetime: Annotated[str, typer.Option(metavar="DURATION", help="Validity period.")] = "3650d",
     only_for: Annotated[
         list[str] | None,
         typer.Option(
             "--only-for",
             metavar="HOST",
-            help="Make it good for this host, and those below it, alone. May be repeated.",
+            help="Restrict the CA to this host and its subdomains; repeatable.",
         ),
     ] = None,
 ) -> None:
-    """Make the CA of the AI Proxy, and show how clients learn to trust it.
+    """Create the CA of the AI Proxy, and show how to make clients trust it.
 
-    Nothing is ever overwritten. --only-for limits what a stolen key is good for; name every host
-    that a provider has.
+    Existing files are never overwritten. --only-for limits the damage of a stolen key; list every
+    host of the providers.
     """
     from datetime import timedelta
 
@@ -122,7 +118,7 @@ def _init_ca(
     try:
         from aibridged.proxy.authority import AuthorityError, make_authority
     except ImportError:
-        _fail("This needs a library: pip install 'aibridged[proxy]'.")
+        _fail("This requires a library: pip install 'aibridged[proxy]'.")
     now = SystemClock().wall()
     try:
         valid = timedelta(seconds=kinds.POSITIVE_DURATION.parse(lifetime))
@@ -131,11 +127,13 @@ def _init_ca(
             name or f"aibridged AI Proxy CA ({socket.gethostname()})", now, valid, only_for or []
         )
     except (ValueError, OverflowError, AuthorityError) as error:
-        _fail(f"No CA was made: {str(error).rstrip('.')}.")
+        _fail(f"Failed to create the CA: {str(error).rstrip('.')}.")
     cert_file, key_file = directory / _CERT, directory / _KEY
     _write({key_file: (key, 0o600), cert_file: (certificate, 0o644)})
-    only = f" and good for {', '.join(only_for)} alone" if only_for else ""
-    danger = "" if only_for else ":\n    whoever has it can pretend to be any site to those clients"
+    only = f" and restricted to {', '.join(only_for)}" if only_for else ""
+    danger = (
+        "" if only_for else ":\n    anyone who has it can impersonate any site to those clients"
+    )
     digest = hashlib.sha256(certificate).hexdigest()
     typer.echo(
         _MADE.format(
@@ -157,7 +155,7 @@ def _write(files: dict[Path, tuple[bytes, int]]) -> None:
         for each in written:
             each.unlink()
         if isinstance(error, FileExistsError):
-            _fail(f"{path} is there already: move it away, or name another DIRECTORY.")
+            _fail(f"{path} already exists: move it away, or choose another DIRECTORY.")
         _fail(f"{path} can't be written: {error.strerror}.")
 
 

@@ -1,4 +1,4 @@
-"""What the commands share that ask what was recorded: the filters, and how answers are written."""
+"""Shared options of the commands that query the record: filters and output formats."""
 
 import csv
 import functools
@@ -52,25 +52,27 @@ class Status(StrEnum):
 
 
 OutputFlag = Annotated[
-    Output, typer.Option("--output", "-o", metavar="table|json|jsonl|csv", help="How to print it.")
+    Output, typer.Option("--output", "-o", metavar="table|json|jsonl|csv", help="Output format.")
 ]
 
 
 def _filters(
     initiator: Annotated[
-        str | None, typer.Option(metavar="INITIATOR", help="Whose: a username or an id.")
+        str | None, typer.Option(metavar="INITIATOR", help="Filter by user: a username or an id.")
     ] = None,
     started_after: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="From then on: 2026-01-31T12:00:00Z, or 2h, 7d ago."),
+        typer.Option(
+            metavar="TIME", help="Start of the time range: 2026-01-31T12:00:00Z, or 2h, 7d ago."
+        ),
     ] = None,
     started_before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Before then, written likewise.")
+        str | None, typer.Option(metavar="TIME", help="End of the time range, in the same format.")
     ] = None,
     provider: Annotated[
         str | None, typer.Option(metavar="PROVIDER", help="A provider's name or type.")
     ] = None,
-    model: Annotated[str | None, typer.Option(metavar="MODEL", help="The model asked.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="MODEL", help="The model.")] = None,
     client: Annotated[
         str | None, typer.Option(metavar="CLIENT", help='The client, such as "Claude Code".')
     ] = None,
@@ -83,7 +85,7 @@ def _filters(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="How many at the most.")
+        int, typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Maximum number of results.")
     ] = 100,
 ) -> None:
     """The parameters of every question."""
@@ -121,14 +123,14 @@ def _database(settings: "Settings") -> "Engine":
     file = database_url(settings.state_dir).database or ""
     if settings.postgres_url is None and not os.path.lexists(file):
         raise DatabaseError(
-            f"There is no database at {file}: start the daemon first, or name the directory "
-            "that it uses with --state-dir."
+            f"There is no database at {file}: start the daemon first, or set --state-dir to "
+            "its state directory."
         )
     engine = make_database(settings)
     state = migrations.check(engine)
     if not state.is_current:
         raise DatabaseError(
-            f"The schema is at {state.current or 'nothing'}, and {state.needed} is needed: "
+            f"The schema is at {state.current or 'nothing'}, but {state.needed} is required: "
             "run `aibridged db upgrade`, or start the daemon."
         )
     return engine
@@ -238,7 +240,7 @@ def moment(text: str, flag: str) -> datetime:
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         raise typer.BadParameter(
-            f"{text!r} is no time: write 2026-01-31T12:00:00Z, or 2h or 7d for that long ago.",
+            f"{text!r} is not a time: use 2026-01-31T12:00:00Z, or 2h or 7d for that long ago.",
             param_hint=flag,
         ) from None
 

@@ -9,11 +9,11 @@ import typer
 def serve(flags: Mapping[str, str]) -> None:
     """Serve the gateway until SIGTERM or SIGINT.
 
-    These let running requests go on for --shutdown-timeout; the second one ends them at once.
-    SIGHUP reads the settings again, with the files that hold keys and the certificate, while
-    requests go on. Settings that need a restart are marked below: the log names them if they
-    differ. If there is any mistake, nothing changes, and the log says what is wrong. SIGUSR1 opens
-    the log files anew, once they were moved away.
+    Either signal drains running requests for up to --shutdown-timeout; a second one ends them at
+    once. SIGHUP reloads the settings, including key files and the certificate, without
+    interrupting requests. Settings that require a restart are marked below; the log names those
+    that changed. If there is any mistake, nothing changes, and the log names it. SIGUSR1 reopens
+    the log files after rotation.
     """
     from aibridged.config import load, report
     from aibridged.config.resolution import Resolution
@@ -27,7 +27,7 @@ def serve(flags: Mapping[str, str]) -> None:
         typer.echo(report.problems(resolution), err=True)
         raise typer.Exit(1)
     if not settings.enabled:
-        typer.echo("Nothing is served: --aibridge-enabled is false.", err=True)
+        typer.echo("Not serving: --aibridge-enabled is false.", err=True)
         raise typer.Exit(0)
     # The server's libraries are loaded only now, so that everything else answers at once.
     from aibridged.daemon.main import run

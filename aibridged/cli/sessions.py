@@ -1,4 +1,4 @@
-"""`aibridged sessions`: what was asked, as a person wants to read it."""
+"""`aibridged sessions`: lists and shows recorded sessions, for people to read."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
@@ -51,16 +51,14 @@ class ShownAs(StrEnum):
 
 def sessions() -> typer.Typer:
     """The group of commands."""
-    group = typer.Typer(
-        name="sessions", no_args_is_help=True, help="Show what was asked, session by session."
-    )
+    group = typer.Typer(name="sessions", no_args_is_help=True, help="Show recorded sessions.")
     group.command("list")(takes_filter(_list))
     group.command("show")(takes_query(_show))
     return group
 
 
 def _list(query: "Query", wanted: "Filter", output: OutputFlag = Output.TABLE) -> None:
-    """List sessions, those used last first. Times are in UTC."""
+    """List sessions, most recently used first. Times are in UTC."""
     write(
         list(query.sessions(wanted)),
         output,
@@ -84,11 +82,16 @@ def _cells(each: "Session") -> tuple[str, ...]:
 
 def _show(
     query: "Query",
-    session: Annotated[str, typer.Argument(metavar="SESSION", help="As `sessions list` shows it.")],
-    full: Annotated[bool, typer.Option("--full", help="Don't shorten long texts.")] = False,
+    session: Annotated[str, typer.Argument(metavar="SESSION", help="An id from `sessions list`.")],
+    full: Annotated[bool, typer.Option("--full", help="Show long texts in full.")] = False,
     output: Annotated[
         ShownAs,
-        typer.Option("--output", "-o", metavar="text|json", help="json lists whole interceptions."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="text|json",
+            help="Output format; json includes full interceptions.",
+        ),
     ] = ShownAs.TEXT,
 ) -> None:
     """Show a session thread by thread: prompts, thoughts, tool calls and tokens."""

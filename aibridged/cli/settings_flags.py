@@ -1,4 +1,4 @@
-"""The flags that the table of settings makes, for every command that takes all settings."""
+"""Flags generated from the table of settings, for commands that take all settings."""
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
@@ -73,7 +73,7 @@ def _config_parameter() -> inspect.Parameter:
         "--config",
         "-c",
         metavar="PATH",
-        help="The YAML file with settings (CODER_CONFIG_PATH); aibridged sample-config prints one.",
+        help="YAML configuration file (CODER_CONFIG_PATH); aibridged sample-config prints one.",
     )
     return _keyword("config", Annotated[str | None, declaration])
 

@@ -1,4 +1,4 @@
-"""Tables for a terminal: columns aligned, and cut where the terminal ends."""
+"""Terminal tables: aligned columns, truncated to the terminal's width."""
 
 from collections.abc import Collection, Iterable, Sequence
 

@@ -37,12 +37,10 @@ def _tail(
     query: "Query",
     since: Annotated[
         str,
-        typer.Option(
-            metavar="TIME", help="Begin with what started then: 10m ago, or at a time; 0 is now."
-        ),
+        typer.Option(metavar="TIME", help="Start of the time range: 10m ago, or a time; 0 is now."),
     ] = "0",
     output: Annotated[
-        Form, typer.Option("--output", "-o", metavar="table|jsonl", help="How to print it.")
+        Form, typer.Option("--output", "-o", metavar="table|jsonl", help="Output format.")
     ] = Form.TABLE,
 ) -> None:
     """Show interceptions as they end, until Ctrl-C. Times are in UTC."""

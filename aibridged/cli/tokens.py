@@ -1,4 +1,4 @@
-"""`aibridged tokens`: what authenticates a user to the gateway."""
+"""`aibridged tokens`: creates, lists and revokes gateway tokens."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 def tokens() -> typer.Typer:
     """The group of commands."""
-    group = typer.Typer(
-        name="tokens", no_args_is_help=True, help="Make, list and revoke the users' tokens."
-    )
+    group = typer.Typer(name="tokens", no_args_is_help=True, help="Create, list and revoke tokens.")
     for name, command in (("create", _create), ("list", _list), ("revoke", _revoke)):
         group.command(name)(takes_store(command))
     return group
@@ -26,18 +24,19 @@ def tokens() -> typer.Typer:
 
 def _create(
     store: "TokenStore",
-    user: Annotated[str, typer.Option("--user", metavar="USER", help="Whose token it is.")],
+    user: Annotated[str, typer.Option("--user", metavar="USER", help="Owner of the token.")],
     name: Annotated[
-        str, typer.Option(metavar="TEXT", help="What it is for, such as the machine it is on.")
+        str,
+        typer.Option(metavar="TEXT", help="Name of the token, such as the machine it is used on."),
     ] = "",
     lifetime: Annotated[
-        str, typer.Option(metavar="DURATION", help="When it expires; 0 is never.")
+        str, typer.Option(metavar="DURATION", help="Lifetime of the token; 0 is unlimited.")
     ] = "30d",
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Make a token and print it, this once.
+    """Create a token and print it once.
 
-    Only the token goes to stdout, so that it can be piped into a secret store.
+    Only the token is written to stdout, so that it can be piped into a secret store.
     """
     seconds = _seconds(lifetime)
     info, secret = store.create_token(user, name=name, lifetime=seconds)
@@ -46,18 +45,18 @@ def _create(
     else:
         typer.echo(secret.reveal())
     end = f"It expires on {minute(info.expires_at)} UTC." if seconds else "It never expires."
-    typer.echo(f"Keep it now: it won't be shown again. {end}", err=True)
+    typer.echo(f"Save it now: it won't be shown again. {end}", err=True)
 
 
 def _list(
     store: "TokenStore",
     user: Annotated[
-        str | None, typer.Option("--user", metavar="USER", help="Only this user's.")
+        str | None, typer.Option("--user", metavar="USER", help="Only tokens of this user.")
     ] = None,
-    revoked: Annotated[bool, typer.Option("--revoked", help="Revoked ones, too.")] = False,
+    revoked: Annotated[bool, typer.Option("--revoked", help="Include revoked tokens.")] = False,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """List tokens, without their secrets. Times are in UTC; the last use is a minute exact."""
+    """List tokens, without secrets. Times are in UTC; the last use is accurate to a minute."""
     found = store.list_tokens(user, revoked=revoked)
     now = SystemClock().wall()
     if output is Output.JSON:
@@ -85,20 +84,20 @@ def _list(
 def _revoke(
     store: "TokenStore",
     token_id: Annotated[
-        str, typer.Argument(metavar="TOKEN-ID", help="As `tokens list` shows it: aib_<ID>_…")
+        str, typer.Argument(metavar="TOKEN-ID", help="An id from `tokens list`: aib_<ID>_…")
     ],
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Make a token worthless, for ever.
+    """Revoke a token permanently.
 
-    A running daemon notices within a few seconds.
+    It takes effect in a running daemon within a few seconds.
     """
     info = store.revoke_token(token_id)
     if output is Output.JSON:
         typer.echo(as_json(info))
         return
     typer.echo(
-        f"Revoked {info.id} of {info.username}. A running daemon refuses it within a few seconds."
+        f"Revoked {info.id} of {info.username}. A running daemon rejects it within a few seconds."
     )
 
 

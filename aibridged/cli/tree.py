@@ -1,4 +1,4 @@
-"""Commands as data, as Typer knows them: for help, for the manual and for the completions."""
+"""The command tree as data, from Typer: for help, the manual and shell completions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

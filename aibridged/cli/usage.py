@@ -1,4 +1,4 @@
-"""`aibridged usage`: tokens in total."""
+"""`aibridged usage`: token usage in total."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -38,11 +38,11 @@ def _usage(
     query: "Query",
     wanted: "Filter",
     by: Annotated[
-        By, typer.Option(metavar="BY", help="Add up by user, model, provider, client or day.")
+        By, typer.Option(metavar="BY", help="Group by user, model, provider, client or day.")
     ] = By.USER,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Add up the tokens that were used, by user, model or day."""
+    """Show token usage by user, model, provider, client or day."""
     from aibridged.records.query_results import UsageBy
 
     headings = (by.value.upper(), "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT", "HIT")
@@ -58,7 +58,7 @@ def _usage(
         _cells,
         columns=columns,
         cut=headings[:1],
-        nothing="Nothing was used.",
+        nothing="No usage recorded.",
     )
 
 

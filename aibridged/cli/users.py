@@ -1,4 +1,4 @@
-"""`aibridged users`: who may have tokens."""
+"""`aibridged users`: manages users."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from aibridged.identity.tokens import TokenStore
     from aibridged.identity.users import User
 
-Username = Annotated[str, typer.Argument(metavar="USER", help="As `users list` shows it.")]
+Username = Annotated[str, typer.Argument(metavar="USER", help="A username from `users list`.")]
 
 
 def users() -> typer.Typer:
     """The group of commands."""
-    group = typer.Typer(name="users", no_args_is_help=True, help="Manage who may use the gateway.")
+    group = typer.Typer(name="users", no_args_is_help=True, help="Manage the users of the gateway.")
     for name, command in (
         ("create", _create),
         ("list", _list),
@@ -35,16 +35,16 @@ def _create(
     username: Annotated[
         str, typer.Argument(metavar="USERNAME", help="Lower-case letters, digits and hyphens.")
     ],
-    name: Annotated[str, typer.Option(metavar="TEXT", help="The name people know.")] = "",
-    email: Annotated[str | None, typer.Option(metavar="TEXT", help="The email address.")] = None,
+    name: Annotated[str, typer.Option(metavar="TEXT", help="Display name.")] = "",
+    email: Annotated[str | None, typer.Option(metavar="TEXT", help="Email address.")] = None,
     admin: Annotated[
-        bool, typer.Option("--admin", help="May see what everybody asked, not only their own.")
+        bool, typer.Option("--admin", help="Grant access to the records of all users.")
     ] = False,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Add a user. They need a token too: see `aibridged tokens create`."""
+    """Create a user. They also need a token: see `aibridged tokens create`."""
     user = store.create_user(username, name=name, email=email, is_admin=admin)
-    _say(user, f"Made the user {user.username} in {store.place}.", output)
+    _say(user, f"Created the user {user.username} in {store.place}.", output)
 
 
 def _list(store: "TokenStore", output: OutputFlag = Output.TABLE) -> None:
@@ -72,27 +72,39 @@ def _list(store: "TokenStore", output: OutputFlag = Output.TABLE) -> None:
 
 
 def _suspend(store: "TokenStore", username: Username, output: OutputFlag = Output.TABLE) -> None:
-    """Refuse all of a user's tokens until `resume`.
+    """Reject all tokens of a user until `resume`.
 
-    A running daemon notices within a few seconds.
+    It takes effect in a running daemon within a few seconds.
     """
     user = store.suspend_user(username)
-    _say(user, f"Suspended {username}. A running daemon refuses them within a few seconds.", output)
+    _say(
+        user,
+        f"Suspended {username}. A running daemon rejects their tokens within a few seconds.",
+        output,
+    )
 
 
 def _resume(store: "TokenStore", username: Username, output: OutputFlag = Output.TABLE) -> None:
     """Accept a suspended user's tokens again."""
     user = store.resume_user(username)
-    _say(user, f"Resumed {username}. A running daemon lets them in within 10 seconds.", output)
+    _say(
+        user,
+        f"Resumed {username}. A running daemon accepts their tokens within 10 seconds.",
+        output,
+    )
 
 
 def _delete(store: "TokenStore", username: Username, output: OutputFlag = Output.TABLE) -> None:
-    """Delete a user and revoke all of their tokens. What they asked stays on record.
+    """Delete a user and revoke all of their tokens. Their records are kept.
 
-    A running daemon notices within a few seconds.
+    It takes effect in a running daemon within a few seconds.
     """
     user = store.delete_user(username)
-    _say(user, f"Deleted {username}. A running daemon refuses them within a few seconds.", output)
+    _say(
+        user,
+        f"Deleted {username}. A running daemon rejects their tokens within a few seconds.",
+        output,
+    )
 
 
 def _say(user: "User", sentence: str, output: Output) -> None:

@@ -1,4 +1,4 @@
-"""`aibridged version`: which release this is, and on what it runs."""
+"""`aibridged version`: version, Python and operating system."""
 
 import platform
 

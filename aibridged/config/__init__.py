@@ -1,1 +1,1 @@
-"""Settings: one table, and everything that is read, checked or printed from it."""
+"""Settings: one table, from which flags, variables, YAML keys, help and checks are derived."""

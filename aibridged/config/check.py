@@ -1,4 +1,4 @@
-"""What is wrong between settings that are each right by themselves, and what deserves a warning."""
+"""Cross-field validation of the settings: mistakes and warnings."""
 
 import importlib.util
 import os
@@ -33,26 +33,26 @@ def warnings(
     for option in OPTIONS:
         if option.secret and option.name in given and given[option.name].source.kind == "flag":
             found.append(
-                f"{given[option.name].where} shows the key to everyone who can list processes; "
+                f"{given[option.name].where} exposes the key to everyone who can list processes; "
                 f"use {option.env}_FILE or {option.env}."
             )
     if settings.proxy_trusted_headers and not settings.proxy_trusted_origins:
         found.append(
             "--proxy-trusted-headers has no effect without --proxy-trusted-origins, "
-            "which says whose headers count."
+            "which lists the proxies whose headers are trusted."
         )
     if settings.proxy_trusted_origins and not settings.proxy_trusted_headers:
         found.append(
             "--proxy-trusted-origins has no effect without --proxy-trusted-headers, "
-            "which says in which headers the client's address is."
+            "which names the headers that carry the client's address."
         )
     if settings.trace_logs and not settings.trace:
-        found.append("--trace-logs has no effect without --trace: there are no traces.")
+        found.append("--trace-logs has no effect without --trace.")
     for provider in listed:
         if provider.type in OWN_KEY_ONLY and not settings.allow_byok:
             found.append(
-                f"Nobody can use the provider {provider.name}: it needs callers' own keys, which "
-                "--aibridge-allow-byok forbids."
+                f"The provider {provider.name} is unusable: it requires users' own keys, which "
+                "--aibridge-allow-byok=false forbids."
             )
     return [
         *found,
@@ -66,13 +66,13 @@ def _mcp_warnings(settings: Settings) -> Iterator[str]:
     for server in settings.mcp_servers:
         if sends_in_the_clear(server):
             yield (
-                f"The MCP server {server.id} is asked over plain HTTP: what its tools are told and "
-                f"answer, and tokens, can be read on the way to {without_query(server.url)}."
+                f"The MCP server {server.id} uses plain HTTP: tool arguments, results and tokens "
+                f"are sent unencrypted to {without_query(server.url)}."
             )
         if server.user_credentials != "none" and settings.auth != "token":
             yield (
-                f"The MCP server {server.id} has user_credentials, but only users of "
-                "--aibridge-auth token have any (`aibridged users mcp-token`)."
+                f"The MCP server {server.id} has user_credentials, which require "
+                "--aibridge-auth token (see `aibridged users mcp-token`)."
             )
 
 
@@ -82,15 +82,17 @@ def _loopback_without_authentication(settings: Settings, where: Where) -> Iterat
     if settings.auth == "none" and not is_loopback(address.host):
         yield Mistake(
             where("http_address"),
-            f"{address} can be reached from other machines, and callers are not authenticated",
+            f"{address} is reachable from other machines, and authentication is disabled",
             f"Listen on 127.0.0.1:{address.port} or [::1]:{address.port}, "
-            "or leave --aibridge-auth at token.",
+            "or set --aibridge-auth to token.",
         )
 
 
 def _coder_without_url(settings: Settings, where: Where) -> Iterator[Mistake]:
     if settings.auth == "coder" and settings.coder_url is None:
-        yield Mistake(where("auth"), "there is no --coder-url", "Say where the deployment is.")
+        yield Mistake(
+            where("auth"), "--coder-url is missing", "Set it to the URL of the Coder deployment."
+        )
 
 
 def _tls_files(settings: Settings, where: Where) -> Iterator[Mistake]:
@@ -102,7 +104,7 @@ def _mcp_library(settings: Settings, where: Where) -> Iterator[Mistake]:
     if settings.mcp_servers and missing:
         yield Mistake(
             "mcp_servers",
-            f"the library for it is not installed ({' and '.join(missing)})",
+            f"a required library is not installed ({' and '.join(missing)})",
             "Install it: pip install 'aibridged[mcp]'.",
         )
 
@@ -112,7 +114,7 @@ def _tracing_libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
     needed = ("sdk", "exporter", "exporter.otlp.proto.grpc", "exporter.otlp.proto.http")
     if settings.trace and not all(_is_installed(f"opentelemetry.{name}") for name in needed):
         remedy = "Install it: pip install 'aibridged[tracing]'."
-        yield Mistake(where("trace"), "the library for it is not installed (opentelemetry)", remedy)
+        yield Mistake(where("trace"), "a required library is not installed (opentelemetry)", remedy)
 
 
 def _is_installed(module: str) -> bool:
@@ -125,17 +127,17 @@ def _is_installed(module: str) -> bool:
 def _dump_dir(settings: Settings, where: Where) -> Iterator[Mistake]:
     path = settings.dump_dir
     if path is not None and os.path.exists(path) and not os.path.isdir(path):
-        yield Mistake(where("dump_dir"), f"this is a file: {path}", "Name a folder.")
+        yield Mistake(where("dump_dir"), f"not a directory: {path}", "Set it to a directory.")
 
 
 def _log_folders(settings: Settings, where: Where) -> Iterator[Mistake]:
     for name in ("log_human", "log_json", "log_stackdriver"):
         target = getattr(settings, name)
         if os.path.isdir(target):
-            yield Mistake(where(name), f"this is a folder: {target}", "Name a file.")
+            yield Mistake(where(name), f"is a directory: {target}", "Set it to a file.")
         elif target and not os.path.isdir(os.path.dirname(target) or "."):
-            what = f"the folder doesn't exist: {os.path.dirname(target)}"
-            yield Mistake(where(name), what, "Make the folder, or name another file.")
+            what = f"the directory doesn't exist: {os.path.dirname(target)}"
+            yield Mistake(where(name), what, "Create the directory, or choose another file.")
 
 
 def _too_little_memory(settings: Settings, where: Where) -> Iterator[Mistake]:
@@ -144,7 +146,7 @@ def _too_little_memory(settings: Settings, where: Where) -> Iterator[Mistake]:
     if most is not None and most < settings.max_request_bytes:
         yield Mistake(
             where("max_inflight_bytes"),
-            f"{most} bytes have no room for a body of {settings.max_request_bytes} bytes",
+            f"{most} bytes are less than the maximum request size of {settings.max_request_bytes}",
             "Raise it, or lower --aibridge-max-request-bytes.",
         )
 

@@ -1,4 +1,4 @@
-"""What is wrong with the AI Proxy's settings, and what is dangerous about them."""
+"""Cross-field validation of the AI Proxy's settings: mistakes and security warnings."""
 
 import importlib.util
 import stat
@@ -20,16 +20,16 @@ def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
     if settings.proxy_enabled and importlib.util.find_spec("cryptography") is None:
         yield Mistake(
             where("proxy_enabled"),
-            "the library for it is not installed (cryptography)",
+            "a required library is not installed (cryptography)",
             "Install it: pip install 'aibridged[proxy]'.",
         )
     address = settings.proxy_listen_addr
     if settings.proxy_enabled and settings.auth == "none" and not is_loopback(address.host):
         yield Mistake(
             where("proxy_listen_addr"),
-            f"{address} can be reached from other machines, and callers are not authenticated",
+            f"{address} is reachable from other machines, and authentication is disabled",
             f"Listen on 127.0.0.1:{address.port} or [::1]:{address.port}, "
-            "or leave --aibridge-auth at token.",
+            "or set --aibridge-auth to token.",
         )
 
 
@@ -38,20 +38,20 @@ def warnings(settings: Settings) -> Iterator[str]:
     key_file, address = settings.proxy_key_file, settings.proxy_listen_addr
     if key_file is not None and _others_may_read(key_file):
         yield (
-            f"Other users can read the AI Proxy's CA key {key_file}, and with it pretend to be "
-            "any site to whoever trusts the CA: chmod 600 it."
+            f"The AI Proxy's CA key {key_file} is readable by other users, who could "
+            "impersonate any site to clients that trust the CA: chmod 600 it."
         )
     target = urlsplit(settings.proxy_target or "")
     if target.scheme == "http" and not is_loopback(target.hostname or ""):
         yield (
             "The AI Proxy sends tokens, keys and prompts to --aibridge-proxy-target "
-            f"{settings.proxy_target} in the clear: give it an https:// URL."
+            f"{settings.proxy_target} unencrypted: use an https:// URL."
         )
     if not settings.proxy_enabled:
         return
     if settings.proxy_tls_cert_file is None and not is_loopback(address.host):
         yield (
-            f"Callers of the AI Proxy on {address} send their tokens in the clear: give it "
+            f"Clients of the AI Proxy on {address} send their tokens unencrypted: set "
             "--aibridge-proxy-tls-cert-file and --aibridge-proxy-tls-key-file."
         )
 
@@ -61,16 +61,16 @@ def _authority(settings: Settings, where: Where) -> Iterator[Mistake]:
     if settings.proxy_enabled and cert is None and key is None:
         yield Mistake(
             where("proxy_enabled"),
-            "there is no --aibridge-proxy-cert-file and no --aibridge-proxy-key-file",
-            "Make them with `aibridged proxy init-ca`.",
+            "--aibridge-proxy-cert-file and --aibridge-proxy-key-file are missing",
+            "Create them with `aibridged proxy init-ca`.",
         )
     wrong = list(check_pair(settings, where, "proxy_cert_file", "proxy_key_file"))
     yield from wrong
     if cert is not None and not wrong and not holds_ca(cert):
         yield Mistake(
             where("proxy_cert_file"),
-            "the certificate is not a CA's",
-            "Make one with `aibridged proxy init-ca`.",
+            "the certificate is not a CA certificate",
+            "Create one with `aibridged proxy init-ca`.",
         )
 
 
@@ -81,13 +81,15 @@ def _upstream_ca(settings: Settings, where: Where) -> Iterator[Mistake]:
     unreadable = list(check_readable(path, where("proxy_upstream_ca")))
     yield from unreadable
     if not unreadable and not holds_ca(path):
-        what = "the file holds no CA certificate"
-        yield Mistake(where("proxy_upstream_ca"), what, "Name a PEM file that does.")
+        what = "the file contains no CA certificate"
+        yield Mistake(
+            where("proxy_upstream_ca"), what, "Set it to a PEM file with a CA certificate."
+        )
     if upstream is None or upstream.scheme != "https":
         yield Mistake(
             where("proxy_upstream_ca"),
-            "there is no https:// --aibridge-proxy-upstream",
-            "Remove it, or set that.",
+            "requires an https:// --aibridge-proxy-upstream",
+            "Remove it, or set --aibridge-proxy-upstream.",
         )
 
 

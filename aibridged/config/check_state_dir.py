@@ -1,4 +1,4 @@
-"""Whether the state directory is the daemon's own: who may write there can replace the record."""
+"""Checks owner and permissions of the state directory: its writers can replace the record."""
 
 import os
 import stat
@@ -31,24 +31,24 @@ def judge(mode: int, owner: int, user: int, *, is_mount: bool) -> Finding | None
     permissions = f"mode {stat.S_IMODE(mode):04o}"
     if owner not in (user, 0):
         return Finding(
-            f"it belongs to another user (uid {owner})",
-            f"Run the daemon as that user, give it the directory (chown {user}), "
-            "or choose another --state-dir.",
+            f"it is owned by another user (uid {owner})",
+            f"Run the daemon as that user, chown the directory to {user}, or choose another "
+            "--state-dir.",
             fatal=user != 0 and not is_mount,
         )
     if not mode & _WRITABLE:
         return None
     if owner == user:
-        what = f"other users may write to it ({permissions})"
-        return Finding(what, "Take that from them: chmod go-w it.", fatal=False)
-    what = f"it is root's, and other users may write to it ({permissions})"
+        what = f"it is writable by other users ({permissions})"
+        return Finding(what, "Remove the permission: chmod go-w it.", fatal=False)
+    what = f"it is owned by root and writable by other users ({permissions})"
     if mode & stat.S_IWOTH and not is_mount:
-        remedy = "Name a directory in it that is not there yet: the daemon makes it for itself."
+        remedy = "Choose a directory below it that does not exist yet: the daemon creates it."
         return Finding(what, remedy, fatal=True)
     return Finding(
         what,
-        "That is fine for the volume of a container that no one else uses; otherwise move its "
-        "files to a directory that only the daemon's user may write to, and name that.",
+        "That is fine for a container volume that nothing else uses; otherwise move its "
+        "files to a directory that only the daemon's user can write to, and set that.",
         fatal=False,
     )
 
@@ -65,8 +65,8 @@ def warnings(settings: Settings) -> Iterator[str]:
     found = _look_at(settings)
     if found is not None and not found.fatal:
         yield (
-            f"The state directory {settings.state_dir} is not the daemon's alone: {found.what}. "
-            f"{found.remedy}"
+            f"The state directory {settings.state_dir} is not exclusive to the daemon: "
+            f"{found.what}. {found.remedy}"
         )
 
 

@@ -1,4 +1,4 @@
-"""How a setting is declared: one call gives flag, variable, YAML key, kind, default and help."""
+"""Declaration of a setting: one call gives flag, variable, YAML key, kind, default and help."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Durations as Go writes them: `10s`, `1m30s`, `1.5h`, `500ms`, `0`; and days, `60d`.
+"""Durations, parsed and formatted as in Go: `10s`, `1m30s`, `1.5h`, `500ms`, `0`; and days, `60d`.
 
 Values are in seconds. A bare number other than 0 is refused, because nobody can tell its unit.
 """

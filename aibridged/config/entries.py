@@ -1,4 +1,4 @@
-"""Settings that are lists of entries with fields: in the YAML file, or numbered in variables."""
+"""Settings that are lists of entries with fields, in the YAML file or in numbered variables."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The kinds of value that a setting can have: how each is read from text and shown as text.
+"""Types of setting values: how each is parsed and formatted.
 
 Whatever a value comes from, it arrives here as the text that one would put into an environment
 variable. A reader raises ValueError with what is wrong; it never quotes what may hold a secret.
@@ -67,7 +67,7 @@ def items(text: str) -> tuple[str, ...]:
     try:
         rows = list(csv.reader([text], skipinitialspace=True))
     except csv.Error:
-        raise ValueError("is not a list with commas on one line") from None
+        raise ValueError("is not a comma-separated list on one line") from None
     return tuple(item for row in rows for item in map(str.strip, row) if item)
 
 
@@ -95,7 +95,7 @@ def _show_bool(value: bool) -> str:
 def _whole_number(least: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,18}", text.strip()):
-            raise ValueError(f"{text!r} is not a whole number")
+            raise ValueError(f"{text!r} is not an integer")
         value = int(text)
         if value < least:
             raise ValueError(f"{value} is less than {least}")
@@ -110,7 +110,7 @@ def _size(text: str) -> int:
         raise ValueError(f"{text!r} is not a number of bytes like 1048576 or 32MiB")
     value = int(match[1]) * _SIZE_UNITS[match[2] or "B"]
     if value == 0:
-        raise ValueError("0 bytes would let nothing through")
+        raise ValueError("0 bytes would reject every request")
     return value
 
 
@@ -130,7 +130,7 @@ def _show_size_or_auto(value: int | None) -> str:
 def _positive_duration(text: str) -> float:
     seconds = durations.parse(text)
     if seconds == 0:
-        raise ValueError("0 is too short: nothing could happen in time")
+        raise ValueError("must be greater than 0")
     return seconds
 
 
@@ -161,7 +161,7 @@ def _choice(*words: str) -> Callable[[str], str]:
 
 def _file_name(text: str) -> str:
     if "\0" in text:
-        raise ValueError("holds a NUL character, which no file name has")
+        raise ValueError("contains a NUL character")
     return text
 
 
@@ -173,7 +173,9 @@ def _secret(text: str) -> Secret | None:
     if not text:
         return None
     if not all("!" <= character <= "~" for character in text):
-        raise ValueError("holds a space, a line break or another character that no key has")
+        raise ValueError(
+            "contains a space, a line break or another character that is invalid in a key"
+        )
     return Secret(text)
 
 
@@ -184,13 +186,13 @@ def _base_url(text: str) -> str:
     except ValueError:
         raise ValueError("is not a valid URL") from None
     if not all("!" <= character <= "~" for character in text):
-        raise ValueError("holds a space or another character that no URL has")
+        raise ValueError("contains a space or another character that is invalid in a URL")
     if url.scheme not in ("http", "https") or not host:
         raise ValueError("is not a URL like https://api.example.com/v1")
     if url.username is not None or url.password is not None:
-        raise ValueError("holds a user or a password: the key has a setting of its own")
+        raise ValueError("contains a user or a password: the key has its own setting")
     if "?" in text or "#" in text:
-        raise ValueError("holds a ? or a #, but the gateway appends a path to it")
+        raise ValueError("contains a ? or a #, but the gateway appends a path to it")
     return text.rstrip("/")
 
 
@@ -208,7 +210,7 @@ def _address(text: str) -> Address:
         except ValueError:
             raise ValueError(f"{host} is not an IPv6 address") from None
     if host and not _HOST.fullmatch(host):
-        raise ValueError(f"{host!r} is not a host (an IPv6 address stands in brackets)")
+        raise ValueError(f"{host!r} is not a host (IPv6 addresses go in brackets)")
     return Address(host, int(port))
 
 
@@ -216,7 +218,7 @@ def _headers(text: str) -> tuple[str, ...]:
     names = items(text)
     for name in names:
         if not _HEADER.fullmatch(name):
-            raise ValueError(f"{name!r} is not the name of a header")
+            raise ValueError(f"{name!r} is not a valid header name")
     return names
 
 

@@ -1,4 +1,4 @@
-"""All settings that are lists of entries."""
+"""All list settings."""
 
 from aibridged.config.entries import EntryList
 from aibridged.config.mcp_servers import MCP_SERVERS

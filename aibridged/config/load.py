@@ -1,4 +1,4 @@
-"""Reading the settings: flag, then environment, then YAML file, then default.
+"""Loads the settings with precedence: flag, environment, YAML file, default.
 
 A secret has no place in the file: in its stead is what systemd hands over as a credential.
 
@@ -99,7 +99,7 @@ def _read(option: Option, given: Given | None, mistakes: list[Mistake]) -> Any:
         return default
     shown = f": the default is {option.default}" if option.default else ""
     before = len(mistakes)
-    value = sources.read(given, option.kind, f"Correct it, or leave it out{shown}.", mistakes)
+    value = sources.read(given, option.kind, f"Correct or remove it{shown}.", mistakes)
     return default if len(mistakes) > before else value
 
 

@@ -1,4 +1,4 @@
-"""The MCP servers whose tools the models are offered."""
+"""Settings of the MCP servers whose tools are offered to the models."""
 
 import re
 from collections.abc import Sequence
@@ -43,9 +43,9 @@ def _url(text: str) -> str:
     """The endpoint itself, so nothing is cut off its end, and a query stays."""
     kinds.BASE_URL.parse(text.partition("?")[0])
     if not all("!" <= character <= "~" for character in text):
-        raise ValueError("holds a space or another character that no URL has")
+        raise ValueError("contains a space or another character that is invalid in a URL")
     if "#" in text:
-        raise ValueError("holds a #, which is never sent to a server")
+        raise ValueError("contains a #, which is never sent to a server")
     return text
 
 
@@ -67,11 +67,11 @@ def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
         if not colon or not _HEADER_NAME.fullmatch(name):
             raise ValueError("is not a list of headers like X-Team: core, X-Stage: live")
         if name.lower() in _PROTOCOL_HEADERS or name.lower().startswith("mcp-"):
-            raise ValueError(f"the header {name} is the protocol's own")
+            raise ValueError(f"the header {name} is reserved by the protocol")
         if not value or not all(" " <= character <= "~" for character in value):
-            raise ValueError(f"the header {name} has no value that could be sent")
+            raise ValueError(f"the header {name} has no valid value")
         if name.lower() in headers:
-            raise ValueError(f"the header {name} is there twice")
+            raise ValueError(f"the header {name} is given twice")
         headers[name.lower()] = (name, Secret(value))
     return tuple(headers.values())
 
@@ -131,7 +131,7 @@ def read_list(entries: Sequence[Entry], mistakes: list[Mistake]) -> tuple[McpSer
                 Mistake(
                     f"{wheres[server.id]} and {where}",
                     f"two MCP servers have the id {server.id!r}",
-                    "Give each server an id of its own.",
+                    "Use a unique id for each server.",
                 )
             )
         wheres.setdefault(server.id, where)
@@ -142,8 +142,8 @@ def read_list(entries: Sequence[Entry], mistakes: list[Mistake]) -> tuple[McpSer
 def _read_entry(entry: Entry, mistakes: list[Mistake]) -> McpServerSettings | None:
     before = len(mistakes)
     for needed, remedy in (
-        ("id", "Give it an id, which its tools' names begin with."),
-        ("url", "Give it the URL that the server is at, such as https://example.com/mcp."),
+        ("id", "Add an id; the names of its tools begin with it."),
+        ("url", "Add the URL of the server, such as https://example.com/mcp."),
     ):
         if needed not in entry.fields:
             mistakes.append(Mistake(entry.where, f"the MCP server has no {needed}", remedy))
@@ -171,8 +171,8 @@ def _check(server: McpServerSettings, entry: Entry, mistakes: list[Mistake]) -> 
         mistakes.append(
             Mistake(
                 entry.where,
-                "the token would never be sent: each user's own is required",
-                "Remove the token, or make user_credentials optional.",
+                "the token would never be sent, since each user's own token is required",
+                "Remove the token, or set user_credentials to optional.",
             )
         )
     sends_own = any(name.lower() == "authorization" for name, _ in server.headers)
@@ -180,7 +180,7 @@ def _check(server: McpServerSettings, entry: Entry, mistakes: list[Mistake]) -> 
         mistakes.append(
             Mistake(
                 entry.where,
-                "the header Authorization is given, and a token that would take its place",
+                "the header Authorization conflicts with a token, which would replace it",
                 "Remove one of them.",
             )
         )

@@ -1,4 +1,4 @@
-"""Files and directories that hold secrets or prompts: for the daemon's user alone.
+"""Opens files and directories with secrets or prompts, which only the daemon's user may access.
 
 Nothing is followed that somebody else may have put in a file's place: through a symbolic link the
 daemon would write to, or empty, whatever file its user may write to.
@@ -9,10 +9,10 @@ import os
 import stat
 from pathlib import Path
 
-_SYMLINK = "it is a symbolic link, which isn't followed: put the file itself in its place"
+_SYMLINK = "it is a symbolic link, which isn't followed: replace it with the file itself"
 _IRREGULAR = "it is not a regular file"
 _NO_DIRECTORY = "it is a symbolic link, or not a directory"
-_STRANGERS = "it belongs to another user"
+_STRANGERS = "it is owned by another user"
 
 
 def make_private(path: Path) -> int:

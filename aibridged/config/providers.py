@@ -1,4 +1,4 @@
-"""Which providers there are: those of the list, and those that are there without one."""
+"""Settings of the providers: those of the list, and the default ones."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -93,7 +93,7 @@ def read_list(entries: Sequence[Entry], mistakes: list[Mistake]) -> list[Listed]
                 Mistake(
                     f"{listed[name].where} and {provider.where}",
                     f"two providers have the name {name!r}",
-                    "Give each provider a name of its own.",
+                    "Use a unique name for each provider.",
                 )
             )
         listed.setdefault(name, provider)
@@ -102,7 +102,7 @@ def read_list(entries: Sequence[Entry], mistakes: list[Mistake]) -> list[Listed]
 
 def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
     if "type" not in entry.fields:
-        remedy = f"Give it the type {_ANY_TYPE}."
+        remedy = f"Add a type: {_ANY_TYPE}."
         mistakes.append(Mistake(entry.where, "the provider has no type", remedy))
         return None
     before = len(mistakes)
@@ -118,7 +118,7 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
         return None
     provider_type: ProviderType = read["type"]
     if key is not None and provider_type in OWN_KEY_ONLY:
-        what = f"a provider of the type {provider_type} has no key: each caller brings their own"
+        what = f"a provider of type {provider_type} takes no key: users bring their own (BYOK)"
         mistakes.append(Mistake(key.where, what, "Remove it."))
         return None
     settings = ProviderSettings(
@@ -161,7 +161,7 @@ def effective(
                 Mistake(
                     f"{wheres[provider_type]} and {' and '.join(set_here)}",
                     f"both configure the provider {provider_type!r}",
-                    f"Remove {' and '.join(set_here)}, or give the other another name.",
+                    f"Remove {' and '.join(set_here)}, or rename the other.",
                 )
             )
             continue

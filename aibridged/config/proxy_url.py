@@ -1,4 +1,4 @@
-"""The URL of an HTTP proxy, whose user and password are a secret."""
+"""URL of an HTTP proxy, with secret credentials."""
 
 import base64
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ def read_proxy_url(text: str) -> ProxyUrl | None:
     if not text:
         return None
     if not all("!" <= character <= "~" for character in text):
-        raise ValueError("holds a space or another character that no URL has")
+        raise ValueError("contains a space or another character that is invalid in a URL")
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port

@@ -1,4 +1,4 @@
-"""What a new configuration changes in a running daemon: what at once, and what after a restart."""
+"""Diff of two configurations on reload: what changes at once, and what requires a restart."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace

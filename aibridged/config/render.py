@@ -1,4 +1,4 @@
-"""What is printed from the table of settings: help, the sample file, the documentation."""
+"""Renders the table of settings as help, sample file and documentation."""
 
 import re
 import textwrap
@@ -10,7 +10,7 @@ from aibridged.config.options import OPTIONS
 
 _WIDTH = 80
 _SAMPLE_HEADER = """\
-Settings of aibridged. A flag or an environment variable outranks this file.
+Settings of aibridged. Flags and environment variables override this file.
 Start with `aibridged serve --config FILE`, or name it in CODER_CONFIG_PATH.
 `aibridged check-config` shows what is in effect, and what is wrong.
 Keys are not kept here: set CODER_AIBRIDGE_ANTHROPIC_KEY, or
@@ -57,7 +57,7 @@ def grouped() -> Iterator[tuple[Group, list[Option]]]:
 def facts(option: Option, *, of_daemon: bool = True) -> str:
     """What help says beside the sentence: the variable, the default, and if a reload won't do."""
     default = f"default {option.default}" if option.default else "not set"
-    restart = "; needs a restart" if option.restart and of_daemon else ""
+    restart = "; requires a restart" if option.restart and of_daemon else ""
     return f"{option.env}, {default}{restart}"
 
 
@@ -84,7 +84,7 @@ def sample_yaml(width: int = _WIDTH) -> str:
             lines += _headings(open_groups, groups)
             open_groups = groups
         indent = "  " * len(groups)
-        restart = " A change needs a restart." if option.restart else ""
+        restart = " A change requires a restart." if option.restart else ""
         lines += _comment(f"{option.help} ({option.env}){restart}", indent, width)
         lines.append(f"{indent}#{key}: {_yaml_default(option)}")
     return "\n".join([*lines, *_close(open_groups), ""])

@@ -1,4 +1,4 @@
-"""What settings came to, for people and as JSON. Secrets are masked before they get here."""
+"""Report of the effective settings, as text and as JSON, with secrets masked."""
 
 import textwrap
 from collections.abc import Iterator, Sequence

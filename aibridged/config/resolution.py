@@ -1,4 +1,4 @@
-"""What reading the settings comes to: each value with its source, and all that is wrong."""
+"""Result of loading the settings: each value with its source, and all mistakes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A value that must not be shown: printing it, logging it or a traceback of it shows a mask."""
+"""Secret value: masked when printed, logged or shown in a traceback."""
 
 _LONG_ENOUGH_TO_HINT = 24
 

@@ -1,4 +1,4 @@
-"""A value as it was found, before anyone reads it: its text, and the name it was found under."""
+"""A raw value with its source, before it is parsed."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def the_one(found: Sequence[Given], kind: Kind[T], mistakes: list[Mistake]) -> G
             mistakes.append(
                 Mistake(
                     f"{first.where} and {other.where}",
-                    "two names of one setting, with different values",
+                    "two names of the same setting, with different values",
                     f"Remove one of them; {first.where} is enough.",
                 )
             )
@@ -87,7 +87,7 @@ def inline_or_file(
         mistakes.append(
             Mistake(
                 f"{inline.where} and {file.where}",
-                "the same key is given twice, once as a file",
+                "the key is set twice, once as a file",
                 f"Remove one of them; {file.where} is the safer one to keep.",
             )
         )
@@ -135,5 +135,7 @@ def _from_file(file: Given, mistakes: list[Mistake]) -> Given | None:
         if text:
             return Given(text, file.where, file.source)
         what = f"the file is empty: {file.text}"
-    mistakes.append(Mistake(file.where, what, "Name a readable file that holds the key alone."))
+    mistakes.append(
+        Mistake(file.where, what, "Set it to a readable file that contains only the key.")
+    )
     return None

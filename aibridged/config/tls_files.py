@@ -1,4 +1,4 @@
-"""What is wrong with the files of a certificate and its private key."""
+"""Validation of certificate and private key files."""
 
 import ssl
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ def check_pair(
         return
     if cert is None or key is None:
         has, lacks = (key_name, cert_name) if key else (cert_name, key_name)
-        what = f"there is no {_FLAGS[lacks]}"
-        yield Mistake(where(has), what, "Give both files, or neither.")
+        what = f"{_FLAGS[lacks]} is missing"
+        yield Mistake(where(has), what, "Set both, or neither.")
         return
     unreadable = [*check_readable(cert, where(cert_name)), *check_readable(key, where(key_name))]
     yield from unreadable
@@ -36,7 +36,7 @@ def check_readable(path: Path, where: str) -> Iterator[Mistake]:
         path.open("rb").close()
     except OSError as error:
         what = f"the file can't be read: {path}: {error.strerror}"
-        yield Mistake(where, what, "Name a file that exists and that this user may read.")
+        yield Mistake(where, what, "Set it to a file that this user can read.")
 
 
 def holds_ca(path: Path) -> bool:
@@ -56,6 +56,6 @@ def _not_a_pair(cert: Path, key: Path, where: str) -> Iterator[Mistake]:
     except (ssl.SSLError, OSError, ValueError):
         yield Mistake(
             where,
-            "these are not a certificate and its private key",
-            "Give PEM files that belong together; the key must not be encrypted.",
+            "not a certificate and its private key",
+            "Use PEM files of one key pair; the key must be unencrypted.",
         )

@@ -1,4 +1,4 @@
-"""Names that nobody declared: say so, and name the nearest that somebody did."""
+"""Unknown setting names, with the closest match as a suggestion."""
 
 import difflib
 import re
@@ -36,7 +36,7 @@ def _unknown_variable(name: str, known: frozenset[str]) -> Mistake:
     number = int(match[1]) if match else 0
     of_lists = [each for declared in LISTS for each in declared.variables(number)]
     remedy = _nearest(name, [*known, *of_lists])
-    return Mistake(name, "aibridged knows no such variable", remedy)
+    return Mistake(name, "unknown variable", remedy)
 
 
 def known_variables() -> frozenset[str]:
@@ -54,10 +54,10 @@ def unknown_key(where: str, key: str, known: Sequence[str]) -> Mistake:
     for option in OPTIONS:
         if option.secret and last == option.name:
             remedy = f"Remove it, and set {option.env} or {option.env}_FILE."
-            return Mistake(where, "keys are not kept in this file", remedy)
+            return Mistake(where, "keys are not allowed in this file", remedy)
     elsewhere = [name for name in known if name.rpartition(".")[2] == last]
     remedy = f"Did you mean {elsewhere[0]}?" if elsewhere else _nearest(key, known)
-    return Mistake(where, "aibridged knows no such setting", remedy)
+    return Mistake(where, "unknown setting", remedy)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The YAML file: which setting has which text on which line, and what is wrong with the file.
+"""Reads the YAML file: values with their line numbers, and mistakes.
 
 The file is read as nodes and not as Python values, because nodes know their line, and because
 duplicate keys would otherwise be lost without a word.
@@ -54,7 +54,7 @@ def read(path: Path) -> YamlFile:
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except OSError as error:
-        remedy = "Name a readable file with --config or CODER_CONFIG_PATH."
+        remedy = "Set --config or CODER_CONFIG_PATH to a readable file."
         file.mistakes.append(Mistake(str(path), f"can't be read: {error.strerror}", remedy))
     except UnicodeDecodeError:
         file.mistakes.append(Mistake(str(path), "not UTF-8 text", "Save it as UTF-8."))
@@ -70,8 +70,8 @@ def _take_group(file: YamlFile, node: yaml.Node, prefix: str) -> None:
     if _is_null(node):
         return
     if not isinstance(node, yaml.MappingNode):
-        what = "this is a group of settings, not a value"
-        file.wrong(node, prefix, what, "Write its settings below it, indented.")
+        what = "a group of settings, not a value"
+        file.wrong(node, prefix, what, "Indent its settings below it.")
         return
     for name, key_node, value in _pairs(file, node, prefix):
         key = f"{prefix}.{name}" if prefix else name
@@ -103,8 +103,8 @@ def _take_list(
         return
     if file.lists.get(declared.name):
         where = f"{file.where(key_node, key)} and {file.list_keys[declared.name]}"
-        remedy = f"Write all {declared.noun}s into one of them."
-        file.mistakes.append(Mistake(where, "two names of one list", remedy))
+        remedy = f"Keep all {declared.noun}s in one of them."
+        file.mistakes.append(Mistake(where, "two names of the same list", remedy))
         return
     file.list_keys[declared.name] = file.where(key_node, key)
     entries = file.lists.setdefault(declared.name, [])
@@ -160,7 +160,7 @@ def _text(file: YamlFile, key: str, node: yaml.Node, *, pairs: bool = False) -> 
         if all(isinstance(value, yaml.ScalarNode) for _, _, value in values):
             return kinds.joined([f"{name}: {value.value}" for name, _, value in values])
     file.wrong(
-        node, key, "this is not a value", "Write a value, or a list of values, behind the colon."
+        node, key, "this is not a value", "Write a value, or a list of values, after the colon."
     )
     return None
 
@@ -174,4 +174,4 @@ def _syntax_mistake(path: Path, error: yaml.YAMLError) -> Mistake:
     mark = getattr(error, "problem_mark", None)
     where = f"{path}:{mark.line + 1}" if mark else str(path)
     problem = re.sub(r"(['\"]).*?\1", "…", getattr(error, "problem", None) or "unreadable")
-    return Mistake(where, f"not valid YAML: {problem}", "Mind the indentation and the quotes.")
+    return Mistake(where, f"not valid YAML: {problem}", "Check indentation and quotes.")

@@ -1,1 +1,1 @@
-"""Decisions without I/O: values and a time go in, a decision comes out."""
+"""Pure decision logic without I/O: values and a time go in, a decision comes out."""

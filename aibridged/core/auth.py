@@ -1,4 +1,4 @@
-"""Which token authenticates the caller, and which credential goes upstream.
+"""Authentication logic: which token authenticates the caller, which key goes upstream (BYOK).
 
 The gateway token is the first of `X-Coder-Token` (or its alias), `Authorization: Bearer` and
 `X-Api-Key`. Only where it came in a header of its own can the other two be the caller's own
@@ -130,7 +130,7 @@ def _single(headers: MultiMapping[str], name: str) -> str | None:
 
 def _token(value: str, name: str) -> str:
     if _TOKEN.fullmatch(value) is None:
-        raise MalformedCredentialsError(f"The {name} header holds no well-formed token.")
+        raise MalformedCredentialsError(f"The {name} header is not a well-formed token.")
     return value
 
 

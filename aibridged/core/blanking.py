@@ -1,4 +1,4 @@
-"""What is blanked in a dump: headers and query parameters that are named like a credential.
+"""Redaction for dumps: headers and query parameters that are named like credentials.
 
 Names are matched generously, since a value too many that is blanked costs less than one too few:
 every vendor, and every proxy between, has a name of its own for its key.

@@ -1,4 +1,4 @@
-"""When a request may go to a provider that has been failing: circuits, by sony/gobreaker's rules.
+"""Circuit breaker state machine, by the rules of sony/gobreaker.
 
 - Closed: requests pass. Consecutive failures are counted, the count is cleared every interval
   (0: never), and at the threshold the circuit opens.

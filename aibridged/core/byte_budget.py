@@ -1,4 +1,4 @@
-"""How many bytes of request bodies may be in memory, of all callers and of each."""
+"""Memory budget for request bodies, in total and per caller."""
 
 from aibridged.core.shares import Shares, Shortage
 from aibridged.errors import AT_CAPACITY, GatewayError
@@ -7,9 +7,9 @@ SHARE = 4
 """No caller takes more than one part in so many, but a body of any allowed size."""
 
 _REFUSALS = {
-    Shortage.ALL: "The bodies of all requests in flight hold as much memory as they may.",
-    Shortage.CALLER: "The bodies of your requests in flight hold as much memory as one caller's"
-    " may.",
+    Shortage.ALL: "The memory budget for request bodies in flight is exhausted "
+    "(--aibridge-max-inflight-bytes).",
+    Shortage.CALLER: "Your share of the memory budget for request bodies in flight is exhausted.",
 }
 
 

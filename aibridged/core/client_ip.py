@@ -1,4 +1,4 @@
-"""Whose address a request came from, with proxies in front that may be believed."""
+"""The client's IP address behind trusted reverse proxies (X-Forwarded-For and the like)."""
 
 from collections.abc import Sequence
 from ipaddress import (

@@ -1,4 +1,4 @@
-"""How many requests may be under way at once."""
+"""Concurrency limit: a semaphore that refuses instead of waiting."""
 
 
 class Slots:

@@ -1,4 +1,4 @@
-"""Where the AI Proxy connects to, and where it refuses to.
+"""Egress policy of the AI Proxy: which destinations are allowed (SSRF protection).
 
 Whoever may use the proxy must not reach through it what only the proxy's machine can reach: its
 own services, the networks behind it, the metadata service of its cloud. Names are read strictly, so
@@ -106,9 +106,9 @@ def host_destination(host: str, port: int) -> Destination:
             address = IPv4Address(name)
             return Destination(name, port, address)
     except ValueError:
-        raise BadDestinationError("The host is not an address as it is written in full.") from None
+        raise BadDestinationError("The host is not an IP address in canonical form.") from None
     if _NAME.fullmatch(name) is None:
-        raise BadDestinationError("The host is not a name that DNS can have.")
+        raise BadDestinationError("The host is not a valid DNS name.")
     return Destination(name, port)
 
 

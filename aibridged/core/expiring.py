@@ -1,4 +1,4 @@
-"""A bounded memory in which each value has an end of its own.
+"""A bounded cache with an expiry time per value (TTL).
 
 A value whose time is over stays until its place is needed, or until it is asked for: so no call
 ever has many to clear away at once. When the memory is full, what was asked for longest ago goes.

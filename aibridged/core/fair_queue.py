@@ -1,4 +1,4 @@
-"""Who may go next where places are few, so that one caller can't keep the others waiting.
+"""A fair queue for few places (round robin): one caller can't keep the others waiting.
 
 A key stands for a caller: a user, or the address of a client. Keys take turns (round robin), each
 lets its own in first come, first served, and one key has at most its share of the places. The room

@@ -1,4 +1,4 @@
-"""Which headers go on, in either direction.
+"""Header filtering: which headers are forwarded, in either direction (hop-by-hop and others).
 
 End-to-end headers pass as they are, known or not. What stays behind: the hop's own headers
 (RFC 9110, 7.6.1), the gateway's credentials in any spelling, the caller's trace, and what the

@@ -1,4 +1,4 @@
-"""Which client connections are idle, and which of them has to go when there are too many.
+"""Idle client connections: which one is closed when there are too many (LRU, per address).
 
 Idle is every connection that has no whole request: one that never sent any, that is in the middle
 of a TLS handshake or of its first request's head, or that is kept open for the next request. They

@@ -1,4 +1,4 @@
-"""Tells what a program sends from what a web page has its visitor's browser send.
+"""Cross-origin protection (CSRF, DNS rebinding): tells programs from web pages.
 
 A page can have requests sent to a loopback address, or through a proxy that its visitor uses: it
 can't read the answers of another origin, but what it asks for is done. And by DNS rebinding its own

@@ -1,4 +1,4 @@
-"""How a caller of the AI Proxy shows the gateway token: as the password of its credentials.
+"""Proxy-Authorization: the gateway token as the password of the AI Proxy's Basic credentials.
 
 `HTTPS_PROXY=http://anything:TOKEN@proxy:8888` makes every HTTP client send `Proxy-Authorization:
 Basic` (RFC 7617). The user name means nothing.
@@ -37,5 +37,5 @@ def read_proxy_token(headers: MultiMapping[str]) -> str | None:
         raise MalformedCredentialsError(f"{PROXY_AUTHORIZATION} is not base64.") from None
     _, colon, token = decoded.partition(":")
     if not colon or _TOKEN.fullmatch(token) is None:
-        raise MalformedCredentialsError(f"{PROXY_AUTHORIZATION} holds no token as its password.")
+        raise MalformedCredentialsError(f"{PROXY_AUTHORIZATION} has no token as its password.")
     return token

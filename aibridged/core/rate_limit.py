@@ -1,4 +1,4 @@
-"""How many requests a second a caller may make.
+"""Rate limiter: requests per second and caller (leaky bucket).
 
 One leaky bucket a caller (aiolimiter): with a limit of R requests a second, a caller who has been
 quiet may send R at once, and the bucket drains at R a second. So in any stretch of t seconds a

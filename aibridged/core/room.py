@@ -1,4 +1,4 @@
-"""How many clients a process has room for, so that those that were let in find all that they need.
+"""Admission control by file descriptors: how many client connections the process can serve.
 
 Each connection that is let in may want a second descriptor, for its provider, and finds one: that
 is a place. When all are taken, an idle connection makes room for a new one. When none is idle, what

@@ -1,4 +1,4 @@
-"""Which request targets are looked at at all.
+"""Validation of request targets: refuses ambiguous paths (request smuggling, path traversal).
 
 A provider decodes, normalises and routes a path by its own rules, so nothing ambiguous may reach
 it: a path that could mean another path is refused here, before it is compared with the routes.
@@ -61,8 +61,8 @@ def plain_target(target: str) -> tuple[str, str]:
         raise BadTargetError("The request target is not a plain path.")
     if _DOUBTFUL.search(path) is not None and _is_ambiguous(path):
         raise BadTargetError(
-            "The path could mean another one: it holds a dot segment, a path parameter, or an "
-            "encoding that servers read differently."
+            "The path is ambiguous: it contains a dot segment, a path parameter, or an "
+            "encoding that servers interpret differently."
         )
     return path, query
 
@@ -94,6 +94,6 @@ def _refuse_token(target: str) -> None:
     """Proxies log targets on their way here, and a provider would be sent the query."""
     if holds_token(target):
         raise BadTargetError(
-            "The URL holds a gateway token, where others may log it: send tokens in a header, and "
-            "have this one replaced."
+            "The URL contains a gateway token, which intermediaries may log: send tokens in "
+            "a header, and replace this one."
         )

@@ -1,0 +1,1 @@
+"""The daemon process: composition root, startup, reload, shutdown, systemd integration."""

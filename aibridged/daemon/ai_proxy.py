@@ -1,4 +1,4 @@
-"""What the AI Proxy is made from, in the daemon and alone. Its library is loaded only here."""
+"""Composition of the AI Proxy, in the daemon and standalone; loads its library lazily."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -48,13 +48,13 @@ def read_ca(settings: Settings, clock: Clock) -> "Authority":
         from aibridged.proxy.authority import AuthorityError, load_authority
     except ImportError:
         raise AiProxyError(
-            "The AI Proxy needs a library: pip install 'aibridged[proxy]'."
+            "The AI Proxy requires a library: pip install 'aibridged[proxy]'."
         ) from None
     cert_file, key_file = settings.proxy_cert_file, settings.proxy_key_file
     if cert_file is None or key_file is None:
         raise AiProxyError(
-            "The AI Proxy needs --aibridge-proxy-cert-file and --aibridge-proxy-key-file:"
-            " aibridged proxy init-ca makes them."
+            "The AI Proxy requires --aibridge-proxy-cert-file and --aibridge-proxy-key-file: "
+            "create them with aibridged proxy init-ca."
         )
     try:
         return load_authority(cert_file, key_file, clock.wall())
@@ -67,8 +67,8 @@ def expiry_warning(authority: "Authority", clock: Clock) -> str | None:
     if authority.not_after - clock.wall() >= _EXPIRES_SOON:
         return None
     return (
-        f"The AI Proxy's CA certificate expires on {authority.not_after:%Y-%m-%d}: make another,"
-        " and have clients trust it, before that."
+        f"The AI Proxy's CA certificate expires on {authority.not_after:%Y-%m-%d}: create a new "
+        "one and have clients trust it before then."
     )
 
 
@@ -125,5 +125,5 @@ def make_proxy(
 def announce_proxy(proxy: "Proxy") -> None:
     """Say where it is, and what it looks into."""
     logger.info(
-        "The AI Proxy listens on {}, and opens TLS for {}", proxy.url, ", ".join(proxy.hosts)
+        "The AI Proxy listens on {}, and intercepts (MITM) {}", proxy.url, ", ".join(proxy.hosts)
     )

@@ -1,4 +1,4 @@
-"""The room for clients, as the settings and the system's limits have it."""
+"""Applies settings and system limits to the client connection limits."""
 
 from loguru import logger
 
@@ -25,5 +25,7 @@ def fit(room: Room, settings: Settings) -> None:
 def announce_room(room: Room) -> None:
     """Say how many requests fit."""
     logger.info(
-        "{} requests fit in the limit of {} file descriptors", room.places, descriptors.limit()
+        "The limit of {} file descriptors allows {} concurrent requests",
+        descriptors.limit(),
+        room.places,
     )

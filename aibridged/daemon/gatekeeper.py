@@ -1,4 +1,4 @@
-"""Who knows the callers, in the daemon and in the AI Proxy alone, as the settings say."""
+"""The configured authentication backend, for the daemon and for the standalone AI Proxy."""
 
 from contextlib import AsyncExitStack
 from functools import partial

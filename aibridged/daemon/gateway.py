@@ -1,4 +1,4 @@
-"""The gateway as a whole: start, reload, drain."""
+"""The gateway as a whole: startup, reload, graceful shutdown (drain)."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -135,7 +135,7 @@ class Gateway:
             raise CannotStartError(str(error)) from None
         except OSError as error:
             await self._stack.aclose()
-            raise CannotStartError(f"The state directory can't be used: {error}.") from None
+            raise CannotStartError(f"The state directory is unusable: {error}.") from None
 
     async def _open_metrics(self, listener: Listener, composition: Composition) -> None:
         metrics_snapshot = composition.metrics_snapshot
@@ -155,8 +155,8 @@ class Gateway:
         assert resources.authority is not None
         if settings.proxy_target is not None:
             raise AiProxyError(
-                "--aibridge-proxy-target is for aibridged proxy, which runs the AI Proxy alone:"
-                " the daemon hands over to itself."
+                "--aibridge-proxy-target is only for the standalone AI Proxy (aibridged proxy): "
+                "in the daemon, requests go to its own gateway."
             )
         self.proxy = proxy = make_proxy(
             settings,
@@ -240,7 +240,7 @@ class Gateway:
         self._server.drain()
         ended = await _within(self._settings.shutdown_timeout, self._drained(self._server))
         if not ended and in_flight.count:
-            logger.warning("{} requests were cut off by the shutdown", in_flight.count)
+            logger.warning("The shutdown cut off {} requests", in_flight.count)
         in_flight.cut_off = True
         self._server.abort()
         await _within(_CANCEL_S, in_flight.idle())

@@ -1,4 +1,4 @@
-"""The process around the gateway: signals, the service manager, and where log lines go."""
+"""The daemon process: signals, the service manager, startup log lines."""
 
 import asyncio
 import os
@@ -66,7 +66,7 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
     with telling(notifier, os.environ, os.getpid(), gateway.status):
         await stopping.wait()
         within = gateway.settings.shutdown_timeout
-        logger.info("Shutting down: running requests have {:g} s", within)
+        logger.info("Shutting down: draining requests for up to {:g} s", within)
         notifier.stopping(within + _SLACK_S)
         reloading.cancel()
         await gateway.stop()
@@ -80,9 +80,11 @@ async def _started(settings: Settings) -> Gateway:
     gateway = Gateway(settings, passed=passed)
     await gateway.start()
     _announce(gateway)
-    logger.info("Records are kept in {}", gateway.records)
+    logger.info("Records are stored in {}", gateway.records)
     for name in passed:
-        logger.warning("A socket was passed for {}, which is switched off: nobody answers", name)
+        logger.warning(
+            "A socket was passed for {}, which is disabled: connections to it are not served", name
+        )
     await _introduce(gateway)
     return gateway
 
@@ -91,7 +93,7 @@ async def _introduce(gateway: Gateway) -> None:
     try:
         text = await gateway.introduce(terminal=sys.stderr.isatty())
     except AuthUnavailableError as error:
-        logger.warning("Nobody can tell whether there are users yet: {}", error)
+        logger.warning("Failed to check whether there are users yet: {}", error)
         return
     if text is not None:
         print(text, file=sys.stderr, flush=True)
@@ -105,16 +107,16 @@ def _announce(gateway: Gateway) -> None:
     where = " and ".join(urls) + (f"; point clients at {routes}" if routes else "")
     logger.info("aibridged {} listens on {}", __version__, where)
     if gateway.is_activated:
-        logger.info("The sockets were passed: --http-address {} is not used", settings.http_address)
+        logger.info("Using the passed sockets: --http-address {} is ignored", settings.http_address)
     announce_room(gateway.components.room)
     if gateway.metrics_urls:
-        logger.info("Metrics are at {}", " and ".join(gateway.metrics_urls))
+        logger.info("Metrics are served at {}", " and ".join(gateway.metrics_urls))
     if gateway.proxy is not None:
         announce_proxy(gateway.proxy)
     for provider in providers:
         if provider.key is None:
             logger.warning(
-                "Provider {} has no key: only callers with a key of their own get through",
+                "Provider {} has no key: only users with their own key (BYOK) can use it",
                 provider.name,
             )
 

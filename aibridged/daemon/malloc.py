@@ -1,4 +1,4 @@
-"""How the C library keeps memory that was freed: large bodies are to go back to the system."""
+"""Tuning of glibc malloc: freed memory of large bodies is returned to the system."""
 
 import ctypes
 import sys

@@ -1,4 +1,4 @@
-"""How much memory the process may use: the machine's, or less where its cgroup has a limit."""
+"""Memory available to the process: the machine's, or the cgroup's limit."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What Prometheus is answered, on its own listener."""
+"""The Prometheus metrics endpoint, on its own listener."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ from aibridged.transport.refusal import SERVER
 from aibridged.transport.request import GatewayRequest, Handler
 
 _LOCAL_ONLY = (
-    "The metrics are served under loopback names only: scrape localhost or 127.0.0.1,"
-    " or listen on another --prometheus-address."
+    "The metrics endpoint only accepts loopback host names: scrape localhost or "
+    "127.0.0.1, or change --prometheus-address."
 )
 _PATHS = frozenset({"/metrics", "/"})  # `coder server` answers to both
 
@@ -28,9 +28,9 @@ def handler(read: Callable[[], Sequence[Reading]], *, local_only: bool) -> Handl
 
     async def scrape(request: GatewayRequest) -> web.StreamResponse:
         if request.target.partition("?")[0] not in _PATHS:
-            return _line("The metrics are at /metrics.", 404)
+            return _line("Metrics are at /metrics.", 404)
         if request.method not in ("GET", "HEAD"):
-            return _line("Metrics are only read.", 405, Allow="GET, HEAD")
+            return _line("The metrics endpoint is read-only.", 405, Allow="GET, HEAD")
         headers = request.headers
         if local_only and not all(map(is_loopback_name, headers.getall("Host", ()))):
             return _line(_LOCAL_ONLY, 403)

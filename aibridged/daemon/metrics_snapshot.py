@@ -1,4 +1,4 @@
-"""What the components count for themselves, read when somebody asks for the metrics."""
+"""Snapshot of the components' own counters, taken when metrics are scraped."""
 
 import platform
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""SIGHUP: the configuration is read again, and put in force without anybody noticing.
+"""Configuration reload on SIGHUP, without interrupting requests.
 
 What needs a restart is named and stays as it was; a configuration with a mistake changes nothing.
 """
@@ -56,7 +56,7 @@ class Reloader:
         if self._stats.succeeded:
             self._stats.last_success = self._stats.last_attempt
         else:
-            logger.error("Nothing was reloaded: the configuration from before stays in force")
+            logger.error("Nothing was reloaded: the previous configuration stays in effect")
         self._notifier.ready()
 
     async def _attempt(self) -> bool:
@@ -77,7 +77,9 @@ class Reloader:
 
 
 def _tell(result: Change) -> None:
-    logger.info("Reloaded: {}", ", ".join(result.changes) or "nothing has changed")
+    logger.info("Reloaded: {}", ", ".join(result.changes) or "no changes")
     if result.waiting:
         names = ", ".join(row.flag for row in result.waiting)
-        logger.warning("A restart is needed for a change of {}: the old value stays", names)
+        logger.warning(
+            "A restart is required for changes of {}: the old values stay in effect", names
+        )

@@ -1,4 +1,4 @@
-"""What lives as long as the daemon, and how it is made."""
+"""Resources that live as long as the daemon, across reloads."""
 
 import asyncio
 from collections.abc import Callable, Mapping

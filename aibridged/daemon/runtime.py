@@ -1,4 +1,4 @@
-"""What every process that serves needs of the system: limits, memory, logs, event loop, signals."""
+"""Process runtime: file limits, memory, logging, event loop, signals."""
 
 import asyncio
 import gc

@@ -1,4 +1,4 @@
-"""`aibridged proxy`: the AI Proxy alone, in front of a gateway that runs elsewhere."""
+"""`aibridged proxy`: the standalone AI Proxy, in front of a remote gateway."""
 
 import asyncio
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class ProxyAlone:
         settings, clock = self._settings, self._clock
         if settings.proxy_target is None:
             raise AiProxyError(
-                "The AI Proxy alone needs --aibridge-proxy-target, the URL of the gateway."
+                "A standalone AI Proxy requires --aibridge-proxy-target, the URL of the gateway."
             )
         authority = load_ca(settings, clock)
         limits = Limits(settings.http_read_timeout, settings.http_write_timeout)
@@ -84,7 +84,7 @@ class ProxyAlone:
             async with asyncio.timeout(self._settings.shutdown_timeout):
                 await self._server.empty()
         except TimeoutError:
-            logger.warning("Requests were cut off by the shutdown")
+            logger.warning("The shutdown cut off running requests")
         self._server.abort()
         await self._stack.aclose()
 
@@ -102,11 +102,11 @@ async def _serve(settings: Settings) -> int:
     except (AiProxyError, CannotListenError) as error:
         logger.error("{}", error)
         return 1
-    logger.info("aibridged {} hands over to {}", __version__, settings.proxy_target)
+    logger.info("aibridged {} forwards to the gateway at {}", __version__, settings.proxy_target)
     announce_room(alone.room)
     announce_proxy(alone.proxy)
     await stopping.wait()
-    logger.info("Shutting down: running requests have {:g} s", settings.shutdown_timeout)
+    logger.info("Shutting down: draining requests for up to {:g} s", settings.shutdown_timeout)
     await alone.stop()
     return 0
 

@@ -1,4 +1,4 @@
-"""systemd's side of a daemon's life: what it wants to hear, and the sockets that it passes.
+"""systemd integration: sd_notify, watchdog and socket activation.
 
 The protocols are those of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). Whatever
 speaks them will do; where nobody does, nothing is said and no socket is there.
@@ -44,7 +44,8 @@ class Notifier:
         self._works = True
         if address and not self.is_heard:
             logger.warning(
-                "NOTIFY_SOCKET is neither a path nor an abstract socket: nothing is told"
+                "NOTIFY_SOCKET is neither a path nor an abstract socket: the service manager is "
+                "not notified"
             )
 
     def ready(self) -> None:
@@ -79,7 +80,9 @@ class Notifier:
             self._works = True
         except OSError as error:
             if self._works:  # said once, not with every beat
-                logger.warning("The service manager can't be told {}: {}", message, error.strerror)
+                logger.warning(
+                    "Failed to notify the service manager of {}: {}", message, error.strerror
+                )
             self._works = False
 
 
@@ -149,7 +152,7 @@ def _known_name(name: str) -> str:
         return HTTP
     if name not in SOCKET_NAMES:
         raise PassedSocketError(
-            f"A socket was passed under the name {name!r}, which means nothing here."
+            f"A socket was passed under the unknown name {name!r}."
             f" Set FileDescriptorName= to {', '.join(SOCKET_NAMES[:-1])} or {SOCKET_NAMES[-1]}."
         )
     return name
@@ -162,12 +165,12 @@ def _listening_socket(fd: int) -> socket.socket:
         listens = passed.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
     except OSError as error:
         raise PassedSocketError(
-            f"File descriptor {fd} was passed, and is no socket: {error.strerror}."
+            f"The passed file descriptor {fd} is not a socket: {error.strerror}."
         ) from None
     if not listens:
         passed.close()
         raise PassedSocketError(
-            f"The socket with file descriptor {fd} doesn't listen."
+            f"The socket with file descriptor {fd} is not listening."
             " Use ListenStream= and Accept=no in its unit."
         )
     passed.setblocking(False)

@@ -1,1 +1,1 @@
-"""Who is calling: the authenticators."""
+"""Authentication backends: who is calling."""

@@ -1,4 +1,4 @@
-"""What runs on behalf of each token, so that it doesn't outlive the token for ever.
+"""Active requests per token, to be cut off after the token's revocation.
 
 A token that is revoked, has expired, or whose user was suspended or deleted, lets nothing new in.
 What it has let in before goes on for `grace` seconds more, counted from when that was noticed.
@@ -80,7 +80,7 @@ class Admitted:
     def _end(self, admitted: Sequence[tuple[Actor, str, Running]]) -> None:
         actor = admitted[0][0]
         logger.warning(
-            "The token {} of {} is good no more: {} running requests are cut off"
+            "The token {} of {} is no longer valid: cutting off {} running requests"
             " (--aibridge-revocation-grace)",
             actor.api_key_id,
             actor.username,

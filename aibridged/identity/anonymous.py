@@ -1,4 +1,4 @@
-"""No authentication: whoever reaches the loopback address is the one local actor."""
+"""No authentication: every caller on the loopback address is the one local actor."""
 
 from aibridged.identity.base import Actor
 

@@ -1,4 +1,4 @@
-"""The seam between the pipeline and whatever knows the callers."""
+"""Interface between the pipeline and the authentication backends."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Remembers for a while whose token is whose, so that a request rarely waits for a lookup.
+"""Token cache: valid and rejected tokens are remembered for a while (TTL, single flight).
 
 Good and bad answers live in two bounded maps, so that no flood of wrong tokens drives a right one
 out. The keys are hashes: no token stays in memory for the cache's sake. Requests that come with

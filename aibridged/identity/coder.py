@@ -1,4 +1,4 @@
-"""Authenticates callers by asking a Coder deployment whose session token it is.
+"""Authentication by a Coder deployment, with Coder session tokens.
 
 Coder documents `GET /api/v2/users/me` with the header `Coder-Session-Token`: 200 with the user, or
 401. It refuses suspended users itself and wakes dormant ones, so whatever isn't active is refused.
@@ -65,7 +65,7 @@ class CoderAuthenticator:
         try:
             user = _decode(answer)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise self._coder.unavailable("answered something that is no user") from None
+            raise self._coder.unavailable("returned a response that is not a user") from None
         if user.status != "active":
             return None
         return Actor(str(user.id), user.username, match[1], user.is_admin)

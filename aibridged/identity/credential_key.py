@@ -1,4 +1,4 @@
-"""Encrypts users' credentials with a key that is kept apart from the database: in a file.
+"""Encryption at rest of users' credentials, with a key file kept apart from the database.
 
 AES-256 in GCM; what is encrypted is bound to what it is for, so that nobody can swap two.
 """
@@ -47,8 +47,8 @@ class CredentialKey:
             if self.exists:
                 return
             raise CredentialKeyError(
-                f"The key file {self.path} can't be made: {error.strerror}. Check the permissions "
-                "of the state directory, or choose another --state-dir."
+                f"The key file {self.path} can't be created: {error.strerror}. Check the "
+                "permissions of the state directory, or choose another --state-dir."
             ) from None
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(f"{key.hex()}\n")
@@ -82,8 +82,8 @@ class CredentialKey:
         except (InvalidTag, ValueError):
             raise CredentialKeyError(
                 f"The users' tokens for MCP servers were not encrypted with the key in {self.path}."
-                " Daemons that share a database need the same key file: copy it, or set the tokens"
-                " anew with `aibridged users mcp-token set`."
+                " Daemons that share a database need the same key file: copy it, or set the tokens "
+                "again with `aibridged users mcp-token set`."
             ) from None
         return Secret(plain.decode())
 
@@ -101,15 +101,15 @@ class CredentialKey:
             key = b""
         if len(key) != _KEY_BYTES:
             raise CredentialKeyError(
-                f"There is no key in {self.path}. Restore the file from a backup, or remove it and"
-                " the tokens that it was for."
+                f"There is no key in {self.path}. Restore the file from a backup, or remove it "
+                "and the tokens that were encrypted with it."
             )
         return key
 
     def lost(self) -> CredentialKeyError:
         """What to say where there are credentials, and no key for them."""
         return CredentialKeyError(
-            f"The key file {self.path} is gone, and the users' tokens for MCP servers can't be read"
-            " without it. Restore it from a backup. If there is none, remove each token (`aibridged"
-            " users mcp-token list` and `remove`) and set it anew."
+            f"The key file {self.path} is missing, and the users' tokens for MCP servers can't "
+            "be decrypted without it. Restore it from a backup. If there is none, remove "
+            "each token (`aibridged users mcp-token list` and `remove`) and set it again."
         )

@@ -1,4 +1,4 @@
-"""The first start: with no users yet, there is one step between serving and being of use."""
+"""First start: creates an admin with a token, or logs how to."""
 
 import getpass
 
@@ -11,8 +11,8 @@ _FALLBACK_USERNAME = "admin"
 _TOKEN_NAME = "first"
 
 _INTRODUCTION = """\
-This is the first start, so an admin was made: {username}.
-Their token is good until it is revoked, and is shown only now.
+First start: created the admin {username}.
+The token below never expires and is shown only once.
 """
 _CLAUDE_CODE = """
 Claude Code, in a shell:
@@ -39,7 +39,7 @@ _BARE_TOKEN = """
     {token}
 """
 _MORE = """
-For everybody else: `aibridged users create USERNAME`, then
+For other users: `aibridged users create USERNAME`, then
 `aibridged tokens create --user USERNAME`.
 """
 
@@ -64,7 +64,7 @@ def first_run(
         return None
     if not terminal:
         logger.warning(
-            "There are no users yet, so nobody can use the gateway. Make one with "
+            "There are no users yet, so the gateway can't be used. Create one with "
             "`aibridged users create USERNAME` and a token with "
             "`aibridged tokens create --user USERNAME`"
         )

@@ -1,4 +1,4 @@
-"""How another service is asked whose token it is: bounded in time and size, and told to nobody."""
+"""Token lookup over HTTP at another service, with a deadline and a size limit; fails closed."""
 
 import aiohttp
 
@@ -45,26 +45,26 @@ class Service:
                 if response.status in _REFUSED:
                     return None
                 if response.status != 200:
-                    raise self.unavailable(f"answered {response.status}")
+                    raise self.unavailable(f"responded with {response.status}")
                 return await self._read(response)
         except TimeoutError:
-            raise self.unavailable("did not answer in time") from None
+            raise self.unavailable("did not respond in time") from None
         except aiohttp.ClientError as error:
             if is_shortage(error):
                 raise at_capacity() from None
-            raise self.unavailable(f"could not be asked: {_reason(error)}") from None
+            raise self.unavailable(f"could not be reached: {_reason(error)}") from None
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
         async for chunk in response.content.iter_any():
             body += chunk
             if len(body) > _MAX_ANSWER_BYTES:
-                raise self.unavailable("answered more than was asked")
+                raise self.unavailable("returned an oversized response")
         return bytes(body)
 
     def unavailable(self, what: str) -> AuthUnavailableError:
         """The error that says `what` is wrong with it."""
-        return AuthUnavailableError(f"{self._name} {what}; is {self._setting} right?")
+        return AuthUnavailableError(f"{self._name} {what}; check {self._setting}")
 
 
 def _reason(error: aiohttp.ClientError) -> str:

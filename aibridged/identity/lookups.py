@@ -1,4 +1,4 @@
-"""Places for look-ups of tokens, so that a flood of wrong ones only slows the address it is from.
+"""Throttling of token lookups per address: a flood of wrong tokens only slows down its own address.
 
 No address is ever locked out: a right token gets its turn behind whatever else its address sends.
 See `core.fair_queue` for how the turns are taken.
@@ -59,7 +59,7 @@ class Lookups:
             raise NoRoomError from None
         except TimeoutError:
             raise AuthUnavailableError(
-                f"A look-up waited longer than {self._places.wait_s:g} s for its turn."
+                f"A token lookup was queued for more than {self._places.wait_s:g} s."
             ) from None
         try:
             yield
@@ -71,9 +71,9 @@ class Lookups:
             return
         if address not in self._throttled:
             logger.warning(
-                "The address {} is being throttled: {} of its tokens wait to be looked up. If it is"
-                " a reverse proxy, list it in --proxy-trusted-origins, and the header that names"
-                " its clients in --proxy-trusted-headers",
+                "The address {} is throttled: {} token lookups from it are queued. If it is a "
+                "reverse proxy, add it to --proxy-trusted-origins, and the header with the "
+                "client's address to --proxy-trusted-headers",
                 network_name(address),
                 waiting,
             )

@@ -1,4 +1,4 @@
-"""Users' own tokens for MCP servers, encrypted.
+"""Store of users' own tokens for MCP servers, encrypted at rest.
 
 Everything here blocks: the daemon calls it off its event loop.
 """
@@ -46,7 +46,7 @@ class McpCredentialStore:
             IdentityError: there is no such user, or the key is lost.
         """
         if len(server_id) > MAX_SERVER_ID:
-            raise IdentityError(f"No MCP server has an id of more than {MAX_SERVER_ID} characters.")
+            raise IdentityError(f"The id of an MCP server has at most {MAX_SERVER_ID} characters.")
         user_id, any_encrypted = self._look_up(username)
         if not self._key.exists:
             if any_encrypted:

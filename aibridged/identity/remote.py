@@ -1,4 +1,4 @@
-"""Authenticates callers by asking another gateway whether it would let them in.
+"""Authentication by another gateway, for the standalone AI Proxy.
 
 The AI Proxy alone knows no tokens. The gateway behind it is asked for its OpenAPI document, which
 it shows to whoever has a token: 200, or 401.

@@ -1,4 +1,4 @@
-"""Notices what is taken back elsewhere, such as a token that the command line revokes."""
+"""Detects revocations made elsewhere, such as by the command line."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Set

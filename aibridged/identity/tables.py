@@ -1,4 +1,4 @@
-"""The tables of users and of what is theirs, and transactions on them."""
+"""Database tables of users, tokens and credentials, and transactions on them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

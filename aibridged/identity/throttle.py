@@ -1,4 +1,4 @@
-"""Who is calling, with a bound on how many look-ups of tokens an address has under way."""
+"""Authentication with throttled lookups. Fails closed: if the backend is down, requests get 503."""
 
 from collections.abc import Callable
 
@@ -60,7 +60,7 @@ class Throttle:
         except NoRoomError:
             raise GatewayError(
                 RATE_LIMITED,
-                "Too many tokens from this address wait to be checked.",
+                "Too many token lookups from this address are pending.",
                 retry_after=_RETRY_S,
             ) from None
         except AuthUnavailableError as error:
@@ -74,4 +74,4 @@ class Throttle:
         """Log why nobody can be let in, now and then: each request meets the same trouble."""
         if self._monotonic() >= self._quiet_until:
             self._quiet_until = self._monotonic() + _LOG_EVERY_S
-            logger.error("Tokens can't be checked: {}", error)
+            logger.error("Authentication fails closed, requests get 503: {}", error)

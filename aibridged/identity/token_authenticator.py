@@ -1,4 +1,4 @@
-"""Authenticates callers by the tokens in the daemon's own database, off the event loop."""
+"""Authentication by tokens in the daemon's own database, off the event loop."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Set
@@ -87,4 +87,4 @@ class TokenAuthenticator:
         try:
             self._store.record_uses(used_at)
         except AuthUnavailableError as error:
-            logger.warning("The last use of {} tokens was not noted: {}", len(used_at), error)
+            logger.warning("The last use of {} tokens could not be saved: {}", len(used_at), error)

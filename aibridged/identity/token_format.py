@@ -1,4 +1,4 @@
-"""What a gateway token looks like: `aib_<id>_<secret>`.
+"""Token format `aib_<id>_<secret>`: generation, parsing and hashing.
 
 The id (10 characters) finds the row and is no secret; it is what records and lists show. The
 secret has 256 random bits, so a plain SHA-256 of it is safe to store: there is nothing to guess,

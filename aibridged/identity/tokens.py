@@ -1,4 +1,4 @@
-"""The users and tokens in the daemon's own database.
+"""Store of users and tokens in the daemon's own database.
 
 Everything here blocks: the daemon calls it off its event loop. Of a token only its id and the
 SHA-256 of its secret are stored. A user who is deleted leaves a row behind, so that the records of
@@ -132,7 +132,7 @@ class TokenStore:
                 connection.execute(users.insert().values(asdict(user)))
             except IntegrityError:
                 raise IdentityError(
-                    f"There is a user {username} already. Choose another username, or see "
+                    f"The user {username} already exists. Choose another username, or see "
                     "`aibridged users list`."
                 ) from None
         return user
@@ -219,8 +219,8 @@ class TokenStore:
         if row is None:
             # What was given may be a whole token, so it isn't repeated.
             raise IdentityError(
-                "There is no token with this id. The id is what stands between the underscores "
-                "of a token; see `aibridged tokens list`."
+                "There is no token with this id. The id is the part between the underscores of a "
+                "token; see `aibridged tokens list`."
             )
         return _as_token(row)
 

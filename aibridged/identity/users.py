@@ -1,4 +1,4 @@
-"""Users and what may be shown of their tokens, as the store hands them out."""
+"""Value types of users and tokens (never with secrets), and username validation."""
 
 import difflib
 import re
@@ -71,8 +71,8 @@ def check_user(username: str, name: str, email: str | None) -> None:
         nearest = nearest_username(username)
         hint = f", such as {nearest}" if nearest else ""
         raise IdentityError(
-            f"{username!r} is no username: it has lower-case letters, digits and single hyphens "
-            f"between them, at most {MAX_USERNAME} characters{hint}."
+            f"{username!r} is not a valid username: use lower-case letters and digits, with "
+            f"single hyphens between them, at most {MAX_USERNAME} characters{hint}."
         )
     check_text("name", name, MAX_NAME)
     if email is not None:
@@ -104,5 +104,5 @@ def no_such_user(username: str, known: Sequence[str]) -> IdentityError:
     elif known:
         remedy = "See `aibridged users list`."
     else:
-        remedy = "Make the first one with `aibridged users create USERNAME`."
+        remedy = "Create the first one with `aibridged users create USERNAME`."
     return IdentityError(f"There is no user {username!r}. {remedy}")

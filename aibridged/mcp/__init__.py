@@ -1,1 +1,1 @@
-"""Tools of MCP servers, which the gateway offers to the models and runs itself."""
+"""MCP tools, which the gateway offers to the models and runs itself (tool injection)."""

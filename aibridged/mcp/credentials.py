@@ -1,4 +1,4 @@
-"""How callers' own tokens for MCP servers are asked for; `compose` says who keeps them."""
+"""Interface for users' own tokens for MCP servers; `compose` chooses the store."""
 
 from collections.abc import Awaitable, Callable, Mapping
 

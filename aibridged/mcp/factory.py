@@ -1,4 +1,4 @@
-"""Gives each caller their tools, by the configuration in force.
+"""Factory of each caller's toolbox, from the current configuration.
 
 The SDK is loaded with the first server that is configured: most daemons have none.
 """

@@ -1,4 +1,4 @@
-"""What all callers' tools have in common: the ways to the servers, and how these did lately."""
+"""Health of the MCP servers, shared by all callers: access, failures and warnings."""
 
 import ssl
 from collections import Counter
@@ -73,7 +73,9 @@ class Shared:
             except CredentialsError as error:
                 for server in personal:
                     self.failures[server.id] += 1
-                logger.warning("No tools of MCP servers that take users' own tokens: {}", error)
+                logger.warning(
+                    "The tools of MCP servers with user credentials are unavailable: {}", error
+                )
                 servers = [each for each in servers if each not in personal]
         return [
             Access(each, tokens[each.id], initiator_id)
@@ -89,7 +91,7 @@ class Shared:
 
     def did_well(self, access: Access) -> None:
         if self._failing.pop(_key(access), None) is not None:
-            logger.info("The MCP server {} lists its tools again", access.server.id)
+            logger.info("The MCP server {} is available again", access.server.id)
 
     def failed(self, access: Access, reason: str) -> None:
         """Count it, and warn of it where it is news."""
@@ -97,16 +99,19 @@ class Shared:
         if self._failing.get(_key(access)) != reason:
             self._failing[_key(access)] = reason
             whose = f" for {access.whose}" if access.whose else ""
-            logger.warning("No tools of the MCP server {}{}: {}", access.server.id, whose, reason)
+            logger.warning(
+                "The tools of the MCP server {}{} are unavailable: {}",
+                access.server.id,
+                whose,
+                reason,
+            )
 
     def left_out(self, server_id: str, faults: Sequence[str]) -> None:
         """Warn, once each, of tools that a provider would refuse."""
         news = [each for each in faults if not self._told.get((server_id, each))]
         if news:
             self._told.update({(server_id, each): True for each in news})
-            logger.warning(
-                "Tools of the MCP server {} are left out: {}", server_id, "; ".join(news)
-            )
+            logger.warning("Skipped tools of the MCP server {}: {}", server_id, "; ".join(news))
 
 
 def _key(access: Access) -> tuple[str, str, str]:

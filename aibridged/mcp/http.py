@@ -1,4 +1,4 @@
-"""The HTTP to one MCP server, bounded in every direction: it may be slow, huge, broken or hostile.
+"""HTTP client of one MCP server, with bounds on time and size against slow or hostile servers.
 
 Whatever goes wrong becomes an answer that the SDK reads as an error with a sentence. An exception
 would end the SDK's session, and with it all calls that are under way.
@@ -103,13 +103,15 @@ class _Bounded(httpx2.AsyncByteStream):
                 async with asyncio.timeout(self._transport.seconds_until(self._ends)):
                     chunk = await anext(chunks, None)
             except (httpx2.TransportError, TimeoutError) as error:
-                raise httpx2.StreamError(f"its answer broke off: {_no_answer(error)}") from None
+                raise httpx2.StreamError(
+                    f"its response was truncated: {_no_answer(error)}"
+                ) from None
             if chunk is None:
                 return
             left -= len(chunk)
             self._transport.spend(len(chunk))
             if left < 0:
-                raise httpx2.StreamError(f"its answer is larger than {allowance} bytes")
+                raise httpx2.StreamError(f"its response is larger than {allowance} bytes")
             yield chunk
 
     async def aclose(self) -> None:
@@ -123,14 +125,14 @@ def _refusal(response: httpx2.Response, *, in_session: bool) -> str | None:
     """
     coding = response.headers.get("content-encoding", "identity").lower()
     if coding != "identity":
-        return f"it answered in the coding {coding[:20]!r}, which was not asked for"
+        return f"it responded in the content coding {coding[:20]!r}, which was not requested"
     status = response.status_code
     if status in (401, 403):
-        return f"it answered {status}: it wants a token, or another one"
+        return f"it responded with {status}: a token is missing or wrong"
     if status == 404:
-        return None if in_session else "it answered 404: there is no MCP server at this URL"
+        return None if in_session else "it responded with 404: there is no MCP server at this URL"
     if status >= 400 and _type(response.headers) != _JSON:
-        return f"it answered {status}"
+        return f"it responded with {status}"
     return None
 
 
@@ -141,7 +143,7 @@ def _type(headers: Mapping[str, str]) -> str:
 def _no_answer(error: Exception) -> str:
     """Why there was no answer. What the client says of other errors than these quotes headers."""
     if isinstance(error, TimeoutError | httpx2.TimeoutException):
-        return "it didn't answer in time"
+        return "it didn't respond in time"
     if isinstance(error, httpx2.ConnectError):
         return f"it can't be reached ({_system_error(error) or error})"
     return f"the connection failed ({type(error).__name__})"

@@ -1,4 +1,4 @@
-"""How much MCP servers may take: of time, of memory, and of a model's attention."""
+"""Limits of MCP servers: timeouts, sizes and numbers of tools."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the model knows a server's tools by."""
+"""Names of tools as the model sees them: bmcp_ID_TOOL."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""Asks each MCP server once, for whoever wants to know whether the settings are right."""
+"""Probe that lists the tools of each MCP server once, for `check-config --connect`."""
 
 import asyncio
 import ssl

@@ -1,4 +1,4 @@
-"""A tool's result as the text that the model is told."""
+"""Conversion of tool results to the text that is sent to the model."""
 
 import json
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from mcp_types import (
 
 from aibridged.mcp.tools import ToolResult
 
-_NOTHING = "(The tool gave no output.)"
+_NOTHING = "(The tool returned no output.)"
 
 
 def as_tool_result(result: CallToolResult, max_bytes: int) -> ToolResult:

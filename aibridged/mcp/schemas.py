@@ -1,4 +1,4 @@
-"""Schemas of tools as every provider takes them: one that is refused fails the whole request.
+"""Validation of tool schemas: a schema that a provider rejects fails the whole request.
 
 They come from servers of any quality. What can be mended is: no alternatives at the top, a property
 list even where it is empty, and items in every array. That may tell a model less than the server
@@ -68,14 +68,14 @@ class Schemas:
 
 def _fault(schema: dict[str, Any]) -> str | None:
     if schema.get("type") != "object":
-        return "its schema is not of the type object"
+        return "its schema is not of type object"
     try:
         valid = Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(schema)
     except RecursionError:
         valid = False
     if not valid:
-        return "its schema is no JSON Schema (draft 2020-12)"
+        return "its schema is not a valid JSON Schema (draft 2020-12)"
     for name in schema["properties"]:
         if not _PROPERTY.fullmatch(name):
-            return f"Anthropic's API refuses the name of its property {name[:64]!r}"
+            return f"Anthropic's API rejects its property name {name[:64]!r}"
     return None

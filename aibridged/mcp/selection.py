@@ -1,4 +1,4 @@
-"""Which of a server's tools a model is offered, and as what."""
+"""Selection of the tools that are offered: allow and deny expressions, limits, valid schemas."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""One caller's tools: a session with each server that they may use, and the tools these offer.
+"""One caller's MCP sessions and their tools.
 
 The names are those of Coder's AI Bridge: a manager has a proxy for each server.
 """
@@ -116,7 +116,7 @@ class ServerProxyManager:
         try:
             values = msgspec.json.decode(arguments, type=dict) if arguments.strip() else {}
         except (msgspec.DecodeError, RecursionError):
-            return ToolResult("The tool was not run: its arguments are no JSON object.", True)
+            return ToolResult("The tool was not run: its arguments are not a JSON object.", True)
         try:
             result = await self._call(tool, values)
         except ServerFailedError as error:

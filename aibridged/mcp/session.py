@@ -1,4 +1,4 @@
-"""A session with one MCP server, over streamable HTTP, through the official SDK."""
+"""MCP session with one server, over streamable HTTP, through the official SDK."""
 
 import asyncio
 import re
@@ -131,7 +131,7 @@ class StreamableHTTPServerProxy:
 
     async def _run(self) -> None:
         """The session's life: the SDK's contexts are left by the task that entered them."""
-        reason = "it was given up"
+        reason = "it was cancelled"
         try:
             async with (
                 asyncio.timeout(self._limits.init_timeout) as limit,
@@ -199,7 +199,7 @@ class StreamableHTTPServerProxy:
                 )
                 tools += page.tools
             if page.next_cursor:
-                raise ServerFailedError(f"its list of tools has more than {_MAX_PAGES} pages")
+                raise ServerFailedError(f"its tool list has more than {_MAX_PAGES} pages")
             if fetching is not None:
                 fetching.annotate({"mcp_tool_count": len(tools)})
             return tools
@@ -214,9 +214,9 @@ class StreamableHTTPServerProxy:
             case MCPError() if not _NOT_UNDERSTOOD.match(error.error.message):
                 return _printable(self.access.censored(error.error.message))
             case MCPError() | ValidationError():
-                return "its answer is not what the protocol says"
+                return "its response violates the protocol"
             case _:
-                return f"its answer broke the protocol ({type(error).__name__})"
+                return f"its response violates the protocol ({type(error).__name__})"
 
     @property
     def _attributes(self) -> Attributes:

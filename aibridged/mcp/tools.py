@@ -1,4 +1,4 @@
-"""What MCP servers offer one caller, and what comes of calling it."""
+"""Value types: the tools offered to a caller, and the results of calls."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""What an operator sees of the running daemon."""
+"""Observability: logs, metrics and traces."""

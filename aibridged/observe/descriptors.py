@@ -1,4 +1,4 @@
-"""File descriptors and what runs out with them: how many there are, and what to say without them.
+"""File descriptors: how many there are, and what is logged when they run out.
 
 They are the gateway's own resource: that there is none left is no provider's fault.
 """
@@ -79,7 +79,7 @@ def at_capacity() -> GatewayError:
     """What a caller is told who would need what there is none of."""
     return GatewayError(
         AT_CAPACITY,
-        "AI Bridge has no file descriptor left for this request. Please try again later.",
+        "AI Bridge has run out of file descriptors. Please try again later.",
         retry_after=_RETRY_S,
     )
 
@@ -94,11 +94,13 @@ class Shortages:
 
     def no_place(self) -> None:
         """A client came when there was no place left."""
-        self._note("clients", "All places for clients are taken: those that come now are refused")
+        self._note(
+            "clients", "The limit of client connections is reached: new connections are refused"
+        )
 
     def system_refused(self, what: str, error: BaseException) -> None:
         """The system had no descriptor, port or buffer for `what`."""
-        self._note(what, f"No descriptor, port or buffer is left for {what}: {_reason(error)}")
+        self._note(what, f"Out of file descriptors, ports or buffers for {what}: {_reason(error)}")
 
     def _note(self, what: str, sentence: str) -> None:
         self.counts[what] += 1

@@ -1,4 +1,4 @@
-"""The line that every request pays for, written past loguru, whose work costs twice the text's.
+"""Fast path of the access log, past loguru, which costs twice as much as formatting the line.
 
 Where the lines go and what they look like is decided in `logging`, as for all others.
 """

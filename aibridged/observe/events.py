@@ -1,4 +1,4 @@
-"""Log lines whose fields are searched for and counted: one typed function each.
+"""Structured log events: one typed function each, with searchable fields.
 
 A line that is only read by people needs none of these: `logger.info("{} requests", count)`.
 """

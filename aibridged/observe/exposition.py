@@ -1,4 +1,4 @@
-"""Metrics as Prometheus reads them, in the format that it asks for."""
+"""Prometheus exposition formats, with content negotiation and compression."""
 
 import gzip
 from collections.abc import Iterable, Iterator

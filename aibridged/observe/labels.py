@@ -1,4 +1,4 @@
-"""Names as labels: those that others choose, a model's or a tool's, are told apart up to a number.
+"""Bounded label cardinality: caller-supplied label values are told apart up to a number.
 
 Every value of a label is a series that Prometheus keeps for ever, and a caller may send any name.
 """

@@ -1,4 +1,4 @@
-"""What a log line looks like: for people, as JSON, and as Google Cloud Logging reads it.
+"""Log formats: human-readable, JSON Lines and Google Cloud Logging (Stackdriver).
 
 Whatever a caller sends may end up in a message or a field, so it is escaped here: it can neither
 start a line of its own nor move the terminal's cursor; and no gateway token that it holds is shown.

@@ -1,4 +1,4 @@
-"""Where log lines are written to: files that can be moved away, and streams that may be stuck.
+"""Log outputs: files that can be rotated, and streams that may block.
 
 A line is written at once, by whoever logs it: nothing waits in memory that a crash could lose. Only
 where a pipe is full, because its reader has fallen behind, a thread takes over until it catches up,
@@ -68,8 +68,8 @@ def reopen() -> None:
         try:
             file.reopen()
         except OSError as error:
-            logger.error("{} can't be opened, the old file is kept: {}", file.path, error.strerror)
-    logger.info("The log files were opened anew")
+            logger.error("Failed to reopen {}, keeping the old file: {}", file.path, error.strerror)
+    logger.info("Reopened the log files")
 
 
 class LogStream:
@@ -134,7 +134,7 @@ class LogStream:
                 lost = 0 if self._backlog else self._lost
                 self._lost -= lost
             if lost:
-                logger.warning("{} log lines were lost: whoever reads them was too slow", lost)
+                logger.warning("{} log lines were lost: the reader of the log was too slow", lost)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Where log lines go: three sinks, as `coder server` has them (see `log_lines` for their looks).
+"""Logging setup: three sinks, as in `coder server` (see `log_lines` for the formats).
 
 Everything logs through loguru; what the standard library's loggers say is routed into it. Fields
 are bound (`logger.bind(provider="anthropic").info("...")`): they become key=value for people and
@@ -103,7 +103,9 @@ def _open(place: str, opened: ExitStack) -> tuple[_Place, bool]:
         try:
             file = LogFile(place)
         except OSError as error:
-            raise CannotLogError(f"{place} can't be opened to log to: {error.strerror}.") from None
+            raise CannotLogError(
+                f"{place} can't be opened for logging: {error.strerror}."
+            ) from None
         opened.callback(file.stop)
         return file, False
     try:

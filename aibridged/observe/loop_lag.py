@@ -1,4 +1,4 @@
-"""How late the event loop is: while it is busy, no stream moves."""
+"""Event loop lag: while the loop is busy, streams stall."""
 
 import asyncio
 from collections.abc import Callable

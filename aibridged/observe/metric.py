@@ -1,4 +1,4 @@
-"""How a metric is declared. See `metric_table`."""
+"""Declaration of a metric. See `metric_table`."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""What is counted while requests are served. `metric_table` says what each number means.
+"""Metrics that are counted while requests are served. See `metric_table` for their meaning.
 
 A request is counted once, when it has ended. What other parts count for themselves is read when
 somebody asks for the metrics (see `pipeline.metrics_snapshot`).

@@ -1,4 +1,4 @@
-"""The `OTEL_*` variables that say how spans are sent, as far as mistakes in them are to be told.
+"""Validation of the `OTEL_*` variables for exporting spans over OTLP.
 
 OpenTelemetry's SDK reads them all; but where one is malformed it goes on without it, or quotes it.
 """

@@ -1,4 +1,4 @@
-"""What a request was, once it has ended: one value for its log line, its metrics and its spans."""
+"""Summary of an ended request: one value for its log line, its metrics and its spans."""
 
 from collections.abc import Mapping
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Which request the running code serves, for whatever logs or traces without being handed it."""
+"""Request context of the running code (a context variable), for log lines and traces."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

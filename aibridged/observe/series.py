@@ -1,4 +1,4 @@
-"""Where numbers are added up: the series of one counter or histogram.
+"""Time series of one counter or histogram.
 
 A request adds to a dozen series, so adding is a look into a dictionary and a sum, without a lock:
 all of it belongs to the event loop. Whoever writes the numbers out in a thread gets a copy.

@@ -51,7 +51,7 @@ SPANS = (
     Span(
         REQUEST,
         None,
-        "A request, from its head to the end of the answer; a refused one is there, too.",
+        "A request, from its head to the end of the response, including refused ones.",
         (
             "http.request.method",
             "http.route",
@@ -67,31 +67,31 @@ SPANS = (
     Span(
         SpanName.ACQUIRE,
         REQUEST,
-        "Taking the caller's bridge from the pool, or making it.",
+        "Getting the caller's bridge from the pool, or creating it.",
         ("user_id", "api_key_id"),
     ),
     Span(
         SpanName.INTERCEPT,
         REQUEST,
-        "An interception: a request that is read and recorded.",
+        "An interception: a request that is bridged (recorded).",
         (*_INTERCEPTION, "outcome", "error.type"),
     ),
     Span(
         SpanName.CREATE_INTERCEPTOR,
         SpanName.INTERCEPT,
-        "Finding out who asks what, for the record.",
+        "Identifying caller, client and prompt for the record.",
         _ID,
     ),
     Span(
         SpanName.RECORD_INTERCEPTION,
         SpanName.INTERCEPT,
-        "Waiting until the start of the interception is committed; nothing goes on before.",
+        "Waiting until the start of the interception is committed; nothing goes upstream before.",
         _ID,
     ),
     Span(
         SpanName.PROCESS_REQUEST,
         SpanName.INTERCEPT,
-        "Asking the provider and relaying its answer.",
+        "Sending the request to the provider and relaying its response.",
         (*_ID, "error.type"),
     ),
     Span(
@@ -109,13 +109,13 @@ SPANS = (
     Span(
         SpanName.MCP_FETCH_TOOLS,
         SpanName.MCP_SERVER_INIT,
-        "Asking the server which tools it has.",
+        "Listing the tools of the server.",
         (*_SERVER, "mcp_tool_count", "error.type"),
     ),
     Span(
         SpanName.UPSTREAM,
         SpanName.PROCESS_REQUEST,
-        "The exchange with the provider, to the last byte of its answer.",
+        "The exchange with the provider, to the last byte of its response.",
         (
             *_INTERCEPTION,
             "gen_ai.operation.name",
@@ -139,43 +139,43 @@ SPANS = (
     Span(
         SpanName.TOOL_CALL,
         SpanName.PROCESS_REQUEST,
-        "A call of an injected tool, which the gateway makes.",
+        "A call of an injected tool by the gateway.",
         (*_SERVER, "mcp_tool_name", "error.type"),
     ),
     Span(
         SpanName.RECORD_PROMPT_USAGE,
         SpanName.PROCESS_REQUEST,
-        "Recording what the user said, from handing it over until it is committed.",
+        "Recording the prompt, from queueing until it is committed.",
         _ID,
     ),
     Span(
         SpanName.RECORD_TOKEN_USAGE,
         SpanName.PROCESS_REQUEST,
-        "Recording the tokens of the answer, likewise.",
+        "Recording the token usage, from queueing until it is committed.",
         _ID,
     ),
     Span(
         SpanName.RECORD_TOOL_USAGE,
         SpanName.PROCESS_REQUEST,
-        "Recording one tool call of the model, likewise.",
+        "Recording a tool call of the model, from queueing until it is committed.",
         _ID,
     ),
     Span(
         SpanName.RECORD_MODEL_THOUGHT,
         SpanName.PROCESS_REQUEST,
-        "Recording one piece of the model's reasoning, likewise.",
+        "Recording a part of the model's reasoning, from queueing until it is committed.",
         _ID,
     ),
     Span(
         SpanName.RECORD_INTERCEPTION_ENDED,
         SpanName.INTERCEPT,
-        "Recording the end of the interception, likewise.",
+        "Recording the end of the interception, from queueing until it is committed.",
         _ID,
     ),
     Span(
         SpanName.PASSTHROUGH,
         REQUEST,
-        "A request of a route that is only forwarded, to the last byte of its answer.",
+        "A passthrough request, to the last byte of its response.",
         (
             "user_id",
             "api_key_id",

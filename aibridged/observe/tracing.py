@@ -1,4 +1,4 @@
-"""Spans over OTLP, made with OpenTelemetry's SDK and set up by its `OTEL_*` variables.
+"""Tracing: spans over OTLP, with OpenTelemetry's SDK, configured by its `OTEL_*` variables.
 
 Only a daemon that traces imports this module: it needs the libraries of the extra `tracing`.
 """

@@ -1,4 +1,4 @@
-"""Who is calling, and with whose key the provider is asked. See `core.auth` and `identity.gate`."""
+"""Authentication stage: who is calling, and which key goes upstream. See `core.auth`."""
 
 from aiohttp import web
 

@@ -1,4 +1,4 @@
-"""Keeps requests from a provider that is overloaded. See `core.breaker`."""
+"""Circuit breaker stage: rejects requests to an overloaded provider. See `core.breaker`."""
 
 from hashlib import blake2b
 

@@ -1,4 +1,4 @@
-"""What is kept warm for one caller and key: whose requests these are, and the caller's tools."""
+"""A bridge: the cached state of one caller and key, with the caller's MCP tools."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -32,10 +32,12 @@ from aibridged.records.recorder import Recorder
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import RequestFacts, ResponseFacts
-from aibridged.wire.injection.turns import together
+from aibridged.wire.usage import together
 
 _MAX_USER_AGENT = 512  # characters
-NOT_RUN = "Not run: it was cut off, one too many, or beside calls of the client's own tools."
+NOT_RUN = (
+    "Not run: it was truncated, over the limit, or mixed with calls of the client's own tools."
+)
 
 
 class Bridge:
@@ -128,7 +130,7 @@ class Bridge:
         """Nothing is left to be recorded or called: every request ended before its bridge."""
         if self._tools is not None:
             self._tools.close()
-        logger.debug("A bridge closes after {} interceptions", self._begun)
+        logger.debug("Closing a bridge after {} interceptions", self._begun)
 
 
 class Interception:

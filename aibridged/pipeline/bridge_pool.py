@@ -1,4 +1,4 @@
-"""One bridge for each caller and key, kept warm between requests.
+"""Cache of bridges (LRU with TTL): one for each caller and key.
 
 A bridge lives for a fixed time from its making. It is closed when it is no longer in the pool *and*
 its last request has ended: one that is evicted under load finishes what it has begun.

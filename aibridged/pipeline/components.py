@@ -1,4 +1,4 @@
-"""What the stages are made from. `daemon/compose.py` makes it, and nothing else does."""
+"""Components that the stages use. `compose` makes them; nothing else constructs one."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass

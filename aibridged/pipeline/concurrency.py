@@ -1,4 +1,4 @@
-"""At most so many requests at once. See `core.concurrency`."""
+"""Concurrency limit stage. See `core.concurrency`."""
 
 from aiohttp import web
 

@@ -1,4 +1,4 @@
-"""What the stages find out about a request, for the stages after them."""
+"""Request context: what the stages find out about a request, for the stages after them."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,8 +20,8 @@ from aibridged.providers import Route
 from aibridged.transport.abort import break_off
 from aibridged.transport.request import GatewayRequest
 from aibridged.wire.facts import RequestFacts
-from aibridged.wire.injection.splice import Fields
 from aibridged.wire.outline import Span
+from aibridged.wire.splice import Fields
 
 
 @dataclass(slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Writes requests and responses to disk, for finding out what a client and a provider really said.
+"""Debug dumps of requests and responses to disk, with secrets redacted.
 
 One folder a provider under `--aibridge-dump-dir`, one pair of files a request, readable by the
 daemon's user alone: `<time>-<id>.req.txt` is what went upstream, `<time>-<id>.resp.txt` what came
@@ -55,7 +55,7 @@ class Dump:
         try:
             await asyncio.to_thread(self._write)
         except OSError as error:
-            logger.warning("A request could not be dumped to {}: {}", self._path, error.strerror)
+            logger.warning("Failed to dump a request to {}: {}", self._path, error.strerror)
 
     def _write(self) -> None:
         context = self._redact(self._context)

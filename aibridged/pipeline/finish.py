@@ -1,4 +1,4 @@
-"""Names each request, and says once what it was: to the log, the metrics and the trace."""
+"""Request ids, and the access log, metrics and trace at the end of each request."""
 
 import asyncio
 import re
@@ -62,7 +62,7 @@ def _tell(listener: Callable[[RequestSummary], None], finished: RequestSummary) 
     try:
         listener(finished)
     except Exception:  # noqa: BLE001 - the client has its answer, whoever can't tell of it
-        logger.exception("A finished request could not be told of")
+        logger.exception("Failed to log a finished request")
 
 
 def _naming(components: Components) -> Callable[[RequestContext], str]:

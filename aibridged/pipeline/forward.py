@@ -1,4 +1,4 @@
-"""The end of the pipeline: asks the provider and relays its answer."""
+"""Forwarding stage, the end of the pipeline: sends the request upstream and relays the response."""
 
 import re
 
@@ -90,7 +90,7 @@ async def ask(
     except (aiohttp.ClientError, OSError) as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
     # Not the error's own text: it may quote a header of the provider's.
-    logger.warning("Provider {} gave no answer: {}", name, type(reason).__name__)
+    logger.warning("Provider {} did not respond: {}", name, type(reason).__name__)
     if context.verdict is not None:
         context.verdict.failure()
     sentence = failure.sentence.replace("The provider", f"The provider {name}", 1)
@@ -126,7 +126,7 @@ async def answer(
         )
     except BrokenOffError as error:
         name = context.route.provider.name
-        logger.warning("Provider {} broke off in the middle of an answer: {}", name, error)
+        logger.warning("Provider {} aborted its response: {}", name, error)
         raise
     if reading is not None:
         reading.complete = True
@@ -151,5 +151,5 @@ def upstream_headers(context: RequestContext, *, send_actor: bool) -> list[tuple
 
 def _header(name: str, value: str) -> tuple[bytes, bytes]:
     if _LINE_BREAK.search(value) is not None:
-        raise ValueError(f"The {name} header would end in the middle.")
+        raise ValueError(f"The {name} header contains a line break.")
     return name.encode(), value.encode(errors="surrogateescape")

@@ -1,4 +1,4 @@
-"""Which interceptions are under way. What they were, `finish` tells the metrics at their end."""
+"""In-flight gauge of interceptions. `finish` counts them at their end."""
 
 from aiohttp import web
 

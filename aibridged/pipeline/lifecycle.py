@@ -1,4 +1,4 @@
-"""Probes, who finds no room, and the end: a draining gateway finishes what it has.
+"""Health probes, admission control, and graceful shutdown (draining).
 
 It takes nothing new, unless another process takes its place: then no client may notice.
 """

@@ -1,4 +1,4 @@
-"""What the gateway itself is asked, under its own prefixes.
+"""Local routes: what the gateway serves itself, under its own prefixes.
 
 Questions about the record are for known callers only. The certificate of the AI Proxy's CA is for
 everybody: whoever has it can do nothing with it but trust it.

@@ -1,4 +1,4 @@
-"""Without authentication only programs on this machine are served. See `core.origins`."""
+"""Cross-origin protection stage, without authentication. See `core.origins`."""
 
 from aiohttp import web
 
@@ -8,8 +8,8 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 _ANOTHER_ORIGIN = (
-    "Without authentication no web page of another origin is served: call the gateway from a "
-    "program, or set --aibridge-auth to token."
+    "With authentication disabled, cross-origin requests from web pages are refused: "
+    "call the gateway from a program, or set --aibridge-auth to token."
 )
 
 

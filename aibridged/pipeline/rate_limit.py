@@ -1,4 +1,4 @@
-"""At most so many requests a second from one caller. See `core.rate_limit`."""
+"""Rate limit stage: requests per second and caller. See `core.rate_limit`."""
 
 from hashlib import blake2b
 

@@ -1,4 +1,4 @@
-"""Nothing goes upstream unrecorded: the start is committed first, and every end is recorded."""
+"""Recording stage, fails closed: the start is committed before anything goes upstream."""
 
 import asyncio
 from collections.abc import Iterable
@@ -100,4 +100,4 @@ class _Anomalies:
         for kind in kinds:
             if kind not in self._seen:
                 self._seen.add(kind)
-                logger.warning("Part of an answer could not be read for the record: {}", kind)
+                logger.warning("Part of a response could not be parsed for the record: {}", kind)

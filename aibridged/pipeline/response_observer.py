@@ -1,4 +1,4 @@
-"""Reads an answer beside its relay: what the breaker has to know at once, and the facts."""
+"""Observes a response beside its relay: for the circuit breaker at once, and for the record."""
 
 from collections.abc import Collection, Iterator
 from typing import Protocol

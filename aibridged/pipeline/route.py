@@ -1,4 +1,4 @@
-"""Finds what a request is for, from its raw target alone."""
+"""Routing stage: from the raw request target to the provider and route."""
 
 from aiohttp import web
 from aiohttp.http import HttpVersion10, HttpVersion11
@@ -23,7 +23,7 @@ def stage(components: Components) -> Middleware:
 
     async def route(context: RequestContext, handler: Handler) -> web.StreamResponse:
         if context.request.version not in _VERSIONS:
-            raise GatewayError(INVALID_REQUEST, "The gateway speaks HTTP/1.1.")
+            raise GatewayError(INVALID_REQUEST, "The gateway only supports HTTP/1.1.")
         try:
             path, context.raw_query = split_target(context.request.target)
         except BadTargetError as error:

@@ -1,4 +1,4 @@
-"""What a request was, gathered from what the stages found out about it."""
+"""Builds the summary of a request, from what the stages found out about it."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Offers the caller's tools to the model beside the client's own, where a request may have them."""
+"""Tool injection stage: offers the caller's MCP tools to the model beside the client's own."""
 
 from typing import NamedTuple
 from weakref import WeakKeyDictionary
@@ -10,10 +10,9 @@ from aibridged.mcp.tools import Tool, Toolbox
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.tool_loop.loop import ToolLoop
-from aibridged.wire.injection.inject import Injection, candidate, is_background
+from aibridged.wire.injection.inject import Injection, candidate, is_background, open_dialogue
 from aibridged.wire.injection.offer import Offer
-from aibridged.wire.injection.opening import open_dialogue
-from aibridged.wire.injection.splice import Fields, UnsplittableError
+from aibridged.wire.splice import Fields, UnsplittableError
 
 
 def stage(components: Components) -> Middleware | None:
@@ -98,5 +97,6 @@ class _Offers:
         if left_out and self._warned.get(toolbox) != left_out:
             self._warned[toolbox] = left_out
             logger.warning(
-                "A request may offer no more tools; left out are: {}", ", ".join(left_out)
+                "The maximum number of tools per request is reached; left out: {}",
+                ", ".join(left_out),
             )

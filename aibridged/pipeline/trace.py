@@ -1,4 +1,4 @@
-"""The spans of a request: begun and ended as it passes, or made up at its end from its times.
+"""Spans of a request: started and ended as it passes, or made up at its end from its times.
 
 The table in `observe.spans` says which there are. Of a request that isn't sampled only its place in
 the trace is known, for the log.

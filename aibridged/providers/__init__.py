@@ -1,4 +1,4 @@
-"""The providers by type: the only room that knows one by its name."""
+"""Provider types: the only package that knows a provider by its name."""
 
 from collections.abc import Iterable
 

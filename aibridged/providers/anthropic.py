@@ -1,4 +1,4 @@
-"""Anthropic's API, and whatever speaks it."""
+"""Provider type for Anthropic's API and compatible servers."""
 
 from collections.abc import Mapping
 from typing import ClassVar

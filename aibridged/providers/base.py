@@ -1,4 +1,4 @@
-"""What a provider is to the gateway: its routes, its auth header, its failures."""
+"""Interface of a provider: its routes, its auth header, its failures."""
 
 from abc import ABC
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""GitHub Copilot's API, whose keys are its users' own."""
+"""Provider type for GitHub Copilot's API, with users' own keys only (BYOK)."""
 
 from collections.abc import Mapping
 from typing import ClassVar

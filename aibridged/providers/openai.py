@@ -1,4 +1,4 @@
-"""OpenAI's API, and whatever speaks it."""
+"""Provider type for OpenAI's API and compatible servers."""
 
 from collections.abc import Mapping
 from typing import ClassVar

@@ -1,1 +1,1 @@
-"""The AI Proxy: takes CONNECT, opens TLS for the providers' hosts alone, tunnels the rest."""
+"""The AI Proxy: a forward proxy (CONNECT) with MITM for the providers' hosts only."""

@@ -1,4 +1,4 @@
-"""The certificate authority (CA) whose certificates the AI Proxy shows for the providers' hosts."""
+"""The certificate authority (CA) of the AI Proxy, which signs leaf certificates for MITM."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -118,22 +118,24 @@ def load_authority(cert_file: Path, key_file: Path, now: datetime) -> Authority:
     if not isinstance(key, CaKey):
         raise AuthorityError(f"The key in {key_file} is neither an EC nor an RSA key.")
     if key.public_key() != certificate.public_key():
-        raise AuthorityError(f"The key in {key_file} is not that of the certificate {cert_file}.")
+        raise AuthorityError(f"The key in {key_file} does not match the certificate {cert_file}.")
     if not _may_sign(certificate):
         raise AuthorityError(
-            f"The certificate in {cert_file} is not a CA's; aibridged proxy init-ca makes one."
+            f"The certificate in {cert_file} is not a CA certificate; create one with aibridged "
+            "proxy init-ca."
         )
     if certificate.not_valid_after_utc <= now:
         raise AuthorityError(
             f"The CA certificate in {cert_file} expired on"
-            f" {certificate.not_valid_after_utc:%Y-%m-%d}; aibridged proxy init-ca makes another."
+            f" {certificate.not_valid_after_utc:%Y-%m-%d}; create a new one with aibridged proxy "
+            "init-ca."
         )
     return Authority(chain, key)
 
 
 def _unreadable(path: Path, what: str, error: Exception) -> str:
     # A parser's own message could quote what it read.
-    reason = (error.strerror if isinstance(error, OSError) else None) or f"it holds no {what}"
+    reason = (error.strerror if isinstance(error, OSError) else None) or f"it contains no {what}"
     return f"The file {path} can't be used: {reason}."
 
 

@@ -1,4 +1,4 @@
-"""A connection to the AI Proxy's own listener, until it is known what it wants.
+"""A client connection of the AI Proxy, until its CONNECT has been handled.
 
 aiohttp's parser reads the one request that there is; the connection is then given away, or answered
 and closed.
@@ -126,7 +126,9 @@ class Client(RequestHeadReader):
     def _begin(self, message: RawRequestMessage, *, alone: bool) -> None:
         if message.method == "CONNECT" and not alone:
             # What comes before the answer may be meant for the proxy as well as for the tunnel.
-            self.refuse(GatewayError(INVALID_REQUEST, "Data came before CONNECT was answered."))
+            self.refuse(
+                GatewayError(INVALID_REQUEST, "Data arrived before the response to CONNECT.")
+            )
             return
         self._cancel_timer()
         self._room.idle.remove(self)

@@ -1,4 +1,4 @@
-"""What becomes of a request to the AI Proxy: an intercepted connection, a tunnel, or an answer."""
+"""CONNECT handling: an intercepted connection (MITM), a tunnel, or a refusal."""
 
 import asyncio
 import secrets
@@ -107,13 +107,16 @@ class Connects:
             )
         raise GatewayError(
             INVALID_REQUEST,
-            "The AI Proxy takes CONNECT alone: use https:// URLs, and set HTTPS_PROXY,"
-            " not HTTP_PROXY, to its address.",
+            "The AI Proxy only supports CONNECT: use https:// URLs, and set HTTPS_PROXY, not "
+            "HTTP_PROXY, to its address.",
         )
 
     async def _connect(self, client: Client, message: RawRequestMessage) -> None:
         if holds_token(message.path):  # it would be looked up as a name, and logged
-            raise GatewayError(INVALID_REQUEST, "CONNECT names a host, and no gateway token.")
+            raise GatewayError(
+                INVALID_REQUEST,
+                "CONNECT takes a host and a port, and no gateway token in place of them.",
+            )
         ip = self._ip(client, message)
         CALLER_IP.set(ip)
         try:
@@ -200,7 +203,7 @@ class Connects:
             )
         except (OSError, ssl.SSLError) as error:
             logger.info(
-                "A client broke off the TLS handshake for {}: {}. Does it trust the CA?",
+                "A client aborted the TLS handshake for {}: {}. Does it trust the CA?",
                 session.destination,
                 _reason(error),
             )

@@ -1,4 +1,4 @@
-"""Connects to a destination: names are resolved here, and only permitted addresses are dialled."""
+"""Dials a destination: resolves names here, and only connects to permitted addresses (SSRF)."""
 
 import asyncio
 import socket

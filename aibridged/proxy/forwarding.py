@@ -1,4 +1,4 @@
-"""Sends a request on as it is, and the answer back as it comes: what the gateway has no part in."""
+"""Forwards requests that the gateway doesn't serve to the original host, unchanged."""
 
 import asyncio
 import ssl
@@ -93,7 +93,7 @@ class Forwarder:
 
         Raises:
             GatewayError: there is no answer.
-            ConnectionError: the answer broke off, or the client is gone.
+            ConnectionError: the answer broke off, or the client has disconnected.
         """
         answer = await self._ask(request, base_url, target, headers)
         try:
@@ -122,7 +122,7 @@ class Forwarder:
             failure, reason = UPSTREAM_UNREACHABLE, type(error)
         # Not the error's own text: it may quote what was sent.
         host = urlsplit(base_url).hostname
-        logger.warning("{} gave no answer: {}", host, reason.__name__)
+        logger.warning("{} did not respond: {}", host, reason.__name__)
         raise GatewayError(failure)
 
 

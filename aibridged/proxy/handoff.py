@@ -1,4 +1,4 @@
-"""A connection between two protocols: what arrives in the meantime is kept, and nothing more read.
+"""Handoff of a connection between two protocols: buffers what arrives, and pauses reading.
 
 asyncio hands data to whichever protocol a transport has at the moment: after a TLS handshake, and
 on a new connection, that may be before the one that it is for has been made.

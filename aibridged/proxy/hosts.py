@@ -1,4 +1,4 @@
-"""The hosts whose TLS the AI Proxy opens, and what a request to one of them is to the gateway."""
+"""Hosts that are intercepted (MITM), and the gateway routes of their requests."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

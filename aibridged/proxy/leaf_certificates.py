@@ -1,4 +1,4 @@
-"""The TLS contexts that the AI Proxy shows clients, one a host, with certificates of its CA."""
+"""Leaf certificates of intercepted hosts: a cached TLS context per host."""
 
 import ssl
 import tempfile
@@ -36,7 +36,7 @@ class Leaves:
         leaf = self._authority.issue(host, now)
         context = _context(host, leaf.pem)
         self._contexts[host] = context, now + (leaf.not_after - now) * _SHOWN
-        logger.debug("Made a certificate for {}, valid until {:%Y-%m-%d}", host, leaf.not_after)
+        logger.debug("Issued a certificate for {}, valid until {:%Y-%m-%d}", host, leaf.not_after)
         return context
 
 

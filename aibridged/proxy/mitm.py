@@ -1,4 +1,4 @@
-"""The requests that come over a connection whose TLS the AI Proxy has opened.
+"""Requests of an intercepted (MITM) connection, passed to the gateway's pipeline.
 
 What the gateway serves goes into its pipeline, which authenticates, limits and records it. All
 else that a provider's host is asked for goes on to that host as it is, with the caller's own
@@ -145,11 +145,11 @@ class Intercepted:
         self, session: Session, request: GatewayRequest, request_id: str
     ) -> web.StreamResponse:
         if request.method == "CONNECT":
-            raise GatewayError(INVALID_REQUEST, "There is no CONNECT within a CONNECT.")
+            raise GatewayError(INVALID_REQUEST, "CONNECT inside a CONNECT tunnel is not supported.")
         endpoints = self._hosts.find(session.destination)
         if not endpoints:
             raise GatewayError(
-                MISDIRECTED_REQUEST, "This host is no provider's any more: connect again."
+                MISDIRECTED_REQUEST, "This host no longer belongs to a provider: reconnect."
             )
         _check_host(request, session.destination)
         if request.headers.get("Upgrade", "").lower() == "websocket":
@@ -210,8 +210,8 @@ def _refuse_web_pages(headers: CIMultiDict[str], request: GatewayRequest) -> Non
     if not own_key and is_of_another_origin(request.headers):
         raise GatewayError(
             ORIGIN_REFUSED,
-            "The organisation's key is not for web pages of another origin: send a key of your"
-            " own, or ask from a program.",
+            "The organisation's key can't be used by web pages of another origin: send your "
+            "own key, or use a program instead of a browser.",
         )
 
 
@@ -219,7 +219,7 @@ def _check_host(request: GatewayRequest, destination: Destination) -> None:
     """Refuse a request for another host than the client was allowed to connect to."""
     values = request.headers.getall("Host", ())
     if len(values) != 1:
-        raise GatewayError(INVALID_REQUEST, "The request needs one Host header.")
+        raise GatewayError(INVALID_REQUEST, "The request must have exactly one Host header.")
     host = values[0] if values[0].rpartition("]")[2].count(":") else f"{values[0]}:{HTTPS_PORT}"
     try:
         named = read_destination(host)

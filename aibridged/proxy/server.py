@@ -1,4 +1,4 @@
-"""The AI Proxy: its parts, its listener, and its end."""
+"""The AI Proxy's server: its components, its listener, and its shutdown."""
 
 import socket
 import ssl
@@ -174,7 +174,7 @@ def _client_tls(more: Path | None) -> ssl.SSLContext:
         if more is not None:
             context.load_verify_locations(more)
     except (OSError, ssl.SSLError):
-        raise ProxyError(f"--aibridge-proxy-upstream-ca holds no certificate: {more}.") from None
+        raise ProxyError(f"--aibridge-proxy-upstream-ca contains no certificate: {more}.") from None
     return context
 
 
@@ -182,7 +182,9 @@ def _to(settings: Settings, forwarder: Forwarder) -> HandOver:
     """Hands over to the gateway at the target, under the path where every gateway serves."""
     base = settings.proxy_target
     if base is None:
-        raise ProxyError("The AI Proxy alone needs --aibridge-proxy-target, the gateway's URL.")
+        raise ProxyError(
+            "A standalone AI Proxy requires --aibridge-proxy-target, the gateway's URL."
+        )
 
     async def hand_over(
         request: GatewayRequest,

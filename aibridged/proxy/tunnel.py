@@ -1,4 +1,4 @@
-"""Two connections glued together: what comes in on one goes out on the other, byte for byte."""
+"""A tunnel: two connections spliced together, byte for byte, with backpressure."""
 
 import asyncio
 from collections.abc import Callable

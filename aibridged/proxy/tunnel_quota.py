@@ -1,4 +1,4 @@
-"""How many tunnels there may be at a time, so that they leave the gateway its file descriptors."""
+"""Quota of tunnels, in total and per caller, so that descriptors remain for the gateway."""
 
 import resource
 from collections.abc import Callable
@@ -11,8 +11,8 @@ _MOST = 50_000
 _DESCRIPTORS = 2  # of a tunnel: the client's connection and the server's
 _RETRY_S = 5
 _REFUSALS = {
-    Shortage.ALL: "The AI Proxy has as many tunnels open as it may have.",
-    Shortage.CALLER: "You have as many tunnels open as one caller may have.",
+    Shortage.ALL: "The AI Proxy has reached its maximum number of open tunnels.",
+    Shortage.CALLER: "You have reached the maximum number of open tunnels per user.",
 }
 
 

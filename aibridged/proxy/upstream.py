@@ -1,4 +1,4 @@
-"""The proxy behind the AI Proxy, through which an organisation may want all traffic to leave."""
+"""The upstream proxy, through which an organisation may route all outgoing traffic."""
 
 import asyncio
 import ssl
@@ -41,7 +41,7 @@ class UpstreamProxy:
             transport.write(self._request(destination))
             status = await answer.status
             if not 200 <= status < 300:
-                raise UpstreamProxyError(f"The upstream proxy answered with status {status}.")
+                raise UpstreamProxyError(f"The upstream proxy responded with status {status}.")
         except BaseException:
             transport.abort()
             raise
@@ -70,7 +70,7 @@ class _Answer(ResponseHeadReader):
         self.status.set_result(message.code)
 
     def no_head_came(self, *, too_large: bool) -> None:
-        self.status.set_exception(UpstreamProxyError("The upstream proxy's answer is not HTTP."))
+        self.status.set_exception(UpstreamProxyError("The upstream proxy's response is not HTTP."))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         super().connection_lost(exc)

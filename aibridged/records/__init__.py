@@ -1,1 +1,1 @@
-"""The record: who asked what of which model, and how it ended. Nothing in it is lost."""
+"""The record: who asked which model what, and how it ended. Nothing in it is lost."""

@@ -1,4 +1,4 @@
-"""The rows that belong to interceptions: the beginnings of a few in lists, or each whole.
+"""Child rows of interceptions, truncated for lists or in full.
 
 A text may be as long as the operator lets it be, and an answer may have many tool calls. So only
 ids are read at first, then the beginnings of texts; one that is asked for whole, and is longer than

@@ -1,4 +1,4 @@
-"""The names that shells complete: read quickly, of what was recorded lately, and changing nothing.
+"""Queries for shell completion: fast, read-only, and of recent records only.
 
 The drivers are used themselves: SQLAlchemy takes longer to load than an answer may take. A database
 that isn't there isn't made, and none is locked.

@@ -1,4 +1,4 @@
-"""Which database, and how its connections are set up.
+"""Database URLs, engines and connection settings, for SQLite (write-ahead log) and PostgreSQL.
 
 SQLite: WAL with `synchronous=NORMAL`. A commit has reached the kernel, so it survives any death of
 the daemon, SIGKILL too. A power cut or a kernel crash never damages the database but may take the
@@ -52,10 +52,12 @@ def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:
         url = sa.make_url(postgres_url)
     except (ArgumentError, ValueError):
         raise DatabaseError(
-            "The PostgreSQL URL can't be read: write it as postgres://user:password@host/database."
+            "The PostgreSQL URL is invalid: use postgres://user:password@host/database."
         ) from None
     if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
-        raise DatabaseError(f"{url.drivername} is no PostgreSQL URL: it starts with postgres://.")
+        raise DatabaseError(
+            f"{url.drivername} is not a PostgreSQL URL: it must start with postgres://."
+        )
     return url.set(drivername="postgresql+psycopg")
 
 
@@ -84,7 +86,7 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engi
         return sa.create_engine(url, poolclass=NullPool, connect_args=options, paramstyle="format")
     except (ModuleNotFoundError, NoSuchModuleError):
         raise DatabaseError(
-            "PostgreSQL needs its driver: install aibridged[postgres] (or psycopg[binary])."
+            "PostgreSQL requires its driver: install aibridged[postgres] (or psycopg[binary])."
         ) from None
 
 
@@ -101,8 +103,8 @@ def describe_sqlite(version: tuple[int, int, int] = sqlite3.sqlite_version_info)
     if version >= _FIXED_SQLITE:
         return text
     return (
-        f"{text}, which has the WAL-reset bug of the releases before 3.51.3: harmless while the "
-        "daemon alone writes to the database, since no other connection makes checkpoints"
+        f"{text}, which has the WAL-reset bug of the releases before 3.51.3: harmless while only "
+        "the daemon writes to the database, since no other connection runs checkpoints"
     )
 
 

@@ -1,4 +1,4 @@
-"""Facts that wait to be written, in the order in which they came."""
+"""FIFO queue of facts to be written."""
 
 import threading
 from collections import deque

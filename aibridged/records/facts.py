@@ -1,4 +1,4 @@
-"""What is recorded of an interception: one frozen value for one row, or for the end of one.
+"""Facts: the records of an interception, one frozen value per row, or for the end of one.
 
 The values are msgspec structs and not dataclasses because the spool writes them as JSON lines and
 must tell them apart when it reads them back; a request pays for making several, too.

@@ -1,4 +1,4 @@
-"""When what is committed is brought to the disk, where a power cut can't take it.
+"""Schedule of fsync and of checkpoints of the write-ahead log: what a power cut may cost.
 
 A flush needs nobody's patience, a checkpoint does: while it runs, nothing can be committed. So what
 is committed is flushed soon, and checkpoints are rare.

@@ -1,4 +1,4 @@
-"""Ids of rows: UUIDs of version 7, which sort by the time of their making (RFC 9562, 5.7)."""
+"""Row ids: UUIDv7, which sort by time of creation (RFC 9562, 5.7)."""
 
 import random
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the event loop hands to the writer's thread."""
+"""Jobs that the event loop hands to the writer thread."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How much of a text is stored: what is longer is cut, and marked with what the whole was.
+"""Truncation of stored texts: longer ones are cut, and marked with the size of the whole.
 
 Hashing 32 MiB takes 20 ms and more, so it is never done on the event loop: a prompt is cut aside
 before anything is recorded of its request, and what a response brings, which is bounded already,

@@ -1,4 +1,4 @@
-"""Opens the database that the settings name."""
+"""Opens the configured database."""
 
 from aibridged.config.options import Settings
 from aibridged.config.private_file import make_private_directory
@@ -16,7 +16,7 @@ def make_database(settings: Settings) -> Engine:
         make_private_directory(settings.state_dir)
     except OSError as error:
         raise DatabaseError(
-            f"The state directory {settings.state_dir} can't be made: {error.strerror}."
+            f"The state directory {settings.state_dir} can't be created: {error.strerror}."
             " Choose another --state-dir."
         ) from None
     postgres = settings.postgres_url.reveal() if settings.postgres_url else None

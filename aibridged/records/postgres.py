@@ -1,4 +1,4 @@
-"""PostgreSQL, over psycopg."""
+"""PostgreSQL backend, over psycopg."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime

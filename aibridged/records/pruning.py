@@ -1,4 +1,4 @@
-"""Old rows are deleted bit by bit, between the writer's other work."""
+"""Incremental pruning of old rows, between the writer's other jobs."""
 
 from collections import deque
 from collections.abc import Callable

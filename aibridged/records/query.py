@@ -1,4 +1,4 @@
-"""Asking what was recorded: interceptions, sessions, totals. Read-only, and with a time limit.
+"""Queries of the record: interceptions, sessions, usage. Read-only, with a deadline.
 
 Each question has a connection of its own, so that the writer's is never waited for: in WAL mode
 SQLite's readers see a snapshot and hold nobody up, and none of our connections makes checkpoints
@@ -38,7 +38,7 @@ _TOKENS = (
 
 
 class NoSuchPageError(QueryFailedError):
-    """There is no interception to go on after."""
+    """There is no interception to page after."""
 
 
 _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
@@ -196,11 +196,11 @@ class Query:
             return [_usage(row) for row in connection.execute(statement)]
 
     def models(self, initiator: str | None = None) -> list[str]:
-        """The models that were asked, in order of their names, `MAX_NAMES` at most."""
+        """List the models in use, in order of their names, `MAX_NAMES` at most."""
         return self._distinct(_I.model, initiator)
 
     def clients(self, initiator: str | None = None) -> list[str]:
-        """The clients that asked, in order of their names, `MAX_NAMES` at most."""
+        """List the clients in use, in order of their names, `MAX_NAMES` at most."""
         return self._distinct(_I.client, initiator)
 
     def _distinct(self, column: sa.ColumnElement[str], initiator: str | None) -> list[str]:
@@ -237,7 +237,7 @@ def _order(columns: Any, wanted: Filter) -> tuple[sa.ColumnElement[Any], ...]:
 def _after(connection: sa.Connection, id: str, wanted: Filter) -> sa.ColumnElement[bool]:
     row = connection.execute(_one(id, wanted.owner)).one_or_none()
     if row is None:
-        raise NoSuchPageError(f"There is no interception {id!r} to go on after.")
+        raise NoSuchPageError(f"There is no interception {id!r} to page after.")
     beyond = operator.gt if wanted.oldest_first else operator.lt
     return sa.or_(
         beyond(_I.started_at, row.started_at),

@@ -1,4 +1,4 @@
-"""What can be asked of the records, and the shape of the answers."""
+"""Queries and the value types of their results."""
 
 from datetime import datetime
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""The recorder, as the pipeline sees it: a start that is waited for, and facts that never wait.
+"""The recorder, as the pipeline sees it: starts wait for a group commit, facts never wait.
 
 The starts that turns of the event loop bring one after the other are committed together, so the
 promise that a start is committed before its request goes on costs a request a share of a commit.
@@ -147,7 +147,7 @@ class Recorder:
         """Queue facts of an interception whose start is committed; never waits, loses nothing."""
         if self._closed:
             self.stats.records_lost += len(facts)
-            logger.error("{} records came after the recorder was closed", len(facts))
+            logger.error("{} records arrived after the recorder was closed", len(facts))
             return
         self._facts.put(facts, initiator_id)
         if not self._flush_is_due:

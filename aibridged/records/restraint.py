@@ -1,4 +1,4 @@
-"""What ends a question to the database: its time is up, or nobody wants the answer any more."""
+"""Deadline and cancellation of database queries."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -89,15 +89,15 @@ class Restraint:
             return _dropped()
         if "interrupted" in said or "statement timeout" in said:
             return TookTooLongError(
-                f"The answer took longer than {self._seconds:g} s: ask for less, "
-                "with a shorter time or a filter."
+                f"The query took longer than {self._seconds:g} s: narrow it down with a shorter "
+                "time range or a filter."
             )
         reason = said.partition("\n")[0]
-        return QueryFailedError(f"The database can't be read: {reason}")
+        return QueryFailedError(f"The database can't be queried: {reason}")
 
 
 def _dropped() -> DroppedError:
-    return DroppedError("Nobody waits for the answer any more.")
+    return DroppedError("The client of the query has disconnected.")
 
 
 def _quietly(cancel: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""Old interceptions go, with all that belongs to them, a few at a time."""
+"""Retention: prunes old interceptions with all their rows, in small batches."""
 
 import asyncio
 from datetime import datetime, timedelta
@@ -27,10 +27,10 @@ async def keep_pruning(
         try:
             count = await recorder.prune(clock.wall() - retention)
         except RecordingFailedError:
-            logger.warning("Old interceptions stay for now, as the database is away")
+            logger.warning("Pruning is postponed: the database is unavailable")
         else:
             if count:
-                logger.info("{} interceptions were older than {} and are deleted", count, retention)
+                logger.info("Pruned {} interceptions older than {}", count, retention)
         await asyncio.sleep(interval)
 
 

@@ -1,4 +1,4 @@
-"""Which table a record goes into, and its values in the order of the columns.
+"""Mapping of records to tables and columns.
 
 Text is made storable here: what a caller sends may be longer than an index takes, or hold
 characters that a database can't keep (NUL in PostgreSQL, lone surrogates from headers in both), or

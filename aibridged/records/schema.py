@@ -1,4 +1,4 @@
-"""The tables, once for SQLite and PostgreSQL, with the names and columns of Coder's AI Bridge.
+"""Database schema, for SQLite and PostgreSQL, with the names and columns of Coder's AI Bridge.
 
 What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id, recorder_id and
 how an interception ended. An interception has no foreign key on its initiator, so that its row

@@ -1,4 +1,4 @@
-"""What the interceptions of a session come to, for a few sessions at once."""
+"""Aggregates of the interceptions of a session, for a few sessions at once."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""Where facts go while the database is away: JSON lines in a file of the state directory.
+"""The spool: a write-ahead file of facts in JSON Lines, while the database is unavailable.
 
 A line is on disk when `append` returns. Facts have ids, so replaying a line twice writes nothing
 twice: the file is emptied only after its facts are in the database. The file is held under a lock
@@ -62,8 +62,8 @@ class Spool:
         except BlockingIOError:
             os.close(file)
             raise SpoolInUseError(
-                f"Another aibridged uses the state directory {self._path.parent}: "
-                "stop it, or give this one its own with --state-dir."
+                f"Another aibridged is using the state directory {self._path.parent}: stop it, "
+                "or set a different --state-dir."
             ) from None
         _sync_directory(self._path.parent)
         self._file = file

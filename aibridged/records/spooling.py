@@ -1,4 +1,4 @@
-"""What happens to facts while the database is away: they go to the spool, and come back from it."""
+"""Spooling of facts while the database is unavailable, and their replay."""
 
 from collections.abc import Callable, Sequence
 
@@ -34,7 +34,7 @@ class Spooling:
             self._spool.append(self._unsaved)
         except OSError as error:
             logger.error(
-                "{} records wait in memory, for the spool can't be written: {}",
+                "The spool can't be written, {} records are kept in memory: {}",
                 len(self._unsaved),
                 error.strerror,
             )
@@ -63,11 +63,14 @@ class Spooling:
         """Let go of the spool; what is only in memory is lost now."""
         if self._unsaved:
             self._stats.records_lost += len(self._unsaved)
-            logger.error("{} records are lost: nothing would take them", len(self._unsaved))
+            logger.error(
+                "{} records are lost: neither the database nor the spool accepted them",
+                len(self._unsaved),
+            )
         self._spool.close()
 
     def _count_lost_lines(self) -> None:
         lost, self._spool.lost = self._spool.lost, 0
         if lost:
-            logger.error("{} lines of the spool can't be read or written and are lost", lost)
+            logger.error("{} lines of the spool are unreadable or unwritable, and lost", lost)
             self._stats.records_lost += lost

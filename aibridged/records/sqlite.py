@@ -1,4 +1,4 @@
-"""SQLite, over the bare driver: a start row costs less than SQLAlchemy's work for one statement."""
+"""SQLite backend, over the bare driver: a start row costs less than an SQLAlchemy statement."""
 
 import os
 import sqlite3
@@ -53,7 +53,7 @@ class SqliteBackend:
     def begin(self) -> None:
         # What is written to a deleted file goes with the connection.
         if self._file_in_place() != self._file:
-            raise sqlite3.OperationalError("the database's file was replaced")
+            raise sqlite3.OperationalError("the database file was replaced")
         with self._patience(self._busy_timeout_ms):
             self._connection.execute(_BEGIN)
 

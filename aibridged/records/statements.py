@@ -1,4 +1,4 @@
-"""What the writer runs, compiled once from SQLAlchemy's statements for the bare driver."""
+"""The writer's SQL statements, compiled once from SQLAlchemy's for the bare driver."""
 
 from typing import Any
 

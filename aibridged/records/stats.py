@@ -1,4 +1,4 @@
-"""What the recorder counts, for the metrics."""
+"""Counters of the recorder, for the metrics."""
 
 from dataclasses import dataclass, field
 

@@ -1,4 +1,4 @@
-"""Writes records: whole batches, each in one transaction.
+"""Writes batches of records, each in one transaction.
 
 Every row has an id of its own and is inserted only if it isn't there, and an end may be written
 again: so a batch that was written, but whose writer didn't hear of it, can be written once more.

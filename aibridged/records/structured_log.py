@@ -1,4 +1,4 @@
-"""One log line for each record, for a SIEM, with the field names that Coder's AI Bridge logs.
+"""Structured logging of records as JSON lines for a SIEM, with the fields of Coder's AI Bridge.
 
 It holds what was asked and answered, and is off unless an operator switches it on.
 """

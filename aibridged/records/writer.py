@@ -1,4 +1,4 @@
-"""The thread that writes: it commits all that waits in one transaction, again and again.
+"""The writer thread, with group commit: it commits all that is queued in one transaction.
 
 While it sleeps, the event loop may use the connection: `write_now`.
 
@@ -119,7 +119,9 @@ class Writer:
         self._spooling.replay(self._write_spooled)
         interrupted = self._store.close_left_open(self._clock.wall())
         if interrupted:
-            logger.warning("{} interceptions were interrupted by an earlier end", interrupted)
+            logger.warning(
+                "Marked {} interceptions as interrupted by an earlier crash", interrupted
+            )
 
     def _turn(self) -> Close | None:
         """Wait for work and do it once; returns the word to close when it comes."""
@@ -272,7 +274,9 @@ class Writer:
         A commit may have reached the database although we heard otherwise: then a refused start
         is there, and so it is ended.
         """
-        logger.error("Requests are refused until the database is back: {}", error)
+        logger.error(
+            "Recording fails closed, requests are refused until the database is back: {}", error
+        )
         self._stats.database_away = True
         self._refuse(waiting)
         ends = [
@@ -298,7 +302,7 @@ class Writer:
         except (DatabaseAwayError, OSError):
             return
         self._stats.database_away = False
-        logger.info("The database is back, and all that was spooled is in it")
+        logger.info("The database is back, and the spool has been replayed")
 
     def _checkpoint(self) -> None:
         if self._disk.checkpoint_is_due(self._clock.monotonic()):

@@ -1,0 +1,1 @@
+"""HTTP transport of the reverse proxy: server, upstream client with connection pools, relay."""

@@ -1,4 +1,4 @@
-"""What is the same wherever an answer is relayed to a client."""
+"""Aborts of relayed responses, shared by the gateway and the AI Proxy."""
 
 import socket
 import struct

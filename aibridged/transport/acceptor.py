@@ -1,4 +1,4 @@
-"""Accepts connections as long as there is room for them.
+"""Accepts connections while there is room for them (admission control by file descriptors).
 
 The event loops' own servers accept all that comes. When descriptors run out, one of them closes its
 listener and the other logs thousands of lines; and those clients that were let in find none left
@@ -120,7 +120,7 @@ class Acceptor:
                 lambda: protocol, client, ssl=self._tls, ssl_handshake_timeout=within
             )
         except OSError as error:
-            logger.debug("A connection could not be opened: {}", type(error).__name__)
+            logger.debug("Failed to set up a connection: {}", type(error).__name__)
 
 
 class _Accepted(socket.socket):
@@ -172,7 +172,7 @@ class _Handshake(asyncio.Protocol):
         self._timer = asyncio.get_running_loop().call_later(GRACE_S, self.abort)
 
     def abort(self) -> None:
-        # The transport sees that the client is gone.
+        # The transport sees that the client has disconnected.
         with suppress(OSError):
             self._client.shutdown(socket.SHUT_RDWR)
 

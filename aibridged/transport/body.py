@@ -1,4 +1,4 @@
-"""Bodies of requests: how one is read from a client, and the form in which it goes upstream."""
+"""Request bodies: read from the client with 100-continue and a deadline, and sent upstream."""
 
 import asyncio
 from collections.abc import AsyncGenerator

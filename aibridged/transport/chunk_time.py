@@ -1,4 +1,4 @@
-"""How long the gateway is busy with a chunk, measured on some connections to a provider.
+"""Processing time per chunk, sampled on some upstream connections.
 
 The others aren't touched, so that it costs a chunk nothing.
 """

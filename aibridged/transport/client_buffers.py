@@ -1,4 +1,4 @@
-"""What waits for clients that don't read: little for each, and a bound for all of them together."""
+"""Write buffers of slow clients: bounded for each, and for all of them together (backpressure)."""
 
 import asyncio
 import socket
@@ -45,7 +45,7 @@ class StalledClients:
         while self.buffered > self._most:
             first = next(iter(self._sizes))
             self.remove(first)
-            logger.warning("A client was cut off that had long stopped reading: {}", _MANY)
+            logger.warning("Closed the connection of a client that stopped reading: {}", _MANY)
             first.abort()
 
     def remove(self, client: Client) -> None:
@@ -53,7 +53,7 @@ class StalledClients:
         self.buffered -= self._sizes.pop(client, 0)
 
 
-_MANY = "too much waits for such clients in all"
+_MANY = "the total buffer limit for such clients is exceeded"
 
 
 def bound_unsent(transport: asyncio.BaseTransport) -> None:

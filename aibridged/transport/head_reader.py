@@ -1,4 +1,4 @@
-"""Reads the one head that a connection is expected to begin with. aiohttp's parsers parse."""
+"""Reads the single HTTP head at the start of a connection, with aiohttp's parsers."""
 
 import asyncio
 from abc import abstractmethod

@@ -1,4 +1,4 @@
-"""Counts the requests under way, so that whatever ends can wait for those that use it."""
+"""Counts requests in flight, so that a shutdown or a reload can wait for them."""
 
 import asyncio
 

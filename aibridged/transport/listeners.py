@@ -1,4 +1,4 @@
-"""Where a server is reached: on the sockets that were passed to it, else on its address."""
+"""Listening sockets: passed by systemd (socket activation), else bound to the addresses."""
 
 import os
 import socket
@@ -39,7 +39,7 @@ class CertificateFiles:
             context.load_cert_chain(self.certificate, self.key)
         except (OSError, ssl.SSLError) as error:
             raise CannotListenError(
-                f"{self.certificate_flag} and {self.key_flag} are no certificate with its key:"
+                f"{self.certificate_flag} and {self.key_flag} are not a certificate and its key:"
                 f" {error}."
             ) from None
 
@@ -150,9 +150,9 @@ class Listener:
         host, port = passed.getsockname()[:2]
         if self._callers_unknown and not is_loopback(host):
             raise CannotListenError(
-                f"The socket {host} port {port} that was passed in place of {self._flag} can be"
-                " reached from other machines, and callers are not authenticated."
-                " Let its unit listen on 127.0.0.1 or [::1], or leave --aibridge-auth at token."
+                f"The socket {host} port {port} that was passed in place of {self._flag} is "
+                "reachable from other machines, and authentication is disabled."
+                " Change its unit to listen on 127.0.0.1 or [::1], or set --aibridge-auth to token."
             )
 
     async def _bind(self) -> list[socket.socket]:
@@ -163,7 +163,7 @@ class Listener:
             reason = os.strerror(error.errno) if error.errno else str(error)
             raise CannotListenError(
                 f"Cannot listen on {address}: {reason}."
-                f" Stop what listens there, or choose another {self._flag}."
+                f" Stop the process that listens there, or choose another {self._flag}."
             ) from None
 
 

@@ -1,4 +1,4 @@
-"""Reads answers beside their relays, in slices: no provider holds the event loop for long.
+"""Parses responses beside their relays in time slices, with backpressure on the provider.
 
 What has come is relayed at once. It is then read in slices between the other work of the loop, and
 until all of it has been read no more is taken from the provider.

@@ -1,4 +1,4 @@
-"""A refusal as the HTTP response that says why."""
+"""A refusal (`GatewayError`) as an HTTP response."""
 
 from aiohttp import web
 

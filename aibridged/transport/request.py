@@ -1,4 +1,4 @@
-"""A client's request: what came over the connection, and the connection."""
+"""The client's request: what came over the connection, and the connection itself."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

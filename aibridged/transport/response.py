@@ -1,4 +1,4 @@
-"""What the client gets of a provider's answer: the same head, byte for byte, and its body."""
+"""The downstream response: the provider's head, byte for byte, and its body."""
 
 from collections.abc import Callable, Collection
 from typing import cast
@@ -54,11 +54,11 @@ class DownstreamResponse(web.StreamResponse):
         """Write a piece of the body, even an empty one, and the end of it after the `last`.
 
         Raises:
-            ConnectionResetError: the client is gone.
+            ConnectionResetError: the client has disconnected.
         """
         transport = self._client.transport
         if transport is None or transport.is_closing():
-            raise ConnectionResetError("the client is gone")
+            raise ConnectionResetError("the client has disconnected")
         if self._in_chunks:
             if piece:
                 piece = b"%x\r\n%b\r\n" % (len(piece), piece)

@@ -1,4 +1,4 @@
-"""The client's side of a connection: aiohttp's own, with the manners that it lacks.
+"""HTTP server: aiohttp's client connections, with our own timeouts, limits and keep-alive.
 
 Its error page and its log quote the offending line, which may hold a token; it waits without end
 for the rest of a request's head; it lets a client that has stopped reading hold a response open for
@@ -129,9 +129,11 @@ class Connection(RequestHandler):
     ) -> web.StreamResponse:
         """Answer what aiohttp couldn't parse, or a bug, without a word of what was sent."""
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
-            raise ConnectionError("There is nobody to answer, or only half an answer to break off.")
+            raise ConnectionError("The client is gone, or the response is already half sent.")
         if status < 500:
-            logger.debug("A request from {} is not HTTP: {}", request.remote, type(exc).__name__)
+            logger.debug(
+                "A request from {} is not valid HTTP: {}", request.remote, type(exc).__name__
+            )
             response = refusal(
                 GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP.")
             )

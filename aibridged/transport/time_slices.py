@@ -1,4 +1,4 @@
-"""Cooperative scheduling: long computations on the event loop, in slices between its other work.
+"""Cooperative scheduling: long computations on the event loop in time slices (round robin).
 
 A computation is a generator that yields every fraction of a millisecond (see `wire.outline.Steps`).
 What takes longer than a slice waits for the next one, and between two slices the loop serves

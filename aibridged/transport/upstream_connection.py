@@ -1,4 +1,4 @@
-"""One connection to a provider: a request, its answer, and the next request.
+"""One upstream connection (HTTP/1.1): a request, its response, and the next request.
 
 llhttp parses, by httptools. What comes is handed on from the connection itself, without a task that
 wakes up for it.
@@ -155,12 +155,12 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._is_whole:
                 if self._head is None and self.answer is not None and self._pieces:
                     self.answer.feed(b"".join(self._pieces), whole=False)  # what came before
-                self._break_off(aiohttp.ClientPayloadError("the answer is not HTTP"))
+                self._break_off(aiohttp.ClientPayloadError("the response is not HTTP"))
                 return
         answer = self.answer
         if answer is None:
             if self._head is None or self._head_bytes > MAX_HEAD_BYTES:
-                self._break_off(aiohttp.ClientPayloadError("nobody asked for so much"))
+                self._break_off(aiohttp.ClientPayloadError("unsolicited data or an oversized head"))
             return
         head, pieces, whole = self._head, self._pieces, self._is_whole
         if head is not None:
@@ -178,7 +178,7 @@ class UpstreamConnection(asyncio.Protocol):
             if head is None:
                 self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._break_off(aiohttp.ClientPayloadError("trailers or extensions without end"))
+                self._break_off(aiohttp.ClientPayloadError("endless trailers or chunk extensions"))
             return
         if whole:
             self._end()

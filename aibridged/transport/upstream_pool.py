@@ -1,4 +1,4 @@
-"""The connections to the providers, which outlive configurations and are outlived by requests."""
+"""Upstream clients by provider, kept across reloads, closed once no request uses them."""
 
 from collections.abc import Callable, Iterable
 

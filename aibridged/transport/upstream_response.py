@@ -1,4 +1,4 @@
-"""A provider's answer: its head as it came, and a body that is handed on as it comes."""
+"""The upstream response: its head byte for byte, and a body that is streamed as it arrives."""
 
 import asyncio
 from collections import deque

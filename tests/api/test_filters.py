@@ -47,11 +47,11 @@ def test_limit_page_and_owner():
 @pytest.mark.parametrize(
     ("q", "said"),
     [
-        ("colour:red", "'colour' is no filter"),
-        ("claude", "'claude' is no term"),
-        ("model:", "'model:' is no term"),
-        ('model:"a', "no term"),
-        ('model:"a"b', "no term"),
+        ("colour:red", "'colour' is not a filter"),
+        ("claude", "'claude' is not a filter term"),
+        ("model:", "'model:' is not a filter term"),
+        ('model:"a', "not a filter term"),
+        ('model:"a"b', "not a filter term"),
         ("model:a model:b", "twice"),
         ("status:odd", "none of"),
         ("started_after:soon", "takes a time"),

@@ -30,14 +30,14 @@ def test_no_paths(path):
 @pytest.mark.parametrize(
     ("path", "raw_query", "said"),
     [
-        ("/interceptions", "colour=red", "'colour' is no parameter of this route"),
+        ("/interceptions", "colour=red", "'colour' is not a parameter of this route"),
         ("/interceptions/x", "limit=1", "There are none"),
         ("/models", "q=", "There are none"),
-        ("/sessions", "after_id=x", "'after_id' is no parameter"),
+        ("/sessions", "after_id=x", "'after_id' is not a parameter"),
         ("/interceptions", "limit=1&limit=2", "twice"),
         ("/interceptions", "limit=", "from 1 to 1000"),
         ("/interceptions", "offset=-1", "from 0 to"),
-        ("/interceptions", "offset=1&after_id=x", "leave out one"),
+        ("/interceptions", "offset=1&after_id=x", "mutually exclusive"),
         ("/interceptions", "q=%ff", "UTF-8"),
     ],
 )

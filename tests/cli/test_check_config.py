@@ -42,10 +42,10 @@ def test_the_same_as_json(run: Run) -> None:
 def test_mistakes_exit_1_and_serve_uses_the_same_words(run: Run) -> None:
     environ = {"CODER_AIBRIDGE_RATE_LIMIT": "lots", "CODER_AIBRIDGE_ENABLD": "1"}
     words = """\
-CODER_AIBRIDGE_RATE_LIMIT: 'lots' is not a whole number.
-  → Correct it, or leave it out: the default is 0.
+CODER_AIBRIDGE_RATE_LIMIT: 'lots' is not an integer.
+  → Correct or remove it: the default is 0.
 
-CODER_AIBRIDGE_ENABLD: aibridged knows no such variable.
+CODER_AIBRIDGE_ENABLD: unknown variable.
   → Did you mean CODER_AIBRIDGE_ENABLED?
 
 2 mistakes: nothing can be served.

@@ -16,7 +16,7 @@ def test_a_fresh_database_is_checked_upgraded_and_checked(run, state):
     assert "aibridged db upgrade" in checked.stderr
     upgraded = run("db", "upgrade", environ=state)
     assert (upgraded.returncode, upgraded.stderr) == (0, "")
-    assert upgraded.stdout.startswith("The schema went from nothing to ")
+    assert upgraded.stdout.startswith("Upgraded the schema from nothing to ")
     for command in ("upgrade", "check"):
         again = run("db", command, environ=state)
         assert (again.returncode, again.stderr) == (0, "")
@@ -47,14 +47,14 @@ def test_prune_deletes_what_is_older_than_it_is_told(run, state, tmp_path):
             )
     database.close()
     pruned = run("db", "prune", "--older-than", "30d", environ=state)
-    assert (pruned.returncode, pruned.stdout) == (0, "Deleted 2 interceptions.\n")
+    assert (pruned.returncode, pruned.stdout) == (0, "Pruned 2 interceptions.\n")
     assert run("db", "prune", environ=state).stdout == "Deleted 0 interceptions.\n"
 
 
 def test_nothing_is_pruned_where_everything_is_kept(run, state):
     pruned = run("db", "prune", "--aibridge-retention", "0", environ=state)
     assert pruned.returncode == 1
-    assert "for ever" in pruned.stderr
+    assert "kept forever" in pruned.stderr
 
 
 def test_mistakes_are_sentences(run, state, tmp_path):

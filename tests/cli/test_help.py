@@ -46,7 +46,7 @@ def test_it_fits_and_names_everything(name: str, shown) -> None:
 
 
 def test_only_the_daemons_own_help_speaks_of_restarts(shown) -> None:
-    assert "CODER_STATE_DIR, default ~/.local/state/aibridged; needs" in shown(ALL["serve"])
+    assert "CODER_STATE_DIR, default ~/.local/state/aibridged; requires" in shown(ALL["serve"])
     assert "restart" not in shown(ALL["users create"])
 
 

@@ -72,7 +72,7 @@ def test_servers_that_answer_are_shown_with_what_the_rules_leave(
         "\n\nMCP servers\n"
         "  docs: 2 tools, 1 offered\n"
         "    bmcp_docs_search Find text.\n"
-        "    left out by the rules: drop_tables\n"
+        "    excluded by regex: drop_tables\n"
     )
     assert "canary" not in shown.stdout
 
@@ -120,9 +120,9 @@ def test_everything_fits_a_terminal() -> None:
         ]
     )
     assert max(map(len, text.splitlines())) <= 80
-    assert "docs: not asked, each user needs a token of their own" in text
+    assert "docs: skipped, each user needs their own token" in text
     assert "docs: 34 tools, 3 offered" in text
-    assert "left out, a provider would refuse it: 'c': its schema is bad" in text
+    assert "skipped, a provider would reject it: 'c': its schema is bad" in text
 
 
 def test_only_what_was_asked_can_fail() -> None:

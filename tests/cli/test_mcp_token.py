@@ -44,7 +44,9 @@ def invoke(
 def test_a_token_comes_from_stdin_and_is_never_shown(invoke: Invoke, tmp_path: Path) -> None:
     done = invoke("set", "alice", "docs", input=f"{CANARY}\n")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.startswith("Kept the token of alice for docs. A running daemon notices")
+    assert done.stdout.startswith(
+        "Saved the token of alice for docs. It takes effect in a running daemon"
+    )
     for output in ("table", "json"):
         listed = invoke("list", "--output", output)
         assert (listed.exit_code, listed.stderr) == (0, "")
@@ -82,9 +84,9 @@ def test_a_removed_token_is_gone(invoke: Invoke) -> None:
 @pytest.mark.parametrize(
     ("input", "said"),
     [
-        ("", "There is no token on stdin.\n"),
-        (" \n", "There is no token on stdin.\n"),
-        (f"{CANARY} {CANARY}", "This is no token: it holds a space, a line break or another"),
+        ("", "No token on stdin.\n"),
+        (" \n", "No token on stdin.\n"),
+        (f"{CANARY} {CANARY}", "Not a valid token: it contains a space, a line break or another"),
     ],
 )
 def test_what_is_no_token(invoke: Invoke, input: str, said: str) -> None:
@@ -97,7 +99,7 @@ def test_what_is_no_token(invoke: Invoke, input: str, said: str) -> None:
 def test_a_server_that_would_not_get_it_is_told(invoke: Invoke) -> None:
     for server, why in (
         ("wiki", "is not among the MCP servers of these settings"),
-        ("ours", "has user_credentials: none in these settings, so no user's token is sent"),
+        ("ours", "has user_credentials: none in these settings, so users' tokens are not sent"),
     ):
         done = invoke("set", "alice", server, input=CANARY)
         assert (done.exit_code, done.stderr) == (0, f"Note: {server} {why}.\n")

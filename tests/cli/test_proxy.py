@@ -92,14 +92,14 @@ def test_nothing_is_overwritten(run: Run, tmp_path: Path, there: str) -> None:
     (tmp_path / there).write_text("precious")
     made = run("proxy", "init-ca", str(tmp_path))
     assert made.returncode == 1
-    assert made.stderr.startswith(f"{tmp_path / there} is there already")
+    assert made.stderr.startswith(f"{tmp_path / there} already exists")
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "precious")]
 
 
 def test_a_ca_may_be_good_for_some_hosts_alone(run: Run, tmp_path: Path) -> None:
     hosts = ("--only-for", "api.anthropic.com", "--only-for", "api.openai.com")
     made = run("proxy", "init-ca", str(tmp_path), *hosts, "--lifetime", "365d")
-    assert "good for api.anthropic.com, api.openai.com alone" in made.stdout
+    assert "restricted to api.anthropic.com, api.openai.com:" in made.stdout
     certificate = x509.load_pem_x509_certificate((tmp_path / "ai-proxy-ca.pem").read_bytes())
     constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints)
     assert constraints.critical
@@ -111,16 +111,16 @@ def test_a_ca_may_be_good_for_some_hosts_alone(run: Run, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("options", "why"),
     [
-        (("--only-for", "a b"), "The host is not a name"),
+        (("--only-for", "a b"), "The host is not a valid DNS name"),
         (("--lifetime", "soon"), "'soon'"),
-        (("--lifetime", "0s"), "0 is too short"),
+        (("--lifetime", "0s"), "must be greater than 0"),
         (("--name", "x" * 65), "Attribute's length"),
     ],
 )
 def test_what_is_no_ca(run: Run, tmp_path: Path, options: tuple[str, ...], why: str) -> None:
     made = run("proxy", "init-ca", str(tmp_path), *options)
     assert (made.returncode, made.stdout) == (1, "")
-    assert made.stderr.startswith(f"No CA was made: {why}")
+    assert made.stderr.startswith(f"Failed to create the CA: {why}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -133,7 +133,7 @@ def test_a_folder_that_is_not_there(run: Run, tmp_path: Path) -> None:
 def test_alone_it_needs_a_target_and_a_ca(run: Run) -> None:
     shown = run("proxy", "--aibridge-proxy-target", "http://127.0.0.1:1")
     assert shown.returncode == 1
-    assert "Make them with `aibridged proxy init-ca`" in shown.stderr
+    assert "Create them with `aibridged proxy init-ca`" in shown.stderr
     shown = run("proxy", *CA)
     assert shown.returncode == 1
     assert "--aibridge-proxy-target" in shown.stderr
@@ -142,16 +142,16 @@ def test_alone_it_needs_a_target_and_a_ca(run: Run) -> None:
 def test_a_log_that_cannot_be_opened_is_one_clear_line(run: Run) -> None:
     shown = run("proxy", *CA, "--log-json", "/proc/log")
     assert shown.returncode == 1
-    assert shown.stderr == "/proc/log can't be opened to log to: No such file or directory.\n"
+    assert shown.stderr == "/proc/log can't be opened for logging: No such file or directory.\n"
 
 
 def test_alone_it_is_as_careful_as_in_the_daemon(run: Run) -> None:
     elsewhere = ("--aibridge-proxy-listen-addr", "0.0.0.0:0")
     shown = run("proxy", *CA, *elsewhere, "--aibridge-auth", "none")
     assert shown.returncode == 1
-    assert "callers are not authenticated" in shown.stderr
+    assert "authentication is disabled" in shown.stderr
     shown = run("proxy", *CA, *elsewhere)
-    assert "send their tokens in the clear" in shown.stderr
+    assert "send their tokens unencrypted" in shown.stderr
 
 
 def test_mistakes_in_the_settings_are_told(run: Run) -> None:

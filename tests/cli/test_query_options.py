@@ -54,7 +54,7 @@ def test_counts_in_few_characters(count, shown):
 
 @pytest.mark.parametrize("text", ["soon", "", "2026-13-01", "0001-01-01T00:00:00+14:00", "5"])
 def test_what_is_no_time_is_wrong_usage(text):
-    with pytest.raises(typer.BadParameter, match="is no time"):
+    with pytest.raises(typer.BadParameter, match="is not a time"):
         moment(text, "--since")
 
 

@@ -18,7 +18,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def test_disabled_says_so_and_exits_0(run: Run) -> None:
     shown = run("serve", environ={"CODER_AIBRIDGE_ENABLED": "false"})
     assert (shown.returncode, shown.stdout) == (0, "")
-    assert shown.stderr == "Nothing is served: --aibridge-enabled is false.\n"
+    assert shown.stderr == "Not serving: --aibridge-enabled is false.\n"
 
 
 def test_mistakes_count_even_where_nothing_would_be_served(run: Run) -> None:
@@ -28,7 +28,7 @@ def test_mistakes_count_even_where_nothing_would_be_served(run: Run) -> None:
 def test_a_log_that_cannot_be_opened_is_one_clear_line(run: Run) -> None:
     shown = run("serve", "--log-json", "/proc/log")
     assert (shown.returncode, shown.stdout) == (1, "")
-    assert shown.stderr == "/proc/log can't be opened to log to: No such file or directory.\n"
+    assert shown.stderr == "/proc/log can't be opened for logging: No such file or directory.\n"
 
 
 def test_the_daemon_gets_the_settings_and_gives_the_exit_code(

@@ -45,7 +45,7 @@ def test_a_token_is_shown_once_and_works_in_a_running_daemon(
     assert made.exit_code == 0
     token = made.stdout.removesuffix("\n")
     assert re.fullmatch(r"aib_[0-9a-z]{10}_[0-9A-Za-z]{43}", token)
-    assert made.stderr.startswith("Keep it now: it won't be shown again. It expires on ")
+    assert made.stderr.startswith("Save it now: it won't be shown again. It expires on ")
     actor = daemon.authenticate(token)
     assert actor is not None
     assert actor.username == "alice"
@@ -108,7 +108,7 @@ def test_a_revoked_token_is_worthless_and_hidden(invoke: Invoke, daemon: TokenSt
     made = make(invoke, "--user", "alice")
     done = invoke("revoke", made["id"])
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout.startswith(f"Revoked {made['id']} of alice. A running daemon refuses it")
+    assert done.stdout.startswith(f"Revoked {made['id']} of alice. A running daemon rejects it")
     assert daemon.authenticate(made["token"]) is None
     assert made["id"] not in invoke("list").stdout
     assert "revoked" in invoke("list", "--revoked").stdout

@@ -97,4 +97,4 @@ def test_flags_of_settings_are_described_by_the_table() -> None:
     }
     health = commands["healthcheck"]
     [address] = [flag for flag in health.flags if flag.long == "--http-address"]
-    assert address.help == "Where it listens, if not where the settings say."  # in its own words
+    assert address.help == "Address of the daemon (default: from the settings)."  # in its own words

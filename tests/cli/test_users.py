@@ -21,7 +21,7 @@ def invoke(invoke_on_a_store: Callable[[typer.Typer], Invoke]) -> Invoke:
 def test_users_are_made_and_listed(invoke: Invoke) -> None:
     made = invoke("create", "alice", "--name", "Alice", "--email", "alice@example.com", "--admin")
     assert (made.exit_code, made.stderr) == (0, "")
-    assert made.stdout.startswith("Made the user alice in ")
+    assert made.stdout.startswith("Created the user alice in ")
     invoke("create", "bob")
     listed = invoke("list")
     assert (listed.exit_code, listed.stderr) == (0, "")
@@ -85,7 +85,7 @@ def test_a_second_user_of_the_name_is_refused(invoke: Invoke) -> None:
     invoke("create", "alice")
     failed = invoke("create", "alice")
     assert (failed.exit_code, failed.stdout) == (1, "")
-    assert failed.stderr.startswith("There is a user alice already. Choose another username")
+    assert failed.stderr.startswith("The user alice already exists. Choose another username")
 
 
 def test_a_name_that_is_no_username_is_answered_with_one(invoke: Invoke) -> None:

@@ -22,8 +22,8 @@ def test_other_addresses_do(address: str, resolve: Resolve) -> None:
     ).mistakes == [
         Mistake(
             "CODER_HTTP_ADDRESS",
-            f"{address} can be reached from other machines, and callers are not authenticated",
-            "Listen on 127.0.0.1:1 or [::1]:1, or leave --aibridge-auth at token.",
+            f"{address} is reachable from other machines, and authentication is disabled",
+            "Listen on 127.0.0.1:1 or [::1]:1, or set --aibridge-auth to token.",
         )
     ]
     assert resolve(environ={"CODER_HTTP_ADDRESS": address}).mistakes == []
@@ -31,7 +31,11 @@ def test_other_addresses_do(address: str, resolve: Resolve) -> None:
 
 def test_a_coder_deployment_needs_its_address(resolve: Resolve) -> None:
     assert resolve(environ={"CODER_AIBRIDGE_AUTH": "coder"}).mistakes == [
-        Mistake("CODER_AIBRIDGE_AUTH", "there is no --coder-url", "Say where the deployment is.")
+        Mistake(
+            "CODER_AIBRIDGE_AUTH",
+            "--coder-url is missing",
+            "Set it to the URL of the Coder deployment.",
+        )
     ]
 
 
@@ -52,8 +56,8 @@ def test_one_tls_file_without_the_other(has: str, lacks: str, resolve: Resolve) 
     assert resolve({f"--tls-{has}-file": "/x"}).mistakes == [
         Mistake(
             f"--tls-{has}-file",
-            f"there is no --tls-{lacks}-file",
-            "Give both files, or neither.",
+            f"--tls-{lacks}-file is missing",
+            "Set both, or neither.",
         )
     ]
 
@@ -71,7 +75,7 @@ def test_tls_files_that_are_no_pair(resolve: Resolve, tls_pair: tuple[Path, Path
     for one, other in ((key, cert), (cert, cert), (cert, Path(__file__))):
         [mistake] = resolve({"--tls-cert-file": str(one), "--tls-key-file": str(other)}).mistakes
         assert mistake.where == "--tls-cert-file and --tls-key-file"
-        assert mistake.what == "these are not a certificate and its private key"
+        assert mistake.what == "not a certificate and its private key"
 
 
 def test_a_dump_folder_that_is_a_file(resolve: Resolve, tmp_path: Path) -> None:
@@ -79,7 +83,7 @@ def test_a_dump_folder_that_is_a_file(resolve: Resolve, tmp_path: Path) -> None:
     assert resolve({"--aibridge-dump-dir": str(tmp_path / "new")}).mistakes == []
     [mistake] = resolve({"--aibridge-dump-dir": __file__}).mistakes
     assert mistake == Mistake(
-        "--aibridge-dump-dir", f"this is a file: {__file__}", "Name a folder."
+        "--aibridge-dump-dir", f"not a directory: {__file__}", "Set it to a directory."
     )
 
 
@@ -88,8 +92,8 @@ def test_a_log_that_can_be_no_file(flag: str, resolve: Resolve, tmp_path: Path) 
     for fine in (str(tmp_path / "log"), "relative.log", "/dev/stderr", ""):
         assert resolve({flag: fine}).mistakes == []
     for place, what in (
-        ("/nowhere/log", "the folder doesn't exist: /nowhere"),
-        (str(tmp_path), f"this is a folder: {tmp_path}"),
+        ("/nowhere/log", "the directory doesn't exist: /nowhere"),
+        (str(tmp_path), f"is a directory: {tmp_path}"),
     ):
         [mistake] = resolve({flag: place}).mistakes
         assert (mistake.where, mistake.what) == (flag, what)
@@ -108,7 +112,7 @@ def test_a_key_on_the_command_line_works_and_warns(
     resolution = resolve({flag: "sk-1"})
     assert resolution.mistakes == []
     [warning] = resolution.warnings
-    assert warning.startswith(f"{flag} shows the key")
+    assert warning.startswith(f"{flag} exposes the key")
     assert advice in warning
     assert resolve(environ={advice.removesuffix("_FILE"): "sk-1"}).warnings == []
 
@@ -133,7 +137,7 @@ def test_traces_need_their_library(resolve: Resolve, monkeypatch: pytest.MonkeyP
     assert resolve({"--trace": "true"}).mistakes == [
         Mistake(
             "--trace",
-            "the library for it is not installed (opentelemetry)",
+            "a required library is not installed (opentelemetry)",
             "Install it: pip install 'aibridged[tracing]'.",
         )
     ]
@@ -141,7 +145,7 @@ def test_traces_need_their_library(resolve: Resolve, monkeypatch: pytest.MonkeyP
 
 
 def test_log_lines_in_traces_need_traces(resolve: Resolve) -> None:
-    warning = "--trace-logs has no effect without --trace: there are no traces."
+    warning = "--trace-logs has no effect without --trace."
     assert resolve({"--trace-logs": "true"}).warnings == [warning]
     assert resolve({"--trace-logs": "true", "--trace": "true"}).warnings == []
 
@@ -152,6 +156,6 @@ def test_own_keys_that_are_forbidden_and_needed_by_a_provider_of_the_list(resolv
     assert resolve({"--aibridge-allow-byok": "false"}).warnings == []
     [warning] = resolve({"--aibridge-allow-byok": "false"}, environ).warnings
     assert warning == (
-        "Nobody can use the provider copilot: it needs callers' own keys, which "
-        "--aibridge-allow-byok forbids."
+        "The provider copilot is unusable: it requires users' own keys, which "
+        "--aibridge-allow-byok=false forbids."
     )

@@ -37,7 +37,7 @@ def test_with_a_ca_all_is_well(resolve: Resolve, ca: dict[str, str]) -> None:
 def test_it_needs_a_ca_only_where_it_is_on(resolve: Resolve) -> None:
     [mistake] = resolve(ON).mistakes
     assert mistake.where == "--aibridge-proxy-enabled"
-    assert mistake.remedy == "Make them with `aibridged proxy init-ca`."
+    assert mistake.remedy == "Create them with `aibridged proxy init-ca`."
     assert resolve({}).mistakes == []
 
 
@@ -45,14 +45,14 @@ def test_it_needs_a_ca_only_where_it_is_on(resolve: Resolve) -> None:
 def test_half_a_ca_is_none(missing: str, resolve: Resolve, ca: dict[str, str]) -> None:
     del ca[f"--aibridge-proxy-{missing}-file"]
     [mistake] = resolve({**ON, **ca}).mistakes
-    assert mistake.what == f"there is no --aibridge-proxy-{missing}-file"
+    assert mistake.what == f"--aibridge-proxy-{missing}-file is missing"
 
 
 def test_a_key_of_another_certificate(
     resolve: Resolve, ca: dict[str, str], tls_pair: tuple[Path, Path]
 ) -> None:
     [mistake] = resolve({**ca, "--aibridge-proxy-key-file": str(tls_pair[1])}).mistakes
-    assert mistake.what == "these are not a certificate and its private key"
+    assert mistake.what == "not a certificate and its private key"
     assert mistake.where == "--aibridge-proxy-cert-file and --aibridge-proxy-key-file"
 
 
@@ -63,7 +63,7 @@ def test_a_certificate_that_may_sign_nothing(
     [mistake] = resolve(
         {"--aibridge-proxy-cert-file": str(cert), "--aibridge-proxy-key-file": str(key)}
     ).mistakes
-    assert mistake.what == "the certificate is not a CA's"
+    assert mistake.what == "the certificate is not a CA certificate"
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ def test_the_listeners_own_certificate_is_checked(
     listener = {"--aibridge-proxy-tls-cert-file": cert, "--aibridge-proxy-tls-key-file": key}
     assert resolve({**ON, **ca, **listener}).mistakes == []
     [mistake] = resolve({**ON, **ca, "--aibridge-proxy-tls-cert-file": cert}).mistakes
-    assert mistake.what == "there is no --aibridge-proxy-tls-key-file"
+    assert mistake.what == "--aibridge-proxy-tls-key-file is missing"
 
 
 @pytest.mark.parametrize("address", [":8888", "0.0.0.0:8888", "proxy.lan:8888"])
@@ -94,7 +94,7 @@ def test_without_tls_other_machines_send_tokens_in_the_clear(
 ) -> None:
     flags = {**ON, **ca, "--aibridge-proxy-listen-addr": address}
     [warning] = resolve(flags).warnings
-    assert "send their tokens in the clear" in warning
+    assert "send their tokens unencrypted" in warning
     cert, key = (str(path) for path in tls_pair)
     flags |= {"--aibridge-proxy-tls-cert-file": cert, "--aibridge-proxy-tls-key-file": key}
     assert resolve(flags).warnings == []
@@ -115,14 +115,14 @@ def test_without_tls_other_machines_send_tokens_in_the_clear(
 def test_a_gateway_elsewhere_needs_tls(target: str, warned: int, resolve: Resolve) -> None:
     warnings = resolve({"--aibridge-proxy-target": target}).warnings
     assert len(warnings) == warned
-    assert all(f"{target} in the clear" in warning for warning in warnings)
+    assert all(f"{target} unencrypted" in warning for warning in warnings)
 
 
 def test_other_machines_need_a_token(resolve: Resolve, ca: dict[str, str]) -> None:
     flags = {**ON, **ca, "--aibridge-proxy-listen-addr": ":8888", "--aibridge-auth": "none"}
     [mistake] = resolve(flags).mistakes
     assert mistake.where == "--aibridge-proxy-listen-addr"
-    assert "callers are not authenticated" in mistake.what
+    assert "authentication is disabled" in mistake.what
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, 0), (0o640, 0), (0o604, 1), (0o644, 1)])
@@ -140,9 +140,9 @@ def test_the_upstreams_ca(resolve: Resolve, ca: dict[str, str], tmp_path: Path) 
     assert resolve({**upstream, flag: str(CERT)}).mistakes == []
     for given, path, what in (
         (upstream, tmp_path / "absent", "the file can't be read"),
-        (upstream, KEY, "the file holds no CA certificate"),
-        ({}, CERT, "there is no https:// --aibridge-proxy-upstream"),
-        ({"--aibridge-proxy-upstream": "http://p:1"}, CERT, "there is no https://"),
+        (upstream, KEY, "the file contains no CA certificate"),
+        ({}, CERT, "requires an https:// --aibridge-proxy-upstream"),
+        ({"--aibridge-proxy-upstream": "http://p:1"}, CERT, "requires an https://"),
     ):
         [mistake] = resolve({**given, flag: str(path)}).mistakes
         assert mistake.where == flag

@@ -50,8 +50,8 @@ def test_one_that_others_may_write_to_is_warned_about(resolve: Resolve, tmp_path
     resolution = resolve({"--state-dir": str(tmp_path)})
     assert resolution.mistakes == []
     assert resolution.warnings == [
-        f"The state directory {tmp_path} is not the daemon's alone: other users may write to it "
-        "(mode 0777). Take that from them: chmod go-w it."
+        f"The state directory {tmp_path} is not exclusive to the daemon: it is writable by other "
+        "users (mode 0777). Remove the permission: chmod go-w it."
     ]
 
 

@@ -154,14 +154,14 @@ def test_all_mistakes_are_reported_at_once(resolve: Resolve) -> None:
     assert resolution.settings is None
     whats = [(mistake.where.rpartition("/")[2], mistake.what) for mistake in resolution.mistakes]
     assert whats == [
-        ("settings.yaml:3 aibridge.nonsense", "aibridged knows no such setting"),
+        ("settings.yaml:3 aibridge.nonsense", "unknown setting"),
         ("settings.yaml:2 aibridge.max_concurrency", "-1 is less than 0"),
-        ("CODER_AIBRIDGE_RATE_LIMIT", "'lots' is not a whole number"),
+        ("CODER_AIBRIDGE_RATE_LIMIT", "'lots' is not an integer"),
         ("--shutdown-timeout", "'soon' is not a duration like 10s, 1m30s, 60d or 0"),
-        ("CODER_AIBRIDGE_RATE_LIMITS", "aibridged knows no such variable"),
+        ("CODER_AIBRIDGE_RATE_LIMITS", "unknown variable"),
         (
             "settings.yaml:6 networking.http.httpAddress",
-            "0.0.0.0:1 can be reached from other machines, and callers are not authenticated",
+            "0.0.0.0:1 is reachable from other machines, and authentication is disabled",
         ),
     ]
     assert all(mistake.remedy for mistake in resolution.mistakes)

@@ -110,19 +110,19 @@ MISTAKES = [
         entry(0, url=URL),
         where("*"),
         "the MCP server has no id",
-        "Give it an id, which its tools' names begin with.",
+        "Add an id; the names of its tools begin with it.",
     ),
     (
         entry(0, id="docs"),
         where("*"),
         "the MCP server has no url",
-        "Give it the URL that the server is at, such as https://example.com/mcp.",
+        "Add the URL of the server, such as https://example.com/mcp.",
     ),
     (
         {**entry(0, id="docs", url=URL), **entry(1, id="docs", url=URL)},
         f"{where('ID')} and {where('ID', 1)}",
         "two MCP servers have the id 'docs'",
-        "Give each server an id of its own.",
+        "Use a unique id for each server.",
     ),
     *(
         (
@@ -144,9 +144,9 @@ MISTAKES = [
         for url, what in (
             ("mcp.example.com", "is not a URL like https://api.example.com/v1"),
             ("ftp://x/", "is not a URL like https://api.example.com/v1"),
-            ("https://u:p@x/", "holds a user or a password: the key has a setting of its own"),
-            ("https://x/?a=b#c", "holds a #, which is never sent to a server"),
-            ("https://x/?a=b c", "holds a space or another character that no URL has"),
+            ("https://u:p@x/", "contains a user or a password: the key has its own setting"),
+            ("https://x/?a=b#c", "contains a #, which is never sent to a server"),
+            ("https://x/?a=b c", "contains a space or another character that is invalid in a URL"),
         )
     ),
     *(
@@ -166,11 +166,11 @@ MISTAKES = [
         for text, what in (
             ("X-Team", "is not a list of headers like X-Team: core, X-Stage: live"),
             ("X Y: a", "is not a list of headers like X-Team: core, X-Stage: live"),
-            ("X-A:", "the header X-A has no value that could be sent"),
-            ("X-A: é", "the header X-A has no value that could be sent"),
-            ("X-A: 1, x-a: 2", "the header x-a is there twice"),
-            ("content-type: a", "the header content-type is the protocol's own"),
-            ("Mcp-Session-Id: a", "the header Mcp-Session-Id is the protocol's own"),
+            ("X-A:", "the header X-A has no valid value"),
+            ("X-A: é", "the header X-A has no valid value"),
+            ("X-A: 1, x-a: 2", "the header x-a is given twice"),
+            ("content-type: a", "the header content-type is reserved by the protocol"),
+            ("Mcp-Session-Id: a", "the header Mcp-Session-Id is reserved by the protocol"),
         )
     ),
     (
@@ -182,19 +182,19 @@ MISTAKES = [
     (
         entry(0, id="docs", url=URL, token="a", user_credentials="required"),
         where("*"),
-        "the token would never be sent: each user's own is required",
-        "Remove the token, or make user_credentials optional.",
+        "the token would never be sent, since each user's own token is required",
+        "Remove the token, or set user_credentials to optional.",
     ),
     (
         entry(0, id="docs", url=URL, token="a", headers="authorization: Basic x"),
         where("*"),
-        "the header Authorization is given, and a token that would take its place",
+        "the header Authorization conflicts with a token, which would replace it",
         "Remove one of them.",
     ),
     (
         entry(0, id="docs", url=URL, token="a", token_file="/b"),
         f"{where('TOKEN')} and {where('TOKEN_FILE')}",
-        "the same key is given twice, once as a file",
+        "the key is set twice, once as a file",
         f"Remove one of them; {where('TOKEN_FILE')} is the safer one to keep.",
     ),
 ]  # fmt: skip
@@ -242,7 +242,7 @@ def test_users_of_a_coder_deployment_have_no_tokens_here(resolve: Resolve) -> No
         "CODER_URL": "https://coder.example.com",
     }
     [warning] = resolve(environ=environ).warnings
-    assert "only users of --aibridge-auth token have any" in warning
+    assert "which require --aibridge-auth token" in warning
 
 
 def test_the_library_is_missed_before_the_start(
@@ -251,5 +251,5 @@ def test_the_library_is_missed_before_the_start(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert resolve().mistakes == []
     [mistake] = resolve(environ=entry(0, id="docs", url=URL)).mistakes
-    assert mistake.what == "the library for it is not installed (mcp and cryptography)"
+    assert mistake.what == "a required library is not installed (mcp and cryptography)"
     assert mistake.remedy == "Install it: pip install 'aibridged[mcp]'."

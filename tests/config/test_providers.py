@@ -126,7 +126,7 @@ MISTAKES = [
         entry(0, name="x"),
         "CODER_AIBRIDGE_PROVIDER_0_*",
         "the provider has no type",
-        "Give it the type anthropic, openai or copilot.",
+        "Add a type: anthropic, openai or copilot.",
     ),
     (
         entry(0, type="opnai"),
@@ -156,31 +156,31 @@ MISTAKES = [
         {**entry(0, type="openai", name="x"), **entry(1, type="anthropic", name="x")},
         "CODER_AIBRIDGE_PROVIDER_0_NAME and CODER_AIBRIDGE_PROVIDER_1_NAME",
         "two providers have the name 'x'",
-        "Give each provider a name of its own.",
+        "Use a unique name for each provider.",
     ),
     (
         {**entry(0, type="openai", key="a", key_file="/b")},
         "CODER_AIBRIDGE_PROVIDER_0_KEY and CODER_AIBRIDGE_PROVIDER_0_KEY_FILE",
-        "the same key is given twice, once as a file",
+        "the key is set twice, once as a file",
         "Remove one of them; CODER_AIBRIDGE_PROVIDER_0_KEY_FILE is the safer one to keep.",
     ),
     (
         entry(0, type="copilot", key="a"),
         "CODER_AIBRIDGE_PROVIDER_0_KEY",
-        "a provider of the type copilot has no key: each caller brings their own",
+        "a provider of type copilot takes no key: users bring their own (BYOK)",
         "Remove it.",
     ),
     (
         {**entry(0, type="openai"), **entry(0, "CODER_AI_GATEWAY", type="anthropic")},
         "CODER_AIBRIDGE_PROVIDER_0_TYPE and CODER_AI_GATEWAY_PROVIDER_0_TYPE",
-        "two names of one setting, with different values",
+        "two names of the same setting, with different values",
         "Remove one of them; CODER_AIBRIDGE_PROVIDER_0_TYPE is enough.",
     ),
     (
         {**entry(0, type="openai"), "CODER_AIBRIDGE_OPENAI_KEY": "sk-1"},
         "CODER_AIBRIDGE_PROVIDER_0_TYPE and CODER_AIBRIDGE_OPENAI_KEY",
         "both configure the provider 'openai'",
-        "Remove CODER_AIBRIDGE_OPENAI_KEY, or give the other another name.",
+        "Remove CODER_AIBRIDGE_OPENAI_KEY, or rename the other.",
     ),
     (
         {
@@ -192,7 +192,7 @@ MISTAKES = [
         "CODER_AIBRIDGE_OPENAI_KEY",
         "both configure the provider 'openai'",
         "Remove CODER_AI_GATEWAY_OPENAI_BASE_URL and CODER_AIBRIDGE_OPENAI_KEY, "
-        "or give the other another name.",
+        "or rename the other.",
     ),
 ]
 

@@ -71,11 +71,11 @@ def test_the_sample_says_what_a_reload_does_not_change() -> None:
     words = " ".join(render.sample_yaml().replace("#", " ").split())
     for option in OPTIONS:
         if option.yaml:
-            assert (f"({option.env}) A change needs a restart." in words) == option.restart
+            assert (f"({option.env}) A change requires a restart." in words) == option.restart
 
 
 def test_facts_name_the_variable_and_the_default() -> None:
     rows = {option.name: render.facts(option) for option in OPTIONS}
     assert rows["rate_limit"] == "CODER_AIBRIDGE_RATE_LIMIT, default 0"
     assert rows["openai_key"] == "CODER_AIBRIDGE_OPENAI_KEY, not set"
-    assert rows["coder_url"] == "CODER_URL, not set; needs a restart"
+    assert rows["coder_url"] == "CODER_URL, not set; requires a restart"

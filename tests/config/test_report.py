@@ -89,7 +89,7 @@ def test_data_is_json(resolve: Resolve) -> None:
     assert bad["mistakes"] == [
         {
             "where": "--aibridge-rate-limit",
-            "what": "'x' is not a whole number",
-            "remedy": "Correct it, or leave it out: the default is 0.",
+            "what": "'x' is not an integer",
+            "remedy": "Correct or remove it: the default is 0.",
         }
     ]

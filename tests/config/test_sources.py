@@ -49,7 +49,10 @@ def test_a_flag_outranks_the_file_of_a_secret(resolve: Resolve) -> None:
         (b"", "the file is empty: {}"),
         (b" \n", "the file is empty: {}"),
         (b"\xff\xfe", "the file is not text: {}"),
-        (b"sk-1\nsk-2\n", "holds a space, a line break or another character that no key has"),
+        (
+            b"sk-1\nsk-2\n",
+            "contains a space, a line break or another character that is invalid in a key",
+        ),
     ],
 )
 def test_a_file_without_a_key_is_a_mistake(

@@ -24,7 +24,7 @@ NEAREST = [
 @pytest.mark.parametrize(("name", "nearest"), NEAREST)
 def test_the_nearest_variable_is_named(name: str, nearest: str, resolve: Resolve) -> None:
     [mistake] = resolve(environ={name: "canary"}).mistakes
-    assert (mistake.where, mistake.what) == (name, "aibridged knows no such variable")
+    assert (mistake.where, mistake.what) == (name, "unknown variable")
     assert mistake.remedy == f"Did you mean {nearest}?"
 
 
@@ -78,13 +78,13 @@ def test_other_programs_variables_are_left_alone(resolve: Resolve) -> None:
 def test_the_nearest_key_is_named(yaml: str, key: str, remedy: str, resolve: Resolve) -> None:
     [mistake] = resolve(yaml=yaml).mistakes
     assert mistake.where.endswith(f" {key}")
-    assert mistake.what == "aibridged knows no such setting"
+    assert mistake.what == "unknown setting"
     assert mistake.remedy == f"Did you mean {remedy}?"
 
 
 def test_a_key_in_the_file_is_sent_to_its_variable(resolve: Resolve) -> None:
     [mistake] = resolve(yaml="aibridge:\n  openai_key: canary\n").mistakes
-    assert mistake.what == "keys are not kept in this file"
+    assert mistake.what == "keys are not allowed in this file"
     assert "CODER_AIBRIDGE_OPENAI_KEY_FILE" in mistake.remedy
     assert "canary" not in str(mistake)
 

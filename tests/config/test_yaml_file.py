@@ -36,9 +36,9 @@ def test_an_empty_file_is_fine(path: Path, text: str) -> None:
 
 
 MISTAKES = [
-    ("- a\n", "1", "this is a group of settings, not a value"),
-    ("just text\n", "1", "this is a group of settings, not a value"),
-    ("aibridge: 5\n", "1 aibridge", "this is a group of settings, not a value"),
+    ("- a\n", "1", "a group of settings, not a value"),
+    ("just text\n", "1", "a group of settings, not a value"),
+    ("aibridge: 5\n", "1 aibridge", "a group of settings, not a value"),
     ("aibridge:\n  rate_limit:\n    x: 1\n", "3 aibridge.rate_limit", "this is not a value"),
     ("aibridge:\n  rate_limit: [[1]]\n", "2 aibridge.rate_limit", "this is not a value"),
     (
@@ -54,7 +54,7 @@ MISTAKES = [
         "4 aibridge.providers[0].type",
         "the key is on line 3 too",
     ),
-    ("? [a, b]\n: 1\n", "1 ?", "aibridged knows no such setting"),
+    ("? [a, b]\n: 1\n", "1 ?", "unknown setting"),
     ("a: [\n", "2", "not valid YAML: expected the node content, but found …"),
     ("a: 1\n b: 2\n", "2", "not valid YAML: mapping values are not allowed here"),
     ("a: *canary\n", "1", "not valid YAML: found undefined alias …"),
@@ -74,7 +74,7 @@ def test_mistakes(path: Path, text: str, where: str, what: str) -> None:
 def test_two_lists_of_providers_are_a_mistake(path: Path) -> None:
     one = "  providers: [{type: openai}]\n"
     [mistake] = read(path, f"aibridge:\n{one}ai_gateway:\n{one}").mistakes
-    assert mistake.what == "two names of one list"
+    assert mistake.what == "two names of the same list"
     assert f"{path}:2 aibridge.providers" in mistake.where
     assert f"{path}:4 ai_gateway.providers" in mistake.where
 

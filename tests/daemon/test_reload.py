@@ -66,7 +66,8 @@ async def test_a_good_configuration_is_put_in_force_and_told(world, clock):
     assert [line.strip() for line in world.lines] == [
         "WARNING A warning.",
         "INFO Reloaded: --aibridge-rate-limit",
-        "WARNING A restart is needed for a change of --aibridge-auth: the old value stays",
+        "WARNING A restart is required for changes of --aibridge-auth:"
+        " the old values stay in effect",
     ]
 
 
@@ -89,7 +90,7 @@ async def test_what_fails_changes_nothing_and_is_told(world, clock, answer, said
     assert world.told[-1] == "ready"  # for it serves on
     assert world.stats == ReloadStats(clock.wall().timestamp(), 1.0, succeeded=False)
     assert any(line.startswith(said) for line in world.lines)
-    assert "stays in force" in world.lines[-1]
+    assert "stays in effect" in world.lines[-1]
     world.answer = GOOD
     await world.reloader.reload()
     assert world.stats.succeeded
@@ -99,7 +100,7 @@ async def test_what_fails_changes_nothing_and_is_told(world, clock, answer, said
 async def test_nothing_new_is_said_to_be_nothing(world):
     world.answer = replace(GOOD, settings=Settings(), warnings=[])
     await world.reloader.reload()
-    assert [line.strip() for line in world.lines] == ["INFO Reloaded: nothing has changed"]
+    assert [line.strip() for line in world.lines] == ["INFO Reloaded: no changes"]
 
 
 async def test_one_reload_at_a_time_and_none_is_missed(world):

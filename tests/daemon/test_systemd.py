@@ -202,7 +202,10 @@ def test_what_was_passed_to_another_process_is_left_alone(pass_on, listening):
 def test_what_cannot_be_listened_on_is_told(pass_on, listening, tmp_path):
     with pytest.raises(PassedSocketError, match=r"'metrcs'.*http, metrics or proxy"):
         pass_on(listening[0], LISTEN_FDNAMES="metrcs")
-    with pytest.raises(PassedSocketError, match="is no socket"), (tmp_path / "x").open("w") as file:
+    with (
+        pytest.raises(PassedSocketError, match="is not a socket"),
+        (tmp_path / "x").open("w") as file,
+    ):
         pass_on(file)
     with pytest.raises(PassedSocketError, match="Accept=no"), socket.socket() as silent:
         pass_on(silent)

@@ -55,7 +55,7 @@ def closed():
 
     def take(message):
         text = message.record["message"]
-        if text.startswith("A bridge closes after"):
+        if text.startswith("Closing a bridge after"):
             counts.append(int(text.split()[4]))
 
     sink = logger.add(take, level="DEBUG")

@@ -82,7 +82,7 @@ async def test_without_an_own_key_nothing_is_asked(start_gateway, settings, fake
         ) as response:
             assert (path, response.status) == (path, 401)
             assert response.headers["X-Aibridge-Reason"] == "own_key_required"
-            assert "send yours as Authorization: Bearer" in (await response.json())["message"]
+            assert "send it as Authorization: Bearer" in (await response.json())["message"]
     assert fake.seen == 0
 
 

@@ -78,7 +78,7 @@ async def connect() -> AsyncIterator[Callable[[str], Awaitable[Client]]]:
 
 def fitting(daemon, descriptors):
     """How many requests fit, by the daemon's own word."""
-    said = rf"(\d+) requests fit in the limit of {descriptors} file descriptors\n"
+    said = rf"limit of {descriptors} file descriptors allows (\d+) concurrent requests\n"
     [found] = filter(None, (re.search(said, line) for line in daemon.log))
     return int(found[1])
 
@@ -92,7 +92,7 @@ async def test_what_fits_is_served_and_the_rest_refused_and_then_all_is_well(
         CODER_AIBRIDGE_CIRCUIT_BREAKER_ENABLED="true",
         CODER_AIBRIDGE_CIRCUIT_BREAKER_FAILURE_THRESHOLD="1",
     )
-    await daemon.until("requests fit")
+    await daemon.until("concurrent requests")
     fits = fitting(daemon, descriptors)
     assert fits >= least
     gate = asyncio.Event()
@@ -120,7 +120,7 @@ async def test_what_fits_is_served_and_the_rest_refused_and_then_all_is_well(
     assert fake.seen == fits + count
     warnings = [line for line in daemon.log if "[WARN" in line and "outcome=" not in line]
     assert len(warnings) == 1
-    assert "All places for clients are taken" in warnings[0]
+    assert "The limit of client connections is reached" in warnings[0]
 
 
 async def test_places_go_from_hand_to_hand_and_nobody_is_cut_off_in_between(start_daemon, connect):

@@ -403,7 +403,7 @@ async def test_the_first_start_in_a_terminal_shows_a_token_once(fake, ask, tmp_p
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
     async with in_a_terminal(state, fake.base_url) as (process, until):
-        said = await until("Records are kept in")
+        said = await until("Records are stored in")
         assert await ask(Running(said), token) == GRANTED
         process.send_signal(signal.SIGTERM)
         assert "aib_" not in await until("Shutting down")

@@ -26,7 +26,7 @@ async def finished(daemon, seconds=10):
 
 async def announced(daemon):
     """What it says of itself, and of keys that are missing, until it says what comes next."""
-    await daemon.until("Records are kept in")
+    await daemon.until("Records are stored in")
     [line] = [line for line in daemon.log if "aibridged " in line and "listens on" in line]
     return line, [line for line in daemon.log if "has no key" in line]
 

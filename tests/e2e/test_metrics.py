@@ -453,7 +453,7 @@ class TestListener:
                 await start(prometheus_address=Address("127.0.0.1", port))
         assert str(told.value) == (
             f"Cannot listen on 127.0.0.1:{port}: Address already in use."
-            " Stop what listens there, or choose another --prometheus-address."
+            " Stop the process that listens there, or choose another --prometheus-address."
         )
 
     async def test_a_passed_socket_counts_in_place_of_the_address(
@@ -494,7 +494,7 @@ class TestListener:
 
     async def test_the_daemon_says_where_it_is(self, start_daemon, client):
         daemon = await start_daemon("--prometheus-enable", CODER_PROMETHEUS_ADDRESS="127.0.0.1:0")
-        await daemon.until("Metrics are at http://")
-        (line,) = (line for line in daemon.log if "Metrics are at" in line)
+        await daemon.until("Metrics are served at http://")
+        (line,) = (line for line in daemon.log if "Metrics are served at" in line)
         async with client.get(line.split()[-1], headers=PLAIN) as response:
             assert b"process_cpu_seconds_total" in await response.read()

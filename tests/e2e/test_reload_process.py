@@ -134,7 +134,7 @@ async def test_what_is_wrong_is_said_as_check_config_says_it(configured, start_d
     file = configured.file
     wrong, unknown = sorted(line[23:] for line in configured.daemon.log if f"{file}:" in line)
     assert f" [ERROR]  {file}:2 aibridge.rate_limit: " in wrong
-    assert "Correct it, or leave it out: the default is 0." in wrong
+    assert "Correct or remove it: the default is 0." in wrong
     assert f"{file}:3 aibridge.retentoin: " in unknown
     assert "Did you mean aibridge.retention?" in unknown
     configured.key.unlink()
@@ -151,9 +151,9 @@ async def test_what_needs_a_restart_is_named_and_stays(configured, start_daemon,
     )
     await configured.reload("Reloaded: --aibridge-retention, --shutdown-timeout")
     # The environment outranks the file, so that nothing is said of --aibridge-auth.
-    assert not any("A restart is needed" in line for line in configured.daemon.log)
+    assert not any("A restart is required" in line for line in configured.daemon.log)
     configured.write(structured_logging=True, api_dump_dir="")
-    await configured.reload("A restart is needed for a change of --aibridge-structured-logging")
+    await configured.reload("A restart is required for changes of --aibridge-structured-logging")
     assert await configured.ask(client, "claude") == 200
 
 
@@ -167,13 +167,13 @@ async def test_the_log_level_changes(configured, start_daemon, client):
     await ask_badly()
     configured.file.write_text("introspection: {logging: {verbose: true}}\n")
     await configured.reload("Reloaded: --verbose")
-    assert not any("is not HTTP" in line for line in configured.daemon.log)
+    assert not any("is not valid HTTP" in line for line in configured.daemon.log)
     await ask_badly()
-    await configured.daemon.until("is not HTTP")
+    await configured.daemon.until("is not valid HTTP")
     configured.file.write_text("introspection: {logging: {humanPath: /proc/nothing}}\n")
     await configured.reload("Nothing was reloaded")
     await ask_badly()
-    await configured.daemon.until("is not HTTP", times=2)
+    await configured.daemon.until("is not valid HTTP", times=2)
 
 
 async def test_hangups_in_a_row_and_at_the_end_harm_nothing(configured, start_daemon, fake, client):

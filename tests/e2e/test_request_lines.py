@@ -257,7 +257,7 @@ async def test_a_log_that_fails_spoils_no_answer(start_gateway, client, lines, m
     monkeypatch.setattr("aibridged.daemon.resources.request_finished", fail)
     gateway = await start_gateway()
     assert (await ask(client, gateway)).status == 200
-    assert [each["msg"] for each in lines()] == ["A finished request could not be told of"]
+    assert [each["msg"] for each in lines()] == ["Failed to log a finished request"]
 
 
 async def test_text_of_a_callers_is_one_line_for_people(start_gateway, client, tmp_path):
@@ -277,7 +277,7 @@ async def test_sigusr1_opens_files_that_were_moved_away(start_daemon, client, tm
     await ask(client, daemon)
     rotated = path.rename(tmp_path / "log.json.1")
     daemon.process.send_signal(signal.SIGUSR1)
-    await daemon.until("opened anew")
+    await daemon.until("Reopened the log files")
     await ask(client, daemon, {**BODY, "model": "after"})
     daemon.process.terminate()
     await daemon.process.wait()

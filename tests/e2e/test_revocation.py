@@ -125,8 +125,10 @@ async def test_without_a_grace_what_runs_is_cut_off_at_once(
     clock.advance(HOUR_S)  # nothing is remembered any more
     for name in ("revoked", "suspended", "deleted", "expired"):
         await is_cut_off(streams[name][1])
-        [line] = [line for line in log if f"{streams[name][0]} of {name} is good no more" in line]
-        assert "1 running requests are cut off" in line
+        [line] = [
+            line for line in log if f"{streams[name][0]} of {name} is no longer valid" in line
+        ]
+        assert "cutting off 1 running requests" in line
     _, stream, go_on = streams["good"]
     go_on.set()
     assert b"message_stop" in await stream.read()

@@ -120,7 +120,7 @@ async def test_passed_sockets_are_listened_on_in_place_of_the_address(start_daem
         urls = [f"http://127.0.0.1:{four.getsockname()[1]}", f"http://[::1]:{six.getsockname()[1]}"]
         [line] = [line for line in daemon.log if "listens on" in line]
         assert f"{urls[0]} and {urls[1]} and unix:{path};" in line
-        await daemon.until("--http-address 127.0.0.1:0 is not used")
+        await daemon.until("--http-address 127.0.0.1:0 is ignored")
         async with aiohttp.ClientSession() as client:
             for url in urls:
                 assert await ask(client, url) == (200, True)
@@ -149,7 +149,7 @@ async def test_a_socket_that_cannot_be_used_is_one_clear_line(start_daemon, name
     ):
         await start_daemon(passed=[open_to_all], LISTEN_FDNAMES=names)
     [line] = str(caught.value).splitlines()
-    assert ("FileDescriptorName=" if names else "callers are not authenticated") in line
+    assert ("FileDescriptorName=" if names else "authentication is disabled") in line
 
 
 class Traffic:

@@ -67,7 +67,9 @@ def test_what_a_worthless_token_has_let_in_goes_on_for_the_grace(admitted, clock
     assert [each.aborted for each in streams] == [1, 1]
     assert other.aborted == 0
     assert len(log) == 1
-    assert log[0].startswith("WARNING: The token token-1 of ann is good no more: 2 running")
+    assert log[0].startswith(
+        "WARNING: The token token-1 of ann is no longer valid: cutting off 2 running"
+    )
     assert "secret" not in log[0]
     for stream in streams:
         admitted.leave(stream)

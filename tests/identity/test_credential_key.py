@@ -75,11 +75,11 @@ def test_another_key(key):
 def test_a_lost_key(key):
     encrypted = key.encrypt(TOKEN, "a")
     key.path.unlink()
-    with pytest.raises(CredentialKeyError, match=r"is gone.*Restore it from a backup"):
+    with pytest.raises(CredentialKeyError, match=r"is missing.*Restore it from a backup"):
         key.decrypt(encrypted, "a")
 
 
 def test_a_place_where_nothing_can_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CredentialKeyError, match="can't be made: "):
+    with pytest.raises(CredentialKeyError, match="can't be created: "):
         CredentialKey(tmp_path / "file" / "key").make()

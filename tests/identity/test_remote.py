@@ -66,7 +66,7 @@ async def test_what_can_be_no_token_is_not_sent(authenticator, gateway, token):
 async def test_a_gateway_that_cannot_tell(authenticator, gateway, answer):
     gateway[2].answer = answer
     token = mint()
-    with pytest.raises(AuthUnavailableError, match=f"answered {answer['status']}") as caught:
+    with pytest.raises(AuthUnavailableError, match=f"responded with {answer['status']}") as caught:
         await authenticator.authenticate(token.text)
     assert token.secret not in str(caught.value)
     assert len(gateway[1]) == 1
@@ -74,5 +74,5 @@ async def test_a_gateway_that_cannot_tell(authenticator, gateway, answer):
 
 async def test_a_gateway_that_is_away(authenticator, gateway):
     await gateway[0].close()
-    with pytest.raises(AuthUnavailableError, match="is --aibridge-proxy-target right"):
+    with pytest.raises(AuthUnavailableError, match="check --aibridge-proxy-target"):
         await authenticator.authenticate(mint().text)

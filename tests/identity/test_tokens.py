@@ -45,7 +45,7 @@ def test_users_are_listed_by_name(store):
 
 
 def test_a_username_is_given_once(store, alice):
-    with pytest.raises(IdentityError, match="a user alice already"):
+    with pytest.raises(IdentityError, match="user alice already exists"):
         store.create_user("alice")
     assert store.list_users() == [alice]
 

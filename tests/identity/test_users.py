@@ -24,7 +24,7 @@ def test_usernames_that_are_taken(username):
     ["", "Bob", "bob smith", "-bob", "bob-", "bob--smith", "bob_smith", "bob\n", "bøb", "x" * 33],
 )
 def test_usernames_that_are_refused(username):
-    with pytest.raises(IdentityError, match="is no username"):
+    with pytest.raises(IdentityError, match="is not a valid username"):
         check_user(username, "", None)
 
 

@@ -53,7 +53,7 @@ async def test_tokens_that_cannot_be_had_cost_the_servers_that_take_them(shared,
     assert await made.accesses("ann", ALL) == [Access(OPEN, None), Access(OURS, Secret("shared"))]
     assert made.failures == {"either": 1, "mine": 1}
     (warning,) = warnings
-    assert warning.endswith("users' own tokens: The key is gone.")
+    assert warning.endswith("user credentials are unavailable: The key is gone.")
 
 
 async def test_nobodys_tokens_are_looked_up_for_nothing(shared):
@@ -71,8 +71,8 @@ def test_a_failure_is_warned_of_when_it_is_news_and_counted_always(shared, warni
     assert not made.is_well(access)
     assert made.failures == {"ours": 3}
     assert warnings == [
-        "No tools of the MCP server ours: down",
-        "No tools of the MCP server ours: on fire",
+        "The tools of the MCP server ours are unavailable: down",
+        "The tools of the MCP server ours are unavailable: on fire",
     ]
     made.did_well(access)
     assert made.is_well(access)
@@ -84,7 +84,7 @@ def test_one_callers_bad_token_says_nothing_of_the_server(shared, warnings):
     made = shared()
     made.failed(Access(MINE, Secret("bad"), "ann"), "it answered 401")
     assert made.is_well(Access(MINE, Secret("good"), "bob"))
-    assert warnings == ["No tools of the MCP server mine for ann: it answered 401"]
+    assert warnings == ["The tools of the MCP server mine for ann are unavailable: it answered 401"]
 
 
 def test_tools_that_are_left_out_are_told_once(shared, warnings):
@@ -94,8 +94,8 @@ def test_tools_that_are_left_out_are_told_once(shared, warnings):
     made.left_out("ours", ["'a': bad", "'c': bad"])
     made.left_out("ours", ["'a': bad"])
     assert warnings == [
-        "Tools of the MCP server ours are left out: 'a': bad; 'b': bad",
-        "Tools of the MCP server ours are left out: 'c': bad",
+        "Skipped tools of the MCP server ours: 'a': bad; 'b': bad",
+        "Skipped tools of the MCP server ours: 'c': bad",
     ]
 
 

@@ -111,7 +111,7 @@ HOSTILE = {
     "a schema of 5 MB": (
         "tools/list",
         result({"tools": [a_tool("a", inputSchema=HUGE_SCHEMA)]}),
-        r"its answer is larger than \d+ bytes",
+        r"its response is larger than \d+ bytes",
     ),
     "a body without end": ("tools/list", streamed(b" " * 65536), "is larger than"),
     "a slow body without end": ("tools/list", streamed(b" ", pause=0.01), LATE),
@@ -127,15 +127,15 @@ HOSTILE = {
         streamed(EVENT + b"\n\n", "text/event-stream", times=1),
         "ended without a response",
     ),
-    "no JSON": ("tools/list", whole(b"{nonsense"), "its answer is not what the protocol says"),
-    "no UTF-8": ("tools/list", whole(b'{"a": "\xff"}'), "its answer is not what the protocol says"),
-    "deep JSON": ("tools/list", whole(DEEP), "its answer is not what the protocol says"),
-    "no JSON-RPC": ("tools/list", whole(b"[1]"), "its answer is not what the protocol says"),
-    "no list": ("tools/list", result({"tools": "none"}), "its answer is not what the"),
-    "no tools": ("tools/list", result({"tools": [{}]}), "its answer is not what the"),
+    "no JSON": ("tools/list", whole(b"{nonsense"), "its response violates the protocol"),
+    "no UTF-8": ("tools/list", whole(b'{"a": "\xff"}'), "its response violates the protocol"),
+    "deep JSON": ("tools/list", whole(DEEP), "its response violates the protocol"),
+    "no JSON-RPC": ("tools/list", whole(b"[1]"), "its response violates the protocol"),
+    "no list": ("tools/list", result({"tools": "none"}), "its response violates the protocol"),
+    "no tools": ("tools/list", result({"tools": [{}]}), "its response violates the protocol"),
     "HTML": ("*", whole(b"<html>", "text/html"), "Unexpected content type: text/html"),
-    "an empty answer": ("tools/list", whole(b""), "its answer is not what the protocol says"),
-    "an error": ("tools/list", whole(b"down", "text/plain", 503), "it answered 503"),
+    "an empty answer": ("tools/list", whole(b""), "its response violates the protocol"),
+    "an error": ("tools/list", whole(b"down", "text/plain", 503), "it responded with 503"),
     "another version": (
         "initialize",
         result(
@@ -145,19 +145,19 @@ HOSTILE = {
                 "serverInfo": {"name": "bad", "version": "1"},
             }
         ),
-        "its answer broke the protocol",
+        "its response violates the protocol",
     ),
-    "no token": ("*", whole(b"{}", status=401), "it answered 401: it wants a token"),
-    "no such place": ("*", whole(b"", status=404), "it answered 404: there is no MCP"),
-    "a body that breaks off": ("tools/list", breaks_off, "its answer broke off"),
+    "no token": ("*", whole(b"{}", status=401), "it responded with 401: a token is missing"),
+    "no such place": ("*", whole(b"", status=404), "it responded with 404: there is no MCP"),
+    "a body that breaks off": ("tools/list", breaks_off, "its response was truncated"),
     "no HTTP": ("server/discover", garbage, "the connection failed"),
     "a gzip bomb": (
         "tools/list",
         whole(BOMB, **{"Content-Encoding": "gzip"}),
-        "it answered in the coding 'gzip', which was not asked for",
+        "it responded in the content coding 'gzip', which was not requested",
     ),
-    "one page for ever": ("tools/list", pages("same"), "its list of tools has more than 100 pages"),
-    "new pages for ever": ("tools/list", pages("p{}"), "its list of tools has more than 100 pages"),
+    "one page for ever": ("tools/list", pages("same"), "its tool list has more than 100 pages"),
+    "new pages for ever": ("tools/list", pages("p{}"), "its tool list has more than 100 pages"),
     "words for the log": (
         "tools/list",
         error("a\n2026 \x1b[31mb"),
@@ -178,7 +178,7 @@ async def test_it_costs_its_tools(case, tiny, real_server, offer, warnings):
     assert {tool.server for tool in box.tools} == {"good"}
     assert tools.failures == {"bad": 1}
     (warning,) = warnings
-    said = warning.removeprefix("No tools of the MCP server bad: ")
+    said = warning.removeprefix("The tools of the MCP server bad are unavailable: ")
     assert said != warning
     assert re.search(reason, said), said
     assert said.isprintable()
@@ -193,7 +193,9 @@ async def test_it_costs_its_tools(case, tiny, real_server, offer, warnings):
 async def test_a_dead_server(open_tools, warnings, real_server):
     box = await open_tools({"bad": "http://127.0.0.1:1/mcp", "good": real_server.url})
     assert {tool.server for tool in box.tools} == {"good"}
-    assert warnings == ["No tools of the MCP server bad: it can't be reached (Connection refused)"]
+    assert warnings == [
+        "The tools of the MCP server bad are unavailable: it can't be reached (Connection refused)"
+    ]
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -230,7 +232,7 @@ async def test_no_token_is_ever_told(tiny, offer, warnings):
         }
     )
     assert await tools.of("somebody").open() is None
-    assert warnings == ["No tools of the MCP server bad: no"]
+    assert warnings == ["The tools of the MCP server bad are unavailable: no"]
     assert TOKEN not in repr(tools.__dict__)
 
 
@@ -249,5 +251,5 @@ async def test_a_server_that_quotes_its_token_is_not_quoted(tiny, open_tools, wa
     assert [each.is_error for each in told] == [True, True]
     tiny.answers["tools/list"] = error(f"bad token {TOKEN}")
     assert await open_tools({"bad": bad}) is None
-    assert warnings == ["No tools of the MCP server bad: bad token ****"]
+    assert warnings == ["The tools of the MCP server bad are unavailable: bad token ****"]
     assert TOKEN not in str(told)

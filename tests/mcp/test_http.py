@@ -56,7 +56,7 @@ async def test_what_is_within_bounds_passes_untouched(tiny, connect):
 async def test_an_answer_may_not_be_larger(tiny, connect):
     client, _ = connect()
     tiny.answers["*"] = sends(b"x" * 1001)
-    with pytest.raises(httpx2.StreamError, match="its answer is larger than 1000 bytes"):
+    with pytest.raises(httpx2.StreamError, match="its response is larger than 1000 bytes"):
         await client.post(tiny.url, json=MESSAGE)
 
 
@@ -65,7 +65,7 @@ async def test_all_answers_together_are_bounded_until_the_session_is_open(tiny, 
     tiny.answers["*"] = sends(b"x" * 1000)
     for _ in range(2):
         await client.post(tiny.url, json=MESSAGE)
-    with pytest.raises(httpx2.StreamError, match="its answer is larger than 500 bytes"):
+    with pytest.raises(httpx2.StreamError, match="its response is larger than 500 bytes"):
         await client.post(tiny.url, json=MESSAGE)
     transport.opened()
     for _ in range(5):
@@ -77,7 +77,7 @@ async def test_an_answer_in_another_coding_is_not_read(tiny, connect):
     tiny.answers["*"] = sends(b"no gzip at all", **{"Content-Encoding": "gzip"})
     response = await client.post(tiny.url, json=MESSAGE)
     assert response.status_code == 400
-    assert said(response) == "it answered in the coding 'gzip', which was not asked for"
+    assert said(response) == "it responded in the content coding 'gzip', which was not requested"
 
 
 async def test_a_head_that_does_not_come_is_given_up(tiny, connect):
@@ -86,7 +86,7 @@ async def test_a_head_that_does_not_come_is_given_up(tiny, connect):
 
     client, _ = connect(seconds=0.05)
     tiny.answers["*"] = never
-    assert said(await client.post(tiny.url, json=MESSAGE)) == "it didn't answer in time"
+    assert said(await client.post(tiny.url, json=MESSAGE)) == "it didn't respond in time"
     await tiny.left()
 
 
@@ -101,7 +101,7 @@ async def test_a_body_that_does_not_end_is_given_up(tiny, connect, clock):
 
     client, _ = connect(seconds=5)
     tiny.answers["*"] = drips
-    with pytest.raises(httpx2.StreamError, match="it didn't answer in time"):
+    with pytest.raises(httpx2.StreamError, match="it didn't respond in time"):
         await client.post(tiny.url, json=MESSAGE)
     await tiny.left()
 
@@ -123,10 +123,10 @@ async def test_a_server_is_not_listened_to_unasked_but_an_answer_is_taken_up_aga
 @pytest.mark.parametrize(
     ("status", "kind", "sentence"),
     [
-        (500, "text/plain", "it answered 500"),
-        (401, "application/json", "it answered 401: it wants a token, or another one"),
-        (403, "text/html", "it answered 403: it wants a token, or another one"),
-        (404, "text/html", "it answered 404: there is no MCP server at this URL"),
+        (500, "text/plain", "it responded with 500"),
+        (401, "application/json", "it responded with 401: a token is missing or wrong"),
+        (403, "text/html", "it responded with 403: a token is missing or wrong"),
+        (404, "text/html", "it responded with 404: there is no MCP server at this URL"),
     ],
 )
 async def test_refusals_are_told_in_words(tiny, connect, status, kind, sentence):

@@ -57,8 +57,8 @@ def test_structured_content_is_told_where_there_is_no_text():
 
 
 def test_nothing_is_told_to_be_nothing():
-    assert told() == ToolResult("(The tool gave no output.)")
-    assert told({"type": "text", "text": ""}).text == "(The tool gave no output.)"
+    assert told() == ToolResult("(The tool returned no output.)")
+    assert told({"type": "text", "text": ""}).text == "(The tool returned no output.)"
 
 
 def test_an_error_is_one():

@@ -40,21 +40,24 @@ def test_good_schemas(schema):
 @pytest.mark.parametrize(
     ("schema", "what"),
     [
-        ({}, "its schema is not of the type object"),
-        ({"type": "string"}, "its schema is not of the type object"),
-        ({"type": ["object"]}, "its schema is not of the type object"),
+        ({}, "its schema is not of type object"),
+        ({"type": "string"}, "its schema is not of type object"),
+        ({"type": ["object"]}, "its schema is not of type object"),
         (
             {"type": "object", "properties": {"a": {}, "filter[id]": {}}},
-            "Anthropic's API refuses the name of its property 'filter[id]'",
+            "Anthropic's API rejects its property name 'filter[id]'",
         ),
-        ({"type": "object", "properties": None}, "its schema is no JSON Schema (draft 2020-12)"),
+        (
+            {"type": "object", "properties": None},
+            "its schema is not a valid JSON Schema (draft 2020-12)",
+        ),
         (
             {"type": "object", "properties": {"a": {"type": "text"}}},
-            "its schema is no JSON Schema (draft 2020-12)",
+            "its schema is not a valid JSON Schema (draft 2020-12)",
         ),
         (
             {"type": "object", "properties": {"a": {"type": "array", "items": [{}]}}},
-            "its schema is no JSON Schema (draft 2020-12)",
+            "its schema is not a valid JSON Schema (draft 2020-12)",
         ),
         (
             {"type": "object", "description": "x" * MAX_SCHEMA_BYTES},
@@ -71,7 +74,7 @@ def test_a_schema_may_be_too_deep():
         mended(nested(1000))
     deep = nested(250)
     fault = Schemas().fault(deep, json.dumps(deep).encode())
-    assert fault == "its schema is no JSON Schema (draft 2020-12)"
+    assert fault == "its schema is not a valid JSON Schema (draft 2020-12)"
 
 
 def test_each_is_checked_once(monkeypatch):

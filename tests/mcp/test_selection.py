@@ -103,7 +103,7 @@ def test_what_a_provider_would_refuse_is_left_out_and_told():
     )
     assert names(selection) == ["good"]
     assert selection.faults == [
-        "'bad': its schema is no JSON Schema (draft 2020-12)",
+        "'bad': its schema is not a valid JSON Schema (draft 2020-12)",
         "'': it has no name",
         "'nan': its schema can't be written as JSON",
         "'half': its schema can't be written as JSON",

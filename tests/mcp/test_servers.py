@@ -133,7 +133,7 @@ async def test_a_tool_is_run_with_the_models_arguments(open_tools, tiny, argumen
 async def test_arguments_that_are_none_are_told_to_the_model(open_tools, tiny, arguments):
     box = await open_tools({"docs": tiny.url})
     result = await box.call(box.tools[0], arguments)
-    assert result == ToolResult("The tool was not run: its arguments are no JSON object.", True)
+    assert result == ToolResult("The tool was not run: its arguments are not a JSON object.", True)
     assert "tools/call" not in tiny.methods()
 
 

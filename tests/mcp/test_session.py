@@ -235,7 +235,7 @@ async def test_closing_ends_an_opening(session, tiny, until):
     opening = asyncio.get_running_loop().create_task(proxy.open(session.tasks))
     await until(lambda: tiny.received)
     proxy.close()
-    with pytest.raises(ServerFailedError, match="it was given up"):
+    with pytest.raises(ServerFailedError, match="it was cancelled"):
         await opening
     await session.tasks.idle()
     await tiny.left()

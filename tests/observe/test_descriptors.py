@@ -92,4 +92,6 @@ def test_shortages_are_counted_and_told_of_now_and_then(clock, lines):
     clock.advance(10)
     shortages.system_refused("providers", os_error(errno.EMFILE))
     assert shortages.counts == {"clients": 100, "providers": 101}
-    assert "No descriptor, port or buffer is left for providers: Too many open files" in lines[1]
+    assert (
+        "Out of file descriptors, ports or buffers for providers: Too many open files" in lines[1]
+    )

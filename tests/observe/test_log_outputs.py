@@ -20,7 +20,7 @@ def test_a_file_that_was_moved_is_written_on_until_it_is_opened_anew(human):
     reopen()
     logger.info("third")
     assert [line.split()[-1] for line in rotated.read_text().splitlines()] == ["first", "second"]
-    assert human.lines() == ["The log files were opened anew", "third"]
+    assert human.lines() == ["Reopened the log files", "third"]
 
 
 def test_a_file_that_cannot_be_opened_anew_is_written_on(human, tmp_path):
@@ -31,7 +31,7 @@ def test_a_file_that_cannot_be_opened_anew_is_written_on(human, tmp_path):
     reopen()
     logger.info("after")
     text = (moved / "log").read_text()
-    assert f"{folder}/log can't be opened, the old file is kept: No such file" in text
+    assert f"Failed to reopen {folder}/log, keeping the old file: No such file" in text
     assert text.endswith("after\n")
 
 
@@ -105,7 +105,7 @@ def test_what_is_too_much_to_keep_is_lost_and_counted(pipe, human, blocking):
     assert got % len(LINE) == 0
     assert got > BACKLOG_BYTES
     lost = lines - got // len(LINE)
-    assert human.lines() == [f"{lost} log lines were lost: whoever reads them was too slow"]
+    assert human.lines() == [f"{lost} log lines were lost: the reader of the log was too slow"]
 
 
 def test_a_reader_that_is_gone_troubles_nobody(capfd):

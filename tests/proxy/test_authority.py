@@ -152,7 +152,7 @@ def test_what_is_no_ca(ca_files, clock, tmp_path):
     for ca, usage in ((False, None), (True, _only_signatures())):
         certificate = signed_by(root, root_key, "No CA", key, ca=ca, usage=usage)
         (tmp_path / "cert.pem").write_bytes(certificate.public_bytes(Encoding.PEM))
-        with pytest.raises(AuthorityError, match="is not a CA's"):
+        with pytest.raises(AuthorityError, match="is not a CA certificate"):
             load_authority(tmp_path / "cert.pem", tmp_path / "key.pem", clock.wall())
 
 
@@ -176,16 +176,16 @@ def test_which_files_are_refused_and_that_no_message_quotes_a_key(ca_files, cloc
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
     for cert_file, key_file, match in (
-        (cert, tmp_path / "other", "is not that of the certificate"),
-        (cert, tmp_path / "cut", "it holds no unencrypted private key"),
-        (cert, tmp_path / "empty", "it holds no unencrypted private key"),
-        (cert, tmp_path / "encrypted", "it holds no unencrypted private key"),
+        (cert, tmp_path / "other", "does not match the certificate"),
+        (cert, tmp_path / "cut", "it contains no unencrypted private key"),
+        (cert, tmp_path / "empty", "it contains no unencrypted private key"),
+        (cert, tmp_path / "encrypted", "it contains no unencrypted private key"),
         (cert, tmp_path / "ed25519", "neither an EC nor an RSA key"),
-        (cert, tmp_path / "swapped", "it holds no unencrypted private key"),
+        (cert, tmp_path / "swapped", "it contains no unencrypted private key"),
         (cert, tmp_path / "absent", "No such file"),
         (tmp_path / "absent", key, "No such file"),
-        (tmp_path / "empty", key, "it holds no certificate"),
-        (key, key, "it holds no certificate"),
+        (tmp_path / "empty", key, "it contains no certificate"),
+        (key, key, "it contains no certificate"),
     ):
         with pytest.raises(AuthorityError, match=match) as caught:
             load_authority(cert_file, key_file, clock.wall())

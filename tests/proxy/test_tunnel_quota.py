@@ -16,21 +16,21 @@ def refused(places, caller):
 def test_one_caller_may_have_half_of_them():
     places = Places(4)
     first, _ = places.take("alice"), places.take("alice")
-    assert "one caller may" in refused(places, "alice")
+    assert "open tunnels per user" in refused(places, "alice")
     places.take("bob")
     first()
     places.take("alice")
-    assert "one caller may" in refused(places, "alice")
+    assert "open tunnels per user" in refused(places, "alice")
 
 
 def test_when_all_are_taken_there_is_none_for_anybody():
     places = Places(2)
     places.take("alice")
     bobs = places.take("bob")
-    assert "AI Proxy has as many" in refused(places, "carol")
+    assert "AI Proxy has reached its maximum" in refused(places, "carol")
     bobs()
     places.take("carol")
-    assert "AI Proxy has as many" in refused(places, "bob")
+    assert "AI Proxy has reached its maximum" in refused(places, "bob")
 
 
 def test_nothing_is_kept_of_callers_that_have_none():

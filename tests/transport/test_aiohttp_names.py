@@ -23,6 +23,7 @@ OF_A_BASE_CLASS = {
         "_request_count",
         "_request_in_progress",
     },
+    "DialedConnector": {"_create_connection"},
     "DownstreamResponse": {
         "_eof_sent",
         "_keep_alive",
@@ -38,12 +39,11 @@ OF_A_BASE_CLASS = {
         "_protocol",
         "_task",
     },
-    "DialedConnector": {"_create_connection", "_factory"},
-    "PooledConnector": {"_create_connection"},
+    "PooledConnector": {"_create_connection", "_factory"},
     "Server": {"_loop"},
     "_HeadReader": {"_parser"},
 }
-OF_ANOTHER_OBJECT = {"_acquired", "_conns", "_factory", "_request_handler"}
+OF_ANOTHER_OBJECT = {"_acquired", "_conns", "_request_handler"}
 
 
 def is_private(name: str) -> bool:

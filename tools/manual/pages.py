@@ -169,7 +169,7 @@ def _described(flag: Flag, *, of_daemon: bool = False) -> tuple[list[str], str]:
     term += _spelled(last, flag)
     if flag.setting is not None:
         default = f", default `{flag.default}`" if flag.default else ""
-        restart = "; needs a restart" if flag.setting.restart and of_daemon else ""
+        restart = "; requires a restart" if flag.setting.restart and of_daemon else ""
         return term, f"{flag.help} (`{flag.setting.env}`{default}{restart})"
     if flag.choices and not all(word in f"{flag.help}{flag.value}" for word in flag.choices):
         shown = ", ".join(f"`{word}`" for word in flag.choices)

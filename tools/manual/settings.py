@@ -58,7 +58,7 @@ def _key(option: Option, key: str) -> tuple[list[str], str]:
     facts = [f"`{option.flag}`", f"`{option.env}`"]
     if option.default:
         facts.append(f"default `{option.default}`")
-    restart = " A change needs a restart." if option.restart else ""
+    restart = " A change requires a restart." if option.restart else ""
     return _term(key, option.kind), f"{option.help}{restart} ({', '.join(facts)})"
 
 

@@ -1,1 +1,1 @@
-"""The rows of the table of settings, a file for each few groups of them."""
+"""Rows of the table of settings, a file for each few groups."""

@@ -1,4 +1,4 @@
-"""The AI Proxy."""
+"""Settings of the AI Proxy."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class AiProxyRows:
         kind=kinds.BOOL,
         default="false",
         group=Group.AI_PROXY,
-        help="Serve the AI Proxy, for clients that know HTTPS_PROXY but no other base URL.",
+        help="AI Proxy listener, for clients that support HTTPS_PROXY but no custom base URL.",
         restart=True,
     )
     proxy_listen_addr: Address = option(
@@ -29,7 +29,7 @@ class AiProxyRows:
         kind=kinds.ADDRESS,
         default="127.0.0.1:8888",
         group=Group.AI_PROXY,
-        help="Where the AI Proxy listens; :8888 is every interface.",
+        help="Listen address of the AI Proxy; :8888 is every interface.",
         restart=True,
     )
     proxy_tls_cert_file: Path | None = option(
@@ -47,7 +47,7 @@ class AiProxyRows:
         kind=kinds.PATH,
         default="",
         group=Group.AI_PROXY,
-        help="Private key (PEM, not encrypted) of --aibridge-proxy-tls-cert-file.",
+        help="Private key (PEM, unencrypted) of --aibridge-proxy-tls-cert-file.",
         restart=True,
     )
     proxy_cert_file: Path | None = option(
@@ -56,7 +56,7 @@ class AiProxyRows:
         kind=kinds.PATH,
         default="",
         group=Group.AI_PROXY,
-        help="Certificate (PEM) of the CA that clients trust; aibridged proxy init-ca makes one.",
+        help="Certificate (PEM) of the CA that clients trust; see aibridged proxy init-ca.",
         restart=True,
     )
     proxy_key_file: Path | None = option(
@@ -65,7 +65,7 @@ class AiProxyRows:
         kind=kinds.PATH,
         default="",
         group=Group.AI_PROXY,
-        help="Private key (PEM, not encrypted) of --aibridge-proxy-cert-file.",
+        help="Private key (PEM, unencrypted) of --aibridge-proxy-cert-file.",
         restart=True,
     )
     proxy_upstream: ProxyUrl | None = option(
@@ -74,7 +74,7 @@ class AiProxyRows:
         kind=kinds.PROXY_URL,
         default="",
         group=Group.AI_PROXY,
-        help="The proxy through which tunnels leave, as http[s]://[user:password@]host:port.",
+        help="Upstream proxy for outgoing tunnels, as http[s]://[user:password@]host:port.",
         restart=True,
     )
     proxy_upstream_ca: Path | None = option(
@@ -83,7 +83,7 @@ class AiProxyRows:
         kind=kinds.PATH,
         default="",
         group=Group.AI_PROXY,
-        help="CA certificate (PEM) to trust an https:// --aibridge-proxy-upstream by.",
+        help="CA certificate (PEM) for verifying an https:// --aibridge-proxy-upstream.",
         restart=True,
     )
     proxy_allowed_private_cidrs: tuple[Network, ...] = option(
@@ -92,7 +92,7 @@ class AiProxyRows:
         kind=kinds.NETWORKS,
         default="",
         group=Group.AI_PROXY,
-        help="Networks that may be tunneled to although they are private or reserved.",
+        help="Private or reserved networks to which tunnels are allowed.",
         restart=True,
     )
     proxy_target: str | None = option(
@@ -101,6 +101,6 @@ class AiProxyRows:
         kind=kinds.OPTIONAL_URL,
         default="",
         group=Group.AI_PROXY,
-        help="The gateway behind aibridged proxy, which runs the AI Proxy alone.",
+        help="URL of the gateway behind a standalone AI Proxy (aibridged proxy).",
         restart=True,
     )

@@ -1,4 +1,4 @@
-"""What is served, from whom it comes, and within which limits."""
+"""Settings of providers, limits, circuit breaker and MCP."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class GatewayRows:
         kind=kinds.BOOL,
         default="true",
         group=Group.GATEWAY,
-        help="Whether to serve at all; with false, serve says so and exits 0.",
+        help="Master switch; if false, serve logs that it is disabled and exits with status 0.",
         restart=True,
     )
     allow_byok: bool = option(
@@ -28,7 +28,7 @@ class GatewayRows:
         kind=kinds.BOOL,
         default="true",
         group=Group.GATEWAY,
-        help="Whether callers may bring their own provider key.",
+        help="Permission for users to bring their own provider key (BYOK).",
     )
     send_actor_headers: bool = option(
         "aibridge-send-actor-headers",
@@ -36,7 +36,7 @@ class GatewayRows:
         kind=kinds.BOOL,
         default="false",
         group=Group.GATEWAY,
-        help="Tell the provider in X-AI-Bridge-Actor-* headers who is asking.",
+        help="User's identity in X-AI-Bridge-Actor-* headers on requests to providers.",
     )
     dump_dir: Path | None = option(
         "aibridge-dump-dir",
@@ -44,7 +44,7 @@ class GatewayRows:
         kind=kinds.OPTIONAL_DIRECTORY,
         default="",
         group=Group.GATEWAY,
-        help="Write every request and response into this folder, secrets redacted; for debugging.",
+        help="Directory for debug dumps of every request and response, with secrets redacted.",
     )
     anthropic_base_url: str = option(
         "aibridge-anthropic-base-url",
@@ -52,7 +52,7 @@ class GatewayRows:
         kind=kinds.BASE_URL,
         default="https://api.anthropic.com/",
         group=Group.PROVIDERS,
-        help="Where requests to the provider anthropic go.",
+        help="Base URL of the provider anthropic.",
     )
     anthropic_key: Secret | None = option(
         "aibridge-anthropic-key",
@@ -60,7 +60,7 @@ class GatewayRows:
         kind=kinds.SECRET,
         default="",
         group=Group.PROVIDERS,
-        help="The organisation's key for the provider anthropic.",
+        help="The organisation's API key for the provider anthropic.",
     )
     openai_base_url: str = option(
         "aibridge-openai-base-url",
@@ -68,7 +68,7 @@ class GatewayRows:
         kind=kinds.BASE_URL,
         default="https://api.openai.com/v1/",
         group=Group.PROVIDERS,
-        help="Where requests to the provider openai go, with its /v1.",
+        help="Base URL of the provider openai, including /v1.",
     )
     openai_key: Secret | None = option(
         "aibridge-openai-key",
@@ -76,7 +76,7 @@ class GatewayRows:
         kind=kinds.SECRET,
         default="",
         group=Group.PROVIDERS,
-        help="The organisation's key for the provider openai.",
+        help="The organisation's API key for the provider openai.",
     )
     upstream_connect_timeout: float = option(
         "aibridge-upstream-connect-timeout",
@@ -84,7 +84,7 @@ class GatewayRows:
         kind=kinds.POSITIVE_DURATION,
         default="10s",
         group=Group.PROVIDERS,
-        help="How long connecting to a provider may take.",
+        help="Upstream connect timeout.",
     )
     upstream_idle_timeout: float = option(
         "aibridge-upstream-idle-timeout",
@@ -92,7 +92,7 @@ class GatewayRows:
         kind=kinds.POSITIVE_DURATION,
         default="10m",
         group=Group.PROVIDERS,
-        help="How long a provider may be silent, before its answer and within it.",
+        help="Idle timeout before and between bytes of a provider's response.",
     )
     max_concurrency: int = option(
         "aibridge-max-concurrency",
@@ -100,7 +100,7 @@ class GatewayRows:
         kind=kinds.COUNT,
         default="0",
         group=Group.LIMITS,
-        help="How many requests are served at once; 0 is unlimited.",
+        help="Maximum number of concurrent requests; 0 is unlimited.",
     )
     rate_limit: int = option(
         "aibridge-rate-limit",
@@ -108,7 +108,7 @@ class GatewayRows:
         kind=kinds.COUNT,
         default="0",
         group=Group.LIMITS,
-        help="Maximum number of requests a second per token; 0 is unlimited.",
+        help="Maximum number of requests per second per token; 0 is unlimited.",
     )
     max_request_bytes: int = option(
         "aibridge-max-request-bytes",
@@ -116,7 +116,7 @@ class GatewayRows:
         kind=kinds.SIZE,
         default="32MiB",
         group=Group.LIMITS,
-        help="The largest request body that is taken, in bytes or as 32MiB.",
+        help="Maximum size of a request body, in bytes or as 32MiB.",
     )
     max_inflight_bytes: int | None = option(
         "aibridge-max-inflight-bytes",
@@ -124,7 +124,7 @@ class GatewayRows:
         kind=kinds.SIZE_OR_AUTO,
         default="auto",
         group=Group.LIMITS,
-        help="Memory for the request bodies in flight; auto is a quarter of what there is.",
+        help="Memory budget for request bodies in flight; auto is a quarter of the memory.",
     )
     circuit_breaker_enabled: bool = option(
         "aibridge-circuit-breaker-enabled",
@@ -132,7 +132,7 @@ class GatewayRows:
         kind=kinds.BOOL,
         default="false",
         group=Group.BREAKER,
-        help="Pause requests to a provider that is overloaded or gone.",
+        help="Circuit breaker for overloaded or unreachable providers.",
     )
     circuit_breaker_failure_threshold: int = option(
         "aibridge-circuit-breaker-failure-threshold",
@@ -140,7 +140,7 @@ class GatewayRows:
         kind=kinds.POSITIVE,
         default="5",
         group=Group.BREAKER,
-        help="How many failures in a row open the circuit.",
+        help="Number of consecutive failures that open a circuit.",
     )
     circuit_breaker_interval: float = option(
         "aibridge-circuit-breaker-interval",
@@ -148,7 +148,7 @@ class GatewayRows:
         kind=kinds.DURATION,
         default="10s",
         group=Group.BREAKER,
-        help="How often a closed circuit forgets its failures; 0 is never.",
+        help="Interval at which a closed circuit resets its failure count; 0 is never.",
     )
     circuit_breaker_timeout: float = option(
         "aibridge-circuit-breaker-timeout",
@@ -156,7 +156,7 @@ class GatewayRows:
         kind=kinds.POSITIVE_DURATION,
         default="30s",
         group=Group.BREAKER,
-        help="How long an open circuit rejects before it lets probes through.",
+        help="Time that an open circuit rejects requests before it becomes half-open.",
     )
     circuit_breaker_max_requests: int = option(
         "aibridge-circuit-breaker-max-requests",
@@ -164,7 +164,7 @@ class GatewayRows:
         kind=kinds.POSITIVE,
         default="3",
         group=Group.BREAKER,
-        help="How many probes a half-open circuit admits, and must see succeed to close.",
+        help="Number of probes in a half-open circuit, all of which must succeed to close it.",
     )
     mcp_init_timeout: float = option(
         "aibridge-mcp-init-timeout",
@@ -172,7 +172,7 @@ class GatewayRows:
         kind=kinds.POSITIVE_DURATION,
         default="10s",
         group=Group.MCP,
-        help="How long connecting to an MCP server and listing its tools may take.",
+        help="Timeout for connecting to an MCP server and listing its tools.",
     )
     mcp_max_tools: int = option(
         "aibridge-mcp-max-tools",
@@ -180,7 +180,7 @@ class GatewayRows:
         kind=kinds.POSITIVE,
         default="128",
         group=Group.MCP,
-        help="How many tools an MCP server may offer; one that offers more is left out.",
+        help="Maximum number of tools per MCP server; a server with more is left out.",
     )
     mcp_call_timeout: float = option(
         "aibridge-mcp-call-timeout",
@@ -188,7 +188,7 @@ class GatewayRows:
         kind=kinds.POSITIVE_DURATION,
         default="60s",
         group=Group.MCP,
-        help="How long an MCP tool may run.",
+        help="Timeout of an MCP tool call.",
     )
     mcp_result_bytes: int = option(
         "aibridge-mcp-result-bytes",
@@ -196,7 +196,7 @@ class GatewayRows:
         kind=kinds.SIZE,
         default="256KiB",
         group=Group.MCP,
-        help="How much of an MCP tool's result the model is given, in bytes or as 256KiB.",
+        help="Maximum size of an MCP tool result sent to the model, in bytes or as 256KiB.",
     )
     mcp_max_turns: int = option(
         "aibridge-mcp-max-turns",
@@ -204,5 +204,5 @@ class GatewayRows:
         kind=kinds.POSITIVE,
         default="25",
         group=Group.MCP,
-        help="How often a model may be asked again with tools' results, for one request.",
+        help="Maximum number of model turns with tool results per request.",
     )

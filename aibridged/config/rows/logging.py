@@ -1,4 +1,4 @@
-"""What the daemon tells of itself."""
+"""Settings of logging, tracing and metrics."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class LoggingRows:
         kind=kinds.LOG_TARGET,
         default="/dev/stderr",
         group=Group.LOGGING,
-        help='Write logs for people to this file; "" is off (/dev/null in a variable).',
+        help='Log file in human-readable format; "" is off (/dev/null in a variable).',
         env="CODER_LOGGING_HUMAN",
     )
     log_json: str = option(
@@ -27,7 +27,7 @@ class LoggingRows:
         kind=kinds.LOG_TARGET,
         default="",
         group=Group.LOGGING,
-        help="Write logs as JSON lines to this file.",
+        help="Log file in JSON Lines format.",
         env="CODER_LOGGING_JSON",
     )
     log_stackdriver: str = option(
@@ -36,7 +36,7 @@ class LoggingRows:
         kind=kinds.LOG_TARGET,
         default="",
         group=Group.LOGGING,
-        help="Write logs as Google Cloud Logging (Stackdriver) reads them to this file.",
+        help="Log file in Google Cloud Logging (Stackdriver) format.",
         env="CODER_LOGGING_STACKDRIVER",
     )
     log_filter: tuple[str, ...] = option(
@@ -45,7 +45,7 @@ class LoggingRows:
         kind=kinds.PATTERNS,
         default="",
         group=Group.LOGGING,
-        help="Log the debug messages that match one of these regular expressions; .* is all.",
+        help="Regular expressions that select the debug messages to log; .* is all.",
     )
     verbose: bool = option(
         "verbose",
@@ -53,7 +53,7 @@ class LoggingRows:
         kind=kinds.BOOL,
         default="false",
         group=Group.LOGGING,
-        help="Log all debug messages.",
+        help="Debug logging of all messages.",
     )
     trace: bool = option(
         "trace",
@@ -61,7 +61,7 @@ class LoggingRows:
         kind=kinds.BOOL,
         default="false",
         group=Group.LOGGING,
-        help="Send traces over OTLP, as the OTEL_* variables say.",
+        help="Trace export over OTLP, configured by the OTEL_* variables.",
         env="CODER_TRACE_ENABLE",
         restart=True,
     )
@@ -71,7 +71,7 @@ class LoggingRows:
         kind=kinds.BOOL,
         default="false",
         group=Group.LOGGING,
-        help="Show the log lines of a request in its trace; goes with --trace.",
+        help="Log lines of a request as events in its trace; requires --trace.",
         env="CODER_TRACE_LOGS",
         restart=True,
     )
@@ -81,7 +81,7 @@ class LoggingRows:
         kind=kinds.BOOL,
         default="false",
         group=Group.LOGGING,
-        help="Serve metrics for Prometheus on --prometheus-address.",
+        help="Prometheus metrics endpoint on --prometheus-address.",
         restart=True,
     )
     prometheus_address: Address = option(
@@ -90,7 +90,7 @@ class LoggingRows:
         kind=kinds.ADDRESS,
         default="127.0.0.1:2112",
         group=Group.LOGGING,
-        help="Where to serve metrics, to whoever can connect.",
+        help="Listen address of the unauthenticated Prometheus metrics endpoint.",
         restart=True,
     )
     prometheus_initiator_labels: bool = option(
@@ -99,6 +99,6 @@ class LoggingRows:
         kind=kinds.BOOL,
         default="true",
         group=Group.LOGGING,
-        help="Tell callers apart in metrics, by initiator_id; with false that label is empty.",
+        help="Per-user metrics, by initiator_id; if false, that label is empty.",
         restart=True,
     )

@@ -1,4 +1,4 @@
-"""Who calls, and what is kept of it."""
+"""Settings of authentication, identity and records."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class PeopleRows:
         kind=kinds.AUTH,
         default="token",
         group=Group.IDENTITY,
-        help="Who knows the callers: own tokens, a Coder deployment, or nobody (loopback only).",
+        help="Authentication backend: token (own tokens), coder, or none (loopback only).",
         restart=True,
     )
     coder_url: str | None = option(
@@ -28,7 +28,7 @@ class PeopleRows:
         kind=kinds.OPTIONAL_URL,
         default="",
         group=Group.IDENTITY,
-        help="The Coder deployment that knows the tokens; goes with --aibridge-auth coder.",
+        help="URL of the Coder deployment that verifies tokens, for --aibridge-auth coder.",
         env="CODER_URL",
         restart=True,
     )
@@ -38,7 +38,7 @@ class PeopleRows:
         kind=kinds.POSITIVE_DURATION,
         default="60s",
         group=Group.IDENTITY,
-        help="How long a token that was good is not looked up again.",
+        help="Cache lifetime of a valid token.",
     )
     auth_cache_bad_ttl: float = option(
         "aibridge-auth-cache-bad-ttl",
@@ -46,7 +46,7 @@ class PeopleRows:
         kind=kinds.POSITIVE_DURATION,
         default="10s",
         group=Group.IDENTITY,
-        help="How long a token that was refused is not looked up again.",
+        help="Cache lifetime of a rejected token.",
     )
     revocation_grace: float = option(
         "aibridge-revocation-grace",
@@ -54,7 +54,7 @@ class PeopleRows:
         kind=kinds.GRACE,
         default="never",
         group=Group.IDENTITY,
-        help="Time after which running requests of a revoked token are cut off, or never.",
+        help="Grace period before running requests of a revoked token are cut off, or never.",
     )
     pool_ttl: float = option(
         "aibridge-pool-ttl",
@@ -62,7 +62,7 @@ class PeopleRows:
         kind=kinds.POSITIVE_DURATION,
         default="15m",
         group=Group.IDENTITY,
-        help="How long what is kept warm for a caller lives, from its making.",
+        help="Maximum lifetime of a cached bridge, including its MCP sessions.",
     )
     pool_max_items: int = option(
         "aibridge-pool-max-items",
@@ -70,7 +70,7 @@ class PeopleRows:
         kind=kinds.POSITIVE,
         default="5000",
         group=Group.IDENTITY,
-        help="For how many callers something is kept warm.",
+        help="Maximum number of cached bridges.",
     )
     state_dir: Path = option(
         "state-dir",
@@ -78,7 +78,7 @@ class PeopleRows:
         kind=kinds.DIRECTORY,
         default="~/.local/state/aibridged",
         group=Group.RECORDS,
-        help="Where the database and the spool are (systemd's STATE_DIRECTORY counts, too).",
+        help="Directory of the database and the spool (defaults to systemd's STATE_DIRECTORY).",
         fallback_env="STATE_DIRECTORY",
         restart=True,
     )
@@ -88,7 +88,7 @@ class PeopleRows:
         kind=kinds.SECRET_URL,
         default="",
         group=Group.RECORDS,
-        help="The PostgreSQL database to keep users, tokens and records in, instead of SQLite.",
+        help="URL of a PostgreSQL database for users, tokens and records, instead of SQLite.",
         env="CODER_PG_CONNECTION_URL",
         restart=True,
     )
@@ -98,7 +98,7 @@ class PeopleRows:
         kind=kinds.DURATION,
         default="60d",
         group=Group.RECORDS,
-        help="How long interceptions are kept; 0 is for ever.",
+        help="Retention period of interceptions; 0 is forever.",
     )
     max_stored_text: int = option(
         "aibridge-max-stored-text",
@@ -106,7 +106,7 @@ class PeopleRows:
         kind=kinds.SIZE,
         default="256KiB",
         group=Group.RECORDS,
-        help="Maximum size of a prompt, a tool call's arguments or a thought on record.",
+        help="Maximum stored size of a prompt, a tool call's arguments or a thought.",
     )
     structured_logging: bool = option(
         "aibridge-structured-logging",
@@ -114,6 +114,6 @@ class PeopleRows:
         kind=kinds.BOOL,
         default="false",
         group=Group.RECORDS,
-        help="Log every record, prompts included, as one JSON line each, for a SIEM.",
+        help="JSON log line for every record, including prompts, for a SIEM.",
         restart=True,
     )

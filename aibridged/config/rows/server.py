@@ -1,4 +1,4 @@
-"""Where the daemon listens, and by which certificate."""
+"""Settings of the HTTP server: addresses, timeouts, connections and TLS."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class ServerRows:
         kind=kinds.ADDRESS,
         default="127.0.0.1:4001",
         group=Group.LISTENING,
-        help="Where to listen; :4001 is every interface.",
+        help="Listen address; :4001 is every interface.",
         restart=True,
     )
     http_read_timeout: float = option(
@@ -28,7 +28,7 @@ class ServerRows:
         kind=kinds.POSITIVE_DURATION,
         default="30s",
         group=Group.LISTENING,
-        help="How long request headers, or the next part of a request body, may take.",
+        help="Timeout for reading request headers and between chunks of a request body.",
     )
     http_write_timeout: float = option(
         "http-write-timeout",
@@ -36,7 +36,7 @@ class ServerRows:
         kind=kinds.POSITIVE_DURATION,
         default="5m",
         group=Group.LISTENING,
-        help="How long a client may stop reading before its connection is closed.",
+        help="Write timeout for clients that stop reading.",
     )
     shutdown_timeout: float = option(
         "shutdown-timeout",
@@ -44,7 +44,7 @@ class ServerRows:
         kind=kinds.DURATION,
         default="30s",
         group=Group.LISTENING,
-        help="How long running requests may go on after SIGTERM.",
+        help="Grace period for running requests after SIGTERM.",
     )
     max_idle_connections: int = option(
         "aibridge-max-idle-connections",
@@ -52,7 +52,7 @@ class ServerRows:
         kind=kinds.POSITIVE,
         default="4096",
         group=Group.LISTENING,
-        help="Maximum number of idle client connections; the oldest is closed beyond that.",
+        help="Maximum number of idle client connections; beyond that, the oldest is closed.",
     )
     max_idle_connections_per_address: int = option(
         "aibridge-max-idle-connections-per-address",
@@ -60,7 +60,7 @@ class ServerRows:
         kind=kinds.POSITIVE,
         default="256",
         group=Group.LISTENING,
-        help="Maximum number of idle connections per address, but for --proxy-trusted-origins.",
+        help="Maximum number of idle connections per address; --proxy-trusted-origins are exempt.",
     )
     tls_cert_file: Path | None = option(
         "tls-cert-file",
@@ -68,7 +68,7 @@ class ServerRows:
         kind=kinds.PATH,
         default="",
         group=Group.LISTENING,
-        help="Certificate chain (PEM), to serve HTTPS; goes with --tls-key-file.",
+        help="Certificate chain (PEM) for serving HTTPS; requires --tls-key-file.",
         restart=True,
     )
     tls_key_file: Path | None = option(
@@ -77,7 +77,7 @@ class ServerRows:
         kind=kinds.PATH,
         default="",
         group=Group.LISTENING,
-        help="Private key (PEM, not encrypted) of --tls-cert-file.",
+        help="Private key (PEM, unencrypted) of --tls-cert-file.",
         restart=True,
     )
     proxy_trusted_headers: tuple[str, ...] = option(
@@ -86,7 +86,7 @@ class ServerRows:
         kind=kinds.HEADERS,
         default="",
         group=Group.LISTENING,
-        help="Headers that name the client's IP address, such as X-Forwarded-For.",
+        help="Headers that carry the client's IP address, such as X-Forwarded-For.",
     )
     proxy_trusted_origins: tuple[Network, ...] = option(
         "proxy-trusted-origins",
@@ -94,5 +94,5 @@ class ServerRows:
         kind=kinds.NETWORKS,
         default="",
         group=Group.LISTENING,
-        help="Addresses and networks of the proxies whose --proxy-trusted-headers count.",
+        help="Addresses and networks of reverse proxies whose --proxy-trusted-headers are trusted.",
     )

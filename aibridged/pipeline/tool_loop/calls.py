@@ -1,4 +1,4 @@
-"""Runs the tools that a model calls, one after the other, and notes what came of each."""
+"""Runs the tools that a model calls, one after the other, and records the results."""
 
 from collections.abc import Sequence
 
@@ -13,8 +13,8 @@ from aibridged.wire.injection.dialogue import Call, Result
 
 _NO_OBJECT = ToolResult("The arguments are not a JSON object.", is_error=True)
 _LAST = (
-    "\n\n[No more calls of this gateway's tools are allowed in this answer."
-    " Answer with what you know now.]"
+    "\n\n[No more calls of this gateway's tools are allowed in this response. Answer with "
+    "what you know now.]"
 )
 ABANDONED = "The request ended while the tool ran."
 

@@ -1,12 +1,12 @@
-"""Remembers how to go on from answers whose end isn't what the client takes it for."""
+"""Cache of continuations: how to continue from responses that ended amid a tool loop."""
 
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from aibridged.pipeline.context import RequestContext
-from aibridged.wire.injection.continuing import Continuation, go_on
-from aibridged.wire.injection.splice import Fields
+from aibridged.wire.responses.continuing import Continuation, go_on
+from aibridged.wire.splice import Fields
 
 _MAX_CONTINUATIONS = 10_000
 

@@ -1,4 +1,4 @@
-"""The schema's versions, in order, and the way from one to the next.
+"""Schema migrations with Alembic, in order.
 
 A revision is a file in `versions/`. It says all that it does by itself and imports nothing of the
 package, so that it does the same for ever.

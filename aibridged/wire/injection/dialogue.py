@@ -15,11 +15,11 @@ from typing import Any, ClassVar, NamedTuple
 
 from aibridged.wire.bounds import MAX_ELEMENTS, has_more_commas
 from aibridged.wire.collector import UNREADABLE
-from aibridged.wire.injection import counts
-from aibridged.wire.injection.continuing import Continuation
 from aibridged.wire.injection.events import RawEvents
-from aibridged.wire.injection.splice import UnsplittableError
+from aibridged.wire.responses.continuing import Continuation
+from aibridged.wire.splice import UnsplittableError
 from aibridged.wire.sse import Event
+from aibridged.wire.usage import add_counts
 
 UNEXPECTED = (UnsplittableError, *UNREADABLE, AttributeError, KeyError, TypeError)
 """What reading an answer of a shape that isn't known raises."""
@@ -91,9 +91,13 @@ class Dialogue(ABC):
         self._left -= len(chunk)
         if self._left < 0:
             raise OverrunError
+        event = self._events.lone(chunk)
+        if event is not None:
+            try:
+                return self._event(chunk, *event)
+            except UNEXPECTED:
+                return chunk
         events = self._events.feed(chunk)
-        if len(events) == 1:
-            return self._pass(*events[0])
         return b"".join([self._pass(raw, event) for raw, event in events])
 
     def end_stream(self) -> bytes:
@@ -114,7 +118,7 @@ class Dialogue(ABC):
 
     def answer(self, results: Sequence[Result]) -> bytes:
         """The next request: the last one with the model's answer and the results at its end."""
-        self._counts = counts.add(self._counts, self._usage)
+        self._counts = add_counts(self._counts, self._usage)
         self._usage = {}
         self._first = False
         self._altered = True
@@ -139,7 +143,7 @@ class Dialogue(ABC):
     @property
     def _total(self) -> dict[str, Any]:
         """The usage of all turns up to now."""
-        return counts.add(self._counts, self._usage)
+        return add_counts(self._counts, self._usage)
 
     @abstractmethod
     def error(self, body: bytes) -> bytes:

@@ -3,11 +3,16 @@
 import re
 from collections.abc import Sequence
 
+from aibridged.wire.bounds import SMALL
 from aibridged.wire.sse import MAX_EVENT_BYTES, Event, SseSplitter
 
 _BLANK_LINES = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)+")
 _PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
 _CR = 13  # as a number, which is found faster
+_LINES_WITH_NAME, _LINES_WITHOUT_NAME = (
+    3,
+    2,
+)  # of an event in the usual shape, the blank one included
 
 RawEvent = tuple[bytes, Event | None]
 """The bytes, and the event that they are; None where they hold none: a comment, say."""
@@ -24,6 +29,27 @@ class RawEvents:
         self._held = bytearray()  # the beginning of an event
         self._scanned = 0  # how much of it is known to hold no blank line
         self._splitter = SseSplitter()
+
+    def lone(self, chunk: bytes) -> Event | None:
+        """The event that a chunk is: nearly all are one, whole, small and in the usual shape.
+
+        `feed` is for the chunks of which this is None, and would find the same event.
+        """
+        lines = chunk.count(b"\n")
+        if (
+            not chunk.endswith(b"\n\n")
+            or _CR in chunk
+            or self._held
+            or len(chunk) > SMALL
+            or not self._splitter.is_between_events
+        ):
+            return None
+        if lines == _LINES_WITH_NAME and chunk.startswith(b"event: "):
+            name, _, data = chunk[7:-2].partition(b"\ndata: ")
+            return (name, data) if data else None
+        if lines == _LINES_WITHOUT_NAME and chunk.startswith(b"data: "):
+            return b"", chunk[6:-2]
+        return None
 
     def feed(self, chunk: bytes) -> Sequence[RawEvent]:
         """What ends within `chunk`, in order."""

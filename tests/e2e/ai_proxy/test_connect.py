@@ -178,7 +178,7 @@ async def test_data_before_the_answer_is_refused(proxied):
         )
         connect = await proxied.send(head.encode() + more)
         assert connect.status == 400
-        assert b"before CONNECT was answered" in connect.body
+        assert b"before the response to CONNECT" in connect.body
 
 
 @pytest.mark.parametrize("sent", [b"", b"CONNECT a.exam", b"CONNECT a.example:443 HTTP/1.1\r\nHo"])
@@ -247,7 +247,9 @@ async def test_without_the_proxy_there_is_no_certificate(start_gateway, client):
 
 
 async def test_a_target_is_for_the_proxy_alone(start_proxied):
-    with pytest.raises(CannotStartError, match="--aibridge-proxy-target is for aibridged proxy"):
+    with pytest.raises(
+        CannotStartError, match="--aibridge-proxy-target is only for the standalone AI Proxy"
+    ):
         await start_proxied(proxy_target="http://127.0.0.1:1")
 
 
@@ -289,7 +291,11 @@ async def test_a_socket_that_is_passed(start_gateway, ca, clock, tmp_path, auth,
         shutdown_timeout=0.0,
     )
     gateway = Gateway(settings, clock, {"proxy": [passed]})
-    with pytest.raises(CannotStartError, match="not authenticated") if refused else nullcontext():
+    with (
+        pytest.raises(CannotStartError, match="authentication is disabled")
+        if refused
+        else nullcontext()
+    ):
         await gateway.start()
         assert gateway.proxy.url == f"http://{host}:{passed.getsockname()[1]}"
         await gateway.stop()

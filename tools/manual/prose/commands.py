@@ -5,24 +5,25 @@ from collections.abc import Mapping
 from tools.manual.prose import Example, Prose
 
 EXIT_STATUS: Mapping[int, str] = {
-    0: "It is done.",
-    1: "It could not be done; a sentence on standard error says why.",
-    2: "The command line is wrong: an unknown flag, or a value that can't be read.",
+    0: "Success.",
+    1: "Failure; a message on standard error says why.",
+    2: "Usage error: an unknown flag, or an invalid value.",
 }
 
 # By the setting that names where they are.
 FILES: Mapping[str, Mapping[str, str]] = {
     "state_dir": {
         "~/.local/state/aibridged/aibridged.db": "Users, tokens and records,"
-        " unless they are in PostgreSQL; `--state-dir` names another directory.",
+        " unless they are in PostgreSQL; `--state-dir` sets another directory.",
     },
 }
 
 PROSE: Mapping[str, Prose] = {
     "serve": Prose(
         about=(
-            "It runs in the foreground, logs to standard error and needs no other process."
-            " Mistakes in the settings are all named at once, before anything is served.",
+            "It runs in the foreground, logs to standard error and requires no other "
+            "process. All mistakes in the settings are reported at once, before anything is "
+            "served.",
             Example(
                 "With Anthropic's key in a file, on every interface:",
                 """\
@@ -32,10 +33,10 @@ $ aibridged serve --http-address :4001
             ),
             "Each provider is served under its name: /anthropic, /openai,"
             " or what a list of providers in `aibridged.yaml(5)` calls it."
-            " GET /healthz says that the daemon lives, GET /readyz that it takes requests.",
+            " GET /healthz is the liveness probe, GET /readyz the readiness probe.",
             "Every setting is a flag, a variable and, but for secrets, a key in the file."
-            " A secret given as a flag can be seen by all who list processes:"
-            " use its variable, or a file that the variable with _FILE names.",
+            " A secret given as a flag is visible to everyone who can list processes: use its "
+            "variable, or a file set by the variable with _FILE.",
         ),
         examples=(
             Example(
@@ -46,7 +47,7 @@ $ aibridged serve --config aibridged.yaml
 """,
             ),
             Example(
-                "For one person on one machine, who needs no tokens:",
+                "For a single user on one machine, without tokens:",
                 "$ aibridged serve --aibridge-auth none",
             ),
             Example(
@@ -65,28 +66,29 @@ $ aibridged serve --aibridge-max-concurrency 200 \\
             ),
         ),
         environment={
-            "OTEL_*": "Where traces go, and of which requests: see `aibridged-metrics(7)`.",
-            "CREDENTIALS_DIRECTORY": "Set by systemd: the directory with secrets."
+            "OTEL_*": "The destination and sampling of traces: see `aibridged-metrics(7)`.",
+            "CREDENTIALS_DIRECTORY": "Set by systemd: the directory of credentials."
             " See SECRETS in `aibridged.yaml(5)`.",
-            "NOTIFY_SOCKET": "Set by systemd: who is told that the daemon serves, reloads, stops"
-            " or, with WATCHDOG_USEC, that its event loop turns.",
-            "LISTEN_FDS": "Set by systemd: the sockets to listen on, in place of"
-            " `--http-address`. LISTEN_FDNAMES calls them http, metrics or proxy.",
+            "NOTIFY_SOCKET": "Set by systemd: the socket for notifications of readiness, "
+            "reloading, stopping and, with WATCHDOG_USEC, the watchdog of the event loop.",
+            "LISTEN_FDS": "Set by systemd: the sockets to listen on (socket activation), in "
+            "place of `--http-address`. Their names in LISTEN_FDNAMES are http, metrics or "
+            "proxy.",
         },
         exit_status={
-            0: "It was told to stop, and did; or `--aibridge-enabled` is false.",
-            1: "The settings hold mistakes, the address is taken, or records can't be kept.",
+            0: "It was stopped by a signal, or `--aibridge-enabled` is false.",
+            1: "The settings are invalid, the address is in use, or records can't be stored.",
         },
         files={
-            "~/.local/state/aibridged/spool.jsonl": "What could not be written to the database"
-            " yet. The next start replays it.",
+            "~/.local/state/aibridged/spool.jsonl": "Records not yet written to the database. "
+            "They are replayed at the next start.",
         },
         see_also=("aibridged-metrics(7)",),
     ),
     "check-config": Prose(
         about=(
             "The settings are read exactly as `aibridged-serve(1)` reads them."
-            " Secrets are not shown, only where they came from.",
+            " Secrets are masked; only their sources are shown.",
         ),
         examples=(
             Example(
@@ -102,8 +104,8 @@ $ aibridged serve --aibridge-max-concurrency 200 \\
     ),
     "healthcheck": Prose(
         about=(
-            "For the probes of containers: `curl` isn't needed, and the address is where the"
-            " settings say. Mistakes elsewhere in the settings don't matter to it.",
+            "For container probes: `curl` isn't required, and the address comes from the "
+            "settings. Mistakes elsewhere in the settings are ignored.",
         ),
         examples=(
             Example(
@@ -116,15 +118,15 @@ $ aibridged serve --aibridge-max-concurrency 200 \\
             ),
         ),
         exit_status={
-            0: "The daemon is well.",
-            1: "It is not, or nobody answers within 3 seconds; a line says which.",
+            0: "The daemon is healthy.",
+            1: "It is not healthy, or doesn't respond within 3 seconds; a message says which.",
         },
         see_also=("aibridged-serve(1)",),
     ),
     "sample-config": Prose(
         about=(
-            "Every setting is commented out: take away a # to change one."
-            " Secrets are not kept in the file.",
+            "Every setting is commented out: remove a # to change one. Secrets are not "
+            "allowed in the file.",
         ),
         examples=(
             Example(
@@ -139,11 +141,11 @@ $ aibridged serve --config aibridged.yaml
     ),
     "usage": Prose(
         about=(
-            "Input that the provider read from its cache, or wrote to it, is counted apart"
-            " from the other input. HIT is the cached share of all input.",
+            "Input that the provider read from its cache, or wrote to it, is counted "
+            "separately. HIT is the cached share of all input.",
         ),
         examples=(
-            Example("By user, since ever:", "$ aibridged usage"),
+            Example("By user, for all time:", "$ aibridged usage"),
             Example(
                 "One user's models in January:",
                 """\
@@ -161,21 +163,21 @@ $ aibridged usage --by model --initiator alice \\
     ),
     "tail": Prose(
         about=(
-            "An interception is shown when it has ended, since its tokens are known then."
-            " END is the status that the client got, or a word: left (the client went away),"
-            " fail (the stream broke) or cut (the daemon died).",
+            "An interception is shown when it has ended and its tokens are known. END is the "
+            "HTTP status, or one of left (the client disconnected), fail (the stream failed) "
+            "or cut (the daemon crashed).",
         ),
         examples=(
             Example("From now on:", "$ aibridged tail"),
             Example(
-                "The last ten minutes and on, for a program:",
+                "From ten minutes ago, as JSON Lines:",
                 "$ aibridged tail --since 10m --output jsonl | jq .model",
             ),
         ),
         see_also=("aibridged-interceptions(1)",),
     ),
     "demo": Prose(
-        about=("It needs no key and no network, and leaves nothing behind.",),
+        about=("It requires no key and no network, and leaves nothing behind.",),
         examples=(
             Example(
                 "With the SDKs that it drives:",
@@ -209,14 +211,13 @@ $ curl -d '{"status": 529, "times": 5}' \\
         see_also=("aibridged-demo(1)",),
     ),
     "version": Prose(
-        about=("And on which Python and system it runs.",),
-        examples=(Example("When something is to be reported:", "$ aibridged version"),),
+        about=("It includes the Python version and the operating system.",),
+        examples=(Example("For a bug report:", "$ aibridged version"),),
     ),
     "users": Prose(
         about=(
-            "Users are kept in the daemon's own database, and matter where `--aibridge-auth`"
-            " is token, as it is by default. They authenticate with tokens, which"
-            " `aibridged-tokens(1)` makes.",
+            "Users are stored in the daemon's own database, for `--aibridge-auth` token (the "
+            "default). They authenticate with tokens, created by `aibridged-tokens(1)`.",
             Example(
                 "A user, and the token to give them:",
                 """\
@@ -226,16 +227,19 @@ $ aibridged tokens create --user alice --name laptop
             ),
         ),
         examples=(
-            Example("Who may see everybody's records:", "$ aibridged users create bob --admin"),
             Example(
-                "Somebody is away, and comes back:",
+                "An admin, with access to the records of all users:",
+                "$ aibridged users create bob --admin",
+            ),
+            Example(
+                "Suspend a user temporarily:",
                 """\
 $ aibridged users suspend alice
 $ aibridged users resume alice
 """,
             ),
             Example(
-                "All who can't get in at the moment:",
+                "All users whose tokens are rejected at the moment:",
                 """\
 $ aibridged users list --output json |
     jq -r '.[] | select(.status != "active") | .username'
@@ -247,9 +251,9 @@ $ aibridged users list --output json |
     "tokens": Prose(
         about=(
             "A token authenticates its user to the gateway, which never passes it on."
-            " Only its hash is kept: what is lost can't be shown again, but is easily replaced.",
+            " Only its hash is stored: a lost token can't be shown again, only replaced.",
             Example(
-                "A token for a month, and one for a machine that is looked after:",
+                "A token with the default lifetime, and one for a year:",
                 """\
 $ aibridged tokens create --user alice --name laptop
 $ aibridged tokens create --user ci --name runner --lifetime 365d
@@ -265,7 +269,7 @@ $ aibridged tokens create --user ci --name runner |
 """,
             ),
             Example(
-                "A laptop is lost:",
+                "Revoke the token of a lost laptop:",
                 """\
 $ aibridged tokens list --user alice
 $ aibridged tokens revoke 4f9GhJk2Qs
@@ -276,30 +280,30 @@ $ aibridged tokens revoke 4f9GhJk2Qs
     ),
     "interceptions": Prose(
         about=(
-            "An interception is one request that was read and recorded, with its response:"
-            " the prompt, the tokens, the tool calls and the thoughts.",
+            "An interception is one bridged (recorded) request with its response: the "
+            "prompt, the tokens, the tool calls and the thoughts.",
             Example(
-                "What a model was asked in the last two hours:",
+                "Requests to a model in the last two hours:",
                 "$ aibridged interceptions list --started-after 2h --model gpt-5",
             ),
-            "END is the status that the client got, or a word: open (it runs still), left"
-            " (the client went away), fail (the stream broke) or cut (the daemon died)."
+            "END is the HTTP status, or one of open (still running), left (the client "
+            "disconnected), fail (the stream failed) or cut (the daemon crashed)."
             " IN/OUT are tokens, cached input included.",
         ),
         examples=(
             Example(
-                "All of one of them:",
+                "One of them in full:",
                 "$ aibridged interceptions show 0198c1d2e3f4",
             ),
             Example(
-                "What failed today, as CSV:",
+                "Failures of the last day, as CSV:",
                 """\
 $ aibridged interceptions list --status failed \\
     --started-after 1d --output csv
 """,
             ),
             Example(
-                "The next page is what is older than the last row:",
+                "The next page, after the last row:",
                 "$ aibridged interceptions list --after-id 0198c1d2e3f4",
             ),
         ),
@@ -307,10 +311,10 @@ $ aibridged interceptions list --status failed \\
     ),
     "sessions": Prose(
         about=(
-            "A session groups the interceptions that a client's session key joins;"
-            " a thread in it is what one prompt started, tool calls and all.",
+            "A session groups interceptions by the client's session key; a thread within it "
+            "is everything that one prompt started, including tool calls.",
             Example(
-                "What Alice did today, and one session in full:",
+                "Alice's sessions of the last day, and one session in full:",
                 """\
 $ aibridged sessions list --initiator alice --started-after 1d
 $ aibridged sessions show 5a8a2a0e-52f3-4f0f-9c80-d0c0ffee0001 --full
@@ -322,10 +326,10 @@ $ aibridged sessions show 5a8a2a0e-52f3-4f0f-9c80-d0c0ffee0001 --full
     ),
     "db": Prose(
         about=(
-            "The daemon upgrades its database at its start and prunes it once in a while,"
-            " so that these commands are for those who want to do either themselves.",
+            "The daemon upgrades its database at startup and prunes it periodically; these "
+            "commands are for doing either by hand.",
             Example(
-                "Before a new release is started, and after it was installed:",
+                "Between installing a new release and starting it:",
                 """\
 $ aibridged db check || aibridged db upgrade
 """,
@@ -333,25 +337,26 @@ $ aibridged db check || aibridged db upgrade
         ),
         examples=(
             Example(
-                "Keep less than the retention says:",
+                "Prune earlier than the configured retention:",
                 "$ aibridged db prune --older-than 30d",
             ),
         ),
         exit_status={
-            1: "It could not be done, or the schema is not current; a sentence says why.",
+            1: "Failure, or the schema is not current; a message says why.",
         },
     ),
     "proxy": Prose(
         about=(
-            "Tools that can't be given another base URL often heed HTTPS_PROXY. The AI Proxy is an"
-            " HTTP proxy that opens TLS for the hosts of the providers alone, with certificates of"
-            " a CA of its own, and hands those requests to the gateway. Everything else is tunneled"
-            " as it is, to public addresses and port 443.",
-            "The password of the proxy is the gateway token, whatever the user name. A key that the"
-            " tool sends itself goes on to the provider; a tool that insists on one may be given"
-            " the gateway token there, too, and the organisation's key is used.",
-            "What the gateway doesn't serve at a provider's host goes on to that host with the"
-            " caller's own credentials.",
+            "Tools without a configurable base URL often support HTTPS_PROXY. The AI Proxy "
+            "is an HTTP forward proxy that intercepts TLS (MITM) only for the hosts of the "
+            "providers, with certificates of its own CA, and passes those requests to the "
+            "gateway. Everything else is tunneled untouched, to public addresses and port "
+            "443.",
+            "The password of the proxy is the gateway token, with any user name. A key that "
+            "the tool itself sends is forwarded to the provider; for a tool that requires "
+            "one, use the gateway token there as well, and the organisation's key is used.",
+            "Routes of a provider's host that the gateway doesn't serve are forwarded to "
+            "that host with the caller's own credentials.",
             Example(
                 "A CA, and the daemon with the AI Proxy:",
                 """\
@@ -361,15 +366,16 @@ $ aibridged serve --aibridge-proxy-enabled \\
     --aibridge-proxy-key-file /etc/aibridged/ai-proxy-ca.key
 """,
             ),
-            "Whoever has the CA's key can pretend to be any site to whoever trusts the CA: keep it"
-            " readable for the daemon alone, or make it with --only-for. Tokens reach the proxy in"
-            " the clear unless it has a certificate of its own"
-            " (--aibridge-proxy-tls-cert-file). Don't let it listen on the internet.",
+            "Anyone who has the CA's key can impersonate any site to clients that trust the "
+            "CA: keep it readable only by the daemon, or restrict it with --only-for. Tokens "
+            "are sent to the proxy unencrypted unless it has its own certificate "
+            "(--aibridge-proxy-tls-cert-file). Don't expose it to the internet.",
         ),
         examples=(
             Example(
-                "Alone, in front of a gateway elsewhere, which knows the tokens and keeps the"
-                " records. If that gateway has a list of providers, the proxy needs the same:",
+                "Standalone, in front of a remote gateway, which verifies the tokens and keeps "
+                "the records. If that gateway has a list of providers, the proxy requires the "
+                "same list:",
                 """\
 $ aibridged proxy --aibridge-proxy-target https://gateway.example \\
     --aibridge-proxy-cert-file ai-proxy-ca.pem \\
@@ -377,17 +383,16 @@ $ aibridged proxy --aibridge-proxy-target https://gateway.example \\
 """,
             ),
             Example(
-                "That gateway takes all callers of the proxy for one, also when it bounds how many"
-                " look-ups of tokens an address has under way, unless it believes the proxy whose"
-                " they are:",
+                "Configure that gateway to trust the proxy's forwarded client addresses; "
+                "otherwise all clients of the proxy share one address, and its limit of token "
+                "lookups:",
                 """\
 $ aibridged serve --proxy-trusted-origins PROXY \\
     --proxy-trusted-headers X-Coder-Forwarded-For
 """,
             ),
             Example(
-                "A CA that is good for the providers' hosts alone, which are these without a list"
-                " of providers:",
+                "A CA that is restricted to the providers' hosts, which are these by default:",
                 """\
 $ aibridged proxy init-ca --only-for api.anthropic.com \\
     --only-for api.openai.com --only-for githubcopilot.com

@@ -10,13 +10,13 @@ _PLANS = ", ".join(f"{plan.name} ({plan.base_url})" for plan in COPILOT_PLANS)
 
 ABOUT: tuple[Part, ...] = (
     "`aibridged serve` and the other commands read their settings from flags, from environment"
-    " variables and from one YAML file, which `--config` or CODER_CONFIG_PATH names."
-    " No file is read unless it is named, and every setting has a default.",
-    "A flag outranks a variable, a variable the file, the file the default."
-    " A variable that is empty is as good as unset."
-    " `aibridged check-config` shows each setting with its source, and all mistakes at once:"
-    " unknown keys, with the nearest that is known, values that can't be read,"
-    " and settings that don't go together.",
+    " variables and from one YAML file, set by `--config` or CODER_CONFIG_PATH. There is no "
+    "default file, and every setting has a default.",
+    "Flags override variables, variables override the file, and the file overrides "
+    "the defaults. An empty variable counts as unset."
+    " `aibridged check-config` shows each setting with its source, and all mistakes "
+    "at once: unknown keys (with the closest match), invalid values, and conflicting "
+    "settings.",
     Example(
         "Most files are short:",
         """\
@@ -34,27 +34,26 @@ networking:
     httpAddress: :4001
 """,
     ),
-    "Below, a key is written with dots between its groups:"
+    "Below, keys are written in dotted form:"
     " networking.http.httpAddress is the key httpAddress in the group http of the group"
     " networking. The names are those of `coder server`;"
-    " the group aibridge may also be called ai_gateway.",
+    " the group ai_gateway is an alias of aibridge.",
 )
 
 RELOADING: tuple[Part, ...] = (
-    "At SIGHUP the daemon reads this file again, and the files that hold secrets, while requests"
-    " go on: `systemctl reload aibridged`, or `kill -HUP`."
-    " Where a setting needs a restart, it says so below, and a changed value waits for the restart;"
-    " the log names it."
-    " A file with a mistake changes nothing: the old settings stay in force,"
-    " and the log says what is wrong and where.",
+    "On SIGHUP (`systemctl reload aibridged`, or `kill -HUP`) the daemon reloads "
+    "this file and the files with secrets, without interrupting requests. Settings "
+    "that require a restart are marked below; the log names those that changed. If "
+    "the file has a mistake, nothing changes: the old settings stay in effect, and "
+    "the log says what is wrong and where.",
 )
 
 SECRETS: tuple[Part, ...] = (
-    "Keys and passwords are not kept in this file."
-    " Each has a variable, and a second one, with _FILE at its end, that names a file holding it;"
-    " blanks and line breaks around it don't count."
-    " Where neither is set, the daemon looks among the credentials that systemd hands over:"
-    " each file in /etc/aibridged/credentials is one, and the service sees it as"
+    "Keys and passwords are not allowed in this file. Each has a variable, and a "
+    "second one with the suffix _FILE for the path of a file that contains it; "
+    "surrounding whitespace is ignored. If neither is set, the daemon looks for a "
+    "systemd credential: each file in /etc/aibridged/credentials is one, and the "
+    "service sees it as"
     " /run/credentials/aibridged.service/aibridged_NAME.",
 )
 
@@ -71,20 +70,18 @@ class ListProse:
 # By the key of the list.
 LISTS: Mapping[str, ListProse] = {
     "providers": ListProse(
-        about="Without this list there are the providers anthropic and openai, with the keys and"
-        " URLs of the settings below, and GitHub Copilot's plans:"
-        f" {_PLANS}. With it, there are those that it names;"
-        " of the settings below, those that are given add theirs.",
+        about="By default, the providers are anthropic and openai, with the keys and URLs of "
+        "the settings below, and GitHub Copilot's plans:"
+        f" {_PLANS}. This list replaces them; the settings below, if set, add theirs.",
         fields={
-            "type": "Whose API it speaks: `anthropic`, `openai` or `copilot`.",
-            "name": "Its name, and the path that it is served under."
-            " Lower-case letters, digits and single dashes; its type where it is left out.",
-            "key": "The organisation's key for it. Better is key_file,"
-            " which keeps it out of this file."
-            " Without a key it serves callers who bring their own, or a server that needs none."
-            " GitHub Copilot's is never given here: its users bring their own.",
-            "key_file": "A file that holds the key.",
-            "base_url": "Where its requests go: its type's default where it is left out.",
+            "type": "API type: `anthropic`, `openai` or `copilot`.",
+            "name": "Name, and first segment of its path. Lower-case letters, digits and single "
+            "dashes; defaults to the type.",
+            "key": "The organisation's API key. Prefer key_file, which keeps it out of this "
+            "file. Without a key, users bring their own (BYOK), or the server requires none. "
+            "Not allowed for GitHub Copilot, whose users bring their own.",
+            "key_file": "Path of a file that contains the key.",
+            "base_url": "Base URL; defaults to that of the type.",
         },
         variables="""\
 CODER_AIBRIDGE_PROVIDER_0_TYPE=openai
@@ -94,19 +91,19 @@ CODER_AIBRIDGE_PROVIDER_0_KEY_FILE=/etc/aibridged/local-key
 """,
     ),
     "mcp_servers": ListProse(
-        about="Servers whose tools the models are offered; the gateway runs what a model chooses."
-        " A tool is called bmcp_ID_TOOL there.",
+        about="Servers whose tools are offered to the models; the gateway runs the tools that "
+        "a model calls. Tools are named bmcp_ID_TOOL.",
         fields={
-            "id": "A short name, which the names of its tools hold.",
-            "url": "Its streamable HTTP endpoint.",
-            "token": "What the gateway shows it, as a bearer token. Better is token_file,"
-            " which keeps it out of this file.",
-            "token_file": "A file that holds the token.",
-            "headers": "Further headers for it, as a mapping.",
-            "tool_allow_regex": "Which tools are offered: those in whose names this is found.",
-            "tool_deny_regex": "Which are not; this wins.",
-            "user_credentials": "Whether a user's own token takes the place of the server's:"
-            " `none`, `optional`, or `required`, where nobody else is offered the tools.",
+            "id": "Short name, part of the names of its tools.",
+            "url": "Streamable HTTP endpoint.",
+            "token": "Bearer token for the server. Prefer token_file, which keeps it out of this "
+            "file.",
+            "token_file": "Path of a file that contains the token.",
+            "headers": "Additional request headers, as a mapping.",
+            "tool_allow_regex": "Allowlist: only tools whose names match are offered.",
+            "tool_deny_regex": "Denylist: takes precedence over the allowlist.",
+            "user_credentials": "Whether users' own tokens replace the server's: `none`, "
+            "`optional`, or `required` (tools are only offered to users with a token).",
         },
         variables="""\
 CODER_AIBRIDGE_MCP_SERVER_0_ID=docs
@@ -123,25 +120,25 @@ VALUES: Mapping[str, str] = {
     "BYTES": "A number of bytes, or one with a unit: `1048576`, `512KiB`, `32MiB`, `1GiB`.",
     "DIR": "A directory; `~` is the home directory.",
     "DURATION": "Numbers with units, such as `500ms`, `10s`, `1m30s`, `12h` or `60d`; or `0`."
-    " A number other than 0 without a unit is refused.",
+    " A number other than 0 requires a unit.",
     "HOST:PORT": "An address to listen on: `127.0.0.1:4001`, `[::1]:4001`,"
     " or `:4001` for every interface.",
-    "HEADERS": "In the file a mapping of names to values;"
+    "HEADERS": "In the file, a mapping of names to values;"
     " in a variable `X-Team: core, X-Stage: live`.",
     "ID": "Lower-case letters, digits and single dashes.",
-    "INT": "A whole number.",
+    "INT": "An integer.",
     "KEY": "A secret: visible ASCII, without spaces.",
-    "LIST": "In the file a YAML list; as a flag or variable, items with commas between them."
-    " A flag may be given several times instead.",
+    "LIST": "In the file, a YAML list; as a flag or variable, comma-separated items. A flag "
+    "may also be repeated.",
     "NAME": "Lower-case letters, digits and single dashes.",
     "PATH": "A file.",
-    "REGEX": "A regular expression of Python's.",
+    "REGEX": "A Python regular expression.",
     "URL": "An http or https URL, without a user, a password, a query or a fragment,"
-    " where nothing else is said.",
+    " unless stated otherwise.",
 }
 
 FILES: Mapping[str, str] = {
-    "/etc/aibridged/aibridged.yaml": "The customary place, which the packaged service reads.",
+    "/etc/aibridged/aibridged.yaml": "The conventional path, used by the packaged service.",
 }
 
 SEE_ALSO = (

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from tools.manual.prose import Example, Part
 
 ABOUT: tuple[Part, ...] = (
-    "The daemon shows what it does as metrics, which Prometheus collects,"
-    " and as traces, which it sends to an OpenTelemetry collector.",
+    "The daemon exports metrics to Prometheus, and traces to an OpenTelemetry collector.",
     Example(
-        "To see both:",
+        "To enable both:",
         """\
 $ export OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4317
 $ aibridged serve --prometheus-enable --trace
@@ -21,21 +20,21 @@ METRICS: tuple[Part, ...] = (
     "Names that begin with coder_ are those of Coder's AI Bridge, with its labels,"
     " so that its dashboards work."
     " A histogram has the series _bucket, _sum and _count.",
-    "A label that callers can fill, such as model, has a bounded number of values;"
-    " further ones are counted as other.",
+    "Labels with caller-supplied values, such as model, have bounded cardinality; "
+    "further values are counted as other.",
 )
 
 QUERIES = (
     Example(
-        "Tokens a second, by model:",
+        "Tokens per second, by model:",
         "sum by (model) (rate(coder_aibridged_tokens_total[5m]))",
     ),
     Example(
-        "Requests a second that the gateway itself refused, by reason:",
+        "Requests per second refused by the gateway itself, by reason:",
         "sum by (reason) (rate(aibridged_rejections_total[5m]))",
     ),
     Example(
-        "What the gateway adds to a request, for the slowest one in a hundred:",
+        "Latency that the gateway adds to a request, p99:",
         """\
 histogram_quantile(0.99,
   sum by (le) (rate(aibridged_request_overhead_seconds_bucket[5m])))
@@ -44,22 +43,25 @@ histogram_quantile(0.99,
 )
 
 SPANS: tuple[Part, ...] = (
-    "A request has a span of its own, named after its method and route; it continues the trace"
-    " that the caller's traceparent header names. No span holds a prompt, an answer or a key.",
+    "Each request has a span, named after its method and route, which continues the "
+    "trace of the caller's traceparent header. Spans never contain prompts, "
+    "responses or keys.",
 )
 
 ENVIRONMENT: Mapping[str, str] = {
-    "OTEL_EXPORTER_OTLP_ENDPOINT": "Where spans are sent;"
-    " `http://localhost:4317` where it is not set. `https://` is TLS.",
-    "OTEL_EXPORTER_OTLP_PROTOCOL": "How: `grpc`, which is the default, or `http/protobuf`.",
-    "OTEL_EXPORTER_OTLP_HEADERS": "What to send along, such as a key: `name=value,other=value`.",
-    "OTEL_EXPORTER_OTLP_CERTIFICATE": "A file with the CA's certificate, for TLS.",
-    "OTEL_TRACES_SAMPLER": "Which requests are traced: `parentbased_always_on`, which is the"
-    " default, traces each, unless its caller's trace isn't recorded."
-    " That costs more than the request itself: for many requests choose"
-    " `parentbased_traceidratio`, with OTEL_TRACES_SAMPLER_ARG the share, such as `0.01`.",
-    "OTEL_SERVICE_NAME": "Who sends them; aibridged where it is not set.",
-    "OTEL_*": "The others of OpenTelemetry's SDK count, too.",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "OTLP endpoint; defaults to `http://localhost:4317`. "
+    "`https://` enables TLS.",
+    "OTEL_EXPORTER_OTLP_PROTOCOL": "Protocol: `grpc` (the default) or `http/protobuf`.",
+    "OTEL_EXPORTER_OTLP_HEADERS": "Additional headers, such as an API key: "
+    "`name=value,other=value`.",
+    "OTEL_EXPORTER_OTLP_CERTIFICATE": "Path of the CA certificate, for TLS.",
+    "OTEL_TRACES_SAMPLER": "Sampler: `parentbased_always_on` (the default) traces every request, "
+    "unless its caller's trace isn't sampled. That costs more than the request "
+    "itself: under high load use"
+    " `parentbased_traceidratio`, with the sampling ratio in OTEL_TRACES_SAMPLER_ARG, such as "
+    "`0.01`.",
+    "OTEL_SERVICE_NAME": "Service name; defaults to aibridged.",
+    "OTEL_*": "All other variables of the OpenTelemetry SDK are supported.",
 }
 
 SEE_ALSO = ("aibridged(1)", "aibridged-serve(1)", "aibridged.yaml(5)")

@@ -5,7 +5,7 @@ import pytest
 
 from aibridged.fake_provider import Answer, ToolCall
 from aibridged.wire.facts import WireApi
-from aibridged.wire.injection.continuing import Continuation
+from aibridged.wire.responses.continuing import Continuation
 
 OURS = "bmcp_files_read"
 CALL = Answer(text="Let me look.", calls=(ToolCall(OURS, '{"path":"a"}'),))

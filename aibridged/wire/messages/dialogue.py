@@ -14,8 +14,7 @@ from aibridged.wire.bounds import ABSENT
 from aibridged.wire.collector import MAX_ITEMS, is_json
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
-from aibridged.wire.injection.growing import Growing
-from aibridged.wire.injection.splice import Fields
+from aibridged.wire.splice import Fields, Growing
 
 _TOLD_AT_THE_END = (
     "input_tokens",
@@ -197,7 +196,7 @@ class MessagesDialogue(Dialogue):
         opened = self._open.get(event.index)
         if opened is not None and event.delta is not None:
             opened.add(event.delta)
-        return self._reindexed(raw, data, event)
+        return self._reindexed(raw, data, event) if self._altered else raw
 
     def _block_stop(self, raw: bytes, data: bytes, event: _Event) -> bytes:
         block = self._open.pop(event.index, None)
