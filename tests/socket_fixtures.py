@@ -238,8 +238,8 @@ async def open_connection(server) -> AsyncIterator[Callable[..., Awaitable[Strea
         writer.close()
 
 
-@pytest.fixture(autouse=True)
-async def _nothing_goes_untold() -> AsyncIterator[None]:
+@pytest.fixture
+async def nothing_goes_untold() -> AsyncIterator[None]:
     """The loop has heard of no failure that nobody waited for."""
     told: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))

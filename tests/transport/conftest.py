@@ -27,3 +27,8 @@ def pytest_asyncio_loop_factories(
 
             factories["uvloop"] = uvloop.new_event_loop
     return factories
+
+
+@pytest.fixture(autouse=True)
+def _nothing_goes_untold(nothing_goes_untold: None) -> None:
+    """Here each test's event loop is listened to."""
