@@ -387,7 +387,7 @@ class TestBreaker:
             toolbox.gate.set()
         status, seen = waiting.result()
         assert status == (503 if way == "blocking" else 200)
-        assert b"paused" in seen
+        assert b"circuit breaker is open" in seen
         assert len(fake.requests) == 2
 
     async def test_no_whole_answer_is_a_failure(self, with_tools, fake, toolbox, post):
