@@ -4,8 +4,8 @@
 
 The targets take turns in several short rounds, so that whatever else the machine does hits them
 alike, and each figure is the median of its rounds. Read the ratios: the microseconds are those of
-this machine at this hour. The daemon is measured as it is, and without logs, with metrics, and with
-traces; at the end, its recorder by itself.
+this machine at this hour. The daemon is measured as it is, and without logs, with metrics, with
+traces, and with an MCP server whose tool no answer calls; at the end, its recorder by itself.
 """
 
 import argparse

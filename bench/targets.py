@@ -132,6 +132,22 @@ def traced(upstream: int, folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
+def with_tools(upstream: int, folder: Path) -> Iterator[Target]:
+    """The daemon with an MCP server, whose tool is offered to the model and never called."""
+    port = _free_port()
+    command = [sys.executable, "-m", "bench.mcp_server", "127.0.0.1", str(port)]
+    settings = {
+        "CODER_AIBRIDGE_MCP_SERVER_0_ID": "bench",
+        "CODER_AIBRIDGE_MCP_SERVER_0_URL": f"http://127.0.0.1:{port}/mcp",
+    }
+    with (
+        _process(command, port, folder / "mcp_server.log"),
+        daemon(upstream, folder, "mcp", settings) as target,
+    ):
+        yield target
+
+
+@contextmanager
 def bare_relay(upstream: int, folder: Path) -> Iterator[Target]:
     """The least relay on the daemon's stack."""
     port = _free_port()
@@ -162,6 +178,7 @@ def available() -> dict[str, Start]:
         "no-logs": partial(daemon, name="no logs", more={"CODER_LOGGING_HUMAN": os.devnull}),
         "metrics": partial(daemon, name="metrics", more=_METRICS),
         "traces": traced,
+        "mcp": with_tools,
         "bare": bare_relay,
     }
     if _nginx_program():

@@ -19,13 +19,13 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.transport.body import arriving
 from aibridged.transport.time_slices import TimeSlices
+from aibridged.wire.chat_completions.stream_usage import ask_for_usage, with_usage
 from aibridged.wire.coding import BodyTooLargeError, CodingError, decode_body
 from aibridged.wire.facts import WireApi
-from aibridged.wire.injection.splice import Fields, UnsplittableError
 from aibridged.wire.large_request import is_small, outline_request, read_large_request
 from aibridged.wire.outline import Steps, TooComplexError
 from aibridged.wire.request import BadRequestError, read_request
-from aibridged.wire.stream_usage import ask_for_usage, with_usage
+from aibridged.wire.splice import Fields, UnsplittableError
 
 T = TypeVar("T")
 

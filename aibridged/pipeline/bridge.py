@@ -32,7 +32,7 @@ from aibridged.records.recorder import Recorder
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import RequestFacts, ResponseFacts
-from aibridged.wire.injection.turns import together
+from aibridged.wire.usage import together
 
 _MAX_USER_AGENT = 512  # characters
 NOT_RUN = (

@@ -20,8 +20,8 @@ from aibridged.providers import Route
 from aibridged.transport.abort import break_off
 from aibridged.transport.request import GatewayRequest
 from aibridged.wire.facts import RequestFacts
-from aibridged.wire.injection.splice import Fields
 from aibridged.wire.outline import Span
+from aibridged.wire.splice import Fields
 
 
 @dataclass(slots=True, eq=False)

@@ -10,10 +10,9 @@ from aibridged.mcp.tools import Tool, Toolbox
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.tool_loop.loop import ToolLoop
-from aibridged.wire.injection.inject import Injection, candidate, is_background
+from aibridged.wire.injection.inject import Injection, candidate, is_background, open_dialogue
 from aibridged.wire.injection.offer import Offer
-from aibridged.wire.injection.opening import open_dialogue
-from aibridged.wire.injection.splice import Fields, UnsplittableError
+from aibridged.wire.splice import Fields, UnsplittableError
 
 
 def stage(components: Components) -> Middleware | None:

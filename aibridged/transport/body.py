@@ -1,4 +1,4 @@
-"""Request bodies: reading from the client (100-continue, a timeout) and sending upstream."""
+"""Request bodies: reading from a client, with 100-continue and a deadline, and sending upstream."""
 
 import asyncio
 from collections.abc import AsyncGenerator

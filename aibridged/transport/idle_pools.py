@@ -6,6 +6,7 @@ one would take a descriptor that is somebody else's.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, TypeVar, cast
 from weakref import WeakSet
 
@@ -17,7 +18,10 @@ from aibridged.observe.descriptors import Shortages, at_capacity, is_shortage
 
 T = TypeVar("T")
 
-Dial = Callable[[str, int, Callable[[], asyncio.Protocol]], Awaitable[asyncio.Protocol]]
+MakeConnection = Callable[[], asyncio.Protocol]
+"""Makes what reads a connection."""
+
+Dial = Callable[[str, int, MakeConnection], Awaitable[asyncio.Protocol]]
 """Connects to a host and a port, speaks TLS where that is due, and makes what reads the connection.
 
 Raises aiohttp.ClientConnectionError if that isn't possible.
@@ -84,10 +88,15 @@ def connections(pool: aiohttp.BaseConnector) -> tuple[int, int]:
 
 
 class PooledConnector(aiohttp.TCPConnector):
-    """A pool of connections to one provider, as many as there are requests."""
+    """A pool of connections to one provider, as many as there are requests.
 
-    def __init__(self, pools: Pools) -> None:
+    aiohttp connects; `make` makes what reads a connection.
+    """
+
+    def __init__(self, pools: Pools, make: MakeConnection) -> None:
         super().__init__(limit=0)
+        # aiohttp has no public way to name the protocol.
+        self._factory = cast("partial[ResponseHandler]", make)
         self._pools = pools
         pools.add(self)
 
@@ -102,11 +111,12 @@ class PooledConnector(aiohttp.TCPConnector):
 
 
 class DialedConnector(aiohttp.BaseConnector):
-    """A pool of connections that `dial` makes, as many as there are requests."""
+    """As `PooledConnector`, where `dial` connects."""
 
-    def __init__(self, pools: Pools, dial: Dial) -> None:
+    def __init__(self, pools: Pools, make: MakeConnection, dial: Dial) -> None:
         super().__init__(limit=0)
         self._pools = pools
+        self._make = make
         self._dial = dial
         pools.add(self)
 
@@ -119,5 +129,5 @@ class DialedConnector(aiohttp.BaseConnector):
         host, port = req.url.host_subcomponent, req.url.port
         assert host is not None
         assert port is not None
-        made = await self._pools.connect(lambda: self._dial(host, port, self._factory))
+        made = await self._pools.connect(lambda: self._dial(host, port, self._make))
         return cast(ResponseHandler, made)

@@ -13,7 +13,7 @@ from aibridged.transport.request import GatewayRequest
 from aibridged.transport.response import DownstreamResponse
 from aibridged.transport.time_slices import Turns
 from aibridged.transport.upstream_response import UpstreamResponse
-from aibridged.wire.stream_usage import UsageWithholder
+from aibridged.wire.chat_completions.stream_usage import UsageWithholder
 
 
 async def relay(
@@ -44,7 +44,8 @@ async def relay(
     without = (b"content-length",) if withholder else ()
     response = DownstreamResponse(answer, without=without, passes=passes)
     await response.prepare(request)
-    pump = _Pump(request, response, answer, readers, idle_timeout, withholder, turns)
+    passed_on = None if withholder is None else lambda part: response.send(withholder.feed(part))
+    pump = Pump(request, response, answer, readers, idle_timeout, turns, pass_on=passed_on)
     backlog = pump.backlog
     try:
         if answer.is_whole and withholder is None:
@@ -71,9 +72,10 @@ def _withholder(answer: UpstreamResponse) -> UsageWithholder | None:
     return None if answer.content_coding else UsageWithholder()
 
 
-class _Pump:
+class Pump:
     """Moves a body from the provider's connection straight into the client's.
 
+    Where the client is to see less than all of it, `pass_on` sends what it is to see of each slice.
     The task that runs it sleeps while pieces pass, and wakes up for the end, for a client that
     has stalled, and for what went wrong.
     """
@@ -85,16 +87,17 @@ class _Pump:
         answer: UpstreamResponse,
         readers: Sequence[Reader],
         idle_timeout: float,
-        withholder: UsageWithholder | None,
         turns: Turns,
+        *,
+        pass_on: Reader | None = None,
     ) -> None:
         self._answer = answer
         self._client = request.protocol
         self._writer = request.writer
         self._send = response.send
-        self._withholder = withholder
-        if withholder is not None:
-            readers = (self._pass_on, *readers)
+        self._sends_all = pass_on is None
+        if pass_on is not None:
+            readers = (pass_on, *readers)
         self.backlog = Backlog(
             turns, readers, self._on_read, coded=answer.content_coding is not None
         )
@@ -139,7 +142,7 @@ class _Pump:
         answer = self._answer
         if piece:
             try:
-                if self._withholder is None:
+                if self._sends_all:
                     self._send(piece)
                 self._moved_at = self._loop.time()
                 self.backlog.read(piece)
@@ -150,11 +153,6 @@ class _Pump:
             answer.pause()
         if answer.is_whole or self._client.writing_paused or self._failure or answer.error:
             self._wake()
-
-    def _pass_on(self, part: bytes) -> None:
-        """Write on what the withholder lets pass, in slices: it looks into what it passes on."""
-        assert self._withholder is not None
-        self._send(self._withholder.feed(part))
 
     def _on_read(self) -> None:
         """Nothing waits to be read any more."""

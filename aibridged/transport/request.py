@@ -41,7 +41,10 @@ class GatewayRequest(web.BaseRequest):
     @property
     def keep_alive(self) -> bool:
         """Whether the connection stays open: if the client wants it to, and nobody is leaving."""
-        return not (self._message.should_close or self._connection.is_leaving)
+        # After CONNECT there is no saying whether its body follows or another request.
+        return not (
+            self._message.should_close or self._connection.is_leaving or self.method == "CONNECT"
+        )
 
     @property
     def is_surplus(self) -> bool:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import cast
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 from yarl import URL
 
@@ -50,11 +49,10 @@ class Upstream:
         loop = asyncio.get_running_loop()
         url = URL(base_url)
         self._loop = loop
+        make = partial(connection, loop=loop)
         self._connector: aiohttp.BaseConnector = (
-            PooledConnector(pools) if dial is None else DialedConnector(pools, dial)
+            PooledConnector(pools, make) if dial is None else DialedConnector(pools, make, dial)
         )
-        # aiohttp has no public way to name the protocol.
-        self._connector._factory = cast("partial[ResponseHandler]", partial(connection, loop=loop))
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
         )

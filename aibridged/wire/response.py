@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
-from aibridged.wire import chat_completions, messages, responses
 from aibridged.wire.bounds import SLICE
+from aibridged.wire.chat_completions import reader as chat_completions
 from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
 from aibridged.wire.facts import ResponseFacts, WireApi
+from aibridged.wire.messages import reader as messages
 from aibridged.wire.reader import BodyReader, ResponseReader, StreamReader
+from aibridged.wire.responses import reader as responses
 
 MAX_DECODED_BYTES = 32 * 1024 * 1024
 """How much of a compressed response is read: the relay passes on what its sender made of it."""

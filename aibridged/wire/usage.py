@@ -1,13 +1,16 @@
 """Token usage: three APIs' ways to count, one `TokenUsage`.
 
 The names in `extra` are those that Coder's AI Bridge records, where it has one. Usage is read
-leniently: a count that is missing, null or no number is zero, and none is refused.
+leniently: a count that is missing, null or no number is zero, and none is refused. Where a response
+took several turns, their counts and facts are added up.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from aibridged.wire.facts import TokenUsage
+import msgspec
+
+from aibridged.wire.facts import ResponseFacts, TokenUsage
 
 _MAX = 2**63 - 1  # what a database's integer holds
 _NUMBERS = (int, float)
@@ -103,3 +106,47 @@ def _count(counts: Mapping[str, Any], key: str) -> int:
     if isinstance(value, _NUMBERS) and 0 <= value <= _MAX:
         return int(value)
     return 0
+
+
+def add_counts(before: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, Any]:
+    """Every count of either, those of the same name added; of all else the later word."""
+    total = dict(before)
+    for name, value in usage.items():
+        earlier = total.get(name)
+        if isinstance(value, dict) and isinstance(earlier, dict):
+            total[name] = add_counts(earlier, value)
+        elif _is_count(value) and _is_count(earlier):
+            total[name] = earlier + value
+        elif value is not None or name not in total:
+            total[name] = value
+    return total
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def together(earlier: ResponseFacts, last: ResponseFacts) -> ResponseFacts:
+    """The facts of both: all that was counted and called, and how it ended in the end."""
+    return msgspec.structs.replace(
+        last,
+        response_id=last.response_id or earlier.response_id,
+        model=last.model or earlier.model,
+        usage=_sum(earlier.usage, last.usage),
+        tool_calls=earlier.tool_calls + last.tool_calls,
+        thoughts=earlier.thoughts + last.thoughts,
+        anomalies=add_counts(earlier.anomalies, last.anomalies),
+    )
+
+
+def _sum(earlier: TokenUsage | None, last: TokenUsage | None) -> TokenUsage | None:
+    if earlier is None or last is None:
+        return earlier or last
+    return TokenUsage(
+        input=earlier.input + last.input,
+        output=earlier.output + last.output,
+        cache_read=earlier.cache_read + last.cache_read,
+        cache_write=earlier.cache_write + last.cache_write,
+        extra=add_counts(earlier.extra, last.extra),
+        partial=earlier.partial or last.partial,
+    )

@@ -66,7 +66,7 @@ class TestConcurrency:
         async with client.post(gateway.url + MESSAGES, json=REQUEST) as stream:
             await stream.content.readany()
             upstream = await fake.received()
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(10):
             await upstream.disconnected.wait()
         assert await ask(gateway) is None
 
@@ -108,7 +108,7 @@ class TestConcurrency:
             gateway = await start_gateway(max_concurrency=1, providers=(provider,))
             async with client.post(gateway.url + MESSAGES, json=REQUEST) as response:
                 head_is_there.set()
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(10):
                     with pytest.raises(aiohttp.ClientError):
                         await response.read()
                 assert await ask(gateway) != "at_capacity"

@@ -353,7 +353,7 @@ async def upgrade(gateway, path, spelling="websocket"):
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
         "Authorization: Bearer gateway-token\r\n\r\n".encode()
     )
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         reply = await reader.readuntil(b"}}")
     writer.close()
     return reply

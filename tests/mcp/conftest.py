@@ -76,7 +76,7 @@ class RealServer:
             """Never end."""
             self.happened.append("waiting")
             try:
-                await asyncio.sleep(3600)
+                await asyncio.Event().wait()
             except asyncio.CancelledError:
                 self.happened.append("cancelled")
                 raise

@@ -54,7 +54,7 @@ def error(words):
 
 
 async def never(request, message):
-    await asyncio.sleep(3600)
+    await asyncio.Event().wait()
 
 
 async def breaks_off(request, message):

@@ -96,11 +96,11 @@ async def test_a_server_that_failed_its_last_caller_is_not_waited_for(
         each.close()
 
 
-async def test_a_request_that_leaves_leaves_the_opening_to_others(offer, tiny, hold):
+async def test_a_request_that_leaves_leaves_the_opening_to_others(offer, tiny, hold, until):
     go_on = hold("tools/list")
     caller = offer({"docs": tiny.url}).of("somebody")
     request = asyncio.get_running_loop().create_task(caller.open())
-    await asyncio.sleep(0.02)
+    await until(lambda: "tools/list" in tiny.methods())
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request

@@ -161,7 +161,7 @@ async def test_a_call_that_nobody_waits_for_is_cancelled_at_the_server(
 
 async def test_a_server_with_sessions_gets_a_notification_of_it(session, tiny, until):
     async def never(request, message):
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
 
     tiny.answers["tools/call"] = never
     proxy = session(tiny.url, mcp_call_timeout=0.1)
@@ -214,21 +214,21 @@ async def test_a_schema_of_the_servers_is_not_run_over_its_results(session, tiny
 
 async def test_closing_does_not_wait_for_a_server_that_is_silent(monkeypatch, session, tiny):
     async def never(request, message):
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
 
     monkeypatch.setattr(session_module, "_CLOSING_S", 0.1)
     tiny.answers["DELETE"] = never
     proxy = session(tiny.url)
     await proxy.open(session.tasks)
     proxy.close()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(10):
         await session.tasks.idle()
     await tiny.left()
 
 
 async def test_closing_ends_an_opening(session, tiny, until):
     async def never(request, message):
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
 
     tiny.answers["*"] = never
     proxy = session(tiny.url)

@@ -393,7 +393,7 @@ async def test_facts_that_are_due_while_it_closes_hold_nothing_up(
         recorder.record(*new_facts(start.id))
         closing = asyncio.ensure_future(recorder.close())  # noqa: TID251
         # The word to close is in the queue, and behind it that facts are due.
-        await asyncio.sleep(0.01)
+        await until(lambda: recorder._work.qsize() == 2)
     async with asyncio.timeout(10):
         await closing
     assert database.counts()["aibridge_user_prompts"] == 2

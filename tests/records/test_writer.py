@@ -116,7 +116,7 @@ class Ledger:
             self.refused.add(start.id)
             return
         self.started.add(start.id)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         self._recorder.record(*self._new_facts(start.id))
 
     def holds(self, database):

@@ -5,8 +5,8 @@ from typing import NamedTuple
 from cachetools import LRUCache
 
 from aibridged.pipeline.context import RequestContext
-from aibridged.wire.injection.continuing import Continuation, go_on
-from aibridged.wire.injection.splice import Fields
+from aibridged.wire.responses.continuing import Continuation, go_on
+from aibridged.wire.splice import Fields
 
 _MAX_CONTINUATIONS = 10_000
 

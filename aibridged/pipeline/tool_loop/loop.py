@@ -23,6 +23,7 @@ from aibridged.pipeline.tool_loop.calls import ToolCalls
 from aibridged.pipeline.tool_loop.turn import Turn, ask
 from aibridged.tasks import Tasks
 from aibridged.transport.abort import broken_off
+from aibridged.transport.relay import Pump
 from aibridged.transport.response import DownstreamResponse
 from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, has_more_commas
 from aibridged.wire.collector import UNREADABLE
@@ -93,18 +94,10 @@ class ToolLoop:
         dialogue, reading = self._dialogue, turn.begin_reading()
         reading.first_byte_at = self._first_byte_at
         response = self._response or await self._begin(turn)
-        while chunk := await self._next(turn):
-            try:
-                async for part in turn.decode(chunk):
-                    seen = dialogue.feed(part)
-                    self._keep_continuation()
-                    if seen:
-                        await response.write(seen)
-            except OverrunError:
-                raise self._broken_off("it is too long for tools of the gateway's") from None
-            await turn.note(chunk)
-            if turn.fault is not None:
-                raise self._broken_off(turn.fault)
+        try:
+            await (self._pass_on_decoded if turn.is_coded else self._pass_on)(turn, response)
+        except OverrunError:
+            raise self._broken_off("it is too long for tools of the gateway's") from None
         self._first_byte_at = reading.first_byte_at
         reading.complete = True
         rest = dialogue.end_stream()
@@ -115,6 +108,47 @@ class ToolLoop:
         if rest:
             await response.write(rest)
         return None
+
+    async def _pass_on(self, turn: Turn, response: DownstreamResponse) -> None:
+        """Relay what the client is to see of a stream, as it comes."""
+        parts, idle_timeout = self._parts, self._parts.settings.upstream_idle_timeout
+        pump = Pump(
+            self._context.request,
+            response,
+            turn.answer,
+            turn.readers,
+            idle_timeout,
+            parts.turns,
+            pass_on=self._show,
+        )
+        try:
+            try:
+                await pump.run()
+            finally:
+                await pump.backlog.finish()
+        except TimeoutError as error:
+            raise self._broken_off(type(error).__name__, UPSTREAM_TIMEOUT) from None
+        except aiohttp.ClientError as error:
+            raise self._broken_off(type(error).__name__) from None
+
+    async def _pass_on_decoded(self, turn: Turn, response: DownstreamResponse) -> None:
+        """The same, decoded: a few bytes may hold megabytes, which a slow client holds up."""
+        while chunk := await self._next(turn):
+            async for part in turn.decode(chunk):
+                self._show(part)
+                await response.write(b"")  # waits while the client is slow
+            await turn.note(chunk)
+            if turn.fault is not None:
+                raise self._broken_off(turn.fault)
+
+    def _show(self, part: bytes) -> None:
+        """Send what the client is to see of the next bytes of a stream."""
+        seen = self._dialogue.feed(part)
+        if self._dialogue.continuation is not None:
+            self._keep_continuation()
+        if seen:
+            assert self._response is not None, "it was begun"
+            self._response.send(seen)
 
     def _keep_continuation(self) -> None:
         """Once, and before the client has read the answer: it may go on, and leave, at once."""

@@ -1,6 +1,6 @@
 """One turn of the tool loop: a request to the provider, and its response."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from aibridged.core.breaker import Admission
 from aibridged.pipeline import forward
@@ -9,7 +9,7 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import RequestContext
 from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.response_observer import ResponseObserver
-from aibridged.transport.read_backlog import sliced
+from aibridged.transport.read_backlog import Reader, sliced
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
 from aibridged.wire.reader import MAX_BODY_BYTES
@@ -99,13 +99,18 @@ class Turn:
         return self.answer.status == 200 and self.answer.content_type == _JSON
 
     async def decode(self, chunk: bytes) -> AsyncIterator[bytes]:
-        """What a chunk of a stream holds, without its coding, in slices."""
+        """What a chunk of a coded stream holds, in slices."""
+        assert self._decoder is not None, "it is coded"
         for part in sliced(chunk):
-            for piece in (part,) if self._decoder is None else self._decoder.feed(part):
+            for piece in self._decoder.feed(part):
                 for each in sliced(piece):
                     yield each
-                    if each is not chunk:
-                        await self._turns.turn()
+                    await self._turns.turn()
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether the stream has to be decoded."""
+        return self._decoder is not None
 
     @property
     def fault(self) -> str | None:
@@ -140,6 +145,12 @@ class Turn:
         )
         self._context.observer = reading
         return reading
+
+    @property
+    def readers(self) -> Sequence[Reader]:
+        """What notes each part of a stream, for the record and the dump."""
+        assert self._reading is not None, "it is read"
+        return (self._reading.feed,) if self.dump is None else (self.dump.feed, self._reading.feed)
 
     async def note(self, chunk: bytes) -> None:
         """Note what has come, for the record and the dump, in slices (see `slices`)."""

@@ -15,11 +15,11 @@ from typing import Any, ClassVar, NamedTuple
 
 from aibridged.wire.bounds import MAX_ELEMENTS, has_more_commas
 from aibridged.wire.collector import UNREADABLE
-from aibridged.wire.injection import counts
-from aibridged.wire.injection.continuing import Continuation
-from aibridged.wire.injection.events import RawEvents
-from aibridged.wire.injection.splice import UnsplittableError
+from aibridged.wire.injection.events import RawEvents, is_lone
+from aibridged.wire.responses.continuing import Continuation
+from aibridged.wire.splice import UnsplittableError
 from aibridged.wire.sse import Event
+from aibridged.wire.usage import add_counts
 
 UNEXPECTED = (UnsplittableError, *UNREADABLE, AttributeError, KeyError, TypeError)
 """What reading an answer of a shape that isn't known raises."""
@@ -58,6 +58,9 @@ class Dialogue(ABC):
     PING: ClassVar[bytes]
     """What keeps a stream from looking dead while a tool runs."""
 
+    TEXT: ClassVar[tuple[bytes, ...]] = ()
+    """How events begin that mostly hold a piece of text and nothing else, up to their data."""
+
     def __init__(self, names: Collection[str], *, withhold_usage: bool = False) -> None:
         self.calls: tuple[Call, ...] = ()  # of the turn that has ended: these are to be run
         self.dropped: tuple[Call, ...] = ()  # ours, too, but not to be run, and never to be seen
@@ -70,6 +73,7 @@ class Dialogue(ABC):
         self._counts: dict[str, Any] = {}  # of the turns before this one
         self._usage: dict[str, Any] = {}  # of this turn, as far as it was told
         self._events = RawEvents()
+        self._passes_text = False  # nothing is altered, and the next chunk begins with an event
         self._left = MAX_TURN_BYTES
 
     def begin_turn(self, *, last: bool) -> None:
@@ -79,6 +83,7 @@ class Dialogue(ABC):
         """
         self._last = last
         self._events = RawEvents()
+        self._passes_text = False
         self._left = MAX_TURN_BYTES
         self._begin()
 
@@ -91,10 +96,20 @@ class Dialogue(ABC):
         self._left -= len(chunk)
         if self._left < 0:
             raise OverrunError
-        events = self._events.feed(chunk)
-        if len(events) == 1:
-            return self._pass(*events[0])
-        return b"".join([self._pass(raw, event) for raw, event in events])
+        if self._passes_text and chunk.startswith(self.TEXT) and is_lone(chunk):
+            try:
+                if self._is_text(chunk):
+                    return chunk
+            except UNEXPECTED:
+                return chunk
+        event = self._events.lone(chunk)
+        if event is not None:
+            seen = self._try(chunk, event)
+            self._passes_text = not self._altered
+        else:
+            seen = b"".join([self._pass(raw, each) for raw, each in self._events.feed(chunk)])
+            self._passes_text = not self._altered and self._events.is_between_events
+        return seen
 
     def end_stream(self) -> bytes:
         """What the client is to see of the stream's very end."""
@@ -114,7 +129,7 @@ class Dialogue(ABC):
 
     def answer(self, results: Sequence[Result]) -> bytes:
         """The next request: the last one with the model's answer and the results at its end."""
-        self._counts = counts.add(self._counts, self._usage)
+        self._counts = add_counts(self._counts, self._usage)
         self._usage = {}
         self._first = False
         self._altered = True
@@ -124,6 +139,9 @@ class Dialogue(ABC):
     def _pass(self, raw: bytes, event: Event | None) -> bytes:
         if event is None or has_more_commas(raw, MAX_ELEMENTS):
             return raw
+        return self._try(raw, event)
+
+    def _try(self, raw: bytes, event: Event) -> bytes:
         try:
             return self._event(raw, *event)
         except UNEXPECTED:
@@ -139,7 +157,14 @@ class Dialogue(ABC):
     @property
     def _total(self) -> dict[str, Any]:
         """The usage of all turns up to now."""
-        return counts.add(self._counts, self._usage)
+        return add_counts(self._counts, self._usage)
+
+    def _is_text(self, chunk: bytes) -> bool:
+        """Whether an event that begins as `TEXT` passes as it is, given that nothing is altered.
+
+        What it holds is noted then. May raise UNEXPECTED.
+        """
+        return True
 
     @abstractmethod
     def error(self, body: bytes) -> bytes:

@@ -3,11 +3,16 @@
 import re
 from collections.abc import Sequence
 
+from aibridged.wire.bounds import SMALL
 from aibridged.wire.sse import MAX_EVENT_BYTES, Event, SseSplitter
 
 _BLANK_LINES = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)+")
 _PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
 _CR = 13  # as a number, which is found faster
+_LINES_WITH_NAME, _LINES_WITHOUT_NAME = (
+    3,
+    2,
+)  # of an event in the usual shape, the blank one included
 
 RawEvent = tuple[bytes, Event | None]
 """The bytes, and the event that they are; None where they hold none: a comment, say."""
@@ -24,6 +29,23 @@ class RawEvents:
         self._held = bytearray()  # the beginning of an event
         self._scanned = 0  # how much of it is known to hold no blank line
         self._splitter = SseSplitter()
+
+    @property
+    def is_between_events(self) -> bool:
+        """Whether the next chunk begins with an event."""
+        return not self._held and self._splitter.is_between_events
+
+    def lone(self, chunk: bytes) -> Event | None:
+        """The event that a chunk is: nearly all are one, whole, small and in the usual shape.
+
+        `feed` is for the chunks of which this is None, and would find the same event.
+        """
+        if not is_lone(chunk) or not self.is_between_events:
+            return None
+        if chunk.startswith(b"data: "):
+            return b"", chunk[6:-2]
+        name, _, data = chunk[7:-2].partition(b"\ndata: ")
+        return (name, data) if data else None
 
     def feed(self, chunk: bytes) -> Sequence[RawEvent]:
         """What ends within `chunk`, in order."""
@@ -69,6 +91,20 @@ class RawEvents:
     def _read(self, raw: bytes) -> RawEvent:
         events = self._splitter.feed(raw)
         return raw, events[0] if events else None
+
+
+def is_lone(chunk: bytes) -> bool:
+    """Whether it is one small event in the usual shape, apart from data that may be missing."""
+    lines = chunk.count(b"\n")
+    return (
+        chunk.endswith(b"\n\n")
+        and (
+            (lines == _LINES_WITH_NAME and chunk.startswith(b"event: "))
+            or (lines == _LINES_WITHOUT_NAME and chunk.startswith(b"data: "))
+        )
+        and len(chunk) <= SMALL
+        and _CR not in chunk
+    )
 
 
 def sse(name: bytes, data: bytes) -> bytes:

@@ -1,16 +1,20 @@
-"""Puts the gateway's tools into a request, and knows which requests want none."""
+"""Puts the gateway's tools into a request, and opens the dialogue about it; some want no tools."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
+from aibridged.wire.chat_completions.dialogue import ChatCompletionsDialogue
 from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.facts import WireApi
-from aibridged.wire.injection.continuing import conversation_of
+from aibridged.wire.injection.dialogue import Dialogue
 from aibridged.wire.injection.offer import Offer
-from aibridged.wire.injection.splice import Edit, Fields, UnsplittableError
+from aibridged.wire.messages.dialogue import MessagesDialogue
+from aibridged.wire.responses.continuing import conversation_of
+from aibridged.wire.responses.dialogue import ResponsesDialogue
+from aibridged.wire.splice import Edit, Fields, UnsplittableError
 
 MAX_TOOLS: Mapping[WireApi, int] = {
     WireApi.MESSAGES: 512,
@@ -167,3 +171,23 @@ def _one_by_one(api: WireApi, model: str, fields: Fields) -> Iterator[Edit]:
                 yield fields.put("tool_choice", inner.edited(put))
     elif not _CALLS_ONE_BY_ONE.match(model) and fields.raw("parallel_tool_calls") != _FALSE:
         yield fields.put("parallel_tool_calls", _FALSE)
+
+
+_DIALOGUES: Mapping[
+    WireApi, type[MessagesDialogue] | type[ChatCompletionsDialogue] | type[ResponsesDialogue]
+] = {
+    WireApi.MESSAGES: MessagesDialogue,
+    WireApi.CHAT_COMPLETIONS: ChatCompletionsDialogue,
+    WireApi.RESPONSES: ResponsesDialogue,
+}
+
+
+def open_dialogue(
+    api: WireApi, request: Fields, names: Collection[str], *, withhold_usage: bool = False
+) -> Dialogue:
+    """The dialogue about a request into which tools of these names have been put.
+
+    `withhold_usage`: the usage of a Chat Completions stream isn't for the client (see
+    `stream_usage`).
+    """
+    return _DIALOGUES[api](request, names, withhold_usage=withhold_usage)

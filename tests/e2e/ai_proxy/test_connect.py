@@ -1,8 +1,10 @@
 """Who may use the AI Proxy, and what it makes of what is no CONNECT."""
 
 import asyncio
+import gc
 import json
 import socket
+import weakref
 from base64 import b64encode
 from contextlib import nullcontext
 from dataclasses import replace
@@ -354,3 +356,12 @@ async def test_without_a_place_a_connect_is_refused(start_proxied):
     assert connect.status == 503
     assert "X-Aibridge-Reason: at_capacity" in connect.head
     assert "Retry-After: 1" in connect.head
+
+
+async def test_a_reload_leaves_nothing_behind_with_the_settings_from_before(start_proxied):
+    """What keeps a `Settings` would go by it for good, and be found only where it is tried."""
+    gateway = (await start_proxied()).gateway
+    before = weakref.ref(gateway.settings)
+    gateway.reconfigure(replace(gateway.settings, rate_limit=5))
+    gc.collect()
+    assert before() is None

@@ -26,7 +26,7 @@ BODY = json.dumps(
 )
 URL = "https://api.anthropic.com/v1/messages"
 OPENED = (
-    "opens TLS for api.anthropic.com, api.business.githubcopilot.com,"
+    "intercepts (MITM) api.anthropic.com, api.business.githubcopilot.com,"
     " api.enterprise.githubcopilot.com, api.individual.githubcopilot.com, api.openai.com\n"
 )
 

@@ -1,10 +1,13 @@
 """What holds in every API."""
 
 import json
+import re
 import time
 import tracemalloc
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from aibridged.fake_provider import Answer, ToolCall, Usage
 from aibridged.wire.collector import MAX_ITEMS
@@ -72,6 +75,40 @@ def test_however_a_stream_is_cut_the_client_sees_the_same(scene):
     assert b"bmcp" not in expected
     for size in (1, 2, 5, 17, 100):
         assert both_turns(size) == expected
+
+
+SAID = st.builds(
+    Answer,
+    text=st.sampled_from(["", "It is done.", "a\n\nb"]),
+    thinking=st.sampled_from([None, "Where is it?"]),
+    calls=st.lists(st.sampled_from([OUR_CALL, OWN_CALL]), max_size=3).map(tuple),
+)
+
+
+@pytest.mark.parametrize("api", WireApi)
+@given(said=st.lists(SAID, min_size=1, max_size=3), data=st.data())
+def test_chunks_of_one_event_are_treated_as_any_others(make_scene, api, said, data):
+    """Whichever events come by themselves, the client sees the same, and the same is run."""
+    cut, in_pieces = make_scene(api), make_scene(api)
+    for turn, each in enumerate(said, 1):
+        stream = cut.stream(each, turn)
+        events = re.findall(rb".*?\n\n", stream, re.DOTALL)
+        assert b"".join(events) == stream
+        joints = data.draw(st.lists(st.booleans(), min_size=len(events), max_size=len(events)))
+        cut.dialogue.begin_turn(last=False)
+        seen, held = b"", b""
+        for event, alone in zip(events, joints, strict=True):
+            held += event
+            if alone:
+                seen += cut.dialogue.feed(held)
+                held = b""
+        seen += cut.dialogue.feed(held) + cut.dialogue.end_stream()
+        assert seen == in_pieces.feed(stream, 7)
+        assert cut.dialogue.calls == in_pieces.dialogue.calls
+        assert cut.dialogue.dropped == in_pieces.dialogue.dropped
+        if not cut.dialogue.calls:
+            break
+        assert cut.answer() == in_pieces.answer()
 
 
 def test_all_that_came_before_the_call_is_passed_on_untouched(scene):

@@ -1,9 +1,10 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from aibridged.wire.bounds import SMALL
 from aibridged.wire.injection import events
 from aibridged.wire.injection.events import RawEvents, sse
 from aibridged.wire.sse import SseSplitter
@@ -29,6 +30,58 @@ def test_the_bytes_are_the_streams_and_the_events_are_the_readers(stream, size):
     reader = SseSplitter()
     expected = [*reader.feed(stream), *reader.flush()]
     assert [event for _, event in found if event is not None] == expected
+
+
+CHUNKS = st.lists(
+    st.sampled_from(
+        [
+            b"event: a\ndata: 1\n\n",
+            b"data: 2\n\n",
+            b"event: b\ndata: \n\n",
+            b"data: \n\n",
+            b"event: c\nevent: d\n\n",
+            b"event: e\nevent: f\ndata: 3\n\n",
+            b"event: g\ndata: 4\rdata: 5\n\n",
+            b"data: 6\ndata: 7\n\n",
+            b"event: i\nid: 1\ndata: 11\n",
+            b": ping\n\n",
+            b"id: 8\ndata: 9\n\n",
+            b"data: 10\r",
+            b"\r",
+            b"\n",
+            b"\n\n",
+            b"event: h\n",
+            b"data: ",
+            b"\xef\xbb\xbf",
+        ]
+    ),
+    max_size=12,
+)
+
+
+@given(CHUNKS)
+@example([b"data: 2\n\n", b"event: a\ndata: 1\n\n"])
+@example([b"data: 10\r", b"\r", b"data: 2\n\n"])
+@example([b"data: 2\n\n", b"event: i\nid: 1\ndata: 11\n", b"\n"])
+@example([b"event: h\n", b"event: a\ndata: 1\n\n"])
+@example([b"data: 2\n\n", b"event: g\ndata: 4\rdata: 5\n\n"])
+def test_a_chunk_that_is_one_event_is_the_one_that_would_be_split_off(chunks):
+    at_once, thorough = RawEvents(), RawEvents()
+    found, expected = [], []
+    for chunk in chunks:
+        event = at_once.lone(chunk)
+        found += [(chunk, event)] if event is not None else at_once.feed(chunk)
+        expected += thorough.feed(chunk)
+    assert [*found, *at_once.flush()] == [*expected, *thorough.flush()]
+
+
+def test_most_chunks_are_one_event():
+    splitter = RawEvents()
+    assert splitter.lone(b"data: 1\n\n") is None, "a stream may begin with a byte order mark"
+    splitter.feed(b"data: 1\n\n")
+    assert splitter.lone(b"event: a\ndata: {}\n\n") == (b"a", b"{}")
+    assert splitter.lone(b"data: {}\n\n") == (b"", b"{}")
+    assert splitter.lone(b"data: %b\n\n" % (b"x" * SMALL)) is None
 
 
 def test_a_comment_is_no_event():

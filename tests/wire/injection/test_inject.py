@@ -5,11 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibridged.mcp.tools import Tool
+from aibridged.wire.chat_completions.dialogue import ChatCompletionsDialogue
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import WireApi
-from aibridged.wire.injection.inject import MAX_TOOLS, candidate, is_background
+from aibridged.wire.injection.inject import MAX_TOOLS, candidate, is_background, open_dialogue
 from aibridged.wire.injection.offer import Offer
-from aibridged.wire.injection.splice import Fields
+from aibridged.wire.messages.dialogue import MessagesDialogue
+from aibridged.wire.responses.dialogue import ResponsesDialogue
+from aibridged.wire.splice import Fields
 
 FIELD = {
     WireApi.MESSAGES: "messages",
@@ -193,3 +196,16 @@ def test_claude_code_asks_small_models_in_passing():
     assert is_background(client, "claude-3-5-Haiku-20241022")
     assert not is_background(client, "claude-sonnet-4-5")
     assert not is_background("Unknown", "claude-haiku-4-5")
+
+
+@pytest.mark.parametrize(
+    ("api", "kind"),
+    [
+        (WireApi.MESSAGES, MessagesDialogue),
+        (WireApi.CHAT_COMPLETIONS, ChatCompletionsDialogue),
+        (WireApi.RESPONSES, ResponsesDialogue),
+    ],
+)
+def test_each_api_has_its_dialogue(api, kind):
+    body = b'{"model":"m","messages":[],"input":[]}'
+    assert type(open_dialogue(api, Fields(body), {"a"})) is kind

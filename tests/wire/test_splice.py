@@ -4,8 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from aibridged.wire.injection.splice import Fields, UnsplittableError, is_empty_array
 from aibridged.wire.outline import MAX_MEMBERS
+from aibridged.wire.splice import Fields, Growing, UnsplittableError, is_empty_array
 
 SPACE = st.text(" \t\n\r", max_size=3)
 VALUES = st.recursive(
@@ -139,3 +139,16 @@ def test_more_fields_than_a_request_has_are_not_looked_at():
 @pytest.mark.parametrize(("raw", "empty"), [(b"[]", True), (b"[ \n]", True), (b"[1]", False)])
 def test_an_array_is_empty(raw, empty):
     assert is_empty_array(b"[" + raw + b"]", 1, 1 + len(raw)) is empty
+
+
+def test_items_come_at_the_end_and_all_else_stays():
+    body = b'{ "messages" : [ {"a":1.0} ] , "x":[1]}'
+    growing = Growing(Fields(body), "messages")
+    once = growing.append([b"2", b"3"])
+    assert once == b'{ "messages" : [ {"a":1.0} ,2,3] , "x":[1]}'
+    assert growing.append([b"4"]) == b'{ "messages" : [ {"a":1.0} ,2,3,4] , "x":[1]}'
+
+
+def test_an_empty_array_grows_too():
+    growing = Growing(Fields(b'{"input":[ ]}'), "input")
+    assert json.loads(growing.append([b"1", b"2"])) == {"input": [1, 2]}

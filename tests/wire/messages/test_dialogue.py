@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -223,3 +224,22 @@ def test_pings_of_any_turn_pass_and_errors_are_events(scene):
     assert scene.feed(ping) == ping
     error = b'{"type":"error","error":{"type":"overloaded_error","message":"x"}}'
     assert scene.dialogue.error(error) == b"event: error\ndata: " + error + b"\n\n"
+
+
+def test_an_event_is_what_its_data_says_whatever_its_name(scene):
+    """By its name alone it would pass at a glance, as text."""
+    stream = scene.stream(CALL)
+    renamed = re.sub(rb"event: [a-z_]+", b"event: content_block_delta", stream)
+    scene.dialogue.begin_turn(last=False)
+    seen = b"".join(scene.dialogue.feed(event + b"\n\n") for event in renamed.split(b"\n\n")[:-1])
+    assert OURS.encode() not in seen
+    assert [call.name for call in scene.dialogue.calls] == [OURS]
+
+
+def test_text_that_passed_at_a_glance_is_told_to_the_model(scene):
+    events = scene.stream(CALL).split(b"\n\n")[:-1]
+    scene.dialogue.begin_turn(last=False)
+    for event in events:
+        scene.dialogue.feed(event + b"\n\n")
+    thinking, text, _ = scene.answer()["messages"][1]["content"]
+    assert (thinking["thinking"], text["text"]) == ("Where?", "Let me look.")

@@ -7,7 +7,7 @@ import pytest
 
 from aibridged.wire import collector as collector
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.messages import MessagesReader, read_body
+from aibridged.wire.messages.reader import MessagesReader, read_body
 
 
 def call(call_id: str, name: str, arguments: str, *, server: bool = False) -> ToolCall:

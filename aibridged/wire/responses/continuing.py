@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from aibridged.wire.collector import UNREADABLE
-from aibridged.wire.injection.splice import Fields
+from aibridged.wire.splice import Fields
 
 _encode = msgspec.json.Encoder().encode
 

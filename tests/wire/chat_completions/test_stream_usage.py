@@ -5,9 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibridged.wire import stream_usage
-from aibridged.wire.injection.splice import Fields
-from aibridged.wire.stream_usage import MAX_HELD, UsageWithholder, ask_for_usage, with_usage
+from aibridged.wire.chat_completions import stream_usage
+from aibridged.wire.chat_completions.stream_usage import (
+    MAX_HELD,
+    UsageWithholder,
+    ask_for_usage,
+    with_usage,
+)
+from aibridged.wire.splice import Fields
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from aibridged.wire.collector import Collector, Text
-from aibridged.wire.responses_items import Item, add_tool_call, is_tool_call, thoughts_of
+from aibridged.wire.responses.items import Item, add_tool_call, is_tool_call, thoughts_of
 
 
 def item(kind: str, **fields: Any) -> Item:

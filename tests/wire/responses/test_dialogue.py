@@ -5,7 +5,7 @@ import pytest
 
 from aibridged.fake_provider import Answer, ToolCall
 from aibridged.wire.facts import WireApi
-from aibridged.wire.injection.continuing import Continuation
+from aibridged.wire.responses.continuing import Continuation
 
 OURS = "bmcp_files_read"
 CALL = Answer(text="Let me look.", calls=(ToolCall(OURS, '{"path":"a"}'),))
@@ -252,3 +252,18 @@ def test_a_failure_ends_the_response_that_was_begun(scene, events):
 def test_a_failure_before_any_response_is_an_error_event(scene, events):
     (failed,) = events(scene.dialogue.error(b'{"error":{"message":"x"}}'))
     assert failed == {"type": "error", "param": None, "code": "server_error", "message": "x"}
+
+
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\n", b"\r\r", b"\r\n\r\n"])
+def test_a_text_delta_in_the_same_chunk_hides_no_call(scene, end):
+    text = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta"}'
+    added = next(
+        event
+        for event in scene.stream(CALL).split(b"\n\n")
+        if b"item.added" in event and OURS.encode() in event
+    )
+    scene.dialogue.begin_turn(last=False)
+    scene.dialogue.feed(b": ping\n\n")
+    assert scene.dialogue.feed(text + b"\n\n") == text + b"\n\n"
+    seen = scene.dialogue.feed(text + end + added + b"\n\n")
+    assert seen == text + end

@@ -7,7 +7,7 @@ import pytest
 
 from aibridged.wire import collector as collector
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.responses import ResponsesReader, read_body
+from aibridged.wire.responses.reader import ResponsesReader, read_body
 
 
 def call(

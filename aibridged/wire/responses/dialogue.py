@@ -17,11 +17,10 @@ import msgspec
 
 from aibridged.wire.bounds import ABSENT
 from aibridged.wire.collector import MAX_ITEMS
-from aibridged.wire.injection.continuing import Continuation, as_items, conversation_of
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
-from aibridged.wire.injection.growing import Growing
-from aibridged.wire.injection.splice import Fields
+from aibridged.wire.responses.continuing import Continuation, as_items, conversation_of
+from aibridged.wire.splice import Fields, Growing
 
 
 class _Item(msgspec.Struct):
@@ -93,6 +92,12 @@ class ResponsesDialogue(Dialogue):
     """See `Dialogue`."""
 
     PING = b": ping\n\n"
+    TEXT = (
+        b"event: response.output_text.delta\ndata: ",
+        b"event: response.reasoning_text.delta\ndata: ",
+        b"event: response.reasoning_summary_text.delta\ndata: ",
+        b"event: response.function_call_arguments.delta\ndata: ",
+    )
 
     def __init__(
         self, request: Fields, names: Collection[str], *, withhold_usage: bool = False

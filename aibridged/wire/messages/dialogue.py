@@ -14,8 +14,7 @@ from aibridged.wire.bounds import ABSENT
 from aibridged.wire.collector import MAX_ITEMS, is_json
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
-from aibridged.wire.injection.growing import Growing
-from aibridged.wire.injection.splice import Fields
+from aibridged.wire.splice import Fields, Growing
 
 _TOLD_AT_THE_END = (
     "input_tokens",
@@ -27,6 +26,7 @@ _TOLD_AT_THE_END = (
 """Counts of a stream's first event that its last one may restate."""
 _MAX_FIELDS = 16
 """Fields of a block that grow by deltas; the API has five."""
+_DELTA = b"event: content_block_delta\ndata: "
 _END_TURN = b'"end_turn"'
 
 
@@ -100,6 +100,7 @@ class MessagesDialogue(Dialogue):
     """See `Dialogue`."""
 
     PING = sse(b"ping", b'{"type": "ping"}')
+    TEXT = (_DELTA,)
 
     def __init__(
         self, request: Fields, names: Collection[str], *, withhold_usage: bool = False
@@ -192,6 +193,15 @@ class MessagesDialogue(Dialogue):
         self._indices[event.index] = self._next_index
         self._next_index += 1
         return self._reindexed(raw, data, event)
+
+    def _is_text(self, chunk: bytes) -> bool:
+        event = _decode_event(chunk[len(_DELTA) : -2])
+        if event.type != "content_block_delta":
+            return False
+        opened = self._open.get(event.index)
+        if opened is not None and event.delta is not None:
+            opened.add(event.delta)
+        return True
 
     def _block_delta(self, raw: bytes, data: bytes, event: _Event) -> bytes:
         opened = self._open.get(event.index)

@@ -5,7 +5,7 @@ white space, the spelling of numbers, the order of keys, and with them a provide
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -110,6 +110,23 @@ class Fields:
         pieces.append(source[at:])
         spans = {name: _moved(span, ordered) for name, span in self.spans.items()}
         return Fields(b"".join(pieces), {**spans, **inserted})
+
+
+class Growing:
+    """A request whose array `field` grows at its end, while all else stays as it is."""
+
+    def __init__(self, request: Fields, field: str) -> None:
+        start, end = request.spans[field]
+        body = memoryview(request.source)
+        self._before = body[: end - 1]
+        self._after = body[end - 1 :]
+        self._added: list[bytes] = []
+        self._comma = b"" if is_empty_array(request.source, start, end) else b","
+
+    def append(self, items: Sequence[bytes]) -> bytes:
+        """The request with more items, each of them JSON."""
+        self._added += items
+        return b"".join((self._before, self._comma, b",".join(self._added), self._after))
 
 
 def _moved(span: Span, edits: list[Edit]) -> Span:

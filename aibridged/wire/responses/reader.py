@@ -16,7 +16,7 @@ from aibridged.wire.bounds import ABSENT, Shape, is_given
 from aibridged.wire.collector import UNREADABLE, Collector, Text, provider_error
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage
 from aibridged.wire.reader import StreamReader
-from aibridged.wire.responses_items import (
+from aibridged.wire.responses.items import (
     Item,
     add_tool_call,
     is_commentary,

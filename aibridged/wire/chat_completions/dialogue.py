@@ -13,8 +13,7 @@ import msgspec
 from aibridged.wire.collector import MAX_ITEMS
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
 from aibridged.wire.injection.events import sse
-from aibridged.wire.injection.growing import Growing
-from aibridged.wire.injection.splice import Edit, Fields
+from aibridged.wire.splice import Edit, Fields, Growing
 
 _PARAGRAPH = "\n\n"
 _TEXTS = ("content", "reasoning_content", "reasoning")
@@ -133,8 +132,9 @@ class ChatCompletionsDialogue(Dialogue):
             return self._usage_chunk(raw, data, chunk)
         choice = chunk.choices[0]
         delta = choice.delta or {}
-        visible = self._tool_calls.take(delta.get("tool_calls") or ())
-        had_text = _is_begun(self._message.get("content"))
+        calls = delta.get("tool_calls")
+        visible = self._tool_calls.take(calls) if calls else []
+        had_text = self._altered and _is_begun(self._message.get("content"))
         _merge(self._message, delta)
         if choice.finish_reason is not None:
             self._stop(choice.finish_reason)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from aibridged.wire.chat_completions import ChatCompletionsReader, read_body
+from aibridged.wire.chat_completions.reader import ChatCompletionsReader, read_body
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
 
 

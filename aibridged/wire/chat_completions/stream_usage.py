@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from aibridged.wire.collector import UNREADABLE
-from aibridged.wire.injection.splice import Fields, UnsplittableError
+from aibridged.wire.splice import Fields, UnsplittableError
 
 MAX_HELD = 16 * 1024
 """A longer event is passed on as it comes: the usage chunk has a few hundred bytes."""

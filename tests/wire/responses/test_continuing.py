@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from aibridged.wire.injection.continuing import Continuation, as_items, conversation_of, go_on
-from aibridged.wire.injection.splice import Fields
+from aibridged.wire.responses.continuing import Continuation, as_items, conversation_of, go_on
+from aibridged.wire.splice import Fields
 
 OUTPUTS = (b'{"type":"function_call_output","call_id":"c","output":"x"}',)
 KNOWN = {

@@ -1,0 +1,1 @@
+"""Anthropic's Messages API: its responses as facts, and its turns with tools of the gateway."""

@@ -1,0 +1,1 @@
+"""OpenAI's Responses API: its responses as facts, and its turns with tools of the gateway."""
