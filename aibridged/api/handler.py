@@ -8,10 +8,10 @@ import msgspec
 from aiohttp import web
 from loguru import logger
 
-from aibridged.api.asking import Asking
 from aibridged.api.channel import Channel
 from aibridged.api.filters import BadFilterError
 from aibridged.api.openapi import document
+from aibridged.api.query_runner import QueryRunner
 from aibridged.api.routes import ROUTES, Question, Route, find, read_query
 from aibridged.clock import Clock
 from aibridged.errors import (
@@ -39,7 +39,7 @@ class Api:
     """Answers `GET` for authenticated callers: admins see all, others their own."""
 
     def __init__(self, query: Query, clock: Clock) -> None:
-        self._asking = Asking(query, clock)
+        self._queries = QueryRunner(query, clock)
         self._document = msgspec.json.encode(document(ROUTES))
 
     async def __call__(
@@ -62,7 +62,7 @@ class Api:
         try:
             question = Question(actor, owner, id, read_query(raw_query, route))
             make = partial(_answer, route, question)
-            async with asyncio.timeout(ANSWER_S), self._asking.ask(actor.id, make) as channel:
+            async with asyncio.timeout(ANSWER_S), self._queries.ask(actor.id, make) as channel:
                 return await _send(request, channel)
         except (BadFilterError, NoSuchPageError) as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
@@ -71,7 +71,7 @@ class Api:
 
     def close(self) -> None:
         """Take no more questions."""
-        self._asking.close()
+        self._queries.close()
 
 
 def _answer(route: Route, question: Question, query: Query) -> Generator[bytes]:

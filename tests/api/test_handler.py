@@ -1,4 +1,4 @@
-"""Asking as `pipeline.records_api` does, on both databases."""
+"""Queries as `pipeline.local_routes` makes them, on both databases."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from aibridged.api import Api
-from aibridged.api.asking import A_SECOND
+from aibridged.api.query_runner import A_SECOND
 from aibridged.errors import GatewayError
 from aibridged.identity.base import Actor
 from aibridged.records.database import database_url, make_engine

@@ -48,7 +48,7 @@ def test_prune_deletes_what_is_older_than_it_is_told(run, state, tmp_path):
     database.close()
     pruned = run("db", "prune", "--older-than", "30d", environ=state)
     assert (pruned.returncode, pruned.stdout) == (0, "Pruned 2 interceptions.\n")
-    assert run("db", "prune", environ=state).stdout == "Deleted 0 interceptions.\n"
+    assert run("db", "prune", environ=state).stdout == "Pruned 0 interceptions.\n"
 
 
 def test_nothing_is_pruned_where_everything_is_kept(run, state):

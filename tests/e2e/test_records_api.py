@@ -1,4 +1,4 @@
-"""Asking over HTTP, through the gateway."""
+"""Querying over HTTP, through the gateway."""
 
 import asyncio
 

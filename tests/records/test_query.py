@@ -1,4 +1,4 @@
-"""Asking: on SQLite and on PostgreSQL."""
+"""QueryRunner: on SQLite and on PostgreSQL."""
 
 import pytest
 import sqlalchemy as sa

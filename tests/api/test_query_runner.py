@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from aibridged.api.asking import BOUNDS, Asking
 from aibridged.api.channel import PIECE_BYTES
+from aibridged.api.query_runner import BOUNDS, QueryRunner
 from aibridged.errors import GatewayError
 from aibridged.records.query import Query
 
@@ -19,7 +19,7 @@ FOREVER = (
 
 @pytest.fixture
 def asking(database, clock):
-    made = Asking(Query(database.engine, clock), clock)
+    made = QueryRunner(Query(database.engine, clock), clock)
     yield made
     made.close()
 

@@ -21,7 +21,7 @@ WAIT_S = 10.0
 """How long a question waits for its place."""
 
 
-class Asking:
+class QueryRunner:
     """Questions of all callers. What they may take from the machine is bounded."""
 
     def __init__(self, query: Query, clock: Clock, *, wait: float = WAIT_S) -> None:
