@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aibridged.cli.cells import WIDTH, shortened
+from aibridged.cli.table import WIDTH, shortened
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings

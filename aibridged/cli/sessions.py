@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.cells import WIDTH, wrapped
 from aibridged.cli.interceptions import TOKENS, ending
 from aibridged.cli.query_options import (
     Output,
@@ -20,6 +19,7 @@ from aibridged.cli.query_options import (
     takes_query,
     write,
 )
+from aibridged.cli.table import WIDTH, wrapped
 
 if TYPE_CHECKING:
     from aibridged.records.query import Query

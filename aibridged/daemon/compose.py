@@ -135,7 +135,9 @@ class Composition:
         if retention:
             self._pruning = self._tasks.start(
                 keep_pruning(
-                    self.resources.recorder, self.resources.clock, timedelta(seconds=retention)
+                    self.resources.recorder.prune,
+                    self.resources.clock,
+                    timedelta(seconds=retention),
                 ),
                 "retention",
             )

@@ -1,31 +1,36 @@
 """Retention: prunes old interceptions with all their rows, in small batches."""
 
 import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from loguru import logger
 
 from aibridged.clock import Clock
-from aibridged.records.jobs import RecordingFailedError
-from aibridged.records.pruning import PRUNED_AT_ONCE
-from aibridged.records.recorder import Recorder
-from aibridged.records.store import Store
+from aibridged.records.jobs import Prune, RecordingFailedError
+from aibridged.records.store import DatabaseAwayError, Store
 
 INTERVAL_S = 3600.0
+PRUNED_AT_ONCE = 50
 
 
 async def keep_pruning(
-    recorder: Recorder, clock: Clock, retention: timedelta, *, interval: float = INTERVAL_S
+    ask: Callable[[datetime], Awaitable[int]],
+    clock: Clock,
+    retention: timedelta,
+    *,
+    interval: float = INTERVAL_S,
 ) -> None:
     """Delete what is older than `retention`, now and every `interval` seconds, until cancelled.
 
-    The recorder's writer does it, between its other work. An interception that is still open
-    stays.
+    `ask` is the recorder's `prune`: its writer does it, between its other work. An interception
+    that is still open stays.
     """
     while True:
         try:
-            count = await recorder.prune(clock.wall() - retention)
+            count = await ask(clock.wall() - retention)
         except RecordingFailedError:
             logger.warning("Pruning is postponed: the database is unavailable")
         else:
@@ -51,3 +56,48 @@ def prune(engine: sa.Engine, before: datetime) -> int:
         return total
     finally:
         store.close()
+
+
+class Pruning:
+    """The prunes that were asked for, one after the other.
+
+    `settle` tells who waits for one how it ended: with an error, or how many rows went.
+    """
+
+    def __init__(
+        self, store: Store, settle: Callable[[Prune, RecordingFailedError | None], None]
+    ) -> None:
+        self._store = store
+        self._settle = settle
+        self._prunes: deque[Prune] = deque()
+
+    def __len__(self) -> int:
+        return len(self._prunes)
+
+    def put(self, prune: Prune) -> None:
+        """It is asked for."""
+        self._prunes.append(prune)
+
+    def go_on(self, *, database_away: bool) -> None:
+        """Delete a few rows for the one that came first."""
+        if not self._prunes:
+            return
+        prune = self._prunes[0]
+        try:
+            if database_away:
+                raise DatabaseAwayError
+            deleted = self._store.prune(prune.before, PRUNED_AT_ONCE)
+        except DatabaseAwayError:
+            self._end(RecordingFailedError())
+            return
+        prune.deleted += deleted
+        if deleted < PRUNED_AT_ONCE:
+            self._end()
+
+    def give_up(self) -> None:
+        """There is no time for those that wait."""
+        while self._prunes:
+            self._end(RecordingFailedError())
+
+    def _end(self, error: RecordingFailedError | None = None) -> None:
+        self._settle(self._prunes.popleft(), error)

@@ -28,9 +28,8 @@ from aibridged.records.facts import (
 from aibridged.records.flush_schedule import FLUSH_S, DiskSchedule
 from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
 from aibridged.records.keeping import Keeping
-from aibridged.records.pruning import Pruning
-from aibridged.records.spool import Spool
-from aibridged.records.spooling import Spooling
+from aibridged.records.retention import Pruning
+from aibridged.records.spool import Spool, Spooling
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import DatabaseAwayError, RowRefusedError, Store
 

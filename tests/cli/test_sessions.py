@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from aibridged.cli import build
-from aibridged.cli.cells import width
 from aibridged.cli.query_options import json_list
+from aibridged.cli.table import width
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,

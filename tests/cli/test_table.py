@@ -1,4 +1,74 @@
-from aibridged.cli.table import table
+import subprocess
+import sys
+
+import pytest
+
+from aibridged.cli.table import fitted, shortened, table, width, wrapped
+
+CHINESE = "请找出重试循环的测试在慢机器上失败的原因并修复它"  # no blanks, two cells a character
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [("", 0), ("plain", 5), ("naïve", 5), ("日本", 4), ("ok 👍", 5), ("e\u0301", 1)],
+)
+def test_a_text_is_as_wide_as_it_looks(text, cells):
+    assert width(text) == cells
+
+
+@pytest.mark.parametrize(
+    ("text", "room", "shown"),
+    [
+        ("plain", 7, "plain  "),
+        ("plain", 5, "plain"),
+        ("plain", 4, "pla…"),
+        ("日本語", 7, "日本語 "),
+        ("日本語", 6, "日本語"),
+        ("日本語", 5, "日本…"),
+        ("日本語", 4, "日… "),  # half a character is none
+        ("日本語", 1, "…"),
+    ],
+)
+def test_a_text_fits_exactly(text, room, shown):
+    assert fitted(text, room) == shown
+    assert width(shown) == room
+
+
+@pytest.mark.parametrize("text", ["word " * 30, "für " * 30, CHINESE * 3, "x" * 90, "👍" * 50])
+def test_lines_are_as_wide_as_there_is_room(text):
+    lines = wrapped(text, 20)
+    assert max(map(width, lines)) <= 20
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_words_are_kept_whole():
+    assert wrapped("schöne neue Welt", 10) == ["schöne", "neue Welt"]
+    assert wrapped("lovely new world", 10) == ["lovely new", "world"]
+
+
+def test_what_is_blank_has_no_lines_that_are_seen():
+    assert not any(wrapped("  ", 10))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("some\n words", "some words"),
+        ("some more words than fit", "some more …"),
+        ("日本語の説明はここにあります", "日本語の説 …"),
+    ],
+)
+def test_a_line_says_whether_there_is_more(text, shown):
+    assert shortened(text, 12) == shown
+
+
+def test_plain_text_is_measured_without_a_library():
+    program = (
+        "import sys; from aibridged.cli.table import fitted, width, wrapped;"
+        "fitted('a', 3); width('a'); wrapped('a b', 1); print('rich' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert done.stdout.strip() == b"False"
 
 
 def test_columns_are_aligned_and_nothing_trails():

@@ -1,11 +1,14 @@
 """Old interceptions go, again and again, whether or not the database is there each time."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from aibridged.records import schema
-from aibridged.records.jobs import RecordingFailedError
-from aibridged.records.retention import keep_pruning, prune
+from aibridged.records.jobs import Prune, RecordingFailedError
+from aibridged.records.retention import PRUNED_AT_ONCE, Pruning, keep_pruning, prune
+from aibridged.records.store import DatabaseAwayError
 
 
 class Pruner:
@@ -26,7 +29,7 @@ class Pruner:
 async def test_pruning_goes_on_though_it_fails_once(clock):
     pruner = Pruner()
     try:
-        await keep_pruning(pruner, clock, timedelta(days=60), interval=0)
+        await keep_pruning(pruner.prune, clock, timedelta(days=60), interval=0)
     except asyncio.CancelledError:
         assert pruner.asked == [clock.wall() - timedelta(days=60)] * 3
 
@@ -43,7 +46,7 @@ async def test_the_recorder_prunes_what_is_too_old(
     await recorder.close()
     recorder = await make_recorder(database)
     pruning = asyncio.ensure_future(  # noqa: TID251
-        keep_pruning(recorder, clock, timedelta(minutes=30), interval=3600)
+        keep_pruning(recorder.prune, clock, timedelta(minutes=30), interval=3600)
     )
     async with asyncio.timeout(10):
         while len(database.rows(schema.interceptions)) > 1:  # noqa: ASYNC110 - by the writer
@@ -60,3 +63,73 @@ def test_the_command_line_prunes_at_once(database, store, new_start, new_facts, 
     clock.advance(1)
     assert prune(database.engine, clock.wall()) == 119
     assert database.row(schema.interceptions)["id"] == old[-1].id, "it is still open"
+
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Rows:
+    """A store with so many rows to delete, until it fails."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.fails = False
+        self.asked = []
+
+    def prune(self, before, limit):
+        if self.fails:
+            raise DatabaseAwayError("gone")
+        self.asked.append(before)
+        deleted = min(limit, self.count)
+        self.count -= deleted
+        return deleted
+
+
+@pytest.fixture
+def settled():
+    """How many rows went with each prune that has ended, and the errors."""
+    return []
+
+
+@pytest.fixture
+def pruning(settled):
+    def make(store, *prunes):
+        made = Pruning(store, lambda prune, error: settled.append((prune.deleted, type(error))))
+        for before in prunes:
+            made.put(Prune(before, None))
+        return made
+
+    return make
+
+
+def test_the_first_is_done_bit_by_bit_and_then_the_next(pruning, settled):
+    rows = Rows(2 * PRUNED_AT_ONCE + 1)
+    jobs = pruning(rows, AT, AT + timedelta(days=1))
+    for _ in range(3):
+        assert settled == []
+        jobs.go_on(database_away=False)
+    assert settled == [(2 * PRUNED_AT_ONCE + 1, type(None))]
+    assert len(jobs) == 1
+    jobs.go_on(database_away=False)
+    assert rows.asked == [AT] * 3 + [AT + timedelta(days=1)]
+    assert not jobs
+    jobs.go_on(database_away=False)
+    assert len(settled) == 2
+
+
+@pytest.mark.parametrize("away", [False, True])
+def test_without_a_database_it_fails(pruning, settled, away):
+    rows = Rows(PRUNED_AT_ONCE + 1)
+    jobs = pruning(rows, AT)
+    jobs.go_on(database_away=False)
+    rows.fails = not away
+    jobs.go_on(database_away=away)
+    assert settled == [(PRUNED_AT_ONCE, RecordingFailedError)]
+    assert not jobs
+
+
+def test_at_the_end_those_that_wait_fail(pruning, settled):
+    jobs = pruning(Rows(0), AT, AT)
+    jobs.give_up()
+    assert settled == [(0, RecordingFailedError)] * 2
+    assert not jobs

@@ -9,7 +9,8 @@ import pytest
 
 from aibridged.records import spool as spool_module
 from aibridged.records.facts import UserPromptRecord
-from aibridged.records.spool import Spool, SpoolError, SpoolInUseError
+from aibridged.records.spool import Spool, SpoolError, Spooling, SpoolInUseError
+from aibridged.records.stats import RecorderStats
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -159,3 +160,47 @@ def test_a_spool_that_is_a_pipe_is_not_waited_for(path):
     os.mkfifo(path)
     with pytest.raises(SpoolError, match="not a regular file"):
         Spool(path).open()
+
+
+@pytest.fixture
+def spooling(path):
+    made = Spooling(Spool(path), RecorderStats())
+    made.open()
+    yield made
+    made.close()
+
+
+def test_what_was_saved_comes_back_once_in_its_order(spooling, new_facts):
+    spooling.save(new_facts("a"))
+    spooling.save(new_facts("b"))
+    back = []
+    spooling.replay(back.extend)
+    owners = [fact.interception_id for fact in back]
+    assert owners == ["a"] * 4 + ["b"] * 4
+    spooling.replay(back.extend)
+    assert len(back) == 8
+
+
+def test_what_is_not_taken_stays(spooling, new_facts):
+    spooling.save(new_facts("a"))
+
+    def refuse(facts):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        spooling.replay(refuse)
+    back = []
+    spooling.replay(back.extend)
+    assert len(back) == 4
+
+
+def test_what_the_spool_does_not_take_waits_in_memory(spooling, new_facts, monkeypatch):
+    def fail(facts):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    spooling.save(new_facts("a"))
+    monkeypatch.setattr(spooling._spool, "append", fail)
+    spooling.save(new_facts("b"))
+    back = []
+    spooling.replay(back.extend)
+    assert [fact.interception_id for fact in back] == ["a"] * 4 + ["b"] * 4

@@ -15,8 +15,8 @@ from aibridged.records.facts import UserPromptRecord
 from aibridged.records.flush_schedule import CHECKPOINT_S, FLUSH_S
 from aibridged.records.ids import uuid7
 from aibridged.records.jobs import RecordingFailedError
-from aibridged.records.pruning import PRUNED_AT_ONCE
 from aibridged.records.recorder import GATHERING_TURNS, SHUN_S, SLOW_S
+from aibridged.records.retention import PRUNED_AT_ONCE
 from aibridged.records.store import DatabaseAwayError
 from aibridged.records.writer import FACTS_AT_ONCE
 
