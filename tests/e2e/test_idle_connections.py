@@ -10,7 +10,7 @@ from ipaddress import ip_network
 import pytest
 
 from aibridged.fake_provider import Script
-from aibridged.pipeline import connection
+from aibridged.transport import server
 
 PATIENCE_S = 10
 READY = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -65,7 +65,7 @@ async def connect() -> AsyncIterator[Callable[..., Awaitable[Client]]]:
 
 @pytest.fixture(autouse=True)
 def _little_patience(monkeypatch) -> None:
-    monkeypatch.setattr(connection, "GRACE_S", 0.2)
+    monkeypatch.setattr(server, "GRACE_S", 0.2)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /readyz HTT", READY])

@@ -121,14 +121,14 @@ async def ask_and_stop_reading(gateway, path):
 async def until_idle(gateway):
     """No thread is busy with a question."""
     async with asyncio.timeout(10):
-        while gateway.components.api._asking._places.taken:  # noqa: ASYNC110 - a thread makes it so
+        while gateway.components.api._queries._places.taken:  # noqa: ASYNC110 - a thread makes it so
             await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("leaves", [True, False])
 async def test_an_answer_that_is_not_read_is_dropped(gateway, leaves):
     client = await ask_and_stop_reading(gateway, "/sessions/s")
-    assert gateway.components.api._asking._places.taken == 1
+    assert gateway.components.api._queries._places.taken == 1
     if leaves:
         client.close()
     await until_idle(gateway)

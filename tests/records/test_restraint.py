@@ -39,7 +39,7 @@ def test_one_that_takes_too_long_is_given_up(database, clock):
             self.advance(10)
             return super().monotonic()
 
-    with pytest.raises(TookTooLongError, match="ask for less"):
+    with pytest.raises(TookTooLongError, match="narrow it down"):
         ask(Restraint(Running(), 0.05), database, FOREVER)
 
 
