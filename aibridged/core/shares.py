@@ -37,11 +37,13 @@ class Shares:
 
     def take(self, caller: Hashable, amount: int = 1) -> Shortage | None:
         """Hold so much more for a caller, or say why not."""
-        shortage = self.shortage(caller, amount)
-        if shortage is None and amount:
-            self._held[caller] = self._held.get(caller, 0) + amount
+        held = self._held.get(caller, 0) + amount
+        if self._sum + amount > self.total or held > self.each:
+            return self.shortage(caller, amount)
+        if amount:
+            self._held[caller] = held
             self._sum += amount
-        return shortage
+        return None
 
     def release(self, caller: Hashable, amount: int = 1) -> None:
         """Give back what was taken."""

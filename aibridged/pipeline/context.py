@@ -1,7 +1,6 @@
 """Request context: what the stages find out about a request, for the stages after them."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from aiohttp import web
@@ -24,7 +23,6 @@ from aibridged.wire.outline import Span
 from aibridged.wire.splice import Fields
 
 
-@dataclass(slots=True, eq=False)
 class RequestContext:
     """A request with what each stage has found out about it. What a stage sets, later ones read.
 
@@ -40,16 +38,16 @@ class RequestContext:
     """
 
     request: GatewayRequest
-    scope: Scope = field(init=False)
-    began: float = field(init=False)
-    route: Route = field(init=False)
-    raw_query: str = field(init=False)
-    actor: Actor = field(init=False)
-    credential: UpstreamCredential = field(init=False)
-    body: bytes = field(init=False)
-    plain: bytes = field(init=False)
-    hold: Hold = field(init=False)
-    facts: RequestFacts = field(init=False)
+    scope: Scope
+    began: float
+    route: Route
+    raw_query: str
+    actor: Actor
+    credential: UpstreamCredential
+    body: bytes
+    plain: bytes
+    hold: Hold
+    facts: RequestFacts
     members: Mapping[str, Span] | None = None
     asks_for_usage: bool = False
     recoded: bool = False
@@ -66,6 +64,10 @@ class RequestContext:
     answered_at: float | None = None
     upstream_status: int | None = None
     _presented: Presented | None = None
+
+    # What isn't found out yet stands in the class: a request pays for what it sets alone.
+    def __init__(self, request: GatewayRequest) -> None:
+        self.request = request
 
     @property
     def upstream_target(self) -> str:

@@ -13,6 +13,7 @@ from aibridged.transport.request import GatewayRequest
 from aibridged.transport.response import DownstreamResponse
 from aibridged.transport.time_slices import Turns
 from aibridged.transport.upstream_response import UpstreamResponse
+from aibridged.wire.bounds import SLICE
 from aibridged.wire.chat_completions.stream_usage import UsageWithholder
 
 
@@ -44,6 +45,13 @@ async def relay(
     without = (b"content-length",) if withholder else ()
     response = DownstreamResponse(answer, without=without, passes=passes)
     await response.prepare(request)
+    if answer.is_whole and answer.waiting <= SLICE and not (withholder or answer.content_coding):
+        # As most responses that aren't streams: all of it is here, and can be read at once.
+        whole = answer.take()
+        await response.write_eof(whole)
+        for read in readers if whole else ():
+            read(whole)
+        return response
     passed_on = None if withholder is None else lambda part: response.send(withholder.feed(part))
     pump = Pump(request, response, answer, readers, idle_timeout, turns, pass_on=passed_on)
     backlog = pump.backlog

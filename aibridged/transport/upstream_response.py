@@ -26,14 +26,13 @@ class UpstreamResponse:
     parameters, `content_coding` None where there is no coding. The body goes to `sink`, if there is
     one, else it waits to be read. `is_whole` says that all of it has come, `error` why no more
     will: a `aiohttp.ClientError`. `sink` is called with each piece once, and with nothing at the
-    end.
+    end. `waiting` bytes of it wait to be read.
     """
 
     __slots__ = (
         "_pieces",
         "_source",
         "_waiter",
-        "_waiting",
         "content_coding",
         "content_type",
         "error",
@@ -42,6 +41,7 @@ class UpstreamResponse:
         "reason",
         "sink",
         "status",
+        "waiting",
     )
 
     def __init__(self, status: int, reason: bytes, headers: RawHeaders, source: Source) -> None:
@@ -53,7 +53,7 @@ class UpstreamResponse:
         self.sink: Callable[[bytes], None] | None = None
         self._source = source
         self._pieces: deque[bytes] = deque()
-        self._waiting = 0  # bytes in `_pieces`
+        self.waiting = 0  # bytes in `_pieces`
         self._waiter: asyncio.Future[None] | None = None
         media_type = self.header(b"content-type") or ""
         self.content_type = media_type.partition(";")[0].strip().lower()
@@ -75,8 +75,8 @@ class UpstreamResponse:
             return
         if piece:
             self._pieces.append(piece)
-            self._waiting += len(piece)
-            if self._waiting >= HIGH_WATER and not whole:
+            self.waiting += len(piece)
+            if self.waiting >= HIGH_WATER and not whole:
                 self._source.pause()
         self._wake()
 
@@ -93,7 +93,7 @@ class UpstreamResponse:
             return b""
         taken = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces.clear()
-        self._waiting = 0
+        self.waiting = 0
         self.resume()
         return taken
 
