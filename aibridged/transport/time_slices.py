@@ -23,6 +23,8 @@ SLICE_S = 0.002
 """How long a computation keeps the loop at a time, in seconds."""
 AT_ONCE_S = 0.0005
 """What takes no longer waits for nothing."""
+REST_S = 0.001
+"""How long the event loop is left alone after a slice, so that threads get the interpreter, too."""
 
 
 class Turns:
@@ -71,6 +73,7 @@ class TimeSlices:
     def __init__(self, turns: Turns, clock: Clock) -> None:
         self._monotonic = clock.monotonic
         self._turns = turns
+        self._slice = asyncio.Lock()
         self._callers: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
     async def run(self, steps: Generator[None, None, T], caller: Hashable) -> T:
@@ -80,8 +83,11 @@ class TimeSlices:
             if result is None:
                 async with self._turn_of(caller):
                     while result is None:
-                        await self._turns.turn()
-                        result = self._advance(steps, SLICE_S)
+                        # A lock is fair: a slice that is asked for again comes after the others.
+                        async with self._slice:
+                            await self._turns.turn()
+                            result = self._advance(steps, SLICE_S)
+                            await asyncio.sleep(REST_S)
             return result[0]
         finally:
             steps.close()

@@ -44,7 +44,7 @@ def values(size: int) -> Iterator[tuple[str, bytes]]:
     yield "commas in text", b'["%b"]' % repeated(b"a, b, ", size)
     yield "user messages", b"[%b0]" % repeated(b'{"role":"user","content":"hi"},', size)
     yield (
-        "components",
+        "parts",
         b'[{"role":"user","content":[%b{}]}]' % repeated(b'{"type":"text","text":"hi"},', size),
     )
     yield (
