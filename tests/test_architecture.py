@@ -138,9 +138,9 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
             "forwarding",
             "handoff",
             "mitm",
-            "server",
+            "proxy_server",
             "tunnel",
-            "upstream",
+            "upstream_proxy",
         )
     },
     "records/migrations/versions/r0002_identity.py": "tests/identity/test_tokens.py compares it",

@@ -21,7 +21,7 @@ from aibridged.transport.server import Server
 
 if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
-    from aibridged.proxy.server import Proxy
+    from aibridged.proxy.proxy_server import Proxy
 
 _EXPIRES_SOON = timedelta(days=30)
 
@@ -92,7 +92,7 @@ def make_proxy(
     Raises:
         AiProxyError: what the upstream proxy needs can't be read.
     """
-    from aibridged.proxy.server import Proxy, ProxyError
+    from aibridged.proxy.proxy_server import Proxy, ProxyError
 
     async def hand_over(
         request: GatewayRequest,

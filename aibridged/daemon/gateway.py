@@ -31,7 +31,7 @@ from aibridged.transport.listeners import (
 from aibridged.transport.server import Limits, Server
 
 if TYPE_CHECKING:
-    from aibridged.proxy.server import Proxy
+    from aibridged.proxy.proxy_server import Proxy
 
 # How long cancelled requests may take to notice.
 _CANCEL_S = 5.0

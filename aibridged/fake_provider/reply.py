@@ -11,8 +11,8 @@ from aibridged.fake_provider import (
     chat_completions,
     delivery,
     messages,
-    resources,
     responses,
+    rest_resources,
     script,
 )
 from aibridged.fake_provider.answer import (
@@ -125,7 +125,7 @@ class Replier:
         body = received.decoded()
         api = _APIS.get(path)
         if api is None:
-            found = resources.find(draft.vendor, received.method, path, body)
+            found = rest_resources.find(draft.vendor, received.method, path, body)
             return draft.error(404) if found is None else draft.fresh(found)
         if received.method != "POST":
             return draft.error(405, "Method Not Allowed")

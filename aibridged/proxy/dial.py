@@ -14,7 +14,7 @@ from aibridged.errors import (
 )
 from aibridged.observe.descriptors import at_capacity, is_shortage
 from aibridged.proxy.handoff import Parked
-from aibridged.proxy.upstream import UpstreamProxy, UpstreamProxyError
+from aibridged.proxy.upstream_proxy import UpstreamProxy, UpstreamProxyError
 
 CONNECT_S = 10.0
 # How long a candidate may take before the next one is tried as well (RFC 8305).

@@ -12,7 +12,7 @@ import msgspec
 
 from aibridged.wire.collector import MAX_ITEMS
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
-from aibridged.wire.injection.events import sse
+from aibridged.wire.injection.sse_events import sse
 from aibridged.wire.splice import Edit, Fields, Growing
 
 _PARAGRAPH = "\n\n"

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 from aibridged.wire.bounds import MAX_ELEMENTS, has_more_commas
 from aibridged.wire.collector import UNREADABLE
-from aibridged.wire.injection.events import RawEvents, is_lone
+from aibridged.wire.injection.sse_events import RawEvents, is_lone
 from aibridged.wire.responses.continuing import Continuation
 from aibridged.wire.splice import UnsplittableError
 from aibridged.wire.sse import Event

@@ -13,7 +13,7 @@ import msgspec
 from aibridged.wire.bounds import ABSENT
 from aibridged.wire.collector import MAX_ITEMS, is_json
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
-from aibridged.wire.injection.events import sse
+from aibridged.wire.injection.sse_events import sse
 from aibridged.wire.splice import Fields, Growing
 
 _TOLD_AT_THE_END = (

@@ -18,7 +18,7 @@ import msgspec
 from aibridged.wire.bounds import ABSENT
 from aibridged.wire.collector import MAX_ITEMS
 from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
-from aibridged.wire.injection.events import sse
+from aibridged.wire.injection.sse_events import sse
 from aibridged.wire.responses.continuing import Continuation, as_items, conversation_of
 from aibridged.wire.splice import Fields, Growing
 

@@ -19,7 +19,7 @@ from aibridged.core.egress import Destination, Egress
 from aibridged.daemon import gatekeeper
 from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.proxy import connect as connects
-from aibridged.proxy import server as proxy_server
+from aibridged.proxy import proxy_server
 from aibridged.proxy.dial import Dialer
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)

@@ -5,7 +5,7 @@ import pytest
 
 from aibridged.fake_provider import Answer, ToolCall, Usage
 from aibridged.wire.facts import WireApi
-from aibridged.wire.injection.events import sse
+from aibridged.wire.injection.sse_events import sse
 
 OURS = "bmcp_files_read"
 CALL = Answer(text="Let me look.", thinking="Where?", calls=(ToolCall(OURS, '{"path":"a"}'),))

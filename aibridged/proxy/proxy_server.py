@@ -28,7 +28,7 @@ from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.leaf_certificates import Leaves
 from aibridged.proxy.mitm import HandOver, InFlight, Intercepted
 from aibridged.proxy.tunnel_quota import Places, most_tunnels
-from aibridged.proxy.upstream import UpstreamProxy
+from aibridged.proxy.upstream_proxy import UpstreamProxy
 from aibridged.transport.idle_pools import Dial, Pools
 from aibridged.transport.listeners import Listener, proxy_listener
 from aibridged.transport.request import GatewayRequest

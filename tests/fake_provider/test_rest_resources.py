@@ -8,7 +8,7 @@ from openai.types import Model
 from openai.types.conversations import Conversation, ConversationItemList
 from openai.types.responses import Response
 
-from aibridged.fake_provider.resources import ANTHROPIC_MODELS, OPENAI_MODELS, find
+from aibridged.fake_provider.rest_resources import ANTHROPIC_MODELS, OPENAI_MODELS, find
 from aibridged.fake_provider.vendors import ANTHROPIC, OPENAI
 
 

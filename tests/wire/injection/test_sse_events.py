@@ -5,8 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aibridged.wire.bounds import SMALL
-from aibridged.wire.injection import events
-from aibridged.wire.injection.events import RawEvents, sse
+from aibridged.wire.injection import sse_events as events
+from aibridged.wire.injection.sse_events import RawEvents, sse
 from aibridged.wire.sse import SseSplitter
 
 STREAMS = st.lists(
