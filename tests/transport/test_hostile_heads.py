@@ -175,6 +175,11 @@ def understood(sent: bytes) -> tuple[list[Request], str]:
         return found, str(error)
 
 
+def asks_for_more_than_h11_knows(sent: bytes, stopped_by: str) -> bool:
+    """`chunked` is the last of several codings: it frames the body (RFC 9112, 6.3)."""
+    return stopped_by.startswith("Only Transfer-Encoding") and b": gzip, chunked" in sent
+
+
 async def talk(pieces: list[bytes]) -> tuple[list[Request], bytes]:
     """What a server makes of the bytes: the requests that it handles, and all that it says."""
     handled: list[Request] = []
@@ -220,9 +225,14 @@ def test_a_server_makes_of_a_clients_bytes_what_they_say(run, pieces):
 
     async def example() -> None:
         handled, said = await talk([*pieces, FAREWELL])
-        expected, stopped_by = understood(b"".join(pieces) + FAREWELL)
+        sent = b"".join(pieces)
+        expected, stopped_by = understood(sent + FAREWELL)
         assert handled[: len(expected)] == expected[: len(handled)]
-        assert len(handled) <= len(expected) or stopped_by.partition(":")[0] in LENIENT
+        assert (
+            len(handled) <= len(expected)
+            or stopped_by.partition(":")[0] in LENIENT
+            or asks_for_more_than_h11_knows(sent, stopped_by)
+        )
         assert said.count(b"handled") <= len(handled)
         assert b" 500 " not in said
 
