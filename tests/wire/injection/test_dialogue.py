@@ -266,9 +266,10 @@ def test_what_has_too_many_elements_passes_unread(scene):
     assert peak < 10 * len(body)
 
 
-def test_fields_that_nobody_knows_are_not_kept_without_end(scene):
-    if scene.api is WireApi.RESPONSES:
-        pytest.skip("NOT TESTED: nothing but whole items is kept")
+@pytest.mark.parametrize("api", [WireApi.MESSAGES, WireApi.CHAT_COMPLETIONS])
+def test_fields_that_nobody_knows_are_not_kept_without_end(make_scene, api):
+    """Of Responses nothing but whole items is kept."""
+    scene = make_scene(api)
     scene.dialogue.begin_turn(last=False)
     tracemalloc.start()
     try:
