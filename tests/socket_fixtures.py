@@ -21,6 +21,20 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
+# What a provider may answer.
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+LARGE = bytes(range(256)) * 20480  # 5 MiB
+
+
+async def whole(answer: UpstreamResponse) -> bytes:
+    """The body of an answer."""
+    body = b""
+    async with asyncio.timeout(PATIENCE_S):
+        while piece := await answer.read():
+            body += piece
+    return body
+
 
 class Peer:
     """The provider's end of a connection. It reads no more than it is told to, and a bit ahead."""

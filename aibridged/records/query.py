@@ -19,7 +19,7 @@ from aibridged.records.belonging import Belonging, Whole
 from aibridged.records.filters import PARTS, conditions, matching, row_id, thread_of
 from aibridged.records.query_results import Filter, Interception, Session, Usage, UsageBy
 from aibridged.records.restraint import TIME_LIMIT_S, QueryFailedError, Restraint
-from aibridged.records.schema import interceptions, token_usages
+from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages
 from aibridged.records.sessions import count_sessions, find_sessions
 
 MAX_LIMIT = 1000
@@ -29,12 +29,6 @@ MAX_NAMES = 10_000
 _AT_ONCE = 20  # interceptions, with what belongs to them
 
 _I = interceptions.c
-_TOKENS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_input_tokens",
-    "cache_write_input_tokens",
-)
 
 
 class NoSuchPageError(QueryFailedError):
@@ -177,7 +171,8 @@ class Query:
     def usage(self, by: UsageBy, wanted: Filter) -> list[Usage]:
         """Totals, those with the most tokens first; days newest first."""
         key = _KEYS[by]().label("key")
-        sums = {name: sa.func.coalesce(sa.func.sum(token_usages.c[name]), 0) for name in _TOKENS}
+        counts = {name: token_usages.c[name] for name in TOKEN_COUNTS}
+        sums = {name: sa.func.coalesce(sa.func.sum(each), 0) for name, each in counts.items()}
         all_tokens = sum(sums.values(), sa.literal(0))
         order = (key.desc(),) if by is UsageBy.DAY else (all_tokens.desc(), key)
         statement = (

@@ -127,13 +127,18 @@ def _belonging(name: str, *columns: sa.Column[Any]) -> sa.Table:
     return table
 
 
+TOKEN_COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+)
+"""The columns of `token_usages` that can be added up: none counts a token that another counts."""
+
 token_usages = _belonging(
     "aibridge_token_usages",
     _response_id(),
-    sa.Column("input_tokens", sa.BigInteger, nullable=False),
-    sa.Column("output_tokens", sa.BigInteger, nullable=False),
-    sa.Column("cache_read_input_tokens", sa.BigInteger, nullable=False),
-    sa.Column("cache_write_input_tokens", sa.BigInteger, nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in TOKEN_COUNTS),
 )
 
 user_prompts = _belonging(

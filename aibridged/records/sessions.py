@@ -9,17 +9,11 @@ import sqlalchemy as sa
 from aibridged.records.belonging import SHOWN_CHARACTERS, SHOWN_ROWS
 from aibridged.records.filters import conditions, matching, thread_of
 from aibridged.records.query_results import Filter, Session
-from aibridged.records.schema import interceptions, token_usages, user_prompts
+from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages, user_prompts
 
 _AT_ONCE = 20
 
 _I = interceptions.c
-_TOKENS = (
-    "input_tokens",
-    "output_tokens",
-    "cache_read_input_tokens",
-    "cache_write_input_tokens",
-)
 
 
 class _Key(NamedTuple):
@@ -103,14 +97,14 @@ def _names(connection: sa.Connection, rows: sa.Subquery, column: str) -> dict[_K
 
 
 def _tokens(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, dict[str, int]]:
-    sums = (sa.func.sum(token_usages.c[name]).label(name) for name in _TOKENS)
+    sums = (sa.func.sum(token_usages.c[name]).label(name) for name in TOKEN_COUNTS)
     statement = (
         sa.select(*_keys(rows), *sums)
         .select_from(rows.join(token_usages, token_usages.c.interception_id == rows.c.id))
         .group_by(*_keys(rows))
     )
     return {
-        _key(row): {name: int(row._mapping[name]) for name in _TOKENS}
+        _key(row): {name: int(row._mapping[name]) for name in TOKEN_COUNTS}
         for row in connection.execute(statement)
     }
 

@@ -9,6 +9,7 @@ from io import StringIO
 
 import msgspec
 
+from aibridged.wire import bounds
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
 
 MAX_KEPT = 4 * 1024 * 1024
@@ -57,6 +58,13 @@ class Collector:
     def count(self, kind: str) -> None:
         """Note something that couldn't be read or kept; `kind` is a literal of the reader's."""
         self.anomalies[kind] = self.anomalies.get(kind, 0) + 1
+
+    def begin(self, response_id: str | None, model: str | None, error: msgspec.Raw) -> None:
+        """Note what a whole body says of the response itself; `error` is its field, or absent."""
+        self.response_id = response_id
+        self.model = model
+        if bounds.is_given(error):
+            self.error = provider_error(bounds.value(error))
 
     def fits(self, *names: str | None) -> bool:
         """Whether there is room for one more item with these names; if so, it is taken."""

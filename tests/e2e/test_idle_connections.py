@@ -11,8 +11,8 @@ import pytest
 
 from aibridged.fake_provider import Script
 from aibridged.transport import server
+from tests.socket_fixtures import PATIENCE_S, Peer
 
-PATIENCE_S = 10
 READY = b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 BODY = json.dumps(
     {"model": "m", "stream": True, "max_tokens": 1, "messages": [{"role": "user", "content": "x"}]}
@@ -24,14 +24,8 @@ ASKING = (
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 
 
-class Client:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def head(self) -> bytes:
-        async with asyncio.timeout(PATIENCE_S):
-            return await self.reader.readuntil(b"\r\n\r\n")
+class Client(Peer):
+    """The client's end of a connection."""
 
     async def ask(self) -> bytes:
         """The head of the answer to a small request."""

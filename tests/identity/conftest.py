@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from loguru import logger
 
 from aibridged.identity.tables import metadata
 from aibridged.identity.tokens import TokenStore
@@ -22,6 +23,15 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
         with engine.begin() as connection:
             connection.exec_driver_sql("DROP SCHEMA public CASCADE")
             connection.exec_driver_sql("CREATE SCHEMA public")
+
+
+@pytest.fixture
+def log() -> Iterator[list[str]]:
+    """All that is logged, with its level."""
+    lines: list[str] = []
+    sink = logger.add(lines.append, format="{level}: {message}")
+    yield lines
+    logger.remove(sink)
 
 
 @pytest.fixture

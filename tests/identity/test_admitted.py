@@ -1,5 +1,4 @@
 import pytest
-from loguru import logger
 
 from aibridged.identity.admitted import FOR_EVER, Admitted
 from aibridged.identity.anonymous import LOCAL_ACTOR
@@ -20,14 +19,6 @@ class Stream:
 @pytest.fixture
 def admitted(clock):
     return Admitted(clock, grace=60)
-
-
-@pytest.fixture
-def log():
-    lines = []
-    sink = logger.add(lines.append, format="{level}: {message}")
-    yield lines
-    logger.remove(sink)
 
 
 def enter(admitted, actor, token="secret"):

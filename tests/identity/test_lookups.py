@@ -4,7 +4,6 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from loguru import logger
 
 from aibridged.core.client_ip import rate_limit_key
 from aibridged.identity.base import AuthUnavailableError
@@ -16,14 +15,6 @@ HERE, THERE = rate_limit_key("192.0.2.1"), rate_limit_key("2001:db8::1")
 @pytest.fixture
 def lookups(clock):
     return Lookups(2, clock)
-
-
-@pytest.fixture
-def log():
-    lines = []
-    sink = logger.add(lines.append, format="{level}: {message}")
-    yield lines
-    logger.remove(sink)
 
 
 async def settle():

@@ -9,19 +9,9 @@ import pytest
 
 from aibridged.errors import REQUEST_TIMEOUT, GatewayError
 from aibridged.transport.body import StreamedBody
+from tests.socket_fixtures import CHUNKED, LARGE, OK, whole
 
 TLS = Path(__file__).parents[1] / "config" / "tls"
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-LARGE = bytes(range(256)) * 20480  # 5 MiB
-
-
-async def whole(answer):
-    body = b""
-    async with asyncio.timeout(10):
-        while piece := await answer.read():
-            body += piece
-    return body
 
 
 @pytest.mark.parametrize(

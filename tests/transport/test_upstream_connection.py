@@ -7,18 +7,7 @@ import pytest
 
 from aibridged.transport.upstream_connection import MAX_HEAD_BYTES
 from aibridged.transport.upstream_response import HIGH_WATER
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
-CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-LARGE = bytes(range(256)) * 20480  # 5 MiB
-
-
-async def whole(answer):
-    body = b""
-    async with asyncio.timeout(10):
-        while piece := await answer.read():
-            body += piece
-    return body
+from tests.socket_fixtures import CHUNKED, LARGE, OK, whole
 
 
 async def served_anew(upstream, provider, ask):

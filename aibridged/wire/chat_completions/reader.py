@@ -185,10 +185,7 @@ def read_body(body: bytes) -> ResponseFacts:
         return collector.result(None, complete=False)
     if is_crowded:
         collector.count("crowded_body")
-    collector.response_id = completion.id
-    collector.model = completion.model
-    if is_given(completion.error):
-        collector.error = provider_error(bounds.value(completion.error))
+    collector.begin(completion.id, completion.model, completion.error)
     for choice in completion.choices or ():
         if choice.message is not None:
             _take_message(collector, choice.message)

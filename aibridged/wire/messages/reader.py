@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from aibridged.wire import bounds
-from aibridged.wire.bounds import ABSENT, Shape, is_given
+from aibridged.wire.bounds import ABSENT, Shape
 from aibridged.wire.collector import (
     UNREADABLE,
     Collector,
@@ -197,10 +197,7 @@ def read_body(body: bytes) -> ResponseFacts:
         return collector.result(None, complete=False)
     if is_crowded:
         collector.count("crowded_body")
-    collector.response_id = message.id
-    collector.model = message.model
-    if is_given(message.error):
-        collector.error = provider_error(bounds.value(message.error))
+    collector.begin(message.id, message.model, message.error)
     for block in message.content or ():
         opened = _open(collector, block)
         if opened is not None:

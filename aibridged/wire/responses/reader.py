@@ -278,11 +278,8 @@ def read_body(body: bytes) -> ResponseFacts:
 
 
 def _take(collector: Collector, response: _Response) -> None:
-    collector.response_id = response.id
-    collector.model = response.model
-    if is_given(response.error):
-        collector.error = provider_error(bounds.value(response.error))
-    elif response.status == "failed":
+    collector.begin(response.id, response.model, response.error)
+    if collector.error is None and response.status == "failed":
         collector.error = ProviderError(None, None, None)
     for item in response.output or ():
         if is_tool_call(item):
