@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from aibridged.core.room import Room
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.observe.descriptors import Shortages
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.server import Limits, Server
@@ -154,14 +154,14 @@ def connections() -> list[Watched]:
 
 
 @pytest.fixture
-def room(clock) -> Room:
-    """What `pools` make room in."""
-    return Room(clock)
+def connection_limiter(clock) -> ConnectionLimiter:
+    """The limiter that `pools` evict idle connections from."""
+    return ConnectionLimiter(clock)
 
 
 @pytest.fixture
-def pools(room, clock) -> Pools:
-    return Pools(room, Shortages(clock))
+def pools(connection_limiter, clock) -> Pools:
+    return Pools(connection_limiter, Shortages(clock))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, suppress
 
-from aibridged.records.restraint import DroppedError
+from aibridged.records.cancel_scope import QueryCancelledError
 
 PIECE_BYTES = 64 * 1024
 AHEAD = 4
@@ -54,11 +54,11 @@ class Channel:
 
     def _put(self, piece: bytes) -> None:
         if not self._room.acquire(timeout=PATIENCE_S) or self._closed:
-            raise DroppedError
+            raise QueryCancelledError
         try:
             self._loop.call_soon_threadsafe(self._pieces.put_nowait, piece)
         except RuntimeError:  # the loop is closed
-            raise DroppedError from None
+            raise QueryCancelledError from None
 
 
 def _even(pieces: Iterator[bytes]) -> Iterator[bytes]:

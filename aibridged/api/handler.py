@@ -22,8 +22,8 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.base import Actor
+from aibridged.records.cancel_scope import QueryFailedError, QueryTimeoutError
 from aibridged.records.query import NoSuchPageError, Query
-from aibridged.records.restraint import QueryFailedError, TookTooLongError
 from aibridged.transport.abort import broken_off
 
 ANSWER_S = 60.0
@@ -100,11 +100,11 @@ async def _send(request: web.BaseRequest, channel: Channel) -> web.StreamRespons
 
 def _failure(request: web.BaseRequest, error: QueryFailedError | TimeoutError) -> Exception:
     """What to raise of it; an answer that was begun is broken off, so that none takes it whole."""
-    if isinstance(error, QueryFailedError) and not isinstance(error, TookTooLongError):
+    if isinstance(error, QueryFailedError) and not isinstance(error, QueryTimeoutError):
         # The reason may name servers and accounts, which are the operator's business alone.
         logger.error("A query of the records failed: {}", error)
     if request.writer.output_size > 0:
         return broken_off(request, type(error).__name__)
-    if isinstance(error, TookTooLongError):
+    if isinstance(error, QueryTimeoutError):
         return GatewayError(QUERY_FAILED, str(error))
     return GatewayError(QUERY_FAILED, retry_after=1)

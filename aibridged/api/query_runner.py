@@ -11,8 +11,8 @@ from aibridged.core.fair_queue import Bounds, QueueFullError, ShareFullError
 from aibridged.core.rate_limit import RETRY_AFTER_S, RateLimiter
 from aibridged.errors import QUERY_FAILED, RATE_LIMITED, GatewayError
 from aibridged.fair_places import FairPlaces
+from aibridged.records.cancel_scope import CancelScope
 from aibridged.records.query import Query
-from aibridged.records.restraint import Restraint
 
 A_SECOND = 10
 """Questions that a caller may ask; so many at once after a rest."""
@@ -46,20 +46,20 @@ class QueryRunner:
         if not self._limiter.admit(caller.encode()):
             raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
         await self._enter(caller)
-        restraint, channel = Restraint(self._clock), Channel()
+        scope, channel = CancelScope(self._clock), Channel()
         loop = asyncio.get_running_loop()
 
         def ended(_: Future[None]) -> None:
             with suppress(RuntimeError):  # the loop is closed, and nobody waits
                 loop.call_soon_threadsafe(self._places.give_back, caller)
 
-        query = self._query.restrained(restraint)
+        query = self._query.within(scope)
         self._threads.submit(channel.write, lambda: make(query)).add_done_callback(ended)
         try:
             yield channel
         finally:
             channel.close()
-            restraint.drop()
+            scope.cancel()
 
     def close(self) -> None:
         """Take no more questions."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from aibridged.api import pieces, shapes
+from aibridged.api import json_stream, shapes
 from aibridged.api.filters import MAX_OFFSET, TERMS, BadFilterError, read_filter, read_limit
 from aibridged.api.openapi import Parameter
 from aibridged.errors import ROUTE_NOT_SUPPORTED, GatewayError
@@ -73,30 +73,30 @@ def read_query(raw_query: str, route: Route) -> dict[str, str]:
     return found
 
 
-def _interceptions(query: Query, question: Question) -> pieces.Pieces:
-    return pieces.interceptions(query, question.filter)
+def _interceptions(query: Query, question: Question) -> json_stream.Chunks:
+    return json_stream.interceptions(query, question.filter)
 
 
-def _interception(query: Query, question: Question) -> pieces.Pieces:
-    return pieces.interception(query, question.id, question.owner)
+def _interception(query: Query, question: Question) -> json_stream.Chunks:
+    return json_stream.interception(query, question.id, question.owner)
 
 
-def _sessions(query: Query, question: Question) -> pieces.Pieces:
-    return pieces.sessions(query, question.filter)
+def _sessions(query: Query, question: Question) -> json_stream.Chunks:
+    return json_stream.sessions(query, question.filter)
 
 
-def _session(query: Query, question: Question) -> pieces.Pieces:
+def _session(query: Query, question: Question) -> json_stream.Chunks:
     after_id = question.parameters.get("after_id") or None
     limit = read_limit(question.parameters)
-    return pieces.session(query, question.id, question.owner, after_id, limit)
+    return json_stream.session(query, question.id, question.owner, after_id, limit)
 
 
-def _models(query: Query, question: Question) -> pieces.Pieces:
-    return pieces.names(query.models(question.owner))
+def _models(query: Query, question: Question) -> json_stream.Chunks:
+    return json_stream.names(query.models(question.owner))
 
 
-def _clients(query: Query, question: Question) -> pieces.Pieces:
-    return pieces.names(query.clients(question.owner))
+def _clients(query: Query, question: Question) -> json_stream.Chunks:
+    return json_stream.names(query.clients(question.owner))
 
 
 _Q = Parameter(

@@ -182,7 +182,7 @@ class SessionThreads(msgspec.Struct, kw_only=True):
     more: bool
 
 
-BELONGING: Mapping[str, type[TokenUsage | UserPrompt | ToolUsage | ModelThought]] = {
+CHILD_KINDS: Mapping[str, type[TokenUsage | UserPrompt | ToolUsage | ModelThought]] = {
     "token_usages": TokenUsage,
     "user_prompts": UserPrompt,
     "tool_usages": ToolUsage,
@@ -196,7 +196,7 @@ _HEAD = [name for name in InterceptionHead.__struct_fields__ if name != "initiat
 def interception(found: answers.Interception) -> Interception:
     """As a list of the API's shows it."""
     lists: dict[str, Any] = {
-        name: [row(name, found.id, each) for each in getattr(found, name)] for name in BELONGING
+        name: [row(name, found.id, each) for each in getattr(found, name)] for name in CHILD_KINDS
     }
     return Interception(**_head(found), **lists)
 
@@ -211,7 +211,7 @@ def row(
 ) -> TokenUsage | UserPrompt | ToolUsage | ModelThought:
     """What stands in the list of that name."""
     fields = {**found, "interception_id": interception_id, "metadata": found["metadata"] or {}}
-    return BELONGING[name](**fields)
+    return CHILD_KINDS[name](**fields)
 
 
 def session(found: answers.Session) -> Session:

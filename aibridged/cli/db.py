@@ -96,7 +96,7 @@ def _seconds(text: str) -> float:
 @contextmanager
 def _database(settings: "Settings") -> "Iterator[Engine]":
     from aibridged.records.database import DatabaseError
-    from aibridged.records.opening import make_database
+    from aibridged.records.open_database import make_database
     from aibridged.records.store import DatabaseAwayError
 
     try:

@@ -65,7 +65,7 @@ def minute(at: datetime | None) -> str:
 def _open_store(settings: "Settings") -> "Iterator[TokenStore]":
     from aibridged.clock import SystemClock
     from aibridged.identity.tokens import TokenStore
-    from aibridged.records.opening import open_database
+    from aibridged.records.open_database import open_database
 
     with errors_are_told():
         yield TokenStore(open_database(settings), SystemClock())

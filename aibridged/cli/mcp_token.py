@@ -70,7 +70,7 @@ def _store(settings: "Settings") -> "McpCredentialStore":
     from aibridged.clock import SystemClock
     from aibridged.identity.credential_key import KEY_FILE, CredentialKey
     from aibridged.identity.mcp_credentials import McpCredentialStore
-    from aibridged.records.opening import open_database
+    from aibridged.records.open_database import open_database
 
     key = CredentialKey(settings.state_dir / KEY_FILE)
     return McpCredentialStore(open_database(settings), key, SystemClock())

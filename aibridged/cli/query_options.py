@@ -100,9 +100,9 @@ def takes_query(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def with_query(settings: "Settings", **arguments: Any) -> None:
         from aibridged.clock import SystemClock
+        from aibridged.records.cancel_scope import QueryFailedError
         from aibridged.records.database import DatabaseError
         from aibridged.records.query import Query
-        from aibridged.records.restraint import QueryFailedError
 
         try:
             command(Query(_database(settings), SystemClock()), **arguments)
@@ -118,7 +118,7 @@ def _database(settings: "Settings") -> "Engine":
     """The database as it is: who only asks neither makes one nor changes its schema."""
     from aibridged.records import migrations
     from aibridged.records.database import DatabaseError, database_url
-    from aibridged.records.opening import make_database
+    from aibridged.records.open_database import make_database
 
     file = database_url(settings.state_dir).database or ""
     if settings.postgres_url is None and not os.path.lexists(file):

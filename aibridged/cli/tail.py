@@ -81,7 +81,7 @@ def _follow(
             ended = waiting - {each.id for each in _pages(query, Filter(status="open"))}
             waiting -= ended
             # None is one that retention took.
-            found = (query.beginning(id) for id in ended)
+            found = (query.preview(id) for id in ended)
             yield from sorted(filter(None, found), key=lambda each: (each.ended_at, each.id))
         pause(_EVERY_S)
 

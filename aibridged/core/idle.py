@@ -15,15 +15,15 @@ from aibridged.clock import Clock
 T = TypeVar("T")
 
 GRACE_S = 3.0
-"""For how long a new connection may say nothing, however many others there are: its request may be
-on the way."""
+"""How long a new connection is safe from eviction: its request may be on the way."""
 
 
 class IdleConnections(Generic[T]):
     """At most `most` idle connections, of which an address may have `most_each`.
 
-    Both may be changed; `excess` names what is over then. `closed` counts the connections that had
-    to go. A connection without an address, such as a trusted reverse proxy's, counts in all only.
+    Both may be changed; `excess` names those beyond the new limits. `closed` counts the connections
+    that were closed for others. A connection without an address, such as a trusted reverse proxy's,
+    counts towards the total only.
     """
 
     def __init__(self, clock: Clock, most: int, most_each: int) -> None:
@@ -41,18 +41,18 @@ class IdleConnections(Generic[T]):
     def __len__(self) -> int:
         return len(self._new) + len(self._kept)
 
-    def came(self, connection: T, address: bytes | None) -> T | None:
-        """It has just been opened; returns the idle connection that is to leave for it, if any."""
+    def opened(self, connection: T, address: bytes | None) -> T | None:
+        """Add a new connection; returns the idle connection to be closed for it, if any."""
         self._new[connection] = self._monotonic(), address
         return self._added(connection, address)
 
-    def kept(self, connection: T, address: bytes | None) -> T | None:
-        """It waits for the next request; returns the idle connection that is to leave, if any."""
+    def became_idle(self, connection: T, address: bytes | None) -> T | None:
+        """Add a kept-alive connection; returns the idle connection to be closed for it, if any."""
         self._kept[connection] = address
         return self._added(connection, address)
 
     def remove(self, connection: T) -> None:
-        """It is closed, or has a request now."""
+        """Remove a connection that is closed, or has a request now."""
         if connection in self._kept:
             address = self._kept.pop(connection)
         elif connection in self._new:
@@ -67,12 +67,12 @@ class IdleConnections(Generic[T]):
                 del self._by_address[address]
 
     @property
-    def has_spare(self) -> bool:
-        """Whether there is one that can make room for another client."""
+    def has_evictable(self) -> bool:
+        """Whether there is one that can be evicted for another client."""
         return bool(self._leaving or self._kept) or self._is_any_silent()
 
-    def take_spare(self) -> T:
-        """Take it, to close it at once: one that was to leave anyway, or the oldest."""
+    def evict(self) -> T:
+        """Remove one, to be closed at once: one that is closing anyway, or else the oldest."""
         if self._leaving:
             connection, _ = self._leaving.popitem(last=False)
             return connection
@@ -82,7 +82,7 @@ class IdleConnections(Generic[T]):
         return connection
 
     def excess(self) -> Iterator[T]:
-        """Those that are to leave, since the limits have changed."""
+        """The connections to be closed after the limits were lowered."""
         for own in list(self._by_address.values()):
             while len(own) > self.most_each:
                 yield self._let_go(next(iter(own)))
@@ -102,8 +102,8 @@ class IdleConnections(Generic[T]):
         return None
 
     def _oldest(self) -> T:
-        """The oldest of those that have said nothing for a while; else that was kept for longest;
-        else of those that have just come."""
+        """The longest silent new connection past its grace, else the longest kept-alive one, else
+        the oldest of the new ones."""
         if self._is_any_silent() or not self._kept:
             return next(iter(self._new))
         return next(iter(self._kept))

@@ -114,7 +114,7 @@ def make_proxy(
             in_flight,
             metrics,
             hand_over if settings.proxy_target is None else None,
-            server.room,
+            server.connection_limiter,
             shortages,
             pools,
         )

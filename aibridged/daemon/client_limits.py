@@ -3,29 +3,29 @@
 from loguru import logger
 
 from aibridged.config.options import Settings
-from aibridged.core.room import Room, requests_that_fit
+from aibridged.core.connection_limiter import ConnectionLimiter, requests_that_fit
 from aibridged.observe import descriptors
 
 
-def limit_idle(room: Room, settings: Settings) -> None:
+def limit_idle(limiter: ConnectionLimiter, settings: Settings) -> None:
     """Bound the idle connections as the settings say."""
-    room.limit_idle(
+    limiter.limit_idle(
         settings.max_idle_connections,
         settings.max_idle_connections_per_address,
         settings.proxy_trusted_origins,
     )
 
 
-def fit(room: Room, settings: Settings) -> None:
+def fit(limiter: ConnectionLimiter, settings: Settings) -> None:
     """Make as many places as descriptors are left, once all that is always open is open."""
-    room.places, room.surplus = requests_that_fit(descriptors.limit(), descriptors.in_use())
-    limit_idle(room, settings)
+    limiter.places, limiter.surplus = requests_that_fit(descriptors.limit(), descriptors.in_use())
+    limit_idle(limiter, settings)
 
 
-def announce_room(room: Room) -> None:
+def log_connection_limit(limiter: ConnectionLimiter) -> None:
     """Say how many requests fit."""
     logger.info(
         "The limit of {} file descriptors allows {} concurrent requests",
         descriptors.limit(),
-        room.places,
+        limiter.places,
     )

@@ -45,7 +45,7 @@ class Composition:
             else None
         )
         self._upstreams = Upstreams(resources.in_flight, self._make_upstream)
-        limit_idle(resources.room, settings)
+        limit_idle(resources.connection_limiter, settings)
         self._tasks = Tasks()
         self._pruning: asyncio.Task[None] | None = None
         self._retention: float | None = None
@@ -62,10 +62,10 @@ class Composition:
         before, resources = self.components, self.resources
         self.components = self._configured(settings, before)
         resources.slots.limit = settings.max_concurrency
-        limit_idle(resources.room, settings)
+        limit_idle(resources.connection_limiter, settings)
         resources.body_budget.resize(body_bytes(settings), settings.max_request_bytes)
-        resources.gate.admitted.grace = settings.revocation_grace
-        resources.keeping.most = settings.max_stored_text
+        resources.gate.active_requests.grace = settings.revocation_grace
+        resources.truncator.max_bytes = settings.max_stored_text
         if resources.mcp.configure(settings):
             resources.bridges.close()
         resources.bridges.limit(ttl=settings.pool_ttl, max_items=settings.pool_max_items)
@@ -92,7 +92,7 @@ class Composition:
             in_flight=resources.in_flight,
             requests=resources.in_flight.next_generation(),
             slots=resources.slots,
-            room=resources.room,
+            connection_limiter=resources.connection_limiter,
             shortages=resources.shortages,
             body_budget=resources.body_budget,
             slices=resources.slices,

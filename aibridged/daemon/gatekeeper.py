@@ -6,7 +6,7 @@ from functools import partial
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.identity import coder, http_lookup, remote, token_authenticator
-from aibridged.identity.admitted import Admitted
+from aibridged.identity.active_requests import ActiveRequests
 from aibridged.identity.anonymous import NoneAuthenticator
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
@@ -25,18 +25,18 @@ def make_gatekeeper(
     Tokens are looked up in `tokens`, where there are some, else at Coder, else at the gateway that
     the AI Proxy hands over to.
     """
-    admitted = Admitted(clock, grace=settings.revocation_grace)
-    gatekeeper = _make(settings, tokens, clock, admitted, stack)
+    active_requests = ActiveRequests(clock, grace=settings.revocation_grace)
+    gatekeeper = _make(settings, tokens, clock, active_requests, stack)
     module = http_lookup if tokens is None else token_authenticator
     lookups = Lookups(module.LOOKUPS_AT_ONCE, clock)
-    return gatekeeper, Throttle(gatekeeper, lookups, admitted, clock)
+    return gatekeeper, Throttle(gatekeeper, lookups, active_requests, clock)
 
 
 def _make(
     settings: Settings,
     tokens: TokenStore | None,
     clock: Clock,
-    admitted: Admitted,
+    active_requests: ActiveRequests,
     stack: AsyncExitStack,
 ) -> Gatekeeper:
     if settings.auth == "none":
@@ -51,10 +51,10 @@ def _make(
         own = token_authenticator.TokenAuthenticator(tokens, clock)
         stack.push_async_callback(own.close)
         cache = remember(own)
-        watching = keep_revoking(cache, own.still_good, admitted)
+        watching = keep_revoking(cache, own.still_good, active_requests)
     else:
         cache = remember(_ask_elsewhere(settings, stack))
-        watching = keep_asking(cache, admitted)
+        watching = keep_asking(cache, active_requests)
     tasks = Tasks()
     stack.push_async_callback(tasks.cancel)
     tasks.start(watching, "revocation of tokens")

@@ -9,7 +9,7 @@ from loguru import logger
 
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
-from aibridged.core.room import Room
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.daemon import metrics_endpoint as scrape
 from aibridged.daemon import systemd
 from aibridged.daemon.ai_proxy import AiProxyError, make_proxy
@@ -113,13 +113,15 @@ class Gateway:
                 await self._open_metrics(self._metrics, self._composition)
             resources = self._composition.resources
             handler = build(self._composition.components)
-            self._server = Server(handler, limits=_limits(settings), room=resources.room)
+            self._server = Server(
+                handler, limits=_limits(settings), connection_limiter=resources.connection_limiter
+            )
             if resources.authority is not None:
                 await self._open_proxy(self._server, self._composition)
-            fit(resources.room, settings)
+            fit(resources.connection_limiter, settings)
             await self._listener.open(
                 self._server,
-                resources.room,
+                resources.connection_limiter,
                 resources.shortages.system_refused,
                 settings.http_read_timeout,
             )
@@ -144,11 +146,15 @@ class Gateway:
             lambda: metrics_snapshot(composition.components), local_only=listener.is_local_only
         )
         # Its own: whoever asks there takes none of the gateway's clients' places.
-        room = Room(self._clock, _METRICS_PLACES)
-        self._metrics_server = server = Server(scrapes, limits=_limits(self._settings), room=room)
+        connection_limiter = ConnectionLimiter(self._clock, _METRICS_PLACES)
+        self._metrics_server = server = Server(
+            scrapes, limits=_limits(self._settings), connection_limiter=connection_limiter
+        )
         self._stack.callback(server.abort)
         self._stack.callback(listener.close)
-        await listener.open(server, room, composition.resources.shortages.system_refused)
+        await listener.open(
+            server, connection_limiter, composition.resources.shortages.system_refused
+        )
 
     async def _open_proxy(self, server: Server, composition: Composition) -> None:
         resources, settings = composition.resources, self._settings

@@ -16,7 +16,7 @@ from aibridged.config.providers import OWN_KEY_ONLY
 from aibridged.config.reloading import CannotReloadError, Change, change
 from aibridged.config.resolution import Resolution
 from aibridged.daemon.ai_proxy import announce_proxy
-from aibridged.daemon.client_limits import announce_room
+from aibridged.daemon.client_limits import log_connection_limit
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.daemon.reload import Reloader
 from aibridged.daemon.runtime import calm_garbage_collector, log_as, on_stop_signals, run_process
@@ -108,7 +108,7 @@ def _announce(gateway: Gateway) -> None:
     logger.info("aibridged {} listens on {}", __version__, where)
     if gateway.is_activated:
         logger.info("Using the passed sockets: --http-address {} is ignored", settings.http_address)
-    announce_room(gateway.components.room)
+    log_connection_limit(gateway.components.connection_limiter)
     if gateway.metrics_urls:
         logger.info("Metrics are served at {}", " and ".join(gateway.metrics_urls))
     if gateway.proxy is not None:

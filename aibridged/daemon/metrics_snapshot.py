@@ -70,12 +70,12 @@ def _requests(components: Components) -> Iterator[Reading]:
 
 
 def _clients(components: Components) -> Iterator[Reading]:
-    room = components.room
-    idle = len(room.idle)
-    busy = room.taken + room.taken_surplus - idle
+    limiter = components.connection_limiter
+    idle = len(limiter.idle)
+    busy = limiter.taken + limiter.taken_surplus - idle
     yield Numbers(limit_table.CLIENT_CONNECTIONS, {("busy",): busy, ("idle",): idle})
-    yield _number(limit_table.CLIENT_PLACES, room.places)
-    yield _number(limit_table.IDLE_CLOSED, room.idle.closed)
+    yield _number(limit_table.CLIENT_PLACES, limiter.places)
+    yield _number(limit_table.IDLE_CLOSED, limiter.idle.closed)
     counts = components.shortages.counts
     yield Numbers(limit_table.SHORTAGES, {(what,): float(count) for what, count in counts.items()})
 

@@ -14,7 +14,7 @@ from aibridged.config.reloading import ReloadStats
 from aibridged.config.secret import Secret
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
-from aibridged.core.room import Room
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.memory import available_memory
@@ -37,13 +37,13 @@ from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.records.database import Engine, describe
 from aibridged.records.facts import Record
-from aibridged.records.keeping import Keeping
-from aibridged.records.opening import open_database
+from aibridged.records.open_database import open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 from aibridged.records.structured_log import log_record
+from aibridged.records.truncation import Truncator
 from aibridged.tasks import Tasks
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.in_flight import InFlight
@@ -64,19 +64,19 @@ class Resources:
     """What lives as long as the daemon, whatever its configuration becomes.
 
     `tokens` is the store of users and tokens where this daemon has one; `records` says where
-    records are kept, `keeping` how much of a text.
+    records are kept, `truncator` how much of a text.
     """
 
     clock: Clock
     recorder: Recorder
     records: str
-    keeping: Keeping
+    truncator: Truncator
     tokens: TokenStore | None
     gatekeeper: Gatekeeper
     gate: Throttle
     in_flight: InFlight
     slots: Slots
-    room: Room
+    connection_limiter: ConnectionLimiter
     shortages: Shortages
     pools: Pools
     body_budget: ByteBudget
@@ -105,15 +105,15 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     # First, so that it is closed last: the last records have their spans, too.
     traces = _make_traces(settings, clock, stack)
     engine = await asyncio.to_thread(open_database, settings)
-    keeping = Keeping(settings.max_stored_text)
-    stack.callback(keeping.close)
-    recorder = await _make_recorder(settings, engine, clock, keeping, stack, traces)
+    truncator = Truncator(settings.max_stored_text)
+    stack.callback(truncator.close)
+    recorder = await _make_recorder(settings, engine, clock, truncator, stack, traces)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
     metrics = _make_metrics(settings, clock, stack)
     api = Api(Query(engine, clock), clock)
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
-    bridges = _make_bridges(settings, recorder, keeping, clock, mcp)
+    bridges = _make_bridges(settings, recorder, truncator, clock, mcp)
     stack.callback(bridges.close)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
@@ -121,22 +121,22 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     gatekeeper, gate = make_gatekeeper(settings, tokens, clock, stack)
     stack.callback(api.close)
     now = clock.wall().timestamp()
-    room, shortages = Room(clock), Shortages(clock)
-    room.on_full = shortages.no_place
+    connection_limiter, shortages = ConnectionLimiter(clock), Shortages(clock)
+    connection_limiter.on_full = shortages.no_place
     turns = Turns(clock)
     return Resources(
         clock=clock,
         recorder=recorder,
         records=describe(engine),
-        keeping=keeping,
+        truncator=truncator,
         tokens=tokens,
         gatekeeper=gatekeeper,
         gate=gate,
         in_flight=InFlight(),
         slots=Slots(settings.max_concurrency),
-        room=room,
+        connection_limiter=connection_limiter,
         shortages=shortages,
-        pools=Pools(room, shortages),
+        pools=Pools(connection_limiter, shortages),
         body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
         turns=turns,
         slices=TimeSlices(turns, clock),
@@ -182,7 +182,7 @@ async def _make_recorder(
     settings: Settings,
     engine: Engine,
     clock: Clock,
-    keeping: Keeping,
+    truncator: Truncator,
     stack: AsyncExitStack,
     traces: Traces | None,
 ) -> Recorder:
@@ -200,7 +200,7 @@ async def _make_recorder(
         Store(engine),
         Spool(settings.state_dir / _SPOOL),
         clock,
-        keeping=keeping,
+        truncator=truncator,
         on_record=on_record if listeners else None,
     )
     await recorder.open()
@@ -229,10 +229,10 @@ def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Creden
 
 
 def _make_bridges(
-    settings: Settings, recorder: Recorder, keeping: Keeping, clock: Clock, mcp: McpTools
+    settings: Settings, recorder: Recorder, truncator: Truncator, clock: Clock, mcp: McpTools
 ) -> BridgePool[Bridge]:
     def make(key: BridgeKey) -> Bridge:
-        return Bridge(key, recorder, keeping, clock, mcp.of(key.initiator_id))
+        return Bridge(key, recorder, truncator, clock, mcp.of(key.initiator_id))
 
     return BridgePool(
         make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items

@@ -11,9 +11,9 @@ from loguru import logger
 from aibridged import __version__
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
-from aibridged.core.room import Room
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.daemon.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy
-from aibridged.daemon.client_limits import announce_room, fit
+from aibridged.daemon.client_limits import fit, log_connection_limit
 from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.runtime import on_stop_signals, run_process
 from aibridged.observe.descriptors import Shortages
@@ -33,7 +33,7 @@ class ProxyAlone:
         self._clock = clock or SystemClock()
         self._stack = AsyncExitStack()
         self._in_flight = InFlight()
-        self.room = Room(self._clock)
+        self.connection_limiter = ConnectionLimiter(self._clock)
         self._server: Server | None = None
 
     async def start(self) -> None:
@@ -51,8 +51,10 @@ class ProxyAlone:
         authority = load_ca(settings, clock)
         limits = Limits(settings.http_read_timeout, settings.http_write_timeout)
         shortages = Shortages(clock)
-        self.room.on_full = shortages.no_place
-        self._server = Server(_serve_nothing, limits=limits, room=self.room)
+        self.connection_limiter.on_full = shortages.no_place
+        self._server = Server(
+            _serve_nothing, limits=limits, connection_limiter=self.connection_limiter
+        )
         _, gate = make_gatekeeper(settings, None, clock, self._stack)
         try:
             self.proxy = make_proxy(
@@ -65,9 +67,9 @@ class ProxyAlone:
                 self._in_flight,
                 None,
                 shortages,
-                Pools(self.room, shortages),
+                Pools(self.connection_limiter, shortages),
             )
-            fit(self.room, settings)
+            fit(self.connection_limiter, settings)
             self._stack.push_async_callback(self.proxy.close)
             await self.proxy.start()
         except (AiProxyError, CannotListenError):
@@ -103,7 +105,7 @@ async def _serve(settings: Settings) -> int:
         logger.error("{}", error)
         return 1
     logger.info("aibridged {} forwards to the gateway at {}", __version__, settings.proxy_target)
-    announce_room(alone.room)
+    log_connection_limit(alone.connection_limiter)
     announce_proxy(alone.proxy)
     await stopping.wait()
     logger.info("Shutting down: draining requests for up to {:g} s", settings.shutdown_timeout)

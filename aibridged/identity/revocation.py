@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
 
-from aibridged.identity.admitted import Admitted
+from aibridged.identity.active_requests import ActiveRequests
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.cache import CachedAuthenticator
 
@@ -14,7 +14,7 @@ INTERVAL_S = 5.0
 async def keep_revoking(
     cache: CachedAuthenticator,
     still_good: Callable[[Set[str]], Awaitable[set[str]]],
-    admitted: Admitted,
+    active_requests: ActiveRequests,
     *,
     interval: float = INTERVAL_S,
 ) -> None:
@@ -24,19 +24,19 @@ async def keep_revoking(
     """
     while True:
         await asyncio.sleep(interval)
-        remembered, running = cache.remembered(), admitted.to_check().keys()
+        remembered, running = cache.remembered(), active_requests.tokens_to_check().keys()
         # Who isn't remembered meets the same trouble, and the log tells of it.
         with suppress(AuthUnavailableError):
             if asked := remembered | running:
                 good = await still_good(asked)
                 if worthless := remembered - good:
                     cache.forget(worthless)
-                admitted.judge(running, good)
-        admitted.end_overdue()
+                active_requests.record_validity(running, good)
+        active_requests.abort_overdue()
 
 
 async def keep_asking(
-    cache: CachedAuthenticator, admitted: Admitted, *, interval: float = INTERVAL_S
+    cache: CachedAuthenticator, active_requests: ActiveRequests, *, interval: float = INTERVAL_S
 ) -> None:
     """As `keep_revoking`, where another service knows the tokens and can be asked for one only.
 
@@ -45,10 +45,10 @@ async def keep_asking(
     while True:
         await asyncio.sleep(interval)
         remembered = cache.remembered()
-        for token_id, token in admitted.to_check().items():
+        for token_id, token in active_requests.tokens_to_check().items():
             try:
                 is_good = token_id in remembered or await cache.authenticate(token) is not None
             except AuthUnavailableError:
                 break  # nobody can tell now, of the others neither
-            admitted.judge({token_id}, {token_id} if is_good else set())
-        admitted.end_overdue()
+            active_requests.record_validity({token_id}, {token_id} if is_good else set())
+        active_requests.abort_overdue()

@@ -12,7 +12,7 @@ from aibridged.errors import (
     ErrorKind,
     GatewayError,
 )
-from aibridged.identity.admitted import Admitted
+from aibridged.identity.active_requests import ActiveRequests
 from aibridged.identity.base import Actor, AuthUnavailableError, Gatekeeper
 from aibridged.identity.lookups import Lookups, NoRoomError
 
@@ -23,13 +23,17 @@ _RETRY_S = 2
 class Throttle:
     """One for all ways into the daemon, so that whoever guesses gains nothing by changing them.
 
-    Whoever is let in tells `admitted` what runs on its behalf, and when that has ended.
+    Whoever is let in tells `active_requests` what runs on its behalf, and when that has ended.
     """
 
     def __init__(
-        self, gatekeeper: Gatekeeper, lookups: Lookups, admitted: Admitted, clock: Clock
+        self,
+        gatekeeper: Gatekeeper,
+        lookups: Lookups,
+        active_requests: ActiveRequests,
+        clock: Clock,
     ) -> None:
-        self.admitted = admitted
+        self.active_requests = active_requests
         self._gatekeeper = gatekeeper
         self._lookups = lookups
         self._monotonic = clock.monotonic

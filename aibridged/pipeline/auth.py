@@ -24,7 +24,7 @@ async def authenticated(context: RequestContext, components: Components) -> Acto
 
 
 def stage(components: Components) -> Middleware:
-    allow_byok, admitted = components.settings.allow_byok, components.gate.admitted
+    allow_byok, active_requests = components.settings.allow_byok, components.gate.active_requests
 
     async def auth(context: RequestContext, handler: Handler) -> web.StreamResponse:
         actor = context.actor = await authenticated(context, components)
@@ -42,10 +42,10 @@ def stage(components: Components) -> Middleware:
             raise GatewayError(BYOK_DISABLED) from None
         except OwnKeyRequiredError:
             raise GatewayError(OWN_KEY_REQUIRED) from None
-        admitted.enter(actor, context.presented.token, context)
+        active_requests.add(actor, context.presented.token, context)
         try:
             return await handler(context)
         finally:
-            admitted.leave(context)
+            active_requests.remove(context)
 
     return auth

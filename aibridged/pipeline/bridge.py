@@ -27,9 +27,9 @@ from aibridged.records.facts import (
     response_records,
 )
 from aibridged.records.ids import uuid7
-from aibridged.records.keeping import Keeping, cut_marks
 from aibridged.records.recorder import Recorder
 from aibridged.records.schema import MAX_ID, MAX_NAME
+from aibridged.records.truncation import Truncator, truncation_metadata
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import RequestFacts, ResponseFacts
 from aibridged.wire.usage import together
@@ -47,14 +47,14 @@ class Bridge:
         self,
         key: BridgeKey,
         recorder: Recorder,
-        keeping: Keeping,
+        truncator: Truncator,
         clock: Clock,
         tools: CallerTools | None = None,
     ) -> None:
         self._key = key
         self._tools = tools
         self._recorder = recorder
-        self._keeping = keeping
+        self._truncator = truncator
         self._clock = clock
         self._begun = 0
 
@@ -109,13 +109,13 @@ class Bridge:
 
     async def _prompt(self, start: InterceptionStart, prompt: str) -> UserPromptRecord:
         """The record of what the user said, before the start's: nothing is open if it's in vain."""
-        return await self._keeping.cut_aside(
+        return await self._truncator.truncate_in_thread(
             UserPromptRecord(
                 id=uuid7(start.started_at),
                 interception_id=start.id,
                 created_at=start.started_at,
                 prompt=str(prompt),
-                metadata=cut_marks(prompt),
+                metadata=truncation_metadata(prompt),
             )
         )
 

@@ -11,8 +11,8 @@ from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import Breakers
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.rate_limit import RateLimiter
-from aibridged.core.room import Room
 from aibridged.identity.base import Actor
 from aibridged.identity.throttle import Throttle
 from aibridged.observe.descriptors import Shortages
@@ -51,7 +51,7 @@ class Components:
     in_flight: InFlight
     requests: Requests
     slots: Slots
-    room: Room
+    connection_limiter: ConnectionLimiter
     shortages: Shortages
     body_budget: ByteBudget
     slices: TimeSlices

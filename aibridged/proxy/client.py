@@ -11,8 +11,8 @@ from http import HTTPStatus
 from aiohttp.http import RawRequestMessage
 from loguru import logger
 
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.idle import GRACE_S
-from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 from aibridged.tasks import Tasks
 from aibridged.transport.head_reader import RequestHeadReader
@@ -31,7 +31,7 @@ class Client(RequestHeadReader):
     """Reads one request's head within `head_timeout` seconds, and has it served.
 
     `on_end` is called when the connection is gone or given away. Until its request has come it is
-    an idle one of `room`; `is_surplus` says that there is no room for it.
+    an idle one of `limiter`; `is_surplus` says that there is no room for it.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class Client(RequestHeadReader):
         *,
         is_surplus: bool,
         head_timeout: float,
-        room: Room,
+        limiter: ConnectionLimiter,
     ) -> None:
         super().__init__()
         self._serve = serve
         self._on_end = on_end
         self.is_surplus = is_surplus
-        self._room = room
+        self._limiter = limiter
         self._head_timeout = head_timeout
         self._answered = False
         self._tasks = Tasks()
@@ -66,7 +66,7 @@ class Client(RequestHeadReader):
         if self.is_surplus:
             within = min(within, _SURPLUS_HEAD_S)
         else:
-            self._room.came(self, self._room.address(self.peer))
+            self._limiter.opened(self, self._limiter.address(self.peer))
         self._timer = self.loop.call_later(within, self.abort)
 
     def head_came(self, message: RawRequestMessage, *, alone: bool) -> None:
@@ -131,7 +131,7 @@ class Client(RequestHeadReader):
             )
             return
         self._cancel_timer()
-        self._room.idle.remove(self)
+        self._limiter.idle.remove(self)
         assert self.transport is not None
         self.transport.pause_reading()
         self._task = self._tasks.start(self._run(message), "a request to the AI Proxy")
@@ -161,5 +161,5 @@ class Client(RequestHeadReader):
 
     def _end(self) -> None:
         self._cancel_timer()
-        self._room.idle.remove(self)
+        self._limiter.idle.remove(self)
         self._on_end(self)

@@ -166,14 +166,14 @@ class Connects:
 
         def end() -> None:
             self.tunnels.discard(tunnel)
-            self._gate.admitted.leave(tunnel)
+            self._gate.active_requests.remove(tunnel)
             give_back()
 
         self._count("tunneled")
         ours = client.give_away()
         tunnel = Tunnel(idle=IDLE_S, half_closed=HALF_CLOSED_S, on_end=end)
         self.tunnels.add(tunnel)
-        self._gate.admitted.enter(actor, token, tunnel)
+        self._gate.active_requests.add(actor, token, tunnel)
         ours.set_protocol(tunnel.client)
         tunnel.client.connection_made(ours)
         ours.write(_ESTABLISHED)

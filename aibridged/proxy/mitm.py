@@ -169,13 +169,13 @@ class Intercepted:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
         actor = await self._gate.actor(session.token, lambda: rate_limit_key(session.ip))
         running = _Forwarded(request)
-        self._gate.admitted.enter(actor, session.token, running)
+        self._gate.active_requests.add(actor, session.token, running)
         try:
             response = await self._forwarder.forward(
                 request, f"https://{session.destination}", target, headers
             )
         finally:
-            self._gate.admitted.leave(running)
+            self._gate.active_requests.remove(running)
         # Not the path: it is none of ours, and may hold anything.
         logger.info(
             "{} a path of {}'s own: {}", request.method, session.destination, response.status

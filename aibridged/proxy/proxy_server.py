@@ -12,8 +12,8 @@ from multidict import CIMultiDict
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.client_ip import PROXIED_FOR
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.egress import Egress
-from aibridged.core.room import Room
 from aibridged.core.targets import PREFIXES
 from aibridged.identity.throttle import Throttle
 from aibridged.observe.descriptors import Shortages
@@ -60,13 +60,13 @@ class Proxy:
         in_flight: InFlight,
         metrics: Metrics | None,
         hand_over: HandOver | None,
-        room: Room,
+        limiter: ConnectionLimiter,
         shortages: Shortages,
         pools: Pools,
     ) -> None:
         """Raises ProxyError: what the upstream proxy needs can't be read."""
         self._settings = settings
-        self._room = room
+        self._limiter = limiter
         self._shortages = shortages
         self._dialer = dialer = Dialer(
             Egress(settings.proxy_allowed_private_cidrs), _upstream(settings)
@@ -126,7 +126,7 @@ class Proxy:
         settings = self._settings
         self._listener = proxy_listener(settings, passed)
         refused, within = self._shortages.system_refused, settings.http_read_timeout
-        await self._listener.open(self._accept, self._room, refused, within)
+        await self._listener.open(self._accept, self._limiter, refused, within)
         self.url = self._listener.urls[0]
 
     def stop_accepting(self) -> None:
@@ -152,7 +152,7 @@ class Proxy:
             self._clients.discard,
             is_surplus=is_surplus,
             head_timeout=self._settings.http_read_timeout,
-            room=self._room,
+            limiter=self._limiter,
         )
         self._clients.add(client)
         return client

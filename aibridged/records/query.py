@@ -15,10 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from aibridged.clock import Clock
-from aibridged.records.belonging import Belonging, Whole
+from aibridged.records.cancel_scope import TIME_LIMIT_S, CancelScope, QueryFailedError
+from aibridged.records.child_rows import ChildRows, FullInterception
 from aibridged.records.filters import PARTS, conditions, matching, row_id, thread_of
 from aibridged.records.query_results import Filter, Interception, Session, Usage, UsageBy
-from aibridged.records.restraint import TIME_LIMIT_S, QueryFailedError, Restraint
 from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages
 from aibridged.records.sessions import count_sessions, find_sessions
 
@@ -47,7 +47,7 @@ _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
 class Query:
     """Questions to one database.
 
-    All may be asked under one `restraint`; without it each has its own, of `time_limit` seconds.
+    All may be asked under one `scope`; without it each has its own, of `time_limit` seconds.
     """
 
     def __init__(
@@ -56,16 +56,16 @@ class Query:
         clock: Clock,
         *,
         time_limit: float = TIME_LIMIT_S,
-        restraint: Restraint | None = None,
+        scope: CancelScope | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._time_limit = time_limit
-        self._restraint = restraint
+        self._scope = scope
 
-    def restrained(self, restraint: Restraint) -> "Query":
-        """The same, under a restraint."""
-        return Query(self._engine, self._clock, restraint=restraint)
+    def within(self, scope: CancelScope) -> "Query":
+        """The same, under a scope."""
+        return Query(self._engine, self._clock, scope=scope)
 
     def interceptions(self, wanted: Filter) -> Iterator[Interception]:
         """The newest first, at most `limit`, each with the beginnings of what belongs to it.
@@ -95,8 +95,8 @@ class Query:
                 .limit(wanted.limit)
                 .offset(wanted.offset)
             )
-            for rows, belonging in self._read(connection, statement):
-                yield from belonging.beginnings(rows)
+            for rows, children in self._read(connection, statement):
+                yield from children.previews(rows)
 
     def count(self, wanted: Filter) -> int:
         """How many there are on all pages."""
@@ -104,23 +104,23 @@ class Query:
         with self._connect() as connection:
             return connection.scalar(statement.where(*conditions(wanted))) or 0
 
-    def beginning(self, id: str) -> Interception | None:
+    def preview(self, id: str) -> Interception | None:
         """One interception as a list shows it; None where there is none."""
         with self._connect() as connection:
-            for rows, belonging in self._read(connection, _one(id, None)):
-                return next(belonging.beginnings(rows), None)
+            for rows, children in self._read(connection, _one(id, None)):
+                return next(children.previews(rows), None)
             return None
 
     def interception(self, id: str, initiator: str | None = None) -> Interception | None:
         """One whole interception; None where there is none, or it isn't `initiator`'s."""
-        with closing(self.whole(id, initiator)) as found:
+        with closing(self.full(id, initiator)) as found:
             return next((each.collected() for each in found), None)
 
-    def whole(self, id: str, initiator: str | None = None) -> Generator[Whole]:
+    def full(self, id: str, initiator: str | None = None) -> Generator[FullInterception]:
         """The same, or nothing, in parts."""
         with self._connect() as connection:
-            for rows, belonging in self._read(connection, _one(id, initiator)):
-                yield from belonging.whole(rows)
+            for rows, children in self._read(connection, _one(id, initiator)):
+                yield from children.full(rows)
 
     def sessions(self, wanted: Filter) -> Iterator[Session]:
         """The sessions of the interceptions that match, those used last first."""
@@ -139,7 +139,7 @@ class Query:
         *,
         after_id: str | None = None,
         limit: int | None = None,
-    ) -> Iterator[Whole]:
+    ) -> Iterator[FullInterception]:
         """The interceptions of a session in order, each thread's together, threads by their start.
 
         Where callers happen to use the same session id, `initiator` (an id) tells them apart.
@@ -165,8 +165,8 @@ class Query:
                     raise NoSuchPageError(f"The session has no interception {after_id!r}.")
                 position = (sa.literal(at, by.type) for at, by in zip(last, order, strict=True))
                 statement = statement.where(sa.tuple_(*order) > sa.tuple_(*position))
-            for found, belonging in self._read(connection, statement):
-                yield from belonging.whole(found)
+            for found, children in self._read(connection, statement):
+                yield from children.full(found)
 
     def usage(self, by: UsageBy, wanted: Filter) -> list[Usage]:
         """Totals, those with the most tokens first; days newest first."""
@@ -206,17 +206,17 @@ class Query:
             return [row[0] for row in connection.execute(statement)]
 
     def _connect(self) -> AbstractContextManager[sa.Connection]:
-        restraint = self._restraint or Restraint(self._clock, self._time_limit)
-        return restraint.connect(self._engine)
+        scope = self._scope or CancelScope(self._clock, self._time_limit)
+        return scope.connect(self._engine)
 
     def _read(
         self, connection: sa.Connection, statement: sa.Select[Any]
-    ) -> Iterator[tuple[Sequence[sa.Row[Any]], Belonging]]:
+    ) -> Iterator[tuple[Sequence[sa.Row[Any]], ChildRows]]:
         """The interceptions, a few at a time, and what belongs to them."""
         rows = connection.execute(statement).all()
         for start in range(0, len(rows), _AT_ONCE):
             few = rows[start : start + _AT_ONCE]
-            yield few, Belonging(connection, [row.id for row in few])
+            yield few, ChildRows(connection, [row.id for row in few])
 
 
 def _one(id: str, initiator: str | None) -> sa.Select[Any]:

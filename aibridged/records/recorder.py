@@ -28,10 +28,10 @@ from aibridged.records.facts import (
     ended_at,
 )
 from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
-from aibridged.records.keeping import Keeping
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
+from aibridged.records.truncation import Truncator
 from aibridged.records.writer import RETRY_S, Writer
 
 LINGER_S = 0.1
@@ -51,7 +51,7 @@ class Recorder:
 
     A start is refused once `queue_limit` starts and facts wait, and from half of that on a caller's
     own starts are once a tenth of the limit waits for that caller. Facts are never refused, but
-    only begun interceptions have any, so the queue stays bounded. `keeping` cuts what is long of
+    only begun interceptions have any, so the queue stays bounded. `truncator` cuts what is long of
     them, in the writer's thread. `on_record` is called with each
     record after its commit, from the thread that made it. Times are in seconds.
     """
@@ -62,7 +62,7 @@ class Recorder:
         spool: Spool,
         clock: Clock,
         *,
-        keeping: Keeping | None = None,
+        truncator: Truncator | None = None,
         on_record: Callable[[Record], None] | None = None,
         queue_limit: int = QUEUE_LIMIT,
         linger: float = LINGER_S,
@@ -86,7 +86,7 @@ class Recorder:
             self._work,
             self._facts,
             self.stats,
-            keeping or Keeping(),
+            truncator or Truncator(),
             on_record=on_record,
             retry_interval=retry_interval,
         )

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from aibridged.records.belonging import SHOWN_CHARACTERS, SHOWN_ROWS
+from aibridged.records.child_rows import SHOWN_CHARACTERS, SHOWN_ROWS
 from aibridged.records.filters import conditions, matching, thread_of
 from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages, user_prompts

@@ -27,11 +27,11 @@ from aibridged.records.facts import (
 )
 from aibridged.records.flush_schedule import FLUSH_S, DiskSchedule
 from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
-from aibridged.records.keeping import Keeping
 from aibridged.records.retention import Pruning
 from aibridged.records.spool import Spool, Spooling
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import DatabaseAwayError, RowRefusedError, Store
+from aibridged.records.truncation import Truncator
 
 RETRY_S = 1.0
 """How long to wait between attempts to reach the database again."""
@@ -50,7 +50,7 @@ class Writer:
         work: SimpleQueue[Work],
         facts: FactQueue,
         stats: RecorderStats,
-        keeping: Keeping,
+        truncator: Truncator,
         *,
         on_record: Callable[[Record], None] | None,
         retry_interval: float,
@@ -61,7 +61,7 @@ class Writer:
         self._work = work
         self._facts = facts
         self._stats = stats
-        self._keeping = keeping
+        self._truncator = truncator
         self._on_record = on_record
         self._retry_interval = retry_interval
         self._loop: asyncio.AbstractEventLoop
@@ -107,7 +107,9 @@ class Writer:
             facts = self._facts.first(FACTS_AT_ONCE)
             if len(facts) < len(self._facts):
                 return False
-        if any(map(self._keeping.may_cut, facts)) or not self._commit(starts, facts, at_once=True):
+        if any(map(self._truncator.may_truncate, facts)) or not self._commit(
+            starts, facts, at_once=True
+        ):
             return False
         self._facts.drop(len(facts))
         return True
@@ -216,7 +218,7 @@ class Writer:
 
     def _cut(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """What is kept of them: cut here, before anything that holds on to them gets them."""
-        return [self._keeping.cut(fact) for fact in facts]
+        return [self._truncator.truncate(fact) for fact in facts]
 
     def _write_spooled(self, facts: Sequence[Fact]) -> None:
         # An earlier release spooled them whole.

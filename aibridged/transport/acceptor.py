@@ -1,4 +1,4 @@
-"""Accepts connections while there is room for them (admission control by file descriptors).
+"""Accepts connections while there are places for them (admission control by file descriptors).
 
 The event loops' own servers accept all that comes. When descriptors run out, one of them closes its
 listener and the other logs thousands of lines; and those clients that were let in find none left
@@ -14,8 +14,8 @@ from functools import partial
 
 from loguru import logger
 
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.idle import GRACE_S
-from aibridged.core.room import Room
 from aibridged.tasks import Tasks
 
 BACKLOG = 4096
@@ -32,7 +32,7 @@ MakeProtocol = Callable[[bool], asyncio.BaseProtocol]
 
 
 class Acceptor:
-    """Makes a protocol of whatever connects to `listening`, for which `room` has room.
+    """Accepts connections on `listening`, and makes a protocol of each that `limiter` lets in.
 
     With `tls`, a handshake may take `handshake_timeout` seconds.
     """
@@ -41,7 +41,7 @@ class Acceptor:
         self,
         listening: socket.socket,
         make: MakeProtocol,
-        room: Room,
+        limiter: ConnectionLimiter,
         shortage: Callable[[str, BaseException], None],
         tls: ssl.SSLContext | None = None,
         handshake_timeout: float | None = None,
@@ -49,7 +49,7 @@ class Acceptor:
         self._loop = asyncio.get_running_loop()
         self._listening = listening
         self._make = make
-        self._room = room
+        self._limiter = limiter
         self._shortage = shortage
         self._tls = tls
         self.handshake_timeout = handshake_timeout
@@ -74,9 +74,9 @@ class Acceptor:
 
     def _accept_some(self) -> None:
         for _ in range(_BURST):
-            if self._room.is_packed:
+            if self._limiter.is_saturated:
                 self._pause()
-                self._room.wait(self._resume)
+                self._limiter.wait(self._resume)
                 self._loop.call_later(_RETRY_S, self._resume)
                 return
             try:
@@ -91,22 +91,22 @@ class Acceptor:
     def _refused_by_system(self, error: OSError) -> None:
         """Wait: the connection stays in the queue, and the loop would call for it all the time."""
         self._shortage("clients", error)
-        self._room.make_place()
+        self._limiter.evict_idle()
         self._pause()
         self._loop.call_later(_RETRY_S, self._resume)
 
     def _begin(self, accepted: socket.socket, peer: object) -> None:
-        has_place = self._room.enter()
-        client = _Accepted(accepted, partial(self._room.leave, had_place=has_place))
+        has_place = self._limiter.enter()
+        client = _Accepted(accepted, partial(self._limiter.leave, had_place=has_place))
         protocol = self._make(not has_place)
         if self._tls is None:
             self._openings.start(self._open(client, protocol, None), "opening a connection")
             return
         ip = peer[0] if isinstance(peer, tuple) else None
-        handshake = _Handshake(client, protocol, self._room)
+        handshake = _Handshake(client, protocol, self._limiter)
         within = self.handshake_timeout
         if has_place:
-            self._room.came(handshake, self._room.address(ip))
+            self._limiter.opened(handshake, self._limiter.address(ip))
         else:
             within = _SURPLUS_HANDSHAKE_S
         opening = self._openings.start(self._open(client, handshake, within), "a TLS handshake")
@@ -152,10 +152,15 @@ class _Accepted(socket.socket):
 class _Handshake(asyncio.Protocol):
     """Stands in for a client's protocol during the TLS handshake; idle, until that is done."""
 
-    def __init__(self, client: socket.socket, protocol: asyncio.BaseProtocol, room: Room) -> None:
+    def __init__(
+        self,
+        client: socket.socket,
+        protocol: asyncio.BaseProtocol,
+        limiter: ConnectionLimiter,
+    ) -> None:
         self._client = client
         self._protocol = protocol
-        self._room = room
+        self._limiter = limiter
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -164,7 +169,7 @@ class _Handshake(asyncio.Protocol):
         self._protocol.connection_made(transport)
 
     def done(self, _: object = None) -> None:
-        self._room.idle.remove(self)
+        self._limiter.idle.remove(self)
         if self._timer is not None:
             self._timer.cancel()
 

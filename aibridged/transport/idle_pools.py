@@ -13,7 +13,7 @@ from weakref import WeakSet
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-from aibridged.core.room import Room
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.observe.descriptors import Shortages, at_capacity, is_shortage
 
 T = TypeVar("T")
@@ -29,10 +29,10 @@ Raises aiohttp.ClientConnectionError if that isn't possible.
 
 
 class Pools:
-    """All pools of a process. Each place of `room` has a connection to a provider with it."""
+    """All connection pools of a process. A place of `limiter` includes an upstream connection."""
 
-    def __init__(self, room: Room, shortages: Shortages) -> None:
-        self._room = room
+    def __init__(self, limiter: ConnectionLimiter, shortages: Shortages) -> None:
+        self._limiter = limiter
         self._shortages = shortages
         self._pools: WeakSet[aiohttp.BaseConnector] = WeakSet()
 
@@ -47,7 +47,7 @@ class Pools:
             GatewayError: the system has no descriptor, port or buffer for it.
             whatever else `make` does.
         """
-        surplus = sum(map(sum, map(connections, self._pools))) - self._room.places
+        surplus = sum(map(sum, map(connections, self._pools))) - self._limiter.places
         if surplus > 0:
             self._close_idle(surplus)
         try:
@@ -56,7 +56,7 @@ class Pools:
             if not is_shortage(error):
                 raise
             reason = error
-        if self._close_idle(self._room.places):
+        if self._close_idle(self._limiter.places):
             await asyncio.sleep(0)  # closes them
             try:
                 return await make()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from aibridged.config.kinds import Address, is_loopback
 from aibridged.config.options import Settings
-from aibridged.core.room import Room
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.transport.acceptor import Acceptor, MakeProtocol, bind
 
 Shortage = Callable[[str, BaseException], None]
@@ -99,11 +99,11 @@ class Listener:
     async def open(
         self,
         make: MakeProtocol,
-        room: Room,
+        limiter: ConnectionLimiter,
         shortage: Shortage,
         handshake_timeout: float | None = None,
     ) -> None:
-        """Have `make` make what reads each connection for which `room` has room.
+        """Listen, with a protocol from `make` for each connection that `limiter` lets in.
 
         Raises:
             CannotListenError: see there.
@@ -113,7 +113,8 @@ class Listener:
         self._tls = self._certificate.context() if self._certificate is not None else None
         sockets = self._passed or await self._bind()
         self._acceptors = [
-            Acceptor(each, make, room, shortage, self._tls, handshake_timeout) for each in sockets
+            Acceptor(each, make, limiter, shortage, self._tls, handshake_timeout)
+            for each in sockets
         ]
         scheme = "https" if self._tls else "http"
         self.urls = [_url(scheme, each.getsockname()) for each in sockets]

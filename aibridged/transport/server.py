@@ -15,8 +15,8 @@ from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
 from aibridged.clock import SystemClock
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.idle import GRACE_S
-from aibridged.core.room import Room
 from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 from aibridged.transport.client_buffers import StalledClients, bound_unsent
 from aibridged.transport.refusal import refusal
@@ -49,10 +49,10 @@ class Connection(RequestHandler):
 
     __slots__ = (
         "_address",
+        "_connection_limiter",
         "_farewell",
         "_head_timer",
         "_is_last_call",
-        "_room",
         "_server",
         "_stall_timer",
         "is_surplus",
@@ -62,7 +62,7 @@ class Connection(RequestHandler):
         super().__init__(server, **kwargs)
         self.is_surplus = is_surplus
         self._server = server
-        self._room = server.room
+        self._connection_limiter = server.connection_limiter
         self._address: bytes | None = None
         self._is_last_call = False
         self._farewell: asyncio.TimerHandle | None = None
@@ -83,13 +83,15 @@ class Connection(RequestHandler):
             self._lingering_time = _SURPLUS_READ_S
             return
         peer = self.peername
-        self._address = self._room.address(peer[0] if isinstance(peer, tuple) else None)
-        self._room.came(self, self._address)
+        self._address = self._connection_limiter.address(
+            peer[0] if isinstance(peer, tuple) else None
+        )
+        self._connection_limiter.opened(self, self._address)
         if self._server.is_draining:
             self.leave()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        self._room.idle.remove(self)
+        self._connection_limiter.idle.remove(self)
         self._server.stalled.remove(self)
         self._head_arrived()
         self._cancel_stall()
@@ -100,7 +102,7 @@ class Connection(RequestHandler):
         seen = self._request_count
         super().data_received(data)
         if self._request_count != seen:
-            self._room.idle.remove(self)
+            self._connection_limiter.idle.remove(self)
             self._head_arrived()
         elif not self._request_in_progress and self._head_timer is None:
             self._await_head()
@@ -150,7 +152,7 @@ class Connection(RequestHandler):
     def log_access(self, *args: Any) -> None:
         """aiohttp's word that a response has been sent: it logs nothing here."""
         if not (self._messages or self._is_last_call):
-            self._room.kept(self, self._address)
+            self._connection_limiter.became_idle(self, self._address)
 
     def leave(self) -> None:
         """Close once no request has come for a moment; the first one has longer to come."""
@@ -219,11 +221,17 @@ def _abandon(transport: asyncio.Transport) -> None:
 class Server(web.Server):
     """Makes a `Connection` of every accepted socket, and cancels the handler when it is lost.
 
-    `handler` and `limits` may be changed: they count for the requests to come. `room` is what the
-    connections are counted in.
+    `handler` and `limits` may be changed: they count for the requests to come. `connection_limiter`
+    counts the connections.
     """
 
-    def __init__(self, handler: Handler, *, limits: Limits, room: Room | None = None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        *,
+        limits: Limits,
+        connection_limiter: ConnectionLimiter | None = None,
+    ) -> None:
         # The handler is only ever given what the factory makes.
         super().__init__(
             self._handle,  # type: ignore[arg-type]
@@ -232,7 +240,7 @@ class Server(web.Server):
         )
         self.handler = handler
         self.limits = limits
-        self.room = room or Room(SystemClock())
+        self.connection_limiter = connection_limiter or ConnectionLimiter(SystemClock())
         self.stalled = StalledClients()
         self.is_draining = False
         self._open = 0

@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from aibridged.api.channel import AHEAD, PIECE_BYTES, Channel
-from aibridged.records.restraint import DroppedError
+from aibridged.records.cancel_scope import QueryCancelledError
 
 
 class Made:
@@ -86,10 +86,10 @@ async def test_what_nobody_reads_is_given_up():
 async def test_an_error_is_raised_where_the_answer_is_read():
     def fail():
         yield b"x" * PIECE_BYTES
-        raise DroppedError("why")
+        raise QueryCancelledError("why")
 
     channel = Channel()
     await write(channel, fail)
     assert await channel.read() == b"x" * PIECE_BYTES
-    with pytest.raises(DroppedError, match="why"):
+    with pytest.raises(QueryCancelledError, match="why"):
         await channel.read()

@@ -107,7 +107,7 @@ def test_the_head_of_an_interception_is_all_but_its_lists(query):
         assert {name: fields[name] for name in head.__struct_fields__} == msgspec.structs.asdict(
             head
         )
-        assert set(fields) - set(head.__struct_fields__) == set(shapes.BELONGING)
+        assert set(fields) - set(head.__struct_fields__) == set(shapes.CHILD_KINDS)
 
 
 def test_an_interception_with_all_that_belongs_to_it(query):

@@ -22,8 +22,8 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
-from aibridged.records.keeping import Keeping
 from aibridged.records.store import Store
+from aibridged.records.truncation import Truncator
 
 sessions = importlib.import_module("aibridged.cli.sessions")
 
@@ -134,13 +134,13 @@ def test_a_story_says_what_came_of_the_gateways_own_tools(sqlite_database, asked
 
 def test_what_was_too_long_to_be_stored_is_told(sqlite_database, asked, clock, ask):
     own = {"interception_id": asked.id, "created_at": clock.wall()}
-    keeping = Keeping(5)
+    truncator = Truncator(5)
     store = Store(sqlite_database.engine)
     store.connect()
     store.write(
         [],
         [
-            keeping.cut(fact)
+            truncator.truncate(fact)
             for fact in (
                 UserPromptRecord(id=uuid7(clock.wall()), prompt="P" * 6, **own),
                 ModelThoughtRecord(id=uuid7(clock.wall()), content="T" * 7, **own),

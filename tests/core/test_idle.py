@@ -12,97 +12,97 @@ def idle(clock):
 
 def test_the_oldest_of_all_leaves_when_there_are_too_many(idle):
     for number in range(4):
-        assert idle.kept(number, bytes([number])) is None
-    assert idle.kept(4, ALICE) == 0
-    assert idle.kept(5, BOB) == 1
+        assert idle.became_idle(number, bytes([number])) is None
+    assert idle.became_idle(4, ALICE) == 0
+    assert idle.became_idle(5, BOB) == 1
     assert len(idle) == 4
     assert idle.closed == 2
 
 
 def test_the_oldest_of_an_address_leaves_when_that_has_too_many(idle):
-    idle.kept("bob's", BOB)
-    idle.kept("first", ALICE)
-    idle.came("second", ALICE)
-    assert idle.kept("third", ALICE) == "first"
-    assert idle.kept("bob's second", BOB) is None
+    idle.became_idle("bob's", BOB)
+    idle.became_idle("first", ALICE)
+    idle.opened("second", ALICE)
+    assert idle.became_idle("third", ALICE) == "first"
+    assert idle.became_idle("bob's second", BOB) is None
 
 
 def test_an_address_that_may_have_any_number_counts_in_all(idle):
     for number in range(4):
-        assert idle.kept(number, None) is None
-    assert idle.kept(4, None) == 0
+        assert idle.became_idle(number, None) is None
+    assert idle.became_idle(4, None) == 0
 
 
 def test_a_request_makes_a_connection_the_youngest(idle):
-    idle.kept("first", ALICE)
-    idle.kept("second", ALICE)
+    idle.became_idle("first", ALICE)
+    idle.became_idle("second", ALICE)
     idle.remove("first")
-    idle.kept("first", ALICE)
-    assert idle.kept("third", ALICE) == "second"
+    idle.became_idle("first", ALICE)
+    assert idle.became_idle("third", ALICE) == "second"
 
 
 def test_nothing_of_what_was_removed_is_left(idle):
-    idle.came("new", ALICE)
-    idle.kept("kept", BOB)
-    idle.kept("proxy's", None)
+    idle.opened("new", ALICE)
+    idle.became_idle("kept", BOB)
+    idle.became_idle("proxy's", None)
     for connection in ("new", "kept", "proxy's", "never there"):
         idle.remove(connection)
     assert len(idle) == 0
-    assert not idle.has_spare
+    assert not idle.has_evictable
     assert idle._by_address == {}  # callers choose their addresses
 
 
 def test_a_new_connection_is_no_spare_until_it_has_been_silent_for_a_while(idle, clock):
-    idle.came("new", ALICE)
-    assert not idle.has_spare
+    idle.opened("new", ALICE)
+    assert not idle.has_evictable
     clock.advance(GRACE_S)
-    assert idle.has_spare
-    assert idle.take_spare() == "new"
-    assert not idle.has_spare
+    assert idle.has_evictable
+    assert idle.evict() == "new"
+    assert not idle.has_evictable
 
 
 def test_whoever_was_to_leave_is_the_first_spare_and_whoever_is_silent_the_next(clock):
     idle = IdleConnections(clock, 10, 2)
-    idle.kept("kept", None)
-    idle.came("silent", None)
+    idle.became_idle("kept", None)
+    idle.opened("silent", None)
     clock.advance(GRACE_S)
-    idle.came("new", None)
+    idle.opened("new", None)
     for number in range(3):
-        idle.kept(number, ALICE)
-    taken = [idle.take_spare() for _ in range(5)]
+        idle.became_idle(number, ALICE)
+    taken = [idle.evict() for _ in range(5)]
     assert taken == [0, "silent", "kept", 1, 2]
-    assert not idle.has_spare  # "new" may be about to ask
+    assert not idle.has_evictable  # "new" may be about to ask
 
 
 def test_whoever_was_to_leave_and_has_a_request_now_is_no_spare(idle):
-    idle.kept(0, ALICE)
-    idle.kept(1, ALICE)
-    assert idle.kept(2, ALICE) == 0
+    idle.became_idle(0, ALICE)
+    idle.became_idle(1, ALICE)
+    assert idle.became_idle(2, ALICE) == 0
     idle.remove(0)
-    assert idle.take_spare() == 1
+    assert idle.evict() == 1
 
 
 def test_whoever_was_to_leave_and_has_just_come_is_no_spare_until_its_request_could_be_there(
     idle, clock
 ):
     for number in range(2):
-        idle.came(number, ALICE)
-    assert idle.came(2, ALICE) == 0
-    assert not idle.has_spare
+        idle.opened(number, ALICE)
+    assert idle.opened(2, ALICE) == 0
+    assert not idle.has_evictable
     clock.advance(GRACE_S)
-    assert idle.came(3, ALICE) == 1
-    assert idle.take_spare() == 1
+    assert idle.opened(3, ALICE) == 1
+    assert idle.evict() == 1
 
 
 def test_if_all_have_just_come_the_oldest_leaves_all_the_same(idle):
     for number in range(4):
-        idle.came(number, None)
-    assert idle.came(4, None) == 0
+        idle.opened(number, None)
+    assert idle.opened(4, None) == 0
 
 
 def test_lower_limits_name_all_that_is_over(idle, clock):
     for number in range(4):
-        idle.kept(number, bytes([number % 2]))
+        idle.became_idle(number, bytes([number % 2]))
     idle.most, idle.most_each = 1, 1
     assert list(idle.excess()) == [0, 1, 2]
     assert len(idle) == 1

@@ -178,7 +178,7 @@ async def test_idle_connections_to_one_provider_make_room_for_another(
             await response.read()
         anthropic = gateway.components.upstreams["anthropic"]
         assert anthropic.connections == (0, 1)
-        gateway.components.room.places = 1
+        gateway.components.connection_limiter.places = 1
         async with client.get(f"{gateway.url}/openai/v1/models") as response:
             assert response.status == 200
         assert anthropic.connections == (0, 0)

@@ -82,7 +82,7 @@ async def test_the_oldest_idle_connection_is_closed(start_gateway, connect, sent
     await oldest.closed()
     for other in others:
         assert b" 200 OK" in await other.ask()
-    assert gateway.components.room.idle.closed == 1
+    assert gateway.components.connection_limiter.idle.closed == 1
 
 
 async def test_trusted_proxies_may_have_more_than_others(start_gateway, connect):
@@ -92,7 +92,7 @@ async def test_trusted_proxies_may_have_more_than_others(start_gateway, connect)
     clients = [await connect(gateway) for _ in range(3)]
     for client in clients:
         assert b"Connection: close" not in await client.ask()
-    assert gateway.components.room.idle.closed == 0
+    assert gateway.components.connection_limiter.idle.closed == 0
 
 
 async def test_whoever_asks_just_as_it_has_to_go_is_served_for_the_last_time(
@@ -103,7 +103,7 @@ async def test_whoever_asks_just_as_it_has_to_go_is_served_for_the_last_time(
     await first.ask()
     second = await connect(gateway)
     await second.ask()
-    assert gateway.components.room.idle.closed == 1
+    assert gateway.components.connection_limiter.idle.closed == 1
     head = await first.ask()
     assert b" 200 OK" in head
     assert b"Connection: close" in head
@@ -142,14 +142,14 @@ async def test_a_reload_with_lower_limits_closes_what_is_over(start_gateway, con
 
 async def test_what_has_ended_is_counted_no_more(start_gateway, connect):
     gateway = await start_gateway()
-    room = gateway.components.room
+    connection_limiter = gateway.components.connection_limiter
     for _ in range(3):
         client = await connect(gateway)
         await client.ask()
-        assert (room.taken, len(room.idle)) == (1, 1)
+        assert (connection_limiter.taken, len(connection_limiter.idle)) == (1, 1)
         left = asyncio.Event()
-        room.wait(left.set)
+        connection_limiter.wait(left.set)
         client.writer.close()
         async with asyncio.timeout(PATIENCE_S):
             await left.wait()
-        assert (room.taken, len(room.idle)) == (0, 0)
+        assert (connection_limiter.taken, len(connection_limiter.idle)) == (0, 0)

@@ -13,12 +13,12 @@ import pytest
 
 from aibridged.api import handler
 from aibridged.identity.anonymous import LOCAL_ACTOR
-from aibridged.records.belonging import Belonging
+from aibridged.records.cancel_scope import QueryTimeoutError
+from aibridged.records.child_rows import ChildRows
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.facts import InterceptionStart, ModelThoughtRecord, UserPromptRecord
 from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
-from aibridged.records.restraint import TookTooLongError
 from aibridged.records.store import Store
 
 API = "/api/v2/aibridge"
@@ -150,15 +150,15 @@ async def test_an_answer_that_takes_too_long_is_broken_off(gateway, client, monk
 
 async def test_an_answer_that_fails_half_way_is_broken_off(gateway, client, monkeypatch):
     """No client may take the half for a whole."""
-    read, count = Belonging._read_one, []
+    read, count = ChildRows._read_one, []
 
     def fail_at_the_second(self, kind, id):
         count.append(id)
         if len(count) == 2:
-            raise TookTooLongError("too long")
+            raise QueryTimeoutError("too long")
         return read(self, kind, id)
 
-    monkeypatch.setattr(Belonging, "_read_one", fail_at_the_second)
+    monkeypatch.setattr(ChildRows, "_read_one", fail_at_the_second)
     async with client.get(f"{gateway.url}{API}/sessions/s") as reply:
         assert reply.status == 200
         with pytest.raises(aiohttp.ClientPayloadError):

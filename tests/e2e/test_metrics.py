@@ -167,7 +167,7 @@ async def test_what_is_under_way_is_told_and_when_it_has_ended(start, fake, clie
         await scrape.until(gateway, name, 0, **of)
     assert scrape.value("aibridged_upstream_connections", provider="openai", state="idle") == 1
     assert scrape.value("aibridged_client_connections", state="idle") == 1
-    assert scrape.value("aibridged_client_places") == gateway.components.room.places
+    assert scrape.value("aibridged_client_places") == gateway.components.connection_limiter.places
 
 
 async def test_each_time_is_told_apart(start, fake, client, clock, scrape):
@@ -358,7 +358,7 @@ async def test_every_metric_of_the_manual_is_produced(
     metrics.tool_invoked("anthropic", "m", "github", "search")
     gateway._composition.resources.mcp.failures["docs"] += 1
     metrics.connect_session("mitm")
-    gateway.components.room.idle.closed += 1
+    gateway.components.connection_limiter.idle.closed += 1
     gateway.components.shortages.counts["clients"] += 1
     metrics.proxied_request_began("anthropic")
     await scrape(gateway)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from aibridged.daemon import resources as resources
 from aibridged.daemon.gateway import CannotStartError
 from aibridged.fake_provider import Script
-from aibridged.records import opening
+from aibridged.records import open_database
 from aibridged.records.database import make_engine
 from aibridged.records.recorder import Recorder
 
@@ -81,7 +81,7 @@ def recorder(monkeypatch):
         return made[-1]
 
     monkeypatch.setattr(resources, "Recorder", make)
-    monkeypatch.setattr(opening, "make_engine", partial(make_engine, busy_timeout=0.05))
+    monkeypatch.setattr(open_database, "make_engine", partial(make_engine, busy_timeout=0.05))
     return lambda: made[-1]
 
 

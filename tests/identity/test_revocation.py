@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from aibridged.identity.admitted import Admitted
+from aibridged.identity.active_requests import ActiveRequests
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.cache import GOOD_TTL_S, CachedAuthenticator
 from aibridged.identity.revocation import keep_asking, keep_revoking
@@ -21,17 +21,17 @@ async def until(condition):
 
 
 @pytest.fixture
-def admitted(clock):
-    return Admitted(clock, grace=0)
+def active_requests(clock):
+    return ActiveRequests(clock, grace=0)
 
 
 @pytest.fixture
-async def cache(store, clock, admitted):
+async def cache(store, clock, active_requests):
     """A daemon's, whose clock stands still: by itself it forgets nothing."""
     authenticator = TokenAuthenticator(store, clock)
     cache = CachedAuthenticator(authenticator, clock)
     revoking = asyncio.ensure_future(  # noqa: TID251
-        keep_revoking(cache, authenticator.still_good, admitted, interval=0)
+        keep_revoking(cache, authenticator.still_good, active_requests, interval=0)
     )
     yield cache
     assert not revoking.done()
@@ -83,10 +83,10 @@ async def test_a_database_that_is_away_revokes_nothing_and_ends_nothing(
 class Stream:
     """Something that runs on behalf of a token."""
 
-    def __init__(self, admitted, actor, token):
+    def __init__(self, active_requests, actor, token):
         self.is_over = False
-        self._leave = lambda: admitted.leave(self)
-        admitted.enter(actor, token, self)
+        self._leave = lambda: active_requests.remove(self)
+        active_requests.add(actor, token, self)
 
     def abort(self):
         self.is_over = True
@@ -94,11 +94,11 @@ class Stream:
 
 
 async def test_what_runs_ends_even_if_its_token_is_remembered_no_more(
-    cache, tokens, store, clock, admitted
+    cache, tokens, store, clock, active_requests
 ):
     streams = {}
     for username, token in tokens.items():
-        streams[username] = Stream(admitted, await cache.authenticate(token), token)
+        streams[username] = Stream(active_requests, await cache.authenticate(token), token)
     clock.advance(GOOD_TTL_S)
     assert cache.remembered() == set()
     store.revoke_token(tokens["ann"].split("_")[1])
@@ -108,12 +108,12 @@ async def test_what_runs_ends_even_if_its_token_is_remembered_no_more(
     assert not streams["eve"].is_over
 
 
-async def test_what_runs_ends_with_the_expiry_of_its_token(cache, store, clock, admitted):
+async def test_what_runs_ends_with_the_expiry_of_its_token(cache, store, clock, active_requests):
     store.create_user("ann")
     token = store.create_token("ann", name="", lifetime=3600)[1].reveal()
     actor = await cache.authenticate(token)
     assert actor.expires_at is not None
-    stream = Stream(admitted, actor, token)
+    stream = Stream(active_requests, actor, token)
     clock.advance(3599)
     assert cache.known(token) is None or not stream.is_over
     clock.advance(1)
@@ -137,12 +137,12 @@ class Service:
 
 
 async def test_another_service_is_asked_about_what_runs_when_its_answer_is_forgotten(clock):
-    service, admitted = Service(), Admitted(clock, grace=0)
+    service, active_requests = Service(), ActiveRequests(clock, grace=0)
     cache = CachedAuthenticator(service, clock)
-    asking = asyncio.ensure_future(keep_asking(cache, admitted, interval=0))  # noqa: TID251
+    asking = asyncio.ensure_future(keep_asking(cache, active_requests, interval=0))  # noqa: TID251
     streams = {}
     for token in ("ann's", "bob's"):
-        streams[token] = Stream(admitted, await cache.authenticate(token), token)
+        streams[token] = Stream(active_requests, await cache.authenticate(token), token)
     del service.good["ann's"]
     for _ in range(100):
         await asyncio.sleep(0)

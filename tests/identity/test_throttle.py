@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from aibridged.errors import PROXY_UNAUTHENTICATED, GatewayError
-from aibridged.identity.admitted import Admitted
+from aibridged.identity.active_requests import ActiveRequests
 from aibridged.identity.anonymous import LOCAL_ACTOR, NoneAuthenticator
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.lookups import Lookups
@@ -45,7 +45,7 @@ def keeper() -> Keeper:
 
 @pytest.fixture
 def gate(keeper, clock) -> Throttle:
-    return Throttle(keeper, Lookups(2, clock, room=8), Admitted(clock), clock)
+    return Throttle(keeper, Lookups(2, clock, room=8), ActiveRequests(clock), clock)
 
 
 async def refusal(gate, token, address=b"a", **options) -> GatewayError:
@@ -73,7 +73,7 @@ async def test_what_is_known_to_be_wrong_is_refused_without_a_question_and_witho
 
 
 async def test_without_authentication_no_token_is_needed(clock):
-    gate = Throttle(NoneAuthenticator(), Lookups(2, clock), Admitted(clock), clock)
+    gate = Throttle(NoneAuthenticator(), Lookups(2, clock), ActiveRequests(clock), clock)
     assert await gate.actor(None, pytest.fail) == LOCAL_ACTOR
 
 

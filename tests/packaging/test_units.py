@@ -9,7 +9,7 @@ import pytest
 
 from aibridged.config.options import OPTIONS, Settings
 from aibridged.config.sources import CREDENTIAL_PREFIX
-from aibridged.core.room import requests_that_fit
+from aibridged.core.connection_limiter import requests_that_fit
 from aibridged.daemon import systemd
 
 HIGHEST_EXPOSURE = 1.5

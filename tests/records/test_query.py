@@ -3,6 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
+from aibridged.records.cancel_scope import QueryFailedError
 from aibridged.records.facts import (
     InterceptionEnd,
     Outcome,
@@ -12,7 +13,6 @@ from aibridged.records.facts import (
 from aibridged.records.ids import uuid7
 from aibridged.records.query import NoSuchPageError, Query
 from aibridged.records.query_results import Filter, UsageBy
-from aibridged.records.restraint import QueryFailedError
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 

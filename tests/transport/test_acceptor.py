@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.idle import GRACE_S
-from aibridged.core.room import Room
 from aibridged.transport import acceptor
 from aibridged.transport.acceptor import Acceptor, bind
 
@@ -37,8 +37,8 @@ class Accepted(asyncio.Protocol):
 class Listening:
     """A listener with one place, and its room; `shortages` are what it was short of."""
 
-    def __init__(self, room: Room) -> None:
-        self.room = room
+    def __init__(self, limiter: ConnectionLimiter) -> None:
+        self.limiter = limiter
         self.shortages: list[tuple[str, BaseException]] = []
         self.short = asyncio.Event()
         self.came: asyncio.Queue[Accepted] = asyncio.Queue()
@@ -54,7 +54,7 @@ class Listening:
             self.short.set()
 
         make = partial(Accepted, self.came)
-        self._acceptors.append(Acceptor(listening, make, self.room, note, tls, handshake))
+        self._acceptors.append(Acceptor(listening, make, self.limiter, note, tls, handshake))
 
     async def next(self) -> Accepted:
         async with asyncio.timeout(PATIENCE_S):
@@ -63,9 +63,9 @@ class Listening:
     async def empty(self) -> None:
         """Wait until each place has been given back."""
         async with asyncio.timeout(PATIENCE_S):
-            while self.room.taken or self.room.taken_surplus:
+            while self.limiter.taken or self.limiter.taken_surplus:
                 left = asyncio.Event()
-                self.room.wait(left.set)
+                self.limiter.wait(left.set)
                 await left.wait()
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class Listening:
 
 @pytest.fixture
 async def listening(clock) -> AsyncIterator[Listening]:
-    made = Listening(Room(clock, places=1, surplus=1))
+    made = Listening(ConnectionLimiter(clock, places=1, surplus=1))
     yield made
     made.close()
 
@@ -120,7 +120,7 @@ async def test_places_first_then_surplus_and_then_nothing_until_one_has_left(lis
     second = await listening.next()
     await connect()
     assert (first.is_surplus, second.is_surplus) == (False, True)
-    assert listening.room.is_packed
+    assert listening.limiter.is_saturated
     assert listening.came.empty()
     first.transport.close()
     third = await listening.next()
@@ -133,7 +133,7 @@ async def test_a_place_is_given_back_with_the_descriptor(listening, connect, how
     for _ in range(3):
         reader, _ = await connect()
         accepted = await listening.next()
-        assert listening.room.taken == 1
+        assert listening.limiter.taken == 1
         getattr(accepted.transport, how)()
         assert await ended(reader) == b""
         await listening.empty()
@@ -156,7 +156,7 @@ async def test_tls_and_what_is_none(listening, connect, tls, trusting):
     await listening.empty()
     reader, _ = await connect(ssl=trusting, server_hostname="localhost")
     accepted = await listening.next()
-    assert len(listening.room.idle) == 0  # from now on the protocol's own word counts
+    assert len(listening.limiter.idle) == 0  # from now on the protocol's own word counts
     accepted.transport.write(b"hello")
     accepted.transport.close()
     assert await ended(reader) == b"hello"
@@ -189,13 +189,13 @@ async def test_a_handshake_that_has_to_leave_may_still_be_made(
     listening, connect, tls, trusting, monkeypatch
 ):
     monkeypatch.setattr(acceptor, "GRACE_S", 0.2)
-    listening.room.places = 9
-    listening.room.limit_idle(9, 1)
+    listening.limiter.places = 9
+    listening.limiter.limit_idle(9, 1)
     await listening.start(tls)
     silent, _ = await connect()
     await connect(ssl=trusting, server_hostname="localhost")
     await listening.next()
-    assert listening.room.idle.closed == 1
+    assert listening.limiter.idle.closed == 1
     assert await ended(silent) == b""
 
 

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aibridged.clock import SystemClock
-from aibridged.core.room import Room
+from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.observe.descriptors import Shortages
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.server import Limits, Server
@@ -320,7 +320,7 @@ def test_a_response_is_whole_or_an_error_and_none_answers_the_next_request(run, 
             upstream = Upstream(
                 f"http://127.0.0.1:{port}",
                 PATIENCE_S,
-                Pools(Room(clock), Shortages(clock)),
+                Pools(ConnectionLimiter(clock), Shortages(clock)),
                 lambda loop: Counted(loop, expected, received),
             )
             async with asyncio.TaskGroup() as tasks:

@@ -332,26 +332,26 @@ async def test_an_intercepted_connection_is_idle_between_requests_and_gives_its_
     start_proxied,
 ):
     proxied = await start_proxied()
-    room = proxied.gateway.components.room
+    connection_limiter = proxied.gateway.components.connection_limiter
     connect = await proxied.intercepted("api.anthropic.com")
     connect.writer.write(b"GET /v1/models HTTP/1.1\r\nHost: api.anthropic.com\r\n\r\n")
     assert b" 200 OK" in await connect.reader.readline()
-    assert (room.taken, len(room.idle)) == (1, 1)
-    room.limit_idle(1, 1)
+    assert (connection_limiter.taken, len(connection_limiter.idle)) == (1, 1)
+    connection_limiter.limit_idle(1, 1)
     left = asyncio.Event()
-    room.wait(left.set)
+    connection_limiter.wait(left.set)
     _, writer = await asyncio.open_connection(*proxied.address)
     async with asyncio.timeout(10):
         await connect.reader.read()  # to the end: of the two it is the elder
         await left.wait()
-    assert (room.taken, len(room.idle)) == (1, 1)
+    assert (connection_limiter.taken, len(connection_limiter.idle)) == (1, 1)
     writer.close()
 
 
 async def test_without_a_place_a_connect_is_refused(start_proxied):
     proxied = await start_proxied()
-    room = proxied.gateway.components.room
-    room.places, room.surplus = 0, 1
+    connection_limiter = proxied.gateway.components.connection_limiter
+    connection_limiter.places, connection_limiter.surplus = 0, 1
     connect = await proxied.connect("api.anthropic.com:443")
     assert connect.status == 503
     assert "X-Aibridge-Reason: at_capacity" in connect.head

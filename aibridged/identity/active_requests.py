@@ -13,11 +13,11 @@ from loguru import logger
 from aibridged.clock import Clock
 from aibridged.identity.base import Actor
 
-FOR_EVER = math.inf
+UNLIMITED = math.inf
 """The grace that lets everything end by itself."""
 
 
-class Running(Protocol):
+class Abortable(Protocol):
     """A request, or a tunnel."""
 
     def abort(self) -> None:
@@ -25,67 +25,67 @@ class Running(Protocol):
         ...
 
 
-class Admitted:
+class ActiveRequests:
     """All of it belongs to the event loop. `grace` may be changed, and counts for all at once.
 
     A request pays for being entered and nothing else: by their tokens they are told apart only when
     tokens are checked.
     """
 
-    def __init__(self, clock: Clock, *, grace: float = FOR_EVER) -> None:
+    def __init__(self, clock: Clock, *, grace: float = UNLIMITED) -> None:
         self.grace = grace
         self._monotonic = clock.monotonic
-        self._running: dict[int, tuple[Actor, str, Running]] = {}
-        self._worthless_since: dict[str, float] = {}  # monotonic, by the tokens' ids
+        self._running: dict[int, tuple[Actor, str, Abortable]] = {}
+        self._invalid_since: dict[str, float] = {}  # monotonic, by the tokens' ids
 
-    def enter(self, actor: Actor, token: str | None, running: Running) -> None:
+    def add(self, actor: Actor, token: str | None, running: Abortable) -> None:
         """It runs on behalf of this token from now on; without one there is nothing to revoke."""
         if actor.api_key_id is not None and token is not None:
             self._running[id(running)] = actor, token, running
 
-    def leave(self, running: Running) -> None:
+    def remove(self, running: Abortable) -> None:
         """It has ended."""
         self._running.pop(id(running), None)
 
-    def to_check(self) -> Mapping[str, str]:
+    def tokens_to_check(self) -> Mapping[str, str]:
         """The tokens, by their ids, that something runs on behalf of and that may have to end."""
-        if self.grace == FOR_EVER:
+        if self.grace == UNLIMITED:
             return {}
         return {actor.api_key_id or "": token for actor, token, _ in self._running.values()}
 
-    def judge(self, token_ids: Set[str], good: Set[str]) -> None:
+    def record_validity(self, token_ids: Set[str], good: Set[str]) -> None:
         """Note which of these tokens, by their ids, are good now."""
         now = self._monotonic()
         for token_id in token_ids:
             if token_id in good:
-                self._worthless_since.pop(token_id, None)
+                self._invalid_since.pop(token_id, None)
             else:
-                self._worthless_since.setdefault(token_id, now)
+                self._invalid_since.setdefault(token_id, now)
 
-    def end_overdue(self) -> None:
+    def abort_overdue(self) -> None:
         """End what has gone on for longer than the grace."""
-        if not self._worthless_since:
+        if not self._invalid_since:
             return
-        by_id: dict[str, list[tuple[Actor, str, Running]]] = {}
+        by_id: dict[str, list[tuple[Actor, str, Abortable]]] = {}
         for each in self._running.values():
             by_id.setdefault(each[0].api_key_id or "", []).append(each)
         latest = self._monotonic() - self.grace
-        for token_id, since in list(self._worthless_since.items()):
+        for token_id, since in list(self._invalid_since.items()):
             if token_id not in by_id:
-                del self._worthless_since[token_id]  # all has ended by itself
+                del self._invalid_since[token_id]  # all has ended by itself
             elif since <= latest:
-                del self._worthless_since[token_id]
+                del self._invalid_since[token_id]
                 self._end(by_id[token_id])
 
-    def _end(self, admitted: Sequence[tuple[Actor, str, Running]]) -> None:
-        actor = admitted[0][0]
+    def _end(self, doomed: Sequence[tuple[Actor, str, Abortable]]) -> None:
+        actor = doomed[0][0]
         logger.warning(
             "The token {} of {} is no longer valid: cutting off {} running requests"
             " (--aibridge-revocation-grace)",
             actor.api_key_id,
             actor.username,
-            len(admitted),
+            len(doomed),
         )
-        for _, _, running in admitted:
-            self.leave(running)
+        for _, _, running in doomed:
+            self.remove(running)
             running.abort()

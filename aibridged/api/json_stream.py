@@ -10,20 +10,20 @@ from typing import TypeVar
 import msgspec
 
 from aibridged.api import shapes
-from aibridged.records.belonging import Whole
+from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row
 
 PAGE_BYTES = 8 * 1024 * 1024
 
 T = TypeVar("T")
-Pieces = Generator[bytes]
+Chunks = Generator[bytes]
 _Page = Generator[bytes, None, bool]  # whether there is another page
 
 _encode = msgspec.json.Encoder().encode
 
 
-def interceptions(query: Query, wanted: Filter) -> Pieces:
+def interceptions(query: Query, wanted: Filter) -> Chunks:
     """`shapes.Interceptions`."""
     found = query.interceptions(_one_more(wanted))
     return _list(
@@ -33,7 +33,7 @@ def interceptions(query: Query, wanted: Filter) -> Pieces:
     )
 
 
-def sessions(query: Query, wanted: Filter) -> Pieces:
+def sessions(query: Query, wanted: Filter) -> Chunks:
     """`shapes.Sessions`."""
     found = query.sessions(_one_more(wanted))
     return _list(
@@ -43,13 +43,13 @@ def sessions(query: Query, wanted: Filter) -> Pieces:
     )
 
 
-def interception(query: Query, id: str, owner: str | None) -> Pieces:
+def interception(query: Query, id: str, owner: str | None) -> Chunks:
     """`shapes.Interception`; nothing where there is none."""
-    for each in query.whole(id, owner):
+    for each in query.full(id, owner):
         yield from _whole(each)
 
 
-def session(query: Query, id: str, owner: str | None, after_id: str | None, limit: int) -> Pieces:
+def session(query: Query, id: str, owner: str | None, after_id: str | None, limit: int) -> Chunks:
     """`shapes.SessionThreads`; nothing where there is none.
 
     A page after the last one is empty; a session never is.
@@ -62,12 +62,12 @@ def session(query: Query, id: str, owner: str | None, after_id: str | None, limi
     threads = _Threads()
     more = False
     if first is not None:
-        more = yield from _page(_with(first, found), limit, threads.pieces, separator=b"")
+        more = yield from _page(_with(first, found), limit, threads.chunks, separator=b"")
     yield from threads.end()
     yield b'],"more":%s}' % _encode(more)
 
 
-def names(found: list[str]) -> Pieces:
+def names(found: list[str]) -> Chunks:
     """A list of names."""
     yield _encode(found)
 
@@ -82,7 +82,7 @@ def _with(first: T, others: Iterable[T]) -> Iterator[T]:
     yield from others
 
 
-def _list(count: int, name: str, page: _Page) -> Pieces:
+def _list(count: int, name: str, page: _Page) -> Chunks:
     yield b'{"count":%d,"%s":[' % (count, name.encode())
     more = yield from page
     yield b'],"more":%s}' % _encode(more)
@@ -91,7 +91,7 @@ def _list(count: int, name: str, page: _Page) -> Pieces:
 def _page(
     found: Iterable[T],
     limit: int,
-    pieces_of: Callable[[T], Iterable[bytes]],
+    chunks_of: Callable[[T], Iterable[bytes]],
     *,
     separator: bytes = b",",
 ) -> _Page:
@@ -101,16 +101,18 @@ def _page(
             return True
         if number:
             yield separator
-        for piece in pieces_of(each):
-            size += len(piece)
-            yield piece
+        for chunk in chunks_of(each):
+            size += len(chunk)
+            yield chunk
     return False
 
 
-def _whole(each: Whole, note: Callable[[str, Row], object] = lambda name, row: None) -> Pieces:
+def _whole(
+    each: FullInterception, note: Callable[[str, Row], object] = lambda name, row: None
+) -> Chunks:
     """`shapes.Interception`, row by row; `note` is told of each."""
     yield _encode(shapes.interception_head(each.found))[:-1]
-    for name in shapes.BELONGING:
+    for name in shapes.CHILD_KINDS:
         yield b',"%s":[' % name.encode()
         for number, row in enumerate(each.rows(name)):
             if number:
@@ -133,7 +135,7 @@ class _Threads:
         self._prompt: str | None = None
         self._tokens: dict[str, int] = {}
 
-    def pieces(self, each: Whole) -> Pieces:
+    def chunks(self, each: FullInterception) -> Chunks:
         """The next interception, and what stands before it."""
         id = each.found.thread_root_id or each.found.id
         self._is_first_of_thread = id != self._id
@@ -148,7 +150,7 @@ class _Threads:
             yield b","
         yield from _whole(each, self._note)
 
-    def end(self) -> Pieces:
+    def end(self) -> Chunks:
         """What stands behind the last interception of a thread."""
         if self._id is not None:
             prompt, tokens = _encode(self._prompt), _encode(shapes.Tokens(**self._tokens))

@@ -1,9 +1,9 @@
 """Admission control by file descriptors: how many client connections the process can serve.
 
-Each connection that is let in may want a second descriptor, for its provider, and finds one: that
-is a place. When all are taken, an idle connection makes room for a new one. When none is idle, what
-still comes is let in as surplus, to be told that there is no room; and once there is too much of
-that as well, nothing is accepted until a connection ends.
+A place is a client connection and the descriptor that its upstream connection will need. When all
+places are taken, an idle connection is evicted for a new one. When none is idle, new connections
+are accepted as surplus, only to be refused with an error response; and when the surplus is used up
+too, nothing is accepted until a connection ends.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ _SURPLUS = 16  # of all descriptors, one in so many is for clients that are refu
 
 
 def requests_that_fit(limit: int, in_use: int) -> tuple[int, int]:
-    """Places and surplus of a process that may have `limit` descriptors, and has `in_use`.
+    """Places and surplus for a process with a limit of `limit` descriptors, `in_use` of them open.
 
-    What is neither is spare: for databases, name resolution, MCP servers, log files.
+    The rest is spare: for databases, name resolution, MCP servers, log files.
     """
     surplus = max(1, min(_MOST_SURPLUS, limit // _SURPLUS))
     spare = max(_LEAST_SPARE, limit // _SPARE)
@@ -33,7 +33,7 @@ def requests_that_fit(limit: int, in_use: int) -> tuple[int, int]:
 
 
 class IdleConnection(Protocol):
-    """A connection that can be told to go while it is idle."""
+    """A connection that can be closed while it is idle."""
 
     def leave(self) -> None:
         """Close once the client is unlikely to be in the middle of a request."""
@@ -42,11 +42,11 @@ class IdleConnection(Protocol):
         """Close at once."""
 
 
-class Room:
-    """The client connections of one process, whichever listener they came by.
+class ConnectionLimiter:
+    """Limits the client connections of one process, over all its listeners.
 
     `places` and `surplus` say how many there may be, `taken` and `taken_surplus` how many there
-    are. `on_full` is called for each that comes when there is no place.
+    are. `on_full` is called for each connection that finds no place.
     """
 
     def __init__(self, clock: Clock, places: int = UNLIMITED, surplus: int = 0) -> None:
@@ -63,43 +63,43 @@ class Room:
         """Bound the idle connections, in all and per address but for those of `exempt` networks."""
         self._exempt = exempt
         self.idle.most = most
-        # Few descriptors are no one address's alone.
+        # Where there are few descriptors, one address may not have them all.
         self.idle.most_each = min(most_each, max(1, self.places // 2))
         for connection in self.idle.excess():
             connection.leave()
 
     def address(self, peer: str | None) -> bytes | None:
-        """What a peer's idle connections are counted under; None where they aren't."""
+        """The key that a peer's idle connections are counted under; None if it is exempt."""
         if not peer or is_trusted(peer, self._exempt):
             return None
         return rate_limit_key(peer)
 
-    def came(self, connection: IdleConnection, address: bytes | None) -> None:
-        """It has just been opened; where too many are idle, one has to leave."""
-        leaving = self.idle.came(connection, address)
+    def opened(self, connection: IdleConnection, address: bytes | None) -> None:
+        """Count a new connection as idle; where too many are idle, close one of them."""
+        leaving = self.idle.opened(connection, address)
         if leaving is not None:
             leaving.leave()
 
-    def kept(self, connection: IdleConnection, address: bytes | None) -> None:
-        """It waits for the next request; where too many are idle, one has to leave."""
-        leaving = self.idle.kept(connection, address)
+    def became_idle(self, connection: IdleConnection, address: bytes | None) -> None:
+        """Count a kept-alive connection as idle; where too many are idle, close one of them."""
+        leaving = self.idle.became_idle(connection, address)
         if leaving is not None:
             leaving.leave()
         if self._waiting:
             self._wake()
 
     @property
-    def is_packed(self) -> bool:
+    def is_saturated(self) -> bool:
         """Whether nothing more can be accepted, not even to be refused."""
         if self.taken < self.places:
             return False
         if self.taken > self.places + self.surplus:
-            return True  # those that have made room aren't closed yet
-        return self.taken_surplus >= self.surplus and not self.idle.has_spare
+            return True  # evicted connections aren't closed yet
+        return self.taken_surplus >= self.surplus and not self.idle.has_evictable
 
     def enter(self) -> bool:
-        """A connection has been accepted: whether it has a place. Each needs one `leave`."""
-        if self.taken < self.places or self.make_place():
+        """Count an accepted connection; returns whether it has a place. Each needs one `leave`."""
+        if self.taken < self.places or self.evict_idle():
             self.taken += 1
             return True
         self.taken_surplus += 1
@@ -107,7 +107,7 @@ class Room:
         return False
 
     def leave(self, *, had_place: bool) -> None:
-        """The descriptor of a connection is closed."""
+        """Give back what `enter` took, once the descriptor of the connection is closed."""
         if had_place:
             self.taken -= 1
         else:
@@ -115,15 +115,15 @@ class Room:
         if self._waiting:
             self._wake()
 
-    def make_place(self) -> bool:
-        """Close an idle connection at once; whether there is one."""
-        if not self.idle.has_spare:
+    def evict_idle(self) -> bool:
+        """Close an idle connection at once; returns whether there was one."""
+        if not self.idle.has_evictable:
             return False
-        self.idle.take_spare().abort()
+        self.idle.evict().abort()
         return True
 
     def wait(self, resume: Callable[[], None]) -> None:
-        """Call `resume` once, as soon as there may be room, however often it is asked for."""
+        """Call `resume` once when a place may be free, however often this is called before."""
         self._waiting.add(resume)
 
     def _wake(self) -> None:

@@ -35,7 +35,7 @@ _IDS_AT_ONCE = 1000  # a statement takes only so many values
 _COLUMNS = [name for name in Interception.__struct_fields__ if name not in {*KINDS, "truncated"}]
 
 
-class Whole(NamedTuple):
+class FullInterception(NamedTuple):
     """An interception, and what reads the rows of a kind that belong to it, one after the other.
 
     They can be read as long as the question lasts.
@@ -51,16 +51,16 @@ class Whole(NamedTuple):
         )
 
 
-class Belonging:
+class ChildRows:
     """All that belongs to some interceptions, which should be a few at a time."""
 
     def __init__(self, connection: sa.Connection, interception_ids: Sequence[str]) -> None:
         self._connection = connection
         self._ids = {kind: self._read_ids(kind, interception_ids) for kind in KINDS}
 
-    def beginnings(self, rows: Sequence[sa.Row[Any]]) -> Iterator[Interception]:
+    def previews(self, rows: Sequence[sa.Row[Any]]) -> Iterator[Interception]:
         """The interceptions with what a list shows of theirs."""
-        shown = {kind: self._beginnings(kind) for kind in KINDS}
+        shown = {kind: self._previews(kind) for kind in KINDS}
         for row in rows:
             made = _interception(row)
             for kind, found in shown.items():
@@ -68,10 +68,10 @@ class Belonging:
                 made.truncated |= len(found[row.id]) < len(self._ids[kind][row.id])
             yield made
 
-    def whole(self, rows: Sequence[sa.Row[Any]]) -> Iterator[Whole]:
+    def full(self, rows: Sequence[sa.Row[Any]]) -> Iterator[FullInterception]:
         """The interceptions, and all of theirs."""
         for row in rows:
-            yield Whole(_interception(row), self._reader(row.id))
+            yield FullInterception(_interception(row), self._reader(row.id))
 
     def _reader(self, interception_id: str) -> Callable[[str], Iterator[Row]]:
         def read(kind: str) -> Iterator[Row]:
@@ -83,7 +83,7 @@ class Belonging:
 
         return read
 
-    def _beginnings(self, kind: str) -> Mapping[str, list[Row]]:
+    def _previews(self, kind: str) -> Mapping[str, list[Row]]:
         most = None if kind == "token_usages" else SHOWN_ROWS
         ids = [id for each in self._ids[kind].values() for id in each[:most]]
         found = defaultdict(list)
@@ -105,7 +105,7 @@ class Belonging:
         for start in range(0, len(ids), _IDS_AT_ONCE):
             # One more than is shown tells whether there is more.
             values = {"ids": ids[start : start + _IDS_AT_ONCE], "characters": characters + 1}
-            for found in self._connection.execute(_BEGINNINGS[kind], values).all():
+            for found in self._connection.execute(_PREVIEWS[kind], values).all():
                 row = dict(found._mapping)
                 owner = row.pop("interception_id")
                 row["truncated"] = False
@@ -134,7 +134,7 @@ def _ids(table: sa.Table) -> sa.Select[Any]:
     )
 
 
-def _beginnings(table: sa.Table) -> sa.Select[Any]:
+def _previews(table: sa.Table) -> sa.Select[Any]:
     characters = sa.bindparam("characters", type_=sa.Integer)
     shown = (
         sa.func.substr(column, 1, characters).label(column.name) if _is_text(column) else column
@@ -153,6 +153,6 @@ def _is_text(column: sa.Column[Any]) -> bool:
 
 
 _IDS = {kind: _ids(table) for kind, table in KINDS.items()}
-_BEGINNINGS = {kind: _beginnings(table) for kind, table in KINDS.items()}
+_PREVIEWS = {kind: _previews(table) for kind, table in KINDS.items()}
 _WHOLE = {kind: _whole(table) for kind, table in KINDS.items()}
 _TEXTS = {kind: [c.name for c in table.c if _is_text(c)] for kind, table in KINDS.items()}

@@ -17,8 +17,8 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
-from aibridged.records.keeping import MOST_KEPT, Keeping
 from aibridged.records.spool import Spool
+from aibridged.records.truncation import DEFAULT_MAX_BYTES, Truncator
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 OWN = {"id": "p", "interception_id": "i", "created_at": AT}
@@ -38,16 +38,16 @@ def marks(text, prefix=""):
 
 
 @pytest.fixture
-def keeping():
-    made = Keeping(10)
+def truncator():
+    made = Truncator(10)
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("text", ["", "x" * 10, "é" * 5, "🙂🙂xx"])
-def test_what_fits_stays_as_it_is(keeping, text):
+def test_what_fits_stays_as_it_is(truncator, text):
     record = prompt(text)
-    assert keeping.cut(record) is record
+    assert truncator.truncate(record) is record
 
 
 @pytest.mark.parametrize(
@@ -61,53 +61,53 @@ def test_what_fits_stays_as_it_is(keeping, text):
         ("漢" * 70_000, "漢" * 3),
     ],
 )
-def test_what_does_not_fit_is_cut_between_characters_and_says_what_it_was(keeping, text, kept):
-    record = keeping.cut(prompt(text, metadata={"a": 1}))
+def test_what_does_not_fit_is_cut_between_characters_and_says_what_it_was(truncator, text, kept):
+    record = truncator.truncate(prompt(text, metadata={"a": 1}))
     assert record == prompt(kept, metadata={"a": 1, **marks(text)})
 
 
-def test_a_lone_surrogate_is_no_obstacle(keeping):
-    assert keeping.cut(prompt("\ud83d" * 20)).prompt == "?" * 10
+def test_a_lone_surrogate_is_no_obstacle(truncator):
+    assert truncator.truncate(prompt("\ud83d" * 20)).prompt == "?" * 10
 
 
-def test_each_text_of_a_tool_call_has_marks_of_its_own(keeping):
+def test_each_text_of_a_tool_call_has_marks_of_its_own(truncator):
     call = ToolUsageRecord(tool="ls", input="i" * 11, invocation_error="e" * 12, **OWN)
-    cut = keeping.cut(call)
+    cut = truncator.truncate(call)
     assert (cut.input, cut.invocation_error) == ("i" * 10, "e" * 10)
     assert cut.metadata == marks("i" * 11) | marks("e" * 12, "error_")
     fitting = ToolUsageRecord(tool="ls", input="{}", **OWN)
-    assert keeping.cut(fitting) is fitting
+    assert truncator.truncate(fitting) is fitting
 
 
-def test_a_thought_is_cut_too_and_what_has_no_text_is_not(keeping):
-    assert keeping.cut(ModelThoughtRecord(content="x" * 11, **OWN)).content == "x" * 10
+def test_a_thought_is_cut_too_and_what_has_no_text_is_not(truncator):
+    assert truncator.truncate(ModelThoughtRecord(content="x" * 11, **OWN)).content == "x" * 10
     for record in (
         TokenUsageRecord(provider_response_id="x" * 99, **OWN),
         InterceptionEnd(interception_id="i", ended_at=AT, outcome=Outcome.COMPLETED),
     ):
-        assert not keeping.may_cut(record)
-        assert keeping.cut(record) is record
+        assert not truncator.may_truncate(record)
+        assert truncator.truncate(record) is record
 
 
-def test_what_was_cut_keeps_its_marks_when_less_is_kept_later(keeping):
-    cut = keeping.cut(prompt("x" * 20))
-    keeping.most = 5
-    assert keeping.cut(cut) is cut
-    assert not keeping.may_cut(cut)
+def test_what_was_cut_keeps_its_marks_when_less_is_kept_later(truncator):
+    cut = truncator.truncate(prompt("x" * 20))
+    truncator.max_bytes = 5
+    assert truncator.truncate(cut) is cut
+    assert not truncator.may_truncate(cut)
 
 
-async def test_a_long_text_is_hashed_aside(keeping, monkeypatch):
-    where, cut = [], keeping.cut
+async def test_a_long_text_is_hashed_aside(truncator, monkeypatch):
+    where, cut = [], truncator.truncate
 
     def noting(record):
         where.append(threading.current_thread())
         return cut(record)
 
-    monkeypatch.setattr(keeping, "cut", noting)
+    monkeypatch.setattr(truncator, "truncate", noting)
     short = prompt("x" * 10)
-    assert await keeping.cut_aside(short) is short
+    assert await truncator.truncate_in_thread(short) is short
     assert where == []
-    assert (await keeping.cut_aside(prompt("x" * 11))).prompt == "x" * 10
+    assert (await truncator.truncate_in_thread(prompt("x" * 11))).prompt == "x" * 10
     assert where != [threading.main_thread()]
 
 
@@ -116,7 +116,7 @@ def facts(new_start, clock):
     """A start, and facts of it whose texts are all too long."""
     start = new_start()
     own = {"interception_id": start.id, "created_at": clock.wall()}
-    text = "x" * (MOST_KEPT + 1)
+    text = "x" * (DEFAULT_MAX_BYTES + 1)
     return start, [
         UserPromptRecord(id=uuid7(clock.wall()), prompt=text, **own),
         ToolUsageRecord(id=uuid7(clock.wall()), tool="ls", input=text, **own),
@@ -131,8 +131,8 @@ def assert_cut(database):
         (schema.model_thoughts, "content"),
     ):
         row = database.row(table)
-        assert row[name] == "x" * MOST_KEPT
-        assert row["metadata"] == marks("x" * (MOST_KEPT + 1))
+        assert row[name] == "x" * DEFAULT_MAX_BYTES
+        assert row["metadata"] == marks("x" * (DEFAULT_MAX_BYTES + 1))
 
 
 async def test_the_writers_thread_cuts_what_the_loop_would_be_kept_by(
@@ -167,7 +167,7 @@ async def test_the_spool_gets_what_is_kept(sqlite_database, make_recorder, facts
     async with asyncio.timeout(10):
         while not recorder.stats.spool_bytes:  # noqa: ASYNC110 - the thread tells nobody
             await asyncio.sleep(0.005)
-    assert recorder.stats.spool_bytes < 4 * MOST_KEPT
+    assert recorder.stats.spool_bytes < 4 * DEFAULT_MAX_BYTES
     aside.rename(sqlite_database.state_dir / "aibridged.db")
     await recorder.close()
     assert_cut(sqlite_database)

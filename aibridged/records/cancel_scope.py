@@ -18,28 +18,28 @@ class QueryFailedError(Exception):
     """A question without an answer; the message is for people."""
 
 
-class TookTooLongError(QueryFailedError):
+class QueryTimeoutError(QueryFailedError):
     """The time is up; the message says how to ask for less."""
 
 
-class DroppedError(QueryFailedError):
+class QueryCancelledError(QueryFailedError):
     """Nobody wants the answer any more."""
 
 
-class Restraint:
+class CancelScope:
     """One question's; each of its statements may take `seconds`."""
 
     def __init__(self, clock: Clock, seconds: float = TIME_LIMIT_S) -> None:
         self._clock = clock
         self._seconds = seconds
         self._ends = 0.0
-        self._dropped = False
-        self._cancel: Callable[[], object] | None = None
+        self._is_cancelled = False
+        self._cancel_statement: Callable[[], object] | None = None
 
-    def drop(self) -> None:
+    def cancel(self) -> None:
         """End it within a moment, whatever the database is doing. From any thread; never waits."""
-        self._dropped = True
-        if (cancel := self._cancel) is not None:
+        self._is_cancelled = True
+        if (cancel := self._cancel_statement) is not None:
             # It makes a connection of its own to the server, which may not answer.
             threading.Thread(target=_quietly, args=(cancel,), daemon=True).start()
 
@@ -48,7 +48,7 @@ class Restraint:
         """A connection that changes nothing and gives up when it is over.
 
         Raises:
-            DroppedError, TookTooLongError: it is.
+            QueryCancelledError, QueryTimeoutError: it is.
             QueryFailedError: the database can't be read.
         """
         try:
@@ -58,7 +58,7 @@ class Restraint:
                 try:
                     yield connection
                 finally:
-                    self._cancel = None
+                    self._cancel_statement = None
         except DBAPIError as error:
             raise self._failure(error) from None
 
@@ -68,7 +68,7 @@ class Restraint:
             driver.set_progress_handler(self._is_over, _STEPS)
             connection.exec_driver_sql("PRAGMA query_only = ON")
         else:
-            self._cancel = driver.cancel_safe
+            self._cancel_statement = driver.cancel_safe
             # All statements see one moment, as SQLite's do: what ends meanwhile isn't skipped.
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.exec_driver_sql(
@@ -76,19 +76,19 @@ class Restraint:
             )
 
     def _begin_statement(self, *_: object) -> None:
-        if self._dropped:
-            raise _dropped()
+        if self._is_cancelled:
+            raise _cancelled()
         self._ends = self._clock.monotonic() + self._seconds
 
     def _is_over(self) -> bool:
-        return self._dropped or self._clock.monotonic() > self._ends
+        return self._is_cancelled or self._clock.monotonic() > self._ends
 
     def _failure(self, error: DBAPIError) -> QueryFailedError:
         said = str(error.orig)
-        if self._dropped:
-            return _dropped()
+        if self._is_cancelled:
+            return _cancelled()
         if "interrupted" in said or "statement timeout" in said:
-            return TookTooLongError(
+            return QueryTimeoutError(
                 f"The query took longer than {self._seconds:g} s: narrow it down with a shorter "
                 "time range or a filter."
             )
@@ -96,8 +96,8 @@ class Restraint:
         return QueryFailedError(f"The database can't be queried: {reason}")
 
 
-def _dropped() -> DroppedError:
-    return DroppedError("The client of the query has disconnected.")
+def _cancelled() -> QueryCancelledError:
+    return QueryCancelledError("The client of the query has disconnected.")
 
 
 def _quietly(cancel: Callable[[], object]) -> None:

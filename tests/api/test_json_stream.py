@@ -4,7 +4,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from aibridged.api import pieces, shapes
+from aibridged.api import json_stream, shapes
 from aibridged.records.facts import (
     InterceptionStart,
     ModelThoughtRecord,
@@ -76,20 +76,20 @@ def ids_of(threads):
 
 def test_an_interception(query, add):
     id = add("Hello?")
-    found = read(pieces.interception(query, id, None), shapes.Interception)
+    found = read(json_stream.interception(query, id, None), shapes.Interception)
     assert found == shapes.interception(query.interception(id))
-    assert b"".join(pieces.interception(query, "nothing", None)) == b""
-    assert b"".join(pieces.interception(query, id, "somebody")) == b""
+    assert b"".join(json_stream.interception(query, "nothing", None)) == b""
+    assert b"".join(json_stream.interception(query, id, "somebody")) == b""
 
 
 def test_a_list(query, add):
-    assert read(pieces.interceptions(query, Filter()), shapes.Interceptions).results == []
+    assert read(json_stream.interceptions(query, Filter()), shapes.Interceptions).results == []
     added = [add() for _ in range(3)]
-    page = read(pieces.interceptions(query, Filter(limit=2)), shapes.Interceptions)
+    page = read(json_stream.interceptions(query, Filter(limit=2)), shapes.Interceptions)
     assert ([each.id for each in page.results], page.count, page.more) == (added[:0:-1], 3, True)
-    page = read(pieces.interceptions(query, Filter(limit=3)), shapes.Interceptions)
+    page = read(json_stream.interceptions(query, Filter(limit=3)), shapes.Interceptions)
     assert ([each.id for each in page.results], page.more) == (added[::-1], False)
-    sessions = read(pieces.sessions(query, Filter()), shapes.Sessions)
+    sessions = read(json_stream.sessions(query, Filter()), shapes.Sessions)
     assert (sessions.count, sessions.more) == (1, False)
     assert sessions.sessions[0].interceptions == 3
 
@@ -98,7 +98,7 @@ def test_a_session_and_its_threads(query, add):
     first = add("one", call="one")
     second = add("two", call="two")
     third = add("not shown as the prompt", answers=("one",))
-    found = read(pieces.session(query, "s", ANN, None, 100), shapes.SessionThreads)
+    found = read(json_stream.session(query, "s", ANN, None, 100), shapes.SessionThreads)
     assert [(each.id, each.prompt) for each in found.threads] == [(first, "one"), (second, "two")]
     assert [each.token_usage.output_tokens for each in found.threads] == [8, 4]
     assert ids_of(found) == [first, third, second]
@@ -108,21 +108,21 @@ def test_a_session_and_its_threads(query, add):
 
 def test_pages_of_a_session(query, add):
     added = [add() for _ in range(3)]
-    page = read(pieces.session(query, "s", None, None, 2), shapes.SessionThreads)
+    page = read(json_stream.session(query, "s", None, None, 2), shapes.SessionThreads)
     assert (ids_of(page), page.more) == (added[:2], True)
-    page = read(pieces.session(query, "s", None, added[1], 2), shapes.SessionThreads)
+    page = read(json_stream.session(query, "s", None, added[1], 2), shapes.SessionThreads)
     assert (ids_of(page), page.more) == (added[2:], False)
-    page = read(pieces.session(query, "s", None, added[2], 2), shapes.SessionThreads)
+    page = read(json_stream.session(query, "s", None, added[2], 2), shapes.SessionThreads)
     assert (page.threads, page.more) == ([], False)
-    assert b"".join(pieces.session(query, "nothing", None, None, 2)) == b""
+    assert b"".join(json_stream.session(query, "nothing", None, None, 2)) == b""
 
 
 def test_a_page_ends_early_once_it_is_large_but_is_never_empty(query, add, monkeypatch):
-    monkeypatch.setattr(pieces, "PAGE_BYTES", 50_000)
+    monkeypatch.setattr(json_stream, "PAGE_BYTES", 50_000)
     expected = [add("x" * 20_000) for _ in range(3)]
     seen, after_id, more = [], None, True
     while more:
-        page = read(pieces.session(query, "s", None, after_id, 100), shapes.SessionThreads)
+        page = read(json_stream.session(query, "s", None, after_id, 100), shapes.SessionThreads)
         assert len(page.threads) == 1  # 60 kB each
         seen += ids_of(page)
         after_id, more = seen[-1], page.more
@@ -130,11 +130,11 @@ def test_a_page_ends_early_once_it_is_large_but_is_never_empty(query, add, monke
 
 
 def test_a_list_ends_early_too(query, add, monkeypatch):
-    monkeypatch.setattr(pieces, "PAGE_BYTES", 6000)
+    monkeypatch.setattr(json_stream, "PAGE_BYTES", 6000)
     expected = [add("x" * 20_000) for _ in range(5)][::-1]
     seen, after_id, more = [], None, True
     while more:
-        made = pieces.interceptions(query, Filter(after_id=after_id))
+        made = json_stream.interceptions(query, Filter(after_id=after_id))
         page = read(made, shapes.Interceptions)
         assert 1 <= len(page.results) < 5
         assert page.count == 5
@@ -145,8 +145,8 @@ def test_a_list_ends_early_too(query, add, monkeypatch):
 
 def test_no_large_piece_is_made_of_many_rows(query, add):
     id = add("x" * 100_000)
-    assert max(map(len, pieces.interception(query, id, None))) < 101_000
-    assert max(map(len, pieces.session(query, "s", None, None, 100))) < 101_000
+    assert max(map(len, json_stream.interception(query, id, None))) < 101_000
+    assert max(map(len, json_stream.session(query, "s", None, None, 100))) < 101_000
 
 
 def test_an_answer_that_is_left_lets_go_of_its_connection(query, add, database):
@@ -155,7 +155,7 @@ def test_an_answer_that_is_left_lets_go_of_its_connection(query, add, database):
     open_now = []
     sa.event.listen(database.engine, "connect", lambda connection, _: open_now.append(connection))
     sa.event.listen(database.engine, "close", lambda connection, _: open_now.remove(connection))
-    made = pieces.session(query, "s", None, None, 100)
+    made = json_stream.session(query, "s", None, None, 100)
     next(made)
     assert len(open_now) == 1
     made.close()

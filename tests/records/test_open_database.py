@@ -6,7 +6,7 @@ from aibridged.config.options import Settings
 from aibridged.config.secret import Secret
 from aibridged.records import migrations
 from aibridged.records.database import DatabaseError
-from aibridged.records.opening import make_database, open_database
+from aibridged.records.open_database import make_database, open_database
 
 
 def test_the_state_directory_is_made_and_is_private(tmp_path):

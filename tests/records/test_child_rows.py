@@ -4,8 +4,8 @@ import tracemalloc
 
 import pytest
 
-from aibridged.records import belonging
-from aibridged.records.belonging import SHOWN_CHARACTERS, SHOWN_ROWS
+from aibridged.records import child_rows
+from aibridged.records.child_rows import SHOWN_CHARACTERS, SHOWN_ROWS
 from aibridged.records.facts import (
     ModelThoughtRecord,
     TokenUsageRecord,
@@ -58,7 +58,7 @@ def test_a_list_shows_the_beginning_of_each_text(query, add_rows):
     (thought,) = found.model_thoughts
     assert (len(thought["content"]), thought["truncated"]) == (SHOWN_CHARACTERS, False)
     assert not found.truncated
-    assert query.beginning(id) == found
+    assert query.preview(id) == found
 
 
 def test_one_by_itself_is_whole(query, add_rows):
@@ -106,6 +106,6 @@ def test_no_long_text_is_read_for_a_list(query, add_rows):
 
 
 def test_many_values_are_asked_for_in_parts(query, add_rows, monkeypatch):
-    monkeypatch.setattr(belonging, "_IDS_AT_ONCE", 7)
+    monkeypatch.setattr(child_rows, "_IDS_AT_ONCE", 7)
     add_rows(*((TokenUsageRecord, {"input_tokens": 1}) for _ in range(20)))
     assert listed(query).tokens("input_tokens") == 20

@@ -23,7 +23,7 @@ from aibridged.records.facts import (
 )
 from aibridged.wire.facts import CutText
 
-MOST_KEPT = 256 * 1024
+DEFAULT_MAX_BYTES = 256 * 1024
 """Bytes, unless a setting says otherwise."""
 
 _WINDOW = 64 * 1024  # characters
@@ -39,57 +39,57 @@ _TEXTS: Mapping[type, Sequence[tuple[str, str]]] = {
 T = TypeVar("T", bound=Fact)
 
 
-class Keeping:
+class Truncator:
     """Cuts the texts of records to `most` bytes of UTF-8, which may be changed.
 
     The metadata of a record whose text was cut says `cut`, and of the whole text the `length` in
     bytes and the `sha256`, both of its UTF-8; of a tool's error `error_cut` and so on.
     """
 
-    def __init__(self, most: int = MOST_KEPT) -> None:
-        self.most = most
+    def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+        self.max_bytes = max_bytes
         # One thread: a caller with many long prompts waits for itself, and others have the core.
-        self._aside = ThreadPoolExecutor(1, thread_name_prefix="cutting")
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="truncation")
 
-    def may_cut(self, fact: Fact) -> bool:
-        """Whether `cut` has something to do, at little cost: it may turn out that it hasn't."""
+    def may_truncate(self, fact: Fact) -> bool:
+        """Cheap test whether `truncate` may have to change the record (false positives only)."""
         for name, mark in _TEXTS.get(type(fact), ()):
             text: str | None = getattr(fact, name)
             # Nearly all are short, which the first comparison tells.
             if (
                 text
-                and len(text) * _MOST_BYTES > self.most
-                and _may_exceed(text, self.most)
+                and len(text) * _MOST_BYTES > self.max_bytes
+                and _may_exceed(text, self.max_bytes)
                 and not _is_cut(fact, mark)
             ):
                 return True
         return False
 
-    def cut(self, fact: T) -> T:
+    def truncate(self, fact: T) -> T:
         """The record as it is to be stored. Takes its time where a text is long."""
         changes: dict[str, str] = {}
         marks: Metadata = {}
         for name, mark in _TEXTS.get(type(fact), ()):
             text: str | None = getattr(fact, name)
-            if text and _exceeds(text, self.most) and not _is_cut(fact, mark):
-                changes[name] = _beginning(text, self.most)
+            if text and _exceeds(text, self.max_bytes) and not _is_cut(fact, mark):
+                changes[name] = _beginning(text, self.max_bytes)
                 marks |= _marks(mark, text)
         if not changes:
             return fact
         return msgspec.structs.replace(fact, **changes, metadata={**fact.metadata, **marks})  # type: ignore[union-attr]  # all that have texts have it
 
-    async def cut_aside(self, fact: T) -> T:
+    async def truncate_in_thread(self, fact: T) -> T:
         """The same, while the event loop goes on."""
-        if not self.may_cut(fact):
+        if not self.may_truncate(fact):
             return fact
-        return await asyncio.get_running_loop().run_in_executor(self._aside, self.cut, fact)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self.truncate, fact)
 
     def close(self) -> None:
         """Cut no more."""
-        self._aside.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
 
-def cut_marks(text: str) -> Metadata:
+def truncation_metadata(text: str) -> Metadata:
     """The marks of a text that was cut as it was read."""
     if not isinstance(text, CutText):
         return {}
