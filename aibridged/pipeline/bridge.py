@@ -138,7 +138,7 @@ class Interception:
 
     `outcome` and `answer` are what its end has told: of all turns, where the gateway runs tools for
     the model, but without the calls of those. `runs` are these calls by their ids, of the turn
-    under way; `awaits_answer` says whether the provider may be at work on it.
+    under way; `awaits_response` says whether the provider may be at work on it.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Interception:
         self.answer = ResponseFacts()
         self.injected: Mapping[str, str] = {}
         self.runs: dict[str, ToolRun] = {}
-        self.awaits_answer = False
+        self.awaits_response = False
         self._has_prompt = False
         self._first_response_id: str | None = None
         self._told: ResponseObserver | None = None
@@ -173,7 +173,7 @@ class Interception:
     def end_turn(self, reading: ResponseObserver) -> None:
         """Record what an answer told that isn't the last; its tools have been run, or given up."""
         facts = self._facts(reading)
-        self._told, self.awaits_answer = reading, False
+        self._told, self.awaits_response = reading, False
         if self._trace is not None:
             self._trace.answered()
         runs = self._runs_in(facts)
@@ -214,14 +214,14 @@ class Interception:
                 time_to_first_byte_ms=(
                     None if first_byte is None else round((first_byte - self._began) * 1000)
                 ),
-                prompt_response_id=self._answer_id() if self._has_prompt else None,
+                prompt_response_id=self._response_id() if self._has_prompt else None,
             ),
             initiator_id=self.start.initiator_id,
         )
         self._keep(facts, runs)
         return self.answer
 
-    def _answer_id(self) -> str | None:
+    def _response_id(self) -> str | None:
         return self._first_response_id and self._first_response_id[:MAX_ID]
 
     def _facts(self, reading: ResponseObserver) -> ResponseFacts:
@@ -254,7 +254,7 @@ class Interception:
     def _uncounted(self, reading: ResponseObserver | None, facts: ResponseFacts) -> bool:
         """Whether tokens may have been used that nobody counted."""
         if reading is None:
-            return self.awaits_answer
+            return self.awaits_response
         return reading.status == 200 and (facts.usage is None or facts.usage.partial)
 
 

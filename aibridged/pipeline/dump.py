@@ -39,9 +39,9 @@ class Dump:
         self._body = bytearray()
         self._size = 0
 
-    def response(self, answer: UpstreamResponse) -> None:
+    def response(self, response: UpstreamResponse) -> None:
         """Keep the response's head."""
-        self._head = _head(b"HTTP/1.1 %d %b" % (answer.status, answer.reason), answer.headers)
+        self._head = _head(b"HTTP/1.1 %d %b" % (response.status, response.reason), response.headers)
 
     def feed(self, chunk: bytes) -> None:
         """Keep a piece of the response's body, up to the limit."""

@@ -51,7 +51,7 @@ def handler(components: Components) -> Handler:
             context.answered_at, context.upstream_status = monotonic(), reply.status
             context.let_body_go()
             try:
-                return await answer(context, reply, dump, components)
+                return await relay_response(context, reply, dump, components)
             finally:
                 # Gives up the connection unless the answer has been read to its end.
                 reply.close()
@@ -71,7 +71,7 @@ async def ask(
     """
     name, interception = context.route.provider.name, context.interception
     if interception is not None:
-        interception.awaits_answer = True
+        interception.awaits_response = True
     reason: Exception
     try:
         return await upstream.ask(
@@ -79,12 +79,12 @@ async def ask(
         )
     except GatewayError:  # there is no descriptor left, which is no fault of the provider's
         if interception is not None:
-            interception.awaits_answer = False
+            interception.awaits_response = False
         raise
     except _NOTHING_SENT as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
         if interception is not None:
-            interception.awaits_answer = False
+            interception.awaits_response = False
     except TimeoutError as error:
         failure, reason = UPSTREAM_TIMEOUT, error
     except (aiohttp.ClientError, OSError) as error:
@@ -97,7 +97,7 @@ async def ask(
     raise GatewayError(failure, sentence)
 
 
-async def answer(
+async def relay_response(
     context: RequestContext, reply: UpstreamResponse, dump: Dump | None, components: Components
 ) -> web.StreamResponse:
     """Relay the answer as it comes; see `relay` for what is raised."""

@@ -29,17 +29,17 @@ class ResponseObserver:
     def __init__(
         self,
         api: WireApi,
-        answer: UpstreamResponse,
+        response: UpstreamResponse,
         clock: Clock,
         verdict: Verdict | None,
         failure_statuses: Collection[int],
     ) -> None:
-        self.status = answer.status
+        self.status = response.status
         self.first_byte_at: float | None = None
         self.complete = False
         self._monotonic = clock.monotonic
-        self._reader = open_reader(api, answer.content_type, answer.content_coding)
-        self._undecided = _judged_by_head(answer, verdict, failure_statuses)
+        self._reader = open_reader(api, response.content_type, response.content_coding)
+        self._undecided = _judged_by_head(response, verdict, failure_statuses)
 
     def feed(self, chunk: bytes) -> Iterator[None] | None:
         """Read what has just been relayed, step by step where steps are returned."""
@@ -71,15 +71,15 @@ class ResponseObserver:
 
 
 def _judged_by_head(
-    answer: UpstreamResponse, verdict: Verdict | None, failure_statuses: Collection[int]
+    response: UpstreamResponse, verdict: Verdict | None, failure_statuses: Collection[int]
 ) -> Verdict | None:
     """Tell the breaker what the head tells; a stream's 200 isn't enough, its first event is."""
     if verdict is None:
         return None
-    if answer.status in failure_statuses:
+    if response.status in failure_statuses:
         verdict.failure()
         return None
-    if answer.status != 200 or answer.content_type != _EVENT_STREAM:
+    if response.status != 200 or response.content_type != _EVENT_STREAM:
         verdict.success()
         return None
     return verdict

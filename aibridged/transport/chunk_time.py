@@ -23,8 +23,8 @@ class TimedConnection(UpstreamConnection):
         self._observe = observe
 
     def data_received(self, data: bytes) -> None:
-        answer = self.answer
-        if answer is None or answer.sink is None:  # a head, or an answer that isn't relayed
+        response = self.response
+        if response is None or response.sink is None:  # a head, or an answer that isn't relayed
             super().data_received(data)
             return
         began = self._monotonic()

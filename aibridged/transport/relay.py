@@ -19,7 +19,7 @@ from aibridged.wire.chat_completions.stream_usage import UsageWithholder
 
 async def relay(
     request: GatewayRequest,
-    answer: UpstreamResponse,
+    source: UpstreamResponse,
     readers: Sequence[Reader],
     idle_timeout: float,
     turns: Turns,
@@ -41,23 +41,23 @@ async def relay(
         BrokenOffError: the provider did not end its answer.
         ConnectionError: the client has disconnected.
     """
-    withholder = _withholder(answer) if withhold_usage else None
+    withholder = _withholder(source) if withhold_usage else None
     without = (b"content-length",) if withholder else ()
-    response = DownstreamResponse(answer, without=without, passes=passes)
+    response = DownstreamResponse(source, without=without, passes=passes)
     await response.prepare(request)
-    if answer.is_whole and answer.waiting <= SLICE and not (withholder or answer.content_coding):
+    if source.is_whole and source.waiting <= SLICE and not (withholder or source.content_coding):
         # As most responses that aren't streams: all of it is here, and can be read at once.
-        whole = answer.take()
+        whole = source.take()
         await response.write_eof(whole)
         for read in readers if whole else ():
             read(whole)
         return response
     passed_on = None if withholder is None else lambda part: response.send(withholder.feed(part))
-    pump = Pump(request, response, answer, readers, idle_timeout, turns, pass_on=passed_on)
+    pump = Pump(request, response, source, readers, idle_timeout, turns, pass_on=passed_on)
     backlog = pump.backlog
     try:
-        if answer.is_whole and withholder is None:
-            whole = answer.take()
+        if source.is_whole and withholder is None:
+            whole = source.take()
             await response.write_eof(whole)
             backlog.read(whole)
             return response
@@ -73,11 +73,11 @@ async def relay(
     return response
 
 
-def _withholder(answer: UpstreamResponse) -> UsageWithholder | None:
+def _withholder(source: UpstreamResponse) -> UsageWithholder | None:
     """What keeps back the usage of a stream that only the gateway asked for."""
-    if answer.content_type != "text/event-stream":
+    if source.content_type != "text/event-stream":
         return None
-    return None if answer.content_coding else UsageWithholder()
+    return None if source.content_coding else UsageWithholder()
 
 
 class Pump:
@@ -92,14 +92,14 @@ class Pump:
         self,
         request: GatewayRequest,
         response: DownstreamResponse,
-        answer: UpstreamResponse,
+        source: UpstreamResponse,
         readers: Sequence[Reader],
         idle_timeout: float,
         turns: Turns,
         *,
         pass_on: Reader | None = None,
     ) -> None:
-        self._answer = answer
+        self._source = source
         self._client = request.protocol
         self._writer = request.writer
         self._send = response.send
@@ -107,7 +107,7 @@ class Pump:
         if pass_on is not None:
             readers = (pass_on, *readers)
         self.backlog = Backlog(
-            turns, readers, self._on_read, coded=answer.content_coding is not None
+            turns, readers, self._on_read, coded=source.content_coding is not None
         )
         self._idle_timeout = idle_timeout
         self._loop = asyncio.get_running_loop()
@@ -122,15 +122,15 @@ class Pump:
             aiohttp.ClientError, TimeoutError: the provider broke off or is silent.
             ConnectionError: the client has disconnected.
         """
-        answer = self._answer
-        if first := answer.take():
+        source = self._source
+        if first := source.take():
             self._on_progress(first)
         else:
             self._send(b"")  # the head
-        answer.sink = self._on_progress
+        source.sink = self._on_progress
         self._timer = self._loop.call_later(self._idle_timeout, self._check_idle)
         try:
-            while (error := self._failure or answer.error) is None and not answer.is_whole:
+            while (error := self._failure or source.error) is None and not source.is_whole:
                 if self._client.writing_paused:
                     await self._writer.drain()
                     self._moved_at = self._loop.time()
@@ -141,13 +141,13 @@ class Pump:
             if error is not None:
                 raise error
         finally:
-            answer.sink = None
+            source.sink = None
             self._waiter = None
             self._timer.cancel()
 
     def _on_progress(self, piece: bytes) -> None:
         """Write on what has come."""
-        answer = self._answer
+        source = self._source
         if piece:
             try:
                 if self._sends_all:
@@ -158,8 +158,8 @@ class Pump:
                 self._failure = error
         if self._client.writing_paused or self.backlog.waits:
             # At once: until the task wakes up, the transport may bring megabytes.
-            answer.pause()
-        if answer.is_whole or self._client.writing_paused or self._failure or answer.error:
+            source.pause()
+        if source.is_whole or self._client.writing_paused or self._failure or source.error:
             self._wake()
 
     def _on_read(self) -> None:
@@ -172,7 +172,7 @@ class Pump:
 
     def _resume(self) -> None:
         if not (self._client.writing_paused or self.backlog.waits):
-            self._answer.resume()
+            self._source.resume()
 
     def _wake(self) -> None:
         waiter = self._waiter

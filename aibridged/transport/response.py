@@ -25,14 +25,14 @@ class DownstreamResponse(web.StreamResponse):
 
     def __init__(
         self,
-        answer: UpstreamResponse,
+        upstream_response: UpstreamResponse,
         *,
         without: Collection[bytes] = (),
         length: int | None = None,
         passes: Callable[[bytes], bool] = response_header_passes,
     ) -> None:
-        super().__init__(status=answer.status, reason="")
-        headers = end_to_end(answer.headers, passes)
+        super().__init__(status=upstream_response.status, reason="")
+        headers = end_to_end(upstream_response.headers, passes)
         if length is not None:
             without = (*without, b"content-length")
         if without:
@@ -40,7 +40,7 @@ class DownstreamResponse(web.StreamResponse):
         if length is not None:
             headers.append((b"Content-Length", b"%d" % length))
         self._raw = headers
-        self._reason_bytes = answer.reason
+        self._reason_bytes = upstream_response.reason
         self._head: bytes | None = None
         self._in_chunks = False
 

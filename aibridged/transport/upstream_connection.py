@@ -35,7 +35,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.transport: asyncio.Transport | None = None
-        self.answer: UpstreamResponse | None = None  # that is coming
+        self.response: UpstreamResponse | None = None  # that is coming
         self.sending: asyncio.Task[None] | None = None  # a body that is sent in pieces
         self._loop = loop
         self._lease: Connection | None = None
@@ -120,9 +120,9 @@ class UpstreamConnection(asyncio.Protocol):
             self.sending = tasks.start(self._send_pieces(body), "sending a request")
         return future
 
-    def give_up(self, answer: UpstreamResponse) -> None:
+    def give_up(self, response: UpstreamResponse) -> None:
         """Close, if this is still the answer that is coming."""
-        if self.answer is answer:
+        if self.response is response:
             self._close_early()
 
     def abandon(self, lease: Connection) -> None:
@@ -146,19 +146,19 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        if self.answer is None:
+        if self.response is None:
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._is_used_up = True
             if not self._is_whole:
-                if self._head is None and self.answer is not None and self._pieces:
-                    self.answer.feed(b"".join(self._pieces), whole=False)  # what came before
+                if self._head is None and self.response is not None and self._pieces:
+                    self.response.feed(b"".join(self._pieces), whole=False)  # what came before
                 self._break_off(aiohttp.ClientPayloadError("the response is not HTTP"))
                 return
-        answer = self.answer
-        if answer is None:
+        response = self.response
+        if response is None:
             if self._head is None or self._head_bytes > MAX_HEAD_BYTES:
                 self._break_off(aiohttp.ClientPayloadError("unsolicited data or an oversized head"))
             return
@@ -167,7 +167,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._head = None
             self._head_bytes = 0
             if not head.done():
-                head.set_result(answer)
+                head.set_result(response)
         if pieces:
             piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
@@ -182,7 +182,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if whole:
             self._end()
-        answer.feed(piece, whole=whole)
+        response.feed(piece, whole=whole)
 
     def pause_writing(self) -> None:
         self._writable.clear()
@@ -202,14 +202,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._ended(exc)
 
     def _ended(self, exc: Exception | None) -> None:
-        answer = self.answer
-        if exc is None and answer is not None and _ends_with_connection(answer.headers):
+        response = self.response
+        if exc is None and response is not None and _ends_with_connection(response.headers):
             self._is_used_up = True
             self._end()
-            answer.feed(b"", whole=True)
+            response.feed(b"", whole=True)
         elif isinstance(exc, OSError):
             self._break_off(aiohttp.ClientOSError(*exc.args))
-        elif answer is None:
+        elif response is None:
             self._break_off(aiohttp.ServerDisconnectedError())
         else:
             self._break_off(aiohttp.ClientPayloadError("the connection has ended"))
@@ -217,7 +217,7 @@ class UpstreamConnection(asyncio.Protocol):
     # What the parser says, and of a body each piece to `on_body`.
 
     def on_message_begin(self) -> None:
-        if self._head is None or self.answer is not None:
+        if self._head is None or self.response is not None:
             raise _EnoughError  # a second answer to one request, or one to none
         self._reason = b""
         self._headers = []
@@ -237,13 +237,13 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, chain(*headers))) > MAX_HEAD_BYTES:
             raise _EnoughError
-        self.answer = UpstreamResponse(status, self._reason, headers, self)
+        self.response = UpstreamResponse(status, self._reason, headers, self)
         if self._method == "HEAD":
             self._is_whole = True
             raise _EnoughError  # no body follows, whatever the length says
 
     def on_message_complete(self) -> None:
-        if self.answer is not None:
+        if self.response is not None:
             self._is_whole = True
             if not self._parser.should_keep_alive():
                 self._is_used_up = True
@@ -253,7 +253,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _end(self) -> None:
         """Hand the connection back, for another request if it can take one."""
         lease, self._lease = self._lease, None
-        self._head = self.answer = None
+        self._head = self.response = None
         self._pieces.clear()
         sending, self.sending = self.sending, None
         unsent = sending is not None and sending.cancel()
@@ -270,13 +270,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._end()
 
     def _break_off(self, error: Exception) -> None:
-        head, answer = self._head, self.answer
+        head, response = self._head, self.response
         self._close_early()
         if head is not None:
             if not head.done():
                 head.set_exception(error)
-        elif answer is not None:
-            answer.fail(error)
+        elif response is not None:
+            response.fail(error)
 
     async def _send_pieces(self, body: bytes) -> None:
         view = memoryview(body)

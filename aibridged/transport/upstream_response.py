@@ -16,11 +16,11 @@ class Source(Protocol):
 
     def pause(self) -> None: ...
     def resume(self) -> None: ...
-    def give_up(self, answer: "UpstreamResponse") -> None: ...
+    def give_up(self, response: "UpstreamResponse") -> None: ...
 
 
 class UpstreamResponse:
-    """An answer, from its head on.
+    """A response from upstream, from its head on.
 
     `headers` are the bytes as they came; `content_type` is the media type in lower case without its
     parameters, `content_coding` None where there is no coding. The body goes to `sink`, if there is

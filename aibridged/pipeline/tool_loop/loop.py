@@ -64,7 +64,7 @@ class ToolLoop:
         turn = await ask(self._context, self._parts, first=True)
         while True:
             try:
-                response = await self._answer(turn)
+                response = await self._respond(turn)
             finally:
                 await turn.close()
             if response is not None:
@@ -80,7 +80,7 @@ class ToolLoop:
                     raise
                 return await self._fail(error.body())
 
-    async def _answer(self, turn: Turn) -> web.StreamResponse | None:
+    async def _respond(self, turn: Turn) -> web.StreamResponse | None:
         """Give the client what it is to see of a turn; None if tools are to be run now."""
         if turn.opens_stream():
             return await self._stream(turn)
@@ -88,7 +88,7 @@ class ToolLoop:
             return await self._fail(await self._error_body(turn))
         if turn.is_body:
             return await self._body(turn)
-        return await forward.answer(self._context, turn.answer, turn.dump, self._parts)
+        return await forward.relay_response(self._context, turn.response, turn.dump, self._parts)
 
     async def _stream(self, turn: Turn) -> web.StreamResponse | None:
         dialogue, reading = self._dialogue, turn.begin_reading()
@@ -115,7 +115,7 @@ class ToolLoop:
         pump = Pump(
             self._context.request,
             response,
-            turn.answer,
+            turn.response,
             turn.readers,
             idle_timeout,
             parts.turns,
@@ -159,9 +159,9 @@ class ToolLoop:
 
     async def _begin(self, turn: Turn) -> DownstreamResponse:
         """The head of the stream that the client gets: the first turn's."""
-        coded = turn.answer.content_coding is not None
+        coded = turn.response.content_coding is not None
         without = (b"content-length", *((b"content-encoding",) if coded else ()))
-        response = self._response = DownstreamResponse(turn.answer, without=without)
+        response = self._response = DownstreamResponse(turn.response, without=without)
         await response.prepare(self._context.request)
         response.send(b"")  # the head is sent, whatever the model says first
         return response
@@ -186,11 +186,11 @@ class ToolLoop:
             return None
         if seen is None or seen is plain:
             shown = body
-            response = DownstreamResponse(turn.answer)
+            response = DownstreamResponse(turn.response)
         else:
             shown = seen
             response = DownstreamResponse(
-                turn.answer, without=(b"content-encoding",), length=len(shown)
+                turn.response, without=(b"content-encoding",), length=len(shown)
             )
         await response.prepare(self._context.request)
         await response.write_eof(shown)
@@ -200,7 +200,7 @@ class ToolLoop:
     async def _too_large(self, turn: Turn, collected: bytearray) -> web.StreamResponse:
         """Relay an answer that nobody has room to read, whatever it calls for."""
         reading = turn.begin_reading()
-        response = DownstreamResponse(turn.answer)
+        response = DownstreamResponse(turn.response)
         await response.prepare(self._context.request)
         chunk = bytes(collected)
         while chunk:
@@ -230,7 +230,7 @@ class ToolLoop:
         """The next bytes of an answer, empty at its end; it may not break off in the middle."""
         try:
             async with asyncio.timeout(self._parts.settings.upstream_idle_timeout):
-                return await turn.answer.read()
+                return await turn.response.read()
         except TimeoutError as error:
             failure, reason = UPSTREAM_TIMEOUT, type(error).__name__
         except aiohttp.ClientError as error:
@@ -262,7 +262,7 @@ class ToolLoop:
         with suppress(*UNREADABLE):
             if not has_more_commas(body, MAX_ELEMENTS) and "error" in _decode_error(body):
                 return msgspec.json.format(bytes(body), indent=-1)
-        name, status = self._context.route.provider.name, turn.answer.status
+        name, status = self._context.route.provider.name, turn.response.status
         return GatewayError(
             UPSTREAM_UNREACHABLE, f"The provider {name} responded with status {status}."
         ).body()

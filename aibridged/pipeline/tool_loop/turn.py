@@ -42,14 +42,14 @@ async def ask(context: RequestContext, components: Components, *, first: bool) -
         context.trace.turn_asked()
     try:
         idle_timeout = components.settings.upstream_idle_timeout
-        turn.answer = await forward.ask(context, upstream, headers, idle_timeout)
+        turn.response = await forward.ask(context, upstream, headers, idle_timeout)
     except BaseException:
         await turn.close()
         raise
     if first:
-        context.answered_at, context.upstream_status = monotonic(), turn.answer.status
+        context.answered_at, context.upstream_status = monotonic(), turn.response.status
     if dump is not None:
-        dump.response(turn.answer)
+        dump.response(turn.response)
     return turn
 
 
@@ -64,7 +64,7 @@ class Turn:
         admission: Admission | None,
     ) -> None:
         self.dump = dump
-        self._answer: UpstreamResponse | None = None
+        self._response: UpstreamResponse | None = None
         self._context = context
         self._clock = components.clock
         self._turns = components.turns
@@ -73,22 +73,22 @@ class Turn:
         self._decoder: StreamDecoder | None = None
 
     @property
-    def answer(self) -> UpstreamResponse:
-        assert self._answer is not None, "the head has come"
-        return self._answer
+    def response(self) -> UpstreamResponse:
+        assert self._response is not None, "the head has come"
+        return self._response
 
-    @answer.setter
-    def answer(self, answer: UpstreamResponse) -> None:
-        self._answer = answer
+    @response.setter
+    def response(self, response: UpstreamResponse) -> None:
+        self._response = response
 
     def opens_stream(self) -> bool:
         """Whether it is a stream of events that can be read. To be asked once."""
-        answer = self.answer
-        if answer.status != 200 or answer.content_type != _EVENT_STREAM:
+        response = self.response
+        if response.status != 200 or response.content_type != _EVENT_STREAM:
             return False
-        if answer.content_coding is not None:
+        if response.content_coding is not None:
             try:
-                self._decoder = StreamDecoder(answer.content_coding, MAX_DECODED_BYTES)
+                self._decoder = StreamDecoder(response.content_coding, MAX_DECODED_BYTES)
             except UnsupportedCodingError:
                 return False
         return True
@@ -96,7 +96,7 @@ class Turn:
     @property
     def is_body(self) -> bool:
         """Whether it is a whole answer, as opposed to an error."""
-        return self.answer.status == 200 and self.answer.content_type == _JSON
+        return self.response.status == 200 and self.response.content_type == _JSON
 
     async def decode(self, chunk: bytes) -> AsyncIterator[bytes]:
         """What a chunk of a coded stream holds, in slices."""
@@ -119,10 +119,10 @@ class Turn:
 
     async def decode_whole(self, body: bytes) -> bytes | None:
         """A body without its coding, or None where that can't be taken off, or is too long."""
-        if self.answer.content_coding is None:
+        if self.response.content_coding is None:
             return body
         try:
-            decoder = StreamDecoder(self.answer.content_coding, MAX_BODY_BYTES)
+            decoder = StreamDecoder(self.response.content_coding, MAX_BODY_BYTES)
         except UnsupportedCodingError:
             return None
         decoded = bytearray()
@@ -138,7 +138,7 @@ class Turn:
         assert api is not None, "other routes get no tools"
         reading = self._reading = ResponseObserver(
             api,
-            self.answer,
+            self.response,
             self._clock,
             self._context.verdict,
             self._context.route.provider.failure_statuses,
@@ -165,8 +165,8 @@ class Turn:
 
     async def close(self) -> None:
         """Give up the connection, unless the answer has been read to its end."""
-        if self._answer is not None:
-            self._answer.close()
+        if self._response is not None:
+            self._response.close()
         if self._admission is not None:
             self._admission.cancelled()  # neutral, unless something has been said
         if self.dump is not None:
