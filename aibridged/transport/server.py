@@ -8,9 +8,10 @@ ever; and at the end it leaves connections without a word. All four are mended h
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
@@ -218,6 +219,24 @@ def _abandon(transport: asyncio.Transport) -> None:
         transport.abort()
 
 
+def _unless_misframed(handler: Handler, request: GatewayRequest) -> Awaitable[web.StreamResponse]:
+    """Handle the request, unless its body is in a transfer coding that isn't undone here.
+
+    aiohttp takes an empty `Transfer-Encoding` for no body, and the body for the next request.
+    """
+    codings = request.headers.getall(hdrs.TRANSFER_ENCODING, ())
+    if codings and [coding.lower() for coding in codings] != ["chunked"]:
+        return _refuse_coding()
+    return handler(request)
+
+
+async def _refuse_coding() -> web.StreamResponse:
+    message = "Unsupported Transfer-Encoding: only chunked is accepted."
+    response = refusal(GatewayError(INVALID_REQUEST, message))
+    response.force_close()
+    return response
+
+
 class Server(web.Server):
     """Makes a `Connection` of every accepted socket, and cancels the handler when it is lost.
 
@@ -249,7 +268,7 @@ class Server(web.Server):
 
     def _handle(self, request: GatewayRequest) -> Awaitable[web.StreamResponse]:
         # Each connection keeps what it was made with: it gets this, which knows the latest.
-        return self.handler(request)
+        return _unless_misframed(self.handler, request)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         super().connection_made(handler, transport)
@@ -291,7 +310,7 @@ class Server(web.Server):
     def connection_for(self, handler: Handler) -> Connection:
         """A connection whose requests another handler has, such as one that was decrypted."""
         connection = self()
-        connection._request_handler = handler  # type: ignore[assignment]
+        connection._request_handler = partial(_unless_misframed, handler)
         return connection
 
     def __call__(self, is_surplus: bool = False) -> Connection:
