@@ -1,9 +1,5 @@
 """Reads answers of OpenAI's Chat Completions API and of the servers that are compatible with it.
 
-Source of the shapes: the types of OpenAI's Python SDK; `reasoning_content`, `reasoning`
-and `reasoning_text` are what compatible servers (DeepSeek, vLLM and OpenRouter, GitHub Copilot)
-call the text of the model's reasoning.
-
 Every chunk is decoded: the facts can stand anywhere in it, and decoding the few fields that matter
 takes a third of the time of the searches that could tell that there are none.
 """
@@ -12,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
-
 from aibridged.wire import bounds
-from aibridged.wire.bounds import ABSENT, Shape, is_given
+from aibridged.wire.bounds import is_given
+from aibridged.wire.chat_completions.events import CallPiece, Message, decode
 from aibridged.wire.collector import (
     MAX_ITEMS,
     OMITTED,
@@ -28,57 +23,6 @@ from aibridged.wire.collector import (
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import chat_usage
-
-
-class _Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-    input: str | None = None  # of a custom tool
-
-
-class _ToolCall(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: _Function | None = None
-    custom: _Function | None = None
-
-
-class _Message(msgspec.Struct):
-    """A whole message, or what a chunk of a stream adds to it."""
-
-    tool_calls: list[_ToolCall] | None = None
-    function_call: _Function | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    reasoning_text: str | None = None
-
-    def thought(self) -> str | None:
-        """The text of its reasoning, by whichever name it goes."""
-        return self.reasoning_content or self.reasoning or self.reasoning_text
-
-
-class _Choice(msgspec.Struct):
-    index: int = 0
-    delta: _Message | None = None
-    message: _Message | None = None
-    finish_reason: str | None = None
-
-
-class _Completion(msgspec.Struct):
-    """A whole completion, or a chunk of a streamed one."""
-
-    id: str | None = None
-    model: str | None = None
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
-
-
-class _Outline(_Completion):
-    choices: list[_Choice] | None = msgspec.field(default=None, name="")
-
-
-_decode = Shape(_Completion, _Outline).decode
 
 
 @dataclass(slots=True)
@@ -106,7 +50,7 @@ class ChatCompletionsReader(StreamReader):
         if data == b"[DONE]":
             self._ended = True
             return
-        chunk, is_crowded = _decode(data)
+        chunk, is_crowded = decode(data)
         if is_given(chunk.error) or name == b"error":
             self._fail(provider_error(bounds.value(chunk.error)))
             return
@@ -130,11 +74,11 @@ class ChatCompletionsReader(StreamReader):
         if len(self._finished) < MAX_ITEMS:  # more have no facts
             self._finished.add(choice)
 
-    def _take(self, choice: int, delta: _Message) -> None:
+    def _take(self, choice: int, delta: Message) -> None:
         for call in delta.tool_calls or ():
             self._take_call((choice, call.index or 0), call)
         if delta.function_call is not None:
-            self._take_call((choice, -1), _ToolCall(function=delta.function_call))
+            self._take_call((choice, -1), CallPiece(function=delta.function_call))
         reasoning = delta.thought()
         if reasoning:
             text = self._thoughts.get(choice)
@@ -144,7 +88,7 @@ class ChatCompletionsReader(StreamReader):
                 text = self._thoughts[choice] = Text(self._collector)
             text.add(reasoning)
 
-    def _take_call(self, key: tuple[int, int], call: _ToolCall) -> None:
+    def _take_call(self, key: tuple[int, int], call: CallPiece) -> None:
         opened = self._current.get(key)
         # Some servers give every call the index 0 and tell them apart by their ids.
         if opened is None or (call.id and opened.call_id and call.id != opened.call_id):
@@ -178,7 +122,7 @@ def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a completion or an error."""
     collector = Collector()
     try:
-        completion, is_crowded = _decode(body)
+        completion, is_crowded = decode(body)
         usage = bounds.counts(completion.usage)
     except UNREADABLE:
         collector.count("unreadable_body")
@@ -193,19 +137,19 @@ def read_body(body: bytes) -> ResponseFacts:
     return collector.result(told, complete=True)
 
 
-def _take_message(collector: Collector, message: _Message) -> None:
+def _take_message(collector: Collector, message: Message) -> None:
     reasoning = message.thought()
     if reasoning:
         collector.add_thought(reasoning, "reasoning")
-    calls: Sequence[_ToolCall] = message.tool_calls or ()
+    calls: Sequence[CallPiece] = message.tool_calls or ()
     if message.function_call is not None:
-        calls = [*calls, _ToolCall(function=message.function_call)]
+        calls = [*calls, CallPiece(function=message.function_call)]
     for call in calls:
         if collector.keeps(call.id, _name(call)):
             _close(collector, _open(collector, call), complete=True)
 
 
-def _open(collector: Collector, call: _ToolCall) -> _Open:
+def _open(collector: Collector, call: CallPiece) -> _Open:
     text = Text(collector, _arguments(call))
     return _Open(call.id or "", _name(call), is_json=call.custom is None, text=text)
 
@@ -225,11 +169,11 @@ def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
     )
 
 
-def _name(call: _ToolCall) -> str:
+def _name(call: CallPiece) -> str:
     tool = call.custom or call.function
     return (tool and tool.name) or ""
 
 
-def _arguments(call: _ToolCall) -> str:
+def _arguments(call: CallPiece) -> str:
     tool = call.custom or call.function
     return (tool and (tool.arguments or tool.input)) or ""

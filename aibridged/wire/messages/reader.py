@@ -1,6 +1,6 @@
 """Reads answers of Anthropic's Messages API, streamed or not.
 
-Source of the shapes: the types of Anthropic's Python SDK. The stream tells the usage more than
+The stream tells the usage more than
 once; each later word replaces the same field of an earlier one, and nothing is added up.
 """
 
@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import msgspec
 
 from aibridged.wire import bounds
-from aibridged.wire.bounds import ABSENT, Shape
 from aibridged.wire.collector import (
     UNREADABLE,
     Collector,
@@ -21,58 +20,12 @@ from aibridged.wire.collector import (
     provider_error,
 )
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
+from aibridged.wire.messages.events import Block, Event, decode_event, decode_message
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import MESSAGES_COUNTS, messages_usage
 
 _SERVER_SIDE = {"tool_use": False, "server_tool_use": True, "mcp_tool_use": True}
 _HEAD = 150  # within so many bytes an event has said which kind of delta it is
-
-
-class _Block(msgspec.Struct):
-    type: str = ""
-    id: str | None = None
-    name: str | None = None
-    input: msgspec.Raw = ABSENT
-    thinking: str | None = None
-
-
-class _Delta(msgspec.Struct):
-    partial_json: str | None = None
-    thinking: str | None = None
-    stop_reason: str | None = None
-
-
-class _Begun(msgspec.Struct):
-    """A message as a stream begins it, with all but its content."""
-
-    id: str | None = None
-    model: str | None = None
-    usage: msgspec.Raw = ABSENT
-
-
-class _Message(_Begun):
-    """A whole message, or an error in its place."""
-
-    content: list[_Block] | None = None
-    error: msgspec.Raw = ABSENT
-
-
-class _Outline(_Message):
-    content: list[_Block] | None = msgspec.field(default=None, name="")
-
-
-class _Event(msgspec.Struct):
-    type: str = ""
-    index: int = -1
-    delta: _Delta | None = None
-    content_block: _Block | None = None
-    message: _Begun | None = None
-    usage: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
-
-
-_decode_event = msgspec.json.Decoder(_Event).decode
-_decode_message = Shape(_Message, _Outline).decode
 
 
 @dataclass(slots=True)
@@ -103,7 +56,7 @@ class MessagesReader(StreamReader):
     def _read(self, name: bytes, data: bytes) -> None:
         if self._is_plain_text(data):
             return
-        event = _decode_event(data)
+        event = decode_event(data)
         kind = event.type or name.decode("utf-8", "replace")
         if kind == "ping":
             return
@@ -118,13 +71,13 @@ class MessagesReader(StreamReader):
         else:
             handle(self, event)
 
-    def _message_start(self, event: _Event) -> None:
+    def _message_start(self, event: Event) -> None:
         if event.message is not None:
             self._collector.response_id = event.message.id
             self._collector.model = event.message.model
             self._count(event.message.usage)
 
-    def _block_start(self, event: _Event) -> None:
+    def _block_start(self, event: Event) -> None:
         block = event.content_block
         if block is None:
             return
@@ -134,7 +87,7 @@ class MessagesReader(StreamReader):
         if opened is not None:
             self._open[event.index] = opened
 
-    def _block_delta(self, event: _Event) -> None:
+    def _block_delta(self, event: Event) -> None:
         delta = event.delta
         piece = delta and (delta.partial_json or delta.thinking)
         if piece:
@@ -147,16 +100,16 @@ class MessagesReader(StreamReader):
                 opened.text.replace("")
             opened.text.add(piece)
 
-    def _block_stop(self, event: _Event) -> None:
+    def _block_stop(self, event: Event) -> None:
         if event.index in self._open:
             self._block_end(event.index, complete=True)
 
-    def _message_delta(self, event: _Event) -> None:
+    def _message_delta(self, event: Event) -> None:
         self._count(event.usage)
         if event.delta is not None and event.delta.stop_reason is not None:
             self._stopped = True
 
-    def _message_stop(self, event: _Event) -> None:
+    def _message_stop(self, event: Event) -> None:
         self._ended = True
 
     def _count(self, usage: msgspec.Raw) -> None:
@@ -176,7 +129,7 @@ class MessagesReader(StreamReader):
             return None
         return messages_usage(self._counts, partial=not self._stopped)
 
-    _HANDLERS: ClassVar[Mapping[str, Callable[["MessagesReader", _Event], None]]] = {
+    _HANDLERS: ClassVar[Mapping[str, Callable[["MessagesReader", Event], None]]] = {
         "message_start": _message_start,
         "content_block_start": _block_start,
         "content_block_delta": _block_delta,
@@ -190,7 +143,7 @@ def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a message or an error."""
     collector = Collector()
     try:
-        message, is_crowded = _decode_message(body)
+        message, is_crowded = decode_message(body)
         usage = bounds.counts(message.usage)
     except UNREADABLE:
         collector.count("unreadable_body")
@@ -206,7 +159,7 @@ def read_body(body: bytes) -> ResponseFacts:
     return collector.result(told, complete=True)
 
 
-def _open(collector: Collector, block: _Block) -> _Open | None:
+def _open(collector: Collector, block: Block) -> _Open | None:
     """The beginning of a fact, or None for a block that holds none."""
     if block.type in _SERVER_SIDE:
         wanted = collector.keeps(block.id, block.name)

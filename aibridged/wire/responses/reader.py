@@ -9,13 +9,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-import msgspec
-
 from aibridged.wire import bounds
-from aibridged.wire.bounds import ABSENT, Shape, is_given
+from aibridged.wire.bounds import is_given
 from aibridged.wire.collector import UNREADABLE, Collector, Text, provider_error
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage
 from aibridged.wire.reader import StreamReader
+from aibridged.wire.responses.events import Event, Response, decode_event, decode_response
 from aibridged.wire.responses.items import (
     Item,
     add_tool_call,
@@ -24,36 +23,6 @@ from aibridged.wire.responses.items import (
     thoughts_of,
 )
 from aibridged.wire.usage import responses_usage
-
-
-class _Response(msgspec.Struct):
-    id: str | None = None
-    model: str | None = None
-    status: str | None = None
-    output: list[Item] | None = None
-    usage: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
-
-
-class _Outline(_Response):
-    output: list[Item] | None = msgspec.field(default=None, name="")
-
-
-class _Event(msgspec.Struct):
-    type: str = ""
-    output_index: int = -1
-    summary_index: int = 0
-    content_index: int = 0
-    delta: msgspec.Raw = ABSENT
-    item: Item | None = None
-    response: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
-    code: msgspec.Raw = ABSENT
-    message: msgspec.Raw = ABSENT
-
-
-_decode_event = msgspec.json.Decoder(_Event).decode
-_decode_response = Shape(_Response, _Outline).decode
 
 _TEXT_DELTA = b"response.output_text.delta"
 _TEXT_DELTA_LINE = b"event: %b\n" % _TEXT_DELTA
@@ -119,7 +88,7 @@ class ResponsesReader(StreamReader):
     def _read(self, name: bytes, data: bytes) -> None:
         if name in _SILENT or (name == _TEXT_DELTA and not self._comments):
             return
-        event = _decode_event(data)
+        event = decode_event(data)
         kind = event.type or name.decode("utf-8", "replace")
         if kind in self._LIFECYCLE:
             self._LIFECYCLE[kind](self, event)
@@ -137,19 +106,19 @@ class ResponsesReader(StreamReader):
         elif kind.encode() not in _SILENT:
             self._collector.count("unknown_event")
 
-    def _created(self, event: _Event) -> None:
+    def _created(self, event: Event) -> None:
         """No verdict yet: a refusal for overload comes after this event, too."""
         if is_given(event.response):
-            response, _ = _decode_response(event.response)
+            response, _ = decode_response(event.response)
             self._collector.response_id = response.id
             self._collector.model = response.model
 
-    def _done(self, event: _Event) -> None:
+    def _done(self, event: Event) -> None:
         """The last event, whichever way the response ended."""
         self._ended = True
         if not is_given(event.response):
             return
-        response, is_crowded = _decode_response(event.response)
+        response, is_crowded = decode_response(event.response)
         self._collector.response_id = response.id
         self._collector.model = response.model
         self._response_error = bounds.value(response.error)
@@ -162,11 +131,11 @@ class ResponsesReader(StreamReader):
         if self.verdict is None and event.type != "response.failed":
             self.verdict = "ok"
 
-    def _failed(self, event: _Event) -> None:
+    def _failed(self, event: Event) -> None:
         self._done(event)
         self._fail(provider_error(self._response_error))
 
-    def _error(self, event: _Event) -> None:
+    def _error(self, event: Event) -> None:
         """An error event, whose words stand in the event or, from some servers, in an object."""
         if is_given(event.error):
             self._fail(provider_error(bounds.value(event.error)))
@@ -174,7 +143,7 @@ class ResponsesReader(StreamReader):
             code, message = bounds.value(event.code), bounds.value(event.message)
             self._fail(provider_error({"code": code, "message": message}))
 
-    def _item_added(self, event: _Event) -> None:
+    def _item_added(self, event: Event) -> None:
         item = event.item
         if item is None:
             return
@@ -186,7 +155,7 @@ class ResponsesReader(StreamReader):
                 self._open[event.output_index] = _Open(item.small())
                 self._comments += commentary
 
-    def _delta(self, event: _Event, source: str) -> None:
+    def _delta(self, event: Event, source: str) -> None:
         opened = self._open.get(event.output_index)
         delta = bounds.text(event.delta)
         if opened is None or delta is None:
@@ -243,7 +212,7 @@ class ResponsesReader(StreamReader):
     def _usage(self) -> TokenUsage | None:
         return None if self._counts is None else responses_usage(self._counts)
 
-    _LIFECYCLE: ClassVar[Mapping[str, Callable[["ResponsesReader", _Event], None]]] = {
+    _LIFECYCLE: ClassVar[Mapping[str, Callable[["ResponsesReader", Event], None]]] = {
         "response.created": _created,
         "response.completed": _done,
         "response.incomplete": _done,
@@ -265,7 +234,7 @@ def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a response or an error."""
     collector = Collector()
     try:
-        response, is_crowded = _decode_response(body)
+        response, is_crowded = decode_response(body)
         usage = bounds.counts(response.usage)
         _take(collector, response)
     except UNREADABLE:
@@ -277,7 +246,7 @@ def read_body(body: bytes) -> ResponseFacts:
     return collector.result(told, complete=response.status not in ("in_progress", "queued"))
 
 
-def _take(collector: Collector, response: _Response) -> None:
+def _take(collector: Collector, response: Response) -> None:
     collector.begin(response.id, response.model, response.error)
     if collector.error is None and response.status == "failed":
         collector.error = ProviderError(None, None, None)
