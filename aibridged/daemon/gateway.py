@@ -223,7 +223,13 @@ class Gateway:
         """
         assert self._composition is not None
         assert self._server is not None
-        self._listener.renew_certificate()
+        listeners = [self._listener]
+        if self.proxy is not None and self.proxy.listener is not None:
+            listeners.append(self.proxy.listener)
+        for listener in listeners:
+            listener.check_certificate()
+        for listener in listeners:
+            listener.renew_certificate()
         self._listener.set_handshake_timeout(settings.http_read_timeout)
         self._settings = settings
         self._server.handler = build(self._composition.reconfigure(settings))

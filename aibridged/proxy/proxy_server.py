@@ -97,7 +97,7 @@ class Proxy:
             authority.certificate_pem,
         )
         self._clients: set[Client] = set()
-        self._listener: Listener | None = None
+        self.listener: Listener | None = None
         self.url = ""
         """Where it listens, once started, with the port that the system chose for port 0."""
 
@@ -114,8 +114,8 @@ class Proxy:
             if forwarder is not None:
                 forwarder.idle_timeout = settings.upstream_idle_timeout
                 forwarder.read_timeout = settings.http_read_timeout
-        if self._listener is not None:
-            self._listener.set_handshake_timeout(settings.http_read_timeout)
+        if self.listener is not None:
+            self.listener.set_handshake_timeout(settings.http_read_timeout)
 
     async def start(self, passed: Sequence[socket.socket] = ()) -> None:
         """Listen, on the sockets that were passed or else on the settings' address.
@@ -124,15 +124,15 @@ class Proxy:
             CannotListenError: that isn't possible.
         """
         settings = self._settings
-        self._listener = proxy_listener(settings, passed)
+        self.listener = proxy_listener(settings, passed)
         refused, within = self._shortages.system_refused, settings.http_read_timeout
-        await self._listener.open(self._accept, self._limiter, refused, within)
-        self.url = self._listener.urls[0]
+        await self.listener.open(self._accept, self._limiter, refused, within)
+        self.url = self.listener.urls[0]
 
     def stop_accepting(self) -> None:
         """Take no new connection; what is open goes on."""
-        if self._listener is not None:
-            self._listener.close()
+        if self.listener is not None:
+            self.listener.close()
 
     async def close(self) -> None:
         """End tunnels, and whoever hasn't said yet what it wants. Requests are the gateway's."""

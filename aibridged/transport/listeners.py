@@ -124,15 +124,19 @@ class Listener:
         for acceptor in self._acceptors:
             acceptor.handshake_timeout = seconds
 
-    def renew_certificate(self) -> None:
-        """Read the files of the certificate again, for the connections to come.
+    def check_certificate(self) -> None:
+        """Read the files of the certificate, and leave the one in use as it is.
 
         Raises:
-            CannotListenError: they hold no pair; all stays as it was.
+            CannotListenError: they hold no pair.
         """
-        if self._tls is not None and self._certificate is not None:
-            # Tried apart first: a context that takes half of a bad pair would serve nobody.
+        if self._certificate is not None:
+            # A context that takes half of a bad pair would serve nobody.
             self._certificate.context()
+
+    def renew_certificate(self) -> None:
+        """Show connections to come what the files hold now, which has been checked."""
+        if self._tls is not None and self._certificate is not None:
             self._certificate.load_into(self._tls)
 
     def close(self) -> None:

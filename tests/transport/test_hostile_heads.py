@@ -210,8 +210,8 @@ async def talk(pieces: list[bytes], *, is_decrypted: bool = False) -> tuple[list
     return handled, said
 
 
-# Blanks in a request line and empty lines before it: RFC 9112 allows them (2.2 and 3). And h11 keeps
-# no connection of HTTP/1.0 open, though the client asks for it.
+# Blanks in a request line and empty lines before it: RFC 9112 allows them (2.2 and 3). And h11
+# closes every connection of HTTP/1.0, though the client asks to keep it open.
 LENIENT = ("illegal request line", "no request line received", "not in a reusable state")
 # Otherwise a connection is left open for the next request.
 FAREWELL = b"GET /farewell HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"

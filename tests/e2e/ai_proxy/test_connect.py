@@ -4,10 +4,12 @@ import asyncio
 import gc
 import json
 import socket
+import ssl
 import weakref
 from base64 import b64encode
 from contextlib import nullcontext
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -17,7 +19,9 @@ from aibridged.core.fair_queue import Bounds, FairQueue
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.proxy import client
+from aibridged.proxy.authority import make_authority
 from aibridged.transport.head_reader import MAX_HEAD_BYTES
+from aibridged.transport.listeners import CannotListenError
 
 CREDENTIALS = (
     None,
@@ -313,6 +317,54 @@ async def test_the_proxy_may_have_tls_of_its_own(start_proxied, own_pair):
     writer.write(b"CONNECT api.anthropic.com:443 HTTP/1.1\r\nHost: a\r\n\r\n")
     assert await reader.read() == b""
     writer.close()
+
+
+async def test_a_reload_reads_the_proxys_certificate_again_and_both_or_neither_are_renewed(
+    start_proxied, clock, tmp_path
+):
+    own, gateways = tmp_path / "own", tmp_path / "gateway"
+    for folder in (own, gateways):
+        folder.mkdir()
+        renew(folder, clock)
+    proxied = await start_proxied(
+        proxy_tls_cert_file=own / "cert.pem",
+        proxy_tls_key_file=own / "key.pem",
+        tls_cert_file=gateways / "cert.pem",
+        tls_key_file=gateways / "key.pem",
+    )
+    gateway = proxied.gateway
+    addresses = (proxied.address, gateway.url.removeprefix("https://").split(":"))
+    before = [await shown(*address) for address in addresses]
+    for folder in (own, gateways):
+        renew(folder, clock)
+    (own / "key.pem").write_bytes((gateways / "key.pem").read_bytes())
+    with pytest.raises(CannotListenError, match="--aibridge-proxy-tls-cert-file"):
+        gateway.reconfigure(gateway.settings)
+    assert [await shown(*address) for address in addresses] == before
+    renew(own, clock)
+    gateway.reconfigure(gateway.settings)
+    after = [await shown(*address) for address in addresses]
+    assert after == [
+        ssl.PEM_cert_to_DER_cert((folder / "cert.pem").read_text()) for folder in (own, gateways)
+    ]
+
+
+def renew(folder, clock):
+    """Write another certificate and its key."""
+    pair = make_authority("localhost", clock.wall(), timedelta(days=1), [])
+    for name, content in zip(("cert.pem", "key.pem"), pair, strict=True):
+        (folder / name).write_bytes(content)
+        (folder / name).chmod(0o600)
+
+
+async def shown(host, port):
+    """The certificate that a new connection is shown."""
+    trusting = ssl.create_default_context()
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection(host, int(port), ssl=trusting)
+    certificate = writer.get_extra_info("ssl_object").getpeercert(True)
+    writer.close()
+    return certificate
 
 
 async def test_whoever_says_nothing_leaves_when_too_many_do(start_proxied, monkeypatch):
