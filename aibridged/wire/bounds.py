@@ -5,7 +5,7 @@ of the time of making an object for each. Strings hold commas, too, so that a lo
 as crowded: then its lists are left out, and its id, model and usage are still read.
 """
 
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import msgspec
 
@@ -25,11 +25,10 @@ ABSENT = msgspec.Raw(b"")
 """The default of a raw field."""
 
 _NULL = msgspec.Raw(b"null")
-
-T = TypeVar("T")
+_NO_TEXT = msgspec.Raw(b'""')
+_SHORTEST = len(_NULL)
 
 _decode_counts = msgspec.json.Decoder(dict[str, Any]).decode
-_decode_text = msgspec.json.Decoder(str).decode
 _decode_value = msgspec.json.Decoder().decode
 
 
@@ -42,26 +41,14 @@ def has_more_commas(json: bytes | bytearray | msgspec.Raw, most: int) -> bool:
     return len(json) > SMALL and bytes(json).count(b",") > most
 
 
-class Shape(Generic[T]):
-    """Decodes objects of the type `whole`, and what is crowded as its subtype `outline`.
-
-    The subtype has the same fields, but those that hold lists have names that never come.
-    """
-
-    def __init__(self, whole: type[T], outline: type[T]) -> None:
-        self._whole = msgspec.json.Decoder(whole).decode
-        self._outline = msgspec.json.Decoder(outline).decode
-
-    def decode(self, json: bytes | bytearray | msgspec.Raw) -> tuple[T, bool]:
-        """The object, and whether its lists are left out."""
-        if len(json) > SMALL and has_more_commas(json, MAX_ELEMENTS):
-            return self._outline(json), True
-        return self._whole(json), False
-
-
 def is_given(raw: msgspec.Raw) -> bool:
     """Whether a field is there, and isn't null."""
     return len(raw) > 0 and raw != _NULL
+
+
+def is_empty(raw: msgspec.Raw) -> bool:
+    """Whether a field is missing, null, or an empty text."""
+    return len(raw) <= _SHORTEST and (not is_given(raw) or raw == _NO_TEXT)
 
 
 def counts(raw: msgspec.Raw) -> dict[str, Any] | None:
@@ -75,11 +62,6 @@ def counts(raw: msgspec.Raw) -> dict[str, Any] | None:
     if len(raw) > MAX_VALUE:
         raise CrowdedError
     return _decode_counts(raw)
-
-
-def text(raw: msgspec.Raw) -> str | None:
-    """The text that a field holds; None where it holds none."""
-    return _decode_text(raw) if bytes(raw).startswith(b'"') else None
 
 
 def value(raw: msgspec.Raw) -> Any:

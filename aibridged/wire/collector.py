@@ -6,10 +6,11 @@ tool calls and thoughts beyond `MAX_ITEMS`.
 """
 
 from io import StringIO
+from typing import Any
 
 import msgspec
 
-from aibridged.wire import bounds
+from aibridged.wire import bounds, lenient
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
 
 MAX_KEPT = 4 * 1024 * 1024
@@ -29,6 +30,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _ITEM = 200  # characters that a tool call or a thought is charged beside its text
 _well_formed = msgspec.json.Decoder(msgspec.Raw).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 class Collector:
@@ -59,12 +61,15 @@ class Collector:
         """Note something that couldn't be read or kept; `kind` is a literal of the reader's."""
         self.anomalies[kind] = self.anomalies.get(kind, 0) + 1
 
-    def begin(self, response_id: str | None, model: str | None, error: msgspec.Raw) -> None:
-        """Note what a whole body says of the response itself; `error` is its field, or absent."""
-        self.response_id = response_id
-        self.model = model
-        if bounds.is_given(error):
-            self.error = provider_error(bounds.value(error))
+    def usage(self, raw: msgspec.Raw) -> dict[str, Any] | None:
+        """The counts of a usage object; None where there are none, or none that can be read."""
+        if not bounds.is_given(raw):
+            return None
+        try:
+            return bounds.counts(raw)
+        except UNREADABLE:
+            self.count("unreadable_usage")
+            return None
 
     def fits(self, *names: str | None) -> bool:
         """Whether there is room for one more item with these names; if so, it is taken."""
@@ -96,8 +101,8 @@ class Collector:
     def result(self, usage: TokenUsage | None, *, complete: bool) -> ResponseFacts:
         """The facts, as far as they came."""
         return ResponseFacts(
-            response_id=self.response_id and self.response_id[:MAX_ID],
-            model=self.model and self.model[:MAX_ID],
+            response_id=self.response_id and lenient.well_formed(self.response_id[:MAX_ID]),
+            model=self.model and lenient.well_formed(self.model[:MAX_ID]),
             usage=usage,
             tool_calls=tuple(self.tool_calls),
             thoughts=tuple(self.thoughts),
@@ -143,7 +148,8 @@ class Text:
 
     @property
     def value(self) -> str:
-        return self._io.getvalue()
+        """The text as a whole: what was cut between the halves of a character is joined."""
+        return lenient.well_formed(self._io.getvalue())
 
 
 def is_json(text: str | bytes | bytearray) -> bool:
@@ -161,13 +167,35 @@ def json_text(raw: msgspec.Raw) -> str:
     return "" if text == "null" else text
 
 
+def arguments_text(raw: msgspec.Raw) -> str:
+    """What a call's field holds: an object's JSON as it was written, or the text of a string."""
+    text = json_text(raw)
+    if not text.startswith('"'):
+        return text
+    try:
+        return _decode_text(raw)
+    except UNREADABLE:
+        return str(lenient.loads(raw))
+
+
+def error_in(raw: msgspec.Raw) -> object:
+    """What an `error` field holds; None where it holds nothing that can be read."""
+    try:
+        return bounds.value(raw)
+    except UNREADABLE:
+        return None
+
+
 def provider_error(error: object) -> ProviderError:
     """The error in the value of an `error` field: an object in every API, a string in some."""
     if isinstance(error, dict):
-        return ProviderError(
-            *(value if isinstance(value := error.get(key), str) else None for key in _ERROR_KEYS)
-        )
-    return ProviderError(None, None, error if isinstance(error, str) else None)
+        return ProviderError(*(_word(error.get(key)) for key in _ERROR_KEYS))
+    return ProviderError(None, None, _word(error))
+
+
+def _word(value: object) -> str | None:
+    found = lenient.text(value)
+    return None if found is None else lenient.well_formed(found)
 
 
 _ERROR_KEYS = ("type", "code", "message")
@@ -178,16 +206,20 @@ _KINDS = {
     "server_overloaded": "overloaded_error",
     "service_unavailable_error": "overloaded_error",
     "slow_down": "overloaded_error",
+    "503": "overloaded_error",
+    "529": "overloaded_error",
     "rate_limit_error": "rate_limit_error",
     "rate_limit_exceeded": "rate_limit_error",
+    "429": "rate_limit_error",
 }
 
 
 def verdict_of(error: ProviderError) -> str:
     """The error's kind in one vocabulary for all providers.
 
-    `overloaded_error` and `rate_limit_error` are Anthropic's words; OpenAI's codes for the same
-    are turned into them. Any other error keeps its own type or code.
+    `overloaded_error` and `rate_limit_error` are Anthropic's words; OpenAI's codes for the same,
+    and the HTTP statuses that compatible servers give for a code, are turned into them. Any other
+    error keeps its own type or code.
     """
     for word in (error.code, error.type):
         if word in _KINDS:

@@ -6,16 +6,23 @@ can't read is counted by kind, for the caller to log once.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from typing import Protocol
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
-from aibridged.wire.bounds import MAX_CROWD, has_more_commas
+import msgspec
+
+from aibridged.wire import lenient
+from aibridged.wire.bounds import MAX_CROWD, SMALL
 from aibridged.wire.collector import UNREADABLE, Collector, is_json, verdict_of
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage
-from aibridged.wire.sse import SseSplitter
+from aibridged.wire.lenient import Parser, TypedEvent
+from aibridged.wire.shorten import Kept
+from aibridged.wire.sse import SseSplitter, lone
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-"""A longer blocking answer is relayed but not read."""
+"""A longer blocking answer is read without its long strings; of one that is too long even so only
+the usage is read, where that stands at the end."""
+
+Event = TypeVar("Event", bound=TypedEvent)
 
 
 class ResponseReader(Protocol):
@@ -25,8 +32,8 @@ class ResponseReader(Protocol):
     def verdict(self) -> str | None:
         """How a stream began: None until known, then "ok" or the kind of its error.
 
-        See `collector.verdict_of` for the kinds. For a blocking answer it stays None: there the
-        status says it.
+        See `collector.verdict_of` for the kinds. For a blocking answer it is "ok": there the status
+        says it.
         """
         ...
 
@@ -39,48 +46,89 @@ class ResponseReader(Protocol):
         ...
 
 
-class StreamReader(ABC):
-    """Reads a stream of server-sent events; a subclass knows one API's events."""
+class StreamReader(ABC, Generic[Event]):
+    """Reads a stream of server-sent events; a subclass knows one API's events.
+
+    It is fed bytes, or, where tools of the gateway may be called, the events that `parse` has made
+    of them for its owner, too (see `injection.dialogue`).
+    """
+
+    PARSER: ClassVar[Parser]  # type: ignore[type-arg]  # of the subclass's events
 
     def __init__(self) -> None:
         self.verdict: str | None = None
-        self._splitter = SseSplitter()
+        self.splitter = SseSplitter()
+        self._decode: Callable[[bytes], Event] = self.PARSER.decode
         self._collector = Collector()
         self._stopped = False  # the model has said why it stopped: the last usage counts are there
+        self._is_closing = False  # what comes now may be half an event
         self._ended = False  # the API's own word for the end of the stream has come
 
     def feed(self, chunk: bytes) -> None:
         """Read the next bytes of the stream."""
-        splitter = self._splitter
-        if (
-            self._is_plain_text(chunk)
-            and splitter.is_between_events
-            and chunk.find(b"\n\n") == len(chunk) - 2
-        ):
-            return  # one whole event, as nearly all chunks are
+        splitter = self.splitter
+        if splitter.is_between_events:
+            if self._is_text(chunk) and chunk.find(b"\n\n") == len(chunk) - 2:
+                return  # one whole event, as nearly all chunks are
+            event = lone(chunk)
+            if event is not None:
+                self.read(*event)
+                return
         for name, data in splitter.feed(chunk):
-            if has_more_commas(data, MAX_CROWD):
-                self._collector.count("crowded_event")
-                continue
-            try:
-                self._read(name, data)
-            except UNREADABLE:
-                self._collector.count("unreadable_event")
-            except Exception:  # noqa: BLE001 - a reader's mistake must not break the relay
-                self._collector.count("reader_failed")
+            self.read(name, data)
 
     def finish(self, complete: bool) -> ResponseFacts:
         """The facts as far as they came; `complete` says that the body ended in order."""
-        collector = self._collector
-        with suppress(*UNREADABLE):  # half an event, as a broken stream leaves it
-            for name, data in self._splitter.flush():
-                if not has_more_commas(data, MAX_CROWD):
-                    self._read(name, data)
-        if self._splitter.oversized:
-            collector.anomalies["oversized_event"] = self._splitter.oversized
+        collector, splitter = self._collector, self.splitter
+        counted = dict(collector.anomalies)
+        self._is_closing = True
+        for name, data in splitter.flush():
+            if not self.read(name, data):  # half an event, as a broken stream leaves it
+                collector.anomalies = counted
+        if splitter.oversized:
+            collector.anomalies["oversized_event"] = splitter.oversized
+        if splitter.shortened:
+            collector.anomalies["shortened_event"] = splitter.shortened
         self._close()
         whole = self._ended or (complete and self._stopped)
         return collector.result(self._usage(), complete=whole)
+
+    def parse(self, name: bytes, data: bytes) -> Event | None:
+        """The event, or None where it can't be read even leniently: then that is counted."""
+        event: Event | None = None
+        if len(data) <= SMALL:
+            try:
+                event = self._decode(data)
+            except UNREADABLE:
+                event = None
+        if event is None:
+            event = self.PARSER.read(data, self._collector.count, "event")
+        if event is None:
+            self._take_unread(b"" if self._is_closing else name, lenient.usage_in(data))
+        elif name and not event.type:
+            event.type = name.decode("utf-8", "replace")
+        return event
+
+    def note(self, event: Event) -> None:
+        """Take the facts out of an event."""
+        try:
+            self._take(event)
+        except Exception:  # noqa: BLE001 - a reader's mistake must not break the relay
+            self._collector.count("reader_failed")
+
+    def count(self, kind: str) -> None:
+        """Note what couldn't be read before it came here."""
+        self._collector.count(kind)
+
+    def read(self, name: bytes, data: bytes) -> bool:
+        """Read an event; returns whether that could be done."""
+        if self.is_silent(name, data):
+            return True
+        event = self.parse(name, data)
+        if event is None:
+            return False
+        self.note(event)
+        return True
 
     def _fail(self, error: ProviderError) -> None:
         """Note the stream's error, which is the verdict if nothing came before it."""
@@ -89,13 +137,21 @@ class StreamReader(ABC):
         if self.verdict is None:
             self.verdict = verdict_of(error)
 
-    def _is_plain_text(self, chunk: bytes) -> bool:
+    def is_silent(self, name: bytes, data: bytes) -> bool:
+        """Whether an event is known at a glance to hold no fact."""
+        return False
+
+    def _is_text(self, chunk: bytes) -> bool:
         """Whether the event that `chunk` begins with is known at a glance to hold text alone."""
         return False
 
     @abstractmethod
-    def _read(self, name: bytes, data: bytes) -> None:
+    def _take(self, event: Event) -> None:
         """Take the facts out of one event; may raise."""
+
+    @abstractmethod
+    def _take_unread(self, name: bytes, usage: msgspec.Raw) -> None:
+        """Take what is known of an event that can't be read: its name, and maybe its usage."""
 
     @abstractmethod
     def _close(self) -> None:
@@ -106,35 +162,39 @@ class StreamReader(ABC):
         """The usage as far as it was told."""
 
 
+AnyReader = StreamReader[Any]
+
+
 class BodyReader:
     """Reads a blocking answer: collects it, and reads it whole at the end."""
 
-    verdict = None
+    verdict = "ok"
 
     def __init__(self, read_body: Callable[[bytes], ResponseFacts]) -> None:
         self._read_body = read_body
-        self._body = bytearray()
+        self._kept = Kept(MAX_BODY_BYTES)
         self._commas = 0
-        self._unread: str | None = None  # why it isn't read
 
     def feed(self, chunk: bytes) -> None:
         """Keep the next bytes of the body."""
-        if self._unread is not None:
-            return
-        self._body += chunk
+        kept = self._kept
+        kept.fresh += chunk
+        kept.bound(len(kept.fresh))
         self._commas += chunk.count(b",")
-        if len(self._body) > MAX_BODY_BYTES:
-            self._unread = "oversized_body"
-        elif self._commas > MAX_CROWD:
-            self._unread = "crowded_body"
-        else:
-            return
-        self._body = bytearray()
+        if self._commas > MAX_CROWD and not kept.is_oversized:
+            kept.keep_the_end()
 
     def finish(self, complete: bool) -> ResponseFacts:
         """The facts; of a body that broke off within its JSON there are none."""
-        if self._unread is not None:
-            return ResponseFacts(anomalies={self._unread: 1})
-        if not complete and not is_json(self._body):
+        kept = self._kept
+        body = kept.text(len(kept.fresh))
+        if not body.strip() or not (complete or is_json(body)):
             return ResponseFacts()
-        return self._read_body(bytes(self._body))
+        facts = self._read_body(body)
+        if kept.is_oversized:
+            kind = "crowded_body" if self._commas > MAX_CROWD else "oversized_body"
+            return msgspec.structs.replace(facts, anomalies={kind: 1})
+        if kept.is_short:
+            anomalies = {**facts.anomalies, "shortened_body": 1}
+            return msgspec.structs.replace(facts, anomalies=anomalies)
+        return facts

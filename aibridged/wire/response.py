@@ -1,5 +1,11 @@
-"""Opens the reader that fits a response: by its API, its media type and its content coding."""
+"""Opens the reader that fits a response: by its API, its beginning and its content coding.
 
+Servers give streams a wrong media type, or none. Clients, which know what they asked for, don't
+mind; so whether it is a stream is told by how it begins, and by the media type only where that
+tells nothing.
+"""
+
+import re
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
@@ -9,13 +15,13 @@ from aibridged.wire.chat_completions import reader as chat_completions
 from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
 from aibridged.wire.facts import ResponseFacts, WireApi
 from aibridged.wire.messages import reader as messages
-from aibridged.wire.reader import BodyReader, ResponseReader, StreamReader
+from aibridged.wire.reader import AnyReader, BodyReader, ResponseReader
 from aibridged.wire.responses import reader as responses
 
 MAX_DECODED_BYTES = 32 * 1024 * 1024
 """How much of a compressed response is read: the relay passes on what its sender made of it."""
 
-_STREAMS: Mapping[WireApi, Callable[[], StreamReader]] = {
+_STREAMS: Mapping[WireApi, Callable[[], AnyReader]] = {
     WireApi.MESSAGES: messages.MessagesReader,
     WireApi.CHAT_COMPLETIONS: chat_completions.ChatCompletionsReader,
     WireApi.RESPONSES: responses.ResponsesReader,
@@ -32,7 +38,7 @@ def open_reader(
 ) -> ResponseReader:
     """A reader for one response, given two of its headers as they came; never raises."""
     streamed = (content_type or "").lstrip().lower().startswith("text/event-stream")
-    reader: ResponseReader = _STREAMS[api]() if streamed else BodyReader(_BODIES[api])
+    reader: ResponseReader = _Either(api, streamed=streamed)
     if not content_encoding or content_encoding.strip().lower() == "identity":
         return reader
     try:
@@ -40,6 +46,51 @@ def open_reader(
     except UnsupportedCodingError:
         return _Unread()
     return _Decoded(reader, decoder)
+
+
+def is_stream(beginning: bytes) -> bool | None:
+    """Whether what begins so is a stream of events, or (False) JSON; None: that isn't known yet."""
+    if (found := _BEGINS.match(beginning)) is None:
+        return None
+    return found["field"] is not None
+
+
+_BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,4096}(?:(?P<field>(?:event|data|id|retry)?:)|[\[{])")
+_TOLD_BY = 4096  # bytes, within which the beginning tells what it is, or nothing does
+
+
+class _Either:
+    """Reads a stream or a body, whichever it turns out to be."""
+
+    def __init__(self, api: WireApi, *, streamed: bool) -> None:
+        self.feed: Callable[[bytes], Iterator[None] | None] = self._begin
+        self._api = api
+        self._streamed = streamed
+        self._beginning = bytearray()
+        self._reader: ResponseReader | None = None
+
+    @property
+    def verdict(self) -> str | None:
+        return None if self._reader is None else self._reader.verdict
+
+    def finish(self, complete: bool) -> ResponseFacts:
+        return self._opened(streamed=self._streamed).finish(complete)
+
+    def _begin(self, chunk: bytes) -> None:
+        self._beginning += chunk
+        streamed = is_stream(bytes(self._beginning[:_TOLD_BY]))
+        if streamed is not None or len(self._beginning) >= _TOLD_BY:
+            self._opened(streamed=self._streamed if streamed is None else streamed)
+
+    def _opened(self, *, streamed: bool) -> ResponseReader:
+        reader = self._reader
+        if reader is None:
+            api = self._api
+            reader = self._reader = _STREAMS[api]() if streamed else BodyReader(_BODIES[api])
+            self.feed = reader.feed
+            reader.feed(bytes(self._beginning))
+            self._beginning.clear()
+        return reader
 
 
 class _Decoded:

@@ -8,96 +8,131 @@ missing, and the fields `id` and `retry` are of no interest.
 import re
 from collections.abc import Sequence
 
+from aibridged.wire.bounds import SMALL
+from aibridged.wire.shorten import Kept, shortened
+
 MAX_EVENT_BYTES = 8 * 1024 * 1024
-"""A longer event is skipped. The longest real ones restate a whole response with its tools."""
+"""A longer event is read without its long strings, and skipped if it is too long even so. The
+longest ones restate a whole response, with its tools, and with the images that were made."""
 MAX_EVENT_LINES = 10_000
 """One with more lines is skipped, too. Real ones have one line of data, or a printed object."""
 
 _BOM = b"\xef\xbb\xbf"
+_LOT = 64 * 1024  # bytes; the memory of a longer event isn't kept for the next one
 _FEW_BYTES = 16  # an event has more on average, unless there are none between blank lines
 _BLANK_LINES = re.compile(rb"\n{3,}")
+_LINES_WITH_NAME, _LINES_WITHOUT_NAME = 3, 2  # in the usual shape, the blank one included
 _LF, _CR = b"\n\r"  # as numbers: looking for one byte so costs a sixth
 
 Event = tuple[bytes, bytes]
 """The name (empty where there is none) and the data, its lines joined by a newline."""
 
 
-class SseSplitter:
-    """Turns the bytes of one stream into its events; `oversized` counts those that were skipped."""
+def lone(chunk: bytes) -> Event | None:
+    """The event that a chunk is: nearly all are one, whole, small and in the usual shape.
 
-    __slots__ = ("_after_cr", "_at_start", "_buffer", "_max", "_scanned", "_skipping", "oversized")
+    None for all others, which a splitter reads; it would find the same event.
+    """
+    if not chunk.endswith(b"\n\n") or len(chunk) > SMALL or _CR in chunk:
+        return None
+    if chunk.startswith(b"data: "):
+        return (b"", chunk[6:-2]) if chunk.count(b"\n") == _LINES_WITHOUT_NAME else None
+    if chunk.startswith(b"event: ") and chunk.count(b"\n") == _LINES_WITH_NAME:
+        name, _, data = chunk[7:-2].partition(b"\ndata: ")
+        return (name, data) if data else None
+    return None
+
+
+class SseSplitter:
+    """Turns the bytes of one stream into its events.
+
+    `oversized` counts those that were skipped, `shortened` those with strings that were left out.
+    `is_between_events` says that the next chunk begins with an event.
+    """
+
+    __slots__ = (
+        "_after_cr",
+        "_at_start",
+        "_kept",
+        "_max",
+        "_scanned",
+        "is_between_events",
+        "oversized",
+        "shortened",
+    )
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.oversized = 0
+        self.shortened = 0
+        self.is_between_events = False
         self._max = max_event_bytes
-        self._buffer = bytearray()  # an event that hasn't ended yet
-        self._scanned = 0  # how much of the buffer is known to hold no blank line
-        self._skipping = False  # the buffer's event is too long and its beginning is gone
+        self._kept = Kept(max_event_bytes)  # an event that hasn't ended yet
+        self._scanned = 0  # how much of its fresh part is known to hold no blank line
         self._after_cr = False
         self._at_start = True
-
-    @property
-    def is_between_events(self) -> bool:
-        """Whether the next chunk begins with an event."""
-        return not (self._buffer or self._after_cr or self._skipping or self._at_start)
 
     def feed(self, chunk: bytes) -> Sequence[Event]:
         """The events that end within `chunk`, in order."""
         if _CR in chunk or self._after_cr:
             chunk = self._with_newlines(chunk)
-        if self._buffer or self._at_start or self._skipping:
+        if not self.is_between_events:
             chunk = self._joined(chunk)
         if chunk.startswith(b"\n"):  # a blank line before an event ends nothing
             chunk = chunk.lstrip(b"\n")
         *blocks, rest = chunk.split(b"\n\n")
         if len(blocks) > len(chunk) // _FEW_BYTES and b"\n\n\n" in chunk:
             *blocks, rest = _BLANK_LINES.sub(b"\n\n", chunk).split(b"\n\n")
-        if rest:
-            self._keep(rest.lstrip(b"\n"))
+        if rest := rest.lstrip(b"\n"):
+            self._kept.fresh += rest
+            self._bound()
+        kept = self._kept
+        self.is_between_events = not (
+            kept.fresh or kept.is_short or self._after_cr or self._at_start
+        )
         return self._events(blocks) if blocks else ()
 
     def flush(self) -> Sequence[Event]:
         """The event at the end of the stream whose blank line is missing, if there is one."""
-        if self._skipping:
-            return ()
-        block = bytes(self._buffer)
-        self._buffer.clear()
-        return self._events([block])
+        block = self._ended(len(self._kept.fresh))
+        return () if block is None else self._events([block])
 
     def _joined(self, chunk: bytes) -> bytes:
         """What was kept with `chunk` behind it, if an event ends there; else empty."""
-        buffer = self._buffer
-        buffer += chunk
-        if self._at_start and (len(buffer) >= len(_BOM) or not _BOM.startswith(bytes(buffer))):
+        fresh = self._kept.fresh
+        fresh += chunk
+        if self._at_start and (len(fresh) >= len(_BOM) or not _BOM.startswith(bytes(fresh))):
             self._at_start = False
-            if buffer.startswith(_BOM):
-                del buffer[: len(_BOM)]
-            buffer[:] = buffer.lstrip(b"\n")
-        if buffer.find(b"\n\n", self._scanned) < 0:
+            if fresh.startswith(_BOM):
+                del fresh[: len(_BOM)]
+            fresh[:] = fresh.lstrip(b"\n")
+        end = fresh.find(b"\n\n", self._scanned)
+        if end < 0:
             self._bound()
             return b""
-        whole = bytes(buffer)
-        buffer.clear()
-        self._scanned = 0
-        if self._skipping:
-            self._skipping = False
-            whole = whole[whole.find(b"\n\n") + 2 :]
-        return whole
-
-    def _keep(self, rest: bytes) -> None:
-        self._buffer += rest
-        self._bound()
+        rest = bytes(fresh[end:])
+        block = self._ended(end)
+        return rest if block is None else block + rest
 
     def _bound(self) -> None:
-        """Forget an event that has grown too long, but for what its end is known by."""
-        buffer = self._buffer
-        length = len(buffer) - buffer.endswith(b"\n")  # the newline may be half of the end
-        if length > self._max and not self._skipping:
+        """Keep less of an event that has grown long, and nothing if it is too long even so."""
+        fresh = self._kept.fresh
+        self._kept.bound(len(fresh) - fresh.endswith(b"\n"))  # that may be half of its end
+        self._scanned = max(0, len(fresh) - 1)
+
+    def _ended(self, end: int) -> bytes | None:
+        """The event that is kept and ends there; None for one that is too long."""
+        kept = self._kept
+        block = kept.text(end)
+        if kept.is_short or len(kept.fresh) > _LOT:
+            self._kept = Kept(self._max)
+        else:
+            kept.fresh.clear()
+        self._scanned = 0
+        if kept.is_oversized or len(block) > self._max:
             self.oversized += 1
-            self._skipping = True
-        if self._skipping:
-            del buffer[:length]
-        self._scanned = max(0, len(buffer) - 1)
+            return None
+        self.shortened += kept.is_short
+        return block
 
     def _with_newlines(self, chunk: bytes) -> bytes:
         """`chunk` with every CRLF and CR turned into LF, also a CRLF that the cut has parted."""
@@ -115,8 +150,11 @@ class SseSplitter:
         events = []
         for block in blocks:
             if len(block) > self._max and len(block.lstrip(b"\n")) > self._max:
-                self.oversized += 1
-                continue
+                block = shortened(block)
+                self.shortened += 1
+                if len(block) > self._max:
+                    self.oversized += 1
+                    continue
             # The usual two shapes, one line of data with or without a name, in a few searches.
             name, _, data = block.partition(b"\ndata: ")
             if data:

@@ -117,7 +117,12 @@ def test_raw_json_as_text() -> None:
             None,
         ),
         ({"code": "server_error"}, (None, "server_error", None), "server_error"),
-        ({"code": 429, "message": ["m"]}, (None, None, None), "error"),
+        ({"code": 429, "message": ["m"]}, (None, "429", None), "rate_limit_error"),
+        (
+            {"code": "503", "type": "server_error"},
+            ("server_error", "503", None),
+            "overloaded_error",
+        ),
         ("m", (None, None, "m"), "error"),
         (None, (None, None, None), "error"),
     ],

@@ -1,28 +1,40 @@
 """What readers of streams share, and the reader of bodies."""
 
+import msgspec
 import pytest
 
 from aibridged.wire import reader as reader_module
+from aibridged.wire.bounds import MAX_VALUE
 from aibridged.wire.facts import ResponseFacts, TokenUsage
+from aibridged.wire.lenient import Parser, TypedEvent
 from aibridged.wire.reader import BodyReader, StreamReader
 
+OK = b'data: {"name":"ok"}\n\n'
 
-class OneEvent(StreamReader):
-    """Reads `ok`, is mistaken about `bug`, and can't read anything else."""
+
+class Named(TypedEvent):
+    name: str = ""
+
+
+class OneEvent(StreamReader[Named]):
+    """Reads all events, but is mistaken about `bug`."""
+
+    PARSER = Parser(Named)
 
     def __init__(self) -> None:
         super().__init__()
-        self.seen: list[bytes] = []
+        self.seen: list[str] = []
 
-    def _read(self, name: bytes, data: bytes) -> None:
-        if data == b"bug":
+    def _take(self, event: Named) -> None:
+        if event.name == "bug":
             raise KeyError("a reader's mistake")
-        if data != b"ok":
-            data.decode("ascii")
-        self.seen.append(data)
+        self.seen.append(event.name)
+
+    def _take_unread(self, name: bytes, usage: msgspec.Raw) -> None:
+        self.seen.append("unread")
 
     def _close(self) -> None:
-        self.seen.append(b"closed")
+        self.seen.append("closed")
 
     def _usage(self) -> TokenUsage | None:
         return None
@@ -30,24 +42,33 @@ class OneEvent(StreamReader):
 
 def test_a_reader_counts_its_failures_and_reads_on() -> None:
     reader = OneEvent()
-    reader.feed(b"data: bug\n\ndata: \xff\n\ndata: ok\n\ndata: last")
+    reader.feed(b'data: {"name":"bug"}\n\ndata: \xff\n\n' + OK + b'data: {"name":"last"}')
     facts = reader.finish(complete=True)
-    assert reader.seen == [b"ok", b"last", b"closed"]
+    assert reader.seen == ["unread", "ok", "last", "closed"]
     assert facts == ResponseFacts(anomalies={"reader_failed": 1, "unreadable_event": 1})
 
 
 def test_half_an_event_at_the_end_is_nothing_to_report() -> None:
     reader = OneEvent()
-    reader.feed(b"data: ok\n\ndata: \xff")
+    reader.feed(OK + b'data: {"name')
     assert reader.finish(complete=False) == ResponseFacts()
 
 
 def test_an_oversized_event_is_reported() -> None:
     reader = OneEvent()
     reader.feed(b"data: " + bytes(9 * 1024 * 1024))
-    reader.feed(b"\n\ndata: ok\n\n")
+    reader.feed(b"\n\n" + OK)
     assert reader.finish(complete=True).anomalies == {"oversized_event": 1}
-    assert reader.seen == [b"ok", b"closed"]
+    assert reader.seen == ["ok", "closed"]
+
+
+def test_an_event_with_an_image_is_read_without_it() -> None:
+    reader = OneEvent()
+    image = b'data: {"image":"%b","name":"image"}\n\n' % (b"A" * 9 * 1024 * 1024)
+    for start in range(0, len(image), 16 * 1024):
+        reader.feed(image[start : start + 16 * 1024])
+    assert reader.finish(complete=True).anomalies == {"shortened_event": 1}
+    assert reader.seen == ["image", "closed"]
 
 
 def body_length(body: bytes) -> ResponseFacts:
@@ -75,20 +96,22 @@ def test_a_body_is_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     reader = BodyReader(body_length)
     for _ in range(3):
         reader.feed(b"12345")
-    assert reader.finish(complete=True) == ResponseFacts(anomalies={"oversized_body": 1})
+    assert reader.finish(complete=True).anomalies == {"oversized_body": 1}
 
 
 def test_a_body_of_too_many_elements_is_not_kept() -> None:
     reader = BodyReader(body_length)
     for _ in range(100):
         reader.feed(b"0," * 8192)
-    assert len(reader._body) == 0
-    assert reader.finish(complete=True) == ResponseFacts(anomalies={"crowded_body": 1})
+    assert len(reader._kept.fresh) == 0
+    facts = reader.finish(complete=True)
+    assert facts.anomalies == {"crowded_body": 1}
+    assert int(facts.response_id or 0) <= 2 * MAX_VALUE, "its end alone is read"
 
 
 def test_an_event_of_too_many_elements_is_not_read() -> None:
     reader = OneEvent()
-    reader.feed(b"data: [" + b"0," * 300_000 + b"0]\n\ndata: ok\n\n")
+    reader.feed(b"data: [" + b"0," * 300_000 + b"0]\n\n" + OK)
     reader.feed(b"data: [" + b"0," * 300_000)
     assert reader.finish(complete=False).anomalies == {"crowded_event": 1}
-    assert reader.seen == [b"ok", b"closed"]
+    assert reader.seen == ["unread", "ok", "unread", "closed"]

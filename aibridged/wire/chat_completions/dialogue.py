@@ -4,40 +4,39 @@ The texts of all turns are one text, each turn a paragraph. The model is given b
 all that it held, since compatible servers keep more in it than OpenAI does.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-import msgspec
-
-from aibridged.wire.collector import MAX_ITEMS
-from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
+from aibridged.wire.bounds import ABSENT, is_given
+from aibridged.wire.chat_completions.calls import Calls
+from aibridged.wire.chat_completions.events import (
+    DONE,
+    FAILED,
+    PARSER,
+    Completion,
+    Piece,
+    pieces_in,
+)
+from aibridged.wire.chat_completions.reader import ChatCompletionsReader, facts_of
+from aibridged.wire.collector import MAX_ITEMS, Collector
+from aibridged.wire.injection.dialogue import (
+    Call,
+    Dialogue,
+    OverrunError,
+    Result,
+    arguments_of,
+    counts_in,
+    fields_of,
+)
 from aibridged.wire.injection.sse_events import sse
+from aibridged.wire.lenient import encoded, loads, well_formed
 from aibridged.wire.splice import Edit, Fields, Growing
 
 _PARAGRAPH = "\n\n"
 _TEXTS = ("content", "reasoning_content", "reasoning")
-_CUT_OFF = ("length", "content_filter")
+_CUT_OFF = ("length", "content_filter", FAILED)
 """The reasons to stop that leave a call unfinished. Of others, servers give a call any."""
-
-
-class _Choice(msgspec.Struct):
-    delta: dict[str, Any] | None = None
-    message: dict[str, Any] | None = None
-    finish_reason: str | None = None
-
-
-class _Completion(msgspec.Struct):
-    id: Any = None
-    created: Any = None
-    choices: list[_Choice] | None = None
-    usage: dict[str, Any] | None = None
-    error: Any = None
-
-
-_decode = msgspec.json.Decoder(_Completion).decode
-_decode_choices = msgspec.json.Decoder(list[dict[str, Any]]).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class ChatCompletionsDialogue(Dialogue):
@@ -57,14 +56,15 @@ class ChatCompletionsDialogue(Dialogue):
         return sse(b"", body)
 
     def _begin(self) -> None:
+        self.reader: ChatCompletionsReader = ChatCompletionsReader()
         self._message: dict[str, Any] = {}
         self._stopped = False
         self._tool_calls = _ToolCalls(self._names)
 
     def _answer(self, results: Sequence[Result]) -> bytes:
         whole = _plain(self._message)
-        if self._tool_calls.whole:
-            whole["tool_calls"] = [_plain(call) for call in self._tool_calls.whole]
+        if self._tool_calls.grown:
+            whole["tool_calls"] = [call.plain() for call in self._tool_calls.grown]
         self._shown = _texts(self._shown, whole)
         message = {key: value for key, value in whole.items() if value not in (None, [])}
         assistant = {"role": "assistant", "content": None, **message}
@@ -72,43 +72,50 @@ class ChatCompletionsDialogue(Dialogue):
             {"role": "tool", "tool_call_id": result.call.id, "content": result.text}
             for result in results
         ]
-        return self._request.append([_encode(item) for item in (assistant, *answers)])
+        return self._request.append([encoded(item) for item in (assistant, *answers)])
 
-    def _stop(self, reason: str) -> None:
+    def _stop(self, reason: object) -> None:
         self._stopped = True
         calls = self._tool_calls
         runnable = not calls.own and reason not in _CUT_OFF
-        self._settle(list(calls.ours()), runnable=runnable)
+        ours = [call.call(self._call_id(call.id)) for call in calls.ours()]
+        self._settle(ours, runnable=runnable)
 
     def _ends_without_call(self, reason: object) -> bool:
         """Whether the client would look for a call that it isn't shown."""
         return bool(self.dropped) and not self._tool_calls.own and reason == "tool_calls"
 
-    def _remember(self, completion: _Completion) -> None:
-        if not self._named:
-            named = {"id": completion.id, "created": completion.created}
-            self._named = {key: value for key, value in named.items() if value is not None}
-        if completion.usage is not None:
-            self._usage = completion.usage
+    def _remember(self, completion: Completion) -> None:
+        """The first turn's id and time."""
+        if completion.id is not None:
+            self._named["id"] = completion.id
+        if is_given(completion.created):
+            self._named["created"] = loads(completion.created)
 
     def _read(self, body: bytes) -> bytes:
-        completion = _decode(body)
-        self._remember(completion)
-        if not completion.choices:
+        collector = Collector()
+        completion = PARSER.read(body, collector.count, "body")
+        self.facts = facts_of(completion, body, collector)
+        if completion is None:
+            return body
+        if not self._named:
+            self._remember(completion)
+        self._usage = counts_in(completion.usage)
+        if not completion.choices or self.facts.error is not None:
             return body
         choice = completion.choices[0]
         message = choice.message or {}
-        visible = self._tool_calls.take(message.get("tool_calls") or ())
+        visible = self._tool_calls.take(message, streamed=False)
         self._message = {key: value for key, value in message.items() if key != "tool_calls"}
-        self._stop(choice.finish_reason or "")
+        self._stop(choice.finish_reason)
         if not self._altered and not self.calls and not self.dropped:
             return body
-        fields = Fields(body)
+        fields = fields_of(body)
         shown = {key: value for key, value in message.items() if key != "tool_calls"}
         shown.update(_texts(self._shown, self._message))
         if visible:
             shown["tool_calls"] = visible
-        (first, *others) = _decode_choices(fields.raw("choices") or b"[]")
+        (first, *others) = _choices_in(fields)
         first["message"] = shown
         if self._ends_without_call(first.get("finish_reason")):
             first["finish_reason"] = "stop"
@@ -117,44 +124,52 @@ class ChatCompletionsDialogue(Dialogue):
     def _edits(self, fields: Fields, **changed: Any) -> list[Edit]:
         """These fields, under the first turn's name."""
         values = {**self._named, **changed}
-        return [fields.put(key, _encode(value)) for key, value in values.items()]
+        return [fields.put(key, encoded(value)) for key, value in values.items()]
 
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
-        if data == b"[DONE]":
+        reader = self.reader
+        if data == DONE:
+            reader.read(name, data)
             if not self._stopped:
-                self._stop("")
+                self._stop(None)
             return b"" if self.calls else raw
-        chunk = _decode(data)
-        if chunk.error is not None:
+        chunk = reader.parse(name, data)
+        if chunk is None:
             return raw
-        self._remember(chunk)
+        reader.note(chunk)
+        if chunk.choices is None and (type(chunk) is not Completion or chunk.failure() is not None):
+            return raw
+        if not self._named:
+            self._remember(chunk)
+        if chunk.usage is not ABSENT:
+            self._usage = counts_in(chunk.usage) or self._usage
         if not chunk.choices:
             return self._usage_chunk(raw, data, chunk)
         choice = chunk.choices[0]
         delta = choice.delta or {}
-        calls = delta.get("tool_calls")
-        visible = self._tool_calls.take(calls) if calls else []
+        visible = self._tool_calls.take(delta, streamed=True) if "tool_calls" in delta else []
         had_text = self._altered and _is_begun(self._message.get("content"))
         _merge(self._message, delta)
-        if choice.finish_reason is not None:
+        if choice.finish_reason:
             self._stop(choice.finish_reason)
         self._altered = self._altered or self._tool_calls.hidden
         return self._rewritten(data, visible, had_text) if self._altered else raw
 
-    def _usage_chunk(self, raw: bytes, data: bytes, chunk: _Completion) -> bytes:
-        if self.calls or (self._withhold_usage and chunk.usage is not None):
+    def _usage_chunk(self, raw: bytes, data: bytes, chunk: Completion) -> bytes:
+        has_usage = is_given(chunk.usage)
+        if self.calls or (self._withhold_usage and has_usage):
             return b""
         if not self._altered:
             return raw
-        if chunk.usage is None:
+        if not has_usage:
             return b""
-        fields = Fields(data)
+        fields = fields_of(data)
         return sse(b"", fields.edited(*self._edits(fields, usage=self._total)))
 
     def _rewritten(self, data: bytes, visible: list[dict[str, Any]], had_text: bool) -> bytes:
         """The chunk without what isn't for the client, or nothing if nothing is left."""
-        fields = Fields(data)
-        (choice, *_) = _decode_choices(fields.raw("choices") or b"[]")
+        fields = fields_of(data)
+        (choice, *_) = _choices_in(fields)
         delta = dict(choice.get("delta") or {})
         delta.pop("tool_calls", None)
         if not self._first:
@@ -174,59 +189,90 @@ class ChatCompletionsDialogue(Dialogue):
         return sse(b"", fields.edited(*self._edits(fields, choices=[choice], **usage)))
 
 
+def _choices_in(fields: Fields) -> list[dict[str, Any]]:
+    choices = loads(fields.raw("choices") or b"[]")
+    return choices if isinstance(choices, list) else [choices]
+
+
+class _Growing:
+    """A call, as it goes back to the model; `index` is the client's, None for a hidden one."""
+
+    def __init__(self, piece: Piece, index: int | None) -> None:
+        self.index = index
+        self.id = piece.id
+        self.name = piece.name
+        self._field, self._text = ("function", "arguments") if piece.is_json else _CUSTOM
+        self._others: dict[str, Any] = {}
+        self._arguments = StringIO()
+        self.add(piece)
+
+    def add(self, piece: Piece) -> None:
+        self.id = self.id or piece.id
+        self.name = self.name or piece.name
+        others = {**piece.source, "id": None}
+        if isinstance(tool := others.get(self._field), dict):
+            others[self._field] = {**tool, "name": None, self._text: None}
+        _merge(self._others, others)
+        self._arguments.write(piece.arguments)
+
+    def arguments(self) -> str:
+        return well_formed(self._arguments.getvalue())
+
+    def call(self, call_id: str) -> Call:
+        """The whole call, one of ours."""
+        self.id = well_formed(call_id)
+        arguments = arguments_of(self.arguments())
+        self._arguments = StringIO(arguments)
+        return Call(self.id, self.name, arguments)
+
+    def plain(self) -> dict[str, Any]:
+        others = _plain(self._others)
+        named = {**others.get(self._field, {}), "name": self.name, self._text: self.arguments()}
+        return {"id": self.id, **others, self._field: named}
+
+
+_CUSTOM = ("custom", "input")
+
+
 class _ToolCalls:
     """The calls of one turn, whole or as they grow, told apart into the client's and ours."""
 
     def __init__(self, names: Collection[str]) -> None:
-        self.whole: list[dict[str, Any]] = []
+        self.grown: list[_Growing] = []
         self.own = 0
         self.hidden = False
         self._names = names
-        self._places: dict[int, int] = {}  # of the calls in `whole`, by the provider's index
-        self._indices: list[int | None] = []  # the client's, by place; None: hidden
+        self._places: Calls[_Growing] = Calls()
 
-    def ours(self) -> Iterator[Call]:
-        for index, call in zip(self._indices, self.whole, strict=True):
-            if index is None:
-                function = _plain(call["function"])
-                yield Call(call["id"], function["name"], function.get("arguments") or "")
+    def ours(self) -> Iterator[_Growing]:
+        return (call for call in self.grown if call.index is None)
 
-    def take(self, calls: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def take(self, message: Mapping[str, Any], *, streamed: bool) -> list[dict[str, Any]]:
         """Note calls, or pieces of them; returns those that the client is to see."""
         visible = []
-        for position, piece in enumerate(calls):
-            streamed = "index" in piece
-            place = self._place(piece, piece.get("index", position))
-            index = self._indices[place]
-            if index is not None:
-                visible.append({**piece, "index": index} if streamed else piece)
+        for number, piece in enumerate(pieces_in(message)):
+            begins, call = not streamed, None
+            if streamed:
+                begins, call = self._places.find(0, piece, first=number == 0)
+            if begins:
+                call = self._begin(piece)
+                self._places.begin(0, piece, call)
+            elif call is not None:
+                call.add(piece)
+            if call is not None and call.index is not None:
+                source = dict(piece.source)
+                visible.append({**source, "index": call.index} if streamed else source)
         return visible
 
-    def _place(self, piece: dict[str, Any], index: int) -> int:
-        """Where the call stands in `whole`; `piece` begins it or is added to it."""
-        place = self._places.get(index)
-        name = piece.get("id")
-        # Some servers give every call the index 0 and tell them apart by their ids.
-        if place is None or (name and name != self.whole[place]["id"]):
-            place = self._places[index] = len(self.whole)
-            self._begin(piece)
-        else:
-            _merge(self.whole[place], piece)
-        return place
-
-    def _begin(self, piece: dict[str, Any]) -> None:
-        if len(self.whole) == MAX_ITEMS:
+    def _begin(self, piece: Piece) -> _Growing:
+        if len(self.grown) == MAX_ITEMS:
             raise OverrunError
-        call: dict[str, Any] = {}
-        _merge(call, piece)
-        call["id"] = call.get("id") or f"call_{len(self.whole)}"
-        self.whole.append(call)
-        if (call.get("function") or {}).get("name") in self._names:
-            self.hidden = True
-            self._indices.append(None)
-        else:
-            self._indices.append(self.own)
-            self.own += 1
+        is_ours = piece.name in self._names
+        call = _Growing(piece, None if is_ours else self.own)
+        self.grown.append(call)
+        self.hidden = self.hidden or is_ours
+        self.own += not is_ours
+        return call
 
 
 _SAID_ONCE = ("id", "role", "type", "name")
@@ -237,9 +283,9 @@ def _merge(whole: dict[str, Any], piece: dict[str, Any]) -> None:
     """Add a piece of a message or of a call: texts and lists grow, of all else the last counts."""
     for key, value in piece.items():
         before = whole.get(key)
-        if key in ("index", "tool_calls") or value is None:
+        if key in ("index", "tool_calls") or value is None or (before and key in _SAID_ONCE):
             continue
-        if isinstance(before, dict):
+        if isinstance(before, dict) and isinstance(value, dict):
             _merge(before, value)
         elif isinstance(before, StringIO) and isinstance(value, str):
             before.write(value)
@@ -263,7 +309,7 @@ def _growing(value: Any) -> Any:
 def _plain(value: Any) -> Any:
     """What has grown, as it is."""
     if isinstance(value, StringIO):
-        return value.getvalue()
+        return well_formed(value.getvalue())
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     return value

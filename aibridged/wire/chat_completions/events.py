@@ -3,59 +3,119 @@
 Source of the shapes: the types of OpenAI's Python SDK; `reasoning_content`, `reasoning`
 and `reasoning_text` are what compatible servers (DeepSeek, vLLM and OpenRouter, GitHub Copilot)
 call the text of the model's reasoning.
+
+A message, and what a chunk adds to it, stays a plain object: compatible servers keep more in it
+than OpenAI does, and it goes back to the model as it came.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT, Shape
+from aibridged.wire.bounds import ABSENT, is_given
+from aibridged.wire.collector import error_in, provider_error
+from aibridged.wire.facts import ProviderError
+from aibridged.wire.lenient import Parser, TypedEvent, json_of, text
 
+DONE = b"[DONE]"
+"""The data of the event that ends a stream."""
 
-class Function(msgspec.Struct):
-    name: str | None = None
-    arguments: str | None = None
-    input: str | None = None  # of a custom tool
+FAILED = "error"
+"""What stands for the kind of object, the event's name or the reason to stop where it failed."""
 
-
-class CallPiece(msgspec.Struct):
-    index: int | None = None
-    id: str | None = None
-    function: Function | None = None
-    custom: Function | None = None
-
-
-class Message(msgspec.Struct):
-    """A whole message, or what a chunk of a stream adds to it."""
-
-    tool_calls: list[CallPiece] | None = None
-    function_call: Function | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    reasoning_text: str | None = None
-
-    def thought(self) -> str | None:
-        """The text of its reasoning, by whichever name it goes."""
-        return self.reasoning_content or self.reasoning or self.reasoning_text
+_REASONING = ("reasoning_content", "reasoning", "reasoning_text")
 
 
 class Choice(msgspec.Struct):
-    index: int = 0
-    delta: Message | None = None
-    message: Message | None = None
-    finish_reason: str | None = None
+    index: int | None = None
+    delta: dict[str, Any] | None = None
+    message: dict[str, Any] | None = None
+    finish_reason: str | int | None = None
+    error: msgspec.Raw = ABSENT
+
+    def failure(self) -> ProviderError | None:
+        """The error that it ended with, if it did."""
+        if is_given(self.error):
+            return provider_error(error_in(self.error))
+        return ProviderError(FAILED, None, None) if self.finish_reason == FAILED else None
 
 
-class Completion(msgspec.Struct):
+class Completion(TypedEvent):
     """A whole completion, or a chunk of a streamed one."""
 
-    id: str | None = None
+    id: str | int | None = None
+    object: str | None = None
+    created: msgspec.Raw = ABSENT
     model: str | None = None
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
+    code: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
+
+    def failure(self) -> ProviderError | None:
+        """The error that stands in its place; older servers word one without a field for it."""
+        if is_given(self.error):
+            return provider_error(error_in(self.error))
+        if FAILED in (self.object, self.type):
+            kind = self.type if self.type != FAILED else None
+            code, message = error_in(self.code), error_in(self.message)
+            return provider_error({"type": kind or None, "code": code, "message": message})
+        return None
 
 
 class _Outline(Completion):
     choices: list[Choice] | None = msgspec.field(default=None, name="")
 
 
-decode = Shape(Completion, _Outline).decode
+PARSER = Parser(Completion, _Outline)
+
+
+class Piece(msgspec.Struct, gc=False):
+    """A tool call, or a piece of one; `source` is what it was read from."""
+
+    index: int | None
+    id: str
+    name: str
+    arguments: str
+    is_json: bool
+    source: Mapping[str, Any]
+
+
+def thought_in(message: Mapping[str, Any]) -> str:
+    """The text of a message's reasoning, by whichever name it goes."""
+    for field in _REASONING:
+        if isinstance(thought := message.get(field), str) and thought:
+            return thought
+    return ""
+
+
+def pieces_in(message: Mapping[str, Any]) -> list[Piece]:
+    """The tool calls of a message, or the pieces of some, however they are put."""
+    calls = message.get("tool_calls") or ()
+    if isinstance(calls, dict):
+        calls = [calls]
+    return [_piece(call) for call in calls if isinstance(call, dict)]
+
+
+def function_call_in(message: Mapping[str, Any]) -> Piece | None:
+    """The call, or a piece of it, in the field that it had before there were tools."""
+    call = message.get("function_call")
+    return _piece({"function": call}) if isinstance(call, dict) else None
+
+
+def _piece(call: Mapping[str, Any]) -> Piece:
+    custom = call.get("custom")
+    tool = custom if isinstance(custom, dict) else call.get("function")
+    if not isinstance(tool, dict):
+        tool = {}
+    index = call.get("index")
+    return Piece(
+        index if isinstance(index, int) else None,
+        text(call.get("id")) or "",
+        text(tool.get("name")) or "",
+        json_of(tool.get("arguments") or tool.get("input")),
+        not isinstance(custom, dict),
+        call,
+    )

@@ -4,115 +4,169 @@ Every chunk is decoded: the facts can stand anywhere in it, and decoding the few
 takes a third of the time of the searches that could tell that there are none.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aibridged.wire import bounds
-from aibridged.wire.bounds import is_given
-from aibridged.wire.chat_completions.events import CallPiece, Message, decode
-from aibridged.wire.collector import (
-    MAX_ITEMS,
-    OMITTED,
-    UNREADABLE,
-    Collector,
-    Text,
-    is_json,
-    provider_error,
+import msgspec
+
+from aibridged.wire.bounds import ABSENT
+from aibridged.wire.chat_completions.calls import Calls
+from aibridged.wire.chat_completions.events import (
+    DONE,
+    FAILED,
+    PARSER,
+    Choice,
+    Completion,
+    Piece,
+    function_call_in,
+    pieces_in,
+    thought_in,
 )
+from aibridged.wire.collector import MAX_ITEMS, Collector, Text, is_json
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
+from aibridged.wire.lenient import usage_in, well_formed
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import chat_usage
+
+_TEXT = frozenset({"content", "role", "refusal"})
+"""What a delta has that holds no fact."""
 
 
 @dataclass(slots=True)
 class _Open:
     """A tool call while its arguments come in; the legacy function call has no id."""
 
-    call_id: str
+    choice: int
+    id: str
     name: str
     is_json: bool
     text: Text
 
+    def arguments(self) -> str:
+        return self.text.value
 
-class ChatCompletionsReader(StreamReader):
+
+class ChatCompletionsReader(StreamReader[Completion]):
     """Reads one stream of the Chat Completions API."""
+
+    PARSER = PARSER
 
     def __init__(self) -> None:
         super().__init__()
-        self._calls: list[tuple[int, _Open]] = []  # with their choice, in order
-        self._current: dict[tuple[int, int], _Open] = {}  # by choice, and index within it
+        self._calls: list[_Open] = []  # in order
+        self._places: Calls[_Open] = Calls()
+        self._functions: dict[int, _Open] = {}  # by choice
         self._thoughts: dict[int, Text] = {}  # by choice
+        self._counted: Text | None = None  # the only one, where the choices' indices count chunks
         self._finished: set[int] = set()  # choices with facts that have said why they stopped
         self._counts: dict[str, Any] | None = None
 
-    def _read(self, name: bytes, data: bytes) -> None:
-        if data == b"[DONE]":
+    def is_silent(self, name: bytes, data: bytes) -> bool:
+        if data == DONE:
             self._ended = True
-            return
-        chunk, is_crowded = decode(data)
-        if is_given(chunk.error) or name == b"error":
-            self._fail(provider_error(bounds.value(chunk.error)))
-            return
+            return True
+        return False
+
+    def _take(self, chunk: Completion) -> None:
+        collector = self._collector
+        if chunk.usage is not ABSENT:
+            self._take_usage(chunk.usage)
+        if chunk.error is not ABSENT or chunk.object == FAILED or chunk.type == FAILED:
+            failure = chunk.failure()
+            if failure is not None:
+                self._fail(failure)
+                return
         if self.verdict is None:
             self.verdict = "ok"
-        collector = self._collector
-        collector.response_id = collector.response_id or chunk.id or None
-        collector.model = collector.model or chunk.model
-        if is_crowded:
-            collector.count("crowded_event")
-        if is_given(chunk.usage):
-            self._counts = bounds.counts(chunk.usage)
+        if collector.response_id is None or collector.model is None:
+            collector.response_id = collector.response_id or (str(chunk.id) if chunk.id else None)
+            collector.model = collector.model or chunk.model
         for choice in chunk.choices or ():
-            if choice.delta is not None:
-                self._take(choice.index, choice.delta)
-            if choice.finish_reason is not None:
-                self._finish(choice.index)
+            delta = choice.delta
+            if delta and not _TEXT.issuperset(delta):
+                self._take_delta(choice.index or 0, delta)
+            if choice.finish_reason or choice.error is not ABSENT:
+                self._finish(choice)
 
-    def _finish(self, choice: int) -> None:
-        self._stopped = True
-        if len(self._finished) < MAX_ITEMS:  # more have no facts
-            self._finished.add(choice)
+    def _take_usage(self, usage: msgspec.Raw) -> None:
+        """Some servers tell the usage so far with every chunk: the last one counts."""
+        counts = self._collector.usage(usage)
+        if counts is not None:
+            self._counts = counts
 
-    def _take(self, choice: int, delta: Message) -> None:
-        for call in delta.tool_calls or ():
-            self._take_call((choice, call.index or 0), call)
-        if delta.function_call is not None:
-            self._take_call((choice, -1), CallPiece(function=delta.function_call))
-        reasoning = delta.thought()
-        if reasoning:
-            text = self._thoughts.get(choice)
-            if text is None:
-                if not self._collector.keeps():
-                    return
-                text = self._thoughts[choice] = Text(self._collector)
-            text.add(reasoning)
+    def _take_unread(self, name: bytes, usage: msgspec.Raw) -> None:
+        self._take_usage(usage)
 
-    def _take_call(self, key: tuple[int, int], call: CallPiece) -> None:
-        opened = self._current.get(key)
-        # Some servers give every call the index 0 and tell them apart by their ids.
-        if opened is None or (call.id and opened.call_id and call.id != opened.call_id):
-            if not self._collector.fits(call.id, _name(call)):
-                self._current.pop(key, None)
-                if call.id or _name(call):  # and no piece of one that is omitted already
-                    self._collector.count(OMITTED)
+    def _finish(self, choice: Choice) -> None:
+        """Note why it stopped. Some servers send an empty reason with each chunk."""
+        if (failure := choice.failure()) is not None:
+            self._fail(failure)
+        if choice.finish_reason:
+            self._stopped = True
+            if len(self._finished) < MAX_ITEMS:  # more have no facts
+                self._finished.add(choice.index or 0)
+
+    def _take_delta(self, choice: int, delta: Mapping[str, Any]) -> None:
+        first = True
+        for piece in pieces_in(delta):
+            begins, opened = self._places.find(choice, piece, first=first)
+            if begins:
+                self._places.begin(choice, piece, self._open(choice, piece))
+            elif opened is not None:
+                _add(opened, piece)
+            first = False
+        function = function_call_in(delta)
+        if function is not None:
+            self._take_function(choice, function)
+        if reasoning := thought_in(delta):
+            self._take_thought(choice, reasoning)
+
+    def _open(self, choice: int, piece: Piece) -> _Open | None:
+        collector = self._collector
+        if not collector.keeps(piece.id, piece.name):
+            return None
+        opened = _open(collector, choice, piece)
+        self._calls.append(opened)
+        return opened
+
+    def _take_function(self, choice: int, piece: Piece) -> None:
+        opened = self._functions.get(choice)
+        if opened is not None:
+            _add(opened, piece)
+        elif (opened := self._open(choice, piece)) is not None:
+            self._functions[choice] = opened
+
+    def _take_thought(self, choice: int, reasoning: str) -> None:
+        text = self._thoughts.get(choice)
+        if text is None:
+            text = self._continued(choice)
+        if text is None:
+            if not self._collector.keeps():
                 return
-            opened = self._current[key] = _open(self._collector, call)
-            self._calls.append((key[0], opened))
-        else:
-            opened.call_id = opened.call_id or call.id or ""
-            opened.name = opened.name or _name(call)
-            opened.text.add(_arguments(call))
+            text = self._thoughts[choice] = Text(self._collector)
+        text.add(reasoning)
+
+    def _continued(self, choice: int) -> Text | None:
+        """The thought that goes on in another choice, where the choices' indices count chunks."""
+        if self._counted is None and list(self._thoughts) == [choice - 2, choice - 1]:
+            first, second = self._thoughts.values()
+            first.add(second.value)
+            del self._thoughts[choice - 1]
+            self._counted = first
+        return self._counted
 
     def _close(self) -> None:
         for choice, text in self._thoughts.items():
-            whole = choice in self._finished and not text.cut
+            whole = self._is_finished(choice) and not text.cut
             self._collector.thoughts.append(Thought(text.value, "reasoning", complete=whole))
-        for choice, opened in self._calls:
-            _close(self._collector, opened, complete=choice in self._finished)
+        for opened in self._calls:
+            _close(self._collector, opened, complete=self._is_finished(opened.choice))
+
+    def _is_finished(self, choice: int) -> bool:
+        return choice in self._finished or (self._stopped and self._ended)
 
     def _usage(self) -> TokenUsage | None:
-        # Some servers tell the usage so far with every chunk.
         if self._counts is None:
             return None
         return chat_usage(self._counts, partial=not (self._stopped or self._ended))
@@ -121,37 +175,43 @@ class ChatCompletionsReader(StreamReader):
 def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a completion or an error."""
     collector = Collector()
-    try:
-        completion, is_crowded = decode(body)
-        usage = bounds.counts(completion.usage)
-    except UNREADABLE:
-        collector.count("unreadable_body")
-        return collector.result(None, complete=False)
-    if is_crowded:
-        collector.count("crowded_body")
-    collector.begin(completion.id, completion.model, completion.error)
+    return facts_of(PARSER.read(body, collector.count, "body"), body, collector)
+
+
+def facts_of(completion: Completion | None, body: bytes, collector: Collector) -> ResponseFacts:
+    """The facts of a body that has been parsed, or couldn't be; that is counted already."""
+    usage = collector.usage(usage_in(body) if completion is None else completion.usage)
+    told = None if usage is None else chat_usage(usage, partial=False)
+    if completion is None:
+        return collector.result(told, complete=False)
+    collector.response_id = str(completion.id) if completion.id else None
+    collector.model = completion.model
+    collector.error = completion.failure()
     for choice in completion.choices or ():
+        collector.error = collector.error or choice.failure()
         if choice.message is not None:
             _take_message(collector, choice.message)
-    told = None if usage is None else chat_usage(usage, partial=False)
     return collector.result(told, complete=True)
 
 
-def _take_message(collector: Collector, message: Message) -> None:
-    reasoning = message.thought()
-    if reasoning:
+def _take_message(collector: Collector, message: Mapping[str, Any]) -> None:
+    if reasoning := thought_in(message):
         collector.add_thought(reasoning, "reasoning")
-    calls: Sequence[CallPiece] = message.tool_calls or ()
-    if message.function_call is not None:
-        calls = [*calls, CallPiece(function=message.function_call)]
-    for call in calls:
-        if collector.keeps(call.id, _name(call)):
-            _close(collector, _open(collector, call), complete=True)
+    function = function_call_in(message)
+    for call in [*pieces_in(message), *([] if function is None else [function])]:
+        if collector.keeps(call.id, call.name):
+            _close(collector, _open(collector, 0, call), complete=True)
 
 
-def _open(collector: Collector, call: CallPiece) -> _Open:
-    text = Text(collector, _arguments(call))
-    return _Open(call.id or "", _name(call), is_json=call.custom is None, text=text)
+def _open(collector: Collector, choice: int, piece: Piece) -> _Open:
+    text = Text(collector, piece.arguments)
+    return _Open(choice, piece.id, piece.name, is_json=piece.is_json, text=text)
+
+
+def _add(opened: _Open, piece: Piece) -> None:
+    opened.id = opened.id or piece.id
+    opened.name = opened.name or piece.name
+    opened.text.add(piece.arguments)
 
 
 def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
@@ -159,21 +219,11 @@ def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
     whole = complete and not opened.text.cut and (not opened.is_json or is_json(arguments))
     collector.tool_calls.append(
         ToolCall(
-            call_id=opened.call_id,
+            call_id=well_formed(opened.id),
             item_id=None,
-            name=opened.name,
+            name=well_formed(opened.name),
             arguments=arguments,
             server_side=False,
             complete=whole,
         )
     )
-
-
-def _name(call: CallPiece) -> str:
-    tool = call.custom or call.function
-    return (tool and tool.name) or ""
-
-
-def _arguments(call: CallPiece) -> str:
-    tool = call.custom or call.function
-    return (tool and (tool.arguments or tool.input)) or ""

@@ -13,12 +13,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, NamedTuple
 
-from aibridged.wire.bounds import MAX_ELEMENTS, has_more_commas
+import msgspec
+
+from aibridged.wire import bounds, lenient
 from aibridged.wire.collector import UNREADABLE
-from aibridged.wire.injection.sse_events import RawEvents, is_lone
+from aibridged.wire.facts import ResponseFacts
+from aibridged.wire.injection.sse_events import RawEvent, RawEvents
+from aibridged.wire.reader import AnyReader
 from aibridged.wire.responses.continuing import Continuation
-from aibridged.wire.splice import UnsplittableError
-from aibridged.wire.sse import Event
+from aibridged.wire.splice import Fields, UnsplittableError
+from aibridged.wire.sse import lone
 from aibridged.wire.usage import add_counts
 
 UNEXPECTED = (UnsplittableError, *UNREADABLE, AttributeError, KeyError, TypeError)
@@ -53,27 +57,30 @@ class Dialogue(ABC):
 
     For each turn, in this order: `begin_turn`; the answer, a stream through `feed` and `end_stream`
     or a body through `read`; and, if there are `calls` then, their results through `answer`.
+
+    What the client is to see and what goes on record is read once: `reader` takes the facts out of
+    the events of a stream as they pass, and `facts` are those of a body that has been read.
+
+    PING keeps a stream from looking dead while a tool runs.
     """
 
     PING: ClassVar[bytes]
-    """What keeps a stream from looking dead while a tool runs."""
 
-    TEXT: ClassVar[tuple[bytes, ...]] = ()
-    """How events begin that mostly hold a piece of text and nothing else, up to their data."""
+    reader: AnyReader
 
     def __init__(self, names: Collection[str], *, withhold_usage: bool = False) -> None:
         self.calls: tuple[Call, ...] = ()  # of the turn that has ended: these are to be run
         self.dropped: tuple[Call, ...] = ()  # ours, too, but not to be run, and never to be seen
         self.continuation: Continuation | None = None  # of the answer that has ended, if any
+        self.facts: ResponseFacts | None = None
         self._names = names
+        self._made_up = 0  # ids of calls that came without one, in all turns
         self._withhold_usage = withhold_usage
         self._first = True
         self._last = False
         self._altered = False  # the client's view has parted from what the provider sends
         self._counts: dict[str, Any] = {}  # of the turns before this one
         self._usage: dict[str, Any] = {}  # of this turn, as far as it was told
-        self._events = RawEvents()
-        self._passes_text = False  # nothing is altered, and the next chunk begins with an event
         self._left = MAX_TURN_BYTES
 
     def begin_turn(self, *, last: bool) -> None:
@@ -82,10 +89,10 @@ class Dialogue(ABC):
         In the `last` turn calls of our tools are dropped.
         """
         self._last = last
-        self._events = RawEvents()
-        self._passes_text = False
         self._left = MAX_TURN_BYTES
+        self.facts = None
         self._begin()
+        self._events = RawEvents(self.reader.splitter)
 
     def feed(self, chunk: bytes) -> bytes:
         """What the client is to see of the next bytes of a stream.
@@ -96,32 +103,23 @@ class Dialogue(ABC):
         self._left -= len(chunk)
         if self._left < 0:
             raise OverrunError
-        if self._passes_text and chunk.startswith(self.TEXT) and is_lone(chunk):
-            try:
-                if self._is_text(chunk):
-                    return chunk
-            except UNEXPECTED:
-                return chunk
-        event = self._events.lone(chunk)
-        if event is not None:
-            seen = self._try(chunk, event)
-            self._passes_text = not self._altered
-        else:
-            seen = b"".join([self._pass(raw, each) for raw, each in self._events.feed(chunk)])
-            self._passes_text = not self._altered and self._events.is_between_events
-        return seen
+        event = lone(chunk) if self._events.is_between_events else None
+        if event is None:
+            return b"".join([self._pass(each) for each in self._events.feed(chunk)])
+        try:
+            return self._event(chunk, *event)
+        except UNEXPECTED:
+            return chunk
 
     def end_stream(self) -> bytes:
         """What the client is to see of the stream's very end."""
-        return b"".join([self._pass(raw, event) for raw, event in self._events.flush()])
+        return b"".join([self._pass(each) for each in self._events.flush()])
 
     def read(self, body: bytes) -> bytes:
         """What the client is to see of a body, given that there are no `calls` then.
 
         It is the one that came, unless a call of our tools is hidden in it or in one before.
         """
-        if has_more_commas(body, MAX_ELEMENTS):
-            return body
         try:
             return self._read(body)
         except UNEXPECTED:
@@ -136,16 +134,16 @@ class Dialogue(ABC):
         self.calls = self.dropped = ()
         return self._answer(results)
 
-    def _pass(self, raw: bytes, event: Event | None) -> bytes:
-        if event is None or has_more_commas(raw, MAX_ELEMENTS):
-            return raw
-        return self._try(raw, event)
-
-    def _try(self, raw: bytes, event: Event) -> bytes:
+    def _pass(self, each: RawEvent) -> bytes:
+        if each.event is None:
+            return each.raw
+        if not each.is_whole:  # the client has seen its beginning
+            self.reader.read(*each.event)
+            return each.raw
         try:
-            return self._event(raw, *event)
+            return self._event(each.raw, *each.event)
         except UNEXPECTED:
-            return raw
+            return each.raw
 
     def _settle(self, ours: Sequence[Call], *, runnable: bool) -> None:
         """The turn's calls of our tools are all there; `runnable`: whole, and the only ones."""
@@ -159,12 +157,12 @@ class Dialogue(ABC):
         """The usage of all turns up to now."""
         return add_counts(self._counts, self._usage)
 
-    def _is_text(self, chunk: bytes) -> bool:
-        """Whether an event that begins as `TEXT` passes as it is, given that nothing is altered.
-
-        What it holds is noted then. May raise UNEXPECTED.
-        """
-        return True
+    def _call_id(self, given: str | None) -> str:
+        """The id of a call of ours, which is made up where the model gave none."""
+        if given:
+            return given
+        self._made_up += 1
+        return f"call_{self._made_up - 1}"
 
     @abstractmethod
     def error(self, body: bytes) -> bytes:
@@ -172,16 +170,43 @@ class Dialogue(ABC):
 
     @abstractmethod
     def _begin(self) -> None:
-        """Forget the turn before."""
+        """Forget the turn before, and make the `reader` of this one."""
 
     @abstractmethod
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
-        """What the client is to see of an event; may raise UNEXPECTED."""
+        """Give the event to the `reader`; returns what the client is to see of it.
+
+        May raise UNEXPECTED.
+        """
 
     @abstractmethod
     def _read(self, body: bytes) -> bytes:
-        """See `read`; may raise UNEXPECTED."""
+        """See `read`; sets `facts`, and may raise UNEXPECTED then."""
 
     @abstractmethod
     def _answer(self, results: Sequence[Result]) -> bytes:
         """See `answer`."""
+
+
+def fields_of(data: bytes) -> Fields:
+    """The fields of JSON that may be odd; then it is written anew.
+
+    Raises UNREADABLE, UnsplittableError.
+    """
+    try:
+        return Fields(data)
+    except UnsplittableError:
+        return Fields(lenient.encoded(lenient.loads(data)))
+
+
+def counts_in(usage: msgspec.Raw) -> dict[str, Any]:
+    """A usage object; empty where there is none, or none that can be read."""
+    try:
+        return bounds.counts(usage) or {}
+    except UNREADABLE:
+        return {}
+
+
+def arguments_of(given: str) -> str:
+    """What our tool is called with: a model that calls it with nothing means no arguments."""
+    return "{}" if given.strip() in ("", "null") else given

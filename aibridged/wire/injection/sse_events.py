@@ -2,50 +2,40 @@
 
 import re
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from aibridged.wire.bounds import SMALL
 from aibridged.wire.sse import MAX_EVENT_BYTES, Event, SseSplitter
 
 _BLANK_LINES = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)+")
 _PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
 _CR = 13  # as a number, which is found faster
-_LINES_WITH_NAME, _LINES_WITHOUT_NAME = (
-    3,
-    2,
-)  # of an event in the usual shape, the blank one included
 
-RawEvent = tuple[bytes, Event | None]
-"""The bytes, and the event that they are; None where they hold none: a comment, say."""
+
+class RawEvent(NamedTuple):
+    """Bytes of a stream, and the event that ends with them, if one does: a comment is none.
+
+    `is_whole` says that these are all its bytes: the first ones of a very long event have passed.
+    """
+
+    raw: bytes
+    event: Event | None
+    is_whole: bool = True
 
 
 class RawEvents:
     """Turns the bytes of one stream into its events, each with the bytes that it is made of.
 
-    The bytes of all that is given out, joined, are those of the stream. An event that is too long
-    to be read is given out with None.
+    The bytes of all that is given out, joined, are those of the stream. Those of an event that is
+    too long to be held are given out as they come, with None, and its end with the event (see
+    `sse`). `is_between_events` says that the next chunk begins with an event.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, splitter: SseSplitter) -> None:
+        self.is_between_events = False
         self._held = bytearray()  # the beginning of an event
         self._scanned = 0  # how much of it is known to hold no blank line
-        self._splitter = SseSplitter()
-
-    @property
-    def is_between_events(self) -> bool:
-        """Whether the next chunk begins with an event."""
-        return not self._held and self._splitter.is_between_events
-
-    def lone(self, chunk: bytes) -> Event | None:
-        """The event that a chunk is: nearly all are one, whole, small and in the usual shape.
-
-        `feed` is for the chunks of which this is None, and would find the same event.
-        """
-        if not is_lone(chunk) or not self.is_between_events:
-            return None
-        if chunk.startswith(b"data: "):
-            return b"", chunk[6:-2]
-        name, _, data = chunk[7:-2].partition(b"\ndata: ")
-        return (name, data) if data else None
+        self._is_long = False  # the beginning of the event that is held has passed
+        self._splitter = splitter
 
     def feed(self, chunk: bytes) -> Sequence[RawEvent]:
         """What ends within `chunk`, in order."""
@@ -56,7 +46,8 @@ class RawEvents:
         found = [self._read(raw) for raw in self._cut(stream)] if stream else []
         self._scanned = max(0, len(self._held) - _PART_OF_BLANK_LINE)
         if len(self._held) > MAX_EVENT_BYTES:
-            found.append((self._take(), None))
+            found.append(RawEvent(self._pass_on(), None))
+        self.is_between_events = not self._held and self._splitter.is_between_events
         return found
 
     def _cut(self, stream: bytes) -> Sequence[bytes]:
@@ -83,28 +74,25 @@ class RawEvents:
     def flush(self) -> Sequence[RawEvent]:
         """The event at the end of the stream whose blank line is missing, if there is one."""
         held = self._take()
-        if not held:
+        if not held and not self._is_long:
             return ()
         events = [*self._splitter.feed(held), *self._splitter.flush()]
-        return ((held, events[0] if events else None),)
+        return (RawEvent(held, events[0] if events else None, not self._is_long),)
+
+    def _pass_on(self) -> bytes:
+        """The beginning of a long event, but for a line end that may be half of its end."""
+        self._is_long = True
+        held = self._take()
+        rest = held[len(held.rstrip(b"\r\n")) :]
+        self._held += rest
+        passed = held[: len(held) - len(rest)]
+        self._splitter.feed(passed)
+        return passed
 
     def _read(self, raw: bytes) -> RawEvent:
         events = self._splitter.feed(raw)
-        return raw, events[0] if events else None
-
-
-def is_lone(chunk: bytes) -> bool:
-    """Whether it is one small event in the usual shape, apart from data that may be missing."""
-    lines = chunk.count(b"\n")
-    return (
-        chunk.endswith(b"\n\n")
-        and (
-            (lines == _LINES_WITH_NAME and chunk.startswith(b"event: "))
-            or (lines == _LINES_WITHOUT_NAME and chunk.startswith(b"data: "))
-        )
-        and len(chunk) <= SMALL
-        and _CR not in chunk
-    )
+        is_whole, self._is_long = not self._is_long, False
+        return RawEvent(raw, events[0] if events else None, is_whole)
 
 
 def sse(name: bytes, data: bytes) -> bytes:

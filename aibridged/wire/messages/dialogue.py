@@ -10,10 +10,21 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT
-from aibridged.wire.collector import MAX_ITEMS, is_json
-from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
+from aibridged.wire.bounds import is_empty, is_given
+from aibridged.wire.collector import MAX_ITEMS, Collector, arguments_text, is_json
+from aibridged.wire.injection.dialogue import (
+    Call,
+    Dialogue,
+    OverrunError,
+    Result,
+    arguments_of,
+    counts_in,
+    fields_of,
+)
 from aibridged.wire.injection.sse_events import sse
+from aibridged.wire.lenient import encoded, json_of, well_formed
+from aibridged.wire.messages.events import BLOCKS, MESSAGES, Block, Event, block_fields
+from aibridged.wire.messages.reader import MessagesReader, facts_of
 from aibridged.wire.splice import Fields, Growing
 
 _TOLD_AT_THE_END = (
@@ -26,38 +37,7 @@ _TOLD_AT_THE_END = (
 """Counts of a stream's first event that its last one may restate."""
 _MAX_FIELDS = 16
 """Fields of a block that grow by deltas; the API has five."""
-_DELTA = b"event: content_block_delta\ndata: "
 _END_TURN = b'"end_turn"'
-
-
-class _Head(msgspec.Struct):
-    type: str = ""
-    id: str = ""
-    name: str = ""
-    text: str | None = None
-    input: msgspec.Raw = ABSENT
-
-
-class _Message(msgspec.Struct):
-    id: str | None = None
-    content: list[msgspec.Raw] = []
-    stop_reason: str | None = None
-    usage: dict[str, Any] | None = None
-
-
-class _Event(msgspec.Struct):
-    type: str = ""
-    index: int = -1
-    message: _Message | None = None
-    content_block: dict[str, Any] | None = None
-    delta: dict[str, Any] | None = None
-    usage: dict[str, Any] | None = None
-
-
-_decode_event = msgspec.json.Decoder(_Event).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
-_decode_head = msgspec.json.Decoder(_Head).decode
-_encode = msgspec.json.Encoder().encode
 
 
 class _Block:
@@ -72,7 +52,10 @@ class _Block:
         for field, value in delta.items():
             if field == "citation":
                 self._citations.append(value)
-            elif field != "type" and isinstance(value, str):
+                continue
+            if field == "partial_json":
+                value = json_of(value)
+            if field != "type" and isinstance(value, str):
                 if field not in self._texts and len(self._texts) == _MAX_FIELDS:
                     continue
                 self._texts.setdefault(field, StringIO()).write(value)
@@ -81,7 +64,7 @@ class _Block:
     def arguments(self) -> str:
         """The input of a tool, as far as it was streamed."""
         text = self._texts.get("partial_json")
-        return "" if text is None else text.getvalue()
+        return "" if text is None else well_formed(text.getvalue())
 
     def whole(self) -> bytes:
         """The block as a blocking answer would have it; an unreadable input is left empty."""
@@ -93,21 +76,20 @@ class _Block:
             block["input"] = msgspec.Raw(arguments.encode())
         if self._citations:
             block["citations"] = [*(block.get("citations") or ()), *self._citations]
-        return _encode(block)
+        return encoded(block)
 
 
 class MessagesDialogue(Dialogue):
     """See `Dialogue`."""
 
     PING = sse(b"ping", b'{"type": "ping"}')
-    TEXT = (_DELTA,)
 
     def __init__(
         self, request: Fields, names: Collection[str], *, withhold_usage: bool = False
     ) -> None:
         super().__init__(names, withhold_usage=withhold_usage)
         self._request = Growing(request, "messages")
-        self._id: str | None = None
+        self._message_id: str | None = None  # the first turn's
         self._shown: list[bytes] = []  # the blocks of earlier turns that aren't hidden
         self._next_index = 0  # of the next block that the client of a stream is to see
 
@@ -115,6 +97,7 @@ class MessagesDialogue(Dialogue):
         return sse(b"error", body)
 
     def _begin(self) -> None:
+        self.reader: MessagesReader = MessagesReader()
         self._content: list[bytes] = []  # the blocks of this turn, whole
         self._visible: list[bytes] = []  # those of them that aren't calls of our tools
         self._ours: list[Call] = []
@@ -122,25 +105,28 @@ class MessagesDialogue(Dialogue):
         self._stop_reason: str | None = None
         self._open: dict[int, _Block] = {}
         self._indices: dict[int, int | None] = {}  # the client's, by the provider's; None: hidden
+        self._last_index = -1  # the provider's, of the block that began last
 
     def _answer(self, results: Sequence[Result]) -> bytes:
         self._shown += self._visible
         assistant = b'{"role":"assistant","content":[%b]}' % b",".join(self._content)
         user = {"role": "user", "content": [_result(result) for result in results]}
-        return self._request.append([assistant, _encode(user)])
+        return self._request.append([assistant, encoded(user)])
 
-    def _take(self, raw: bytes, arguments: str | None = None) -> None:
-        """Note a whole block of this turn's answer, and the arguments as they were streamed."""
-        block = _decode_head(raw)
-        if block.type == "text" and not block.text:
+    def _take(self, raw: bytes, block: Block, arguments: str) -> None:
+        """Note a whole block of this turn's answer, with a call's arguments."""
+        if block.type == "text" and is_empty(block.text):
             return  # the API gives such blocks, and refuses them
+        if block.type == "tool_use" and block.name in self._names:
+            call_id = self._call_id(block.id)
+            if not block.id:
+                fields = fields_of(raw)
+                raw = fields.edited(fields.put("id", encoded(call_id)))
+            self._ours.append(Call(call_id, block.name or "", arguments_of(arguments)))
+            self._content.append(raw)
+            return
         self._content.append(raw)
-        if block.type == "tool_use":
-            if block.name in self._names:
-                text = arguments or bytes(block.input).decode()
-                self._ours.append(Call(block.id, block.name, text))
-                return
-            self._own += 1
+        self._own += block.type == "tool_use"
         self._visible.append(raw)
 
     def _stop(self, reason: str) -> None:
@@ -153,102 +139,114 @@ class MessagesDialogue(Dialogue):
         return bool(self.dropped) and self._stop_reason == "tool_use" and not self._own
 
     def _read(self, body: bytes) -> bytes:
-        message = _decode_message(body)
-        self._id = self._id or message.id
-        self._usage = message.usage or {}
+        collector = Collector()
+        message = MESSAGES.read(body, collector.count, "body")
+        self.facts = facts_of(message, body, collector)
+        if message is None or message.content is None:
+            return body
+        self._message_id = self._message_id or message.id
+        self._usage = counts_in(message.usage)
         for raw in message.content:
-            self._take(bytes(raw))
+            block = BLOCKS.read(raw, collector.count, "block")
+            if block is not None:
+                self._take(bytes(raw), block, arguments_text(block.input))
         self._stop(message.stop_reason or "")
         if not self._altered and not self._ours:
             return body
-        fields = Fields(body)
+        fields = fields_of(body)
         edits = [
-            fields.put("id", _encode(self._id)),
+            fields.put("id", encoded(self._message_id)),
             fields.put("content", b"[%b]" % b",".join([*self._shown, *self._visible])),
-            fields.put("usage", _encode(self._total)),
+            fields.put("usage", encoded(self._total)),
         ]
         if self._ends_without_call():
             edits.append(fields.put("stop_reason", _END_TURN))
         return fields.edited(*edits)
 
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
-        event = _decode_event(data)
+        reader = self.reader
+        event = reader.parse(name, data)
+        if event is None:
+            return raw
+        if not reader.is_silent(name, data):
+            reader.note(event)
         handle = self._HANDLERS.get(event.type)
         return raw if handle is None else handle(self, raw, data, event)
 
-    def _message_start(self, raw: bytes, data: bytes, event: _Event) -> bytes:
+    def _message_start(self, raw: bytes, data: bytes, event: Event) -> bytes:
         if event.message is not None:
             self._count(event.message.usage)
         return b"" if self._altered else raw
 
-    def _block_start(self, raw: bytes, data: bytes, event: _Event) -> bytes:
-        block = event.content_block or {}
+    def _block_start(self, raw: bytes, data: bytes, event: Event) -> bytes:
         if len(self._indices) == MAX_ITEMS:
             raise OverrunError
-        self._open[event.index] = _Block(block)
-        if block.get("type") == "tool_use" and block.get("name") in self._names:
+        index = self._last_index + 1 if event.index is None else event.index
+        self._last_index = index
+        begun = block_fields(event.content_block) if is_given(event.content_block) else {}
+        self._open[index] = _Block(begun)
+        if begun.get("type") == "tool_use" and begun.get("name") in self._names:
             self._altered = True
-            self._indices[event.index] = None
+            self._indices[index] = None
             return b""
-        self._indices[event.index] = self._next_index
+        self._indices[index] = self._next_index
         self._next_index += 1
-        return self._reindexed(raw, data, event)
+        return self._reindexed(raw, data, event, index)
 
-    def _is_text(self, chunk: bytes) -> bool:
-        event = _decode_event(chunk[len(_DELTA) : -2])
-        if event.type != "content_block_delta":
-            return False
-        opened = self._open.get(event.index)
-        if opened is not None and event.delta is not None:
-            opened.add(event.delta)
-        return True
+    def _block_delta(self, raw: bytes, data: bytes, event: Event) -> bytes:
+        index = event.index
+        if index not in self._open:  # some servers leave it out, or let it grow with each event
+            index = self._last_index
+        opened = self._open.get(index)
+        if opened is not None:
+            opened.add(event.pieces)
+        return self._reindexed(raw, data, event, index) if self._altered else raw
 
-    def _block_delta(self, raw: bytes, data: bytes, event: _Event) -> bytes:
-        opened = self._open.get(event.index)
-        if opened is not None and event.delta is not None:
-            opened.add(event.delta)
-        return self._reindexed(raw, data, event)
+    def _block_stop(self, raw: bytes, data: bytes, event: Event) -> bytes:
+        index = event.index if event.index in self._open else self._last_index
+        opened = self._open.pop(index, None)
+        if opened is not None:
+            whole = msgspec.Raw(opened.whole())
+            block = BLOCKS.read(whole, self.reader.count, "block")
+            if block is not None:
+                arguments = opened.arguments or arguments_text(block.input)
+                self._take(bytes(whole), block, arguments)
+        return self._reindexed(raw, data, event, index)
 
-    def _block_stop(self, raw: bytes, data: bytes, event: _Event) -> bytes:
-        block = self._open.pop(event.index, None)
-        if block is not None:
-            self._take(block.whole(), block.arguments)
-        return self._reindexed(raw, data, event)
-
-    def _message_delta(self, raw: bytes, data: bytes, event: _Event) -> bytes:
+    def _message_delta(self, raw: bytes, data: bytes, event: Event) -> bytes:
         self._count(event.usage)
-        reason = (event.delta or {}).get("stop_reason")
-        if isinstance(reason, str):
+        reason = event.pieces.get("stop_reason")
+        if isinstance(reason, str) and reason:
             self._stop(reason)
         if self.calls:
             return b""
         if not self._altered:
             return raw
-        fields = Fields(data)
-        told = {*_TOLD_AT_THE_END, *(event.usage or ())}
+        fields = fields_of(data)
+        told = {*_TOLD_AT_THE_END, *counts_in(event.usage)}
         usage = {key: value for key, value in self._total.items() if key in told}
-        edits = [fields.put("usage", _encode(usage))]
+        edits = [fields.put("usage", encoded(usage))]
         if self._ends_without_call():
             delta = Fields(fields.raw("delta") or b"{}")
             edits.append(fields.put("delta", delta.edited(delta.put("stop_reason", _END_TURN))))
         return sse(b"message_delta", fields.edited(*edits))
 
-    def _message_stop(self, raw: bytes, data: bytes, event: _Event) -> bytes:
+    def _message_stop(self, raw: bytes, data: bytes, event: Event) -> bytes:
         return b"" if self.calls else raw
 
-    def _count(self, usage: Mapping[str, Any] | None) -> None:
-        told = (usage or {}).items()
+    def _count(self, usage: msgspec.Raw) -> None:
+        told = counts_in(usage).items()
         self._usage.update((key, value) for key, value in told if value is not None)
 
-    def _reindexed(self, raw: bytes, data: bytes, event: _Event) -> bytes:
+    def _reindexed(self, raw: bytes, data: bytes, event: Event, index: int) -> bytes:
         """The event with the client's index of its block, or nothing for a hidden one."""
-        index = self._indices.get(event.index)
-        if not self._altered or event.index not in self._indices:
+        if not self._altered or index not in self._indices:
             return raw
-        if index is None:
+        shown = self._indices[index]
+        if shown is None:
             return b""
-        fields = Fields(data)
-        return sse(event.type.encode(), fields.edited(fields.put("index", b"%d" % index)))
+        fields = fields_of(data)
+        return sse(event.type.encode(), fields.edited(fields.put("index", b"%d" % shown)))
 
     _HANDLERS: ClassVar[Mapping[str, Callable[..., bytes]]] = {
         "message_start": _message_start,

@@ -10,17 +10,18 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aibridged.wire import bounds
+from aibridged.wire.bounds import is_given
 from aibridged.wire.collector import (
-    UNREADABLE,
     Collector,
     Text,
+    arguments_text,
+    error_in,
     is_json,
-    json_text,
     provider_error,
 )
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.messages.events import Block, Event, decode_event, decode_message
+from aibridged.wire.lenient import json_of, usage_in, well_formed
+from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, Message
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import MESSAGES_COUNTS, messages_usage
 
@@ -42,26 +43,29 @@ class _Open:
     is_given: bool
 
 
-class MessagesReader(StreamReader):
+class MessagesReader(StreamReader[Event]):
     """Reads one stream of the Messages API."""
+
+    PARSER = EVENTS
 
     def __init__(self) -> None:
         super().__init__()
         self._open: dict[int, _Open] = {}
+        self._last = -1  # the index of the block that began last
         self._counts: dict[str, Any] = {}
 
-    def _is_plain_text(self, chunk: bytes) -> bool:
+    def is_silent(self, name: bytes, data: bytes) -> bool:
+        return self.verdict is not None and data.find(b'"text_delta"', 0, _HEAD) > 0
+
+    def _is_text(self, chunk: bytes) -> bool:
         return self.verdict is not None and chunk.find(b'"text_delta"', 0, _HEAD) > 0
 
-    def _read(self, name: bytes, data: bytes) -> None:
-        if self._is_plain_text(data):
-            return
-        event = decode_event(data)
-        kind = event.type or name.decode("utf-8", "replace")
+    def _take(self, event: Event) -> None:
+        kind = event.type
         if kind == "ping":
             return
-        if kind == "error":
-            self._fail(provider_error(bounds.value(event.error)))
+        if kind == "error" or (is_given(event.error) and kind not in self._HANDLERS):
+            self._fail(provider_error(error_in(event.error)))
             return
         if self.verdict is None:
             self.verdict = "ok"
@@ -71,6 +75,11 @@ class MessagesReader(StreamReader):
         else:
             handle(self, event)
 
+    def _take_unread(self, name: bytes, usage: msgspec.Raw) -> None:
+        self._count(usage)
+        if name == b"message_delta":
+            self._stopped = True
+
     def _message_start(self, event: Event) -> None:
         if event.message is not None:
             self._collector.response_id = event.message.id
@@ -78,20 +87,26 @@ class MessagesReader(StreamReader):
             self._count(event.message.usage)
 
     def _block_start(self, event: Event) -> None:
-        block = event.content_block
+        block = BLOCKS.read(event.content_block, self._collector.count, "block")
         if block is None:
             return
-        if event.index in self._open:
-            self._block_end(event.index, complete=False)
+        index = self._last + 1 if event.index is None else event.index
+        if index in self._open:
+            self._block_end(index, complete=False)
         opened = _open(self._collector, block)
         if opened is not None:
-            self._open[event.index] = opened
+            self._open[index] = opened
+        self._last = index
+
+    def _at(self, event: Event) -> int:
+        """The index of an open block: some servers leave it out, or let it grow with each event."""
+        return event.index if event.index in self._open else self._last
 
     def _block_delta(self, event: Event) -> None:
-        delta = event.delta
-        piece = delta and (delta.partial_json or delta.thinking)
+        pieces = event.pieces
+        piece = json_of(pieces.get("partial_json") or pieces.get("thinking"))
         if piece:
-            opened = self._open.get(event.index)
+            opened = self._open.get(self._at(event))
             if opened is None:
                 self._collector.count("stray_delta")
                 return
@@ -101,19 +116,20 @@ class MessagesReader(StreamReader):
             opened.text.add(piece)
 
     def _block_stop(self, event: Event) -> None:
-        if event.index in self._open:
-            self._block_end(event.index, complete=True)
+        index = self._at(event)
+        if index in self._open:
+            self._block_end(index, complete=True)
 
     def _message_delta(self, event: Event) -> None:
         self._count(event.usage)
-        if event.delta is not None and event.delta.stop_reason is not None:
+        if event.pieces.get("stop_reason"):
             self._stopped = True
 
     def _message_stop(self, event: Event) -> None:
         self._ended = True
 
     def _count(self, usage: msgspec.Raw) -> None:
-        for key, value in (bounds.counts(usage) or {}).items():
+        for key, value in (self._collector.usage(usage) or {}).items():
             if value is not None and key in MESSAGES_COUNTS:
                 self._counts[key] = value
 
@@ -142,20 +158,22 @@ class MessagesReader(StreamReader):
 def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a message or an error."""
     collector = Collector()
-    try:
-        message, is_crowded = decode_message(body)
-        usage = bounds.counts(message.usage)
-    except UNREADABLE:
-        collector.count("unreadable_body")
-        return collector.result(None, complete=False)
-    if is_crowded:
-        collector.count("crowded_body")
-    collector.begin(message.id, message.model, message.error)
-    for block in message.content or ():
-        opened = _open(collector, block)
+    return facts_of(MESSAGES.read(body, collector.count, "body"), body, collector)
+
+
+def facts_of(message: Message | None, body: bytes, collector: Collector) -> ResponseFacts:
+    """The facts of a body that has been parsed, or couldn't be; that is counted already."""
+    usage = collector.usage(usage_in(body) if message is None else message.usage)
+    told = None if usage is None else messages_usage(usage, partial=False)
+    if message is None:
+        return collector.result(told, complete=False)
+    collector.response_id, collector.model = message.id, message.model
+    collector.error = message.failure()
+    for raw in message.content or ():
+        block = BLOCKS.read(raw, collector.count, "block")
+        opened = None if block is None else _open(collector, block)
         if opened is not None:
             _close(collector, opened, complete=True)
-    told = None if usage is None else messages_usage(usage, partial=False)
     return collector.result(told, complete=True)
 
 
@@ -170,7 +188,7 @@ def _open(collector: Collector, block: Block) -> _Open | None:
     if not wanted:
         return None
     is_call = block.type in _SERVER_SIDE
-    text = Text(collector, json_text(block.input) if is_call else block.thinking or "")
+    text = Text(collector, arguments_text(block.input) if is_call else block.thinking or "")
     return _Open(block.type, block.id or "", block.name or "", text, is_given=is_call)
 
 
@@ -187,9 +205,9 @@ def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
     arguments = text.value
     collector.tool_calls.append(
         ToolCall(
-            call_id=opened.id,
+            call_id=well_formed(opened.id),
             item_id=None,
-            name=opened.name,
+            name=well_formed(opened.name),
             arguments=arguments,
             server_side=server_side,
             complete=complete and not text.cut and is_json(arguments),

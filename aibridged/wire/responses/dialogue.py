@@ -15,37 +15,24 @@ from typing import Any
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT
-from aibridged.wire.collector import MAX_ITEMS
-from aibridged.wire.injection.dialogue import Call, Dialogue, OverrunError, Result
+from aibridged.wire.bounds import is_empty
+from aibridged.wire.collector import MAX_ITEMS, Collector, arguments_text
+from aibridged.wire.injection.dialogue import (
+    Call,
+    Dialogue,
+    OverrunError,
+    Result,
+    arguments_of,
+    counts_in,
+    fields_of,
+)
 from aibridged.wire.injection.sse_events import sse
+from aibridged.wire.lenient import encoded
 from aibridged.wire.responses.continuing import Continuation, as_items, conversation_of
+from aibridged.wire.responses.events import RESPONSES, Event, Response
+from aibridged.wire.responses.items import ITEMS, Item
+from aibridged.wire.responses.reader import ResponsesReader, facts_of
 from aibridged.wire.splice import Fields, Growing
-
-
-class _Item(msgspec.Struct):
-    type: str = ""
-    id: str | None = None
-    call_id: str = ""
-    name: str = ""
-    arguments: str = ""
-    encrypted_content: str | None = None
-
-
-class _Response(msgspec.Struct):
-    id: str | None = None
-    status: str | None = None
-    store: bool | None = None
-    output: list[msgspec.Raw] = []
-    usage: dict[str, Any] | None = None
-
-
-class _Event(msgspec.Struct):
-    type: str = ""
-    sequence_number: int | None = None
-    output_index: int | None = None
-    item: msgspec.Raw = ABSENT
-    response: msgspec.Raw = ABSENT
 
 
 class _Error(msgspec.Struct, frozen=True):
@@ -60,10 +47,6 @@ class _Failure(msgspec.Struct):
 
 _decode_error = msgspec.json.Decoder(_Failure).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_event = msgspec.json.Decoder(_Event).decode
-_decode_response = msgspec.json.Decoder(_Response).decode
-_decode_item = msgspec.json.Decoder(_Item).decode
-_encode = msgspec.json.Encoder().encode
 
 _FOR_THE_CLIENT = frozenset(
     {
@@ -92,12 +75,6 @@ class ResponsesDialogue(Dialogue):
     """See `Dialogue`."""
 
     PING = b": ping\n\n"
-    TEXT = (
-        b"event: response.output_text.delta\ndata: ",
-        b"event: response.reasoning_text.delta\ndata: ",
-        b"event: response.reasoning_summary_text.delta\ndata: ",
-        b"event: response.function_call_arguments.delta\ndata: ",
-    )
 
     def __init__(
         self, request: Fields, names: Collection[str], *, withhold_usage: bool = False
@@ -108,7 +85,7 @@ class ResponsesDialogue(Dialogue):
         repeated = None if self._conversation is not None else request.raw("input")
         self._repeated = request.edit(request.put("input", as_items(repeated)))
         self._request = Growing(self._repeated, "input")
-        self._id: str | None = None  # the first turn's
+        self._first_id: str | None = None
         self._last_id: str | None = None
         self._begun: bytes | None = None  # the response as a stream's first event tells it
         self._shown: list[bytes] = []  # the items of earlier turns that aren't hidden
@@ -119,25 +96,27 @@ class ResponsesDialogue(Dialogue):
         error = _decode_error(body).error
         told = {"code": error.code or error.type or "server_error", "message": error.message}
         if self._begun is None:
-            return sse(b"error", _encode({"type": "error", "param": None, **told}))
+            return sse(b"error", encoded({"type": "error", "param": None, **told}))
         fields = Fields(self._begun)
         failed = fields.edited(
             fields.put("status", b'"failed"'),
-            fields.put("error", _encode(told)),
+            fields.put("error", encoded(told)),
             fields.put("output", _array(self._shown)),
-            fields.put("usage", _encode(self._total or None)),
+            fields.put("usage", encoded(self._total or None)),
         )
         event: dict[str, Any] = {"type": "response.failed", "response": msgspec.Raw(failed)}
         if self._next_number is not None:
             event["sequence_number"] = self._next_number
-        return sse(b"response.failed", _encode(event))
+        return sse(b"response.failed", encoded(event))
 
     def _begin(self) -> None:
+        self.reader: ResponsesReader = ResponsesReader()
         self._output: list[bytes] = []  # the items of this turn, whole
         self._visible: list[bytes] = []  # those of them that aren't calls of our tools
         self._ours: list[Call] = []
         self._own = 0  # items that the client has to answer
-        self._whole: dict[int, bytes] = {}  # items of a stream, by the provider's index
+        self._whole: dict[int, tuple[bytes, Item]] = {}  # of a stream, by the provider's index
+        self._last_index = -1  # the provider's, of the item that was told last
         self._indices: dict[int, int | None] = {}  # the client's, by the provider's; None: hidden
 
     def _answer(self, results: Sequence[Result]) -> bytes:
@@ -148,25 +127,32 @@ class ResponsesDialogue(Dialogue):
         repeated = self._output if self._is_stored else _without_lost_thoughts(self._output)
         return self._request.append([*repeated, *outputs])
 
-    def _end(self, raw: bytes) -> None:
+    def _end(self, response: Response) -> None:
         """The whole response is there."""
-        response = _decode_response(raw)
-        self._id = self._id or response.id
-        self._usage = response.usage or {}
+        self._first_id = self._first_id or response.id
+        self._usage = counts_in(response.usage)
         if response.store is False:  # whatever was asked for
             self._is_stored = False
-        streamed = [self._whole[index] for index in sorted(self._whole)]
-        for item in streamed or [bytes(item) for item in response.output]:
-            self._take(item)
+        if self._whole:
+            for index in sorted(self._whole):
+                self._take(*self._whole[index])
+        else:
+            for raw in response.output or ():
+                self._take(bytes(raw), _item(raw))
         self._settle(self._ours, runnable=response.status == "completed" and not self._own)
         self._last_id = response.id
 
-    def _take(self, raw: bytes) -> None:
-        item = _decode_item(raw)
-        self._output.append(raw)
+    def _take(self, raw: bytes, item: Item) -> None:
         if _is_ours(item, self._names):
-            self._ours.append(Call(item.call_id, item.name, item.arguments))
+            call_id = self._call_id(item.call_id)
+            if not item.call_id:
+                fields = fields_of(raw)
+                raw = fields.edited(fields.put("call_id", encoded(call_id)))
+            arguments = arguments_of(arguments_text(item.arguments))
+            self._ours.append(Call(call_id, item.name or "", arguments))
+            self._output.append(raw)
             return
+        self._output.append(raw)
         self._own += item.type in _FOR_THE_CLIENT
         self._visible.append(raw)
 
@@ -174,14 +160,14 @@ class ResponsesDialogue(Dialogue):
         """A response with the output of all turns, under the id that the client is shown."""
         self.continuation = self._continuation(shown_id)
         output = [*self._shown, *self._visible]
-        while self.dropped and output and _decode_item(output[-1]).type == "reasoning":
+        while self.dropped and output and _item(output[-1]).type == "reasoning":
             output.pop()  # the API refuses a thought that nothing follows
-        fields = Fields(raw)
+        fields = fields_of(raw)
         edits = [fields.put("output", _array(output))]
         if self._total:
-            edits.append(fields.put("usage", _encode(self._total)))
+            edits.append(fields.put("usage", encoded(self._total)))
         if shown_id is not None:
-            edits.append(fields.put("id", _encode(shown_id)))
+            edits.append(fields.put("id", encoded(shown_id)))
         return fields.edited(*edits)
 
     def _continuation(self, shown_id: str | None) -> Continuation | None:
@@ -194,41 +180,67 @@ class ResponsesDialogue(Dialogue):
         return Continuation(shown_id, self._last_id, outputs)
 
     def _read(self, body: bytes) -> bytes:
-        self._end(body)
+        collector = Collector()
+        response = RESPONSES.read(body, collector.count, "body")
+        self.facts = facts_of(response, body, collector)
+        if response is None or response.output is None:
+            return body
+        self._end(response)
         if not self._altered and not self._ours:
             return body
         stored = self._is_stored or self._conversation is not None
-        return self._merged(body, self._last_id if stored else self._id)
+        return self._merged(body, self._last_id if stored else self._first_id)
 
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
+        reader = self.reader
         if not self._altered and name not in _WATCHED:
+            reader.read(name, data)
             return raw
-        event = _decode_event(data)
-        kind = event.type or name.decode()
+        event = reader.parse(name, data)
+        if event is None:
+            return raw
+        if not reader.is_silent(name, data):
+            reader.note(event)
+        kind = event.type
         if kind in _BEGIN:
             return self._created(raw, data, event)
         if kind in _END:
             return self._ended(raw, data, event)
-        if event.output_index is not None:
+        index = self._index(event)
+        if index is not None:
             if len(self._indices) > MAX_ITEMS or len(self._whole) > MAX_ITEMS:
                 raise OverrunError
-            if kind == _ADDED:
-                self._item_added(event, event.output_index, _decode_item(event.item))
-            elif kind == _DONE:
-                self._whole[event.output_index] = bytes(event.item)
-            if self._indices.get(event.output_index, -1) is None:
+            if kind == _ADDED and reader.item is not None:
+                self._item_added(event, index, reader.item)
+            elif kind == _DONE and reader.item is not None:
+                if index not in self._indices:  # it is told whole before it is added, or never is
+                    self._item_added(event, index, reader.item)
+                self._whole[index] = bytes(event.item), reader.item
+            if self._indices.get(index, -1) is None:
                 return b""
         return self._shown_as(raw, data, event)
 
-    def _created(self, raw: bytes, data: bytes, event: _Event) -> bytes:
+    def _index(self, event: Event) -> int | None:
+        """The index of the event's item; some servers don't tell it."""
+        if event.output_index is not None:
+            self._last_index = event.output_index
+        elif event.type == _ADDED:
+            self._last_index += 1
+        elif event.type != _DONE:
+            return None
+        return self._last_index
+
+    def _created(self, raw: bytes, data: bytes, event: Event) -> bytes:
         if not self._first:
             return b""
-        if self._begun is None:
-            self._id = _decode_response(event.response).id
+        if self._begun is None and self.reader.response is not None:
+            self._first_id = self.reader.response.id
             self._begun = bytes(event.response)
         return self._shown_as(raw, data, event)
 
-    def _item_added(self, event: _Event, index: int, item: _Item) -> None:
+    def _item_added(self, event: Event, index: int, item: Item) -> None:
+        if index in self._whole and _is_same(item, self._whole[index][1]):
+            return  # it was told whole before
         if _is_ours(item, self._names):
             self._indices[index] = None
             if not self._altered:
@@ -238,20 +250,23 @@ class ResponsesDialogue(Dialogue):
             self._indices[index] = self._next_index
             self._next_index += 1
 
-    def _ended(self, raw: bytes, data: bytes, event: _Event) -> bytes:
-        response = bytes(event.response)
+    def _ended(self, raw: bytes, data: bytes, event: Event) -> bytes:
+        response = self.reader.response
+        if response is None:
+            return raw
         self._end(response)
         if self.calls:
             return b""
         if not self._altered:
             return raw
-        return self._shown_as(raw, data, event, response=self._merged(response, self._id))
+        merged = self._merged(bytes(event.response), self._first_id)
+        return self._shown_as(raw, data, event, response=merged)
 
-    def _shown_as(self, raw: bytes, data: bytes, event: _Event, **values: bytes) -> bytes:
+    def _shown_as(self, raw: bytes, data: bytes, event: Event, **values: bytes) -> bytes:
         """The event with the client's numbers, and these fields."""
         if not self._altered:
             return raw
-        fields = Fields(data)
+        fields = fields_of(data)
         index = self._indices.get(-1 if event.output_index is None else event.output_index)
         if index is not None:
             values["output_index"] = b"%d" % index
@@ -262,12 +277,23 @@ class ResponsesDialogue(Dialogue):
         return sse(event.type.encode(), fields.edited(*edits))
 
 
-def _is_ours(item: _Item, names: Collection[str]) -> bool:
+def _item(raw: bytes | msgspec.Raw) -> Item:
+    """An output item; what can't be read of it is empty. That is counted by the reader."""
+    return ITEMS.read(raw, lambda _: None, "item") or Item()
+
+
+def _is_same(item: Item, other: Item) -> bool:
+    return bool(item.id and item.id == other.id) or bool(
+        item.call_id and item.call_id == other.call_id
+    )
+
+
+def _is_ours(item: Item, names: Collection[str]) -> bool:
     return item.type == "function_call" and item.name in names
 
 
 def _output(call: Call, text: str) -> bytes:
-    return _encode({"type": "function_call_output", "call_id": call.id, "output": text})
+    return encoded({"type": "function_call_output", "call_id": call.id, "output": text})
 
 
 def _array(items: Sequence[bytes]) -> bytes:
@@ -276,8 +302,8 @@ def _array(items: Sequence[bytes]) -> bytes:
 
 def _without_lost_thoughts(output: Sequence[bytes]) -> list[bytes]:
     """The items without thoughts that only the provider could know, and without traces of them."""
-    items = [_decode_item(raw) for raw in output]
-    lost = [item.type == "reasoning" and not item.encrypted_content for item in items]
+    items = [_item(raw) for raw in output]
+    lost = [item.type == "reasoning" and is_empty(item.encrypted_content) for item in items]
     if not any(lost):
         return list(output)
     kept = (raw for raw, is_lost in zip(output, lost, strict=True) if not is_lost)
@@ -288,4 +314,4 @@ def _without_id(raw: bytes) -> bytes:
     """The item without the id by which the provider would look for the thought before it."""
     fields = _decode_fields(raw)
     fields.pop("id", None)
-    return _encode(fields)
+    return encoded(fields)

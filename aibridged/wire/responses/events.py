@@ -5,35 +5,36 @@ Source of the shapes: the types of OpenAI's Python SDK (`types/responses`).
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT, Shape
-from aibridged.wire.responses.items import Item
+from aibridged.wire.bounds import ABSENT
+from aibridged.wire.lenient import Parser, TypedEvent
 
 
 class Response(msgspec.Struct):
     id: str | None = None
     model: str | None = None
     status: str | None = None
-    output: list[Item] | None = None
+    store: bool | None = None
+    output: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
 
 
 class _Outline(Response):
-    output: list[Item] | None = msgspec.field(default=None, name="")
+    output: list[msgspec.Raw] | None = msgspec.field(default=None, name="")
 
 
-class Event(msgspec.Struct):
-    type: str = ""
-    output_index: int = -1
-    summary_index: int = 0
-    content_index: int = 0
-    delta: msgspec.Raw = ABSENT
-    item: Item | None = None
+class Event(TypedEvent):
+    sequence_number: int | None = None
+    output_index: int | None = None
+    summary_index: int | None = None
+    content_index: int | None = None
+    delta: str | None = None
+    item: msgspec.Raw = ABSENT
     response: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     code: msgspec.Raw = ABSENT
     message: msgspec.Raw = ABSENT
 
 
-decode_event = msgspec.json.Decoder(Event).decode
-decode_response = Shape(Response, _Outline).decode
+EVENTS = Parser(Event)
+RESPONSES = Parser(Response, _Outline)

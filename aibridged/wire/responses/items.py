@@ -3,14 +3,15 @@
 Source of the shapes: the types of OpenAI's Python SDK (`types/responses`).
 """
 
-from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
 
+from aibridged.wire import lenient
 from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, has_more_commas, is_given
-from aibridged.wire.collector import UNREADABLE, Collector, Text, is_json, json_text
+from aibridged.wire.collector import UNREADABLE, Collector, Text, arguments_text, is_json, json_text
 from aibridged.wire.facts import ToolCall
+from aibridged.wire.lenient import Parser, well_formed
 
 
 class Item(msgspec.Struct):
@@ -23,6 +24,7 @@ class Item(msgspec.Struct):
     status: str | None = None
     phase: str | None = None
     execution: str | None = None
+    encrypted_content: msgspec.Raw = ABSENT
     environment: msgspec.Raw = ABSENT
     arguments: msgspec.Raw = ABSENT
     input: msgspec.Raw = ABSENT
@@ -46,11 +48,6 @@ class Item(msgspec.Struct):
 
 
 _MAX_RAW = 4096  # bytes; what is larger comes again when the item is done
-
-
-class _Part(msgspec.Struct):
-    type: str = ""
-    text: str | None = None
 
 
 class _Tool(NamedTuple):
@@ -80,8 +77,9 @@ _TOOLS = {
     "program": _Tool("program", ("code",), server_side=True, is_json=False),
 }
 
-_decode_parts = msgspec.json.Decoder(list[_Part]).decode
-_decode_text = msgspec.json.Decoder(str).decode
+ITEMS = Parser(Item)
+
+_decode_parts = msgspec.json.Decoder().decode
 
 
 def is_tool_call(item: Item) -> bool:
@@ -114,9 +112,9 @@ def add_tool_call(collector: Collector, item: Item, text: Text, *, complete: boo
     whole = complete and not text.cut and item.status != "incomplete"
     collector.tool_calls.append(
         ToolCall(
-            call_id=item.call_id or item.id or "",
-            item_id=item.id,
-            name=item.name or tool.name or "",
+            call_id=well_formed(item.call_id or item.id or ""),
+            item_id=item.id and well_formed(item.id),
+            name=well_formed(item.name or tool.name or ""),
             arguments=arguments,
             server_side=tool.server_side or _runs_on_server(item),
             complete=whole and (not tool.is_json or is_json(arguments)),
@@ -134,17 +132,22 @@ def _runs_on_server(item: Item) -> bool:
 def _arguments(item: Item, tool: _Tool) -> str:
     """The first of the tool's fields that isn't null: a string's text, anything else as JSON."""
     for field in tool.fields:
-        raw: msgspec.Raw = getattr(item, field)
-        text = json_text(raw)
-        if text:
-            with suppress(*UNREADABLE):
-                return _decode_text(raw)
+        if text := arguments_text(getattr(item, field)):
             return text
     return ""
 
 
 def _texts(raw: msgspec.Raw) -> list[str]:
+    """The texts of the parts; servers also give one part, or a text alone."""
     if not is_given(raw) or has_more_commas(raw, MAX_ELEMENTS):
         return []
-    parts = _decode_parts(raw)
-    return [part.text for part in parts if part.text]
+    try:
+        parts = _decode_parts(raw)
+    except UNREADABLE:
+        parts = lenient.loads(raw)
+    found = []
+    for part in parts if isinstance(parts, list) else [parts]:
+        text = part.get("text") if isinstance(part, dict) else part
+        if isinstance(text, str) and text:
+            found.append(text)
+    return found

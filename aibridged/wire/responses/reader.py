@@ -9,13 +9,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from aibridged.wire import bounds
-from aibridged.wire.bounds import is_given
-from aibridged.wire.collector import UNREADABLE, Collector, Text, provider_error
+import msgspec
+
+from aibridged.wire.bounds import ABSENT, is_given
+from aibridged.wire.collector import MAX_ITEMS, Collector, Text, error_in, provider_error
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage
+from aibridged.wire.lenient import usage_in
 from aibridged.wire.reader import StreamReader
-from aibridged.wire.responses.events import Event, Response, decode_event, decode_response
+from aibridged.wire.responses.events import EVENTS, RESPONSES, Event, Response
 from aibridged.wire.responses.items import (
+    ITEMS,
     Item,
     add_tool_call,
     is_commentary,
@@ -71,25 +74,35 @@ class _Open:
     texts: dict[tuple[str, int], Text] = field(default_factory=dict)
 
 
-class ResponsesReader(StreamReader):
-    """Reads one stream of the Responses API."""
+class ResponsesReader(StreamReader[Event]):
+    """Reads one stream of the Responses API.
+
+    `item` and `response` are what the last event held, if it held such.
+    """
+
+    PARSER = EVENTS
 
     def __init__(self) -> None:
         super().__init__()
+        self.item: Item | None = None
+        self.response: Response | None = None
         self._open: dict[int, _Open] = {}
+        self._last = -1  # the index of the item that was told last
+        self._told: set[int] = set()  # hashes of what the items are known by that were done
         self._comments = 0  # how many open items are commentary, whose text is a thought
         self._any_done = False
         self._counts: dict[str, Any] | None = None
-        self._response_error: object = None
 
-    def _is_plain_text(self, chunk: bytes) -> bool:
+    def is_silent(self, name: bytes, data: bytes) -> bool:
+        return name in _SILENT or (name == _TEXT_DELTA and not self._comments)
+
+    def _is_text(self, chunk: bytes) -> bool:
         return not self._comments and chunk.startswith(_TEXT_DELTA_LINE)
 
-    def _read(self, name: bytes, data: bytes) -> None:
-        if name in _SILENT or (name == _TEXT_DELTA and not self._comments):
-            return
-        event = decode_event(data)
-        kind = event.type or name.decode("utf-8", "replace")
+    def _take(self, event: Event) -> None:
+        self.item = self._item_in(event)
+        self.response = self._response_in(event)
+        kind = event.type
         if kind in self._LIFECYCLE:
             self._LIFECYCLE[kind](self, event)
             return
@@ -101,69 +114,101 @@ class ResponsesReader(StreamReader):
             self._item_added(event)
         elif kind == "response.output_item.done":
             self._any_done = True
-            if event.item is not None:
-                self._item_done(event.output_index, event.item)
-        elif kind.encode() not in _SILENT:
+            if self.item is not None:
+                self._item_done(self._index(event), self.item)
+        elif kind.encode("utf-8", "replace") not in _SILENT:
             self._collector.count("unknown_event")
+
+    def _item_in(self, event: Event) -> Item | None:
+        if not is_given(event.item):
+            return None
+        return ITEMS.read(event.item, self._collector.count, "item")
+
+    def _response_in(self, event: Event) -> Response | None:
+        if not is_given(event.response):
+            return None
+        return RESPONSES.read(event.response, self._collector.count, "event")
+
+    def _take_unread(self, name: bytes, usage: msgspec.Raw) -> None:
+        self._take_usage(usage)
+        if name in (b"response.completed", b"response.incomplete"):
+            self._ended = True
+
+    def _take_usage(self, usage: msgspec.Raw) -> None:
+        counts = self._collector.usage(usage)
+        if counts is not None:
+            self._counts = counts
+
+    def _index(self, event: Event) -> int:
+        """The index of the event's item; of one that isn't told, the last one's or the next."""
+        if event.output_index is None:
+            began = event.type == "response.output_item.added"
+            self._last += began or self._last < 0
+        else:
+            self._last = event.output_index
+        return self._last
+
+    def _begin(self) -> None:
+        response = self.response
+        if response is not None:
+            self._collector.response_id = response.id or self._collector.response_id
+            self._collector.model = response.model or self._collector.model
 
     def _created(self, event: Event) -> None:
         """No verdict yet: a refusal for overload comes after this event, too."""
-        if is_given(event.response):
-            response, _ = decode_response(event.response)
-            self._collector.response_id = response.id
-            self._collector.model = response.model
+        self._begin()
 
     def _done(self, event: Event) -> None:
         """The last event, whichever way the response ended."""
         self._ended = True
-        if not is_given(event.response):
+        response = self.response
+        if response is None:
+            self._take_usage(usage_in(bytes(event.response)))
             return
-        response, is_crowded = decode_response(event.response)
-        self._collector.response_id = response.id
-        self._collector.model = response.model
-        self._response_error = bounds.value(response.error)
-        self._counts = bounds.counts(response.usage)
-        if is_crowded and not self._any_done:
-            self._collector.count("crowded_event")
-        for index, item in enumerate(response.output or ()):
+        self._begin()
+        self._take_usage(response.usage)
+        for index, raw in enumerate(response.output or ()):
             if index in self._open or not self._any_done:
-                self._item_done(index, item)
+                item = ITEMS.read(raw, self._collector.count, "item")
+                if item is not None:
+                    self._item_done(index, item)
         if self.verdict is None and event.type != "response.failed":
             self.verdict = "ok"
 
     def _failed(self, event: Event) -> None:
         self._done(event)
-        self._fail(provider_error(self._response_error))
+        error = ABSENT if self.response is None else self.response.error
+        self._fail(provider_error(error_in(error)))
 
     def _error(self, event: Event) -> None:
         """An error event, whose words stand in the event or, from some servers, in an object."""
         if is_given(event.error):
-            self._fail(provider_error(bounds.value(event.error)))
+            self._fail(provider_error(error_in(event.error)))
         else:
-            code, message = bounds.value(event.code), bounds.value(event.message)
+            code, message = error_in(event.code), error_in(event.message)
             self._fail(provider_error({"code": code, "message": message}))
 
     def _item_added(self, event: Event) -> None:
-        item = event.item
-        if item is None:
+        index, item = self._index(event), self.item
+        if item is None or not self._told.isdisjoint(_names(item)):
             return
         commentary = is_commentary(item)
         if commentary or item.type == "reasoning" or is_tool_call(item):
-            if event.output_index in self._open:
-                self._item_broken(event.output_index)
+            if index in self._open:
+                self._item_broken(index)
             if self._collector.fits(item.id, item.call_id, item.name):
-                self._open[event.output_index] = _Open(item.small())
+                self._open[index] = _Open(item.small())
                 self._comments += commentary
 
     def _delta(self, event: Event, source: str) -> None:
-        opened = self._open.get(event.output_index)
-        delta = bounds.text(event.delta)
+        opened = self._open.get(self._index(event))
+        delta = event.delta
         if opened is None or delta is None:
             # Text of the answer is no stray: only that of commentary is kept.
             if source != "commentary":
                 self._collector.count("stray_delta")
             return
-        part = event.summary_index or event.content_index
+        part = event.summary_index or event.content_index or 0
         text = opened.texts.get((source, part))
         if text is None:
             if not self._collector.fits():
@@ -174,6 +219,13 @@ class ResponsesReader(StreamReader):
 
     def _item_done(self, index: int, item: Item) -> None:
         opened = self._pop(index)
+        names = _names(item)
+        if not self._told.isdisjoint(names):  # it has been told whole before
+            if opened is not None:
+                self._collector.give_back(len(opened.texts) + 1)
+            return
+        if len(self._told) < MAX_ITEMS:
+            self._told.update(names)
         texts = opened.texts if opened is not None else {}
         if is_tool_call(item):
             if opened is not None or self._collector.keeps(item.id, item.call_id, item.name):
@@ -230,27 +282,37 @@ class ResponsesReader(StreamReader):
     }
 
 
+def _names(item: Item) -> set[int]:
+    """What the item is known by when it is told again, as hashes: some ids are long."""
+    return {hash((kind, name)) for kind, name in (("", item.id), ("call", item.call_id)) if name}
+
+
 def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a response or an error."""
     collector = Collector()
-    try:
-        response, is_crowded = decode_response(body)
-        usage = bounds.counts(response.usage)
-        _take(collector, response)
-    except UNREADABLE:
-        collector.count("unreadable_body")
-        return collector.result(None, complete=False)
-    if is_crowded:
-        collector.count("crowded_body")
+    return facts_of(RESPONSES.read(body, collector.count, "body"), body, collector)
+
+
+def facts_of(response: Response | None, body: bytes, collector: Collector) -> ResponseFacts:
+    """The facts of a body that has been parsed, or couldn't be; that is counted already."""
+    usage = collector.usage(usage_in(body) if response is None else response.usage)
     told = None if usage is None else responses_usage(usage)
+    if response is None:
+        return collector.result(told, complete=False)
+    _take(collector, response)
     return collector.result(told, complete=response.status not in ("in_progress", "queued"))
 
 
 def _take(collector: Collector, response: Response) -> None:
-    collector.begin(response.id, response.model, response.error)
-    if collector.error is None and response.status == "failed":
+    collector.response_id, collector.model = response.id, response.model
+    if is_given(response.error):
+        collector.error = provider_error(error_in(response.error))
+    elif response.status == "failed":
         collector.error = ProviderError(None, None, None)
-    for item in response.output or ():
+    for raw in response.output or ():
+        item = ITEMS.read(raw, collector.count, "item")
+        if item is None:
+            continue
         if is_tool_call(item):
             if collector.keeps(item.id, item.call_id, item.name):
                 add_tool_call(collector, item, Text(collector), complete=True)

@@ -165,7 +165,9 @@ def test_what_can_not_be_read_is_counted_and_the_rest_is_read() -> None:
     reader.feed(b'data: {"usage":{"prompt_tokens":"many","completion_tokens":-4}}\n\n')
     facts = reader.finish(complete=True)
     assert facts == ResponseFacts(
-        response_id="c", usage=TokenUsage(partial=True), anomalies={"unreadable_event": 2}
+        response_id="c",
+        usage=TokenUsage(partial=True),
+        anomalies={"unreadable_field": 1, "unreadable_event": 1},
     )
 
 
@@ -211,7 +213,7 @@ def test_blocking_body() -> None:
             b'{"error":{"message":"m","type":"t","param":null,"code":"c"}}',
             ProviderError("t", "c", "m"),
         ),
-        (b'{"error":{"message":"m","code":429}}', ProviderError(None, None, "m")),
+        (b'{"error":{"message":"m","code":429}}', ProviderError(None, "429", "m")),
         (b'{"error":"model not found"}', ProviderError(None, None, "model not found")),
     ],
 )

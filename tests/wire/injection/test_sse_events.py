@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from aibridged.wire.bounds import SMALL
 from aibridged.wire.injection import sse_events as events
 from aibridged.wire.injection.sse_events import RawEvents, sse
-from aibridged.wire.sse import SseSplitter
+from aibridged.wire.sse import SseSplitter, lone
 
 STREAMS = st.lists(
     st.sampled_from([b"data: a", b"event: x", b": ping", b"\n", b"\r", b"\r\n", b"\n\n", b"data:"]),
@@ -16,7 +16,7 @@ STREAMS = st.lists(
 
 
 def split(stream, size):
-    splitter = RawEvents()
+    splitter = RawEvents(SseSplitter())
     found = []
     for at in range(0, len(stream), size):
         found += splitter.feed(stream[at : at + size])
@@ -26,10 +26,10 @@ def split(stream, size):
 @given(STREAMS, st.integers(1, 7))
 def test_the_bytes_are_the_streams_and_the_events_are_the_readers(stream, size):
     found = split(stream, size)
-    assert b"".join(raw for raw, _ in found) == stream
+    assert b"".join(raw for raw, *_ in found) == stream
     reader = SseSplitter()
     expected = [*reader.feed(stream), *reader.flush()]
-    assert [event for _, event in found if event is not None] == expected
+    assert [event for _, event, _ in found if event is not None] == expected
 
 
 CHUNKS = st.lists(
@@ -66,28 +66,29 @@ CHUNKS = st.lists(
 @example([b"event: h\n", b"event: a\ndata: 1\n\n"])
 @example([b"data: 2\n\n", b"event: g\ndata: 4\rdata: 5\n\n"])
 def test_a_chunk_that_is_one_event_is_the_one_that_would_be_split_off(chunks):
-    at_once, thorough = RawEvents(), RawEvents()
+    at_once, thorough = RawEvents(SseSplitter()), RawEvents(SseSplitter())
     found, expected = [], []
     for chunk in chunks:
-        event = at_once.lone(chunk)
-        found += [(chunk, event)] if event is not None else at_once.feed(chunk)
+        event = lone(chunk) if at_once.is_between_events else None
+        found += [(chunk, event, True)] if event is not None else at_once.feed(chunk)
         expected += thorough.feed(chunk)
     assert [*found, *at_once.flush()] == [*expected, *thorough.flush()]
 
 
 def test_most_chunks_are_one_event():
-    splitter = RawEvents()
-    assert splitter.lone(b"data: 1\n\n") is None, "a stream may begin with a byte order mark"
+    splitter = RawEvents(SseSplitter())
+    assert not splitter.is_between_events, "a stream may begin with a byte order mark"
     splitter.feed(b"data: 1\n\n")
-    assert splitter.lone(b"event: a\ndata: {}\n\n") == (b"a", b"{}")
-    assert splitter.lone(b"data: {}\n\n") == (b"", b"{}")
-    assert splitter.lone(b"data: %b\n\n" % (b"x" * SMALL)) is None
+    assert splitter.is_between_events
+    assert lone(b"event: a\ndata: {}\n\n") == (b"a", b"{}")
+    assert lone(b"data: {}\n\n") == (b"", b"{}")
+    assert lone(b"data: %b\n\n" % (b"x" * SMALL)) is None
 
 
 def test_a_comment_is_no_event():
     assert split(b": ping\n\ndata: 1\n\n", 100) == [
-        (b": ping\n\n", None),
-        (b"data: 1\n\n", (b"", b"1")),
+        (b": ping\n\n", None, True),
+        (b"data: 1\n\n", (b"", b"1"), True),
     ]
 
 
@@ -95,14 +96,13 @@ def test_a_comment_is_no_event():
 def test_an_event_that_is_too_long_is_passed_on_unread(monkeypatch, size):
     monkeypatch.setattr(events, "MAX_EVENT_BYTES", 50)
     stream = b"data: " + b"x" * 200 + b"\n\ndata: 1\n\n"
-    splitter = RawEvents()
-    splitter._splitter = SseSplitter(50)
+    splitter = RawEvents(SseSplitter(50))
     found = []
     for at in range(0, len(stream), size):
         found += splitter.feed(stream[at : at + size])
         assert at < 200 or found, "nothing that has grown too long is held back"
-    assert b"".join(raw for raw, _ in found) == stream
-    assert [event for _, event in found if event] == [(b"", b"1")]
+    assert b"".join(raw for raw, *_ in found) == stream
+    assert [event for _, event, _ in found if event] == [(b"", b"1")]
 
 
 def test_an_event_is_written_in_the_usual_shape():
@@ -111,17 +111,17 @@ def test_an_event_is_written_in_the_usual_shape():
 
 
 def test_a_long_event_in_short_pieces_is_looked_at_once():
-    splitter = RawEvents()
+    splitter = RawEvents(SseSplitter())
     began = time.process_time()
     for _ in range(200_000):
         assert not splitter.feed(b"data: 789\n")
     assert time.process_time() - began < 10, "looked at anew with each piece it takes minutes"
-    ((raw, _),) = splitter.feed(b"\n")
+    ((raw, _, _),) = splitter.feed(b"\n")
     assert len(raw) == 2_000_001
 
 
 @pytest.mark.parametrize("flood", [b"\n", b"\r", b"\r\n"])
 def test_blank_lines_belong_to_the_event_before_them(flood):
-    splitter = RawEvents()
+    splitter = RawEvents(SseSplitter())
     found = splitter.feed(b"data: 1" + flood * 100_000 + b"data: 2" + flood * 2)
-    assert [event for _, event in found] == [(b"", b"1"), (b"", b"2")]
+    assert [event for _, event, _ in found] == [(b"", b"1"), (b"", b"2")]

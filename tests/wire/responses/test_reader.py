@@ -230,7 +230,12 @@ def test_what_can_not_be_read_is_counted_and_the_rest_is_read(
     reader.feed(transcript("responses_reasoning_and_tools"))
     facts = reader.finish(complete=True)
     assert facts.tool_calls == EXPECTED["responses_reasoning_and_tools"].tool_calls
-    assert facts.anomalies == {"unknown_event": 1, "stray_delta": 1, "unreadable_event": 1}
+    assert facts.anomalies == {
+        "unreadable_field": 1,
+        "unknown_event": 1,
+        "stray_delta": 1,
+        "unreadable_item": 1,
+    }
 
 
 def test_blocking_body() -> None:
