@@ -28,7 +28,8 @@ class Abortable(Protocol):
 class ActiveRequests:
     """The requests and tunnels of all tokens, for the event loop only.
 
-    `grace` may be changed, and applies to all at once. Requests are grouped by token only when tokens are checked, so that a request costs little.
+    `grace` may be changed, and applies to all at once. Requests are grouped by token only when
+    tokens are checked, so that adding one costs little.
     """
 
     def __init__(self, clock: Clock, *, grace: float = UNLIMITED) -> None:
