@@ -22,8 +22,8 @@ _QUERY = re.compile(r"[\x21\x22\x24-\x7e]*")
 # Paths without any of these can't be ambiguous.
 _DOUBTFUL = re.compile(r"[%;]|/\.|\.(?:/|\Z)")
 # Forbidden in a decoded path: other separators, in any width; another encoding; the start of a
-# query, a fragment or the parameters of a segment; and segments that a server may trim to dot segments,
-# such as `...`, or dots before blanks.
+# query, a fragment or the parameters of a segment; and segments that a server may trim to dot
+# segments, such as `...`, or dots before blanks.
 _AMBIGUOUS = re.compile(r"[\\%#?;\u2044\u2215\u2216]|/\s|[\s.](?:/|\Z)")
 
 # Clients request the same few paths. Callers choose them, so the cache is bounded.
