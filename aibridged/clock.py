@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What every part that needs the time is handed."""
+    """Interface of the clock, which is passed to everything that needs the time."""
 
     def monotonic(self) -> float:
         """Seconds since an arbitrary start; never goes back."""
@@ -24,7 +24,7 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of the machine."""
 
-    # The function itself: it is asked a dozen times a request.
+    # The function itself: it is called a dozen times per request.
     monotonic = staticmethod(time.monotonic)
 
     def wall(self) -> datetime:

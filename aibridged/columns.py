@@ -1,4 +1,4 @@
-"""Types of columns that tables of several rooms have."""
+"""Column types that tables of several packages have."""
 
 from datetime import UTC, datetime
 

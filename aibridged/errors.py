@@ -1,8 +1,7 @@
-"""Every error a caller can get from the gateway itself: status, code and sentence.
+"""Every error that the gateway itself returns: status, code and sentence.
 
 One body serves Coder's, Anthropic's and OpenAI's clients at once, so that each SDK raises its own
-exception and shows the sentence. Errors that a provider answers are never made here: they are
-relayed as they came.
+exception and shows the sentence. Providers' errors are never made here: they are relayed unchanged.
 """
 
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class ErrorKind:
-    """One way in which the gateway refuses or fails a request.
+    """One kind of refusal or failure.
 
-    `kind` is the `error.type` that Anthropic's API uses for the status; `sentence` is what is said
-    where the place that refuses has nothing more precise to say. It doesn't name `X-Api-Key`:
-    Claude Code shows its own advice (to log in at Anthropic) in place of a sentence that does.
+    `kind` is the `error.type` that Anthropic's API uses for the status; `sentence` is the default
+    message. It doesn't name `X-Api-Key`: Claude Code replaces a sentence that does by its own
+    advice (to log in at Anthropic).
     """
 
     code: str
@@ -167,10 +166,10 @@ ERRORS = (
 )
 
 SHOULD_RETRY = "X-Should-Retry"
-"""Says whether sending the same request again makes sense. The official SDKs and Claude Code obey
-it; without it, Claude Code repeats a request with a wrong token in silence for three minutes, and
-then calls it a failure of the network."""
-# No repetition mends these: the caller has to change something first.
+"""Tells clients whether to retry. The official SDKs and Claude Code obey it; without it, Claude
+Code silently repeats a request with a wrong token for three minutes, and then reports a network
+failure."""
+# A retry doesn't help: the caller has to change something first.
 _FINAL_STATUSES = frozenset({400, 401, 403, 404, 413})
 
 _encode = msgspec.json.Encoder().encode
@@ -179,9 +178,8 @@ _encode = msgspec.json.Encoder().encode
 class GatewayError(Exception):
     """A request that the gateway itself refuses or fails.
 
-    `retry_after` is in whole seconds, given wherever waiting helps; `allow` names the methods that
-    would have been right. `message` never quotes a header or a body of the caller's: it could hold
-    a secret.
+    `retry_after` is in whole seconds, given wherever waiting helps; `allow` names the allowed
+    methods. `message` never quotes a header or a body of the caller's, which may contain a secret.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Waits for a place in a fair queue, with a deadline; see `core.fair_queue` for the turns."""
+"""Waits for a place in a fair queue, with a deadline; see `core.fair_queue` for the order."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,9 +8,9 @@ from aibridged.core.fair_queue import Bounds, FairQueue, K
 
 
 class FairPlaces(Generic[K]):
-    """Nobody waits longer than `wait` seconds.
+    """A fair queue with a deadline of `wait` seconds.
 
-    `on_wait` hears of each that has to, with the number of those that wait under its key.
+    `on_wait` is called for each waiter, with the number of waiters under its key.
     """
 
     def __init__(
@@ -22,26 +22,26 @@ class FairPlaces(Generic[K]):
 
     @property
     def taken(self) -> int:
-        """How many places are taken."""
+        """The number of places taken."""
         return self._queue.taken
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of waiters."""
         return self._queue.waiting
 
     async def take(self, key: K) -> None:
-        """Take a place, which is to be given back.
+        """Take a place, to be given back later.
 
         Raises:
-            QueueFullError: too many wait already; as a ShareFullError, too many of this key.
-            TimeoutError: none came free in time.
+            QueueFullError: the queue is full; a ShareFullError if it is so for this key.
+            TimeoutError: no place became free in time.
         """
         if not self._queue.take(key):
             await self._wait(key)
 
     def give_back(self, key: K) -> None:
-        """Hand a place on to the next that still waits for it."""
+        """Pass a place on to the next waiter."""
         while (given := self._queue.give_back(key)) is not None:
             key, waiter = given
             if not waiter.done():
@@ -58,7 +58,7 @@ class FairPlaces(Generic[K]):
                 await waiter
         except BaseException:
             if waiter.done() and not waiter.cancelled():
-                self.give_back(key)  # it came just as we left
+                self.give_back(key)  # it was assigned just as we left
             else:
                 self._queue.give_up(key, waiter)
             raise

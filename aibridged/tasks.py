@@ -1,4 +1,4 @@
-"""Tracked background tasks: their exceptions are logged, and none is forgotten."""
+"""Tracked background tasks: they are kept referenced, and their exceptions are logged."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Tasks:
-    """Keeps hold of tasks until they end; a failure that nobody else hears of is logged."""
+    """Holds tasks until they end; a failure that is awaited nowhere is logged."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
@@ -19,19 +19,19 @@ class Tasks:
         return len(self._running)
 
     def start(self, coroutine: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
-        """Run it from now on; `name` is for the log."""
+        """Start a task; `name` is for the log."""
         task = asyncio.get_running_loop().create_task(coroutine, name=name)
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task
 
     async def idle(self) -> None:
-        """Return once none is running."""
+        """Return once no task is running."""
         while self._running:
             await asyncio.wait(self._running)
 
     async def cancel(self) -> None:
-        """Cancel all, and wait until they have ended."""
+        """Cancel all tasks, and wait until they have ended."""
         for task in self._running:
             task.cancel()
         await self.idle()

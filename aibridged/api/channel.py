@@ -1,6 +1,6 @@
 """A bounded channel from a worker thread to the event loop, with backpressure.
 
-The thread is held up once a few pieces wait to be sent, and learns there when nobody wants more.
+The thread blocks while a few chunks wait to be sent, and is told there when the reader has gone.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from aibridged.records.cancel_scope import QueryCancelledError
 
 PIECE_BYTES = 64 * 1024
 AHEAD = 4
-"""Pieces that may wait to be sent."""
+"""Chunks that may wait to be sent."""
 PATIENCE_S = 120.0
-"""Longer than any answer may take: whoever sends it closes the channel before."""
+"""Longer than any response may take: its sender closes the channel before that."""
 
 
 class Channel:
-    """`write` is for the thread, all else for the event loop that it is made in."""
+    """A queue of bytes: `write` is for the thread, all else for the event loop that made it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -27,10 +27,10 @@ class Channel:
         self._closed = False
 
     def write(self, make: Callable[[], Generator[bytes]]) -> None:
-        """Make an answer and hand it over; so is the error with which it ends, if any."""
+        """Write a response to the channel, and the error with which it ends, if any."""
         end: Exception | None = None
         try:
-            # What isn't read to its end keeps its connection until it is closed.
+            # An iterator that isn't exhausted keeps its connection until it is closed.
             with closing(make()) as pieces:
                 for piece in _even(pieces):
                     self._put(piece)
@@ -40,7 +40,7 @@ class Channel:
             self._loop.call_soon_threadsafe(self._pieces.put_nowait, end)
 
     async def read(self) -> bytes | None:
-        """The next piece, None at the end; raises what making the answer raised."""
+        """The next chunk, None at the end; raises whatever the writer raised."""
         piece = await self._pieces.get()
         if isinstance(piece, Exception):
             raise piece
@@ -48,7 +48,7 @@ class Channel:
         return piece
 
     def close(self) -> None:
-        """No more is wanted."""
+        """Stop reading: the writer's next chunk is refused."""
         self._closed = True
         self._room.release()
 
@@ -62,7 +62,7 @@ class Channel:
 
 
 def _even(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of `PIECE_BYTES`, but for the last."""
+    """The same bytes in chunks of `PIECE_BYTES`, except for the last."""
     gathered = bytearray()
     for piece in pieces:
         gathered += piece

@@ -28,16 +28,16 @@ _TERM = re.compile(r'\s*([a-z_]+):(?:"([^"]*)"|([^\s"]\S*))(?=\s|$)')
 
 
 class BadFilterError(ValueError):
-    """A filter that can't be understood; the message says which term and how to mend it."""
+    """A filter that can't be parsed; the message says which term and how to fix it."""
 
 
 def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
-    """The filter of a request's query parameters `q`, `limit`, `after_id` and `offset`.
+    """Parse the query parameters `q`, `limit`, `after_id` and `offset` of a request.
 
-    `me` is the caller's id; `owner` is set where a caller may see their own alone.
+    `me` is the caller's id; `owner` is set where a caller may see only their own.
 
     Raises:
-        BadFilterError: an unknown or doubled term, or a value that isn't one.
+        BadFilterError: an unknown or repeated term, or an invalid value.
     """
     if query.get("after_id") and "offset" in query:
         raise BadFilterError("after_id and offset are mutually exclusive: remove one.")
@@ -56,10 +56,10 @@ def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
 
 
 def read_limit(query: Mapping[str, str]) -> int:
-    """The query parameter `limit`.
+    """Parse the query parameter `limit`.
 
     Raises:
-        BadFilterError: it is no number, or out of bounds.
+        BadFilterError: it isn't a number, or out of bounds.
     """
     return _whole_number("limit", query.get("limit", "100"), 1, MAX_LIMIT)
 

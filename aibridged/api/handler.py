@@ -27,16 +27,16 @@ from aibridged.records.query import NoSuchPageError, Query
 from aibridged.transport.abort import broken_off
 
 ANSWER_S = 60.0
-"""How long an answer may take, from the question to its last byte.
+"""Deadline of a response, from the request to its last byte.
 
-A slow reader doesn't keep its place, and the database's view of that moment, any longer.
+A slow reader doesn't hold its place, or the database's snapshot, any longer.
 """
 
 _JSON = "application/json"
 
 
 class Api:
-    """Answers `GET` for authenticated callers: admins see all, others their own."""
+    """Serves `GET` to authenticated callers: admins see everything, others their own records."""
 
     def __init__(self, query: Query, clock: Clock) -> None:
         self._queries = QueryRunner(query, clock)
@@ -45,12 +45,12 @@ class Api:
     async def __call__(
         self, request: web.BaseRequest, actor: Actor, path: str, raw_query: str
     ) -> web.StreamResponse:
-        """The answer to `path` (`/interceptions`).
+        """The response to `path` (`/interceptions`).
 
         Raises:
-            GatewayError: nothing is there, it can't be written to, the filter is wrong, the caller
-                asks too much, or the database doesn't answer.
-            BrokenOffError: the database failed in the middle of the answer.
+            GatewayError: there is no such resource, it is read-only, the filter is invalid, the
+                caller is over its limits, or the database is unavailable.
+            BrokenOffError: the database failed in the middle of the response.
         """
         found = None if path == "/openapi.json" else find(path)
         if request.method not in ("GET", "HEAD"):
@@ -70,7 +70,7 @@ class Api:
             raise _failure(request, error) from None
 
     def close(self) -> None:
-        """Take no more questions."""
+        """Refuse new queries."""
         self._queries.close()
 
 
@@ -79,7 +79,7 @@ def _answer(route: Route, question: Question, query: Query) -> Generator[bytes]:
 
 
 async def _send(request: web.BaseRequest, channel: Channel) -> web.StreamResponse:
-    """The answer: as a whole if it is small, else as it is made and the client takes it."""
+    """Send the response: with a length if it is small, else in chunks as they are made."""
     piece, following = await channel.read(), None
     if piece is None:
         raise GatewayError(ROUTE_NOT_SUPPORTED, "No such record, or it is owned by another user.")
@@ -99,9 +99,9 @@ async def _send(request: web.BaseRequest, channel: Channel) -> web.StreamRespons
 
 
 def _failure(request: web.BaseRequest, error: QueryFailedError | TimeoutError) -> Exception:
-    """What to raise of it; an answer that was begun is broken off, so that none takes it whole."""
+    """The error to raise; a response under way is aborted, so no client takes it as complete."""
     if isinstance(error, QueryFailedError) and not isinstance(error, QueryTimeoutError):
-        # The reason may name servers and accounts, which are the operator's business alone.
+        # The reason may name servers and accounts, which only the operator may see.
         logger.error("A query of the records failed: {}", error)
     if request.writer.output_size > 0:
         return broken_off(request, type(error).__name__)

@@ -1,7 +1,7 @@
 """Streaming JSON responses: encoded row by row as the database is read, never whole in memory.
 
 A page ends early once it has `PAGE_BYTES`, but never before its first item, so that a client can
-always go on. Each of these blocks, and belongs into a thread.
+always page on. All of these block, and belong in a thread.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -68,12 +68,12 @@ def session(query: Query, id: str, owner: str | None, after_id: str | None, limi
 
 
 def names(found: list[str]) -> Chunks:
-    """A list of names."""
+    """A JSON list of names."""
     yield _encode(found)
 
 
 def _one_more(wanted: Filter) -> Filter:
-    """So that it is seen whether there is another page."""
+    """The filter with room for one more item, which shows whether there is another page."""
     return msgspec.structs.replace(wanted, limit=wanted.limit + 1)
 
 
@@ -110,7 +110,7 @@ def _page(
 def _whole(
     each: FullInterception, note: Callable[[str, Row], object] = lambda name, row: None
 ) -> Chunks:
-    """`shapes.Interception`, row by row; `note` is told of each."""
+    """`shapes.Interception`, row by row; `note` is called with each row."""
     yield _encode(shapes.interception_head(each.found))[:-1]
     for name in shapes.CHILD_KINDS:
         yield b',"%s":[' % name.encode()
@@ -126,7 +126,7 @@ def _whole(
 class _Threads:
     """The threads of a session, `shapes.Thread` each.
 
-    What they come to is known when their interceptions have been written.
+    A thread's totals are known once its interceptions have been written.
     """
 
     def __init__(self) -> None:
@@ -136,7 +136,7 @@ class _Threads:
         self._tokens: dict[str, int] = {}
 
     def chunks(self, each: FullInterception) -> Chunks:
-        """The next interception, and what stands before it."""
+        """The next interception, and the JSON before it."""
         id = each.found.thread_root_id or each.found.id
         self._is_first_of_thread = id != self._id
         if self._is_first_of_thread:
@@ -151,7 +151,7 @@ class _Threads:
         yield from _whole(each, self._note)
 
     def end(self) -> Chunks:
-        """What stands behind the last interception of a thread."""
+        """The JSON after the last interception of a thread."""
         if self._id is not None:
             prompt, tokens = _encode(self._prompt), _encode(shapes.Tokens(**self._tokens))
             yield b'],"prompt":%s,"token_usage":%s}' % (prompt, tokens)

@@ -14,7 +14,7 @@ _JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter in the query or the path; with bounds it is a whole number."""
+    """A query or path parameter; an integer if it has bounds."""
 
     name: str
     description: str
@@ -24,7 +24,7 @@ class Parameter:
 
 
 class Described(Protocol):
-    """What the document needs of a route."""
+    """The parts of a route that the document describes."""
 
     @property
     def path(self) -> str: ...
@@ -37,7 +37,7 @@ class Described(Protocol):
 
 
 def document(routes: Iterable[Described]) -> dict[str, Any]:
-    """The document, in OpenAPI 3.1."""
+    """The OpenAPI 3.1 document."""
     described = list(routes)
     answers, schemas = msgspec.json.schema_components(
         [route.shape for route in described], ref_template="#/components/schemas/{name}"

@@ -1,4 +1,4 @@
-"""Runs queries in worker threads, with bounds on concurrency, on queueing and on time."""
+"""Runs queries in worker threads, with bounds on concurrency, queueing and time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
@@ -15,14 +15,14 @@ from aibridged.records.cancel_scope import CancelScope
 from aibridged.records.query import Query
 
 A_SECOND = 10
-"""Questions that a caller may ask; so many at once after a rest."""
+"""Rate limit of a caller's queries, and their burst."""
 BOUNDS = Bounds(places=6, places_each=2, waiting=32, waiting_each=4)
 WAIT_S = 10.0
-"""How long a question waits for its place."""
+"""How long a query may wait for a place."""
 
 
 class QueryRunner:
-    """Questions of all callers. What they may take from the machine is bounded."""
+    """Runs the queries of all callers, within bounds."""
 
     def __init__(self, query: Query, clock: Clock, *, wait: float = WAIT_S) -> None:
         self._query = query
@@ -35,13 +35,13 @@ class QueryRunner:
     async def ask(
         self, caller: str, make: Callable[[Query], Generator[bytes]]
     ) -> AsyncIterator[Channel]:
-        """The answer that `make` makes in a thread, as it is made.
+        """Run `make` in a thread, and return the channel that its output arrives on.
 
-        What isn't read by the end of the context is dropped, and the database interrupted. The
-        place is free again when the thread is.
+        What isn't read by the end of the context is dropped, and the database query cancelled. The
+        place is free again once the thread is.
 
         Raises:
-            GatewayError: the caller asks too much, or all do.
+            GatewayError: the caller, or all callers together, are over their limits.
         """
         if not self._limiter.admit(caller.encode()):
             raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
@@ -50,7 +50,7 @@ class QueryRunner:
         loop = asyncio.get_running_loop()
 
         def ended(_: Future[None]) -> None:
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+            with suppress(RuntimeError):  # the loop is closed, and nobody is waiting
                 loop.call_soon_threadsafe(self._places.give_back, caller)
 
         query = self._query.within(scope)
@@ -62,7 +62,7 @@ class QueryRunner:
             scope.cancel()
 
     def close(self) -> None:
-        """Take no more questions."""
+        """Refuse new queries."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _enter(self, caller: str) -> None:

@@ -14,12 +14,12 @@ from aibridged.records.query import MAX_LIMIT, MAX_NAMES, Query
 from aibridged.records.query_results import Filter
 
 ROOTS = frozenset({"interceptions", "sessions", "models", "clients", "openapi.json"})
-"""The first segments of the paths that are served here."""
+"""First segments of the paths that are served here."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A request, read: `owner` is the only initiator whose rows may be shown, None for all."""
+    """A parsed request: `owner` is the only initiator whose rows may be shown, None for all."""
 
     actor: Actor
     owner: str | None
@@ -33,10 +33,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A path below the prefix, `{id}` standing for one segment.
+    """A path below the prefix, with `{id}` for one segment.
 
-    `answer` makes the JSON piece by piece, and none where there is nothing; it blocks. `shape` is
-    the type of what the JSON says.
+    `answer` generates the JSON chunk by chunk, or nothing where there is no such item; it blocks.
+    `shape` is the JSON's type.
     """
 
     path: str
@@ -47,7 +47,7 @@ class Route:
 
 
 def find(path: str) -> tuple[Route, str]:
-    """The route of a path, and its id, which is empty where it has none."""
+    """The route of a path, and the id in it, or "" where it has none."""
     root, _, id = path[1:].partition("/")
     pattern = f"/{root}/{{id}}" if id else f"/{root}"
     for route in ROUTES:
@@ -57,7 +57,7 @@ def find(path: str) -> tuple[Route, str]:
 
 
 def read_query(raw_query: str, route: Route) -> dict[str, str]:
-    """The query's parameters, each of which the route must have: none is ignored."""
+    """Parse the query parameters; those that the route doesn't have are errors."""
     try:
         pairs = parse_qsl(raw_query, keep_blank_values=True, errors="strict")
     except ValueError:

@@ -1,7 +1,7 @@
 """JSON schemas of the API: those of Coder's API for AI Bridge, with additional fields.
 
-The OpenAPI document is made from these types. Texts in lists are `truncated` to their beginnings;
-the single item shows all that is stored of them, and `metadata` marks what was `cut` before.
+The OpenAPI document is made from these types. Texts in lists are `truncated`; a single item has all
+that is stored of them, and its `metadata` marks what was `cut` before it was stored.
 """
 
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Initiator(msgspec.Struct, kw_only=True):
-    """Whose it is; the username is empty where it wasn't known."""
+    """The user; the username is empty where it wasn't known."""
 
     id: str
     username: str
 
 
 class TokenUsage(msgspec.Struct, kw_only=True):
-    """Tokens of one response; `input_tokens` leaves out what the two cache counts hold."""
+    """Tokens of one response; `input_tokens` excludes the two cache counts."""
 
     id: Uuid
     interception_id: Uuid
@@ -40,7 +40,7 @@ class TokenUsage(msgspec.Struct, kw_only=True):
 
 
 class UserPrompt(msgspec.Struct, kw_only=True):
-    """What the user said last."""
+    """The user's last message."""
 
     id: Uuid
     interception_id: Uuid
@@ -52,7 +52,7 @@ class UserPrompt(msgspec.Struct, kw_only=True):
 
 
 class ToolUsage(msgspec.Struct, kw_only=True):
-    """A tool call of the model's; `metadata` marks `partial` and `server_side` ones."""
+    """A tool call by the model; `metadata` marks `partial` and `server_side` ones."""
 
     id: Uuid
     interception_id: Uuid
@@ -81,7 +81,7 @@ class ModelThought(msgspec.Struct, kw_only=True):
 
 
 class InterceptionHead(msgspec.Struct, kw_only=True):
-    """An interception without what belongs to it."""
+    """An interception without its child rows."""
 
     id: Uuid
     initiator: Initiator
@@ -110,7 +110,7 @@ class InterceptionHead(msgspec.Struct, kw_only=True):
 class Interception(InterceptionHead, kw_only=True):
     """One request with its response. `outcome` is null while it is open.
 
-    It is `truncated` if more belongs to it than a list shows.
+    It is `truncated` if it has more child rows than a list shows.
     """
 
     token_usages: list[TokenUsage]
@@ -120,7 +120,7 @@ class Interception(InterceptionHead, kw_only=True):
 
 
 class Interceptions(msgspec.Struct, kw_only=True):
-    """A page; `count` is of all pages, and `more` says whether there is another one."""
+    """A page; `count` is the total over all pages, and `more` says whether there is a next page."""
 
     count: Count
     results: list[Interception]
@@ -137,9 +137,9 @@ class Tokens(msgspec.Struct, kw_only=True):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """What a session comes to; `last_active_at` is when its last interception started.
+    """Totals of a session; `last_active_at` is when its last interception started.
 
-    It is `truncated` if its last prompt is longer, or it has more models or providers.
+    It is `truncated` if its last prompt is longer, or it has more models or providers, than shown.
     """
 
     id: str
@@ -158,7 +158,7 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 class Sessions(msgspec.Struct, kw_only=True):
-    """A page; `count` is of all pages, and `more` says whether there is another one."""
+    """A page; `count` is the total over all pages, and `more` says whether there is a next page."""
 
     count: Count
     sessions: list[Session]
@@ -166,7 +166,7 @@ class Sessions(msgspec.Struct, kw_only=True):
 
 
 class Thread(msgspec.Struct, kw_only=True):
-    """What one prompt started. A long thread may go on on the session's next page."""
+    """The interceptions that one prompt started. A long thread may go on on the next page."""
 
     id: Uuid
     prompt: str | None
@@ -175,7 +175,7 @@ class Thread(msgspec.Struct, kw_only=True):
 
 
 class SessionThreads(msgspec.Struct, kw_only=True):
-    """A page of a session, in order; `more` says whether there is another one."""
+    """A page of a session, in order; `more` says whether there is a next page."""
 
     id: str
     threads: list[Thread]
@@ -188,13 +188,13 @@ CHILD_KINDS: Mapping[str, type[TokenUsage | UserPrompt | ToolUsage | ModelThough
     "tool_usages": ToolUsage,
     "model_thoughts": ModelThought,
 }
-"""The lists of an interception, and what they hold."""
+"""The child rows of an interception, and their types."""
 
 _HEAD = [name for name in InterceptionHead.__struct_fields__ if name != "initiator"]
 
 
 def interception(found: answers.Interception) -> Interception:
-    """As a list of the API's shows it."""
+    """An interception with its child rows."""
     lists: dict[str, Any] = {
         name: [row(name, found.id, each) for each in getattr(found, name)] for name in CHILD_KINDS
     }
@@ -202,20 +202,20 @@ def interception(found: answers.Interception) -> Interception:
 
 
 def interception_head(found: answers.Interception) -> InterceptionHead:
-    """As the API shows it, but for the lists."""
+    """An interception without its child rows."""
     return InterceptionHead(**_head(found))
 
 
 def row(
     name: str, interception_id: str, found: answers.Row
 ) -> TokenUsage | UserPrompt | ToolUsage | ModelThought:
-    """What stands in the list of that name."""
+    """A child row of that kind."""
     fields = {**found, "interception_id": interception_id, "metadata": found["metadata"] or {}}
     return CHILD_KINDS[name](**fields)
 
 
 def session(found: answers.Session) -> Session:
-    """As the API shows it."""
+    """A session with its totals."""
     return Session(
         id=found.session_id,
         initiator=_initiator(found.initiator_id, found.username),

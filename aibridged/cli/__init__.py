@@ -1,7 +1,7 @@
 """The command line: one file per command; this one registers them.
 
-Importing this package must stay cheap: a command loads what it needs when it runs, so that
-`aibridged --help` answers at once.
+Importing this package must stay cheap: a command imports what it needs when it runs, so that
+`aibridged --help` is fast.
 """
 
 import inspect
@@ -31,14 +31,14 @@ from aibridged.cli.usage import usage
 from aibridged.cli.users import users
 from aibridged.cli.version import version
 
-# In the order of `aibridged --help`: what runs the gateway, what prepares it, what describes it.
+# In the order of `aibridged --help`: running the gateway, setting it up, querying it.
 WITH_SETTINGS = (serve, check_config)
 COMMANDS = (healthcheck, sample_config, usage, tail, demo, fake_provider, version)
 GROUPS = (users, tokens, interceptions, sessions, db, proxy)
 
 
 def build() -> typer.Typer:
-    """The command line as Typer knows it."""
+    """Build the Typer application."""
     app = typer.Typer(
         name="aibridged",
         no_args_is_help=True,
@@ -59,13 +59,13 @@ def build() -> typer.Typer:
 
 
 def _paragraphs(command: Callable[..., None]) -> str:
-    """A docstring as help: its line breaks are the source's, the terminal makes its own."""
+    """A docstring as help: its line breaks are removed, the terminal wraps the text."""
     paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs)
 
 
 def main() -> None:
-    """The console script."""
+    """Entry point of the console script."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that lacks a character gets a question mark, not a traceback.
         sys.stdout.reconfigure(errors="replace")

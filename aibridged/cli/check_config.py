@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Output(StrEnum):
-    """How the answer is written."""
+    """Output format."""
 
     TEXT = "text"
     JSON = "json"
@@ -53,7 +53,7 @@ def check_config(
 
 
 def _with_ca(resolution: "Resolution") -> "Resolution":
-    """And what is wrong with the AI Proxy's CA, which needs its library and the time to tell."""
+    """Add the mistakes of the AI Proxy's CA, whose check imports a large library."""
     settings = resolution.settings
     if settings is None or not settings.proxy_enabled:
         return resolution

@@ -7,21 +7,21 @@ from typer.core import TyperCommand, TyperGroup
 
 
 class Command(TyperCommand):
-    """A command with our help."""
+    """A command with our help layout."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         _print_help(self, ctx)
 
 
 class Group(TyperGroup):
-    """A group of commands with our help."""
+    """A group of commands with our help layout."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         _print_help(self, ctx)
 
 
 def make_ours(app: typer.Typer) -> None:
-    """Give everything in the application our help, whoever added it."""
+    """Give every command of the application our help layout, whoever added it."""
     app.info.cls = Group
     for command in app.registered_commands:
         if command.cls is None or not issubclass(command.cls, Command):
@@ -33,7 +33,7 @@ def make_ours(app: typer.Typer) -> None:
 
 
 def _print_help(command: Any, ctx: Any) -> None:
-    # Rich takes longer to load than everything else: only who asks for help waits for it.
+    # Rich takes longer to import than everything else: only help waits for it.
     from aibridged.cli.help import print_help
     from aibridged.cli.tree import read
 

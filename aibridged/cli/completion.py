@@ -16,14 +16,14 @@ from aibridged.config.options import OPTIONS
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
 
-# A person waits for the answer: without one in this time, there is none.
+# A user waits for the completion: after this time, there is none.
 TIME_LIMIT_S = 0.3
-# Names are callers' text: what a shell or a terminal could take for more than a name is left out.
+# Names are callers' text: those that a shell or a terminal could interpret are left out.
 _HARMLESS = re.compile(r"[\w.:/@+=-][\w.:/@+= -]*")
 
 
 class Names(StrEnum):
-    """What can be asked for."""
+    """Kinds of names that can be completed."""
 
     USERS = "users"
     TOKENS = "tokens"
@@ -42,9 +42,9 @@ def complete(
         typer.Argument(metavar="WORDS", help="The command line so far: which database it names."),
     ] = None,
 ) -> None:
-    """Print names for a shell to complete: a line each, with a word on it behind a tab.
+    """Print names for a shell to complete: one per line, with a description after a tab.
 
-    Never makes or changes a database, never says what is wrong, and gives up after a moment.
+    Never creates or changes a database, reports no errors, and gives up after a moment.
     """
     found: list[str] = []
     asking = threading.Thread(target=_ask, args=(kind, words or (), found), daemon=True)
@@ -80,7 +80,7 @@ def _lines(kind: Names, flags: dict[str, str]) -> Iterator[str]:
 
 
 def _configured(kind: Names, settings: "Settings") -> dict[str, str]:
-    """The names that the settings know, each with a word on it."""
+    """The names in the settings, each with a description."""
     if kind is Names.PROVIDERS:
         return {provider.name: provider.type for provider in settings.providers}
     if kind is Names.SERVERS:
@@ -89,7 +89,7 @@ def _configured(kind: Names, settings: "Settings") -> dict[str, str]:
 
 
 def _flags(words: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The flags on the line that say which database it is."""
+    """The flags on the command line that choose the database."""
     flags = {"--config", *(option.flag for option in OPTIONS if option.name in STORE)}
     for word, following in pairwise([*words, ""]):
         flag, equals, value = ("--config" if word == "-c" else word).partition("=")

@@ -100,7 +100,7 @@ def _use_a_tool(client: Any) -> None:
 
 
 def _texts(stream: Any) -> Iterator[str]:
-    """The pieces of all texts of a message, parted by a space."""
+    """All text parts of a message, joined by spaces."""
     for event in stream:
         if event.type == "text":
             yield event.text
@@ -142,7 +142,7 @@ def _print_as_it_comes(pieces: Iterator[str]) -> None:
 
 
 def _run(state: str, command: str) -> str:
-    """What one of our commands says."""
+    """The output of one of our commands."""
     return subprocess.run(
         [sys.executable, "-m", "aibridged", *command.split()],
         env={**_environment(), "CODER_STATE_DIR": state},
@@ -191,7 +191,7 @@ def _gateway(provider: str, state: str, tools: str | None) -> Iterator[str]:
 
 @contextmanager
 def _process(command: tuple[str, ...], variables: dict[str, str], pattern: str) -> Iterator[str]:
-    """Run a command of ours until it has said where it listens; then show what it says."""
+    """Run one of our commands until it has printed its address; then show its output."""
     with subprocess.Popen(
         [sys.executable, "-m", "aibridged", *command],
         env={**_environment(), **variables},
@@ -212,12 +212,12 @@ def _process(command: tuple[str, ...], variables: dict[str, str], pattern: str) 
 
 
 def _environment() -> dict[str, str]:
-    """Ours without settings of a real gateway."""
+    """The environment without settings of a real gateway."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
 
 
 def _await(pattern: str, lines: IO[str]) -> str:
-    """The group of `pattern` in the first line that matches; all that came before, if none does."""
+    """The group of `pattern` in the first matching line; all lines before, if there is none."""
     said = []
     for line in lines:
         if match := re.search(pattern, line):
@@ -228,7 +228,7 @@ def _await(pattern: str, lines: IO[str]) -> str:
 
 
 def _echo(lines: IO[str]) -> None:
-    """Show what a log warns of, as it comes."""
+    """Show a log's warnings as they come."""
     for line in lines:
         if "[INFO]" not in line:
             typer.secho(f"    log: {line.rstrip()}", dim=True)

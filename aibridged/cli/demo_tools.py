@@ -16,7 +16,7 @@ def can_serve() -> bool:
 
 @contextmanager
 def tool_server() -> Iterator[str]:
-    """Serve a tool over MCP in a thread; gives the URL."""
+    """Serve a tool over MCP in a thread; yields the URL."""
     import uvicorn
     from mcp.server.mcpserver import MCPServer
 
@@ -24,7 +24,7 @@ def tool_server() -> Iterator[str]:
 
     @server.tool()
     def weather(city: str) -> str:
-        """Tells the weather in a city."""
+        """Returns the weather in a city."""
         return f"It is sunny in {city}."
 
     config = uvicorn.Config(

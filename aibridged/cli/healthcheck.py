@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from aibridged.config.kinds import Address
 
 _TIMEOUT_S = 3.0
-# What listens on every interface is asked on this one.
+# Addresses that mean every interface are replaced by these.
 _LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
@@ -55,9 +55,9 @@ def healthcheck(
 
 
 def _where(flags: dict[str, str]) -> "tuple[Address, bool]":
-    """The address, and whether TLS is spoken there.
+    """The address, and whether it uses TLS.
 
-    Mistakes elsewhere in the settings don't count: the daemon may run on what was there before.
+    Mistakes in other settings are ignored: the daemon may be running with earlier ones.
     """
     from aibridged.config import load, report
     from aibridged.config.kinds import ADDRESS, Address
@@ -74,10 +74,10 @@ def _where(flags: dict[str, str]) -> "tuple[Address, bool]":
 
 
 def _ask(address: "Address", path: str, *, tls: bool) -> tuple[int, str]:
-    """The status and the line that the probe's answer has.
+    """The status and the first line of the probe's response.
 
     Raises:
-        OSError: nobody answers in time, or not in HTTP.
+        OSError: there is no response in time, or none in HTTP.
     """
     import http.client
     import ssl
@@ -85,7 +85,7 @@ def _ask(address: "Address", path: str, *, tls: bool) -> tuple[int, str]:
     connection: http.client.HTTPConnection
     if tls:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        # The certificate names the gateway's host, not the loopback address.
+        # The certificate is for the gateway's host name, not for the loopback address.
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         connection = http.client.HTTPSConnection(*address, timeout=_TIMEOUT_S, context=context)

@@ -1,7 +1,7 @@
 """Help output, in the same layout for every command.
 
 Typer's own is a table with a column for the flag; names as long as
-`--aibridge-circuit-breaker-failure-threshold` leave no room in it. Here a flag has lines.
+`--aibridge-circuit-breaker-failure-threshold` leave no space in it. Here a flag has its own line.
 """
 
 from collections.abc import Iterable

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Output(StrEnum):
-    """How the answer is written."""
+    """Output format."""
 
     TABLE = "table"
     JSON = "json"
@@ -30,9 +30,9 @@ OutputFlag = Annotated[
 
 
 def takes_store(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the open store as its first argument, and the flags that say where it is.
+    """Give a command the open store as its first argument, and flags for the database's location.
 
-    What can't be done is said in a sentence on stderr, and the exit status is 1.
+    Errors are printed on stderr, with exit status 1.
     """
 
     @functools.wraps(command)
@@ -45,7 +45,7 @@ def takes_store(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def as_json(value: object) -> str:
-    """Dataclasses and sequences of them, indented; times in RFC 3339."""
+    """Dataclasses and sequences of them as indented JSON; times in RFC 3339."""
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
@@ -73,7 +73,7 @@ def _open_store(settings: "Settings") -> "Iterator[TokenStore]":
 
 @contextmanager
 def errors_are_told() -> Iterator[None]:
-    """Say what can't be done on stderr, and exit with status 1."""
+    """Print errors on stderr, and exit with status 1."""
     from aibridged.identity.tables import StoreUnavailableError
     from aibridged.identity.users import IdentityError
     from aibridged.records.database import DatabaseError

@@ -58,7 +58,7 @@ def interceptions() -> typer.Typer:
 
 
 def tokens(each: "Interception") -> str:
-    """Tokens in, cached ones too, and out."""
+    """Tokens in, cached ones included, and out."""
     given = sum(each.tokens(name) for name in TOKENS[:-1])
     return f"{short(given)}/{short(each.tokens('output_tokens'))}"
 
@@ -75,7 +75,7 @@ def _cells(each: "Interception") -> tuple[str, ...]:
 
 
 def ending(each: "Interception") -> str:
-    """The status code, or a word where that doesn't tell how it ended."""
+    """The status code, or the outcome where that says more."""
     if each.outcome is None:
         return "open"
     if each.outcome == "completed" or (each.outcome == "failed" and each.status_code != 200):

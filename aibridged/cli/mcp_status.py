@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def reach(settings: "Settings") -> "list[Reached]":
-    """Ask all MCP servers of the settings."""
+    """Probe all MCP servers of the settings."""
     if not settings.mcp_servers:
         return []
     import asyncio
@@ -26,12 +26,12 @@ def reach(settings: "Settings") -> "list[Reached]":
 
 
 def all_well(reached: "Sequence[Reached]") -> bool:
-    """Whether every server that was asked offers its tools."""
+    """Whether every probed server offers its tools."""
     return all(each.selection is None or each.selection.error is None for each in reached)
 
 
 def as_text(reached: "Sequence[Reached]") -> str:
-    """The servers, each with its tools or with what is wrong."""
+    """The servers, each with its tools or its error."""
     if not reached:
         return "No MCP server is configured."
     return "\n".join(["MCP servers", *(line for each in reached for line in _lines(each))])

@@ -77,7 +77,7 @@ def _store(settings: "Settings") -> "McpCredentialStore":
 
 
 def _warn_of(settings: "Settings", server: str) -> None:
-    """Say what keeps the token from being used; the daemon may have other settings than this."""
+    """Warn of what keeps the token from being used; the daemon may have other settings."""
     servers = {each.id: each for each in settings.mcp_servers}
     if server not in servers:
         why = "is not among the MCP servers of these settings"

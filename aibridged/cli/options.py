@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _CONFIG_FLAG = "--config"
 
 STORE = ("state_dir", "postgres_url")
-"""The settings that say which database it is."""
+"""The settings that choose the database."""
 
 
 def takes(
@@ -23,9 +23,9 @@ def takes(
 ) -> Callable[..., None]:
     """Give a command the effective settings as its first argument, and flags for those of `names`.
 
-    `always` are flags with their texts that the command stands for.
+    `always` are flags, with their texts, that the command implies.
 
-    Mistakes in the settings are told as `serve` tells them, and the exit status is 1.
+    Mistakes in the settings are printed as `serve` prints them, and the exit status is 1.
     """
     own = list(inspect.signature(command).parameters.values())[1:]
     offered = list(_offered(names))
@@ -34,7 +34,7 @@ def takes(
     def call(**arguments: Any) -> None:
         context: typer.Context | None = arguments.get("context")
         if context is not None and context.invoked_subcommand is not None:
-            return  # the command is a group's own, and one of the group was named
+            return  # the command is a group's own, and a subcommand was given
         texts = {flag: arguments.pop(_name(flag)) for flag, _, _ in offered}
         given = {flag: text for flag, text in texts.items() if text}
         command(_resolve({**given, **(always or {})}), **arguments)
@@ -57,7 +57,7 @@ def _resolve(flags: dict[str, str]) -> "Settings":
 
 
 def _offered(names: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """Flag, metavar and help of the file of settings and of the settings that matter."""
+    """Flag, metavar and help of the configuration file and of the settings that matter."""
     yield _CONFIG_FLAG, "PATH", "YAML configuration file (CODER_CONFIG_PATH)."
     for option in OPTIONS:
         if option.name in names:

@@ -143,7 +143,7 @@ def _init_ca(
 
 
 def _write(files: dict[Path, tuple[bytes, int]]) -> None:
-    """Write all of the files or none, with these modes; never over what is there."""
+    """Write all of the files or none, with these modes; existing files are never overwritten."""
     written: list[Path] = []
     try:
         for path, (content, mode) in files.items():

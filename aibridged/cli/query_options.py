@@ -28,12 +28,12 @@ T = TypeVar("T")
 
 _MAX_LIMIT = 1000
 _JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # within words and emoji
-# What JSON leaves as it is: DEL, the C1 controls, line ends and changes of direction.
+# What JSON leaves unescaped: DEL, the C1 controls, line ends and changes of direction.
 _DRIVES_TERMINALS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 class Output(StrEnum):
-    """How an answer is written."""
+    """Output format."""
 
     TABLE = "table"
     JSON = "json"
@@ -42,7 +42,7 @@ class Output(StrEnum):
 
 
 class Status(StrEnum):
-    """How an interception ended, if it has."""
+    """Outcome of an interception, if it has ended."""
 
     OPEN = "open"
     COMPLETED = "completed"
@@ -88,13 +88,13 @@ def _filters(
         int, typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Maximum number of results.")
     ] = 100,
 ) -> None:
-    """The parameters of every question."""
+    """The parameters of every query."""
 
 
 def takes_query(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a `Query` as its first argument, and the flags that say of which database.
+    """Give a command a `Query` as its first argument, and flags for the database's location.
 
-    What can't be answered is said in a sentence on stderr, and the exit status is 1.
+    Errors are printed on stderr, with exit status 1.
     """
 
     @functools.wraps(command)
@@ -115,7 +115,7 @@ def takes_query(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _database(settings: "Settings") -> "Engine":
-    """The database as it is: who only asks neither makes one nor changes its schema."""
+    """The database unchanged: a query neither creates one nor migrates its schema."""
     from aibridged.records import migrations
     from aibridged.records.database import DatabaseError, database_url
     from aibridged.records.open_database import make_database
@@ -137,7 +137,7 @@ def _database(settings: "Settings") -> "Engine":
 
 
 def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
-    """Like `takes_query`, and the filters' flags come as a `Filter`, the second argument."""
+    """Like `takes_query`, with the filter flags as a `Filter` in the second argument."""
     shared = list(inspect.signature(_filters).parameters.values())
     query, _wanted, *own = inspect.signature(command).parameters.values()
 
@@ -162,7 +162,7 @@ def write(
     cut: Sequence[str],
     nothing: str,
 ) -> None:
-    """Write the answers: `cells` for people, `columns` exactly as CSV, everything as JSON."""
+    """Write results: `cells` for people, `columns` exactly as CSV, everything as JSON."""
     match output:
         case Output.JSON:
             typer.echo(as_json(answers))
@@ -183,7 +183,7 @@ def write(
 
 
 def as_json(answer: Any, *, indent: int | None = 2) -> str:
-    """The answer as JSON, with what could drive a terminal escaped: its strings are callers'."""
+    """A result as JSON, with terminal control characters escaped: its strings are callers'."""
     import msgspec
 
     encoded = msgspec.json.encode(answer)
@@ -192,7 +192,7 @@ def as_json(answer: Any, *, indent: int | None = 2) -> str:
 
 
 def json_list(answers: Iterable[Any]) -> Iterator[str]:
-    """The same of many answers, a few lines at a time."""
+    """The same for many results, a few lines at a time."""
     before = "["
     for answer in answers:
         yield before
@@ -201,7 +201,7 @@ def json_list(answers: Iterable[Any]) -> Iterator[str]:
 
 
 def printable(text: str) -> str:
-    """On one line, and without what could drive a terminal: the text is a caller's."""
+    """Text on one line, without terminal control characters: it is a caller's."""
     return text if text.isprintable() else "".join(map(_printable, text))
 
 
@@ -219,7 +219,7 @@ def _printable(character: str) -> str:
 
 
 def short(count: int) -> str:
-    """A count in few characters: 950, 12.3k, 4.5M."""
+    """A short form of a count: 950, 12.3k, 4.5M."""
     for unit, size in (("M", 1_000_000), ("k", 1_000)):
         if count >= size:
             return f"{count / size:.1f}{unit}"
@@ -227,7 +227,7 @@ def short(count: int) -> str:
 
 
 def moment(text: str, flag: str) -> datetime:
-    """A time of RFC 3339, in UTC where it names no zone, or that long ago."""
+    """A time in RFC 3339, in UTC by default, or a duration before now."""
     from aibridged.clock import SystemClock
     from aibridged.config import durations
 

@@ -29,7 +29,7 @@ def serve(flags: Mapping[str, str]) -> None:
     if not settings.enabled:
         typer.echo("Not serving: --aibridge-enabled is false.", err=True)
         raise typer.Exit(0)
-    # The server's libraries are loaded only now, so that everything else answers at once.
+    # The server's libraries are imported only now, so that all other commands stay fast.
     from aibridged.daemon.main import run
 
     raise typer.Exit(run(settings, resolve, resolution.warnings))

@@ -43,7 +43,7 @@ _PAGE = 50
 
 
 class ShownAs(StrEnum):
-    """How a session is written."""
+    """Output format of a session."""
 
     TEXT = "text"
     JSON = "json"
@@ -97,7 +97,7 @@ def _show(
     """Show a session thread by thread: prompts, thoughts, tool calls and tokens."""
     from aibridged.records.query_results import Filter
 
-    # One for each who has a session of this id.
+    # One for each user who has a session with this id.
     sessions = list(query.sessions(Filter(session=session)))
     if not sessions:
         typer.echo(
@@ -114,9 +114,9 @@ def _show(
 
 
 def _interceptions(query: "Query", session: str) -> "Iterator[Interception]":
-    """All of a session, a page at a time in memory.
+    """All interceptions of a session, one page at a time in memory.
 
-    None is being read while they are printed: a pager may stop that for hours, and what is read
+        None is being read while they are printed: a pager may stop that for hours, and an open read
     keeps SQLite's WAL from being emptied.
     """
     after_id = None
@@ -166,7 +166,7 @@ def _turn(each: "Interception", most: int | None) -> Iterator[str]:
 
 
 def _cut(row: "Row", text: str, mark: str = "") -> Iterator[str]:
-    """A line that says so where a text was too long to be stored whole."""
+    """A line that says that a text was too long to be stored in full."""
     metadata = row["metadata"] or {}
     if metadata.get(f"{mark}cut"):
         stored, whole = len(row[text].encode()), metadata[f"{mark}length"]
@@ -174,7 +174,7 @@ def _cut(row: "Row", text: str, mark: str = "") -> Iterator[str]:
 
 
 def _text(mark: str, text: str, most: int | None) -> Iterator[str]:
-    """The text wrapped behind its mark; `most` lines of it."""
+    """The text wrapped after its marker; at most `most` lines of it."""
     room = WIDTH - len(mark)
     lines = [part for line in text.splitlines() for part in wrapped(printable(line), room) or [""]]
     shown = lines if most is None or len(lines) <= most else lines[:most]

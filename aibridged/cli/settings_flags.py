@@ -27,8 +27,8 @@ class SettingsCommand(Command):
 def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command every setting as a flag.
 
-    The command gets what was given as `flags`: the texts under the flags' names. Reading them is
-    the table's business, so that all mistakes are reported at once and in the same words.
+    The command gets the given `flags`: texts by flag. They are parsed by the table of settings, so
+    that all mistakes are reported at once and in the same words.
     """
     own = [p for p in inspect.signature(command).parameters.values() if p.name != "flags"]
     declared = {_parameter_name(flag): flag for flag in ("--config", *_FLAGS)}
@@ -51,7 +51,7 @@ def takes_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def spelled_out(args: Sequence[str]) -> Iterator[str]:
-    """Boolean flags with their value, as the parser wants it: `--no-verbose` is `--verbose=false`.
+    """Boolean flags with explicit values, as the parser wants them: `--verbose=false`.
 
     A boolean never takes the next argument as its value, as with every Go program.
     """
@@ -79,7 +79,7 @@ def _config_parameter() -> inspect.Parameter:
 
 
 def _parameter(option: Option, flag: str) -> inspect.Parameter:
-    # An alias is a parameter of its own: only so is it seen when both names are given.
+    # An alias is a parameter of its own: only so is it detected when both names are given.
     declaration = typer.Option(flag, hidden=flag != option.flag, show_default=False)
     value_type = list[str] if option.kind.many else str
     return _keyword(_parameter_name(flag), Annotated[value_type | None, declaration])
@@ -95,5 +95,5 @@ def _parameter_name(flag: str) -> str:
 
 
 def _text(value: str | list[str] | None) -> str | None:
-    """A list flag that is given several times is one list."""
+    """The text of a list flag, whose repetitions are joined into one list."""
     return (",".join(value) if value else None) if isinstance(value, list) else value

@@ -1,19 +1,19 @@
-"""Terminal tables: aligned columns, and text fitted to a width in cells: wide characters take two.
+"""Terminal tables: aligned columns, and text fitted to a width in cells (wide characters take two).
 
-rich knows the widths. It is loaded for text that isn't ASCII only, since commands start at once.
+rich knows the widths. It is imported only for text that isn't ASCII, to start fast.
 """
 
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
 WIDTH = 80
-"""Cells of the terminals that lines are made for."""
+"""Width of the terminals that lines are made for."""
 _CUT = "…"
 _GAP = "  "
 
 
 def width(text: str) -> int:
-    """How many cells it takes."""
+    """The width of a text in cells."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -33,7 +33,7 @@ def fitted(text: str, room: int) -> str:
 
 
 def wrapped(text: str, room: int) -> list[str]:
-    """Its lines of at most `room` cells, broken between words where there are some."""
+    """The text in lines of at most `room` cells, broken between words where possible."""
     if text.isascii():
         return textwrap.wrap(text, room)
     from rich.console import Console
@@ -43,7 +43,7 @@ def wrapped(text: str, room: int) -> list[str]:
 
 
 def shortened(text: str, room: int) -> str:
-    """One line of it, which says whether there is more."""
+    """The first line, marked if there are more."""
     text = " ".join(text.split())
     if width(text) <= room:
         return text
@@ -57,7 +57,7 @@ def table(
     cut: Collection[str],
     room: int = WIDTH,
 ) -> str:
-    """Aligned lines; to keep them to `room` cells, the columns named in `cut` give way."""
+    """Aligned lines; to fit them into `room` cells, the columns named in `cut` are cut."""
     lines = [list(headings), *(list(row) for row in rows)]
     widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
     elastic = [number for number, heading in enumerate(headings) if heading in cut]

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from aibridged.records.query_results import Filter, Interception
 
 _EVERY_S = 0.5
-# A start may be committed a little after one that is younger.
+# A start may be committed a little after a later one.
 _LATE = timedelta(seconds=10)
 
-# Columns that don't move, since nobody knows the rows to come; 79 characters with the gaps.
+# Fixed columns, since the rows to come are unknown; 79 characters with the gaps.
 _COLUMNS = {"ENDED": 8, "USER": 13, "MODEL": 26, "END": 4, "TOOK": 6, "IN/OUT": 12}
 
 
 class Form(StrEnum):
-    """How a line is written."""
+    """Output format of a line."""
 
     TABLE = "table"
     JSONL = "jsonl"
@@ -80,14 +80,14 @@ def _follow(
         if waiting:
             ended = waiting - {each.id for each in _pages(query, Filter(status="open"))}
             waiting -= ended
-            # None is one that retention took.
+            # None is one that retention has deleted.
             found = (query.preview(id) for id in ended)
             yield from sorted(filter(None, found), key=lambda each: (each.ended_at, each.id))
         pause(_EVERY_S)
 
 
 def _pages(query: "Query", wanted: "Filter") -> "Iterator[Interception]":
-    """All that match, page by page."""
+    """All matching interceptions, page by page."""
     import msgspec
 
     from aibridged.records.query import MAX_LIMIT

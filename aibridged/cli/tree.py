@@ -16,7 +16,7 @@ _SETTINGS = {flag: option for option in OPTIONS for flag in option.flags}
 class Flag:
     """An option of a command. `value` is its value's name in help, "" for a switch.
 
-    `setting` is the row of the table of settings that made it, if one did.
+    `setting` is the row of the table of settings that it comes from, if any.
     """
 
     names: tuple[str, ...]
@@ -34,13 +34,13 @@ class Flag:
 
     @property
     def value_is_optional(self) -> bool:
-        """Whether a value is given as --flag=VALUE or not at all."""
+        """Whether the value is given as --flag=VALUE or left out."""
         return self.setting is not None and self.setting.kind is kinds.BOOL
 
 
 @dataclass(frozen=True)
 class Argument:
-    """What a command takes without a flag. `value` is its name in help."""
+    """A positional argument. `value` is its name in help."""
 
     value: str
     help: str
@@ -51,9 +51,9 @@ class Argument:
 
 @dataclass(frozen=True)
 class Command:
-    """A command; `path` is how it is called below `aibridged`, () for that itself.
+    """A command; `path` is its name below `aibridged`, () for that itself.
 
-    With `commands` it is a group, which `runs` if it does something without one of them, too.
+    With `commands` it is a group, which `runs` if it can be called without a subcommand.
     """
 
     path: tuple[str, ...]
@@ -85,7 +85,7 @@ class Command:
 
 
 def read(path: tuple[str, ...], known: Any) -> Command:
-    """A command of Typer's with all below it, without what is hidden."""
+    """A Typer command with all below it, without hidden ones."""
     visible = [param for param in known.params if not getattr(param, "hidden", False)]
     options = [param for param in visible if param.param_type_name == "option"]
     arguments = [param for param in visible if param.param_type_name == "argument"]
@@ -141,7 +141,9 @@ def _choices(param: Any) -> tuple[str, ...]:
 
 
 def _words(metavar: str, boolean: bool) -> tuple[str, ...]:
-    """The words that a setting can have, where its metavar lists them: `token|coder|none`."""
+    """The values of a setting, where its metavar lists them: `token
+    coder
+    none`."""
     if boolean:
         return "true", "false"
     return tuple(metavar.split("|")) if "|" in metavar else ()

@@ -25,7 +25,7 @@ _NUMBERS = (
 
 
 class By(StrEnum):
-    """What totals are made by."""
+    """What totals are grouped by."""
 
     USER = "user"
     MODEL = "model"

@@ -1,4 +1,4 @@
-"""Cross-field validation of the settings: mistakes and warnings."""
+"""Cross-field validation of the settings: errors and warnings."""
 
 import importlib.util
 import os
@@ -28,7 +28,7 @@ def mistakes(settings: Settings, given: Mapping[str, Given]) -> Iterator[Mistake
 def warnings(
     settings: Settings, given: Mapping[str, Given], listed: Iterable[ProviderSettings]
 ) -> list[str]:
-    """What works, and is probably not meant; `listed` are the providers of the list."""
+    """Settings that work, but are probably not intended; `listed` are the providers of the list."""
     found = []
     for option in OPTIONS:
         if option.secret and option.name in given and given[option.name].source.kind == "flag":
@@ -77,7 +77,7 @@ def _mcp_warnings(settings: Settings) -> Iterator[str]:
 
 
 def _loopback_without_authentication(settings: Settings, where: Where) -> Iterator[Mistake]:
-    """Callers aren't authenticated: whoever reaches the address spends the organisation's key."""
+    """Without authentication, anybody who reaches the address spends the organisation's key."""
     address = settings.http_address
     if settings.auth == "none" and not is_loopback(address.host):
         yield Mistake(
@@ -110,7 +110,7 @@ def _mcp_library(settings: Settings, where: Where) -> Iterator[Mistake]:
 
 
 def _tracing_libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
-    # One package spans several distributions: each has to be looked for by what is in it.
+    # One package spans several distributions: each is detected by its contents.
     needed = ("sdk", "exporter", "exporter.otlp.proto.grpc", "exporter.otlp.proto.http")
     if settings.trace and not all(_is_installed(f"opentelemetry.{name}") for name in needed):
         remedy = "Install it: pip install 'aibridged[tracing]'."
@@ -120,7 +120,7 @@ def _tracing_libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
 def _is_installed(module: str) -> bool:
     try:
         return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # the package that it would be in
+    except ModuleNotFoundError:  # its parent package is missing
         return False
 
 
@@ -141,7 +141,7 @@ def _log_folders(settings: Settings, where: Where) -> Iterator[Mistake]:
 
 
 def _too_little_memory(settings: Settings, where: Where) -> Iterator[Mistake]:
-    """A body that is allowed must fit."""
+    """The memory limit must allow the largest body."""
     most = settings.max_inflight_bytes
     if most is not None and most < settings.max_request_bytes:
         yield Mistake(

@@ -1,4 +1,4 @@
-"""Cross-field validation of the AI Proxy's settings: mistakes and security warnings."""
+"""Cross-field validation of the AI Proxy's settings: errors and security warnings."""
 
 import importlib.util
 import stat
@@ -13,7 +13,7 @@ from aibridged.config.tls_files import Where, check_pair, check_readable, holds_
 
 
 def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
-    """What keeps the AI Proxy from serving, in the daemon or alone."""
+    """Everything that keeps the AI Proxy from serving, in the daemon or standalone."""
     yield from _authority(settings, where)
     yield from check_pair(settings, where, "proxy_tls_cert_file", "proxy_tls_key_file")
     yield from _upstream_ca(settings, where)
@@ -34,7 +34,7 @@ def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """What works, and gives away more than it has to."""
+    """Settings that work, but expose more than necessary."""
     key_file, address = settings.proxy_key_file, settings.proxy_listen_addr
     if key_file is not None and _others_may_read(key_file):
         yield (

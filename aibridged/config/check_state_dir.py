@@ -14,7 +14,7 @@ _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 
 @dataclass(frozen=True)
 class Finding:
-    """What is wrong with a directory and what to do; `fatal` says that it isn't to be used."""
+    """A problem of a directory and its remedy; a `fatal` one means that it must not be used."""
 
     what: str
     remedy: str
@@ -22,11 +22,11 @@ class Finding:
 
 
 def judge(mode: int, owner: int, user: int, *, is_mount: bool) -> Finding | None:
-    """What is to be said of a directory that a daemon of this user is to keep its state in.
+    """The problem of a directory as the state directory of a daemon of this user, if there is one.
 
-    A volume that was mounted there is never refused: who mounts it decides who else has it. That
-    of a container is often root's and writable by a group (`fsGroup` in Kubernetes) or by all
-    (`emptyDir`). Commands that root types work on the directories of all users.
+    A mounted volume is never refused: whoever mounts it decides who else has access. A container's
+    is often root's and writable by a group (`fsGroup` in Kubernetes) or by all (`emptyDir`).
+    Commands that root runs work on the directories of all users.
     """
     permissions = f"mode {stat.S_IMODE(mode):04o}"
     if owner not in (user, 0):
@@ -54,14 +54,14 @@ def judge(mode: int, owner: int, user: int, *, is_mount: bool) -> Finding | None
 
 
 def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
-    """What keeps the daemon from using it."""
+    """The problem that keeps the daemon from using it."""
     found = _look_at(settings)
     if found is not None and found.fatal:
         yield Mistake(where("state_dir"), f"{settings.state_dir}: {found.what}", found.remedy)
 
 
 def warnings(settings: Settings) -> Iterator[str]:
-    """What it is used in spite of."""
+    """The problem that it is used in spite of."""
     found = _look_at(settings)
     if found is not None and not found.fatal:
         yield (
@@ -73,10 +73,10 @@ def warnings(settings: Settings) -> Iterator[str]:
 def _look_at(settings: Settings) -> Finding | None:
     path = settings.state_dir
     try:
-        # Followed, for systemd has a symbolic link here with DynamicUser.
+        # Followed, since systemd has a symbolic link here with DynamicUser.
         found = path.stat()
     except OSError:
-        return None  # it is made, or said to be unusable, when the database is opened
+        return None  # it is created, or reported, when the database is opened
     if not stat.S_ISDIR(found.st_mode):
         return None
     return judge(found.st_mode, found.st_uid, os.geteuid(), is_mount=os.path.ismount(path))

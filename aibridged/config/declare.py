@@ -29,8 +29,8 @@ class Group(StrEnum):
 class Option:
     """One row of the table: everything about a setting but its value.
 
-    `fallback_env` is a variable of the system's, which counts where nothing else is given.
-    `restart` says that a change needs a restart: a reload leaves the value as it was.
+    `fallback_env` is a system-wide variable that applies where nothing else is set. `restart` says
+    that a change needs a restart: a reload leaves the value as it was.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Option:
 
     @property
     def credential(self) -> str:
-        """What a secret is called among the credentials that systemd hands over."""
+        """The name of a secret among systemd's credentials."""
         return self.flag.removeprefix("--").removeprefix("aibridge-")
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flag, and where the feature's newer name makes one, its alias."""
+        """The flag, and the alias with the feature's newer name, if there is one."""
         return _with_alias(self.flag, "--aibridge-", "--ai-gateway-")
 
     @property

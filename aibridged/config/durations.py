@@ -1,6 +1,6 @@
 """Durations, parsed and formatted as in Go: `10s`, `1m30s`, `1.5h`, `500ms`, `0`; and days, `60d`.
 
-Values are in seconds. A bare number other than 0 is refused, because nobody can tell its unit.
+Values are in seconds. A bare number other than 0 is refused, because its unit is unknown.
 """
 
 import re
@@ -21,7 +21,7 @@ _PART = re.compile(r"([0-9]{0,20})(?:\.([0-9]{0,20}))?([a-zµμ]+)", re.ASCII)
 
 
 def parse(text: str) -> float:
-    """The duration in seconds; ValueError, with what is wrong, where it is none."""
+    """Parse a duration into seconds; ValueError says what is wrong with it."""
     text = text.strip()
     if text == "0":
         return 0.0
@@ -43,7 +43,7 @@ def parse(text: str) -> float:
 
 
 def show(seconds: float) -> str:
-    """The shortest way to write a duration, exact to the nanosecond: `90.0` is `1m30s`."""
+    """The shortest form of a duration, exact to the nanosecond: `90.0` is `1m30s`."""
     nanoseconds = round(seconds * 1_000_000_000)
     if 0 < nanoseconds < _NANOSECONDS["s"]:
         unit = next(unit for unit in ("ms", "us", "ns") if nanoseconds >= _NANOSECONDS[unit])

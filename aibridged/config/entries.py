@@ -15,9 +15,9 @@ from aibridged.config.sources import Given
 
 @dataclass(frozen=True)
 class EntryList:
-    """A list as it is declared: its key in the file, its fields, and what an entry is called.
+    """Declaration of a list: its key in the file, its fields, and the name of an entry.
 
-    `word` stands in the variables (`CODER_AIBRIDGE_<word>_0_…`), `first` is how an entry begins.
+    `word` is part of the variables (`CODER_AIBRIDGE_<word>_0_…`), `first` is how an entry begins.
     """
 
     name: str
@@ -37,7 +37,7 @@ class EntryList:
 
     @cached_property
     def variable(self) -> re.Pattern[str]:
-        """What the variables look like: the number, and the field in capitals."""
+        """The pattern of the variables: the number, and the field in capitals."""
         names = "|".join(self.fields).upper()
         return re.compile(f"(?:{'|'.join(self.prefixes)})(0|[1-9][0-9]{{0,3}})_({names})")
 
@@ -49,7 +49,7 @@ class EntryList:
 
 @dataclass(frozen=True)
 class Entry:
-    """One entry of a list, as it was given, under the names of its fields."""
+    """One entry of a list as given, by the names of its fields."""
 
     where: str
     fields: Mapping[str, Given]
@@ -58,7 +58,7 @@ class Entry:
 def from_environment(
     declared: EntryList, environ: Mapping[str, str], mistakes: list[Mistake]
 ) -> list[Entry]:
-    """The list in the environment, which counts from 0 without a gap."""
+    """The list from the environment, which counts from 0 without a gap."""
     matches = [declared.variable.fullmatch(name) for name, text in environ.items() if text]
     numbers = sorted({int(match[1]) for match in matches if match})
     gaps = [expected for expected, number in enumerate(numbers) if number != expected]

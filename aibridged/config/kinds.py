@@ -1,7 +1,7 @@
 """Types of setting values: how each is parsed and formatted.
 
-Whatever a value comes from, it arrives here as the text that one would put into an environment
-variable. A reader raises ValueError with what is wrong; it never quotes what may hold a secret.
+Whatever a value's source, it arrives here as the text that one would put into an environment
+variable. Parsers raise ValueError with what is wrong, and never quote what may contain a secret.
 """
 
 import csv
@@ -31,7 +31,7 @@ _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
 class Address(NamedTuple):
-    """Where to listen. An empty host means all interfaces; port 0 lets the system choose."""
+    """A listening address. An empty host means all interfaces; port 0 lets the system choose."""
 
     host: str
     port: int
@@ -42,7 +42,7 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind(Generic[T]):
-    """One kind of value. `metavar` is its name in help; `many`: a comma-separated list.
+    """A type of value. `metavar` is its name in help; `many`: a comma-separated list.
 
     `pairs`: a list of `name: value`, which a file may write as a mapping.
     """
@@ -55,7 +55,7 @@ class Kind(Generic[T]):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine is behind the host, by its address or by the name of it."""
+    """Whether the host is a loopback address, or a name of one."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -63,7 +63,7 @@ def is_loopback(host: str) -> bool:
 
 
 def items(text: str) -> tuple[str, ...]:
-    """The items of a comma-separated list; an item that holds a comma is quoted, as in CSV."""
+    """The items of a comma-separated list; an item that contains a comma is quoted, as in CSV."""
     try:
         rows = list(csv.reader([text], skipinitialspace=True))
     except csv.Error:
@@ -72,7 +72,7 @@ def items(text: str) -> tuple[str, ...]:
 
 
 def joined(values: tuple[Any, ...] | list[str]) -> str:
-    """The opposite of `items`."""
+    """The inverse of `items`."""
     texts = [str(value) for value in values]
     return ",".join(
         '"' + text.replace('"', '""') + '"' if re.search(r'[",\n]', text) else text

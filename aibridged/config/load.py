@@ -1,9 +1,9 @@
 """Loads the settings with precedence: flag, environment, YAML file, default.
 
-A secret has no place in the file: in its stead is what systemd hands over as a credential.
+Secrets are not allowed in the file: systemd's credentials take its place.
 
-Nothing here raises on what an operator wrote: all that is wrong is collected, so that one run of
-`check-config` shows everything that is to be mended.
+Nothing here raises on an operator's mistake: mistakes are collected, so that one run of
+`check-config` shows all of them.
 """
 
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ CONFIG_VARIABLE = "CODER_CONFIG_PATH"
 
 
 def resolve(flags: Mapping[str, str], environ: Mapping[str, str]) -> Resolution:
-    """The effective settings from the flags' texts (`{"--http-address": ":4001"}`) and the rest."""
+    """Load the settings from the flags (`{"--http-address": ":4001"}`) and all other sources."""
     mistakes: list[Mistake] = []
     file_settings, file_lists = _read_file(flags, environ, mistakes)
     given: dict[str, Given] = {}
@@ -59,7 +59,7 @@ def _read_file(
     name = flags.get(CONFIG_FLAG) or environ.get(CONFIG_VARIABLE)
     if not name:
         return {}, {}
-    # Most daemons run without a file: they needn't load YAML.
+    # Most daemons run without a file, and needn't import YAML.
     from aibridged.config import yaml_file
 
     file = yaml_file.read(Path(name))
@@ -93,7 +93,7 @@ def _find(
 
 
 def _read(option: Option, given: Given | None, mistakes: list[Mistake]) -> Any:
-    """The value; the default stands in for what can't be read, so that the checks can go on."""
+    """Parse a value; the default stands in for an invalid one, so that the checks can go on."""
     default = option.kind.parse(option.default)
     if given is None:
         return default

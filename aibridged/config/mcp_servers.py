@@ -1,4 +1,4 @@
-"""Settings of the MCP servers whose tools are offered to the models."""
+"""Settings of the MCP servers whose tools are offered to models."""
 
 import re
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def _id(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    """The endpoint itself, so nothing is cut off its end, and a query stays."""
+    """Parse an endpoint; nothing is cut off its end, and its query is kept."""
     kinds.BASE_URL.parse(text.partition("?")[0])
     if not all("!" <= character <= "~" for character in text):
         raise ValueError("contains a space or another character that is invalid in a URL")
@@ -50,7 +50,7 @@ def _url(text: str) -> str:
 
 
 def without_query(url: str) -> str:
-    """A server's URL as it may be shown and recorded: a query can hold a key."""
+    """A server's URL as it is shown and recorded: a query may contain a key."""
     return url.partition("?")[0]
 
 
@@ -118,7 +118,7 @@ MCP_SERVERS = EntryList(
 
 
 def read_list(entries: Sequence[Entry], mistakes: list[Mistake]) -> tuple[McpServerSettings, ...]:
-    """The servers in their order; every one that can't be read leaves a mistake instead."""
+    """The servers in their order; each invalid one is reported as a mistake."""
     wheres: dict[str, str] = {}
     servers = []
     for entry in entries:
@@ -165,7 +165,7 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> McpServerSettings | No
 
 
 def _check(server: McpServerSettings, entry: Entry, mistakes: list[Mistake]) -> None:
-    """What is wrong between fields that are each right by themselves."""
+    """The mistakes between fields that are valid by themselves."""
     has_token = server.token is not None
     if has_token and server.user_credentials == "required":
         mistakes.append(
@@ -187,6 +187,6 @@ def _check(server: McpServerSettings, entry: Entry, mistakes: list[Mistake]) -> 
 
 
 def sends_in_the_clear(server: McpServerSettings) -> bool:
-    """Whether what is said to the server can be read on the way."""
+    """Whether requests to the server are unencrypted."""
     url = urlsplit(server.url)
     return url.scheme == "http" and not kinds.is_loopback(url.hostname or "")

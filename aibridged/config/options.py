@@ -22,9 +22,9 @@ UserCredentials = Literal["none", "optional", "required"]
 
 @dataclass(frozen=True)
 class ProviderSettings:
-    """An upstream: its `name` is its route; `base_url` ends without a slash.
+    """An upstream: its `name` is its route; `base_url` has no trailing slash.
 
-    Without a key it serves callers who bring their own, or a local server that needs none.
+    Without a key it serves callers with keys of their own, or is a local server that needs none.
     """
 
     type: ProviderType
@@ -37,13 +37,13 @@ class ProviderSettings:
 class McpServerSettings:
     """A server of tools: its `id` is part of their names, `url` its streamable HTTP endpoint.
 
-    Deny wins over allow; neither means all tools. The expressions are searched for in the names
-    that the server gives. `user_credentials` says whether a caller's own token takes the place of
-    `token`: `required` is for callers who have one, and nobody else is offered the tools.
+    Deny wins over allow; neither means all tools. The expressions are searched for in the server's
+    names of the tools. `user_credentials` says whether a caller's own token takes the place of
+    `token`: with `required` only callers who have one are offered the tools.
     """
 
     id: str
-    url: str = field(repr=False)  # its query may hold a key
+    url: str = field(repr=False)  # its query may contain a key
     token: Secret | None = None
     headers: tuple[tuple[str, Secret], ...] = ()
     tool_allow_regex: re.Pattern[str] | None = None

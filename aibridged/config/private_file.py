@@ -1,7 +1,7 @@
 """Opens files and directories with secrets or prompts, which only the daemon's user may access.
 
-Nothing is followed that somebody else may have put in a file's place: through a symbolic link the
-daemon would write to, or empty, whatever file its user may write to.
+Symbolic links are never followed, since another user may have created them: the daemon would write
+to, or empty, any file that its user may write to.
 """
 
 import errno
@@ -16,13 +16,13 @@ _STRANGERS = "it is owned by another user"
 
 
 def make_private(path: Path) -> int:
-    """Make the file, readable for its owner alone; returns its descriptor, to write to.
+    """Create the file, readable by its owner only; returns its descriptor, to write to.
 
-    What root makes belongs to the directory's owner: commands that root types leave files which a
+    A file that root creates gets the directory's owner: commands that root runs leave files that a
     daemon with a user of its own has to open.
 
     Raises:
-        OSError: it can't be made; FileExistsError where it is there.
+        OSError: it can't be created; FileExistsError if it exists.
     """
     descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
     if os.geteuid() == 0:
@@ -32,13 +32,13 @@ def make_private(path: Path) -> int:
 
 
 def open_private(path: Path, flags: int) -> int:
-    """Open the file as `os.open` does with these flags; one that is made is its owner's alone.
+    """Open the file as `os.open` does with these flags; a new one is private to its owner.
 
     Raises:
-        OSError: it can't be opened, or is no regular file, as `strerror` says.
+        OSError: it can't be opened, or isn't a regular file, as `strerror` says.
     """
     try:
-        # A pipe that has no other end must not be waited for.
+        # A pipe without another end must not block.
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
     except OSError as error:
         if error.errno == errno.ELOOP:
@@ -51,10 +51,10 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def check_regular(path: Path) -> None:
-    """Make sure that nothing but a regular file is there, if anything is, without opening it.
+    """Check that the path is a regular file, or missing, without opening it.
 
     Raises:
-        OSError: something else is there, as `strerror` says.
+        OSError: it is something else, as `strerror` says.
     """
     try:
         mode = path.lstat().st_mode
@@ -66,29 +66,29 @@ def check_regular(path: Path) -> None:
 
 
 def make_private_directory(path: Path) -> None:
-    """Make the directory, and what is missing above it, for its owner alone whatever the umask.
+    """Create the directory and its missing parents, private to its owner whatever the umask.
 
-    What is there stays as it is.
+    Existing directories stay as they are.
 
     Raises:
-        OSError: it can't be made, or something else is there.
+        OSError: it can't be created, or isn't a directory.
     """
     missing = [each for each in (path, *path.parents) if not each.exists()]
     for each in reversed(missing):
         try:
             each.mkdir(mode=0o700)
         except FileExistsError:
-            continue  # somebody has just made it, or it is something else
+            continue  # it was created just now, or isn't a directory
         each.chmod(0o700)
     if not path.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
 def open_private_directory(path: Path) -> int:
-    """Open the directory, for files that only its owner may reach; it is made if it isn't there.
+    """Open the directory, for files that only its owner may reach; it is created if missing.
 
     Raises:
-        OSError: it can't be opened, or somebody else could get at what is in it.
+        OSError: it can't be opened, or another user could access its contents.
     """
     make_private_directory(path)
     try:

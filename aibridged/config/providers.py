@@ -15,9 +15,9 @@ from aibridged.config.sources import Given
 
 TYPES: tuple[ProviderType, ...] = get_args(ProviderType)
 SINGLES: tuple[ProviderType, ...] = ("anthropic", "openai")
-"""Those that have settings of their own, beside the list."""
+"""Types with settings of their own, beside the list."""
 OWN_KEY_ONLY: frozenset[ProviderType] = frozenset({"copilot"})
-"""Those that know no organisation's key: each caller brings their own."""
+"""Types without an organisation's key: each caller brings their own."""
 COPILOT_PLANS: tuple[ProviderSettings, ...] = tuple(
     ProviderSettings("copilot", name, None, f"https://api.{plan}.githubcopilot.com")
     for name, plan in (
@@ -26,7 +26,7 @@ COPILOT_PLANS: tuple[ProviderSettings, ...] = tuple(
         ("copilot-enterprise", "enterprise"),
     )
 )
-"""GitHub Copilot's plans, each with its host. The names are those that Coder's AI Bridge gives."""
+"""GitHub Copilot's plans, each with its host. The names are those of Coder's AI Bridge."""
 RESERVED = frozenset(
     {"api", "healthz", "readyz", "interceptions", "sessions", "models", "clients", "proxy"}
 )
@@ -68,20 +68,20 @@ PROVIDERS = EntryList(
 
 @dataclass(frozen=True)
 class Listed:
-    """A provider of the list that could be read, and what gave it its name."""
+    """A valid provider of the list, and the field that it got its name from."""
 
     settings: ProviderSettings
     where: str
 
 
 def single_settings(provider_type: ProviderType) -> tuple[Option, Option]:
-    """The rows, base URL and key, that declare the provider which is named like its type."""
+    """The rows, base URL and key, that declare the provider that is named like its type."""
     rows = {option.name: option for option in OPTIONS}
     return rows[f"{provider_type}_base_url"], rows[f"{provider_type}_key"]
 
 
 def read_list(entries: Sequence[Entry], mistakes: list[Mistake]) -> list[Listed]:
-    """The providers of the list; every one that can't be read leaves a mistake instead."""
+    """The providers of the list; each invalid one is reported as a mistake."""
     listed: dict[str, Listed] = {}
     for entry in entries:
         provider = _read_entry(entry, mistakes)
@@ -143,11 +143,11 @@ def effective(
     given: Mapping[str, Given],
     mistakes: list[Mistake],
 ) -> tuple[ProviderSettings, ...]:
-    """The list and the single providers that were set beside it.
+    """The list, and the single providers that are set beside it.
 
-    Without a list they are all there, and so are Copilot's plans.
+    Without a list, all of them are there, and so are Copilot's plans.
 
-    `values` are the settings by field name, `given` those of them that aren't defaults.
+    `values` are the settings by field name, `given` those that aren't defaults.
     """
     wheres = {provider.settings.name: provider.where for provider in listed}
     providers = [provider.settings for provider in listed]

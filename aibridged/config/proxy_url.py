@@ -25,10 +25,10 @@ class ProxyUrl:
 
 
 def read_proxy_url(text: str) -> ProxyUrl | None:
-    """Read `http://[user:password@]host:port`; "" is None.
+    """Parse `http://[user:password@]host:port`; "" is None.
 
     Raises:
-        ValueError: it is no such URL; the message doesn't quote it.
+        ValueError: it isn't such a URL; the message doesn't quote it.
     """
     if not text:
         return None

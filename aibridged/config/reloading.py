@@ -7,19 +7,19 @@ from aibridged.config.declare import Option
 from aibridged.config.options import OPTIONS, McpServerSettings, ProviderSettings, Settings
 from aibridged.config.providers import SINGLES, single_settings
 
-# What these settings say is said of the provider.
+# Changes of these settings are reported by provider.
 _OF_PROVIDERS = {row.name for kind in SINGLES for row in single_settings(kind)}
 
 
 class CannotReloadError(Exception):
-    """The new settings can't be put in force; the message says why and what to do."""
+    """The new settings can't be applied; the message says why and how to fix it."""
 
 
 @dataclass(slots=True)
 class ReloadStats:
-    """How the last reading of the configuration went, for the metrics; times are Unix seconds.
+    """The last load of the configuration, for the metrics; times are Unix seconds.
 
-    The start is the first attempt, and a success.
+    The start counts as a successful load.
     """
 
     last_attempt: float
@@ -29,10 +29,10 @@ class ReloadStats:
 
 @dataclass(frozen=True)
 class Change:
-    """What a reload comes to.
+    """The result of a reload.
 
-    `settings` are to be in force: the wanted ones, but what needs a restart is as it was.
-    `changes` says in words what that changes; `waiting` are the settings that need the restart.
+    `settings` are to be applied: the new ones, except that those that need a restart are unchanged.
+    `changes` describes the changes; `waiting` are the settings that need the restart.
     """
 
     settings: Settings
@@ -41,7 +41,7 @@ class Change:
 
 
 def change(running: Settings, wanted: Settings) -> Change:
-    """What becomes of settings that are in force when others are wanted."""
+    """Compare the current settings with the new ones."""
     differing = [row for row in OPTIONS if getattr(running, row.name) != getattr(wanted, row.name)]
     waiting = [row for row in differing if row.restart]
     settings = replace(wanted, **{row.name: getattr(running, row.name) for row in waiting})

@@ -49,13 +49,13 @@ _SAMPLE_LISTS = """\
 
 
 def grouped() -> Iterator[tuple[Group, list[Option]]]:
-    """The settings under their headings, in the order of the table."""
+    """The settings by group, in the order of the table."""
     for group, options in groupby(OPTIONS, key=lambda option: option.group):
         yield group, list(options)
 
 
 def facts(option: Option, *, of_daemon: bool = True) -> str:
-    """What help says beside the sentence: the variable, the default, and if a reload won't do."""
+    """Help's facts beside the sentence: the variable, the default, and if a restart is needed."""
     default = f"default {option.default}" if option.default else "not set"
     restart = "; requires a restart" if option.restart and of_daemon else ""
     return f"{option.env}, {default}{restart}"
@@ -68,7 +68,7 @@ def example_yaml(width: int) -> str:
 
 
 def sample_yaml(width: int = _WIDTH) -> str:
-    """Every setting that a file can hold, commented out, with its default.
+    """Every setting that a file can contain, commented out, with its default.
 
     A comment is `# text`, a setting `#key: value`: removing the one character enables it.
     """
@@ -91,7 +91,7 @@ def sample_yaml(width: int = _WIDTH) -> str:
 
 
 def markdown_table() -> str:
-    """The settings for docs/settings.md: a setting's three names, its default, its sentence."""
+    """The settings for docs/settings.md: a setting's three names, its default, its help."""
     lines = ["| flag, variable, YAML key | default | what it does |", "| --- | --- | --- |"]
     for group, options in grouped():
         lines.append(f"| **{group}** | | |")
@@ -108,7 +108,7 @@ def _groups(yaml: str | None) -> list[str]:
 
 
 def _headings(before: list[str], groups: list[str]) -> Iterator[str]:
-    """The lines that open those groups that weren't open yet."""
+    """The lines that open the groups that aren't open yet."""
     common = 0
     while common < min(len(before), len(groups)) and before[common] == groups[common]:
         common += 1
@@ -119,7 +119,7 @@ def _headings(before: list[str], groups: list[str]) -> Iterator[str]:
 
 
 def _close(groups: list[str]) -> list[str]:
-    """The lists end their group; they are no rows of the table."""
+    """Close the group; lists aren't rows of the table."""
     if groups != ["aibridge"]:
         return []
     return textwrap.indent(_SAMPLE_LISTS, "  ").splitlines()

@@ -84,7 +84,7 @@ def _routes(resolution: Resolution) -> str:
 
 
 def sentence(mistake: Mistake) -> str:
-    """The same on one line, for the log."""
+    """A mistake on one line, for the log."""
     return f"{mistake.where}: {mistake.what}. {mistake.remedy}"
 
 

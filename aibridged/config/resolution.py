@@ -9,7 +9,7 @@ from aibridged.config.options import Settings
 
 @dataclass(frozen=True)
 class Source:
-    """Where a value came from: the name of a flag, variable or credential, or `file:line`."""
+    """A value's source: the name of a flag, variable or credential, or `file:line`."""
 
     kind: Literal["flag", "environment", "credential", "file", "default"]
     name: str = ""
@@ -23,7 +23,7 @@ DEFAULT = Source("default")
 
 @dataclass(frozen=True)
 class Value:
-    """An effective value. `text` is ready to be shown, `data` to be encoded: secrets are masked."""
+    """An effective value. `text` is for people, `data` for encoding; both mask secrets."""
 
     name: str
     group: str
@@ -34,7 +34,7 @@ class Value:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One thing that is wrong, where it is, and how to mend it."""
+    """A configuration error: what is wrong, where, and the remedy."""
 
     where: str
     what: str
@@ -43,7 +43,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Resolution:
-    """`settings` is None where there are mistakes: nothing may run on half of a configuration."""
+    """`settings` is None if there are mistakes: nothing runs on half a configuration."""
 
     settings: Settings | None
     values: Sequence[Value]

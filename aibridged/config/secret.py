@@ -4,7 +4,7 @@ _LONG_ENOUGH_TO_HINT = 24
 
 
 class Secret:
-    """A key or a password. Only `reveal` gives it away; `str`, `repr` and formatting never do."""
+    """A key or a password. Only `reveal` returns it; `str`, `repr` and formatting never do."""
 
     __slots__ = ("_text",)
 
@@ -16,7 +16,7 @@ class Secret:
         return self._text
 
     def __str__(self) -> str:
-        """Enough of a long key to recognise it by, nothing of a short one."""
+        """A few characters of a long key, to recognise it by; none of a short one."""
         if len(self._text) < _LONG_ENOUGH_TO_HINT:
             return "****"
         return f"{self._text[:4]}…{self._text[-4:]}"

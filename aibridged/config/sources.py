@@ -17,7 +17,7 @@ CREDENTIAL_PREFIX = "aibridged_"
 
 @dataclass(frozen=True)
 class Given:
-    """Text that was given for a setting. Its repr leaves the text out: it may be a secret."""
+    """The text of a setting. Its repr leaves the text out: it may be a secret."""
 
     text: str
     where: str
@@ -28,7 +28,7 @@ class Given:
 
 
 def variables(names: Sequence[str], environ: Mapping[str, str]) -> list[Given]:
-    """What the environment gives under any of a setting's names; an empty variable is unset."""
+    """The values of a setting's variables in the environment; an empty variable is unset."""
     return [
         Given(environ[name], name, Source("environment", name))
         for name in names
@@ -37,7 +37,7 @@ def variables(names: Sequence[str], environ: Mapping[str, str]) -> list[Given]:
 
 
 def the_one(found: Sequence[Given], kind: Kind[T], mistakes: list[Mistake]) -> Given | None:
-    """The one value given under a setting's two names; it's a mistake if there are two values."""
+    """The value under a setting's two names; having both is a mistake."""
     if not found:
         return None
     first, *others = found
@@ -63,7 +63,7 @@ def secret_variables(
 
 
 def credential(name: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Given | None:
-    """A secret that systemd put into its directory for the service, if it is there.
+    """A secret from systemd's credentials directory, if it is there.
 
     LoadCredential=aibridged:DIRECTORY, as in the unit, puts the prefix before the files' names.
     """
@@ -80,7 +80,7 @@ def credential(name: str, environ: Mapping[str, str], mistakes: list[Mistake]) -
 def inline_or_file(
     inline: Given | None, file: Given | None, mistakes: list[Mistake]
 ) -> Given | None:
-    """The secret itself, from where it is written or from the file that is named; not from both."""
+    """A secret from its value, or from the file that is named; having both is a mistake."""
     if file is None:
         return inline
     if inline is not None:
@@ -96,7 +96,7 @@ def inline_or_file(
 
 
 def read(given: Given, kind: Kind[T], remedy: str, mistakes: list[Mistake]) -> T | None:
-    """The value that the text means, or None and a mistake where it means nothing."""
+    """The parsed value, or None and a mistake."""
     try:
         return kind.parse(given.text)
     except ValueError as error:
@@ -105,7 +105,7 @@ def read(given: Given, kind: Kind[T], remedy: str, mistakes: list[Mistake]) -> T
 
 
 def as_value(name: str, group: str, given: Given, kind: Kind[Any]) -> Value:
-    """The value as it may be shown: what can't be read isn't quoted, it may hold a secret."""
+    """The value to be shown; an invalid one isn't quoted, as it may contain a secret."""
     try:
         value = kind.parse(given.text)
     except ValueError:

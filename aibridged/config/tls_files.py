@@ -15,7 +15,7 @@ _FLAGS = {option.name: option.flag for option in OPTIONS}
 def check_pair(
     settings: Settings, where: Where, cert_name: str, key_name: str
 ) -> Iterator[Mistake]:
-    """The mistakes in two settings that name a certificate's file and its key's."""
+    """The mistakes in two settings that name the files of a certificate and its key."""
     cert, key = getattr(settings, cert_name), getattr(settings, key_name)
     if cert is None and key is None:
         return
@@ -31,7 +31,7 @@ def check_pair(
 
 
 def check_readable(path: Path, where: str) -> Iterator[Mistake]:
-    """The mistake of a file that can't be read."""
+    """The mistake of an unreadable file."""
     try:
         path.open("rb").close()
     except OSError as error:
@@ -40,7 +40,7 @@ def check_readable(path: Path, where: str) -> Iterator[Mistake]:
 
 
 def holds_ca(path: Path) -> bool:
-    """Whether a file holds a certificate that may sign others, as far as it can be read."""
+    """Whether a file contains a CA certificate, as far as it can be read."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(path)
@@ -51,7 +51,7 @@ def holds_ca(path: Path) -> bool:
 
 def _not_a_pair(cert: Path, key: Path, where: str) -> Iterator[Mistake]:
     try:
-        # A password is given so that an encrypted key fails, instead of asking on the terminal.
+        # With a password given, an encrypted key fails instead of prompting on the terminal.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
     except (ssl.SSLError, OSError, ValueError):
         yield Mistake(

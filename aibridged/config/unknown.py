@@ -9,7 +9,7 @@ from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Mistake
 
 _OURS = ("CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
-# What `coder server` has under the same prefix and this daemon doesn't.
+# `coder server` has these under the same prefix, and this daemon hasn't.
 _CODERS = re.compile(
     r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|(proxy_)?domain_allowlist"
     r"|proxy_dump_dir",
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"[A-Z_]+_([0-9]{1,4})_")
 
 
 def unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
-    """Variables that look like the gateway's and are none."""
+    """Variables with the gateway's prefix that aren't settings."""
     known = known_variables()
     for name in sorted(environ):
         if environ[name] and name.startswith(_OURS) and name not in known:
@@ -40,14 +40,14 @@ def _unknown_variable(name: str, known: frozenset[str]) -> Mistake:
 
 
 def known_variables() -> frozenset[str]:
-    """Every variable that the table makes, the files of secrets included."""
+    """All variables of the table, including the files of secrets."""
     names = {name for option in OPTIONS for name in option.envs}
     files = {f"{name}_FILE" for option in OPTIONS if option.secret for name in option.envs}
     return frozenset(names | files)
 
 
 def unknown_key(where: str, key: str, known: Sequence[str]) -> Mistake:
-    """A YAML key that nobody declared."""
+    """The mistake of an undeclared YAML key."""
     last = key.rpartition(".")[2]
     if _CODERS.fullmatch(last):
         return Mistake(where, "not supported by aibridged", "Remove it.")

@@ -1,7 +1,7 @@
 """Reads the YAML file: values with their line numbers, and mistakes.
 
-The file is read as nodes and not as Python values, because nodes know their line, and because
-duplicate keys would otherwise be lost without a word.
+The file is parsed into nodes and not Python values, because nodes know their line, and because
+duplicate keys would be lost silently otherwise.
 """
 
 import re
@@ -30,7 +30,7 @@ _GROUPS = frozenset(
 
 @dataclass
 class YamlFile:
-    """What a file says: text by dotted key, and the entries of the lists, by the lists' names."""
+    """A file's contents: text by dotted key, and the entries of the lists by the lists' names."""
 
     path: Path
     settings: dict[str, Given] = field(default_factory=dict)
@@ -49,7 +49,7 @@ class YamlFile:
 
 
 def read(path: Path) -> YamlFile:
-    """Read the file; whatever is wrong with it, syntax included, is in `mistakes`."""
+    """Read the file; everything wrong with it, syntax included, is in `mistakes`."""
     file = YamlFile(path)
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -132,7 +132,7 @@ def _entry(file: YamlFile, declared: EntryList, prefix: str, node: yaml.MappingN
 def _pairs(
     file: YamlFile, node: yaml.MappingNode, prefix: str
 ) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
-    """The keys of a mapping with their nodes; of a key that stands twice, the first."""
+    """The keys of a mapping with their nodes; of a duplicate key, the first."""
     lines: dict[str, int] = {}
     for key_node, value in node.value:
         name = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
@@ -146,7 +146,7 @@ def _pairs(
 
 
 def _text(file: YamlFile, key: str, node: yaml.Node, *, pairs: bool = False) -> str | None:
-    """The value as one would write it into a variable; None where the file leaves it open."""
+    """The value as one would write it into a variable; None where the file leaves it empty."""
     if _is_null(node):
         return None
     if isinstance(node, yaml.ScalarNode):
@@ -170,7 +170,7 @@ def _is_null(node: yaml.Node) -> bool:
 
 
 def _syntax_mistake(path: Path, error: yaml.YAMLError) -> Mistake:
-    """Say where the file stops being YAML; what it says there is left out, it may be a key."""
+    """The mistake of invalid YAML syntax; the text is left out, since it may be a key."""
     mark = getattr(error, "problem_mark", None)
     where = f"{path}:{mark.line + 1}" if mark else str(path)
     problem = re.sub(r"(['\"]).*?\1", "…", getattr(error, "problem", None) or "unreadable")

@@ -2,7 +2,7 @@
 
 The gateway token is the first of `X-Coder-Token` (or its alias), `Authorization: Bearer` and
 `X-Api-Key`. Only where it came in a header of its own can the other two be the caller's own
-provider key (BYOK); otherwise both are taken to carry the gateway token and stay behind.
+provider key (BYOK); otherwise both are taken to carry the gateway token, and aren't forwarded.
 """
 
 import re
@@ -17,7 +17,7 @@ AUTHORIZATION = "Authorization"
 API_KEY = "X-Api-Key"
 TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
 _GATEWAY_TOKEN_BYTES = re.compile(GATEWAY_TOKEN.pattern.encode())
-# Without tokens of its own the gateway takes any word, and a short one may be part of anything.
+# Without authentication any token is accepted, and a short one may be a substring of anything.
 _SHORTEST_SECRET = 16
 
 # RFC 9110 token68 and then some: visible ASCII, so that no separator hides a second value.
@@ -25,22 +25,22 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class CredentialKind(StrEnum):
-    """Whose key the provider is shown."""
+    """Whose key authenticates to the provider."""
 
     CENTRALIZED = "centralized"
     BYOK = "byok"
 
 
 class MalformedCredentialsError(ValueError):
-    """An auth header that is given twice or can't be read; the message never quotes it."""
+    """A duplicate or invalid auth header; the message never quotes it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Presented:
-    """What a request's auth headers hold. Nothing in it shows in a repr.
+    """The contents of a request's auth headers, hidden in the repr.
 
     `token` authenticates to the gateway; `own` are the caller's provider headers, by name, as
-    they came. The gateway token is never among them.
+    received. The gateway token is never among them.
     """
 
     token: str | None = field(repr=False)
@@ -51,7 +51,7 @@ def read_credentials(headers: MultiMapping[str]) -> Presented:
     """Read the auth headers.
 
     Raises:
-        MalformedCredentialsError: a header is doubled, empty, not ASCII, or not of its form.
+        MalformedCredentialsError: a header is duplicated, empty, not ASCII, or malformed.
     """
     authorization = _single(headers, AUTHORIZATION)
     api_key = _single(headers, API_KEY)
@@ -80,9 +80,9 @@ def read_credentials(headers: MultiMapping[str]) -> Presented:
 
 
 def carries(value: str, token: str) -> bool:
-    """Whether a header's value is this token: some clients insist on a key of any kind.
+    """Whether a header's value contains this token: some clients insist on a key of any kind.
 
-    So does any other token of a gateway's own: one that was replaced is still no provider's key.
+    So does any other token of the gateway: one that was replaced isn't a provider's key either.
     """
     if token in (value.strip(), value.partition(" ")[2].strip()):
         return True
@@ -92,9 +92,9 @@ def carries(value: str, token: str) -> bool:
 def without_tokens(
     headers: list[tuple[bytes, bytes]], token: str | None
 ) -> list[tuple[bytes, bytes]]:
-    """These headers, but for those that hold this token or one of a gateway's own.
+    """These headers, without those that contain this token or another gateway token.
 
-    A client may have been told to send it under a name that the gateway doesn't know.
+    A client may have been configured to send it in a header that the gateway doesn't know.
     """
     own = token.encode() if token is not None and len(token) >= _SHORTEST_SECRET else None
 
@@ -108,10 +108,10 @@ def without_tokens(
 
 
 def is_from_helper(headers: MultiMapping[str]) -> bool:
-    """Whether the gateway token came from a command that may have another one the next time.
+    """Whether the gateway token came from a command, which may return another one next time.
 
-    Claude Code sends what its `apiKeyHelper` prints in both headers, and what a variable holds in
-    one of them.
+    Claude Code sends the output of its `apiKeyHelper` in both headers, and the value of a variable
+    in one of them.
     """
     if any(name in headers for name in TOKEN_HEADERS):
         return False
@@ -136,7 +136,7 @@ def _token(value: str, name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCredential:
-    """What authenticates to the provider: one header, or none where nobody has a key."""
+    """What authenticates to the provider: one header, or none where there is no key."""
 
     kind: CredentialKind
     header: str | None
@@ -144,11 +144,11 @@ class UpstreamCredential:
 
 
 class ByokDisabledError(Exception):
-    """The caller brought a provider key where only the organisation's is allowed."""
+    """The caller sent a provider key where only the organisation's is allowed."""
 
 
 class OwnKeyRequiredError(Exception):
-    """The caller brought no key of their own where only such a key will do."""
+    """The caller sent no key of their own where only such a key is accepted."""
 
 
 def upstream_credential(
@@ -159,15 +159,15 @@ def upstream_credential(
     organisation: tuple[str, str] | None,
     own_key_only: bool = False,
 ) -> UpstreamCredential:
-    """Choose the credential that goes on.
+    """Choose the upstream credential.
 
-    `preferred` is the header that the provider itself would believe if it were sent both;
-    `organisation` is the provider's header with the organisation's key, if there is one; with
-    `own_key_only` nothing will do but a key of the caller's in the header `preferred`.
+    `preferred` is the header that the provider itself would use if it got both; `organisation` is
+    the provider's header with the organisation's key, if there is one; `own_key_only` accepts
+    nothing but a key of the caller's in the header `preferred`.
 
     Raises:
-        ByokDisabledError: `own` holds a key and `allow_byok` is false.
-        OwnKeyRequiredError: with `own_key_only`, `own` doesn't hold such a key.
+        ByokDisabledError: `own` has a key and `allow_byok` is false.
+        OwnKeyRequiredError: with `own_key_only`, `own` doesn't have such a key.
     """
     if own and not allow_byok:
         raise ByokDisabledError

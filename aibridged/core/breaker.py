@@ -3,7 +3,7 @@
 - Closed: requests pass. Consecutive failures are counted, the count is cleared every interval
   (0: never), and at the threshold the circuit opens.
 - Open: requests are rejected until the timeout has passed; then the circuit is half-open.
-- Half-open: at most max-requests probes are admitted. Any failure opens the circuit again, that
+- Half-open: at most max-requests probes are admitted. Any failure opens the circuit again, and that
   many successes close it. A cancelled probe is neutral and gives its place back.
 - A result that was admitted before the last change of state, or before the last clearing of the
   count, is ignored.
@@ -31,7 +31,7 @@ from aibridged.clock import Clock
 
 
 class State(Enum):
-    """What a circuit does with requests; the values are pybreaker's names for it."""
+    """State of a circuit; the values are pybreaker's names."""
 
     CLOSED = pybreaker.STATE_CLOSED
     HALF_OPEN = pybreaker.STATE_HALF_OPEN
@@ -39,7 +39,7 @@ class State(Enum):
 
     @property
     def level(self) -> float:
-        """How far open: 0, 0.5 or 1, as a gauge shows it."""
+        """0, 0.5 or 1 for closed, half-open and open, for a gauge."""
         return _LEVELS[self]
 
 
@@ -48,7 +48,7 @@ _LEVELS = {State.CLOSED: 0.0, State.HALF_OPEN: 0.5, State.OPEN: 1.0}
 
 @dataclass(frozen=True, slots=True)
 class BreakerSettings:
-    """The rules' numbers: counts of at least 1; seconds, of which `interval` may be 0 (never)."""
+    """Parameters: counts of at least 1; seconds, of which `interval` may be 0 (never)."""
 
     failure_threshold: int
     interval: float
@@ -57,10 +57,10 @@ class BreakerSettings:
 
 
 class BreakerKey(NamedTuple):
-    """What has a circuit of its own.
+    """Key of a circuit.
 
     `credential` is "centralized", or a hash of the caller's own key: a key that is over its limit
-    says nothing about the others.
+    says nothing about others.
     """
 
     provider: str
@@ -70,7 +70,7 @@ class BreakerKey(NamedTuple):
 
 
 OnChange = Callable[[BreakerKey, State, State], None]
-"""Called with the key, the state before and the state now, while the circuit changes."""
+"""Called with the key, the old and the new state, while the state changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,10 @@ class Rejection:
 
 
 class Admission:
-    """The request may go upstream, and its holder says once how that went.
+    """The request may go upstream, and its holder reports the outcome once.
 
-    The first of `success`, `failure` and `cancelled` counts, later ones do nothing; so
-    `cancelled` can stand in a `finally`. A holder that says nothing keeps a probe's place taken.
+    The first of `success`, `failure` and `cancelled` counts, later calls do nothing; so `cancelled`
+    can be called in a `finally`. A holder that reports nothing keeps a probe's place taken.
     """
 
     __slots__ = ("_circuit", "_generation")
@@ -94,22 +94,22 @@ class Admission:
         self._generation = circuit.generation
 
     def success(self) -> None:
-        """The provider answered, if only with an error of the caller's making."""
+        """The provider responded, if only with a client error."""
         if circuit := self._settle():
             circuit.record_success()
 
     def failure(self) -> None:
-        """The provider was overloaded, limited the rate, or could not be reached."""
+        """The provider was overloaded, limited the rate, or couldn't be reached."""
         if circuit := self._settle():
             circuit.record_failure()
 
     def cancelled(self) -> None:
-        """The client left before an answer came: nothing was learned about the provider."""
+        """The client disconnected before a response came: it says nothing about the provider."""
         if circuit := self._settle():
             circuit.release()
 
     def _settle(self) -> "_Circuit | None":
-        """The circuit, the first time, and only while the generation of the admission lasts."""
+        """Return the circuit, once, and only during the generation of the admission."""
         circuit, self._circuit = self._circuit, None
         if circuit is None:
             return None
@@ -118,14 +118,14 @@ class Admission:
 
 
 MAX_MODEL_NAME = 200
-"""Characters of a model's name that tell circuits apart; the caller may send any number."""
+"""Bound on a model's name in a key; callers choose these names."""
 
 
 class Breakers:
-    """One circuit for each key, in a bounded map.
+    """One circuit per key, in a bounded map.
 
-    When the map is full, the circuit that was longest without a request is forgotten: the next
-    request for its key meets a new, closed one, and what is still in flight reports to the old one.
+    When the map is full, the least recently used circuit is evicted: the next request for its key
+    gets a new, closed one, and requests still in flight report to the old one.
     """
 
     def __init__(
@@ -151,8 +151,9 @@ class Breakers:
         return circuit.admit()
 
     def states(self) -> dict[BreakerKey, State]:
-        """The state of every remembered circuit; one whose timeout has passed half-opens now."""
-        # Reading marks an entry as used: a copy is read, so that a scrape keeps no idle circuit.
+        """The state of every circuit; one whose timeout has passed becomes half-open now."""
+        # Reading marks an entry as used: a copy is read, so that metrics keep no idle circuit
+        # alive.
         circuits = dict(copy(self._circuits))
         for circuit in circuits.values():
             circuit.refresh()
@@ -162,7 +163,7 @@ class Breakers:
 class _Circuit(pybreaker.CircuitBreakerListener):
     """pybreaker's states and counts, with a clock, generations and a number of probes.
 
-    A generation is a time in which results count together: it ends with each change of state and
+    A generation is a period in which results count together: it ends with each change of state and
     each clearing of the count.
     """
 
@@ -191,13 +192,13 @@ class _Circuit(pybreaker.CircuitBreakerListener):
             # Rounded first, so that a float's last digit doesn't cost the caller a whole second.
             return Rejection(max(1, math.ceil(round(self._ends - now, 6))))
         if self.state is State.HALF_OPEN and self._admitted >= self._settings.max_requests:
-            # How long the probes take is unknown, but their answers are awaited right now.
+            # How long the probes will take is unknown, but their results are due any moment.
             return Rejection(1)
         self._admitted += 1
         return Admission(self)
 
     def refresh(self) -> float:
-        """Do what the passing of time has made due; returns the time now."""
+        """Make the transitions that are due; returns the time."""
         now = self._clock.monotonic()
         if now >= self._ends:
             if self.state is State.OPEN:
@@ -208,18 +209,18 @@ class _Circuit(pybreaker.CircuitBreakerListener):
         return now
 
     def record_success(self) -> None:
-        """Tell pybreaker of a success: the count of failures ends, or a probe has passed."""
+        """Report a success to pybreaker: the failure count is cleared, or a probe has passed."""
         if self.state is State.CLOSED and not self._storage.counter:
-            return  # as nearly always: there is no count to end
+            return  # as nearly always: there is no count to clear
         self._breaker.call(_succeed)
 
     def record_failure(self) -> None:
-        """Tell pybreaker of a failure: it counts it, or opens."""
+        """Report a failure to pybreaker, which counts it, or opens the circuit."""
         with suppress(_ProviderError):
             self._breaker.call(_fail)
 
     def release(self) -> None:
-        """Take an admission back, as if the request had never come."""
+        """Take an admission back, as if there had been no request."""
         self._admitted -= 1
 
     def state_change(
@@ -228,13 +229,13 @@ class _Circuit(pybreaker.CircuitBreakerListener):
         old_state: pybreaker.CircuitBreakerState | None,
         new_state: pybreaker.CircuitBreakerState,
     ) -> None:
-        """pybreaker's word that the state has changed, whatever the reason was."""
+        """pybreaker's callback for a change of state, whatever the reason."""
         old = self.state
         self._begin(State(new_state.name))
         self._on_change(self._key, old, self.state)
 
     def _begin(self, state: State) -> None:
-        """Start a generation: earlier results are void, and the time of its end is set."""
+        """Start a generation: earlier results are void, and its end is scheduled."""
         self.state = state
         self.generation += 1
         self._admitted = 0
@@ -247,7 +248,7 @@ class _Circuit(pybreaker.CircuitBreakerListener):
 
 
 class _ProviderError(Exception):
-    """What pybreaker sees of a failed request."""
+    """The exception for pybreaker of a failed request."""
 
 
 def _succeed() -> None:

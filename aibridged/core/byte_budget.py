@@ -4,7 +4,7 @@ from aibridged.core.shares import Shares, Shortage
 from aibridged.errors import AT_CAPACITY, GatewayError
 
 SHARE = 4
-"""No caller takes more than one part in so many, but a body of any allowed size."""
+"""Divisor of a caller's share, which is never less than the largest allowed body."""
 
 _REFUSALS = {
     Shortage.ALL: "The memory budget for request bodies in flight is exhausted "
@@ -14,20 +14,20 @@ _REFUSALS = {
 
 
 class ByteBudget(Shares):
-    """Counts bytes. `total` bytes may be held; `largest` is what a single body may have."""
+    """Counts bytes. `total` bytes may be held; `largest` is the size limit of a single body."""
 
     def __init__(self, total: int, largest: int) -> None:
         super().__init__(total, 0)
         self.resize(total, largest)
 
     def resize(self, total: int, largest: int) -> None:
-        """Change both. Below what is held, nothing is taken away."""
+        """Change both. Nothing that is held already is taken away."""
         self.total = total
         self.each = max(total // SHARE, largest)
 
 
 class Hold:
-    """The memory that one request's body takes out of the budget."""
+    """The share of the budget of one request's body."""
 
     __slots__ = ("_budget", "_caller", "_size")
 
@@ -37,10 +37,10 @@ class Hold:
         self._size = 0
 
     def take(self, size: int) -> None:
-        """Take so many bytes more.
+        """Take so many more bytes.
 
         Raises:
-            GatewayError: the caller, or all of them together, hold as many as they may.
+            GatewayError: the caller's share, or the budget, is used up.
         """
         shortage = self._budget.take(self._caller, size)
         if shortage is not None:
@@ -48,7 +48,7 @@ class Hold:
         self._size += size
 
     def release(self) -> None:
-        """Give all of it back. The second time, do nothing."""
+        """Give everything back. A second call does nothing."""
         if self._size:
             self._budget.release(self._caller, self._size)
             self._size = 0

@@ -12,8 +12,8 @@ from ipaddress import (
 from multidict import MultiMapping
 
 PROXIED_FOR = "X-Coder-Forwarded-For"
-"""Where the AI Proxy alone names the caller's address to the gateway. It may be trusted like any
-such header; unlike others, none that a caller sends gets there, and none gets to a provider."""
+"""The header by which the AI Proxy passes the caller's address to the gateway. It may be trusted
+like any such header; unlike others, it never comes from a caller, and never goes to a provider."""
 
 Network = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
@@ -27,9 +27,9 @@ def client_ip(
 ) -> str | None:
     """The caller's IP address.
 
-    A header is believed only if the peer is a trusted origin. Of a list such as X-Forwarded-For,
-    the right-most address counts that isn't itself a trusted origin: what stands further left
-    was written by the caller.
+    A header is trusted only if the peer is a trusted origin. Of a list such as X-Forwarded-For, the
+    right-most address counts that isn't itself a trusted origin: addresses further left were
+    written by the caller.
     """
     address = _parse(peer or "")
     if address is None or not _trusted(address, trusted_origins):
@@ -46,13 +46,13 @@ def client_ip(
 
 
 def is_trusted(peer: str | None, trusted_origins: Sequence[Network]) -> bool:
-    """Whether the peer is a proxy whose headers are believed."""
+    """Whether the peer is a reverse proxy whose headers are trusted."""
     address = _parse(peer or "")
     return address is not None and _trusted(address, trusted_origins)
 
 
 def rate_limit_key(ip: str | None) -> bytes:
-    """One key a caller's network: an IPv6 customer owns a /64, so that is one caller."""
+    """The key of a caller's network: an IPv6 customer has a /64, which is one key."""
     address = _parse(ip or "")
     if isinstance(address, IPv6Address):
         if address.ipv4_mapped is not None:
@@ -62,7 +62,7 @@ def rate_limit_key(ip: str | None) -> bytes:
 
 
 def network_name(key: bytes) -> str:
-    """A key that `rate_limit_key` made, for people."""
+    """A `rate_limit_key` as text, for people."""
     if len(key) == 4:
         return str(IPv4Address(key))
     return f"{IPv6Address(key + bytes(8))}/64" if key else "unknown"

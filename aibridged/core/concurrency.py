@@ -2,10 +2,10 @@
 
 
 class Slots:
-    """A counter with an upper bound; 0 means no bound, and the count is kept all the same.
+    """A counter with an upper bound; 0 means no bound, but slots are still counted.
 
-    `limit` may be changed at any time. Below what is taken, it takes nothing away: slots are
-    given back first, until there is room again.
+    `limit` may be changed at any time. Nothing that is taken is taken away: no slot is free until
+    enough have been given back.
     """
 
     def __init__(self, limit: int) -> None:
@@ -14,11 +14,11 @@ class Slots:
 
     @property
     def in_use(self) -> int:
-        """Slots taken now."""
+        """The number of slots taken."""
         return self._in_use
 
     def take(self) -> bool:
-        """Take a slot; false where all are taken. Each true needs one `release`."""
+        """Take a slot; false if all are taken. Each true needs one `release`."""
         if self.limit and self._in_use >= self.limit:
             return False
         self._in_use += 1

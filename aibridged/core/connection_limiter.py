@@ -15,11 +15,11 @@ from aibridged.core.idle import IdleConnections
 
 UNLIMITED = 1 << 62
 
-_DESCRIPTORS = 2  # of a place: the client's connection and the provider's
+_DESCRIPTORS = 2  # per place: the client's connection and the provider's
 _LEAST_SPARE = 16
-_SPARE = 8  # of all descriptors, one in so many is for what isn't a place
+_SPARE = 8  # one in so many descriptors is for other purposes than places
 _MOST_SURPLUS = 64
-_SURPLUS = 16  # of all descriptors, one in so many is for clients that are refused
+_SURPLUS = 16  # one in so many descriptors is for clients that are refused
 
 
 def requests_that_fit(limit: int, in_use: int) -> tuple[int, int]:

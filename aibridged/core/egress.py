@@ -1,9 +1,9 @@
 """Egress policy of the AI Proxy: which destinations are allowed (SSRF protection).
 
-Whoever may use the proxy must not reach through it what only the proxy's machine can reach: its
-own services, the networks behind it, the metadata service of its cloud. Names are read strictly, so
-that no number in disguise (`0x7f.1`, `2130706433`) passes for one, and every address that a name
-stands for is judged by itself: the one that is dialled has been permitted.
+Users of the proxy must not reach through it what only the proxy's machine can reach: its own
+services, the networks behind it, the metadata service of its cloud. Names are parsed strictly, so
+that no number in disguise (`0x7f.1`, `2130706433`) passes for one, and every address of a name is
+checked by itself: the address that is dialled is one that was permitted.
 """
 
 import re
@@ -26,11 +26,11 @@ HTTPS_PORT = 443
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):(?P<port>[0-9]{1,5})")
 _LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*")
-# What resolvers take for a number instead of a name, in the last place.
+# What resolvers take for a number instead of a name, as the last label.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-# The special-purpose address registries of IANA (RFC 6890 and after), multicast, and the one
-# public address that is a cloud's own.
+# IANA's special-purpose address registries (RFC 6890 and later), multicast, and the one public
+# address that belongs to a cloud.
 _REFUSED = tuple(
     ip_network(text)
     for text in (
@@ -50,7 +50,7 @@ _REFUSED = tuple(
         "203.0.113.0/24",
         "224.0.0.0/4",
         "240.0.0.0/4",
-        "2001::/23",  # protocols, with Teredo, which hides an IPv4 address
+        "2001::/23",  # protocol assignments, with Teredo, which hides an IPv4 address
         "2001:db8::/32",
         "2002::/16",  # 6to4, which hides an IPv4 address
         "3fff::/20",
@@ -58,12 +58,12 @@ _REFUSED = tuple(
 )
 # Nothing else of IPv6 is routed on the internet.
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-# An address in these is the IPv4 address in its last 32 bits, and is judged as that.
+# An address in these is the IPv4 address in its last 32 bits, and is checked as that.
 _TRANSLATED = (IPv6Network("::ffff:0:0/96"), IPv6Network("64:ff9b::/96"))
 
 
 class BadDestinationError(ValueError):
-    """What follows CONNECT is not a host with a port. The message quotes nothing of it."""
+    """CONNECT's target isn't a host with a port. The message doesn't quote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +79,11 @@ class Destination:
 
 
 def read_destination(authority: str) -> Destination:
-    """Read the target of a CONNECT (RFC 9110, 9.3.6): `host:port`, `[address]:port`.
+    """Parse the target of a CONNECT (RFC 9110, 9.3.6): `host:port`, `[address]:port`.
 
     Raises:
-        BadDestinationError: no port, a user, a number in disguise, a name that no DNS has.
+        BadDestinationError: there is no port, a user, a number in disguise, or a name that no DNS
+            has.
     """
     match = _AUTHORITY.fullmatch(authority)
     if match is None or not 0 < int(match["port"]) < 65536:
@@ -91,10 +92,10 @@ def read_destination(authority: str) -> Destination:
 
 
 def host_destination(host: str, port: int) -> Destination:
-    """The destination of a host and a port that stand apart; an IPv6 address is in brackets.
+    """The destination of a separate host and port; an IPv6 address is in brackets.
 
     Raises:
-        BadDestinationError: the host is neither a name nor an address as it is written in full.
+        BadDestinationError: the host is neither a name nor a complete address.
     """
     text = host.lower()
     try:
@@ -113,7 +114,7 @@ def host_destination(host: str, port: int) -> Destination:
 
 
 class Egress:
-    """Decides which addresses are dialled; `allowed` are exceptions from what is refused."""
+    """Decides which addresses are dialled; `allowed` are exceptions from the denied ones."""
 
     def __init__(self, allowed: Iterable[Network] = ()) -> None:
         self._allowed = tuple(allowed)
@@ -135,7 +136,7 @@ class Egress:
 
 
 def _meant(address: Address) -> Address:
-    """The address that packets go to in the end."""
+    """The address that packets will go to."""
     if isinstance(address, IPv6Address) and any(address in prefix for prefix in _TRANSLATED):
         return IPv4Address(address.packed[-4:])
     return address

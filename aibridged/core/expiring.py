@@ -1,7 +1,7 @@
 """A bounded cache with an expiry time per value (TTL).
 
-A value whose time is over stays until its place is needed, or until it is asked for: so no call
-ever has many to clear away at once. When the memory is full, what was asked for longest ago goes.
+An expired value stays until its place is needed, or until it is looked up: so no call ever has many
+to evict at once. When the cache is full, the least recently used value is evicted.
 """
 
 from collections import OrderedDict
@@ -14,7 +14,7 @@ V = TypeVar("V")
 
 
 class Expiring(Generic[V]):
-    """Values by key, `most` at a time. Times are monotonic seconds."""
+    """A cache of at most `most` values. Times are monotonic seconds."""
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._most = most
@@ -22,16 +22,16 @@ class Expiring(Generic[V]):
         self._kept: OrderedDict[bytes, tuple[V, float]] = OrderedDict()
 
     def __len__(self) -> int:
-        """How many are kept, those included whose time is over."""
+        """The number of values, expired ones included."""
         return len(self._kept)
 
     def __iter__(self) -> Iterator[tuple[bytes, V]]:
-        """The keys and values whose time isn't over."""
+        """The keys and values that haven't expired."""
         now = self._now()
         return ((key, value) for key, (value, until) in self._kept.items() if now < until)
 
     def put(self, key: bytes, value: V, seconds: float) -> None:
-        """Keep a value for so long; 0 keeps nothing."""
+        """Cache a value for so long; 0 caches nothing."""
         if seconds <= 0:
             self._kept.pop(key, None)
             return
@@ -41,7 +41,7 @@ class Expiring(Generic[V]):
             self._kept.popitem(last=False)
 
     def get(self, key: bytes) -> V | None:
-        """The value, or None if there is none any more."""
+        """The value, or None if it is missing or expired."""
         kept = self._kept.get(key)
         if kept is None:
             return None
@@ -53,5 +53,5 @@ class Expiring(Generic[V]):
         return value
 
     def drop(self, key: bytes) -> None:
-        """Keep it no longer, if it is there."""
+        """Remove a value, if it is there."""
         self._kept.pop(key, None)

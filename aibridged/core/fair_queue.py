@@ -1,8 +1,8 @@
 """A fair queue for few places (round robin): one caller can't keep the others waiting.
 
 A key stands for a caller: a user, or the address of a client. Keys take turns (round robin), each
-lets its own in first come, first served, and one key has at most its share of the places. The room
-to wait in is bounded, too.
+in first-come, first-served order, and one key has at most its share of the places. The queue is
+bounded, too.
 """
 
 from collections import OrderedDict, deque
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How many may have a place and how many may wait for one, in all and of each key.
+    """How many may have a place and how many may wait for one, in total and per key.
 
-    Without `waiting_each` a key's queue may grow while it is shorter than the room that is left
-    (the dynamic threshold of Choudhury and Hahne): one key alone takes half of the room, two a
+    Without `waiting_each` a key's queue may grow while it is shorter than the space that is left
+    (the dynamic threshold of Choudhury and Hahne): one key alone takes half of the space, two a
     third each, and there is always some left for another one.
     """
 
@@ -32,46 +32,46 @@ class Bounds:
 
 
 class QueueFullError(Exception):
-    """As many wait as may, of all keys together."""
+    """The queue is full, over all keys."""
 
 
 class ShareFullError(QueueFullError):
-    """As many of this key wait as may; another key finds room."""
+    """The queue is full for this key; another key has space."""
 
 
 class FairQueue(Generic[K, T]):
-    """What waits is a value of the caller's, such as a future."""
+    """A queue of the caller's values, such as futures."""
 
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._places = Shares(bounds.places, bounds.places_each)
         self._room_left = bounds.waiting
-        # In the order in which they have their turns.
+        # In the order of their turns.
         self._queues: OrderedDict[K, deque[T]] = OrderedDict()
 
     @property
     def taken(self) -> int:
-        """How many places are taken."""
+        """The number of places taken."""
         return self._places.held
 
     @property
     def waiting(self) -> int:
-        """How many wait."""
+        """The number of waiters."""
         return self._bounds.waiting - self._room_left
 
     def waiting_of(self, key: K) -> int:
-        """How many of this key wait."""
+        """The number of this key's waiters."""
         return len(self._queues.get(key, ()))
 
     def take(self, key: K) -> bool:
-        """Take a place, if there is one for this key. Then none of its own waits for one."""
+        """Take a place, if one is free for this key; it never is while the key has waiters."""
         return self._places.take(key) is None
 
     def wait(self, key: K, waiter: T) -> None:
-        """Queue up for a place, since there is none.
+        """Queue up for a place.
 
         Raises:
-            QueueFullError: too many do; as a ShareFullError, too many of this key.
+            QueueFullError: the queue is full; a ShareFullError if it is so for this key.
         """
         each = self._bounds.waiting_each
         if self.waiting_of(key) >= (self._room_left if each is None else each):
@@ -82,14 +82,14 @@ class FairQueue(Generic[K, T]):
         self._queues.setdefault(key, deque()).append(waiter)
 
     def give_up(self, key: K, waiter: T) -> None:
-        """Wait no longer; one who has been given a place meanwhile no longer does."""
+        """Leave the queue; or give back a place that has been assigned meanwhile."""
         queue = self._queues.get(key)
         if queue is not None and waiter in queue:
             queue.remove(waiter)
             self._left(key, queue)
 
     def give_back(self, key: K) -> tuple[K, T] | None:
-        """Give a place back; the next in turn is returned, with its key, and has it from now on."""
+        """Give a place back; returns the next waiter and its key, who has the place from now on."""
         self._places.release(key)
         for next_key, queue in self._queues.items():
             if self.take(next_key):

@@ -1,7 +1,7 @@
 """Header filtering: which headers are forwarded, in either direction (hop-by-hop and others).
 
-End-to-end headers pass as they are, known or not. What stays behind: the hop's own headers
-(RFC 9110, 7.6.1), the gateway's credentials in any spelling, the caller's trace, and what the
+End-to-end headers pass unchanged, known or not. Not forwarded are hop-by-hop headers (RFC 9110,
+7.6.1), the gateway's credentials in any spelling, the caller's trace context, and headers that the
 gateway sets itself.
 """
 
@@ -26,33 +26,33 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# Set anew for the provider, or answered by the gateway itself (Expect).
+# Set by the gateway for the provider, or handled by the gateway itself (Expect).
 _REWRITTEN = frozenset({"host", "content-length", "accept-encoding", "expect"})
 _SESSION_TOKEN = "coder-session-token"
 _CREDENTIALS = frozenset({"authorization", "x-api-key", "cookie", _SESSION_TOKEN})
 _CREDENTIAL_PREFIX = "x-coder-"
-# W3C's: whose trace it is, and what is told along it, is no business of the provider's.
+# W3C trace context: the caller's trace and baggage are none of the provider's business.
 _TRACE = frozenset({"traceparent", "tracestate", "baggage"})
 _ACTOR_PREFIX = "x-ai-bridge-actor-"
 
-# Names come from callers, so the memory of what was decided is bounded.
+# Callers choose names, so the cache of decisions is bounded.
 _REMEMBERED_NAMES = 1024
 
 
 def is_hop_by_hop(name: str) -> bool:
-    """Whether a header is said to the next hop alone."""
+    """Whether a header is for the next hop only."""
     return name.lower() in _HOP_BY_HOP
 
 
 def is_gateways_own(name: str) -> bool:
-    """Whether a request header is said to the gateway, in any spelling, and to nobody behind it."""
+    """Whether a request header is for the gateway only, in any spelling."""
     spelled = name.lower().replace("_", "-")
     return spelled == _SESSION_TOKEN or spelled.startswith((_CREDENTIAL_PREFIX, _ACTOR_PREFIX))
 
 
 @lru_cache(maxsize=_REMEMBERED_NAMES)
 def request_header_passes(raw_name: bytes) -> bool:
-    """Whether a caller's header goes upstream as it is. The auth stage adds what replaces it.
+    """Whether a caller's header is forwarded unchanged. The auth stage adds the credential.
 
     An underscore counts as a hyphen: many servers read `X_Api_Key` as `X-Api-Key`.
     """
@@ -69,22 +69,22 @@ def request_header_passes(raw_name: bytes) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED_NAMES)
 def response_header_passes(raw_name: bytes) -> bool:
-    """Whether a provider's header goes to the caller. Its cookies are the gateway's, not theirs."""
+    """Whether a provider's header is relayed. Its cookies are for the gateway, and aren't."""
     name = raw_name.decode("latin-1").lower()
     return name not in _HOP_BY_HOP and name != "set-cookie"
 
 
 def named_by_connection(values: Iterable[str]) -> frozenset[str]:
-    """The lower-case names that `Connection` headers declare to be this hop's alone."""
+    """The lower-case names that `Connection` headers declare to be hop-by-hop."""
     return frozenset(part.strip().lower() for value in values for part in value.split(","))
 
 
 def end_to_end(
     headers: Iterable[tuple[AnyStr, AnyStr]], passes: Callable[[AnyStr], bool]
 ) -> list[tuple[AnyStr, AnyStr]]:
-    """The headers that go on: those that pass, but for those that `Connection` names.
+    """The headers to forward: those that pass, except for those that `Connection` names.
 
-    They may be text, or the bytes that they came as. `Connection` itself must not pass.
+    They may be text, or bytes as received. `Connection` itself must not pass.
     """
     kept: list[tuple[AnyStr, AnyStr]] = []
     own: list[str] = []

@@ -1,9 +1,9 @@
 """Idle client connections: which one is closed when there are too many (LRU, per address).
 
-Idle is every connection that has no whole request: one that never sent any, that is in the middle
-of a TLS handshake or of its first request's head, or that is kept open for the next request. They
-stand in the order in which they became idle, in all and per address, so that a request costs a few
-look-ups however many there are.
+A connection is idle while it has no complete request: before its first request, during a TLS
+handshake or its first request's head, or when it is kept open for the next request. Connections are
+ordered by when they became idle, in total and per address, so that a request costs a few lookups
+however many there are.
 """
 
 from collections import OrderedDict
@@ -31,10 +31,10 @@ class IdleConnections(Generic[T]):
         self.most_each = most_each
         self.closed = 0
         self._monotonic = clock.monotonic
-        # Those that have sent no request yet, with when they came; and those that are kept open.
+        # Those without a request yet, with their time of arrival; and those that are kept alive.
         self._new: OrderedDict[T, tuple[float, bytes | None]] = OrderedDict()
         self._kept: OrderedDict[T, bytes | None] = OrderedDict()
-        # Those that are to leave, but for new ones, whose request may be on the way.
+        # Those that are closing, except for new ones, whose request may be on the way.
         self._leaving: OrderedDict[T, None] = OrderedDict()
         self._by_address: dict[bytes, OrderedDict[T, None]] = {}
 

@@ -1,9 +1,10 @@
 """Cross-origin protection (CSRF, DNS rebinding): tells programs from web pages.
 
 A page can have requests sent to a loopback address, or through a proxy that its visitor uses: it
-can't read the answers of another origin, but what it asks for is done. And by DNS rebinding its own
-name may come to stand for the loopback address, so that the browser takes the answers for its own.
-The first shows in `Origin` and `Sec-Fetch-Site`, which no page can forge, the second in `Host`.
+can't read responses of another origin, but the requests take effect. And by DNS rebinding its own
+name may come to resolve to the loopback address, so that the browser considers the responses
+same-origin. The first shows in `Origin` and `Sec-Fetch-Site`, which no page can forge, the second
+in `Host`.
 """
 
 import re
@@ -13,16 +14,16 @@ from ipaddress import IPv4Address
 from multidict import MultiMapping
 
 _HOST = re.compile(r"(\[::1\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?")
-# `none` is what a person typed or bookmarked.
+# `none` is for an address that was typed or bookmarked.
 _HARMLESS_SITES = frozenset({"same-origin", "none"})
 
-# Clients use the same few names. Callers make them up, so the memory is bounded.
+# Clients use the same few names. Callers choose them, so the cache is bounded.
 _REMEMBERED_HOSTS = 64
 
 
 @lru_cache(maxsize=_REMEMBERED_HOSTS)
 def is_loopback_name(host: str) -> bool:
-    """Whether a Host header, with or without a port, names nothing but this machine."""
+    """Whether a Host header, with or without a port, is a loopback name or address."""
     match = _HOST.fullmatch(host)
     if match is None:
         return False
@@ -36,9 +37,10 @@ def is_loopback_name(host: str) -> bool:
 
 
 def is_of_another_origin(headers: MultiMapping[str]) -> bool:
-    """Whether a page of another origin has this sent, by its Host, Origin and Sec-Fetch-Site.
+    """Whether a page of another origin makes this request, by Host, Origin and Sec-Fetch-Site.
 
-    Another port is another origin, too. Programs that are no browsers send neither of the latter.
+    Another port is another origin, too. Programs other than browsers send neither of the latter
+    two.
     """
     if "Origin" not in headers and "Sec-Fetch-Site" not in headers:
         return False

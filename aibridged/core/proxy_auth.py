@@ -1,7 +1,7 @@
 """Proxy-Authorization: the gateway token as the password of the AI Proxy's Basic credentials.
 
 `HTTPS_PROXY=http://anything:TOKEN@proxy:8888` makes every HTTP client send `Proxy-Authorization:
-Basic` (RFC 7617). The user name means nothing.
+Basic` (RFC 7617). The user name is ignored.
 """
 
 import base64
@@ -18,10 +18,10 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 def read_proxy_token(headers: MultiMapping[str]) -> str | None:
-    """The token in `Proxy-Authorization`, or None where there is no such header.
+    """The token in `Proxy-Authorization`, or None without the header.
 
     Raises:
-        MalformedCredentialsError: it is doubled, or holds no well-formed token.
+        MalformedCredentialsError: it is duplicated, or has no well-formed token.
     """
     values = headers.getall(PROXY_AUTHORIZATION, ())
     if not values:
@@ -33,7 +33,7 @@ def read_proxy_token(headers: MultiMapping[str]) -> str | None:
         raise MalformedCredentialsError(f"{PROXY_AUTHORIZATION} must be of the form: Basic ….")
     try:
         decoded = base64.b64decode(encoded.strip(" "), validate=True).decode()
-    except ValueError:  # what is no base64, no ASCII or no UTF-8
+    except ValueError:  # not base64, not ASCII or not UTF-8
         raise MalformedCredentialsError(f"{PROXY_AUTHORIZATION} is not base64.") from None
     _, colon, token = decoded.partition(":")
     if not colon or _TOKEN.fullmatch(token) is None:

@@ -1,11 +1,11 @@
 """Rate limiter: requests per second and caller (leaky bucket).
 
-One leaky bucket a caller (aiolimiter): with a limit of R requests a second, a caller who has been
+One leaky bucket per caller (aiolimiter): with a limit of R requests a second, a caller who has been
 quiet may send R at once, and the bucket drains at R a second. So in any stretch of t seconds a
-caller is let through at most R * (1 + t) times, and a caller who keeps to R a second never waits.
+caller gets at most R * (1 + t) requests through, and a caller who keeps to R a second never waits.
 
-Buckets live in a bounded map. When it overflows, the bucket used longest ago goes, which can only
-be in its caller's favour: the next request starts with an empty one.
+Buckets live in a bounded map. When it overflows, the least recently used bucket is evicted, which
+can only be in its caller's favour: the next request starts with an empty one.
 """
 
 from aiolimiter import AsyncLimiter
@@ -15,12 +15,12 @@ from aibridged.clock import Clock
 
 MAX_CALLERS = 50_000
 
-# A bucket of R that drains at R a second has room again after 1/R s: one whole second at most.
+# A bucket of R that drains at R a second has space again after 1/R s: one whole second at most.
 RETRY_AFTER_S = 1
 
 
 class _LoopTime:
-    """The part of an event loop that a limiter asks while nobody waits: what time it is."""
+    """The part of an event loop that a limiter uses while nobody waits: its time."""
 
     def __init__(self, clock: Clock) -> None:
         self.time = clock.monotonic
@@ -30,7 +30,7 @@ class _LoopTime:
 
 
 class _CallerLimiter(AsyncLimiter):
-    """A limiter that takes the time from a clock, so that it can be moved by hand."""
+    """A limiter that takes the time from a clock, so that tests can move it."""
 
     __slots__ = ("_time",)
 
@@ -51,7 +51,7 @@ class _CallerLimiter(AsyncLimiter):
 
 
 class RateLimiter:
-    """Decides by caller; callers never affect each other. `rate` is at least 1."""
+    """Decides per caller; callers never affect each other. `rate` is at least 1."""
 
     def __init__(self, rate: int, clock: Clock, max_callers: int = MAX_CALLERS) -> None:
         self.rate = rate

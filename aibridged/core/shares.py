@@ -1,21 +1,21 @@
-"""A bounded count of places, bytes or whatever else callers share, of which none takes all."""
+"""A bounded quantity that callers share, such as bytes or places, and none may use up."""
 
 from collections.abc import Hashable
 from enum import Enum, auto
 
 
 class Shortage(Enum):
-    """Whose share is used up."""
+    """Whose share is used up: the caller's, or the total."""
 
     ALL = auto()
     CALLER = auto()
 
 
 class Shares:
-    """Counts what callers hold: all together `total` at the most, and each of them `each`.
+    """Counts what callers hold: at most `total` together, and `each` per caller.
 
-    Both may be changed at any time. Below what is held, nothing is taken away: it is given back
-    first, until there is room again. Nothing is kept of callers that hold nothing.
+    Both may be changed at any time. Nothing that is held is taken away: no share is free until
+    enough has been given back. Callers that hold nothing take no memory.
     """
 
     def __init__(self, total: int, each: int) -> None:
@@ -26,17 +26,17 @@ class Shares:
 
     @property
     def held(self) -> int:
-        """What all of them hold."""
+        """What all callers hold together."""
         return self._sum
 
     def shortage(self, caller: Hashable, amount: int = 1) -> Shortage | None:
-        """Why so much more can't be held for a caller, if it can't."""
+        """Why so much more can't be taken for a caller; None if it can."""
         if self._sum + amount > self.total:
             return Shortage.ALL
         return Shortage.CALLER if self._held.get(caller, 0) + amount > self.each else None
 
     def take(self, caller: Hashable, amount: int = 1) -> Shortage | None:
-        """Hold so much more for a caller, or say why not."""
+        """Take so much more for a caller; returns the reason if it can't be."""
         held = self._held.get(caller, 0) + amount
         if self._sum + amount > self.total or held > self.each:
             return self.shortage(caller, amount)

@@ -13,25 +13,25 @@ from aibridged.gateway_tokens import holds_token
 
 PREFIXES = ("/api/v2/aibridge", "/api/v2/ai-gateway")
 CERTIFICATE_PATH = "/proxy/ca-cert.pem"
-"""Below the prefixes: the certificate of the CA that clients of the AI Proxy have to trust."""
+"""The path, below the prefixes, of the CA certificate that clients of the AI Proxy trust."""
 CERTIFICATE_TYPE = "application/x-pem-file"
 
-# One or more segments of RFC 3986 pchars, none of them empty but the last.
+# One or more segments of RFC 3986 pchars; only the last may be empty.
 _PATH = re.compile(r"(?=/)(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")
 _QUERY = re.compile(r"[\x21\x22\x24-\x7e]*")
-# Paths without any of these are what they look like.
+# Paths without any of these can't be ambiguous.
 _DOUBTFUL = re.compile(r"[%;]|/\.|\.(?:/|\Z)")
-# What a decoded path may not hold: other separators, in any width; another encoding; what starts a
-# query, a fragment or the parameters of a segment; and segments that a server may trim, so that
-# `.. ` and `...` become dot segments.
+# Forbidden in a decoded path: other separators, in any width; another encoding; the start of a
+# query, a fragment or the parameters of a segment; and segments that a server may trim to dot
+# segments, such as `...`, or dots before blanks.
 _AMBIGUOUS = re.compile(r"[\\%#?;\u2044\u2215\u2216]|/\s|[\s.](?:/|\Z)")
 
-# Clients ask for the same few again and again. Callers make them up, so the memory is bounded.
+# Clients request the same few paths. Callers choose them, so the cache is bounded.
 _REMEMBERED_TARGETS = 256
 
 
 class BadTargetError(ValueError):
-    """A request target that could mean another than it says, or holds what it mustn't."""
+    """A request target that is ambiguous, or contains something forbidden."""
 
 
 @lru_cache(maxsize=_REMEMBERED_TARGETS)
@@ -40,7 +40,7 @@ def split_target(target: str) -> tuple[str, str]:
 
     Raises:
         BadTargetError: absolute-form, empty or dot segments, path parameters, encoded separators,
-            what isn't UTF-8, whatever else servers decode or trim differently, or a gateway token.
+            invalid UTF-8, whatever else servers decode or trim differently, or a gateway token.
     """
     path, query = plain_target(target)
     for prefix in PREFIXES:
@@ -68,13 +68,13 @@ def plain_target(target: str) -> tuple[str, str]:
 
 
 def folded_path(path: str) -> str:
-    """What a lenient server may take this path for: decoded, normalised and in lower case."""
+    """The path as a lenient server may read it: decoded, normalised and in lower case."""
     return _normalised(unquote_to_bytes(path).decode(errors="replace")).rstrip("/").casefold()
 
 
 def _is_ambiguous(path: str) -> bool:
     try:
-        text = unquote_to_bytes(path).decode()  # strict: it takes no overlong form
+        text = unquote_to_bytes(path).decode()  # strict: overlong forms are invalid
     except UnicodeDecodeError:
         return True
     normalised = _normalised(text)
@@ -86,12 +86,12 @@ def _is_ambiguous(path: str) -> bool:
 
 
 def _normalised(text: str) -> str:
-    """With full-width and other compatible forms of ASCII's characters as those."""
+    """The text with full-width and other compatible forms of ASCII characters replaced."""
     return unicodedata.normalize("NFKC", text)
 
 
 def _refuse_token(target: str) -> None:
-    """Proxies log targets on their way here, and a provider would be sent the query."""
+    """Refuse a gateway token: proxies log targets, and the provider would get the query."""
     if holds_token(target):
         raise BadTargetError(
             "The URL contains a gateway token, which intermediaries may log: send tokens in "

@@ -27,11 +27,11 @@ _EXPIRES_SOON = timedelta(days=30)
 
 
 class AiProxyError(Exception):
-    """The AI Proxy can't be had; the message says why and what to do."""
+    """The AI Proxy can't be made; the message says why and how to fix it."""
 
 
 def load_ca(settings: Settings, clock: Clock) -> "Authority":
-    """`read_ca`, with a word in the log if it will soon have expired."""
+    """`read_ca`, with a warning in the log if it expires soon."""
     authority = read_ca(settings, clock)
     if (warning := expiry_warning(authority, clock)) is not None:
         logger.warning("{}", warning)
@@ -39,10 +39,10 @@ def load_ca(settings: Settings, clock: Clock) -> "Authority":
 
 
 def read_ca(settings: Settings, clock: Clock) -> "Authority":
-    """The CA that clients trust.
+    """Read the CA that clients trust.
 
     Raises:
-        AiProxyError: there is none, it can't be used, or the library for it isn't there.
+        AiProxyError: it is missing or invalid, or its library isn't installed.
     """
     try:
         from aibridged.proxy.authority import AuthorityError, load_authority
@@ -63,7 +63,7 @@ def read_ca(settings: Settings, clock: Clock) -> "Authority":
 
 
 def expiry_warning(authority: "Authority", clock: Clock) -> str | None:
-    """What is to be said of a CA that will soon have expired."""
+    """The warning about a CA that expires soon."""
     if authority.not_after - clock.wall() >= _EXPIRES_SOON:
         return None
     return (
@@ -84,13 +84,13 @@ def make_proxy(
     shortages: Shortages,
     pools: Pools,
 ) -> "Proxy":
-    """A proxy whose intercepted connections are those of `server`.
+    """A proxy whose intercepted connections belong to `server`.
 
-    Their requests are handled as all of the server's are, or go to the gateway at
+    Their requests are handled like all of the server's, or go to the gateway at
     `--aibridge-proxy-target`.
 
     Raises:
-        AiProxyError: what the upstream proxy needs can't be read.
+        AiProxyError: the upstream proxy's CA file can't be read.
     """
     from aibridged.proxy.proxy_server import Proxy, ProxyError
 
@@ -123,7 +123,7 @@ def make_proxy(
 
 
 def announce_proxy(proxy: "Proxy") -> None:
-    """Say where it is, and what it looks into."""
+    """Log its addresses and the intercepted hosts."""
     logger.info(
         "The AI Proxy listens on {}, and intercepts (MITM) {}", proxy.url, ", ".join(proxy.hosts)
     )

@@ -8,7 +8,7 @@ from aibridged.observe import descriptors
 
 
 def limit_idle(limiter: ConnectionLimiter, settings: Settings) -> None:
-    """Bound the idle connections as the settings say."""
+    """Apply the settings' limits of idle connections."""
     limiter.limit_idle(
         settings.max_idle_connections,
         settings.max_idle_connections_per_address,
@@ -17,13 +17,13 @@ def limit_idle(limiter: ConnectionLimiter, settings: Settings) -> None:
 
 
 def fit(limiter: ConnectionLimiter, settings: Settings) -> None:
-    """Make as many places as descriptors are left, once all that is always open is open."""
+    """Set the number of places to the descriptors left, once everything permanent is open."""
     limiter.places, limiter.surplus = requests_that_fit(descriptors.limit(), descriptors.in_use())
     limit_idle(limiter, settings)
 
 
 def log_connection_limit(limiter: ConnectionLimiter) -> None:
-    """Say how many requests fit."""
+    """Log how many concurrent requests are possible."""
     logger.info(
         "The limit of {} file descriptors allows {} concurrent requests",
         descriptors.limit(),

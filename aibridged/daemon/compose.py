@@ -1,7 +1,7 @@
 """The composition root: the only place that constructs the components.
 
-Some last as long as the daemon does (`Resources`); the others are what a configuration decides, and
-a reload makes them anew (`Composition.reconfigure`).
+Some live as long as the daemon (`Resources`); the others depend on the configuration, and a reload
+makes new ones (`Composition.reconfigure`).
 """
 
 import asyncio
@@ -30,9 +30,9 @@ from aibridged.transport.upstream_pool import Upstreams
 
 
 class Composition:
-    """Everything that serves. `components` are those of the configuration in force.
+    """All components. `components` are those of the current configuration.
 
-    `metrics_snapshot` reads the metrics, if they are on.
+    `metrics_snapshot` reads the metrics, if they are enabled.
     """
 
     def __init__(self, resources: Resources, settings: Settings) -> None:
@@ -53,11 +53,11 @@ class Composition:
         self._prune(settings.retention)
 
     def reconfigure(self, settings: Settings) -> Components:
-        """Make `components` anew; what these settings leave as it was is kept, with its state.
+        """Make new `components`; what these settings leave unchanged is kept, with its state.
 
-        Each component is told what it needs to know, and finds out by itself whether that is new.
-        Requests that run keep the components they began with. Whoever serves must use the new ones
-        before anything is awaited.
+        Each component gets what it needs to know, and finds out by itself whether that is new.
+        Requests in flight keep the components that they began with. The server must switch to the
+        new ones before anything is awaited.
         """
         before, resources = self.components, self.resources
         self.components = self._configured(settings, before)
@@ -77,7 +77,7 @@ class Composition:
         return self.components
 
     async def close(self) -> None:
-        """Stop what runs by itself, and close the connections to the providers."""
+        """Stop background tasks, and close the connections to the providers."""
         await self._tasks.cancel()
         await self._upstreams.close()
 
@@ -144,9 +144,9 @@ class Composition:
 
 
 async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Composition:
-    """Make everything that serves; `stack` closes it again, in the opposite order.
+    """Make all components; `stack` closes them, in reverse order.
 
-    Raises: what `make_resources` does.
+    Raises: whatever `make_resources` raises.
     """
     composition = Composition(await make_resources(settings, clock, stack), settings)
     stack.push_async_callback(composition.close)

@@ -20,9 +20,9 @@ from aibridged.tasks import Tasks
 def make_gatekeeper(
     settings: Settings, tokens: TokenStore | None, clock: Clock, stack: AsyncExitStack
 ) -> tuple[Gatekeeper, Throttle]:
-    """The gatekeeper, and the throttle in front of it; `stack` closes what is behind them.
+    """The gatekeeper, and the throttle in front of it; `stack` closes what they use.
 
-    Tokens are looked up in `tokens`, where there are some, else at Coder, else at the gateway that
+    Tokens are looked up in `tokens`, if there is a store, else at Coder, else at the gateway that
     the AI Proxy hands over to.
     """
     active_requests = ActiveRequests(clock, grace=settings.revocation_grace)

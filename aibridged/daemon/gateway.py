@@ -33,21 +33,21 @@ from aibridged.transport.server import Limits, Server
 if TYPE_CHECKING:
     from aibridged.proxy.proxy_server import Proxy
 
-# How long cancelled requests may take to notice.
+# Deadline for cancelled requests to end.
 _CANCEL_S = 5.0
-# Whoever scrapes more at a time waits until one has its answer.
+# Further scrapes wait for a place.
 _METRICS_PLACES = 8
 
 
 class CannotStartError(Exception):
-    """The daemon can't serve; the message says why and what to do."""
+    """The daemon can't start; the message says why and how to fix it."""
 
 
 class Gateway:
     """The running daemon: a listener in front of the pipeline.
 
-    `passed` are the sockets that were passed to the process, by name; who listens on some takes
-    them out of it. Those named `http` count in place of the settings' address.
+    `passed` are the sockets that were passed to the process, by name; a listener removes those that
+    it uses. Those named `http` replace the settings' address.
     """
 
     def __init__(
@@ -71,40 +71,40 @@ class Gateway:
         self._server: Server | None = None
         self._metrics_server: Server | None = None
         self.proxy: Proxy | None = None
-        """The AI Proxy, if it is on."""
+        """The AI Proxy, if it is enabled."""
 
     @property
     def url(self) -> str:
-        """Where the gateway listens, with the port that the system chose for port 0."""
+        """The gateway's URL, with the port that the system chose for port 0."""
         return self._listener.urls[0]
 
     @property
     def urls(self) -> Sequence[str]:
-        """Everywhere that it listens."""
+        """All its URLs."""
         return self._listener.urls
 
     @property
     def is_activated(self) -> bool:
-        """Whether it listens on sockets that were passed."""
+        """Whether it listens on passed sockets."""
         return self._listener.outlive
 
     @property
     def settings(self) -> Settings:
-        """Those in force."""
+        """The current settings."""
         return self._settings
 
     @property
     def components(self) -> Components:
-        """Those of the configuration in force."""
+        """The components of the current configuration."""
         assert self._composition is not None
         return self._composition.components
 
     async def start(self) -> None:
-        """Make the components and listen.
+        """Make the components, and listen.
 
         Raises:
-            CannotStartError: the records can't be kept, the address is taken or not here, the
-                certificate is bad, or traces can't be sent.
+            CannotStartError: records can't be kept, the address is in use or not local, the
+                certificate is invalid, or traces can't be exported.
         """
         settings = self._settings
         try:
@@ -145,7 +145,7 @@ class Gateway:
         scrapes = scrape.handler(
             lambda: metrics_snapshot(composition.components), local_only=listener.is_local_only
         )
-        # Its own: whoever asks there takes none of the gateway's clients' places.
+        # Its own places: scrapes take none of the gateway's clients'.
         connection_limiter = ConnectionLimiter(self._clock, _METRICS_PLACES)
         self._metrics_server = server = Server(
             scrapes, limits=_limits(self._settings), connection_limiter=connection_limiter
@@ -181,17 +181,17 @@ class Gateway:
 
     @property
     def metrics_urls(self) -> Sequence[str]:
-        """Where Prometheus finds the metrics, if they are on."""
+        """The URLs of the metrics, if they are enabled."""
         return [f"{url}/metrics" for url in self._metrics.urls] if self._metrics is not None else ()
 
     @property
     def records(self) -> str:
-        """Where records are kept."""
+        """The location of the record."""
         assert self._composition is not None
         return self._composition.resources.records
 
     async def introduce(self, *, terminal: bool) -> str | None:
-        """On the first start, what a person at the terminal has to be told."""
+        """The text for the terminal at the first start, if it is one."""
         if self._composition is None or self._composition.resources.tokens is None:
             return None
         bases = {
@@ -207,19 +207,19 @@ class Gateway:
         )
 
     def status(self) -> str:
-        """What it does, in one line for an operator."""
+        """Status in one line for the operator."""
         in_flight = self.components.in_flight
         doing = "shutting down" if in_flight.draining else "serving"
         names = ", ".join(each.name for each in self._settings.providers) or "none"
         return f"{doing}; requests in flight: {in_flight.count}; providers: {names}"
 
     def reconfigure(self, settings: Settings) -> None:
-        """Put other settings in force, which differ in nothing that needs a restart.
+        """Apply new settings, none of which needs a restart.
 
-        Requests that run end as they began; no connection notices.
+        Requests in flight finish as they began; no connection is closed.
 
         Raises:
-            CannotListenError: the certificate that is to be read again is bad; nothing changes.
+            CannotListenError: the reloaded certificate is invalid; nothing changes.
         """
         assert self._composition is not None
         assert self._server is not None
@@ -240,7 +240,7 @@ class Gateway:
             self.proxy.reconfigure(settings, self.components.providers.values())
 
     async def stop(self) -> None:
-        """Accept nothing, let running requests end within the shutdown timeout, then cancel."""
+        """Stop accepting, let requests finish within the shutdown timeout, then cancel them."""
         if self._composition is None or self._server is None:
             return
         in_flight = self._composition.resources.in_flight
@@ -259,10 +259,10 @@ class Gateway:
         await self._stack.aclose()
 
     async def _drained(self, server: Server) -> None:
-        """Return once the last response has been sent to its end."""
+        """Return once the last response has been sent completely."""
         in_flight = self.components.in_flight
         if not self._listener.outlive:
-            # Whoever still has a connection finds nobody to come to next, now or in a moment.
+            # Clients with open connections have no process to go to next, now or in a moment.
             await in_flight.idle()
             server.finish()
         await server.empty()
@@ -274,7 +274,7 @@ def _limits(settings: Settings) -> Limits:
 
 
 async def _within(seconds: float, ending: Coroutine[None, None, None]) -> bool:
-    """Whether it came to its end within that time."""
+    """Whether it finished within that time."""
     try:
         async with asyncio.timeout(seconds):
             await ending

@@ -27,15 +27,15 @@ from aibridged.observe.logging import CannotLogError
 from aibridged.tasks import Tasks
 from aibridged.transport.listeners import CannotListenError
 
-# What the end of the daemon may take after its requests have ended: records are written out.
+# Time for the end of the daemon after its requests have ended: records are written.
 _SLACK_S = 30.0
 
 
 def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str] = ()) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status.
 
-    SIGHUP takes settings from `resolve`, which reads them as they were read for the start. SIGUSR1
-    opens the log files anew.
+    SIGHUP takes settings from `resolve`, which loads them as at the start. SIGUSR1 reopens the log
+    files.
     """
     return run_process(settings, warnings, partial(_serve, settings, resolve))
 
@@ -75,7 +75,7 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
 
 
 async def _started(settings: Settings) -> Gateway:
-    """The gateway, which has told where it is and what to do."""
+    """The running gateway, after it has logged its addresses and first steps."""
     passed = passed_sockets(os.environ, os.getpid())
     gateway = Gateway(settings, passed=passed)
     await gateway.start()
@@ -101,7 +101,7 @@ async def _introduce(gateway: Gateway) -> None:
 
 def _announce(gateway: Gateway) -> None:
     settings, urls = gateway.settings, gateway.urls
-    # Clients of the others have no base URL to set: they come through the AI Proxy.
+    # Clients of the others have no base URL to set: they use the AI Proxy.
     providers = [each for each in settings.providers if each.type not in OWN_KEY_ONLY]
     routes = ", ".join(f"{urls[0]}/{provider.name}" for provider in providers)
     where = " and ".join(urls) + (f"; point clients at {routes}" if routes else "")
@@ -122,10 +122,10 @@ def _announce(gateway: Gateway) -> None:
 
 
 def _put_in_force(gateway: Gateway, wanted: Settings) -> Change:
-    """Reload the gateway and the logging, both or neither.
+    """Apply the settings to the gateway and the logging, to both or to neither.
 
     Raises:
-        CannotReloadError: neither, as the message says.
+        CannotReloadError: to neither, for the reason in the message.
     """
     before = gateway.settings
     result = change(before, wanted)

@@ -9,16 +9,16 @@ _M_MMAP_THRESHOLD = -3
 _M_ARENA_MAX = -8
 
 # Larger blocks are mapped one by one, and unmapped when they are freed. glibc would raise the
-# threshold to 32 MiB with the first such block that is freed, and keep what is below in its heap.
+# threshold to 32 MiB with the first such block that is freed, and keep smaller ones in its heap.
 _MAPPED_BYTES = 1024 * 1024
-# So much free memory at the end of the heap is kept for what comes next.
+# This much free memory at the end of the heap is kept.
 _KEPT_BYTES = 4 * 1024 * 1024
-# Each thread that finds the others busy would get a heap of its own, up to 8 a core.
+# Otherwise threads under contention would get heaps of their own, up to 8 per core.
 _ARENAS = 2
 
 
 def give_memory_back() -> bool:
-    """Have freed memory given back; false where the C library isn't glibc, and has its own way."""
+    """Have freed memory returned to the system; false without glibc."""
     if not sys.platform.startswith("linux"):
         return False
     try:

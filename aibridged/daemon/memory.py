@@ -10,13 +10,13 @@ _MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def available_memory(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int:
-    """In bytes. `cgroups` is where they are mounted, `membership` says which is the process's."""
+    """In bytes. `cgroups` is their mount point, `membership` the file that names the process's."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(machine, *_limits(cgroups, membership), machine)
 
 
 def _limits(cgroups: Path, membership: Path) -> Iterator[int]:
-    """The limits of the process's cgroup and of those around it, of either version."""
+    """The limits of the process's cgroup and of its parents, of either version."""
     try:
         lines = membership.read_text().splitlines()
     except OSError:
@@ -31,7 +31,7 @@ def _limits(cgroups: Path, membership: Path) -> Iterator[int]:
 
 def _upwards(root: Path, path: str, file: str) -> Iterator[int]:
     here = root / path.lstrip("/")
-    # Within a container the path may be the host's: then the root is the container's own.
+    # In a container the path may be the host's: then the root is the container's own.
     for folder in (here, *here.parents):
         with suppress(OSError, ValueError):
             yield int((folder / file).read_text())

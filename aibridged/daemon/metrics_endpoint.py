@@ -15,14 +15,14 @@ _LOCAL_ONLY = (
     "The metrics endpoint only accepts loopback host names: scrape localhost or "
     "127.0.0.1, or change --prometheus-address."
 )
-_PATHS = frozenset({"/metrics", "/"})  # `coder server` answers to both
+_PATHS = frozenset({"/metrics", "/"})  # as in `coder server`
 
 
 def handler(read: Callable[[], Sequence[Reading]], *, local_only: bool) -> Handler:
-    """The handler of the listener; `read` is called once a scrape.
+    """The handler of the listener; `read` is called once per scrape.
 
-    With `local_only` it is reached by loopback names alone, so that no web page reads the metrics
-    by DNS rebinding.
+    With `local_only` the Host must be a loopback name, so that no web page reads the metrics by DNS
+    rebinding.
     """
     one_at_a_time = asyncio.Lock()
 
@@ -36,7 +36,7 @@ def handler(read: Callable[[], Sequence[Reading]], *, local_only: bool) -> Handl
             return _line(_LOCAL_ONLY, 403)
         accepted = (", ".join(headers.getall(name, ())) for name in ("Accept", "Accept-Encoding"))
         async with one_at_a_time:
-            # Copies are rendered, and away from the loop: of 10 000 series it takes 0.1 s.
+            # A copy is rendered, in a thread: for 10 000 series it takes 0.1 s.
             body, head = await asyncio.to_thread(render, read(), *accepted)
         return web.Response(body=body, headers={**head, "Server": SERVER})
 

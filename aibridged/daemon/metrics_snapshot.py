@@ -17,7 +17,7 @@ from aibridged.records.recorder import Recorder
 
 
 class MetricsSnapshot:
-    """All metrics at one moment. It costs requests nothing, and is called on the event loop."""
+    """All metrics at one moment. It costs requests nothing, and is taken on the event loop."""
 
     def __init__(
         self, metrics: Metrics, recorder: Recorder, gatekeeper: Gatekeeper, mcp: McpTools
@@ -30,7 +30,7 @@ class MetricsSnapshot:
         self._build = Numbers(table.BUILD_INFO, {version: 1.0})
 
     def __call__(self, components: Components) -> list[Reading]:
-        """The readings of the daemon with the components that are in force."""
+        """The metrics of the daemon and its current components."""
         return [
             *self._metrics.readings(),
             *_requests(components),
@@ -44,7 +44,7 @@ class MetricsSnapshot:
         ]
 
     def _circuits(self, components: Components) -> Iterator[Reading]:
-        """Of circuits that the labels don't tell apart, the one that is open furthest."""
+        """The state per label; of circuits that share labels, the most open one's."""
         levels: dict[Labels, float] = {}
         states = components.breakers.states() if components.breakers is not None else {}
         for key, state in states.items():

@@ -1,6 +1,7 @@
 """Configuration reload on SIGHUP, without interrupting requests.
 
-What needs a restart is named and stays as it was; a configuration with a mistake changes nothing.
+Settings that need a restart are logged and unchanged; a configuration with mistakes changes
+nothing.
 """
 
 import asyncio
@@ -17,9 +18,9 @@ from aibridged.daemon.systemd import Notifier
 
 
 class Reloader:
-    """Reloads, and keeps the numbers of it.
+    """Reloads the configuration, and counts it.
 
-    `resolve` reads the configuration, as the start did; `apply` puts settings in force, or raises
+    `resolve` loads the configuration, as at the start; `apply` applies settings, or raises
     CannotReloadError and changes nothing.
     """
 
@@ -45,7 +46,7 @@ class Reloader:
             await self.reload()
 
     async def reload(self) -> None:
-        """Read the configuration and put it in force, or say why not."""
+        """Load the configuration and apply it, or log why not."""
         self._notifier.reloading(self._clock.monotonic())
         self._stats.last_attempt = self._clock.wall().timestamp()
         try:

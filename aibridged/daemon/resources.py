@@ -55,16 +55,16 @@ if TYPE_CHECKING:
 _SPOOL = "spool.jsonl"
 
 
-# Of all memory, what bodies may take by default: some are there twice while they are changed.
+# The default share of memory for bodies: some exist twice while they are changed.
 SHARE_OF_BODIES = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What lives as long as the daemon, whatever its configuration becomes.
+    """Everything that lives as long as the daemon, whatever its configuration.
 
-    `tokens` is the store of users and tokens where this daemon has one; `records` says where
-    records are kept, `truncator` how much of a text.
+    `tokens` is the store of users and tokens, if this daemon has one; `records` describes where
+    records are kept; `truncator` bounds their texts.
     """
 
     clock: Clock
@@ -94,15 +94,15 @@ class Resources:
 
 
 async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Resources:
-    """Make it; `stack` closes it again, in the opposite order.
+    """Make the resources; `stack` closes them, in reverse order.
 
     Raises:
         DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
-        TracingError: traces can't be sent.
-        AiProxyError: the AI Proxy is wanted, and has no CA.
+        TracingError: traces can't be exported.
+        AiProxyError: the AI Proxy is enabled, and has no CA.
     """
     authority = load_ca(settings, clock) if settings.proxy_enabled else None
-    # First, so that it is closed last: the last records have their spans, too.
+    # First, so that it is closed last: the last records have spans, too.
     traces = _make_traces(settings, clock, stack)
     engine = await asyncio.to_thread(open_database, settings)
     truncator = Truncator(settings.max_stored_text)
@@ -153,7 +153,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
 
 
 def body_bytes(settings: Settings) -> int:
-    """How many bytes the bodies of requests in flight may take."""
+    """The bytes that the bodies of requests in flight may take."""
     if settings.max_inflight_bytes is not None:
         return settings.max_inflight_bytes
     return max(available_memory() // SHARE_OF_BODIES, settings.max_request_bytes)
@@ -162,7 +162,7 @@ def body_bytes(settings: Settings) -> int:
 def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Traces | None:
     if not settings.trace:
         return None
-    # What it needs comes with an extra, and takes its time to load.
+    # It needs an extra, and takes a while to import.
     from aibridged.observe.tracing import open_tracing
 
     tracing = open_tracing(clock)
@@ -209,12 +209,12 @@ async def _make_recorder(
 
 
 def _log_record(record: Record) -> None:
-    # Records of several requests are committed together, maybe on behalf of one of them.
+    # Records of several requests are committed together, possibly in the context of one of them.
     Context().run(log_record, record)
 
 
 def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Credentials:
-    """Looks up the users' own tokens for MCP servers; only this daemon's users have some."""
+    """Looks up the users' own tokens for MCP servers; only users of this daemon have any."""
     if settings.auth != "token":
         return no_credentials
     store = McpCredentialStore(engine, CredentialKey(settings.state_dir / KEY_FILE), clock)

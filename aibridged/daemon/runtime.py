@@ -34,10 +34,10 @@ def run_process(
 
 
 def log_as(settings: Settings) -> None:
-    """Log from now on as the settings say.
+    """Apply the settings' log outputs and formats.
 
     Raises:
-        CannotLogError: a log file can't be opened; everything logs as before.
+        CannotLogError: a log file can't be opened; the outputs are unchanged.
     """
     configure(
         settings.log_human,
@@ -50,7 +50,7 @@ def log_as(settings: Settings) -> None:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """What `asyncio.Runner` takes: uvloop where it is built, None for asyncio's own."""
+    """The loop factory for `asyncio.Runner`: uvloop's if installed, else None (asyncio's own)."""
     try:
         import uvloop
     except ImportError:  # not built for this platform
@@ -59,10 +59,11 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def calm_garbage_collector() -> None:
-    """Keep the collector from what is there already, and let it come less often.
+    """Exempt existing objects from garbage collection, and make it less frequent.
 
-    Called once all is loaded, which is there to stay: each full collection would walk through it
-    and hold every stream up for as long. What a request makes is mostly freed by its references.
+    Called once everything is loaded, which is there to stay: each full collection would walk
+    through it, and delay every stream for that long. Requests' objects are mostly freed by
+    reference counting.
     """
     gc.collect()
     gc.freeze()
@@ -70,7 +71,7 @@ def calm_garbage_collector() -> None:
 
 
 def on_stop_signals() -> asyncio.Event:
-    """What is set on the first SIGTERM or SIGINT; a second one ends the process at once."""
+    """An event that the first SIGTERM or SIGINT sets; a second one kills the process at once."""
     stopping, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, number, stopping)
@@ -79,7 +80,7 @@ def on_stop_signals() -> asyncio.Event:
 
 def _on_signal(number: signal.Signals, stopping: asyncio.Event) -> None:
     if stopping.is_set():
-        # Asked twice: die of it at once, as if it had never been handled.
+        # The second time: die of it at once, as if it had never been handled.
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
     stopping.set()

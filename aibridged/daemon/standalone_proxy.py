@@ -41,7 +41,7 @@ class ProxyAlone:
 
         Raises:
             AiProxyError: there is no CA or no target.
-            CannotListenError: the address is taken or not here, or the certificate is bad.
+            CannotListenError: the address is in use or not local, or the certificate is invalid.
         """
         settings, clock = self._settings, self._clock
         if settings.proxy_target is None:
@@ -77,7 +77,7 @@ class ProxyAlone:
             raise
 
     async def stop(self) -> None:
-        """Accept nothing, let running requests end within the shutdown timeout, then cut off."""
+        """Stop accepting, let requests finish within the shutdown timeout, then abort them."""
         assert self._server is not None
         self.proxy.stop_accepting()
         self._in_flight.draining = self._in_flight.refusing = True
@@ -114,5 +114,5 @@ async def _serve(settings: Settings) -> int:
 
 
 async def _serve_nothing(request: GatewayRequest) -> web.StreamResponse:
-    """What isn't intercepted never gets here: this server has no listener."""
+    """Never called: this server has no listener of its own."""
     return web.Response(status=404)

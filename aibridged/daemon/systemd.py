@@ -1,7 +1,7 @@
 """systemd integration: sd_notify, watchdog and socket activation.
 
-The protocols are those of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). Whatever
-speaks them will do; where nobody does, nothing is said and no socket is there.
+The protocols are those of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3), whoever speaks
+them; without a service manager nothing is sent, and there are no sockets.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from loguru import logger
 _FIRST_FD = 3
 _USEC = 1_000_000
 STATUS_S = 5.0
-"""How often the status may change."""
+"""Bound on the frequency of status updates."""
 
 HTTP, METRICS, PROXY = "http", "metrics", "proxy"
 """The names of sockets: FileDescriptorName= of a socket unit, or a part of LISTEN_FDNAMES."""
@@ -27,13 +27,13 @@ PassedSockets = dict[str, list[socket.socket]]
 
 
 class PassedSocketError(Exception):
-    """What was passed can't be listened on; the message says why and what to do."""
+    """A passed socket can't be listened on; the message says why and how to fix it."""
 
 
 class Notifier:
-    """Tells the service manager how the daemon is; never waits for it.
+    """Notifies the service manager of the daemon's state; never blocks.
 
-    `is_heard` says whether anybody wants to know.
+    `is_heard` says whether there is one.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -49,25 +49,25 @@ class Notifier:
             )
 
     def ready(self) -> None:
-        """It serves, after a start or a reload."""
+        """Notify that it serves, after a start or a reload."""
         self._send("READY=1")
 
     def reloading(self, monotonic: float) -> None:
-        """The configuration is being read again since that time; `ready` is to follow."""
+        """Notify that it has been reloading since that time; `ready` must follow."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={int(monotonic * _USEC)}")
 
     def stopping(self, within: float) -> None:
-        """It shuts down, which takes at most so many seconds, even if that is long."""
+        """Notify that it shuts down, which takes at most so many seconds, however long that is."""
         self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(within * _USEC)}")
 
     def status(self, text: str) -> None:
-        """What `systemctl status` shows, on one line; said again only if it differs."""
+        """Set the line in `systemctl status`; sent only if it changes."""
         if text != self._status:
             self._status = text
             self._send("STATUS=" + " ".join(text.split()))
 
     def alive(self) -> None:
-        """The event loop turns: the watchdog needn't bark."""
+        """Feed the watchdog: the event loop is running."""
         self._send("WATCHDOG=1")
 
     def _send(self, message: str) -> None:
@@ -79,7 +79,7 @@ class Notifier:
                 speaker.sendto(message.encode(), self._address)
             self._works = True
         except OSError as error:
-            if self._works:  # said once, not with every beat
+            if self._works:  # logged once, not at every beat
                 logger.warning(
                     "Failed to notify the service manager of {}: {}", message, error.strerror
                 )
@@ -87,7 +87,7 @@ class Notifier:
 
 
 def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
-    """How often, in seconds, `alive` is to be said: twice in the time after which systemd acts."""
+    """The interval of `alive`, in seconds: half of the time after which systemd acts."""
     usec = environ.get("WATCHDOG_USEC", "")
     if environ.get("WATCHDOG_PID", str(pid)) != str(pid) or not usec.isdecimal() or not int(usec):
         return None
@@ -98,7 +98,7 @@ def watchdog_interval(environ: Mapping[str, str], pid: int) -> float | None:
 def telling(
     notifier: Notifier, environ: Mapping[str, str], pid: int, status: Callable[[], str]
 ) -> Iterator[None]:
-    """Meanwhile, feed the watchdog and tell the status, as long as the event loop turns."""
+    """Meanwhile, feed the watchdog and update the status, as long as the event loop runs."""
     beats = [_Beat(STATUS_S, lambda: notifier.status(status()))] if notifier.is_heard else []
     interval = watchdog_interval(environ, pid)
     if interval is not None and notifier.is_heard:
@@ -111,7 +111,7 @@ def telling(
 
 
 class _Beat:
-    """Calls `act` now and every `interval` seconds. A loop that stands still misses it."""
+    """Calls `act` now and every `interval` seconds. A blocked loop misses it."""
 
     def __init__(self, interval: float, act: Callable[[], None]) -> None:
         self._interval = interval
@@ -128,10 +128,10 @@ class _Beat:
 
 
 def passed_sockets(environ: Mapping[str, str], pid: int) -> PassedSockets:
-    """The sockets that this process was given to listen on, by name; unnamed ones are `http`.
+    """The passed sockets by name; unnamed ones are `http`.
 
     Raises:
-        PassedSocketError: one of them isn't what the daemon can listen on.
+        PassedSocketError: one of them isn't a socket that the daemon can listen on.
     """
     if environ.get("LISTEN_PID") != str(pid):
         return {}

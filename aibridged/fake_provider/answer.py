@@ -1,10 +1,10 @@
-"""What the fake model says: a pure function of what it was asked.
+"""Content of the fake model's response: a pure function of the prompt.
 
-Keywords at the start of the user's last words steer it, in any case of letters:
+Keywords at the start of the user's last message control it, in any case:
 
-- `use the tool`: calls a tool; the tools whose names stand in the prompt, else the first one.
+- `use the tool`: calls a tool; those whose names are in the prompt, or else the first one.
 - `use the tools`: calls several in parallel, where the request allows that.
-- `think hard`: thinks aloud first (thinking blocks, reasoning summaries, reasoning tokens).
+- `think hard`: thinks first (thinking blocks, reasoning summaries, reasoning tokens).
 - `from cache`: reports input tokens that were read from and written to the prompt cache.
 """
 
@@ -14,19 +14,19 @@ from typing import Any
 
 import msgspec
 
-# Stands in rendered answers wherever an id must be fresh; the server puts it in for each request,
-# so that a rendered stream can be used again.
+# Placeholder for fresh ids in rendered responses; the server replaces it for each request, so that
+# a rendered stream can be reused.
 NONCE = "@nonce@"
 
 KEYWORD_LIMIT = 1000
-"""Characters of the prompt in which keywords and names of tools are looked for."""
+"""Characters of the prompt that are searched for keywords and names of tools."""
 
 ECHO_LIMIT = 200
-"""Characters of the prompt that the answer repeats: a large prompt makes no large answer."""
+"""Characters of the prompt that the response repeats, to keep it small."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Tokens of one answer; `input` is without the cached ones, `output` is with `reasoning`."""
+    """Tokens of one response; `input` excludes cached ones, `output` includes `reasoning`."""
 
     input: int
     output: int
@@ -54,19 +54,19 @@ class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One answer, before it takes the shape of an API; what is empty is left out of it."""
+    """The content of one response, before it is rendered for an API; empty parts are left out."""
 
     text: str = ""
     thinking: str = ""
     calls: tuple[ToolCall, ...] = ()
     usage: Usage | None = None
     encrypted: bool = False
-    """Whether the thinking comes encrypted, too, to be sent back where nothing is stored."""
+    """Whether encrypted thinking is included, to be sent back where nothing is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A tool that the request offers; `schema` is the JSON Schema of its arguments, as it came."""
+    """A tool in the request; `schema` is the JSON Schema of its arguments, as received."""
 
     name: str
     schema: bytes
@@ -74,21 +74,21 @@ class Tool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What the fake reads of a request, the same for all APIs."""
+    """The parts of a request that the fake uses, the same for all APIs."""
 
     model: str
     text: str
-    """The last words of the user; where `from_tool`, what the tools returned."""
+    """The user's last message; where `from_tool`, the tools' results."""
     from_tool: bool = False
     stream: bool = False
     include_usage: bool = True
     parallel: bool = True
     encrypted: bool = False
-    """Whether thinking is wanted encrypted, too."""
+    """Whether encrypted thinking is requested."""
     tools: tuple[Tool, ...] = ()
 
     def says(self, keyword: str) -> bool:
-        """Whether `keyword`, which is in lower case, is in the prompt."""
+        """Whether `keyword`, in lower case, is in the prompt."""
         return keyword in self.text[:KEYWORD_LIMIT].lower()
 
 
@@ -97,7 +97,7 @@ class InvalidRequestError(ValueError):
 
 
 def answer(prompt: Prompt) -> Answer:
-    """The friendly default answer to `prompt`."""
+    """The default response to `prompt`."""
     echo = _shorten(prompt.text)
     calls = _calls(prompt) if prompt.says("use the tool") and not prompt.from_tool else ()
     if prompt.from_tool:
@@ -111,7 +111,7 @@ def answer(prompt: Prompt) -> Answer:
 
 
 def usage(prompt: Prompt, said: Answer) -> Usage:
-    """The tokens that `said` costs: a word is a token, so that a test can count along."""
+    """The tokens of `said`: a word is a token, so that tests can calculate them."""
     reasoning = words(said.thinking)
     calls = sum(words(call.arguments) for call in said.calls)
     cached = prompt.says("from cache")
@@ -126,18 +126,18 @@ def usage(prompt: Prompt, said: Answer) -> Usage:
 
 
 def words(text: str) -> int:
-    """The tokens of `text`; counts spaces, because that takes no time even in a large prompt."""
+    """The tokens of `text`: counts spaces, which is fast even in a large prompt."""
     return text.count(" ") + 1 if text else 0
 
 
 def stretch(said: Answer, deltas: int) -> Answer:
-    """`said` with filler words at the end of its text, so that it gives `deltas` stream deltas."""
+    """`said` with filler words at the end of its text, so that it has `deltas` stream deltas."""
     missing = deltas - len(pieces(said.text))
     return msgspec.structs.replace(said, text=said.text + " and" * missing) if missing > 0 else said
 
 
 def pieces(text: str, limit: int | None = None) -> list[str]:
-    """`text` as stream deltas: one a word; of at most `limit`, the last holds the rest."""
+    """`text` as stream deltas, one per word; at most `limit`, the last of which has the rest."""
     found = re.findall(r"\s*\S+|\s+$", text)
     if limit is None or len(found) <= limit:
         return found
@@ -145,7 +145,7 @@ def pieces(text: str, limit: int | None = None) -> list[str]:
 
 
 def halves(text: str) -> tuple[str, str]:
-    """Two parts of `text`, cut in the middle: how partial JSON arrives."""
+    """The two halves of `text`: partial JSON arrives like this."""
     middle = len(text) // 2
     return text[:middle], text[middle:]
 
@@ -167,7 +167,7 @@ def _calls(prompt: Prompt) -> tuple[ToolCall, ...]:
 
 
 def _example(schema: bytes) -> dict[str, Any]:
-    """Arguments that satisfy the simple part of a JSON Schema: the required properties by type."""
+    """Arguments that satisfy a simple JSON Schema: the required properties by type."""
     try:
         shape = msgspec.json.decode(schema, type=_Schema)
     except msgspec.DecodeError as error:

@@ -1,4 +1,4 @@
-"""OpenAI's Chat Completions: reads a request, renders an answer whole and as a stream of chunks."""
+"""OpenAI's Chat Completions: parses requests, renders blocking and streamed responses."""
 
 from functools import lru_cache
 from typing import Any
@@ -17,7 +17,7 @@ from aibridged.fake_provider.answer import (
 )
 
 CREATED = 1_767_225_600
-"""Unix seconds; every answer was made in the same moment, so that streams can be used again."""
+"""Unix seconds; the same in every response, so that streams can be reused."""
 
 _encode = msgspec.json.Encoder().encode
 _EMPTY_SCHEMA = msgspec.Raw(b"{}")
@@ -57,7 +57,7 @@ class _Request(msgspec.Struct):
 
 
 def read(body: bytes) -> Prompt:
-    """What the request asks; raises InvalidRequestError as the real API would answer 400."""
+    """Parse a request; raises InvalidRequestError where the real API would return 400."""
     try:
         request = msgspec.json.decode(body, type=_Request)
     except msgspec.DecodeError as error:
@@ -82,7 +82,7 @@ def read(body: bytes) -> Prompt:
 
 
 def whole(model: str, said: Answer, usage: Usage) -> bytes:
-    """The answer as one JSON completion."""
+    """A blocking response: a JSON completion."""
     message: dict[str, Any] = {
         "role": "assistant",
         "content": said.text or None,
@@ -111,7 +111,7 @@ def whole(model: str, said: Answer, usage: Usage) -> bytes:
 def stream(
     model: str, said: Answer, usage: Usage, deltas: int | None, include_usage: bool
 ) -> tuple[bytes, ...]:
-    """The answer as chunks and `[DONE]`; the one with the usage only where it was asked for."""
+    """A streamed response: chunks and `[DONE]`; a usage chunk only on request."""
     head = _head("chat.completion.chunk", model)
     tail = {"usage": None} if include_usage else {}
 
@@ -138,7 +138,7 @@ def stream(
 
 
 def error_event(kind: str, message: str, number: int, model: str) -> bytes:
-    """An error inside a stream of status 200, after `number` chunks of an answer of `model`."""
+    """An error within a stream of status 200, after `number` chunks of a response of `model`."""
     del number, model  # an error looks the same everywhere
     code = {"rate_limit_error": "rate_limit_exceeded", "overloaded_error": "server_overloaded"}
     error = {"message": message, "type": kind, "param": None, "code": code.get(kind)}

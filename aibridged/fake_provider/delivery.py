@@ -1,4 +1,4 @@
-"""The last touches on a body before it is sent: line ends, garbage, compression, write sizes."""
+"""Transformations of a body before it is sent: line ends, garbage, compression, write sizes."""
 
 import zlib
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from aibridged.fake_provider.script import Script
 
 
 def shape(script: Script, pieces: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """`pieces` as they go out, one write each, before the cut."""
+    """`pieces` as they are sent, one write each, before the cut."""
     if script.crlf:
         pieces = tuple(piece.replace(b"\n", b"\r\n") for piece in pieces)
     if script.trailing:

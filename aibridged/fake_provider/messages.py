@@ -1,4 +1,4 @@
-"""Anthropic's Messages: reads a request, renders an answer whole and as a stream of events."""
+"""Anthropic's Messages: parses requests, renders blocking and streamed responses."""
 
 from functools import lru_cache
 from typing import Any
@@ -56,7 +56,7 @@ class _Countable(msgspec.Struct):
 
 
 def read(body: bytes) -> Prompt:
-    """What the request asks; raises InvalidRequestError as the real API would answer 400."""
+    """Parse a request; raises InvalidRequestError where the real API would return 400."""
     try:
         request = msgspec.json.decode(body, type=_Request)
         text, from_tool = _last_words(request.messages)
@@ -75,7 +75,7 @@ def read(body: bytes) -> Prompt:
 
 
 def count(body: bytes) -> int:
-    """The answer of `POST /v1/messages/count_tokens`: the words of the last message."""
+    """The response of `POST /v1/messages/count_tokens`: the words of the last message."""
     try:
         text, _ = _last_words(msgspec.json.decode(body, type=_Countable).messages)
     except msgspec.DecodeError as error:
@@ -84,7 +84,7 @@ def count(body: bytes) -> int:
 
 
 def whole(model: str, said: Answer, usage: Usage) -> bytes:
-    """The answer as one JSON message."""
+    """A blocking response: a JSON message."""
     stop = "tool_use" if said.calls else "end_turn"
     return _encode(_message(model, _content(said), stop, usage))
 
@@ -93,8 +93,8 @@ def whole(model: str, said: Answer, usage: Usage) -> bytes:
 def stream(
     model: str, said: Answer, usage: Usage, deltas: int | None, include_usage: bool
 ) -> tuple[bytes, ...]:
-    """The answer as server-sent events; a text delta a word, and at most `deltas`."""
-    del include_usage  # always told
+    """A streamed response: server-sent events; one text delta per word, at most `deltas`."""
+    del include_usage  # always included
     start_usage = msgspec.structs.replace(usage, output=1, reasoning=0)
     events = [_event("message_start", message=_message(model, [], None, start_usage))]
     for index, block in enumerate(_content(said)):
@@ -108,7 +108,7 @@ def stream(
 
 
 def error_event(kind: str, message: str, number: int, model: str) -> bytes:
-    """An error inside a stream of status 200, after `number` events of an answer of `model`."""
+    """An error within a stream of status 200, after `number` events of a response of `model`."""
     del number, model  # an error looks the same everywhere
     return _event("error", error={"type": kind, "message": message})
 

@@ -1,4 +1,4 @@
-"""What the fake received, as it came over the wire."""
+"""The requests that the fake has received, as bytes on the wire."""
 
 import asyncio
 import zlib
@@ -12,7 +12,7 @@ import zstandard
 from aibridged.fake_provider.answer import InvalidRequestError, Usage
 
 BODY_LIMIT = 64 * 1024 * 1024
-"""Bytes that a compressed request body may decode to."""
+"""Bound on the bytes of a decompressed request body."""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,13 +26,13 @@ class Received:
     connection: str
     """`host:port` of the peer, the same for all requests of one connection."""
     body: bytes = field(default=b"", repr=False)
-    """As it came, compressed or not; empty until it has arrived whole."""
+    """As received, compressed or not; empty until it is complete."""
     sent: int = 0
-    """Body bytes of the answer handed to the socket so far."""
+    """Bytes of the response's body handed to the socket so far."""
     usage: Usage | None = None
-    """The tokens that the answer told of."""
+    """The tokens in the response's usage."""
     disconnected: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
-    """Set when the peer has gone (or the fake has stopped) before the answer was sent whole."""
+    """Set when the peer has gone (or the fake has stopped) before the response was complete."""
 
     @property
     def path(self) -> str:
@@ -67,7 +67,7 @@ class Received:
         return msgspec.json.decode(self.decoded())
 
     def public(self) -> dict[str, Any]:
-        """What the control route shows, the body as bytes (base64 once it is JSON)."""
+        """The JSON of the control route, with the body as bytes (base64 in JSON)."""
         return {
             "method": self.method,
             "path": self.raw_path,
@@ -84,7 +84,7 @@ class Received:
 
 
 class Log:
-    """The last `keep` requests, and how many there were in all."""
+    """The last `keep` requests, and the number of all."""
 
     def __init__(self, keep: int) -> None:
         self.requests: deque[Received] = deque(maxlen=keep)
@@ -92,19 +92,19 @@ class Log:
         self._arrived = asyncio.Event()
 
     def add(self, received: Received) -> None:
-        """Notes a request whose headers have come, and wakes those who wait for it."""
+        """Add a request whose headers have arrived, and wake its waiters."""
         self.requests.append(received)
         self.seen += 1
         self._arrived.set()
 
     async def wait(self, count: int) -> Received:
-        """The last request, once there were `count` in all."""
+        """The last request, once there have been `count`."""
         while self.seen < count:
             self._arrived.clear()
             await self._arrived.wait()
         return self.requests[-1]
 
     def clear(self) -> None:
-        """Forgets all requests."""
+        """Forget all requests."""
         self.requests.clear()
         self.seen = 0

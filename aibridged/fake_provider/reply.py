@@ -1,4 +1,4 @@
-"""From a request and a script to the bytes of a reply; no sockets here."""
+"""From a request and a script to the bytes of a response; no sockets here."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ _NONCE = NONCE.encode()
 
 
 class Api(Protocol):
-    """What a module that speaks one API offers. See `checking` for whole conversations."""
+    """Interface of a module for one API. See `checking` for whole conversations."""
 
     def read(self, body: bytes, /) -> Prompt: ...
 
@@ -58,10 +58,10 @@ _APIS: dict[str, Api] = {
 }
 
 
-# What GitHub Copilot has of OpenAI's API, at paths without a version.
+# The part of OpenAI's API that GitHub Copilot has, at paths without a version.
 _VERSIONLESS = ("/chat/completions", "/responses", "/models")
 
-# Claude Code's telemetry: what is refused with a key it sends once more without one.
+# Claude Code's telemetry: if refused with a key, it is sent again without one.
 _KEYLESS = "/api/event_logging"
 
 _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
@@ -72,20 +72,20 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Everything about an answer but its timing, which stands in `script`."""
+    """A response except for its timing, which is in `script`."""
 
     script: Script
     status: int
     headers: CIMultiDict[str]
     pieces: tuple[bytes, ...]
-    """The body, a write each."""
+    """The body, one item per write."""
     length: int | None
-    """The Content-Length; None: sent in chunks. More than the pieces hold where they are cut."""
+    """The Content-Length; None: chunked. More than the body has where it is cut."""
     usage: Usage | None = None
 
     @property
     def at_once(self) -> bool:
-        """Whether head and body can go out in one write, as a whole answer of a real API does."""
+        """Whether head and body are sent in one write, as a real API's blocking response is."""
         script = self.script
         whole = len(self.pieces) == 1 and self.length == len(self.pieces[0])
         return whole and script.stall_after is None and not script.before_write
@@ -94,7 +94,7 @@ class Reply:
 class Replier:
     """Makes the replies; `default` is the script where neither the queue nor the model has one.
 
-    With `strict` it looks at whole conversations, as the real APIs do (see `checking`).
+    With `strict` it checks whole conversations, as the real APIs do (see `checking`).
     """
 
     def __init__(self, default: Script, *, strict: bool = False) -> None:
@@ -103,7 +103,7 @@ class Replier:
         self._stored = checking_responses.Stored()
 
     def reply(self, received: Received, scripted: Script | None, nonce: str) -> Reply:
-        """The reply to `received`; `nonce` makes the ids in it fresh."""
+        """The reply to `received`; `nonce` makes its ids unique."""
         headers = {name.lower(): value for name, value in received.raw_headers}
         path = _with_version(received.path)
         draft = _Draft(_vendor(path, headers), scripted or self._default, nonce)
@@ -155,7 +155,7 @@ class Replier:
 
 
 class _Draft:
-    """A reply in the making: whom it imitates, under which script."""
+    """A reply in the making: its vendor and its script."""
 
     def __init__(self, vendor: Vendor, chosen: Script, nonce: str) -> None:
         self.vendor = vendor
@@ -165,7 +165,7 @@ class _Draft:
         self._request_id = f"req_fake{nonce}"
 
     def answer(self, api: Api, prompt: Prompt) -> Reply:
-        """What the model says, in the shape of `api`, or the error that stands in its stream."""
+        """The model's response, in the shape of `api`, or the error that is in its stream."""
         chosen = self.script
         said = chosen.answer or answer(prompt)
         if prompt.stream and chosen.deltas:
@@ -186,7 +186,7 @@ class _Draft:
         )
 
     def fresh(self, body: bytes, spent: Usage | None = None) -> Reply:
-        """A whole JSON body, with fresh ids."""
+        """A JSON body with fresh ids."""
         body = body.replace(_NONCE, self.nonce.encode())
         return self._finish(200, _JSON, (body,), False, spent)
 
@@ -196,7 +196,7 @@ class _Draft:
         return self._finish(status, _JSON, (body,), False)
 
     def verbatim(self) -> Reply:
-        """The body that the script holds, as it is."""
+        """The body in the script, unchanged."""
         if self.script.body is not None:
             return self._finish(self.script.status, _JSON, (self.script.body,), False)
         return self._finish(self.script.status, _SSE, self.script.stream or (), True)
@@ -233,7 +233,7 @@ def _with_version(path: str) -> str:
 
 
 def _vendor(path: str, headers: dict[bytes, bytes]) -> Vendor:
-    """Whose request this is; the models have the same path at both, and differ by their headers."""
+    """The vendor of a request; both have the same path for models, and differ by their headers."""
     if path.startswith(("/v1/messages", _KEYLESS)):
         return ANTHROPIC
     models = path == "/v1/models" or path.startswith("/v1/models/")

@@ -1,4 +1,4 @@
-"""OpenAI's Responses: reads a request, renders an answer whole and as a stream of events."""
+"""OpenAI's Responses: parses requests, renders blocking and streamed responses."""
 
 from functools import lru_cache
 from typing import Any
@@ -53,7 +53,7 @@ class _Countable(msgspec.Struct):
 
 
 def read(body: bytes) -> Prompt:
-    """What the request asks; raises InvalidRequestError as the real API would answer 400."""
+    """Parse a request; raises InvalidRequestError where the real API would return 400."""
     try:
         request = msgspec.json.decode(body, type=_Request)
         text, from_tool = _last_words(request.input)
@@ -75,7 +75,7 @@ def read(body: bytes) -> Prompt:
 
 
 def count(body: bytes) -> int:
-    """The answer of `POST /v1/responses/input_tokens`: the words of the last item."""
+    """The response of `POST /v1/responses/input_tokens`: the words of the last item."""
     try:
         text, _ = _last_words(msgspec.json.decode(body, type=_Countable).input)
     except msgspec.DecodeError as error:
@@ -84,7 +84,7 @@ def count(body: bytes) -> int:
 
 
 def whole(model: str, said: Answer, usage: Usage) -> bytes:
-    """The answer as one JSON response."""
+    """A blocking response: a JSON response object."""
     return _encode(response(model, "completed", output(said), usage))
 
 
@@ -92,8 +92,8 @@ def whole(model: str, said: Answer, usage: Usage) -> bytes:
 def stream(
     model: str, said: Answer, usage: Usage, deltas: int | None, include_usage: bool
 ) -> tuple[bytes, ...]:
-    """The answer as server-sent events, numbered from 0; at most `deltas` text deltas."""
-    del include_usage  # always told
+    """A streamed response: server-sent events, numbered from 0; at most `deltas` text deltas."""
+    del include_usage  # always included
     begun = response(model, "in_progress", [], None)
     events: list[dict[str, Any]] = [
         {"type": "response.created", "response": begun},
@@ -108,9 +108,9 @@ def stream(
 
 
 def error_event(kind: str, message: str, number: int, model: str) -> bytes:
-    """An error inside a stream of status 200, after `number` events of an answer of `model`.
+    """An error within a stream of status 200, after `number` events of a response of `model`.
 
-    As the first event it is a bare `error`; later the response that was begun has failed.
+    As the first event it is a bare `error`; later the response under way has failed.
     """
     code = "rate_limit_exceeded" if kind == "rate_limit_error" else "server_error"
     if number == 0:
@@ -157,7 +157,7 @@ def response_id(nonce: str) -> str:
 
 
 def call_ids(said: Answer, nonce: str) -> list[str]:
-    """The ids of the calls in it."""
+    """The ids of its tool calls."""
     return [f"call_fake{nonce}{index}" for index in range(len(said.calls))]
 
 

@@ -1,6 +1,6 @@
-"""What stands beside the answers: models, token counts, stored responses, conversations.
+"""Other resources of the APIs: models, token counts, stored responses, conversations.
 
-Nothing is stored: whatever is asked for by an id that the fake could have made is made anew.
+Nothing is stored: a resource with any id that the fake could have made is generated on request.
 """
 
 import re
@@ -22,9 +22,9 @@ _STORED = Answer(text="Hello again from the fake provider.")
 
 
 def find(vendor: Vendor, method: str, path: str, body: bytes) -> bytes | None:
-    """The JSON of the resource, or None where there is none; may raise InvalidRequestError.
+    """The JSON of a resource, or None where there is none; may raise InvalidRequestError.
 
-    An id that the path names stands in the JSON; a new one is made of NONCE.
+    An id in the path is in the JSON, too; a new one is made of NONCE.
     """
     for verb, pattern, make in _ROUTES[vendor.name]:
         if verb == method and (match := pattern.fullmatch(path)):
@@ -126,7 +126,7 @@ def _deleted_conversation(name: str, _body: bytes) -> _Json:
 def _routes(
     *routes: tuple[str, str, Callable[..., _Json | None]],
 ) -> tuple[tuple[str, re.Pattern[str], Callable[..., _Json | None]], ...]:
-    """Method, path with `*` for an id (which becomes an argument), what makes the answer."""
+    """Method, path with `*` for an id (which becomes an argument), function for the response."""
     return tuple(
         (method, re.compile(path.replace("*", "([^/]+)")), make) for method, path, make in routes
     )

@@ -1,4 +1,4 @@
-"""Scripts: how the fake answers the next requests, other than kindly."""
+"""Scripts: how the fake responds to the next requests."""
 
 import asyncio
 import re
@@ -14,60 +14,60 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How one request, or `times` of them, is answered; what isn't given is as in default answers.
+    """How one request, or `times` of them, is responded to; unset fields have their defaults.
 
-    Sent as JSON to the control route it has the same fields, bytes in base64, but for the two that
-    hold an asyncio.Event.
+    As JSON for the control route it has the same fields, with bytes in base64, except for the two
+    that are asyncio.Events.
     """
 
     times: Positive = 1
     status: Annotated[int, msgspec.Meta(ge=200, le=599)] = 200
-    """Other than 200 and without a body: the error of that status, in the shape of the API."""
+    """Other than 200 and without a body: an error of that status, in the shape of the API."""
     headers: tuple[tuple[str, str], ...] = ()
-    """In place of all default headers of their names; a name may come twice."""
+    """Replaces all default headers of these names; a name may come twice."""
     body: bytes | None = None
     """The whole body, with a Content-Length."""
     stream: tuple[bytes, ...] | None = None
-    """The pieces of a streamed body; each is a write, and an HTTP chunk, of its own."""
+    """The chunks of a streamed body; each is a write, and an HTTP chunk, of its own."""
     answer: Answer | None = None
-    """What to say, in the shape that the request asks for."""
+    """The content of the response, in the shape of the request's API."""
     deltas: Positive | None = None
-    """Text deltas in a stream; None: one a word."""
+    """Text deltas in a stream; None: one per word."""
 
     error: str | None = None
-    """A kind of error (`overloaded_error`, `rate_limit_error`, `api_error`) that ends the stream,
-    which has status 200; one that isn't streamed gets the status of that error."""
+    """A type of error (`overloaded_error`, `rate_limit_error`, `api_error`) that ends a stream of
+    status 200; a blocking response gets the status of that error."""
     error_after: Natural = 0
     """Events before that error."""
 
     crlf: bool = False
-    """CRLF for LF in the stream."""
+    """CRLF instead of LF in the stream."""
     trailing: bytes = b""
     """Appended to the body."""
     gzip: bool = False
-    """Compress the body, each piece flushed."""
+    """Compress the body, with a flush after each chunk."""
     chunks: tuple[Positive, ...] = ()
-    """Sizes of the writes in bytes, over and over; none: an event each."""
+    """Sizes of the writes in bytes, repeated; none: one event each."""
 
     cut_after: Natural | None = None
-    """Body bytes after which the connection is closed in mid-response."""
+    """Body bytes after which the connection is closed, within the response."""
     reset: bool = False
-    """Cut by RST rather than by FIN."""
+    """Close with RST instead of FIN."""
 
     close: bool = False
-    """Close the connection without an answer."""
+    """Close the connection without a response."""
     silent: bool = False
-    """Never answer, and keep the connection."""
+    """Never respond, and keep the connection open."""
     stall_after: Natural | None = None
-    """Writes after which nothing more comes, and the connection is kept."""
+    """Writes after which nothing more comes, while the connection stays open."""
     delay_headers: float = 0.0
     """Seconds until the headers are sent."""
     delay: float = 0.0
     """Seconds after each write."""
     before_headers: asyncio.Event | None = None
-    """Wait for this before the headers are sent."""
+    """Wait for this event before the headers are sent."""
     before_write: dict[int, asyncio.Event] = {}
-    """Wait for these before the writes of these numbers, from 0; the headers are out by then."""
+    """Wait for these events before the writes of these numbers, from 0, after the headers."""
 
 
 _STATUS_MODEL = re.compile(r"fake-status-([2-5]\d\d)")
@@ -78,7 +78,7 @@ _ERROR_MODELS = {
 
 
 def for_model(model: str) -> Script | None:
-    """The script that the name of a model asks for: `fake-status-529`, `fake-error-overloaded`."""
+    """The script of a model's name: `fake-status-529`, `fake-error-overloaded`."""
     if match := _STATUS_MODEL.fullmatch(model):
         return Script(status=int(match[1]))
     if kind := _ERROR_MODELS.get(model):
@@ -106,11 +106,11 @@ class ScriptQueue:
         self._used = 0
 
     def add(self, *scripts: Script) -> None:
-        """Appends scripts, each for as many requests as its `times` says."""
+        """Append scripts, each for as many requests as its `times` says."""
         self._waiting.extend(scripts)
 
     def next(self) -> Script | None:
-        """The script for the request at hand, or None."""
+        """The script for the current request, or None."""
         if not self._waiting:
             return None
         script = self._waiting[0]
@@ -121,6 +121,6 @@ class ScriptQueue:
         return script
 
     def clear(self) -> None:
-        """Forgets all scripts."""
+        """Forget all scripts."""
         self._waiting.clear()
         self._used = 0

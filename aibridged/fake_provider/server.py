@@ -1,4 +1,4 @@
-"""The fake's server: receives, asks for a reply, and delivers it at the script's pace."""
+"""The fake's server: receives requests, and sends replies at the script's pace."""
 
 import asyncio
 import itertools
@@ -22,10 +22,10 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, for 0 seconds: closing sends R
 
 
 class FakeProvider:
-    """A provider that listens on a socket, remembers what it received, and answers by script.
+    """A provider that listens on a socket, records what it receives, and responds by script.
 
-    The script of a request is the first that there is: the next one queued by `play`, what `choose`
-    returns for it, what its model's name asks for, `default`. With `strict` a request that makes no
+    The script of a request is the first of these: the next one queued by `play`, what `choose`
+    returns for it, that of its model's name, `default`. With `strict`, a request that makes no
     sense as a whole is refused, whatever its script (see `checking`).
     """
 
@@ -38,7 +38,7 @@ class FakeProvider:
         strict: bool = False,
     ) -> None:
         self.base_url = ""
-        """`http://host:port`, once started: what Anthropic's clients take for a base URL."""
+        """`http://host:port`, once started: the base URL for Anthropic's clients."""
         self._choose = choose
         self._queue = ScriptQueue()
         self._log = Log(keep)
@@ -50,36 +50,36 @@ class FakeProvider:
 
     @property
     def openai_url(self) -> str:
-        """What OpenAI's clients take for a base URL."""
+        """The base URL for OpenAI's clients."""
         return f"{self.base_url}/v1"
 
     @property
     def requests(self) -> list[Received]:
-        """The last requests (at most `keep`), oldest first; those to the control routes apart."""
+        """The last requests (at most `keep`), oldest first, without those to the control routes."""
         return list(self._log.requests)
 
     @property
     def seen(self) -> int:
-        """How many requests there were in all."""
+        """The number of all requests."""
         return self._log.seen
 
     def play(self, *scripts: Script) -> None:
-        """Queues scripts for the next requests."""
+        """Queue scripts for the next requests."""
         self._queue.add(*scripts)
 
     async def received(self, count: int = 1) -> Received:
-        """The last request, once there were `count` in all (its body may still be on its way)."""
+        """The last request, once there have been `count` (its body may still be on its way)."""
         return await self._log.wait(count)
 
     def reset(self) -> None:
-        """Forgets scripts and requests."""
+        """Forget scripts and requests."""
         self._queue.clear()
         self._log.clear()
 
     async def start(
         self, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
     ) -> str:
-        """Listens and returns `base_url`; raises OSError where it can't.
+        """Listen, and return `base_url`; raises OSError if that fails.
 
         Port 0 takes a free one, an empty host means all interfaces. With `tls` it has https.
         """
@@ -102,7 +102,7 @@ class FakeProvider:
         return self.base_url
 
     async def stop(self) -> None:
-        """Breaks off whatever runs, and frees the port."""
+        """Abort all requests, and free the port."""
         if self._runner is None or self._server is None:
             return
         for connection in self._server.connections:
@@ -126,7 +126,7 @@ class FakeProvider:
             raise
         except ConnectionError:
             received.disconnected.set()
-            return web.Response()  # aiohttp wants one, but nobody is there to read it
+            return web.Response()  # aiohttp needs one, but the client is gone
 
     def _nonce(self) -> str:
         return f"{self._series}{next(self._numbers):08x}"
@@ -163,7 +163,7 @@ def _received(request: web.BaseRequest) -> Received:
 async def _deliver(
     request: web.BaseRequest, received: Received, reply: Reply
 ) -> web.StreamResponse:
-    """Sends `reply`, at the pace and to the end that its script says."""
+    """Send `reply`, at the pace and to the end that its script says."""
     script = reply.script
     if script.before_headers:
         await script.before_headers.wait()
@@ -194,19 +194,19 @@ async def _write(received: Received, reply: Reply, response: web.StreamResponse)
             await event.wait()
         await response.write(piece)
         received.sent += len(piece)
-        # Even without a delay it lets go of the loop, so that each piece is sent on its own.
+        # Even without a delay it yields to the loop, so that each chunk is sent separately.
         await asyncio.sleep(script.delay)
     if script.stall_after is not None:
         await _forever()
 
 
 async def _forever() -> None:
-    """Ends by cancellation alone, which comes with the end of the connection."""
+    """Wait until cancelled, at the end of the connection."""
     await asyncio.Event().wait()
 
 
 def _close(request: web.BaseRequest, *, reset: bool) -> None:
-    """Closes the connection in the middle of a response, after what was written is out."""
+    """Close the connection within a response, after everything written has been sent."""
     if (transport := request.transport) is None:
         return
     if reset:

@@ -1,4 +1,4 @@
-"""How the two vendors greet and refuse: credentials, error bodies, rate-limit headers.
+"""The vendors' credentials, error bodies and rate-limit headers.
 
 The shapes are those of the public API references of Anthropic ("Errors", "Rate limits") and OpenAI
 ("Error codes", "Rate limits").
@@ -36,21 +36,21 @@ _OPENAI_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Vendor:
-    """One company's manners, the same on all its routes."""
+    """One vendor's conventions, the same on all its routes."""
 
     name: str
     credentials: tuple[bytes, ...]
-    """Headers of which one must be there, in lower case."""
+    """Headers in lower case, of which one must be there."""
     request_id_header: str
     overloaded_status: int
     error: Callable[[int, str | None, str], bytes]
-    """The body of an error: status, a message in place of the usual one, request id."""
+    """Makes the body of an error from status, message (or the usual one) and request id."""
     limits: Headers
     spent: Headers
-    """`limits` as they stand on a 429."""
+    """The rate-limit headers of a 429."""
 
     def headers(self, status: int, request_id: str) -> dict[str, str]:
-        """The headers that go with every answer, but for the content type."""
+        """The headers of every response, except for the content type."""
         headers = dict(self.spent if status == 429 else self.limits)
         headers[self.request_id_header] = request_id
         if status == 429:
@@ -58,11 +58,11 @@ class Vendor:
         return headers
 
     def knows(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether a credential came; any is as good as another."""
+        """Whether there is a credential; any will do."""
         return any(headers.get(name) for name in self.credentials)
 
     def status_of(self, kind: str) -> int:
-        """The status with which a whole answer tells of an error `kind` that a stream may hold."""
+        """The status of a blocking response for an error `kind` that a stream may contain."""
         return {"overloaded_error": self.overloaded_status, "rate_limit_error": 429}.get(kind, 500)
 
 
@@ -74,7 +74,7 @@ def _anthropic_error(status: int, message: str | None, request_id: str) -> bytes
 
 
 def _openai_error(status: int, message: str | None, request_id: str) -> bytes:
-    del request_id  # only the header tells it
+    del request_id  # it is only in the header
     other = _OPENAI_KINDS[500 if status >= 500 else 400]
     kind, code, sentence = _OPENAI_KINDS.get(status, other)
     error = {"message": message or sentence, "type": kind, "param": None, "code": code}

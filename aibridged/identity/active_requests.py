@@ -1,7 +1,7 @@
 """Active requests per token, to be cut off after the token's revocation.
 
-A token that is revoked, has expired, or whose user was suspended or deleted, lets nothing new in.
-What it has let in before goes on for `grace` seconds more, counted from when that was noticed.
+A token that is revoked or expired, or whose user was suspended or deleted, admits nothing new. What
+it admitted before goes on for `grace` seconds more, counted from when that was noticed.
 """
 
 import math
@@ -14,22 +14,22 @@ from aibridged.clock import Clock
 from aibridged.identity.base import Actor
 
 UNLIMITED = math.inf
-"""The grace that lets everything end by itself."""
+"""The grace that lets every request end by itself."""
 
 
 class Abortable(Protocol):
-    """A request, or a tunnel."""
+    """A request or a tunnel that can be cut off."""
 
     def abort(self) -> None:
-        """End it at once, so that its client can't take it for whole."""
+        """End it at once, so that its client doesn't take it as complete."""
         ...
 
 
 class ActiveRequests:
-    """All of it belongs to the event loop. `grace` may be changed, and counts for all at once.
+    """The requests and tunnels of all tokens, for the event loop only.
 
-    A request pays for being entered and nothing else: by their tokens they are told apart only when
-    tokens are checked.
+    `grace` may be changed, and applies to all at once. Requests are grouped by token only when
+    tokens are checked, so that adding one costs little.
     """
 
     def __init__(self, clock: Clock, *, grace: float = UNLIMITED) -> None:
@@ -39,22 +39,22 @@ class ActiveRequests:
         self._invalid_since: dict[str, float] = {}  # monotonic, by the tokens' ids
 
     def add(self, actor: Actor, token: str | None, running: Abortable) -> None:
-        """It runs on behalf of this token from now on; without one there is nothing to revoke."""
+        """Add what runs on behalf of a token; without a token there is nothing to revoke."""
         if actor.api_key_id is not None and token is not None:
             self._running[id(running)] = actor, token, running
 
     def remove(self, running: Abortable) -> None:
-        """It has ended."""
+        """Remove what has ended."""
         self._running.pop(id(running), None)
 
     def tokens_to_check(self) -> Mapping[str, str]:
-        """The tokens, by their ids, that something runs on behalf of and that may have to end."""
+        """The tokens, by their ids, whose requests may have to be cut off."""
         if self.grace == UNLIMITED:
             return {}
         return {actor.api_key_id or "": token for actor, token, _ in self._running.values()}
 
     def record_validity(self, token_ids: Set[str], good: Set[str]) -> None:
-        """Note which of these tokens, by their ids, are good now."""
+        """Note which of these tokens, by their ids, are still valid."""
         now = self._monotonic()
         for token_id in token_ids:
             if token_id in good:
@@ -63,7 +63,7 @@ class ActiveRequests:
                 self._invalid_since.setdefault(token_id, now)
 
     def abort_overdue(self) -> None:
-        """End what has gone on for longer than the grace."""
+        """Abort what has run for longer than the grace."""
         if not self._invalid_since:
             return
         by_id: dict[str, list[tuple[Actor, str, Abortable]]] = {}
@@ -72,7 +72,7 @@ class ActiveRequests:
         latest = self._monotonic() - self.grace
         for token_id, since in list(self._invalid_since.items()):
             if token_id not in by_id:
-                del self._invalid_since[token_id]  # all has ended by itself
+                del self._invalid_since[token_id]  # all of its requests have ended by themselves
             elif since <= latest:
                 del self._invalid_since[token_id]
                 self._end(by_id[token_id])

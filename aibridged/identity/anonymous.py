@@ -1,4 +1,4 @@
-"""No authentication: every caller on the loopback address is the one local actor."""
+"""No authentication: every caller on the loopback address is the same local actor."""
 
 from aibridged.identity.base import Actor
 
@@ -6,7 +6,7 @@ LOCAL_ACTOR = Actor(id="00000000-0000-0000-0000-000000000000", username="local",
 
 
 class NoneAuthenticator:
-    """Lets every request pass. The settings check keeps it to loopback addresses."""
+    """Admits every request. The settings check restricts it to loopback addresses."""
 
     async def authenticate(self, token: str | None) -> Actor | None:
         return LOCAL_ACTOR

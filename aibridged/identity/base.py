@@ -7,10 +7,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The authenticated person or robot behind a request.
+    """The authenticated user or service behind a request.
 
-    `api_key_id` names the token that was shown, and is no secret; it is None where there is none
-    to name. `expires_at` is the token's end, where it is known to have one.
+    `api_key_id` names the token and is no secret; it is None where there is no token. `expires_at`
+    is the token's expiry, where it is known to have one.
     """
 
     id: str
@@ -21,31 +21,31 @@ class Actor:
 
 
 class AuthUnavailableError(Exception):
-    """Nobody can tell now whose token it is, so nobody gets in (503, not 401).
+    """Nobody can be authenticated now: requests get 503, not 401.
 
-    The message says why, for the log; it holds no token and no part of one.
+    The message says why, for the log; it contains no token and no part of one.
     """
 
 
 class Authenticator(Protocol):
-    """Tells whose token it is."""
+    """Authenticates tokens."""
 
     async def authenticate(self, token: str | None) -> Actor | None:
-        """The actor behind `token`, or None where the request may not pass.
+        """The actor behind `token`, or None where it isn't valid.
 
         Raises:
-            AuthUnavailableError: whoever knows the callers can't be reached.
+            AuthUnavailableError: the identity backend is unavailable.
         """
         ...
 
 
 class Gatekeeper(Authenticator, Protocol):
-    """An authenticator that remembers."""
+    """An authenticator with a cache."""
 
     def known(self, token: str | None) -> Actor | None:
-        """The actor behind `token` if that needs no lookup; None says nothing about the token."""
+        """The actor behind `token` if it is cached as valid; None says nothing about the token."""
         ...
 
     def refuses(self, token: str) -> bool:
-        """Whether it needs no lookup to say that `token` is nobody's."""
+        """Whether `token` is known to be invalid without a lookup."""
         ...

@@ -1,8 +1,8 @@
 """Token cache: valid and rejected tokens are remembered for a while (TTL, single flight).
 
-Good and bad answers live in two bounded maps, so that no flood of wrong tokens drives a right one
-out. The keys are hashes: no token stays in memory for the cache's sake. Requests that come with
-the same unknown token at the same time share one lookup.
+Valid and rejected tokens are in two bounded maps, so that no flood of wrong tokens evicts a right
+one. The keys are hashes: the cache keeps no token in memory. Concurrent requests with the same
+unknown token share one lookup.
 """
 
 import asyncio
@@ -22,20 +22,20 @@ _KEY_BYTES = 16
 
 
 class _Ending(Enum):
-    """How a lookup ends that brings no answer."""
+    """The end of a lookup without a result."""
 
     GIVEN_UP = auto()
 
 
-# How a lookup ended, for those who wait for it; None is a token that is nobody's.
+# The outcome of a lookup, for its waiters; None is an invalid token.
 _Outcome = Actor | AuthUnavailableError | _Ending | None
 
 
 class CachedAuthenticator:
-    """Answers from memory for as long as an answer is good; TTLs in seconds, 0 remembers nothing.
+    """Caches the results of an authenticator; TTLs are in seconds, 0 disables caching.
 
-    An answer ends with its token at the latest. What is revoked is noticed when the answer's time
-    is over, or at once if it is forgotten.
+    An entry expires with its token at the latest. A revocation is noticed when the entry expires,
+    or at once if it is forgotten.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class CachedAuthenticator:
         self._forgettings = 0
 
     def remember_for(self, *, good_ttl: float, bad_ttl: float) -> None:
-        """Remember answers for so many seconds; if that is new, forget those there are."""
+        """Set the TTLs; if they are new, forget all entries."""
         if (good_ttl, bad_ttl) == (self._good_ttl, self._bad_ttl):
             return
         self._good_ttl, self._bad_ttl = good_ttl, bad_ttl
@@ -72,7 +72,7 @@ class CachedAuthenticator:
         """The actor behind `token`, or None.
 
         Raises:
-            AuthUnavailableError: as the authenticator behind it; this is never remembered.
+            AuthUnavailableError: as the authenticator behind it; this is never cached.
         """
         if token is None:
             return await self._authenticator.authenticate(None)
@@ -84,28 +84,28 @@ class CachedAuthenticator:
         return await self._look_up_once(_key(token), token)
 
     def known(self, token: str | None) -> Actor | None:
-        """The actor behind a token that is remembered as good."""
+        """The actor behind a token that is cached as valid."""
         actor = self._good.get(_key(token)) if token is not None else None
         if actor is not None:
             self.hits += 1
         return actor
 
     def refuses(self, token: str) -> bool:
-        """Whether a token is remembered as nobody's."""
+        """Whether a token is cached as rejected."""
         is_bad = self._bad.get(_key(token)) is not None
         self.hits += is_bad
         return is_bad
 
     def remembered(self) -> set[str]:
-        """The ids of the tokens that are remembered as good."""
+        """The ids of the tokens that are cached as valid."""
         return {actor.api_key_id for _, actor in self._good if actor.api_key_id is not None}
 
     def forget(self, api_key_ids: Set[str]) -> None:
-        """Ask again about these tokens, even if they are being looked up now."""
+        """Forget these tokens, even if they are being looked up now."""
         self._forgettings += 1
         for key in [key for key, actor in self._good if actor.api_key_id in api_key_ids]:
             self._good.drop(key)
-        # Who was refused may have been let in again.
+        # A rejected token may be valid again.
         self._bad = Expiring(self._max_entries, self._clock)
 
     async def _look_up_once(self, key: bytes, token: str) -> Actor | None:
@@ -113,7 +113,7 @@ class CachedAuthenticator:
             running = self._lookups.get(key)
             if running is None:
                 return await self._look_up(key, token)
-            # Shielded: a request that is cancelled must not take the lookup from the others.
+            # Shielded: a request that is cancelled must not cancel the lookup for the others.
             outcome = await asyncio.shield(running)
             if isinstance(outcome, AuthUnavailableError):
                 raise AuthUnavailableError(str(outcome))
@@ -121,7 +121,7 @@ class CachedAuthenticator:
                 return outcome
 
     async def _look_up(self, key: bytes, token: str) -> Actor | None:
-        """Look up, and tell those who wait for it how it ended, in whichever way it does."""
+        """Look up a token, and tell all waiters the outcome, whatever it is."""
         shared = self._lookups[key] = asyncio.get_running_loop().create_future()
         outcome: _Outcome = _Ending.GIVEN_UP
         try:
@@ -139,7 +139,7 @@ class CachedAuthenticator:
             shared.set_result(outcome)
 
     async def _ask(self, token: str) -> Actor | None:
-        """An answer that nothing was forgotten since it was asked for."""
+        """Look up a token, again if anything was forgotten meanwhile."""
         while True:
             forgettings = self._forgettings
             actor = await self._authenticator.authenticate(token)
@@ -147,7 +147,7 @@ class CachedAuthenticator:
                 return actor
 
     def _left(self, actor: Actor) -> float:
-        """For how many seconds the actor's token is still good."""
+        """Seconds until the actor's token expires."""
         if actor.expires_at is None:
             return math.inf
         return (actor.expires_at - self._clock.wall()).total_seconds()

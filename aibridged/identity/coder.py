@@ -1,7 +1,7 @@
 """Authentication by a Coder deployment, with Coder session tokens.
 
 Coder documents `GET /api/v2/users/me` with the header `Coder-Session-Token`: 200 with the user, or
-401. It refuses suspended users itself and wakes dormant ones, so whatever isn't active is refused.
+401. It refuses suspended users itself and activates dormant ones, so only active users pass.
 """
 
 import re
@@ -14,10 +14,10 @@ from aibridged.identity.base import Actor
 from aibridged.identity.http_lookup import Service
 
 # Coder's keys are `<id>-<secret>`. Anything else, such as a provider's key in the wrong header,
-# is not for Coder to see.
+# must not be sent to Coder.
 _TOKEN = re.compile(r"([A-Za-z0-9]{10})-[A-Za-z0-9]{22,}", re.ASCII)
 
-# Who has it may do everything in a deployment.
+# Such a user may do everything in a deployment.
 _ADMIN_ROLE = "owner"
 
 
@@ -27,7 +27,7 @@ class _Role(msgspec.Struct):
 
 
 class _User(msgspec.Struct):
-    """What is read of codersdk.User."""
+    """The fields of codersdk.User that are used."""
 
     id: UUID
     username: str
@@ -43,7 +43,7 @@ _decode = msgspec.json.Decoder(_User).decode
 
 
 class CoderAuthenticator:
-    """Asks the deployment at `coder_url` about every token. The session is the maker's to close."""
+    """Asks the deployment at `coder_url` about every token. The session's creator closes it."""
 
     def __init__(self, coder_url: str, session: aiohttp.ClientSession) -> None:
         self._url = f"{coder_url.rstrip('/')}/api/v2/users/me"
@@ -53,7 +53,7 @@ class CoderAuthenticator:
         """The active user behind `token`, or None.
 
         Raises:
-            AuthUnavailableError: Coder can't be reached, or answers neither a user nor a refusal.
+            AuthUnavailableError: Coder can't be reached, or returns neither a user nor a refusal.
         """
         match = _TOKEN.fullmatch(token or "")
         if token is None or match is None:

@@ -1,6 +1,6 @@
 """Encryption at rest of users' credentials, with a key file kept apart from the database.
 
-AES-256 in GCM; what is encrypted is bound to what it is for, so that nobody can swap two.
+AES-256-GCM; the ciphertext is bound to its purpose, so that no two can be swapped.
 """
 
 import os
@@ -15,16 +15,16 @@ KEY_FILE = "mcp-credentials.key"
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12
-# In hexadecimal, with some room for blanks; nothing more of the file is read.
+# In hexadecimal, with some whitespace; nothing beyond this is read.
 _MAX_CHARACTERS = 4 * _KEY_BYTES
 
 
 class CredentialKeyError(IdentityError):
-    """The key can't be used; the message says why and what to do, and holds nothing secret."""
+    """The key can't be used; the message says why and how to fix it, without secrets."""
 
 
 class CredentialKey:
-    """The key in the file. The file is read when it is needed, and made by `make`."""
+    """The key in a file, which is read when it is needed, and created by `make`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -34,10 +34,10 @@ class CredentialKey:
         return self.path.exists()
 
     def make(self) -> None:
-        """Make a key that only the daemon's user can read, unless somebody just has.
+        """Create a key that only the daemon's user can read, unless there is one by now.
 
         Raises:
-            CredentialKeyError: the file can't be made.
+            CredentialKeyError: the file can't be created.
         """
         key = os.urandom(_KEY_BYTES)
         try:
@@ -56,7 +56,7 @@ class CredentialKey:
             os.fsync(descriptor)
 
     def encrypt(self, credential: Secret, bound_to: str) -> bytes:
-        """The nonce, and the credential encrypted.
+        """The nonce, followed by the encrypted credential.
 
         Raises:
             CredentialKeyError: there is no key.
@@ -71,7 +71,7 @@ class CredentialKey:
         """The credential.
 
         Raises:
-            CredentialKeyError: there is no key, or it was another.
+            CredentialKeyError: there is no key, or it is a different one.
         """
         from cryptography.exceptions import InvalidTag
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -107,7 +107,7 @@ class CredentialKey:
         return key
 
     def lost(self) -> CredentialKeyError:
-        """What to say where there are credentials, and no key for them."""
+        """The error for credentials whose key is missing."""
         return CredentialKeyError(
             f"The key file {self.path} is missing, and the users' tokens for MCP servers can't "
             "be decrypted without it. Restore it from a backup. If there is none, remove "

@@ -51,11 +51,11 @@ def first_run(
     anthropic_base_url: str | None,
     openai_base_url: str | None,
 ) -> str | None:
-    """Make the first user and a token if there never was one; the text to show, for a terminal.
+    """Create the first user and a token if there has never been one; returns a text for a terminal.
 
-    The text holds the token: it goes to the terminal and never into a log. Without a terminal
-    nothing is made, and the log says which commands to run. The URLs are those of the gateway as
-    each client wants them, or None where it has no such provider.
+    The text contains the token: it goes to the terminal and never into a log. Without a terminal
+    nothing is created, and the log says which commands to run. The URLs are the base URLs of the
+    clients, or None where the gateway has no such provider.
 
     Raises:
         StoreUnavailableError: the database failed.
@@ -72,7 +72,7 @@ def first_run(
     try:
         user = store.create_user(_own_username(), is_admin=True)
     except IdentityError:
-        return None  # another daemon on the same database was faster, and has shown its token
+        return None  # another daemon on the same database was first, and has shown its token
     token = store.create_token(user.username, name=_TOKEN_NAME, lifetime=None)[1].reveal()
     parts = [_INTRODUCTION.format(username=user.username)]
     if anthropic_base_url is not None:

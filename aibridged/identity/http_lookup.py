@@ -12,19 +12,19 @@ _REFUSED = frozenset({401, 403})
 
 
 def make_session(timeout: float = TIMEOUT_S) -> aiohttp.ClientSession:
-    """A session that keeps nothing between callers; a lookup may take `timeout` seconds."""
+    """A session without cookies or redirects; a lookup may take `timeout` seconds."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=LOOKUPS_AT_ONCE),
-        # One caller's session cookies must not go out with the next one's token.
+        # One caller's session cookies must not be sent with another one's token.
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=timeout),
     )
 
 
 class Service:
-    """Another service: `name` is for people, `setting` is the flag that says where it is.
+    """Another service: `name` is for people, `setting` is the flag that has its address.
 
-    The session is the maker's to close.
+    The session's creator closes it.
     """
 
     def __init__(self, name: str, setting: str, session: aiohttp.ClientSession) -> None:
@@ -36,8 +36,8 @@ class Service:
         """The body of a 200, or None for a refusal.
 
         Raises:
-            AuthUnavailableError: it can't be reached, or answers neither.
-            GatewayError: no descriptor is left to ask it with.
+            AuthUnavailableError: the service can't be reached, or returns neither.
+            GatewayError: there is no file descriptor left.
         """
         try:
             # A redirect would carry the token to wherever it points.
@@ -63,10 +63,10 @@ class Service:
         return bytes(body)
 
     def unavailable(self, what: str) -> AuthUnavailableError:
-        """The error that says `what` is wrong with it."""
+        """The error that says `what` is wrong with the service."""
         return AuthUnavailableError(f"{self._name} {what}; check {self._setting}")
 
 
 def _reason(error: aiohttp.ClientError) -> str:
-    """What the system says of a failed connection; other errors may quote what was sent."""
+    """The operating system's reason for a failed connection; others may quote what was sent."""
     return str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__

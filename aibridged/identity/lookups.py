@@ -1,7 +1,7 @@
 """Throttling of token lookups per address: a flood of wrong tokens only slows down its own address.
 
 No address is ever locked out: a right token gets its turn behind whatever else its address sends.
-See `core.fair_queue` for how the turns are taken.
+See `core.fair_queue` for the order of turns.
 """
 
 from collections.abc import AsyncIterator
@@ -20,17 +20,17 @@ ROOM = 4096
 WAIT_S = 5.0
 
 THROTTLED_AT = 32
-"""So many waiting look-ups are more than a busy office's laptops make at once."""
+"""More waiting lookups than a busy office's laptops make at once."""
 _EPISODE_S = 60.0
 _MAX_EPISODES = 1000
 
 
 class NoRoomError(Exception):
-    """As many look-ups as may wait do wait, for this address."""
+    """The queue of lookups is full for this address."""
 
 
 class Lookups:
-    """`places` look-ups may be under way at a time; the others wait for `wait` seconds at most.
+    """At most `places` lookups run at a time; the others wait for up to `wait` seconds.
 
     One address has at most half of the places.
     """
@@ -47,11 +47,11 @@ class Lookups:
 
     @asynccontextmanager
     async def place(self, address: bytes) -> AsyncIterator[None]:
-        """A place, for as long as the block runs; `address` is a key as of `rate_limit_key`.
+        """A place for the duration of the block; `address` is a key from `rate_limit_key`.
 
         Raises:
-            NoRoomError: too many look-ups of this address wait already.
-            AuthUnavailableError: it took too long to get one.
+            NoRoomError: too many lookups of this address are waiting already.
+            AuthUnavailableError: the wait for a place took too long.
         """
         try:
             await self._places.take(address)

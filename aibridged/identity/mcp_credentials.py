@@ -24,7 +24,7 @@ from aibridged.identity.users import IdentityError, no_such_user
 
 @dataclass(frozen=True, slots=True)
 class McpCredential:
-    """All that may be shown of a user's token for a server."""
+    """The public part of a user's token for a server."""
 
     username: str
     server_id: str
@@ -32,7 +32,7 @@ class McpCredential:
 
 
 class McpCredentialStore:
-    """Every method may raise StoreUnavailableError: the database failed."""
+    """Stores users' tokens for MCP servers. Every method may raise StoreUnavailableError."""
 
     def __init__(self, engine: sa.Engine, key: CredentialKey, clock: Clock) -> None:
         self._engine = engine
@@ -40,7 +40,7 @@ class McpCredentialStore:
         self._now = clock.wall
 
     def put(self, username: str, server_id: str, token: Secret) -> McpCredential:
-        """Keep the user's token for the server, in place of the one that they had.
+        """Store the user's token for the server, replacing any earlier one.
 
         Raises:
             IdentityError: there is no such user, or the key is lost.
@@ -66,7 +66,7 @@ class McpCredentialStore:
         return credential
 
     def remove(self, username: str, server_id: str) -> None:
-        """Forget the user's token for the server.
+        """Delete the user's token for the server.
 
         Raises:
             IdentityError: there is no such user, or they have none.
@@ -81,7 +81,7 @@ class McpCredentialStore:
             )
 
     def list_all(self) -> list[McpCredential]:
-        """Who has a token for what, by user and server."""
+        """All tokens' public parts, by user and server."""
         statement = (
             sa.select(users.c.username, mcp_credentials.c.server_id, mcp_credentials.c.created_at)
             .join(users)
@@ -91,10 +91,10 @@ class McpCredentialStore:
             return [McpCredential(**row._mapping) for row in connection.execute(statement)]
 
     def tokens_of(self, user_id: str) -> Mapping[str, Secret]:
-        """The user's tokens by the ids of their servers; none for whoever is no user here.
+        """The user's tokens by server id; none for unknown users.
 
         Raises:
-            CredentialKeyError: there are some, and the key for them is lost or another.
+            CredentialKeyError: there are some, and their key is missing or a different one.
         """
         statement = sa.select(mcp_credentials.c.server_id, mcp_credentials.c.encrypted_token).where(
             mcp_credentials.c.user_id == user_id
@@ -107,7 +107,7 @@ class McpCredentialStore:
         }
 
     def _look_up(self, username: str) -> tuple[str, bool]:
-        """The user's id, and whether anybody has a token."""
+        """The user's id, and whether any user has a token."""
         with transaction(self._engine) as connection:
             found = sa.select(users.c.id).where(users.c.username == username, not_deleted)
             user_id = connection.execute(found).scalar_one_or_none()
@@ -123,5 +123,5 @@ def _is(user_id: str, server_id: str) -> sa.ColumnElement[bool]:
 
 
 def _purpose(user_id: str, server_id: str) -> str:
-    """What a token is bound to."""
+    """The purpose that a token's ciphertext is bound to."""
     return f"mcp-credential {user_id} {server_id}"

@@ -1,7 +1,7 @@
 """Authentication by another gateway, for the standalone AI Proxy.
 
-The AI Proxy alone knows no tokens. The gateway behind it is asked for its OpenAPI document, which
-it shows to whoever has a token: 200, or 401.
+The AI Proxy alone knows no tokens. It asks the gateway behind it for its OpenAPI document, which
+needs a valid token: 200, or 401.
 """
 
 from contextvars import ContextVar
@@ -16,13 +16,13 @@ from aibridged.identity.http_lookup import Service
 from aibridged.identity.token_format import parse
 
 CALLER_IP: ContextVar[str | None] = ContextVar("aibridged_caller_ip", default=None)
-"""Whoever shows the token: the gateway counts wrong ones by address, and mustn't by the proxy's."""
+"""Header with the caller's address, so that the gateway's throttling doesn't count the proxy's."""
 
 
 class RemoteAuthenticator:
-    """Asks the gateway at `url` about every token. The session is the maker's to close.
+    """Asks the gateway at `url` about every token. The session's creator closes it.
 
-    Whose token it is, only the gateway knows: an actor is named after the token's public part.
+    Only the gateway knows the user: an actor is named after the token's public part.
     """
 
     def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
@@ -30,12 +30,13 @@ class RemoteAuthenticator:
         self._gateway = Service(f"The gateway at {url}", "--aibridge-proxy-target", session)
 
     async def authenticate(self, token: str | None) -> Actor | None:
-        """An actor if the gateway would let the token in, or None.
+        """An actor if the gateway accepts the token, or None.
 
         Raises:
             AuthUnavailableError: the gateway can't be reached, or can't tell.
         """
-        # Anything else, such as a provider's key in the wrong place, is not for it to see.
+        # Anything else, such as a provider's key in the wrong place, must not be sent to the
+        # gateway.
         if token is None or (parts := parse(token)) is None:
             return None
         headers = {TOKEN_HEADERS[0]: token}

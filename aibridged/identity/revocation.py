@@ -1,4 +1,4 @@
-"""Detects revocations made elsewhere, such as by the command line."""
+"""Detects revocations made elsewhere, such as on the command line."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Set
@@ -18,14 +18,14 @@ async def keep_revoking(
     *,
     interval: float = INTERVAL_S,
 ) -> None:
-    """Forget, and in the end cut off, what is good no more, every `interval` seconds.
+    """Forget tokens that are no longer valid, and cut off their requests, every `interval` seconds.
 
-    `still_good` tells of ids of tokens which of them would be let in now. It runs until cancelled.
+    `still_good` returns those of the given token ids that are valid. It runs until cancelled.
     """
     while True:
         await asyncio.sleep(interval)
         remembered, running = cache.remembered(), active_requests.tokens_to_check().keys()
-        # Who isn't remembered meets the same trouble, and the log tells of it.
+        # New tokens meet the same failure, and the log tells of it.
         with suppress(AuthUnavailableError):
             if asked := remembered | running:
                 good = await still_good(asked)
@@ -38,9 +38,9 @@ async def keep_revoking(
 async def keep_asking(
     cache: CachedAuthenticator, active_requests: ActiveRequests, *, interval: float = INTERVAL_S
 ) -> None:
-    """As `keep_revoking`, where another service knows the tokens and can be asked for one only.
+    """The same for a service that can only be asked about one token at a time.
 
-    It is asked about what runs once the answer before that is forgotten, one after the other.
+    It is asked about active tokens whose cached result has been forgotten, one after the other.
     """
     while True:
         await asyncio.sleep(interval)
@@ -49,6 +49,6 @@ async def keep_asking(
             try:
                 is_good = token_id in remembered or await cache.authenticate(token) is not None
             except AuthUnavailableError:
-                break  # nobody can tell now, of the others neither
+                break  # the service is unavailable, for the others, too
             active_requests.record_validity({token_id}, {token_id} if is_good else set())
         active_requests.abort_overdue()

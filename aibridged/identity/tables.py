@@ -80,6 +80,6 @@ def transaction(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 
 def _reason(error: DBAPIError | PoolTimeout) -> str:
-    """The driver's own words; SQLAlchemy's would add the statement and its values."""
+    """The driver's own message; SQLAlchemy's would add the statement and its values."""
     cause = str(error.orig if isinstance(error, DBAPIError) else error)
     return f"The database of users and tokens failed: {cause.strip().partition(chr(10))[0]}"

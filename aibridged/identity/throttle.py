@@ -21,9 +21,9 @@ _RETRY_S = 2
 
 
 class Throttle:
-    """One for all ways into the daemon, so that whoever guesses gains nothing by changing them.
+    """Authentication for all listeners of the daemon, which guesses are counted over.
 
-    Whoever is let in tells `active_requests` what runs on its behalf, and when that has ended.
+    Callers add what runs on a token's behalf to `active_requests`, and remove it when it has ended.
     """
 
     def __init__(
@@ -45,11 +45,11 @@ class Throttle:
         address: Callable[[], bytes],
         refusal: ErrorKind = UNAUTHENTICATED,
     ) -> Actor:
-        """Whose token it is; `address` is asked for the caller's network if it must be looked up.
+        """The actor of a token; `address` is called for the caller's network if a lookup is needed.
 
         Raises:
-            GatewayError: `refusal` if it is nobody's, or that the address or the gateway is at its
-                limits.
+            GatewayError: `refusal` if the token is invalid, or that the address or the gateway is
+                over its limits.
         """
         return self._gatekeeper.known(token) or await self._look_up(token, address, refusal)
 
@@ -75,7 +75,7 @@ class Throttle:
         return actor
 
     def _complain(self, error: AuthUnavailableError) -> None:
-        """Log why nobody can be let in, now and then: each request meets the same trouble."""
+        """Log at intervals that the backend is unavailable: each request meets the same failure."""
         if self._monotonic() >= self._quiet_until:
             self._quiet_until = self._monotonic() + _LOG_EVERY_S
             logger.error("Authentication fails closed, requests get 503: {}", error)

@@ -16,16 +16,16 @@ from aibridged.identity.tokens import TokenStore
 A = TypeVar("A")
 R = TypeVar("R")
 
-# Lookups are short and the cache before them answers nearly all: a few threads are plenty.
+# Lookups are short and the cache answers nearly all: a few threads are plenty.
 LOOKUPS_AT_ONCE = 4
 LOOKUP_TIMEOUT_S = 5.0
 
 
 class TokenAuthenticator:
-    """Looks tokens up in threads of its own, and writes down behind that when they were used.
+    """Looks tokens up in its own threads, and records their last use in the background.
 
-    A lookup never waits for such a note: one thread writes all that came up since it last wrote,
-    and a database that can't be written to costs a log line, not a request.
+    A lookup never waits for that: one thread writes all uses since its last write, and a database
+    that can't be written to costs a log line, not a request.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class TokenAuthenticator:
             AuthUnavailableError: the database fails or takes longer than the timeout.
         """
         if token is None or parse(token) is None:
-            return None  # it needs no thread to tell that
+            return None  # no database is needed to tell
         actor = await self._in_time(self._store.authenticate, token)
         if actor is not None and actor.api_key_id is not None:
             self._used_at[actor.api_key_id] = self._clock.wall()
@@ -55,7 +55,7 @@ class TokenAuthenticator:
         return actor
 
     async def still_good(self, token_ids: Set[str]) -> set[str]:
-        """Those of the tokens, by id, that would be let in now.
+        """Those of the tokens, by id, that are still valid.
 
         Raises:
             AuthUnavailableError: as `authenticate`.
@@ -63,13 +63,13 @@ class TokenAuthenticator:
         return await self._in_time(self._store.still_good, token_ids)
 
     async def close(self) -> None:
-        """Write the last uses down and end the threads."""
+        """Write the last uses and stop the threads."""
         self._write()
         for executor in (self._lookups, self._writer):
             await asyncio.to_thread(executor.shutdown)
 
     async def _in_time(self, ask: Callable[[A], R], argument: A) -> R:
-        """What the store answers, in one of the threads."""
+        """Run a query of the store in one of the threads, with a deadline."""
         lookup = asyncio.get_running_loop().run_in_executor(self._lookups, ask, argument)
         try:
             async with asyncio.timeout(self._timeout):

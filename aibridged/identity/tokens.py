@@ -1,8 +1,8 @@
 """Store of users and tokens in the daemon's own database.
 
-Everything here blocks: the daemon calls it off its event loop. Of a token only its id and the
-SHA-256 of its secret are stored. A user who is deleted leaves a row behind, so that the records of
-what they asked still have a name; the username is free again.
+Everything here blocks: the daemon calls it off its event loop. Only the id and the SHA-256 of its
+secret are stored of a token. A deleted user leaves a row behind, so that records still have a
+name; the username is free again.
 """
 
 import hmac
@@ -38,13 +38,13 @@ from aibridged.identity.users import (
     no_such_user,
 )
 
-# How much later a use must be to be written down.
+# Uses that follow the last recorded one within this time aren't recorded.
 USES_ARE_TOLD_APART_S = 60
 
-# Databases take only so many values in a statement.
+# Bound on the parameters of a statement.
 _ASKED_AT_ONCE = 1000
 
-# Stands in for the digest of a token that isn't there: no secret is known to hash to it.
+# Stands in for the digest of an unknown token: no known secret hashes to it.
 _NO_DIGEST = bytes(32)
 
 
@@ -91,9 +91,9 @@ _TO_RECORD_USE = (
 class TokenStore:
     """Users and tokens. Every method is one transaction and may raise StoreUnavailableError.
 
-    Methods that take a username raise IdentityError where nobody has it. A transaction that
-    changes something starts with the change: on SQLite, one that reads first can't go on to write
-    when another connection has written in between.
+    Methods that take a username raise IdentityError for unknown ones. A transaction that changes
+    something starts with the change: on SQLite, one that reads first can't go on to write when
+    another connection has written in between.
     """
 
     def __init__(self, engine: sa.Engine, clock: Clock) -> None:
@@ -102,23 +102,23 @@ class TokenStore:
 
     @property
     def place(self) -> str:
-        """Where the database is, for people; without its password."""
+        """Location of the database, for people; without its password."""
         url = self._engine.url
         backend = url.get_backend_name()
         if backend == "sqlite":
             return str(url.database)
-        # A query may hold the password, too.
+        # A query may contain the password, too.
         return url.set(drivername=backend, query={}).render_as_string(hide_password=True)
 
     def is_empty(self) -> bool:
-        """Whether there never was a user, not even one who has been deleted."""
+        """Whether there has never been a user, not even a deleted one."""
         with self._transaction() as connection:
             return connection.execute(sa.select(users.c.id).limit(1)).first() is None
 
     def create_user(
         self, username: str, *, name: str = "", email: str | None = None, is_admin: bool = False
     ) -> User:
-        """Add a user, active from now on.
+        """Create a user, who is active from now on.
 
         Raises:
             IdentityError: the username is taken, or one of the texts can't be stored.
@@ -144,17 +144,17 @@ class TokenStore:
             return [_as_user(row) for row in connection.execute(statement)]
 
     def suspend_user(self, username: str) -> User:
-        """Make the user's tokens worthless until they are resumed."""
+        """Suspend a user: their tokens are invalid until they are resumed."""
         return self._set_status(username, UserStatus.SUSPENDED)
 
     def resume_user(self, username: str) -> User:
-        """Make the user's tokens good again."""
+        """Resume a user: their tokens are valid again."""
         return self._set_status(username, UserStatus.ACTIVE)
 
     def delete_user(self, username: str) -> User:
-        """Revoke the user's tokens, and forget all about them but what records refer to.
+        """Revoke the user's tokens and delete the user, except for what records refer to.
 
-        Their own tokens for MCP servers are gone for good.
+        Their own tokens for MCP servers are deleted for good.
         """
         now = self._now()
         gone = {"deleted_at": now, "name": "", "email": None}
@@ -171,9 +171,9 @@ class TokenStore:
     def create_token(
         self, username: str, *, name: str, lifetime: float | None
     ) -> tuple[TokenInfo, Secret]:
-        """Make a token that is good for `lifetime` seconds (None: until it is revoked).
+        """Create a token that is valid for `lifetime` seconds (None: until it is revoked).
 
-        The token itself is returned this once and can't be had again.
+        The token itself is returned this once and can't be retrieved later.
         """
         check_text("token's name", name, MAX_NAME)
         minted, now = token_format.mint(), self._now()
@@ -203,7 +203,7 @@ class TokenStore:
             return [_as_token(row) for row in connection.execute(statement.where(is_theirs))]
 
     def revoke_token(self, token_id: str) -> TokenInfo:
-        """Make a token worthless for ever; one that is revoked already stays as it is.
+        """Revoke a token; one that is revoked already stays as it is.
 
         Raises:
             IdentityError: there is no such token.
@@ -217,7 +217,7 @@ class TokenStore:
             )
             row = connection.execute(statement).one_or_none()
         if row is None:
-            # What was given may be a whole token, so it isn't repeated.
+            # The argument may be a whole token, so it isn't repeated.
             raise IdentityError(
                 "There is no token with this id. The id is the part between the underscores of a "
                 "token; see `aibridged tokens list`."
@@ -225,9 +225,9 @@ class TokenStore:
         return _as_token(row)
 
     def authenticate(self, token: str) -> Actor | None:
-        """Whose token it is; None if it is nobody's, expired, revoked, or its user suspended.
+        """The actor of a token; None if it is unknown, expired or revoked, or its user suspended.
 
-        An id that nobody has costs the same as a secret that is wrong.
+        An unknown id takes as long as a wrong secret.
         """
         parts = token_format.parse(token)
         if parts is None:
@@ -242,7 +242,7 @@ class TokenStore:
         return Actor(row.user_id, row.username, parts.id, row.is_admin, row.expires_at)
 
     def still_good(self, token_ids: Set[str]) -> set[str]:
-        """Those of the tokens, by id, that would be let in now."""
+        """Those of the tokens, by id, that are still valid."""
         ids, good = list(token_ids), set[str]()
         with self._transaction() as connection:
             for begin in range(0, len(ids), _ASKED_AT_ONCE):
@@ -251,11 +251,11 @@ class TokenStore:
         return good
 
     def record_uses(self, used_at: Mapping[str, datetime]) -> None:
-        """Note when tokens, by id, were last used, unless the last note is about as recent."""
+        """Record when tokens, by id, were last used, unless the last record is about as recent."""
         pause = timedelta(seconds=USES_ARE_TOLD_APART_S)
         uses = [
             {"token_id": token_id, "at": at, "before": at - pause}
-            for token_id, at in sorted(used_at.items())  # in one order, so that none deadlock
+            for token_id, at in sorted(used_at.items())  # in one order, to avoid deadlocks
         ]
         if uses:
             with self._transaction() as connection:

@@ -15,7 +15,7 @@ _NOT_IN_USERNAMES = re.compile(r"[^a-z0-9]+", re.ASCII)
 
 
 class UserStatus(StrEnum):
-    """Whether a user's tokens are good."""
+    """Whether a user's tokens are valid."""
 
     ACTIVE = "active"
     SUSPENDED = "suspended"
@@ -23,7 +23,7 @@ class UserStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may have tokens."""
+    """A user who may have tokens."""
 
     id: str
     username: str
@@ -36,7 +36,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """All that may be shown of a token. `last_used_at` is exact to a minute or two."""
+    """The public part of a token. `last_used_at` is exact to a minute or two."""
 
     id: str
     username: str
@@ -56,16 +56,16 @@ class TokenInfo:
 
 
 class IdentityError(Exception):
-    """What was asked can't be done; the message is for the person who asked, with a remedy."""
+    """A refused change of users or tokens; the message is for people, with a remedy."""
 
 
 def check_user(username: str, name: str, email: str | None) -> None:
-    """Refuse what can't be stored, or would spoil a table.
+    """Check the fields of a new user.
 
-    Usernames are those that Coder takes, in lower case.
+    Usernames are those that Coder accepts, in lower case.
 
     Raises:
-        IdentityError: one of the texts isn't what it should be.
+        IdentityError: one of them is invalid.
     """
     if len(username) > MAX_USERNAME or _USERNAME.fullmatch(username) is None:
         nearest = nearest_username(username)
@@ -80,10 +80,10 @@ def check_user(username: str, name: str, email: str | None) -> None:
 
 
 def check_text(what: str, text: str, longest: int) -> None:
-    """Refuse a text that is too long or would not stay on its line.
+    """Check that a text is short enough and fits on a line.
 
     Raises:
-        IdentityError: it is.
+        IdentityError: it doesn't.
     """
     if len(text) > longest or not text.isprintable():
         raise IdentityError(
@@ -92,12 +92,12 @@ def check_text(what: str, text: str, longest: int) -> None:
 
 
 def nearest_username(text: str) -> str:
-    """The text made into a username: `Bob Smith` is `bob-smith`; "" where nothing is left of it."""
+    """The text as a username: `Bob Smith` becomes `bob-smith`; "" where nothing is left."""
     return _NOT_IN_USERNAMES.sub("-", text.lower()).strip("-")[:MAX_USERNAME].rstrip("-")
 
 
 def no_such_user(username: str, known: Sequence[str]) -> IdentityError:
-    """The error for a username that nobody has, with the nearest that somebody does."""
+    """The error for an unknown username, with the nearest known one."""
     close = difflib.get_close_matches(username, sorted(known), n=3)
     if close:
         remedy = f"Did you mean {' or '.join(close)}?"

@@ -1,1 +1,1 @@
-"""MCP tools, which the gateway offers to the models and runs itself (tool injection)."""
+"""MCP tools, which the gateway offers to models and calls itself (tool injection)."""

@@ -6,17 +6,17 @@ from aibridged.config.secret import Secret
 
 
 class CredentialsError(Exception):
-    """Callers' own tokens can't be read; the message says why and what to do."""
+    """Callers' own tokens can't be read; the message says why and how to fix it."""
 
 
 Credentials = Callable[[str], Awaitable[Mapping[str, Secret]]]
-"""Looks up a caller's own tokens by the caller's id: each under the id of its server.
+"""Returns a caller's own tokens by the caller's id: a mapping from server ids to tokens.
 
 Raises:
-    CredentialsError: they can't be had.
+    CredentialsError: they can't be read.
 """
 
 
 async def no_credentials(initiator_id: str) -> Mapping[str, Secret]:
-    """Nobody has tokens of their own."""
+    """No caller has own tokens."""
     return {}

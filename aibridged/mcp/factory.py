@@ -1,6 +1,6 @@
 """Factory of each caller's toolbox, from the current configuration.
 
-The SDK is loaded with the first server that is configured: most daemons have none.
+The SDK is imported with the first server that is configured: most daemons have none.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ _CLOSING_S = 5.0
 
 
 def silence_sdk() -> None:
-    """Keep the SDK and its HTTP client from logging: they quote what is said to servers."""
+    """Disable the logging of the SDK and its HTTP client: they quote requests to servers."""
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 class McpTools:
-    """Belongs to one event loop. `failures` counts, by the servers' ids, openings that failed."""
+    """Makes toolboxes, for one event loop. `failures` counts failed openings by server id."""
 
     def __init__(self, settings: Settings, clock: Clock, credentials: Credentials) -> None:
         self.failures: Counter[str] = Counter()
@@ -41,11 +41,11 @@ class McpTools:
         self.configure(settings)
 
     def configure(self, settings: Settings) -> bool:
-        """Offer what these settings say to the callers that come from now on; whether it is new."""
+        """Apply the settings to new callers; returns whether anything has changed."""
         before = (self._servers, self._limits)
         self._servers, self._limits = settings.mcp_servers, Limits.of(settings)
         if self._servers and self._shared is None:
-            # To its last part: a caller's first request would wait for it, and all others as well.
+            # Completely: a caller's first request would wait for it, and all others as well.
             import httpcore2  # noqa: F401 - httpx2 loads it with its first client
 
             import aibridged.mcp.servers  # noqa: F401

@@ -17,19 +17,19 @@ from aibridged.mcp.schemas import Schemas
 from aibridged.tasks import Tasks
 
 _REMEMBERED = 4096
-_SHORTEST_SECRET = 8  # what is shorter in headers and queries is a word like any other
+_SHORTEST_SECRET = 8  # shorter values in headers and queries are words like any other
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A server, and the token that is sent to it. `whose` is empty where it isn't the caller's."""
+    """A server, and the token that is sent to it. `whose` is "" where it isn't the caller's."""
 
     server: McpServerSettings
     token: Secret | None
     whose: str = ""
 
     def censored(self, text: str) -> str:
-        """A server's words without what it was shown: some quote what they refuse."""
+        """A server's message without the credentials it got: some quote what they refuse."""
         for secret in self._shown():
             text = text.replace(secret, "****")
         return text
@@ -45,7 +45,7 @@ class Access:
 
 
 class Shared:
-    """Belongs to one event loop. `failures` counts, by the servers' ids, openings that failed."""
+    """State of all servers, for one event loop. `failures` counts failed openings by server id."""
 
     def __init__(self, clock: Clock, credentials: Credentials, failures: Counter[str]) -> None:
         self.clock = clock
@@ -62,8 +62,8 @@ class Shared:
     ) -> list[Access]:
         """The servers that the caller may use, in order.
 
-        Where own tokens can't be looked up, the servers that take them are left out: with another
-        token they might show more, or less.
+        Where own tokens can't be looked up, the servers that need them are left out: with another
+        token they might offer more tools, or fewer.
         """
         personal = [each for each in servers if each.user_credentials != "none"]
         tokens: Mapping[str, Secret] = {}
@@ -86,7 +86,7 @@ class Shared:
         ]
 
     def is_well(self, access: Access) -> bool:
-        """Whether the server did well when it was last asked in this way, or never was."""
+        """Whether the server's last opening with this access succeeded, or there was none."""
         return _key(access) not in self._failing
 
     def did_well(self, access: Access) -> None:
@@ -94,7 +94,7 @@ class Shared:
             logger.info("The MCP server {} is available again", access.server.id)
 
     def failed(self, access: Access, reason: str) -> None:
-        """Count it, and warn of it where it is news."""
+        """Count a failure, and log it where it is new."""
         self.failures[access.server.id] += 1
         if self._failing.get(_key(access)) != reason:
             self._failing[_key(access)] = reason
@@ -107,7 +107,7 @@ class Shared:
             )
 
     def left_out(self, server_id: str, faults: Sequence[str]) -> None:
-        """Warn, once each, of tools that a provider would refuse."""
+        """Log a warning, once each, for tools that a provider would refuse."""
         news = [each for each in faults if not self._told.get((server_id, each))]
         if news:
             self._told.update({(server_id, each): True for each in news})

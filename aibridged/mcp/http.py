@@ -1,7 +1,7 @@
 """HTTP client of one MCP server, with bounds on time and size against slow or hostile servers.
 
-Whatever goes wrong becomes an answer that the SDK reads as an error with a sentence. An exception
-would end the SDK's session, and with it all calls that are under way.
+Every failure becomes a response that the SDK reads as an error with a message. An exception would
+end the SDK's session, and all its calls in flight.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ _JSON = "application/json"
 
 
 class ServerTransport(httpx2.AsyncBaseTransport):
-    """Sends requests to one server and checks what comes back.
+    """Sends requests to one server and checks its responses.
 
     A response may have `max_bytes` and take `seconds`, its body included. `max_total_bytes` is for
     all of them together until `opened` is called: nothing that a server lists is unbounded.
 
-    `answered` says whether the last request had an answer at all.
+    `answered` says whether the last request got a response at all.
 
-    No connection is kept between requests: thousands of bridges would keep as many open. Nor is
-    the stream opened on which a server may speak unasked (a GET), which would be open for ever.
+    No connection is kept between requests: thousands of bridges would keep as many open. Nor is the
+    stream opened that a server may send messages on (a GET), which would be open for ever.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class ServerTransport(httpx2.AsyncBaseTransport):
         self.answered = True
 
     def opened(self) -> None:
-        """The session is open: from now on only each response by itself is bounded."""
+        """Note that the session is open: from now on only each response by itself is bounded."""
         self._left = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -73,11 +73,11 @@ class ServerTransport(httpx2.AsyncBaseTransport):
         await self._inner.aclose()
 
     def allowance(self) -> int:
-        """How many bytes the next response may have."""
+        """The bytes that the next response may have."""
         return self._max_bytes if self._left is None else min(self._left, self._max_bytes)
 
     def spend(self, count: int) -> None:
-        """So many bytes have come."""
+        """Count received bytes."""
         if self._left is not None:
             self._left -= count
 
@@ -86,7 +86,7 @@ class ServerTransport(httpx2.AsyncBaseTransport):
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    """A response's body; raises StreamError, which the SDK reports, when it is too much."""
+    """A response's body; raises StreamError, which the SDK reports, when it exceeds its bounds."""
 
     def __init__(
         self, stream: httpx2.AsyncByteStream, transport: ServerTransport, ends: float
@@ -119,9 +119,9 @@ class _Bounded(httpx2.AsyncByteStream):
 
 
 def _refusal(response: httpx2.Response, *, in_session: bool) -> str | None:
-    """What is wrong with an answer, by its head.
+    """What is wrong with a response, by its head.
 
-    The SDK itself reads a 404 as the end of its session, and an error in JSON.
+    The SDK itself takes a 404 as the end of its session, and reads an error in JSON.
     """
     coding = response.headers.get("content-encoding", "identity").lower()
     if coding != "identity":
@@ -141,7 +141,7 @@ def _type(headers: Mapping[str, str]) -> str:
 
 
 def _no_answer(error: Exception) -> str:
-    """Why there was no answer. What the client says of other errors than these quotes headers."""
+    """Why there was no response. The client's messages for other errors quote headers."""
     if isinstance(error, TimeoutError | httpx2.TimeoutException):
         return "it didn't respond in time"
     if isinstance(error, httpx2.ConnectError):
@@ -150,7 +150,7 @@ def _no_answer(error: Exception) -> str:
 
 
 def _system_error(error: BaseException | None) -> str | None:
-    """The system's own word for it, where that is at the bottom of it."""
+    """The operating system's message, where the error comes from there."""
     while error is not None:
         if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
             return os.strerror(error.errno)

@@ -11,7 +11,7 @@ _SLACK_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds and bytes. `opening_bytes`: all that a server says until its tools are listed."""
+    """Seconds and bytes. `opening_bytes`: all that a server sends until its tools are listed."""
 
     init_timeout: float
     call_timeout: float
@@ -20,7 +20,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> "Limits":
-        """As the settings have them."""
+        """The limits in the settings."""
         return cls(
             settings.mcp_init_timeout,
             settings.mcp_call_timeout,
@@ -34,13 +34,13 @@ class Limits:
 
     @property
     def response_bytes(self) -> int:
-        """How large an answer may be: twice the result that is passed on, and 4 MiB at least.
+        """Size limit of a response: twice that of the result that is passed on, and at least 4 MiB.
 
-        An image that is described in a line comes whole.
+        So an image, which is replaced by a line of description, still fits.
         """
         return max(_RESPONSE_BYTES, 2 * self.result_bytes)
 
     @property
     def response_seconds(self) -> float:
-        """How long an answer may take that nobody waits for any more."""
+        """Deadline of a response that nobody waits for any more."""
         return max(self.init_timeout, self.call_timeout) + _SLACK_S

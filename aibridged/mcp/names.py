@@ -11,10 +11,10 @@ _DIGEST = 8  # hexadecimal digits
 
 
 def model_name(server_id: str, tool: str) -> str:
-    """`bmcp_<server>_<tool>`, as the providers allow it: `^[a-zA-Z0-9_-]{1,64}$`.
+    """The tool's name for the model: `bmcp_<server>_<tool>`, matching `^[a-zA-Z0-9_-]{1,64}$`.
 
-    A tool's name that isn't allowed, or too long, is changed and cut, and ends in a digest of what
-    it was, so that two never become the same. As an id has no underscore, two servers' differ.
+    A name that isn't allowed, or too long, is changed and cut, and gets a digest of the original,
+    so that no two collide. As a server's id has no underscore, neither do two servers' names.
     """
     name = f"bmcp_{server_id}_{_NOT_ALLOWED.sub('_', tool)}"
     if len(name) <= MAX_NAME and name.endswith(f"_{tool}"):

@@ -16,14 +16,14 @@ from aibridged.tasks import Tasks
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What came of asking a server; None for one that each user needs a token of their own for."""
+    """The outcome for a server; None for one that each user needs an own token for."""
 
     server: McpServerSettings
     selection: Selection | None
 
 
 async def reach_all(settings: Settings, clock: Clock) -> list[Reached]:
-    """All servers of the settings, in order, asked at once with the servers' own tokens."""
+    """Probe all servers of the settings in parallel, with the servers' own tokens; in order."""
     limits, tls = Limits.of(settings), ssl.create_default_context()
     reaching = (_reach(each, limits, tls, clock) for each in settings.mcp_servers)
     selections = await asyncio.gather(*reaching)

@@ -21,10 +21,10 @@ _NOTHING = "(The tool returned no output.)"
 
 
 def as_tool_result(result: CallToolResult, max_bytes: int) -> ToolResult:
-    """Its texts, one after the other, and a line for whatever is no text.
+    """The result's texts, joined, with a line for each other kind of content.
 
-    Structured content is there for programs, and said again in a text; it is given, as JSON, where
-    there is no text. What is longer than `max_bytes` in UTF-8 is cut, and says so.
+    Structured content is for programs, and repeated as text; it is used, as JSON, where there is no
+    text. What exceeds `max_bytes` in UTF-8 is cut, with a note.
     """
     parts = [_described(block) for block in result.content]
     has_text = any(isinstance(block, TextContent) for block in result.content)
@@ -34,7 +34,7 @@ def as_tool_result(result: CallToolResult, max_bytes: int) -> ToolResult:
 
 
 def cut(text: str, max_bytes: int) -> str:
-    """The text itself, or its beginning with a sentence that says so."""
+    """The text, or its beginning with a note that it was cut."""
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= max_bytes:
         return encoded.decode()
@@ -70,5 +70,5 @@ def _link(link: ResourceLink) -> Iterator[str]:
 
 
 def _size(base64: str) -> str:
-    """About how many bytes this is in base64."""
+    """The approximate size of base64 data, in bytes."""
     return f"{len(base64) * 3 // 4} bytes"

@@ -1,8 +1,8 @@
 """Validation of tool schemas: a schema that a provider rejects fails the whole request.
 
-They come from servers of any quality. What can be mended is: no alternatives at the top, a property
-list even where it is empty, and items in every array. That may tell a model less than the server
-did, which checks its arguments itself.
+They come from servers of any quality. What can be repaired is: no alternatives at the top, a
+property list even where it is empty, and items in every array. That may tell a model less than the
+server did, which checks its arguments itself.
 """
 
 import hashlib
@@ -16,11 +16,11 @@ from jsonschema.validators import Draft202012Validator
 MAX_SCHEMA_BYTES = 64 * 1024
 _REMEMBERED = 8192
 _REFUSED_AT_THE_TOP = ("anyOf", "oneOf", "allOf", "not", "enum", "const")
-_PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}", re.ASCII)  # as Anthropic wants it
+_PROPERTY = re.compile(r"[a-zA-Z0-9_.-]{1,64}", re.ASCII)  # Anthropic's rule
 
 
 def mended(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema without what is known to be refused, and with what is known to be missed.
+    """The schema without what providers are known to refuse, and with what they require.
 
     Raises RecursionError.
     """
@@ -38,7 +38,7 @@ def _mended(value: Any) -> Any:
     kept = {name: _mended(each) for name, each in value.items()}
     kind = kept.get("type")
     if kind == "array" or (isinstance(kind, list) and "array" in kind):
-        kept.setdefault("items", {})  # which is what its absence means
+        kept.setdefault("items", {})  # the same as its absence
     return kept
 
 
@@ -50,9 +50,9 @@ class Schemas:
         self._lock = Lock()
 
     def fault(self, schema: dict[str, Any], encoded: bytes) -> str | None:
-        """What is wrong with a mended schema, given as a value and as JSON; None for nothing.
+        """What is wrong with a repaired schema, given as a value and as JSON; None for nothing.
 
-        Blocks for milliseconds where the schema is new. May be called from any thread.
+        Blocks for milliseconds where the schema is new. Thread-safe.
         """
         if len(encoded) > MAX_SCHEMA_BYTES:
             return f"its schema is larger than {MAX_SCHEMA_BYTES} bytes"

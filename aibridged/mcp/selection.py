@@ -17,10 +17,10 @@ _MAX_DESCRIPTION = 8192  # characters
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The tools by name. `hidden` are the names of those that the rules leave out.
+    """The selected tools by name. `hidden` are the names that the rules exclude.
 
-    `faults` says of those that a provider would refuse what is wrong with them. `error` says why no
-    tool of the server is offered at all.
+    `faults` says what is wrong with tools that a provider would refuse. `error` says why no tool of
+    the server is offered at all.
     """
 
     tools: Sequence[Tool] = ()
@@ -30,7 +30,7 @@ class Selection:
 
 
 def is_offered(server: McpServerSettings, tool: str) -> bool:
-    """Whether the server's tool of this name passes: deny wins over allow, neither means all."""
+    """Whether a tool of this name is offered: deny wins over allow, neither means all."""
     deny, allow = server.tool_deny_regex, server.tool_allow_regex
     if deny is not None and deny.search(tool):
         return False
@@ -40,9 +40,9 @@ def is_offered(server: McpServerSettings, tool: str) -> bool:
 def select(
     server: McpServerSettings, listed: Sequence[ListedTool], schemas: Schemas, max_tools: int
 ) -> Selection:
-    """The tools that are offered; none where the rules let more than `max_tools` through.
+    """Select the tools; none where the rules let more than `max_tools` through.
 
-    Blocks for milliseconds a tool that is new. May be called from any thread.
+    Blocks for milliseconds per new tool. Thread-safe.
     """
     passed = {each.name: each for each in listed if is_offered(server, each.name)}
     hidden = sorted({each.name for each in listed} - passed.keys())

@@ -1,6 +1,6 @@
 """One caller's MCP sessions and their tools.
 
-The names are those of Coder's AI Bridge: a manager has a proxy for each server.
+The names are those of Coder's AI Bridge: a manager has one proxy per server.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _PATIENCE_S = 2.0
 
 
 class ServerProxyManager:
-    """The `CallerTools` of one caller. A server that failed stays away for the manager's life."""
+    """The `CallerTools` of one caller. A server that failed isn't tried again by this manager."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class ServerProxyManager:
                     for access in accesses:
                         group.create_task(self._open(access, awaited))
         finally:
-            # What came late joins now, all of it at once.
+            # Servers that were late join now, all at once.
             self._gather()
             self._no_longer_waiting.set()
 
@@ -102,7 +102,7 @@ class ServerProxyManager:
         return chosen.tools
 
     def _wait_no_longer(self) -> None:
-        """Requests go on with the tools that are there."""
+        """Stop waiting: requests go on with the tools that are there."""
         if not self._no_longer_waiting.is_set():
             self._gather()
             self._no_longer_waiting.set()
@@ -112,7 +112,7 @@ class ServerProxyManager:
         self._toolbox = _Toolbox(tuple(tools), self) if tools else None
 
     async def call(self, tool: Tool, arguments: bytes) -> ToolResult:
-        """Run a tool with the model's arguments. Whatever fails is a result."""
+        """Call a tool with the model's arguments. Failures are results."""
         try:
             values = msgspec.json.decode(arguments, type=dict) if arguments.strip() else {}
         except (msgspec.DecodeError, RecursionError):
@@ -123,7 +123,7 @@ class ServerProxyManager:
             said = f"The tool {tool.tool} of the MCP server {tool.server} failed: {error}."
             return ToolResult(cut(said, self._limits.result_bytes), is_error=True)
         told = as_tool_result(result, self._limits.result_bytes)
-        if told.is_error:  # then it goes on record
+        if told.is_error:  # then it is recorded
             text = self._proxies[tool.server].access.censored(told.text)
             return ToolResult(text, is_error=True)
         return told
@@ -141,7 +141,7 @@ class ServerProxyManager:
         return await proxy.call(tool.tool, arguments)
 
     async def _reopened(self, ended: StreamableHTTPServerProxy) -> StreamableHTTPServerProxy:
-        """Another session in place of one that the server, or the network, has ended."""
+        """A new session in place of one that the server, or the network, has ended."""
         shared, access = self._shared, ended.access
         async with self._reopening:
             proxy = self._proxies[access.server.id]
@@ -154,7 +154,7 @@ class ServerProxyManager:
 
 
 class _Toolbox:
-    """The tools that a caller had at one time."""
+    """The tools of a caller at one time."""
 
     def __init__(self, tools: Sequence[Tool], manager: ServerProxyManager) -> None:
         self.tools = tools

@@ -25,18 +25,18 @@ from aibridged.observe.spans import SpanName
 from aibridged.tasks import Tasks
 
 _MAX_PAGES = 100
-_MAX_SENTENCE = 500  # characters of a server's own words
-# How long the goodbye may take that ends a session at the server.
+_MAX_SENTENCE = 500  # characters of a server's own message
+# Deadline for ending a session at the server.
 _CLOSING_S = 2.0
 _SESSION_ENDED = "Session terminated"
-# What the SDK says of an answer that it can't read goes on with the answer.
+# The SDK's messages about an unreadable response quote the response.
 _NOT_UNDERSTOOD = re.compile(r"Failed to parse .*: \d+ validation error")
 
 
 class ServerFailedError(Exception):
-    """A server gave no tools, or a call no result; the message says why, and names no secret.
+    """A server failed to list tools, or a call failed; the message says why, without secrets.
 
-    `session_ended`: the server knew nothing of the session any more, so it has done nothing.
+    `session_ended`: the server didn't know the session any more, so it has done nothing.
     """
 
     def __init__(self, reason: str, *, session_ended: bool = False) -> None:
@@ -46,7 +46,7 @@ class ServerFailedError(Exception):
 
 class _Session(ClientSession):
     async def validate_tool_result(self, name: str, result: CallToolResult) -> None:
-        """Take it as it is: to check it would run the regular expressions of a server's schema."""
+        """Accept the result: validation would run the regular expressions of a server's schema."""
 
 
 class StreamableHTTPServerProxy:
@@ -82,7 +82,7 @@ class StreamableHTTPServerProxy:
         """Connect and list the tools; from then on a task keeps the session until `close`.
 
         Raises:
-            ServerFailedError: there is no such server, or it isn't one that could be used.
+            ServerFailedError: the server is missing, or not usable.
         """
         with span(SpanName.MCP_SERVER_INIT, self._attributes):
             self._task = tasks.start(self._run(), f"MCP session with {self._server.id}")
@@ -92,7 +92,7 @@ class StreamableHTTPServerProxy:
             return listed
 
     async def call(self, tool: str, arguments: dict[str, Any]) -> CallToolResult:
-        """Run a tool. Whoever is cancelled meanwhile cancels it at the server, too.
+        """Call a tool. Cancellation cancels the call at the server, too.
 
         Raises:
             ServerFailedError: there was no result, or none in time.
@@ -130,7 +130,7 @@ class StreamableHTTPServerProxy:
             self._task.cancel()
 
     async def _run(self) -> None:
-        """The session's life: the SDK's contexts are left by the task that entered them."""
+        """Run the session: the SDK's contexts must be exited by the task that entered them."""
         reason = "it was cancelled"
         try:
             async with (
@@ -186,7 +186,7 @@ class StreamableHTTPServerProxy:
             yield session, transport
 
     async def _list_tools(self, session: ClientSession) -> Sequence[ListedTool]:
-        """All pages of the list."""
+        """List the tools, on all pages."""
         with span(SpanName.MCP_FETCH_TOOLS, self._attributes) as fetching:
             tools: list[ListedTool] = []
             page = await session.list_tools()
@@ -205,7 +205,7 @@ class StreamableHTTPServerProxy:
             return tools
 
     def _reason(self, error: Exception) -> str:
-        """Why it failed, in a sentence's end. Only the first of several errors is told."""
+        """The reason for a failure, as the end of a sentence; the first of several."""
         while isinstance(error, ExceptionGroup):
             error = error.exceptions[0]
         match error:
@@ -238,6 +238,6 @@ async def _negotiate(session: ClientSession, transport: ServerTransport) -> None
 
 
 def _printable(text: str) -> str:
-    """A server's words on one line: they go into a log, or to a model."""
+    """A server's message on one line: it goes into a log, or to a model."""
     words = "".join(each if each.isprintable() else " " for each in text[:_MAX_SENTENCE]).split()
     return " ".join(words) or "it gave no reason"

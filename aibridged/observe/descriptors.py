@@ -1,6 +1,6 @@
-"""File descriptors: how many there are, and what is logged when they run out.
+"""File descriptors: limit and usage, and the log and counts of shortages.
 
-They are the gateway's own resource: that there is none left is no provider's fault.
+They are the gateway's own resource: running out of them is no provider's fault.
 """
 
 import errno
@@ -26,24 +26,24 @@ _MAX_CAUSES = 8
 
 
 def raise_limit() -> int:
-    """Raise the soft limit to the hard one; returns how many descriptors there may be now."""
+    """Raise the soft limit to the hard one; returns the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST if hard == resource.RLIM_INFINITY else min(hard, MOST)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        # Some systems have a lower limit that they don't tell of.
+        # Some systems have a lower limit that they don't report.
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     return limit()
 
 
 def limit() -> int:
-    """How many descriptors this process may have."""
+    """The process's limit of open descriptors."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return MOST if soft == resource.RLIM_INFINITY else min(soft, MOST)
 
 
 def in_use() -> int:
-    """How many descriptors this process has."""
+    """The number of descriptors that are open."""
     for listing in _LISTINGS:
         with suppress(OSError):
             return len(os.listdir(listing)) - 1  # the listing's own
@@ -51,13 +51,13 @@ def in_use() -> int:
 
 
 def is_shortage(error: BaseException) -> bool:
-    """Whether an error is at bottom that this system has no descriptor, port or buffer left."""
+    """Whether an error's cause is that the system has no descriptor, port or buffer left."""
     cause: BaseException | None = error
     for _ in range(_MAX_CAUSES):
         if cause is None:
             return False
         if isinstance(cause, socket.gaierror):
-            # A resolver that can open no socket says that the server didn't answer.
+            # A resolver that can't open a socket reports that the server didn't respond.
             return cause.errno == socket.EAI_MEMORY or (
                 cause.errno == socket.EAI_AGAIN and _none_left()
             )
@@ -76,7 +76,7 @@ def _none_left() -> bool:
 
 
 def at_capacity() -> GatewayError:
-    """What a caller is told who would need what there is none of."""
+    """The error for a caller whose request needs a descriptor that isn't there."""
     return GatewayError(
         AT_CAPACITY,
         "AI Bridge has run out of file descriptors. Please try again later.",
@@ -85,7 +85,7 @@ def at_capacity() -> GatewayError:
 
 
 class Shortages:
-    """Counts how often something was short, by what it was for, and says so now and then."""
+    """Counts shortages by what was needed, and logs them at intervals."""
 
     def __init__(self, clock: Clock) -> None:
         self.counts = Counter({"clients": 0, "providers": 0})

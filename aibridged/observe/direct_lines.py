@@ -1,6 +1,6 @@
-"""Fast path of the access log, past loguru, which costs twice as much as formatting the line.
+"""Fast path of the access log that bypasses loguru, which costs twice as much as formatting a line.
 
-Where the lines go and what they look like is decided in `logging`, as for all others.
+Outputs and formats are decided in `logging`, as for all other lines.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,22 +23,22 @@ class _Level(NamedTuple):
 
 
 class DirectLines:
-    """Writes lines of level info and up to all `outputs`; there are none if only loguru can."""
+    """Writes lines of level info and up to all `outputs`; without any, loguru does."""
 
     def __init__(self) -> None:
         self._outputs: Sequence[Output] = ()
         self._wall = SystemClock().wall
 
     def to(self, outputs: Sequence[Output]) -> None:
-        """Write there from now on."""
+        """Set the outputs."""
         self._outputs = outputs
 
     def write(
         self, level: str, message: str, fields: Mapping[str, Any], caller: tuple[str, str, int]
     ) -> bool:
-        """Write a line of the request under way; false if it is still to be logged.
+        """Write a line of the current request; false if it has yet to be logged.
 
-        `caller` is the module, the function and the line that it is from.
+        `caller` is the module, the function and the line number of its origin.
         """
         outputs = self._outputs
         if not outputs or any(output.is_closed for output, _ in outputs):
@@ -59,10 +59,10 @@ class DirectLines:
         try:
             for output, render in outputs:
                 output.write(uncoloured(render, cast("Record", record)))
-        except OSError:  # a full disk, say: loguru tells of it on standard error
+        except OSError:  # such as a full disk: loguru reports it on standard error
             return False
         return True
 
 
 DIRECT = DirectLines()
-"""As loguru's logger, there is one for the process."""
+"""One for the process, as loguru's logger."""

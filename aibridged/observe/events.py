@@ -1,6 +1,6 @@
 """Structured log events: one typed function each, with searchable fields.
 
-A line that is only read by people needs none of these: `logger.info("{} requests", count)`.
+A line that only people read needs none of these: `logger.info("{} requests", count)`.
 """
 
 from typing import Any
@@ -15,10 +15,9 @@ _UNKNOWN = "Unknown"
 
 
 def request_finished(request: RequestSummary) -> None:
-    """One line for each request: who asked what of whom, and how it went.
+    """The access log: one line per request, with caller, model, outcome and times.
 
-    The client's address stands for a caller who isn't known; the user agent for a client that
-    isn't.
+    The client's address stands in for an unknown caller, the user agent for an unknown client.
     """
     status, reason = request.status, request.reason
     http = HttpRequest(
@@ -59,7 +58,7 @@ _CALLER = (__name__, request_finished.__name__, request_finished.__code__.co_fir
 
 
 def circuit_changed(*, provider: str, endpoint: str, model: str, before: str, now: str) -> None:
-    """A circuit breaker opened, closed or lets probes through."""
+    """A circuit breaker has opened or closed, or lets probes through."""
     logger.bind(provider=provider, endpoint=endpoint, model=model).warning(
         "Circuit breaker: {} -> {}", before, now
     )

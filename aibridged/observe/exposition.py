@@ -17,12 +17,12 @@ from prometheus_client.registry import Collector
 from aibridged.observe.metric import Kind
 from aibridged.observe.series import Distributions, Numbers, Reading
 
-# The text repeats itself so much that more effort gains nothing.
+# The text repeats itself so much that a higher level gains nothing.
 _GZIP_LEVEL = 1
 
 
 class _Snapshot(Collector):
-    """Readings, and what prometheus_client itself knows of the process."""
+    """A collector of the snapshot, and prometheus_client's own metrics of the process."""
 
     def __init__(self, readings: Iterable[Reading]) -> None:
         self._readings = readings
@@ -36,9 +36,9 @@ class _Snapshot(Collector):
 def render(
     readings: Iterable[Reading], accept: str, accept_encoding: str
 ) -> tuple[bytes, dict[str, str]]:
-    """The body and its headers, as the request's headers ask for: OpenMetrics, gzip.
+    """Render the body and its headers, as the request's headers ask for: OpenMetrics, gzip.
 
-    A thousand series take some 10 ms, so this is for a thread.
+    A thousand series take some 10 ms, so this belongs in a thread.
     """
     encode, content_type = choose_encoder(accept)
     body = encode(_Snapshot(readings))

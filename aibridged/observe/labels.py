@@ -1,22 +1,22 @@
-"""Bounded label cardinality: caller-supplied label values are told apart up to a number.
+"""Bounded label cardinality: caller-supplied label values are kept apart up to a number.
 
-Every value of a label is a series that Prometheus keeps for ever, and a caller may send any name.
+Every value of a label is a series that Prometheus keeps for ever, and callers may send any name.
 """
 
 from aibridged.gateway_tokens import blanked
 
 OTHER = "other"
-"""What stands for all names beyond the number."""
+"""The label of all names beyond the number."""
 
 MAX_NAME = 100
-"""Characters of a name that can be a label."""
+"""Bound on the characters of a label."""
 
 
 class Names:
-    """The first `most` names that proved to mean something, and a few that haven't yet.
+    """The first `most` names that were confirmed, and a few that haven't been yet.
 
-    A name proves itself when a provider answers to it: so that no caller's inventions take the
-    places of real names, those that haven't share only `on_trial` places.
+    A name is confirmed when a provider responds to it: so that callers' inventions don't take the
+    places of real names, unconfirmed names share only `on_trial` places.
     """
 
     def __init__(self, most: int, *, on_trial: int = 0) -> None:
@@ -26,7 +26,7 @@ class Names:
         self._on_trial: set[str] = set()
 
     def label(self, name: str, *, proven: bool) -> str:
-        """The label for `name`: itself, but for the secrets in it, or OTHER."""
+        """The label for `name`: the name with secrets redacted, or OTHER."""
         name = blanked(name)
         if name in self._proven:
             return name

@@ -1,8 +1,8 @@
 """Log formats: human-readable, JSON Lines and Google Cloud Logging (Stackdriver).
 
 Whatever a caller sends may end up in a message or a field, so it is escaped here: it can neither
-start a line of its own nor move the terminal's cursor; and no gateway token that it holds is shown.
-A traceback's lines are text like any other.
+start a line of its own nor move the terminal's cursor; and gateway tokens in it are redacted. A
+traceback's lines are treated like any other text.
 """
 
 import json
@@ -37,7 +37,7 @@ _splits = re.compile(r"[\s\"=]").search
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A field whose parts people read in the message already, and Google has a place for."""
+    """A field that is in the message for people, and that Google has a place for."""
 
     method: str
     path: str
@@ -69,7 +69,7 @@ def _present(**values: str | int | None) -> dict[str, str | int]:
 
 
 def uncoloured(render: Callable[["Record"], str], record: "Record") -> str:
-    """The line itself, for who writes it without loguru: `render` is one of those below."""
+    """The formatted line, for output without loguru: `render` is one of those below."""
     template, own = render(record), cast(dict[str, Any], record)
     before = f"{own['stamp']} [{record['level'].name}]  " if template is _HUMAN else ""
     return f"{before}{own['rendered']}\n"
@@ -145,7 +145,7 @@ def _scope(record: "Record") -> Scope | None:
 
 
 def fields(record: "Record") -> dict[str, Any]:
-    """All that the line tells beside its message, flat."""
+    """All fields of a line beside its message, flat."""
     told: dict[str, Any] = {}
     for key, value in record["extra"].items():
         if value.__class__ is HttpRequest:
@@ -172,7 +172,7 @@ _key = lru_cache(maxsize=_REMEMBERED)(_printable)
 
 
 def _quoted(text: str) -> str:
-    """A field's value, in quotes where it could be taken for more than one."""
+    """A field's value, in quotes where it would be ambiguous."""
     if text and _splits(text) is None:
         return _printable(text)
     return _printable(json.dumps(text, ensure_ascii=False))
@@ -187,7 +187,7 @@ def _traceback(record: "Record") -> str:
     exception = record["exception"]
     if exception is None:
         return ""
-    # Not loguru's own rendering: the message of an exception is to be escaped like any other text.
+    # Not loguru's own rendering: an exception's message has to be escaped like any other text.
     return "".join(traceback.format_exception(*exception))
 
 
@@ -198,6 +198,6 @@ def _timestamp(record: "Record") -> str:
 def _encoded(record: "Record", entry: dict[str, Any], traceback_key: str) -> str:
     if text := _traceback(record):
         entry[traceback_key] = text
-    # Plain ASCII, so that lone surrogates (bytes of a header that are no UTF-8) can be written.
+    # ASCII only, so that lone surrogates (bytes of a header that aren't UTF-8) can be written.
     cast(dict[str, Any], record)["rendered"] = blanked(json.dumps(entry, default=str))
     return _LINE

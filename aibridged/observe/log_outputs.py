@@ -1,8 +1,8 @@
 """Log outputs: files that can be rotated, and streams that may block.
 
-A line is written at once, by whoever logs it: nothing waits in memory that a crash could lose. Only
-where a pipe is full, because its reader has fallen behind, a thread takes over until it catches up,
-so that the daemon doesn't stand still with it.
+A line is written at once, by the thread that logs it: nothing waits in memory that a crash could
+lose. Only where a pipe is full, because its reader has fallen behind, a background thread takes
+over until it catches up, so that the daemon doesn't block on it.
 """
 
 import os
@@ -16,9 +16,9 @@ from weakref import WeakSet
 from loguru import logger
 
 BACKLOG_BYTES = 1024 * 1024
-"""How much is kept for a stream that takes nothing; what comes then is lost, and counted."""
+"""Bound on the bytes kept for a blocked stream; further lines are lost, and counted."""
 
-# What a pipe that is ready for anything takes without blocking (PIPE_BUF of Linux).
+# What a pipe that is writable takes without blocking (PIPE_BUF of Linux).
 _PIECE_BYTES = 4096
 
 
@@ -39,13 +39,13 @@ class LogFile:
         _write_all(self._descriptor, line.encode())
 
     def reopen(self) -> None:
-        """Go on in the file that has the name now: the old one was moved away.
+        """Reopen the file by its name: it has been rotated.
 
         Raises:
             OSError: it can't be opened; the old one is kept.
         """
         opened = self._open()
-        # Another thread may be writing: the descriptor stays, and what it stands for changes.
+        # Another thread may be writing: the descriptor number stays, and its target changes.
         os.dup2(opened, self._descriptor, inheritable=False)
         os.close(opened)
 
@@ -63,7 +63,7 @@ _FILES: WeakSet[LogFile] = WeakSet()
 
 
 def reopen() -> None:
-    """Open all log files anew, after they have been moved away."""
+    """Reopen all log files after rotation."""
     for file in tuple(_FILES):
         try:
             file.reopen()
@@ -73,7 +73,7 @@ def reopen() -> None:
 
 
 class LogStream:
-    """Standard output or error. Nobody who logs waits for whoever reads it."""
+    """Standard output or error. Logging never blocks on its reader."""
 
     def __init__(self, stream: TextIO) -> None:
         self.is_closed = False
@@ -96,16 +96,16 @@ class LogStream:
             while data and (self._is_file or self._ready.poll(0)):
                 try:
                     data = data[os.write(self._descriptor, data[:_PIECE_BYTES]) :]
-                except BlockingIOError:  # another process has made it so
+                except BlockingIOError:  # another process has made it non-blocking
                     break
-                except OSError:  # nobody reads it any more: there is nobody to tell
+                except OSError:  # the reader is gone, and there is no place to report it
                     return
             if data:
                 self._keep(data)
                 threading.Thread(target=self._catch_up, name="log", daemon=True).start()
 
     def stop(self) -> None:
-        """Write no more; loguru calls this. What waits is still written."""
+        """Stop; loguru calls this. Kept lines are still written."""
         self.is_closed = True
 
     def _keep(self, data: bytes) -> None:
@@ -116,7 +116,7 @@ class LogStream:
         self._backlog_bytes += len(data)
 
     def _catch_up(self) -> None:
-        """Write what was kept, as the reader takes it."""
+        """Write the kept lines as the reader takes them."""
         ready = select.poll()
         ready.register(self._descriptor, select.POLLOUT)
         while self._backlog:

@@ -1,9 +1,9 @@
 """Logging setup: three sinks, as in `coder server` (see `log_lines` for the formats).
 
-Everything logs through loguru; what the standard library's loggers say is routed into it. Fields
-are bound (`logger.bind(provider="anthropic").info("...")`): they become key=value for people and
-fields in JSON; what is counted or searched for by its fields has a function in `events`. Each line
-of a request gets its ids. Tracebacks name no local variables, because these hold keys.
+Everything logs through loguru; the standard library's loggers are routed into it. Fields are bound
+(`logger.bind(provider="anthropic").info("...")`): they become key=value for people and fields in
+JSON; events that are counted or searched for by their fields have a function in `events`. Each line
+of a request gets its ids. Tracebacks contain no local variables, because these hold keys.
 """
 
 import io
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class CannotLogError(Exception):
-    """Lines can't go where they should; the message says why."""
+    """A log output can't be used; the message says why."""
 
 
 _Place = TextIO | LogFile | LogStream
@@ -43,15 +43,15 @@ def configure(
     *,
     trace_logs: bool = False,
 ) -> None:
-    """Send log lines to the named places from now on, and nowhere else.
+    """Send log lines to the named outputs from now on, and nowhere else.
 
-    A place is a file, which is appended to, or /dev/stderr or /dev/stdout; "" is none. Lines of
+    An output is a file, which is appended to, or /dev/stderr or /dev/stdout; "" is none. Lines of
     level info and up are logged. `verbose` adds all debug lines; `log_filter` adds those whose
     logger's name or message one of these regexes matches (and with both, only these). With
     `trace_logs` a request's lines are events of its spans, too.
 
-    Raises CannotLogError where a file can't be opened and re.error where a regex is malformed;
-    lines go on to where they went then.
+    Raises CannotLogError where a file can't be opened and re.error where a regex is malformed; the
+    outputs then stay as they were.
     """
     pattern = re.compile("|".join(f"(?:{regex})" for regex in log_filter)) if log_filter else None
     level = logging.DEBUG if verbose or pattern else logging.INFO
@@ -72,12 +72,12 @@ def configure(
     else:
         DIRECT.to(_direct(outputs))
     logging.basicConfig(handlers=[_StandardLogging()], level=level, force=True)
-    # It tells at every start, at level info, which classes it is about to use.
+    # It logs at every start, at level info, which classes it is about to use.
     logging.getLogger("alembic").setLevel(level if level < logging.INFO else logging.WARNING)
 
 
 def _direct(outputs: Sequence[tuple[tuple[_Place, bool], Render]]) -> Sequence[Output]:
-    """All of the outputs, if each can be written to without loguru: there are no colours."""
+    """All of the outputs, if each can be written to without loguru: none is coloured."""
     direct = [
         (output, render)
         for (output, in_colour), render in outputs
@@ -96,7 +96,7 @@ def _wanted(pattern: re.Pattern[str]) -> Callable[["Record"], bool]:
 
 
 def _open(place: str, opened: ExitStack) -> tuple[_Place, bool]:
-    """What to write to, and whether colours are seen there; `opened` closes it."""
+    """The stream or file, and whether it is coloured; `opened` closes it."""
     streams: dict[str, TextIO] = {"/dev/stderr": sys.stderr, "/dev/stdout": sys.stdout}
     stream = streams.get(place)
     if stream is None:
@@ -110,12 +110,12 @@ def _open(place: str, opened: ExitStack) -> tuple[_Place, bool]:
         return file, False
     try:
         return LogStream(stream), stream.isatty()
-    except io.UnsupportedOperation:  # something in this process took the stream's place
+    except io.UnsupportedOperation:  # something in this process has replaced the stream
         return stream, stream.isatty()
 
 
 def _name_request(record: "Record") -> None:
-    """Note on whose behalf the line is logged, if a request is served."""
+    """Add the ids of the current request, if there is one."""
     scope = SCOPE.get()
     if scope is not None and scope.request_id:
         cast(dict[str, Any], record)["scope"] = scope
@@ -129,7 +129,7 @@ def _add_to_span(message: "Message") -> None:
 
 
 class _StandardLogging(logging.Handler):
-    """Hands the records of the standard library's loggers to loguru, with their origin."""
+    """Passes the records of the standard library's loggers to loguru, with their origin."""
 
     def emit(self, record: logging.LogRecord) -> None:
         def originate(ours: "Record") -> None:

@@ -1,4 +1,4 @@
-"""Event loop lag: while the loop is busy, streams stall."""
+"""Event loop lag: how late callbacks run while the loop is busy."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,7 +9,7 @@ INTERVAL_S = 0.25
 
 
 class LoopLag:
-    """Looks four times a second how late it gets its turn, from its making until `stop`."""
+    """Measures the lag four times a second, from its creation until `stop`."""
 
     def __init__(self, clock: Clock, observe: Callable[[float], None]) -> None:
         self._monotonic = clock.monotonic
@@ -19,7 +19,7 @@ class LoopLag:
         self._timer: asyncio.Handle = self._loop.call_soon(self._look)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop measuring."""
         self._timer.cancel()
 
     def _look(self) -> None:

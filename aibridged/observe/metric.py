@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What Prometheus calls the type of a metric."""
+    """Prometheus's type of a metric."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -14,10 +14,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One row: `name` as queries say it, without the _bucket, _sum and _count of its series.
+    """One row: `name` as in queries, without the _bucket, _sum and _count of its series.
 
-    `buckets` are upper bounds in the metric's unit. `most` is how many combinations of labels have
-    series of their own; further ones are counted under `other`.
+    `buckets` are upper bounds in the metric's unit. `most` bounds the combinations of labels that
+    have series of their own; further ones are counted under `other`.
     """
 
     name: str

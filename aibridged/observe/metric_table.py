@@ -1,10 +1,10 @@
-"""THE table of metrics: each is declared once, with the sentence that explains it.
+"""THE table of metrics: each is declared once, with its help text.
 
 The collectors, the manual and the tests of the dashboard and of the alerts are made from it. Names
 that begin with `coder_` are those of Coder's AI Bridge, with its labels, so that its dashboards
-work; what only this daemon tells begins with `aibridged_`.
+work; this daemon's own begin with `aibridged_`.
 
-Labels that others fill hold a bounded number of values: the rest is counted as `other`. See
+Labels with values from outside have a bounded number of values: the rest is counted as `other`. See
 `labels` and `series`.
 """
 
@@ -16,7 +16,7 @@ from aibridged.observe.metric import Kind, Metric
 
 # A histogram has a series for each of its buckets.
 _FEW = 100
-# Callers are known people, and their number is worth the space.
+# Callers are known users, and their number is worth the space.
 _MANY = 20_000
 
 INTERCEPTIONS = Metric(
@@ -308,7 +308,7 @@ PROXY_RESPONSES = Metric(
     ("code", "provider"),
 )
 
-# Made by prometheus_client itself, where the system has /proc; the words are its own.
+# Made by prometheus_client itself, where the system has /proc; the help texts are its own.
 _PROCESS = (
     Metric(
         "process_cpu_seconds_total",
@@ -379,6 +379,6 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
         "AI Proxy": (PROXY_SESSIONS, PROXY_REQUESTS, PROXY_INFLIGHT, PROXY_RESPONSES),
     }
 )
-"""The rows, under the headings that the manual gives them."""
+"""The rows, under their headings in the manual."""
 
 METRICS: tuple[Metric, ...] = tuple(row for rows in SECTIONS.values() for row in rows)

@@ -1,7 +1,7 @@
-"""Metrics that are counted while requests are served. See `metric_table` for their meaning.
+"""Metrics that are counted as requests are served. See `metric_table` for their meaning.
 
-A request is counted once, when it has ended. What other parts count for themselves is read when
-somebody asks for the metrics (see `pipeline.metrics_snapshot`).
+A request is counted once, at its end. Counts that other components keep are read when the metrics
+are requested (see `daemon.metrics_snapshot`).
 """
 
 from aibridged.errors import CIRCUIT_OPEN, ERRORS
@@ -16,14 +16,14 @@ MAX_TOOLS = 300
 MAX_INITIATORS = 2000
 MAX_ERROR_TYPES = 30
 
-# A few places for names that no provider has answered to yet: a typing error, a model that is down.
+# Places for names that no provider has responded to yet: typing errors, or models that are down.
 _UNPROVEN_MODELS = 20
 
 
 class Metrics:
-    """The daemon's counters and histograms. All of it belongs to the event loop.
+    """The daemon's counters and histograms, for the event loop only.
 
-    Without `initiators` the label initiator_id is empty, and nobody can tell callers apart.
+    Without `initiators` the label initiator_id is empty.
     """
 
     def __init__(self, *, initiators: bool = True) -> None:
@@ -79,7 +79,7 @@ class Metrics:
             self._passthrough.add((provider, route, request.method))
 
     def interception_began(self, provider: str, model: str, route: str) -> None:
-        """An interception is under way; each of these needs one `interception_ended`."""
+        """An interception has begun; each of these needs one `interception_ended`."""
         key = (provider, model, route)
         self._running[key] = self._running.get(key, 0) + 1
 
@@ -96,15 +96,15 @@ class Metrics:
         self._trips.add((provider, route, self.model(model)))
 
     def chunk_relayed(self, provider: str, seconds: float) -> None:
-        """The gateway was busy for so long with a chunk of an answer."""
+        """A chunk of a response has kept the gateway busy for so long."""
         self._chunks.observe((provider,), seconds)
 
     def loop_lagged(self, seconds: float) -> None:
-        """The event loop was so late."""
+        """The event loop was late by so much."""
         self._lags.observe((), seconds)
 
     def tool_invoked(self, provider: str, model: str, server: str, name: str) -> None:
-        """The gateway has run a tool of an MCP server."""
+        """The gateway has called a tool of an MCP server."""
         tool = self._tools.label(name, proven=True)
         self._invocations.add((provider, self.model(model), server, tool))
 
@@ -113,7 +113,7 @@ class Metrics:
         self._proxy_sessions.add((kind,))
 
     def proxied_request_began(self, provider: str) -> None:
-        """The AI Proxy hands on a request; each of these needs one `proxied_request_ended`."""
+        """The AI Proxy passes a request on; each of these needs one `proxied_request_ended`."""
         self._proxy_requests.add((provider,))
         self._proxied[provider,] = self._proxied.get((provider,), 0) + 1
 
@@ -122,11 +122,11 @@ class Metrics:
         self._proxy_responses.add((str(status), provider))
 
     def model(self, name: str) -> str:
-        """The label of a model that a provider may never have answered to."""
+        """The label of a model that no provider may have responded to yet."""
         return self._models.label(name, proven=False)
 
     def readings(self) -> list[Reading]:
-        """All that has been counted until now, copied."""
+        """A copy of all counts."""
         return [
             *(series.read() for series in self._series),
             Numbers(table.INTERCEPTIONS_INFLIGHT, self._inflight()),
@@ -187,7 +187,7 @@ class Metrics:
                 self._token_times.observe(labels, (request.ended - first) / (tokens - 1))
 
     def _inflight(self) -> dict[Labels, float]:
-        """What is under way, and a zero for what was when somebody asked before."""
+        """What is in flight, and a zero for what was at the snapshot before."""
         counts = dict.fromkeys(self._seen_running, 0.0)
         for (provider, model, route), number in self._running.items():
             labels = (provider, self.model(model), route)

@@ -1,6 +1,6 @@
 """Validation of the `OTEL_*` variables for exporting spans over OTLP.
 
-OpenTelemetry's SDK reads them all; but where one is malformed it goes on without it, or quotes it.
+OpenTelemetry's SDK reads them all; but where one is malformed it ignores it, or quotes it.
 """
 
 from collections.abc import Mapping
@@ -8,20 +8,20 @@ from collections.abc import Mapping
 _GRPC = "grpc"
 PROTOCOLS = (_GRPC, "http/protobuf")
 
-# The variable for traces counts more than the one for all signals.
+# The variable for traces has precedence over the one for all signals.
 _PREFIXES = ("OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_")
 _FILES = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 
 
 class TracingError(Exception):
-    """Spans can't be sent as the variables say; the message names what to change."""
+    """Spans can't be exported with these variables; the message names what to change."""
 
 
 def protocol(environ: Mapping[str, str]) -> str:
-    """How spans are sent: one of `PROTOCOLS`. Where nothing is said it is Coder's default, gRPC.
+    """The export protocol: one of `PROTOCOLS`. The default is Coder's, gRPC.
 
     Raises:
-        TracingError: another protocol is asked for, a file can't be read, headers are malformed.
+        TracingError: the protocol is unknown, a file can't be read, or headers are malformed.
     """
     for prefix in _PREFIXES:
         for suffix in _FILES:
@@ -50,5 +50,5 @@ def _check_file(environ: Mapping[str, str], variable: str) -> None:
 def _check_headers(environ: Mapping[str, str], variable: str) -> None:
     for header in environ.get(variable, "").split(","):
         if header.strip() and not header.partition("=")[1]:
-            # Not what it says: it may be a key.
+            # Not its value: it may be a key.
             raise TracingError(f"{variable} must be a list such as: name=value,other=value.")

@@ -1,4 +1,4 @@
-"""Summary of an ended request: one value for its log line, its metrics and its spans."""
+"""Summary of a request that has ended, for its log line, its metrics and its spans."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -7,7 +7,7 @@ import msgspec
 
 
 class RequestOutcome(StrEnum):
-    """How a request ended: `rejected` never went to a provider, the others are interceptions'."""
+    """Outcome of a request: `rejected` ones never went upstream, the others are interceptions'."""
 
     COMPLETED = "completed"
     FAILED = "failed"
@@ -17,7 +17,7 @@ class RequestOutcome(StrEnum):
 
 
 class TokenCounts(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one answer; none is counted twice, and `extra` breaks them down by name."""
+    """Tokens of one response; none is counted twice, and `extra` is a breakdown by name."""
 
     input: int
     output: int
@@ -27,22 +27,22 @@ class TokenCounts(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def all_input(self) -> int:
-        """All that the model was given, whether it was cached or not."""
+        """All input tokens, cached or not."""
         return self.input + self.cache_read + self.cache_write
 
 
 class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A request that has ended. Whatever it didn't come to is None.
+    """A request that has ended. Fields for stages that it didn't reach are None.
 
-    `path` is safe to show: the provider's name and the route's pattern, and of a path that isn't
-    served only the words that are some route's; the rest, which may be anything, is `*`. `status`
-    is what the client was answered. `reason` is the code of the gateway's own error.
-    `provider_error` is the type of the error that the provider worded in its answer.
+    `path` is safe to show: the provider's name and the route's pattern; of an unknown path only
+    segments that occur in some route, the others, which may be anything, are `*`. `status` is that
+    of the client's response. `reason` is the code of the gateway's own error. `provider_error` is
+    the type of the error in the provider's response.
 
-    `began` to `ended` are seconds of the monotonic clock: `sent_at` is when the request went to
-    the provider, `answered_at` when the head of its answer came, `first_byte_at` when the first
-    byte of the body was relayed; that is None where the answer isn't read. `body_wait` is for how
-    long the client's body was waited for.
+    `began` to `ended` are monotonic seconds: `sent_at` is when the request went upstream,
+    `answered_at` when the response's head came, `first_byte_at` when the first byte of the body was
+    relayed; that is None where the response isn't read. `body_wait` is how long the gateway waited
+    for the client's body.
     """
 
     request_id: str
@@ -83,11 +83,11 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def seconds(self) -> float:
-        """How long it took, from its head to the end of the answer."""
+        """Duration, from the request's head to the end of the response."""
         return self.ended - self.began
 
     @property
     def seconds_to_first_byte(self) -> float | None:
-        """How long the client waited for the provider's first byte, if any came."""
+        """Time to the provider's first byte, if any came."""
         first = self.answered_at if self.first_byte_at is None else self.first_byte_at
         return None if first is None else first - self.began

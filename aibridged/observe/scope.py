@@ -9,10 +9,10 @@ Attributes = Mapping[str, str | int | float | bool]
 
 
 class Span(Protocol):
-    """A span under way. Times are monotonic seconds; without one it is now.
+    """A span under way. Times are monotonic seconds, by default now.
 
-    Nothing that goes into a span may hold a prompt, an answer or a key. `error` is a short word:
-    the code of an error of ours, a status, the type of an exception.
+    Spans must not contain prompts, responses or keys. `error` is a short word: the code of an error
+    of ours, a status, the type of an exception.
     """
 
     @property
@@ -21,27 +21,27 @@ class Span(Protocol):
     def span_id(self) -> str: ...
 
     def child(self, name: str, began: float | None = None, attributes: Attributes = ...) -> Self:
-        """Begin a span below this one."""
+        """Start a child span."""
         ...
 
     def annotate(self, attributes: Attributes) -> None:
-        """Add to the attributes."""
+        """Add attributes."""
         ...
 
     def event(self, name: str, attributes: Attributes) -> None:
-        """Note that something happened."""
+        """Add an event."""
         ...
 
     def end(self, ended: float | None = None, error: str | None = None) -> None:
-        """End it, as failed where there is an `error`."""
+        """End the span, as failed where there is an `error`."""
         ...
 
 
 class Scope:
-    """What the lines and spans of one request have in common; `span` is the one under way.
+    """What the log lines and spans of one request share; `span` is the current one.
 
-    Connections and timers outlive the request in whose context they were made: `leave` keeps them
-    from speaking in its name, and from keeping alive what it has.
+    Connections and timers outlive the request whose context they were created in: `leave` keeps
+    them from logging in its name, and from keeping its objects alive.
     """
 
     __slots__ = ("interception_id", "request_id", "span")
@@ -52,7 +52,7 @@ class Scope:
         self.span: Span | None = None
 
     def leave(self) -> None:
-        """The request has ended."""
+        """End the request's scope."""
         self.request_id = ""
         self.interception_id = self.span = None
 
@@ -60,15 +60,15 @@ class Scope:
 SCOPE: ContextVar[Scope | None] = ContextVar("aibridged_scope", default=None)
 
 INNERMOST: ContextVar[Span | None] = ContextVar("aibridged_span", default=None)
-"""A span below that of the scope. Tasks that run side by side each have their own, and one that is
-begun below a span stays there, whatever the request goes on to."""
+"""The current child span. Concurrent tasks each have their own, and a task that is started
+within a span stays there, whatever the request goes on to."""
 
 
 @contextmanager
 def span(name: str, attributes: Attributes) -> Iterator[Span | None]:
-    """A span below the one under way, for as long as the block runs; None where none is traced.
+    """A child of the current span, for the duration of the block; None where nothing is traced.
 
-    What goes on after the request has ended is none of its trace. An exception that leaves the
+    What goes on after the request has ended isn't part of its trace. An exception that leaves the
     block ends the span as failed.
     """
     scope = SCOPE.get()

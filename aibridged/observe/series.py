@@ -1,7 +1,7 @@
 """Time series of one counter or histogram.
 
-A request adds to a dozen series, so adding is a look into a dictionary and a sum, without a lock:
-all of it belongs to the event loop. Whoever writes the numbers out in a thread gets a copy.
+A request adds to a dozen series, so adding is a dictionary lookup and a sum, without a lock: all of
+it belongs to the event loop. Threads that render the numbers get a copy.
 """
 
 from bisect import bisect_left
@@ -27,7 +27,7 @@ class Numbers:
 class Distributions:
     """A histogram's series at one moment.
 
-    Each is the number of values in each bucket, of those beyond the last one, and the sum of all.
+    Each has the number of values per bucket, the number beyond the last one, and the sum of all.
     """
 
     row: Metric
@@ -36,19 +36,19 @@ class Distributions:
 
 Reading = Numbers | Distributions
 
-# What gives way once a metric has as many series as it may have; other labels' values are few.
+# Labels that become `other` once a metric has its most series; other labels have few values.
 _OPEN = frozenset({"initiator_id", "model", "name", "server"})
 
 
 class CounterSeries:
-    """The counts of a metric, by its labels."""
+    """A counter by its labels."""
 
     def __init__(self, row: Metric) -> None:
         self._row = row
         self._counts: dict[Labels, float] = {} if row.labels else {(): 0.0}
 
     def add(self, labels: Labels, amount: float = 1.0) -> None:
-        """Count; 0 makes the series exist, so that a first event is seen as a rise."""
+        """Add to a count; 0 creates the series, so that a first event is seen as a rise."""
         counts = self._counts
         try:
             counts[labels] += amount
@@ -57,12 +57,12 @@ class CounterSeries:
             counts[labels] = counts.get(labels, 0.0) + amount
 
     def read(self) -> Numbers:
-        """A copy of what has been counted until now."""
+        """A copy of the counts."""
         return Numbers(self._row, self._counts.copy())
 
 
 class HistogramSeries:
-    """Observations of a metric, by its labels: how many fell into each bucket, and their sum."""
+    """A histogram by its labels: the number of observations per bucket, and their sum."""
 
     def __init__(self, row: Metric) -> None:
         self._row = row
@@ -80,13 +80,13 @@ class HistogramSeries:
         observed[-1] += value
 
     def read(self) -> Distributions:
-        """A copy of what has been observed until now."""
+        """A copy of the observations."""
         copies = {labels: observed.copy() for labels, observed in self._observed.items()}
         return Distributions(self._row, copies)
 
 
 def _bounded(row: Metric, labels: Labels, existing: Mapping[Labels, object]) -> Labels:
-    """The labels under which a new combination is counted."""
+    """The labels that a new combination is counted under."""
     if len(existing) < row.most:
         return labels
     return tuple(

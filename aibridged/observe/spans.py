@@ -1,7 +1,7 @@
-"""THE table of spans: what a trace shows of a request, under the names that Coder documents.
+"""THE table of spans: the spans of a request's trace, under the names that Coder documents.
 
 Attributes that begin with `gen_ai.`, `http.`, `url.`, `server.` and `error.` are OpenTelemetry's
-(semantic conventions), the others Coder's. None holds a prompt, an answer or a key.
+(semantic conventions), the others Coder's. None contains a prompt, a response or a key.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class SpanName(StrEnum):
-    """Every span that the daemon makes; that of the request itself is named after its route."""
+    """Every span of the daemon; that of the request itself is named after its route."""
 
     ACQUIRE = "CachedBridgePool.Acquire"
     INTERCEPT = "Intercept"
@@ -30,12 +30,12 @@ class SpanName(StrEnum):
 
 
 REQUEST = "<method> <route>"
-"""The name of a request's own span as the manual shows it: `POST /anthropic/v1/messages`."""
+"""The name of a request's own span in the manual: `POST /anthropic/v1/messages`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A row: `parent` is a name of this table, or None for what the client's own trace holds."""
+    """A row: `parent` is a name of this table, or None for a span of the client's own trace."""
 
     name: str
     parent: str | None

@@ -1,6 +1,6 @@
 """Tracing: spans over OTLP, with OpenTelemetry's SDK, configured by its `OTEL_*` variables.
 
-Only a daemon that traces imports this module: it needs the libraries of the extra `tracing`.
+Imported only if tracing is enabled: it needs the libraries of the extra `tracing`.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _FAILED = StatusCode.ERROR
 
 
 class Tracing:
-    """Makes the spans of requests, and sends them in the background."""
+    """Creates the spans of requests, and exports them in the background."""
 
     def __init__(self, exporter: SpanExporter, clock: Clock) -> None:
         self._clock = clock
@@ -40,7 +40,7 @@ class Tracing:
         self._propagator = TraceContextTextMapPropagator()
 
     def begin(self, name: str, headers: Mapping[str, str], began: float) -> "OtelSpan":
-        """The span of a request, in the trace that its `traceparent` names or in a new one."""
+        """The span of a request, in the trace of its `traceparent` or in a new one."""
         timeline = _Timeline(self._clock)
         context = self._propagator.extract(headers, Context(), _ONE_VALUE)
         span = self._tracer.start_span(
@@ -49,12 +49,12 @@ class Tracing:
         return OtelSpan(self._tracer, timeline, span)
 
     async def close(self) -> None:
-        """Send what is left; it takes as long as `OTEL_EXPORTER_OTLP_TIMEOUT` says at most."""
+        """Export what is left, within `OTEL_EXPORTER_OTLP_TIMEOUT`."""
         await asyncio.to_thread(self._provider.shutdown)
 
 
 class OtelSpan:
-    """A `Span` of OpenTelemetry's. Calls may come from any thread."""
+    """A `Span` of OpenTelemetry's. Thread-safe."""
 
     __slots__ = ("_below", "_span", "_timeline", "_tracer")
 
@@ -66,7 +66,7 @@ class OtelSpan:
 
     @property
     def is_sampled(self) -> bool:
-        """Whether anybody will see it, and those below it."""
+        """Whether it is exported, and its children."""
         return self._span.is_recording()
 
     @property
@@ -85,7 +85,7 @@ class OtelSpan:
         *,
         to_provider: bool = False,
     ) -> "OtelSpan":
-        """Begin a span below this one; `to_provider` marks a call of another service."""
+        """Start a child span; `to_provider` marks a call of another service."""
         if self._below is None:
             self._below = trace.set_span_in_context(self._span, Context())
         span = self._tracer.start_span(
@@ -98,7 +98,7 @@ class OtelSpan:
         return OtelSpan(self._tracer, self._timeline, span)
 
     def rename(self, name: str) -> None:
-        """Give it the name that it couldn't have when it began."""
+        """Set the name, which wasn't known when it started."""
         self._span.update_name(blanked(name))
 
     def annotate(self, attributes: Attributes) -> None:
@@ -116,7 +116,7 @@ class OtelSpan:
 
 
 def _shown(attributes: Attributes) -> Attributes:
-    """The attributes without the tokens that what others choose may hold."""
+    """The attributes with gateway tokens redacted from values that come from outside."""
     return {
         name: blanked(value) if isinstance(value, str) else value
         for name, value in attributes.items()
@@ -124,9 +124,9 @@ def _shown(attributes: Attributes) -> Attributes:
 
 
 class _Timeline:
-    """Tells the wall time of a request's moments, which its monotonic clock measures.
+    """Converts a request's monotonic times to wall times.
 
-    The wall clock is asked once a request: no span ends before it began, even if it steps back.
+    The wall clock is read once per request: no span ends before it began, even if it steps back.
     """
 
     __slots__ = ("_clock", "_monotonic", "_wall")
@@ -142,9 +142,9 @@ class _Timeline:
 
 
 class _OneValue(Getter[Mapping[str, str]]):
-    """Reads a request's headers, of which aiohttp gives the first value.
+    """Reads a request's headers, of which aiohttp returns the first value.
 
-    One that holds a gateway token is as good as none: `tracestate` is sent on with the spans.
+    Values with a gateway token are ignored: `tracestate` is exported with the spans.
     """
 
     def get(self, carrier: Mapping[str, str], key: str) -> list[str] | None:
@@ -159,12 +159,12 @@ _ONE_VALUE = _OneValue()
 
 
 def open_tracing(clock: Clock) -> Tracing:
-    """Begin to send spans where the variables say.
+    """Start exporting spans as the variables say.
 
     Raises:
-        TracingError: they can't be sent so.
+        TracingError: the variables are invalid.
     """
-    # It quotes the headers that it can't read, which hold keys.
+    # It quotes malformed headers, which contain keys.
     logging.getLogger("opentelemetry.util.re").disabled = True
     try:
         return Tracing(_exporter(protocol(os.environ)), clock)
@@ -175,7 +175,7 @@ def open_tracing(clock: Clock) -> Tracing:
 
 
 def _exporter(name: str) -> SpanExporter:
-    # One of them is enough, and each takes its time to load.
+    # One of them is enough, and each takes a while to import.
     if name == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc
 
@@ -186,7 +186,7 @@ def _exporter(name: str) -> SpanExporter:
 
 
 def _resource() -> Resource:
-    """What the variables say of this service, with our name where they name none."""
+    """The variables' description of this service, by default with our name."""
     resource = Resource.create({SERVICE_VERSION: __version__})
     name = str(resource.attributes.get(SERVICE_NAME, _UNNAMED))
     if name.startswith(_UNNAMED):

@@ -1,4 +1,4 @@
-"""The way of a request through the gateway, written down once."""
+"""The stages of a request, in order: the only place that says so."""
 
 from functools import partial
 
@@ -26,27 +26,27 @@ from aibridged.transport.request import Handler as RequestHandler
 __all__ = ["STAGES", "Components", "build"]
 
 STAGES = (
-    finish.stage,  # outermost: it names the request, and says at its end what became of it
-    errors.stage,  # whatever refuses further in is answered in the clients' own shape
-    lifecycle.stage,  # probes must not depend on any limit; a draining gateway takes nothing new
-    origin.stage,  # what a web page has a browser send may not use what is behind it
-    local_routes.stage,  # people's questions take no agent's slot; no provider has their names
-    route.stage,  # what isn't served costs nobody a slot, and later stages need the provider
+    finish.stage,  # outermost: it assigns the id, and logs, counts and traces the end
+    errors.stage,  # turns refusals of all later stages into error responses
+    lifecycle.stage,  # probes must not depend on any limit; a draining gateway accepts nothing new
+    origin.stage,  # cross-origin requests from a web page must not reach anything behind this
+    local_routes.stage,  # queries of the record take no slot; no provider has these names
+    route.stage,  # unknown routes take no slot, and later stages need the provider
     concurrency.stage,  # the cheapest limit comes first, before anything is read
-    rate_limit.stage,  # before the token is looked up: what is refused here costs no look-up
-    auth.stage,  # nobody unknown may make the gateway read a body
-    body.stage,  # the breaker needs the model, which only the body tells
+    rate_limit.stage,  # before the token is looked up: what is refused here costs no lookup
+    auth.stage,  # an unauthenticated caller may not make the gateway read a body
+    body.stage,  # the breaker needs the model, which is in the body
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place
-    in_flight_gauge.stage,  # an interception is under way as soon as nothing can refuse it any more
-    record.stage,  # what has been recorded goes upstream, and nothing else does
-    tools.stage,  # last: all that it sends and runs is part of what is on record
+    in_flight_gauge.stage,  # an interception is in flight as soon as nothing can refuse it any more
+    record.stage,  # nothing goes upstream unrecorded
+    tools.stage,  # last: all that it sends and calls is recorded
 )
 
 
 def build(components: Components) -> RequestHandler:
     """The handler that `aiohttp.web.Server` calls: all stages around `forward`.
 
-    A stage that makes nothing is switched off, and left out.
+    A stage that returns None is disabled, and left out.
     """
     handler: Handler = forward.handler(components)
     for stage in reversed(STAGES):

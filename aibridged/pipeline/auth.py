@@ -1,4 +1,4 @@
-"""Authentication stage: who is calling, and which key goes upstream. See `core.auth`."""
+"""Authentication stage: the caller, and the upstream credential. See `core.auth`."""
 
 from aiohttp import web
 
@@ -15,7 +15,7 @@ from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 
 async def authenticated(context: RequestContext, components: Components) -> Actor:
-    """The caller, or GatewayError: the headers are malformed, or the token is nobody's."""
+    """The caller, or GatewayError: the headers are malformed, or the token is invalid."""
     try:
         token = context.presented.token
     except MalformedCredentialsError as error:

@@ -53,17 +53,17 @@ def stage(components: Components) -> Middleware:
 
 
 class _FactReader:
-    """Reads the facts of small bodies at once, and of those that are large or coded in slices."""
+    """Reads the facts of small bodies at once, and of large or coded ones in time slices."""
 
     def __init__(self, settings: Settings, slices: TimeSlices) -> None:
         self._settings = settings
         self._slices = slices
 
     async def read(self, context: RequestContext, hold: Hold, api: WireApi) -> None:
-        """Read `facts`; `plain` is the body without its coding from then on.
+        """Read `facts`; `plain` is the decoded body from then on.
 
         Raises:
-            GatewayError: the body can't be a request of the API, or is over a bound.
+            GatewayError: the body isn't a request of the API, or is over a bound.
         """
         try:
             context.plain = context.body
@@ -88,7 +88,7 @@ class _FactReader:
         try:
             context.facts = read_request(api, context.plain)
         except RecursionError:
-            return False  # the other way tells how deep is too deep
+            return False  # the other path reports the excessive depth
         return True
 
     async def _read_large(self, context: RequestContext, api: WireApi) -> None:
@@ -104,7 +104,7 @@ class _FactReader:
 
 
 def _ask_for_usage(context: RequestContext) -> None:
-    """Without the usage a stream can't be recorded; `relay` withholds it from the client."""
+    """Ask for a stream's usage, which the record needs; `relay` withholds it from the client."""
     facts = context.facts
     if not facts.stream or facts.include_usage:
         return
@@ -135,7 +135,7 @@ async def _read(context: RequestContext, hold: Hold, settings: Settings, clock: 
     if content.is_eof() and length:  # it has come with the head, as small ones do
         return _within(content.read_nowait(), 0, settings)
     began = clock.monotonic()
-    # Not a list of pieces: those would be scattered over the heap, and there twice once joined.
+    # Not a list of chunks: these would fragment the heap, and take twice the memory when joined.
     body = BytesIO()
     async for chunk in arriving(context.request, settings.http_read_timeout):
         body.write(_within(chunk, body.tell(), settings))

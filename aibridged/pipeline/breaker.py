@@ -23,14 +23,14 @@ def stage(components: Components) -> Middleware:
         try:
             return await handler(context)
         finally:
-            # Neutral unless `forward` has said how it went: the client left before that.
+            # Neutral unless `forward` has reported an outcome: the client disconnected before that.
             admission.cancelled()
 
     return breaker
 
 
 def admit(breakers: Breakers, context: RequestContext) -> Admission:
-    """Leave to ask the provider once, or GatewayError: its circuit is open."""
+    """Permission for one request to the provider, or GatewayError: its circuit is open."""
     admission = breakers.admit(_key(context))
     if isinstance(admission, Rejection):
         raise GatewayError(CIRCUIT_OPEN, retry_after=admission.retry_after)
@@ -38,7 +38,7 @@ def admit(breakers: Breakers, context: RequestContext) -> Admission:
 
 
 def _key(context: RequestContext) -> BreakerKey:
-    """All centralized callers share a circuit; a failing key of one's own opens only its own."""
+    """Centralized callers share a circuit; a failing key of a BYOK caller opens only its own."""
     credential = context.credential
     if credential.kind is CredentialKind.BYOK and credential.value is not None:
         owner = blake2b(credential.value.encode(), digest_size=_KEY_BYTES).hexdigest()

@@ -41,7 +41,7 @@ NOT_RUN = (
 
 
 class Bridge:
-    """Begins the interceptions of one caller. `tools` is None where no MCP server is configured."""
+    """Starts the interceptions of one caller. `tools` is None where no MCP server is configured."""
 
     def __init__(
         self,
@@ -68,10 +68,10 @@ class Bridge:
         scope: Scope,
         trace: RequestTrace | None,
     ) -> "Interception":
-        """Record that a request is about to go upstream; returns once that is committed.
+        """Record a request before it goes upstream; returns once that is committed.
 
         Raises:
-            RecordingFailedError: it couldn't be, so the request may not go.
+            RecordingFailedError: it couldn't be recorded, so the request must not go upstream.
         """
         began = self._clock.monotonic()
         client, session = identify(headers)
@@ -108,7 +108,7 @@ class Bridge:
         return interception
 
     async def _prompt(self, start: InterceptionStart, prompt: str) -> UserPromptRecord:
-        """The record of what the user said, before the start's: nothing is open if it's in vain."""
+        """The prompt's record, made before the start's: if it fails, nothing is left open."""
         return await self._truncator.truncate_in_thread(
             UserPromptRecord(
                 id=uuid7(start.started_at),
@@ -122,23 +122,23 @@ class Bridge:
     async def toolbox(self) -> Toolbox | None:
         """The caller's tools, None if there are none; see `CallerTools.open` for how long it waits.
 
-        Only a request that may be given tools should ask: the first one connects to the servers.
+        Only called for requests that may have tools: the first call connects to the servers.
         """
         return None if self._tools is None else await self._tools.open()
 
     def close(self) -> None:
-        """Nothing is left to be recorded or called: every request ended before its bridge."""
+        """No-op: every request ends before its bridge."""
         if self._tools is not None:
             self._tools.close()
         logger.debug("Closing a bridge after {} interceptions", self._begun)
 
 
 class Interception:
-    """One request under way.
+    """One request in flight.
 
-    `outcome` and `answer` are what its end has told: of all turns, where the gateway runs tools for
-    the model, but without the calls of those. `runs` are these calls by their ids, of the turn
-    under way; `awaits_response` says whether the provider may be at work on it.
+    `outcome` and `answer` are the results of all turns, where the gateway runs tools for the model,
+    but without the calls of injected tools. `runs` are these calls of the current turn, by their
+    ids; `awaits_response` says whether the provider may be working on it.
     """
 
     def __init__(
@@ -166,12 +166,12 @@ class Interception:
         self._trace = trace
 
     def record_prompt(self, prompt: UserPromptRecord) -> None:
-        """Record what the user said."""
+        """Record the user's prompt."""
         self._has_prompt = True
         self._recorder.record(prompt, initiator_id=self.start.initiator_id)
 
     def end_turn(self, reading: ResponseObserver) -> None:
-        """Record what an answer told that isn't the last; its tools have been run, or given up."""
+        """Record a response that isn't the last; its tool calls have been run, or given up."""
         facts = self._facts(reading)
         self._told, self.awaits_response = reading, False
         if self._trace is not None:
@@ -186,7 +186,7 @@ class Interception:
     def end(
         self, outcome: Outcome, status: int | None, reading: ResponseObserver | None
     ) -> ResponseFacts:
-        """Record how it ended, and what the answer told; returns what all turns have told."""
+        """Record the end, and the facts of the response; returns those of all turns."""
         if reading is self._told:
             reading = None
         facts = self._facts(reading) if reading is not None else ResponseFacts()
@@ -195,7 +195,7 @@ class Interception:
         if outcome is Outcome.COMPLETED and not is_whole:
             outcome = Outcome.FAILED
         elif outcome is Outcome.CLIENT_CLOSED and is_whole and reading and not runs:
-            # Some clients (Codex) leave at the last event, before the body has ended.
+            # Some clients (Codex) disconnect at the last event, before the body has ended.
             outcome = Outcome.COMPLETED if reading.status < 400 else Outcome.FAILED
         self.outcome = outcome
         if self._trace is not None:
@@ -231,7 +231,7 @@ class Interception:
         return facts
 
     def _runs_in(self, facts: ResponseFacts) -> Mapping[str, ToolRun]:
-        """What became of each call of an injected tool, the calls included that were never run."""
+        """The outcome of each call of an injected tool, including those that were never run."""
         if not self.injected:
             return self.runs
         ran, self.runs = self.runs, {}
@@ -242,7 +242,7 @@ class Interception:
         }
 
     def _keep(self, facts: ResponseFacts, runs: Mapping[str, ToolRun]) -> None:
-        """Add what a turn told to the whole."""
+        """Add the facts of a turn to those of the turns before it."""
         if runs:
             own = tuple(call for call in facts.tool_calls if call.call_id not in runs)
             facts = msgspec.structs.replace(facts, tool_calls=own)
@@ -252,14 +252,14 @@ class Interception:
         return ended_at(self._started_at, self._clock.monotonic() - self._began)
 
     def _uncounted(self, reading: ResponseObserver | None, facts: ResponseFacts) -> bool:
-        """Whether tokens may have been used that nobody counted."""
+        """Whether tokens may have been used that weren't counted."""
         if reading is None:
             return self.awaits_response
         return reading.status == 200 and (facts.usage is None or facts.usage.partial)
 
 
 def _hint(credential: str | None) -> str:
-    """Enough of a key to recognise it by; the key is the last word, whatever stands before it."""
+    """A key's masked form; the key is the last word, after any scheme."""
     if credential is None:
         return ""
     return str(Secret(credential.rpartition(" ")[2]))

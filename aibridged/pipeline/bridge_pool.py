@@ -1,7 +1,7 @@
 """Cache of bridges (LRU with TTL): one for each caller and key.
 
-A bridge lives for a fixed time from its making. It is closed when it is no longer in the pool *and*
-its last request has ended: one that is evicted under load finishes what it has begun.
+A bridge lives for a fixed time from its creation. It is closed once it is no longer in the pool
+*and* its last request has ended: one that is evicted under load finishes its requests.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ B = TypeVar("B")
 
 
 class BridgeKey(NamedTuple):
-    """Whose bridge it is; `api_key_id` names the token, None where there is none to name."""
+    """Key of a bridge; `api_key_id` names the token, None where there is no token."""
 
     initiator_id: str
     api_key_id: str | None
@@ -27,7 +27,7 @@ class BridgeKey(NamedTuple):
 
 @dataclass(slots=True)
 class PoolStats:
-    """Counters, for the metrics. `evictions` counts what expired, too."""
+    """Counters, for the metrics. `evictions` includes expired bridges."""
 
     hits: int = 0
     misses: int = 0
@@ -36,7 +36,7 @@ class PoolStats:
 
 
 class Lease(Generic[B]):
-    """A bridge and the requests that use it: each request has to call `release` once."""
+    """A bridge with its reference count: each request has to call `release` once."""
 
     __slots__ = ("_close", "_pooled", "_users", "bridge")
 
@@ -47,16 +47,16 @@ class Lease(Generic[B]):
         self._pooled = True
 
     def take(self) -> None:
-        """One request more uses it."""
+        """Count one more request."""
         self._users += 1
 
     def release(self) -> None:
-        """A request has ended, with all that it records."""
+        """Count the end of a request, with all that it records."""
         self._users -= 1
         self._close_if_done()
 
     def leave_pool(self) -> None:
-        """Nobody else will take it."""
+        """Close the bridge once no request uses it."""
         self._pooled = False
         self._close_if_done()
 
@@ -66,10 +66,10 @@ class Lease(Generic[B]):
 
 
 class BridgePool(Generic[B]):
-    """Makes bridges with `make` and closes them with `close`, each at most once a bridge.
+    """Creates bridges with `make` and closes them with `close`, each at most once per bridge.
 
-    `ttl` is in seconds. Making doesn't await, so of many requests that race for a bridge the first
-    makes it and the others find it. Everything belongs to one event loop.
+    `ttl` is in seconds. Creating doesn't await, so of many requests that race for a bridge the
+    first creates it and the others find it. Everything belongs to one event loop.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class BridgePool(Generic[B]):
         return len(self._leases)
 
     def acquire(self, key: BridgeKey) -> Lease[B]:
-        """The caller's bridge, made now if there is none."""
+        """The caller's bridge, created if there is none."""
         lease = self._leases.get(key)
         if lease is None:
             self.stats.misses += 1
@@ -104,26 +104,26 @@ class BridgePool(Generic[B]):
         return lease
 
     def limit(self, *, ttl: float, max_items: int) -> None:
-        """Let go of all bridges, if these numbers are new: those made from now on live by them."""
+        """Set the limits; if they are new, drop all bridges, so that they apply to new ones."""
         if (ttl, max_items) == (self._leases.ttl, self._leases.maxsize):
             return
         self.close()
         self._leases = _Leases(max_items, ttl, self._clock, self.stats)
 
     def expire(self) -> None:
-        """Let go of the bridges whose time is over."""
+        """Drop the bridges that have expired."""
         self._leases.expire()
 
     def close(self) -> None:
-        """Empty the pool, which may be used on; bridges in use close after their last request."""
+        """Empty the pool, which stays usable; bridges in use close after their last request."""
         while self._leases:
             self._leases.popitem()
 
 
 async def keep_expiring(pool: BridgePool[B], *, interval: float = EXPIRY_S) -> None:
-    """Let go of expired bridges every `interval` seconds, until cancelled.
+    """Drop expired bridges every `interval` seconds, until cancelled.
 
-    Without it they would stay, with what they hold open elsewhere, until somebody new comes.
+    Otherwise they would stay, with the connections they hold, until the next new caller.
     """
     while True:
         await asyncio.sleep(interval)
@@ -131,7 +131,7 @@ async def keep_expiring(pool: BridgePool[B], *, interval: float = EXPIRY_S) -> N
 
 
 class _Leases(TTLCache[BridgeKey, Lease[B]]):
-    """A bounded map that lets go of everything that leaves it, expired or evicted."""
+    """A bounded map that drops whatever leaves it, expired or evicted."""
 
     def __init__(self, max_items: int, ttl: float, clock: Clock, stats: PoolStats) -> None:
         super().__init__(max_items, ttl, timer=clock.monotonic)

@@ -1,4 +1,4 @@
-"""Components that the stages use. `compose` makes them; nothing else constructs one."""
+"""The components that the stages use, constructed by `compose` only."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,18 +29,17 @@ from aibridged.transport.time_slices import TimeSlices, Turns
 from aibridged.transport.upstream import Upstream
 
 ApiHandler = Callable[[web.BaseRequest, Actor, str, str], Awaitable[web.StreamResponse]]
-"""Answers a caller's question about the record, given the path below the prefix and the query."""
+"""Serves a caller's query of the record, given the path below the prefix and the query string."""
 
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """One configuration's components: a reload makes others, which share what it leaves as it was.
+    """The components of one configuration: a reload makes new ones, which share what is unchanged.
 
-    `upstreams` holds the connections to each provider, by name; what is None is switched off.
-    `requests` are those that began with these components, `in_flight` are all.
-    `ca_certificate` is what clients of the AI Proxy have to trust, as PEM.
-    `api_roots` are the first segments of what `api` answers below the gateway's own prefixes.
-    `on_finished` are told of every request that has ended.
+    `upstreams` has the connection pool of each provider, by name; what is None is disabled.
+    `requests` are those that began with these components, `in_flight` are all. `ca_certificate` is
+    the AI Proxy's CA as PEM. `api_roots` are the first path segments that `api` serves below the
+    gateway's own prefixes. `on_finished` are called at the end of every request.
     """
 
     settings: Settings

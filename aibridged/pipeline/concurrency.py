@@ -14,7 +14,7 @@ def stage(components: Components) -> Middleware:
         if not slots.take():
             raise GatewayError(AT_CAPACITY, retry_after=1)
         try:
-            # The response is written to its end inside, so the slot is held as long as it lasts.
+            # The response is written to its end inside, so the slot is held that long.
             return await handler(context)
         finally:
             slots.release()

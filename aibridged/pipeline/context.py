@@ -1,4 +1,4 @@
-"""Request context: what the stages find out about a request, for the stages after them."""
+"""Request context: what the stages find out about a request, for later stages."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
@@ -24,17 +24,18 @@ from aibridged.wire.splice import Fields
 
 
 class RequestContext:
-    """A request with what each stage has found out about it. What a stage sets, later ones read.
+    """A request, and what each stage has found out about it. What a stage sets, later ones read.
 
-    `raw_query` is the query string as it came. `body` is what goes upstream; `recoded` says that
+    `raw_query` is the query string as received. `body` is what goes upstream; `recoded` says that
     it has lost its content coding, `asks_for_usage` that the gateway asks for the usage of a stream
-    whose client didn't. `plain` is the body without its coding; of a large one `members` are where
-    its fields stand. `hold` is the memory that the body takes.
+    whose client didn't. `plain` is the decoded body; of a large one `members` are the positions of
+    its fields. `hold` is the body's share of the byte budget.
 
     For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
-    the provider's response came, with `upstream_status`; `body_wait` is for how many seconds the
-    client's body was waited for; `refusal` is the gateway's own error that it ended with. `trace`
-    is None where it isn't traced. `is_cut_off` says that it was ended with its token.
+    the provider's response arrived, with `upstream_status`; `body_wait` is how many seconds the
+    gateway waited for the client's body; `refusal` is the gateway's own error that it ended with.
+    `trace` is None where it isn't sampled. `is_cut_off` says that it was aborted because of its
+    token.
     """
 
     request: GatewayRequest
@@ -65,19 +66,19 @@ class RequestContext:
     upstream_status: int | None = None
     _presented: Presented | None = None
 
-    # What isn't found out yet stands in the class: a request pays for what it sets alone.
+    # Defaults are class attributes: a request pays only for what it sets.
     def __init__(self, request: GatewayRequest) -> None:
         self.request = request
 
     @property
     def upstream_target(self) -> str:
-        """The route's path below the provider's base URL with the query, both as they came."""
+        """The route's path below the provider's base URL with the query, both as received."""
         path, query = self.route.path, self.raw_query
         return f"{path}?{query}" if query else path
 
     @property
     def presented(self) -> Presented:
-        """The auth headers, read once.
+        """The auth headers, parsed once.
 
         Raises:
             MalformedCredentialsError: see `read_credentials`.
@@ -87,23 +88,23 @@ class RequestContext:
         return self._presented
 
     def change(self, fields: Fields) -> None:
-        """Let this go upstream in place of what came."""
+        """Replace the body that goes upstream, and its headers."""
         self.change_body(fields.source)
         self.members = fields.spans
 
     def change_body(self, plain: bytes) -> None:
-        """Let this go upstream in place of what came, a small body."""
+        """Replace the body that goes upstream by a small one."""
         self.recoded = self.recoded or self.plain is not self.body
         self.body = self.plain = plain
 
     def let_body_go(self) -> None:
-        """The body has been sent: it takes no more memory."""
+        """Free the body: it has been sent."""
         self.body = self.plain = b""
         self.members = None
         self.hold.release()
 
     def address(self, settings: Settings) -> bytes:
-        """The caller's network as a key, which trusted proxies may name."""
+        """The caller's network as a key; trusted reverse proxies may name it."""
         return rate_limit_key(
             client_ip(
                 self.request.remote,
@@ -114,7 +115,7 @@ class RequestContext:
         )
 
     def abort(self) -> None:
-        """End it, because its token is good no more."""
+        """Abort the request, because its token is no longer valid."""
         self.is_cut_off = True
         break_off(self.request)
 
@@ -123,7 +124,7 @@ Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
 
 
 class Middleware(Protocol):
-    """A stage: it answers, raises a `GatewayError`, or awaits the handler behind it."""
+    """A stage: it responds, raises a `GatewayError`, or awaits the next handler."""
 
     def __call__(
         self, context: RequestContext, handler: Handler

@@ -1,10 +1,10 @@
 """Debug dumps of requests and responses to disk, with secrets redacted.
 
-One folder a provider under `--aibridge-dump-dir`, one pair of files a request, readable by the
-daemon's user alone: `<time>-<id>.req.txt` is what went upstream, `<time>-<id>.resp.txt` what came
-back. Of each body the first MiB is kept. Headers and query parameters that are named like a
-credential are blanked, and so is every occurrence of the gateway token and of the keys in use,
-wherever it stands.
+One directory per provider under `--aibridge-dump-dir`, one pair of files per request, readable by
+the daemon's user only: `<time>-<id>.req.txt` is the request as it went upstream,
+`<time>-<id>.resp.txt` the response. The first MiB of each body is kept. Headers and query
+parameters that are named like a credential are blanked, and so is every occurrence of the gateway
+token and of the keys in use.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 BODY_LIMIT = 1024 * 1024
 
-# Kept beyond the limit until secrets are blanked, so that none is cut in two and kept in part.
+# Kept beyond the limit until secrets are blanked, so that none is cut in two and half of it kept.
 _OVERLAP = 8 * 1024
 
 
@@ -44,14 +44,14 @@ class Dump:
         self._head = _head(b"HTTP/1.1 %d %b" % (response.status, response.reason), response.headers)
 
     def feed(self, chunk: bytes) -> None:
-        """Keep a piece of the response's body, up to the limit."""
+        """Keep a chunk of the response's body, up to the limit."""
         self._size += len(chunk)
         room = BODY_LIMIT + _OVERLAP - len(self._body)
         if room > 0:
             self._body += chunk[:room]
 
     async def finish(self) -> None:
-        """Write both files, off the event loop. A full disk is logged and harms no request."""
+        """Write both files, off the event loop. A full disk is logged and fails no request."""
         try:
             await asyncio.to_thread(self._write)
         except OSError as error:
@@ -75,14 +75,14 @@ class Dump:
 
 
 class Dumper:
-    """Begins a dump for each request."""
+    """Creates the dump of each request."""
 
     def __init__(self, directory: Path, clock: Clock) -> None:
         self._directory = directory
         self._clock = clock
 
     def begin(self, context: RequestContext, upstream: Upstream, headers: RawHeaders) -> Dump:
-        """Start with the request as it goes to this upstream, with these headers."""
+        """Start a dump with the request as it goes to this upstream, with these headers."""
         name = f"{self._clock.wall():%Y%m%dT%H%M%S.%fZ}-{uuid4().hex[:8]}"
         raw_path = upstream.raw_path(context.upstream_target)
         head = _head(f"{context.request.method} {raw_path} HTTP/1.1".encode(), headers)

@@ -18,7 +18,7 @@ def stage(components: Components) -> Middleware:
         except GatewayError as error:
             return _refuse(context, error)
         except ConnectionError:
-            raise  # the client has disconnected: nobody is left to answer
+            raise  # the client has disconnected
         except Exception as error:  # noqa: BLE001 - a bug must not become aiohttp's page
             logger.exception("A request failed inside the gateway")
             if context.request.writer.output_size > 0:

@@ -66,7 +66,7 @@ def _tell(listener: Callable[[RequestSummary], None], finished: RequestSummary) 
 
 
 def _naming(components: Components) -> Callable[[RequestContext], str]:
-    """How a request gets its id: from the AI Proxy, a trusted proxy that names it, or a new one."""
+    """The policy for request ids: from the AI Proxy, from a trusted reverse proxy, or a new one."""
     origins = components.settings.proxy_trusted_origins
 
     def name(context: RequestContext) -> str:

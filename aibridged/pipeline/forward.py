@@ -53,7 +53,7 @@ def handler(components: Components) -> Handler:
             try:
                 return await relay_response(context, reply, dump, components)
             finally:
-                # Gives up the connection unless the answer has been read to its end.
+                # Closes the connection unless the response has been read to its end.
                 reply.close()
         finally:
             if dump is not None:
@@ -65,7 +65,7 @@ def handler(components: Components) -> Handler:
 async def ask(
     context: RequestContext, upstream: Upstream, headers: RawHeaders, idle_timeout: float
 ) -> UpstreamResponse:
-    """Send the request and wait for the answer's head, or GatewayError: there came none.
+    """Send the request and wait for the response's head, or GatewayError: there was none.
 
     A POST is never sent twice.
     """
@@ -77,7 +77,7 @@ async def ask(
         return await upstream.ask(
             context.request.method, context.upstream_target, headers, context.body, idle_timeout
         )
-    except GatewayError:  # there is no descriptor left, which is no fault of the provider's
+    except GatewayError:  # there is no file descriptor left, which isn't the provider's fault
         if interception is not None:
             interception.awaits_response = False
         raise
@@ -89,7 +89,7 @@ async def ask(
         failure, reason = UPSTREAM_TIMEOUT, error
     except (aiohttp.ClientError, OSError) as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
-    # Not the error's own text: it may quote a header of the provider's.
+    # Not the error's own text: it may quote a response header.
     logger.warning("Provider {} did not respond: {}", name, type(reason).__name__)
     if context.verdict is not None:
         context.verdict.failure()
@@ -100,7 +100,7 @@ async def ask(
 async def relay_response(
     context: RequestContext, reply: UpstreamResponse, dump: Dump | None, components: Components
 ) -> web.StreamResponse:
-    """Relay the answer as it comes; see `relay` for what is raised."""
+    """Relay the response as it arrives; see `relay` for the errors."""
     readers: list[Reader] = []
     reading = None
     if (api := context.route.api) is not None:
@@ -134,7 +134,7 @@ async def relay_response(
 
 
 def upstream_headers(context: RequestContext, *, send_actor: bool) -> list[tuple[bytes, bytes]]:
-    """What the caller sent, end to end, with the credential that goes on."""
+    """The caller's end-to-end headers, with the upstream credential."""
     kept = end_to_end(context.request.raw_headers, request_header_passes)
     if context.recoded:
         kept = [header for header in kept if header[0].lower() != b"content-encoding"]

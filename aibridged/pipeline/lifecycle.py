@@ -1,6 +1,7 @@
 """Health probes, admission control, and graceful shutdown (draining).
 
-It takes nothing new, unless another process takes its place: then no client may notice.
+While draining, new requests are refused, unless another process takes over: then no client may
+notice.
 """
 
 from aiohttp import web

@@ -1,7 +1,7 @@
-"""Local routes: what the gateway serves itself, under its own prefixes.
+"""Local routes: what the gateway serves itself, below its own prefixes.
 
-Questions about the record are for known callers only. The certificate of the AI Proxy's CA is for
-everybody: whoever has it can do nothing with it but trust it.
+Queries of the record need authentication. The certificate of the AI Proxy's CA is public: it can
+only be trusted.
 """
 
 from aiohttp import web

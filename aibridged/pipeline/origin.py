@@ -1,4 +1,4 @@
-"""Cross-origin protection stage, without authentication. See `core.origins`."""
+"""Cross-origin protection stage, for `--aibridge-auth none`. See `core.origins`."""
 
 from aiohttp import web
 
@@ -34,6 +34,6 @@ def _check(context: RequestContext) -> None:
 
 
 def _came_over_unix_socket(context: RequestContext) -> bool:
-    """No browser does, and what its clients say for a host is anything."""
+    """Whether it came over a Unix socket, as no browser's does, and with an arbitrary Host."""
     transport = context.request.transport
     return transport is not None and not isinstance(transport.get_extra_info("sockname"), tuple)

@@ -65,7 +65,7 @@ def stage(components: Components) -> Middleware:
             outcome = _left(context, in_flight)
             raise
         except Exception:
-            status = INTERNAL_ERROR.status  # as the client is answered
+            status = INTERNAL_ERROR.status  # as in the error response
             raise
         finally:
             reading = context.observer
@@ -82,16 +82,16 @@ def _outcome(status: int) -> Outcome:
 
 
 def _left(context: RequestContext, in_flight: InFlight) -> Outcome:
-    """Who ended a request whose client is gone: the client, or the daemon.
+    """The outcome of a request whose client connection is gone: the client's or the daemon's doing.
 
-    The daemon does when it leaves, and when the token is good no more.
+    It is the daemon's when it shuts down, and when the token is no longer valid.
     """
     cut_off = in_flight.cut_off or context.is_cut_off
     return Outcome.INTERRUPTED if cut_off else Outcome.CLIENT_CLOSED
 
 
 class _Anomalies:
-    """Logs what a reader couldn't read, once a kind: a provider's new event needn't fill a disk."""
+    """Logs what a reader couldn't parse, once per kind, so that new events don't fill the disk."""
 
     def __init__(self) -> None:
         self._seen: set[str] = set()

@@ -13,16 +13,16 @@ _OVERLOADED = frozenset({"overloaded_error", "rate_limit_error"})
 
 
 class Verdict(Protocol):
-    """Where it is said, once, how the provider took the request: a circuit breaker's admission."""
+    """Reports, once, whether the provider failed the request: a circuit breaker's admission."""
 
     def success(self) -> None: ...
     def failure(self) -> None: ...
 
 
 class ResponseObserver:
-    """One answer of a bridged route.
+    """Observes one response of a bridged route.
 
-    `began` and `first_byte_at` are monotonic; `complete` is set once the answer has been relayed
+    `began` and `first_byte_at` are monotonic; `complete` is set once the response has been relayed
     to its end.
     """
 
@@ -42,7 +42,7 @@ class ResponseObserver:
         self._undecided = _judged_by_head(response, verdict, failure_statuses)
 
     def feed(self, chunk: bytes) -> Iterator[None] | None:
-        """Read what has just been relayed, step by step where steps are returned."""
+        """Read what has just been relayed; large chunks in steps, if steps are returned."""
         if self.first_byte_at is None:
             self.first_byte_at = self._monotonic()
         steps = self._reader.feed(chunk)
@@ -66,14 +66,14 @@ class ResponseObserver:
             self._undecided = None
 
     def facts(self) -> ResponseFacts:
-        """What the answer told, as far as it came. Once only."""
+        """The facts of the response, as far as it came. Once only."""
         return self._reader.finish(self.complete)
 
 
 def _judged_by_head(
     response: UpstreamResponse, verdict: Verdict | None, failure_statuses: Collection[int]
 ) -> Verdict | None:
-    """Tell the breaker what the head tells; a stream's 200 isn't enough, its first event is."""
+    """Tell the breaker what the head shows; a stream's 200 isn't enough, its first event is."""
     if verdict is None:
         return None
     if response.status in failure_statuses:

@@ -47,5 +47,5 @@ def stage(components: Components) -> Middleware:
 
 
 def _hello(name: str) -> web.Response:
-    """Claude Code probes the base URL before it sends anything."""
+    """The response to Claude Code's probe of the base URL."""
     return web.Response(text=f"aibridged: provider {name}\n", headers={"Server": SERVER})

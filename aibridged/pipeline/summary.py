@@ -1,4 +1,4 @@
-"""Builds the summary of a request, from what the stages found out about it."""
+"""Builds the summary of a request from its context."""
 
 import re
 from collections.abc import Iterator
@@ -16,21 +16,21 @@ from aibridged.wire.clients import identify
 from aibridged.wire.facts import ProviderError, RequestFacts, ResponseFacts, TokenUsage
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-_ANOTHER_METHOD = "_OTHER"  # as OpenTelemetry has it
+_ANOTHER_METHOD = "_OTHER"  # as in OpenTelemetry
 _HIDDEN = "*"
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}")
 _MAX_SEGMENTS = 8
-_MAX_TEXT = 256  # characters of what a caller or a provider makes up
+_MAX_TEXT = 256  # characters of what a caller or a provider chooses
 
-# A request that ends with another error of ours has not reached the provider.
+# A request that ends with any other error of ours has not reached the provider.
 _FAILURES = (INTERNAL_ERROR, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE)
 _NOTHING = ResponseFacts()
 _OUTCOMES = {outcome: RequestOutcome(outcome) for outcome in Outcome}
 
 
 class Summarizer:
-    """Makes the value of a request that has ended."""
+    """Builds the summary of a request that has ended."""
 
     def __init__(self, components: Components) -> None:
         self._settings = components.settings
@@ -43,8 +43,8 @@ class Summarizer:
         broken: RequestOutcome | None,
         ended: float,
     ) -> RequestSummary:
-        """`status` is what the client was answered; `broken` says what ended it before that."""
-        # How far it came decides what is there.
+        """`status` is that of the client's response; `broken` is the outcome if there was none."""
+        # How far the request got decides which fields are set.
         actor: Actor | None = getattr(context, "actor", None)
         route: Route | None = getattr(context, "route", None)
         asked: RequestFacts | None = getattr(context, "facts", None)
@@ -101,7 +101,7 @@ class Summarizer:
 
 
 def shown_path(target: str, words: frozenset[str]) -> str:
-    """A path that isn't served, without what may be a secret: only `words` of it are shown."""
+    """An unknown path, without what may be a secret: only `words` of it are shown."""
     path = target.partition("?")[0]
     if not path.startswith("/"):
         return _HIDDEN
@@ -110,7 +110,7 @@ def shown_path(target: str, words: frozenset[str]) -> str:
 
 
 def _words(components: Components) -> Iterator[str]:
-    """All that the paths of routes are made of."""
+    """All path segments of known routes."""
     paths = [*PREFIXES, *components.api_roots]
     for provider in components.providers.values():
         paths += [provider.name, provider.prefix, *provider.bridged, *provider.passthrough]
@@ -143,7 +143,7 @@ def _counts(usage: TokenUsage) -> TokenCounts:
 
 
 def _error_type(error: ProviderError | None) -> str | None:
-    """The type of an error, if that is what it is: a provider may quote anything there."""
+    """An error's type, if it looks like one: a provider may quote anything there."""
     word = (error.type or error.code) if error is not None else None
     return word if word is not None and _WORD.fullmatch(word) is not None else None
 

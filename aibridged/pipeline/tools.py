@@ -46,20 +46,20 @@ def stage(components: Components) -> Middleware | None:
 
 
 class _Offered(NamedTuple):
-    """A request with tools in it, and who runs them."""
+    """A request with injected tools, and the toolbox that runs them."""
 
     injection: Injection
     toolbox: Toolbox
 
     @property
     def servers(self) -> dict[str, str]:
-        """The URLs of the tools' servers, by the names of the tools."""
+        """The URLs of the tools' servers, by tool name."""
         tools, names = self.toolbox.tools, self.injection.names
         return {tool.name: tool.server_url for tool in tools if tool.name in names}
 
 
 class _Offers:
-    """What each toolbox holds, encoded once. A toolbox's tools may change, but hardly ever do."""
+    """The encoded tools of each toolbox. A toolbox's tools may change, but hardly ever do."""
 
     def __init__(self) -> None:
         self._known: WeakKeyDictionary[Toolbox, tuple[tuple[Tool, ...], Offer]] = (
@@ -68,7 +68,7 @@ class _Offers:
         self._warned: WeakKeyDictionary[Toolbox, tuple[str, ...]] = WeakKeyDictionary()
 
     async def put_into(self, context: RequestContext, fields: Fields) -> _Offered | None:
-        """None for a request that may have no tools, and for a caller who has none."""
+        """None for a request that may not have tools, and for a caller who has none."""
         api, bridge, interception = context.route.api, context.bridge, context.interception
         if api is None or bridge is None or interception is None:
             return None
@@ -93,7 +93,7 @@ class _Offers:
         return known[1]
 
     def _warn(self, toolbox: Toolbox, left_out: tuple[str, ...]) -> None:
-        """Say which tools there is no room for, once for each such list."""
+        """Warn about tools that don't fit, once per list of tools."""
         if left_out and self._warned.get(toolbox) != left_out:
             self._warned[toolbox] = left_out
             logger.warning(

@@ -1,7 +1,7 @@
-"""Spans of a request: started and ended as it passes, or made up at its end from its times.
+"""Spans of a request: recorded as it passes, or created at its end from its times.
 
-The table in `observe.spans` says which there are. Of a request that isn't sampled only its place in
-the trace is known, for the log.
+The table in `observe.spans` lists them. Of a request that isn't sampled only the trace context is
+known, for the log.
 """
 
 from collections import OrderedDict
@@ -30,7 +30,8 @@ from aibridged.records.facts import (
 if TYPE_CHECKING:
     from aibridged.observe.tracing import OtelSpan, Tracing
 
-# Interceptions whose records aren't committed yet; while the database is away they'd be ever more.
+# Bound on interceptions whose records aren't committed yet: while the database is away they pile
+# up.
 _MAX_UNCOMMITTED = 10_000
 
 _RECORDED: Mapping[type[Record], SpanName] = {
@@ -43,7 +44,7 @@ _RECORDED: Mapping[type[Record], SpanName] = {
 
 
 class Traces:
-    """Begins and ends the traces of requests, and hears of their records' commits."""
+    """Starts and ends the traces of requests, and is told when their records are committed."""
 
     def __init__(self, tracing: "Tracing", clock: Clock) -> None:
         self._tracing = tracing
@@ -53,19 +54,19 @@ class Traces:
     def begin(
         self, headers: MultiMapping[str], scope: Scope, began: float
     ) -> "RequestTrace | None":
-        """A request has come; None where it isn't sampled."""
+        """Start the trace of a request; None where it isn't sampled."""
         span = self._tracing.begin("request", headers, began)
         scope.span = span
         return RequestTrace(self, scope, span, self._clock) if span.is_sampled else None
 
     def await_commits(self, interception_id: str, trace: "RequestTrace") -> None:
-        """The interception will leave records."""
+        """Note that records of the interception will be committed."""
         self._uncommitted[interception_id] = trace
         if len(self._uncommitted) > _MAX_UNCOMMITTED:
             self._uncommitted.popitem(last=False)
 
     def committed(self, record: Record) -> None:
-        """Make the record's span. The recorder calls this from its thread, too."""
+        """Create the record's span. The recorder calls this from its thread, too."""
         name = _RECORDED.get(type(record))
         if name is None or isinstance(record, InterceptionStart):
             return
@@ -77,7 +78,7 @@ class Traces:
 
 
 class RequestTrace:
-    """The spans of one sampled request. Those that are open end with it, the innermost first."""
+    """The spans of one sampled request. Those that are open end with it, innermost first."""
 
     def __init__(self, traces: Traces, scope: Scope, span: "OtelSpan", clock: Clock) -> None:
         self._traces = traces
@@ -97,11 +98,11 @@ class RequestTrace:
         self._enter(self._open[-1].child(SpanName.ACQUIRE, attributes=caller))
 
     def acquired(self) -> None:
-        """It has been."""
+        """The bridge has been taken from the pool."""
         self._leave()
 
     def intercept(self, start: InterceptionStart, began: float, *, streaming: bool) -> None:
-        """An interception has been made since `began`; its start is about to be recorded."""
+        """An interception has been created since `began`; its start is about to be recorded."""
         self._attributes = _interception(start, streaming=streaming)
         self._id = {"interception_id": start.id}
         now = self._monotonic()
@@ -111,7 +112,7 @@ class RequestTrace:
         self._enter(self._child(SpanName.RECORD_INTERCEPTION, now))
 
     def recorded(self, interception_id: str) -> None:
-        """The start is committed: now the provider is asked."""
+        """The start is committed: the request goes upstream now."""
         self._leave()
         self._prompt_at = self._monotonic()
         self._process = self._child(SpanName.PROCESS_REQUEST, self._prompt_at)
@@ -119,11 +120,11 @@ class RequestTrace:
         self._traces.await_commits(interception_id, self)
 
     def turn_asked(self) -> None:
-        """The provider is asked, maybe not for the last time: tools' results may follow."""
+        """A turn's request goes upstream; further turns may follow."""
         self._asked_at = self._monotonic()
 
     def turn_answered(self) -> None:
-        """It has answered with calls of tools, which the gateway runs now."""
+        """A turn's response has tool calls, which the gateway runs now."""
         if self._asked_at is not None:
             self._open[-1].child(
                 SpanName.UPSTREAM, self._asked_at, self._attributes, to_provider=True
@@ -132,17 +133,17 @@ class RequestTrace:
         self._asked_at = None
 
     def answered(self) -> None:
-        """What the answer told is handed over to be recorded."""
+        """The response's facts are handed to the recorder."""
         self._answer_at = self._monotonic()
 
     def committed(self, name: SpanName) -> None:
-        """One record is committed. Called from any thread."""
+        """A record is committed. Thread-safe."""
         asked = name is SpanName.RECORD_PROMPT_USAGE
         above = self._intercept if name is SpanName.RECORD_INTERCEPTION_ENDED else self._process
         above.child(name, self._prompt_at if asked else self._answer_at, self._id).end()
 
     def end(self, finished: RequestSummary, base_url: Callable[[], str]) -> None:
-        """The request has ended; `base_url` is asked for the provider's if it was sent."""
+        """The request has ended; `base_url` is called for the provider's if it was sent."""
         error = _error(finished)
         asked_at = self._asked_at if self._turns else finished.sent_at
         if asked_at is not None:
@@ -160,7 +161,7 @@ class RequestTrace:
             span.end(finished.ended, error)
         root.rename(f"{finished.method} {finished.path}")
         root.annotate(_request(finished))
-        # What the client did wrong is no failure of the gateway's.
+        # A client error is no failure of the gateway's.
         theirs = finished.status is not None and 400 <= finished.status < 500
         root.end(finished.ended, None if theirs else error)
 
@@ -190,7 +191,7 @@ def _interception(start: InterceptionStart, *, streaming: bool) -> Attributes:
 
 
 def _model_call(finished: RequestSummary) -> Attributes:
-    """OpenTelemetry's attributes of a call of a model, of which chat is the kind."""
+    """OpenTelemetry's attributes of a model call, whose kind is chat."""
     first, tokens = finished.first_byte_at, finished.tokens
     since = None if first is None or finished.sent_at is None else first - finished.sent_at
     return _given(
@@ -213,7 +214,7 @@ def _model_call(finished: RequestSummary) -> Attributes:
 
 
 def _passthrough(finished: RequestSummary, base_url: str) -> Attributes:
-    """Coder's attributes, without what callers put into a path or a query."""
+    """Coder's attributes, without what callers put into the path or the query."""
     return _given(
         {
             "user_id": finished.initiator_id,
@@ -248,7 +249,7 @@ def _server(base_url: str) -> Attributes:
 
 
 def _error(finished: RequestSummary) -> str | None:
-    """In a word why it failed, if it did. A client may leave when it likes."""
+    """The error type, if it failed. A client may disconnect when it likes."""
     if finished.outcome in (RequestOutcome.COMPLETED, RequestOutcome.CLIENT_CLOSED):
         return None
     if finished.outcome is RequestOutcome.INTERRUPTED:

@@ -14,5 +14,5 @@ _TYPES: dict[str, type[Provider]] = {kind.type: kind for kind in (Anthropic, Ope
 
 
 def make_providers(settings: Iterable[ProviderSettings]) -> dict[str, Provider]:
-    """The configured providers by name, in the order in which they were configured."""
+    """The configured providers by name, in order."""
     return {each.name: _TYPES[each.type](each) for each in settings}

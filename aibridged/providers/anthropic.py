@@ -9,7 +9,7 @@ from aibridged.wire.facts import WireApi
 _READ = frozenset({"GET", "HEAD"})
 _POST = frozenset({"POST"})
 
-# Where Claude Code sends its telemetry, with a key or without one.
+# Claude Code's telemetry, with or without a key.
 _TELEMETRY = "/api/event_logging/*"
 
 
@@ -24,7 +24,7 @@ class Anthropic(Provider):
         "/v1/messages/count_tokens": _POST,
         _TELEMETRY: _POST,
     }
-    # What a person's agent tells of itself is not said in the organisation's name.
+    # A user's telemetry must not be sent with the organisation's key.
     own_key_or_none = frozenset({_TELEMETRY})
     public_urls = ("https://api.anthropic.com",)
     preferred_credential = "X-Api-Key"

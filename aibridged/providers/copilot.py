@@ -10,14 +10,14 @@ _READ = frozenset({"GET", "HEAD"})
 _POST = frozenset({"POST"})
 _ANY = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
 
-# Whether it is there, and how to log in: asked before there is a key.
+# Availability, and how to log in: requested before there is a key.
 _KEYLESS = frozenset({"/_ping", "/.well-known/*"})
 
 
 class Copilot(Provider):
     """Base URL without a version: `https://api.individual.githubcopilot.com`.
 
-    Each plan has a host, and a user's key is good at that of their plan, so no host stands for the
+    Each plan has a host, and a user's key is valid at that of their plan, so no host stands for the
     others: `public_urls` is empty.
     """
 
@@ -31,10 +31,10 @@ class Copilot(Provider):
         "/_ping": _READ,
         "/auto": _READ | _POST,
         "/models": _READ,
-        # To choose a model, and to accept its terms.
+        # Model selection, and acceptance of a model's terms.
         "/models/*": _READ | _POST,
         "/agents/*": _ANY,
-        # MCP over HTTP, which has its endpoint at the slash itself.
+        # MCP over HTTP, whose endpoint ends in a slash.
         "/mcp/": _READ | _POST | {"DELETE"},
         "/mcp/*": _READ | _POST | {"DELETE"},
         "/.well-known/*": _READ,

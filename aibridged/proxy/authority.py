@@ -18,9 +18,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from aibridged.core.egress import HTTPS_PORT, host_destination
 
-# Far below what the strictest client takes (398 days, and less each year), and renewed long before.
+# Far below what the strictest client accepts (398 days, and less each year).
 LEAF_LIFETIME = timedelta(days=30)
-# Clients' clocks are a little wrong.
+# Tolerates clients whose clocks are slow.
 CLOCK_SKEW = timedelta(hours=1)
 _MAX_COMMON_NAME = 64  # X.520
 _ALL = (ip_network("0.0.0.0/0"), ip_network("::/0"))
@@ -29,7 +29,7 @@ CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 class AuthorityError(Exception):
-    """The CA can't be used; the message says why and what to do, and quotes nothing of the key."""
+    """The CA can't be used; the message says why and how to fix it, without the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class Authority:
     def __init__(self, chain: list[x509.Certificate], key: CaKey) -> None:
         self._certificate, *above = chain
         self._key = key
-        # Clients have the root, and who doesn't wouldn't believe one that comes along.
+        # Clients have the root; one that is sent along would convince no others.
         self._chain = [each for each in (self._certificate, *above) if each.issuer != each.subject]
         self.certificate_pem = b"".join(each.public_bytes(Encoding.PEM) for each in chain)
-        """What clients have to trust; it is public."""
+        """The certificate that clients have to trust; it is public."""
 
     @property
     def not_after(self) -> datetime:
-        """When the CA's own certificate expires; no leaf outlives it."""
+        """When the CA's own certificate expires; no leaf certificate outlives it."""
         return self._certificate.not_valid_after_utc
 
     def issue(self, host: str, now: datetime) -> Leaf:
@@ -91,7 +91,7 @@ class Authority:
         return Leaf(chain + _private_bytes(key), not_after)
 
     def _key_identifier(self) -> x509.AuthorityKeyIdentifier:
-        """The CA's, as its own certificate spells it: clients compare the two."""
+        """The CA's key identifier, as its own certificate spells it: clients compare the two."""
         try:
             own = self._certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
         except x509.ExtensionNotFound:
@@ -100,11 +100,10 @@ class Authority:
 
 
 def load_authority(cert_file: Path, key_file: Path, now: datetime) -> Authority:
-    """The CA from its PEM files; the certificate may be followed by those of the CAs above it.
+    """Load the CA from its PEM files; further CA certificates may follow its own.
 
-    Raises:
-        AuthorityError: a file can't be read, the two don't belong together, the certificate is no
-            CA's, or it has expired.
+    AuthorityError: a file can't be read, key and certificate don't match, the certificate isn't a
+        CA's, or it has expired.
     """
     try:
         chain = x509.load_pem_x509_certificates(cert_file.read_bytes())
@@ -134,7 +133,7 @@ def load_authority(cert_file: Path, key_file: Path, now: datetime) -> Authority:
 
 
 def _unreadable(path: Path, what: str, error: Exception) -> str:
-    # A parser's own message could quote what it read.
+    # The parser's own message could quote what it read.
     reason = (error.strerror if isinstance(error, OSError) else None) or f"it contains no {what}"
     return f"The file {path} can't be used: {reason}."
 
@@ -157,7 +156,7 @@ def _general_name(host: str) -> x509.GeneralName:
 
 
 def _constraint(host: str) -> x509.GeneralName:
-    """What a name constraint permits: a name with all below it, or an address."""
+    """A permitted name constraint: a name with all below it, or an address."""
     destination = host_destination(f"[{host}]" if ":" in host else host, HTTPS_PORT)
     if destination.address is None:
         return x509.DNSName(destination.host)
@@ -185,13 +184,13 @@ def _private_bytes(key: CaKey) -> bytes:
 def make_authority(
     name: str, now: datetime, lifetime: timedelta, only_hosts: list[str]
 ) -> tuple[bytes, bytes]:
-    """A new CA: its certificate and its private key, each as PEM.
+    """Create a CA: its certificate and its private key, each as PEM.
 
-    With `only_hosts` the CA is good for these names, and what is below them, alone (RFC 5280, name
+    With `only_hosts` the CA is valid for these names, and those below them, only (RFC 5280, name
     constraints).
 
     Raises:
-        AuthorityError: one of these is no host, or the name is empty or too long.
+        AuthorityError: one of these isn't a host, or the name is empty or too long.
     """
     try:
         permitted = [_constraint(host) for host in only_hosts]
@@ -212,7 +211,7 @@ def make_authority(
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     if permitted:
-        # Addresses of a kind that no constraint speaks of would be free.
+        # Otherwise addresses of a family without any constraint would be unconstrained.
         kinds = {each.value.version for each in permitted if isinstance(each, x509.IPAddress)}
         excluded = [x509.IPAddress(each) for each in _ALL if each.version not in kinds]
         constraints = x509.NameConstraints(permitted, excluded or None)

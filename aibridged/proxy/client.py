@@ -1,7 +1,7 @@
 """A client connection of the AI Proxy, until its CONNECT has been handled.
 
-aiohttp's parser reads the one request that there is; the connection is then given away, or answered
-and closed.
+aiohttp's parser reads the connection's only request; the connection is then handed over, or gets a
+response and is closed.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 from aibridged.tasks import Tasks
 from aibridged.transport.head_reader import RequestHeadReader
 
-# How long a client that has been refused may go on sending before it is cut off.
+# How long a refused client may go on sending before it is cut off.
 _LINGER_S = 2.0
-# How long the head of a request may take that will be refused, since there is no room.
+# Deadline for the head of a request that will be refused, for want of a place.
 _SURPLUS_HEAD_S = 2.0
 
 _NOT_HTTP = "The request is not well-formed HTTP."
@@ -28,10 +28,10 @@ Serve = Callable[["Client", RawRequestMessage], Awaitable[None]]
 
 
 class Client(RequestHeadReader):
-    """Reads one request's head within `head_timeout` seconds, and has it served.
+    """Reads the head of one request within `head_timeout` seconds, and has it served.
 
-    `on_end` is called when the connection is gone or given away. Until its request has come it is
-    an idle one of `limiter`; `is_surplus` says that there is no room for it.
+    `on_end` is called when the connection is gone or handed over. Until its request has come it is
+    an idle one of `limiter`; `is_surplus` says that it has no place.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Client(RequestHeadReader):
 
     @property
     def peer(self) -> str | None:
-        """The IP address of whoever connected."""
+        """The client's IP address."""
         name = self.transport.get_extra_info("peername") if self.transport is not None else None
         return name[0] if isinstance(name, tuple) else None
 
@@ -77,7 +77,7 @@ class Client(RequestHeadReader):
         self.refuse(GatewayError(INVALID_REQUEST, what))
 
     def eof_received(self) -> bool:
-        # Nobody waits for a tunnel that it couldn't use any more.
+        # Nobody waits for a tunnel that the client couldn't use any more.
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -87,14 +87,14 @@ class Client(RequestHeadReader):
             self._task.cancel()
 
     def give_away(self) -> asyncio.Transport:
-        """The connection, for another protocol to have; reading is paused."""
+        """Release the connection to another protocol; reading is paused."""
         assert self.transport is not None
         transport, self.transport = self.transport, None
         self._end()
         return transport
 
     def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
-        """Answer, and close."""
+        """Send a response, and close."""
         if self.transport is None or self._answered:
             return
         self._answered = True
@@ -109,23 +109,23 @@ class Client(RequestHeadReader):
         self._linger(self.transport)
 
     def refuse(self, error: GatewayError, **headers: str) -> None:
-        """Say why not, and close; `headers` are further ones, with underscores for hyphens."""
+        """Send a refusal, and close; additional `headers` have underscores for hyphens."""
         more = {name.replace("_", "-"): value for name, value in headers.items()}
         self.answer(error.kind.status, {**error.headers(), **more}, error.body())
 
     def leave(self) -> None:
-        """Close, unless its request is on the way."""
+        """Close, unless a request is on the way."""
         self._cancel_timer()
         self._timer = self.loop.call_later(GRACE_S, self.abort)
 
     def abort(self) -> None:
-        """End the connection at once."""
+        """Abort the connection."""
         if self.transport is not None:
             self.transport.abort()
 
     def _begin(self, message: RawRequestMessage, *, alone: bool) -> None:
         if message.method == "CONNECT" and not alone:
-            # What comes before the answer may be meant for the proxy as well as for the tunnel.
+            # What arrives before the response may be meant for the proxy as well as for the tunnel.
             self.refuse(
                 GatewayError(INVALID_REQUEST, "Data arrived before the response to CONNECT.")
             )
@@ -145,7 +145,7 @@ class Client(RequestHeadReader):
             self.refuse(GatewayError(INTERNAL_ERROR))
 
     def _linger(self, transport: asyncio.Transport) -> None:
-        """Close so that the answer arrives, even where the client is still sending."""
+        """Close so that the response arrives, even if the client is still sending."""
         self._cancel_timer()
         if not transport.can_write_eof():
             transport.close()

@@ -45,11 +45,11 @@ HALF_CLOSED_S = 60.0
 _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 MakeConnection = Callable[[Handler], asyncio.Protocol]
-"""Makes the protocol that reads decrypted requests and has a handler answer them."""
+"""Makes the protocol that reads decrypted requests and passes them to a handler."""
 
 
 class Connects:
-    """Serves every request to the proxy's own listener; `tunnels` are those that are open."""
+    """Serves every request to the proxy's own listener; `tunnels` are the open ones."""
 
     def __init__(
         self,
@@ -77,12 +77,12 @@ class Connects:
         self._certificate = certificate
 
     def reconfigure(self, settings: Settings, hosts: Hosts) -> None:
-        """Put other settings in force for the connections to come."""
+        """Apply new settings to new connections."""
         self._settings, self.hosts = settings, hosts
         self._intercepted.reconfigure(settings, hosts)
 
     async def serve(self, client: Client, message: RawRequestMessage) -> None:
-        """Serve a request, or say why not."""
+        """Serve or refuse a request."""
         try:
             if client.is_surplus:
                 raise GatewayError(AT_CAPACITY, retry_after=1)
@@ -112,7 +112,7 @@ class Connects:
         )
 
     async def _connect(self, client: Client, message: RawRequestMessage) -> None:
-        if holds_token(message.path):  # it would be looked up as a name, and logged
+        if holds_token(message.path):  # it would be resolved as a name, and logged
             raise GatewayError(
                 INVALID_REQUEST,
                 "CONNECT takes a host and a port, and no gateway token in place of them.",
@@ -222,5 +222,5 @@ _CERTIFICATE_TARGETS = frozenset(f"{prefix}{CERTIFICATE_PATH}" for prefix in PRE
 
 
 def _reason(error: Exception) -> str:
-    """OpenSSL's word for it, such as TLSV1_ALERT_UNKNOWN_CA."""
+    """OpenSSL's reason, such as TLSV1_ALERT_UNKNOWN_CA."""
     return getattr(error, "reason", None) or type(error).__name__

@@ -17,10 +17,10 @@ from aibridged.proxy.handoff import Parked
 from aibridged.proxy.upstream_proxy import UpstreamProxy, UpstreamProxyError
 
 CONNECT_S = 10.0
-# How long a candidate may take before the next one is tried as well (RFC 8305).
+# How long a candidate may take before the next one is tried in parallel (RFC 8305).
 _HAPPY_EYEBALLS_S = 0.25
-# A name that no DNS answers for keeps a thread for as long as the resolver tries: names that
-# callers think of have threads of their own, and hold up nothing else that the daemon resolves.
+# A name that no DNS server answers for blocks a thread for as long as the resolver tries: names
+# that callers choose have threads of their own, and hold up nothing else that the daemon resolves.
 _RESOLVING_THREADS = 16
 
 AddressInfo = tuple[Any, ...]
@@ -29,8 +29,8 @@ AddressInfo = tuple[Any, ...]
 class Dialer:
     """Opens connections, directly or through the upstream proxy.
 
-    With an upstream proxy a name is still judged by what it stands for here, if it stands for
-    anything here; the upstream proxy resolves it again by itself.
+    With an upstream proxy, a name is still checked by the addresses it has here, if it has any; the
+    upstream proxy resolves it again by itself.
     """
 
     def __init__(self, egress: Egress, upstream: UpstreamProxy | None = None) -> None:
@@ -39,16 +39,16 @@ class Dialer:
         self._threads = ThreadPoolExecutor(_RESOLVING_THREADS, "proxy-resolver")
 
     def close(self) -> None:
-        """Resolve no more names."""
+        """Stop the resolver threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def connect(
         self, destination: Destination, *, trusted: bool = False
     ) -> tuple[asyncio.Transport, Parked]:
-        """A connection to the destination; `trusted` ones were configured, and aren't judged.
+        """A connection to the destination; `trusted` ones were configured, and aren't checked.
 
         Raises:
-            GatewayError: the destination is refused, unknown, or doesn't answer; or there is no
+            GatewayError: the destination is forbidden, unknown, or unreachable; or there is no
                 descriptor left.
         """
         try:
@@ -62,7 +62,7 @@ class Dialer:
                 return await self._upstream.connect(destination)
         except UpstreamProxyError as refusal:
             raise GatewayError(DESTINATION_UNREACHABLE, str(refusal)) from None
-        except (OSError, TimeoutError) as error:  # what is unknown, refuses or stays silent
+        except (OSError, TimeoutError) as error:  # unknown, refused or silent
             if is_shortage(error):
                 raise at_capacity() from None
             raise GatewayError(DESTINATION_UNREACHABLE) from None
@@ -84,11 +84,11 @@ class Dialer:
             raise
 
     async def _check_all(self, destination: Destination) -> None:
-        """The upstream proxy may choose any address, so that all must be permitted."""
+        """Check all addresses, since the upstream proxy may choose any of them."""
         try:
             found = await _resolve(destination, self._threads)
         except OSError:
-            return  # a name that only the upstream proxy knows
+            return  # a name that only the upstream proxy can resolve
         if not all(self._egress.permits(each[4][0]) for each in found):
             raise GatewayError(DESTINATION_REFUSED)
 
@@ -99,7 +99,7 @@ def _check_port(destination: Destination) -> None:
 
 
 async def _resolve(destination: Destination, threads: Executor | None) -> list[AddressInfo]:
-    """Every address that the destination stands for, once; on these threads, or the loop's."""
+    """Every address of the destination, once each; resolved on these threads, or the loop's."""
     look_up = partial(socket.getaddrinfo, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
     return await asyncio.get_running_loop().run_in_executor(
         threads, look_up, destination.host, destination.port
@@ -107,8 +107,8 @@ async def _resolve(destination: Destination, threads: Executor | None) -> list[A
 
 
 async def _connect_first(candidates: list[AddressInfo]) -> socket.socket:
-    """The socket of the first candidate that answers; they are addresses, nothing is resolved."""
-    # Only who dials needs it; aiohttp brings it along.
+    """The socket of the first address that accepts a connection; nothing is resolved."""
+    # Imported where it is needed; it comes with aiohttp.
     from aiohappyeyeballs import start_connection
 
     return await start_connection(candidates, happy_eyeballs_delay=_HAPPY_EYEBALLS_S, interleave=1)

@@ -22,12 +22,12 @@ from aibridged.transport.time_slices import Turns
 from aibridged.transport.upstream import Upstream
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
-# Said for this hop, or answered on it.
+# Hop-by-hop, or answered on this hop.
 _OF_THIS_HOP = frozenset({"content-length", "expect", "host"})
 
 
 def over_tls(dialer: Dialer, context: ssl.SSLContext) -> Dial:
-    """Connects where CONNECT would: through the upstream proxy, if there is one.
+    """Connect as for CONNECT: through the upstream proxy, if there is one.
 
     The hosts are those of the providers, which the operator trusts.
     """
@@ -59,11 +59,11 @@ def over_tls(dialer: Dialer, context: ssl.SSLContext) -> Dial:
 
 
 class Forwarder:
-    """Forwards requests to the upstreams that `make` makes, one for each base URL.
+    """Forwards requests through upstreams that `make` makes, one per base URL.
 
-    An answer may be silent for `idle_timeout` seconds, and the next part of a request's body may
-    take `read_timeout`; both may be changed. The base URLs come out of the configuration, which
-    bounds how many there are.
+    A response may be silent for `idle_timeout` seconds, and the next part of a request's body may
+    take `read_timeout`; both may be changed. The base URLs come from the configuration, which
+    bounds their number.
     """
 
     def __init__(
@@ -87,13 +87,13 @@ class Forwarder:
     async def forward(
         self, request: GatewayRequest, base_url: str, target: str, headers: CIMultiDict[str]
     ) -> web.StreamResponse:
-        """Send the request on with these end-to-end headers, and relay the answer to its end.
+        """Forward the request with these end-to-end headers, and relay the response to its end.
 
         `target` is the path below the base URL, with the query.
 
         Raises:
-            GatewayError: there is no answer.
-            ConnectionError: the answer broke off, or the client has disconnected.
+            GatewayError: there is no response.
+            ConnectionError: the response broke off, or the client has disconnected.
         """
         answer = await self._ask(request, base_url, target, headers)
         try:
@@ -120,7 +120,7 @@ class Forwarder:
             failure, reason = UPSTREAM_TIMEOUT, type(error)
         except (aiohttp.ClientError, OSError) as error:
             failure, reason = UPSTREAM_UNREACHABLE, type(error)
-        # Not the error's own text: it may quote what was sent.
+        # Not the error's own text: it may quote the request.
         host = urlsplit(base_url).hostname
         logger.warning("{} did not respond: {}", host, reason.__name__)
         raise GatewayError(failure)

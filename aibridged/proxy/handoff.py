@@ -1,7 +1,7 @@
 """Handoff of a connection between two protocols: buffers what arrives, and pauses reading.
 
-asyncio hands data to whichever protocol a transport has at the moment: after a TLS handshake, and
-on a new connection, that may be before the one that it is for has been made.
+asyncio delivers data to whichever protocol a transport has at the moment: after a TLS handshake,
+and on a new connection, that may be before the final protocol has been made.
 """
 
 import asyncio
@@ -9,9 +9,9 @@ from typing import cast
 
 
 class Parked(asyncio.Protocol):
-    """Keeps what arrives until the protocol that it is for takes over.
+    """Buffers what arrives until the final protocol takes over.
 
-    `gone` is set when the connection has ended, `sent_eof` when its other end writes no more.
+    `gone` is set when the connection has ended, `sent_eof` when the peer has sent EOF.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Parked(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses of it
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's aren't subclasses
 
     def data_received(self, data: bytes) -> None:
         self._early += data
@@ -36,7 +36,7 @@ class Parked(asyncio.Protocol):
         self.gone = True
 
     def hand_over(self, transport: asyncio.Transport, protocol: asyncio.Protocol) -> None:
-        """Give the connection, and what has arrived on it, to the protocol that it is for."""
+        """Hand the connection, and what has arrived on it, over to the final protocol."""
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if self._early:

@@ -14,14 +14,13 @@ _READ = frozenset({"GET", "HEAD"})
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A base URL of a provider: `base_path` is what its paths begin with, without a slash at the
-    end."""
+    """A base URL of a provider; `base_path` is its path without a trailing slash."""
 
     provider: Provider
     base_path: str
 
     def gateway_path(self, method: str, path: str) -> str | None:
-        """The gateway's path for a path at this host, or None where the gateway has no such."""
+        """The gateway's path for a path at this host, or None if the gateway has no such path."""
         if not path.startswith(self.base_path + "/"):
             return None
         below = self.provider.prefix + path[len(self.base_path) :]
@@ -30,15 +29,15 @@ class Endpoint:
         return f"/{self.provider.name}{below}"
 
     def may_be_read_as_bridged(self, folded: str) -> bool:
-        """Whether a lenient server may take a folded path for one that is to be recorded."""
+        """Whether a lenient server may take a normalized path for one that has to be recorded."""
         return any(folded == f"{self.base_path}{each}".lower() for each in self.provider.bridged)
 
 
 class Hosts:
     """Finds the endpoints behind a CONNECT's destination.
 
-    These are the base URLs of the configured providers that have https, and where the vendors' own
-    clients go: for each of these the first provider of that type.
+    These are the https base URLs of the configured providers, and the hosts that the vendors' own
+    clients use: each of these belongs to the first provider of that type.
     """
 
     def __init__(self, providers: Iterable[Provider]) -> None:
@@ -50,7 +49,7 @@ class Hosts:
             self._add(url, provider)
 
     def find(self, destination: Destination) -> list[Endpoint]:
-        """The endpoints at that host and port; none means that its TLS stays closed."""
+        """The endpoints at that host and port; none means that it isn't intercepted."""
         return self._endpoints.get((destination.host, destination.port), [])
 
     def __iter__(self) -> Iterator[str]:
@@ -80,11 +79,11 @@ def _public(providers: Iterable[Provider]) -> Iterator[tuple[str, Provider]]:
 
 
 def gateway_path(endpoints: Iterable[Endpoint], method: str, path: str) -> str | None:
-    """What a request is to the gateway; None where it is none of the gateway's business.
+    """The gateway's path of a request; None where the gateway doesn't serve it.
 
     Raises:
-        GatewayError: the provider might take the path for one that is to be recorded, though it
-            is spelled differently: nothing of that kind goes past the record.
+        GatewayError: the provider might take the path for one that has to be recorded, though it is
+            spelled differently: no such request may bypass the record.
     """
     for endpoint in endpoints:
         if (found := endpoint.gateway_path(method, path)) is not None:

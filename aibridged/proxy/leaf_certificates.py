@@ -11,12 +11,12 @@ from aibridged.clock import Clock
 from aibridged.proxy.authority import Authority
 
 MAX_HOSTS = 256
-# A certificate isn't shown any more in the last third of its life.
+# A certificate isn't used any more in the last third of its lifetime.
 _SHOWN = 2 / 3
 
 
 class Leaves:
-    """Makes, keeps and renews the contexts; whose turn was longest ago goes if there are many."""
+    """Creates, caches and renews the TLS contexts; the least recently used one is evicted."""
 
     def __init__(self, authority: Authority, clock: Clock) -> None:
         self._authority = authority
@@ -24,7 +24,7 @@ class Leaves:
         self._contexts: LRUCache[str, tuple[ssl.SSLContext, datetime]] = LRUCache(MAX_HOSTS)
 
     def context(self, host: str) -> ssl.SSLContext:
-        """The server's side of TLS for this host, a name or an address as it is in CONNECT.
+        """The server's TLS context for this host, a name or an address as in CONNECT.
 
         Raises:
             AuthorityError: the CA has expired.
@@ -46,13 +46,13 @@ def _context(host: str, pem: bytes) -> ssl.SSLContext:
     context.set_alpn_protocols(["http/1.1"])
 
     def check_name(_: ssl.SSLObject, name: str | None, __: ssl.SSLContext) -> int | None:
-        # A client that says where it wants to go says the same as in CONNECT.
+        # A client's SNI is the same as in CONNECT.
         if name is None or name.lower().removesuffix(".") == host:
             return None
         return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
 
     context.sni_callback = check_name
-    # OpenSSL reads files only. This one is the daemon's alone, and gone at once.
+    # OpenSSL reads files only. This one is private to the daemon, and deleted at once.
     with tempfile.NamedTemporaryFile() as file:
         file.write(pem)
         file.flush()

@@ -1,9 +1,8 @@
 """Requests of an intercepted (MITM) connection, passed to the gateway's pipeline.
 
 What the gateway serves goes into its pipeline, which authenticates, limits and records it. All
-else that a provider's host is asked for goes on to that host as it is, with the caller's own
-credentials: to log in, to check for updates, and whatever else a vendor's client has to say to its
-vendor.
+other requests are forwarded to their host unchanged, with the caller's own credentials: logins,
+update checks, and whatever else a vendor's client does.
 """
 
 import itertools
@@ -42,18 +41,17 @@ from aibridged.transport.abort import break_off
 from aibridged.transport.refusal import refusal
 from aibridged.transport.request import GatewayRequest
 
-# Where nobody is asked for a token, the header still says that Authorization is the caller's own.
+# Without authentication, the header still says that Authorization is the caller's own.
 _NO_TOKEN = "none"
 
 HandOver = Callable[
     [GatewayRequest, str, CIMultiDict[str], str, str | None], Awaitable[web.StreamResponse]
 ]
-"""Has the gateway serve a request, at another target, with other headers, under this id, and as
-from this IP address."""
+"""Has the gateway serve a request, with another target, headers, id and client IP address."""
 
 
 class InFlight(Protocol):
-    """The requests under way, and whether new ones are still taken."""
+    """The requests in flight, and whether new ones are accepted."""
 
     refusing: bool
 
@@ -62,8 +60,8 @@ class InFlight(Protocol):
 class Session:
     """What a CONNECT has opened: `ip` is the caller's address.
 
-    `id` is what the ids of its requests begin with, in the log of the proxy and of the gateway;
-    `provider` is the name that they are counted under.
+    `id` is the prefix of its requests' ids, in the log of the proxy and of the gateway; `provider`
+    is the name that they are counted under.
     """
 
     id: str
@@ -75,14 +73,14 @@ class Session:
 
 
 class _Forwarded:
-    """A request that goes on to its host."""
+    """A request that is forwarded to its host."""
 
     def __init__(self, request: GatewayRequest) -> None:
         self.abort = partial(break_off, request)
 
 
 class Intercepted:
-    """Serves the requests of all sessions."""
+    """Serves the requests of all intercepted connections."""
 
     def __init__(
         self,
@@ -102,13 +100,13 @@ class Intercepted:
         self.reconfigure(settings, hosts)
 
     def reconfigure(self, settings: Settings, hosts: Hosts) -> None:
-        """Put other settings in force for the requests to come, on open connections as well."""
+        """Apply new settings to new requests, on open connections as well."""
         self._hosts = hosts
-        # Headers that only a proxy in front may set, and none is in this TLS.
+        # Headers that only a reverse proxy in front may set, and none is inside this TLS.
         self._not_believed = frozenset(name.lower() for name in settings.proxy_trusted_headers)
 
     async def handle(self, session: Session, request: GatewayRequest) -> web.StreamResponse:
-        """Answer one request."""
+        """Serve one request."""
         CALLER_IP.set(session.ip)
         provider = session.provider
         scope = Scope(f"{session.id}-{next(session.numbers)}")
@@ -136,7 +134,7 @@ class Intercepted:
                 response.force_close()  # the next one belongs on another connection
             return response
         except ConnectionError:
-            raise  # nobody is left to answer
+            raise  # the client has disconnected
         except Exception as error:  # noqa: BLE001 - a bug must not become aiohttp's page
             logger.error("A request to {} failed: {}", session.destination, type(error).__name__)
             return refusal(GatewayError(INTERNAL_ERROR))
@@ -176,7 +174,7 @@ class Intercepted:
             )
         finally:
             self._gate.active_requests.remove(running)
-        # Not the path: it is none of ours, and may hold anything.
+        # Not the path: it isn't ours, and may contain anything.
         logger.info(
             "{} a path of {}'s own: {}", request.method, session.destination, response.status
         )
@@ -185,7 +183,7 @@ class Intercepted:
     def _headers(
         self, session: Session, request: GatewayRequest, *, to_gateway: bool
     ) -> CIMultiDict[str]:
-        """The client's headers, but for what it may not say: who it is to the gateway."""
+        """The client's headers, without those that would identify it to the gateway."""
         token = session.token
         kept = end_to_end(request.headers.items(), self._passes)
         headers = CIMultiDict(
@@ -202,9 +200,9 @@ class Intercepted:
 
 
 def _refuse_web_pages(headers: CIMultiDict[str], request: GatewayRequest) -> None:
-    """Only a key of its own may be used by what a page has its visitor's browser send.
+    """Refuse cross-origin requests from browsers, unless they have a key of their own.
 
-    The browser shows the token to its proxy by itself, whatever page it is that asks.
+    The browser sends the token to its proxy by itself, whatever page makes the request.
     """
     own_key = AUTHORIZATION in headers or API_KEY in headers
     if not own_key and is_of_another_origin(request.headers):
@@ -216,7 +214,7 @@ def _refuse_web_pages(headers: CIMultiDict[str], request: GatewayRequest) -> Non
 
 
 def _check_host(request: GatewayRequest, destination: Destination) -> None:
-    """Refuse a request for another host than the client was allowed to connect to."""
+    """Refuse a request for another host than the client's CONNECT named."""
     values = request.headers.getall("Host", ())
     if len(values) != 1:
         raise GatewayError(INVALID_REQUEST, "The request must have exactly one Host header.")

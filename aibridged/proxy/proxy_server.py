@@ -35,16 +35,19 @@ from aibridged.transport.request import GatewayRequest
 from aibridged.transport.time_slices import Turns
 from aibridged.transport.upstream import Upstream
 
-# A gateway that trusts the proxy's address mustn't believe these of the proxy's callers.
+# A gateway that trusts the proxy's address must not trust these headers of the proxy's callers.
 _NOT_BELIEVED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
 
 
 class ProxyError(Exception):
-    """The AI Proxy can't start; the message says why and what to do."""
+    """The AI Proxy can't start; the message says why and how to fix it."""
 
 
 class Proxy:
-    """`hand_over` serves what is the gateway's, `make_connection` reads decrypted requests.
+    """The AI Proxy.
+
+    `hand_over` serves requests that are the gateway's, `make_connection` reads decrypted
+    requests.
 
     Without `hand_over`, requests go to the gateway at `--aibridge-proxy-target`.
     """
@@ -64,7 +67,7 @@ class Proxy:
         shortages: Shortages,
         pools: Pools,
     ) -> None:
-        """Raises ProxyError: what the upstream proxy needs can't be read."""
+        """Raises ProxyError: the upstream proxy's CA file can't be read."""
         self._settings = settings
         self._limiter = limiter
         self._shortages = shortages
@@ -99,15 +102,15 @@ class Proxy:
         self._clients: set[Client] = set()
         self.listener: Listener | None = None
         self.url = ""
-        """Where it listens, once started, with the port that the system chose for port 0."""
+        """Its addresses, once started, with the port that the system chose for port 0."""
 
     @property
     def hosts(self) -> Hosts:
-        """The hosts whose TLS is opened."""
+        """The intercepted hosts."""
         return self._connects.hosts
 
     def reconfigure(self, settings: Settings, providers: Iterable[Provider]) -> None:
-        """Put settings in force that need no restart; open the TLS of these providers' hosts."""
+        """Apply settings that need no restart; intercept the hosts of these providers."""
         self._settings = settings
         self._connects.reconfigure(settings, Hosts(providers))
         for forwarder in (self._onward, self._gateway):
@@ -118,10 +121,10 @@ class Proxy:
             self.listener.set_handshake_timeout(settings.http_read_timeout)
 
     async def start(self, passed: Sequence[socket.socket] = ()) -> None:
-        """Listen, on the sockets that were passed or else on the settings' address.
+        """Listen, on the passed sockets or else on the settings' address.
 
         Raises:
-            CannotListenError: that isn't possible.
+            CannotListenError: an address or the certificate can't be used.
         """
         settings = self._settings
         self.listener = proxy_listener(settings, passed)
@@ -130,12 +133,12 @@ class Proxy:
         self.url = self.listener.urls[0]
 
     def stop_accepting(self) -> None:
-        """Take no new connection; what is open goes on."""
+        """Stop accepting connections; open ones go on."""
         if self.listener is not None:
             self.listener.close()
 
     async def close(self) -> None:
-        """End tunnels, and whoever hasn't said yet what it wants. Requests are the gateway's."""
+        """End tunnels, and connections without a request yet. Requests are the gateway's to end."""
         self.stop_accepting()
         for client in list(self._clients):
             client.abort()
@@ -167,7 +170,7 @@ def _upstream(settings: Settings) -> UpstreamProxy | None:
 
 
 def _client_tls(more: Path | None) -> ssl.SSLContext:
-    """The system's trust, and that in the file `more`."""
+    """The client's TLS context: the system's trust store, and the file `more`."""
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     try:
@@ -179,7 +182,7 @@ def _client_tls(more: Path | None) -> ssl.SSLContext:
 
 
 def _to(settings: Settings, forwarder: Forwarder) -> HandOver:
-    """Hands over to the gateway at the target, under the path where every gateway serves."""
+    """Passes requests to the gateway at the target, below the prefix that every gateway has."""
     base = settings.proxy_target
     if base is None:
         raise ProxyError(

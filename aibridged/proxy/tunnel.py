@@ -11,11 +11,11 @@ _FLUSH_S = 30.0
 
 
 class Tunnel:
-    """`client` and `server` are the protocols for the two connections.
+    """Splices two connections, whose protocols are `client` and `server`.
 
-    A tunnel ends when either connection does, when both sides have said that they write no more,
-    when nothing moved for `idle` seconds, or for `half_closed` seconds after one side had written
-    all that it had. `on_end` is called once, when both connections are gone.
+    A tunnel ends when either connection does, when both sides have sent EOF, when nothing moved for
+    `idle` seconds, or for `half_closed` seconds after one side's EOF. `on_end` is called once, when
+    both connections are gone.
     """
 
     def __init__(self, *, idle: float, half_closed: float, on_end: Callable[[], None]) -> None:
@@ -31,7 +31,7 @@ class Tunnel:
         self._timer = self._loop.call_later(idle, self._check_idle)
 
     def close(self) -> None:
-        """Write what waits to be written, and end."""
+        """Flush the write buffers, and close."""
         self._timer.cancel()
         self._timer = self._loop.call_later(_FLUSH_S, self.abort)
         for end in (self.client, self.server):
@@ -39,13 +39,13 @@ class Tunnel:
                 end.transport.close()
 
     def abort(self) -> None:
-        """End at once."""
+        """Abort both connections."""
         for end in (self.client, self.server):
             if end.transport is not None:
                 end.transport.abort()
 
     def one_side_ended(self) -> None:
-        """One side writes no more: what the other still has to say, it says soon."""
+        """Note an EOF from one side: the other gets less time from now on."""
         if self.client.ended and self.server.ended:
             self.close()
             return
@@ -55,7 +55,7 @@ class Tunnel:
         self._timer = self._loop.call_later(self._limit, self._check_idle)
 
     def one_gone(self) -> None:
-        """One connection is gone, so the other goes."""
+        """Close the other connection when one is gone."""
         self._open -= 1
         if self._open:
             self.close()
@@ -64,7 +64,7 @@ class Tunnel:
             self._on_end()
 
     def _check_idle(self) -> None:
-        # Nothing is noted for each chunk but a flag: a limit may last up to twice as long.
+        # Only a flag is set for each chunk: a timeout may take up to twice as long.
         if not self.moved:
             self.close()
             return
@@ -73,7 +73,7 @@ class Tunnel:
 
 
 class _End(asyncio.Protocol):
-    """One end; `ended` says that its peer writes no more."""
+    """One end of a tunnel; `ended` says that its peer has sent EOF."""
 
     other: "_End"
 
@@ -83,7 +83,7 @@ class _End(asyncio.Protocol):
         self._tunnel = tunnel
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's are no subclasses of it
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's aren't subclasses
         self.transport.set_write_buffer_limits(high=_BUFFER_BYTES)
 
     def data_received(self, data: bytes) -> None:
@@ -104,7 +104,7 @@ class _End(asyncio.Protocol):
             source.resume_reading()
 
     def eof_received(self) -> bool:
-        """Pass the end on, and keep the way back open; TLS has no such half, so there all ends."""
+        """Pass the EOF on, and keep the other direction open; with TLS, which can't, close both."""
         self.ended = True
         out, own = self.other.transport, self.transport
         if out is None or own is None or not (out.can_write_eof() and own.can_write_eof()):

@@ -8,7 +8,7 @@ from aibridged.core.shares import Shares, Shortage
 from aibridged.errors import AT_CAPACITY, GatewayError
 
 _MOST = 50_000
-_DESCRIPTORS = 2  # of a tunnel: the client's connection and the server's
+_DESCRIPTORS = 2  # per tunnel: the client's connection and the server's
 _RETRY_S = 5
 _REFUSALS = {
     Shortage.ALL: "The AI Proxy has reached its maximum number of open tunnels.",
@@ -17,22 +17,22 @@ _REFUSALS = {
 
 
 def most_tunnels() -> int:
-    """As many as half of the file descriptors that this process may have are enough for."""
+    """The number of tunnels that half of the process's file descriptors are enough for."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _MOST if soft == resource.RLIM_INFINITY else min(_MOST, soft // 2 // _DESCRIPTORS)
 
 
 class Places:
-    """`total` places, of which one caller may have half, or one of them at least."""
+    """`total` places, of which one caller may have half, but at least one."""
 
     def __init__(self, total: int) -> None:
         self._shares = Shares(total, max(1, total // 2))
 
     def take(self, caller: str) -> Callable[[], None]:
-        """Take a place; what is returned gives it back, and is called once.
+        """Take a place; returns the function that gives it back, to be called once.
 
         Raises:
-            GatewayError: there is none left, or none for this caller.
+            GatewayError: there is none left, in total or for this caller.
         """
         if (shortage := self._shares.take(caller)) is not None:
             raise GatewayError(AT_CAPACITY, _REFUSALS[shortage], retry_after=_RETRY_S)

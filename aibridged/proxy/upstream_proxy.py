@@ -1,4 +1,4 @@
-"""The upstream proxy, through which an organisation may route all outgoing traffic."""
+"""The upstream proxy, which an organisation may route all outgoing traffic through."""
 
 import asyncio
 import ssl
@@ -12,11 +12,11 @@ from aibridged.transport.head_reader import ResponseHeadReader
 
 
 class UpstreamProxyError(Exception):
-    """The upstream proxy doesn't connect; the message says so, and quotes nothing of its."""
+    """The upstream proxy doesn't connect; the message says so, without quoting its response."""
 
 
 class UpstreamProxy:
-    """Asks an HTTP proxy for connections; `context` is for its own TLS, None where it has none."""
+    """Opens connections through an HTTP proxy; `context` is for TLS to the proxy itself."""
 
     def __init__(self, url: ProxyUrl, context: ssl.SSLContext | None) -> None:
         self._url = url
@@ -26,7 +26,7 @@ class UpstreamProxy:
         """A connection to the destination through the proxy.
 
         Raises:
-            UpstreamProxyError: the proxy answers with anything but success.
+            UpstreamProxyError: the proxy's response isn't a success.
             OSError: the proxy can't be reached.
         """
         loop = asyncio.get_running_loop()
@@ -58,7 +58,7 @@ class UpstreamProxy:
 
 
 class _Answer(ResponseHeadReader):
-    """Reads the head of the proxy's answer to CONNECT, which has no body; `status` is a future."""
+    """Reads the head of the proxy's response to CONNECT; `status` is a future."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,1 +1,1 @@
-"""The record: who asked which model what, and how it ended. Nothing in it is lost."""
+"""The record of prompts, tokens, tool calls and outcomes. Nothing in it is lost."""

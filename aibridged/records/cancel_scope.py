@@ -11,23 +11,23 @@ from sqlalchemy.exc import DBAPIError
 from aibridged.clock import Clock
 
 TIME_LIMIT_S = 10.0
-_STEPS = 20_000  # of SQLite's virtual machine, between two looks at the clock
+_STEPS = 20_000  # of SQLite's virtual machine, between two checks of the deadline
 
 
 class QueryFailedError(Exception):
-    """A question without an answer; the message is for people."""
+    """A query that failed; the message is for people."""
 
 
 class QueryTimeoutError(QueryFailedError):
-    """The time is up; the message says how to ask for less."""
+    """A query that took too long; the message says how to ask for less."""
 
 
 class QueryCancelledError(QueryFailedError):
-    """Nobody wants the answer any more."""
+    """A query whose result is no longer wanted."""
 
 
 class CancelScope:
-    """One question's; each of its statements may take `seconds`."""
+    """Deadline and cancellation of one query; each of its statements may take `seconds`."""
 
     def __init__(self, clock: Clock, seconds: float = TIME_LIMIT_S) -> None:
         self._clock = clock
@@ -37,18 +37,18 @@ class CancelScope:
         self._cancel_statement: Callable[[], object] | None = None
 
     def cancel(self) -> None:
-        """End it within a moment, whatever the database is doing. From any thread; never waits."""
+        """Cancel the statement that is running, and refuse others. Thread-safe; never blocks."""
         self._is_cancelled = True
         if (cancel := self._cancel_statement) is not None:
-            # It makes a connection of its own to the server, which may not answer.
+            # It opens a connection of its own to the server, which may hang.
             threading.Thread(target=_quietly, args=(cancel,), daemon=True).start()
 
     @contextmanager
     def connect(self, engine: sa.Engine) -> Iterator[sa.Connection]:
-        """A connection that changes nothing and gives up when it is over.
+        """A read-only connection whose statements are bound by this scope.
 
         Raises:
-            QueryCancelledError, QueryTimeoutError: it is.
+            QueryCancelledError, QueryTimeoutError: the scope has ended.
             QueryFailedError: the database can't be read.
         """
         try:
@@ -69,7 +69,7 @@ class CancelScope:
             connection.exec_driver_sql("PRAGMA query_only = ON")
         else:
             self._cancel_statement = driver.cancel_safe
-            # All statements see one moment, as SQLite's do: what ends meanwhile isn't skipped.
+            # One snapshot for all statements, as in SQLite: what ends meanwhile isn't skipped.
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.exec_driver_sql(
                 f"SET LOCAL statement_timeout = {round(self._seconds * 1000)}"
@@ -101,5 +101,5 @@ def _cancelled() -> QueryCancelledError:
 
 
 def _quietly(cancel: Callable[[], object]) -> None:
-    with suppress(Exception):  # the connection, or the server, is gone: so is the question
+    with suppress(Exception):  # the connection, or the server, is gone, and so is the query
         cancel()

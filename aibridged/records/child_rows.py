@@ -1,9 +1,9 @@
 """Child rows of interceptions, truncated for lists or in full.
 
-A text may be as long as the operator lets it be, and an answer may have many tool calls. So only
-ids are read at first, then the beginnings of texts; one that is asked for whole, and is longer than
-that, is read by itself. Rows come in the order of their ids, which is that of their making: the
-column with the time stands behind the texts, and SQLite would have to read through them.
+A text may be as long as the operator allows, and a response may have many tool calls. So only ids
+are read at first, then the beginnings of texts; a longer text that is wanted in full is read by
+itself. Rows are ordered by id, which is the order of creation: the timestamp column is stored
+after the texts, and SQLite would have to read through them.
 """
 
 from collections import defaultdict
@@ -24,42 +24,42 @@ KINDS = {
 }
 
 SHOWN_CHARACTERS = 1024
-"""Of each text in a list."""
+"""Characters of each text in a list."""
 SHOWN_ROWS = 100
-"""Of each kind that has texts, for an interception in a list."""
+"""Rows of each kind that has texts, per interception in a list."""
 
-_READ_CHARACTERS = 16 * 1024  # of texts that are to be whole: most are
+_READ_CHARACTERS = 16 * 1024  # read at first of texts that are wanted in full, enough for most
 _READ_ROWS = 16
-_IDS_AT_ONCE = 1000  # a statement takes only so many values
+_IDS_AT_ONCE = 1000  # bound on the parameters of a statement
 
 _COLUMNS = [name for name in Interception.__struct_fields__ if name not in {*KINDS, "truncated"}]
 
 
 class FullInterception(NamedTuple):
-    """An interception, and what reads the rows of a kind that belong to it, one after the other.
+    """An interception, and a function that iterates over its child rows of a kind.
 
-    They can be read as long as the question lasts.
+    The rows can be read as long as the query's connection is open.
     """
 
     found: Interception
     rows: Callable[[str], Iterator[Row]]
 
     def collected(self) -> Interception:
-        """With all rows, which may take much memory."""
+        """The interception with all its child rows, which may take much memory."""
         return msgspec.structs.replace(
             self.found, **{kind: list(self.rows(kind)) for kind in KINDS}
         )
 
 
 class ChildRows:
-    """All that belongs to some interceptions, which should be a few at a time."""
+    """The child rows of some interceptions, which should be a few at a time."""
 
     def __init__(self, connection: sa.Connection, interception_ids: Sequence[str]) -> None:
         self._connection = connection
         self._ids = {kind: self._read_ids(kind, interception_ids) for kind in KINDS}
 
     def previews(self, rows: Sequence[sa.Row[Any]]) -> Iterator[Interception]:
-        """The interceptions with what a list shows of theirs."""
+        """The interceptions with what a list shows of their child rows."""
         shown = {kind: self._previews(kind) for kind in KINDS}
         for row in rows:
             made = _interception(row)
@@ -69,7 +69,7 @@ class ChildRows:
             yield made
 
     def full(self, rows: Sequence[sa.Row[Any]]) -> Iterator[FullInterception]:
-        """The interceptions, and all of theirs."""
+        """The interceptions with all their child rows."""
         for row in rows:
             yield FullInterception(_interception(row), self._reader(row.id))
 
@@ -98,12 +98,12 @@ class ChildRows:
         return found
 
     def _read(self, kind: str, ids: Sequence[str], characters: int) -> Iterator[tuple[str, Row]]:
-        """The rows and whose they are; `truncated` says whether a text goes on.
+        """The rows with their interceptions' ids; `truncated` says whether a text is longer.
 
-        No statement is under way between them: whoever gets them may take a while.
+        No cursor stays open between them: the consumer may take a while.
         """
         for start in range(0, len(ids), _IDS_AT_ONCE):
-            # One more than is shown tells whether there is more.
+            # One more character than shown tells whether there are more.
             values = {"ids": ids[start : start + _IDS_AT_ONCE], "characters": characters + 1}
             for found in self._connection.execute(_PREVIEWS[kind], values).all():
                 row = dict(found._mapping)

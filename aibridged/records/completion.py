@@ -1,7 +1,7 @@
 """Queries for shell completion: fast, read-only, and of recent records only.
 
-The drivers are used themselves: SQLAlchemy takes longer to load than an answer may take. A database
-that isn't there isn't made, and none is locked.
+They use the drivers directly: loading SQLAlchemy takes longer than a completion may take. A missing
+database isn't created, and none is locked.
 """
 
 from collections.abc import Mapping
@@ -10,13 +10,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 _LOCK_TIMEOUT_S = 0.1
-# Bounds what a question costs, however long the record is.
+# Bounds the cost of a completion, however long the record is.
 _LATELY = """(
     SELECT * FROM aibridge_interceptions WHERE ended_at IS NOT NULL
     ORDER BY started_at DESC LIMIT 1000
 ) AS lately"""
 
-# Each answers with names, and what is to be said of them.
+# Each returns names with their descriptions.
 _QUESTIONS: Mapping[str, str] = {
     "users": "SELECT username, name FROM aibridged_users WHERE deleted_at IS NULL ORDER BY 1",
     "tokens": """
@@ -34,9 +34,9 @@ _QUESTIONS: Mapping[str, str] = {
 
 
 def names(kind: str, state_dir: Path, postgres_url: str | None = None) -> list[tuple[str, str]]:
-    """The names of a kind, each with a word on it, which may be empty.
+    """The names of a kind, each with a description, which may be empty.
 
-    Raises whatever the driver raises where there is no database, or none that answers.
+    Raises whatever the driver raises where the database is missing or unavailable.
     """
     question = _QUESTIONS[kind]
     if postgres_url is not None:

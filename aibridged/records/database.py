@@ -3,8 +3,8 @@
 SQLite: WAL with `synchronous=NORMAL`. A commit has reached the kernel, so it survives any death of
 the daemon, SIGKILL too. A power cut or a kernel crash never damages the database but may take the
 commits since the last checkpoint, which the writer makes every few seconds. `FULL` would close
-that window at about 80 µs of CPU and the disk's flush for every commit, which is more than all
-else that a request's record costs; who needs it has PostgreSQL, whose commits are flushed.
+that window at about 80 µs of CPU and a disk flush per commit, which is more than everything
+else that a request's record costs; PostgreSQL is the choice for those who need it.
 
 No connection checkpoints by itself: see `sqlite.SqliteBackend.checkpoint`.
 """
@@ -22,12 +22,12 @@ from sqlalchemy.pool import NullPool
 from aibridged.config.private_file import check_regular, make_private, open_private
 
 BUSY_TIMEOUT_S = 2.0
-"""How long a SQLite connection waits for another one's lock."""
+"""How long a SQLite connection waits for another connection's lock."""
 UNREACHABLE_S = 10
-"""After so many seconds a PostgreSQL server that doesn't answer is taken to be gone."""
+"""Seconds after which a PostgreSQL server that doesn't respond is considered down."""
 
 BEGIN = "sqlite_begin"
-"""An execution option: the statement that begins SQLite's transactions on this connection."""
+"""Execution option: the statement that begins SQLite's transactions on this connection."""
 
 _FIXED_SQLITE = (3, 51, 3)
 _BESIDE = ("-wal", "-shm", "-journal")
@@ -37,14 +37,14 @@ Engine = sa.Engine
 
 
 class DatabaseError(Exception):
-    """A database can't be used; the message says why, what to do, and never a password."""
+    """A database that can't be used; the message says why and how to fix it, without a password."""
 
 
 def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:
     """The URL of the PostgreSQL database, or of the SQLite file in the state directory.
 
     Raises:
-        DatabaseError: `postgres_url` is none.
+        DatabaseError: `postgres_url` isn't valid.
     """
     if postgres_url is None:
         return sa.URL.create("sqlite", database=str(state_dir / "aibridged.db"))
@@ -62,13 +62,13 @@ def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:
 
 
 def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engine:
-    """An engine whose connections are opened when they are needed and closed after use.
+    """An engine that opens connections on demand and closes them after use.
 
     `busy_timeout` is in seconds. Transactions on SQLite begin where SQLAlchemy begins them, for
     schema changes too.
 
     Raises:
-        DatabaseError: the driver is missing, or the SQLite file can't be made.
+        DatabaseError: the driver is missing, or the SQLite file can't be created.
     """
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, busy_timeout)
@@ -91,14 +91,14 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engi
 
 
 def describe(engine: Engine) -> str:
-    """Which database it is, for the log, without a password."""
+    """Name of the database for the log, without a password."""
     if engine.url.get_backend_name() == "sqlite":
         return f"{engine.url.database} ({describe_sqlite()})"
     return engine.url.render_as_string(hide_password=True)
 
 
 def describe_sqlite(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:
-    """The linked SQLite's version for the log, with what is to be known of it."""
+    """The linked SQLite's version for the log, with its known problems."""
     text = f"SQLite {'.'.join(map(str, version))}"
     if version >= _FIXED_SQLITE:
         return text
@@ -133,10 +133,10 @@ def _sqlite_engine(url: sa.URL, busy_timeout: float) -> sa.Engine:
 
 
 def _make_private(path: str) -> None:
-    """Make the file, if it isn't there, so that others can't read it: it holds prompts.
+    """Create the file, if it is missing, readable by its owner only: it holds prompts.
 
-    SQLite would follow a symbolic link, here and in the place of the files that it keeps beside it.
-    Those are looked at unopened: closing one would undo the process's locks on it.
+    SQLite would follow a symbolic link, for this file and for those that it keeps beside it. These
+    are checked without opening them: closing one would release the process's locks on it.
     """
     try:
         with suppress(FileExistsError):

@@ -8,14 +8,14 @@ from aibridged.records.facts import Fact, InterceptionEnd, InterceptionStart, To
 
 
 class FactQueue:
-    """The event loop puts facts in; whoever writes takes the first ones, and drops them then.
+    """A queue that the event loop appends to, and the writer drops from once it has written.
 
-    Both may do so at the same time: a thread writes, too. Whose facts they are is counted.
+    Both may do so at the same time, since a thread writes, too. Facts are counted by caller.
     """
 
     def __init__(self) -> None:
         self._facts: deque[Fact] = deque()
-        self._runs: deque[tuple[str, int]] = deque()  # whose the facts are, one after the other
+        self._runs: deque[tuple[str, int]] = deque()  # callers of the facts, in runs
         self._counts: dict[str, int] = {}
         self._counting = threading.Lock()
 
@@ -23,22 +23,22 @@ class FactQueue:
         return len(self._facts)
 
     def put(self, facts: Sequence[Fact], initiator_id: str = "") -> None:
-        """Let them wait behind the others."""
+        """Append facts."""
         with self._counting:
             self._counts[initiator_id] = self._counts.get(initiator_id, 0) + len(facts)
             self._runs.append((initiator_id, len(facts)))
         self._facts.extend(facts)
 
     def waiting_of(self, initiator_id: str) -> int:
-        """How many of them wait that are of one caller's requests."""
+        """How many queued facts are of one caller's requests."""
         return self._counts.get(initiator_id, 0)
 
     def all(self) -> Sequence[Fact]:
-        """All that wait."""
+        """All queued facts."""
         return tuple(self._facts)
 
     def first(self, most: int) -> Sequence[Fact]:
-        """About so many: what was recorded with an end stays with it."""
+        """The first facts, about this many: those recorded with an end stay with it."""
         facts = self.all()
         for count in range(most, len(facts)):
             if isinstance(facts[count - 1], InterceptionEnd):
@@ -46,7 +46,7 @@ class FactQueue:
         return facts
 
     def drop(self, count: int) -> None:
-        """The first ones are written, or kept elsewhere."""
+        """Remove the first facts: they are written, or kept elsewhere."""
         for _ in range(count):
             self._facts.popleft()
         with self._counting:
@@ -61,7 +61,7 @@ class FactQueue:
                     del self._counts[initiator_id]
 
     def are_continued_by(self, starts: Sequence[InterceptionStart]) -> bool:
-        """Whether one of the starts answers a tool call that waits here."""
+        """Whether one of the starts continues a tool call that is queued here."""
         calls = {call for start in starts if (call := start.correlating_tool_call_id)}
         return bool(calls) and any(
             isinstance(fact, ToolUsageRecord) and fact.provider_tool_call_id in calls

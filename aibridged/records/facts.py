@@ -1,7 +1,7 @@
 """Facts: the records of an interception, one frozen value per row, or for the end of one.
 
 The values are msgspec structs and not dataclasses because the spool writes them as JSON lines and
-must tell them apart when it reads them back; a request pays for making several, too.
+must tell them apart when it reads them back, and because they are cheap to create.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ _MAX_RESULTS = 64
 class Outcome(StrEnum):
     """How an interception ended.
 
-    `interrupted` is not said by whoever handled the request, but by the next start of the daemon
-    about requests that its predecessor left open.
+    `interrupted` is not set by the request's handler, but by the next start of the daemon, for
+    requests that its predecessor left open.
     """
 
     COMPLETED = "completed"
@@ -37,11 +37,11 @@ class Outcome(StrEnum):
 class InterceptionStart(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interception_start"
 ):
-    """A request that is about to go upstream.
+    """The start of a request, recorded before it goes upstream.
 
     `provider` is the type and `provider_name` the configured name. `credential_kind` is
-    centralized or byok; `credential_hint` is masked already. `tool_result_ids` are the call ids
-    that the request answers: the last one names the interception that this one continues.
+    centralized or byok; `credential_hint` is masked already. `tool_result_ids` are the ids of the
+    tool calls whose results it carries: the last one finds the interception that this continues.
     """
 
     id: str
@@ -62,16 +62,16 @@ class InterceptionStart(
 
     @property
     def correlating_tool_call_id(self) -> str | None:
-        """The tool call by which the interception before this one is found."""
+        """The tool call by which the preceding interception is found."""
         return self.tool_result_ids[-1] if self.tool_result_ids else None
 
 
 class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interception_end"):
-    """How a request ended.
+    """The end of a request.
 
-    `status_code` is what the client was answered, None where it was answered nothing.
-    `usage_partial` says that tokens were used which nobody counted. `prompt_response_id` is the id
-    of the first answer, where there was a prompt: its row has it from then on.
+    `status_code` is that of the client's response, None where it got none. `usage_partial` says
+    that some used tokens weren't counted. `prompt_response_id` is the id of the first response,
+    where there was a prompt: it is added to the prompt's row.
     """
 
     interception_id: str
@@ -84,7 +84,7 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
 
 
 class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="token_usage"):
-    """Tokens of one response; `input_tokens` leaves out what the two cache counts hold."""
+    """Tokens of one response; `input_tokens` excludes the two cache counts."""
 
     id: str
     interception_id: str
@@ -98,7 +98,7 @@ class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=
 
 
 class UserPromptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="prompt_usage"):
-    """What the user said last. `provider_response_id` is empty until the interception's end."""
+    """The user's last message. `provider_response_id` is empty until the interception's end."""
 
     id: str
     interception_id: str
@@ -109,11 +109,11 @@ class UserPromptRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=
 
 
 class ToolUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="tool_usage"):
-    """A tool call of the model's.
+    """A tool call by the model.
 
-    `server_url` and `invocation_error` are of injected tools, which the gateway itself calls.
-    `metadata` marks `partial` arguments and `server_side` calls, and tells the `duration_ms` of one
-    that the gateway has run.
+    `server_url` and `invocation_error` are set for injected tools, which the gateway itself calls.
+    `metadata` marks `partial` arguments and `server_side` calls, and has the `duration_ms` of calls
+    that the gateway made.
     """
 
     id: str
@@ -141,9 +141,9 @@ class ModelThoughtRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, ta
 
 
 class ToolRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What the gateway has to say of a call of an injected tool.
+    """The outcome of a call of an injected tool.
 
-    `error` is what the model was told, or why it was never run; then there are no `seconds`.
+    `error` is what the model was told, or why the tool wasn't called; then `seconds` is None.
     """
 
     server_url: str
@@ -152,7 +152,7 @@ class ToolRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 Fact = InterceptionEnd | TokenUsageRecord | UserPromptRecord | ToolUsageRecord | ModelThoughtRecord
-"""All that is recorded of an interception after its start."""
+"""Everything that is recorded of an interception after its start."""
 
 Record = InterceptionStart | Fact
 
@@ -161,15 +161,15 @@ _NO_RUNS: Mapping[str, ToolRun] = {}
 
 
 def ended_at(started_at: datetime, elapsed: float) -> datetime:
-    """The end of what began at `started_at` and took `elapsed` seconds of the monotonic clock.
+    """The end of an interval that began at `started_at` and took `elapsed` monotonic seconds.
 
-    Never before the start: the wall clock isn't asked again, since it may be coarse or step back.
+    Never before the start: the wall clock isn't read again, since it may be coarse or step back.
     """
     return started_at + timedelta(seconds=max(0.0, elapsed))
 
 
 def last_results(call_ids: Sequence[str]) -> tuple[str, ...]:
-    """The tool calls that a request answers, as far as they are recorded: the last ones."""
+    """The tool calls whose results a request carries; only the last ones are recorded."""
     return tuple(id[:MAX_NAME] for id in call_ids[-_MAX_RESULTS:]) if call_ids else ()
 
 
@@ -179,11 +179,11 @@ def response_records(
     created_at: datetime,
     runs: Mapping[str, ToolRun] = _NO_RUNS,
 ) -> Sequence[Fact]:
-    """The rows that a response leaves: usage, thoughts and tool calls, whose ids keep the order.
+    """The rows of a response: usage, thoughts and tool calls, whose ids keep the order.
 
-    `runs` are the calls of injected tools, by their call ids. Names and ids are cut to their
-    bounds here already: each record of an answer with many calls has the answer's. The metadata of
-    the last row says how many tool calls and thoughts are `omitted`, if any are.
+    `runs` are the calls of injected tools, by their call ids. Names and ids are cut to their bounds
+    here already: each row of a response repeats the response's id. The metadata of the last row
+    says how many tool calls and thoughts were `omitted`, if any.
     """
     response_id = (response.response_id or "")[:MAX_ID]
     records: list[TokenUsageRecord | ModelThoughtRecord | ToolUsageRecord] = []

@@ -1,4 +1,4 @@
-"""Filters as SQL."""
+"""Query filters as SQL conditions."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,12 +12,12 @@ from aibridged.records.schema import interceptions
 
 _I = interceptions.c
 
-# The open ones are few and in an index of their own; see `schema`.
+# Open interceptions are few, and have an index of their own; see `schema`.
 PARTS = (_I.ended_at.is_not(None), _I.ended_at.is_(None))
 
 
 def conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
-    """What an interception has to be, but for where the page begins."""
+    """The conditions of a filter, without its pagination."""
     if wanted.owner is not None:
         yield _I.initiator_id == wanted.owner
     if wanted.initiator is not None:
@@ -45,14 +45,14 @@ def conditions(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
 
 
 def matching(*all_of: sa.ColumnElement[bool]) -> sa.Subquery:
-    """The interceptions that match, asked for so that every index serves."""
+    """The interceptions that match, as a union that can use every index."""
     return sa.union_all(
         *(sa.select(interceptions).where(part, *all_of) for part in PARTS)
     ).subquery()
 
 
 def row_id(text: str) -> str | None:
-    """The id as the database has it; None where the text can't be one."""
+    """The id in canonical form; None where the text isn't an id."""
     try:
         return str(UUID(text))
     except ValueError:
@@ -60,5 +60,5 @@ def row_id(text: str) -> str | None:
 
 
 def thread_of(columns: Any) -> sa.ColumnElement[str]:
-    """The id of the thread that an interception belongs to: that of its first one."""
+    """The id of the thread that an interception belongs to: its first interception's."""
     return sa.func.coalesce(columns.thread_root_id, columns.id)

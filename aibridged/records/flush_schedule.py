@@ -1,24 +1,24 @@
-"""Schedule of fsync and of checkpoints of the write-ahead log: what a power cut may cost.
+"""Schedule of fsync and WAL checkpoints: bounds what a power cut may cost.
 
-A flush needs nobody's patience, a checkpoint does: while it runs, nothing can be committed. So what
-is committed is flushed soon, and checkpoints are rare.
+Commits go on during a flush but not during a checkpoint. So commits are flushed soon, and
+checkpoints are rare.
 """
 
 FLUSH_S = 0.5
-"""How much a power cut may take."""
+"""Seconds of commits that a power cut may lose."""
 CHECKPOINT_S = 5.0
-"""How much the next start may have to read again after a crash."""
+"""Seconds of commits that the next start may have to replay after a crash."""
 
 
 class DiskSchedule:
-    """What is due, by the monotonic clock; a commit makes it due, if it isn't already."""
+    """The next flush and checkpoint, in monotonic time; a commit schedules them."""
 
     def __init__(self) -> None:
         self._flush_due: float | None = None
         self._checkpoint_due: float | None = None
 
     def committed(self, now: float) -> bool:
-        """Note a commit; whether there was nothing to flush before it."""
+        """Note a commit; returns whether nothing was due before it."""
         if self._checkpoint_due is None:
             self._checkpoint_due = now + CHECKPOINT_S
         if self._flush_due is not None:
@@ -27,19 +27,19 @@ class DiskSchedule:
         return True
 
     def seconds_left(self, now: float) -> float | None:
-        """How long until something is due; None as long as nothing is committed."""
+        """Seconds until something is due; None where nothing was committed."""
         due = [at for at in (self._flush_due, self._checkpoint_due) if at is not None]
         return max(0.0, min(due) - now) if due else None
 
     def flush_is_due(self, now: float) -> bool:
-        """Whether to flush now: once. What is committed from here on is for the next one."""
+        """Whether to flush now; true once. Later commits are for the next flush."""
         if self._flush_due is None or now < self._flush_due:
             return False
         self._flush_due = None
         return True
 
     def checkpoint_is_due(self, now: float) -> bool:
-        """Whether to checkpoint now: once. It flushes, too."""
+        """Whether to checkpoint now; true once. A checkpoint flushes, too."""
         if self._checkpoint_due is None or now < self._checkpoint_due:
             return False
         self._flush_due = self._checkpoint_due = None

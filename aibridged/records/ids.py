@@ -8,11 +8,11 @@ _RANDOM_BITS = 62
 
 
 def uuid7(at: datetime, sequence: int = 0) -> str:
-    """A new id in canonical form; of one millisecond's, those with a lower `sequence` sort first.
+    """A new id in canonical form; within a millisecond, those with a lower `sequence` sort first.
 
-    `sequence` is below 4096. An id is made together with what it names, not by the database, so
-    that writing a row twice is seen. It is unique, not secret: the system's randomness would cost a
-    call of the kernel each time.
+    `sequence` is below 4096. Ids are made with their rows, not by the database, so that a row that
+    is written twice is detected. They are unique, not secret: the system's randomness would cost a
+    system call each.
     """
     milliseconds = int(at.timestamp() * 1000)
     noise = random.getrandbits(_RANDOM_BITS)

@@ -10,11 +10,11 @@ from aibridged.records.facts import InterceptionEnd, InterceptionStart
 
 
 class RecordingFailedError(Exception):
-    """A start couldn't be recorded, so its request must not go upstream."""
+    """A start that couldn't be recorded: its request must not go upstream."""
 
 
 class Waiting(NamedTuple):
-    """A start, and what is waited for until it is committed."""
+    """A start, and the future that resolves once it is committed."""
 
     start: InterceptionStart
     committed: asyncio.Future[None]
@@ -22,7 +22,7 @@ class Waiting(NamedTuple):
 
 @dataclass(slots=True)
 class Prune:
-    """Delete what ended and started before then; `deleted` counts what went so far."""
+    """Delete what ended and started before then; `deleted` counts the rows deleted so far."""
 
     before: datetime
     pruned: asyncio.Future[int]
@@ -30,22 +30,22 @@ class Prune:
 
 
 class Close(NamedTuple):
-    """Write what waits, and stop."""
+    """Write the queue, and stop."""
 
     closed: asyncio.Future[None]
 
 
 Work = Waiting | InterceptionEnd | Prune | Close | None
-"""An end is of a start that nobody waits for any more: it stands behind it, and so is written after
-it. None only says that there are facts to write."""
+"""An end whose start nobody waits for any more: it follows the start in the queue, so it is written
+after it. None only says that there are facts to write."""
 
 
 def settle(
     futures: Sequence[asyncio.Future[Any]], error: Exception | None = None, result: Any = None
 ) -> None:
-    """Tell those who still wait; to be called from the event loop."""
+    """Resolve the futures; to be called from the event loop."""
     for future in futures:
-        if future.done():  # cancelled by whoever waited
+        if future.done():  # cancelled by the waiter
             continue
         if error is None:
             future.set_result(result)

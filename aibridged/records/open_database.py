@@ -7,10 +7,10 @@ from aibridged.records.migrations import upgrade
 
 
 def make_database(settings: Settings) -> Engine:
-    """The database, as it is.
+    """The configured database, with its schema unchecked.
 
     Raises:
-        DatabaseError: it can't be made or used.
+        DatabaseError: it can't be created or used.
     """
     try:
         make_private_directory(settings.state_dir)
@@ -24,7 +24,7 @@ def make_database(settings: Settings) -> Engine:
 
 
 def open_database(settings: Settings) -> Engine:
-    """The database, with this release's schema. Blocks, and raises as `make_database` does."""
+    """The database, migrated to this release's schema. Blocks; errors are `make_database`'s."""
     engine = make_database(settings)
     upgrade(engine)
     return engine

@@ -11,13 +11,13 @@ from aibridged.records.database import UNREACHABLE_S
 
 
 class PostgresBackend:
-    """The one connection of the process that writes records.
+    """The process's only connection that writes records.
 
-    While it lives it holds an advisory lock on its recorder's id: the server lets go of it when
-    the connection ends, however the daemon died. So whoever gets the lock of another id knows that
-    its owner is gone, without clocks that agree. A daemon whose connection broke takes its lock
-    anew; rows that another one closed meanwhile are put right when they really end. (A pooler
-    that shares connections between transactions would break this: connect past it.)
+    It holds an advisory lock on its recorder's id: the server releases it when the connection ends,
+    however the daemon died. So another daemon that gets the lock knows that its owner is dead,
+    without synchronized clocks. After a lost connection the lock is taken again; rows that another
+    daemon closed meanwhile are corrected when they really end. (A pooler that shares connections
+    between transactions would break this: bypass it.)
     """
 
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
@@ -30,13 +30,13 @@ class PostgresBackend:
     def connect(self) -> None:
         pooled = self._engine.raw_connection()
         connection = pooled.driver_connection
-        # The pool would talk to a connection that is lost, and log that it can't.
+        # The pool would use a connection that is lost, and log an error.
         pooled.detach()
         assert isinstance(connection, psycopg.Connection)
         self._connection, self._close = connection, connection.close
         self._cursor = connection.cursor()
         self._cursor.execute(f"SET statement_timeout = '{UNREACHABLE_S}s'")
-        # Shared, since the server may not know yet that the connection before this one is lost.
+        # A shared lock, since the server may not know yet that the connection before is lost.
         self._cursor.execute("SELECT pg_advisory_lock_shared(%s)", (self._recorder_id,))
         connection.commit()
 
@@ -44,10 +44,10 @@ class PostgresBackend:
         self._close()
 
     def begin(self) -> None:
-        """Nothing to do: the driver begins before the first statement."""
+        """No-op: the driver begins a transaction before the first statement."""
 
     def begin_at_once(self) -> bool:
-        return False  # the server is always waited for
+        return False  # the server always takes a round trip
 
     def commit(self) -> None:
         self._connection.commit()
@@ -74,10 +74,10 @@ class PostgresBackend:
         return bool(locked)
 
     def flush(self) -> None:
-        """Nothing to do: a commit is on the server's disk."""
+        """No-op: a commit is flushed by the server."""
 
     def checkpoint(self) -> None:
-        """Nothing to do: the server has its own."""
+        """No-op: the server makes its own."""
 
     def is_refusal(self, error: Exception) -> bool:
         if isinstance(error, psycopg.Error | OSError):

@@ -1,10 +1,10 @@
 """Queries of the record: interceptions, sessions, usage. Read-only, with a deadline.
 
-Each question has a connection of its own, so that the writer's is never waited for: in WAL mode
-SQLite's readers see a snapshot and hold nobody up, and none of our connections makes checkpoints
-(see `database`). Answers of several items come one after the other, read a few at a time, so that
-none takes more memory than those; the connection is open until the last one, or until the iterator
-is closed. Everything here blocks and belongs into a thread.
+Each query has a connection of its own, so it never waits for the writer's: in WAL mode SQLite's
+readers see a snapshot and block nobody, and none of our connections makes checkpoints (see
+`database`). Results are iterators that read a few rows at a time, to bound the memory; the
+connection is open until the iterator is exhausted or closed. Everything here blocks and belongs
+in a thread.
 """
 
 import operator
@@ -24,15 +24,15 @@ from aibridged.records.sessions import count_sessions, find_sessions
 
 MAX_LIMIT = 1000
 MAX_NAMES = 10_000
-"""Of models or clients: a caller can name as many as it likes."""
+"""Bound on the models or clients in a list, whose number callers determine."""
 
-_AT_ONCE = 20  # interceptions, with what belongs to them
+_AT_ONCE = 20  # interceptions, with their child rows
 
 _I = interceptions.c
 
 
 class NoSuchPageError(QueryFailedError):
-    """There is no interception to page after."""
+    """There is no interception with the id of `after_id`."""
 
 
 _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
@@ -45,9 +45,9 @@ _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
 
 
 class Query:
-    """Questions to one database.
+    """Queries of one database.
 
-    All may be asked under one `scope`; without it each has its own, of `time_limit` seconds.
+    All may share one `scope`; without it each has its own, of `time_limit` seconds.
     """
 
     def __init__(
@@ -64,17 +64,17 @@ class Query:
         self._scope = scope
 
     def within(self, scope: CancelScope) -> "Query":
-        """The same, under a scope."""
+        """The same queries, bound by a scope."""
         return Query(self._engine, self._clock, scope=scope)
 
     def interceptions(self, wanted: Filter) -> Iterator[Interception]:
-        """The newest first, at most `limit`, each with the beginnings of what belongs to it.
+        """The newest first, at most `limit`, each with previews of its child rows.
 
-        Pages by `after_id` neither repeat nor skip. With `oldest_first` the other way round.
+        Pages by `after_id` neither repeat nor skip. `oldest_first` reverses the order.
 
         Raises:
             NoSuchPageError: there is no `after_id`, or it isn't `owner`'s.
-            QueryFailedError: the time is up, or the database is away.
+            QueryFailedError: it took too long, or the database is unavailable.
         """
         with self._connect() as connection:
             where = list(conditions(wanted))
@@ -99,36 +99,36 @@ class Query:
                 yield from children.previews(rows)
 
     def count(self, wanted: Filter) -> int:
-        """How many there are on all pages."""
+        """The number of interceptions on all pages."""
         statement = sa.select(sa.func.count()).select_from(interceptions)
         with self._connect() as connection:
             return connection.scalar(statement.where(*conditions(wanted))) or 0
 
     def preview(self, id: str) -> Interception | None:
-        """One interception as a list shows it; None where there is none."""
+        """One interception as in a list; None where there is none."""
         with self._connect() as connection:
             for rows, children in self._read(connection, _one(id, None)):
                 return next(children.previews(rows), None)
             return None
 
     def interception(self, id: str, initiator: str | None = None) -> Interception | None:
-        """One whole interception; None where there is none, or it isn't `initiator`'s."""
+        """One full interception; None where there is none, or it isn't `initiator`'s."""
         with closing(self.full(id, initiator)) as found:
             return next((each.collected() for each in found), None)
 
     def full(self, id: str, initiator: str | None = None) -> Generator[FullInterception]:
-        """The same, or nothing, in parts."""
+        """The same, or nothing, with its child rows as iterators."""
         with self._connect() as connection:
             for rows, children in self._read(connection, _one(id, initiator)):
                 yield from children.full(rows)
 
     def sessions(self, wanted: Filter) -> Iterator[Session]:
-        """The sessions of the interceptions that match, those used last first."""
+        """The sessions of the matching interceptions, most recently used first."""
         with self._connect() as connection:
             yield from find_sessions(connection, wanted)
 
     def count_sessions(self, wanted: Filter) -> int:
-        """How many there are on all pages."""
+        """The number of sessions on all pages."""
         with self._connect() as connection:
             return count_sessions(connection, wanted)
 
@@ -140,14 +140,14 @@ class Query:
         after_id: str | None = None,
         limit: int | None = None,
     ) -> Iterator[FullInterception]:
-        """The interceptions of a session in order, each thread's together, threads by their start.
+        """The interceptions of a session by thread, in order; threads by their start.
 
         Where callers happen to use the same session id, `initiator` (an id) tells them apart.
         A page has at most `limit`, and the one after it follows on its last, `after_id`.
 
         Raises:
             NoSuchPageError: `after_id` isn't of this session.
-            QueryFailedError: the time is up, or the database is away.
+            QueryFailedError: it took too long, or the database is unavailable.
         """
         rows = matching(*conditions(Filter(session=session_id, owner=initiator)))
         root = thread_of(rows.c)
@@ -191,11 +191,11 @@ class Query:
             return [_usage(row) for row in connection.execute(statement)]
 
     def models(self, initiator: str | None = None) -> list[str]:
-        """List the models in use, in order of their names, `MAX_NAMES` at most."""
+        """The models in use, sorted, at most `MAX_NAMES`."""
         return self._distinct(_I.model, initiator)
 
     def clients(self, initiator: str | None = None) -> list[str]:
-        """List the clients in use, in order of their names, `MAX_NAMES` at most."""
+        """The clients in use, sorted, at most `MAX_NAMES`."""
         return self._distinct(_I.client, initiator)
 
     def _distinct(self, column: sa.ColumnElement[str], initiator: str | None) -> list[str]:
@@ -212,7 +212,7 @@ class Query:
     def _read(
         self, connection: sa.Connection, statement: sa.Select[Any]
     ) -> Iterator[tuple[Sequence[sa.Row[Any]], ChildRows]]:
-        """The interceptions, a few at a time, and what belongs to them."""
+        """The interceptions, a few at a time, with their child rows."""
         rows = connection.execute(statement).all()
         for start in range(0, len(rows), _AT_ONCE):
             few = rows[start : start + _AT_ONCE]

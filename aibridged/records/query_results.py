@@ -11,12 +11,12 @@ Row = dict[str, Any]
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which interceptions; what is None doesn't matter.
+    """A filter of interceptions; None means any.
 
-    `owner` is the id of the only initiator who is looked at; `initiator` is an id or a username,
-    `provider` a type or a configured name, `status` how it ended (or `open`). With `after_id` come
-    those that are older than that one, or younger with `oldest_first`; `offset` skips so many
-    instead, and what arrives between two pages moves them.
+    `owner` is the id of the only initiator that is considered; `initiator` is an id or a username,
+    `provider` a type or a configured name, `status` an outcome (or `open`). `after_id` gives those
+    older than that one, or newer with `oldest_first`; `offset` skips rows instead, and shifts when
+    rows arrive between two pages.
     """
 
     owner: str | None = None
@@ -36,10 +36,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Interception(msgspec.Struct, kw_only=True):
-    """One row of `aibridge_interceptions` with what belongs to it.
+    """One row of `aibridge_interceptions` with its child rows.
 
-    In a list texts are `truncated` to their beginnings, as each row says of its own; so is the
-    interception if it has more rows than are shown.
+    In a list texts are `truncated`, as each row says of its own; so is the interception if it has
+    more rows than are shown.
     """
 
     id: str
@@ -76,10 +76,10 @@ class Interception(msgspec.Struct, kw_only=True):
 
 
 class Session(msgspec.Struct, kw_only=True):
-    """What one client's session, or one thread without a session, comes to.
+    """The totals of a client's session, or of one thread without a session.
 
     `last_at` is when its last interception started; it has ended when none of them is open.
-    `truncated` says that the last prompt, or one of the lists, goes on.
+    `truncated` says that the last prompt, or one of the lists, is longer.
     """
 
     session_id: str
@@ -111,11 +111,11 @@ class Usage(msgspec.Struct, kw_only=True):
     cache_read_input_tokens: int
     cache_write_input_tokens: int
     cached_share: float | None
-    """Of all input tokens, those read from the cache; None where there were none."""
+    """The share of input tokens that were read from the cache; None where there were none."""
 
 
 class UsageBy(StrEnum):
-    """What totals are made by."""
+    """What totals are grouped by."""
 
     USER = "user"
     MODEL = "model"

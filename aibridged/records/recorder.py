@@ -1,12 +1,12 @@
 """The recorder, as the pipeline sees it: starts wait for a group commit, facts never wait.
 
-The starts that turns of the event loop bring one after the other are committed together, so the
-promise that a start is committed before its request goes on costs a request a share of a commit.
-What follows is then done for all of them in a row, too, which costs less than between other work.
-Where a commit is nothing but a write to memory, the loop makes it itself: a thread costs more, to
-wake it and to be woken by it, and while it runs it holds the interpreter. Otherwise the writer's
-thread makes it, with all that has come together while it wrote (see `writer`). Facts after the
-start are held back for `LINGER_S`, since nobody waits for them: they cost least in large batches.
+Starts that arrive in consecutive turns of the event loop are committed together, so that committing
+each start before its request goes upstream costs a request only a share of a commit. What follows
+is then done for all of them in a row, too, which costs less than between other work. Where a
+commit is only a write to memory, the loop makes it itself: a thread would cost more, for two
+wake-ups and for the interpreter lock that it holds. Otherwise the writer's thread makes it,
+with everything that was queued while it wrote (see `writer`). Facts after the start are delayed by
+`LINGER_S`, since nobody waits for them: they cost least in large batches.
 """
 
 import asyncio
@@ -38,22 +38,22 @@ LINGER_S = 0.1
 QUEUE_LIMIT = 10_000
 
 GATHERING_TURNS = 4
-"""Turns of the event loop that a start waits for others at most, as long as each brings some."""
+"""Most turns of the event loop that a start waits for others, as long as each brings some."""
 
 SLOW_S = 0.02
-"""A commit that takes the event loop longer tells that memory isn't all there is to it."""
+"""A commit on the event loop that takes longer must have waited for more than memory."""
 SHUN_S = 5.0
-"""For how long the loop then leaves commits to the thread: streams must not stand still."""
+"""How long commits are then left to the thread, so that streams don't stall."""
 
 
 class Recorder:
     """Records interceptions. All of it is called from the event loop.
 
-    A start is refused once `queue_limit` starts and facts wait, and from half of that on a caller's
-    own starts are once a tenth of the limit waits for that caller. Facts are never refused, but
-    only begun interceptions have any, so the queue stays bounded. `truncator` cuts what is long of
-    them, in the writer's thread. `on_record` is called with each
-    record after its commit, from the thread that made it. Times are in seconds.
+    Starts are refused while `queue_limit` starts and facts are queued, and in the upper half of
+    that a caller's own starts are while a tenth of the limit is queued for that caller. Facts are
+    never refused, but only started interceptions have any, so the queue stays bounded. `truncator`
+    truncates long texts in the writer's thread. `on_record` is called with each record after its
+    commit, in the thread that made it. Times are in seconds.
     """
 
     def __init__(
@@ -93,12 +93,12 @@ class Recorder:
 
     @property
     def queue_length(self) -> int:
-        """How many starts and facts wait to be written."""
-        # Of what was handed over, some may have nobody who waits for it.
+        """The number of starts and facts that are queued."""
+        # Of those handed over, some may have no waiter any more.
         return max(self._waiting, self._work.qsize()) + len(self._facts)
 
     async def open(self) -> None:
-        """Connect, write what an earlier daemon left in the spool, end what it left open.
+        """Connect, replay the spool, and end interceptions that an earlier daemon left open.
 
         Raises:
             DatabaseAwayError, SpoolError, OSError: the recorder can't be used.
@@ -115,7 +115,7 @@ class Recorder:
         """Return once the row is committed. Cancelled meanwhile, the interception ends.
 
         Raises:
-            RecordingFailedError: it couldn't be, and the request must not go upstream.
+            RecordingFailedError: it can't be committed, and the request must not go upstream.
         """
         if self._closed or self.stats.database_away or not self._has_room_for(start.initiator_id):
             self.stats.starts_refused += 1
@@ -129,7 +129,7 @@ class Recorder:
         try:
             await committed
         except asyncio.CancelledError:
-            self._commit_starts()  # this one may be among them, and its end must stand behind it
+            self._commit_starts()  # this one may be among them, and its end must follow it
             self._abandon(start, self._clock.monotonic() - began)
             raise
         finally:
@@ -157,10 +157,10 @@ class Recorder:
     async def prune(self, before: datetime) -> int:
         """Delete the ended interceptions that started before then; returns how many.
 
-        The writer does it bit by bit, between its other work.
+        The writer does it in small batches, between its other work.
 
         Raises:
-            RecordingFailedError: the database went away; some may be deleted.
+            RecordingFailedError: the database failed; some may be deleted.
         """
         if self._closed:
             raise RecordingFailedError
@@ -169,7 +169,7 @@ class Recorder:
         return await pruned
 
     async def close(self) -> None:
-        """Write all that waits, to the database or to the spool, and stop."""
+        """Write the queue, to the database or to the spool, and stop."""
         if self._closed:
             return
         self._closed = True
@@ -180,7 +180,7 @@ class Recorder:
         self._thread.join()
 
     def _abandon(self, start: InterceptionStart, elapsed: float) -> None:
-        """End what nobody waits for any more, though it may not even be committed yet."""
+        """End a start that nobody waits for any more, though it may not even be committed yet."""
         end = InterceptionEnd(
             interception_id=start.id,
             ended_at=ended_at(start.started_at, elapsed),
@@ -192,14 +192,14 @@ class Recorder:
             self._work.put(end)
 
     def _gather(self, seen: int, turns: int) -> None:
-        """Commit the starts that wait, once a turn of the loop has brought none to those `seen`."""
+        """Commit the queued starts, once a turn of the loop has added none to those `seen`."""
         if turns and len(self._starts) > seen:
             self._loop.call_soon(self._gather, len(self._starts), turns - 1)
         else:
             self._commit_starts()
 
     def _commit_starts(self) -> None:
-        """Commit together what has been gathered."""
+        """Commit the queued starts together."""
         waiting, self._starts = self._starts, []
         if not waiting:
             return
@@ -218,7 +218,7 @@ class Recorder:
         self._flush_is_due = False
 
     def _write_now(self, *starts: InterceptionStart) -> bool:
-        """Write the starts, or without any the facts that are due, if that needs no thread."""
+        """Write the starts, or without any the facts that are due, if that can't block."""
         began = self._clock.monotonic()
         if began < self._shun_until or not self._writer.write_now(starts, flush=not starts):
             return False

@@ -25,8 +25,8 @@ async def keep_pruning(
 ) -> None:
     """Delete what is older than `retention`, now and every `interval` seconds, until cancelled.
 
-    `ask` is the recorder's `prune`: its writer does it, between its other work. An interception
-    that is still open stays.
+    `ask` is the recorder's `prune`: its writer does it, between its other work. Open interceptions
+    are kept.
     """
     while True:
         try:
@@ -45,7 +45,7 @@ def prune(engine: sa.Engine, before: datetime) -> int:
     For the command line: it blocks, on a connection of its own.
 
     Raises:
-        DatabaseAwayError: the database went away; some may be deleted.
+        DatabaseAwayError: the database failed; some may be deleted.
     """
     store = Store(engine)
     store.connect()
@@ -59,9 +59,9 @@ def prune(engine: sa.Engine, before: datetime) -> int:
 
 
 class Pruning:
-    """The prunes that were asked for, one after the other.
+    """The queue of prunes.
 
-    `settle` tells who waits for one how it ended: with an error, or how many rows went.
+    `settle` resolves a prune: with an error, or with the number of rows deleted.
     """
 
     def __init__(
@@ -75,11 +75,11 @@ class Pruning:
         return len(self._prunes)
 
     def put(self, prune: Prune) -> None:
-        """It is asked for."""
+        """Append a prune."""
         self._prunes.append(prune)
 
     def go_on(self, *, database_away: bool) -> None:
-        """Delete a few rows for the one that came first."""
+        """Delete a batch of rows for the first prune."""
         if not self._prunes:
             return
         prune = self._prunes[0]
@@ -95,7 +95,7 @@ class Pruning:
             self._end()
 
     def give_up(self) -> None:
-        """There is no time for those that wait."""
+        """Fail all prunes: the writer is closing."""
         while self._prunes:
             self._end(RecordingFailedError())
 

@@ -1,8 +1,8 @@
 """Mapping of records to tables and columns.
 
-Text is made storable here: what a caller sends may be longer than an index takes, or hold
-characters that a database can't keep (NUL in PostgreSQL, lone surrogates from headers in both), or
-a gateway token, which nobody may read in a record.
+Text is made storable here: what a caller sends may be longer than an index can take, or contain
+characters that a database can't store (NUL in PostgreSQL, lone surrogates from headers in both),
+or a gateway token, which must not be readable in a record.
 """
 
 from collections.abc import Callable
@@ -33,13 +33,13 @@ from aibridged.records.schema import (
 )
 
 Time = Callable[[datetime], Any]
-"""Makes of a time what the driver takes."""
+"""Converts a time to the driver's type."""
 
 _encode_json = msgspec.json.Encoder().encode
 
 
 def storable(text: str) -> str:
-    """The text as both databases can keep it, and as it may be kept."""
+    """The text as both databases can store it, with tokens redacted."""
     text = blanked(text)
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
@@ -61,7 +61,7 @@ def _json(metadata: Metadata) -> str | None:
 
 
 class Parent(NamedTuple):
-    """The interception that a request continues, and the first one of its thread."""
+    """The interception that a request continues, and the first of its thread."""
 
     id: str | None = None
     root_id: str | None = None
@@ -131,7 +131,7 @@ def end_row(end: InterceptionEnd, time: Time) -> tuple[Any, ...]:
 
 
 def answered_row(end: InterceptionEnd) -> tuple[Any, ...] | None:
-    """The id of the answer to the prompt, and that of the interception; None if there is none."""
+    """The ids of the prompt's response and of the interception; None where there is none."""
     if end.prompt_response_id is None:
         return None
     return storable(end.prompt_response_id[:MAX_ID]), end.interception_id
@@ -195,4 +195,4 @@ ROWS: dict[type, tuple[sa.Table, Callable[[Any, Time], tuple[Any, ...]]]] = {
     ToolUsageRecord: (schema.tool_usages, _tool_row),
     ModelThoughtRecord: (schema.model_thoughts, _thought_row),
 }
-"""For each kind of record the table, and what makes the values of all of its columns."""
+"""For each kind of record its table, and the function that makes its row."""

@@ -4,8 +4,8 @@ What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id
 how an interception ended. An interception has no foreign key on its initiator, so that its row
 outlives the user.
 
-The indexes find the newest first, all or those of one value of a column; those of one instant are
-in the order of their ids. An open interception is in one small index only, and enters the others
+The indexes find the newest rows first, all or by the value of one column; rows of one instant are
+ordered by id. An open interception is in one small index only, and enters the others
 when it ends: requests wait for their start rows, while ends are written many at a time. A query
 over all interceptions is therefore a UNION ALL of the ended (`ended_at IS NOT NULL`) and the open
 ones (`ended_at IS NULL`).
@@ -19,24 +19,24 @@ from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from aibridged.columns import UtcDateTime
 
-# What is indexed has a bound: PostgreSQL refuses index entries of more than 2.7 kB.
+# Indexed texts have a bound: PostgreSQL refuses index entries of more than 2.7 kB.
 MAX_NAME = 256
-"""Characters of a model's or provider's name, a session's or a tool call's id."""
+"""Characters of the name of a model or provider, or the id of a session or tool call."""
 MAX_CLIENT = 64
 MAX_CREDENTIAL_HINT = 15
 MAX_USER_AGENT = 1024
-# What isn't indexed has one, too: each row of an answer with many tool calls repeats it.
+# So have those that aren't indexed: each row of a response with many tool calls repeats them.
 MAX_ID = 1024
-"""Characters of a response's or an item's id; some providers' are encrypted state."""
+"""Characters of the id of a response or an item; some providers' are encrypted state."""
 MAX_URL = 2048
 
 
 RowId = sa.String(36).with_variant(UUID(as_uuid=False), "postgresql")
-"""A UUID in canonical text, which SQLite keeps as it is."""
+"""A UUID in canonical text, which SQLite stores as it is."""
 
 
 def _metadata() -> sa.Column[Any]:
-    """A JSON object, NULL where it would be empty."""
+    """A JSON object, NULL if it is empty."""
     return sa.Column("metadata", sa.JSON(none_as_null=True).with_variant(JSONB(), "postgresql"))
 
 
@@ -108,7 +108,7 @@ for _name, _columns, _when in (
 
 
 def _belonging(name: str, *columns: sa.Column[Any]) -> sa.Table:
-    """A table of what belongs to an interception and goes with it."""
+    """A table of child rows, which are deleted with their interception."""
     table = sa.Table(
         name,
         metadata,
@@ -133,7 +133,7 @@ TOKEN_COUNTS = (
     "cache_read_input_tokens",
     "cache_write_input_tokens",
 )
-"""The columns of `token_usages` that can be added up: none counts a token that another counts."""
+"""The columns of `token_usages` that can be summed: none includes another."""
 
 token_usages = _belonging(
     "aibridge_token_usages",

@@ -17,14 +17,14 @@ _I = interceptions.c
 
 
 class _Key(NamedTuple):
-    """Sessions of several initiators may have one id."""
+    """Key of a session: initiators may share an id."""
 
     session_id: str
     initiator_id: str
 
 
 class _Found(NamedTuple):
-    """What belongs to some sessions."""
+    """The child data of some sessions."""
 
     providers: dict[_Key, list[str]]
     models: dict[_Key, list[str]]
@@ -33,7 +33,7 @@ class _Found(NamedTuple):
 
 
 def find_sessions(connection: sa.Connection, wanted: Filter) -> Iterator[Session]:
-    """A page of the sessions of the interceptions that match, those used last first."""
+    """A page of the sessions of the matching interceptions, most recently used first."""
     last = sa.func.max(_I.started_at).label("last_at")
     page = connection.execute(
         sa.select(
@@ -61,7 +61,7 @@ def find_sessions(connection: sa.Connection, wanted: Filter) -> Iterator[Session
 
 
 def count_sessions(connection: sa.Connection, wanted: Filter) -> int:
-    """How many there are on all pages."""
+    """The number of sessions on all pages."""
     each = sa.select(_I.session_id, _I.initiator_id).where(*conditions(wanted)).distinct()
     return connection.scalar(sa.select(sa.func.count()).select_from(each.subquery())) or 0
 
@@ -85,7 +85,7 @@ def _keys(rows: sa.Subquery) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[An
 
 
 def _names(connection: sa.Connection, rows: sa.Subquery, column: str) -> dict[_Key, list[str]]:
-    """The providers or models of each session, in order; one more than are shown, if there is."""
+    """The providers or models of each session, sorted; one more than shown, if there are more."""
     each = sa.select(*_keys(rows), rows.c[column].label("name")).distinct().subquery()
     number = sa.func.row_number().over(partition_by=_keys(each), order_by=each.c.name)
     numbered = sa.select(each, number.label("number")).subquery()
@@ -110,11 +110,11 @@ def _tokens(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, dict[str
 
 
 def _last_prompts(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, str]:
-    """The beginning of each session's; one character more than is shown, if there is."""
+    """The beginnings of the last prompts; one more character than shown, if there are more."""
     number = sa.func.row_number().over(
         partition_by=_keys(rows), order_by=(rows.c.started_at.desc(), user_prompts.c.id.desc())
     )
-    # Only the ids are sorted, and the texts of those that are shown are read.
+    # Only the ids are sorted, and only the texts that are shown are read.
     numbered = (
         sa.select(*_keys(rows), user_prompts.c.id, number.label("number"))
         .select_from(rows.join(user_prompts, user_prompts.c.interception_id == rows.c.id))

@@ -25,7 +25,7 @@ _decode = msgspec.json.Decoder(Fact).decode
 
 
 class SpoolError(Exception):
-    """The spool can't be used; the message says why and what to do."""
+    """The spool can't be used; the message says why and how to fix it."""
 
 
 class SpoolInUseError(SpoolError):
@@ -33,10 +33,10 @@ class SpoolInUseError(SpoolError):
 
 
 class Spool:
-    """The spool file of one recorder. For one thread, and all of it blocks.
+    """The spool file of one recorder. Not thread-safe; all of it blocks.
 
-    `size` is the file's size in bytes; `lost` counts the lines that couldn't be read, and the
-    facts that are no JSON.
+    `size` is the file's size in bytes; `lost` counts lines that couldn't be read, and facts that
+    can't be encoded as JSON.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,11 +46,11 @@ class Spool:
         self._file = -1
 
     def open(self) -> None:
-        """Take the file, making it if it isn't there.
+        """Open and lock the file, creating it if it is missing.
 
         Raises:
-            SpoolInUseError: a living daemon has it.
-            SpoolError: it can't be opened, or is no regular file.
+            SpoolInUseError: another daemon has it locked.
+            SpoolError: it can't be opened, or isn't a regular file.
         """
         try:
             file = open_private(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND)
@@ -72,7 +72,7 @@ class Spool:
         self.size = os.fstat(file).st_size
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Unlock and close the file."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
@@ -81,7 +81,7 @@ class Spool:
         """Write the facts, all or none of them.
 
         Raises:
-            OSError: none is written.
+            OSError: none was written.
         """
         lines = b"".join(self._line(fact) for fact in facts)
         try:
@@ -90,16 +90,16 @@ class Spool:
                 view = view[os.write(self._file, view) :]
             os.fsync(self._file)
         except OSError:
-            # So that no half line is in the way of the next one.
+            # Otherwise half a line would spoil the next one.
             os.ftruncate(self._file, self.size)
             raise
         self.size += len(lines)
 
     def read(self) -> Iterator[list[Fact]]:
-        """The facts in the file, some hundred at a time.
+        """The facts in the file, in batches.
 
-        A last line without its end was being written when the daemon died, and nobody was told
-        that it is safe; it is passed over. Other lines that can't be read are counted.
+        An unterminated last line was being written when the daemon died, and nobody was told that
+        it was safe; it is skipped. Other lines that can't be read are counted.
         """
         with os.fdopen(os.dup(self._file), "rb") as file:
             file.seek(0)
@@ -118,7 +118,7 @@ class Spool:
                 yield chunk
 
     def clear(self) -> None:
-        """Empty the file, once all that it holds is in the database."""
+        """Truncate the file, once all of its facts are in the database."""
         os.ftruncate(self._file, 0)
         os.fsync(self._file)
         self.size = 0
@@ -132,7 +132,7 @@ class Spool:
 
 
 def _clean(fact: Fact) -> Fact:
-    """The fact with texts that can be written."""
+    """The fact with its texts made encodable."""
     texts = {
         name: storable(value)
         for name in fact.__struct_fields__
@@ -142,7 +142,7 @@ def _clean(fact: Fact) -> Fact:
 
 
 def _sync_directory(path: Path) -> None:
-    """A file's name is safe only when its directory is on disk."""
+    """Flush the directory: a file's name is durable only then."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -151,7 +151,7 @@ def _sync_directory(path: Path) -> None:
 
 
 class Spooling:
-    """Keeps facts in the spool, or in memory as long as that can't be written either."""
+    """Keeps facts in the spool, or in memory while the spool can't be written either."""
 
     def __init__(self, spool: Spool, stats: RecorderStats) -> None:
         self._spool = spool
@@ -159,7 +159,7 @@ class Spooling:
         self._unsaved: list[Fact] = []
 
     def open(self) -> None:
-        """Claim the spool.
+        """Open the spool.
 
         Raises:
             SpoolError, OSError: it can't be used.
@@ -186,7 +186,7 @@ class Spooling:
         self._unsaved = []
 
     def replay(self, write: Callable[[Sequence[Fact]], None]) -> None:
-        """Give `write` all facts, the spool's first; let go of them when it has taken them.
+        """Pass all facts to `write`, the spool's first; drop them once it has written them.
 
         Raises what `write` does, and OSError if the spool can't be read or emptied.
         """
@@ -201,7 +201,7 @@ class Spooling:
         self._unsaved = []
 
     def close(self) -> None:
-        """Let go of the spool; what is only in memory is lost now."""
+        """Close the spool; facts that are only in memory are lost."""
         if self._unsaved:
             self._stats.records_lost += len(self._unsaved)
             logger.error(

@@ -15,14 +15,14 @@ from aibridged.observe.descriptors import is_shortage
 _BEGIN = "BEGIN IMMEDIATE"
 
 CHECKPOINT_PATIENCE_MS = 10
-"""Longer than a transaction of the tokens' takes, and short for a request that waits."""
+"""Longer than a transaction of the token store takes, and short for a request that waits."""
 
 
 class SqliteBackend:
-    """The one connection of the process that writes records.
+    """The process's only connection that writes records.
 
-    Nobody else owns rows in its file: who holds the spool's lock is the only living recorder of
-    the state directory.
+    Only this recorder owns rows in its file: the holder of the spool's lock is the only living
+    recorder of the state directory.
     """
 
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
@@ -51,7 +51,7 @@ class SqliteBackend:
         self._close()
 
     def begin(self) -> None:
-        # What is written to a deleted file goes with the connection.
+        # Writes to a deleted file vanish with the connection.
         if self._file_in_place() != self._file:
             raise sqlite3.OperationalError("the database file was replaced")
         with self._patience(self._busy_timeout_ms):
@@ -86,19 +86,19 @@ class SqliteBackend:
         return self._connection.execute(sql, parameters).rowcount
 
     def time(self, at: datetime) -> str:
-        # As SQLAlchemy's DateTime writes it. All times are made by the clock, in UTC.
+        # In the format of SQLAlchemy's DateTime. All times come from the clock, in UTC.
         return at.isoformat(" ", "microseconds")[:26]
 
     def owner_is_dead(self, recorder_id: int) -> bool:
         return recorder_id != self._recorder_id
 
     def flush(self) -> None:
-        """Flush the WAL. Not by SQLite, which would hold up commits until the disk has it."""
+        """Flush the WAL. Not through SQLite, which would block commits until the disk is done."""
         try:
             wal = os.open(f"{self._path}-wal", os.O_RDONLY)
         except OSError as error:
             if is_shortage(error):
-                return  # the database is where it was: the next one makes up for it
+                return  # the database is unchanged, and the next flush makes up for it
             raise
         try:
             os.fsync(wal)
@@ -123,7 +123,7 @@ class SqliteBackend:
 
     @contextmanager
     def _patience(self, milliseconds: int) -> Iterator[None]:
-        """Wait that long for others' locks."""
+        """Set how long to wait for others' locks."""
         self._connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
         try:
             yield

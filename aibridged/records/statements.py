@@ -13,7 +13,7 @@ from aibridged.records.schema import interceptions, tool_usages, user_prompts
 
 
 class Statement:
-    """A compiled statement: `sql` has the driver's positional placeholders."""
+    """A compiled statement; `sql` has the driver's positional placeholders."""
 
     def __init__(
         self, statement: ClauseElement, dialect: sa.Dialect, columns: list[str] | None = None
@@ -25,12 +25,12 @@ class Statement:
         self._constants = compiled.params
 
     def row(self, **values: Any) -> list[Any]:
-        """The values in the order of the placeholders, by the names of the bound parameters."""
+        """The values in the order of the placeholders, from the bound parameters by name."""
         return [values[name] if name in values else self._constants[name] for name in self._names]
 
 
 class Statements:
-    """All that writing records takes, in one database's SQL."""
+    """All statements of the writer, in one database's SQL."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._dialect = engine.dialect
@@ -73,7 +73,7 @@ _PARENT = (
         tool_usages.c.provider_tool_call_id == sa.bindparam("call"),
         interceptions.c.initiator_id == sa.bindparam("initiator"),
     )
-    # Some providers' call ids are unique in a conversation only: the newest is meant.
+    # Some providers' call ids are unique per conversation only, so the newest is taken.
     .order_by(tool_usages.c.created_at.desc())
     .limit(sa.literal_column("1"))
 )

@@ -8,11 +8,11 @@ from aibridged.observe.series import HistogramSeries
 
 @dataclass(slots=True)
 class RecorderStats:
-    """Counters and last values; the writer's thread writes them, anyone reads them.
+    """Counters and last values, written by the writer's thread and read by any.
 
-    `records_lost` counts what is recorded nowhere: rows that the database refuses for their
-    values, lines of the spool that can't be read, and what neither the database nor the spool
-    took until the end. Seconds are of the monotonic clock.
+    `records_lost` counts what is recorded nowhere: rows whose values the database refuses, lines of
+    the spool that can't be read, and facts that neither the database nor the spool had taken at the
+    end. Seconds are monotonic.
     """
 
     starts_refused: int = 0
@@ -30,6 +30,6 @@ class RecorderStats:
     batches: HistogramSeries = field(default_factory=lambda: HistogramSeries(table.RECORDER_BATCH))
 
     def committed(self, records: int, seconds: float) -> None:
-        """Count a transaction with that many records."""
+        """Count a transaction of so many records."""
         self.commit_times.observe((), seconds)
         self.batches.observe((), records)

@@ -1,7 +1,7 @@
 """Writes batches of records, each in one transaction.
 
 Every row has an id of its own and is inserted only if it isn't there, and an end may be written
-again: so a batch that was written, but whose writer didn't hear of it, can be written once more.
+again: so a batch whose commit was not confirmed can be written once more.
 """
 
 import secrets
@@ -26,7 +26,7 @@ _NO_PARENT = Parent()
 
 
 class DatabaseAwayError(Exception):
-    """The database can't be written to now; what was to be written isn't, or isn't surely."""
+    """The database can't be written to now; the batch isn't written, or isn't known to be."""
 
 
 class RowRefusedError(Exception):
@@ -34,23 +34,23 @@ class RowRefusedError(Exception):
 
 
 class Backend(Protocol):
-    """What the two databases do differently: the one connection that writes, over the bare driver.
+    """The differences between the databases: the one connection that writes, over the bare driver.
 
     All of it blocks, and errors are the driver's own.
     """
 
     def connect(self) -> None:
-        """Open the connection and claim to be the living owner of this recorder's rows."""
+        """Open the connection, and claim the rows of this recorder."""
         ...
 
     def disconnect(self) -> None:
-        """Drop the connection, whatever state it is in."""
+        """Drop the connection, whatever its state."""
         ...
 
     def begin(self) -> None: ...
 
     def begin_at_once(self) -> bool:
-        """Begin if nothing is to be waited for, at the commit neither: no disk, no others."""
+        """Begin, if neither this nor the commit will block: no disk, no locks, no network."""
         ...
 
     def commit(self) -> None: ...
@@ -58,7 +58,7 @@ class Backend(Protocol):
     def rollback(self) -> None: ...
 
     def execute(self, sql: str, parameters: _Row = ()) -> list[Any]:
-        """Run one statement; the rows it returns."""
+        """Run one statement; returns its rows."""
         ...
 
     def execute_many(self, sql: str, rows: Sequence[_Row]) -> None:
@@ -66,7 +66,7 @@ class Backend(Protocol):
         ...
 
     def changed(self, sql: str, parameters: _Row) -> int:
-        """Run one statement; how many rows it changed."""
+        """Run one statement; returns the number of rows that it changed."""
         ...
 
     def time(self, at: datetime) -> Any:
@@ -74,31 +74,31 @@ class Backend(Protocol):
         ...
 
     def owner_is_dead(self, recorder_id: int) -> bool:
-        """Whether nobody alive writes under this id; called within a transaction."""
+        """Whether no living recorder has this id; called within a transaction."""
         ...
 
     def flush(self) -> None:
-        """Bring what is committed where a power cut can't take it; others may commit meanwhile."""
+        """Flush commits to disk, out of a power cut's reach; may run beside other commits."""
         ...
 
     def checkpoint(self) -> None:
-        """Bring what is committed into the database's own file."""
+        """Move commits into the database's own file."""
         ...
 
     def is_refusal(self, error: Exception) -> bool:
-        """Whether it is the values of a row that can't be written, and not the database's state."""
+        """Whether the error is about a row's values, and not about the database's state."""
         ...
 
     def reason(self, error: Exception) -> str:
-        """What to say of an error about the database; it quotes no values."""
+        """The reason in a database's error, without any values."""
         ...
 
 
 class Store:
-    """Writes to one database over one connection. For one thread at a time; all of it blocks.
+    """Writes to one database over one connection. Not thread-safe; all of it blocks.
 
-    Everything but `close` and `write_at_once` raises DatabaseAwayError; `connect` is then to be
-    called again.
+    Everything but `close` and `write_at_once` may raise DatabaseAwayError, after which `connect`
+    must be called again.
     """
 
     def __init__(self, engine: sa.Engine) -> None:
@@ -107,7 +107,7 @@ class Store:
         self._sql = Statements(engine)
 
     def connect(self) -> None:
-        """Open the connection, or open it anew."""
+        """Open or reopen the connection."""
         self._backend.disconnect()
         try:
             self._backend.connect()
@@ -119,17 +119,17 @@ class Store:
         self._backend.disconnect()
 
     def write(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> None:
-        """Write all of it in one transaction.
+        """Write everything in one transaction.
 
         Raises:
-            RowRefusedError: nothing is written, since one row can't be.
+            RowRefusedError: nothing was written, because of one row.
         """
         self._transaction(lambda: self._write(starts, facts), of_rows=True)
 
     def write_at_once(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> bool:
-        """Write all of it in one transaction, if that takes no time to speak of.
+        """Write everything in one transaction, if that can't block.
 
-        False: nothing is known to be written; `write` tells what is in the way.
+        False: nothing is known to be written; `write` will tell why.
         """
         try:
             if not self._backend.begin_at_once():
@@ -145,32 +145,32 @@ class Store:
     def close_left_open(self, now: datetime) -> int:
         """End as interrupted what dead recorders left open; returns how many there were.
 
-        They end `now`, since nobody knows it better, but not before they started.
+        They end `now`, for want of a better time, but not before they started.
         """
         return self._transaction(lambda: self._close_left_open(now))
 
     def prune(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` interceptions that started before then and have ended.
 
-        What belongs to them goes with them. Returns how many interceptions went.
+        Their child rows are deleted with them. Returns the number of interceptions deleted.
         """
         sql = self._sql.prune
         row = sql.row(before=self._backend.time(before), most=limit)
         return self._transaction(lambda: self._backend.changed(sql.sql, row))
 
     def flush(self) -> None:
-        """Bring what is committed where a power cut can't take it. Another thread may commit."""
+        """Flush commits to disk. Another thread may commit meanwhile."""
         try:
             self._backend.flush()
         except OSError as error:
             raise DatabaseAwayError(f"it can't be flushed: {error.strerror}") from None
 
     def checkpoint(self) -> None:
-        """Bring what is committed into the database's own file, flushed."""
+        """Move commits into the database's own file, flushed."""
         self._guarded(self._backend.checkpoint)
 
     def _write(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> None:
-        """Tool calls come before the starts that continue them; ends after the starts they end."""
+        """Write tool calls before the starts that continue them, and ends after their starts."""
         backend = self._backend
         rows: dict[type, list[Sequence[Any]]] = {}
         ends, answered = [], []
@@ -245,7 +245,7 @@ class Store:
 def _make_backend(engine: sa.Engine, recorder_id: int) -> Backend:
     if engine.dialect.name == "sqlite":
         return SqliteBackend(engine, recorder_id)
-    # Only here, because the driver is an extra.
+    # Imported here because the driver is an extra.
     from aibridged.records.postgres import PostgresBackend
 
     return PostgresBackend(engine, recorder_id)

@@ -1,6 +1,6 @@
 """Structured logging of records as JSON lines for a SIEM, with the fields of Coder's AI Bridge.
 
-It holds what was asked and answered, and is off unless an operator switches it on.
+It contains prompts and responses, and is off unless an operator enables it.
 """
 
 from datetime import datetime
@@ -21,14 +21,14 @@ _NAMES = {
 
 
 def log_record(record: Record) -> None:
-    """Log the record, with its type and all of its fields."""
+    """Log a record, with its type and all of its fields."""
     logger.bind(**_fields(record)).info(MESSAGE)
 
 
 def _fields(record: Record) -> dict[str, Any]:
     fields: dict[str, Any] = {"record_type": record.__struct_config__.tag}
     for name, value in msgspec.structs.asdict(record).items():
-        # A start is about itself; of the other records' own ids nobody knows.
+        # A start's id is the interception's; the ids of other records are of no use in a log.
         if name == "id":
             if isinstance(record, InterceptionStart):
                 fields["interception_id"] = value

@@ -1,9 +1,9 @@
 """Truncation of stored texts: longer ones are cut, and marked with the size of the whole.
 
-Hashing 32 MiB takes 20 ms and more, so it is never done on the event loop: a prompt is cut aside
-before anything is recorded of its request, and what a response brings, which is bounded already,
-by the writer's thread. Both go through a text in windows: encoding holds the interpreter's lock,
-and the event loop must get at it in between.
+Hashing 32 MiB takes 20 ms and more, so it is never done on the event loop: a prompt is truncated in
+a thread before its request is recorded, and a response's texts, which are bounded already, by the
+writer's thread. Both process a text in windows: encoding holds the interpreter lock, and the event
+loop must get it in between.
 """
 
 import asyncio
@@ -24,12 +24,12 @@ from aibridged.records.facts import (
 from aibridged.wire.facts import CutText
 
 DEFAULT_MAX_BYTES = 256 * 1024
-"""Bytes, unless a setting says otherwise."""
+"""Bytes, by default."""
 
 _WINDOW = 64 * 1024  # characters
 _MOST_BYTES = 4  # of a character in UTF-8
 
-# The texts of a record, and what stands before the names of their marks.
+# The texts of a record, and the prefixes of their marks in the metadata.
 _TEXTS: Mapping[type, Sequence[tuple[str, str]]] = {
     UserPromptRecord: (("prompt", ""),),
     ToolUsageRecord: (("input", ""), ("invocation_error", "error_")),
@@ -40,22 +40,22 @@ T = TypeVar("T", bound=Fact)
 
 
 class Truncator:
-    """Cuts the texts of records to `most` bytes of UTF-8, which may be changed.
+    """Truncates the texts of records to `max_bytes` of UTF-8, which may be changed.
 
-    The metadata of a record whose text was cut says `cut`, and of the whole text the `length` in
-    bytes and the `sha256`, both of its UTF-8; of a tool's error `error_cut` and so on.
+    The metadata of a record with a truncated text has `cut`, and of the full text the `length` in
+    bytes and the `sha256`, both of its UTF-8; for a tool's error they are `error_cut` and so on.
     """
 
     def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self.max_bytes = max_bytes
-        # One thread: a caller with many long prompts waits for itself, and others have the core.
+        # One thread: a caller's many long prompts queue up, and leave a core to others.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="truncation")
 
     def may_truncate(self, fact: Fact) -> bool:
         """Cheap test whether `truncate` may have to change the record (false positives only)."""
         for name, mark in _TEXTS.get(type(fact), ()):
             text: str | None = getattr(fact, name)
-            # Nearly all are short, which the first comparison tells.
+            # Nearly all are short, which the first comparison shows.
             if (
                 text
                 and len(text) * _MOST_BYTES > self.max_bytes
@@ -66,7 +66,7 @@ class Truncator:
         return False
 
     def truncate(self, fact: T) -> T:
-        """The record as it is to be stored. Takes its time where a text is long."""
+        """The record as it is stored. Slow where a text is long."""
         changes: dict[str, str] = {}
         marks: Metadata = {}
         for name, mark in _TEXTS.get(type(fact), ()):
@@ -79,25 +79,25 @@ class Truncator:
         return msgspec.structs.replace(fact, **changes, metadata={**fact.metadata, **marks})  # type: ignore[union-attr]  # all that have texts have it
 
     async def truncate_in_thread(self, fact: T) -> T:
-        """The same, while the event loop goes on."""
+        """The same, off the event loop."""
         if not self.may_truncate(fact):
             return fact
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.truncate, fact)
 
     def close(self) -> None:
-        """Cut no more."""
+        """Stop the thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
 
 def truncation_metadata(text: str) -> Metadata:
-    """The marks of a text that was cut as it was read."""
+    """The marks of a text that was truncated as it was read."""
     if not isinstance(text, CutText):
         return {}
     return {"cut": True, "length": text.length, "sha256": text.sha256}
 
 
 def _is_cut(fact: Fact, mark: str) -> bool:
-    """One that was cut when more was kept, or less, stays as it is: so do its marks."""
+    """Whether it was truncated before; if so, it stays as it is under another limit."""
     return f"{mark}cut" in fact.metadata  # type: ignore[union-attr]  # as above
 
 

@@ -2,9 +2,9 @@
 
 While it sleeps, the event loop may use the connection: `write_now`.
 
-While the database is away it refuses starts, moves facts to the spool and tries to come back; the
-facts that the spool doesn't take either it keeps in memory. When the database is back, it writes
-the spool's facts first.
+While the database is away, it refuses starts, moves facts to the spool, and tries to reconnect;
+facts that the spool doesn't take either stay in memory. When the database is back, it writes the
+spool's facts first.
 """
 
 import asyncio
@@ -34,13 +34,13 @@ from aibridged.records.store import DatabaseAwayError, RowRefusedError, Store
 from aibridged.records.truncation import Truncator
 
 RETRY_S = 1.0
-"""How long to wait between attempts to reach the database again."""
+"""Seconds between attempts to reach the database again."""
 FACTS_AT_ONCE = 64
 """What comes meanwhile waits until they are committed, about a millisecond."""
 
 
 class Writer:
-    """The state of the thread. Only `run` and `write_now` are called from outside."""
+    """The writer thread. Only `run` and `write_now` are called from outside."""
 
     def __init__(
         self,
@@ -87,10 +87,10 @@ class Writer:
         self._settle([close.closed])
 
     def write_now(self, starts: Sequence[InterceptionStart], *, flush: bool = False) -> bool:
-        """Commit starts, or the facts that are due, from the event loop, if that takes no waiting.
+        """Commit starts, or the facts that are due, from the event loop, if that can't block.
 
-        False leaves them to the thread, whatever was in the way: it has the patience, and knows
-        what to do without a database. Of the facts, about `FACTS_AT_ONCE` are committed.
+        False leaves them to the thread, whatever the reason: it can wait, and knows what to do
+        without a database. Of the facts, about `FACTS_AT_ONCE` are committed.
         """
         if not self._awake.acquire(blocking=False):
             return False
@@ -125,7 +125,7 @@ class Writer:
             )
 
     def _turn(self) -> Close | None:
-        """Wait for work and do it once; returns the word to close when it comes."""
+        """Wait for work and do it once; returns the close request when it comes."""
         waiting, ends, flush, close = self._take()
         with self._awake:
             starts = [one.start for one in waiting]
@@ -138,7 +138,7 @@ class Writer:
             facts = self._cut((*facts, *ends))
             if flush and self._facts:
                 self._work.put(None)
-            # Before the facts, since the commit after it is a slow one: it begins the WAL anew.
+            # Before the facts, since the commit after it is a slow one: it restarts the WAL.
             self._checkpoint()
             if not self._stats.database_away:
                 self._write(waiting, facts)
@@ -151,9 +151,9 @@ class Writer:
         return close
 
     def _take(self) -> tuple[list[Waiting], list[InterceptionEnd], bool, Close | None]:
-        """All work that waits, and whether the facts are due; at first wait for some.
+        """All queued work, and whether the facts are due; waits if there is none.
 
-        Starts don't take the facts along: facts cost least when many are written at once.
+        Starts don't take the facts along, which cost least when many are written at once.
         """
         waiting: list[Waiting] = []
         ends: list[InterceptionEnd] = []
@@ -168,7 +168,7 @@ class Writer:
                 elif isinstance(work, Prune):
                     self._pruning.put(work)
                 else:
-                    # A word that facts are due may come after the one to close.
+                    # A notice that facts are due may come after the request to close.
                     flush, close = True, close or work
                 work = self._work.get_nowait()
         except Empty:
@@ -194,7 +194,7 @@ class Writer:
             self._settle([one.committed for one in waiting])
 
     def _write_singly(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
-        """Write what the database doesn't refuse, in the order in which it is written at once."""
+        """Write what the database doesn't refuse, one by one, in the order of a batch."""
         ends = [fact for fact in facts if isinstance(fact, InterceptionEnd)]
         others = [fact for fact in facts if not isinstance(fact, InterceptionEnd)]
         done = 0
@@ -217,15 +217,15 @@ class Writer:
             self._settle([one.committed])
 
     def _cut(self, facts: Sequence[Fact]) -> Sequence[Fact]:
-        """What is kept of them: cut here, before anything that holds on to them gets them."""
+        """The facts truncated, before they are kept or written anywhere."""
         return [self._truncator.truncate(fact) for fact in facts]
 
     def _write_spooled(self, facts: Sequence[Fact]) -> None:
-        # An earlier release spooled them whole.
+        # An earlier release spooled full texts.
         self._write_facts(self._cut(facts))
 
     def _write_facts(self, facts: Sequence[Fact]) -> None:
-        """Write them; what the database refuses is lost, and counted."""
+        """Write the facts; those that the database refuses are lost, and counted."""
         if not facts:
             return
         try:
@@ -245,7 +245,7 @@ class Writer:
         *,
         at_once: bool = False,
     ) -> bool:
-        """Commit all of it; false if that was to be `at_once` and couldn't be."""
+        """Commit everything; false if it was to be `at_once` and couldn't be."""
         began = self._clock.monotonic()
         if not at_once:
             self._store.write(starts, facts)
@@ -270,10 +270,10 @@ class Writer:
     def _lose_database(
         self, error: Exception, waiting: Sequence[Waiting], facts: Sequence[Fact]
     ) -> None:
-        """Go over to the spool.
+        """Switch to the spool.
 
-        A commit may have reached the database although we heard otherwise: then a refused start
-        is there, and so it is ended.
+        A commit may have succeeded although its confirmation was lost: then a refused start is in
+        the database, so it is ended.
         """
         logger.error(
             "Recording fails closed, requests are refused until the database is back: {}", error
@@ -296,7 +296,7 @@ class Writer:
         self._settle([one.committed for one in waiting], RecordingFailedError())
 
     def _heal(self) -> None:
-        """Try to reach the database; if it is there, write what waits for it."""
+        """Try to reconnect; if that works, write the backlog."""
         try:
             self._store.connect()
             self._spooling.replay(self._write_spooled)
@@ -338,5 +338,5 @@ class Writer:
     ) -> None:
         if not futures:
             return
-        with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
+        with suppress(RuntimeError):  # the loop is closed, and nobody is waiting any more
             self._loop.call_soon_threadsafe(settle, futures, error, result)

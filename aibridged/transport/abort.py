@@ -10,17 +10,17 @@ _AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class BrokenOffError(ConnectionError):
-    """Whoever answers broke off, or fell silent, in the middle of the answer."""
+    """The peer broke off, or fell silent, in the middle of its response."""
 
 
 def broken_off(request: web.BaseRequest, reason: str) -> BrokenOffError:
-    """Break the client's connection off with the answer; returns what to raise."""
+    """Abort the client's connection along with the response; returns the error to raise."""
     break_off(request)
     return BrokenOffError(reason)
 
 
 def break_off(request: web.BaseRequest) -> None:
-    """End the client's connection, so that no client takes the half of an answer for a whole."""
+    """Abort the client's connection, so that no client takes a truncated response as complete."""
     transport = request.transport
     if transport is None:
         return

@@ -1,8 +1,8 @@
 """Accepts connections while there are places for them (admission control by file descriptors).
 
-The event loops' own servers accept all that comes. When descriptors run out, one of them closes its
-listener and the other logs thousands of lines; and those clients that were let in find none left
-for their providers.
+The event loops' own servers accept everything. When descriptors run out, one of them closes its
+listener and the other logs thousands of lines; and clients that were accepted find none left for
+their upstream connections.
 """
 
 import asyncio
@@ -19,16 +19,16 @@ from aibridged.core.idle import GRACE_S
 from aibridged.tasks import Tasks
 
 BACKLOG = 4096
-"""As many as the system allows at most: a passed socket keeps the backlog that it came with."""
+"""The system's maximum; a passed socket keeps the backlog that it came with."""
 
-# So that those who have been accepted are served in between.
+# So that connections that were accepted are served in between.
 _BURST = 64
 _RETRY_S = 0.1
 _SURPLUS_HANDSHAKE_S = 2.0
 
 
 MakeProtocol = Callable[[bool], asyncio.BaseProtocol]
-"""Makes what reads a client's connection, and is told whether that is surplus."""
+"""Makes the protocol of a client's connection; the argument says whether it is surplus."""
 
 
 class Acceptor:
@@ -59,7 +59,7 @@ class Acceptor:
         self._resume()
 
     def close(self) -> None:
-        """Accept nothing more. What has been accepted goes on."""
+        """Stop accepting. Accepted connections go on."""
         if not self._is_closed:
             self._pause()
             self._is_closed = True
@@ -89,7 +89,7 @@ class Acceptor:
             self._begin(accepted, peer)
 
     def _refused_by_system(self, error: OSError) -> None:
-        """Wait: the connection stays in the queue, and the loop would call for it all the time."""
+        """Pause: the connection stays in the queue, and the loop would spin on it."""
         self._shortage("clients", error)
         self._limiter.evict_idle()
         self._pause()
@@ -124,7 +124,7 @@ class Acceptor:
 
 
 class _Accepted(socket.socket):
-    """Says that its descriptor is closed, whichever protocol had it last."""
+    """Reports that its descriptor is closed, whichever protocol had it last."""
 
     __slots__ = ("_on_close",)
 
@@ -138,7 +138,7 @@ class _Accepted(socket.socket):
         self._closed_now()
 
     def detach(self) -> int:
-        # uvloop's transports, which close the descriptor by themselves.
+        # uvloop's transports close the descriptor by themselves.
         descriptor = super().detach()
         self._closed_now()
         return descriptor
@@ -150,7 +150,7 @@ class _Accepted(socket.socket):
 
 
 class _Handshake(asyncio.Protocol):
-    """Stands in for a client's protocol during the TLS handshake; idle, until that is done."""
+    """The protocol of a connection during the TLS handshake; idle until that is done."""
 
     def __init__(
         self,

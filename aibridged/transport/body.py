@@ -11,17 +11,17 @@ from aibridged.errors import INVALID_REQUEST, REQUEST_TIMEOUT, GatewayError
 
 @dataclass(frozen=True, slots=True)
 class StreamedBody:
-    """A body that is sent while it arrives; `length` is None where it is sent in chunks."""
+    """A body that is sent as it arrives; `length` is None where it is chunked."""
 
     pieces: AsyncGenerator[bytes, None]
     length: int | None
 
 
 async def arriving(request: web.BaseRequest, read_timeout: float) -> AsyncGenerator[bytes, None]:
-    """The request's body as it arrives; a client that waits to be told to go on is told so.
+    """The request's body as it arrives; sends 100 Continue if the client waits for it.
 
     Raises:
-        GatewayError: nothing more came within `read_timeout` seconds, or what came is not HTTP.
+        GatewayError: nothing more came within `read_timeout` seconds, or what came isn't HTTP.
     """
     if request.headers.get("Expect", "").lower() == "100-continue" and request.transport:
         request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")

@@ -1,6 +1,6 @@
 """Processing time per chunk, sampled on some upstream connections.
 
-The others aren't touched, so that it costs a chunk nothing.
+The others are left alone, so that a chunk costs nothing more.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from aibridged.clock import Clock
 from aibridged.transport.upstream_connection import UpstreamConnection
 
 EVERY = 8
-"""One connection of so many is measured, the first of them all included."""
+"""One connection in so many is measured, the first one included."""
 
 
 class TimedConnection(UpstreamConnection):
-    """A connection that tells `observe` for how many seconds it held the loop with each chunk."""
+    """A connection that calls `observe` with the seconds that each chunk held the loop."""
 
     def __init__(self, *, clock: Clock, observe: Callable[[float], None], **options: Any) -> None:
         super().__init__(**options)
@@ -24,7 +24,7 @@ class TimedConnection(UpstreamConnection):
 
     def data_received(self, data: bytes) -> None:
         response = self.response
-        if response is None or response.sink is None:  # a head, or an answer that isn't relayed
+        if response is None or response.sink is None:  # a head, or a response that isn't relayed
             super().data_received(data)
             return
         began = self._monotonic()
@@ -33,7 +33,7 @@ class TimedConnection(UpstreamConnection):
 
 
 def timed(clock: Clock, observe: Callable[[float], None]) -> Callable[..., UpstreamConnection]:
-    """What makes the connections of an `Upstream`, some of which measure themselves."""
+    """The connection factory of an `Upstream`, which makes some that measure themselves."""
     numbers = count()
 
     def make(**options: Any) -> UpstreamConnection:

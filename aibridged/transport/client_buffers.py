@@ -1,4 +1,4 @@
-"""Write buffers of slow clients: bounded for each, and for all of them together (backpressure)."""
+"""Write buffers of slow clients: bounded per client, and in total (backpressure)."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ from typing import Protocol
 from loguru import logger
 
 MAX_UNSENT = 256 * 1024
-"""Bytes that the system keeps for a client and hasn't sent. Without it these are megabytes."""
+"""Bytes that the kernel buffers for a client. By default these are megabytes."""
 MAX_BUFFERED = 128 * 1024 * 1024
 """Bytes in the daemon that wait for stalled clients: some 400 of them, at the usual 320 KiB."""
 
@@ -25,9 +25,9 @@ class Client(Protocol):
 
 
 class StalledClients:
-    """The clients that don't take what was written for them; beyond the bound the first is cut off.
+    """The clients that don't read their responses; beyond the bound the first is cut off.
 
-    That is the one which has stalled longest, and which the write timeout would take next.
+    That is the one that has stalled longest, and that the write timeout would hit next.
     """
 
     def __init__(self, most: int = MAX_BUFFERED) -> None:
@@ -36,7 +36,7 @@ class StalledClients:
         self._sizes: dict[Client, int] = {}  # in the order in which they stalled
 
     def add(self, client: Client) -> None:
-        """It has stalled just now."""
+        """Add a client that has just stalled."""
         if client.transport is None:
             return
         self.remove(client)
@@ -49,7 +49,7 @@ class StalledClients:
             first.abort()
 
     def remove(self, client: Client) -> None:
-        """It reads on, or is gone."""
+        """Remove a client that reads again, or is gone."""
         self.buffered -= self._sizes.pop(client, 0)
 
 
@@ -57,7 +57,7 @@ _MANY = "the total buffer limit for such clients is exceeded"
 
 
 def bound_unsent(transport: asyncio.BaseTransport) -> None:
-    """Let the system keep no more than `MAX_UNSENT` for the client, where it can be told to."""
+    """Limit the kernel's send buffer to `MAX_UNSENT`, where that is possible."""
     connection = transport.get_extra_info("socket")
     if connection is None or connection.family not in _TCP_FAMILIES or _NOTSENT_LOWAT is None:
         return

@@ -20,9 +20,9 @@ M = TypeVar("M", RawRequestMessage, RawResponseMessage)
 
 
 class _HeadReader(BaseProtocol, Generic[M]):
-    """Reads a head of `MAX_HEAD_BYTES` at the most, and nothing after it.
+    """Reads a head of `MAX_HEAD_BYTES` at most, and nothing after it.
 
-    `loop` is the one that it runs on.
+    `loop` is the event loop that it runs on.
     """
 
     def __init__(self) -> None:
@@ -34,11 +34,11 @@ class _HeadReader(BaseProtocol, Generic[M]):
 
     @abstractmethod
     def head_came(self, message: M, *, alone: bool) -> None:
-        """This is the head; nothing came with it if it came `alone`."""
+        """Called with the head; nothing followed it if it came `alone`."""
 
     @abstractmethod
     def no_head_came(self, *, too_large: bool) -> None:
-        """What came is too large, or not HTTP."""
+        """Called if the head is too large, or not HTTP."""
 
     @abstractmethod
     def _make_parser(self) -> Any: ...
@@ -76,7 +76,7 @@ class RequestHeadReader(_HeadReader[RawRequestMessage]):
 
 
 class ResponseHeadReader(_HeadReader[RawResponseMessage]):
-    """Reads the head of a response that has no body."""
+    """Reads the head of a response without a body."""
 
     def _make_parser(self) -> Any:
         return HttpResponseParser(self, self.loop, MAX_HEAD_BYTES, response_with_body=False)

@@ -1,7 +1,7 @@
 """Idle connections of all connection pools, bounded together by the file descriptors.
 
-aiohttp makes the connections and keeps the idle ones. Here it is told to close these before a new
-one would take a descriptor that is somebody else's.
+aiohttp opens the connections and keeps the idle ones. Here it is told to close idle ones before a
+new one would take a descriptor that is reserved for another purpose.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from aibridged.observe.descriptors import Shortages, at_capacity, is_shortage
 T = TypeVar("T")
 
 MakeConnection = Callable[[], asyncio.Protocol]
-"""Makes what reads a connection."""
+"""Makes the protocol of a connection."""
 
 Dial = Callable[[str, int, MakeConnection], Awaitable[asyncio.Protocol]]
-"""Connects to a host and a port, speaks TLS where that is due, and makes what reads the connection.
+"""Connects to a host and a port, with TLS where that is due, and makes the connection's protocol.
 
-Raises aiohttp.ClientConnectionError if that isn't possible.
+Raises aiohttp.ClientConnectionError if that fails.
 """
 
 
@@ -37,11 +37,11 @@ class Pools:
         self._pools: WeakSet[aiohttp.BaseConnector] = WeakSet()
 
     def add(self, pool: aiohttp.BaseConnector) -> None:
-        """Count its connections, too, for as long as it lives."""
+        """Count the pool's connections, too, as long as it lives."""
         self._pools.add(pool)
 
     async def connect(self, make: Callable[[], Awaitable[T]]) -> T:
-        """Make one connection more, which its pool counts already.
+        """Open one more connection, which its pool counts already.
 
         Raises:
             GatewayError: the system has no descriptor, port or buffer for it.
@@ -68,10 +68,10 @@ class Pools:
         raise at_capacity()
 
     def _close_idle(self, count: int) -> int:
-        """Close idle connections, so many at most; returns how many were closed."""
+        """Close up to so many idle connections; returns how many were closed."""
         closed = 0
         for pool in self._pools:
-            # aiohttp has no public way to ask.
+            # aiohttp has no public API for this.
             for waiting in pool._conns.values():
                 while waiting and closed < count:
                     protocol, _ = waiting.popleft()
@@ -81,21 +81,20 @@ class Pools:
 
 
 def connections(pool: aiohttp.BaseConnector) -> tuple[int, int]:
-    """How many connections serve requests, those included that are being made, and how many wait
-    for some."""
-    # aiohttp has no public way to ask.
+    """How many connections are in use, or being opened, and how many requests wait for one."""
+    # aiohttp has no public API for this.
     return len(pool._acquired), sum(map(len, pool._conns.values()))
 
 
 class PooledConnector(aiohttp.TCPConnector):
     """A pool of connections to one provider, as many as there are requests.
 
-    aiohttp connects; `make` makes what reads a connection.
+    aiohttp connects; `make` makes a connection's protocol.
     """
 
     def __init__(self, pools: Pools, make: MakeConnection) -> None:
         super().__init__(limit=0)
-        # aiohttp has no public way to name the protocol.
+        # aiohttp has no public API for the protocol.
         self._factory = cast("partial[ResponseHandler]", make)
         self._pools = pools
         pools.add(self)
@@ -111,7 +110,7 @@ class PooledConnector(aiohttp.TCPConnector):
 
 
 class DialedConnector(aiohttp.BaseConnector):
-    """As `PooledConnector`, where `dial` connects."""
+    """A `PooledConnector` that connects by `dial`."""
 
     def __init__(self, pools: Pools, make: MakeConnection, dial: Dial) -> None:
         super().__init__(limit=0)

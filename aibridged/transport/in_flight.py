@@ -4,7 +4,7 @@ import asyncio
 
 
 class Requests:
-    """The requests under way that began under one configuration."""
+    """The requests in flight that began under one configuration."""
 
     __slots__ = ("_idle", "count")
 
@@ -23,15 +23,15 @@ class Requests:
             self._idle.set()
 
     async def idle(self) -> None:
-        """Return once none is under way."""
+        """Return once none is in flight."""
         await self._idle.wait()
 
 
 class InFlight:
-    """All requests under way, and how far the end of them all has come.
+    """All requests in flight, and how far a shutdown has come.
 
-    `draining`: the daemon is leaving. `refusing`: no new request is taken. `cut_off`: those under
-    way are ended.
+    `draining`: the daemon is shutting down. `refusing`: new requests are refused. `cut_off`:
+    requests in flight are aborted.
     """
 
     def __init__(self) -> None:
@@ -42,23 +42,23 @@ class InFlight:
 
     @property
     def count(self) -> int:
-        """How many requests are under way."""
+        """The number of requests in flight."""
         return sum(generation.count for generation in self._generations)
 
     def next_generation(self) -> Requests:
-        """Count the requests of another configuration apart from those before it."""
+        """Start counting the requests of a new configuration separately."""
         latest = self._generations[-1:]
         busy = [each for each in self._generations[:-1] if each.count]
         self._generations = [*busy, *latest, Requests()]
         return self._generations[-1]
 
     async def earlier_idle(self) -> None:
-        """Return once no request is under way that began before the latest generation."""
+        """Return once no request is in flight that began before the latest generation."""
         for generation in self._generations[:-1]:
             await generation.idle()
 
     async def idle(self) -> None:
-        """Return once no request is under way."""
+        """Return once no request is in flight."""
         while self.count:
             for generation in self._generations:
                 await generation.idle()

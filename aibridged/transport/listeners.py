@@ -1,4 +1,4 @@
-"""Listening sockets: passed by systemd (socket activation), else bound to the addresses."""
+"""Listening sockets: passed by systemd (socket activation), or bound to the addresses."""
 
 import os
 import socket
@@ -13,16 +13,16 @@ from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.transport.acceptor import Acceptor, MakeProtocol, bind
 
 Shortage = Callable[[str, BaseException], None]
-"""Is told that the system had no descriptor for something, and why."""
+"""Called when the system had no descriptor for something, with the error."""
 
 
 class CannotListenError(Exception):
-    """The address is taken or not here, or the certificate is bad; the message says what to do."""
+    """The address is in use or not local, or the certificate is bad; the message has the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
 class CertificateFiles:
-    """A certificate with its key, and the flag that names each."""
+    """A certificate with its key, and the flags that name them."""
 
     certificate: Path
     certificate_flag: str
@@ -30,10 +30,10 @@ class CertificateFiles:
     key_flag: str
 
     def load_into(self, context: ssl.SSLContext) -> None:
-        """Have connections to come show this certificate.
+        """Use this certificate for new connections.
 
         Raises:
-            CannotListenError: the files hold no pair.
+            CannotListenError: the files aren't a certificate and its key.
         """
         try:
             context.load_cert_chain(self.certificate, self.key)
@@ -44,7 +44,7 @@ class CertificateFiles:
             ) from None
 
     def context(self) -> ssl.SSLContext:
-        """What a server speaks TLS with.
+        """The server's TLS context.
 
         Raises:
             CannotListenError: see `load_into`.
@@ -58,10 +58,10 @@ class CertificateFiles:
 class Listener:
     """The listening sockets of one server: at `address`, which `flag` names, or those `passed`.
 
-    With `callers_unknown` nobody is authenticated, and only this machine may connect: the address
-    is a matter of the settings' check, what was passed is checked here; so is that it is TCP's with
-    `tcp_only`. `outlive` says that the sockets were passed: whoever passed them holds them open, so
-    that connections wait there for the next process once this one has stopped accepting.
+    With `callers_unknown` there is no authentication, and only loopback may connect: the address is
+    checked with the settings, passed sockets are checked here; so is that they are TCP with
+    `tcp_only`. `outlive` says that the sockets were passed and are held open by systemd, so that
+    connections queue there for the next process once this one has stopped accepting.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Listener:
         self._acceptors: list[Acceptor] = []
         self.outlive = bool(passed)
         self.urls: list[str] = []
-        """Everywhere that it listens, once open, with the port that the system chose for port 0."""
+        """All its addresses, once open, with the port that the system chose for port 0."""
 
     @property
     def is_local_only(self) -> bool:
-        """Whether all that it listens on is at loopback addresses."""
+        """Whether all its addresses are loopback addresses."""
         if not self._passed:
             return is_loopback(self._address.host)
         return all(
@@ -106,7 +106,7 @@ class Listener:
         """Listen, with a protocol from `make` for each connection that `limiter` lets in.
 
         Raises:
-            CannotListenError: see there.
+            CannotListenError: an address or the certificate can't be used.
         """
         for each in self._passed:
             self._check_passed(each)
@@ -120,32 +120,32 @@ class Listener:
         self.urls = [_url(scheme, each.getsockname()) for each in sockets]
 
     def set_handshake_timeout(self, seconds: float) -> None:
-        """Let a TLS handshake take so long, of the connections to come."""
+        """Set the deadline of TLS handshakes, for new connections."""
         for acceptor in self._acceptors:
             acceptor.handshake_timeout = seconds
 
     def check_certificate(self) -> None:
-        """Read the files of the certificate, and leave the one in use as it is.
+        """Read the certificate files without using them yet.
 
         Raises:
-            CannotListenError: they hold no pair.
+            CannotListenError: they aren't a certificate and its key.
         """
         if self._certificate is not None:
-            # A context that takes half of a bad pair would serve nobody.
+            # On another context: one with half of a bad pair couldn't serve anybody.
             self._certificate.context()
 
     def renew_certificate(self) -> None:
-        """Show connections to come what the files hold now, which has been checked."""
+        """Reload the certificate files, which have been checked, for new connections."""
         if self._tls is not None and self._certificate is not None:
             self._certificate.load_into(self._tls)
 
     def close(self) -> None:
-        """Stop accepting. What has been accepted goes on."""
+        """Stop accepting. Accepted connections go on."""
         for acceptor in self._acceptors:
             acceptor.close()
 
     def _check_passed(self, passed: socket.socket) -> None:
-        """The address of a socket that was passed isn't in the settings, which are checked."""
+        """Check the address of a passed socket, as the settings' check can't."""
         if passed.family == socket.AF_UNIX:
             if self._tcp_only:
                 raise CannotListenError(
@@ -173,7 +173,7 @@ class Listener:
 
 
 def gateway_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -> Listener:
-    """Where the gateway's clients connect."""
+    """The listener for the gateway's clients."""
     return Listener(
         settings.http_address,
         "--http-address",
@@ -184,12 +184,12 @@ def gateway_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -
 
 
 def metrics_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -> Listener:
-    """Where Prometheus asks, without TLS."""
+    """The listener for Prometheus, without TLS."""
     return Listener(settings.prometheus_address, "--prometheus-address", passed)
 
 
 def proxy_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -> Listener:
-    """Where the AI Proxy's clients connect."""
+    """The listener for the AI Proxy's clients."""
     return Listener(
         settings.proxy_listen_addr,
         "--aibridge-proxy-listen-addr",
@@ -214,7 +214,7 @@ def _files(
 
 
 def _url(scheme: str, name: str | bytes | tuple[str, int]) -> str:
-    if isinstance(name, bytes):  # in the abstract namespace, with a NUL in front
+    if isinstance(name, bytes):  # in the abstract namespace, with a leading NUL
         return f"unix:@{os.fsdecode(name[1:])}"
     if isinstance(name, str):
         return f"unix:{name}"

@@ -1,7 +1,7 @@
 """Parses responses beside their relays in time slices, with backpressure on the provider.
 
-What has come is relayed at once. It is then read in slices between the other work of the loop, and
-until all of it has been read no more is taken from the provider.
+A chunk is relayed at once. It is then read in slices between other work of the event loop, and the
+provider's connection isn't read until that is done.
 """
 
 import asyncio
@@ -12,14 +12,14 @@ from aibridged.transport.time_slices import Turns
 from aibridged.wire.bounds import SLICE
 
 Reader = Callable[[bytes], Iterator[None] | None]
-"""Reads a slice; what is more than a slice once it is decoded, it reads step by step."""
+"""Reads a slice; returns steps where a slice becomes larger by decoding."""
 
 
 class Backlog:
-    """What has been relayed of one answer and is still to be read.
+    """Chunks of one response that were relayed and have yet to be read.
 
-    `waits` says whether there is some, `failure` what a reader has raised: nothing is read then.
-    `on_read` is called once all has been read, or a reader has failed.
+    `waits` says whether there are any, `failure` is what a reader raised: then nothing more is
+    read. `on_read` is called once all has been read, or a reader has failed.
     """
 
     def __init__(
@@ -50,9 +50,10 @@ class Backlog:
     async def finish(self) -> None:
         """Return once all has been read.
 
-        If the request is cancelled meanwhile, that comes after it: clients leave at the last event.
+        If the request is cancelled meanwhile, it still finishes: clients disconnect at the last
+        event.
 
-        Raises: what a reader has raised.
+        Raises: whatever a reader raised.
         """
         try:
             await self._all_read()
@@ -94,7 +95,7 @@ class Backlog:
 
 
 def sliced(piece: bytes) -> Sequence[bytes]:
-    """The piece in slices."""
+    """The chunk in slices."""
     if len(piece) <= SLICE:
         return (piece,)
     return [piece[start : start + SLICE] for start in range(0, len(piece), SLICE)]

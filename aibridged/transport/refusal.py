@@ -8,7 +8,7 @@ SERVER = "aibridged"
 
 
 def refusal(error: GatewayError, request_id: str | None = None) -> web.Response:
-    """The response that says why the gateway refused, and by which id the log tells of it."""
+    """The error response of a refusal, with the request id that is in the log."""
     headers = {**error.headers(), "Server": SERVER}
     if request_id is not None:
         headers["X-Aibridge-Request-Id"] = request_id

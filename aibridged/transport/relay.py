@@ -27,18 +27,18 @@ async def relay(
     passes: Callable[[bytes], bool] = response_header_passes,
     withhold_usage: bool = False,
 ) -> web.StreamResponse:
-    """Relay the answer to its end; each of `readers` sees a piece after it has been written.
+    """Relay a response to its end; each of `readers` sees a chunk after it has been written.
 
-    A stalled client stops the reading from the provider, and so do readers that lag behind: they
-    get a large piece in slices, each in one of `turns`, and have seen all of it at the end. If the
-    provider breaks off, or is silent for `idle_timeout` seconds, so is the client's connection: no
-    client may take the half for a whole.
+    A stalled client pauses reading from the provider, and so do readers that lag behind: they get a
+    large chunk in slices, each in one of `turns`, and have seen all of it at the end. If the
+    provider breaks off, or is silent for `idle_timeout` seconds, the client's connection is
+    aborted: no client may take a truncated response as complete.
 
-    `passes` says by their names which headers go on; with `withhold_usage` the client doesn't get a
-    stream's usage, which only the gateway asked for.
+    `passes` decides by name which headers are relayed; with `withhold_usage` the client doesn't get
+    a stream's usage, which only the gateway asked for.
 
     Raises:
-        BrokenOffError: the provider did not end its answer.
+        BrokenOffError: the provider didn't complete its response.
         ConnectionError: the client has disconnected.
     """
     withholder = _withholder(source) if withhold_usage else None
@@ -63,7 +63,7 @@ async def relay(
             return response
         await pump.run()
         if withholder is not None:
-            await backlog.finish()  # it passes on what it reads
+            await backlog.finish()  # the withholder relays what it reads
         await response.write_eof(withholder.finish() if withholder is not None else b"")
     except (aiohttp.ClientError, TimeoutError) as error:
         await backlog.finish()
@@ -74,7 +74,7 @@ async def relay(
 
 
 def _withholder(source: UpstreamResponse) -> UsageWithholder | None:
-    """What keeps back the usage of a stream that only the gateway asked for."""
+    """The filter that removes the usage of a stream that only the gateway asked for."""
     if source.content_type != "text/event-stream":
         return None
     return None if source.content_coding else UsageWithholder()
@@ -83,9 +83,9 @@ def _withholder(source: UpstreamResponse) -> UsageWithholder | None:
 class Pump:
     """Moves a body from the provider's connection straight into the client's.
 
-    Where the client is to see less than all of it, `pass_on` sends what it is to see of each slice.
-    The task that runs it sleeps while pieces pass, and wakes up for the end, for a client that
-    has stalled, and for what went wrong.
+    Where the client gets less than all of it, `pass_on` sends the visible part of each slice. The
+    task that runs it sleeps while chunks pass, and wakes up at the end, for a stalled client, and
+    for errors.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class Pump:
         self._failure: Exception | None = None
 
     async def run(self) -> None:
-        """Return once the body has been written, but for its end.
+        """Return once the body has been written, except for its end.
 
         Raises:
             aiohttp.ClientError, TimeoutError: the provider broke off or is silent.
@@ -135,7 +135,7 @@ class Pump:
                     await self._writer.drain()
                     self._moved_at = self._loop.time()
                     continue
-                self._resume()  # it may have stalled, and read on before this task woke up
+                self._resume()  # it may have stalled, and read again before this task woke up
                 self._waiter = self._loop.create_future()
                 await self._waiter
             if error is not None:
@@ -146,7 +146,7 @@ class Pump:
             self._timer.cancel()
 
     def _on_progress(self, piece: bytes) -> None:
-        """Write on what has come."""
+        """Relay a chunk."""
         source = self._source
         if piece:
             try:
@@ -157,13 +157,13 @@ class Pump:
             except Exception as error:  # noqa: BLE001 - the request's failure, not the connection's
                 self._failure = error
         if self._client.writing_paused or self.backlog.waits:
-            # At once: until the task wakes up, the transport may bring megabytes.
+            # At once: until the task wakes up, the transport may deliver megabytes.
             source.pause()
         if source.is_whole or self._client.writing_paused or self._failure or source.error:
             self._wake()
 
     def _on_read(self) -> None:
-        """Nothing waits to be read any more."""
+        """Called once nothing is left to be read."""
         self._moved_at = self._loop.time()
         self._failure = self._failure or self.backlog.failure
         if self._failure or self._client.writing_paused:
@@ -183,7 +183,7 @@ class Pump:
         waiter = self._waiter
         left = self._moved_at + self._idle_timeout - self._loop.time()
         if waiter is None or waiter.done() or left > 0 or self.backlog.waits:
-            # The client holds things up, something has come since, or is still to be read.
+            # The client is slow, something has arrived since, or is still to be read.
             self._timer = self._loop.call_later(
                 max(left, self._idle_timeout / 10), self._check_idle
             )

@@ -1,4 +1,4 @@
-"""The client's request: what came over the connection, and the connection itself."""
+"""The client's request, with the connection that it came over."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class _Connection(Protocol):
-    """What a request asks of its connection (see `server`)."""
+    """The part of a connection (see `server`) that a request uses."""
 
     @property
     def is_leaving(self) -> bool: ...
@@ -25,7 +25,7 @@ class _Connection(Protocol):
 
 
 class GatewayRequest(web.BaseRequest):
-    """A request, and the connection that it came over. `given_id` is its id where it has one."""
+    """A request and its connection. `given_id` is its request id, where it came with one."""
 
     given_id: str | None = None
 
@@ -35,31 +35,31 @@ class GatewayRequest(web.BaseRequest):
 
     @property
     def is_handed_over(self) -> bool:
-        """Whether the AI Proxy hands it over, which was asked for a provider's host."""
+        """Whether the AI Proxy hands it over, as a request to a provider's host."""
         return self.given_id is not None
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection stays open: if the client wants it to, and nobody is leaving."""
-        # After CONNECT there is no saying whether its body follows or another request.
+        """Whether the connection stays open after this request."""
+        # After CONNECT, a body can't be told from another request.
         return not (
             self._message.should_close or self._connection.is_leaving or self.method == "CONNECT"
         )
 
     @property
     def is_surplus(self) -> bool:
-        """Whether there is no room for it, only for a word about that."""
+        """Whether it has no place, and can only be refused."""
         return self._connection.is_surplus
 
     @property
     def target(self) -> str:
-        """The request target exactly as it came (aiohttp's `raw_path` may be rewritten)."""
+        """The request target exactly as received (aiohttp's `raw_path` may be rewritten)."""
         return self._message.path
 
     def readdressed(
         self, target: str, headers: CIMultiDict[str], request_id: str, remote: str | None
     ) -> "GatewayRequest":
-        """The same request to another target, with other headers, an id and who it is from."""
+        """The same request with another target, headers, id and peer address."""
         message = self._message._replace(
             path=target,
             url=URL(target, encoded=True),

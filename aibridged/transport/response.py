@@ -17,10 +17,10 @@ _WITHOUT_BODY = frozenset({204, 304})
 class DownstreamResponse(web.StreamResponse):
     """A response that writes itself straight to the client's connection.
 
-    `passes` says by their names which headers go on, and `without` are the names, in lower case, of
-    further ones that don't; `length` is that of another body than the provider's. aiohttp would
-    copy the headers several times, and add its own.
-    The head waits for the first of the body, so that they travel in one packet.
+    `passes` decides by name which headers are relayed, `without` are further names in lower case
+    that aren't; `length` is the body's where it isn't the provider's. aiohttp would copy the
+    headers several times, and add its own. The head waits for the beginning of the body, so that
+    they travel in one packet.
     """
 
     def __init__(
@@ -45,13 +45,13 @@ class DownstreamResponse(web.StreamResponse):
         self._in_chunks = False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Make the head ready. It belongs to this request from now on."""
+        """Bind the response to a request, and make the head ready."""
         if self._req is None and not self._eof_sent:
             self._begin(cast(GatewayRequest, request))
         return self._payload_writer
 
     def send(self, piece: bytes, *, last: bool = False) -> None:
-        """Write a piece of the body, even an empty one, and the end of it after the `last`.
+        """Write a chunk of the body, even an empty one, and the end of it after the `last`.
 
         Raises:
             ConnectionResetError: the client has disconnected.
@@ -70,12 +70,12 @@ class DownstreamResponse(web.StreamResponse):
             transport.write(piece)
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """`send`, and wait while the client is slow."""
+        """`send`, with backpressure: waits while the client is slow."""
         self.send(bytes(data))
         await self._drain()
 
     async def write_eof(self, data: bytes | bytearray | memoryview = b"") -> None:
-        """Write the last piece, and wait while the client is slow. The second time, do nothing."""
+        """Write the last chunk, with backpressure. A second call does nothing."""
         if self._eof_sent:
             return
         self.send(bytes(data), last=True)
@@ -112,5 +112,5 @@ class DownstreamResponse(web.StreamResponse):
         lines.append(b"\r\n")
         self._keep_alive = keep_alive
         self._head = head = b"".join(lines)
-        # Whether an answer has begun is asked of the writer.
+        # Whether the head was sent is asked of the writer.
         request.writer.output_size += len(head)

@@ -1,8 +1,8 @@
 """HTTP server: aiohttp's client connections, with our own timeouts, limits and keep-alive.
 
-Its error page and its log quote the offending line, which may hold a token; it waits without end
-for the rest of a request's head; it lets a client that has stopped reading hold a response open for
-ever; and at the end it leaves connections without a word. All four are mended here.
+aiohttp's error page and log quote the offending line, which may contain a token; it waits without a
+deadline for the rest of a request's head; it lets a client that has stopped reading hold a response
+open for ever; and at shutdown it closes connections without notice. All four are fixed here.
 """
 
 import asyncio
@@ -23,20 +23,20 @@ from aibridged.transport.client_buffers import StalledClients, bound_unsent
 from aibridged.transport.refusal import refusal
 from aibridged.transport.request import GatewayRequest, Handler
 
-# Longer than the idle time of the load balancers in front, so that they close first.
+# Longer than the idle timeout of load balancers in front, so that they close first.
 _KEEPALIVE_S = 620.0
-# Room for long `anthropic-beta` lists and tokens; aiohttp's 8190 is tight.
+# Enough for long `anthropic-beta` lists and tokens; aiohttp's 8190 is tight.
 _MAX_FIELD_BYTES = 32 * 1024
-# A client that uses a connection just as it is closed can't know whether its request was taken.
-# So an idle one stays a moment longer: who comes until then is served, and told to come no more.
+# A client that uses a connection just as it is closed can't know whether its request was taken. So
+# an idle one stays open a moment longer: requests until then are served, with a notice to close.
 _LAST_CALL_S = 0.5
-# Whoever is only to be told that there is no room shouldn't keep others from being told.
+# Surplus clients shouldn't keep others from being refused.
 _SURPLUS_READ_S = 2.0
 
 
 @dataclass(slots=True)
 class Limits:
-    """How long a client may keep its connections waiting, in seconds. They may be changed."""
+    """Deadlines for a client's part of the exchange, in seconds. They may be changed."""
 
     read_timeout: float
     write_timeout: float
@@ -45,7 +45,7 @@ class Limits:
 class Connection(RequestHandler):
     """One client connection of a `Server`.
 
-    `is_surplus` says that there is no room for it: only probes are answered.
+    `is_surplus` says that it has no place: only probes are served.
     """
 
     __slots__ = (
@@ -72,7 +72,7 @@ class Connection(RequestHandler):
 
     @property
     def is_leaving(self) -> bool:
-        """Whether the response to come is the connection's last."""
+        """Whether the next response is the connection's last."""
         return self._is_last_call or self._server.is_draining
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -130,7 +130,7 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what aiohttp couldn't parse, or a bug, without a word of what was sent."""
+        """Respond to what aiohttp couldn't parse, or to a bug, without quoting the request."""
         if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
             raise ConnectionError("The client is gone, or the response is already half sent.")
         if status < 500:
@@ -147,16 +147,16 @@ class Connection(RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Say that something failed, without aiohttp's quotation of the request."""
+        """Log a failure, without aiohttp's quotation of the request."""
         logger.error("A connection failed: {}", type(kwargs.get("exc_info")).__name__)
 
     def log_access(self, *args: Any) -> None:
-        """aiohttp's word that a response has been sent: it logs nothing here."""
+        """No-op: aiohttp's access log is off."""
         if not (self._messages or self._is_last_call):
             self._connection_limiter.became_idle(self, self._address)
 
     def leave(self) -> None:
-        """Close once no request has come for a moment; the first one has longer to come."""
+        """Close once no request has come for a moment, or for longer before the first one."""
         self._cancel_farewell()
         self._is_last_call = True
         seen = self._request_count if self._is_idle else None
@@ -171,14 +171,14 @@ class Connection(RequestHandler):
             self.leave()
 
     def finish(self) -> None:
-        """Close as soon as no request is under way."""
+        """Close as soon as no request is in flight."""
         if not self._is_idle:
             self.close()  # after the response
             return
         transport = self.transport
         self.force_close()
         if transport is not None:
-            # TLS says goodbye, which an idle client may not hear before its next request.
+            # TLS sends a close_notify, which an idle client may not read before its next request.
             self._cancel_farewell()
             self._farewell = self._loop.call_later(_LAST_CALL_S, _abandon, transport)
 
@@ -208,13 +208,13 @@ class Connection(RequestHandler):
             self._farewell = None
 
     def abort(self) -> None:
-        """Break off, so that nobody takes the half of an answer for a whole."""
+        """Abort, so that no client takes a truncated response as complete."""
         if self.transport is not None:
             self.transport.abort()
 
 
 def _abandon(transport: asyncio.Transport) -> None:
-    """End a connection that is closing, unless there is something to write yet."""
+    """Abort a connection that is closing, unless there is something left to write."""
     if not transport.get_write_buffer_size():
         transport.abort()
 
@@ -240,8 +240,8 @@ async def _refuse_coding() -> web.StreamResponse:
 class Server(web.Server):
     """Makes a `Connection` of every accepted socket, and cancels the handler when it is lost.
 
-    `handler` and `limits` may be changed: they count for the requests to come. `connection_limiter`
-    counts the connections.
+    `handler` and `limits` may be changed, for requests to come. `connection_limiter` counts the
+    connections.
     """
 
     def __init__(
@@ -251,7 +251,7 @@ class Server(web.Server):
         limits: Limits,
         connection_limiter: ConnectionLimiter | None = None,
     ) -> None:
-        # The handler is only ever given what the factory makes.
+        # The handler only ever gets what the factory makes.
         super().__init__(
             self._handle,  # type: ignore[arg-type]
             request_factory=GatewayRequest.make,
@@ -267,7 +267,7 @@ class Server(web.Server):
         self._empty.set()
 
     def _handle(self, request: GatewayRequest) -> Awaitable[web.StreamResponse]:
-        # Each connection keeps what it was made with: it gets this, which knows the latest.
+        # Connections keep the handler that they were made with: this one delegates to the latest.
         return _unless_misframed(self.handler, request)
 
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
@@ -282,9 +282,9 @@ class Server(web.Server):
             self._empty.set()
 
     def drain(self) -> None:
-        """Say with each response that it is the connection's last, and close those that are idle.
+        """Announce with each response that it is the connection's last, and close idle connections.
 
-        What comes over an open connection is still handled; an idle one is open for a moment.
+        Requests on open connections are still served; an idle one stays open for a moment.
         """
         self.is_draining = True
         for connection in self._open_connections():
@@ -296,7 +296,7 @@ class Server(web.Server):
             connection.finish()
 
     def abort(self) -> None:
-        """Cut off what is under way."""
+        """Abort all connections."""
         for connection in self._open_connections():
             connection.abort()
 
@@ -308,7 +308,7 @@ class Server(web.Server):
         return [each for each in self.connections if isinstance(each, Connection)]
 
     def connection_for(self, handler: Handler) -> Connection:
-        """A connection whose requests another handler has, such as one that was decrypted."""
+        """A connection whose requests go to another handler, such as a decrypted one."""
         connection = self()
         connection._request_handler = partial(_unless_misframed, handler)
         return connection

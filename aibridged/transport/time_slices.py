@@ -2,8 +2,8 @@
 
 A computation is a generator that yields every fraction of a millisecond (see `wire.outline.Steps`).
 What takes longer than a slice waits for the next one, and between two slices the loop serves
-everything else that is due. Callers take turns: one computation of each at a time, so that many of
-one caller's don't hold up another's.
+everything else that is due. Callers take turns: one computation of each at a time, so that many
+computations of one caller don't hold up another's.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from aibridged.clock import Clock
 T = TypeVar("T")
 
 TURN_S = 0.001
-"""For how long work is taken up in a turn of the event loop."""
+"""Seconds of work per turn of the event loop."""
 SLICE_S = 0.002
-"""How long a computation keeps the loop at a time, in seconds."""
+"""Seconds that a computation holds the loop at a time."""
 AT_ONCE_S = 0.0005
-"""What takes no longer waits for nothing."""
+"""Seconds of work that may run at once, without waiting for a turn."""
 REST_S = 0.001
-"""How long the event loop is left alone after a slice, so that threads get the interpreter, too."""
+"""Seconds that the loop is left alone after a slice, so that threads get the interpreter, too."""
 
 
 class Turns:
-    """Gives work its turns of the event loop: for `TURN_S` seconds each, whosever it is."""
+    """Gives work its turns of the event loop: `TURN_S` seconds each, whatever its origin."""
 
     def __init__(self, clock: Clock) -> None:
         self._monotonic = clock.monotonic
@@ -37,14 +37,14 @@ class Turns:
         self._is_over = False
 
     def call(self, work: Callable[[], None]) -> None:
-        """Call `work`, which should take less than a turn, after what waits already."""
+        """Call `work`, which should take less than a turn, after the work in the queue."""
         self._waiting.append(work)
         if not self._is_running:
             self._is_running = True
             asyncio.get_running_loop().call_soon(self._run)
 
     async def turn(self) -> None:
-        """Return in a turn in which nothing else is called."""
+        """Return in a turn of one's own."""
         begun = asyncio.get_running_loop().create_future()
         self.call(partial(self._give_to, begun))
         await begun
@@ -77,13 +77,13 @@ class TimeSlices:
         self._callers: dict[Hashable, tuple[asyncio.Lock, int]] = {}
 
     async def run(self, steps: Generator[None, None, T], caller: Hashable) -> T:
-        """The result of the computation, or what it raises."""
+        """Run the computation; returns its result, or raises its error."""
         try:
             result = self._advance(steps, AT_ONCE_S)
             if result is None:
                 async with self._turn_of(caller):
                     while result is None:
-                        # A lock is fair: a slice that is asked for again comes after the others.
+                        # A lock is fair: the next slice of a computation comes after the others'.
                         async with self._slice:
                             await self._turns.turn()
                             result = self._advance(steps, SLICE_S)
@@ -93,7 +93,7 @@ class TimeSlices:
             steps.close()
 
     def _advance(self, steps: Generator[None, None, T], seconds: float) -> tuple[T] | None:
-        """Compute for so long; the result if the computation has come to its end."""
+        """Compute for so long; the result if the computation has ended."""
         ends = self._monotonic() + seconds
         try:
             while self._monotonic() < ends:
@@ -104,7 +104,7 @@ class TimeSlices:
 
     @asynccontextmanager
     async def _turn_of(self, caller: Hashable) -> AsyncIterator[None]:
-        """Held by one computation of the caller's at a time."""
+        """A lock that one computation of the caller's holds at a time."""
         turn, waiting = self._callers.get(caller) or (asyncio.Lock(), 0)
         self._callers[caller] = turn, waiting + 1
         try:

@@ -1,8 +1,8 @@
 """Upstream HTTP client with a connection pool (keep-alive) for each provider.
 
-aiohttp resolves names, connects, speaks TLS and keeps what is idle. The rest is made here, since a
-relay needs little of what a client does, and that would be most of what a request costs: a head
-goes out as bytes, in one packet with its body.
+aiohttp resolves names, connects, speaks TLS and keeps idle connections. The rest is our own, since
+a relay needs little of what a client does, and that would be most of a request's cost: a head is
+sent as bytes, in one packet with its body.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from aibridged.transport.idle_pools import (
 from aibridged.transport.upstream_connection import UpstreamConnection
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
-# May be sent again if a connection that was kept turns out to be closed.
+# May be sent again if a kept-alive connection turns out to be closed.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -34,8 +34,8 @@ _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
 class Upstream:
     """The connections to one provider, as many as there are requests.
 
-    Connecting may take `connect_timeout` seconds, an answer any time. `connection` makes the
-    connections, which count among those of `pools`; `dial` connects them in place of aiohttp.
+    Connecting may take `connect_timeout` seconds; a response has no deadline here. `connection`
+    makes the connections, which count among those of `pools`; `dial` replaces aiohttp's connecting.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Upstream:
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many connections serve requests, and how many wait for some."""
+        """How many connections are in use, and how many requests wait for one."""
         return connections(self._connector)
 
     def raw_path(self, target: str) -> str:
-        """What a request names for a `target` below the base URL."""
+        """The request target of a `target` below the base URL."""
         return self._path + target
 
     async def ask(
@@ -79,15 +79,15 @@ class Upstream:
         body: bytes | StreamedBody,
         idle_timeout: float,
     ) -> UpstreamResponse:
-        """Send a request, and wait for the head of the answer: for `idle_timeout` seconds.
+        """Send a request, and wait up to `idle_timeout` seconds for the response's head.
 
         `target` is the path below the base URL, with the query. A POST is never sent twice, nor is
-        a body that streams: for that the wait begins at its end, and the provider may let none of
-        it wait for longer than `idle_timeout`.
+        a body that streams: for that the wait begins at its end, and the provider may not stop
+        reading it for longer than `idle_timeout`.
 
         Raises:
             aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError: nothing was sent.
-            aiohttp.ClientError, TimeoutError: no answer came.
+            aiohttp.ClientError, TimeoutError: there was no response.
             GatewayError: nothing was sent, since no descriptor is left; or what the streamed body
                 raised.
         """
@@ -137,8 +137,7 @@ class Upstream:
         coming: asyncio.Future[UpstreamResponse],
         idle_timeout: float,
     ) -> UpstreamResponse:
-        """What is coming, with a deadline from when the body has been sent: until then it has its
-        own."""
+        """The response, with a deadline from when the body was sent: until then it has its own."""
         assert connection.sending is not None
         try:
             async with asyncio.timeout(None) as deadline:

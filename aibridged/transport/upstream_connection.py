@@ -1,7 +1,7 @@
 """One upstream connection (HTTP/1.1): a request, its response, and the next request.
 
-llhttp parses, by httptools. What comes is handed on from the connection itself, without a task that
-wakes up for it.
+llhttp parses, through httptools. What arrives is passed on from the protocol's callbacks, without a
+task that wakes up for it.
 """
 
 import asyncio
@@ -18,24 +18,24 @@ from aibridged.transport.body import StreamedBody
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 MAX_HEAD_BYTES = 64 * 1024
-# A larger body goes in pieces, so that writing it doesn't hold up the loop.
+# A larger body is sent in pieces, so that writing it doesn't block the loop.
 _ONE_PIECE_BYTES = 1024 * 1024
 _PIECE_BYTES = 256 * 1024
 
 
 class _EnoughError(Exception):
-    """Stops the parser: what follows is no part of an answer."""
+    """Stops the parser: the rest isn't part of a response."""
 
 
 class UpstreamConnection(asyncio.Protocol):
     """A connection to a provider, for one request after another.
 
-    What the connector needs of it has the names of aiohttp's own protocol.
+    What the connector uses has the names of aiohttp's own protocol.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.transport: asyncio.Transport | None = None
-        self.response: UpstreamResponse | None = None  # that is coming
+        self.response: UpstreamResponse | None = None  # the current one
         self.sending: asyncio.Task[None] | None = None  # a body that is sent in pieces
         self._loop = loop
         self._lease: Connection | None = None
@@ -53,14 +53,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._writable.set()
         self._closed: asyncio.Future[None] | None = None
         self._parser = httptools.HttpResponseParser(self)
-        # As other clients take it, from servers that are careless with lines and chunk sizes.
+        # As other clients do, for servers that are careless with line ends and chunk sizes.
         self._parser.set_dangerous_leniencies(
             lenient_headers=True,
             lenient_optional_cr_before_lf=True,
             lenient_spaces_after_chunk_size=True,
         )
 
-    # What the connector asks.
+    # For the connector.
 
     def is_connected(self) -> bool:
         return self.transport is not None and not self.transport.is_closing()
@@ -80,7 +80,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is None:
             return
         if self.transport.get_write_buffer_size():
-            self.transport.abort()  # the peer may never read on
+            self.transport.abort()  # the peer may never read again
         else:
             self.transport.close()
 
@@ -88,7 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self.transport is not None:
             self.transport.abort()
 
-    # What the pipeline does.
+    # For the pipeline.
 
     def send(
         self,
@@ -99,7 +99,7 @@ class UpstreamConnection(asyncio.Protocol):
         tasks: Tasks,
         stall: float,
     ) -> asyncio.Future[UpstreamResponse]:
-        """Send a request; what is returned gets the answer once its head has come.
+        """Send a request; the future that is returned gets the response once its head has come.
 
         A streamed body fails the request where it fails itself, and where the provider stops
         reading it for `stall` seconds.
@@ -121,12 +121,12 @@ class UpstreamConnection(asyncio.Protocol):
         return future
 
     def give_up(self, response: UpstreamResponse) -> None:
-        """Close, if this is still the answer that is coming."""
+        """Close, if this is still the current response."""
         if self.response is response:
             self._close_early()
 
     def abandon(self, lease: Connection) -> None:
-        """Close, if this is still the request that is under way."""
+        """Close, if this is still the current request."""
         if self._lease is lease:
             self._close_early()
 
@@ -140,7 +140,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._reading_paused = False
             self.transport.resume_reading()
 
-    # What the transport says.
+    # From the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -191,7 +191,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._writable.set()
 
     def eof_received(self) -> None:
-        # Were it left to `connection_lost`, what is still to be sent would have to go first.
+        # Left to `connection_lost`, it would have to wait until everything has been sent.
         self._ended(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -214,11 +214,11 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._break_off(aiohttp.ClientPayloadError("the connection has ended"))
 
-    # What the parser says, and of a body each piece to `on_body`.
+    # From the parser; each chunk of a body goes to `on_body`.
 
     def on_message_begin(self) -> None:
         if self._head is None or self.response is not None:
-            raise _EnoughError  # a second answer to one request, or one to none
+            raise _EnoughError  # a second response to one request, or one to none
         self._reason = b""
         self._headers = []
 
@@ -230,7 +230,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status, headers = self._parser.get_status_code(), _tidied(self._headers)
-        self._headers = []  # for the trailers, which nobody asks for
+        self._headers = []  # for the trailers, which are ignored
         if status < 200:
             if status < 100:
                 raise _EnoughError
@@ -248,10 +248,10 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._parser.should_keep_alive():
                 self._is_used_up = True
         elif self._pieces:
-            raise _EnoughError  # an interim answer has no body
+            raise _EnoughError  # an interim response has no body
 
     def _end(self) -> None:
-        """Hand the connection back, for another request if it can take one."""
+        """Give the connection back to the pool, if it can take another request."""
         lease, self._lease = self._lease, None
         self._head = self.response = None
         self._pieces.clear()
@@ -260,7 +260,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.resume()
         transport = self.transport
         if unsent or (transport is not None and transport.get_write_buffer_size()):
-            self._is_used_up = True  # answered before all was sent
+            self._is_used_up = True  # the response came before all was sent
         if lease is not None:
             lease.release()
 
@@ -282,7 +282,7 @@ class UpstreamConnection(asyncio.Protocol):
         view = memoryview(body)
         for start in range(0, len(body), _PIECE_BYTES):
             if self.transport is None or self.transport.is_closing():
-                return  # whoever waits for the answer is told
+                return  # the waiter gets the error
             self.transport.write(view[start : start + _PIECE_BYTES])
             await self._writable.wait()
 
@@ -291,7 +291,7 @@ class UpstreamConnection(asyncio.Protocol):
             async with aclosing(body.pieces) as pieces:
                 async for piece in pieces:
                     if not self.is_connected():
-                        return  # whoever waits for the answer is told
+                        return  # the waiter gets the error
                     self._write_piece(piece, body)
                     if not self._writable.is_set():
                         async with asyncio.timeout(stall):
@@ -299,7 +299,7 @@ class UpstreamConnection(asyncio.Protocol):
             if body.length is None and self.transport is not None:
                 self.transport.write(b"0\r\n\r\n")
         except Exception as error:  # noqa: BLE001 - the request's failure, not the task's
-            # An answer that has begun can't be replaced by a refusal.
+            # A response under way can't be replaced by a refusal.
             begun = self._head is None
             self._break_off(aiohttp.ClientPayloadError("the body broke off") if begun else error)
 
@@ -311,7 +311,7 @@ class UpstreamConnection(asyncio.Protocol):
 
 
 def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers without blanks at the end of a value. So lenient the parser is, and more."""
+    """The headers with trailing whitespace removed, as the lenient parser keeps it."""
     lines = b"\n".join([*chain.from_iterable(headers), b""])
     if not (b" \n" in lines or b"\t\n" in lines or b"\0" in lines):
         return headers
@@ -321,7 +321,7 @@ def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
 
 
 def _ends_with_connection(headers: RawHeaders) -> bool:
-    """Whether a body has no other end."""
+    """Whether only the connection's end ends a body."""
     coding, has_length = b"", False
     for name, value in headers:
         name = name.lower()

@@ -8,11 +8,11 @@ from aibridged.transport.in_flight import InFlight
 from aibridged.transport.upstream import Upstream
 
 Key = tuple[str, str, float]
-"""What tells them apart: name and base URL of the provider, and how long connecting may take."""
+"""The key of an upstream: name and base URL of the provider, and the connect timeout."""
 
 
 class Upstreams:
-    """One `Upstream` for each provider; `make` makes it, from what tells it apart."""
+    """One `Upstream` per key; `make` creates it."""
 
     def __init__(self, in_flight: InFlight, make: Callable[[str, str, float], Upstream]) -> None:
         self._in_flight = in_flight
@@ -22,13 +22,13 @@ class Upstreams:
         self._retirements = Tasks()
 
     def __len__(self) -> int:
-        """How many are open."""
+        """The number of open upstreams."""
         return len(self._latest) + len(self._retired)
 
     def for_providers(self, settings: Settings) -> dict[str, Upstream]:
-        """By name, the connections that each provider has, or a new one if it is to go elsewhere.
+        """By name, the upstream of each provider, a new one where its key has changed.
 
-        What isn't needed any more is closed once the last request has ended that may use it.
+        Unused ones are closed once the last request has ended that may use them.
         """
         before, self._latest = self._latest, {}
         for each in settings.providers:

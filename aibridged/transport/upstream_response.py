@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 HIGH_WATER = 256 * 1024
-"""How many bytes wait for who reads them; with as many, no more are taken from the provider."""
+"""Bytes that may wait to be read; with as many, reading from the provider pauses."""
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
 class Source(Protocol):
-    """The connection that an answer comes over."""
+    """The connection of a response."""
 
     def pause(self) -> None: ...
     def resume(self) -> None: ...
@@ -22,11 +22,11 @@ class Source(Protocol):
 class UpstreamResponse:
     """A response from upstream, from its head on.
 
-    `headers` are the bytes as they came; `content_type` is the media type in lower case without its
-    parameters, `content_coding` None where there is no coding. The body goes to `sink`, if there is
-    one, else it waits to be read. `is_whole` says that all of it has come, `error` why no more
-    will: a `aiohttp.ClientError`. `sink` is called with each piece once, and with nothing at the
-    end. `waiting` bytes of it wait to be read.
+    `headers` are the bytes as received; `content_type` is the media type in lower case without its
+    parameters, `content_coding` None where there is none. The body goes to `sink`, if there is one,
+    else it waits to be read. `is_whole` says that it has ended, `error` why it broke off: a
+    `aiohttp.ClientError`. `sink` is called with each chunk once, and with nothing at the end.
+    `waiting` is the number of bytes that wait to be read.
     """
 
     __slots__ = (
@@ -68,7 +68,7 @@ class UpstreamResponse:
         return None
 
     def feed(self, piece: bytes, *, whole: bool) -> None:
-        """Hand on what has come over the connection; `whole` with the last of it."""
+        """Pass on a chunk from the connection; `whole` with the last one."""
         self.is_whole = whole
         if self.sink is not None:
             self.sink(piece)
@@ -81,14 +81,14 @@ class UpstreamResponse:
         self._wake()
 
     def fail(self, error: Exception) -> None:
-        """Say that no more will come."""
+        """Fail: no more will come."""
         self.error = error
         if self.sink is not None:
             self.sink(b"")
         self._wake()
 
     def take(self) -> bytes:
-        """What has come and waits, possibly nothing."""
+        """The chunks that wait, joined, possibly empty."""
         if not self._pieces:
             return b""
         taken = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -114,17 +114,17 @@ class UpstreamResponse:
         return self.take()
 
     def pause(self) -> None:
-        """Take no more from the provider for now."""
+        """Pause reading from the provider."""
         if not self.is_whole:
             self._source.pause()
 
     def resume(self) -> None:
-        """Take on."""
+        """Resume reading from the provider."""
         if not self.is_whole:
             self._source.resume()
 
     def close(self) -> None:
-        """Give up the connection, unless the answer has come to its end."""
+        """Close the connection, unless the response has ended."""
         self.sink = None
         if not self.is_whole and self.error is None:
             self._source.give_up(self)

@@ -1,1 +1,1 @@
-"""Rows of the table of settings, a file for each few groups."""
+"""Rows of the table of settings, one file for a few groups."""

@@ -1,6 +1,6 @@
-"""Whether a request makes sense as a whole; the real APIs answer 400 where it doesn't.
+"""Validation of requests as a whole; the real APIs respond 400 to invalid ones.
 
-What is checked is what a gateway that adds to a conversation could get wrong: that every call of a
-tool is answered, that results have calls, that roles and items are in order, that thoughts come
-back as they were, and that no field is made up. `check` raises InvalidRequestError.
+It checks what a gateway that adds to a conversation could get wrong: every tool call has a result,
+results have calls, roles and items are in order, thoughts come back unchanged, and no field is made
+up. `check` raises InvalidRequestError.
 """

@@ -1,4 +1,4 @@
-"""A request of OpenAI's Chat Completions."""
+"""Validation of requests of OpenAI's Chat Completions."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the checks of all APIs need: known fields, and tools that an API takes."""
+"""Checks for all APIs: known fields, and valid tools."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -10,19 +10,19 @@ _REFUSED_AT_THE_TOP = ("anyOf", "oneOf", "allOf", "not", "enum")
 
 
 def listed(names: str) -> frozenset[str]:
-    """The names in a text, which are parted by spaces."""
+    """The names in a text, separated by spaces."""
     return frozenset(names.split())
 
 
 def only(value: Mapping[str, Any], known: Collection[str], where: str) -> None:
-    """All fields of `value` are known."""
+    """Check that all fields of `value` are known."""
     for name in value:
         if name not in known:
             raise InvalidRequestError(f"{where}{name}: Extra inputs are not permitted")
 
 
 def names_of_tools(names: Iterable[str], longest: int) -> None:
-    """The names are of letters, digits, dashes and underscores, and none comes twice."""
+    """Check that names consist of letters, digits, dashes and underscores, without duplicates."""
     seen = set()
     for name in names:
         if not re.fullmatch(rf"[a-zA-Z0-9_-]{{1,{longest}}}", name):
@@ -33,7 +33,7 @@ def names_of_tools(names: Iterable[str], longest: int) -> None:
 
 
 def schema(value: Any, *, with_properties: bool) -> None:
-    """A tool's schema is an object's, without alternatives at its top."""
+    """Check that a tool's schema is an object's, without alternatives at its top."""
     if not isinstance(value, dict) or value.get("type") != "object":
         raise InvalidRequestError("tools: schema must have type 'object'")
     for keyword in _REFUSED_AT_THE_TOP:
@@ -44,14 +44,14 @@ def schema(value: Any, *, with_properties: bool) -> None:
 
 
 def names_of_properties(value: Mapping[str, Any]) -> None:
-    """A schema's own properties have names that Anthropic takes; deeper ones have any."""
+    """Check the names of a schema's own properties by Anthropic's rule; deeper ones are free."""
     for name in value.get("properties", {}):
         if not re.fullmatch(r"[a-zA-Z0-9_.-]{1,64}", name):
             raise InvalidRequestError("tools: Property keys should match pattern")
 
 
 def items_of_arrays(value: Any) -> None:
-    """Every array in a schema says what is in it, as OpenAI wants it."""
+    """Check that every array in a schema has `items`, as OpenAI requires."""
     if isinstance(value, dict):
         if value.get("type") == "array" and "items" not in value:
             raise InvalidRequestError("tools: array schema missing items")
@@ -62,7 +62,7 @@ def items_of_arrays(value: Any) -> None:
 
 
 def answered(calls: Collection[str], results: Collection[str]) -> None:
-    """Every call has its result, and every result its call."""
+    """Check that every call has its result, and every result its call."""
     for call in calls:
         if call not in results:
             raise InvalidRequestError(f"No tool output found for function call {call}.")

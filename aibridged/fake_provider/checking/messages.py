@@ -1,4 +1,4 @@
-"""A request of Anthropic's Messages."""
+"""Validation of requests of Anthropic's Messages."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from aibridged.fake_provider.checking.fields import (
 )
 
 SIGNATURE = "ZmFrZSBzaWduYXR1cmU="
-"""What the fake signs its thinking with, and wants to see again."""
+"""The signature of the fake's thinking, which it expects back."""
 
 _REQUEST = listed(
     "model messages max_tokens stream system tools tool_choice thinking temperature top_p top_k"
@@ -104,7 +104,7 @@ def _check_block(block: Mapping[str, Any], role: str, where: str) -> None:
 
 
 def _results(blocks: Sequence[Mapping[str, Any]], where: str) -> list[str]:
-    """The ids of the calls that a message answers, which stand before all else."""
+    """The ids of the calls whose results a message has, which come before all else."""
     kinds = [block["type"] == "tool_result" for block in blocks]
     if kinds != sorted(kinds, reverse=True):
         raise InvalidRequestError(f"{where}content: tool_result blocks must come first")

@@ -1,4 +1,4 @@
-"""A request of OpenAI's Responses, which may go on from what the provider has stored."""
+"""Validation of requests of OpenAI's Responses, which may continue stored responses."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,13 +34,13 @@ _ITEMS: Mapping[str, frozenset[str]] = {
 
 
 class Stored:
-    """What is left of responses and conversations: the calls in them that nobody has answered."""
+    """The unanswered calls of stored responses and conversations."""
 
     def __init__(self) -> None:
         self._open: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def remember(self, request: Mapping[str, Any], name: str, calls: Iterable[str]) -> None:
-        """The response `name` has been given to `request`, with these calls."""
+        """Store the response `name` to `request`, with these calls."""
         conversation = _conversation(request)
         if conversation is not None:
             self._open[conversation] = frozenset(calls)

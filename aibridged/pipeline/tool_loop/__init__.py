@@ -1,1 +1,1 @@
-"""The tool loop: the gateway runs the MCP tools that it injected, between turns of the model."""
+"""The tool loop: the gateway runs the MCP tools that it injected, between turns with the model."""

@@ -20,7 +20,7 @@ ABANDONED = "The request ended while the tool ran."
 
 
 class ToolCalls:
-    """The calls of one request's tools."""
+    """The tool calls of one request."""
 
     def __init__(
         self, components: Components, interception: Interception, toolbox: Toolbox
@@ -32,7 +32,7 @@ class ToolCalls:
         self._tools = {tool.name: tool for tool in toolbox.tools}
 
     async def run(self, calls: Sequence[Call], *, last: bool) -> list[Result]:
-        """Their results; with the `last` ones the model is told that there'll be no others."""
+        """Run the calls; the `last` results tell the model that there will be no others."""
         results = []
         for call in calls:
             result = await self._run(call, self._tools[call.name])

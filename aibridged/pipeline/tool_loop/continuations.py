@@ -1,4 +1,4 @@
-"""Cache of continuations: how to continue from responses that ended amid a tool loop."""
+"""Cache of continuations: how to continue from responses that ended within a tool loop."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ _MAX_CONTINUATIONS = 10_000
 
 
 class _Key(NamedTuple):
-    """Nobody goes on from another one's answer."""
+    """A caller and a response: nobody may continue another caller's."""
 
     initiator_id: str
     provider: str
@@ -20,23 +20,23 @@ class _Key(NamedTuple):
 
 
 class Continuations:
-    """Those that were used last. They outlive a reload, as the clients' conversations do."""
+    """The most recently used continuations. They outlive a reload, as clients' conversations do."""
 
     def __init__(self) -> None:
         self._known: LRUCache[_Key, Continuation] = LRUCache(_MAX_CONTINUATIONS)
 
     def applied(self, context: RequestContext, fields: Fields) -> Fields:
-        """The request, going on from where its answer has really ended."""
+        """The request, continued from where its previous response has really ended."""
         if not self._known:
             return fields
         return go_on(fields, lambda name: self._find(_key(context, name)))
 
     def keep(self, context: RequestContext, continuation: Continuation) -> None:
-        """Note how to go on from the answer of this request."""
+        """Store how to continue from the response to this request."""
         self._known[_key(context, continuation.name)] = continuation
 
     def _find(self, key: _Key) -> Continuation | None:
-        """A response can be gone on from more than once, a conversation has gone on by then."""
+        """A response can be continued more than once; a conversation has moved on by then."""
         found = self._known.get(key)
         if found is not None and found.instead is None:
             del self._known[key]

@@ -1,7 +1,7 @@
-"""The tool loop: model turns in which the gateway runs the tools that it injected.
+"""The tool loop: turns with the model, between which the gateway runs the injected tools.
 
 Each turn is a request of its own to the provider: with the same headers, admitted by the breaker,
-and dumped. To the client it is one answer (see `wire.injection`), on record one interception.
+and dumped. The client gets one response (see `wire.injection`), and one interception is recorded.
 """
 
 import asyncio
@@ -31,13 +31,13 @@ from aibridged.wire.injection.dialogue import Dialogue, OverrunError
 from aibridged.wire.reader import MAX_BODY_BYTES
 
 PING_S = 10.0
-"""How often the client of a stream hears something while a tool runs."""
+"""Interval of keep-alive events for the client of a stream while a tool runs."""
 
 _decode_error = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class ToolLoop:
-    """One request; `dialogue` is the one about its body, into which the tools have been put."""
+    """The tool loop of one request; `dialogue` is that of its body, with the tools injected."""
 
     def __init__(
         self,
@@ -54,12 +54,12 @@ class ToolLoop:
         self._calls = ToolCalls(components, interception, toolbox)
         self._rounds_left = components.settings.mcp_max_turns
         self._response: DownstreamResponse | None = (
-            None  # a stream that the client has begun to get
+            None  # a stream whose head was sent to the client
         )
         self._first_byte_at: float | None = None  # of that stream
 
     async def run(self) -> web.StreamResponse:
-        """Answer the request; see `forward` for what is raised."""
+        """Respond to the request; see `forward` for the errors."""
         self._dialogue.begin_turn(last=False)
         turn = await ask(self._context, self._parts, first=True)
         while True:
@@ -81,7 +81,7 @@ class ToolLoop:
                 return await self._fail(error.body())
 
     async def _respond(self, turn: Turn) -> web.StreamResponse | None:
-        """Give the client what it is to see of a turn; None if tools are to be run now."""
+        """Relay a turn's visible part to the client; None if tools are to be run now."""
         if turn.opens_stream():
             return await self._stream(turn)
         if self._response is not None:
@@ -110,7 +110,7 @@ class ToolLoop:
         return None
 
     async def _pass_on(self, turn: Turn, response: DownstreamResponse) -> None:
-        """Relay what the client is to see of a stream, as it comes."""
+        """Relay the visible part of a stream as it arrives."""
         parts, idle_timeout = self._parts, self._parts.settings.upstream_idle_timeout
         pump = Pump(
             self._context.request,
@@ -132,7 +132,7 @@ class ToolLoop:
             raise self._broken_off(type(error).__name__) from None
 
     async def _pass_on_decoded(self, turn: Turn, response: DownstreamResponse) -> None:
-        """The same, decoded: a few bytes may hold megabytes, which a slow client holds up."""
+        """The same, decoded: a few bytes may become megabytes, which a slow client holds up."""
         while chunk := await self._next(turn):
             async for part in turn.decode(chunk):
                 self._show(part)
@@ -142,7 +142,7 @@ class ToolLoop:
                 raise self._broken_off(turn.fault)
 
     def _show(self, part: bytes) -> None:
-        """Send what the client is to see of the next bytes of a stream."""
+        """Send the visible part of the next bytes of a stream."""
         seen = self._dialogue.feed(part)
         if self._dialogue.continuation is not None:
             self._keep_continuation()
@@ -151,23 +151,23 @@ class ToolLoop:
             self._response.send(seen)
 
     def _keep_continuation(self) -> None:
-        """Once, and before the client has read the answer: it may go on, and leave, at once."""
+        """Store it once, before the client has all of the response and may continue or leave."""
         continuation = self._dialogue.continuation
         if continuation is not None:
             self._dialogue.continuation = None
             self._parts.continuations.keep(self._context, continuation)
 
     async def _begin(self, turn: Turn) -> DownstreamResponse:
-        """The head of the stream that the client gets: the first turn's."""
+        """Send the head of the client's stream: the first turn's."""
         coded = turn.response.content_coding is not None
         without = (b"content-length", *((b"content-encoding",) if coded else ()))
         response = self._response = DownstreamResponse(turn.response, without=without)
         await response.prepare(self._context.request)
-        response.send(b"")  # the head is sent, whatever the model says first
+        response.send(b"")  # the head is sent, whatever comes first
         return response
 
     async def _body(self, turn: Turn) -> web.StreamResponse | None:
-        """A blocking answer, which has to be there whole before it can be told what it is."""
+        """Relay a blocking response, which has to be complete before it can be judged."""
         collected = bytearray()
         while chunk := await self._next(turn):
             collected += chunk
@@ -182,7 +182,7 @@ class ToolLoop:
         reading.complete = True
         if self._dialogue.calls:
             await turn.note(body)
-            reading.first_byte_at = None  # the client has got nothing yet
+            reading.first_byte_at = None  # nothing was sent to the client yet
             return None
         if seen is None or seen is plain:
             shown = body
@@ -198,7 +198,7 @@ class ToolLoop:
         return response
 
     async def _too_large(self, turn: Turn, collected: bytearray) -> web.StreamResponse:
-        """Relay an answer that nobody has room to read, whatever it calls for."""
+        """Relay a response that is too large to be read, whatever tools it calls."""
         reading = turn.begin_reading()
         response = DownstreamResponse(turn.response)
         await response.prepare(self._context.request)
@@ -212,7 +212,7 @@ class ToolLoop:
         return response
 
     async def _run_tools(self) -> None:
-        """Run what the model has called, and make the results its next request."""
+        """Run the tools that the model has called, and make the results its next request."""
         context, reading = self._context, self._context.observer
         assert reading is not None, "it has told of the calls"
         self._rounds_left -= 1
@@ -227,7 +227,7 @@ class ToolLoop:
         self._dialogue.begin_turn(last=last)
 
     async def _next(self, turn: Turn) -> bytes:
-        """The next bytes of an answer, empty at its end; it may not break off in the middle."""
+        """The next bytes of a response, empty at its end; raises if it breaks off."""
         try:
             async with asyncio.timeout(self._parts.settings.upstream_idle_timeout):
                 return await turn.response.read()
@@ -238,10 +238,9 @@ class ToolLoop:
         raise self._broken_off(reason, failure)
 
     def _broken_off(self, reason: str, failure: ErrorKind = UPSTREAM_UNREACHABLE) -> Exception:
-        """What to raise when no more is coming.
+        """The error to raise when the response broke off.
 
-        An answer that was begun ends with its connection, so that no client takes the half for a
-        whole.
+        A response under way ends with its connection, so that no client takes it as complete.
         """
         name = self._context.route.provider.name
         logger.warning("Provider {} aborted its response: {}", name, reason)
@@ -252,7 +251,7 @@ class ToolLoop:
         return GatewayError(failure)
 
     async def _error_body(self, turn: Turn) -> bytes:
-        """What the provider says instead of going on, as a body of its API on one line."""
+        """The provider's error response, as a body of its API on one line."""
         reading = turn.begin_reading()
         body = bytearray()
         while len(body) < MAX_VALUE and (chunk := await self._next(turn)):
@@ -268,14 +267,14 @@ class ToolLoop:
         ).body()
 
     async def _fail(self, body: bytes) -> web.StreamResponse:
-        """End a stream that was begun with an error of its API."""
+        """End a stream under way with an error event of its API."""
         assert self._response is not None
         await self._response.write_eof(self._dialogue.error(body))
         return self._response
 
     @asynccontextmanager
     async def _pings(self) -> AsyncIterator[None]:
-        """Let the client of a stream hear now and then that it is still alive."""
+        """Send keep-alive events to the client of a stream."""
         if self._response is None:
             yield
             return
@@ -287,7 +286,7 @@ class ToolLoop:
             await pinging.cancel()
 
     async def _ping(self, response: DownstreamResponse) -> None:
-        with suppress(ConnectionError):  # the client has left: then everything is cancelled
+        with suppress(ConnectionError):  # the client has disconnected: then everything is cancelled
             while True:
                 await asyncio.sleep(PING_S)
                 await response.write(self._dialogue.PING)

@@ -20,9 +20,9 @@ _JSON = "application/json"
 
 
 async def ask(context: RequestContext, components: Components, *, first: bool) -> "Turn":
-    """Send the request's body and wait for the head of the answer, or GatewayError: none came.
+    """Send the request's body and wait for the response's head, or GatewayError: there was none.
 
-    The `first` turn is what the stages before have let pass; the others are admitted here.
+    The `first` turn has passed all stages; the others are admitted by the breaker here.
     """
     monotonic = components.clock.monotonic
     admission = None
@@ -54,7 +54,7 @@ async def ask(context: RequestContext, components: Components, *, first: bool) -
 
 
 class Turn:
-    """An answer, from its head on; `answer` is there by then."""
+    """A turn from its response's head on, when `response` is set."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Turn:
         self._response = response
 
     def opens_stream(self) -> bool:
-        """Whether it is a stream of events that can be read. To be asked once."""
+        """Whether it is a stream of events that can be decoded. To be called once."""
         response = self.response
         if response.status != 200 or response.content_type != _EVENT_STREAM:
             return False
@@ -95,11 +95,11 @@ class Turn:
 
     @property
     def is_body(self) -> bool:
-        """Whether it is a whole answer, as opposed to an error."""
+        """Whether it is a complete response, as opposed to an error."""
         return self.response.status == 200 and self.response.content_type == _JSON
 
     async def decode(self, chunk: bytes) -> AsyncIterator[bytes]:
-        """What a chunk of a coded stream holds, in slices."""
+        """The decoded chunk of a coded stream, in slices."""
         assert self._decoder is not None, "it is coded"
         for part in sliced(chunk):
             for piece in self._decoder.feed(part):
@@ -109,7 +109,7 @@ class Turn:
 
     @property
     def is_coded(self) -> bool:
-        """Whether the stream has to be decoded."""
+        """Whether the stream has a content coding."""
         return self._decoder is not None
 
     @property
@@ -118,7 +118,7 @@ class Turn:
         return None if self._decoder is None else self._decoder.fault
 
     async def decode_whole(self, body: bytes) -> bytes | None:
-        """A body without its coding, or None where that can't be taken off, or is too long."""
+        """The decoded body, or None where it can't be decoded, or is too long."""
         if self.response.content_coding is None:
             return body
         try:
@@ -133,7 +133,7 @@ class Turn:
         return bytes(decoded) if decoder.fault is None else None
 
     def begin_reading(self) -> ResponseObserver:
-        """Read it for the record, from now on."""
+        """Start reading it for the record."""
         api = self._context.route.api
         assert api is not None, "other routes get no tools"
         reading = self._reading = ResponseObserver(
@@ -148,12 +148,12 @@ class Turn:
 
     @property
     def readers(self) -> Sequence[Reader]:
-        """What notes each part of a stream, for the record and the dump."""
+        """The consumers of each part of a stream: the record and the dump."""
         assert self._reading is not None, "it is read"
         return (self._reading.feed,) if self.dump is None else (self.dump.feed, self._reading.feed)
 
     async def note(self, chunk: bytes) -> None:
-        """Note what has come, for the record and the dump, in slices (see `slices`)."""
+        """Pass a chunk to the record and the dump, in slices (see `slices`)."""
         for part in sliced(chunk):
             if self.dump is not None:
                 self.dump.feed(part)
@@ -164,10 +164,10 @@ class Turn:
                 await self._turns.turn()
 
     async def close(self) -> None:
-        """Give up the connection, unless the answer has been read to its end."""
+        """Close the connection, unless the response has been read to its end."""
         if self._response is not None:
             self._response.close()
         if self._admission is not None:
-            self._admission.cancelled()  # neutral, unless something has been said
+            self._admission.cancelled()  # neutral, unless an outcome was reported
         if self.dump is not None:
             await self.dump.finish()
