@@ -22,7 +22,7 @@ from aibridged.daemon.reload import Reloader
 from aibridged.daemon.runtime import calm_garbage_collector, log_as, on_stop_signals, run_process
 from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets, telling
 from aibridged.identity.base import AuthUnavailableError
-from aibridged.observe.log_outputs import reopen
+from aibridged.observe.log_outputs import reopen, show
 from aibridged.observe.logging import CannotLogError
 from aibridged.tasks import Tasks
 from aibridged.transport.listeners import CannotListenError
@@ -96,7 +96,7 @@ async def _introduce(gateway: Gateway) -> None:
         logger.warning("Failed to check whether there are users yet: {}", error)
         return
     if text is not None:
-        print(text, file=sys.stderr, flush=True)
+        show(f"{text}\n", sys.stderr)
 
 
 def _announce(gateway: Gateway) -> None:

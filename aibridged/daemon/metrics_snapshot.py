@@ -9,6 +9,7 @@ from aibridged.identity.cache import CachedAuthenticator
 from aibridged.mcp.factory import McpTools
 from aibridged.observe import limit_table
 from aibridged.observe import metric_table as table
+from aibridged.observe.log_outputs import LOST
 from aibridged.observe.metric import Metric
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.series import Labels, Numbers, Reading
@@ -40,6 +41,7 @@ class MetricsSnapshot:
             *_callers(components, self._gatekeeper),
             Numbers(table.MCP_FAILURES, {(name,): n for name, n in self._mcp.failures.items()}),
             *_records(self._recorder),
+            Numbers(table.LOG_LINES_LOST, {(why.value,): float(n) for why, n in LOST.items()}),
             self._build,
         ]
 

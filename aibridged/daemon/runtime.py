@@ -13,7 +13,11 @@ from loguru import logger
 from aibridged.config.options import Settings
 from aibridged.daemon.malloc import give_memory_back
 from aibridged.observe.descriptors import raise_limit
+from aibridged.observe.log_outputs import finish
 from aibridged.observe.logging import CannotLogError, configure
+
+# How long whoever reads the log may take for the last lines.
+_LAST_LINES_S = 2.0
 
 
 def run_process(
@@ -27,10 +31,13 @@ def run_process(
     except CannotLogError as error:
         print(error, file=sys.stderr)
         return 1
-    for warning in warnings:
-        logger.warning("{}", warning)
-    with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(serve())
+    try:
+        for warning in warnings:
+            logger.warning("{}", warning)
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            return runner.run(serve())
+    finally:
+        finish(_LAST_LINES_S)
 
 
 def log_as(settings: Settings) -> None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aibridged.clock import SystemClock
 from aibridged.observe.log_lines import uncoloured
-from aibridged.observe.log_outputs import LogFile, LogStream
+from aibridged.observe.log_outputs import LogOutput, Loss, count_lost
 from aibridged.observe.scope import SCOPE
 
 if TYPE_CHECKING:
     from loguru import Record
 
 Render = Callable[["Record"], str]
-Output = tuple[LogFile | LogStream, Render]
+Output = tuple[LogOutput, Render]
 
 
 class _Level(NamedTuple):
@@ -56,11 +56,13 @@ class DirectLines:
             "line": line,
             "scope": scope if scope is not None and scope.request_id else None,
         }
-        try:
-            for output, render in outputs:
-                output.write(uncoloured(render, cast("Record", record)))
-        except OSError:  # such as a full disk: loguru reports it on standard error
-            return False
+        for output, render in outputs:
+            try:
+                text = uncoloured(render, cast("Record", record))
+            except Exception:  # noqa: BLE001 - a log line must not fail a request
+                count_lost(Loss.UNFORMATTABLE)
+            else:
+                output.write(text)
         return True
 
 

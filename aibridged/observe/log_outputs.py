@@ -1,42 +1,254 @@
-"""Log outputs: files that can be rotated, and streams that may block.
+"""Log outputs: files that can be rotated, and streams. Logging never blocks on any of them.
 
-A line is written at once, by the thread that logs it: nothing waits in memory that a crash could
-lose. Only where a pipe is full, because its reader has fallen behind, a background thread takes
-over until it catches up, so that the daemon doesn't block on it.
+A line is written at once, by the thread that logs it, so that a crash loses none. Only where that
+would block, because a pipe is full or a disk is slow, is it kept for a background thread. Lines
+that can be neither written nor kept are lost and counted, and never printed elsewhere: they may
+contain prompts.
 """
 
 import os
 import select
 import stat
 import threading
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
+from enum import StrEnum
 from typing import TextIO
 from weakref import WeakSet
 
 from loguru import logger
 
+from aibridged.clock import SystemClock
+
 BACKLOG_BYTES = 1024 * 1024
-"""Bound on the bytes kept for a blocked stream; further lines are lost, and counted."""
+"""Bound on the bytes kept for a blocked output; further lines are lost."""
+
+SLOW_S = 0.02
+"""A file that takes longer for a line is written by the thread for the next `SHUN_S` seconds."""
+
+SHUN_S = 5.0
+TELL_S = 60.0
+"""Least time between two reports that an output loses lines."""
 
 # What a pipe that is writable takes without blocking (PIPE_BUF of Linux).
 _PIECE_BYTES = 4096
+_STDERR = 2
+_TOO_SLOW = "it takes lines too slowly"
 
 
-class LogFile:
-    """A file that is appended to.
+class Loss(StrEnum):
+    """Why a line was lost."""
+
+    UNWRITABLE = "unwritable"
+    TOO_SLOW = "too_slow"
+    UNFORMATTABLE = "unformattable"
+
+
+LOST: Counter[Loss] = Counter(dict.fromkeys(Loss, 0))
+"""Lines lost in this process."""
+
+_counting = threading.Lock()
+_monotonic = SystemClock().monotonic
+
+
+def count_lost(loss: Loss, lines: int = 1) -> None:
+    """Count lost lines. Thread-safe."""
+    with _counting:
+        LOST[loss] += lines
+
+
+class LogOutput:
+    """An output, for any thread.
+
+    While one thread writes, the lines of the others are kept.
+    """
+
+    def __init__(self, place: str, descriptor: int, encoding: str) -> None:
+        self.place = place
+        self.is_closed = False
+        self._descriptor = descriptor
+        self._encoding = encoding
+        self._lock = threading.Lock()  # held for moments, never while something is written
+        self._is_taken = False  # a thread writes
+        self._backlog: deque[bytes] = deque()
+        self._backlog_bytes = 0
+        self._thread: threading.Thread | None = None
+        self._shun_until = 0.0
+        self._is_refused = False
+        self._lost, self._why = 0, ""
+        self._said_at = self._told_at = float("-inf")
+        self._look()
+        _OUTPUTS.add(self)
+
+    def write(self, line: str) -> None:
+        """Write the line or keep it. Never raises: loguru would print the line on standard error."""
+        try:
+            self._write(line.encode(self._encoding, "backslashreplace"))
+        except Exception:  # noqa: BLE001 - a log line must not fail a request
+            count_lost(Loss.UNWRITABLE)
+
+    def _write(self, data: bytes) -> None:
+        rest = b""
+        with self._lock:
+            if self._is_taken:
+                self._keep(data)
+                return
+            self._is_taken = True
+            began = _monotonic()
+            waits = self._backlog or began < self._shun_until
+            if waits:
+                self._keep(data)
+        if not waits:
+            if self._is_file:
+                self._write_to_file(data)
+                if (now := _monotonic()) - began > SLOW_S:
+                    self._shun_until = now + SHUN_S
+            else:
+                rest = self._write_pieces(data, self._ready, wait=False)
+        with self._lock:
+            if rest:
+                self._backlog.appendleft(rest)
+                self._backlog_bytes += len(rest)
+            if self._backlog:
+                self._start(self._catch_up)
+                return
+            self._is_taken = False
+            if self._lost or self.is_closed:
+                self._released()
+
+    def stop(self) -> None:
+        """Stop; loguru calls this. Kept lines are still written."""
+        with self._lock:
+            self.is_closed = True
+            if not self._is_taken:
+                self._close()
+
+    def finish(self, timeout: float) -> None:
+        """Wait for the kept lines, for up to `timeout` seconds; what is left then is lost."""
+        if (thread := self._thread) is not None:
+            thread.join(timeout)
+        with self._lock:
+            if self._backlog:
+                self._lose(Loss.TOO_SLOW, _TOO_SLOW, len(self._backlog))
+
+    def _close(self) -> None:
+        _OUTPUTS.discard(self)
+        os.close(self._descriptor)
+
+    def _look(self) -> None:
+        """Find out what kind of file the descriptor stands for."""
+        status = os.fstat(self._descriptor)
+        self._is_file = stat.S_ISREG(status.st_mode)  # always writable, as poll has it
+        self._is_torn = self._is_file and _is_torn(self._descriptor, status.st_size)
+        self._ready = self._poll()
+
+    def _poll(self) -> select.poll:
+        ready = select.poll()
+        ready.register(self._descriptor, select.POLLOUT)
+        return ready
+
+    def _write_pieces(self, data: bytes, ready: select.poll, *, wait: bool) -> bytes:
+        while data and ready.poll(None if wait else 0):
+            try:
+                data = data[os.write(self._descriptor, data[:_PIECE_BYTES]) :]
+            except BlockingIOError:  # another process made it non-blocking, or was faster
+                if not wait:
+                    break
+            except OSError as error:
+                self._refused(error)
+                return b""
+        self._is_refused = False
+        return data
+
+    def _write_to_file(self, data: bytes) -> None:
+        rest = data = b"\n" + data if self._is_torn else data
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+        except OSError as error:
+            if written := data[: len(data) - len(rest)]:
+                self._is_torn = not written.endswith(b"\n")
+            self._refused(error)
+        else:
+            self._is_torn = self._is_refused = False
+
+    def _refused(self, error: OSError) -> None:
+        if isinstance(
+            error, BrokenPipeError
+        ):  # the reader is gone, and there is no place to report it
+            count_lost(Loss.UNWRITABLE)
+            return
+        with self._lock:
+            self._is_refused = True
+            self._lose(Loss.UNWRITABLE, error.strerror or type(error).__name__)
+
+    def _keep(self, data: bytes) -> None:
+        if self._backlog_bytes + len(data) > BACKLOG_BYTES:
+            self._lose(Loss.TOO_SLOW, _TOO_SLOW)
+            return
+        self._backlog.append(data)
+        self._backlog_bytes += len(data)
+
+    def _lose(self, loss: Loss, why: str, lines: int = 1) -> None:
+        """Count lost lines, and report the first on standard error, without their content."""
+        count_lost(loss, lines)
+        is_first = not self._lost
+        self._lost += lines
+        self._why = why
+        if is_first and (now := _monotonic()) - self._said_at > TELL_S:
+            self._said_at = now
+            _say(f"aibridged: log lines are being lost: {self.place} can't be written: {why}\n")
+
+    def _released(self) -> None:
+        """Close it, or report lost lines, now that nothing is kept."""
+        if self.is_closed:
+            self._close()
+        elif self._lost and not self._is_refused and (now := _monotonic()) - self._told_at > TELL_S:
+            self._told_at = now
+            lost, self._lost = self._lost, 0
+            # By another thread: loguru can't be entered twice by one.
+            self._start(self._tell, lost, self._why)
+
+    def _start(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, name="log", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # no thread can be started now: the next line tries again
+            self._is_taken = False
+            return
+        self._thread = thread
+
+    def _catch_up(self) -> None:
+        """Write the kept lines."""
+        ready = self._poll()
+        while True:
+            with self._lock:
+                if not self._backlog:
+                    self._is_taken = False
+                    self._released()
+                    return
+                data = self._backlog[0]
+            if self._is_file:
+                self._write_to_file(data)
+            else:
+                self._write_pieces(data, ready, wait=True)
+            with self._lock:
+                self._backlog_bytes -= len(self._backlog.popleft())
+
+    def _tell(self, lost: int, why: str) -> None:
+        logger.warning("{} log lines were lost: {} could not be written: {}", lost, self.place, why)
+
+
+class LogFile(LogOutput):
+    """A file that is appended to, or a named pipe.
 
     Raises:
         OSError: it can't be opened.
     """
 
     def __init__(self, path: str) -> None:
-        self.path = path
-        self.is_closed = False
-        self._descriptor = self._open()
-        _FILES.add(self)
-
-    def write(self, line: str) -> None:
-        _write_all(self._descriptor, line.encode())
+        super().__init__(path, _open(path), "utf-8")
 
     def reopen(self) -> None:
         """Reopen the file by its name: it has been rotated.
@@ -44,99 +256,90 @@ class LogFile:
         Raises:
             OSError: it can't be opened; the old one is kept.
         """
-        opened = self._open()
+        opened = _open(self.place)
         # Another thread may be writing: the descriptor number stays, and its target changes.
         os.dup2(opened, self._descriptor, inheritable=False)
         os.close(opened)
-
-    def stop(self) -> None:
-        """Close it; loguru calls this."""
-        self.is_closed = True
-        _FILES.discard(self)
-        os.close(self._descriptor)
-
-    def _open(self) -> int:
-        return os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        self._look()
 
 
-_FILES: WeakSet[LogFile] = WeakSet()
+class LogStream(LogOutput):
+    """Standard output or error."""
+
+    def __init__(self, stream: TextIO, place: str) -> None:
+        super().__init__(place, _own(stream.fileno()), stream.encoding)
+
+
+_OUTPUTS: WeakSet[LogOutput] = WeakSet()
 
 
 def reopen() -> None:
     """Reopen all log files after rotation."""
-    for file in tuple(_FILES):
+    for file in tuple(_OUTPUTS):
+        if not isinstance(file, LogFile):
+            continue
         try:
             file.reopen()
         except OSError as error:
-            logger.error("Failed to reopen {}, keeping the old file: {}", file.path, error.strerror)
+            logger.error(
+                "Failed to reopen {}, keeping the old file: {}", file.place, error.strerror
+            )
     logger.info("Reopened the log files")
 
 
-class LogStream:
-    """Standard output or error. Logging never blocks on its reader."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self.is_closed = False
-        self._descriptor = stream.fileno()
-        self._encoding = stream.encoding
-        self._is_file = stat.S_ISREG(os.fstat(self._descriptor).st_mode)  # which is always ready
-        self._ready = select.poll()
-        self._ready.register(self._descriptor, select.POLLOUT)
-        self._lock = threading.Lock()
-        self._backlog: deque[bytes] = deque()
-        self._backlog_bytes = 0
-        self._lost = 0
-
-    def write(self, line: str) -> None:
-        data = line.encode(self._encoding, "backslashreplace")
-        with self._lock:
-            if self._backlog:
-                self._keep(data)
-                return
-            while data and (self._is_file or self._ready.poll(0)):
-                try:
-                    data = data[os.write(self._descriptor, data[:_PIECE_BYTES]) :]
-                except BlockingIOError:  # another process has made it non-blocking
-                    break
-                except OSError:  # the reader is gone, and there is no place to report it
-                    return
-            if data:
-                self._keep(data)
-                threading.Thread(target=self._catch_up, name="log", daemon=True).start()
-
-    def stop(self) -> None:
-        """Stop; loguru calls this. Kept lines are still written."""
-        self.is_closed = True
-
-    def _keep(self, data: bytes) -> None:
-        if self._backlog_bytes + len(data) > BACKLOG_BYTES:
-            self._lost += 1
-            return
-        self._backlog.append(data)
-        self._backlog_bytes += len(data)
-
-    def _catch_up(self) -> None:
-        """Write the kept lines as the reader takes them."""
-        ready = select.poll()
-        ready.register(self._descriptor, select.POLLOUT)
-        while self._backlog:
-            data = self._backlog[0]
-            while data:
-                ready.poll()
-                try:
-                    data = data[os.write(self._descriptor, data[:_PIECE_BYTES]) :]
-                except BlockingIOError:
-                    continue
-                except OSError:
-                    break
-            with self._lock:
-                self._backlog_bytes -= len(self._backlog.popleft())
-                lost = 0 if self._backlog else self._lost
-                self._lost -= lost
-            if lost:
-                logger.warning("{} log lines were lost: the reader of the log was too slow", lost)
+def show(text: str, stream: TextIO) -> None:
+    """Print text that isn't logged, without blocking on the stream's reader."""
+    output = LogStream(stream, stream.name)
+    output.write(text)
+    output.stop()
 
 
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+def finish(seconds: float) -> None:
+    """Wait for kept lines, for up to so many seconds: the process is about to end."""
+    until = _monotonic() + seconds
+    for output in tuple(_OUTPUTS):
+        output.finish(max(0.0, until - _monotonic()))
+
+
+def _open(path: str) -> int:
+    """Open it for appending, without blocking on the reader of a named pipe."""
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY
+    with suppress(OSError):
+        mode = os.stat(path).st_mode
+        if stat.S_ISFIFO(mode):
+            # As its own reader, it can open the pipe before there is another one.
+            flags = os.O_RDWR | os.O_NONBLOCK
+        elif not stat.S_ISREG(mode):
+            flags |= os.O_NONBLOCK
+    return os.open(path, flags, 0o666)
+
+
+def _own(descriptor: int) -> int:
+    """A descriptor of our own for the same stream, non-blocking where that is possible.
+
+    O_NONBLOCK belongs to the open file description, which other processes share; so it is reopened.
+    """
+    if stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        with suppress(OSError):
+            return os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY | os.O_NONBLOCK)
+    return os.dup(descriptor)
+
+
+def _is_torn(descriptor: int, size: int) -> bool:
+    """Whether the file's last line has no end, as a full disk leaves it."""
+    with suppress(OSError):
+        file = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY)
+        try:
+            return size > 0 and os.pread(file, 1, size - 1) != b"\n"
+        finally:
+            os.close(file)
+    return False
+
+
+def _say(text: str) -> None:
+    """Print it on standard error, if that doesn't block."""
+    ready = select.poll()
+    ready.register(_STDERR, select.POLLOUT)
+    with suppress(OSError):
+        if ready.poll(0):
+            os.write(_STDERR, text.encode(errors="replace")[:_PIECE_BYTES])

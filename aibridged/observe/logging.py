@@ -11,14 +11,14 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from loguru import logger
 
 from aibridged.observe.direct_lines import DIRECT, Output, Render
 from aibridged.observe.log_lines import fields, human, json_line, stackdriver
-from aibridged.observe.log_outputs import LogFile, LogStream
+from aibridged.observe.log_outputs import LogFile, LogOutput, LogStream, Loss, count_lost
 from aibridged.observe.scope import SCOPE, Scope
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class CannotLogError(Exception):
     """A log output can't be used; the message says why."""
 
 
-_Place = TextIO | LogFile | LogStream
+_Place = TextIO | LogOutput
 
 _STANDARD_LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}
 
@@ -66,7 +66,7 @@ def configure(
     logger.remove()
     logger.configure(patcher=_name_request)
     for (output, in_color), render in outputs:
-        logger.add(cast(TextIO, output), format=render, colorize=in_color, **options)
+        logger.add(cast(TextIO, output), format=_safe(render), colorize=in_color, **options)
     if trace_logs:
         logger.add(_add_to_span, format="{message}", **options)
     else:
@@ -81,9 +81,22 @@ def _direct(outputs: Sequence[tuple[tuple[_Place, bool], Render]]) -> Sequence[O
     direct = [
         (output, render)
         for (output, in_colour), render in outputs
-        if isinstance(output, LogFile | LogStream) and not in_colour
+        if isinstance(output, LogOutput) and not in_colour
     ]
     return direct if len(direct) == len(outputs) else []
+
+
+def _safe(render: Render) -> Render:
+    """As `render`, but "" if that fails: loguru would print the whole record on standard error."""
+
+    def safe(record: "Record") -> str:
+        try:
+            return render(record)
+        except Exception:  # noqa: BLE001 - a log line must not fail a request
+            count_lost(Loss.UNFORMATTABLE)
+            return ""
+
+    return safe
 
 
 def _wanted(pattern: re.Pattern[str]) -> Callable[["Record"], bool]:
@@ -109,9 +122,11 @@ def _open(place: str, opened: ExitStack) -> tuple[_Place, bool]:
         opened.callback(file.stop)
         return file, False
     try:
-        return LogStream(stream), stream.isatty()
+        output = LogStream(stream, place)
     except io.UnsupportedOperation:  # something in this process has replaced the stream
         return stream, stream.isatty()
+    opened.callback(output.stop)
+    return output, stream.isatty()
 
 
 def _name_request(record: "Record") -> None:
@@ -125,7 +140,8 @@ def _add_to_span(message: "Message") -> None:
     record = message.record
     scope = cast(Scope | None, record.get("scope"))
     if scope is not None and scope.span is not None:
-        scope.span.event(record["message"], {"level": record["level"].name, **fields(record)})
+        with suppress(Exception):  # as in `_safe`
+            scope.span.event(record["message"], {"level": record["level"].name, **fields(record)})
 
 
 class _StandardLogging(logging.Handler):
@@ -139,8 +155,11 @@ class _StandardLogging(logging.Handler):
 
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001 - wrong arguments raise anything; logging never does
-            self.handleError(record)
+        except Exception as error:  # noqa: BLE001 - wrong arguments raise anything
+            # Not handleError, which prints the arguments on standard error.
+            logger.patch(originate).error(
+                "A log message could not be formatted: {}", type(error).__name__
+            )
             return
         level: str | int = record.levelname
         if level not in _STANDARD_LEVELS:

@@ -283,6 +283,14 @@ READY = Metric(
     "1 while new requests are accepted, 0 while the daemon drains before shutdown.",
 )
 
+LOG_LINES_LOST = Metric(
+    "aibridged_log_lines_lost_total",
+    Kind.COUNTER,
+    "Log lines lost, by reason: unwritable (a full disk), too_slow (a stuck reader or disk) or "
+    "unformattable.",
+    ("reason",),
+)
+
 PROXY_SESSIONS = Metric(
     "coder_aibridgeproxyd_connect_sessions_total",
     Kind.COUNTER,
@@ -375,7 +383,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             SPOOL_SIZE,
             DATABASE_UP,
         ),
-        "Daemon": (BUILD_INFO, READY, *_PROCESS),
+        "Daemon": (BUILD_INFO, READY, LOG_LINES_LOST, *_PROCESS),
         "AI Proxy": (PROXY_SESSIONS, PROXY_REQUESTS, PROXY_INFLIGHT, PROXY_RESPONSES),
     }
 )

@@ -2,11 +2,13 @@
 
 import re
 
+import msgspec
 import pytest
 from loguru import logger
 
 from aibridged.observe.direct_lines import DIRECT
 from aibridged.observe.events import request_finished
+from aibridged.observe.log_outputs import LOST, Loss
 from aibridged.observe.logging import configure
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 from aibridged.observe.scope import SCOPE, Scope
@@ -22,6 +24,13 @@ REQUEST = RequestSummary(
     username="ann \u001b[31m",
     provider="anthropic",
 )
+
+
+class Unprintable:
+    def __str__(self):
+        raise ValueError
+
+
 REFUSED = RequestSummary(
     request_id="r2",
     outcome=RequestOutcome.REJECTED,
@@ -109,13 +118,19 @@ def test_a_terminal_gets_colours_from_loguru(monkeypatch, capfd):
     assert "\x1b[1m[INFO]" in capfd.readouterr().err
 
 
-def test_where_nothing_more_fits_loguru_tells(human, monkeypatch, capsys):
+def test_where_nothing_more_fits_the_line_is_lost_and_not_shown(capfd):
+    configure("/dev/full", "", "", [], False)
+    request_finished(REQUEST)
+    request_finished(REQUEST)
+    _, err = capfd.readouterr()
+    assert err == (
+        "aibridged: log lines are being lost: /dev/full can't be written: No space left on device\n"
+    )
+
+
+def test_one_that_cannot_be_formatted_is_counted(human, capfd):
     human.configure()
-
-    def write(descriptor, data):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patched:
-        patched.setattr("aibridged.observe.log_outputs.os.write", write)
-        request_finished(REQUEST)
-    assert "No space left on device" in capsys.readouterr().err
+    lost = LOST[Loss.UNFORMATTABLE]
+    request_finished(msgspec.structs.replace(REQUEST, provider=Unprintable()))
+    assert LOST[Loss.UNFORMATTABLE] == lost + 1
+    assert capfd.readouterr() == ("", "")
