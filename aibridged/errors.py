@@ -180,6 +180,7 @@ class GatewayError(Exception):
 
     `retry_after` is in whole seconds, given wherever waiting helps; `allow` names the allowed
     methods. `message` never quotes a header or a body of the caller's, which may contain a secret.
+    `reason` is a word on the cause, for the record.
     """
 
     def __init__(
@@ -189,11 +190,13 @@ class GatewayError(Exception):
         *,
         retry_after: int | None = None,
         allow: str | None = None,
+        reason: str | None = None,
     ) -> None:
         self.kind = kind
         self.message = message or kind.sentence
         self.retry_after = retry_after
         self.allow = allow
+        self.reason = reason
         super().__init__(self.message)
 
     def headers(self) -> dict[str, str]:

@@ -8,6 +8,7 @@ import asyncio
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 
 from aibridged.api.routes import ROOTS
 from aibridged.clock import Clock
@@ -21,12 +22,16 @@ from aibridged.identity.cache import CachedAuthenticator
 from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Components
 from aibridged.pipeline.dump import Dumper
+from aibridged.pipeline.dump_writer import DumpWriter
 from aibridged.providers import make_providers
 from aibridged.records.retention import keep_pruning
 from aibridged.tasks import Tasks
 from aibridged.transport.chunk_time import timed
 from aibridged.transport.upstream import Upstream
 from aibridged.transport.upstream_pool import Upstreams
+
+# How long the disk may take for the last dumps.
+_DUMPS_S = 5.0
 
 
 class Composition:
@@ -47,6 +52,7 @@ class Composition:
         self._upstreams = Upstreams(resources.in_flight, self._make_upstream)
         limit_idle(resources.connection_limiter, settings)
         self._tasks = Tasks()
+        self._dump_writer = DumpWriter()
         self._pruning: asyncio.Task[None] | None = None
         self._retention: float | None = None
         self.components = self._configured(settings, None)
@@ -80,6 +86,7 @@ class Composition:
         """Stop background tasks, and close the connections to the providers."""
         await self._tasks.cancel()
         await self._upstreams.close()
+        await asyncio.to_thread(self._dump_writer.finish, _DUMPS_S)
 
     def _configured(self, settings: Settings, before: Components | None) -> Components:
         resources = self.resources
@@ -101,7 +108,7 @@ class Composition:
             bridges=resources.bridges,
             continuations=resources.continuations,
             turns=resources.turns,
-            dumper=Dumper(settings.dump_dir, resources.clock) if settings.dump_dir else None,
+            dumper=self._dumper(settings.dump_dir),
             traces=resources.traces,
             metrics=resources.metrics,
             on_finished=resources.on_finished,
@@ -110,6 +117,11 @@ class Composition:
             api=resources.api,
             api_roots=ROOTS,
         )
+
+    def _dumper(self, directory: Path | None) -> Dumper | None:
+        if directory is None:
+            return None
+        return Dumper(directory, self.resources.clock, self._dump_writer)
 
     def _make_upstream(self, provider: str, base_url: str, connect_timeout: float) -> Upstream:
         if (metrics := self.resources.metrics) is None:

@@ -82,7 +82,7 @@ class LogOutput:
         _OUTPUTS.add(self)
 
     def write(self, line: str) -> None:
-        """Write the line or keep it. Never raises: loguru would print the line on standard error."""
+        """Write the line or keep it. Never raises: loguru would print it on stderr."""
         try:
             self._write(line.encode(self._encoding, "backslashreplace"))
         except Exception:  # noqa: BLE001 - a log line must not fail a request

@@ -87,6 +87,12 @@ class RequestContext:
             self._presented = read_credentials(self.request.headers)
         return self._presented
 
+    def secrets(self) -> list[bytes]:
+        """The credentials that came with it or go on with it, each without its scheme."""
+        presented = self.presented
+        values = (presented.token, *presented.own.values(), self.credential.value)
+        return [each.rpartition(" ")[2].encode() for each in values if each]
+
     def change(self, fields: Fields) -> None:
         """Replace the body that goes upstream, and its headers."""
         self.change_body(fields.source)

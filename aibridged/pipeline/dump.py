@@ -2,23 +2,24 @@
 
 One directory per provider under `--aibridge-dump-dir`, one pair of files per request, readable by
 the daemon's user only: `<time>-<id>.req.txt` is the request as it went upstream,
-`<time>-<id>.resp.txt` the response. The first MiB of each body is kept. Headers and query
-parameters that are named like a credential are blanked, and so is every occurrence of the gateway
-token and of the keys in use.
+`<time>-<id>.resp.txt` the response; `<time>-<id>.req_error.txt` (as in Coder's AI Bridge) says why
+there is none, or not all of it. The first MiB of each body is kept. Headers and query parameters
+that are named like a credential are blanked, and so is every occurrence of the gateway token and of
+the keys in use.
 """
 
 import asyncio
-import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Self
 from uuid import uuid4
 
-from loguru import logger
-
 from aibridged.clock import Clock
-from aibridged.config.private_file import open_private_directory
 from aibridged.core.blanking import REDACTED, blank_header, blank_parameters
+from aibridged.errors import GatewayError
 from aibridged.pipeline.context import RequestContext
+from aibridged.pipeline.dump_writer import DumpWriter
+from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.upstream import Upstream
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
@@ -26,18 +27,31 @@ BODY_LIMIT = 1024 * 1024
 
 # Kept beyond the limit until secrets are blanked, so that none is cut in two and half of it kept.
 _OVERLAP = 8 * 1024
+_MAX_REASON = 4096  # characters
 
 
 class Dump:
-    """One request and its response, collected in memory and written at the end."""
+    """One request and its response, collected in memory and written when it is left.
 
-    def __init__(self, path: Path, context: bytes, secrets: Iterable[bytes]) -> None:
-        self._path = path
-        self._context = context
+    It is entered as a context, whose exception tells why there is no response, or no whole one.
+    """
+
+    def __init__(
+        self, path: Path, request: bytes, secrets: Iterable[bytes], writer: DumpWriter
+    ) -> None:
+        self.path = path
+        self._request = request
         self._secrets = [secret for secret in secrets if secret]
+        self._writer = writer
         self._head = b""
         self._body = bytearray()
         self._size = 0
+        self._error = ""
+
+    @property
+    def size(self) -> int:
+        """Bytes in memory."""
+        return len(self._request) + len(self._body)
 
     def response(self, response: UpstreamResponse) -> None:
         """Keep the response's head."""
@@ -50,23 +64,27 @@ class Dump:
         if room > 0:
             self._body += chunk[:room]
 
-    async def finish(self) -> None:
-        """Write both files, off the event loop. A full disk is logged and fails no request."""
-        try:
-            await asyncio.to_thread(self._write)
-        except OSError as error:
-            logger.warning("Failed to dump a request to {}: {}", self._path, error.strerror)
+    def fail(self, reason: str) -> None:
+        """Keep why the provider could not be asked."""
+        self._error = reason[:_MAX_REASON]
 
-    def _write(self) -> None:
-        context = self._redact(self._context)
-        body = self._redact(bytes(self._body))
-        response = self._redact(self._head) + _cut(body, self._size)
-        folder = open_private_directory(self._path.parent)
-        try:
-            _write_private(folder, f"{self._path.name}.req.txt", context)
-            _write_private(folder, f"{self._path.name}.resp.txt", response)
-        finally:
-            os.close(folder)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is not None and not self._error:
+            self.fail(_reason(error))
+        self._writer.put(self)
+
+    def files(self) -> Mapping[str, bytes]:
+        """What is to be written, by suffix."""
+        files = {".req.txt": self._redact(self._request)}
+        if self._head:
+            body = self._redact(bytes(self._body))
+            files[".resp.txt"] = self._redact(self._head) + _cut(body, self._size)
+        if self._error:
+            files[".req_error.txt"] = self._redact(self._error.encode(errors="replace")) + b"\n"
+        return files
 
     def _redact(self, text: bytes) -> bytes:
         for secret in self._secrets:
@@ -77,9 +95,10 @@ class Dump:
 class Dumper:
     """Creates the dump of each request."""
 
-    def __init__(self, directory: Path, clock: Clock) -> None:
+    def __init__(self, directory: Path, clock: Clock, writer: DumpWriter) -> None:
         self._directory = directory
         self._clock = clock
+        self._writer = writer
 
     def begin(self, context: RequestContext, upstream: Upstream, headers: RawHeaders) -> Dump:
         """Start a dump with the request as it goes to this upstream, with these headers."""
@@ -90,16 +109,9 @@ class Dumper:
         return Dump(
             self._directory / context.route.provider.name / name,
             head + _cut(body[: BODY_LIMIT + _OVERLAP], len(body)),
-            _secrets(context),
+            context.secrets(),
+            self._writer,
         )
-
-
-def _secrets(context: RequestContext) -> Iterable[bytes]:
-    presented = context.presented
-    values = [presented.token, *presented.own.values(), context.credential.value]
-    for value in values:
-        if value is not None:
-            yield value.rpartition(" ")[2].encode()  # without the scheme, however it is spelled
 
 
 def _head(first: bytes, headers: RawHeaders) -> bytes:
@@ -114,7 +126,12 @@ def _cut(body: bytes, size: int) -> bytes:
     return body[:BODY_LIMIT] + f"\n[{size} bytes in all, cut here]\n".encode()
 
 
-def _write_private(folder: int, name: str, content: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    with open(os.open(name, flags, 0o600, dir_fd=folder), "wb") as file:
-        file.write(content)
+def _reason(error: BaseException) -> str:
+    """What ended a request, in a sentence that quotes nobody's headers."""
+    if isinstance(error, GatewayError):
+        return error.message
+    if isinstance(error, BrokenOffError):
+        return f"The provider aborted its response: {error}"
+    if isinstance(error, asyncio.CancelledError | ConnectionError):
+        return "The client disconnected, or was disconnected."
+    return type(error).__name__

@@ -1,6 +1,7 @@
 """Forwarding stage, the end of the pipeline: sends the request upstream and relays the response."""
 
 import re
+from contextlib import nullcontext
 
 import aiohttp
 from aiohttp import web
@@ -45,9 +46,9 @@ def handler(components: Components) -> Handler:
         headers = upstream_headers(context, send_actor=send_actor)
         upstream = upstreams[context.route.provider.name]
         dump = dumper.begin(context, upstream, headers) if dumper is not None else None
-        try:
+        with dump or nullcontext():
             context.sent_at = monotonic()
-            reply = await ask(context, upstream, headers, idle_timeout)
+            reply = await ask(context, upstream, headers, idle_timeout, dump)
             context.answered_at, context.upstream_status = monotonic(), reply.status
             context.let_body_go()
             try:
@@ -55,15 +56,16 @@ def handler(components: Components) -> Handler:
             finally:
                 # Closes the connection unless the response has been read to its end.
                 reply.close()
-        finally:
-            if dump is not None:
-                await dump.finish()
 
     return forward
 
 
 async def ask(
-    context: RequestContext, upstream: Upstream, headers: RawHeaders, idle_timeout: float
+    context: RequestContext,
+    upstream: Upstream,
+    headers: RawHeaders,
+    idle_timeout: float,
+    dump: Dump | None,
 ) -> UpstreamResponse:
     """Send the request and wait for the response's head, or GatewayError: there was none.
 
@@ -90,11 +92,14 @@ async def ask(
     except (aiohttp.ClientError, OSError) as error:
         failure, reason = UPSTREAM_UNREACHABLE, error
     # Not the error's own text: it may quote a response header.
-    logger.warning("Provider {} did not respond: {}", name, type(reason).__name__)
+    kind = type(reason).__name__
+    if dump is not None:
+        dump.fail(f"{kind}: {reason}" if isinstance(reason, _NOTHING_SENT) else kind)
+    logger.warning("Provider {} did not respond: {}", name, kind)
     if context.verdict is not None:
         context.verdict.failure()
     sentence = failure.sentence.replace("The provider", f"The provider {name}", 1)
-    raise GatewayError(failure, sentence)
+    raise GatewayError(failure, sentence, reason=kind)
 
 
 async def relay_response(

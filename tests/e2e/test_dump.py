@@ -1,9 +1,18 @@
+import asyncio
 import io
 import os
 import stat
+import threading
 
+import aiohttp
+import pytest
+
+from aibridged.config.options import ProviderSettings
+from aibridged.config.secret import Secret
 from aibridged.fake_provider import Script
+from aibridged.pipeline import dump_writer
 from aibridged.pipeline.dump import BODY_LIMIT
+from aibridged.pipeline.dump_writer import DumpWriter
 
 PATH = "/anthropic/v1/messages"
 BODY = b'{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"hi"}]}'
@@ -13,7 +22,7 @@ CANARY = "canary-token-5f1c"
 async def dumped(gateway, folder):
     """The pairs of files, oldest first: (request, response); the last may still be written."""
     await gateway.stop()
-    names = sorted(name.removesuffix(".req.txt") for name in os.listdir(folder) if "req" in name)
+    names = sorted(path.name.removesuffix(".req.txt") for path in folder.glob("*.req.txt"))
     return [
         ((folder / f"{name}.req.txt").read_bytes(), (folder / f"{name}.resp.txt").read_bytes())
         for name in names
@@ -130,14 +139,101 @@ async def test_bodies_are_cut_at_the_limit_and_say_so(start_gateway, fake, clien
     assert b"\n\n" + b"y" * BODY_LIMIT + b"\n[" in reply
 
 
-async def test_a_request_without_an_answer_is_dumped_too(start_gateway, fake, client, tmp_path):
+async def dumped_error(gateway, folder):
+    """What the one request without a response has left: its dump, and the reason."""
+    await gateway.stop()
+    request, reason = sorted(folder.iterdir())
+    assert request.name.endswith(".req.txt")
+    assert reason.name.endswith(".req_error.txt")
+    return request.read_bytes(), reason.read_text()
+
+
+async def test_a_request_without_an_answer_leaves_the_reason(start_gateway, fake, client, tmp_path):
     gateway = await start_gateway(dump_dir=tmp_path, shutdown_timeout=5.0)
     fake.play(Script(close=True))
     async with client.post(gateway.url + PATH, data=BODY) as response:
         assert response.status == 502
-    [(request, reply)] = await dumped(gateway, tmp_path / "anthropic")
+    request, reason = await dumped_error(gateway, tmp_path / "anthropic")
     assert request.startswith(b"POST")
-    assert reply == b""
+    assert reason == "ServerDisconnectedError\n"
+
+
+async def test_a_provider_that_is_unreachable_leaves_the_reason(
+    start_gateway, client, tmp_path, unused_tcp_port
+):
+    base = f"http://127.0.0.1:{unused_tcp_port}"
+    gateway = await start_gateway(
+        dump_dir=tmp_path,
+        shutdown_timeout=5.0,
+        providers=(ProviderSettings("anthropic", "anthropic", Secret("sk-organisation"), base),),
+    )
+    async with client.post(gateway.url + PATH, data=BODY) as response:
+        assert response.status == 502
+    _, reason = await dumped_error(gateway, tmp_path / "anthropic")
+    assert reason.startswith("ClientConnectorError: Cannot connect to host 127.0.0.1:")
+
+
+async def test_a_response_that_breaks_off_leaves_the_reason_beside_it(
+    start_gateway, fake, client, tmp_path
+):
+    gateway = await start_gateway(dump_dir=tmp_path, shutdown_timeout=5.0)
+    fake.play(Script(body=b"x" * 1000, cut_after=500))
+    with pytest.raises(aiohttp.ClientError):
+        async with client.post(gateway.url + PATH, data=BODY) as response:
+            await response.read()
+    folder = tmp_path / "anthropic"
+    [(_, reply)] = await dumped(gateway, folder)
+    assert reply.endswith(b"\n\n" + b"x" * 500)
+    [reason] = folder.glob("*.req_error.txt")
+    assert reason.read_text() == "The provider aborted its response: ClientPayloadError\n"
+
+
+@pytest.fixture
+def stuck_disk(monkeypatch):
+    """A disk on which nothing is written until the event is set."""
+    works = threading.Event()
+    write = dump_writer._write
+
+    def stuck(path, files):
+        works.wait(10)
+        write(path, files)
+
+    monkeypatch.setattr(dump_writer, "_write", stuck)
+    return works
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_client_that_leaves_at_once_gets_the_outcome_that_it_was_told(
+    recording, fake, raw, tmp_path, stuck_disk
+):
+    """However long the dump takes."""
+    gateway = await recording.start(dump_dir=tmp_path)
+    fake.play(Script(status=529))
+    head = f"POST {PATH} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(BODY)}\r\n\r\n"
+    reader, writer = await asyncio.open_connection(*gateway.url.removeprefix("http://").split(":"))
+    writer.write(head.encode() + BODY)
+    assert (await reader.read(1000)).startswith(b"HTTP/1.1 529")
+    writer.transport.abort()
+    await gateway.components.in_flight.idle()
+    stuck_disk.set()
+    [row] = await recording.rows()
+    assert row["interception"]["outcome"] == "failed"
+    assert row["interception"]["status_code"] == 529
+    assert len(list((tmp_path / "anthropic").iterdir())) == 2
+
+
+async def test_dumps_that_the_disk_does_not_take_are_dropped_beyond_a_bound(
+    start_gateway, client, tmp_path, stuck_disk, monkeypatch
+):
+    monkeypatch.setattr(DumpWriter.__init__, "__defaults__", (5000,))
+    gateway = await start_gateway(dump_dir=tmp_path, shutdown_timeout=5.0)
+    for _ in range(10):
+        async with client.post(gateway.url + PATH, data=BODY + b" " * 1000) as response:
+            assert response.status == 200
+    stuck_disk.set()
+    await gateway.stop()
+    written = len(list((tmp_path / "anthropic").glob("*.req.txt")))
+    assert 0 < written < 5
 
 
 async def test_a_folder_that_cannot_be_written_harms_no_request(

@@ -63,10 +63,8 @@ class ToolLoop:
         self._dialogue.begin_turn(last=False)
         turn = await ask(self._context, self._parts, first=True)
         while True:
-            try:
+            with turn:
                 response = await self._respond(turn)
-            finally:
-                await turn.close()
             if response is not None:
                 return response
             if self._context.trace is not None:

@@ -1,6 +1,7 @@
 """One turn of the tool loop: a request to the provider, and its response."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import Self
 
 from aibridged.core.breaker import Admission
 from aibridged.pipeline import forward
@@ -42,9 +43,9 @@ async def ask(context: RequestContext, components: Components, *, first: bool) -
         context.trace.turn_asked()
     try:
         idle_timeout = components.settings.upstream_idle_timeout
-        turn.response = await forward.ask(context, upstream, headers, idle_timeout)
-    except BaseException:
-        await turn.close()
+        turn.response = await forward.ask(context, upstream, headers, idle_timeout, dump)
+    except BaseException as error:
+        turn.close(error)
         raise
     if first:
         context.answered_at, context.upstream_status = monotonic(), turn.response.status
@@ -163,11 +164,20 @@ class Turn:
             if part is not chunk:
                 await self._turns.turn()
 
-    async def close(self) -> None:
-        """Close the connection, unless the response has been read to its end."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self.close(error)
+
+    def close(self, error: BaseException | None) -> None:
+        """Close the connection, unless the response has been read to its end.
+
+        `error` is what ended the turn.
+        """
         if self._response is not None:
             self._response.close()
         if self._admission is not None:
             self._admission.cancelled()  # neutral, unless an outcome was reported
         if self.dump is not None:
-            await self.dump.finish()
+            self.dump.__exit__(None, error, None)
