@@ -133,6 +133,7 @@ class _Threads:
         self._id: str | None = None
         self._is_first_of_thread = True
         self._prompt: str | None = None
+        self._error: tuple[str | None, str | None] = None, None
         self._tokens: dict[str, int] = {}
 
     def chunks(self, each: FullInterception) -> Chunks:
@@ -143,18 +144,22 @@ class _Threads:
             if self._id is not None:
                 yield from self.end()
                 yield b","
-            self._id, self._prompt = id, None
+            self._id, self._prompt, self._error = id, None, (None, None)
             self._tokens = dict.fromkeys(shapes.Tokens.__struct_fields__, 0)
             yield b'{"id":%s,"interceptions":[' % _encode(id)
         else:
             yield b","
+        if each.found.id == id:
+            self._error = each.found.error_type, each.found.error_message
         yield from _whole(each, self._note)
 
     def end(self) -> Chunks:
         """The JSON after the last interception of a thread."""
         if self._id is not None:
             prompt, tokens = _encode(self._prompt), _encode(shapes.Tokens(**self._tokens))
-            yield b'],"prompt":%s,"token_usage":%s}' % (prompt, tokens)
+            kind, message = map(_encode, self._error)
+            yield b'],"error_type":%s,"error_message":%s' % (kind, message)
+            yield b',"prompt":%s,"token_usage":%s}' % (prompt, tokens)
 
     def _note(self, name: str, row: Row) -> None:
         if name == "token_usages":

@@ -81,7 +81,10 @@ class ModelThought(msgspec.Struct, kw_only=True):
 
 
 class InterceptionHead(msgspec.Struct, kw_only=True):
-    """An interception without its child rows."""
+    """An interception without its child rows.
+
+    The error of a failed one is the provider's or the gateway's own, as `error_source` says.
+    """
 
     id: Uuid
     initiator: Initiator
@@ -103,6 +106,10 @@ class InterceptionHead(msgspec.Struct, kw_only=True):
     outcome: str | None
     usage_partial: bool | None
     time_to_first_byte_ms: int | None
+    error_type: str | None
+    error_source: str | None
+    error_code: str | None
+    error_message: str | None
     metadata: dict[str, Any]
     truncated: bool
 
@@ -166,9 +173,14 @@ class Sessions(msgspec.Struct, kw_only=True):
 
 
 class Thread(msgspec.Struct, kw_only=True):
-    """The interceptions that one prompt started. A long thread may go on on the next page."""
+    """The interceptions that one prompt started. A long thread may go on on the next page.
+
+    The error is that of its first interception.
+    """
 
     id: Uuid
+    error_type: str | None
+    error_message: str | None
     prompt: str | None
     token_usage: Tokens
     interceptions: list[Interception]

@@ -14,6 +14,7 @@ from aibridged.cli.query_options import (
     short,
     takes_filter,
     takes_query,
+    up_to_limit,
     write,
 )
 
@@ -34,6 +35,10 @@ _FIELDS = (
     "session_id",
     "outcome",
     "status_code",
+    "error_type",
+    "error_source",
+    "error_code",
+    "error_message",
 )
 TOKENS = (
     "input_tokens",
@@ -65,7 +70,7 @@ def tokens(each: "Interception") -> str:
 
 def _cells(each: "Interception") -> tuple[str, ...]:
     return (
-        each.id.replace("-", ""),  # which `show` doesn't need
+        each.id,
         f"{each.started_at:%m-%d %H:%M}",
         each.username or each.initiator_id,
         each.model,
@@ -83,6 +88,13 @@ def ending(each: "Interception") -> str:
     return _WORDS[each.outcome]
 
 
+def reason(each: "Interception") -> str:
+    """Why it failed, and whose error it is; empty if it didn't."""
+    if each.error_type is None:
+        return ""
+    return f"{each.error_source}: {each.error_code or each.error_type}: {each.error_message}"
+
+
 _WORDS = {"failed": "fail", "client_closed": "left", "interrupted": "cut"}
 
 
@@ -96,19 +108,25 @@ def _list(
 ) -> None:
     """List interceptions, newest first. Times are in UTC.
 
-    In JSON, texts are truncated; `interceptions show` shows them in full.
+    Below a failed one is why: the provider's own error, or the gateway's. Narrow terminals leave
+    out IN/OUT, the tokens. In JSON, texts are truncated; `interceptions show` shows them in full.
     """
     import msgspec
 
-    found = query.interceptions(msgspec.structs.replace(wanted, after_id=after_id))
+    wanted = msgspec.structs.replace(wanted, after_id=after_id)
+    advice = "--after-id with the last ID goes on."
+    found, more = up_to_limit(query.interceptions, wanted, advice)
     write(
-        list(found),
+        found,
         output,
         _HEADINGS,
         _cells,
         columns=_COLUMNS,
         cut=("USER", "MODEL"),
+        spare=("IN/OUT",),
+        note=reason,
         nothing="No interception matches.",
+        more=more,
     )
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from aibridged.cli.options import STORE, takes
-from aibridged.cli.table import table
+from aibridged.cli.table import table, terminal_width
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -160,9 +160,15 @@ def write(
     *,
     columns: Mapping[str, Callable[[T], object]],
     cut: Sequence[str],
+    spare: Sequence[str] = (),
+    note: Callable[[T], str] = lambda answer: "",
     nothing: str,
+    more: str = "",
 ) -> None:
-    """Write results: `cells` for people, `columns` exactly as CSV, everything as JSON."""
+    """Write results: `cells` for people, `columns` exactly as CSV, everything as JSON.
+
+    See `table` for `cut`, `spare` and the `note` of each. `more` is printed last, on stderr.
+    """
     match output:
         case Output.JSON:
             typer.echo(as_json(answers))
@@ -177,9 +183,29 @@ def write(
             )
         case Output.TABLE if answers:
             shown = [[printable(cell) for cell in cells(answer)] for answer in answers]
-            typer.echo(table(headings, shown, cut=cut))
+            notes = [printable(note(answer)) for answer in answers]
+            room = terminal_width()
+            typer.echo(table(headings, shown, cut=cut, spare=spare, notes=notes, room=room))
         case Output.TABLE:
             typer.echo(nothing, err=True)
+    if more:
+        typer.echo(more, err=True)
+
+
+def up_to_limit(
+    find: "Callable[[Filter], Iterable[T]]", wanted: "Filter", advice: str
+) -> tuple[list[T], str]:
+    """What is found, up to the limit; and what to say of it if there is more, with this advice."""
+    import msgspec
+
+    found = list(find(msgspec.structs.replace(wanted, limit=wanted.limit + 1)))
+    if len(found) <= wanted.limit:
+        return found, ""
+    return found[:-1], f"There are more: the list stops at --limit {wanted.limit}. {advice}"
+
+
+NARROW = f"Narrow the filters, or raise it (up to {_MAX_LIMIT})."
+"""What to do about a list that goes on and has no pages."""
 
 
 def as_json(answer: Any, *, indent: int | None = 2) -> str:

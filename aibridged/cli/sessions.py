@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.interceptions import TOKENS, ending
+from aibridged.cli.interceptions import TOKENS, ending, reason
 from aibridged.cli.query_options import (
+    NARROW,
     Output,
     OutputFlag,
     json_list,
@@ -17,6 +18,7 @@ from aibridged.cli.query_options import (
     short,
     takes_filter,
     takes_query,
+    up_to_limit,
     write,
 )
 from aibridged.cli.table import WIDTH, wrapped
@@ -59,14 +61,16 @@ def sessions() -> typer.Typer:
 
 def _list(query: "Query", wanted: "Filter", output: OutputFlag = Output.TABLE) -> None:
     """List sessions, most recently used first. Times are in UTC."""
+    found, more = up_to_limit(query.sessions, wanted, NARROW)
     write(
-        list(query.sessions(wanted)),
+        found,
         output,
         _HEADINGS,
         _cells,
         columns=_COLUMNS,
         cut=("USER", "CLIENT"),  # the id is what `show` takes
         nothing="No session matches.",
+        more=more,
     )
 
 
@@ -149,6 +153,8 @@ def _turn(each: "Interception", most: int | None) -> Iterator[str]:
     head = f"{each.started_at:%H:%M:%S}  {each.model}  {ending(each)}  {took}"
     used = _tokens({name: each.tokens(name) for name in TOKENS})
     yield from _text("  ", f"{head}  {used}", None)
+    if why := reason(each):
+        yield from _text("    ! ", why, most)
     for prompt in each.user_prompts:
         yield from _text("    > ", prompt["prompt"], most)
         yield from _cut(prompt, "prompt")

@@ -3,11 +3,14 @@
 rich knows the widths. It is imported only for text that isn't ASCII, to start fast.
 """
 
+import os
+import sys
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
+from itertools import zip_longest
 
 WIDTH = 80
-"""Width of the terminals that lines are made for."""
+"""Width of a line where the terminal's isn't known."""
 _CUT = "…"
 _GAP = "  "
 
@@ -50,22 +53,51 @@ def shortened(text: str, room: int) -> str:
     return f"{wrapped(text, room - 2)[0]} {_CUT}"
 
 
+def terminal_width() -> int:
+    """Cells of a line where the output goes: those of the terminal, or `COLUMNS`."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdecimal() and int(columns):
+        return int(columns)
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
+    except (OSError, ValueError):  # it is none
+        return WIDTH
+
+
 def table(
     headings: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,
     cut: Collection[str],
+    spare: Collection[str] = (),
+    notes: Iterable[str] = (),
     room: int = WIDTH,
 ) -> str:
-    """Aligned lines; to fit them into `room` cells, the columns named in `cut` are cut."""
-    lines = [list(headings), *(list(row) for row in rows)]
-    widths = [max(map(width, column)) for column in zip(*lines, strict=True)]
-    elastic = [number for number, heading in enumerate(headings) if heading in cut]
-    excess = sum(widths) + len(_GAP) * (len(widths) - 1) - room
-    for _ in range(excess):
+    """Aligned lines; to fit them into `room` cells, the columns named in `cut` are cut.
+
+    Before that, those in `spare` are left out. Each row's note, if it isn't empty, is a line below
+    it.
+    """
+    columns = list(zip(headings, *rows, strict=True))
+    widths = [max(map(width, column)) for column in columns]
+    if spare and _excess(widths, room) > 0:
+        kept = [number for number, heading in enumerate(headings) if heading not in spare]
+        columns = [columns[number] for number in kept]
+        widths = [widths[number] for number in kept]
+    elastic = [number for number, column in enumerate(columns) if column[0] in cut]
+    for _ in range(_excess(widths, room)):
         widest = max(elastic, key=widths.__getitem__)
         widths[widest] = max(1, widths[widest] - 1)
-    return "\n".join(aligned(cells, widths) for cells in lines)
+    lines = []
+    for cells, note in zip_longest(zip(*columns, strict=True), ["", *notes], fillvalue=""):
+        lines.append(aligned(cells, widths))
+        if note:
+            lines.append(f"    {shortened(note, room - 4)}")
+    return "\n".join(lines)
+
+
+def _excess(widths: Collection[int], room: int) -> int:
+    return sum(widths) + len(_GAP) * (len(widths) - 1) - room
 
 
 def aligned(cells: Iterable[str], widths: Iterable[int]) -> str:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.query_options import Output, OutputFlag, takes_filter, write
+from aibridged.cli.query_options import NARROW, Output, OutputFlag, takes_filter, up_to_limit, write
 
 if TYPE_CHECKING:
     from aibridged.records.query import Query
@@ -46,7 +47,7 @@ def _usage(
     from aibridged.records.query_results import UsageBy
 
     headings = (by.value.upper(), "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT", "HIT")
-    totals = query.usage(UsageBy(by.value), wanted)
+    totals, more = up_to_limit(partial(query.usage, UsageBy(by.value)), wanted, NARROW)
     columns: dict[str, Callable[[Usage], object]] = {
         by.value: attrgetter("key"),
         **{name: attrgetter(name) for name in _NUMBERS},
@@ -59,6 +60,7 @@ def _usage(
         columns=columns,
         cut=headings[:1],
         nothing="No usage recorded.",
+        more=more,
     )
 
 

@@ -36,6 +36,8 @@ def request_finished(request: RequestSummary) -> None:
         "remote": request.remote if request.username is None else None,
         "provider": request.provider,
         "model": request.model,
+        "error_type": request.error_type,
+        "error_source": request.error_source,
         "provider_error": request.provider_error,
         "streamed": request.streamed or None,
         "first_byte_ms": _milliseconds(request.seconds_to_first_byte),

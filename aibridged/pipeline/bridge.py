@@ -1,6 +1,6 @@
 """A bridge: the cached state of one caller and key, with the caller's MCP tools."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -13,10 +13,13 @@ from aibridged.core.auth import UpstreamCredential
 from aibridged.mcp.tools import CallerTools, Toolbox
 from aibridged.observe.scope import Scope
 from aibridged.pipeline.bridge_pool import BridgeKey
+from aibridged.pipeline.failure import of_response, redacted
 from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.pipeline.trace import RequestTrace
 from aibridged.providers import Provider
 from aibridged.records.facts import (
+    ErrorSource,
+    Failure,
     InterceptionEnd,
     InterceptionStart,
     Outcome,
@@ -138,7 +141,8 @@ class Interception:
 
     `outcome` and `answer` are the results of all turns, where the gateway runs tools for the model,
     but without the calls of injected tools. `runs` are these calls of the current turn, by their
-    ids; `awaits_response` says whether the provider may be working on it.
+    ids; `awaits_response` says whether the provider may be working on it. `failure` is why it
+    failed, as far as that is known.
     """
 
     def __init__(
@@ -152,6 +156,7 @@ class Interception:
         self.id = start.id
         self.start = start
         self.outcome = Outcome.FAILED
+        self.failure: Failure | None = None
         self.answer = ResponseFacts()
         self.injected: Mapping[str, str] = {}
         self.runs: dict[str, ToolRun] = {}
@@ -184,9 +189,16 @@ class Interception:
         self._keep(facts, runs)
 
     def end(
-        self, outcome: Outcome, status: int | None, reading: ResponseObserver | None
+        self,
+        outcome: Outcome,
+        status: int | None,
+        reading: ResponseObserver | None,
+        secrets: Callable[[], Iterable[bytes]],
     ) -> ResponseFacts:
-        """Record the end, and the facts of the response; returns those of all turns."""
+        """Record the end, and the facts of the response; returns those of all turns.
+
+        `secrets` are blanked in the error's message, which may quote them.
+        """
         if reading is self._told:
             reading = None
         facts = self._facts(reading) if reading is not None else ResponseFacts()
@@ -194,10 +206,15 @@ class Interception:
         is_whole = facts.complete and facts.error is None
         if outcome is Outcome.COMPLETED and not is_whole:
             outcome = Outcome.FAILED
-        elif outcome is Outcome.CLIENT_CLOSED and is_whole and reading and not runs:
-            # Some clients (Codex) disconnect at the last event, before the body has ended.
-            outcome = Outcome.COMPLETED if reading.status < 400 else Outcome.FAILED
+        elif outcome is Outcome.CLIENT_CLOSED and reading is not None:
+            if facts.error is not None or reading.status >= 400:
+                outcome = Outcome.FAILED  # the client had got the error
+            elif is_whole and not runs:
+                # Some clients (Codex) disconnect at the last event, before the body has ended.
+                outcome = Outcome.COMPLETED
         self.outcome = outcome
+        failure = self._reason(reading, facts, secrets) if outcome is Outcome.FAILED else None
+        self.failure = failure
         if self._trace is not None:
             self._trace.answered()
         at = self._now()
@@ -215,11 +232,26 @@ class Interception:
                     None if first_byte is None else round((first_byte - self._began) * 1000)
                 ),
                 prompt_response_id=self._response_id() if self._has_prompt else None,
+                **_error_fields(failure),
             ),
             initiator_id=self.start.initiator_id,
         )
         self._keep(facts, runs)
         return self.answer
+
+    def _reason(
+        self,
+        reading: ResponseObserver | None,
+        facts: ResponseFacts,
+        secrets: Callable[[], Iterable[bytes]],
+    ) -> Failure:
+        """Why it failed: the provider's own words, unless the gateway answered in its place."""
+        status = reading.status if reading is not None else 0
+        found = self.failure
+        theirs = facts.error is not None or status >= 400
+        if found is None or (theirs and found.source is ErrorSource.PROVIDER):
+            found = of_response(status, facts.error)
+        return redacted(found, secrets())
 
     def _response_id(self) -> str | None:
         return self._first_response_id and self._first_response_id[:MAX_ID]
@@ -256,6 +288,18 @@ class Interception:
         if reading is None:
             return self.awaits_response
         return reading.status == 200 and (facts.usage is None or facts.usage.partial)
+
+
+def _error_fields(failure: Failure | None) -> dict[str, str | None]:
+    """The fields of an end that tell of it."""
+    if failure is None:
+        return {}
+    return {
+        "error_type": failure.type.value,
+        "error_source": failure.source.value,
+        "error_code": failure.code,
+        "error_message": failure.message,
+    }
 
 
 def _hint(credential: str | None) -> str:

@@ -11,6 +11,7 @@ from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.failure import INTERNAL, of_break, of_gateway
 from aibridged.records.facts import Outcome
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.transport.abort import BrokenOffError
@@ -58,20 +59,23 @@ def stage(components: Components) -> Middleware:
             return response
         except GatewayError as error:
             status = error.kind.status
+            interception.failure = of_gateway(error)
             raise
-        except BrokenOffError:
+        except BrokenOffError as error:
+            interception.failure = of_break(str(error))
             raise
         except (asyncio.CancelledError, ConnectionError):
             outcome = _left(context, in_flight)
             raise
         except Exception:
             status = INTERNAL_ERROR.status  # as in the error response
+            interception.failure = INTERNAL
             raise
         finally:
             reading = context.observer
             if status is None and reading is not None:
                 status = reading.status
-            facts = interception.end(outcome, status, reading)
+            facts = interception.end(outcome, status, reading, context.secrets)
             note(facts.anomalies)
 
     return record

@@ -49,6 +49,7 @@ class Summarizer:
         route: Route | None = getattr(context, "route", None)
         asked: RequestFacts | None = getattr(context, "facts", None)
         interception, refusal, reading = context.interception, context.refusal, context.observer
+        failure = interception.failure if interception is not None else None
         answer = interception.answer if interception is not None else _NOTHING
         method = context.request.method
         return RequestSummary(
@@ -86,6 +87,8 @@ class Summarizer:
             tokens=_counts(answer.usage) if answer.usage else None,
             tools=tuple(call.name[:_MAX_TEXT] for call in answer.tool_calls),
             provider_error=_error_type(answer.error),
+            error_type=failure.type.value if failure else None,
+            error_source=failure.source.value if failure else None,
         )
 
     def _remote(self, context: RequestContext) -> str | None:

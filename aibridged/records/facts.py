@@ -34,6 +34,37 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"
 
 
+class ErrorType(StrEnum):
+    """What kind of error an interception ended with: the words of Coder's AI Bridge."""
+
+    BAD_REQUEST = "bad_request"
+    UNAUTHORIZED = "unauthorized"
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    SERVER_ERROR = "server_error"
+    TIMEOUT = "timeout"
+    UNKNOWN = "unknown"
+
+
+class ErrorSource(StrEnum):
+    """Whose error it is: the provider's response was one, or the gateway answered by itself."""
+
+    PROVIDER = "provider"
+    GATEWAY = "gateway"
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Why an interception failed.
+
+    `code` is the gateway's code for the error (see `errors`), or the provider's own word for it.
+    """
+
+    type: ErrorType
+    source: ErrorSource
+    code: str | None
+    message: str | None
+
+
 class InterceptionStart(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interception_start"
 ):
@@ -71,7 +102,8 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
 
     `status_code` is that of the client's response, None where it got none. `usage_partial` says
     that some used tokens weren't counted. `prompt_response_id` is the id of the first response,
-    where there was a prompt: it is added to the prompt's row.
+    where there was a prompt: it is added to the prompt's row. The `error_` fields are those of a
+    `Failure`, if it failed.
     """
 
     interception_id: str
@@ -81,6 +113,10 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     usage_partial: bool = False
     time_to_first_byte_ms: int | None = None
     prompt_response_id: str | None = None
+    error_type: str | None = None
+    error_source: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
 
 
 class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="token_usage"):

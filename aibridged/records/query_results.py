@@ -63,6 +63,10 @@ class Interception(msgspec.Struct, kw_only=True):
     outcome: str | None
     usage_partial: bool | None
     time_to_first_byte_ms: int | None
+    error_type: str | None
+    error_source: str | None
+    error_code: str | None
+    error_message: str | None
     metadata: dict[str, Any] | None
     truncated: bool = False
     token_usages: list[Row] = []

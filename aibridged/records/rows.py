@@ -26,6 +26,7 @@ from aibridged.records.facts import (
 from aibridged.records.schema import (
     MAX_CLIENT,
     MAX_CREDENTIAL_HINT,
+    MAX_ERROR_MESSAGE,
     MAX_ID,
     MAX_NAME,
     MAX_URL,
@@ -115,7 +116,17 @@ def start_row(
     )
 
 
-END_COLUMNS = ("ended_at", "status_code", "outcome", "usage_partial", "time_to_first_byte_ms")
+END_COLUMNS = (
+    "ended_at",
+    "status_code",
+    "outcome",
+    "usage_partial",
+    "time_to_first_byte_ms",
+    "error_type",
+    "error_source",
+    "error_code",
+    "error_message",
+)
 
 
 def end_row(end: InterceptionEnd, time: Time) -> tuple[Any, ...]:
@@ -126,6 +137,10 @@ def end_row(end: InterceptionEnd, time: Time) -> tuple[Any, ...]:
         end.outcome.value,
         end.usage_partial,
         end.time_to_first_byte_ms,
+        end.error_type,
+        end.error_source,
+        _optional(end.error_code, MAX_NAME),
+        _optional(end.error_message, MAX_ERROR_MESSAGE),
         end.interception_id,
     )
 

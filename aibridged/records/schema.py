@@ -1,8 +1,8 @@
 """Database schema, for SQLite and PostgreSQL, with the names and columns of Coder's AI Bridge.
 
 What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id, recorder_id and
-how an interception ended. An interception has no foreign key on its initiator, so that its row
-outlives the user.
+how an interception ended (of which Coder has error_type and error_message). An interception has no
+foreign key on its initiator, so that its row outlives the user.
 
 The indexes find the newest rows first, all or by the value of one column; rows of one instant are
 ordered by id. An open interception is in one small index only, and enters the others
@@ -29,6 +29,7 @@ MAX_USER_AGENT = 1024
 MAX_ID = 1024
 """Characters of the id of a response or an item; some providers' are encrypted state."""
 MAX_URL = 2048
+MAX_ERROR_MESSAGE = 2048
 
 
 RowId = sa.String(36).with_variant(UUID(as_uuid=False), "postgresql")
@@ -85,6 +86,10 @@ interceptions = sa.Table(
     sa.Column("outcome", sa.String(16)),
     sa.Column("usage_partial", sa.Boolean),
     sa.Column("time_to_first_byte_ms", sa.BigInteger),
+    sa.Column("error_type", sa.String(32)),
+    sa.Column("error_source", sa.String(16)),
+    sa.Column("error_code", sa.String(MAX_NAME)),
+    sa.Column("error_message", sa.Text),
 )
 
 

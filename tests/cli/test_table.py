@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from aibridged.cli.table import fitted, shortened, table, width, wrapped
+from aibridged.cli.table import fitted, shortened, table, terminal_width, width, wrapped
 
 CHINESE = "请找出重试循环的测试在慢机器上失败的原因并修复它"  # no blanks, two cells a character
 
@@ -39,6 +39,29 @@ def test_lines_are_as_wide_as_there_is_room(text):
     lines = wrapped(text, 20)
     assert max(map(width, lines)) <= 20
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+
+
+def test_columns_that_can_be_spared_go_before_others_are_cut():
+    rows = [("x" * 10, "y" * 10, "z" * 10)]
+    whole = table(("A", "B", "C"), rows, cut={"A"}, spare={"C"}, room=34)
+    assert whole.splitlines()[1] == "xxxxxxxxxx  yyyyyyyyyy  zzzzzzzzzz"
+    spared = table(("A", "B", "C"), rows, cut={"A"}, spare={"C"}, room=33)
+    assert spared.splitlines() == ["A           B", "xxxxxxxxxx  yyyyyyyyyy"]
+    cut = table(("A", "B", "C"), rows, cut={"A"}, spare={"C"}, room=20)
+    assert cut.splitlines()[1] == "xxxxxxx…  yyyyyyyyyy"
+
+
+def test_a_note_stands_below_its_row_on_one_line():
+    notes = ["", "why it is so, in many words"]
+    assert table(("A",), [("1",), ("2",), ("3",)], cut=(), notes=notes, room=24) == (
+        "A\n1\n2\n    why it is so, in …\n3"
+    )
+
+
+@pytest.mark.parametrize(("columns", "cells"), [("140", 140), ("", 80), ("0", 80), ("wide", 80)])
+def test_a_line_is_as_wide_as_the_terminal(columns, cells, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert terminal_width() == cells
 
 
 def test_words_are_kept_whole():

@@ -61,12 +61,26 @@ async def asked(start_gateway, client, fake, clock):
     await gateway.stop()
 
 
-async def test_a_list_fits_the_terminal_and_leads_to_the_one(asked, ask):
+@pytest.mark.parametrize(
+    ("columns", "headings"),
+    [
+        ("70", ["ID", "STARTED", "USER", "MODEL", "END"]),
+        ("80", ["ID", "STARTED", "USER", "MODEL", "END", "IN/OUT"]),
+        ("140", ["ID", "STARTED", "USER", "MODEL", "END", "IN/OUT"]),
+    ],
+)
+async def test_a_list_fits_the_terminal_and_leads_to_the_one(
+    asked, ask, monkeypatch, columns, headings
+):
+    monkeypatch.setenv("COLUMNS", columns)
     heading, *rows = ask("interceptions", "list").splitlines()
-    assert heading.split() == ["ID", "STARTED", "USER", "MODEL", "END", "IN/OUT"]
-    assert all(len(row) <= 80 for row in (heading, *rows))
+    assert heading.split() == headings
+    assert all(len(row) <= int(columns) for row in (heading, *rows))
+    assert rows.pop(2) == "    provider: overloaded_error: Overloaded"
     assert [row.split()[5] for row in rows] == ["200", "529", "200", "200"]
-    shown = json.loads(ask("interceptions", "show", rows[-1].split()[0]))
+    id = rows[-1].split()[0]
+    shown = json.loads(ask("interceptions", "show", id))
+    assert shown["id"] == id  # as it is in the log, the API and every other form
     assert shown["user_prompts"][0]["prompt"] == "first of all"
     assert (shown["client"], shown["client_session_id"]) == ("Claude Code", "s-1")
 
@@ -77,6 +91,42 @@ async def test_every_form_holds_the_same(asked, ask):
     assert [json.loads(line) for line in lines] == whole
     table = list(csv.DictReader(io.StringIO(ask("interceptions", "list", "-o", "csv"))))
     assert [row["model"] for row in table] == [each["model"] for each in whole]
+
+
+async def test_why_one_failed_is_told_in_every_form(asked, ask):
+    [failed] = json.loads(ask("interceptions", "list", "--status", "failed", "-o", "json"))
+    shown = json.loads(ask("interceptions", "show", failed["id"]))
+    written = ask("interceptions", "list", "--status", "failed", "-o", "csv")
+    [row] = csv.DictReader(io.StringIO(written))
+    for each in (failed, shown, row):
+        assert {name: each[name] for name in each if name.startswith("error_")} == {
+            "error_type": "overloaded",
+            "error_source": "provider",
+            "error_code": "overloaded_error",
+            "error_message": "Overloaded",
+        }
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("interceptions", "list"), "--after-id with the last ID goes on."),
+        (("sessions", "list"), "Narrow the filters, or raise it (up to 1000)."),
+        (("usage", "--by", "model"), "Narrow the filters, or raise it (up to 1000)."),
+    ],
+)
+@pytest.mark.parametrize("output", ["table", "json", "jsonl", "csv"])
+async def test_a_list_says_when_it_stopped_at_its_limit(asked, state, args, said, output):
+    def run(limit):
+        flags = ("--limit", limit, "-o", output, "--state-dir", str(state))
+        return CliRunner().invoke(build(), [*args, *flags])
+
+    stopped = run("1")
+    assert stopped.stderr == f"There are more: the list stops at --limit 1. {said}\n"
+    assert "There are more" not in stopped.stdout
+    everything = run("4")
+    assert everything.stderr == ""
+    assert len(everything.stdout) > len(stopped.stdout)
 
 
 async def test_filters_and_pages(asked, ask):
@@ -102,6 +152,7 @@ async def test_a_session_reads_like_a_story(asked, ask):
     assert all(len(line) <= 80 for line in lines)
     assert story.index("> first of all") < story.index("> think hard, from cache")
     assert "    ~ " in story  # a thought
+    assert "    ! provider: overloaded_error: Overloaded" in story
     assert "cached)" in story
     assert "\x1b" not in story  # nobody's prompt drives the reader's terminal
 

@@ -16,6 +16,27 @@ SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "require
 NAMES = ("weather", "news")
 CALL = ToolCall("weather", '{"city":"a city"}')
 BOTH = (CALL, ToolCall("news", '{"city":"a city"}'))
+TYPES = {
+    400: "bad_request",
+    401: "unauthorized",
+    429: "rate_limited",
+    500: "server_error",
+    529: "overloaded",
+}
+ANTHROPIC_CODES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    429: "rate_limit_error",
+    500: "api_error",
+    529: "overloaded_error",
+}
+OPENAI_CODES = {
+    400: "invalid_request_error",
+    401: "invalid_api_key",
+    429: "rate_limit_exceeded",
+    500: "server_error",
+    529: "server_error",
+}
 ALL = "think hard from cache use the tools weather and news"
 
 
@@ -27,6 +48,9 @@ class Messages:
     call_prefix = "toolu_fake"
     item_prefix = None
     source = "thinking"
+    codes = ANTHROPIC_CODES
+    overloaded = ("overloaded", "overloaded_error")  # in a stream
+    limited = "rate_limit_error"
     path = "/v1/messages"
 
     def body(self, *items, **options):
@@ -78,6 +102,9 @@ class Chat:
     call_prefix = "call_fake"
     item_prefix = None
     source = None  # it shows no thoughts
+    codes = OPENAI_CODES
+    overloaded = ("overloaded", "server_overloaded")
+    limited = "rate_limit_exceeded"
     path = "/v1/chat/completions"
 
     def body(self, *items, **options):
@@ -118,6 +145,9 @@ class Responses:
     call_prefix = "call_fake"
     item_prefix = "fc_fake"
     source = "reasoning_summary"
+    codes = OPENAI_CODES
+    overloaded = ("server_error", "server_error")  # it has no word for that
+    limited = "rate_limit_exceeded"
     path = "/v1/responses"
 
     def body(self, *items, **options):
@@ -213,6 +243,9 @@ def left(
         "outcome": "completed",
         "usage_partial": False,
         "time_to_first_byte_ms": 0,
+        "error_type": None,
+        "error_source": None,
+        "error_code": None,
         **different,
     }
     tokens = usage and {
@@ -251,11 +284,25 @@ def left(
 
 
 def without_agents(rows):
-    """The rows without the SDK's own User-Agent, which changes with its version."""
+    """The rows without the SDK's own User-Agent, which changes with its version.
+
+    And without an error's message, which is there if its type is.
+    """
     for row in rows:
         agent = row["interception"].pop("user_agent")
         assert agent is None or "Python" in agent
+        message = row["interception"].pop("error_message")
+        assert (message is None) == (row["interception"]["error_type"] is None)
     return rows
+
+
+def failed(kind: str, source: str, code: str | None, **different: object) -> dict[str, object]:
+    """How an interception ended that failed for that reason."""
+    why = {"error_type": kind, "error_source": source, "error_code": code}
+    return {"outcome": "failed", **why, **different}
+
+
+ABORTED = failed("server_error", "provider", "response_aborted", usage_partial=True)
 
 
 async def test_answers_leave_exactly_their_rows(api, ask, recording):
@@ -352,22 +399,26 @@ def told_id(api, row):
 
 async def test_errors_leave_a_row_that_says_how_it_ended(api, ask_in_vain, recording, fake):
     gateway = await recording.start()
-    statuses = (400, 401, 429, 500, 529)
-    fake.play(*(Script(status=status) for status in statuses))
-    for _ in statuses:
+    fake.play(*(Script(status=status) for status in TYPES))
+    for _ in TYPES:
         await ask_in_vain(gateway, "hello")
     fake.play(Script(close=True))
     await ask_in_vain(gateway, "hello")
     assert without_agents(await recording.rows()) == [
         *(
-            left(api, place, prompt="hello", outcome="failed", status_code=status)
-            for place, status in enumerate(statuses)
+            left(
+                api,
+                place,
+                prompt="hello",
+                **failed(kind, "provider", api.codes[status], status_code=status),
+            )
+            for place, (status, kind) in enumerate(TYPES.items())
         ),
         left(
             api,
-            len(statuses),
+            len(TYPES),
             prompt="hello",
-            outcome="failed",
+            **failed("server_error", "gateway", "upstream_unreachable"),
             status_code=502,
             time_to_first_byte_ms=None,
             usage_partial=True,  # the provider had the request
@@ -387,8 +438,8 @@ async def test_a_provider_that_was_not_reached_has_used_no_tokens(api, ask_in_va
         )
         await ask_in_vain(await recording.start(providers=providers), "hello")
     [row] = without_agents(await recording.rows())
-    unreached = {"status_code": 502, "time_to_first_byte_ms": None}
-    assert row == left(api, 0, prompt="hello", outcome="failed", **unreached)
+    unreached = failed("server_error", "gateway", "upstream_unreachable", status_code=502)
+    assert row == left(api, 0, prompt="hello", time_to_first_byte_ms=None, **unreached)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -398,8 +449,8 @@ async def test_a_provider_that_stays_silent_leaves_a_timeout(api, ask_in_vain, r
     fake.play(Script(silent=True))
     await ask_in_vain(gateway, "hello")
     [row] = without_agents(await recording.rows())
-    silent = {"status_code": 504, "time_to_first_byte_ms": None, "usage_partial": True}
-    assert row == left(api, 0, prompt="hello", outcome="failed", **silent)
+    silent = failed("timeout", "gateway", "upstream_timeout", status_code=504, usage_partial=True)
+    assert row == left(api, 0, prompt="hello", time_to_first_byte_ms=None, **silent)
 
 
 @pytest.mark.parametrize("stream", [True], indirect=True)
@@ -412,9 +463,16 @@ async def test_an_error_in_a_stream_leaves_what_was_told_before_it(
     told = api.told_before_the_end(fake.requests[-1].usage)
     await ask_in_vain(gateway, "hello")
     late, early = without_agents(await recording.rows())
-    failed = {"outcome": "failed", "usage_partial": True}
-    assert late == left(api, 0, prompt="from cache", id=told_id(api, late), usage=told, **failed)
-    assert early == left(api, 1, prompt="hello", **failed)
+    assert late == left(
+        api,
+        0,
+        prompt="from cache",
+        id=told_id(api, late),
+        usage=told,
+        **failed(api.overloaded[0], "provider", api.overloaded[1], usage_partial=True),
+    )
+    limited = failed("rate_limited", "provider", api.limited, usage_partial=True)
+    assert early == left(api, 1, prompt="hello", **limited)
 
 
 @pytest.mark.parametrize("stream", [False], indirect=True)
@@ -423,7 +481,7 @@ async def test_a_whole_answer_that_is_cut_leaves_no_facts(api, ask_in_vain, reco
     fake.play(Script(cut_after=60))
     await ask_in_vain(gateway, "hello")
     [row] = without_agents(await recording.rows())
-    assert row == left(api, 0, prompt="hello", outcome="failed", usage_partial=True)
+    assert row == left(api, 0, prompt="hello", **ABORTED)
 
 
 async def streamed(api, fake, client, body):
@@ -459,8 +517,7 @@ async def test_a_stream_that_is_cut_leaves_its_partial_call(
         usage=api.told_before_the_end(fake.requests[-1].usage),
         calls=[half],
         partial=True,
-        outcome="failed",
-        usage_partial=True,
+        **ABORTED,
     )
 
 

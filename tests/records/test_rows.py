@@ -23,6 +23,7 @@ from aibridged.records.rows import (
     start_row,
     storable,
 )
+from aibridged.records.schema import MAX_ERROR_MESSAGE, MAX_NAME
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -59,7 +60,16 @@ def test_a_start_has_a_value_for_each_column_that_is_known_by_then(new_start):
 
 
 def test_an_end_has_its_columns_then_the_id():
-    end = InterceptionEnd(interception_id="i", ended_at=AT, outcome=Outcome.FAILED, status_code=500)
+    end = InterceptionEnd(
+        interception_id="i",
+        ended_at=AT,
+        outcome=Outcome.FAILED,
+        status_code=500,
+        error_type="server_error",
+        error_source="provider",
+        error_code="a\0b" * 256,
+        error_message="m" * MAX_ERROR_MESSAGE + "more",
+    )
     *values, id = end_row(end, str)
     assert dict(zip(END_COLUMNS, values, strict=True)) == {
         "ended_at": str(AT),
@@ -67,6 +77,10 @@ def test_an_end_has_its_columns_then_the_id():
         "outcome": "failed",
         "usage_partial": False,
         "time_to_first_byte_ms": None,
+        "error_type": "server_error",
+        "error_source": "provider",
+        "error_code": ("a\ufffdb" * 256)[:MAX_NAME],
+        "error_message": "m" * MAX_ERROR_MESSAGE,
     }
     assert id == "i"
 

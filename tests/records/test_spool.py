@@ -5,10 +5,11 @@ import os
 import stat
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
 
 from aibridged.records import spool as spool_module
-from aibridged.records.facts import UserPromptRecord
+from aibridged.records.facts import InterceptionEnd, Outcome, UserPromptRecord
 from aibridged.records.spool import Spool, SpoolError, Spooling, SpoolInUseError
 from aibridged.records.stats import RecorderStats
 
@@ -98,6 +99,23 @@ def test_a_damaged_line_is_counted_and_the_rest_is_read(path, spool):
     spool.open()
     assert [fact.id for fact in read(spool)] == ["a"]
     assert spool.lost == 2
+    spool.close()
+
+
+def test_a_line_of_an_earlier_release_is_an_end_without_a_reason(path, spool):
+    spool.close()
+    path.write_text(
+        '{"type":"interception_end","interception_id":"i","ended_at":"2026-01-01T00:00:00Z",'
+        '"outcome":"failed","status_code":502,"usage_partial":false,'
+        '"time_to_first_byte_ms":null,"prompt_response_id":null}\n'
+    )
+    spool = Spool(path)
+    spool.open()
+    end = InterceptionEnd(interception_id="i", ended_at=AT, outcome=Outcome.FAILED, status_code=502)
+    assert read(spool) == [end]
+    told = msgspec.structs.replace(end, error_type="timeout", error_message="It took too long.")
+    spool.append([told])
+    assert read(spool) == [end, told]
     spool.close()
 
 

@@ -31,6 +31,10 @@ def plan(sqlite_database):
                     "new_outcome",
                     "new_usage_partial",
                     "new_time_to_first_byte_ms",
+                    "new_error_type",
+                    "new_error_source",
+                    "new_error_code",
+                    "new_error_message",
                 )
             ),
             "sqlite_autoindex_aibridge_interceptions_1",

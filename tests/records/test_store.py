@@ -61,6 +61,10 @@ def test_a_start_is_a_row(database, store, new_start):
         "outcome": None,
         "usage_partial": None,
         "time_to_first_byte_ms": None,
+        "error_type": None,
+        "error_source": None,
+        "error_code": None,
+        "error_message": None,
     }
 
 
@@ -100,12 +104,18 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
         usage_partial=True,
         time_to_first_byte_ms=40,
         prompt_response_id="msg",
+        error_type="overloaded",
+        error_source="provider",
+        error_code="overloaded_error",
+        error_message="Überlastet",
     )
     store.write([start], [])
     store.write([], [end, usage, prompt, tool, thought])
     row = database.row(schema.interceptions)
     assert (row["ended_at"], row["outcome"], row["status_code"]) == (end.ended_at, "failed", 529)
     assert (row["usage_partial"], row["time_to_first_byte_ms"]) == (True, 40)
+    assert (row["error_type"], row["error_source"]) == ("overloaded", "provider")
+    assert (row["error_code"], row["error_message"]) == ("overloaded_error", "Überlastet")
     assert database.row(schema.token_usages) == {
         "id": usage.id,
         "interception_id": start.id,

@@ -19,6 +19,7 @@ from aibridged.pipeline import forward
 from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import RequestContext
+from aibridged.pipeline.failure import of_gateway
 from aibridged.pipeline.tool_loop.calls import ToolCalls
 from aibridged.pipeline.tool_loop.turn import Turn, ask
 from aibridged.tasks import Tasks
@@ -76,6 +77,7 @@ class ToolLoop:
             except GatewayError as error:
                 if self._response is None:
                     raise
+                self._interception.failure = of_gateway(error)
                 return await self._fail(error.body())
 
     async def _respond(self, turn: Turn) -> web.StreamResponse | None:
@@ -246,7 +248,7 @@ class ToolLoop:
             return broken_off(self._context.request, reason)
         if self._context.verdict is not None:
             self._context.verdict.failure()
-        return GatewayError(failure)
+        return GatewayError(failure, reason=reason)
 
     async def _error_body(self, turn: Turn) -> bytes:
         """The provider's error response, as a body of its API on one line."""

@@ -167,12 +167,16 @@ async def test_who_leaves_while_the_model_goes_on_leaves_tokens_uncounted(
 
 @ONE_API
 @pytest.mark.parametrize(
-    ("script", "status"),
-    [(Script(status=529), 529), (Script(close=True), 502), (Script(cut_after=200), 502)],
+    ("script", "status", "code", "code_in_stream"),
+    [
+        (Script(status=529), 529, "overloaded_error", "overloaded_error"),
+        (Script(close=True), 502, "upstream_unreachable", "upstream_unreachable"),
+        (Script(cut_after=200), 502, "upstream_unreachable", "response_aborted"),
+    ],
     ids=["refused", "no answer", "broken off"],
 )
 async def test_a_failure_in_a_later_turn_is_the_requests(
-    start, ask, recording, fake, toolbox, api, way, script, status
+    start, ask, recording, fake, toolbox, api, way, script, status, code, code_in_stream
 ):
     fake.play(Script(answer=CALL), script)
     gateway = await start()
@@ -181,6 +185,8 @@ async def test_a_failure_in_a_later_turn_is_the_requests(
     found, tokens, tools = rows_of(await recording.rows())
     assert found["interception"]["outcome"] == "failed"
     assert found["interception"]["status_code"] == (200 if way == "streaming" else status)
+    told = found["interception"]["error_code"]
+    assert told == (code_in_stream if way == "streaming" else code)
     assert tokens[0] == (10, 5, 3)
     assert tools == [ours(duration_ms=0)]
 
