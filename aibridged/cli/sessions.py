@@ -150,7 +150,9 @@ def _story(
 
 def _turn(each: "Interception", most: int | None) -> Iterator[str]:
     took = f"{(each.ended_at - each.started_at).total_seconds():.1f} s" if each.ended_at else "…"
-    head = f"{each.started_at:%H:%M:%S}  {each.model}  {ending(each)}  {took}"
+    purpose = (each.metadata or {}).get("purpose")
+    what = f"{each.model}  ({purpose})" if purpose else each.model
+    head = f"{each.started_at:%H:%M:%S}  {what}  {ending(each)}  {took}"
     used = _tokens({name: each.tokens(name) for name in TOKENS})
     yield from _text("  ", f"{head}  {used}", None)
     if why := reason(each):

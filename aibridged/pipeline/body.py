@@ -4,6 +4,7 @@ import asyncio
 from io import BytesIO
 from typing import TypeVar
 
+import msgspec
 from aiohttp import web
 
 from aibridged.clock import Clock
@@ -87,8 +88,8 @@ class _FactReader:
     def _read_at_once(self, context: RequestContext, api: WireApi) -> bool:
         try:
             context.facts = read_request(api, context.plain)
-        except RecursionError:
-            return False  # the other path reports the excessive depth
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return False  # the other path tells what is no JSON, and reports excessive depth
         return True
 
     async def _read_large(self, context: RequestContext, api: WireApi) -> None:

@@ -77,7 +77,7 @@ class Bridge:
             RecordingFailedError: it couldn't be recorded, so the request must not go upstream.
         """
         began = self._clock.monotonic()
-        client, session = identify(headers)
+        client, session = identify(headers, facts.introduction, session_id=facts.session_id)
         started_at = self._clock.wall()
         start = InterceptionStart(
             id=uuid7(started_at),
@@ -89,11 +89,12 @@ class Bridge:
             model=facts.model[:MAX_NAME],
             client=client,
             user_agent=headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
-            client_session_id=(session or facts.session_id or "")[:MAX_NAME] or None,
+            client_session_id=(session or "")[:MAX_NAME] or None,
             credential_kind=credential.kind.value,
             credential_hint=_hint(credential.value),
             tool_result_ids=last_results(facts.tool_result_ids),
             started_at=started_at,
+            metadata={} if facts.purpose is None else {"purpose": facts.purpose},
         )
         prompt = None
         if facts.prompt is not None:

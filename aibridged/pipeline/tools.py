@@ -72,8 +72,8 @@ class _Offers:
         api, bridge, interception = context.route.api, context.bridge, context.interception
         if api is None or bridge is None or interception is None:
             return None
-        model = context.facts.model
-        if is_background(interception.start.client, model):
+        model, purpose = context.facts.model, context.facts.purpose
+        if purpose is not None or is_background(interception.start.client, model):
             return None
         found = candidate(api, model, fields)
         toolbox = await bridge.toolbox() if found is not None else None

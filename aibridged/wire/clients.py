@@ -1,7 +1,8 @@
 """Which program is calling, and which of its sessions it says this is.
 
-Programs tell themselves by their User-Agent or a header of their own. The names, the prefixes and
-the session headers are those that Coder's AI Bridge goes by, so that records compare.
+Programs tell themselves by their User-Agent, by a header of their own, or by the first words of
+their system prompt. The names that Coder's AI Bridge has are Coder's, with its prefixes and session
+headers, so that records compare.
 """
 
 from collections.abc import Mapping
@@ -10,63 +11,123 @@ from typing import NamedTuple
 UNKNOWN = "Unknown"
 _MAX_SESSION = 256  # characters; a longer one is no session id
 
+# Before the session of which a title is asked for.
+_TITLE = "title-"
+
 
 class _Client(NamedTuple):
     """One program: how its User-Agent begins (in lower case), and its session headers, best first.
 
-    `header` is one that gives the program away whatever the User-Agent: any value, or `value`.
+    `headers` give the program away whatever the User-Agent: by these values, or where it is empty
+    by any. `introduction` does, in a system prompt, where no header does.
     """
 
     name: str
-    prefixes: tuple[str, ...]
+    prefixes: tuple[str, ...] = ()
     sessions: tuple[str, ...] = ()
-    header: str = ""
-    value: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    introduction: bytes = b""
 
 
-# The first that fits counts, so that "copilot/" stands before anything shorter would.
+# The first that fits counts, so that what borrows another's User-Agent stands before that one.
 _CLIENTS = (
     _Client("Claude Code", ("claude",), ("X-Claude-Code-Session-Id",)),
     _Client("Codex", ("codex",), ("session-id", "session_id")),
     _Client("Zed", ("zed/",)),
     _Client("GitHub Copilot (VS Code)", ("githubcopilotchat/",), ("x-interaction-id",)),
-    _Client("GitHub Copilot (CLI)", ("copilot/",), ("X-Client-Session-Id",)),
     _Client(
-        "Kilo Code", ("kilo-code/", "kilo/"), ("X-KILOCODE-TASKID",), "originator", "kilo-code"
+        "GitHub Copilot (CLI)",
+        ("copilot/",),
+        ("X-Client-Session-Id",),
+        (),
+        b"You are the GitHub Copilot CLI",
     ),
-    _Client("Roo Code", ("roo-code/", "roocode/"), (), "originator", "roo-code"),
+    _Client(
+        "Kilo Code",
+        ("kilo-code/", "kilo/"),
+        ("X-KILOCODE-TASKID", "x-session-affinity", "x-session-id", "session-id"),
+        (("originator", "kilo-code"), ("x-title", "Kilo Code")),
+        b"You are Kilo",
+    ),
+    _Client("Roo Code", ("roo-code/", "roocode/"), (), (("originator", "roo-code"),)),
     _Client("Coder Agents", ("coder-agents/",), ("X-Coder-Chat-Id",)),
     _Client("Charm Crush", ("charm-crush/", "charm crush/")),
     _Client("Mux", ("mux/",), ("X-Mux-Workspace-Id",)),
     _Client("Junie", ("junie",)),
-    _Client("OpenCode", ("opencode/",), ("X-OpenCode-Session", "x-session-affinity")),
-    _Client("Cursor", ("cursor/",), (), "x-cursor-client-version"),
+    _Client(
+        "OpenCode",
+        ("opencode/",),
+        ("X-OpenCode-Session", "x-session-affinity", "x-session-id", "session-id"),
+        (),
+        b"You are OpenCode",
+    ),
+    _Client("Cursor", ("cursor/",), (), (("x-cursor-client-version", ""),)),
+    # From here on the names are not Coder's, which has none for these. Seen: Qwen Code 0.24,
+    # Cline 3.0, Continue 1.5, pi 0.73, aider 0.86, OpenHands 1.16, Mistral Vibe 3.0, gptme 0.35,
+    # fast-agent 0.10, mini-swe-agent 2.4. Most send the User-Agent of an SDK.
+    _Client("Qwen Code", ("qwencode/",), (), (), b"You are Qwen Code"),
+    _Client("Cline", ("cline/",), (), (("x-title", "Cline"),), b"You are Cline"),
+    _Client("Continue", ("continue/",), (), (), b"You are an agent in the Continue CLI"),
+    _Client("pi", ("pi/",), ("session_id",), (), b"operating inside pi, a coding agent"),
+    _Client(
+        "aider", ("aider",), (), (("x-title", "Aider"),), b"Act as an expert software developer."
+    ),
+    _Client("OpenHands", ("openhands",), (), (), b"You are OpenHands agent"),
+    _Client(
+        "Mistral Vibe",
+        ("mistral-vibe/",),
+        ("x-affinity",),
+        (("x-affinity", ""),),
+    ),
+    _Client("gptme", ("gptme",), (), (("x-title", "gptme"),), b"You are gptme"),
+    _Client("fast-agent", ("fast-agent",), (), (), b"- Client: fast-agent"),
+    _Client(
+        "mini-swe-agent",
+        (),
+        (),
+        (),
+        b"You are a helpful assistant that can interact with a computer.",
+    ),
 )
 
+_QWEN = "Qwen Code"
+_QWEN_AS_CLAUDE = "claude-cli/0."
 
-def identify(headers: Mapping[str, str]) -> tuple[str, str | None]:
+
+def identify(
+    headers: Mapping[str, str], introduction: bytes = b"", *, session_id: str | None = None
+) -> tuple[str, str | None]:
     """The client's name, "Unknown" if it can't be told, and its session id, if it sends one.
 
-    `headers` must not mind the case of names. A session header is believed only from the client
-    that is known to send it.
+    `headers` must not mind the case of names. `introduction` is how the system prompt begins, and
+    `session_id` the one in the body. A session header is believed only from the client that is
+    known to send it.
     """
     agent = headers.get("User-Agent", "").strip().lower()
     for client in _CLIENTS:
         if agent.startswith(client.prefixes) or _has_header(client, headers):
-            return client.name, _session(client, headers)
-    return UNKNOWN, None
+            session = _session(client, headers) or session_id
+            if session is None and agent.startswith(_QWEN_AS_CLAUDE):
+                return _QWEN, None
+            return client.name, session
+    if introduction:
+        for client in _CLIENTS:
+            if client.introduction and client.introduction in introduction:
+                return client.name, _session(client, headers) or session_id
+    return UNKNOWN, session_id
 
 
 def _has_header(client: _Client, headers: Mapping[str, str]) -> bool:
-    if not client.header:
-        return False
-    value = headers.get(client.header, "").strip()
-    return value == client.value if client.value else bool(value)
+    for name, wanted in client.headers:
+        value = headers.get(name, "").strip()
+        if value == wanted if wanted else value:
+            return True
+    return False
 
 
 def _session(client: _Client, headers: Mapping[str, str]) -> str | None:
     for name in client.sessions:
-        value = headers.get(name, "").strip()
+        value = headers.get(name, "").strip().removeprefix(_TITLE)
         if 0 < len(value) <= _MAX_SESSION:
             return value
     return None

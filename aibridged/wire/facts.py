@@ -35,11 +35,13 @@ class CutText(str):
 class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     """What a request asks for.
 
-    `prompt` is None where the request's last item isn't the user's, and may be a CutText.
+    `prompt` is what a person said last, None where that isn't new to the model, and may be a
+    CutText. `purpose` is title, compaction or memory, for requests of the program's own.
     `tool_result_ids` are the call ids that the end of the request answers, in the request's order.
     `session_id` is the one in the body; headers may name a better one (see `clients`).
     `include_usage` is what the caller asked of a Chat Completions stream, in `stream_options` if it
-    `has_options`. `anomalies` names what couldn't be read.
+    `has_options`. `introduction` is how the system prompt begins, in JSON. `anomalies` names what
+    couldn't be read.
     """
 
     model: str
@@ -47,8 +49,10 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     include_usage: bool = False
     has_options: bool = False
     prompt: str | None = None
+    purpose: str | None = None
     tool_result_ids: tuple[str, ...] = ()
     session_id: str | None = None
+    introduction: bytes = b""
     anomalies: tuple[str, ...] = ()
 
 

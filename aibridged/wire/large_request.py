@@ -4,37 +4,43 @@
 """
 
 from collections.abc import Iterable
-from contextlib import suppress
-from typing import Any
 
 import msgspec
 
-from aibridged.wire.facts import RequestFacts, WireApi
-from aibridged.wire.large_text import read_text
-from aibridged.wire.outline import Members, NotJsonError, Outline, Span, Steps
-from aibridged.wire.request import (
-    DECODERS,
-    READERS,
-    UNREADABLE_REQUEST,
-    BadRequestError,
-    Conversation,
-    Head,
-    Input,
+from aibridged.wire.conversation import (
+    LAST_BYTES,
+    LAST_ITEMS,
+    LAST_PARTS,
+    SYSTEM,
+    End,
     Item,
     ItemHead,
     Part,
-    decode_item,
     decode_item_head,
+    decode_wanted,
+    end_of,
+    is_models,
+)
+from aibridged.wire.facts import RequestFacts, WireApi
+from aibridged.wire.large_text import LongText, read_said
+from aibridged.wire.lone_surrogates import decode_any, decode_mended
+from aibridged.wire.outline import Members, NotJsonError, Outline, Span, Steps
+from aibridged.wire.request import (
+    DECODERS,
+    INTRODUCTION,
+    UNREADABLE_REQUEST,
+    BadRequestError,
+    Head,
     facts_of,
+    introduction_in,
     read_head,
+    request_facts,
 )
 
 SMALL_BYTES = 64 * 1024
 ITEM_BYTES = 1024 * 1024
 _MAX_COMMAS = 50_000
 
-_LAST_ITEMS = 256  # of a conversation, those that are looked into
-_LAST_PARTS = 1_000  # of a message, likewise
 _MAX_FIELD = 8 * 1024  # bytes of a field that is read beside the conversation
 
 _decode_part = msgspec.json.Decoder(Part).decode
@@ -72,85 +78,107 @@ def read_large_request(
         BadRequestError: it has no string `model`.
         TooComplexError: it is over a bound.
     """
-    reader = _LargeReader(outline, members, keep)
+    reader = _LargeReader(outline, members)
     try:
-        request = yield from reader.request(api)
-        return READERS[api](request, _as_head, _as_item)
+        request: Head = decode_mended(DECODERS[api], reader.head())
+        end = yield from reader.end(_CONVERSATION[api])
+        said = yield from read_said(outline.source, end.texts, keep)
+        return request_facts(api, request, end, said, reader.introduction(_INSTRUCTIONS[api]))
     except (NotJsonError, msgspec.DecodeError, UnicodeDecodeError):
-        return facts_of(read_head(reader.head()), anomalies=UNREADABLE_REQUEST)
+        head = _mended_head(reader.head())
+        return facts_of(head, anomalies=UNREADABLE_REQUEST)
+
+
+def _mended_head(json: bytes) -> Head:
+    try:
+        return decode_mended(read_head, json)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise BadRequestError("The request body is not valid JSON.") from None
+
+
+_CONVERSATION = {
+    WireApi.MESSAGES: "messages",
+    WireApi.CHAT_COMPLETIONS: "messages",
+    WireApi.RESPONSES: "input",
+}
+_INSTRUCTIONS = {
+    WireApi.MESSAGES: "system",
+    WireApi.CHAT_COMPLETIONS: "system",
+    WireApi.RESPONSES: "instructions",
+}
 
 
 class _LargeReader:
     """Makes of a large body what a decoder makes of a small one, as far as it is looked at."""
 
-    def __init__(self, outline: Outline, members: Members, keep: int) -> None:
+    def __init__(self, outline: Outline, members: Members) -> None:
         self._outline = outline
         self._source = outline.source
         self._members = members
-        self._keep = keep
+        self._first: Span | None = None
 
     def head(self) -> bytes:
         """The request without its conversation, and without what is too long to be read."""
         return self._reduced(self._members, ("model", "stream", "stream_options", "metadata"))
 
-    def request(self, api: WireApi) -> Steps[Head]:
-        """The request with the last items of its conversation."""
-        request = DECODERS[api](self.head())
-        if isinstance(request, Conversation):
-            request.messages = yield from self._items("messages")
-        elif isinstance(request, Input):
-            span = self._members.get("input")
-            if span is not None and self._starts(span, b'"'):
-                request.input = yield from read_text(self._source, span, self._keep)
-            else:
-                request.input = yield from self._items("input")
-        return request
-
-    def _items(self, name: str) -> Steps[Any]:
-        """In place of the last items what was read of them, None where nothing could be."""
+    def end(self, name: str) -> Steps[End]:
+        """The end of the conversation, which is the field of that name."""
         span = self._members.get(name)
         if span is None or self._starts(span, b"null"):
-            return None
+            return End()
+        if self._starts(span, b'"') and name == "input":
+            return End((LongText.at(span),))
         places = yield from self._outline.elements(span)
-        items: list[ItemHead | None] = []
-        is_last = True
-        while places and len(items) < _LAST_ITEMS:
-            try:
-                item = yield from self._item(places.pop(), whole=is_last)
-            except (NotJsonError, msgspec.DecodeError, UnicodeDecodeError):
-                item = None
-            is_last = is_last and item is not None and item.role == "system"
-            items.append(item)
+        self._first = places.first
+        items: list[ItemHead] = []
+        while places and len(items) < LAST_ITEMS:
+            items.append((yield from self._item(places.pop())))
+            if is_models(items[-1]):
+                break
             yield
-        return items[::-1]
+        return end_of(items)
 
-    def _item(self, span: Span, *, whole: bool) -> Steps[ItemHead]:
-        """An Item if it is wanted `whole`, and can be read; else its head."""
+    def introduction(self, name: str) -> bytes:
+        """How the system prompt begins, which is the field of that name or the first item."""
+        text, first = self._members.get(name), self._first
+        if text is not None:
+            return self._source[text.start : min(text.end, text.start + INTRODUCTION)]
+        if first is None:
+            return b""
+        return introduction_in(
+            self._source[first.start : min(first.end, first.start + INTRODUCTION)]
+        )
+
+    def _item(self, span: Span) -> Steps[ItemHead]:
+        """An Item if its content is wanted, and can be read; else its head."""
         raw = self._raw(span, ITEM_BYTES)
-        if not raw or not is_small(raw):
-            return (yield from self._large_item(span, whole=whole))
-        if whole:
-            with suppress(msgspec.ValidationError):
-                return decode_item(raw)
-        return decode_item_head(raw)
+        if raw and is_small(raw):
+            try:
+                return decode_wanted(raw)
+            except msgspec.ValidationError:
+                raise
+            except msgspec.DecodeError:  # with more surrogates than are mended at once
+                pass
+        return (yield from self._large_item(span))
 
-    def _large_item(self, span: Span, *, whole: bool) -> Steps[ItemHead]:
+    def _large_item(self, span: Span) -> Steps[ItemHead]:
         members = yield from self._outline.members(span)
-        head = decode_item_head(self._reduced(members, ItemHead.__struct_fields__))
-        if whole:
-            with suppress(NotJsonError, msgspec.DecodeError, UnicodeDecodeError):
-                content = yield from self._content(members.get("content"))
-                return Item(**msgspec.structs.asdict(head), content=content)
+        head = decode_any(decode_item_head, self._reduced(members, ItemHead.__struct_fields__))
+        if head.role == "user":
+            content = yield from self._content(members.get("content"))
+            return Item(**msgspec.structs.asdict(head), content=content)
+        if head.role in SYSTEM and (raw := self._raw(span, LAST_BYTES)):
+            return decode_wanted(raw)
         return head
 
     def _content(self, span: Span | None) -> Steps[str | list[Part] | None]:
         if span is None or self._starts(span, b"null"):
             return None
         if self._starts(span, b'"'):
-            return (yield from read_text(self._source, span, self._keep))
+            return LongText.at(span)
         places = yield from self._outline.elements(span)
         parts: list[Part] = []
-        while places and len(parts) < _LAST_PARTS:
+        while places and len(parts) < LAST_PARTS:
             parts.append((yield from self._part(places.pop())))
             yield
         return parts[::-1]
@@ -158,12 +186,20 @@ class _LargeReader:
     def _part(self, span: Span) -> Steps[Part]:
         raw = self._raw(span, SMALL_BYTES)
         if raw:
-            return _decode_part(raw)
+            try:
+                return decode_any(_decode_part, raw)
+            except msgspec.ValidationError:
+                raise
+            except msgspec.DecodeError:  # as above
+                pass
         members = yield from self._outline.members(span)
-        part = _decode_part(self._reduced(members, ("type", "tool_use_id")))
-        text = members.get("text")
+        part = decode_any(_decode_part, self._reduced(members, ("type", "tool_use_id")))
+        text, content = members.get("text"), members.get("content")
         if text is not None and self._starts(text, b'"'):
-            part.text = yield from read_text(self._source, text, self._keep)
+            part.text = LongText.at(text)
+        if content is not None:
+            start = max(content.start, content.end - LAST_BYTES)
+            part.content = msgspec.Raw(self._source[start : content.end])
         return part
 
     def _reduced(self, members: Members, names: Iterable[str]) -> bytes:
@@ -179,15 +215,3 @@ class _LargeReader:
         if span is None or span.size > longest:
             return b""
         return self._source[span.start : span.end]
-
-
-def _as_head(item: ItemHead | None) -> ItemHead:
-    if item is None:
-        raise msgspec.ValidationError("no item")
-    return item
-
-
-def _as_item(item: ItemHead | None) -> Item:
-    if not isinstance(item, Item):
-        raise msgspec.ValidationError("content of an unknown shape")
-    return item

@@ -15,6 +15,8 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from aibridged.wire.lone_surrogates import decode_any
+
 T = TypeVar("T")
 Steps = Generator[None, None, T]
 """A computation in short steps, which returns a T."""
@@ -45,19 +47,23 @@ _QUOTE, _COMMA, _COLON, _BRACE, _BRACKET = b'",:{['
 _CLOSING = {_BRACE: ord("}"), _BRACKET: ord("]")}
 
 _WS = rb"[ \t\n\r]*+"
-_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_CHARACTERS = rb'[^"\\\x00-\x1f]*+'
+_ESCAPED = rb'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})' + _CHARACTERS
+_STRING = rb'"' + _CHARACTERS + rb"(?:" + _ESCAPED + rb')*+"'
 _WORD = rb"(?:-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][+-]?[0-9]++)?+|true|false|null)"
 _PLAIN = rb"(?:" + _STRING + rb"|" + _WORD + rb")"
 _blanks = re.compile(_WS).match
-_short_string = re.compile(_STRING, re.DOTALL).match
+_short_string = re.compile(_STRING).match
 _word = re.compile(_WORD).match
 # What follows the first escape of a string, as far as the string goes.
-_escaped = re.compile(rb'(?:\\.[^"\\]*+)++', re.DOTALL).match
+_escaped = re.compile(rb"(?:" + _ESCAPED + rb")++").match
+# Taken out of a piece of a string: what stands in none.
+_CONTROLS = bytes(range(0x20))
 
 
 def _run_of(plain: bytes) -> re.Pattern[bytes]:
     """One or more elements, or members, that hold no others."""
-    return re.compile(rb"%b%b(?:,%b%b%b)*+" % (plain, _WS, _WS, plain, _WS), re.DOTALL)
+    return re.compile(rb"%b%b(?:,%b%b%b)*+" % (plain, _WS, _WS, plain, _WS))
 
 
 _plain_in = {
@@ -93,6 +99,12 @@ class Members(dict[str, Span]):
     repeated = False
 
 
+class Elements(deque[Span]):
+    """The last elements of an array, in order; `first` is the first of all, if there is one."""
+
+    first: Span | None = None
+
+
 class Outline:
     """Looks into one body. Each method raises NotJsonError, and TooComplexError."""
 
@@ -120,12 +132,12 @@ class Outline:
         members, _ = yield from self._object(span.start)
         return members
 
-    def elements(self, span: Span) -> Steps[deque[Span]]:
+    def elements(self, span: Span) -> Steps[Elements]:
         """Where the last elements of an array within the body stand, in order."""
         if self._at(span.start) != _BRACKET:
             raise NotJsonError
         self._containers = 0
-        found: deque[Span] = deque(maxlen=KEPT_ELEMENTS)
+        found = Elements(maxlen=KEPT_ELEMENTS)
         count = 0
         at = self._skip_blanks(span.start + 1)
         while self._at(at) != _CLOSING[_BRACKET]:
@@ -134,6 +146,8 @@ class Outline:
                 raise TooComplexError(f"An array has more than {MAX_ELEMENTS} elements.")
             end = yield from self._skip_value(at)
             found.append(Span(at, end))
+            if count == 1:
+                found.first = found[0]
             at = self._skip_separator(end, _BRACKET)
         return found
 
@@ -161,7 +175,7 @@ class Outline:
         if end - at > _LONGEST_NAME:
             return f"{at}:", start
         try:
-            return _decode_text(self.source[at:end]), start
+            return decode_any(_decode_text, self.source[at:end]), start
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise NotJsonError from None
 
@@ -238,6 +252,9 @@ class Outline:
             limit = at + _WINDOW
             quote = source.find(b'"', at, limit)
             escape = source.find(b"\\", at, limit if quote < 0 else quote)
+            plain = source[at : escape if escape >= 0 else quote if quote >= 0 else limit]
+            if len(plain.translate(None, _CONTROLS)) < len(plain):
+                break
             if escape >= 0:
                 more = _escaped(source, escape, escape + _WINDOW)
                 if more is None:

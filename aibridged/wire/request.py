@@ -1,24 +1,28 @@
 """Reads request bodies: one pass over the JSON, and only what the gateway and the record need.
 
 The conversation is split into its items without looking into them; only those at its end are
-decoded, where the prompt or the tool results stand. A body too large for that is read in steps, to
-the same facts: see `large_request`.
+decoded, where the prompt or the tool results stand. A body that is too large for that, or that no
+decoder takes, is read in steps, to the same facts: see `large_request`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from aibridged.wire.bounds import ABSENT
 from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.conversation import MAX_RESULTS, End, decode_text, end_of, last_items
+from aibridged.wire.envelopes import SILENT, Said, said_in
 from aibridged.wire.facts import RequestFacts, WireApi
 
 MAX_MODEL = 512
 """Characters of a model's name."""
-MAX_RESULTS = 1_000
-"""Tool results at the end of a request of which the calls are noted: the last ones."""
+INTRODUCTION = 512
+"""Bytes at the beginning of a system prompt, in which programs introduce themselves."""
 
+_USER = b'"user"'
+_ROLE = 64  # bytes in which the role of an item stands, if its content doesn't stand before that
 _MAX_SESSION = 256  # characters; real session ids are UUIDs
 _MAX_USER = 4 * 1024  # bytes of the field that may hold one
 
@@ -40,37 +44,14 @@ class Conversation(Head):
 
     messages: Sequence[msgspec.Raw] | None = None
     metadata: msgspec.Raw = ABSENT
+    system: msgspec.Raw = ABSENT
 
 
 class Input(Head):
     """A request of Responses."""
 
     input: str | Sequence[msgspec.Raw] | None = None
-
-
-class Part(msgspec.Struct):
-    """A part of a message's content."""
-
-    type: str = ""
-    text: str | None = None
-    tool_use_id: str | None = None
-
-
-class ItemHead(msgspec.Struct):
-    """An item whose content isn't of interest, or not of a shape that is known."""
-
-    type: str = "message"
-    role: str = ""
-    tool_call_id: str | None = None
-    call_id: str | None = None
-    id: str | None = None
-    approval_request_id: str | None = None
-
-
-class Item(ItemHead):
-    """A message of any of the three APIs, or an input item."""
-
-    content: str | list[Part] | None = None
+    instructions: msgspec.Raw = ABSENT
 
 
 class _Options(msgspec.Struct):
@@ -89,40 +70,97 @@ _decode_head = msgspec.json.Decoder(Head).decode
 _decode_options = msgspec.json.Decoder(_Options).decode
 _decode_metadata = msgspec.json.Decoder(_Metadata).decode
 _decode_user = msgspec.json.Decoder(_User).decode
-_decode_text = msgspec.json.Decoder(str).decode
-decode_item = msgspec.json.Decoder(Item).decode
-decode_item_head = msgspec.json.Decoder(ItemHead).decode
-
-HeadOf = Callable[[Any], ItemHead]
-ItemOf = Callable[[Any], Item]
 
 _TRUE = msgspec.Raw(b"true")
 UNREADABLE_REQUEST = ("unreadable_request",)
+
+DECODERS: Mapping[WireApi, Any] = {
+    WireApi.MESSAGES: msgspec.json.Decoder(Conversation).decode,
+    WireApi.CHAT_COMPLETIONS: msgspec.json.Decoder(Conversation).decode,
+    WireApi.RESPONSES: msgspec.json.Decoder(Input).decode,
+}
+"""What decodes a request of each API."""
 
 
 def read_request(api: WireApi, body: bytes) -> RequestFacts:
     """What the request asks for.
 
-    Raises BadRequestError where the body is no JSON object or has no string `model`. Anything else
-    that is wrong is for the provider to refuse: it only goes unread, and `anomalies` says so.
-    Raises RecursionError where it nests deeper than a decoder goes.
+    Anything that is wrong beyond its head is for the provider to refuse: it only goes unread, and
+    `anomalies` says so.
+
+    Raises:
+        BadRequestError: it is no JSON object, or has no string `model`.
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: a decoder can't take it, by its
+            spelling or its depth. It may be JSON all the same: see `large_request`.
     """
     try:
-        return READERS[api](DECODERS[api](body), decode_item_head, decode_item)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        request = DECODERS[api](body)
+        end = _end(request)
+        introduction = _introduction(request)
+    except msgspec.ValidationError:
         return facts_of(read_head(body), anomalies=UNREADABLE_REQUEST)
+    return request_facts(
+        api, request, end, said_in(end.texts) if end.texts else SILENT, introduction
+    )
+
+
+def _end(request: Conversation | Input) -> End:
+    items = request.messages if isinstance(request, Conversation) else request.input
+    if isinstance(items, str):
+        return End((items,))
+    return end_of(last_items(items)) if items else End()
+
+
+def _introduction(request: Conversation | Input) -> bytes:
+    text, items = (
+        (request.system, request.messages)
+        if isinstance(request, Conversation)
+        else (request.instructions, request.input)
+    )
+    if text is not ABSENT:
+        return bytes(memoryview(text)[:INTRODUCTION])
+    if not items or isinstance(items, str):
+        return b""
+    return introduction_in(bytes(memoryview(items[0])[:INTRODUCTION]))
+
+
+def introduction_in(item: bytes) -> bytes:
+    """The beginning of an item, unless that is the user's."""
+    return b"" if _USER in item[:_ROLE] else item
 
 
 def read_head(body: bytes) -> Head:
-    """What is left of a request whose conversation can't be read, or BadRequestError."""
+    """What is left of a request whose conversation can't be read.
+
+    Raises:
+        BadRequestError: it is no JSON object, or has no string `model`.
+        msgspec.DecodeError, UnicodeDecodeError: it can't be decoded.
+    """
     try:
         return _decode_head(body)
     except msgspec.ValidationError as error:
         if "model`" in str(error):  # missing, or "at `$.model`"
             raise BadRequestError("The request has no model: it must be a string.") from None
         raise BadRequestError("The request body must be a JSON object.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise BadRequestError("The request body is not valid JSON.") from None
+
+
+def request_facts(
+    api: WireApi, request: Head, end: End, said: Said, introduction: bytes
+) -> RequestFacts:
+    """All facts of a request, of what was found at its end."""
+    session = None
+    if api is WireApi.MESSAGES and isinstance(request, Conversation):
+        session = _session_of(request.metadata)
+    # The last one names the interception that this one continues.
+    answered = (*said.calls, *end.results) if said.calls else tuple(end.results)
+    return facts_of(
+        request,
+        prompt=said.prompt,
+        purpose=said.purpose,
+        tool_result_ids=answered[-MAX_RESULTS:],
+        session_id=session,
+        introduction=introduction,
+    )
 
 
 def facts_of(head: Head, **found: Any) -> RequestFacts:
@@ -146,104 +184,13 @@ def _includes_usage(options: msgspec.Raw) -> bool:
         return False
 
 
-def _read_messages(request: Conversation, _: HeadOf, item_of: ItemOf) -> RequestFacts:
-    """Anthropic: everything stands in the last message, the results as parts of its content.
-
-    Behind it may be messages of the system's, which agents put there (Claude Code since 2.1).
-    """
-    session = _session_of(request.metadata)
-    items = map(item_of, reversed(request.messages or ()))
-    last = next((item for item in items if item.role != "system"), None)
-    if last is None:
-        return facts_of(request, session_id=session)
-    parts = last.content if isinstance(last.content, list) else []
-    results = [part.tool_use_id for part in parts if part.tool_use_id]
-    return facts_of(
-        request,
-        prompt=_prompt(last),
-        tool_result_ids=tuple(results[-MAX_RESULTS:]),
-        session_id=session,
-    )
-
-
-def _read_chat_completions(request: Conversation, head_of: HeadOf, item_of: ItemOf) -> RequestFacts:
-    """OpenAI Chat: each result is a message of its own, after the assistant's."""
-    return facts_of(request, **_end_of(request.messages or (), _chat_result, head_of, item_of))
-
-
-def _read_responses(request: Input, head_of: HeadOf, item_of: ItemOf) -> RequestFacts:
-    """OpenAI Responses: each result is an input item of its own, after the calls."""
-    if request.input is None or isinstance(request.input, str):
-        return facts_of(request, prompt=request.input)
-    return facts_of(request, **_end_of(request.input, _responses_result, head_of, item_of))
-
-
-READERS: Mapping[WireApi, Callable[[Any, HeadOf, ItemOf], RequestFacts]] = {
-    WireApi.MESSAGES: _read_messages,
-    WireApi.CHAT_COMPLETIONS: _read_chat_completions,
-    WireApi.RESPONSES: _read_responses,
-}
-"""What reads the facts out of a request, with the functions that give its items."""
-
-DECODERS: Mapping[WireApi, Callable[[bytes], Head]] = {
-    WireApi.MESSAGES: msgspec.json.Decoder(Conversation).decode,
-    WireApi.CHAT_COMPLETIONS: msgspec.json.Decoder(Conversation).decode,
-    WireApi.RESPONSES: msgspec.json.Decoder(Input).decode,
-}
-"""What decodes a request of each API."""
-
-
-def _end_of(
-    items: Sequence[Any],
-    result_of: Callable[[ItemHead], str | None],
-    head_of: HeadOf,
-    item_of: ItemOf,
-) -> dict[str, Any]:
-    """Prompt and results at the end of the conversation: what came after the model's own items."""
-    results: list[str] = []
-    prompt: str | None = None
-    for position, item in enumerate(reversed(items)):
-        head = head_of(item)
-        result = result_of(head)
-        if result is not None:
-            results.append(result)
-        elif head.role == "user":
-            if position == 0:
-                prompt = _prompt(item_of(item))
-        elif head.role not in ("system", "developer"):
-            break
-    return {"prompt": prompt, "tool_result_ids": tuple(reversed(results[:MAX_RESULTS]))}
-
-
-def _chat_result(item: ItemHead) -> str | None:
-    return item.tool_call_id if item.role == "tool" else None
-
-
-def _responses_result(item: ItemHead) -> str | None:
-    if item.type.endswith("_output"):
-        return item.call_id or item.id
-    return item.approval_request_id if item.type == "mcp_approval_response" else None
-
-
-def _prompt(item: Item) -> str | None:
-    """The user's text, unless the item ends with a tool result; of parts, the last text."""
-    if item.role != "user" or not isinstance(item.content, list):
-        return item.content if item.role == "user" and isinstance(item.content, str) else None
-    if item.content and item.content[-1].type == "tool_result":
-        return None
-    for part in reversed(item.content):
-        if part.type in ("text", "input_text") and part.text is not None:
-            return part.text
-    return None
-
-
 def _session_of(metadata: msgspec.Raw) -> str | None:
     """The session in Claude Code's `metadata.user_id`: a JSON object, or `..._session_<id>`."""
     if metadata is ABSENT:
         return None
     try:
         user_id = _decode_metadata(metadata).user_id
-        user = _decode_text(user_id) if len(bytes(user_id)) <= _MAX_USER else ""
+        user = decode_text(user_id) if len(bytes(user_id)) <= _MAX_USER else ""
         if user.startswith("{"):
             session = _decode_user(user).session_id
         else:

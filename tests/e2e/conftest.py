@@ -126,7 +126,7 @@ class Recording:
         places = {row["id"]: place for place, row in enumerate(found)}
         own = [
             {
-                name: places.get(value, value)
+                name: value if isinstance(value, dict) else places.get(value, value)
                 for name, value in row.items()
                 if name not in ("id", "recorder_id", "started_at", "ended_at")
             }

@@ -157,6 +157,19 @@ async def test_a_session_reads_like_a_story(asked, ask):
     assert "\x1b" not in story  # nobody's prompt drives the reader's terminal
 
 
+async def test_a_request_of_the_agents_own_is_marked(start_gateway, client, fake, ask):
+    gateway = await start_gateway(shutdown_timeout=5.0)
+    said = "Generate a title for this conversation:\n"
+    body = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": said}]}
+    async with client.post(gateway.url + PATH, json=body) as response:
+        await response.read()
+    await gateway.stop()
+    session = ask("sessions", "list").splitlines()[1].split()[0]
+    story = ask("sessions", "show", session)
+    assert "  m  (title)  200  " in story
+    assert ">" not in story
+
+
 async def test_totals(asked, ask):
     heading, *rows = ask("usage", "--by", "model").splitlines()
     assert heading.split()[0] == "MODEL"

@@ -17,6 +17,9 @@ from aibridged.wire.clients import identify
         ("GitHubCopilotChat/0.37.2026011603", "GitHub Copilot (VS Code)"),
         ("copilot/0.0.403 (client/cli linux v24.11.1)", "GitHub Copilot (CLI)"),
         ("kilo-code/5.1.0 (darwin 25.2.0; arm64) node/22.21.1", "Kilo Code"),
+        ("kilo/latest/7.7.7/cli ai-sdk/provider-utils/4.0.27 runtime/bun/1.3.14", "Kilo Code"),
+        ("QwenCode/0.24.4 (linux; x64)", "Qwen Code"),
+        ("claude-cli/0.24.4 (external, cli)", "Qwen Code"),
         ("Kilo-Code/7.8.3 ai-sdk/provider-utils/3.0.0", "Kilo Code"),
         ("roo-code/3.45.0 (darwin 25.2.0; arm64) node/22.21.1", "Roo Code"),
         ("RooCode/3.54.0", "Roo Code"),
@@ -43,6 +46,10 @@ def test_user_agents(agent: str, client: str) -> None:
         ({"Originator": "kilo-code"}, "Kilo Code"),
         ({"Originator": "roo-code"}, "Roo Code"),
         ({"Originator": "other"}, "Unknown"),
+        ({"User-Agent": "opencode/7.7.7", "X-Title": "Kilo Code"}, "Kilo Code"),
+        ({"X-Title": "Cline"}, "Cline"),
+        ({"X-Title": "Aider"}, "aider"),
+        ({"X-Title": "anything"}, "Unknown"),
         ({"User-Agent": "connect-es/1.6.1", "X-Cursor-Client-Version": "0.50.0"}, "Cursor"),
         ({"X-Cursor-Client-Version": " "}, "Unknown"),
         ({}, "Unknown"),
@@ -62,6 +69,12 @@ def test_headers_that_give_a_client_away(headers: dict[str, str], client: str) -
         ("GitHubCopilotChat/0.37", "X-Interaction-Id"),
         ("copilot/0.0.403", "X-Client-Session-Id"),
         ("kilo-code/5.1.0", "X-KiloCode-TaskId"),
+        ("kilo/latest/7.7.7/cli", "x-session-affinity"),
+        ("kilo/latest/7.7.7/cli", "x-session-id"),
+        ("opencode/1.18.33", "x-session-id"),
+        ("opencode/1.18.33", "session-id"),
+        ("pi/0.73", "session_id"),
+        ("mistral-vibe/3.0.3", "x-affinity"),
         ("coder-agents/v2", "X-Coder-Chat-Id"),
         ("opencode/1.16.0", "X-OpenCode-Session"),
         ("opencode/1.16.0", "x-session-affinity"),
@@ -71,6 +84,52 @@ def test_sessions(agent: str, header: str) -> None:
     for value, session in ((" 01-ab ", "01-ab"), ("", None), ("x" * 300, None)):
         assert identify(CIMultiDict({"User-Agent": agent, header: value}))[1] == session
     assert identify(CIMultiDict({"User-Agent": "Zed/1", header: "01-ab"}))[1] is None
+
+
+@pytest.mark.parametrize(
+    ("introduction", "client"),
+    [
+        ("You are Qwen Code, a non-interactive CLI agent developed by Alibaba", "Qwen Code"),
+        ("You are Cline, a careful and helpful coding agent", "Cline"),
+        ("You are an agent in the Continue CLI. Given the user's prompt", "Continue"),
+        ("You are an expert coding assistant operating inside pi, a coding agent harness.", "pi"),
+        ("Act as an expert software developer.\\nAlways use best practices", "aider"),
+        ("You are OpenHands agent, a helpful AI assistant", "OpenHands"),
+        ("You are gptme v0.35.1, a general-purpose AI assistant", "gptme"),
+        ("You are a helpful AI Agent.\\n\\nEnvironment:\\n- Client: fast-agent", "fast-agent"),
+        ("You are a helpful assistant that can interact with a computer.", "mini-swe-agent"),
+        ("You are the GitHub Copilot CLI, a terminal assistant", "GitHub Copilot (CLI)"),
+        ("You are Kilo, a highly skilled software engineer", "Kilo Code"),
+        ("You are OpenCode, the best coding agent on the planet.", "OpenCode"),
+        ("You are a helpful assistant.", "Unknown"),
+        ("", "Unknown"),
+    ],
+)
+def test_a_system_prompt_tells_where_no_header_does(introduction: str, client: str) -> None:
+    system = f'[{{"type":"text","text":"{introduction}'.encode()
+    for agent in ("", "OpenAI/JS 6.26.0", "litellm/1.81.10", "node-fetch"):
+        assert identify(CIMultiDict({"User-Agent": agent}), system) == (client, None)
+    assert identify(CIMultiDict({"User-Agent": "Zed/1"}), system) == ("Zed", None)
+
+
+def test_a_session_is_that_of_the_client_by_whatever_it_is_known() -> None:
+    headers = CIMultiDict({"User-Agent": "OpenAI/JS 6.26.0", "session_id": "01-ab"})
+    assert identify(headers, b"operating inside pi, a coding agent harness") == ("pi", "01-ab")
+    assert identify(headers) == ("Unknown", None)
+    vibe = CIMultiDict({"User-Agent": "python-httpx/0.28.1", "X-Affinity": "01-ab"})
+    assert identify(vibe) == ("Mistral Vibe", "01-ab")
+    title = CIMultiDict({"X-Title": "Kilo Code", "x-session-affinity": "title-ses_1"})
+    assert identify(title) == ("Kilo Code", "ses_1")
+
+
+def test_a_session_in_the_body_counts_where_no_header_names_one() -> None:
+    claude = CIMultiDict({"User-Agent": "claude-cli/2.1.86"})
+    assert identify(claude, session_id="body") == ("Claude Code", "body")
+    claude["X-Claude-Code-Session-Id"] = "header"
+    assert identify(claude, session_id="body") == ("Claude Code", "header")
+    old = CIMultiDict({"User-Agent": "claude-cli/0.2.9"})
+    assert identify(old, session_id="body") == ("Claude Code", "body")
+    assert identify(CIMultiDict(), session_id="body") == ("Unknown", "body")
 
 
 def test_the_better_session_header_counts() -> None:

@@ -1,6 +1,8 @@
 """A large body tells the same as a small one, whatever it holds."""
 
 import hashlib
+import json
+import re
 from contextlib import suppress
 from typing import Any
 
@@ -10,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibridged.wire import large_request
+from aibridged.wire.envelopes import MEANWHILE
 from aibridged.wire.facts import CutText, RequestFacts, WireApi
 from aibridged.wire.large_request import is_small, outline_request, read_large_request
 from aibridged.wire.outline import Steps, TooComplexError, run
@@ -35,10 +38,36 @@ def test_what_is_small() -> None:
     assert not is_small(b"," * 50_001 + b" " * 64 * 1024)
 
 
-NAMES = ["role", "content", "type", "text", "tool_use_id", "call_id", "tool_call_id", "id"]
+NAMES = [
+    "role",
+    "content",
+    "content",
+    "text",
+    "type",
+    "text",
+    "tool_use_id",
+    "call_id",
+    "tool_call_id",
+    "id",
+]
 ROLES = ["user", "assistant", "system", "tool", "developer"]
 TYPES = ["text", "input_text", "tool_result", "message", "mcp_approval_response", "x_output", ""]
-WORDS = st.sampled_from([*ROLES, *TYPES])
+TYPED = f"{MEANWHILE}a\n\nThis is how Claude Code surfaces messages "
+ENVELOPES = [
+    "<system-reminder>a</system-reminder>",
+    "<task-notification><tool-use-id>7</tool-use-id></task-notification>",
+    "<environment_details>",
+    "</environment_details>",
+    "[SYSTEM] This run is not complete until",
+    "Generate a title for this conversation:\n",
+    TYPED,
+    f"<system-reminder>\n{TYPED}\n</system-reminder>",
+    "<command-name>/x</command-name>",
+    "a\ud83d",
+    "\U0001f600",
+    "\n",
+]
+WORDS = st.sampled_from([*ROLES, *TYPES, *ENVELOPES])
 PART = st.dictionaries(st.sampled_from(NAMES), st.none() | WORDS | st.integers(0, 3), max_size=4)
 CONTENT = st.none() | WORDS | st.lists(PART | st.integers(), max_size=3) | st.integers()
 ITEM = st.fixed_dictionaries(
@@ -54,6 +83,8 @@ FIELDS = st.fixed_dictionaries(
         "model": st.none() | WORDS,
         "messages": st.none() | WORDS | st.lists(ITEM, max_size=5),
         "input": st.none() | WORDS | st.lists(ITEM, max_size=5),
+        "system": st.none() | WORDS | st.lists(PART, max_size=2),
+        "instructions": st.none() | WORDS,
         "metadata": st.sampled_from([None, 7, {"user_id": "x_session_1"}, {"user_id": [7]}]),
         "stream": st.sampled_from([None, True, False, "true", [True]]),
         "stream_options": st.sampled_from([None, 7, {"include_usage": True}, {}]),
@@ -74,11 +105,15 @@ def test_it_tells_what_a_decoder_tells(
     item_bytes: int, api: WireApi, fields: dict[str, Any]
 ) -> None:
     """With items that count as large, and with small ones."""
-    body = msgspec.json.encode({"model": "m", **fields})
+    body = json.dumps({"model": "m", **fields}).encode()
     sizes = large_request.ITEM_BYTES
     large_request.ITEM_BYTES = item_bytes
     try:
-        assert outcome(lambda: run(reading(api, body))) == outcome(lambda: read_request(api, body))
+        in_steps = outcome(lambda: run(reading(api, body)))
+        # A decoder takes no half of an emoji; both take a replacement, in the same place.
+        whole = re.sub(rb"\\ud83d(?!\\ude00)", rb"\\ufffd", body)
+        assert in_steps == outcome(lambda: run(reading(api, whole)))
+        assert in_steps == outcome(lambda: read_request(api, whole))
     finally:
         large_request.ITEM_BYTES = sizes
 

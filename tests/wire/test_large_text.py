@@ -2,18 +2,30 @@
 
 import hashlib
 import json
+from itertools import accumulate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aibridged.wire.envelopes import WINDOW, Said, said_in
 from aibridged.wire.facts import CutText
-from aibridged.wire.large_text import read_text
+from aibridged.wire.large_text import LongText, read_said
 from aibridged.wire.outline import Span, run
 
 
+def said(*texts: str, keep: int = 10**9) -> Said:
+    """What is read of long texts, which stand one behind the other."""
+    sources = [json.dumps(text).encode() for text in texts]
+    ends = list(accumulate(map(len, sources)))
+    spans = [Span(end - len(source), end) for source, end in zip(sources, ends, strict=True)]
+    return run(read_said(b"".join(sources), [LongText.at(span) for span in spans], keep))
+
+
 def read(source: bytes, keep: int = 10**9) -> str:
-    return run(read_text(source, Span(0, len(source)), keep))
+    got = run(read_said(source, [LongText.at(Span(0, len(source)))], keep)).prompt
+    assert got is not None
+    return got
 
 
 CHARACTERS = st.text(st.sampled_from('ab"\\\n\x01\u00e9\u4e2d\U0001f600'))
@@ -47,7 +59,7 @@ def test_of_a_longer_text_the_beginning_is_kept(text: str) -> None:
 @pytest.mark.parametrize(
     ("source", "text"),
     [
-        (b'"\\ud83d"', "\\ud83d"),
+        (b'"\\ud83d"', "\ufffd"),
         (b'"a\xffb"', "a\ufffdb"),
         (b'"' + b"\x80" * 70_000 + b'"', "\ufffd" * 70_000),
         (b'"\\x"', "\\x"),
@@ -61,4 +73,46 @@ def test_what_is_not_well_formed_is_kept_as_far_as_it_can_be(source: bytes, text
 
 def test_its_steps_are_small() -> None:
     source = b'"' + b"x" * 10_000_000 + b'"'
-    assert sum(1 for _ in read_text(source, Span(0, len(source)), 5)) > 100
+    text = LongText.at(Span(0, len(source)))
+    assert sum(1 for _ in read_said(source, [text], 5)) > 1000
+
+
+REMINDER = "<system-reminder>%s</system-reminder>"
+LONG = [("w\u00e9 ", 1), ("\U0001f600", WINDOW - 20), ('say "hi"\n', WINDOW)]
+
+
+@pytest.mark.parametrize(("word", "length"), [*LONG, ("x", WINDOW + 1), ("\n\u00e9", 18 * WINDOW)])
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        "%s",
+        REMINDER % "date" + "\n%s\n",
+        "%s\n\n" + REMINDER % "date",
+        REMINDER % "a" + " " * 99 + "%s" + REMINDER % "b",
+        REMINDER,
+        "Stop hook feedback:\n%s",
+        "<session>\n%s\n</session>\n\nWrite the title in English.",
+        "Please solve this issue: %s\n\nYou can execute bash commands and edit files to implement "
+        "the necessary changes.\n\nBegin.",
+    ],
+)
+def test_what_is_said_is_the_same_in_long_texts(envelope: str, word: str, length: int) -> None:
+    text = envelope % (word * (length // len(word) + 1))
+    short = said_in([text])
+    assert said(text) == short
+    cut = said(text, keep=1000).prompt
+    if short.prompt is not None and (whole := short.prompt.encode()) != whole[:1000]:
+        assert isinstance(cut, CutText)
+        assert cut == whole[:1000].decode(errors="ignore")
+        assert (cut.length, cut.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+
+
+def test_several_long_texts_are_one_prompt() -> None:
+    texts = ["x" * 100_000, "", REMINDER % "date", "y" * 3_000_000, "z"]
+    expected = said_in(texts)
+    assert expected.prompt == "\n".join([texts[0], texts[3], "z"])
+    assert said(*texts) == expected
+    cut = said(*texts, keep=5).prompt
+    assert isinstance(cut, CutText)
+    whole = expected.prompt.encode()
+    assert (cut.length, cut.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())

@@ -1,5 +1,6 @@
 """What is read of requests: the prompt, the answered tool calls, the session."""
 
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -7,12 +8,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aibridged.wire.conversation import LAST_BYTES, LAST_ITEMS, MAX_RESULTS
+from aibridged.wire.envelopes import MEANWHILE
 from aibridged.wire.facts import RequestFacts, WireApi
-from aibridged.wire.request import MAX_MODEL, MAX_RESULTS, BadRequestError, read_request
+from aibridged.wire.large_request import outline_request, read_large_request
+from aibridged.wire.outline import run
+from aibridged.wire.request import INTRODUCTION, MAX_MODEL, BadRequestError, read_request
+
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def read(api: WireApi, body: bytes) -> RequestFacts:
+    """As the daemon does: at once or, where a decoder can't, in steps, to the same facts."""
+    outline, members = run(outline_request(body))
+    in_steps = run(read_large_request(api, outline, members, 10**9))
+    with suppress(*UNDECODABLE):
+        assert read_request(api, body) == in_steps
+    return in_steps
 
 
 def facts(api: WireApi, **fields: Any) -> RequestFacts:
-    return read_request(api, msgspec.json.encode({"model": "m", **fields}))
+    return read(api, msgspec.json.encode({"model": "m", **fields}))
 
 
 def user(*content: Any) -> dict[str, Any]:
@@ -58,8 +74,26 @@ def test_head(api: WireApi) -> None:
 )
 def test_bad_requests(api: WireApi, body: bytes, sentence: str) -> None:
     with pytest.raises(BadRequestError) as caught:
-        read_request(api, body)
+        read(api, body)
     assert str(caught.value) == sentence
+    with pytest.raises((BadRequestError, *UNDECODABLE)):
+        read_request(api, body)
+
+
+@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize(
+    "text",
+    [b'"\n"', b'"\x00"', rb'"\x"', rb'"\u12"', rb'"\ud83"', rb'"\ud83d', b"\xff", b"NaN", b"'a'"],
+)
+@pytest.mark.parametrize("size", [0, 70_000])
+def test_what_no_json_may_hold_is_a_bad_request(api: WireApi, text: bytes, size: int) -> None:
+    """However long the strings around it are: they are looked at in other ways then."""
+    long = b"x" * size
+    for value in (text, text.replace(b'"', b'"' + long, 1), b"[7,%b]" % text):
+        with pytest.raises(BadRequestError, match="not valid JSON"):
+            read(api, b'{"model":"m","x":%b}' % value)
+        with pytest.raises((BadRequestError, *UNDECODABLE)):
+            read_request(api, b'{"model":"m","x":%b}' % value)
 
 
 @pytest.mark.parametrize("api", WireApi)
@@ -75,7 +109,8 @@ def test_what_the_provider_is_to_refuse_goes_on_unread(api: WireApi) -> None:
     [
         ([user("Hi")], "Hi", ()),
         ([user("Hi"), ASSISTANT, user("Go on")], "Go on", ()),
-        ([user(text("context"), text("Hi"), IMAGE)], "Hi", ()),
+        ([user(text("context"), text("Hi"), IMAGE)], "context\nHi", ()),
+        ([user("Hi"), user("there")], "Hi\nthere", ()),
         ([user("Hi"), ASSISTANT], None, ()),
         ([user(IMAGE)], None, ()),
         ([user("")], "", ()),
@@ -93,6 +128,7 @@ def test_what_the_provider_is_to_refuse_goes_on_unread(api: WireApi) -> None:
         ),
         ([user(text("Hi"), {"type": "tool_result", "tool_use_id": "a"})], None, ("a",)),
         ([user({"type": "tool_result", "tool_use_id": "a"}, text("Stop"))], "Stop", ("a",)),
+        ([user({"type": "tool_result", "tool_use_id": "a"}), user("Stop")], "Stop", ("a",)),
         ([user({"type": "tool_result", "tool_use_id": "a"}), ASSISTANT, user("Hi")], "Hi", ()),
         ([user("Hi"), SYSTEM], "Hi", ()),
         ([user({"type": "tool_result", "tool_use_id": "a"}), SYSTEM, SYSTEM], None, ("a",)),
@@ -114,11 +150,15 @@ def tool(call_id: str) -> dict[str, str]:
     ("messages", "prompt", "results"),
     [
         ([{"role": "system", "content": "s"}, user("Hi")], "Hi", ()),
-        ([user(text("a"), text("b"))], "b", ()),
+        ([user(text("a"), text(""), text("b"))], "a\nb", ()),
+        ([user("a"), user("b")], "a\nb", ()),
         ([user("Hi"), ASSISTANT, tool("a"), tool("b")], None, ("a", "b")),
         ([user("Hi"), ASSISTANT, tool("a"), user("Stop")], "Stop", ("a",)),
         ([tool("old"), {**ASSISTANT, "tool_calls": [{"id": "a"}]}, tool("a")], None, ("a",)),
-        ([user("Hi"), {"role": "developer", "content": "d"}], None, ()),
+        ([user("Hi"), {"role": "developer", "content": "d"}], "Hi", ()),
+        ([user("Hi"), {"role": "system", "content": "s"}], "Hi", ()),
+        ([user("Hi"), {"role": "system", "content": "s"}, ASSISTANT], None, ()),
+        ([user("a"), {"role": "system", "content": "s"}, user("b")], "a\nb", ()),
         ([user("Hi"), ASSISTANT], None, ()),
         ([], None, ()),
     ],
@@ -142,7 +182,8 @@ INPUT_TEXT = [{"type": "input_text", "text": "a"}, {"type": "input_text", "text"
     [
         ("Hi", "Hi", ()),
         ([user("Hi")], "Hi", ()),
-        ([item("message", role="user", content=INPUT_TEXT)], "b", ()),
+        ([item("message", role="user", content=INPUT_TEXT)], "a\nb", ()),
+        ([user("Hi"), item("message", role="developer", content=INPUT_TEXT)], "Hi", ()),
         ([user("Hi"), item("reasoning", id="r", summary=[])], None, ()),
         (
             [
@@ -196,7 +237,7 @@ def test_what_nests_too_deep_for_a_decoder_is_for_the_scanner() -> None:
 
 def test_names_and_results_are_bounded() -> None:
     with pytest.raises(BadRequestError, match="longer than 512 characters"):
-        read_request(WireApi.MESSAGES, msgspec.json.encode({"model": "m" * (MAX_MODEL + 1)}))
+        read(WireApi.MESSAGES, msgspec.json.encode({"model": "m" * (MAX_MODEL + 1)}))
     results = [{"type": "tool_result", "tool_use_id": str(n)} for n in range(MAX_RESULTS + 1)]
     got = facts(WireApi.MESSAGES, messages=[user(*results)])
     assert got.tool_result_ids == tuple(str(n) for n in range(1, MAX_RESULTS + 1))
@@ -231,4 +272,136 @@ def test_any_json_with_a_model_is_read(api: WireApi, fields: dict[str, Any]) -> 
 @given(st.sampled_from(WireApi), st.binary(max_size=60))
 def test_garbage_is_a_bad_request(api: WireApi, body: bytes) -> None:
     with pytest.raises(BadRequestError):
-        read_request(api, body)
+        read(api, body)
+
+
+HALF = rb"\ud83d"
+BODIES = {
+    WireApi.MESSAGES: b'{"model":"m","messages":[%b]}',
+    WireApi.CHAT_COMPLETIONS: b'{"model":"m","messages":[%b]}',
+    WireApi.RESPONSES: b'{"model":"m","input":[%b]}',
+}
+
+
+def items(*texts: bytes) -> bytes:
+    """Items of the user's, with one of the model's before the last."""
+    said = [b'{"role":"user","content":"%b"}' % text for text in texts]
+    return b",".join([*said[:-1], b'{"role":"assistant","content":"x"}', said[-1]])
+
+
+@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        (HALF, "\ufffd"),
+        (rb"\uDE00", "\ufffd"),
+        (rb"a\ud83d\ude00b\ud83d", "a\U0001f600b\ufffd"),
+        (rb"\ude00\ud83d\ud83d\ude00", "\ufffd\ufffd\U0001f600"),
+        (rb"\\ud83d", "\\ud83d"),
+        (rb"\\\ud83d\n", "\\\ufffd\n"),
+        (b"a\xffb", "a\ufffdb"),
+        (b"a\xff" + HALF, "a\ufffd\ufffd"),
+    ],
+)
+def test_half_an_emoji_is_read_as_a_replacement(api: WireApi, text: bytes, prompt: str) -> None:
+    assert read(api, BODIES[api] % items(b"cut " + HALF, text)).prompt == prompt
+    body = BODIES[api] % items(text, b"next")
+    assert read(api, body).prompt == "next"
+    system = b'{"role":"user","content":"Hi"},{"role":"system","content":"%b"}' % text
+    assert read(api, BODIES[api] % system).prompt == "Hi"
+
+
+@pytest.mark.parametrize("api", WireApi)
+def test_half_an_emoji_may_stand_anywhere(api: WireApi) -> None:
+    body = rb'{"\ud83d":1,"model":"m\ud83d","stream":true,"metadata":{"user_id":"\ud83d"}}'
+    got = read(api, body)
+    assert (got.model, got.stream, got.anomalies) == ("m\ufffd", True, ())
+
+
+@pytest.mark.parametrize("api", WireApi)
+def test_many_halves_are_read_in_steps(api: WireApi) -> None:
+    got = read(api, BODIES[api] % items(HALF, HALF * 10_000))
+    assert got.prompt == "\ufffd" * 10_000
+
+
+def test_only_the_last_items_are_looked_into() -> None:
+    many = [user("a")] * (LAST_ITEMS + 1)
+    prompt = facts(WireApi.CHAT_COMPLETIONS, messages=many).prompt
+    assert prompt is not None
+    assert len(prompt.split()) == LAST_ITEMS
+
+
+REMINDER = "<system-reminder>\n%s\n</system-reminder>"
+TYPED = MEANWHILE + "Look there, too.\n\nThis is how Claude Code surfaces messages the user sends."
+
+
+def result(content: Any) -> dict[str, Any]:
+    return {"type": "tool_result", "tool_use_id": "a", "content": content}
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        [user(result("notes.txt\n\n" + REMINDER % TYPED))],
+        [user(result("notes.txt\n\n" + REMINDER % TYPED + "\n\n" + REMINDER % "tokens"))],
+        [user(result([text("notes.txt"), text(REMINDER % TYPED)]))],
+        [user(result("notes.txt"), text(TYPED))],
+        [user(result("notes.txt")), {"role": "system", "content": TYPED}],
+        [user(result("notes.txt")), {"role": "system", "content": [text(TYPED)]}],
+        [user(result("x" * 2 * LAST_BYTES + REMINDER % TYPED))],
+    ],
+)
+def test_what_is_typed_while_the_model_works_is_a_prompt(behind: list[Any]) -> None:
+    got = facts(WireApi.MESSAGES, messages=[user("Hi"), ASSISTANT, *behind])
+    assert (got.prompt, got.tool_result_ids) == ("Look there, too.", ("a",))
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        [user(result(f"12\t{TYPED}"))],
+        [user(result(REMINDER % TYPED + "x" * LAST_BYTES))],
+        [user(result("notes.txt")), {"role": "system", "content": TYPED + "x" * LAST_BYTES}],
+        [user(result("notes.txt")), {"role": "system", "content": {"text": MEANWHILE}}],
+        [user(result(7)), {"role": "system", "content": f"As it says: {TYPED}"}],
+    ],
+)
+def test_what_only_speaks_of_it_is_none(behind: list[Any]) -> None:
+    got = facts(WireApi.MESSAGES, messages=[user("Hi"), ASSISTANT, *behind])
+    assert (got.prompt, got.tool_result_ids) == (None, ("a",))
+
+
+def test_a_notice_of_a_background_agent_answers_the_call_that_started_it() -> None:
+    notice = "<task-notification>\n<tool-use-id>toolu_1</tool-use-id>\n</task-notification>"
+    got = facts(WireApi.MESSAGES, messages=[user("Hi"), ASSISTANT, user(text(notice))])
+    assert (got.prompt, got.tool_result_ids) == (None, ("toolu_1",))
+    both = user(result("notes.txt"), text(notice))
+    got = facts(WireApi.MESSAGES, messages=[user("Hi"), ASSISTANT, both])
+    assert got.tool_result_ids == ("toolu_1", "a")
+
+
+def test_a_title_is_no_prompt() -> None:
+    ask = "Generate a title for this conversation:\n"
+    got = facts(WireApi.RESPONSES, input=[user(text(ask)), user("List the files")])
+    assert (got.prompt, got.purpose) == (None, "title")
+
+
+@pytest.mark.parametrize(
+    ("api", "fields"),
+    [
+        (WireApi.MESSAGES, {"system": "You are X."}),
+        (WireApi.MESSAGES, {"system": [text("You are X.")], "messages": [user("Hi")]}),
+        (WireApi.CHAT_COMPLETIONS, {"messages": [{"role": "system", "content": "You are X."}]}),
+        (WireApi.RESPONSES, {"instructions": "You are X.", "input": "Hi"}),
+        (WireApi.RESPONSES, {"input": [{"role": "developer", "content": "You are X."}]}),
+    ],
+)
+def test_how_the_system_prompt_begins(api: WireApi, fields: dict[str, Any]) -> None:
+    assert b"You are X." in facts(api, **fields).introduction
+
+
+@pytest.mark.parametrize("api", WireApi)
+def test_what_a_user_says_introduces_no_program(api: WireApi) -> None:
+    got = facts(api, messages=[user("You are X.")], input=[user("You are X.")])
+    assert got.introduction == b""
+    assert len(facts(api, system="x" * 9999, instructions="x" * 9999).introduction) <= INTRODUCTION

@@ -11,6 +11,7 @@ from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.dialogue import Dialogue
 from aibridged.wire.injection.offer import Offer
+from aibridged.wire.lone_surrogates import decode_mended
 from aibridged.wire.messages.dialogue import MessagesDialogue
 from aibridged.wire.responses.continuing import conversation_of
 from aibridged.wire.responses.dialogue import ResponsesDialogue
@@ -112,7 +113,7 @@ def _names(tools: bytes | None) -> list[str]:
     found = []
     if tools is not None and tools.count(b",") > _MAX_COMMAS:
         raise UnsplittableError("too many tools")
-    for tool in _decode_tools(tools) if tools else ():
+    for tool in decode_mended(_decode_tools, tools) if tools else ():
         named = tool.function or tool.custom or tool
         found.append(named.name or "")
     return found
@@ -155,7 +156,7 @@ _WANTED: Mapping[WireApi, Callable[[Fields], bool]] = {
 
 def _choice(fields: Fields) -> str | _Choice | None:
     raw = fields.raw("tool_choice")
-    return None if raw is None else _decode_choice(raw)
+    return None if raw is None else decode_mended(_decode_choice, raw)
 
 
 def _one_by_one(api: WireApi, model: str, fields: Fields) -> Iterator[Edit]:

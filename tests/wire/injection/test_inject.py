@@ -10,7 +10,9 @@ from aibridged.wire.clients import identify
 from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.inject import MAX_TOOLS, candidate, is_background, open_dialogue
 from aibridged.wire.injection.offer import Offer
+from aibridged.wire.large_request import outline_request
 from aibridged.wire.messages.dialogue import MessagesDialogue
+from aibridged.wire.outline import run
 from aibridged.wire.responses.dialogue import ResponsesDialogue
 from aibridged.wire.splice import Fields
 
@@ -209,3 +211,17 @@ def test_claude_code_asks_small_models_in_passing():
 def test_each_api_has_its_dialogue(api, kind):
     body = b'{"model":"m","messages":[],"input":[]}'
     assert type(open_dialogue(api, Fields(body), {"a"})) is kind
+
+
+@pytest.mark.parametrize("api", WireApi)
+def test_half_an_emoji_in_the_request_is_no_obstacle(api):
+    """In a tool, or anywhere; the bytes around what is put in stay as they came."""
+    own = json.dumps({**own_tool(api, "a"), "description": "half \ud83d"}).encode()
+    source = b'{"model":"m","%b":["%b"],"tools":[%b]}' % (FIELD[api].encode(), rb"\ud83d", own)
+    _, members = run(outline_request(source))
+    found = candidate(api, "m", Fields(source, members))
+    injection = found.inject(offer("a", "bmcp_s_b"))
+    assert injection.names == {"bmcp_s_b"}
+    ours = b",".join(raw for _, raw in offer("bmcp_s_b").encoded(api)) + b","
+    sent = injection.request.source.replace(ONE_BY_ONE[api], b"", 1)
+    assert sent.replace(ours, b"", 1) == source
