@@ -1,20 +1,20 @@
-"""Identifies the client program and its session.
+"""Which program is calling, and which of its sessions it says this is.
 
-Programs identify themselves by their User-Agent or a header of their own. The names, the prefixes
-and the session headers are those of Coder's AI Bridge, so that records are comparable.
+Programs tell themselves by their User-Agent or a header of their own. The names, the prefixes and
+the session headers are those that Coder's AI Bridge goes by, so that records compare.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 UNKNOWN = "Unknown"
-_MAX_SESSION = 256  # characters; a longer one isn't a session id
+_MAX_SESSION = 256  # characters; a longer one is no session id
 
 
 class _Client(NamedTuple):
-    """One program: the prefix of its User-Agent (lower case), and its session headers, best first.
+    """One program: how its User-Agent begins (in lower case), and its session headers, best first.
 
-    `header` identifies the program whatever the User-Agent: with any value, or with `value`.
+    `header` is one that gives the program away whatever the User-Agent: any value, or `value`.
     """
 
     name: str
@@ -24,7 +24,7 @@ class _Client(NamedTuple):
     value: str = ""
 
 
-# The first match counts, so "copilot/" comes before any shorter prefix.
+# The first that fits counts, so that "copilot/" stands before anything shorter would.
 _CLIENTS = (
     _Client("Claude Code", ("claude",), ("X-Claude-Code-Session-Id",)),
     _Client("Codex", ("codex",), ("session-id", "session_id")),
@@ -45,10 +45,10 @@ _CLIENTS = (
 
 
 def identify(headers: Mapping[str, str]) -> tuple[str, str | None]:
-    """The client's name, "Unknown" by default, and its session id, if it sends one.
+    """The client's name, "Unknown" if it can't be told, and its session id, if it sends one.
 
-    `headers` must be case-insensitive. A session header is only trusted from the client that is
-    known to send it.
+    `headers` must not mind the case of names. A session header is believed only from the client
+    that is known to send it.
     """
     agent = headers.get("User-Agent", "").strip().lower()
     for client in _CLIENTS:

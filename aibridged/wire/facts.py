@@ -1,4 +1,4 @@
-"""Value types of the facts in requests and responses.
+"""What the readers take out of requests and responses: plain values that nobody changes.
 
 They are msgspec structs, since a request makes half a dozen of them, and a frozen dataclass takes
 ten times as long to make.
@@ -11,7 +11,7 @@ import msgspec
 
 
 class WireApi(StrEnum):
-    """The three APIs whose requests and responses are parsed."""
+    """The three APIs whose requests and responses are read."""
 
     MESSAGES = "messages"
     CHAT_COMPLETIONS = "chat_completions"
@@ -19,7 +19,7 @@ class WireApi(StrEnum):
 
 
 class CutText(str):
-    """The beginning of a text: `length` (bytes) and `sha256` are of the whole text in UTF-8."""
+    """The beginning of a text: `length` (bytes) and `sha256` are those of the whole in UTF-8."""
 
     __slots__ = ("length", "sha256")
     length: int
@@ -33,13 +33,13 @@ class CutText(str):
 
 
 class RequestFacts(msgspec.Struct, frozen=True, gc=False):
-    """The facts of a request.
+    """What a request asks for.
 
     `prompt` is None where the request's last item isn't the user's, and may be a CutText.
-    `tool_result_ids` are the ids of the calls whose results end the request, in order. `session_id`
-    is the one in the body; headers may have a better one (see `clients`). `include_usage` is the
-    caller's option for a Chat Completions stream, in `stream_options` if it `has_options`.
-    `anomalies` names what couldn't be parsed.
+    `tool_result_ids` are the call ids that the end of the request answers, in the request's order.
+    `session_id` is the one in the body; headers may name a better one (see `clients`).
+    `include_usage` is what the caller asked of a Chat Completions stream, in `stream_options` if it
+    `has_options`. `anomalies` names what couldn't be read.
     """
 
     model: str
@@ -55,9 +55,9 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     """Tokens of one response, whichever API counted them.
 
-    `input`, `cache_read` and `cache_write` never overlap: their sum is the model's input. `output`
-    is everything that it generated. `extra` is a breakdown, or counts other things (searches), by
-    name, without zeros. `partial` says that the response broke off before its last event.
+    `input`, `cache_read` and `cache_write` never overlap: their sum is what the model was given.
+    `output` is all that it generated. `extra` breaks these down or counts other things (searches),
+    by name, and holds no zeros. `partial` says that the response broke before its last word.
     """
 
     input: int = 0
@@ -69,12 +69,12 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):
-    """A tool call by the model.
+    """One call of a tool by the model.
 
-    `call_id` is the id in the tool's result; `item_id` is the Responses API's id of the output
-    item. `arguments` is the text as the model wrote it, JSON except for free-form tools.
+    `call_id` is the id that the tool's result will name; `item_id` is the Responses API's id of the
+    output item. `arguments` is the text as the model wrote it, JSON except for free-form tools.
     `server_side` calls are run by the provider. `complete` is False for arguments that were broken
-    off, cut at the bound, or aren't valid JSON where they should be.
+    off, cut at the bound, or aren't the JSON that they should be.
     """
 
     call_id: str
@@ -86,7 +86,7 @@ class ToolCall(msgspec.Struct, frozen=True, gc=False):
 
 
 class Thought(msgspec.Struct, frozen=True, gc=False):
-    """A part of the model's reasoning that the provider shows.
+    """A piece of the model's reasoning that the provider shows.
 
     `source` is thinking, redacted_thinking (with no content), reasoning_summary, reasoning or
     commentary. `complete` is False for one that was broken off or cut at the bound.
@@ -98,7 +98,7 @@ class Thought(msgspec.Struct, frozen=True, gc=False):
 
 
 class ProviderError(msgspec.Struct, frozen=True, gc=False):
-    """A provider's error, in a body or within a stream."""
+    """An error as the provider words it, in a body or in the middle of a stream."""
 
     type: str | None
     code: str | None
@@ -106,10 +106,10 @@ class ProviderError(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResponseFacts(msgspec.Struct, frozen=True, gc=False):
-    """The facts of a response.
+    """What a response said.
 
-    `complete` is False if it broke off or ended with an error. `anomalies` counts by kind what
-    couldn't be parsed or wasn't kept.
+    `complete` is False where it broke before its end or ended with an error. `anomalies` counts by
+    kind what the reader couldn't read or didn't keep.
     """
 
     response_id: str | None = None

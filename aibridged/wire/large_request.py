@@ -1,6 +1,6 @@
-"""Parses large request bodies in steps, into the facts that `request` finds in small ones.
+"""Reads large request bodies in steps, to the facts that `request` finds in small ones.
 
-`is_small` distinguishes them: a small body is decoded in at most about three milliseconds.
+`is_small` tells them apart: a small body is decoded in about three milliseconds at the most.
 """
 
 from collections.abc import Iterable
@@ -33,25 +33,25 @@ SMALL_BYTES = 64 * 1024
 ITEM_BYTES = 1024 * 1024
 _MAX_COMMAS = 50_000
 
-_LAST_ITEMS = 256  # items at the end of a conversation that are parsed
-_LAST_PARTS = 1_000  # parts of a message that are parsed
-_MAX_FIELD = 8 * 1024  # bytes of a field beside the conversation that is parsed
+_LAST_ITEMS = 256  # of a conversation, those that are looked into
+_LAST_PARTS = 1_000  # of a message, likewise
+_MAX_FIELD = 8 * 1024  # bytes of a field that is read beside the conversation
 
 _decode_part = msgspec.json.Decoder(Part).decode
 
 
 def is_small(body: bytes) -> bool:
-    """Whether JSON may be decoded at once: it is short, and can't have too many elements."""
+    """Whether JSON may be decoded in one go: it is short, and can't have too many elements."""
     if len(body) <= SMALL_BYTES:
         return True
     return len(body) <= ITEM_BYTES and body.count(b",") <= _MAX_COMMAS
 
 
 def outline_request(body: bytes) -> Steps[tuple[Outline, Members]]:
-    """The positions of a request's fields.
+    """Where the fields of a request stand.
 
     Raises:
-        BadRequestError: the body isn't a JSON object.
+        BadRequestError: the body is no JSON object.
         TooComplexError: it is over a bound.
     """
     outline = Outline(body)
@@ -66,7 +66,7 @@ def outline_request(body: bytes) -> Steps[tuple[Outline, Members]]:
 def read_large_request(
     api: WireApi, outline: Outline, members: Members, keep: int
 ) -> Steps[RequestFacts]:
-    """The facts of a request; `keep` bytes of its prompt are kept.
+    """What the request asks for; of its prompt `keep` bytes are kept.
 
     Raises:
         BadRequestError: it has no string `model`.
@@ -81,7 +81,7 @@ def read_large_request(
 
 
 class _LargeReader:
-    """Decodes the parts of a large body that a decoder would make of a small one."""
+    """Makes of a large body what a decoder makes of a small one, as far as it is looked at."""
 
     def __init__(self, outline: Outline, members: Members, keep: int) -> None:
         self._outline = outline
@@ -90,7 +90,7 @@ class _LargeReader:
         self._keep = keep
 
     def head(self) -> bytes:
-        """The request without its conversation, and without fields that are too long."""
+        """The request without its conversation, and without what is too long to be read."""
         return self._reduced(self._members, ("model", "stream", "stream_options", "metadata"))
 
     def request(self, api: WireApi) -> Steps[Head]:
@@ -107,7 +107,7 @@ class _LargeReader:
         return request
 
     def _items(self, name: str) -> Steps[Any]:
-        """The last items, parsed; None for those that can't be."""
+        """In place of the last items what was read of them, None where nothing could be."""
         span = self._members.get(name)
         if span is None or self._starts(span, b"null"):
             return None
@@ -125,7 +125,7 @@ class _LargeReader:
         return items[::-1]
 
     def _item(self, span: Span, *, whole: bool) -> Steps[ItemHead]:
-        """An Item if it is wanted `whole` and can be parsed; else its head."""
+        """An Item if it is wanted `whole`, and can be read; else its head."""
         raw = self._raw(span, ITEM_BYTES)
         if not raw or not is_small(raw):
             return (yield from self._large_item(span, whole=whole))
@@ -167,7 +167,7 @@ class _LargeReader:
         return part
 
     def _reduced(self, members: Members, names: Iterable[str]) -> bytes:
-        """The object with only these members, except those that are too long."""
+        """The object that they are of with these members alone, those that aren't too long."""
         kept = [(name, self._raw(members.get(name))) for name in names]
         return b"{%b}" % b",".join([b'"%b":%b' % (name.encode(), raw) for name, raw in kept if raw])
 

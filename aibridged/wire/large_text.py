@@ -1,4 +1,4 @@
-"""Reads long strings of a large body: keeps the beginning, and measures the whole."""
+"""Reads long strings of a large body: their beginning is kept, and they are measured whole."""
 
 import hashlib
 import re
@@ -17,9 +17,9 @@ _decode = msgspec.json.Decoder(str).decode
 
 
 def read_text(source: bytes, span: Span, keep: int) -> Steps[str]:
-    """The JSON string at a position: a CutText of `keep` bytes of UTF-8, if it is longer.
+    """The string that stands there in JSON: a CutText of `keep` bytes of UTF-8, if it has more.
 
-    Malformed parts are replaced, since the rest is worth keeping.
+    What isn't well-formed in it is replaced, since the rest is worth keeping.
     """
     at, end = span.start + 1, span.end - 1
     kept: list[bytes] = []
@@ -40,7 +40,7 @@ def read_text(source: bytes, span: Span, keep: int) -> Steps[str]:
 
 
 def _piece(source: bytes, at: int, end: int) -> bytes:
-    """A part of the string, cut between two characters."""
+    """Some of the string, cut between two characters."""
     limit = min(at + _PIECE, end)
     found = _characters(source, at, limit)
     stop = found.end() if found is not None else at

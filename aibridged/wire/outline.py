@@ -1,11 +1,11 @@
-"""Locates the members of a JSON object, in steps of bounded time, without building objects.
+"""Finds where the members of a JSON object stand, in steps of bounded time, building nothing.
 
-A decoder processes a body as a whole: it holds the interpreter for as long as that takes, and makes
-an object of each element that it is asked for. For a large body both can be far too much. This
-scanner reads strict JSON in windows: it is a generator that yields every fraction of a millisecond,
-so that other work can run in between, and it only makes offsets.
+A decoder takes a body whole: it holds the interpreter for as long as that lasts, and makes an
+object of each element that it is asked for. For a large body both can be far too much. This scanner
+reads strict JSON in windows: it is a generator that yields every fraction of a millisecond, so that
+its caller can let other work in, and all that it makes are offsets.
 
-Everything that it counts is bounded; `TooComplexError` names the bound.
+What it counts is bounded; `TooComplexError` names the bound.
 """
 
 import re
@@ -17,23 +17,23 @@ import msgspec
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
-"""A computation in short steps that returns a T."""
+"""A computation in short steps, which returns a T."""
 
 MAX_DEPTH = 512
-"""Nesting depth of arrays and objects."""
+"""How deep arrays and objects may nest."""
 MAX_CONTAINERS = 250_000
 """Arrays and objects in one body."""
 MAX_ELEMENTS = 100_000
-"""Elements of an array that is scanned, such as the messages of a conversation."""
+"""Elements of an array that is looked into: the messages of a conversation, say."""
 MAX_MEMBERS = 1_000
-"""Members of an object that is scanned."""
+"""Members of an object that is looked into."""
 MAX_BLANKS = 64 * 1024
-"""Consecutive bytes of white space; after the body there may be more."""
+"""White space in a row, in bytes; behind the body there may be more."""
 MAX_NUMBER = 1_000
 """Characters of a number."""
 
 KEPT_ELEMENTS = 4_096
-"""How many elements at the end of a scanned array have their positions kept."""
+"""Of an array that is looked into, the places of so many elements at its end are kept."""
 
 _WINDOW = 64 * 1024  # bytes of a string that are looked at in one go: 0.3 ms
 _RUN_WINDOW = 8 * 1024  # and of many short values
@@ -69,15 +69,15 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 class NotJsonError(ValueError):
-    """The bytes aren't valid JSON of the expected kind."""
+    """Bytes that aren't the JSON that they should be."""
 
 
 class TooComplexError(ValueError):
-    """A bound is exceeded; the message names it and quotes nothing."""
+    """More of something than is looked at; the sentence names the bound and quotes nothing."""
 
 
 class Span(NamedTuple):
-    """The position of a value."""
+    """Where a value begins and ends."""
 
     start: int
     end: int
@@ -88,13 +88,13 @@ class Span(NamedTuple):
 
 
 class Members(dict[str, Span]):
-    """The members of an object by name; of duplicates, the last one."""
+    """The members of an object by name. Of a name that comes twice the last one counts."""
 
     repeated = False
 
 
 class Outline:
-    """Scans one body. Each method raises NotJsonError and TooComplexError."""
+    """Looks into one body. Each method raises NotJsonError, and TooComplexError."""
 
     def __init__(self, source: bytes) -> None:
         self.source = source
@@ -102,7 +102,7 @@ class Outline:
         self._work = 0
 
     def whole(self) -> Steps[Members]:
-        """The members of the body's object."""
+        """The members of the object that the body is."""
         self._containers = 0
         members, end = yield from self._object(self._skip_blanks(0))
         while blanks := _blanks(self.source, end, end + MAX_BLANKS):
@@ -121,7 +121,7 @@ class Outline:
         return members
 
     def elements(self, span: Span) -> Steps[deque[Span]]:
-        """The positions of the last elements of an array within the body, in order."""
+        """Where the last elements of an array within the body stand, in order."""
         if self._at(span.start) != _BRACKET:
             raise NotJsonError
         self._containers = 0
@@ -138,7 +138,7 @@ class Outline:
         return found
 
     def _object(self, at: int) -> Steps[tuple[Members, int]]:
-        """The members of the object at this position, and its end."""
+        """The members of the object that begins here, and its end."""
         if self._at(at) != _BRACE:
             raise NotJsonError
         members = Members()
@@ -156,7 +156,7 @@ class Outline:
         return members, at + 1
 
     def _key(self, at: int) -> Steps[tuple[str, int]]:
-        """The name of a member, and the position of its value; a long name is cut."""
+        """The name of a member, and where its value begins; a long name is cut."""
         end, start = yield from self._skip_key(at)
         if end - at > _LONGEST_NAME:
             return f"{at}:", start
@@ -166,7 +166,7 @@ class Outline:
             raise NotJsonError from None
 
     def _skip_key(self, at: int) -> Steps[tuple[int, int]]:
-        """The end of a name, and the position of its value."""
+        """Where a name ends, and where its value begins."""
         if self._at(at) != _QUOTE:
             raise NotJsonError
         end = yield from self._skip_string(at)
@@ -176,7 +176,7 @@ class Outline:
         return end, self._skip_blanks(colon + 1)
 
     def _skip_value(self, at: int) -> Steps[int]:
-        """The end of the value at this position."""
+        """Where the value ends that begins here."""
         if self._at(at) not in _CLOSING:
             self._work += 1
             if self._work >= _STEP:
@@ -208,7 +208,7 @@ class Outline:
         return at
 
     def _skip_plain(self, at: int) -> Steps[int]:
-        """The end of a value that contains no others."""
+        """Where a value ends that holds no others."""
         if self._at(at) == _QUOTE:
             return (yield from self._skip_string(at))
         word = _word(self.source, at, at + MAX_NUMBER)
@@ -219,7 +219,7 @@ class Outline:
         return word.end()
 
     def _skip_separator(self, at: int, bracket: int) -> int:
-        """After a value: the position of the next one, or its closing bracket."""
+        """Behind a value: where the next one begins, or its bracket closes."""
         at = self._skip_blanks(at)
         if self._at(at) == _COMMA:
             at = self._skip_blanks(at + 1)
@@ -262,7 +262,7 @@ class Outline:
         return blanks.end()
 
     def _open(self, opened: bytearray, at: int) -> int:
-        """The position of the first value within the bracket at this position, or its end."""
+        """Where the first value begins within the bracket that stands here, or its end."""
         self._work += 1
         self._containers += 1
         if self._containers > MAX_CONTAINERS:
@@ -273,12 +273,12 @@ class Outline:
         return self._skip_blanks(at + 1)
 
     def _at(self, at: int) -> int:
-        """The character at a position; -1 at the end."""
+        """The character here; -1 at the end."""
         return self.source[at] if at < len(self.source) else -1
 
 
 def run(steps: Steps[T]) -> T:
-    """Run all steps at once."""
+    """Take all the steps at once."""
     while True:
         try:
             next(steps)

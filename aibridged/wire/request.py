@@ -1,8 +1,8 @@
-"""Parses request bodies in one pass over the JSON, for what the gateway and the record need.
+"""Reads request bodies: one pass over the JSON, and only what the gateway and the record need.
 
-The conversation is split into its items without parsing them; only those at its end, with the
-prompt or the tool results, are decoded. A body too large for that is read in steps, with the same
-result: see `large_request`.
+The conversation is split into its items without looking into them; only those at its end are
+decoded, where the prompt or the tool results stand. A body too large for that is read in steps, to
+the same facts: see `large_request`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,20 +15,20 @@ from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.facts import RequestFacts, WireApi
 
 MAX_MODEL = 512
-"""Bound on a model's name, in characters."""
+"""Characters of a model's name."""
 MAX_RESULTS = 1_000
-"""Tool results at the end of a request whose calls are recorded: the last ones."""
+"""Tool results at the end of a request of which the calls are noted: the last ones."""
 
 _MAX_SESSION = 256  # characters; real session ids are UUIDs
 _MAX_USER = 4 * 1024  # bytes of the field that may hold one
 
 
 class BadRequestError(ValueError):
-    """A body that isn't a request of the API; the message says why and quotes nothing."""
+    """A body that can't be a request of the API; the sentence says why and quotes nothing."""
 
 
 class Head(msgspec.Struct):
-    """The fields of all three APIs; those of any type stay raw."""
+    """The fields of all three APIs; those that may hold anything stay as they came."""
 
     model: str
     stream: msgspec.Raw = ABSENT
@@ -57,7 +57,7 @@ class Part(msgspec.Struct):
 
 
 class ItemHead(msgspec.Struct):
-    """An item whose content isn't needed, or has an unknown shape."""
+    """An item whose content isn't of interest, or not of a shape that is known."""
 
     type: str = "message"
     role: str = ""
@@ -101,11 +101,11 @@ UNREADABLE_REQUEST = ("unreadable_request",)
 
 
 def read_request(api: WireApi, body: bytes) -> RequestFacts:
-    """Parse a request.
+    """What the request asks for.
 
-    Raises BadRequestError where the body isn't a JSON object or has no string `model`. Anything
-    else that is wrong is left for the provider to refuse: it is skipped, and in `anomalies`. Raises
-    RecursionError where it nests deeper than a decoder goes.
+    Raises BadRequestError where the body is no JSON object or has no string `model`. Anything else
+    that is wrong is for the provider to refuse: it only goes unread, and `anomalies` says so.
+    Raises RecursionError where it nests deeper than a decoder goes.
     """
     try:
         return READERS[api](DECODERS[api](body), decode_item_head, decode_item)
@@ -114,7 +114,7 @@ def read_request(api: WireApi, body: bytes) -> RequestFacts:
 
 
 def read_head(body: bytes) -> Head:
-    """The head of a request whose conversation can't be parsed, or BadRequestError."""
+    """What is left of a request whose conversation can't be read, or BadRequestError."""
     try:
         return _decode_head(body)
     except msgspec.ValidationError as error:
@@ -126,7 +126,7 @@ def read_head(body: bytes) -> Head:
 
 
 def facts_of(head: Head, **found: Any) -> RequestFacts:
-    """The facts of a request's head and conversation."""
+    """The facts in a request's head, with what else was found."""
     if len(head.model) > MAX_MODEL:
         raise BadRequestError(f"The model's name is longer than {MAX_MODEL} characters.")
     options = head.stream_options
@@ -147,9 +147,9 @@ def _includes_usage(options: msgspec.Raw) -> bool:
 
 
 def _read_messages(request: Conversation, _: HeadOf, item_of: ItemOf) -> RequestFacts:
-    """Anthropic: everything is in the last message, results are parts of its content.
+    """Anthropic: everything stands in the last message, the results as parts of its content.
 
-    It may be followed by system messages, which agents insert (Claude Code since 2.1).
+    Behind it may be messages of the system's, which agents put there (Claude Code since 2.1).
     """
     session = _session_of(request.metadata)
     items = map(item_of, reversed(request.messages or ()))
@@ -183,14 +183,14 @@ READERS: Mapping[WireApi, Callable[[Any, HeadOf, ItemOf], RequestFacts]] = {
     WireApi.CHAT_COMPLETIONS: _read_chat_completions,
     WireApi.RESPONSES: _read_responses,
 }
-"""The parser of each API's facts, given functions for its items."""
+"""What reads the facts out of a request, with the functions that give its items."""
 
 DECODERS: Mapping[WireApi, Callable[[bytes], Head]] = {
     WireApi.MESSAGES: msgspec.json.Decoder(Conversation).decode,
     WireApi.CHAT_COMPLETIONS: msgspec.json.Decoder(Conversation).decode,
     WireApi.RESPONSES: msgspec.json.Decoder(Input).decode,
 }
-"""The decoder of each API's requests."""
+"""What decodes a request of each API."""
 
 
 def _end_of(
@@ -199,7 +199,7 @@ def _end_of(
     head_of: HeadOf,
     item_of: ItemOf,
 ) -> dict[str, Any]:
-    """Prompt and results at the end of the conversation: what follows the model's own items."""
+    """Prompt and results at the end of the conversation: what came after the model's own items."""
     results: list[str] = []
     prompt: str | None = None
     for position, item in enumerate(reversed(items)):

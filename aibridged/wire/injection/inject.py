@@ -1,4 +1,4 @@
-"""Injects the gateway's tools into requests that may have them, and opens the dialogue."""
+"""Puts the gateway's tools into a request, and opens the dialogue about it; some want no tools."""
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,13 +21,13 @@ MAX_TOOLS: Mapping[WireApi, int] = {
     WireApi.CHAT_COMPLETIONS: 128,
     WireApi.RESPONSES: 128,
 }
-"""Tools that a request may offer, the client's own included. OpenAI refuses more; Anthropic
-documents no limit, but each tool takes a share of the context."""
+"""Tools that a request may offer, the client's own included. OpenAI refuses more; Anthropic names
+no number, but each tool takes its part of the context."""
 
 _MAX_COMMAS = 20_000  # in the client's tools, before they are decoded
 _TRUE, _FALSE = b"true", b"false"
 
-# OpenAI's first reasoning models refuse the parameter; they make one call at a time anyhow.
+# OpenAI's first reasoning models refuse the parameter, on or off: they call one by one anyhow.
 _CALLS_ONE_BY_ONE = re.compile(r"o\d")
 
 
@@ -50,7 +50,7 @@ _decode_choice = msgspec.json.Decoder(str | _Choice).decode
 
 @dataclass(frozen=True, slots=True)
 class Injection:
-    """A request with injected tools: their names, and those that exceed the API's limit."""
+    """A request with tools put in: which, and which are left out since the API takes no more."""
 
     request: Fields
     names: frozenset[str]
@@ -58,7 +58,7 @@ class Injection:
 
 
 def is_background(client: str, model: str) -> bool:
-    """Whether it is a background request: Claude Code has a small model write titles and the like.
+    """Whether a program asks in passing: Claude Code lets a small model write titles and the like.
 
     `client` is the name by `clients.identify`.
     """
@@ -66,7 +66,7 @@ def is_background(client: str, model: str) -> bool:
 
 
 class Candidate:
-    """A request that may get tools; see `candidate`."""
+    """A request that may be given tools; see `candidate`."""
 
     def __init__(self, api: WireApi, model: str, fields: Fields, own: Sequence[str]) -> None:
         self._api = api
@@ -77,8 +77,8 @@ class Candidate:
     def inject(self, offer: Offer) -> Injection | None:
         """The request with the tools of `offer` before the client's own.
 
-        Nothing else in it changes, except that parallel calls are disabled. A tool whose name the
-        client has, too, is left out. None where no tool fits.
+        Nothing else in it changes, but that parallel calls are switched off. A tool whose name the
+        client has, too, is left out. None where there is room for no tool.
         """
         fields, api = self._fields, self._api
         fitting = [(name, tool) for name, tool in offer.encoded(api) if name not in self._own]
@@ -94,10 +94,10 @@ class Candidate:
 
 
 def candidate(api: WireApi, model: str, fields: Fields) -> Candidate | None:
-    """The request, if it may get tools.
+    """The request, if it may be given tools.
 
-    None where it shouldn't get any, and where it can't be parsed: then the provider will say what
-    is wrong.
+    None where it wants none of ours, and where it can't be read: then the provider will say what is
+    wrong.
     """
     try:
         if not _WANTED[api](fields):
@@ -108,7 +108,7 @@ def candidate(api: WireApi, model: str, fields: Fields) -> Candidate | None:
 
 
 def _names(tools: bytes | None) -> list[str]:
-    """The names of the client's tools, one for each; empty for those without one."""
+    """The names of the client's tools, one for each; empty for those that have none."""
     found = []
     if tools is not None and tools.count(b",") > _MAX_COMMAS:
         raise UnsplittableError("too many tools")
@@ -125,14 +125,14 @@ def _messages_want(fields: Fields) -> bool:
 
 
 def _chat_wants(fields: Fields) -> bool:
-    """Whether it may: each of several choices would be a conversation; functions exclude tools."""
+    """Of several choices each would be a conversation of its own; functions exclude tools."""
     alone = fields.raw("n") in (None, b"1") and fields.raw("functions") is None
     return alone and _openai_choice_is_open(fields) and _is_array(fields, "messages")
 
 
 def _responses_want(fields: Fields) -> bool:
-    """Whether it may: the response of a background request is fetched later, past the gateway."""
-    conversation_of(fields)  # it can be parsed
+    """What runs in the background is fetched later, past the gateway."""
+    conversation_of(fields)  # it can be read
     is_foreground = fields.raw("background") != _TRUE
     is_readable = fields.raw("input") is None or fields.starts("input", (b"[", b'"'))
     return is_foreground and is_readable and _openai_choice_is_open(fields)
@@ -159,7 +159,7 @@ def _choice(fields: Fields) -> str | _Choice | None:
 
 
 def _one_by_one(api: WireApi, model: str, fields: Fields) -> Iterator[Edit]:
-    """The edit that keeps the model from calling the client's tools together with ours."""
+    """What keeps the model from calling tools of the client's in the same breath as ours."""
     if api is WireApi.MESSAGES:
         choice = fields.raw("tool_choice")
         if choice is None:
@@ -185,7 +185,7 @@ _DIALOGUES: Mapping[
 def open_dialogue(
     api: WireApi, request: Fields, names: Collection[str], *, withhold_usage: bool = False
 ) -> Dialogue:
-    """The dialogue of a request that tools of these names were injected into.
+    """The dialogue about a request into which tools of these names have been put.
 
     `withhold_usage`: the usage of a Chat Completions stream isn't for the client (see
     `stream_usage`).
