@@ -86,11 +86,16 @@ def connections(pool: aiohttp.BaseConnector) -> tuple[int, int]:
     return len(pool._acquired), sum(map(len, pool._conns.values()))
 
 
-class _CountedConnector(aiohttp.BaseConnector):
-    """A pool of connections to one provider, which counts them among those of `pools`."""
+class PooledConnector(aiohttp.TCPConnector):
+    """A pool of connections to one provider, as many as there are requests.
 
-    def __init__(self, pools: Pools) -> None:
+    aiohttp connects; `make` makes a connection's protocol.
+    """
+
+    def __init__(self, pools: Pools, make: MakeConnection) -> None:
         super().__init__(limit=0)
+        # aiohttp has no public API for the protocol.
+        self._factory = cast("partial[ResponseHandler]", make)
         self._pools = pools
         pools.add(self)
 
@@ -100,38 +105,28 @@ class _CountedConnector(aiohttp.BaseConnector):
         traces: Any,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
     ) -> ResponseHandler:
-        return await self._pools.connect(lambda: self._open(req, traces, timeout))
-
-    def _open(
-        self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
-    ) -> Awaitable[ResponseHandler]:
-        raise NotImplementedError
+        make = super()._create_connection
+        return await self._pools.connect(lambda: make(req, traces, timeout))
 
 
-class PooledConnector(_CountedConnector, aiohttp.TCPConnector):
-    """A pool that aiohttp connects; `make` makes a connection's protocol."""
-
-    def __init__(self, pools: Pools, make: MakeConnection) -> None:
-        super().__init__(pools)
-        # aiohttp has no public API for the protocol.
-        self._factory = cast("partial[ResponseHandler]", make)
-
-    def _open(
-        self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout
-    ) -> Awaitable[ResponseHandler]:
-        return aiohttp.TCPConnector._create_connection(self, req, traces, timeout)
-
-
-class DialedConnector(_CountedConnector):
-    """A pool that `dial` connects; `make` makes a connection's protocol."""
+class DialedConnector(aiohttp.BaseConnector):
+    """A `PooledConnector` that connects by `dial`."""
 
     def __init__(self, pools: Pools, make: MakeConnection, dial: Dial) -> None:
-        super().__init__(pools)
+        super().__init__(limit=0)
+        self._pools = pools
         self._make = make
         self._dial = dial
+        pools.add(self)
 
-    def _open(self, req: aiohttp.ClientRequest, *_: object) -> Awaitable[ResponseHandler]:
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: Any,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
+    ) -> ResponseHandler:
         host, port = req.url.host_subcomponent, req.url.port
         assert host is not None
         assert port is not None
-        return cast("Awaitable[ResponseHandler]", self._dial(host, port, self._make))
+        made = await self._pools.connect(lambda: self._dial(host, port, self._make))
+        return cast(ResponseHandler, made)
