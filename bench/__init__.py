@@ -1,1 +1,1 @@
-"""What a request and a streamed event cost, beside nginx in the same run."""
+"""The cost of a request and of a streamed event, beside nginx in the same run."""

@@ -1,11 +1,11 @@
-"""What a request and a streamed event cost the daemon in CPU time, beside others in the same run.
+"""Measures the CPU time of a request and of a streamed event, beside others in the same run.
 
     python -m bench [--quick] [--rounds N] [--only NAME ...]
 
-The targets take turns in several short rounds, so that whatever else the machine does hits them
-alike, and each figure is the median of its rounds. Read the ratios: the microseconds are those of
-this machine at this hour. The daemon is measured as it is, and without logs, with metrics, with
-traces, and with an MCP server whose tool no answer calls; at the end, its recorder by itself.
+The targets take turns in several short rounds, so that other load on the machine affects them
+alike, and each figure is the median of its rounds. Compare the ratios: the microseconds are those
+of this machine at this time. The daemon is measured as it is, and without logs, with metrics, with
+traces, and with an MCP server whose tool no response calls; at the end, its recorder by itself.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from bench import load, recording
 from bench.cpu import cpu_seconds
 from bench.targets import EVENTS, CannotStartError, Target, available, provider
 
-# New rounds start within this time, so that a slow machine has fewer of them rather than no end.
+# No round starts later than this, so that a slow machine has fewer of them.
 _BUDGET_S = 70.0
 _QUICK_BUDGET_S = 12.0
 _ROUND_S = 30.0
@@ -35,7 +35,7 @@ _ROUND_S = 30.0
 
 @dataclass(frozen=True)
 class Case:
-    """A load: `times` requests of `size` bytes over each of so many connections at once."""
+    """A load: `times` requests of `size` bytes over each of so many concurrent connections."""
 
     name: str
     size: int
@@ -46,7 +46,7 @@ class Case:
 
 @dataclass
 class Figures:
-    """The rounds of one target under one load: CPU µs a unit, and events a read of the client's."""
+    """The rounds of one target under one load: CPU µs per unit, and events per read."""
 
     costs: list[float] = field(default_factory=list)
     events_a_read: list[float] = field(default_factory=list)
@@ -106,7 +106,7 @@ def _cases(*, quick: bool) -> tuple[Case, ...]:
 
 
 def _measure(targets: list[Target], rounds: int | None, *, quick: bool) -> tuple[Results, int]:
-    """The results, and how many rounds there were time for."""
+    """The results, and the number of rounds."""
     rounds = rounds or (2 if quick else 5)
     until = time.monotonic() + (_QUICK_BUDGET_S if quick else _BUDGET_S)
     cases = _cases(quick=quick)
@@ -160,7 +160,7 @@ def _print(results: Results, targets: Sequence[Target], rounds: int) -> None:
 
 
 def _print_record(seconds: float) -> None:
-    """What the promise costs that a request's start is committed before it goes upstream."""
+    """Print the cost of committing a request's start before it goes upstream."""
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         measured = runner.run(recording.measure(recording.RATE, seconds))
     print(f"\nRecords on SQLite: {measured.line(recording.RATE)}")

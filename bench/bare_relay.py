@@ -1,4 +1,4 @@
-"""The least that relays with aiohttp's server and client: what this stack costs by itself.
+"""The smallest relay with aiohttp's server and client: the cost of this stack by itself.
 
 python -m bench.bare_relay HOST PORT UPSTREAM_URL
 """
@@ -16,7 +16,7 @@ _NOT_COPIED = frozenset({"host", "content-length", "transfer-encoding", "connect
 
 
 async def main(host: str, port: int, upstream: str) -> None:
-    """Relay whatever comes, for ever."""
+    """Relay every request, until the process ends."""
     async with aiohttp.ClientSession(
         auto_decompress=False, connector=aiohttp.TCPConnector(limit=0)
     ) as session:

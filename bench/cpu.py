@@ -1,4 +1,4 @@
-"""How much CPU time a process has used."""
+"""CPU time of a process."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ from pathlib import Path
 def cpu_seconds(pid: int) -> float:
     """CPU time of all threads of a process, user and system, in seconds.
 
-    Linux tells it in nanoseconds; elsewhere `ps` does, on macOS in hundredths of a second.
+    Linux reports it in nanoseconds; elsewhere `ps` does, on macOS in hundredths of a second.
     """
     tasks = Path(f"/proc/{pid}/task")
     if tasks.is_dir():

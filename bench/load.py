@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, cast
 
 _HEAD_END = b"\r\n\r\n"
-# No event ends like this, so that the end of a body is known by its last bytes.
+# No event ends like this, so that the end of a body is recognised by its last bytes.
 _LAST_CHUNK = b"0\r\n\r\n"
 _WORDS = "Please find out why the test of the retry loop fails on slow machines, and mend it. "
 
@@ -44,7 +44,7 @@ def _conversation(size: int, *, stream: bool) -> bytes:
 
 @dataclass
 class Tally:
-    """What came back; `reads` are the pieces in which the streams came."""
+    """The responses; `reads` are the chunks in which the streams arrived."""
 
     responses: int = 0
     events: int = 0
@@ -52,7 +52,7 @@ class Tally:
 
 
 class _Client(asyncio.Protocol):
-    """One connection: sends the request again as soon as the answer is whole."""
+    """One connection: sends the request again as soon as the response is complete."""
 
     def __init__(self, request: bytes, times: int, tally: Tally) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -120,7 +120,7 @@ class _Client(asyncio.Protocol):
 async def run(port: int, request: bytes, connections: int, times: int) -> Tally:
     """Send `request` so many times over each of so many connections to a port of this machine.
 
-    Raises ConnectionError where an answer isn't 200, or breaks off.
+    Raises ConnectionError where a response isn't 200, or breaks off.
     """
     loop = asyncio.get_running_loop()
     tally = Tally()

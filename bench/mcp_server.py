@@ -1,4 +1,4 @@
-"""An MCP server with one tool, which nobody calls: what it costs to have one.
+"""An MCP server with one tool that is never called: the cost of having one.
 
 python -m bench.mcp_server HOST PORT
 """

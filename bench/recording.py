@@ -1,4 +1,4 @@
-"""What a record costs a request: how long its start row is waited for, and the CPU of its rows.
+"""The cost of a record: the wait for its start row, and the CPU time of its rows.
 
 Requests arrive at random moments (an open loop: a slow commit doesn't slow the arrivals), each of
 which is recorded with a start, a prompt, its token usage and an end. The wait is from the call of
@@ -38,17 +38,17 @@ from aibridged.records.spool import Spool
 from aibridged.records.store import Store
 
 RATE = 500.0
-"""Requests a second, unless told otherwise."""
+"""Requests per second, by default."""
 
-# About what a coding agent's turn takes until it ends.
+# About as long as a coding agent's turn takes.
 REQUEST_S = 0.2
 PROMPT = "Please find out why the test of the retry loop fails on slow machines, and mend it."
 
 
 @dataclass
 class Measured:
-    """Waits in seconds, sorted; CPU seconds a request: of start rows, of all, of a bare commit of
-    SQLite's; rows a commit."""
+    """Waits in seconds, sorted; CPU seconds per request: of start rows, of all rows, of a bare
+    commit of SQLite's; rows per commit."""
 
     waits: list[float]
     cpu_of_starts: float
@@ -57,7 +57,7 @@ class Measured:
     batch: float
 
     def line(self, rate: float, burst: int = 1, busy: float = 0) -> str:
-        """All of it in a line."""
+        """The results in a line."""
         return (
             f"{rate:g}/s by {burst}, event loop {busy:.0%} busy:"
             f" start row waited for median {self.quantile(0.5) * 1e3:.2f} ms,"
@@ -72,7 +72,7 @@ class Measured:
 
 
 class BareCommits:
-    """The least that SQLite can keep of a request: one row, committed at once."""
+    """The least that SQLite can do for a request: one row, committed at once."""
 
     def __init__(self, path: Path) -> None:
         self._connection = sqlite3.connect(path, isolation_level=None)
@@ -153,12 +153,12 @@ async def drive(
     busy: float = 0,
     only_starts: bool = False,
 ) -> tuple[list[float], float]:
-    """Let requests arrive; returns their waits and the CPU seconds that it took."""
+    """Run the arrivals; returns their waits and the CPU seconds that it took."""
     clock, waits = SystemClock(), []
     stopping = False
 
     async def work() -> None:
-        """What else the event loop does: pieces of 2 ms, `busy` of its time."""
+        """Other work of the event loop: pieces of 2 ms, `busy` of its time."""
         while not stopping:
             until = time.perf_counter() + 0.002
             while time.perf_counter() < until:
@@ -221,7 +221,7 @@ async def measure(
     recorder, waits, cpu = await run()
     if busy:
         recorder, waits, _ = await run(busy)
-    # Of each bucket how many commits, and last the sum of their sizes.
+    # For each bucket the number of commits, and last the sum of their sizes.
     [(*commits, records)] = recorder.stats.batches.read().values.values()
     return Measured(
         sorted(waits),

@@ -1,4 +1,4 @@
-"""Takes spans over OTLP by HTTP, and looks at none of them.
+"""Receives spans over OTLP by HTTP, and discards them.
 
 python -m bench.span_receiver HOST PORT
 """
@@ -10,7 +10,7 @@ from aiohttp import web
 
 
 async def take(request: web.BaseRequest) -> web.Response:
-    """Say that all went well, as a collector does."""
+    """Respond like a collector."""
     await request.read()
     return web.Response(content_type="application/x-protobuf")
 

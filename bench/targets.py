@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 
 EVENTS = 300
-"""Text deltas in a stream; half a dozen other events stand around them."""
+"""Text deltas in a stream; half a dozen other events surround them."""
 
-# Long enough that a relay sees each event by itself, as in real streams, and not a pile of them.
+# Long enough that a relay sees each event by itself, as in real streams, and not many at once.
 _DELAY = "5ms"
 _START_S = 20.0
 _STOP_S = 5.0
@@ -58,12 +58,12 @@ http {{
 
 
 class CannotStartError(Exception):
-    """A process of the bench did not start; the message holds what it said."""
+    """A process of the bench didn't start; the message has its output."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Something that relays; `path` is where it serves the Messages API, to who has `token`.
+    """A relay; `path` is that of the Messages API, for clients with `token`.
 
     The daemon is measured against those that are `yardstick`.
     """
@@ -116,7 +116,7 @@ def daemon(
 
 @contextmanager
 def traced(upstream: int, folder: Path) -> Iterator[Target]:
-    """The daemon with every request traced, and a receiver that takes the spans."""
+    """The daemon with every request traced, and a receiver of the spans."""
     port = _free_port()
     command = [sys.executable, "-m", "bench.span_receiver", "127.0.0.1", str(port)]
     settings = {
@@ -149,7 +149,7 @@ def with_tools(upstream: int, folder: Path) -> Iterator[Target]:
 
 @contextmanager
 def bare_relay(upstream: int, folder: Path) -> Iterator[Target]:
-    """The least relay on the daemon's stack."""
+    """The smallest relay on the daemon's stack."""
     port = _free_port()
     command = [sys.executable, "-m", "bench.bare_relay", "127.0.0.1", str(port)]
     command.append(f"http://127.0.0.1:{upstream}")
@@ -172,7 +172,7 @@ Start = Callable[[int, Path], AbstractContextManager[Target]]
 
 
 def available() -> dict[str, Start]:
-    """What can be measured on this machine, by its name on the command line."""
+    """The targets that can be measured on this machine, by name."""
     found: dict[str, Start] = {
         "aibridged": daemon,
         "no-logs": partial(daemon, name="no logs", more={"CODER_LOGGING_HUMAN": os.devnull}),
@@ -196,7 +196,7 @@ def _aibridged(*arguments: str) -> list[str]:
 
 
 def _environment() -> dict[str, str]:
-    """The bench's own, without the settings of whoever runs it."""
+    """The bench's own environment, without settings of the daemon."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
 
 
@@ -211,7 +211,7 @@ def _run(command: list[str]) -> str:
 def _process(
     command: list[str], port: int, log: Path, settings: Mapping[str, str] | None = None
 ) -> Iterator[int]:
-    """Run a command until it listens on `port`; yields its pid, and ends it whatever happens."""
+    """Run a command until it listens on `port`; yields its pid, and always ends it."""
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             command, env={**_environment(), **(settings or {})}, stdout=output, stderr=output

@@ -13,7 +13,7 @@ _COMPLETIONS = {
 
 
 class SharedFiles(BuildHookInterface[Any]):
-    """Finds them anew for every wheel, so that none has to be listed."""
+    """Collects the files for every wheel, so that none has to be listed."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version != "editable":

@@ -1,6 +1,6 @@
 """A bounded channel from a worker thread to the event loop, with backpressure.
 
-The thread blocks while a few chunks wait to be sent, and is told there when the reader has gone.
+The thread blocks while a few chunks wait to be sent, and gets an error once the reader has gone.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Channel:
             with closing(make()) as pieces:
                 for piece in _even(pieces):
                     self._put(piece)
-        except Exception as error:  # noqa: BLE001 - it is raised where the answer is read
+        except Exception as error:  # noqa: BLE001 - raised by `read`
             end = error
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._pieces.put_nowait, end)

@@ -21,7 +21,7 @@ class Group(TyperGroup):
 
 
 def make_ours(app: typer.Typer) -> None:
-    """Give every command of the application our help layout, whoever added it."""
+    """Give every command of the application our help layout."""
     app.info.cls = Group
     for command in app.registered_commands:
         if command.cls is None or not issubclass(command.cls, Command):

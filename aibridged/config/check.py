@@ -77,7 +77,7 @@ def _mcp_warnings(settings: Settings) -> Iterator[str]:
 
 
 def _loopback_without_authentication(settings: Settings, where: Where) -> Iterator[Mistake]:
-    """Without authentication, anybody who reaches the address spends the organisation's key."""
+    """Without authentication, anyone who can reach the address can spend the organisation's key."""
     address = settings.http_address
     if settings.auth == "none" and not is_loopback(address.host):
         yield Mistake(

@@ -46,7 +46,7 @@ class _CallerLimiter(AsyncLimiter):
         return True
 
     @property
-    def _loop(self) -> _LoopTime:  # type: ignore[override]  # only `time` is asked of it
+    def _loop(self) -> _LoopTime:  # type: ignore[override]  # only `time` is used
         return self._time
 
 

@@ -1,7 +1,7 @@
 """systemd integration: sd_notify, watchdog and socket activation.
 
-The protocols are those of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3), whoever speaks
-them; without a service manager nothing is sent, and there are no sockets.
+The protocols are those of sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3), which other
+service managers may implement, too. Without any, nothing is sent, and there are no sockets.
 """
 
 import asyncio

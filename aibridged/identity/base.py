@@ -21,7 +21,7 @@ class Actor:
 
 
 class AuthUnavailableError(Exception):
-    """Nobody can be authenticated now: requests get 503, not 401.
+    """Authentication is unavailable: requests get 503, not 401.
 
     The message says why, for the log; it contains no token and no part of one.
     """

@@ -190,7 +190,7 @@ class TokenStore:
         return info, Secret(minted.text)
 
     def list_tokens(self, username: str | None = None, *, revoked: bool = False) -> list[TokenInfo]:
-        """The tokens of one user, or of all, by user and age; revoked ones only if asked for."""
+        """The tokens of one user, or of all, by user and age; revoked ones only on request."""
         statement = sa.select(*_TOKEN).join(users).order_by(users.c.username, tokens.c.created_at)
         if not revoked:
             statement = statement.where(tokens.c.revoked_at.is_(None))

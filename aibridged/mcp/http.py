@@ -27,7 +27,7 @@ class ServerTransport(httpx2.AsyncBaseTransport):
     `answered` says whether the last request got a response at all.
 
     No connection is kept between requests: thousands of bridges would keep as many open. Nor is the
-    stream opened that a server may send messages on (a GET), which would be open for ever.
+    stream opened that a server may send messages on (a GET), which would be open forever.
     """
 
     def __init__(

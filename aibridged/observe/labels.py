@@ -1,6 +1,6 @@
 """Bounded label cardinality: caller-supplied label values are kept apart up to a number.
 
-Every value of a label is a series that Prometheus keeps for ever, and callers may send any name.
+Every value of a label is a series that Prometheus keeps forever, and callers may send any name.
 """
 
 from aibridged.gateway_tokens import blanked

@@ -1,4 +1,4 @@
-"""The stages of a request, in order: the only place that says so."""
+"""The stages of a request, in order; nothing else defines it."""
 
 from functools import partial
 

@@ -61,7 +61,7 @@ def stage(components: Components) -> Middleware:
 def _tell(listener: Callable[[RequestSummary], None], finished: RequestSummary) -> None:
     try:
         listener(finished)
-    except Exception:  # noqa: BLE001 - the client has its answer, whoever can't tell of it
+    except Exception:  # noqa: BLE001 - the client has its response already
         logger.exception("Failed to log a finished request")
 
 

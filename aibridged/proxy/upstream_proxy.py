@@ -12,7 +12,7 @@ from aibridged.transport.head_reader import ResponseHeadReader
 
 
 class UpstreamProxyError(Exception):
-    """The upstream proxy doesn't connect; the message says so, without quoting its response."""
+    """The upstream proxy doesn't connect; the message doesn't quote its response."""
 
 
 class UpstreamProxy:

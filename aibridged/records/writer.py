@@ -36,7 +36,7 @@ from aibridged.records.truncation import Truncator
 RETRY_S = 1.0
 """Seconds between attempts to reach the database again."""
 FACTS_AT_ONCE = 64
-"""What comes meanwhile waits until they are committed, about a millisecond."""
+"""Facts per transaction; starts that arrive meanwhile wait about a millisecond for it."""
 
 
 class Writer:
@@ -74,7 +74,7 @@ class Writer:
         self._loop = loop
         try:
             self._open()
-        except Exception as error:  # noqa: BLE001 - whoever opened the recorder is told
+        except Exception as error:  # noqa: BLE001 - passed to the caller of `open`
             self._store.close()
             self._spooling.close()
             self._settle([opened], error)
@@ -264,7 +264,7 @@ class Writer:
         for record in records:
             try:
                 on_record(record)
-            except Exception as error:  # noqa: BLE001 - the record is safe, whoever listens to it
+            except Exception as error:  # noqa: BLE001 - the record is stored, whatever the callback does
                 logger.error("A record could not be logged: {}", type(error).__name__)
 
     def _lose_database(

@@ -131,7 +131,7 @@ class Listener:
             CannotListenError: they aren't a certificate and its key.
         """
         if self._certificate is not None:
-            # On another context: one with half of a bad pair couldn't serve anybody.
+            # On another context: one with half of a bad pair couldn't serve any client.
             self._certificate.context()
 
     def renew_certificate(self) -> None:

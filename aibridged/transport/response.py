@@ -112,5 +112,5 @@ class DownstreamResponse(web.StreamResponse):
         lines.append(b"\r\n")
         self._keep_alive = keep_alive
         self._head = head = b"".join(lines)
-        # Whether the head was sent is asked of the writer.
+        # The writer knows whether the head was sent.
         request.writer.output_size += len(head)

@@ -2,7 +2,7 @@
 
 aiohttp's error page and log quote the offending line, which may contain a token; it waits without a
 deadline for the rest of a request's head; it lets a client that has stopped reading hold a response
-open for ever; and at shutdown it closes connections without notice. All four are fixed here.
+open forever; and at shutdown it closes connections without notice. All four are fixed here.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
-"""Takes content codings off bodies (RFC 9110, 8.4), within bounds: gzip, deflate and zstd.
+"""Decoding of content codings (RFC 9110, 8.4), within bounds: gzip, deflate and zstd.
 
-A few bytes can decode to gigabytes, so a decoder gives out pieces of bounded size, each the work of
-a fraction of a millisecond, and its caller counts them. A body has one coding: no client is known
-to send more, and between two of them gigabytes could hide. Brotli is not spoken: it would need one
-more dependency, and no client is known to send it.
+A few bytes can decode to gigabytes, so a decoder yields chunks of bounded size, each the work of a
+fraction of a millisecond, and its caller counts them. A body has one coding: no client is known to
+send more, and gigabytes could hide between two of them. Brotli isn't supported: it would need
+another dependency, and no client is known to send it.
 """
 
 import zlib
@@ -15,29 +15,29 @@ import zstandard
 from aibridged.wire.outline import Steps
 
 MAX_MEMBERS = 100
-"""Of a gzip body the members, of a zstd body the frames: clients send one."""
+"""Members of a gzip body, or frames of a zstd body: clients send one."""
 
 _WINDOW = 16 * 1024  # bytes of input that a decoder gets at once
-_PIECE = 64 * 1024  # and how much it may give out
+_PIECE = 64 * 1024  # bytes that it may return at once
 # Zstandard has no such limit: four bytes of input can give 128 KiB, so it gets a few at a time.
 _ZSTD_WINDOW = 256
 _ZSTD_MEMORY = 8 * 1024 * 1024  # what RFC 9659 allows for zstd as a content coding
 
 
 class CodingError(ValueError):
-    """A body whose content coding can't be taken off; the sentence is fit for the caller."""
+    """A body that can't be decoded; the message is for the caller."""
 
 
 class BodyTooLargeError(CodingError):
-    """The decoded body is longer than allowed, or made of too many members."""
+    """The decoded body is longer than allowed, or has too many members."""
 
 
 class MalformedBodyError(CodingError):
-    """The body isn't what its Content-Encoding says, or ends too early."""
+    """The body doesn't match its Content-Encoding, or ends too early."""
 
 
 class UnsupportedCodingError(CodingError):
-    """A coding that isn't spoken here, or more than one."""
+    """A coding that isn't supported, or more than one."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -46,10 +46,10 @@ class UnsupportedCodingError(CodingError):
 
 
 class _Decoder(Protocol):
-    """Takes off one coding."""
+    """Decoder of one content coding."""
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """What `data` decodes to, in pieces of bounded size, some of them empty.
+        """The decoded `data`, in chunks of bounded size, some of them empty.
 
         Raises BodyTooLargeError, zlib.error or ZstdError.
         """
@@ -57,7 +57,7 @@ class _Decoder(Protocol):
 
     @property
     def ended(self) -> bool:
-        """Whether the input so far is whole."""
+        """Whether the input so far is complete."""
         ...
 
 
@@ -86,7 +86,7 @@ class _Zlib:
                 more = self._gzip and bool(data)
             else:
                 data = self._object.unconsumed_tail
-                # A full piece may leave output behind though all of the input is used.
+                # A full chunk may leave output behind though all of the input is consumed.
                 more = bool(data) or len(piece) == _PIECE
 
     def _window_bits(self, data: bytes) -> int:
@@ -156,7 +156,7 @@ _FAILURES = (zlib.error, zstandard.ZstdError)
 
 
 def decode_body(body: bytes, content_encoding: str, max_bytes: int) -> Steps[bytes]:
-    """The body without its coding, in steps.
+    """Decode a body, in steps.
 
     Raises:
         BodyTooLargeError: it is longer than `max_bytes`, or has more than `MAX_MEMBERS` members.
@@ -180,9 +180,9 @@ def decode_body(body: bytes, content_encoding: str, max_bytes: int) -> Steps[byt
 
 
 class StreamDecoder:
-    """Takes the coding off a body that comes in chunks; raises UnsupportedCodingError at once.
+    """Decodes a body that arrives in chunks; raises UnsupportedCodingError at once.
 
-    What follows a fault, or `max_bytes` of output, is not decoded; `fault` then says why.
+    After a fault, or `max_bytes` of output, nothing more is decoded; `fault` then says why.
     """
 
     def __init__(self, content_encoding: str, max_bytes: int) -> None:
@@ -191,7 +191,7 @@ class StreamDecoder:
         self._left = max_bytes
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """The decoded pieces that `chunk` gives; never raises."""
+        """The decoded chunks of `chunk`; never raises."""
         if self.fault is not None:
             return
         try:

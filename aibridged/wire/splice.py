@@ -1,7 +1,7 @@
-"""Changes a JSON object in places: every byte outside of them stays as it was.
+"""Edits a JSON object in place: every byte outside of the edits stays as it was.
 
-A request is not decoded and encoded again, since that would change what nobody asked to be changed:
-white space, the spelling of numbers, the order of keys, and with them a provider's prompt cache.
+A request isn't decoded and encoded again, since that would change more than necessary: white space,
+the spelling of numbers, the order of keys, and with them a provider's prompt cache.
 """
 
 import re
@@ -25,13 +25,13 @@ _EMPTY_ARRAY = re.compile(rb"\[" + _SPACE + rb"\]")
 
 
 class UnsplittableError(ValueError):
-    """Bytes that aren't one JSON object, or name a key twice."""
+    """Bytes that aren't one JSON object, or have a duplicate key."""
 
 
 class Edit(NamedTuple):
-    """Bytes to stand in place of those from `start` to `end`, which are none for an insertion.
+    """Bytes that replace those from `start` to `end`, or are inserted where both are equal.
 
-    `field` is the name of a field that is inserted with its value, which stands at `value` then.
+    `field` is the name of a field that is inserted with its value, which is at `value` then.
     """
 
     start: int
@@ -42,10 +42,10 @@ class Edit(NamedTuple):
 
 
 class Fields:
-    """The values of a JSON object, and where they stand in its bytes.
+    """The values of a JSON object, and their positions in its bytes.
 
-    `spans` are those places where they are known already, so that the bytes aren't searched again.
-    Raises UnsplittableError.
+    `spans` are the positions where they are known already, which saves a search. Raises
+    UnsplittableError.
     """
 
     __slots__ = ("_body", "source", "spans")
@@ -61,19 +61,19 @@ class Fields:
         return name in self.spans
 
     def raw(self, name: str) -> bytes | None:
-        """The value as it stands there; None where the field is missing or null."""
+        """The value as it is in the bytes; None where the field is missing or null."""
         if name not in self.spans or self.starts(name, b"null"):
             return None
         span = self.spans[name]
         return self.source[span.start : span.end]
 
     def starts(self, name: str, beginning: bytes | tuple[bytes, ...]) -> bool:
-        """Whether there is a value, and it starts so."""
+        """Whether there is a value that starts like this."""
         span = self.spans.get(name)
         return span is not None and self.source.startswith(beginning, span.start)
 
     def put(self, name: str, value: bytes) -> Edit:
-        """`value` in place of the field's, or as the first field."""
+        """Replace the field's value by `value`, or insert it as the first field."""
         if name in self.spans:
             return Edit(*self.spans[name], value)
         key = b'"%b":' % name.encode()
@@ -82,7 +82,7 @@ class Fields:
         return Edit(self._body, self._body, b"".join((key, value, comma)), name, place)
 
     def prepend(self, name: str, items: bytes) -> Edit:
-        """`items`, which are joined by commas already, as the first of the field's array."""
+        """Insert `items`, which are joined by commas already, at the start of the field's array."""
         if self.raw(name) is None:
             return self.put(name, b"[%b]" % items)
         start, end = self.spans[name]
@@ -113,7 +113,7 @@ class Fields:
 
 
 class Growing:
-    """A request whose array `field` grows at its end, while all else stays as it is."""
+    """A request whose array `field` grows at its end, while all else stays unchanged."""
 
     def __init__(self, request: Fields, field: str) -> None:
         start, end = request.spans[field]
@@ -124,13 +124,13 @@ class Growing:
         self._comma = b"" if is_empty_array(request.source, start, end) else b","
 
     def append(self, items: Sequence[bytes]) -> bytes:
-        """The request with more items, each of them JSON."""
+        """The request with additional items, each of them JSON."""
         self._added += items
         return b"".join((self._before, self._comma, b",".join(self._added), self._after))
 
 
 def _moved(span: Span, edits: list[Edit]) -> Span:
-    """Where a value stands after these edits."""
+    """The position of a value after these edits."""
     start, end = span
     for edit in edits:
         grown = len(edit.text) - (edit.end - edit.start)
@@ -142,7 +142,7 @@ def _moved(span: Span, edits: list[Edit]) -> Span:
 
 
 def _located(source: bytes) -> Members:
-    """Where the values stand; the decoder, which keeps the last of two, tells how long they are."""
+    """The positions of the values, found by their lengths; the decoder keeps the last duplicate."""
     try:
         found = _decode(source)
     except UNREADABLE:
@@ -168,5 +168,5 @@ def _located(source: bytes) -> Members:
 
 
 def is_empty_array(source: bytes, start: int, end: int) -> bool:
-    """Whether the JSON array that stands there has no items."""
+    """Whether the JSON array at a position has no items."""
     return _EMPTY_ARRAY.fullmatch(source, start, end) is not None

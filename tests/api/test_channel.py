@@ -7,6 +7,7 @@ import pytest
 
 from aibridged.api.channel import AHEAD, PIECE_BYTES, Channel
 from aibridged.records.cancel_scope import QueryCancelledError
+from tests.waiting import until
 
 
 class Made:
@@ -57,14 +58,10 @@ async def test_nothing_is_nothing():
 async def test_the_thread_waits_for_who_reads():
     channel, made = Channel(), Made(100)
     written = await write(channel, made)
-    async with asyncio.timeout(10):
-        while channel._pieces.qsize() < AHEAD:  # noqa: ASYNC110 - a thread makes it so
-            await asyncio.sleep(0.001)
+    await until(lambda: channel._pieces.qsize() == AHEAD)
     for count in range(1, 4):
         await channel.read()
-        async with asyncio.timeout(10):
-            while channel._pieces.qsize() < AHEAD:  # noqa: ASYNC110 - as above
-                await asyncio.sleep(0.001)
+        await until(lambda: channel._pieces.qsize() == AHEAD)
         # One more is made, and waits to be handed over.
         assert made.made <= AHEAD + count + 1
     channel.close()

@@ -10,6 +10,7 @@ from aibridged.api.channel import PIECE_BYTES
 from aibridged.api.query_runner import BOUNDS, QueryRunner
 from aibridged.errors import GatewayError
 from aibridged.records.query import Query
+from tests.waiting import until
 
 FOREVER = (
     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000000000)"
@@ -47,9 +48,7 @@ async def answer(asking, caller, make=quick):
 
 
 async def until_idle(asking):
-    async with asyncio.timeout(10):
-        while asking._places.taken:  # noqa: ASYNC110 - threads make it so
-            await asyncio.sleep(0.001)
+    await until(lambda: not asking._places.taken)
 
 
 async def refusal(asking, caller):
@@ -159,9 +158,7 @@ async def test_what_nobody_waits_for_is_interrupted_and_frees_its_place(asking, 
     async with AsyncExitStack() as stack:
         channel = await stack.enter_async_context(asking.ask("ann", ask_forever))
         await channel.read()
-        async with asyncio.timeout(10):
-            while not under_way.is_set():  # noqa: ASYNC110 - a thread sets it
-                await asyncio.sleep(0.001)
+        assert await asyncio.to_thread(under_way.wait, 10)
         assert asking._places.taken == 1
     await until_idle(asking)
 

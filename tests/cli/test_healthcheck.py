@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-TLS = Path(__file__).parents[1] / "config" / "tls"
-CERT, KEY = TLS / "localhost-cert.pem", TLS / "localhost-key.pem"
+from tests.tls_files import CERT, KEY
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

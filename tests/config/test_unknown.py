@@ -1,4 +1,4 @@
-"""Names that nobody declared are answered with the nearest that somebody did."""
+"""Unknown names are reported with the nearest known one."""
 
 from collections.abc import Callable
 

@@ -20,6 +20,7 @@ from aibridged.records.facts import InterceptionStart, ModelThoughtRecord, UserP
 from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.store import Store
+from tests.waiting import until
 
 API = "/api/v2/aibridge"
 COUNT, THOUGHTS, CHARACTERS = 24, 16, 4_000_000
@@ -120,9 +121,8 @@ async def ask_and_stop_reading(gateway, path):
 
 async def until_idle(gateway):
     """No thread is busy with a question."""
-    async with asyncio.timeout(10):
-        while gateway.components.api._queries._places.taken:  # noqa: ASYNC110 - a thread makes it so
-            await asyncio.sleep(0.005)
+    places = gateway.components.api._queries._places
+    await until(lambda: not places.taken)
 
 
 @pytest.mark.parametrize("leaves", [True, False])

@@ -14,6 +14,7 @@ from aibridged.fake_provider import Script
 from aibridged.records import open_database
 from aibridged.records.database import make_engine
 from aibridged.records.recorder import Recorder
+from tests.waiting import until
 
 MESSAGES = "/anthropic/v1/messages"
 # With what ends a stream.
@@ -132,13 +133,6 @@ def post(client, clock):
             return response.status, reason, await response.read()
 
     return post
-
-
-async def until(condition):
-    """Let the event loop run until it is so."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - another thread makes it so, and tells nobody
-            await asyncio.sleep(0.005)
 
 
 def balances(fake, rows):

@@ -1,4 +1,4 @@
-"""The usage of Chat Completions streams: always recorded, and seen by whoever asked for it."""
+"""The usage of Chat Completions streams: always recorded, and relayed to clients that asked for it."""
 
 import gzip
 import json

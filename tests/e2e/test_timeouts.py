@@ -1,4 +1,4 @@
-"""Slow and broken peers on either side hold nothing for ever."""
+"""Slow and broken peers on either side hold nothing forever."""
 
 import asyncio
 import socket

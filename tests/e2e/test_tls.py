@@ -1,15 +1,12 @@
 """The gateway's own TLS."""
 
 import ssl
-from pathlib import Path
 
 import aiohttp
 import pytest
 
 from aibridged.daemon.gateway import CannotStartError
-
-TLS = Path(__file__).parents[1] / "config" / "tls"
-CERT, KEY = TLS / "localhost-cert.pem", TLS / "localhost-key.pem"
+from tests.tls_files import CERT, KEY
 
 
 async def test_https_is_served_with_the_certificate_and_http_1_1(start_gateway, fake):

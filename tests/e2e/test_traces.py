@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
 import aiohttp
 import grpc
@@ -16,9 +15,7 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_serv
 from aibridged.daemon.gateway import CannotStartError
 from aibridged.fake_provider import Answer, Script, ToolCall
 from aibridged.observe.spans import REQUEST, SPANS, SpanName
-
-TLS = Path(__file__).parents[1] / "config" / "tls"
-CERT, KEY = TLS / "localhost-cert.pem", TLS / "localhost-key.pem"
+from tests.tls_files import CERT, KEY
 
 MESSAGES = "/anthropic/v1/messages"
 BODY = {

@@ -11,13 +11,7 @@ from aibridged.identity.revocation import keep_asking, keep_revoking
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
-
-
-async def until(condition):
-    """Let the event loop run until it is so."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - a thread makes it so, and tells nobody
-            await asyncio.sleep(0.002)
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings, Settings
 from aibridged.mcp.credentials import no_credentials
 from aibridged.mcp.factory import McpTools
+from tests.waiting import until
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
 Answer = Callable[[web.Request, Any], Awaitable[web.StreamResponse]]
@@ -156,10 +157,9 @@ class TinyServer:
     async def left(self) -> None:
         """Return once nobody is connected."""
         assert self._runner is not None
-        assert self._runner.server is not None
-        async with asyncio.timeout(5):
-            while self._runner.server.connections:  # noqa: ASYNC110 - aiohttp tells nobody
-                await asyncio.sleep(0.001)
+        server = self._runner.server
+        assert server is not None
+        await until(lambda: not server.connections)
 
     def methods(self) -> list[str]:
         return [message["method"] for message, _ in self.received]
@@ -206,18 +206,6 @@ class TinyServer:
                 "error": {"code": -32601, "message": "Method not found"},
             }
         )
-
-
-@pytest.fixture
-def until() -> Callable[[Callable[[], object]], Awaitable[None]]:
-    """Waits until something has happened that a test can't be told of."""
-
-    async def until(happened: Callable[[], object]) -> None:
-        async with asyncio.timeout(5):
-            while not happened():  # noqa: ASYNC110 - it happens in another thread
-                await asyncio.sleep(0.005)
-
-    return until
 
 
 def tool(name: str, **fields: Any) -> dict[str, Any]:

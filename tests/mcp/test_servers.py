@@ -7,6 +7,7 @@ import pytest
 from aibridged.config.secret import Secret
 from aibridged.mcp import servers as servers_module
 from aibridged.mcp.tools import ToolResult
+from tests.waiting import until
 
 
 def names(box):
@@ -96,7 +97,7 @@ async def test_a_server_that_failed_its_last_caller_is_not_waited_for(
         each.close()
 
 
-async def test_a_request_that_leaves_leaves_the_opening_to_others(offer, tiny, hold, until):
+async def test_a_request_that_leaves_leaves_the_opening_to_others(offer, tiny, hold):
     go_on = hold("tools/list")
     caller = offer({"docs": tiny.url}).of("somebody")
     request = asyncio.get_running_loop().create_task(caller.open())
@@ -109,7 +110,7 @@ async def test_a_request_that_leaves_leaves_the_opening_to_others(offer, tiny, h
     caller.close()
 
 
-async def test_a_bridge_that_closes_meanwhile_ends_the_opening(offer, tiny, hold, until):
+async def test_a_bridge_that_closes_meanwhile_ends_the_opening(offer, tiny, hold):
     hold("tools/list")
     tools = offer({"docs": tiny.url})
     caller = tools.of("somebody")

@@ -16,6 +16,7 @@ from aibridged.mcp.health import Access
 from aibridged.mcp.limits import Limits
 from aibridged.mcp.session import ServerFailedError, StreamableHTTPServerProxy
 from aibridged.tasks import Tasks
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -140,9 +141,7 @@ async def test_many_calls_at_once_are_told_apart(session, tiny):
 
 
 @pytest.mark.parametrize("way", ["times out", "is left"])
-async def test_a_call_that_nobody_waits_for_is_cancelled_at_the_server(
-    session, real_server, until, way
-):
+async def test_a_call_that_nobody_waits_for_is_cancelled_at_the_server(session, real_server, way):
     real_server.happened.clear()
     proxy = session(real_server.url, mcp_call_timeout=0.3 if way == "times out" else 60.0)
     await proxy.open(session.tasks)
@@ -159,7 +158,7 @@ async def test_a_call_that_nobody_waits_for_is_cancelled_at_the_server(
     assert (await proxy.call("add", {"a": 1, "b": 1})).content[0].text == "2"
 
 
-async def test_a_server_with_sessions_gets_a_notification_of_it(session, tiny, until):
+async def test_a_server_with_sessions_gets_a_notification_of_it(session, tiny):
     async def never(request, message):
         await asyncio.Event().wait()
 
@@ -199,7 +198,7 @@ async def test_an_error_of_http_does_not_end_the_session(session, tiny):
 
 
 async def test_a_schema_of_the_servers_is_not_run_over_its_results(session, tiny):
-    """A regular expression in it could take for ever."""
+    """A regular expression in it could take forever."""
     pattern = {"type": "object", "properties": {"a": {"pattern": "^(a+)+$"}}}
     tiny.tools = [{"name": "evil", "inputSchema": {"type": "object"}, "outputSchema": pattern}]
 
@@ -226,7 +225,7 @@ async def test_closing_does_not_wait_for_a_server_that_is_silent(monkeypatch, se
     await tiny.left()
 
 
-async def test_closing_ends_an_opening(session, tiny, until):
+async def test_closing_ends_an_opening(session, tiny):
     async def never(request, message):
         await asyncio.Event().wait()
 

@@ -1,4 +1,4 @@
-"""A question ends when its time is up, or when nobody wants the answer, whatever it is doing."""
+"""A query ends at its deadline, or when it is cancelled, whatever it is doing."""
 
 import threading
 
@@ -29,7 +29,7 @@ def test_what_is_quick_is_answered(database, clock):
 def test_each_statement_has_its_time(database, clock):
     with CancelScope(clock, 0.05).connect(database.engine) as connection:
         for _ in range(3):
-            clock.advance(10)  # whoever got the last answer took it
+            clock.advance(10)  # taken by the reader of the last result
             assert connection.exec_driver_sql("SELECT 1").scalar() == 1
 
 

@@ -14,6 +14,7 @@ from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.recorder import GATHERING_TURNS, Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
 from aibridged.records.store import DatabaseAwayError, Store
+from tests.waiting import until
 
 
 @contextmanager
@@ -38,13 +39,6 @@ def stalled(recorder):
         go_on.set()
         store.write = write
         del store.write_at_once
-
-
-async def until(condition):
-    """Let the event loop run until it is so."""
-    async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110 - another thread makes it so, and tells nobody
-            await asyncio.sleep(0.002)
 
 
 async def test_a_start_is_committed_when_its_caller_goes_on(database, make_recorder, new_start):

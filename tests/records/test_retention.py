@@ -9,6 +9,7 @@ from aibridged.records import schema
 from aibridged.records.jobs import Prune, RecordingFailedError
 from aibridged.records.retention import PRUNED_AT_ONCE, Pruning, keep_pruning, prune
 from aibridged.records.store import DatabaseAwayError
+from tests.waiting import until
 
 
 class Pruner:
@@ -48,9 +49,7 @@ async def test_the_recorder_prunes_what_is_too_old(
     pruning = asyncio.ensure_future(  # noqa: TID251
         keep_pruning(recorder.prune, clock, timedelta(minutes=30), interval=3600)
     )
-    async with asyncio.timeout(10):
-        while len(database.rows(schema.interceptions)) > 1:  # noqa: ASYNC110 - by the writer
-            await asyncio.sleep(0.005)
+    await until(lambda: len(database.rows(schema.interceptions)) == 1)
     pruning.cancel()
     await recorder.close()
     assert database.row(schema.interceptions)["id"] == young.id

@@ -1,6 +1,5 @@
 """Long texts are cut, say so, and never keep the event loop while they are hashed."""
 
-import asyncio
 import threading
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -19,6 +18,7 @@ from aibridged.records.facts import (
 from aibridged.records.ids import uuid7
 from aibridged.records.spool import Spool
 from aibridged.records.truncation import DEFAULT_MAX_BYTES, Truncator
+from tests.waiting import until
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 OWN = {"id": "p", "interception_id": "i", "created_at": AT}
@@ -148,9 +148,7 @@ async def test_the_writers_thread_cuts_what_the_loop_would_be_kept_by(
     start, long = facts
     await recorder.start(start)
     recorder.record(*long)
-    async with asyncio.timeout(10):
-        while len(told) < 4:  # noqa: ASYNC110 - the thread tells nobody
-            await asyncio.sleep(0.005)
+    await until(lambda: len(told) == 4)
     await recorder.close()
     assert_cut(database)
     assert threading.main_thread() not in threads[1:]
@@ -164,9 +162,7 @@ async def test_the_spool_gets_what_is_kept(sqlite_database, make_recorder, facts
     aside = sqlite_database.state_dir / "aside.db"
     (sqlite_database.state_dir / "aibridged.db").rename(aside)
     recorder.record(*long)
-    async with asyncio.timeout(10):
-        while not recorder.stats.spool_bytes:  # noqa: ASYNC110 - the thread tells nobody
-            await asyncio.sleep(0.005)
+    await until(lambda: recorder.stats.spool_bytes)
     assert recorder.stats.spool_bytes < 4 * DEFAULT_MAX_BYTES
     aside.rename(sqlite_database.state_dir / "aibridged.db")
     await recorder.close()

@@ -19,13 +19,7 @@ from aibridged.records.recorder import GATHERING_TURNS, SHUN_S, SLOW_S
 from aibridged.records.retention import PRUNED_AT_ONCE
 from aibridged.records.store import DatabaseAwayError
 from aibridged.records.writer import FACTS_AT_ONCE
-
-
-async def until(condition):
-    """Let the event loop run until it is so."""
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - another thread makes it so, and tells nobody
-            await asyncio.sleep(0.005)
+from tests.waiting import until
 
 
 @contextmanager

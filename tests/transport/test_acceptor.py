@@ -3,7 +3,6 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -11,9 +10,9 @@ from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.idle import GRACE_S
 from aibridged.transport import acceptor
 from aibridged.transport.acceptor import Acceptor, bind
+from tests.tls_files import CERT, KEY
 
 PATIENCE_S = 10
-PAIR = Path(__file__).parents[1] / "config" / "tls"
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -81,15 +80,15 @@ async def listening(clock) -> AsyncIterator[Listening]:
 
 
 @pytest.fixture
-async def connect(listening) -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
+async def connect_client(listening) -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
     writers = []
 
-    async def connect(**options: object) -> Stream:
+    async def connect_client(**options: object) -> Stream:
         reader, writer = await asyncio.open_connection("127.0.0.1", listening.port, **options)
         writers.append(writer)
         return reader, writer
 
-    yield connect
+    yield connect_client
     for writer in writers:
         writer.transport.abort()
 
@@ -97,13 +96,13 @@ async def connect(listening) -> AsyncIterator[Callable[..., Awaitable[Stream]]]:
 @pytest.fixture
 def tls() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(PAIR / "localhost-cert.pem", PAIR / "localhost-key.pem")
+    context.load_cert_chain(CERT, KEY)
     return context
 
 
 @pytest.fixture
 def trusting() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=PAIR / "localhost-cert.pem")
+    return ssl.create_default_context(cafile=CERT)
 
 
 async def ended(reader: asyncio.StreamReader) -> bytes:
@@ -112,13 +111,15 @@ async def ended(reader: asyncio.StreamReader) -> bytes:
         return await reader.read()
 
 
-async def test_places_first_then_surplus_and_then_nothing_until_one_has_left(listening, connect):
+async def test_places_first_then_surplus_and_then_nothing_until_one_has_left(
+    listening, connect_client
+):
     await listening.start()
-    await connect()
+    await connect_client()
     first = await listening.next()
-    await connect()
+    await connect_client()
     second = await listening.next()
-    await connect()
+    await connect_client()
     assert (first.is_surplus, second.is_surplus) == (False, True)
     assert listening.limiter.is_saturated
     assert listening.came.empty()
@@ -128,10 +129,10 @@ async def test_places_first_then_surplus_and_then_nothing_until_one_has_left(lis
 
 
 @pytest.mark.parametrize("how", ["close", "abort"])
-async def test_a_place_is_given_back_with_the_descriptor(listening, connect, how):
+async def test_a_place_is_given_back_with_the_descriptor(listening, connect_client, how):
     await listening.start()
     for _ in range(3):
-        reader, _ = await connect()
+        reader, _ = await connect_client()
         accepted = await listening.next()
         assert listening.limiter.taken == 1
         getattr(accepted.transport, how)()
@@ -139,22 +140,22 @@ async def test_a_place_is_given_back_with_the_descriptor(listening, connect, how
         await listening.empty()
 
 
-async def test_a_place_is_given_back_when_the_client_leaves(listening, connect):
+async def test_a_place_is_given_back_when_the_client_leaves(listening, connect_client):
     await listening.start()
-    _, writer = await connect()
+    _, writer = await connect_client()
     accepted = await listening.next()
     writer.close()
     await accepted.lost.wait()
     await listening.empty()
 
 
-async def test_tls_and_what_is_none(listening, connect, tls, trusting):
+async def test_tls_and_what_is_none(listening, connect_client, tls, trusting):
     await listening.start(tls)
-    reader, writer = await connect()
+    reader, writer = await connect_client()
     writer.write(b"GET / HTTP/1.1\r\n\r\n")
     await ended(reader)
     await listening.empty()
-    reader, _ = await connect(ssl=trusting, server_hostname="localhost")
+    reader, _ = await connect_client(ssl=trusting, server_hostname="localhost")
     accepted = await listening.next()
     assert len(listening.limiter.idle) == 0  # from now on the protocol's own word counts
     accepted.transport.write(b"hello")
@@ -163,37 +164,37 @@ async def test_tls_and_what_is_none(listening, connect, tls, trusting):
     await listening.empty()
 
 
-async def test_a_handshake_has_a_deadline(listening, connect, tls):
+async def test_a_handshake_has_a_deadline(listening, connect_client, tls):
     await listening.start(tls, handshake=0.05)
-    reader, _ = await connect()
+    reader, _ = await connect_client()
     assert await ended(reader) == b""
     await listening.empty()
 
 
 async def test_a_handshake_that_makes_no_progress_makes_room(
-    listening, connect, tls, trusting, clock
+    listening, connect_client, tls, trusting, clock
 ):
     await listening.start(tls)
-    silent, _ = await connect()
+    silent, _ = await connect_client()
     # Accepted by the time that one after it has been told that there is no room.
-    _, surplus = await connect(ssl=trusting, server_hostname="localhost")
+    _, surplus = await connect_client(ssl=trusting, server_hostname="localhost")
     assert (await listening.next()).is_surplus
     surplus.close()
     clock.advance(GRACE_S)
-    await connect(ssl=trusting, server_hostname="localhost")
+    await connect_client(ssl=trusting, server_hostname="localhost")
     assert not (await listening.next()).is_surplus
     assert await ended(silent) == b""
 
 
 async def test_a_handshake_that_has_to_leave_may_still_be_made(
-    listening, connect, tls, trusting, monkeypatch
+    listening, connect_client, tls, trusting, monkeypatch
 ):
     monkeypatch.setattr(acceptor, "GRACE_S", 0.2)
     listening.limiter.places = 9
     listening.limiter.limit_idle(9, 1)
     await listening.start(tls)
-    silent, _ = await connect()
-    await connect(ssl=trusting, server_hostname="localhost")
+    silent, _ = await connect_client()
+    await connect_client(ssl=trusting, server_hostname="localhost")
     await listening.next()
     assert listening.limiter.idle.closed == 1
     assert await ended(silent) == b""
@@ -215,13 +216,13 @@ async def test_without_a_descriptor_a_client_waits_and_somebody_is_told(
     await listening.empty()
 
 
-async def test_a_closed_listener_refuses_and_keeps_what_it_has(listening, connect):
+async def test_a_closed_listener_refuses_and_keeps_what_it_has(listening, connect_client):
     await listening.start()
-    reader, _ = await connect()
+    reader, _ = await connect_client()
     accepted = await listening.next()
     listening.close()
     with pytest.raises(ConnectionRefusedError):
-        await connect()
+        await connect_client()
     accepted.transport.write(b"still here")
     accepted.transport.close()
     assert await ended(reader) == b"still here"

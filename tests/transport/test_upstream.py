@@ -2,7 +2,6 @@
 
 import asyncio
 import ssl
-from pathlib import Path
 
 import aiohttp
 import pytest
@@ -10,8 +9,7 @@ import pytest
 from aibridged.errors import REQUEST_TIMEOUT, GatewayError
 from aibridged.transport.body import StreamedBody
 from tests.socket_fixtures import CHUNKED, LARGE, OK, whole
-
-TLS = Path(__file__).parents[1] / "config" / "tls"
+from tests.tls_files import CERT, KEY
 
 
 @pytest.mark.parametrize(
@@ -329,14 +327,14 @@ class TestABodyThatStreams:
 @pytest.fixture
 def trusting(monkeypatch):
     """Certificates of the test's own are trusted."""
-    context = ssl.create_default_context(cafile=TLS / "localhost-cert.pem")
+    context = ssl.create_default_context(cafile=CERT)
     monkeypatch.setattr("aiohttp.connector._SSL_CONTEXT_VERIFIED", context)
 
 
 @pytest.fixture
 def certified():
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(TLS / "localhost-cert.pem", TLS / "localhost-key.pem")
+    context.load_cert_chain(CERT, KEY)
     return context
 
 

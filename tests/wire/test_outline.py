@@ -21,21 +21,11 @@ from aibridged.wire.outline import (
     TooComplexError,
     run,
 )
-
-NAMES = st.text(max_size=20)
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
-    max_leaves=20,
-)
+from tests.json_values import JSON_VALUES, NAMES
 
 
 @given(
-    st.dictionaries(NAMES, VALUES, max_size=5),
+    st.dictionaries(NAMES, JSON_VALUES, max_size=5),
     st.booleans(),
     st.sampled_from([None, 0, 3]),
     st.sampled_from(["", " ", "\n\t\r "]),

@@ -6,23 +6,15 @@ from hypothesis import strategies as st
 
 from aibridged.wire.outline import MAX_MEMBERS
 from aibridged.wire.splice import Fields, Growing, UnsplittableError, is_empty_array
+from tests.json_values import JSON_VALUES
 
 SPACE = st.text(" \t\n\r", max_size=3)
-VALUES = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=8,
-)
 
 
 @st.composite
 def objects(draw):
     """A JSON object as text with white space of any kind, and its value."""
-    value = draw(st.dictionaries(st.text(), VALUES, max_size=5))
+    value = draw(st.dictionaries(st.text(), JSON_VALUES, max_size=5))
     ascii_only = draw(st.booleans())
     indent = draw(st.sampled_from([None, 0, 2]))
 
@@ -63,7 +55,7 @@ def test_without_what_was_put_in_it_is_the_original(drawn, data):
     assert json.loads(edited) == {**value, name: [1, 2, *value.get(name, [])]}
 
 
-@given(objects(), VALUES, st.data())
+@given(objects(), JSON_VALUES, st.data())
 def test_a_field_is_put_in_place_and_nothing_else_changes(drawn, inner, data):
     source, value = drawn
     fields = Fields(source)
@@ -85,7 +77,7 @@ def test_several_edits_in_any_order():
     assert fields.edited(*edits) == b'{"n":0,"m":5,"a": 2, "b" :[9 ], "c":{}}'
 
 
-@given(objects(), VALUES, st.data())
+@given(objects(), JSON_VALUES, st.data())
 def test_the_places_move_along_with_what_is_edited(drawn, inner, data):
     source, value = drawn
     fields = Fields(source)

@@ -1,4 +1,4 @@
-"""The manual and the shells' completions, made from the settings, the commands and some prose.
+"""Generates the manual and the shell completions from the settings, the commands and prose.
 
-`python -m tools.manual` writes them into the source tree; a test keeps them fresh.
+`python -m tools.manual` writes them into the source tree; a test keeps them current.
 """

@@ -1,4 +1,4 @@
-"""`python -m tools.manual [ROOT]`: write man/ and completions/ anew in a source tree."""
+"""`python -m tools.manual [ROOT]`: regenerate man/ and completions/ in a source tree."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from tools.manual.contents import DIRECTORIES, contents
 
 
 def write(root: Path) -> None:
-    """Write everything below `root`, and remove what is made no longer."""
+    """Write everything below `root`, and remove what is no longer generated."""
     made = {root / path: text for path, text in contents().items()}
     for directory in DIRECTORIES:
         (root / directory).mkdir(exist_ok=True)

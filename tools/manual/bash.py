@@ -1,4 +1,4 @@
-"""The completion for bash. It works without the package bash-completion, too."""
+"""The completion for bash. It doesn't need the package bash-completion."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -100,7 +100,7 @@ def bash(root: Command) -> str:
 
 
 def _case(command: Command) -> Iterator[str]:
-    """What can follow on a command."""
+    """The completions of one command."""
     names = " ".join(name for flag in command.flags for name in flag.names)
     yield f"        {quoted(command.name)})"
     yield f"            flags={quoted(names)}"
@@ -121,7 +121,7 @@ def _case(command: Command) -> Iterator[str]:
 
 
 def _arms(flags: Iterable[Flag]) -> dict[tuple[str, bool], list[str]]:
-    """The names of flags by what is offered for them, and whether only behind a =."""
+    """The names of flags by their completions, and whether only after a =."""
     arms: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for flag in flags:
         arms[_said(values(flag)), flag.value_is_optional] += flag.names

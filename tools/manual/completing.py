@@ -1,8 +1,8 @@
 """What the three shells complete, the same in each.
 
-The scripts know commands, flags and words by heart, so that no shell starts Python for them; they
-ask `aibridged complete` only for names, which the running state knows. What a value can be is told
-by its name in help: `PATH` is completed with files, `USER` with users.
+The scripts contain commands, flags and words, so that no shell starts Python for them; they call
+`aibridged complete` only for names that depend on the running state. The completion of a value
+follows from its name in help: `PATH` is completed with files, `USER` with users.
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ _DIRECTORIES = ("DIR", "DIRECTORY")
 
 @dataclass(frozen=True)
 class Words:
-    """One of these."""
+    """One of several words."""
 
     words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Running:
-    """A name that the running state knows."""
+    """A name that depends on the running state."""
 
     kind: Names
 
@@ -49,14 +49,14 @@ class Files:
 
 @dataclass(frozen=True)
 class Anything:
-    """Nobody can tell: nothing is offered, not even files."""
+    """Anything: nothing is offered, not even files."""
 
 
 Values = Words | Running | Files | Anything
 
 
 def values(of: Flag | Argument) -> Values:
-    """What can be offered for the value of a flag, or for an argument."""
+    """The completions of a flag's value, or of an argument."""
     if of.choices:
         return Words(of.choices)
     if of.value in _NAMES:

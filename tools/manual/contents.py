@@ -1,4 +1,4 @@
-"""Everything that is made: pages and completions, each under its path in the source tree."""
+"""All generated files: pages and completions, by their paths in the source tree."""
 
 from pathlib import PurePosixPath
 

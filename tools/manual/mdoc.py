@@ -17,7 +17,7 @@ _BARE = re.compile(
 _SOURCE_WIDTH = 80
 _OPENING, _CLOSING = "([", ".,:;)]?!"
 
-# The first that fits is taken.
+# The first match counts.
 _MACROS = (
     ("Fl", re.compile(r"-{1,2}[\w<>*-]+.*")),
     ("Xr", re.compile(r"([\w.-]+)\(([1-8])\)")),
@@ -34,7 +34,7 @@ _MACROS = (
 def document(
     name: str, section: int, *, date: str, system: str, summary: str, body: Iterable[str]
 ) -> str:
-    """A whole page. `body` is what follows the section NAME."""
+    """A complete page. `body` follows the section NAME."""
     lines = [
         '.\\" Made by `python -m tools.manual`; to change it, change what it is made from.',
         f".Dd {date}",
@@ -49,7 +49,7 @@ def document(
 
 
 def section(title: str, body: Iterable[str]) -> Iterator[str]:
-    """A section, or nothing where it would be empty."""
+    """A section, or nothing if it would be empty."""
     lines = list(body)
     if lines:
         yield f".Sh {title}"
@@ -92,7 +92,7 @@ def item(term: Sequence[str], body: Iterable[str]) -> Iterator[str]:
 
 
 def display(text: str, *, indent: bool = True) -> Iterator[str]:
-    """Lines as they are: what a person types, or a file."""
+    """Lines shown literally: what a user types, or a file."""
     yield f".Bd -literal{' -offset indent' if indent else ''}"
     for line in text.strip("\n").splitlines():
         yield _guarded(_typewritten(line))
@@ -100,7 +100,7 @@ def display(text: str, *, indent: bool = True) -> Iterator[str]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """The lines of a paragraph: every sentence begins a new one."""
+    """The lines of a paragraph: every sentence starts a new one."""
     for paragraph_number, part in enumerate(text.split("\n\n")):
         if paragraph_number:
             yield ".Pp"
@@ -148,7 +148,7 @@ def _lines(sentence: str) -> Iterator[str]:
 
 
 def _marked(sentence: str) -> str:
-    """With backticks around what can be nothing else than a flag, a variable or a header."""
+    """The text with backticks around every flag, variable and header."""
     parts = re.split(r"(`[^`]+`)", sentence)
     parts[::2] = [_BARE.sub(r"`\1`", part) for part in parts[::2]]
     return "".join(parts)
@@ -165,7 +165,7 @@ def _split_at_last_space(text: str) -> tuple[str, str]:
 
 
 def _macro(glued: str, span: str, suffix: str) -> Iterator[str]:
-    """A macro line; what touches the span keeps touching it."""
+    """A macro line; punctuation that touches the span still does."""
     macro, *words = marked_up(span)
     if glued.strip(_OPENING):
         yield from ("No", argument(glued), "Ns", macro)
@@ -178,13 +178,13 @@ def _macro(glued: str, span: str, suffix: str) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Running text. What isn't ASCII is spelled out, so that no reader has to guess a charset."""
+    """Running text. Non-ASCII characters are escaped, so that no reader has to guess a charset."""
     escaped = text.replace("\\", "\\e")
     return re.sub(r"[^\x00-\x7f]", lambda found: f"\\[u{ord(found[0]):04X}]", escaped)
 
 
 def _typewritten(text: str) -> str:
-    """Text whose characters are to be themselves, so that it can be copied into a shell."""
+    """Literal text, whose characters can be copied into a shell."""
     escaped = _escaped(text)
     for character, name in (("-", "\\-"), ("'", "\\(aq"), ("`", "\\(ga"), ("~", "\\(ti")):
         escaped = escaped.replace(character, name)

@@ -40,7 +40,7 @@ def parts(body: Iterable[Part]) -> Iterator[str]:
 
 
 def see_also(name: str, pages: Iterable[str]) -> Iterator[str]:
-    """The section, in the customary order; a page doesn't refer to itself."""
+    """The section, in the customary order, without the page itself."""
     references = sorted({tuple(page.rstrip(")").split("(")) for page in pages}, key=_section_first)
     others = [reference for reference in references if "(".join(reference) + ")" != name]
     lines = [f".Xr {title} {number} ," for title, number in others]
@@ -163,7 +163,7 @@ def _flags(flags: Iterable[Flag]) -> Iterator[str]:
 
 
 def _described(flag: Flag, *, of_daemon: bool = False) -> tuple[list[str], str]:
-    """A flag as the term of a list, and what it means."""
+    """A flag as the term of a list, and its description."""
     *short, last = reversed(flag.names)
     term = [word for name in short for word in (*_spelled(name), ",")]
     term += _spelled(last, flag)
@@ -222,7 +222,7 @@ def _environment(flags: Sequence[Flag]) -> dict[str, str]:
 
 
 def _variables(flags: Sequence[Flag]) -> Iterator[tuple[str, str]]:
-    """The variables that stand in for flags."""
+    """The variables that replace flags."""
     if any(_CONFIG in flag.names for flag in flags):
         yield _CONFIG_VARIABLE, f"The file of settings, where `{_CONFIG}` doesn't name one."
     for setting in {flag.setting.name: flag.setting for flag in flags if flag.setting}.values():

@@ -1,7 +1,7 @@
 """Schema migrations with Alembic, in order.
 
 A revision is a file in `versions/`. It says all that it does by itself and imports nothing of the
-package, so that it does the same for ever.
+package, so that its behaviour never changes.
 """
 
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def _config() -> Config:
 
 @contextmanager
 def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction in which nobody else changes the schema."""
+    """A transaction with a lock against concurrent migrations."""
     try:
         with engine.connect() as connection:
             if engine.dialect.name == "sqlite":

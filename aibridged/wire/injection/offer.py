@@ -1,4 +1,4 @@
-"""The tools that a gateway has to offer, in the shape of each API."""
+"""The tools that the gateway offers, in the shape of each API."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -9,13 +9,13 @@ import msgspec
 from aibridged.wire.facts import WireApi
 
 MAX_CHAT_DESCRIPTION = 1024
-"""Characters that OpenAI's Chat Completions takes for the description of a function."""
+"""OpenAI's bound on a function's description in Chat Completions, in characters."""
 
 _encode = msgspec.json.Encoder().encode
 
 
 class OfferedTool(Protocol):
-    """What a model is told of a tool; `input_schema` is a JSON object that all the APIs take."""
+    """A tool as the model sees it; `input_schema` is a JSON object that all the APIs accept."""
 
     @property
     def name(self) -> str: ...
@@ -27,7 +27,7 @@ class OfferedTool(Protocol):
 
 
 class Offer:
-    """Tools in a stable order, encoded for each API when it is first asked for."""
+    """Tools in a stable order, encoded for each API on first use."""
 
     def __init__(self, tools: Sequence[OfferedTool]) -> None:
         self._tools = tools
@@ -42,7 +42,7 @@ class Offer:
 
 @lru_cache(maxsize=8192)
 def _tool(api: WireApi, tool: OfferedTool) -> bytes:
-    """Shared, since all callers are mostly offered the same tools."""
+    """Cached, since nearly all callers are offered the same tools."""
     return _encode(_SHAPES[api](tool))
 
 
@@ -56,7 +56,7 @@ def _chat(tool: OfferedTool) -> dict[str, Any]:
 
 
 def _responses(tool: OfferedTool) -> dict[str, Any]:
-    """Not strict, which is this API's default: that takes a small part of JSON Schema only."""
+    """Not strict, as it is by default: strict supports a small part of JSON Schema only."""
     return {
         "type": "function",
         **_named(tool),

@@ -1,8 +1,8 @@
-"""Goes on from a response that the provider has stored, after an answer of several turns.
+"""Continues a stored response that consists of several turns.
 
-A client that names a response to go on from names the one that it was shown. What the provider has
-stored under that name may be the first of several turns, or hold a call that nobody has answered
-since it was hidden from the client; it would refuse to go on from there.
+A client that names a response to continue names the one that it was shown. What the provider has
+stored under that name may be the first of several turns, or contain a call that was hidden from the
+client and has no result yet; it would refuse to continue from there.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """How to go on from `name`, a response or a conversation.
+    """How to continue from `name`, a response or a conversation.
 
     From the response `instead`, if it isn't None, and with the items `outputs` before all input.
     """
@@ -45,7 +45,7 @@ def conversation_of(fields: Fields) -> str | None:
 
 
 def go_on(fields: Fields, known: Callable[[str], Continuation | None]) -> Fields:
-    """The request, with what is known of the name that it goes on from; mostly it is as it came."""
+    """The request, continued from where the name has really ended; mostly it is unchanged."""
     try:
         previous = fields.raw("previous_response_id")
         name = conversation_of(fields) if previous is None else str(_decode_name(previous))

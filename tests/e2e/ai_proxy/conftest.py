@@ -23,8 +23,7 @@ from aibridged.proxy.authority import load_authority, make_authority
 from aibridged.proxy.leaf_certificates import Leaves
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.migrations import upgrade
-
-TLS = Path(__file__).parents[2] / "config" / "tls"
+from tests.tls_files import CERT, KEY
 
 
 class ClockOfToday:
@@ -261,4 +260,4 @@ async def listen() -> AsyncIterator[Callable[..., Awaitable[tuple[str, int]]]]:
 @pytest.fixture
 def own_pair() -> tuple[Path, Path]:
     """A certificate for localhost that no CA has signed, and its key."""
-    return TLS / "localhost-cert.pem", TLS / "localhost-key.pem"
+    return CERT, KEY

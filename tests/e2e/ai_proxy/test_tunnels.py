@@ -21,6 +21,7 @@ from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.proxy import connect as connects
 from aibridged.proxy import proxy_server
 from aibridged.proxy.dial import Dialer
+from tests.waiting import until
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 MEGABYTE = 1024 * 1024
@@ -194,9 +195,8 @@ async def test_names_that_nobody_answers_for_hold_up_nothing_else(start_proxied,
     monkeypatch.setattr(socket, "getaddrinfo", silent)
     connects = asyncio.gather(*(proxied.connect(f"n{n}.example:443") for n in range(40)))
     try:
+        await until(lambda: len(asked) == 16)
         async with asyncio.timeout(10):
-            while len(asked) < 16:  # noqa: ASYNC110 - threads make it so, and tell nobody
-                await asyncio.sleep(0.001)
             # What the provider's name is resolved on, and metrics are rendered.
             await asyncio.to_thread(int)
     finally:
@@ -344,9 +344,7 @@ async def test_a_connection_that_breaks_ends_the_other(start_proxied, resolve_to
 
 
 async def _no_tunnels(proxied):
-    async with asyncio.timeout(5):
-        while proxied.gateway.proxy._connects.tunnels:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.001)
+    await until(lambda: not proxied.gateway.proxy._connects.tunnels)
 
 
 @pytest.mark.parametrize(("limit", "half_closed"), [("IDLE_S", False), ("HALF_CLOSED_S", True)])

@@ -1,4 +1,4 @@
-"""Tools of real MCP servers: one of the official SDK, and one that somebody else has written."""
+"""Tools of real MCP servers: one with the official SDK, and one without."""
 
 import json
 import threading
@@ -43,7 +43,7 @@ def official_server():
 
 @contextmanager
 def foreign_server():
-    """The URL of a server whose author has written the protocol anew."""
+    """The URL of a server with its own implementation of the protocol."""
     server = McpServer("voices")
 
     @server.tool

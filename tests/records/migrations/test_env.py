@@ -1,4 +1,4 @@
-"""The schema is brought up to date once, by whoever comes first, and checked without a change."""
+"""The schema is upgraded once, by the first of several daemons, and checked without changes."""
 
 import subprocess
 import sys

@@ -49,7 +49,7 @@ def rendered(pages: dict[str, str], program: Program) -> dict[str, str]:
 
 
 def test_everything_is_fresh(made: dict[PurePosixPath, str]) -> None:
-    """AIBRIDGED_WRITE_GOLDEN=1, or `python -m tools.manual`, writes it anew."""
+    """AIBRIDGED_WRITE_GOLDEN=1, or `python -m tools.manual`, regenerates it."""
     if os.environ.get("AIBRIDGED_WRITE_GOLDEN"):
         write(ROOT)
     there = {

@@ -1,6 +1,6 @@
-"""What no table can say: examples, exit statuses, files, signals. Plain sentences, by page.
+"""Prose for the manual: examples, exit statuses, files, signals. Plain sentences, by page.
 
-How a word between backticks is marked up is in `manual.mdoc`.
+Markup of words between backticks: see `manual.mdoc`.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Example:
-    """Lines that a person types, or a file holds, and the sentence that introduces them."""
+    """Lines that a user types, or that a file contains, and the sentence that introduces them."""
 
     text: str
     lines: str
@@ -20,7 +20,7 @@ Part = str | Example
 
 @dataclass(frozen=True)
 class Prose:
-    """What a page says beyond what is made from the table of settings and the commands.
+    """The prose of a page, beyond what is generated from the settings and the commands.
 
     `about` follows on the help's own words. `exit_status` is by number, `environment` by variable,
     `files` by path; they add to what is known, or replace it. `see_also` holds page(section)s.
@@ -35,4 +35,4 @@ class Prose:
 
 
 RELEASED = "November 29, 2026"
-"""The date that every page bears: of the release, so that pages don't change by themselves."""
+"""The date of every page: the release's, so that pages don't change by themselves."""
