@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aibridged.clock import SystemClock
-from aibridged.daemon.runtime import calm_garbage_collector, loop_factory
+from aibridged.daemon.runtime import loop_factory, tune_garbage_collector
 from aibridged.records.database import database_url, describe_sqlite, make_engine
 from aibridged.records.facts import (
     InterceptionEnd,
@@ -193,7 +193,7 @@ async def measure(
 
     Requests come `burst` at a time.
     """
-    calm_garbage_collector()  # as the daemon does
+    tune_garbage_collector()  # as the daemon does
     count = int(rate * seconds / burst) * burst
     random.seed(1)
     _, without = await drive(None, rate, seconds, burst)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from aibridged.cli.check_config import check_config
-from aibridged.cli.command import make_ours
+from aibridged.cli.command import apply_help_layout
 from aibridged.cli.completion import complete
 from aibridged.cli.db import db
 from aibridged.cli.demo import demo
@@ -54,7 +54,7 @@ def build() -> typer.Typer:
     for group in GROUPS:
         app.add_typer(group())
     app.command(hidden=True, help=_paragraphs(complete))(complete)
-    make_ours(app)
+    apply_help_layout(app)
     return app
 
 

@@ -20,7 +20,7 @@ class Group(TyperGroup):
         _print_help(self, ctx)
 
 
-def make_ours(app: typer.Typer) -> None:
+def apply_help_layout(app: typer.Typer) -> None:
     """Give every command of the application our help layout."""
     app.info.cls = Group
     for command in app.registered_commands:
@@ -29,7 +29,7 @@ def make_ours(app: typer.Typer) -> None:
     for group in app.registered_groups:
         group.cls = Group
         if group.typer_instance is not None:
-            make_ours(group.typer_instance)
+            apply_help_layout(group.typer_instance)
 
 
 def _print_help(command: Any, ctx: Any) -> None:

@@ -8,10 +8,10 @@ from aibridged.cli.table import WIDTH, shortened
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
-    from aibridged.mcp.probe import Reached
+    from aibridged.mcp.probe import ProbeResult
 
 
-def reach(settings: "Settings") -> "list[Reached]":
+def reach(settings: "Settings") -> "list[ProbeResult]":
     """Probe all MCP servers of the settings."""
     if not settings.mcp_servers:
         return []
@@ -19,25 +19,25 @@ def reach(settings: "Settings") -> "list[Reached]":
 
     from aibridged.clock import SystemClock
     from aibridged.mcp.factory import silence_sdk
-    from aibridged.mcp.probe import reach_all
+    from aibridged.mcp.probe import probe_all
 
     silence_sdk()
-    return asyncio.run(reach_all(settings, SystemClock()))
+    return asyncio.run(probe_all(settings, SystemClock()))
 
 
-def all_well(reached: "Sequence[Reached]") -> bool:
+def all_well(reached: "Sequence[ProbeResult]") -> bool:
     """Whether every probed server offers its tools."""
     return all(each.selection is None or each.selection.error is None for each in reached)
 
 
-def as_text(reached: "Sequence[Reached]") -> str:
+def as_text(reached: "Sequence[ProbeResult]") -> str:
     """The servers, each with its tools or its error."""
     if not reached:
         return "No MCP server is configured."
     return "\n".join(["MCP servers", *(line for each in reached for line in _lines(each))])
 
 
-def as_data(reached: "Sequence[Reached]") -> list[dict[str, Any]]:
+def as_data(reached: "Sequence[ProbeResult]") -> list[dict[str, Any]]:
     """The same for programs."""
     return [
         {
@@ -55,7 +55,7 @@ def as_data(reached: "Sequence[Reached]") -> list[dict[str, Any]]:
     ]
 
 
-def _lines(reached: "Reached") -> Iterator[str]:
+def _lines(reached: "ProbeResult") -> Iterator[str]:
     name, selection = reached.server.id, reached.selection
     if selection is None:
         yield from _wrapped(f"{name}: skipped, each user needs their own token", "  ")

@@ -11,7 +11,7 @@ from aibridged.identity.anonymous import NoneAuthenticator
 from aibridged.identity.base import Authenticator, Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.lookups import Lookups
-from aibridged.identity.revocation import keep_asking, keep_revoking
+from aibridged.identity.revocation import keep_rechecking, keep_revoking
 from aibridged.identity.throttle import Throttle
 from aibridged.identity.tokens import TokenStore
 from aibridged.tasks import Tasks
@@ -54,7 +54,7 @@ def _make(
         watching = keep_revoking(cache, own.still_good, active_requests)
     else:
         cache = remember(_ask_elsewhere(settings, stack))
-        watching = keep_asking(cache, active_requests)
+        watching = keep_rechecking(cache, active_requests)
     tasks = Tasks()
     stack.push_async_callback(tasks.cancel)
     tasks.start(watching, "revocation of tokens")

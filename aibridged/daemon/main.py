@@ -19,7 +19,7 @@ from aibridged.daemon.ai_proxy import announce_proxy
 from aibridged.daemon.client_limits import log_connection_limit
 from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.daemon.reload import Reloader
-from aibridged.daemon.runtime import calm_garbage_collector, log_as, on_stop_signals, run_process
+from aibridged.daemon.runtime import log_as, on_stop_signals, run_process, tune_garbage_collector
 from aibridged.daemon.systemd import Notifier, PassedSocketError, passed_sockets, telling
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.observe.log_outputs import reopen, show
@@ -61,7 +61,7 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
     )
     tasks = Tasks()
     reloading = tasks.start(reloader.run(hangup), "reloading")
-    calm_garbage_collector()
+    tune_garbage_collector()
     notifier.ready()
     with telling(notifier, os.environ, os.getpid(), gateway.status):
         await stopping.wait()

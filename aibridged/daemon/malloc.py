@@ -17,7 +17,7 @@ _KEPT_BYTES = 4 * 1024 * 1024
 _ARENAS = 2
 
 
-def give_memory_back() -> bool:
+def return_freed_memory() -> bool:
     """Have freed memory returned to the system; false without glibc."""
     if not sys.platform.startswith("linux"):
         return False

@@ -11,7 +11,7 @@ from typing import Any
 from loguru import logger
 
 from aibridged.config.options import Settings
-from aibridged.daemon.malloc import give_memory_back
+from aibridged.daemon.malloc import return_freed_memory
 from aibridged.observe.descriptors import raise_limit
 from aibridged.observe.log_outputs import finish
 from aibridged.observe.logging import CannotLogError, configure
@@ -24,7 +24,7 @@ def run_process(
     settings: Settings, warnings: Sequence[str], serve: Callable[[], Coroutine[Any, Any, int]]
 ) -> int:
     """Log the warnings and serve; returns the exit status, 1 where logs can't be written."""
-    give_memory_back()
+    return_freed_memory()
     raise_limit()
     try:
         log_as(settings)
@@ -65,7 +65,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     return uvloop.new_event_loop
 
 
-def calm_garbage_collector() -> None:
+def tune_garbage_collector() -> None:
     """Exempt existing objects from garbage collection, and make it less frequent.
 
     Called once everything is loaded, which is there to stay: each full collection would walk

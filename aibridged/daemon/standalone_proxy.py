@@ -25,7 +25,7 @@ from aibridged.transport.request import GatewayRequest
 from aibridged.transport.server import Limits, Server
 
 
-class ProxyAlone:
+class StandaloneProxy:
     """The running proxy. It keeps no records and knows no tokens: the gateway does."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
@@ -98,7 +98,7 @@ def run(settings: Settings, warnings: Sequence[str] = ()) -> int:
 
 async def _serve(settings: Settings) -> int:
     stopping = on_stop_signals()
-    alone = ProxyAlone(settings)
+    alone = StandaloneProxy(settings)
     try:
         await alone.start()
     except (AiProxyError, CannotListenError) as error:

@@ -35,7 +35,7 @@ async def keep_revoking(
         active_requests.abort_overdue()
 
 
-async def keep_asking(
+async def keep_rechecking(
     cache: CachedAuthenticator, active_requests: ActiveRequests, *, interval: float = INTERVAL_S
 ) -> None:
     """The same for a service that can only be asked about one token at a time.

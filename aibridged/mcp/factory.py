@@ -16,7 +16,7 @@ from aibridged.mcp.limits import Limits
 from aibridged.mcp.tools import CallerTools
 
 if TYPE_CHECKING:
-    from aibridged.mcp.health import Shared
+    from aibridged.mcp.health import ServerHealth
 
 _TALKATIVE = ("mcp", "client", "httpx2", "httpcore2")
 _CLOSING_S = 5.0
@@ -35,7 +35,7 @@ class McpTools:
         self.failures: Counter[str] = Counter()
         self._clock = clock
         self._credentials = credentials
-        self._shared: Shared | None = None
+        self._shared: ServerHealth | None = None
         self._servers: Sequence[McpServerSettings] = ()
         self._limits = Limits.of(settings)
         self.configure(settings)
@@ -49,10 +49,10 @@ class McpTools:
             import httpcore2  # noqa: F401 - httpx2 loads it with its first client
 
             import aibridged.mcp.servers  # noqa: F401
-            from aibridged.mcp.health import Shared
+            from aibridged.mcp.health import ServerHealth
 
             silence_sdk()
-            self._shared = Shared(self._clock, self._credentials, self.failures)
+            self._shared = ServerHealth(self._clock, self._credentials, self.failures)
         return before != (self._servers, self._limits)
 
     def of(self, initiator_id: str) -> CallerTools | None:

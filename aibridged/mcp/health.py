@@ -44,7 +44,7 @@ class Access:
         yield from (word for word in words if len(word) >= _SHORTEST_SECRET)
 
 
-class Shared:
+class ServerHealth:
     """State of all servers, for one event loop. `failures` counts failed openings by server id."""
 
     def __init__(self, clock: Clock, credentials: Credentials, failures: Counter[str]) -> None:

@@ -15,19 +15,19 @@ from aibridged.tasks import Tasks
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ProbeResult:
     """The outcome for a server; None for one that each user needs an own token for."""
 
     server: McpServerSettings
     selection: Selection | None
 
 
-async def reach_all(settings: Settings, clock: Clock) -> list[Reached]:
+async def probe_all(settings: Settings, clock: Clock) -> list[ProbeResult]:
     """Probe all servers of the settings in parallel, with the servers' own tokens; in order."""
     limits, tls = Limits.of(settings), ssl.create_default_context()
     reaching = (_reach(each, limits, tls, clock) for each in settings.mcp_servers)
     selections = await asyncio.gather(*reaching)
-    return [Reached(*each) for each in zip(settings.mcp_servers, selections, strict=True)]
+    return [ProbeResult(*each) for each in zip(settings.mcp_servers, selections, strict=True)]
 
 
 async def _reach(

@@ -11,7 +11,7 @@ import msgspec
 from mcp_types import CallToolResult
 
 from aibridged.config.options import McpServerSettings
-from aibridged.mcp.health import Access, Shared
+from aibridged.mcp.health import Access, ServerHealth
 from aibridged.mcp.limits import Limits
 from aibridged.mcp.results import as_tool_result, cut
 from aibridged.mcp.selection import select
@@ -31,7 +31,7 @@ class ServerProxyManager:
         initiator_id: str,
         servers: Sequence[McpServerSettings],
         limits: Limits,
-        shared: Shared,
+        shared: ServerHealth,
     ) -> None:
         self._initiator_id = initiator_id
         self._servers = servers

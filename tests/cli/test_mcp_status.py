@@ -12,7 +12,7 @@ from mcp.server.mcpserver import MCPServer
 
 from aibridged.cli import mcp_status as reached
 from aibridged.config.options import McpServerSettings
-from aibridged.mcp.probe import Reached
+from aibridged.mcp.probe import ProbeResult
 from aibridged.mcp.selection import Selection
 from aibridged.mcp.tools import Tool
 
@@ -114,9 +114,9 @@ def test_everything_fits_a_terminal() -> None:
     tools = (a_tool("a", "word " * 50), a_tool("x" * 54, "two\nlines"), a_tool("b", ""))
     text = reached.as_text(
         [
-            Reached(server, Selection(tools, ["hidden"] * 30, ["'c': its schema is bad"])),
-            Reached(server, Selection(error="it has an excuse that is long " * 5)),
-            Reached(server, None),
+            ProbeResult(server, Selection(tools, ["hidden"] * 30, ["'c': its schema is bad"])),
+            ProbeResult(server, Selection(error="it has an excuse that is long " * 5)),
+            ProbeResult(server, None),
         ]
     )
     assert max(map(len, text.splitlines())) <= 80
@@ -128,5 +128,7 @@ def test_everything_fits_a_terminal() -> None:
 def test_only_what_was_asked_can_fail() -> None:
     server = McpServerSettings("docs", URL)
     assert reached.all_well([])
-    assert reached.all_well([Reached(server, None), Reached(server, Selection())])
-    assert not reached.all_well([Reached(server, None), Reached(server, Selection(error="x"))])
+    assert reached.all_well([ProbeResult(server, None), ProbeResult(server, Selection())])
+    assert not reached.all_well(
+        [ProbeResult(server, None), ProbeResult(server, Selection(error="x"))]
+    )

@@ -8,9 +8,9 @@ MIB = 1024 * 1024
 # Bodies of tens of MiB come and go, with something small that stays behind each of them.
 PROGRAM = """
 import sys
-from aibridged.daemon.malloc import give_memory_back
+from aibridged.daemon.malloc import return_freed_memory
 if sys.argv[1] == "given":
-    assert give_memory_back()
+    assert return_freed_memory()
 
 def resident():
     with open("/proc/self/statm") as statm:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aibridged.daemon.runtime import calm_garbage_collector, loop_factory
+from aibridged.daemon.runtime import loop_factory, tune_garbage_collector
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_a_loop_runs():
 @pytest.mark.usefixtures("_collector_as_it_was")
 def test_the_collector_leaves_what_is_there_alone_and_still_collects_what_comes():
     there = [[]]
-    calm_garbage_collector()
+    tune_garbage_collector()
     assert not any(each is there for each in gc.get_objects())
     assert gc.get_threshold()[0] > 1000
     circle = [there]

@@ -29,7 +29,7 @@ def store(database, clock):
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch):
     """What another process changes is noticed without a pause."""
-    for name in ("keep_revoking", "keep_asking"):
+    for name in ("keep_revoking", "keep_rechecking"):
         monkeypatch.setattr(gatekeeper, name, partial(getattr(gatekeeper, name), interval=0.001))
 
 

@@ -1,4 +1,4 @@
-"""The usage of Chat Completions streams: always recorded, and relayed to clients that asked for it."""
+"""The usage of Chat Completions streams: always recorded, relayed only on request."""
 
 import gzip
 import json

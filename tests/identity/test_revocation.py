@@ -7,7 +7,7 @@ import pytest
 from aibridged.identity.active_requests import ActiveRequests
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.cache import GOOD_TTL_S, CachedAuthenticator
-from aibridged.identity.revocation import keep_asking, keep_revoking
+from aibridged.identity.revocation import keep_rechecking, keep_revoking
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
@@ -133,7 +133,7 @@ class Service:
 async def test_another_service_is_asked_about_what_runs_when_its_answer_is_forgotten(clock):
     service, active_requests = Service(), ActiveRequests(clock, grace=0)
     cache = CachedAuthenticator(service, clock)
-    asking = asyncio.ensure_future(keep_asking(cache, active_requests, interval=0))  # noqa: TID251
+    asking = asyncio.ensure_future(keep_rechecking(cache, active_requests, interval=0))  # noqa: TID251
     streams = {}
     for token in ("ann's", "bob's"):
         streams[token] = Stream(active_requests, await cache.authenticate(token), token)

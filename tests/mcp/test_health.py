@@ -8,7 +8,7 @@ from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings
 from aibridged.config.secret import Secret
 from aibridged.mcp.credentials import CredentialsError, no_credentials
-from aibridged.mcp.health import Access, Shared
+from aibridged.mcp.health import Access, ServerHealth
 
 OPEN = McpServerSettings("open", "http://open")
 OURS = McpServerSettings("ours", "http://ours", Secret("shared"))
@@ -20,7 +20,7 @@ ALL = [OPEN, OURS, EITHER, MINE]
 @pytest.fixture
 def shared():
     def make(credentials=no_credentials):
-        return Shared(SystemClock(), credentials, Counter())
+        return ServerHealth(SystemClock(), credentials, Counter())
 
     return make
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings, Settings
-from aibridged.mcp.probe import reach_all
+from aibridged.mcp.probe import probe_all
 
 
 async def test_every_server_is_told_of(tiny, real_server, foreign_server):
@@ -17,7 +17,7 @@ async def test_every_server_is_told_of(tiny, real_server, foreign_server):
         McpServerSettings("either", tiny.url, user_credentials="optional"),
     )
     settings = replace(Settings(), mcp_servers=servers)
-    real, dead, mine, foreign, either = await reach_all(settings, SystemClock())
+    real, dead, mine, foreign, either = await probe_all(settings, SystemClock())
     assert [tool.tool for tool in real.selection.tools] == ["add", "large", "picture"]
     assert real.selection.hidden == ["fail", "wait"]
     assert dead.selection.error == "it can't be reached (Connection refused)"
@@ -35,5 +35,5 @@ async def test_one_that_offers_too_much_has_failed(tiny):
     tiny.tools = [{**tiny.tools[0], "name": str(number)} for number in range(3)]
     server = McpServerSettings("docs", tiny.url)
     settings = replace(Settings(), mcp_servers=(server,), mcp_max_tools=2)
-    (reached,) = await reach_all(settings, SystemClock())
+    (reached,) = await probe_all(settings, SystemClock())
     assert reached.selection.error.startswith("it offers 3 tools, and 2 are allowed")

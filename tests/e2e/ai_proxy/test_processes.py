@@ -19,7 +19,7 @@ import pytest
 from aibridged.config.options import Settings
 from aibridged.config.proxy_url import read_proxy_url
 from aibridged.daemon.ai_proxy import AiProxyError
-from aibridged.daemon.standalone_proxy import ProxyAlone
+from aibridged.daemon.standalone_proxy import StandaloneProxy
 
 BODY = json.dumps(
     {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "hi there"}]}
@@ -218,5 +218,5 @@ async def test_alone_without_what_it_needs_nothing_is_left_open(ca, tmp_path):
         proxy_upstream_ca=tmp_path / "gone.pem",
     )
     with pytest.raises(AiProxyError, match="upstream-ca"):
-        await ProxyAlone(settings).start()
+        await StandaloneProxy(settings).start()
     gc.collect()  # which would tell of sessions that were not closed
