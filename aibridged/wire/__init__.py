@@ -1,1 +1,1 @@
-"""Readers of what goes over the wire: bytes in, facts out, no I/O and no clock."""
+"""Sans-I/O parsing of requests and responses: bytes in, facts out, no I/O and no clock."""

@@ -1,8 +1,8 @@
-"""How much of a provider's JSON is decoded: the objects that it makes are counted beforehand.
+"""Bounds on the decoding of a provider's JSON: its objects are counted beforehand.
 
 Every element of a list but the first has a comma before it, and counting commas takes a hundredth
-of the time of making an object for each. Strings hold commas, too, so that a long answer may count
-as crowded: then its lists are left out, and its id, model and usage are still read.
+of the time of making an object for each. Strings contain commas, too, so that a long response may
+count as crowded: then its lists are left out, and its id, model and usage are still read.
 """
 
 from typing import Any
@@ -10,16 +10,16 @@ from typing import Any
 import msgspec
 
 SLICE = 16 * 1024
-"""Bytes that are read at once: a few milliseconds, whatever they hold."""
+"""Bytes that are read at once: a few milliseconds, whatever they contain."""
 
 SMALL = 32 * 1024
-"""So few bytes are decoded whatever they hold."""
+"""JSON of at most so many bytes is decoded whatever it contains."""
 MAX_ELEMENTS = 32 * 1024
-"""Of what has more commas the lists are left unread."""
+"""JSON with more commas is decoded without its lists."""
 MAX_CROWD = 256 * 1024
-"""What has more commas than this is not read at all."""
+"""JSON with more commas isn't decoded at all."""
 MAX_VALUE = 64 * 1024
-"""Bytes of a value of any shape, as usage and errors are."""
+"""Bytes of a value of any shape, such as usage and errors."""
 
 ABSENT = msgspec.Raw(b"")
 """The default of a raw field."""
@@ -33,11 +33,11 @@ _decode_value = msgspec.json.Decoder().decode
 
 
 class CrowdedError(msgspec.DecodeError):
-    """A value that would make too many objects."""
+    """A value that would be decoded to too many objects."""
 
 
 def has_more_commas(json: bytes | bytearray | msgspec.Raw, most: int) -> bool:
-    """Whether there are more than `most`, or could be: what is small has few enough."""
+    """Whether there are more than `most` commas; small JSON isn't counted."""
     return len(json) > SMALL and bytes(json).count(b",") > most
 
 
@@ -55,7 +55,7 @@ def counts(raw: msgspec.Raw) -> dict[str, Any] | None:
     """A usage object; None where it is null or missing.
 
     Raises:
-        msgspec.DecodeError: it is no object, or too long to be one of counts.
+        msgspec.DecodeError: it isn't an object, or is too long.
     """
     if not is_given(raw):
         return None
@@ -65,5 +65,5 @@ def counts(raw: msgspec.Raw) -> dict[str, Any] | None:
 
 
 def value(raw: msgspec.Raw) -> Any:
-    """What a field holds, whatever it is; None where it is null, missing or too long."""
+    """A field's value of any type; None where it is null, missing or too long."""
     return _decode_value(raw) if 0 < len(raw) <= MAX_VALUE else None

@@ -1,15 +1,15 @@
-"""Which program is calling, and which of its sessions it says this is.
+"""Identifies the client program and its session.
 
-Programs tell themselves by their User-Agent, by a header of their own, or by the first words of
-their system prompt. The names that Coder's AI Bridge has are Coder's, with its prefixes and session
-headers, so that records compare.
+Programs identify themselves by their User-Agent, by a header of their own, or by the first words of
+their system prompt. Programs that Coder's AI Bridge knows have its names, prefixes and session
+headers, so that records are comparable.
 """
 
 from collections.abc import Mapping
 from typing import NamedTuple
 
 UNKNOWN = "Unknown"
-_MAX_SESSION = 256  # characters; a longer one is no session id
+_MAX_SESSION = 256  # characters; a longer one isn't a session id
 
 # Before the session of which a title is asked for.
 _TITLE = "title-"

@@ -1,4 +1,4 @@
-"""Reads long strings of a large body: their beginning is kept, and they are measured whole."""
+"""Reads long strings of a large body: keeps the beginning, and measures the whole."""
 
 import hashlib
 import re

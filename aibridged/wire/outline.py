@@ -1,11 +1,11 @@
-"""Finds where the members of a JSON object stand, in steps of bounded time, building nothing.
+"""Locates the members of a JSON object, in steps of bounded time, without building objects.
 
-A decoder takes a body whole: it holds the interpreter for as long as that lasts, and makes an
-object of each element that it is asked for. For a large body both can be far too much. This scanner
+A decoder processes a body as a whole: it holds the interpreter for as long as that takes, and makes
+an object of each element that is wanted. For a large body both can be far too much. This scanner
 reads strict JSON in windows: it is a generator that yields every fraction of a millisecond, so that
-its caller can let other work in, and all that it makes are offsets.
+other work can run in between, and it only makes offsets.
 
-What it counts is bounded; `TooComplexError` names the bound.
+Everything that it counts is bounded; `TooComplexError` names the bound.
 """
 
 import re
@@ -19,16 +19,16 @@ from aibridged.wire.lone_surrogates import decode_any
 
 T = TypeVar("T")
 Steps = Generator[None, None, T]
-"""A computation in short steps, which returns a T."""
+"""A computation in short steps that returns a T."""
 
 MAX_DEPTH = 512
-"""How deep arrays and objects may nest."""
+"""Nesting depth of arrays and objects."""
 MAX_CONTAINERS = 250_000
 """Arrays and objects in one body."""
 MAX_ELEMENTS = 100_000
-"""Elements of an array that is looked into: the messages of a conversation, say."""
+"""Elements of an array that is scanned, such as the messages of a conversation."""
 MAX_MEMBERS = 1_000
-"""Members of an object that is looked into."""
+"""Members of an object that is scanned."""
 MAX_BLANKS = 64 * 1024
 """White space in a row, in bytes; behind the body there may be more."""
 MAX_NUMBER = 1_000
@@ -75,15 +75,15 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 class NotJsonError(ValueError):
-    """Bytes that aren't the JSON that they should be."""
+    """The bytes aren't valid JSON of the expected kind."""
 
 
 class TooComplexError(ValueError):
-    """More of something than is looked at; the sentence names the bound and quotes nothing."""
+    """A bound is exceeded; the message names it and quotes nothing."""
 
 
 class Span(NamedTuple):
-    """Where a value begins and ends."""
+    """The position of a value."""
 
     start: int
     end: int
@@ -94,7 +94,7 @@ class Span(NamedTuple):
 
 
 class Members(dict[str, Span]):
-    """The members of an object by name. Of a name that comes twice the last one counts."""
+    """The members of an object by name; of duplicates, the last one."""
 
     repeated = False
 
@@ -106,7 +106,7 @@ class Elements(deque[Span]):
 
 
 class Outline:
-    """Looks into one body. Each method raises NotJsonError, and TooComplexError."""
+    """Scans one body. Each method raises NotJsonError and TooComplexError."""
 
     def __init__(self, source: bytes) -> None:
         self.source = source
@@ -114,7 +114,7 @@ class Outline:
         self._work = 0
 
     def whole(self) -> Steps[Members]:
-        """The members of the object that the body is."""
+        """The members of the body's object."""
         self._containers = 0
         members, end = yield from self._object(self._skip_blanks(0))
         while blanks := _blanks(self.source, end, end + MAX_BLANKS):
@@ -133,7 +133,7 @@ class Outline:
         return members
 
     def elements(self, span: Span) -> Steps[Elements]:
-        """Where the last elements of an array within the body stand, in order."""
+        """The positions of the last elements of an array within the body, in order."""
         if self._at(span.start) != _BRACKET:
             raise NotJsonError
         self._containers = 0
@@ -152,7 +152,7 @@ class Outline:
         return found
 
     def _object(self, at: int) -> Steps[tuple[Members, int]]:
-        """The members of the object that begins here, and its end."""
+        """The members of the object at this position, and its end."""
         if self._at(at) != _BRACE:
             raise NotJsonError
         members = Members()
@@ -170,7 +170,7 @@ class Outline:
         return members, at + 1
 
     def _key(self, at: int) -> Steps[tuple[str, int]]:
-        """The name of a member, and where its value begins; a long name is cut."""
+        """The name of a member, and the position of its value; a long name is cut."""
         end, start = yield from self._skip_key(at)
         if end - at > _LONGEST_NAME:
             return f"{at}:", start
@@ -180,7 +180,7 @@ class Outline:
             raise NotJsonError from None
 
     def _skip_key(self, at: int) -> Steps[tuple[int, int]]:
-        """Where a name ends, and where its value begins."""
+        """The end of a name, and the position of its value."""
         if self._at(at) != _QUOTE:
             raise NotJsonError
         end = yield from self._skip_string(at)
@@ -190,7 +190,7 @@ class Outline:
         return end, self._skip_blanks(colon + 1)
 
     def _skip_value(self, at: int) -> Steps[int]:
-        """Where the value ends that begins here."""
+        """The end of the value at this position."""
         if self._at(at) not in _CLOSING:
             self._work += 1
             if self._work >= _STEP:
@@ -222,7 +222,7 @@ class Outline:
         return at
 
     def _skip_plain(self, at: int) -> Steps[int]:
-        """Where a value ends that holds no others."""
+        """The end of a value that contains no others."""
         if self._at(at) == _QUOTE:
             return (yield from self._skip_string(at))
         word = _word(self.source, at, at + MAX_NUMBER)
@@ -233,7 +233,7 @@ class Outline:
         return word.end()
 
     def _skip_separator(self, at: int, bracket: int) -> int:
-        """Behind a value: where the next one begins, or its bracket closes."""
+        """After a value: the position of the next one, or its closing bracket."""
         at = self._skip_blanks(at)
         if self._at(at) == _COMMA:
             at = self._skip_blanks(at + 1)
@@ -279,7 +279,7 @@ class Outline:
         return blanks.end()
 
     def _open(self, opened: bytearray, at: int) -> int:
-        """Where the first value begins within the bracket that stands here, or its end."""
+        """The position of the first value within the bracket at this position, or its end."""
         self._work += 1
         self._containers += 1
         if self._containers > MAX_CONTAINERS:
@@ -290,12 +290,12 @@ class Outline:
         return self._skip_blanks(at + 1)
 
     def _at(self, at: int) -> int:
-        """The character here; -1 at the end."""
+        """The character at a position; -1 at the end."""
         return self.source[at] if at < len(self.source) else -1
 
 
 def run(steps: Steps[T]) -> T:
-    """Take all the steps at once."""
+    """Run all steps at once."""
     while True:
         try:
             next(steps)

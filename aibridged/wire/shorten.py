@@ -1,13 +1,13 @@
-"""Leaves the middle of long strings out of JSON that comes in pieces.
+"""Shortens JSON that arrives in chunks, by leaving out long strings.
 
-The longest answers are images and sound, in Base64: without them they are as short as any, and all
-the facts are still there.
+The longest responses contain images and sound, in Base64: without these they are as short as any,
+and still have all their facts.
 """
 
 import re
 
 MAX_STRING = 64 * 1024
-"""Bytes of a string; of a longer one nothing is kept but its quotes."""
+"""Bytes of a string; only the quotes are kept of a longer one."""
 
 _SHORT = 512  # bytes, up to which strings are passed over many at a time
 # Whatever stands between long strings, and short strings; it stops before a quote.
@@ -60,7 +60,7 @@ class Shortener:
         return b"".join(kept)
 
     def finish(self) -> bytes:
-        """What was held of a string that has no end."""
+        """The part of an unterminated string that was held back."""
         held, self._held = self._held, b""
         return held
 

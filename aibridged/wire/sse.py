@@ -1,8 +1,8 @@
-"""Server-sent events out of chunks that are cut anywhere.
+"""Server-sent events parser, for chunks with arbitrary boundaries.
 
-Follows the WHATWG HTML standard's "event stream interpretation", with two differences that suit a
-reader which must lose nothing: an event at the very end is given out though its blank line is
-missing, and the fields `id` and `retry` are of no interest.
+Follows the WHATWG HTML standard's "event stream interpretation", with two differences, since
+nothing may be lost: an event at the very end counts even without its blank line, and the fields
+`id` and `retry` are ignored.
 """
 
 import re
@@ -44,7 +44,7 @@ def lone(chunk: bytes) -> Event | None:
 
 
 class SseSplitter:
-    """Turns the bytes of one stream into its events.
+    """Splits the bytes of one stream into events.
 
     `oversized` counts those that were skipped, `shortened` those with strings that were left out.
     `is_between_events` says that the next chunk begins with an event.
