@@ -24,7 +24,7 @@ from aibridged.clock import SystemClock
 BACKLOG_BYTES = 1024 * 1024
 """Bound on the bytes kept for a blocked output; further lines are lost."""
 
-SLOW_S = 0.02
+SLOW_S = 0.1
 """A file that takes longer for a line is written by the thread for the next `SHUN_S` seconds."""
 
 SHUN_S = 5.0
@@ -64,8 +64,11 @@ class LogOutput:
     While one thread writes, the lines of the others are kept.
     """
 
-    def __init__(self, place: str, descriptor: int, encoding: str) -> None:
+    def __init__(
+        self, place: str, descriptor: int, encoding: str, *, is_stderr: bool = False
+    ) -> None:
         self.place = place
+        self.is_stderr = is_stderr
         self.is_closed = False
         self._descriptor = descriptor
         self._encoding = encoding
@@ -198,7 +201,19 @@ class LogOutput:
         self._why = why
         if is_first and (now := _monotonic()) - self._said_at > TELL_S:
             self._said_at = now
-            _say(f"aibridged: log lines are being lost: {self.place} can't be written: {why}\n")
+            self._say(
+                f"aibridged: log lines are being lost: {self.place} can't be written: {why}\n"
+            )
+
+    def _say(self, text: str) -> None:
+        """Print it on standard error, between log lines if there are any, unless that is stuck."""
+        streams = [each for each in tuple(_OUTPUTS) if each.is_stderr and not each.is_closed]
+        if self in streams:
+            return
+        if streams:
+            streams[0].write(text)
+        else:
+            _print_now(text)
 
     def _released(self) -> None:
         """Close it, or report lost lines, now that nothing is kept."""
@@ -267,7 +282,8 @@ class LogStream(LogOutput):
     """Standard output or error."""
 
     def __init__(self, stream: TextIO, place: str) -> None:
-        super().__init__(place, _own(stream.fileno()), stream.encoding)
+        number = stream.fileno()
+        super().__init__(place, _own(number), stream.encoding, is_stderr=number == _STDERR)
 
 
 _OUTPUTS: WeakSet[LogOutput] = WeakSet()
@@ -336,7 +352,7 @@ def _is_torn(descriptor: int, size: int) -> bool:
     return False
 
 
-def _say(text: str) -> None:
+def _print_now(text: str) -> None:
     """Print it on standard error, if that doesn't block."""
     ready = select.poll()
     ready.register(_STDERR, select.POLLOUT)

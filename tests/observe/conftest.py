@@ -7,6 +7,7 @@ import re
 import pytest
 from loguru import logger
 
+from aibridged.observe.log_outputs import finish
 from aibridged.observe.logging import configure
 
 A_LINE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} \[[A-Z]+\]  ")
@@ -52,6 +53,7 @@ class Sink:
         configure(**places, log_filter=log_filter, verbose=verbose)
 
     def text(self) -> str:
+        finish(10)  # on a busy machine a line may have taken long, and be left to a thread
         return self.path.read_text(encoding="utf-8")
 
     def lines(self) -> list[str]:

@@ -240,6 +240,26 @@ def test_a_file_that_another_process_left_torn_is_gone_on_with_in_a_line_of_its_
     assert human.lines() == ["half again", "Reopened the log files"]
 
 
+def test_the_loss_is_reported_between_the_lines_on_standard_error(pipe, monkeypatch, capfd):
+    """And not at all where standard error itself is what can't be written."""
+    reader, writer = pipe
+    monkeypatch.setattr(log_outputs, "_STDERR", writer.fileno())
+    stderr = LogStream(writer, "/dev/stderr")
+    stderr.write("first\n")
+    full = LogFile("/dev/full")
+    full.write(LINE)
+    full.stop()
+    said = "aibridged: log lines are being lost: /dev/full can't be written: No space left"
+    assert os.read(reader.fileno(), 1000).decode().startswith(f"first\n{said}")
+    lines = 2 * BACKLOG_BYTES // len(LINE)
+    for _ in range(lines):
+        stderr.write(LINE)
+    stderr.stop()
+    writer.close()
+    assert set(reader.read().splitlines()) == {LINE.encode().rstrip()}
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_line_that_cannot_be_formatted_is_counted_and_not_shown(human, capfd, monkeypatch):
     class Spiteful:
         def __str__(self):
