@@ -58,7 +58,8 @@ def calls_of(facts: ResponseFacts) -> list[tuple[str, Any]]:
 
 
 def calling(*pieces: str, index: str = "0") -> str:
-    return f'{{"id":"c","model":"m","choices":[{{"index":{index},"delta":{{"tool_calls":[{",".join(pieces)}]}}}}]}}'
+    choice = f'{{"index":{index},"delta":{{"tool_calls":[{",".join(pieces)}]}}}}'
+    return f'{{"id":"c","model":"m","choices":[{choice}]}}'
 
 
 STOP = '{"id":"c","model":"m","choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}'

@@ -113,12 +113,12 @@ def _piece(call: Mapping[str, Any]) -> Piece:
     tool = custom if isinstance(custom, dict) else call.get("function")
     if not isinstance(tool, dict):
         tool = {}
-    index = text(call.get("index")) or ""
+    index, arguments = text(call.get("index")) or "", tool.get("arguments")
     return Piece(
         int(index) if index.isdecimal() and len(index) < _MAX_DIGITS else None,
         text(call.get("id")) or "",
         text(tool.get("name")) or "",
-        json_of(tool.get("arguments") or tool.get("input")),
+        json_of(tool.get("input") if arguments is None else arguments),
         not isinstance(custom, dict),
         call,
     )
