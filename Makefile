@@ -41,6 +41,7 @@ test: $(READY)  ## run all tests
 
 abuse: $(READY)  ## hostile requests and providers at full length, and what others noticed
 	AIBRIDGED_ABUSE=1 $(BIN)/python -m pytest tests/e2e/abuse tests/e2e/test_hostile_providers.py \
+		tests/wire/test_odd_providers.py \
 		-q -s $(ARGS)
 
 lint: $(READY)  ## check format, style and types

@@ -39,6 +39,7 @@ def request_finished(request: RequestSummary) -> None:
         "error_type": request.error_type,
         "error_source": request.error_source,
         "provider_error": request.provider_error,
+        "unread": request.unread,
         "streamed": request.streamed or None,
         "first_byte_ms": _milliseconds(request.seconds_to_first_byte),
         "total_ms": _milliseconds(request.seconds),

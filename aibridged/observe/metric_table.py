@@ -189,6 +189,12 @@ STREAM_ERRORS = Metric(
     "Errors within responses with status 200, by the provider's error type.",
     ("provider", "type"),
 )
+UNREAD = Metric(
+    "aibridged_unread_responses_total",
+    Kind.COUNTER,
+    "Responses of which a part could not be read for the record, by the first such part.",
+    ("provider", "kind"),
+)
 
 AUTH_CACHE_HITS = Metric(
     "aibridged_auth_cache_hits_total",
@@ -361,6 +367,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             RELOAD_SUCCESS,
             UPSTREAM_CONNECTIONS,
             STREAM_ERRORS,
+            UNREAD,
         ),
         "Callers": (
             AUTH_CACHE_HITS,

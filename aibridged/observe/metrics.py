@@ -50,6 +50,7 @@ class Metrics:
         self._trips = self._counter(table.BREAKER_TRIPS)
         self._rejects = self._counter(table.BREAKER_REJECTS)
         self._stream_errors = self._counter(table.STREAM_ERRORS)
+        self._unread = self._counter(table.UNREAD)
         self._proxy_sessions = self._counter(table.PROXY_SESSIONS)
         self._proxy_requests = self._counter(table.PROXY_REQUESTS)
         self._proxy_responses = self._counter(table.PROXY_RESPONSES)
@@ -161,6 +162,8 @@ class Metrics:
         if request.provider_error is not None and request.status == 200:
             kind = self._error_types.label(request.provider_error, proven=True)
             self._stream_errors.add((provider, kind))
+        if request.unread is not None:
+            self._unread.add((provider, request.unread))
         if request.tokens is not None:
             self._count_tokens(request.tokens, (provider, model), (initiator, client))
         self._time(request, (provider, model))

@@ -37,8 +37,9 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     `path` is safe to show: the provider's name and the route's pattern; of an unknown path only
     segments that occur in some route, the others, which may be anything, are `*`. `status` is that
     of the client's response. `reason` is the code of the gateway's own error. `provider_error` is
-    the type of the error in the provider's response; `error_type` and `error_source` are those on
-    record, if an interception failed.
+    the type of the error in the provider's response, `unread` the first kind of part of it that
+    couldn't be read; `error_type` and `error_source` are those on record, if an interception
+    failed.
 
     `began` to `ended` are monotonic seconds: `sent_at` is when the request went upstream,
     `answered_at` when the response's head came, `first_byte_at` when the first byte of the body was
@@ -83,6 +84,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider_error: str | None = None
     error_type: str | None = None
     error_source: str | None = None
+    unread: str | None = None
 
     @property
     def seconds(self) -> float:

@@ -10,7 +10,7 @@ from multidict import MultiMapping
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
 from aibridged.core.auth import UpstreamCredential
-from aibridged.mcp.tools import CallerTools, Toolbox
+from aibridged.mcp.tools import CallerTools, Tool, Toolbox
 from aibridged.observe.scope import Scope
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.failure import of_response, redacted
@@ -38,6 +38,7 @@ from aibridged.wire.facts import RequestFacts, ResponseFacts
 from aibridged.wire.usage import together
 
 _MAX_USER_AGENT = 512  # characters
+_NO_RUNS: Mapping[int, ToolRun] = {}
 NOT_RUN = (
     "Not run: it was truncated, over the limit, or mixed with calls of the client's own tools."
 )
@@ -141,9 +142,9 @@ class Interception:
     """One request in flight.
 
     `outcome` and `answer` are the results of all turns, where the gateway runs tools for the model,
-    but without the calls of injected tools. `runs` are these calls of the current turn, by their
-    ids; `awaits_response` says whether the provider may be working on it. `failure` is why it
-    failed, as far as that is known.
+    but without the calls of injected tools. `injected` are these tools, by the names that the model
+    knows. `runs` are their calls in the current turn, by their ids; `awaits_response` says whether
+    the provider may be working on it. `failure` is why it failed, as far as that is known.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class Interception:
         self.outcome = Outcome.FAILED
         self.failure: Failure | None = None
         self.answer = ResponseFacts()
-        self.injected: Mapping[str, str] = {}
+        self.injected: Mapping[str, Tool] = {}
         self.runs: dict[str, ToolRun] = {}
         self.awaits_response = False
         self._has_prompt = False
@@ -205,8 +206,11 @@ class Interception:
         facts = self._facts(reading) if reading is not None else ResponseFacts()
         runs = self._runs_in(facts)
         is_whole = facts.complete and facts.error is None
+        unread = facts.unread
         if outcome is Outcome.COMPLETED and not is_whole:
-            outcome = Outcome.FAILED
+            # The client has all of a response that couldn't be read, and may make more of it.
+            is_unread = unread is not None and facts.error is None
+            outcome = Outcome.COMPLETED if is_unread else Outcome.FAILED
         elif outcome is Outcome.CLIENT_CLOSED and reading is not None:
             if facts.error is not None or reading.status >= 400:
                 outcome = Outcome.FAILED  # the client had got the error
@@ -233,6 +237,7 @@ class Interception:
                     None if first_byte is None else round((first_byte - self._began) * 1000)
                 ),
                 prompt_response_id=self._response_id() if self._has_prompt else None,
+                metadata={} if unread is None else {"unread": unread},
                 **_error_fields(failure),
             ),
             initiator_id=self.start.initiator_id,
@@ -263,21 +268,28 @@ class Interception:
             self._first_response_id = facts.response_id
         return facts
 
-    def _runs_in(self, facts: ResponseFacts) -> Mapping[str, ToolRun]:
-        """The outcome of each call of an injected tool, including those that were never run."""
+    def _runs_in(self, facts: ResponseFacts) -> Mapping[int, ToolRun]:
+        """The outcome of each call of an injected tool, also if it was never run, by its place."""
         if not self.injected:
-            return self.runs
+            return _NO_RUNS
         ran, self.runs = self.runs, {}
-        return ran | {
-            call.call_id: ToolRun(server_url=self.injected[call.name], error=NOT_RUN)
-            for call in facts.tool_calls
-            if call.name in self.injected and call.call_id not in ran
-        }
+        told = {call.call_id for call in facts.tool_calls}
+        made_up = iter([call_id for call_id in ran if call_id not in told])  # in the calls' order
+        runs = {}
+        for place, call in enumerate(facts.tool_calls):
+            tool = self.injected.get(call.name)
+            if tool is None:
+                continue
+            call_id = call.call_id or next(made_up, "")
+            runs[place] = ran.get(call_id) or ToolRun(
+                tool=tool.tool, server_url=tool.server_url, call_id=call_id, error=NOT_RUN
+            )
+        return runs
 
-    def _keep(self, facts: ResponseFacts, runs: Mapping[str, ToolRun]) -> None:
+    def _keep(self, facts: ResponseFacts, runs: Mapping[int, ToolRun]) -> None:
         """Add the facts of a turn to those of the turns before it."""
         if runs:
-            own = tuple(call for call in facts.tool_calls if call.call_id not in runs)
+            own = tuple(call for place, call in enumerate(facts.tool_calls) if place not in runs)
             facts = msgspec.structs.replace(facts, tool_calls=own)
         self.answer = facts if self._told is None else together(self.answer, facts)
 

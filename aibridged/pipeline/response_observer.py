@@ -6,9 +6,9 @@ from typing import Protocol
 from aibridged.clock import Clock
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.facts import ResponseFacts, WireApi
+from aibridged.wire.reader import ResponseReader
 from aibridged.wire.response import open_reader
 
-_EVENT_STREAM = "text/event-stream"
 _OVERLOADED = frozenset({"overloaded_error", "rate_limit_error"})
 
 
@@ -22,8 +22,8 @@ class Verdict(Protocol):
 class ResponseObserver:
     """Observes one response of a bridged route.
 
-    `began` and `first_byte_at` are monotonic; `complete` is set once the response has been relayed
-    to its end.
+    `first_byte_at` is monotonic; `complete` is set once the response has been relayed to its end. A
+    `reader` that is given is fed by its owner, who then calls `progress`.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class ResponseObserver:
         clock: Clock,
         verdict: Verdict | None,
         failure_statuses: Collection[int],
+        reader: ResponseReader | None = None,
     ) -> None:
         self.status = response.status
         self.first_byte_at: float | None = None
         self.complete = False
+        self.is_settled = False  # no more `progress` needs to be told
         self._monotonic = clock.monotonic
-        self._reader = open_reader(api, response.content_type, response.content_coding)
+        self._reader = reader or open_reader(api, response.content_type, response.content_coding)
         self._undecided = _judged_by_head(response, verdict, failure_statuses)
 
     def feed(self, chunk: bytes) -> Iterator[None] | None:
@@ -50,6 +52,13 @@ class ResponseObserver:
             return self._in_steps(steps)
         self._judge()
         return None
+
+    def progress(self) -> None:
+        """The reader has been fed what has just been relayed."""
+        if self.first_byte_at is None:
+            self.first_byte_at = self._monotonic()
+        self._judge()
+        self.is_settled = self._undecided is None
 
     def _in_steps(self, steps: Iterator[None]) -> Iterator[None]:
         for step in steps:
@@ -73,13 +82,13 @@ class ResponseObserver:
 def _judged_by_head(
     response: UpstreamResponse, verdict: Verdict | None, failure_statuses: Collection[int]
 ) -> Verdict | None:
-    """Tell the breaker what the head shows; a stream's 200 isn't enough, its first event is."""
+    """Tell the breaker what the head shows; a 200 isn't enough, a stream's first event is."""
     if verdict is None:
         return None
     if response.status in failure_statuses:
         verdict.failure()
         return None
-    if response.status != 200 or response.content_type != _EVENT_STREAM:
+    if response.status != 200:
         verdict.success()
         return None
     return verdict

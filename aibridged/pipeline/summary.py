@@ -89,6 +89,7 @@ class Summarizer:
             provider_error=_error_type(answer.error),
             error_type=failure.type.value if failure else None,
             error_source=failure.source.value if failure else None,
+            unread=answer.unread,
         )
 
     def _remote(self, context: RequestContext) -> str | None:

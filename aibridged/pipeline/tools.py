@@ -39,7 +39,7 @@ def stage(components: Components) -> Middleware | None:
         dialogue = open_dialogue(
             api, fields, offered.injection.names, withhold_usage=context.asks_for_usage
         )
-        interception.injected = offered.servers
+        interception.injected = offered.tools
         return await ToolLoop(context, components, interception, offered.toolbox, dialogue).run()
 
     return tools
@@ -52,10 +52,9 @@ class _Offered(NamedTuple):
     toolbox: Toolbox
 
     @property
-    def servers(self) -> dict[str, str]:
-        """The URLs of the tools' servers, by tool name."""
-        tools, names = self.toolbox.tools, self.injection.names
-        return {tool.name: tool.server_url for tool in tools if tool.name in names}
+    def tools(self) -> dict[str, Tool]:
+        """The tools, by the names that the model knows."""
+        return {tool.name: tool for tool in self.toolbox.tools if tool.name in self.injection.names}
 
 
 class _Offers:

@@ -103,7 +103,8 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     `status_code` is that of the client's response, None where it got none. `usage_partial` says
     that some used tokens weren't counted. `prompt_response_id` is the id of the first response,
     where there was a prompt: it is added to the prompt's row. The `error_` fields are those of a
-    `Failure`, if it failed.
+    `Failure`, if it failed. `metadata` is added to the start's: `unread` in it is the first kind of
+    part of the response that couldn't be read.
     """
 
     interception_id: str
@@ -117,6 +118,7 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     error_source: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    metadata: Metadata = {}
 
 
 class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="token_usage"):
@@ -179,10 +181,14 @@ class ModelThoughtRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, ta
 class ToolRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The outcome of a call of an injected tool.
 
-    `error` is what the model was told, or why the tool wasn't called; then `seconds` is None.
+    `tool` is the name that the server at `server_url` knows, `call_id` the id that the provider was
+    told: a model may give a call none. `error` is what the model was told, or why the tool wasn't
+    called; then `seconds` is None.
     """
 
+    tool: str
     server_url: str
+    call_id: str
     error: str | None = None
     seconds: float | None = None
 
@@ -193,7 +199,7 @@ Fact = InterceptionEnd | TokenUsageRecord | UserPromptRecord | ToolUsageRecord |
 Record = InterceptionStart | Fact
 
 
-_NO_RUNS: Mapping[str, ToolRun] = {}
+_NO_RUNS: Mapping[int, ToolRun] = {}
 
 
 def ended_at(started_at: datetime, elapsed: float) -> datetime:
@@ -213,13 +219,13 @@ def response_records(
     interception_id: str,
     response: ResponseFacts,
     created_at: datetime,
-    runs: Mapping[str, ToolRun] = _NO_RUNS,
+    runs: Mapping[int, ToolRun] = _NO_RUNS,
 ) -> Sequence[Fact]:
     """The rows of a response: usage, thoughts and tool calls, whose ids keep the order.
 
-    `runs` are the calls of injected tools, by their call ids. Names and ids are cut to their bounds
-    here already: each row of a response repeats the response's id. The metadata of the last row
-    says how many tool calls and thoughts were `omitted`, if any.
+    `runs` are the calls of injected tools, by their places in `tool_calls`. Names and ids are cut
+    to their bounds here already: each row of a response repeats the response's id. The metadata of
+    the last row says how many tool calls and thoughts were `omitted`, if any.
     """
     response_id = (response.response_id or "")[:MAX_ID]
     records: list[TokenUsageRecord | ModelThoughtRecord | ToolUsageRecord] = []
@@ -249,16 +255,16 @@ def response_records(
             )
         )
     for number, call in enumerate(response.tool_calls):
-        run = runs.get(call.call_id)
+        run = runs.get(number)
         records.append(
             ToolUsageRecord(
                 id=uuid7(created_at, min(number, _MAX_SEQUENCE)),
                 interception_id=interception_id,
                 created_at=created_at,
-                tool=call.name[:MAX_NAME],
+                tool=(run.tool if run else call.name)[:MAX_NAME],
                 input=call.arguments,
                 provider_response_id=response_id,
-                provider_tool_call_id=call.call_id[:MAX_NAME],
+                provider_tool_call_id=(run.call_id if run else call.call_id)[:MAX_NAME],
                 provider_item_id=call.item_id and call.item_id[:MAX_ID],
                 server_url=run.server_url if run else None,
                 injected=run is not None,

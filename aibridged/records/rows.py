@@ -152,6 +152,13 @@ def answered_row(end: InterceptionEnd) -> tuple[Any, ...] | None:
     return storable(end.prompt_response_id[:MAX_ID]), end.interception_id
 
 
+def noted_row(end: InterceptionEnd) -> tuple[Any, ...] | None:
+    """The metadata that the end adds, and the interception's id; None if there is none."""
+    if not end.metadata:
+        return None
+    return _json(end.metadata), end.interception_id
+
+
 def _usage_row(usage: TokenUsageRecord, time: Time) -> tuple[Any, ...]:
     return (
         usage.id,

@@ -40,6 +40,7 @@ class Statements:
         }
         self.end = self._compile(_END)
         self.answer_prompt = self._compile(_ANSWER_PROMPT)
+        self.note = self._compile(_note(engine.dialect.name))
         self.parent = self._compile(_PARENT)
         self.owners_of_open = self._compile(_OWNERS_OF_OPEN)
         self.interrupt = self._compile(_INTERRUPT)
@@ -65,6 +66,24 @@ _ANSWER_PROMPT = (
     .where(user_prompts.c.interception_id == sa.bindparam("interception"))
     .values(provider_response_id=sa.bindparam("answer"))
 )
+
+
+def _note(dialect: str) -> sa.Update:
+    """Adds to the metadata of an interception."""
+    before, more = interceptions.c.metadata, sa.bindparam("more", type_=sa.Text)
+    nothing: sa.ColumnElement[Any] = sa.literal_column("'{}'")
+    noted: sa.ColumnElement[Any]
+    if dialect == "sqlite":
+        noted = sa.func.json_patch(sa.func.coalesce(before, nothing), more)
+    else:
+        as_json = postgresql.JSONB()
+        noted = sa.func.coalesce(before, sa.cast(nothing, as_json)).op("||")(sa.cast(more, as_json))
+    return (
+        sa.update(interceptions)
+        .where(interceptions.c.id == sa.bindparam("interception"))
+        .values(metadata=noted)
+    )
+
 
 _PARENT = (
     sa.select(interceptions.c.id, interceptions.c.thread_root_id)

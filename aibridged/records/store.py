@@ -13,7 +13,15 @@ from typing import Any, Protocol, TypeVar
 import sqlalchemy as sa
 
 from aibridged.records.facts import Fact, InterceptionEnd, InterceptionStart
-from aibridged.records.rows import ROWS, Parent, answered_row, end_row, start_row, storable
+from aibridged.records.rows import (
+    ROWS,
+    Parent,
+    answered_row,
+    end_row,
+    noted_row,
+    start_row,
+    storable,
+)
 from aibridged.records.schema import MAX_NAME
 from aibridged.records.sqlite import SqliteBackend
 from aibridged.records.statements import Statements
@@ -173,12 +181,14 @@ class Store:
         """Write tool calls before the starts that continue them, and ends after their starts."""
         backend = self._backend
         rows: dict[type, list[Sequence[Any]]] = {}
-        ends, answered = [], []
+        ends, answered, noted = [], [], []
         for fact in facts:
             if isinstance(fact, InterceptionEnd):
                 ends.append(end_row(fact, backend.time))
                 if (row := answered_row(fact)) is not None:
                     answered.append(row)
+                if (row := noted_row(fact)) is not None:
+                    noted.append(row)
                 continue
             kind = type(fact)
             make = ROWS[kind][1]
@@ -191,6 +201,8 @@ class Store:
             backend.execute_many(self._sql.end.sql, ends)
         if answered:
             backend.execute_many(self._sql.answer_prompt.sql, answered)
+        if noted:
+            backend.execute_many(self._sql.note.sql, noted)
 
     def _start_row(self, start: InterceptionStart) -> Sequence[Any]:
         call = start.correlating_tool_call_id

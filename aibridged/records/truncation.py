@@ -76,7 +76,7 @@ class Truncator:
                 marks |= _marks(mark, text)
         if not changes:
             return fact
-        return msgspec.structs.replace(fact, **changes, metadata={**fact.metadata, **marks})  # type: ignore[union-attr]  # all that have texts have it
+        return msgspec.structs.replace(fact, **changes, metadata={**fact.metadata, **marks})
 
     async def truncate_in_thread(self, fact: T) -> T:
         """The same, off the event loop."""
@@ -98,7 +98,7 @@ def truncation_metadata(text: str) -> Metadata:
 
 def _is_cut(fact: Fact, mark: str) -> bool:
     """Whether it was truncated before; if so, it stays as it is under another limit."""
-    return f"{mark}cut" in fact.metadata  # type: ignore[union-attr]  # as above
+    return f"{mark}cut" in fact.metadata
 
 
 def _may_exceed(text: str, most: int) -> bool:

@@ -103,6 +103,15 @@ class UpstreamResponse:
         Raises:
             aiohttp.ClientError: the provider broke off.
         """
+        await self._arrival()
+        return self.take()
+
+    async def beginning(self) -> bytes:
+        """The first bytes, still to be read; empty if there are none. Raises what `read` does."""
+        await self._arrival()
+        return self._pieces[0] if self._pieces else b""
+
+    async def _arrival(self) -> None:
         while not self._pieces and not self.is_whole:
             if self.error is not None:
                 raise self.error
@@ -111,7 +120,6 @@ class UpstreamResponse:
                 await self._waiter
             finally:
                 self._waiter = None
-        return self.take()
 
     def pause(self) -> None:
         """Pause reading from the provider."""

@@ -161,6 +161,11 @@ def is_json(text: str | bytes | bytearray) -> bool:
     return True
 
 
+def are_whole(arguments: str) -> bool:
+    """Whether it is all of a function's arguments; a model writes nothing where there are none."""
+    return not arguments.strip() or is_json(arguments)
+
+
 def json_text(raw: msgspec.Raw) -> str:
     """The JSON that `raw` holds, as text; empty where the field is null or missing."""
     text = bytes(raw).decode("utf-8", "replace")  # what decoding skips may not be proper UTF-8

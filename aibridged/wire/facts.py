@@ -109,6 +109,10 @@ class ProviderError(msgspec.Struct, frozen=True, gc=False):
     message: str | None
 
 
+_UNREAD = ("unreadable_", "crowded_", "oversized_", "unsupported_", "malformed_", "reader_failed")
+_BUT_FOR_A_FIELD = "unreadable_field"
+
+
 class ResponseFacts(msgspec.Struct, frozen=True, gc=False):
     """What a response said.
 
@@ -124,3 +128,11 @@ class ResponseFacts(msgspec.Struct, frozen=True, gc=False):
     error: ProviderError | None = None
     complete: bool = False
     anomalies: Mapping[str, int] = {}
+
+    @property
+    def unread(self) -> str | None:
+        """The kind of the first thing that facts are missing of: an event, a body, the usage."""
+        for kind in self.anomalies:
+            if kind.startswith(_UNREAD) and kind != _BUT_FOR_A_FIELD:
+                return kind
+        return None

@@ -48,6 +48,10 @@ _encode = msgspec.json.Encoder().encode
 _decode = json.JSONDecoder(strict=False, parse_constant=lambda _: None).raw_decode
 
 
+def uncounted(kind: str) -> None:
+    """A count that is told what somebody else counts."""
+
+
 def loads(source: bytes | bytearray | msgspec.Raw) -> Any:
     """What JSON holds, as plain objects; halves of a surrogate pair stay as they are.
 
@@ -55,11 +59,20 @@ def loads(source: bytes | bytearray | msgspec.Raw) -> Any:
         msgspec.DecodeError: it isn't JSON even so.
         RecursionError: it nests too deep.
     """
+    found, rest = _begun(source)
+    if rest.strip():
+        raise msgspec.DecodeError
+    return found
+
+
+def _begun(source: bytes | bytearray | msgspec.Raw) -> tuple[Any, str]:
+    """The value that the bytes begin with, and what is behind it."""
     text = bytes(source).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
     try:
-        return _decode(text)[0]
+        found, end = _decode(text)
     except ValueError:
         raise msgspec.DecodeError from None
+    return found, text[end:]
 
 
 def well_formed(text: str) -> str:
@@ -170,7 +183,7 @@ def usage_in(source: bytes | bytearray) -> msgspec.Raw:
         if opened is None:
             continue
         try:
-            usage = loads(source[opened.end() : opened.end() + MAX_VALUE])
+            usage, _ = _begun(source[opened.end() : opened.end() + MAX_VALUE])
         except _UNREADABLE:
             continue
         if any(key.endswith("tokens") for key in usage):

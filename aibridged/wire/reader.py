@@ -165,6 +165,21 @@ class StreamReader(ABC, Generic[Event]):
 AnyReader = StreamReader[Any]
 
 
+class Told:
+    """Stands for the reader of an answer that has been read already."""
+
+    verdict = "ok"
+
+    def __init__(self, facts: ResponseFacts) -> None:
+        self._facts = facts
+
+    def feed(self, chunk: bytes) -> None:
+        """There is nothing more to be read."""
+
+    def finish(self, complete: bool) -> ResponseFacts:
+        return self._facts
+
+
 class BodyReader:
     """Reads a blocking answer: collects it, and reads it whole at the end."""
 

@@ -86,10 +86,11 @@ def test_calls_that_the_gateway_runs_say_what_came_of_them():
     calls = tuple(
         ToolCall(name, None, "bmcp_a_b", "{}", server_side=False, complete=True) for name in "wxyz"
     )
+    own = {"tool": "b", "server_url": "http://a"}
     runs = {
-        "w": ToolRun(server_url="http://a", seconds=1.2346),
-        "x": ToolRun(server_url="http://a", error="no such file", seconds=0.0),
-        "y": ToolRun(server_url="http://a", error="never run"),
+        0: ToolRun(**own, call_id="w", seconds=1.2346),
+        1: ToolRun(**own, call_id="made_up", error="no such file", seconds=0.0),
+        2: ToolRun(**own, call_id="y", error="never run"),
     }
     rows = response_records("i", ResponseFacts(tool_calls=calls), AT, runs)
     assert [(row.injected, row.server_url, row.invocation_error, row.metadata) for row in rows] == [
@@ -98,6 +99,8 @@ def test_calls_that_the_gateway_runs_say_what_came_of_them():
         (True, "http://a", "never run", {}),
         (False, None, None, {}),
     ]
+    assert [row.tool for row in rows] == ["b", "b", "b", "bmcp_a_b"]
+    assert [row.provider_tool_call_id for row in rows] == ["w", "made_up", "y", "z"]
 
 
 def test_a_response_without_facts_leaves_no_row():

@@ -57,6 +57,8 @@ class ToolCalls:
 
     def _note(self, call: Call, tool: Tool, result: ToolResult, seconds: float | None) -> None:
         self._interception.runs[call.id] = ToolRun(
+            tool=tool.tool,
+            call_id=call.id,
             server_url=tool.server_url,
             error=result.text if result.is_error else None,
             seconds=seconds,

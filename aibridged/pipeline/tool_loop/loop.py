@@ -5,7 +5,7 @@ and dumped. The client gets one response (see `wire.injection`), and one interce
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 
 import aiohttp
@@ -29,7 +29,7 @@ from aibridged.transport.response import DownstreamResponse
 from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, has_more_commas
 from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.injection.dialogue import Dialogue, OverrunError
-from aibridged.wire.reader import MAX_BODY_BYTES
+from aibridged.wire.reader import MAX_BODY_BYTES, Told
 
 PING_S = 10.0
 """Interval of keep-alive events for the client of a stream while a tool runs."""
@@ -82,6 +82,8 @@ class ToolLoop:
 
     async def _respond(self, turn: Turn) -> web.StreamResponse | None:
         """Relay a turn's visible part to the client; None if tools are to be run now."""
+        if turn.may_be_mislabelled:
+            turn.look_at(await self._awaited(turn.response.beginning()))
         if turn.opens_stream():
             return await self._stream(turn)
         if self._response is not None:
@@ -91,7 +93,8 @@ class ToolLoop:
         return await forward.relay_response(self._context, turn.response, turn.dump, self._parts)
 
     async def _stream(self, turn: Turn) -> web.StreamResponse | None:
-        dialogue, reading = self._dialogue, turn.begin_reading()
+        dialogue = self._dialogue
+        reading = self._reading = turn.begin_reading(dialogue.reader)
         reading.first_byte_at = self._first_byte_at
         response = self._response or await self._begin(turn)
         try:
@@ -139,11 +142,14 @@ class ToolLoop:
                 await response.write(b"")  # waits while the client is slow
             await turn.note(chunk)
             if turn.fault is not None:
+                self._dialogue.reader.count(turn.fault)
                 raise self._broken_off(turn.fault)
 
     def _show(self, part: bytes) -> None:
         """Send the visible part of the next bytes of a stream."""
         seen = self._dialogue.feed(part)
+        if not self._reading.is_settled:
+            self._reading.progress()
         if self._dialogue.continuation is not None:
             self._keep_continuation()
         if seen:
@@ -178,9 +184,11 @@ class ToolLoop:
         if plain is not None:
             seen = self._dialogue.read(plain)
             self._keep_continuation()
-        reading = turn.begin_reading()
+        facts = self._dialogue.facts
+        reading = turn.begin_reading(None if facts is None else Told(facts))
         reading.complete = True
         if self._dialogue.calls:
+            reading.progress()
             await turn.note(body)
             reading.first_byte_at = None  # nothing was sent to the client yet
             return None
@@ -194,6 +202,7 @@ class ToolLoop:
             )
         await response.prepare(self._context.request)
         await response.write_eof(shown)
+        reading.progress()
         await turn.note(body)
         return response
 
@@ -228,9 +237,13 @@ class ToolLoop:
 
     async def _next(self, turn: Turn) -> bytes:
         """The next bytes of a response, empty at its end; raises if it breaks off."""
+        return await self._awaited(turn.response.read())
+
+    async def _awaited(self, coming: Awaitable[bytes]) -> bytes:
+        """What is to come of a response; see `_next`."""
         try:
             async with asyncio.timeout(self._parts.settings.upstream_idle_timeout):
-                return await turn.response.read()
+                return await coming
         except TimeoutError as error:
             failure, reason = UPSTREAM_TIMEOUT, type(error).__name__
         except aiohttp.ClientError as error:

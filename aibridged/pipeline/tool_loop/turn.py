@@ -13,8 +13,8 @@ from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.transport.read_backlog import Reader, sliced
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
-from aibridged.wire.reader import MAX_BODY_BYTES
-from aibridged.wire.response import MAX_DECODED_BYTES
+from aibridged.wire.reader import MAX_BODY_BYTES, ResponseReader
+from aibridged.wire.response import MAX_DECODED_BYTES, is_stream
 
 _EVENT_STREAM = "text/event-stream"
 _JSON = "application/json"
@@ -71,6 +71,8 @@ class Turn:
         self._turns = components.turns
         self._admission = admission
         self._reading: ResponseObserver | None = None
+        self._feeds_reader = True
+        self._is_stream: bool | None = None
         self._decoder: StreamDecoder | None = None
 
     @property
@@ -82,10 +84,25 @@ class Turn:
     def response(self, response: UpstreamResponse) -> None:
         self._response = response
 
+    @property
+    def may_be_mislabelled(self) -> bool:
+        """Whether only its beginning can tell whether it is a stream (see `wire.response`)."""
+        response = self.response
+        return (
+            response.status == 200
+            and response.content_type != _EVENT_STREAM
+            and response.content_coding is None
+        )
+
+    def look_at(self, beginning: bytes) -> None:
+        """Tell by its beginning what it is."""
+        self._is_stream = is_stream(beginning)
+
     def opens_stream(self) -> bool:
         """Whether it is a stream of events that can be decoded. To be called once."""
         response = self.response
-        if response.status != 200 or response.content_type != _EVENT_STREAM:
+        is_labelled = response.content_type == _EVENT_STREAM
+        if response.status != 200 or not (is_labelled or self._is_stream):
             return False
         if response.content_coding is not None:
             try:
@@ -97,7 +114,8 @@ class Turn:
     @property
     def is_body(self) -> bool:
         """Whether it is a complete response, as opposed to an error."""
-        return self.response.status == 200 and self.response.content_type == _JSON
+        is_labelled = self.response.content_type == _JSON
+        return self.response.status == 200 and (is_labelled or self._is_stream is False)
 
     async def decode(self, chunk: bytes) -> AsyncIterator[bytes]:
         """The decoded chunk of a coded stream, in slices."""
@@ -133,8 +151,8 @@ class Turn:
                 await self._turns.turn()
         return bytes(decoded) if decoder.fault is None else None
 
-    def begin_reading(self) -> ResponseObserver:
-        """Start reading it for the record."""
+    def begin_reading(self, reader: ResponseReader | None = None) -> ResponseObserver:
+        """Start reading it for the record; a `reader` that is given is fed by the dialogue."""
         api = self._context.route.api
         assert api is not None, "other routes get no tools"
         reading = self._reading = ResponseObserver(
@@ -143,23 +161,24 @@ class Turn:
             self._clock,
             self._context.verdict,
             self._context.route.provider.failure_statuses,
+            reader,
         )
+        self._feeds_reader = reader is None
         self._context.observer = reading
         return reading
 
     @property
     def readers(self) -> Sequence[Reader]:
-        """The consumers of each part of a stream: the record and the dump."""
-        assert self._reading is not None, "it is read"
-        return (self._reading.feed,) if self.dump is None else (self.dump.feed, self._reading.feed)
+        """The consumers of each part of a stream that the dialogue reads: the dump."""
+        return () if self.dump is None else (self.dump.feed,)
 
     async def note(self, chunk: bytes) -> None:
         """Pass a chunk to the record and the dump, in slices (see `slices`)."""
         for part in sliced(chunk):
             if self.dump is not None:
                 self.dump.feed(part)
-            steps = self._reading.feed(part) if self._reading is not None else None
-            for _ in steps or ():
+            reading = self._reading if self._feeds_reader else None
+            for _ in (reading and reading.feed(part)) or ():
                 await self._turns.turn()
             if part is not chunk:
                 await self._turns.turn()

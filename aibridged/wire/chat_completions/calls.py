@@ -46,9 +46,9 @@ class Calls(Generic[C]):
         key = None if piece.index is None else (choice, piece.index)
         if key in self._places:
             call = self._places[key]
-        elif key is None and first:
+        elif (key is None and first) or self._is_last(piece):
             call = self._last
-        elif piece.name or (piece.id and not piece.arguments and self._is_other(piece)):
+        elif piece.name or (piece.id and not piece.arguments):
             return True, None
         else:
             call = self._last
@@ -63,8 +63,8 @@ class Calls(Generic[C]):
         if piece.index is not None and len(self._places) < MAX_PLACES:
             self._places[choice, piece.index] = call
 
-    def _is_other(self, piece: Piece) -> bool:
-        return self._last is None or piece.id != self._last.id
+    def _is_last(self, piece: Piece) -> bool:
+        return bool(piece.id) and self._last is not None and piece.id == self._last.id
 
 
 def _begins(piece: Piece, call: Call) -> bool:

@@ -24,6 +24,7 @@ DONE = b"[DONE]"
 FAILED = "error"
 """What stands for the kind of object, the event's name or the reason to stop where it failed."""
 
+_MAX_DIGITS = 10  # of an index
 _REASONING = ("reasoning_content", "reasoning", "reasoning_text")
 
 
@@ -93,9 +94,11 @@ def thought_in(message: Mapping[str, Any]) -> str:
 
 def pieces_in(message: Mapping[str, Any]) -> list[Piece]:
     """The tool calls of a message, or the pieces of some, however they are put."""
-    calls = message.get("tool_calls") or ()
+    calls = message.get("tool_calls")
     if isinstance(calls, dict):
         calls = [calls]
+    if not isinstance(calls, list):
+        return []
     return [_piece(call) for call in calls if isinstance(call, dict)]
 
 
@@ -110,12 +113,12 @@ def _piece(call: Mapping[str, Any]) -> Piece:
     tool = custom if isinstance(custom, dict) else call.get("function")
     if not isinstance(tool, dict):
         tool = {}
-    index = call.get("index")
+    index, arguments = text(call.get("index")) or "", tool.get("arguments")
     return Piece(
-        index if isinstance(index, int) else None,
+        int(index) if index.isdecimal() and len(index) < _MAX_DIGITS else None,
         text(call.get("id")) or "",
         text(tool.get("name")) or "",
-        json_of(tool.get("arguments") or tool.get("input")),
+        json_of(tool.get("input") if arguments is None else arguments),
         not isinstance(custom, dict),
         call,
     )

@@ -23,7 +23,7 @@ from aibridged.wire.chat_completions.events import (
     pieces_in,
     thought_in,
 )
-from aibridged.wire.collector import MAX_ITEMS, Collector, Text, is_json
+from aibridged.wire.collector import MAX_ITEMS, Collector, Text, are_whole
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.lenient import usage_in, well_formed
 from aibridged.wire.reader import StreamReader
@@ -216,7 +216,7 @@ def _add(opened: _Open, piece: Piece) -> None:
 
 def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
     arguments = opened.text.value
-    whole = complete and not opened.text.cut and (not opened.is_json or is_json(arguments))
+    whole = complete and not opened.text.cut and (not opened.is_json or are_whole(arguments))
     collector.tool_calls.append(
         ToolCall(
             call_id=well_formed(opened.id),

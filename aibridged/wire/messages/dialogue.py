@@ -22,7 +22,7 @@ from aibridged.wire.injection.dialogue import (
     fields_of,
 )
 from aibridged.wire.injection.sse_events import sse
-from aibridged.wire.lenient import encoded, json_of, well_formed
+from aibridged.wire.lenient import encoded, json_of, uncounted, well_formed
 from aibridged.wire.messages.events import BLOCKS, MESSAGES, Block, Event, block_fields
 from aibridged.wire.messages.reader import MessagesReader, facts_of
 from aibridged.wire.splice import Fields, Growing
@@ -147,7 +147,7 @@ class MessagesDialogue(Dialogue):
         self._message_id = self._message_id or message.id
         self._usage = counts_in(message.usage)
         for raw in message.content:
-            block = BLOCKS.read(raw, collector.count, "block")
+            block = BLOCKS.read(raw, uncounted, "block")
             if block is not None:
                 self._take(bytes(raw), block, arguments_text(block.input))
         self._stop(message.stop_reason or "")
@@ -207,7 +207,7 @@ class MessagesDialogue(Dialogue):
         opened = self._open.pop(index, None)
         if opened is not None:
             whole = msgspec.Raw(opened.whole())
-            block = BLOCKS.read(whole, self.reader.count, "block")
+            block = BLOCKS.read(whole, uncounted, "block")
             if block is not None:
                 arguments = opened.arguments or arguments_text(block.input)
                 self._take(bytes(whole), block, arguments)

@@ -104,7 +104,7 @@ class MessagesReader(StreamReader[Event]):
 
     def _block_delta(self, event: Event) -> None:
         pieces = event.pieces
-        piece = json_of(pieces.get("partial_json") or pieces.get("thinking"))
+        piece = json_of(pieces.get("partial_json", pieces.get("thinking")))
         if piece:
             opened = self._open.get(self._at(event))
             if opened is None:

@@ -27,7 +27,7 @@ from aibridged.wire.injection.dialogue import (
     fields_of,
 )
 from aibridged.wire.injection.sse_events import sse
-from aibridged.wire.lenient import encoded
+from aibridged.wire.lenient import encoded, uncounted
 from aibridged.wire.responses.continuing import Continuation, as_items, conversation_of
 from aibridged.wire.responses.events import RESPONSES, Event, Response
 from aibridged.wire.responses.items import ITEMS, Item
@@ -279,7 +279,7 @@ class ResponsesDialogue(Dialogue):
 
 def _item(raw: bytes | msgspec.Raw) -> Item:
     """An output item; what can't be read of it is empty. That is counted by the reader."""
-    return ITEMS.read(raw, lambda _: None, "item") or Item()
+    return ITEMS.read(raw, uncounted, "item") or Item()
 
 
 def _is_same(item: Item, other: Item) -> bool:

@@ -9,7 +9,15 @@ import msgspec
 
 from aibridged.wire import lenient
 from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, has_more_commas, is_given
-from aibridged.wire.collector import UNREADABLE, Collector, Text, arguments_text, is_json, json_text
+from aibridged.wire.collector import (
+    UNREADABLE,
+    Collector,
+    Text,
+    are_whole,
+    arguments_text,
+    is_json,
+    json_text,
+)
 from aibridged.wire.facts import ToolCall
 from aibridged.wire.lenient import Parser, well_formed
 
@@ -109,6 +117,7 @@ def add_tool_call(collector: Collector, item: Item, text: Text, *, complete: boo
     if arguments:
         text.replace(arguments)
     arguments = text.value
+    is_told = are_whole if item.type == "function_call" else is_json
     whole = complete and not text.cut and item.status != "incomplete"
     collector.tool_calls.append(
         ToolCall(
@@ -117,7 +126,7 @@ def add_tool_call(collector: Collector, item: Item, text: Text, *, complete: boo
             name=well_formed(item.name or tool.name or ""),
             arguments=arguments,
             server_side=tool.server_side or _runs_on_server(item),
-            complete=whole and (not tool.is_json or is_json(arguments)),
+            complete=whole and (not tool.is_json or is_told(arguments)),
         )
     )
 

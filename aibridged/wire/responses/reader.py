@@ -103,6 +103,8 @@ class ResponsesReader(StreamReader[Event]):
         self.item = self._item_in(event)
         self.response = self._response_in(event)
         kind = event.type
+        if is_given(event.error) and kind not in self._LIFECYCLE:
+            kind = "error"
         if kind in self._LIFECYCLE:
             self._LIFECYCLE[kind](self, event)
             return

@@ -72,7 +72,7 @@ def rows_of(rows):
 
 
 def ours(error=None, **metadata):
-    return (OURS.name, OURS.arguments, True, "http://files/mcp", error, metadata or None)
+    return ("read", OURS.arguments, True, "http://files/mcp", error, metadata or None)
 
 
 async def test_one_interception_with_the_tokens_and_tools_of_every_turn(
