@@ -25,11 +25,17 @@ class Initiator(msgspec.Struct, kw_only=True):
 
 
 class TokenUsage(msgspec.Struct, kw_only=True):
-    """Tokens of one response; `input_tokens` excludes the two cache counts."""
+    """Tokens of one response; `input_tokens` excludes the two cache counts.
+
+    `provider_model` used them, null for the interception's own model. `metadata` holds the
+    `iteration` of a usage that the response's own excludes: a compaction, an advisor_message, or
+    the message of an attempt that was declined.
+    """
 
     id: Uuid
     interception_id: Uuid
     provider_response_id: str
+    provider_model: str | None
     input_tokens: Count
     output_tokens: Count
     cache_read_input_tokens: Count

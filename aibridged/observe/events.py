@@ -44,7 +44,7 @@ def request_finished(request: RequestSummary) -> None:
         "first_byte_ms": _milliseconds(request.seconds_to_first_byte),
         "total_ms": _milliseconds(request.seconds),
     }
-    if (tokens := request.tokens) is not None:
+    if (tokens := request.all_tokens) is not None:
         fields["input_tokens"] = tokens.input
         fields["output_tokens"] = tokens.output
         fields["cache_read_tokens"] = tokens.cache_read or None

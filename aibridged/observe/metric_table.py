@@ -69,8 +69,9 @@ PROMPTS = Metric(
 TOKENS = Metric(
     "coder_aibridged_tokens_total",
     Kind.COUNTER,
-    "Tokens reported by providers. The types input, output, cache_read_input_tokens and"
-    " cache_write_input_tokens never overlap; other types break them down.",
+    "Tokens reported by providers, by the model that used them. The types input, output,"
+    " cache_read_input_tokens and cache_write_input_tokens never overlap; other types break them"
+    " down.",
     ("provider", "model", "type", "initiator_id", "client"),
     most=_MANY,
 )

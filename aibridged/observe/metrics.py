@@ -165,7 +165,10 @@ class Metrics:
         if request.unread is not None:
             self._unread.add((provider, request.unread))
         if request.tokens is not None:
-            self._count_tokens(request.tokens, (provider, model), (initiator, client))
+            for used in (request.tokens, *request.additional_tokens):
+                name = used.model
+                by = model if name is None else self._models.label(name, proven=True)
+                self._count_tokens(used, (provider, by), (initiator, client))
         self._time(request, (provider, model))
 
     def _count_tokens(self, tokens: TokenCounts, what: Labels, whose: Labels) -> None:

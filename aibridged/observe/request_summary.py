@@ -17,13 +17,17 @@ class RequestOutcome(StrEnum):
 
 
 class TokenCounts(msgspec.Struct, frozen=True, gc=False):
-    """Tokens of one response; none is counted twice, and `extra` is a breakdown by name."""
+    """Tokens of one response; none is counted twice, and `extra` is a breakdown by name.
+
+    `model` used them, None for the requested one.
+    """
 
     input: int
     output: int
     cache_read: int
     cache_write: int
     extra: Mapping[str, int] = {}
+    model: str | None = None
 
     @property
     def all_input(self) -> int:
@@ -40,6 +44,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     the type of the error in the provider's response, `unread` the first kind of part of it that
     couldn't be read; `error_type` and `error_source` are those on record, if an interception
     failed.
+
+    `tokens` are the response's own, `additional_tokens` those used for it that it excludes.
 
     `began` to `ended` are monotonic seconds: `sent_at` is when the request went upstream,
     `answered_at` when the response's head came, `first_byte_at` when the first byte of the body was
@@ -80,11 +86,26 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     response_id: str | None = None
     response_model: str | None = None
     tokens: TokenCounts | None = None
+    additional_tokens: tuple[TokenCounts, ...] = ()
     tools: tuple[str, ...] = ()
     provider_error: str | None = None
     error_type: str | None = None
     error_source: str | None = None
     unread: str | None = None
+
+    @property
+    def all_tokens(self) -> TokenCounts | None:
+        """All that were used for it, whichever model used them."""
+        tokens = self.tokens
+        if tokens is None or not self.additional_tokens:
+            return tokens
+        every = (tokens, *self.additional_tokens)
+        return TokenCounts(
+            input=sum(each.input for each in every),
+            output=sum(each.output for each in every),
+            cache_read=sum(each.cache_read for each in every),
+            cache_write=sum(each.cache_write for each in every),
+        )
 
     @property
     def seconds(self) -> float:

@@ -35,7 +35,7 @@ from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.records.truncation import Truncator, truncation_metadata
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import RequestFacts, ResponseFacts
-from aibridged.wire.usage import together
+from aibridged.wire.usage_sums import together
 
 _MAX_USER_AGENT = 512  # characters
 _NO_RUNS: Mapping[int, ToolRun] = {}

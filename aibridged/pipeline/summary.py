@@ -85,6 +85,7 @@ class Summarizer:
             response_id=_cut(answer.response_id),
             response_model=_cut(answer.model),
             tokens=_counts(answer.usage) if answer.usage else None,
+            additional_tokens=_additional(answer.usage) if answer.usage else (),
             tools=tuple(call.name[:_MAX_TEXT] for call in answer.tool_calls),
             provider_error=_error_type(answer.error),
             error_type=failure.type.value if failure else None,
@@ -143,7 +144,18 @@ def _outcome(
 
 
 def _counts(usage: TokenUsage) -> TokenCounts:
-    return TokenCounts(usage.input, usage.output, usage.cache_read, usage.cache_write, usage.extra)
+    return TokenCounts(
+        usage.input,
+        usage.output,
+        usage.cache_read,
+        usage.cache_write,
+        usage.extra,
+        _cut(usage.model),
+    )
+
+
+def _additional(usage: TokenUsage) -> tuple[TokenCounts, ...]:
+    return tuple(map(_counts, usage.additional)) if usage.additional else ()
 
 
 def _error_type(error: ProviderError | None) -> str | None:

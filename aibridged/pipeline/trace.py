@@ -192,7 +192,7 @@ def _interception(start: InterceptionStart, *, streaming: bool) -> Attributes:
 
 def _model_call(finished: RequestSummary) -> Attributes:
     """OpenTelemetry's attributes of a model call, whose kind is chat."""
-    first, tokens = finished.first_byte_at, finished.tokens
+    first, tokens = finished.first_byte_at, finished.all_tokens
     since = None if first is None or finished.sent_at is None else first - finished.sent_at
     return _given(
         {

@@ -13,7 +13,7 @@ import msgspec
 from aibridged.records.ids import uuid7
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.collector import OMITTED
-from aibridged.wire.facts import ResponseFacts
+from aibridged.wire.facts import ResponseFacts, TokenUsage
 
 Metadata = dict[str, str | int | float | bool | None]
 
@@ -122,12 +122,17 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
 
 
 class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="token_usage"):
-    """Tokens of one response; `input_tokens` excludes the two cache counts."""
+    """Tokens of one response; `input_tokens` excludes the two cache counts.
+
+    `provider_model` used them, None for the interception's own. `metadata` holds the `iteration` of
+    a usage that the response's own excludes (see `wire.facts.TokenUsage`).
+    """
 
     id: str
     interception_id: str
     created_at: datetime
     provider_response_id: str = ""
+    provider_model: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_input_tokens: int = 0
@@ -221,7 +226,7 @@ def response_records(
     created_at: datetime,
     runs: Mapping[int, ToolRun] = _NO_RUNS,
 ) -> Sequence[Fact]:
-    """The rows of a response: usage, thoughts and tool calls, whose ids keep the order.
+    """The rows of a response: usages, thoughts and tool calls, whose ids keep the order.
 
     `runs` are the calls of injected tools, by their places in `tool_calls`. Names and ids are cut
     to their bounds here already: each row of a response repeats the response's id. The metadata of
@@ -230,18 +235,19 @@ def response_records(
     response_id = (response.response_id or "")[:MAX_ID]
     records: list[TokenUsageRecord | ModelThoughtRecord | ToolUsageRecord] = []
     usage = response.usage
-    if usage is not None:
+    for number, used in enumerate((usage, *usage.additional) if usage is not None else ()):
         records.append(
             TokenUsageRecord(
-                id=uuid7(created_at),
+                id=uuid7(created_at, number),
                 interception_id=interception_id,
                 created_at=created_at,
                 provider_response_id=response_id,
-                input_tokens=usage.input,
-                output_tokens=usage.output,
-                cache_read_input_tokens=usage.cache_read,
-                cache_write_input_tokens=usage.cache_write,
-                metadata=dict(usage.extra),
+                provider_model=used.model and used.model[:MAX_NAME],
+                input_tokens=used.input,
+                output_tokens=used.output,
+                cache_read_input_tokens=used.cache_read,
+                cache_write_input_tokens=used.cache_write,
+                metadata={**used.extra, **_iteration(used)},
             )
         )
     for number, thought in enumerate(response.thoughts):
@@ -278,6 +284,10 @@ def response_records(
     if records and (omitted := response.anomalies.get(OMITTED)):
         records[-1].metadata["omitted"] = omitted
     return records
+
+
+def _iteration(used: TokenUsage) -> Metadata:
+    return {} if used.iteration is None else {"iteration": used.iteration}
 
 
 def _duration(run: ToolRun) -> Metadata:

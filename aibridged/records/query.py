@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from aibridged.clock import Clock
@@ -19,6 +20,7 @@ from aibridged.records.cancel_scope import TIME_LIMIT_S, CancelScope, QueryFaile
 from aibridged.records.child_rows import ChildRows, FullInterception
 from aibridged.records.filters import PARTS, conditions, matching, row_id, thread_of
 from aibridged.records.query_results import Filter, Interception, Session, Usage, UsageBy
+from aibridged.records.rows import storable
 from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages
 from aibridged.records.sessions import count_sessions, find_sessions
 
@@ -35,9 +37,12 @@ class NoSuchPageError(QueryFailedError):
     """There is no interception with the id of `after_id`."""
 
 
+_used_by = sa.func.coalesce(token_usages.c.provider_model, _I.model)
+"""The model whose tokens a row counts."""
+
 _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
     UsageBy.USER: lambda: sa.func.coalesce(_I.username, _I.initiator_id),
-    UsageBy.MODEL: lambda: _I.model,
+    UsageBy.MODEL: lambda: _used_by,
     UsageBy.PROVIDER: lambda: _I.provider_name,
     UsageBy.CLIENT: lambda: _I.client,
     UsageBy.DAY: lambda: sa.func.date(_I.started_at, type_=sa.String),
@@ -169,12 +174,16 @@ class Query:
                 yield from children.full(found)
 
     def usage(self, by: UsageBy, wanted: Filter) -> list[Usage]:
-        """Totals, those with the most tokens first; days newest first."""
+        """Totals, those with the most tokens first; days newest first.
+
+        The model that is `wanted` is the one that used the tokens.
+        """
         key = _KEYS[by]().label("key")
         counts = {name: token_usages.c[name] for name in TOKEN_COUNTS}
         sums = {name: sa.func.coalesce(sa.func.sum(each), 0) for name, each in counts.items()}
         all_tokens = sum(sums.values(), sa.literal(0))
         order = (key.desc(),) if by is UsageBy.DAY else (all_tokens.desc(), key)
+        used_by = [] if wanted.model is None else [_used_by == storable(wanted.model)]
         statement = (
             sa.select(
                 key,
@@ -182,7 +191,7 @@ class Query:
                 *(each.label(name) for name, each in sums.items()),
             )
             .select_from(interceptions.outerjoin(token_usages))
-            .where(*conditions(wanted))
+            .where(*conditions(msgspec.structs.replace(wanted, model=None)), *used_by)
             .group_by(key)
             .order_by(*order)
             .limit(wanted.limit)

@@ -164,6 +164,7 @@ def _usage_row(usage: TokenUsageRecord, time: Time) -> tuple[Any, ...]:
         usage.id,
         usage.interception_id,
         storable(usage.provider_response_id[:MAX_ID]),
+        _optional(usage.provider_model, MAX_NAME),
         usage.input_tokens,
         usage.output_tokens,
         usage.cache_read_input_tokens,

@@ -2,7 +2,8 @@
 
 What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id, recorder_id and
 how an interception ended (of which Coder has error_type and error_message). An interception has no
-foreign key on its initiator, so that its row outlives the user.
+foreign key on its initiator, so that its row outlives the user. The provider_model of a token usage
+is NULL where the tokens are those of the interception's own model, whatever the provider calls it.
 
 The indexes find the newest rows first, all or by the value of one column; rows of one instant are
 ordered by id. An open interception is in one small index only, and enters the others
@@ -143,6 +144,7 @@ TOKEN_COUNTS = (
 token_usages = _belonging(
     "aibridge_token_usages",
     _response_id(),
+    sa.Column("provider_model", sa.String(MAX_NAME)),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in TOKEN_COUNTS),
 )
 

@@ -61,7 +61,12 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
 
     `input`, `cache_read` and `cache_write` never overlap: their sum is what the model was given.
     `output` is all that it generated. `extra` breaks these down or counts other things (searches),
-    by name, and holds no zeros. `partial` says that the response broke before its last word.
+    by name, and holds no zeros. `partial` says that the response broke before its last word, or
+    that it used more than is told here.
+
+    `model` used the tokens, None for the requested one. `additional` are tokens of the same
+    response that these figures exclude: an `iteration` of the type that Anthropic gives it
+    (compaction, advisor_message, message), by this or by another model.
     """
 
     input: int = 0
@@ -70,6 +75,9 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     cache_write: int = 0
     extra: Mapping[str, int] = {}
     partial: bool = False
+    model: str | None = None
+    iteration: str | None = None
+    additional: tuple["TokenUsage", ...] = ()
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):

@@ -1,27 +1,37 @@
-"""Token usage: three APIs' ways to count, one `TokenUsage`.
+"""Token usage: what each API reports of a response's tokens, as one `TokenUsage`.
 
-The names in `extra` are those that Coder's AI Bridge records, where it has one. Usage is read
-leniently: a count that is missing, null or no number is zero, and none is refused. Where a response
-took several turns, their counts and facts are added up.
+Servers that are compatible with an API have names of their own for what is cached and thought;
+docs/record.md lists them. The names in `extra` are those that Coder's AI Bridge records, where it
+has one. Usage is read leniently: a count that is missing, null or no number is zero, and none is
+refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from aibridged.wire.facts import ResponseFacts, TokenUsage
+from aibridged.wire.facts import TokenUsage
 
-_MAX = 2**63 - 1  # what a database's integer holds
-_NUMBERS = (int, float)
+MAX_COUNT = 2**63 - 1
+"""What a database's integer holds."""
 
-# Of each API's usage object the parts, and in each the counts with their names in `extra`.
+MAX_ITERATIONS = 512
+"""Entries of `usage.iterations` that are read: a request makes a handful."""
+
+MAX_ADDITIONAL = 8
+"""Additional usages that are kept of a response, one per model and type of iteration."""
+
+# Of a usage object the parts, and in each the counts with their names in `extra`.
 _Parts = Mapping[str, Mapping[str, str]]
-_MESSAGES_EXTRA: _Parts = {
+_CACHE_CREATION: _Parts = {
     "cache_creation": {
         "ephemeral_5m_input_tokens": "cache_ephemeral_5m_input",
         "ephemeral_1h_input_tokens": "cache_ephemeral_1h_input",
-    },
+    }
+}
+_MESSAGES_EXTRA: _Parts = {
+    **_CACHE_CREATION,
     "server_tool_use": {
         "web_search_requests": "web_search_requests",
         "web_fetch_requests": "web_fetch_requests",
@@ -29,6 +39,7 @@ _MESSAGES_EXTRA: _Parts = {
     "output_tokens_details": {"thinking_tokens": "output_thinking"},
 }
 _CHAT_EXTRA: _Parts = {
+    **_CACHE_CREATION,
     "prompt_tokens_details": {"audio_tokens": "prompt_audio", "image_tokens": "prompt_image"},
     "completion_tokens_details": {
         "audio_tokens": "completion_audio",
@@ -37,60 +48,201 @@ _CHAT_EXTRA: _Parts = {
         "rejected_prediction_tokens": "completion_rejected_prediction",
     },
 }
-_RESPONSES_EXTRA: _Parts = {"output_tokens_details": {"reasoning_tokens": "output_reasoning"}}
+_RESPONSES_EXTRA: _Parts = {
+    **_CACHE_CREATION,
+    "output_tokens_details": {"reasoning_tokens": "output_reasoning"},
+}
+
+# What OpenAI's two APIs call a count, and then what compatible servers do. Those of the cache and
+# of the reasoning stand in the details, or next to them.
+_GIVEN = ("prompt_tokens", "input_tokens")
+_GENERATED = ("completion_tokens", "output_tokens")
+_GIVEN_DETAILS = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details")
+_GENERATED_DETAILS = ("completion_tokens_details", "output_tokens_details")
+_READ = (
+    "cached_tokens",
+    "cache_read_input_tokens",
+    "prompt_cache_hit_tokens",
+    "num_cached_tokens",
+)
+_WRITTEN = (
+    "cache_write_tokens",
+    "cache_creation_input_tokens",
+    "cache_creation_tokens",
+    "cached_creation_tokens",
+)
+_CREATED = tuple(_CACHE_CREATION["cache_creation"])
+_REASONING = ("reasoning_tokens",)
+
+_ALL_EXTRA = (_MESSAGES_EXTRA, _CHAT_EXTRA, _RESPONSES_EXTRA)
+COUNTS = frozenset(
+    {
+        *(*_GIVEN, *_GENERATED, *_GIVEN_DETAILS, *_GENERATED_DETAILS),
+        *(*_READ, *_WRITTEN, *_REASONING, "total_tokens", "iterations"),
+        *(name for parts in _ALL_EXTRA for part in parts.items() for name in (part[0], *part[1])),
+    }
+)
+"""What is read of a usage object, and of the objects in it."""
 
 
-_MESSAGES_INPUT = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-MESSAGES_COUNTS = frozenset({*_MESSAGES_INPUT, "output_tokens", *_MESSAGES_EXTRA})
-"""What of a usage object `messages_usage` reads."""
+def messages_usage(
+    usage: Mapping[str, Any], *, partial: bool, model: str | None = None
+) -> TokenUsage:
+    """Usage of Anthropic's Messages, whose input counts leave the cache out.
+
+    The tokens of compactions, advisors and declined attempts, which `iterations` reports, are
+    `additional` ones. `model` is the one that the response names. Where a fallback has responded,
+    the usage is that model's.
+    """
+    own = _message(usage, partial=partial)
+    iterations = usage.get("iterations")
+    if not isinstance(iterations, list) or not iterations:
+        return own
+    return _with_iterations(own, iterations, model)
 
 
-def messages_usage(usage: Mapping[str, Any], *, partial: bool) -> TokenUsage:
-    """Usage of Anthropic's Messages, whose input counts leave the cache out."""
+def chat_usage(usage: Mapping[str, Any], *, partial: bool) -> TokenUsage:
+    """Usage of Chat Completions, whose prompt counts include the cache."""
+    return _inclusive(usage, _CHAT_EXTRA, "completion_reasoning", partial=partial)
+
+
+def responses_usage(usage: Mapping[str, Any]) -> TokenUsage:
+    """Usage of Responses, whose input counts include the cache; it comes at the end, or never."""
+    return _inclusive(usage, _RESPONSES_EXTRA, "output_reasoning", partial=False)
+
+
+def _message(usage: Mapping[str, Any], *, partial: bool = False) -> TokenUsage:
+    """The counts of a message, or of an iteration."""
     return TokenUsage(
         input=_count(usage, "input_tokens"),
         output=_count(usage, "output_tokens"),
         cache_read=_count(usage, "cache_read_input_tokens"),
-        cache_write=_count(usage, "cache_creation_input_tokens"),
+        cache_write=_count(usage, "cache_creation_input_tokens") or _created(usage),
         extra=_extra(usage, _MESSAGES_EXTRA),
         partial=partial,
     )
 
 
-def chat_usage(usage: Mapping[str, Any], *, partial: bool) -> TokenUsage:
-    """Usage of Chat Completions, whose prompt counts include the cache."""
-    read, written = _cached(usage, "prompt_tokens_details")
+def _with_iterations(own: TokenUsage, iterations: Sequence[Any], model: str | None) -> TokenUsage:
+    """The usage with the iterations that its own counts exclude.
+
+    Sources: the types of Anthropic's SDK for compactions, and its pages on the advisor tool and on
+    refusals and fallback: each attempt with output is billed as its model's, and the message's
+    own counts are those of the last attempt alone.
+    """
+    entries = [entry for entry in iterations[:MAX_ITERATIONS] if isinstance(entry, dict)]
+    attempts = [entry for entry in entries if entry.get("type") in ("message", "fallback_message")]
+    is_fallback = bool(attempts) and attempts[-1].get("type") == "fallback_message"
+    answering = _model(attempts[-1]) if attempts else None
+    additional: dict[tuple[str | None, str], TokenUsage] = {}
+    is_cut = len(iterations) > MAX_ITERATIONS
+    declined = _declined(attempts, answering, own.output)
+    for entry in (*declined, *(each for each in entries if each.get("type") in _ADDITIONAL)):
+        used = _message(entry)
+        name = _model(entry)
+        key = (name if is_fallback or name != model else None, entry["type"])
+        if key in additional:
+            additional[key] = add_tokens(additional[key], used)
+        elif len(additional) < MAX_ADDITIONAL:
+            additional[key] = msgspec.structs.replace(used, model=key[0], iteration=key[1])
+        else:
+            is_cut = True
+    return msgspec.structs.replace(
+        own,
+        model=answering if is_fallback else None,
+        additional=tuple(additional.values()),
+        partial=own.partial or is_cut,
+    )
+
+
+_ADDITIONAL = ("compaction", "advisor_message")
+"""The types of iterations whose tokens the message's own counts exclude."""
+
+
+def _declined(
+    attempts: Sequence[Mapping[str, Any]], answering: str | None, output: int
+) -> Sequence[Mapping[str, Any]]:
+    """The attempts of models that declined after they had generated output."""
+    generated = [_count(entry, "output_tokens") for entry in attempts]
+    if answering is None or sum(generated) == output:  # they include all attempts
+        return ()
+    return [
+        entry
+        for entry, count in zip(attempts, generated, strict=True)
+        if count and _model(entry) not in (None, answering)
+    ]
+
+
+def _model(entry: Mapping[str, Any]) -> str | None:
+    name = entry.get("model")
+    return name if isinstance(name, str) and name else None
+
+
+def _inclusive(
+    usage: Mapping[str, Any], parts: _Parts, reasoning_name: str, *, partial: bool
+) -> TokenUsage:
+    """Usage whose prompt includes the cache, and whose output the reasoning.
+
+    Where the total is more than both, it tells what isn't included: the cache, if the gap is as
+    large, and otherwise reasoning. A total of less than its parts is none. Without a total, more
+    reasoning than output can't be included.
+    """
+    prompt = _first(usage, _GIVEN)
+    output = _first(usage, _GENERATED)
+    given, generated = _part(usage, _GIVEN_DETAILS), _part(usage, _GENERATED_DETAILS)
+    read = _first(given, _READ) or _first(usage, _READ)
+    written = _first(given, _WRITTEN) or _first(usage, _WRITTEN)
+    written = written or _created(given) or _created(usage)
+    reasoning = _first(generated, _REASONING) or _first(usage, _REASONING)
+    total = _count(usage, "total_tokens")
+    gap = total - prompt - output
+    if gap > 0:
+        if gap != reasoning and (not prompt or gap in (read, written, read + written)):
+            prompt += gap
+        else:
+            output += gap
+    elif not total and reasoning > output:
+        output = min(output + reasoning, MAX_COUNT)
+    read = min(read, prompt)
+    written = min(written, prompt - read)
+    extra = _extra(usage, parts)
+    if reasoning:
+        extra[reasoning_name] = reasoning
     return TokenUsage(
-        input=max(0, _count(usage, "prompt_tokens") - read - written),
-        output=_count(usage, "completion_tokens"),
+        input=prompt - read - written,
+        output=output,
         cache_read=read,
         cache_write=written,
-        extra=_extra(usage, _CHAT_EXTRA),
+        extra=extra,
         partial=partial,
     )
 
 
-def responses_usage(usage: Mapping[str, Any]) -> TokenUsage:
-    """Usage of Responses, whose input counts include the cache; it comes at the end, or never."""
-    read, written = _cached(usage, "input_tokens_details")
-    return TokenUsage(
-        input=max(0, _count(usage, "input_tokens") - read - written),
-        output=_count(usage, "output_tokens"),
-        cache_read=read,
-        cache_write=written,
-        extra=_extra(usage, _RESPONSES_EXTRA),
-    )
+def _part(usage: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any]:
+    """The first of the parts that is there."""
+    for name in names:
+        part = usage.get(name)
+        if part and isinstance(part, dict):
+            return part
+    return {}
 
 
-def _cached(usage: Mapping[str, Any], part: str) -> tuple[int, int]:
-    """How many input tokens were read from the cache, and how many written to it."""
-    details = usage.get(part)
-    if not isinstance(details, dict):
-        return 0, 0
-    return _count(details, "cached_tokens"), _count(details, "cache_write_tokens")
+def _first(counts: Mapping[str, Any], names: Iterable[str]) -> int:
+    for name in names:
+        if (value := counts.get(name)) and (count := _number(value)):
+            return count
+    return 0
 
 
-def _extra(usage: Mapping[str, Any], parts: _Parts) -> Mapping[str, int]:
+def _created(usage: Mapping[str, Any]) -> int:
+    """The tokens written to the cache, where only their breakdown by its lifetime is told."""
+    created = usage.get("cache_creation")
+    if not created or not isinstance(created, dict):
+        return 0
+    return min(sum(_count(created, name) for name in _CREATED), MAX_COUNT)
+
+
+def _extra(usage: Mapping[str, Any], parts: _Parts) -> dict[str, int]:
     found = {}
     for part, names in parts.items():
         details = usage.get(part)
@@ -103,50 +255,27 @@ def _extra(usage: Mapping[str, Any], parts: _Parts) -> Mapping[str, int]:
 
 def _count(counts: Mapping[str, Any], key: str) -> int:
     value = counts.get(key)
-    if isinstance(value, _NUMBERS) and 0 <= value <= _MAX:
-        return int(value)
+    return _number(value) if value else 0
+
+
+def _number(value: object) -> int:
+    """The value as a count; zero where it is none."""
+    if type(value) is int or type(value) is float:
+        return int(value) if 0 <= value <= MAX_COUNT else 0
     return 0
 
 
-def add_counts(before: Mapping[str, Any], usage: Mapping[str, Any]) -> dict[str, Any]:
-    """Every count of either, those of the same name added; of all else the later word."""
-    total = dict(before)
-    for name, value in usage.items():
-        earlier = total.get(name)
-        if isinstance(value, dict) and isinstance(earlier, dict):
-            total[name] = add_counts(earlier, value)
-        elif _is_count(value) and _is_count(earlier):
-            total[name] = earlier + value
-        elif value is not None or name not in total:
-            total[name] = value
-    return total
-
-
-def _is_count(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def together(earlier: ResponseFacts, last: ResponseFacts) -> ResponseFacts:
-    """The facts of both: all that was counted and called, and how it ended in the end."""
+def add_tokens(one: TokenUsage, other: TokenUsage) -> TokenUsage:
+    """The sum of each figure; the model and all else are the first's."""
     return msgspec.structs.replace(
-        last,
-        response_id=last.response_id or earlier.response_id,
-        model=last.model or earlier.model,
-        usage=_sum(earlier.usage, last.usage),
-        tool_calls=earlier.tool_calls + last.tool_calls,
-        thoughts=earlier.thoughts + last.thoughts,
-        anomalies=add_counts(earlier.anomalies, last.anomalies),
-    )
-
-
-def _sum(earlier: TokenUsage | None, last: TokenUsage | None) -> TokenUsage | None:
-    if earlier is None or last is None:
-        return earlier or last
-    return TokenUsage(
-        input=earlier.input + last.input,
-        output=earlier.output + last.output,
-        cache_read=earlier.cache_read + last.cache_read,
-        cache_write=earlier.cache_write + last.cache_write,
-        extra=add_counts(earlier.extra, last.extra),
-        partial=earlier.partial or last.partial,
+        one,
+        input=min(one.input + other.input, MAX_COUNT),
+        output=min(one.output + other.output, MAX_COUNT),
+        cache_read=min(one.cache_read + other.cache_read, MAX_COUNT),
+        cache_write=min(one.cache_write + other.cache_write, MAX_COUNT),
+        extra={
+            name: min(one.extra.get(name, 0) + other.extra.get(name, 0), MAX_COUNT)
+            for name in {**one.extra, **other.extra}
+        },
+        partial=one.partial or other.partial,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 import socket
 import subprocess
 import threading
@@ -136,6 +137,18 @@ async def test_an_interception_under_the_names_of_coders_dashboards(start, fake,
         key("coder_aibridged_non_injected_tool_selections_total", **what, name="Read"): 1,
     }
     assert {name: scrape.latest.get(name) for name in told} == told
+
+
+async def test_tokens_of_another_model_are_told_under_its_name(start, fake, post, scrape):
+    advice = {"type": "advisor_message", "model": "big", "input_tokens": 800, "output_tokens": 70}
+    usage = {"input_tokens": 3, "output_tokens": 11, "iterations": [advice]}
+    fake.play(Script(body=json.dumps({"id": "msg_1", "content": [], "usage": usage}).encode()))
+    gateway = await start()
+    assert await post(gateway, body={**REQUEST, "stream": False}) == 200
+    tokens = "coder_aibridged_tokens_total"
+    await scrape.until(gateway, tokens, 70, model="big", type="output")
+    assert scrape.value(tokens, model="big", type="input") == 800
+    assert scrape.value(tokens, model="m", type="input") == 3
 
 
 async def test_what_is_under_way_is_told_and_when_it_has_ended(start, fake, client, scrape):

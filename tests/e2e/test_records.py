@@ -250,6 +250,7 @@ def left(
     }
     tokens = usage and {
         "provider_response_id": id,
+        "provider_model": None,
         "input_tokens": usage.input,
         "output_tokens": usage.output,
         "cache_read_input_tokens": usage.cache_read,

@@ -47,6 +47,13 @@ def test_what_an_operator_wants_to_know(line):
     )
 
 
+def test_tokens_of_all_models_are_added_up(line):
+    beside = (TokenCounts(800, 70, 0, 5, {}, "big"),)
+    assert (
+        "  input_tokens=2034  output_tokens=526  cache_read_tokens=10000  cache_write_tokens=5"
+    ) in line(additional_tokens=beside)
+
+
 REJECTED = {
     **dict.fromkeys(("username", "provider", "model", "answered_at", "first_byte_at", "tokens")),
     "outcome": RequestOutcome.REJECTED,

@@ -52,6 +52,34 @@ def rejection(reason, **changes):
     return interception(reason=reason, outcome=outcome, status=503, tools=(), **nothing | changes)
 
 
+def test_tokens_of_another_model_are_counted_as_that_models(metrics):
+    beside = (
+        TokenCounts(800, 70, 0, 0, {"output_thinking": 9}, "big"),
+        TokenCounts(200, 3, 0, 0),
+    )
+    metrics.finished(interception(tokens=TokenCounts(1, 11, 0, 0), additional_tokens=beside))
+    assert values(metrics, f"{DAEMON}tokens_total") == {
+        ("openai", "m", "input", *WHO): 201,
+        ("openai", "m", "output", *WHO): 14,
+        ("openai", "big", "input", *WHO): 800,
+        ("openai", "big", "output", *WHO): 70,
+        ("openai", "big", "output_thinking", *WHO): 9,
+    }
+    served = TokenCounts(5, 0, 0, 0, {}, "opus")
+    metrics.finished(interception(tokens=served))
+    assert values(metrics, f"{DAEMON}tokens_total")["openai", "opus", "input", *WHO] == 5
+    assert sums(metrics, "aibridged_time_between_tokens_seconds")["openai", "m"][0] == 1
+
+
+def test_models_that_an_answer_names_have_a_bound(metrics):
+    for number in range(2 * MAX_MODELS):
+        used = TokenCounts(1, 0, 0, 0, {}, f"model-{number}")
+        metrics.finished(interception(additional_tokens=(used,)))
+    models = {labels[1] for labels in values(metrics, f"{DAEMON}tokens_total")}
+    assert len(models) == MAX_MODELS + 1
+    assert OTHER in models
+
+
 def values(metrics, name):
     """The series of a metric that aren't zero."""
     (reading,) = (each for each in metrics.readings() if each.row.name == name)

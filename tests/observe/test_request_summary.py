@@ -37,3 +37,11 @@ def test_how_long_it_took_altogether():
 
 def test_no_input_token_is_counted_twice():
     assert TokenCounts(input=1, output=2, cache_read=4, cache_write=8).all_input == 13
+
+
+def test_all_tokens_are_those_of_every_model():
+    own = TokenCounts(1, 2, 4, 8, {"output_thinking": 1})
+    beside = (TokenCounts(10, 20, 40, 80, {}, "big"), TokenCounts(100, 0, 0, 0))
+    assert finished(tokens=own, additional_tokens=beside).all_tokens == TokenCounts(111, 22, 44, 88)
+    assert finished(tokens=own).all_tokens is own
+    assert finished().all_tokens is None

@@ -65,6 +65,25 @@ def test_a_response_leaves_a_row_for_usage_and_each_thought_and_call():
     assert ls.id < cat.id
 
 
+def test_what_was_used_beside_the_response_has_rows_of_its_own():
+    beside = (
+        TokenUsage(5, 6, model="b" * 1000, iteration="advisor_message"),
+        TokenUsage(7, 8, extra={"cache_ephemeral_1h_input": 1}, iteration="compaction"),
+    )
+    response = ResponseFacts(response_id="msg_1", usage=TokenUsage(1, 2, additional=beside))
+    rows = response_records("i", response, AT)
+    told = [(row.provider_model, row.input_tokens, row.output_tokens, row.metadata) for row in rows]
+    assert told == [
+        (None, 1, 2, {}),
+        ("b" * MAX_NAME, 5, 6, {"iteration": "advisor_message"}),
+        (None, 7, 8, {"cache_ephemeral_1h_input": 1, "iteration": "compaction"}),
+    ]
+    assert {row.provider_response_id for row in rows} == {"msg_1"}
+    assert [row.id for row in rows] == sorted(row.id for row in rows)
+    (served,) = response_records("i", ResponseFacts(usage=TokenUsage(model="opus")), AT)
+    assert (served.provider_model, served.metadata) == ("opus", {})
+
+
 @pytest.mark.parametrize(
     "kept",
     [

@@ -181,6 +181,35 @@ def test_totals_by_everything(query, add, clock):
     assert [u.key for u in query.usage(UsageBy.PROVIDER, Filter(model="small"))] == ["anthropic"]
 
 
+def test_tokens_of_another_model_are_totalled_as_that_models(query, add, store, clock):
+    id = add(model="claude", username="ann", input=10, output=5)
+    add(model="big", username="bob", input=1, output=0)
+    advice = {"input_tokens": 800, "output_tokens": 70, "provider_model": "big"}
+    summary = {"input_tokens": 200, "metadata": {"iteration": "compaction"}}
+    store.write(
+        [],
+        [
+            TokenUsageRecord(
+                id=uuid7(clock.wall()), interception_id=id, created_at=clock.wall(), **used
+            )
+            for used in (advice, summary)
+        ],
+    )
+
+    def totals(by, **wanted):
+        return [
+            (each.key, each.interceptions, each.input_tokens, each.output_tokens)
+            for each in query.usage(by, Filter(**wanted))
+        ]
+
+    assert totals(UsageBy.MODEL) == [("big", 2, 801, 70), ("claude", 1, 210, 5)]
+    assert totals(UsageBy.MODEL, model="big") == [("big", 2, 801, 70)]
+    assert totals(UsageBy.USER, model="big") == [("ann", 1, 800, 70), ("bob", 1, 1, 0)]
+    assert totals(UsageBy.USER) == [("ann", 1, 1010, 75), ("bob", 1, 1, 0)]
+    models = [row["provider_model"] for row in query.interception(id).token_usages]
+    assert sorted(models, key=str) == [None, None, "big"]
+
+
 def test_a_share_of_nothing_is_none(query, add):
     add(input=0, output=3)
     assert query.usage(UsageBy.MODEL, Filter())[0].cached_share is None

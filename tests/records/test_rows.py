@@ -88,7 +88,10 @@ def test_an_end_has_its_columns_then_the_id():
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
-        (TokenUsageRecord, {"input_tokens": 1, "cache_write_input_tokens": 4}),
+        (
+            TokenUsageRecord,
+            {"provider_model": "m", "input_tokens": 1, "cache_write_input_tokens": 4},
+        ),
         (UserPromptRecord, {"prompt": "p"}),
         (ToolUsageRecord, {"tool": "t", "input": "{}", "provider_item_id": "item"}),
         (ModelThoughtRecord, {"content": "c"}),
@@ -119,7 +122,7 @@ def test_no_name_or_id_is_longer_than_its_bound(new_start):
     rows = [start_row(start, Parent(), 7, str)]
     names = {"provider_response_id": long}
     for kind, fields in (
-        (TokenUsageRecord, names),
+        (TokenUsageRecord, {"provider_model": long, **names}),
         (UserPromptRecord, {"prompt": "", **names}),
         (
             ToolUsageRecord,
@@ -140,5 +143,5 @@ def test_no_name_or_id_is_longer_than_its_bound(new_start):
     )
     rows.append(answered_row(end))
     texts = [value for row in rows for value in row if isinstance(value, str)]
-    assert sum("ü" in text for text in texts) == 18
+    assert sum("ü" in text for text in texts) == 19
     assert max(map(len, texts)) <= schema.MAX_URL

@@ -72,6 +72,7 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
     start = new_start(started_at=AT)
     own = {"interception_id": start.id, "created_at": AT}
     usage = TokenUsageRecord(
+        provider_model="claude-big",
         id=uuid7(AT),
         provider_response_id="msg",
         input_tokens=1,
@@ -120,6 +121,7 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
         "id": usage.id,
         "interception_id": start.id,
         "provider_response_id": "msg",
+        "provider_model": "claude-big",
         "input_tokens": 1,
         "output_tokens": 2,
         "cache_read_input_tokens": 3,

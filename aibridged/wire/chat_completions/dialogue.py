@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from aibridged.wire.bounds import ABSENT, is_given
+from aibridged.wire.bounds import is_given
 from aibridged.wire.chat_completions.calls import Calls
 from aibridged.wire.chat_completions.events import (
     DONE,
@@ -32,6 +32,7 @@ from aibridged.wire.injection.dialogue import (
 from aibridged.wire.injection.sse_events import sse
 from aibridged.wire.lenient import encoded, loads, well_formed
 from aibridged.wire.splice import Edit, Fields, Growing
+from aibridged.wire.usage_sums import latest_counts
 
 _PARAGRAPH = "\n\n"
 _TEXTS = ("content", "reasoning_content", "reasoning")
@@ -100,7 +101,7 @@ class ChatCompletionsDialogue(Dialogue):
             return body
         if not self._named:
             self._remember(completion)
-        self._usage = counts_in(completion.usage)
+        self._count(completion)
         if not completion.choices or self.facts.error is not None:
             return body
         choice = completion.choices[0]
@@ -119,7 +120,12 @@ class ChatCompletionsDialogue(Dialogue):
         first["message"] = shown
         if self._ends_without_call(first.get("finish_reason")):
             first["finish_reason"] = "stop"
-        return fields.edited(*self._edits(fields, choices=[first, *others], usage=self._total))
+        told = {"usage": self._total, **self._told(fields, [first, *others])}
+        return fields.edited(*self._edits(fields, **told))
+
+    def _count(self, completion: Completion) -> None:
+        for usage in completion.usages():
+            self._usage = latest_counts(self._usage, counts_in(usage))
 
     def _edits(self, fields: Fields, **changed: Any) -> list[Edit]:
         """These fields, under the first turn's name."""
@@ -141,8 +147,7 @@ class ChatCompletionsDialogue(Dialogue):
             return raw
         if not self._named:
             self._remember(chunk)
-        if chunk.usage is not ABSENT:
-            self._usage = counts_in(chunk.usage) or self._usage
+        self._count(chunk)
         if not chunk.choices:
             return self._usage_chunk(raw, data, chunk)
         choice = chunk.choices[0]
@@ -185,8 +190,20 @@ class ChatCompletionsDialogue(Dialogue):
         if not choice.get("finish_reason") and not any(delta.values()):
             return b""
         choice["delta"] = delta
-        usage = {"usage": self._total} if fields.raw("usage") is not None else {}
-        return sse(b"", fields.edited(*self._edits(fields, choices=[choice], **usage)))
+        return sse(b"", fields.edited(*self._edits(fields, **self._told(fields, [choice]))))
+
+    def _told(self, fields: Fields, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        """The choices, and the usage of all turns wherever the provider tells that of this one."""
+        told: dict[str, Any] = {"choices": choices}
+        if fields.raw("usage") is not None:
+            told["usage"] = self._total
+        for choice in choices:
+            if isinstance(choice, dict) and choice.get("usage"):
+                choice["usage"] = self._total
+        groq = loads(fields.raw("x_groq") or b"null")
+        if isinstance(groq, dict) and groq.get("usage"):
+            told["x_groq"] = {**groq, "usage": self._total}
+        return told
 
 
 def _choices_in(fields: Fields) -> list[dict[str, Any]]:

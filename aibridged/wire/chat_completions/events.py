@@ -8,13 +8,13 @@ A message, and what a chunk adds to it, stays a plain object: compatible servers
 than OpenAI does, and it goes back to the model as it came.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from aibridged.wire.bounds import ABSENT, is_given
-from aibridged.wire.collector import error_in, provider_error
+from aibridged.wire.collector import UNREADABLE, error_in, provider_error
 from aibridged.wire.facts import ProviderError
 from aibridged.wire.lenient import Parser, TypedEvent, json_of, text
 
@@ -33,6 +33,7 @@ class Choice(msgspec.Struct):
     delta: dict[str, Any] | None = None
     message: dict[str, Any] | None = None
     finish_reason: str | int | None = None
+    usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
 
     def failure(self) -> ProviderError | None:
@@ -51,9 +52,20 @@ class Completion(TypedEvent):
     model: str | None = None
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
+    x_groq: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     code: msgspec.Raw = ABSENT
     message: msgspec.Raw = ABSENT
+
+    def usages(self) -> Iterator[msgspec.Raw]:
+        """Its usage, wherever it stands: Groq tells it in `x_groq`, Moonshot in the choice."""
+        if self.x_groq is not ABSENT:
+            yield usage_of_groq(self.x_groq)
+        for choice in self.choices or ():
+            if choice.usage is not ABSENT:
+                yield choice.usage
+        if self.usage is not ABSENT:
+            yield self.usage
 
     def failure(self) -> ProviderError | None:
         """The error that stands in its place; older servers word one without a field for it."""
@@ -64,6 +76,21 @@ class Completion(TypedEvent):
             code, message = error_in(self.code), error_in(self.message)
             return provider_error({"type": kind or None, "code": code, "message": message})
         return None
+
+
+class _Groq(msgspec.Struct):
+    usage: msgspec.Raw = ABSENT
+
+
+_decode_groq = msgspec.json.Decoder(_Groq).decode
+
+
+def usage_of_groq(x_groq: msgspec.Raw) -> msgspec.Raw:
+    """The usage in `x_groq`, where it has one."""
+    try:
+        return _decode_groq(x_groq).usage
+    except UNREADABLE:
+        return ABSENT
 
 
 class _Outline(Completion):

@@ -22,12 +22,14 @@ from aibridged.wire.chat_completions.events import (
     function_call_in,
     pieces_in,
     thought_in,
+    usage_of_groq,
 )
 from aibridged.wire.collector import MAX_ITEMS, Collector, Text, are_whole
 from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.lenient import usage_in, well_formed
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import chat_usage
+from aibridged.wire.usage_sums import latest_counts, reported
 
 _TEXT = frozenset({"content", "role", "refusal"})
 """What a delta has that holds no fact."""
@@ -72,6 +74,8 @@ class ChatCompletionsReader(StreamReader[Completion]):
         collector = self._collector
         if chunk.usage is not ABSENT:
             self._take_usage(chunk.usage)
+        if chunk.x_groq is not ABSENT:
+            self._take_usage(usage_of_groq(chunk.x_groq))
         if chunk.error is not ABSENT or chunk.object == FAILED or chunk.type == FAILED:
             failure = chunk.failure()
             if failure is not None:
@@ -86,14 +90,16 @@ class ChatCompletionsReader(StreamReader[Completion]):
             delta = choice.delta
             if delta and not _TEXT.issuperset(delta):
                 self._take_delta(choice.index or 0, delta)
+            if choice.usage is not ABSENT:
+                self._take_usage(choice.usage)
             if choice.finish_reason or choice.error is not ABSENT:
                 self._finish(choice)
 
     def _take_usage(self, usage: msgspec.Raw) -> None:
-        """Some servers tell the usage so far with every chunk: the last one counts."""
+        """Some servers tell the usage so far with every chunk."""
         counts = self._collector.usage(usage)
         if counts is not None:
-            self._counts = counts
+            self._counts = reported(self._counts, counts)
 
     def _take_unread(self, name: bytes, usage: msgspec.Raw) -> None:
         self._take_usage(usage)
@@ -180,7 +186,10 @@ def read_body(body: bytes) -> ResponseFacts:
 
 def facts_of(completion: Completion | None, body: bytes, collector: Collector) -> ResponseFacts:
     """The facts of a body that has been parsed, or couldn't be; that is counted already."""
-    usage = collector.usage(usage_in(body) if completion is None else completion.usage)
+    usage: dict[str, Any] | None = None
+    for raw in (usage_in(body),) if completion is None else completion.usages():
+        if (counts := collector.usage(raw)) is not None:
+            usage = counts if usage is None else latest_counts(usage, counts)
     told = None if usage is None else chat_usage(usage, partial=False)
     if completion is None:
         return collector.result(told, complete=False)

@@ -23,7 +23,7 @@ from aibridged.wire.reader import AnyReader
 from aibridged.wire.responses.continuing import Continuation
 from aibridged.wire.splice import Fields, UnsplittableError
 from aibridged.wire.sse import lone
-from aibridged.wire.usage import add_counts
+from aibridged.wire.usage_sums import add_counts
 
 UNEXPECTED = (UnsplittableError, *UNREADABLE, AttributeError, KeyError, TypeError)
 """What reading an answer of a shape that isn't known raises."""
@@ -127,7 +127,7 @@ class Dialogue(ABC):
 
     def answer(self, results: Sequence[Result]) -> bytes:
         """The next request: the last one with the model's answer and the results at its end."""
-        self._counts = add_counts(self._counts, self._usage)
+        self._counts = self._total
         self._usage = {}
         self._first = False
         self._altered = True

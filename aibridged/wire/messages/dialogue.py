@@ -26,13 +26,16 @@ from aibridged.wire.lenient import encoded, json_of, uncounted, well_formed
 from aibridged.wire.messages.events import BLOCKS, MESSAGES, Block, Event, block_fields
 from aibridged.wire.messages.reader import MessagesReader, facts_of
 from aibridged.wire.splice import Fields, Growing
+from aibridged.wire.usage_sums import add_messages_turn, latest_counts
 
 _TOLD_AT_THE_END = (
     "input_tokens",
     "cache_creation_input_tokens",
     "cache_read_input_tokens",
     "output_tokens",
+    "output_tokens_details",
     "server_tool_use",
+    "iterations",
 )
 """Counts of a stream's first event that its last one may restate."""
 _MAX_FIELDS = 16
@@ -235,8 +238,11 @@ class MessagesDialogue(Dialogue):
         return b"" if self.calls else raw
 
     def _count(self, usage: msgspec.Raw) -> None:
-        told = counts_in(usage).items()
-        self._usage.update((key, value) for key, value in told if value is not None)
+        self._usage = latest_counts(self._usage, counts_in(usage))
+
+    @property
+    def _total(self) -> dict[str, Any]:
+        return add_messages_turn(self._counts, self._usage)
 
     def _reindexed(self, raw: bytes, data: bytes, event: Event, index: int) -> bytes:
         """The event with the client's index of its block, or nothing for a hidden one."""

@@ -1,7 +1,7 @@
 """Reads answers of Anthropic's Messages API, streamed or not.
 
-The stream tells the usage more than
-once; each later word replaces the same field of an earlier one, and nothing is added up.
+A stream tells the usage more than once; each later word replaces the same field of an earlier one,
+and nothing is added up (see `usage_sums.latest_counts`).
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +23,8 @@ from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
 from aibridged.wire.lenient import json_of, usage_in, well_formed
 from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, Message
 from aibridged.wire.reader import StreamReader
-from aibridged.wire.usage import MESSAGES_COUNTS, messages_usage
+from aibridged.wire.usage import messages_usage
+from aibridged.wire.usage_sums import reported
 
 _SERVER_SIDE = {"tool_use": False, "server_tool_use": True, "mcp_tool_use": True}
 _HEAD = 150  # within so many bytes an event has said which kind of delta it is
@@ -129,9 +130,9 @@ class MessagesReader(StreamReader[Event]):
         self._ended = True
 
     def _count(self, usage: msgspec.Raw) -> None:
-        for key, value in (self._collector.usage(usage) or {}).items():
-            if value is not None and key in MESSAGES_COUNTS:
-                self._counts[key] = value
+        counts = self._collector.usage(usage)
+        if counts:
+            self._counts = reported(self._counts, counts)
 
     def _block_end(self, index: int, *, complete: bool) -> None:
         _close(self._collector, self._open.pop(index), complete=complete)
@@ -143,7 +144,7 @@ class MessagesReader(StreamReader[Event]):
     def _usage(self) -> TokenUsage | None:
         if not self._counts:
             return None
-        return messages_usage(self._counts, partial=not self._stopped)
+        return messages_usage(self._counts, partial=not self._stopped, model=self._collector.model)
 
     _HANDLERS: ClassVar[Mapping[str, Callable[["MessagesReader", Event], None]]] = {
         "message_start": _message_start,
@@ -164,7 +165,8 @@ def read_body(body: bytes) -> ResponseFacts:
 def facts_of(message: Message | None, body: bytes, collector: Collector) -> ResponseFacts:
     """The facts of a body that has been parsed, or couldn't be; that is counted already."""
     usage = collector.usage(usage_in(body) if message is None else message.usage)
-    told = None if usage is None else messages_usage(usage, partial=False)
+    model = None if message is None else message.model
+    told = None if usage is None else messages_usage(usage, partial=False, model=model)
     if message is None:
         return collector.result(told, complete=False)
     collector.response_id, collector.model = message.id, message.model

@@ -116,6 +116,41 @@ def test_usage_that_comes_with_every_chunk_grows_on(scene, events):
     assert [event["usage"]["completion_tokens"] for event in told] == [8, 8]
 
 
+def test_usage_in_the_choice_or_in_x_groq_is_that_of_all_turns_too(scene, events):
+    def counted(stream, completion_tokens):
+        used = b'{"completion_tokens":%d}' % completion_tokens
+        *others, last, end = stream.split(b"\n\n")
+        last = last.replace(b'"finish_reason"', b'"usage":' + used + b',"finish_reason"')
+        last = last.replace(b'"created"', b'"x_groq":{"id":"r","usage":' + used + b'},"created"')
+        return b"\n\n".join([*others, last, end])
+
+    call = {"index": 0, "id": "t", "function": {"name": OURS, "arguments": "{}"}}
+    scene.feed(counted(chunks({"tool_calls": [call]}, {}, finish="tool_calls"), 5))
+    scene.answer()
+    told = events(scene.feed(counted(chunks({"content": "x"}, {}, finish="stop"), 3)))
+    assert told[-1]["choices"][0]["usage"] == {"completion_tokens": 8}
+    assert told[-1]["x_groq"] == {"id": "r", "usage": {"completion_tokens": 8}}
+
+
+def test_a_body_without_usage_is_given_that_of_the_turns_before(scene):
+    scene.read(scene.body(CALL, 1))
+    scene.answer()
+    body = json.loads(scene.body(TEXT, 2))
+    del body["usage"]
+    assert json.loads(scene.read(json.dumps(body).encode()))["usage"]["completion_tokens"] == 5
+
+
+def test_zeros_at_the_end_of_a_turn_take_nothing_back(scene, events):
+    zeros = (
+        b'data: {"choices":[],"usage":{"prompt_tokens":0,"completion_tokens":0}}\n\ndata: [DONE]'
+    )
+    scene.feed(scene.stream(CALL, 1).replace(b"data: [DONE]", zeros))
+    scene.answer()
+    told = events(scene.feed(scene.stream(TEXT, 2).replace(b"data: [DONE]", zeros)))
+    assert told[-2]["usage"]["prompt_tokens"] == 20
+    assert told[-2]["usage"]["completion_tokens"] == 10
+
+
 @pytest.mark.parametrize("reason", ["stop", "tool_calls", "function_call"])
 def test_servers_say_what_they_like_when_a_call_is_whole(scene, reason):
     call = {"index": 0, "id": "t", "function": {"name": OURS, "arguments": "{}"}}

@@ -131,6 +131,56 @@ def test_usage_told_with_every_chunk_is_partial_until_the_model_stops() -> None:
     assert read(first, last).usage == TokenUsage(input=5, output=2)
 
 
+TOLD = {"prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050, "cached_tokens": 900}
+CACHED = TokenUsage(input=100, output=50, cache_read=900)
+ZEROS = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0, "cached_tokens": 0}
+STOP = chunk({}, finish_reason="stop")
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        # github.com/northes/go-moonshot/issues/17: as the pages of Moonshot's API show it.
+        [chunk({}, finish_reason="stop", usage=TOLD)],
+        # console.groq.com/docs/api-reference: Groq's chunks, unless more is asked for.
+        [{**chunk({"content": "a"}), "x_groq": {"id": "r"}}, {**STOP, "x_groq": {"usage": TOLD}}],
+        [{**STOP, "x_groq": {"usage": TOLD}}, {"id": "c", "choices": [], "usage": TOLD}],
+        [{**STOP, "usage": TOLD}, {"id": "c", "choices": [], "usage": ZEROS}],
+        [{**STOP, "usage": TOLD}, {"id": "c", "choices": [], "usage": None}],
+        [{**chunk({}), "usage": ZEROS}, {**STOP, "usage": TOLD}],
+        [{**STOP, "x_groq": "r", "usage": TOLD}],
+    ],
+    ids=["moonshot", "x_groq", "twice", "zeros last", "null last", "zeros first", "odd x_groq"],
+)
+def test_usage_wherever_a_stream_tells_it(events: list[object]) -> None:
+    facts = read(*events)
+    assert facts.usage == CACHED
+    assert not facts.anomalies
+
+
+def test_usage_wherever_a_body_tells_it() -> None:
+    choice = {"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}
+    for body in (
+        {"choices": [choice], "x_groq": {"id": "r", "usage": TOLD}},
+        {"choices": [{**choice, "usage": TOLD}], "usage": None},
+        {"choices": [{**choice, "usage": ZEROS}], "usage": TOLD},
+        {"choices": [{**choice, "usage": TOLD}], "usage": ZEROS},
+        {"choices": [choice], "x_groq": 7, "usage": TOLD},
+        {"choices": [choice], "x_groq": {"usage": []}, "usage": TOLD},
+    ):
+        assert read_body(msgspec.json.encode(body)).usage == CACHED
+    assert read_body(msgspec.json.encode({"choices": [choice]})).usage is None
+
+
+def test_usage_that_a_stream_tells_over_and_over_takes_no_room() -> None:
+    reader = ChatCompletionsReader()
+    for number in range(100):
+        usage = {**TOLD, f"x{number}": number, "cache_creation": {f"y{number}": 1}}
+        reader.feed(b"data: " + msgspec.json.encode({"choices": [], "usage": usage}) + b"\n\n")
+    assert len(reader._counts) == len(TOLD) + 1
+    assert reader._counts["cache_creation"] == {}
+
+
 def test_calls_that_share_an_index_are_told_apart_by_their_ids() -> None:
     calls = [
         {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{}"}},

@@ -126,6 +126,66 @@ def test_usage_that_only_the_first_event_told_counts_too(scene, events):
     assert usage["output_tokens"] == 10
 
 
+def test_what_only_an_earlier_turn_told_is_told_at_the_end(scene, events):
+    scene.feed(scene.stream(CALL, 1, Usage(input=10, output=5, reasoning=4)))
+    scene.answer()
+    details = b',"output_tokens_details":{"thinking_tokens":0}'
+    stream = scene.stream(TEXT, 2)
+    assert details in stream
+    usage = events(scene.feed(stream.replace(details, b"")))[-2]["usage"]
+    assert usage["output_tokens_details"] == {"thinking_tokens": 4}
+
+
+COMPACTED = b',"iterations":[{"type":"compaction","input_tokens":90,"output_tokens":7}]'
+PLAIN = {
+    "type": "message",
+    "input_tokens": 10,
+    "output_tokens": 5,
+    "cache_read_input_tokens": 0,
+    "cache_creation_input_tokens": 0,
+}
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_iterations_of_one_turn_are_told_for_all(scene, events, turn):
+    """Clients that add up the iterations would miss the turn that told none."""
+
+    def compacted(answer, number):
+        if number != turn:
+            return answer
+        head, end, tail = answer.rpartition(b'"output_tokens":5')
+        assert end
+        return head + end + COMPACTED + tail
+
+    compaction = {"type": "compaction", "input_tokens": 90, "output_tokens": 7}
+    expected = [compaction, PLAIN] if turn == 1 else [PLAIN, compaction]
+    scene.feed(compacted(scene.stream(CALL, 1), 1))
+    scene.answer()
+    told = events(scene.feed(compacted(scene.stream(TEXT, 2), 2)))[-2]["usage"]
+    shown = [{key: each[key] for key in PLAIN if key in each} for each in told["iterations"]]
+    assert shown == expected
+    assert told["input_tokens"] == 20
+
+
+def test_a_zero_at_the_end_of_a_turn_takes_nothing_back(scene, events):
+    def zeroed(stream):
+        head, _, tail = stream.rpartition(b'"input_tokens":10')
+        return head + b'"input_tokens":0' + tail
+
+    scene.feed(zeroed(scene.stream(CALL, 1)))
+    scene.answer()
+    usage = events(scene.feed(zeroed(scene.stream(TEXT, 2))))[-2]["usage"]
+    assert usage["input_tokens"] == 20
+
+
+def test_iterations_of_bodies_are_those_of_all_turns(scene):
+    body = scene.body(CALL, 1).replace(b'"output_tokens":5', b'"output_tokens":5' + COMPACTED)
+    scene.read(body)
+    scene.answer()
+    usage = json.loads(scene.read(scene.body(TEXT, 2)))["usage"]
+    assert [each["type"] for each in usage["iterations"]] == ["compaction", "message"]
+
+
 def test_a_call_that_is_cut_off_is_not_run(scene, events):
     cut = scene.stream(CALL).replace(b'"stop_reason":"tool_use"', b'"stop_reason":"max_tokens"')
     told = events(scene.feed(cut))

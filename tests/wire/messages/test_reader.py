@@ -163,6 +163,48 @@ def test_what_can_not_be_read_is_counted_and_the_rest_is_read(
     assert facts.usage == EXPECTED["messages_server_tools"].usage
 
 
+def usage_of(*usages: object) -> TokenUsage | None:
+    """What a stream comes to whose first event tells the first, and `message_delta`s the others."""
+    first, *others = usages
+    message = {"id": "msg_1", "model": "claude-x", "usage": first}
+    reader = MessagesReader()
+    for event in (
+        {"type": "message_start", "message": message},
+        *({"type": "message_delta", "delta": {"stop_reason": "x"}, "usage": u} for u in others),
+        {"type": "message_stop"},
+    ):
+        reader.feed(b"data: " + msgspec.json.encode(event) + b"\n\n")
+    return reader.finish(complete=True).usage
+
+
+def test_a_zero_at_the_end_takes_nothing_back() -> None:
+    """github.com/envoyproxy/ai-gateway/pull/1631: of some servers the last event's input is 0."""
+    created = {"ephemeral_5m_input_tokens": 5, "ephemeral_1h_input_tokens": 0}
+    first = {"input_tokens": 1000, "output_tokens": 1, "cache_creation": created}
+    last = {"input_tokens": 0, "output_tokens": 50, "cache_creation": None, "iterations": []}
+    assert usage_of(first, last) == TokenUsage(
+        input=1000, output=50, cache_write=5, extra={"cache_ephemeral_5m_input": 5}
+    )
+    assert usage_of(first, {"input_tokens": 900, "output_tokens": 50}).input == 900
+
+
+def test_the_iterations_of_a_stream_are_those_that_it_told_last() -> None:
+    compaction = {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3500}
+    advice = {"type": "advisor_message", "model": "claude-big", "input_tokens": 8}
+    first = {"input_tokens": 1000, "output_tokens": 1, "iterations": [compaction]}
+    own = {**advice, "model": "claude-x"}
+    last = {"output_tokens": 50, "iterations": [compaction, advice, own]}
+    assert usage_of(first, last) == TokenUsage(
+        input=1000,
+        output=50,
+        additional=(
+            TokenUsage(input=180_000, output=3500, iteration="compaction"),
+            TokenUsage(input=8, model="claude-big", iteration="advisor_message"),
+            TokenUsage(input=8, iteration="advisor_message"),
+        ),
+    )
+
+
 def test_kept_text_is_bounded_and_marked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(collector, "MAX_KEPT", 1000)
     reader = MessagesReader()
@@ -214,6 +256,17 @@ def test_blocking_body() -> None:
         ),
         thoughts=(Thought("Hm.", "thinking", complete=True),),
         complete=True,
+    )
+
+
+def test_iterations_of_a_blocking_body() -> None:
+    advice = {"type": "advisor_message", "model": "claude-big", "input_tokens": 8}
+    own = {**advice, "model": BODY["model"]}
+    usage = {"input_tokens": 1, "iterations": [advice, own]}
+    facts = read_body(msgspec.json.encode({**BODY, "usage": usage}))
+    assert facts.usage.additional == (
+        TokenUsage(input=8, model="claude-big", iteration="advisor_message"),
+        TokenUsage(input=8, iteration="advisor_message"),
     )
 
 
