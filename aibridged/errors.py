@@ -101,6 +101,9 @@ INTERNAL_ERROR = ErrorKind(
 UPSTREAM_UNREACHABLE = ErrorKind(
     "upstream_unreachable", 502, "api_error", "The provider could not be reached."
 )
+UPSTREAM_INVALID = ErrorKind(
+    "upstream_invalid", 502, "api_error", "The provider sent a response that is not valid HTTP."
+)
 DESTINATION_UNREACHABLE = ErrorKind(
     "destination_unreachable", 502, "api_error", "The destination could not be reached."
 )
@@ -155,6 +158,7 @@ ERRORS = (
     RATE_LIMITED,
     INTERNAL_ERROR,
     UPSTREAM_UNREACHABLE,
+    UPSTREAM_INVALID,
     DESTINATION_UNREACHABLE,
     AUTH_UNAVAILABLE,
     AT_CAPACITY,

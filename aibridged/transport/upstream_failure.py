@@ -1,0 +1,50 @@
+"""Which refusal a client gets where an upstream gave no response: 502 or 504, and a sentence."""
+
+import aiohttp
+from loguru import logger
+
+from aibridged.errors import (
+    UPSTREAM_INVALID,
+    UPSTREAM_TIMEOUT,
+    UPSTREAM_UNREACHABLE,
+    ErrorKind,
+    GatewayError,
+)
+from aibridged.transport.upstream_connection import InvalidResponseError
+
+FAILURES = (aiohttp.ClientError, OSError, TimeoutError)
+"""What asking an upstream raises, beside a `GatewayError`, where there is no response."""
+
+_NOTHING_SENT = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)
+
+
+def was_sent(error: Exception) -> bool:
+    """Whether the upstream may have got any of the request."""
+    return not isinstance(error, _NOTHING_SENT)
+
+
+def describe(error: Exception) -> str:
+    """What went wrong, for a dump. The text of most errors is left out: it may quote a header."""
+    kind = type(error).__name__
+    says = isinstance(error, InvalidResponseError) or not was_sent(error)
+    return f"{kind}: {error}" if says else kind
+
+
+def refusal_of(error: Exception, name: str) -> GatewayError:
+    """The refusal for one of `FAILURES`, which it logs; `name` is what people call the upstream."""
+    kind, reason = _kind(error), type(error).__name__
+    sentence = kind.sentence.replace("The provider", name, 1)
+    if isinstance(error, InvalidResponseError):
+        reason = str(error)
+        sentence = f"{sentence.rstrip('.')}: {reason}."
+    # Not the text of other errors: it may quote a header.
+    logger.warning("{} did not respond: {}", name, reason)
+    return GatewayError(kind, sentence, reason=type(error).__name__)
+
+
+def _kind(error: Exception) -> ErrorKind:
+    if isinstance(error, InvalidResponseError):
+        return UPSTREAM_INVALID
+    if isinstance(error, TimeoutError) and was_sent(error):
+        return UPSTREAM_TIMEOUT
+    return UPSTREAM_UNREACHABLE
