@@ -12,9 +12,18 @@ from aiohttp.http import (
     RawRequestMessage,
     RawResponseMessage,
 )
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 MAX_HEAD_BYTES = 64 * 1024
 _MAX_FIELD_BYTES = 32 * 1024
+
+
+def is_too_large(error: BaseException | None) -> bool:
+    """Whether aiohttp's parser found a head too large, as opposed to malformed."""
+    if isinstance(error, LineTooLong):
+        return True
+    return isinstance(error, BadHttpMessage) and error.message.startswith("Too many ")
+
 
 M = TypeVar("M", RawRequestMessage, RawResponseMessage)
 
@@ -50,9 +59,9 @@ class _HeadReader(BaseProtocol, Generic[M]):
         assert self._parser is not None
         try:
             messages, _, early = self._parser.feed_data(data)
-        except HttpProcessingError:
+        except HttpProcessingError as error:
             self._has_ended = True
-            self.no_head_came(too_large=False)
+            self.no_head_came(too_large=is_too_large(error))
             return
         if messages:
             self._has_ended = True
