@@ -5,7 +5,6 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -20,6 +19,7 @@ from aibridged.transport.request import GatewayRequest
 from aibridged.transport.time_slices import Turns
 from aibridged.transport.upstream import Upstream
 from aibridged.transport.upstream_failure import FAILURES, refusal_of
+from aibridged.transport.upstream_proxy import NotConnectedError, start_tls
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 # Hop-by-hop, or answered on this hop.
@@ -39,21 +39,8 @@ def over_tls(dialer: Dialer, context: ssl.SSLContext) -> Dial:
         except (GatewayError, BadDestinationError) as error:
             if isinstance(error, GatewayError) and error.kind is AT_CAPACITY:
                 raise
-            raise aiohttp.ClientConnectionError(str(error)) from None
-        protocol = make()
-        try:
-            tls = await asyncio.get_running_loop().start_tls(
-                transport,
-                protocol,
-                context,
-                server_hostname=destination.host,
-                ssl_handshake_timeout=CONNECT_S,
-            )
-        except (OSError, ssl.SSLError) as error:
-            raise aiohttp.ClientConnectionError(type(error).__name__) from None
-        assert tls is not None
-        protocol.connection_made(tls)
-        return protocol
+            raise NotConnectedError(str(error).rstrip(".")) from None
+        return await start_tls(transport, make, context, destination.host, CONNECT_S)
 
     return dial
 

@@ -11,11 +11,16 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.transport.upstream_connection import InvalidResponseError
+from aibridged.transport.upstream_proxy import NotConnectedError
 
 FAILURES = (aiohttp.ClientError, OSError, TimeoutError)
 """What asking an upstream raises, beside a `GatewayError`, where there is no response."""
 
-_NOTHING_SENT = (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError)
+_NOTHING_SENT = (
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.ClientConnectorError,
+    NotConnectedError,
+)
 
 
 def was_sent(error: Exception) -> bool:
@@ -34,7 +39,7 @@ def refusal_of(error: Exception, name: str) -> GatewayError:
     """The refusal for one of `FAILURES`, which it logs; `name` is what people call the upstream."""
     kind, reason = _kind(error), type(error).__name__
     sentence = kind.sentence.replace("The provider", name, 1)
-    if isinstance(error, InvalidResponseError):
+    if isinstance(error, InvalidResponseError | NotConnectedError):
         reason = str(error)
         sentence = f"{sentence.rstrip('.')}: {reason}."
     # Not the text of other errors: it may quote a header.
