@@ -69,17 +69,17 @@ class ForwardProxy:
             writer.write(self.answer)
             await writer.drain()
             return
+        method, target, _ = head.split(" ", 2)
         status = self.status or (None if self._lets_through(head) else 407)
+        if status is None and _named(method, target) not in self.to:
+            status = 502
         if status is not None:
             line = f"HTTP/1.1 {status} no\r\nProxy-Authenticate: Basic\r\nContent-Length: 6\r\n\r\n"
             writer.write(line.encode() + b"secret")
             await writer.drain()
             return
-        method, target, _ = head.split(" ", 2)
         url = urlsplit(target)
-        onward = await asyncio.open_connection(
-            *self.to[target if method == "CONNECT" else url.netloc].split(":")
-        )
+        onward = await asyncio.open_connection(*self.to[_named(method, target)].split(":"))
         self._writers.add(onward[1])
         if method == "CONNECT":
             writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -87,7 +87,8 @@ class ForwardProxy:
             lines = head.split("\r\n")[1:]
             kept = [line for line in lines if not line.lower().startswith("proxy-")]
             path = url.path + (f"?{url.query}" if url.query else "")
-            onward[1].write("\r\n".join([f"{method} {path} HTTP/1.1", *kept]).encode("latin-1"))
+            kept = [f"{method} {path} HTTP/1.1", *kept[:-2], "Connection: close", "", ""]
+            onward[1].write("\r\n".join(kept).encode("latin-1"))
         await asyncio.gather(_pipe(reader, onward[1]), _pipe(onward[0], writer))
 
     def _lets_through(self, head: str) -> bool:
@@ -95,6 +96,10 @@ class ForwardProxy:
             return True
         expected = base64.b64encode(self.credentials.encode()).decode()
         return f"\r\nProxy-Authorization: Basic {expected}\r\n" in head
+
+
+def _named(method: str, target: str) -> str:
+    return target if method == "CONNECT" else urlsplit(target).netloc
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
