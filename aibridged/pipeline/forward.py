@@ -22,7 +22,13 @@ from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
 from aibridged.transport.relay import relay
 from aibridged.transport.upstream import Upstream
-from aibridged.transport.upstream_failure import FAILURES, describe, refusal_of, was_sent
+from aibridged.transport.upstream_failure import (
+    FAILURES,
+    describe,
+    is_failure,
+    refusal_of,
+    was_sent,
+)
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")
@@ -82,7 +88,7 @@ async def ask(
             interception.awaits_response = was_sent(error)
         if dump is not None:
             dump.fail(describe(error))
-        if context.verdict is not None:
+        if context.verdict is not None and is_failure(error):
             context.verdict.failure()
         raise refusal_of(error, f"The provider {name}") from None
 

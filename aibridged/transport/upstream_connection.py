@@ -28,6 +28,10 @@ class InvalidResponseError(aiohttp.ClientPayloadError):
     """What came is no response; the message says why in a few words, and quotes nothing of it."""
 
 
+class StaleConnectionError(aiohttp.ServerDisconnectedError):
+    """A kept connection ended before a byte of the response: its time had come, as a rule."""
+
+
 class _EnoughError(Exception):
     """Stops the parser, and says why: what follows is no part of an answer."""
 
@@ -53,6 +57,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_body = self._pieces.append
         self._is_whole = False
         self._is_used_up = False  # no other request may follow
+        self._requests = 0
         self._reading_paused = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -112,6 +117,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._lease, self._method = lease, method
         self._head_bytes = 0
         self._is_whole = False
+        self._requests += 1
         self._head = future = self._loop.create_future()
         if self.transport is None or self.transport.is_closing():
             self._break_off(aiohttp.ServerDisconnectedError())
@@ -280,6 +286,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _break_off(self, error: Exception) -> None:
         head, response = self._head, self.response
+        has_ended = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+        if has_ended and self._requests > 1 and not self._head_bytes:
+            error = StaleConnectionError()
         self._close_early()
         if head is not None:
             if not head.done():

@@ -10,7 +10,7 @@ from aibridged.errors import (
     ErrorKind,
     GatewayError,
 )
-from aibridged.transport.upstream_connection import InvalidResponseError
+from aibridged.transport.upstream_connection import InvalidResponseError, StaleConnectionError
 from aibridged.transport.upstream_proxy import NotConnectedError
 
 FAILURES = (aiohttp.ClientError, OSError, TimeoutError)
@@ -35,6 +35,11 @@ def describe(error: Exception) -> str:
     return f"{kind}: {error}" if says else kind
 
 
+def is_failure(error: Exception) -> bool:
+    """Whether it tells a circuit breaker anything: an idle connection may end at any time."""
+    return not isinstance(error, StaleConnectionError)
+
+
 def refusal_of(error: Exception, name: str) -> GatewayError:
     """The refusal for one of `FAILURES`, which it logs; `name` is what people call the upstream."""
     kind, reason = _kind(error), type(error).__name__
@@ -42,6 +47,8 @@ def refusal_of(error: Exception, name: str) -> GatewayError:
     if isinstance(error, InvalidResponseError | NotConnectedError):
         reason = str(error)
         sentence = f"{sentence.rstrip('.')}: {reason}."
+    elif isinstance(error, StaleConnectionError):
+        sentence = f"{name} closed an idle connection as the request came. Please try again."
     # Not the text of other errors: it may quote a header.
     logger.warning("{} did not respond: {}", name, reason)
     return GatewayError(kind, sentence, reason=type(error).__name__)

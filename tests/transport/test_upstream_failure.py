@@ -3,8 +3,9 @@
 import aiohttp
 import pytest
 
-from aibridged.transport.upstream_connection import InvalidResponseError
-from aibridged.transport.upstream_failure import FAILURES, refusal_of, was_sent
+from aibridged.transport.upstream_connection import InvalidResponseError, StaleConnectionError
+from aibridged.transport.upstream_failure import FAILURES, is_failure, refusal_of, was_sent
+from aibridged.transport.upstream_proxy import UpstreamProxyError
 
 CASES = [
     (
@@ -33,6 +34,33 @@ CASES = [
         True,
     ),
 ]
+
+
+CASES += [
+    (
+        UpstreamProxyError("the upstream proxy responded with status 407"),
+        (
+            502,
+            "upstream_unreachable",
+            "It could not be reached: the upstream proxy responded with status 407.",
+        ),
+        False,
+    ),
+    (
+        StaleConnectionError(),
+        (
+            502,
+            "upstream_unreachable",
+            "It closed an idle connection as the request came. Please try again.",
+        ),
+        True,
+    ),
+]
+
+
+def test_only_an_idle_connection_that_ends_tells_the_breaker_nothing():
+    told = [error for error, _, _ in CASES if not is_failure(error)]
+    assert [type(error) for error in told] == [StaleConnectionError]
 
 
 @pytest.mark.parametrize(("error", "expected", "sent"), CASES, ids=lambda case: repr(case))
