@@ -80,6 +80,9 @@ REQUEST_TIMEOUT = ErrorKind(
 REQUEST_TOO_LARGE = ErrorKind(
     "request_too_large", 413, "request_too_large", "The request body is too large."
 )
+UNSUPPORTED_CODING = ErrorKind(
+    "unsupported_coding", 415, "invalid_request_error", "The Content-Encoding is not supported."
+)
 MISDIRECTED_REQUEST = ErrorKind(
     "misdirected_request",
     421,
@@ -95,11 +98,17 @@ UPGRADE_NOT_SUPPORTED = ErrorKind(
 RATE_LIMITED = ErrorKind(
     "rate_limited", 429, "rate_limit_error", "Too many requests. Please slow down."
 )
+HEADER_TOO_LARGE = ErrorKind(
+    "header_too_large", 431, "invalid_request_error", "The request's header is too large."
+)
 INTERNAL_ERROR = ErrorKind(
     "internal_error", 500, "api_error", "The gateway failed to handle the request."
 )
 UPSTREAM_UNREACHABLE = ErrorKind(
     "upstream_unreachable", 502, "api_error", "The provider could not be reached."
+)
+UPSTREAM_INVALID = ErrorKind(
+    "upstream_invalid", 502, "api_error", "The provider sent a response that is not valid HTTP."
 )
 DESTINATION_UNREACHABLE = ErrorKind(
     "destination_unreachable", 502, "api_error", "The destination could not be reached."
@@ -150,11 +159,14 @@ ERRORS = (
     PROXY_UNAUTHENTICATED,
     REQUEST_TIMEOUT,
     REQUEST_TOO_LARGE,
+    UNSUPPORTED_CODING,
     MISDIRECTED_REQUEST,
     UPGRADE_NOT_SUPPORTED,
     RATE_LIMITED,
+    HEADER_TOO_LARGE,
     INTERNAL_ERROR,
     UPSTREAM_UNREACHABLE,
+    UPSTREAM_INVALID,
     DESTINATION_UNREACHABLE,
     AUTH_UNAVAILABLE,
     AT_CAPACITY,
@@ -170,7 +182,7 @@ SHOULD_RETRY = "X-Should-Retry"
 Code silently repeats a request with a wrong token for three minutes, and then reports a network
 failure."""
 # A retry doesn't help: the caller has to change something first.
-_FINAL_STATUSES = frozenset({400, 401, 403, 404, 413})
+_FINAL_STATUSES = frozenset({400, 401, 403, 404, 413, 415, 431})
 
 _encode = msgspec.json.Encoder().encode
 
@@ -208,6 +220,8 @@ class GatewayError(Exception):
             headers["Retry-After"] = str(self.retry_after)
         if self.allow is not None:
             headers["Allow"] = self.allow
+        if self.kind is UNSUPPORTED_CODING:
+            headers["Accept-Encoding"] = "gzip, deflate, zstd"
         return headers
 
     def body(self) -> bytes:

@@ -27,7 +27,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.schema import interceptions, metadata
 
-pytest_plugins = ("tests.socket_fixtures",)
+pytest_plugins = ("tests.socket_fixtures", "tests.forward_proxy")
 
 # A busy machine is no fault of a test's, and CI says the same of one commit each time: what random
 # examples find, they find at a desk.

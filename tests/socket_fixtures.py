@@ -176,10 +176,21 @@ async def connect(
         return connections[-1]
 
     async def connect(
-        url: str = "http://127.0.0.1:{}/v1/", connect_timeout: float = 5.0, **options: object
+        url: str = "http://127.0.0.1:{}/v1/",
+        connect_timeout: float = 5.0,
+        keepalive_timeout: float = 15.0,
+        **options: object,
     ) -> Upstream:
         await provider.start(**options)
-        made.append(Upstream(url.format(provider.port), connect_timeout, pools, watched))
+        made.append(
+            Upstream(
+                url.format(provider.port),
+                connect_timeout,
+                pools,
+                watched,
+                keepalive_timeout=keepalive_timeout,
+            )
+        )
         return made[-1]
 
     yield connect

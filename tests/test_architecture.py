@@ -137,16 +137,15 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
             "connect",
             "dial",
             "forwarding",
-            "handoff",
             "mitm",
             "proxy_server",
             "tunnel",
-            "upstream_proxy",
         )
     },
     "records/migrations/versions/r0002_identity.py": "tests/identity/test_tokens.py compares it",
     "records/migrations/versions/r0003_mcp_credentials.py": "tests/identity/test_tokens.py, too",
     "records/migrations/versions/r0005_provider_model.py": "tests/records/migrations/test_env.py",
+    "transport/handoff.py": AI_PROXY,
     "records/query_results.py": DECLARES,
     "records/jobs.py": DECLARES,
 }

@@ -7,7 +7,7 @@ from aibridged.errors import ERRORS, GatewayError
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.code)
 def test_clients_are_told_not_to_repeat_what_no_repetition_mends(kind):
-    final = kind.status in (400, 401, 403, 404, 413)
+    final = kind.status in (400, 401, 403, 404, 413, 415, 431)
     assert GatewayError(kind).headers().get("X-Should-Retry") == ("false" if final else None)
 
 

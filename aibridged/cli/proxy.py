@@ -23,6 +23,7 @@ _SETTINGS = (
     "proxy_tls_key_file",
     "proxy_cert_file",
     "proxy_key_file",
+    "upstream_proxy",
     "proxy_upstream",
     "proxy_upstream_ca",
     "proxy_allowed_private_cidrs",

@@ -17,6 +17,8 @@ def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
     yield from _authority(settings, where)
     yield from check_pair(settings, where, "proxy_tls_cert_file", "proxy_tls_key_file")
     yield from _upstream_ca(settings, where)
+    if settings.proxy_enabled:
+        yield from _loop(settings)
     if settings.proxy_enabled and importlib.util.find_spec("cryptography") is None:
         yield Mistake(
             where("proxy_enabled"),
@@ -31,6 +33,19 @@ def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
             f"Listen on 127.0.0.1:{address.port} or [::1]:{address.port}, "
             "or set --aibridge-auth to token.",
         )
+
+
+def _loop(settings: Settings) -> Iterator[Mistake]:
+    """A shell in which clients run may have the variables that name the AI Proxy itself."""
+    for proxy in {settings.outbound.https, settings.outbound.http} - {None}:
+        assert proxy is not None
+        own = settings.proxy_listen_addr
+        if proxy.port == own.port and (proxy.host == own.host or is_loopback(proxy.host)):
+            yield Mistake(
+                proxy.source,
+                "outgoing requests would go to this AI Proxy itself",
+                "Unset it for the daemon, or change --aibridge-proxy-listen-addr.",
+            )
 
 
 def warnings(settings: Settings) -> Iterator[str]:

@@ -10,12 +10,20 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aibridged.config import check, entries, mcp_servers, providers, sources, unknown
+from aibridged.config import (
+    check,
+    entries,
+    mcp_servers,
+    providers,
+    proxy_variables,
+    sources,
+    unknown,
+)
 from aibridged.config.declare import Option
 from aibridged.config.entries import Entry
 from aibridged.config.lists import LISTS
 from aibridged.config.mcp_servers import MCP_SERVERS
-from aibridged.config.options import OPTIONS, Settings
+from aibridged.config.options import OPTIONS, Settings, routed
 from aibridged.config.providers import PROVIDERS
 from aibridged.config.resolution import DEFAULT, Mistake, Resolution, Source, Value
 from aibridged.config.sources import Given
@@ -42,7 +50,8 @@ def resolve(flags: Mapping[str, str], environ: Mapping[str, str]) -> Resolution:
     listed = providers.read_list(found_lists[PROVIDERS.name], mistakes)
     values["providers"] = providers.effective(listed, values, given, mistakes)
     values["mcp_servers"] = mcp_servers.read_list(found_lists[MCP_SERVERS.name], mistakes)
-    settings = Settings(**values)
+    outbound = proxy_variables.read(values["upstream_proxy"], environ, mistakes)
+    settings = routed(Settings(**values), outbound)
     mistakes += unknown.unknown_variables(environ)
     mistakes += check.mistakes(settings, given)
     return Resolution(

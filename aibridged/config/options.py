@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from aibridged.config.declare import Option
+from aibridged.config.outbound_proxy import OutboundProxies
+from aibridged.config.proxy_url import ProxyUrl
 from aibridged.config.rows.ai_proxy import AiProxyRows
 from aibridged.config.rows.gateway import GatewayRows
 from aibridged.config.rows.logging import LoggingRows
@@ -18,19 +20,27 @@ from aibridged.config.secret import Secret
 
 ProviderType = Literal["anthropic", "openai", "copilot"]
 UserCredentials = Literal["none", "optional", "required"]
+StreamOptions = Literal["auto", "always", "never"]
+"""Whether a provider of Chat Completions is asked for the usage of streams: `auto` until it refuses
+the field."""
 
 
 @dataclass(frozen=True)
 class ProviderSettings:
     """An upstream: its `name` is its route; `base_url` has no trailing slash.
 
-    Without a key it serves callers with keys of their own, or is a local server that needs none.
+    Without a key it serves callers with keys of their own, or is a local server that needs none. An
+    idle connection is kept for `keepalive_timeout` seconds (None: the general setting). Requests
+    go through `proxy` (None: directly).
     """
 
     type: ProviderType
     name: str
     key: Secret | None
     base_url: str
+    keepalive_timeout: float | None = None
+    stream_options: StreamOptions = "auto"
+    proxy: ProxyUrl | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +59,7 @@ class McpServerSettings:
     tool_allow_regex: re.Pattern[str] | None = None
     tool_deny_regex: re.Pattern[str] | None = None
     user_credentials: UserCredentials = "none"
+    proxy: ProxyUrl | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,21 @@ class Settings(LoggingRows, AiProxyRows, ServerRows, PeopleRows, GatewayRows):
 
     providers: tuple[ProviderSettings, ...] = ()
     mcp_servers: tuple[McpServerSettings, ...] = ()
+    outbound: OutboundProxies = field(default_factory=OutboundProxies)
+
+
+def routed(settings: Settings, outbound: OutboundProxies) -> Settings:
+    """The settings with these proxies, and by them the way to each provider and MCP server."""
+    return replace(
+        settings,
+        outbound=outbound,
+        providers=tuple(
+            replace(each, proxy=outbound.for_url(each.base_url)) for each in settings.providers
+        ),
+        mcp_servers=tuple(
+            replace(each, proxy=outbound.for_url(each.url)) for each in settings.mcp_servers
+        ),
+    )
 
 
 OPTIONS: tuple[Option, ...] = tuple(

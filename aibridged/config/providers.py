@@ -9,7 +9,7 @@ from aibridged.config import kinds, sources
 from aibridged.config.declare import Group, Option
 from aibridged.config.entries import Entry, EntryList
 from aibridged.config.kinds import Kind
-from aibridged.config.options import OPTIONS, ProviderSettings, ProviderType
+from aibridged.config.options import OPTIONS, ProviderSettings, ProviderType, StreamOptions
 from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
 
@@ -50,6 +50,14 @@ def _name(text: str) -> str:
     return text
 
 
+def _stream_options(text: str) -> StreamOptions:
+    words: tuple[StreamOptions, ...] = get_args(StreamOptions)
+    for word in words:
+        if text == word:
+            return word
+    raise ValueError(f"{text!r} is none of {', '.join(words)}")
+
+
 PROVIDERS = EntryList(
     name="providers",
     noun="provider",
@@ -62,6 +70,8 @@ PROVIDERS = EntryList(
         "key": kinds.SECRET,
         "key_file": kinds.PATH,
         "base_url": kinds.BASE_URL,
+        "keepalive_timeout": kinds.DURATION,
+        "stream_options": Kind("|".join(get_args(StreamOptions)), _stream_options),
     },
 )
 
@@ -126,6 +136,8 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
         name=read.get("name", provider_type),
         key=read.get("key"),
         base_url=read.get("base_url") or _default_url(provider_type),
+        keepalive_timeout=read.get("keepalive_timeout"),
+        stream_options=read.get("stream_options", "auto"),
     )
     return Listed(settings, fields.get("name", fields["type"]).where)
 

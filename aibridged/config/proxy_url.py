@@ -1,7 +1,7 @@
 """URL of an HTTP proxy, with secret credentials."""
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from aibridged.config.secret import Secret
@@ -11,17 +11,37 @@ _PORTS = {"http": 80, "https": 443}
 
 @dataclass(frozen=True)
 class ProxyUrl:
-    """`scheme` is http or https; `authorization` is the value of Proxy-Authorization."""
+    """`scheme` is http or https; `authorization` is the value of Proxy-Authorization.
+
+    `source` is the name of the flag or variable that gave it, where people are to be told.
+    """
 
     scheme: str
     host: str
     port: int
     authorization: Secret | None
+    source: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         user = "****@" if self.authorization is not None else ""
+        return f"{self.scheme}://{user}{self._authority}"
+
+    @property
+    def address(self) -> str:
+        """The URL without credentials."""
+        return f"{self.scheme}://{self._authority}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What is sent to the proxy beside a request or a CONNECT."""
+        if self.authorization is None:
+            return {}
+        return {"Proxy-Authorization": self.authorization.reveal()}
+
+    @property
+    def _authority(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{user}{host}:{self.port}"
+        return f"{host}:{self.port}"
 
 
 def read_proxy_url(text: str) -> ProxyUrl | None:

@@ -4,7 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from aibridged.config.declare import Option
-from aibridged.config.options import OPTIONS, McpServerSettings, ProviderSettings, Settings
+from aibridged.config.options import (
+    OPTIONS,
+    McpServerSettings,
+    ProviderSettings,
+    Settings,
+    routed,
+)
 from aibridged.config.providers import SINGLES, single_settings
 
 # Changes of these settings are reported by provider.
@@ -45,11 +51,12 @@ def change(running: Settings, wanted: Settings) -> Change:
     differing = [row for row in OPTIONS if getattr(running, row.name) != getattr(wanted, row.name)]
     waiting = [row for row in differing if row.restart]
     settings = replace(wanted, **{row.name: getattr(running, row.name) for row in waiting})
+    settings = routed(settings, running.outbound)
     at_once = [row.flag for row in differing if not row.restart and row.name not in _OF_PROVIDERS]
     changes = [
         *at_once,
-        *_provider_changes(running.providers, wanted.providers),
-        *_server_changes(running.mcp_servers, wanted.mcp_servers),
+        *_provider_changes(running.providers, settings.providers),
+        *_server_changes(running.mcp_servers, settings.mcp_servers),
     ]
     return Change(settings, changes, waiting)
 

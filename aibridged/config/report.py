@@ -2,12 +2,16 @@
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from aibridged.config.options import Settings
+from aibridged.config.proxy_url import ProxyUrl
 from aibridged.config.resolution import Mistake, Resolution, Value
 
 _WIDTH = 80
+_TUNNELS = "--aibridge-proxy-upstream"
 
 
 def as_text(resolution: Resolution) -> str:
@@ -15,6 +19,8 @@ def as_text(resolution: Resolution) -> str:
     parts = [_values(group, list(values)) for group, values in _by_group(resolution.values)]
     if resolution.settings is not None:
         parts.append(_routes(resolution))
+        lines = [_wrapped(way, "      ", "  ") for way in ways(resolution.settings)]
+        parts.append("\n".join(["Outgoing requests", *lines]))
     return "\n\n".join(part for part in (*parts, problems(resolution)) if part)
 
 
@@ -46,15 +52,42 @@ def as_data(resolution: Resolution) -> dict[str, Any]:
                 "type": provider.type,
                 "base_url": provider.base_url,
                 "key": str(provider.key) if provider.key else None,
+                "proxy": str(provider.proxy) if provider.proxy else None,
             }
             for provider in (resolution.settings.providers if resolution.settings else ())
         ],
+        "outgoing_requests": list(ways(resolution.settings)) if resolution.settings else [],
         "warnings": list(resolution.warnings),
         "mistakes": [
             {"where": mistake.where, "what": mistake.what, "remedy": mistake.remedy}
             for mistake in resolution.mistakes
         ],
     }
+
+
+def ways(settings: Settings) -> Iterator[str]:
+    """Which way requests leave, a line for each proxy and one for what is asked directly."""
+    by_way: dict[str, list[str]] = {}
+    for what, proxy in _asked(settings):
+        way = "directly" if proxy is None else f"through {proxy} ({proxy.source})"
+        by_way.setdefault(way, []).append(what)
+    for way, asked in by_way.items():
+        yield f"{way}: {', '.join(asked)}"
+
+
+def _asked(settings: Settings) -> Iterator[tuple[str, ProxyUrl | None]]:
+    """What requests go to, each with the proxy on the way."""
+    for provider in settings.providers:
+        yield provider.name, provider.proxy
+    for server in settings.mcp_servers:
+        yield f"MCP server {server.id}", server.proxy
+    for url in (settings.coder_url, settings.proxy_target):
+        if url is not None:
+            yield url, settings.outbound.for_url(url)
+    if settings.proxy_enabled:
+        own = settings.proxy_upstream
+        tunnels = settings.outbound.https if own is None else replace(own, source=_TUNNELS)
+        yield "tunnels of the AI Proxy", tunnels
 
 
 def _by_group(values: Sequence[Value]) -> Iterator[tuple[str, Iterator[Value]]]:

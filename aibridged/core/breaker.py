@@ -114,7 +114,10 @@ class Admission:
         if circuit is None:
             return None
         circuit.refresh()
-        return circuit if circuit.generation == self._generation else None
+        if circuit.generation != self._generation:
+            return None
+        circuit.in_flight -= 1
+        return circuit
 
 
 MAX_MODEL_NAME = 200
@@ -151,13 +154,18 @@ class Breakers:
         return circuit.admit()
 
     def states(self) -> dict[BreakerKey, State]:
-        """The state of every circuit; one whose timeout has passed becomes half-open now."""
-        # Reading marks an entry as used: a copy is read, so that metrics keep no idle circuit
-        # alive.
+        """The state of every remembered circuit; one whose timeout has passed half-opens now.
+
+        Without a request none leaves that state. One that has had none for another timeout is left
+        out: nobody knows how its provider is.
+        """
+        # Reading marks an entry as used: a copy is read, so that a scrape keeps no idle circuit.
         circuits = dict(copy(self._circuits))
-        for circuit in circuits.values():
-            circuit.refresh()
-        return {key: circuit.state for key, circuit in circuits.items()}
+        seen = {}
+        for key, circuit in circuits.items():
+            if not circuit.is_idle(circuit.refresh()):
+                seen[key] = circuit.state
+        return seen
 
 
 class _Circuit(pybreaker.CircuitBreakerListener):
@@ -183,11 +191,12 @@ class _Circuit(pybreaker.CircuitBreakerListener):
             throw_new_error_on_trip=False,
         )
         self.generation = 0
+        self.in_flight = 0  # admissions of this generation that nothing has been said of
         self._begin(State.CLOSED)
 
     def admit(self) -> Admission | Rejection:
         """Decide on one request; when half-open, it takes a probe's place."""
-        now = self.refresh()
+        now = self._asked_at = self.refresh()
         if self.state is State.OPEN:
             # Rounded first, so that a float's last digit doesn't cost the caller a whole second.
             return Rejection(max(1, math.ceil(round(self._ends - now, 6))))
@@ -195,6 +204,7 @@ class _Circuit(pybreaker.CircuitBreakerListener):
             # How long the probes will take is unknown, but their results are due any moment.
             return Rejection(1)
         self._admitted += 1
+        self.in_flight += 1
         return Admission(self)
 
     def refresh(self) -> float:
@@ -207,6 +217,11 @@ class _Circuit(pybreaker.CircuitBreakerListener):
                 self._storage.reset_counter()
                 self._begin(State.CLOSED)
         return now
+
+    def is_idle(self, now: float) -> bool:
+        """Whether it is half-open, and no request has come to change that."""
+        idle = self.state is State.HALF_OPEN and not self.in_flight
+        return idle and now - self._asked_at >= self._settings.timeout
 
     def record_success(self) -> None:
         """Report a success to pybreaker: the failure count is cleared, or a probe has passed."""
@@ -238,13 +253,14 @@ class _Circuit(pybreaker.CircuitBreakerListener):
         """Start a generation: earlier results are void, and its end is scheduled."""
         self.state = state
         self.generation += 1
-        self._admitted = 0
+        self._admitted = self.in_flight = 0
         lasts = {
             State.CLOSED: self._settings.interval or math.inf,
             State.OPEN: self._settings.timeout,
             State.HALF_OPEN: math.inf,
         }
-        self._ends = self._clock.monotonic() + lasts[state]
+        now = self._asked_at = self._clock.monotonic()
+        self._ends = now + lasts[state]
 
 
 class _ProviderError(Exception):

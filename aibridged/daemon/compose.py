@@ -5,6 +5,7 @@ makes new ones (`Composition.reconfigure`).
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -28,7 +29,9 @@ from aibridged.records.retention import keep_pruning
 from aibridged.tasks import Tasks
 from aibridged.transport.chunk_time import timed
 from aibridged.transport.upstream import Upstream
-from aibridged.transport.upstream_pool import Upstreams
+from aibridged.transport.upstream_connection import UpstreamConnection
+from aibridged.transport.upstream_pool import Key, Upstreams
+from aibridged.transport.upstream_proxy import UpstreamProxies
 
 # How long the disk may take for the last dumps.
 _DUMPS_S = 5.0
@@ -49,6 +52,7 @@ class Composition:
             if resources.metrics is not None
             else None
         )
+        self._proxies = UpstreamProxies()
         self._upstreams = Upstreams(resources.in_flight, self._make_upstream)
         limit_idle(resources.connection_limiter, settings)
         self._tasks = Tasks()
@@ -123,12 +127,19 @@ class Composition:
             return None
         return Dumper(directory, self.resources.clock, self._dump_writer)
 
-    def _make_upstream(self, provider: str, base_url: str, connect_timeout: float) -> Upstream:
-        if (metrics := self.resources.metrics) is None:
-            return Upstream(base_url, connect_timeout, self.resources.pools)
-        observe = partial(metrics.chunk_relayed, provider)
-        connection = timed(self.resources.clock, observe)
-        return Upstream(base_url, connect_timeout, self.resources.pools, connection)
+    def _make_upstream(self, key: Key) -> Upstream:
+        connection: Callable[..., UpstreamConnection] = UpstreamConnection
+        if (metrics := self.resources.metrics) is not None:
+            observe = partial(metrics.chunk_relayed, key.provider)
+            connection = timed(self.resources.clock, observe)
+        return Upstream(
+            key.base_url,
+            key.connect_timeout,
+            self.resources.pools,
+            connection,
+            proxy=self._proxies.of(key.proxy, key.connect_timeout),
+            keepalive_timeout=key.keepalive_timeout,
+        )
 
     def _circuit_changed(self, key: BreakerKey, before: State, now: State) -> None:
         _log_circuit(key, before, now)

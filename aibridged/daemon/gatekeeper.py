@@ -64,7 +64,9 @@ def _make(
 def _ask_elsewhere(settings: Settings, stack: AsyncExitStack) -> Authenticator:
     session = http_lookup.make_session()
     stack.push_async_callback(session.close)
-    if settings.coder_url is not None:
-        return coder.CoderAuthenticator(settings.coder_url, session)
+    way = settings.outbound.for_url
+    if (url := settings.coder_url) is not None:
+        return coder.CoderAuthenticator(url, session, way(url))
     assert settings.proxy_target is not None
-    return remote.RemoteAuthenticator(settings.proxy_target, session)
+    target = settings.proxy_target
+    return remote.RemoteAuthenticator(target, session, way(target))

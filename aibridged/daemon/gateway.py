@@ -270,7 +270,9 @@ class Gateway:
 
 
 def _limits(settings: Settings) -> Limits:
-    return Limits(settings.http_read_timeout, settings.http_write_timeout)
+    return Limits(
+        settings.http_read_timeout, settings.http_write_timeout, settings.http_allow_half_close
+    )
 
 
 async def _within(seconds: float, ending: Coroutine[None, None, None]) -> bool:

@@ -11,6 +11,7 @@ from loguru import logger
 
 from aibridged import __version__
 from aibridged.clock import SystemClock
+from aibridged.config import report
 from aibridged.config.options import Settings
 from aibridged.config.providers import OWN_KEY_ONLY
 from aibridged.config.reloading import CannotReloadError, Change, change
@@ -108,6 +109,8 @@ def _announce(gateway: Gateway) -> None:
     logger.info("aibridged {} listens on {}", __version__, where)
     if gateway.is_activated:
         logger.info("Using the passed sockets: --http-address {} is ignored", settings.http_address)
+    for way in report.ways(settings):
+        logger.info("Outgoing requests go {}", way)
     log_connection_limit(gateway.components.connection_limiter)
     if gateway.metrics_urls:
         logger.info("Metrics are served at {}", " and ".join(gateway.metrics_urls))

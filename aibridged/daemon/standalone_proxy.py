@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from loguru import logger
 
 from aibridged import __version__
 from aibridged.clock import Clock, SystemClock
+from aibridged.config import report
 from aibridged.config.options import Settings
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.daemon.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy
@@ -105,6 +107,8 @@ async def _serve(settings: Settings) -> int:
         logger.error("{}", error)
         return 1
     logger.info("aibridged {} forwards to the gateway at {}", __version__, settings.proxy_target)
+    for way in report.ways(replace(settings, providers=(), mcp_servers=())):
+        logger.info("Outgoing requests go {}", way)
     log_connection_limit(alone.connection_limiter)
     announce_proxy(alone.proxy)
     await stopping.wait()

@@ -10,6 +10,7 @@ from uuid import UUID
 import aiohttp
 import msgspec
 
+from aibridged.config.proxy_url import ProxyUrl
 from aibridged.identity.base import Actor
 from aibridged.identity.http_lookup import Service
 
@@ -43,11 +44,14 @@ _decode = msgspec.json.Decoder(_User).decode
 
 
 class CoderAuthenticator:
-    """Asks the deployment at `coder_url` about every token. The session's creator closes it."""
+    """Asks the deployment at `coder_url` about every token, through `proxy` if there is one. The
+    session's creator closes it."""
 
-    def __init__(self, coder_url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, coder_url: str, session: aiohttp.ClientSession, proxy: ProxyUrl | None = None
+    ) -> None:
         self._url = f"{coder_url.rstrip('/')}/api/v2/users/me"
-        self._coder = Service(f"Coder at {coder_url.rstrip('/')}", "--coder-url", session)
+        self._coder = Service(f"Coder at {coder_url.rstrip('/')}", "--coder-url", session, proxy)
 
     async def authenticate(self, token: str | None) -> Actor | None:
         """The active user behind `token`, or None.

@@ -1,9 +1,15 @@
 """Token lookup over HTTP at another service, with a deadline and a size limit; fails closed."""
 
+from typing import TYPE_CHECKING
+
 import aiohttp
 
+from aibridged.config.proxy_url import ProxyUrl
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.observe.descriptors import at_capacity, is_shortage
+
+if TYPE_CHECKING:
+    from aiohttp.client import _RequestContextManager
 
 TIMEOUT_S = 5.0
 LOOKUPS_AT_ONCE = 32
@@ -24,13 +30,20 @@ def make_session(timeout: float = TIMEOUT_S) -> aiohttp.ClientSession:
 class Service:
     """Another service: `name` is for people, `setting` is the flag that has its address.
 
-    The session's creator closes it.
+    The session's creator closes it. Requests go through `proxy`, if there is one.
     """
 
-    def __init__(self, name: str, setting: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        name: str,
+        setting: str,
+        session: aiohttp.ClientSession,
+        proxy: ProxyUrl | None = None,
+    ) -> None:
         self._name = name
         self._setting = setting
         self._session = session
+        self._proxy = proxy
 
     async def ask(self, url: str, headers: dict[str, str]) -> bytes | None:
         """The body of a 200, or None for a refusal.
@@ -40,8 +53,7 @@ class Service:
             GatewayError: there is no file descriptor left.
         """
         try:
-            # A redirect would carry the token to wherever it points.
-            async with self._session.get(url, headers=headers, allow_redirects=False) as response:
+            async with self._get(url, headers) as response:
                 if response.status in _REFUSED:
                     return None
                 if response.status != 200:
@@ -53,6 +65,20 @@ class Service:
             if is_shortage(error):
                 raise at_capacity() from None
             raise self.unavailable(f"could not be reached: {_reason(error)}") from None
+
+    def _get(self, url: str, headers: dict[str, str]) -> "_RequestContextManager":
+        # A redirect would carry the token to wherever it points.
+        if (proxy := self._proxy) is None:
+            return self._session.get(url, headers=headers, allow_redirects=False)
+        if url.startswith("http:"):  # then the proxy gets the request itself
+            headers = {**headers, **proxy.headers}
+        return self._session.get(
+            url,
+            headers=headers,
+            allow_redirects=False,
+            proxy=proxy.address,
+            proxy_headers=proxy.headers,
+        )
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -69,4 +95,6 @@ class Service:
 
 def _reason(error: aiohttp.ClientError) -> str:
     """The operating system's reason for a failed connection; others may quote what was sent."""
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the upstream proxy responded with status {error.status}"
     return str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__

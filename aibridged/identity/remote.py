@@ -8,6 +8,7 @@ from contextvars import ContextVar
 
 import aiohttp
 
+from aibridged.config.proxy_url import ProxyUrl
 from aibridged.core.auth import TOKEN_HEADERS
 from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.targets import PREFIXES
@@ -20,14 +21,18 @@ CALLER_IP: ContextVar[str | None] = ContextVar("aibridged_caller_ip", default=No
 
 
 class RemoteAuthenticator:
-    """Asks the gateway at `url` about every token. The session's creator closes it.
+    """Asks the gateway at `url` about every token, through `proxy` if there is one. The session's
+    creator closes it.
 
     Only the gateway knows the user: an actor is named after the token's public part.
     """
 
-    def __init__(self, url: str, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, url: str, session: aiohttp.ClientSession, proxy: ProxyUrl | None = None
+    ) -> None:
         self._url = url
-        self._gateway = Service(f"The gateway at {url}", "--aibridge-proxy-target", session)
+        name = f"The gateway at {url}"
+        self._gateway = Service(name, "--aibridge-proxy-target", session, proxy)
 
     async def authenticate(self, token: str | None) -> Actor | None:
         """An actor if the gateway accepts the token, or None.

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 import httpx2
 
 from aibridged.clock import Clock
+from aibridged.config.proxy_url import ProxyUrl
 
 _OURS = -32099  # the last code that JSON-RPC leaves to implementations
 _JSON = "application/json"
@@ -24,17 +25,30 @@ class ServerTransport(httpx2.AsyncBaseTransport):
     A response may have `max_bytes` and take `seconds`, its body included. `max_total_bytes` is for
     all of them together until `opened` is called: nothing that a server lists is unbounded.
 
-    `answered` says whether the last request got a response at all.
+    `answered` says whether the last request got a response at all. Requests go through `proxy`, if
+    there is one.
 
     No connection is kept between requests: thousands of bridges would keep as many open. Nor is the
     stream opened that a server may send messages on (a GET), which would be open forever.
     """
 
     def __init__(
-        self, tls: ssl.SSLContext, clock: Clock, *, seconds: float, max_bytes: int, max_total: int
+        self,
+        tls: ssl.SSLContext,
+        clock: Clock,
+        *,
+        seconds: float,
+        max_bytes: int,
+        max_total: int,
+        proxy: ProxyUrl | None = None,
     ) -> None:
         limits = httpx2.Limits(max_connections=None, max_keepalive_connections=0)
-        self._inner = httpx2.AsyncHTTPTransport(verify=tls, limits=limits, trust_env=False)
+        self._inner = httpx2.AsyncHTTPTransport(
+            verify=tls,
+            limits=limits,
+            trust_env=False,
+            proxy=None if proxy is None else _way(proxy, tls),
+        )
         self._monotonic = clock.monotonic
         self._seconds = seconds
         self._max_bytes = max_bytes
@@ -118,6 +132,11 @@ class _Bounded(httpx2.AsyncByteStream):
         await self._stream.aclose()
 
 
+def _way(proxy: ProxyUrl, tls: ssl.SSLContext) -> httpx2.Proxy:
+    own_tls = tls if proxy.scheme == "https" else None
+    return httpx2.Proxy(proxy.address, headers=proxy.headers, ssl_context=own_tls)
+
+
 def _refusal(response: httpx2.Response, *, in_session: bool) -> str | None:
     """What is wrong with a response, by its head.
 
@@ -146,6 +165,9 @@ def _no_answer(error: Exception) -> str:
         return "it didn't respond in time"
     if isinstance(error, httpx2.ConnectError):
         return f"it can't be reached ({_system_error(error) or error})"
+    if isinstance(error, httpx2.ProxyError):
+        # What the proxy says begins with its status.
+        return f"the upstream proxy responded with status {str(error)[:3]}"
     return f"the connection failed ({type(error).__name__})"
 
 

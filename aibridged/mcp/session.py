@@ -163,6 +163,7 @@ class StreamableHTTPServerProxy:
             seconds=limits.response_seconds,
             max_bytes=limits.response_bytes,
             max_total=limits.opening_bytes,
+            proxy=self._server.proxy,
         )
         headers = {"User-Agent": f"aibridged/{__version__}", "Accept-Encoding": "identity"}
         headers |= {name: value.reveal() for name, value in self._server.headers}

@@ -145,7 +145,7 @@ BREAKER_STATE = Metric(
     Kind.GAUGE,
     "State of a circuit breaker: 0 is closed, 0.5 half-open, 1 open. With several "
     "circuits under the same labels, such as those of users' own keys, the most open "
-    "one.",
+    "one. A half-open one without requests is left out after another timeout.",
     ("provider", "endpoint", "model"),
 )
 BREAKER_TRIPS = Metric(

@@ -94,7 +94,9 @@ class Metrics:
 
     def circuit_opened(self, provider: str, route: str, model: str) -> None:
         """A circuit has opened, for the first time or again."""
-        self._trips.add((provider, route, self.model(model)))
+        labels = (provider, route, self.model(model))
+        self._trips.add(labels)
+        self._rejects.add(labels, 0)  # it exists, so that the first is seen as a rise
 
     def chunk_relayed(self, provider: str, seconds: float) -> None:
         """A chunk of a response has kept the gateway busy for so long."""

@@ -14,6 +14,7 @@ from aibridged.errors import (
     AT_CAPACITY,
     INVALID_REQUEST,
     REQUEST_TOO_LARGE,
+    UNSUPPORTED_CODING,
     GatewayError,
 )
 from aibridged.pipeline.components import Components
@@ -21,7 +22,12 @@ from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.transport.body import arriving
 from aibridged.transport.time_slices import TimeSlices
 from aibridged.wire.chat_completions.stream_usage import ask_for_usage, with_usage
-from aibridged.wire.coding import BodyTooLargeError, CodingError, decode_body
+from aibridged.wire.coding import (
+    BodyTooLargeError,
+    CodingError,
+    UnsupportedCodingError,
+    decode_body,
+)
 from aibridged.wire.facts import WireApi
 from aibridged.wire.large_request import is_small, outline_request, read_large_request
 from aibridged.wire.outline import Steps, TooComplexError
@@ -75,6 +81,8 @@ class _FactReader:
                 await self._read_large(context, api)
         except (BodyTooLargeError, TooComplexError) as error:
             raise GatewayError(REQUEST_TOO_LARGE, str(error)) from None
+        except UnsupportedCodingError as error:
+            raise GatewayError(UNSUPPORTED_CODING, str(error)) from None
         except (CodingError, BadRequestError) as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
         except TimeoutError:

@@ -3,7 +3,6 @@
 import re
 from contextlib import nullcontext
 
-import aiohttp
 from aiohttp import web
 from loguru import logger
 
@@ -14,7 +13,7 @@ from aibridged.core.headers import (
     end_to_end,
     request_header_passes,
 )
-from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
+from aibridged.errors import GatewayError
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
@@ -23,14 +22,16 @@ from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
 from aibridged.transport.relay import relay
 from aibridged.transport.upstream import Upstream
+from aibridged.transport.upstream_failure import (
+    FAILURES,
+    describe,
+    is_failure,
+    refusal_of,
+    was_sent,
+)
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")
-
-_NOTHING_SENT = (
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.ClientConnectorError,
-)
 
 
 def handler(components: Components) -> Handler:
@@ -74,7 +75,6 @@ async def ask(
     name, interception = context.route.provider.name, context.interception
     if interception is not None:
         interception.awaits_response = True
-    reason: Exception
     try:
         return await upstream.ask(
             context.request.method, context.upstream_target, headers, context.body, idle_timeout
@@ -83,23 +83,14 @@ async def ask(
         if interception is not None:
             interception.awaits_response = False
         raise
-    except _NOTHING_SENT as error:
-        failure, reason = UPSTREAM_UNREACHABLE, error
+    except FAILURES as error:
         if interception is not None:
-            interception.awaits_response = False
-    except TimeoutError as error:
-        failure, reason = UPSTREAM_TIMEOUT, error
-    except (aiohttp.ClientError, OSError) as error:
-        failure, reason = UPSTREAM_UNREACHABLE, error
-    # Not the error's own text: it may quote a response header.
-    kind = type(reason).__name__
-    if dump is not None:
-        dump.fail(f"{kind}: {reason}" if isinstance(reason, _NOTHING_SENT) else kind)
-    logger.warning("Provider {} did not respond: {}", name, kind)
-    if context.verdict is not None:
-        context.verdict.failure()
-    sentence = failure.sentence.replace("The provider", f"The provider {name}", 1)
-    raise GatewayError(failure, sentence, reason=kind)
+            interception.awaits_response = was_sent(error)
+        if dump is not None:
+            dump.fail(describe(error))
+        if context.verdict is not None and is_failure(error):
+            context.verdict.failure()
+        raise refusal_of(error, f"The provider {name}") from None
 
 
 async def relay_response(

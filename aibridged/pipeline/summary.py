@@ -5,7 +5,12 @@ from collections.abc import Iterator
 
 from aibridged.core.client_ip import client_ip
 from aibridged.core.targets import PREFIXES
-from aibridged.errors import INTERNAL_ERROR, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE
+from aibridged.errors import (
+    INTERNAL_ERROR,
+    UPSTREAM_INVALID,
+    UPSTREAM_TIMEOUT,
+    UPSTREAM_UNREACHABLE,
+)
 from aibridged.identity.base import Actor
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
 from aibridged.pipeline.components import Components
@@ -23,8 +28,8 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}")
 _MAX_SEGMENTS = 8
 _MAX_TEXT = 256  # characters of what a caller or a provider chooses
 
-# A request that ends with any other error of ours has not reached the provider.
-_FAILURES = (INTERNAL_ERROR, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE)
+# A request that ends with another error of ours has not reached the provider.
+_FAILURES = (INTERNAL_ERROR, UPSTREAM_INVALID, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE)
 _NOTHING = ResponseFacts()
 _OUTCOMES = {outcome: RequestOutcome(outcome) for outcome in Outcome}
 

@@ -13,7 +13,7 @@ from loguru import logger
 
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.idle import GRACE_S
-from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
+from aibridged.errors import HEADER_TOO_LARGE, INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 from aibridged.tasks import Tasks
 from aibridged.transport.head_reader import RequestHeadReader
 
@@ -21,8 +21,6 @@ from aibridged.transport.head_reader import RequestHeadReader
 _LINGER_S = 2.0
 # Deadline for the head of a request that will be refused, for want of a place.
 _SURPLUS_HEAD_S = 2.0
-
-_NOT_HTTP = "The request is not well-formed HTTP."
 
 Serve = Callable[["Client", RawRequestMessage], Awaitable[None]]
 
@@ -73,8 +71,11 @@ class Client(RequestHeadReader):
         self._begin(message, alone=alone)
 
     def no_head_came(self, *, too_large: bool) -> None:
-        what = "The request's head is too large." if too_large else _NOT_HTTP
-        self.refuse(GatewayError(INVALID_REQUEST, what))
+        self.refuse(
+            GatewayError(HEADER_TOO_LARGE)
+            if too_large
+            else GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP.")
+        )
 
     def eof_received(self) -> bool:
         # Nobody waits for a tunnel that the client couldn't use any more.

@@ -31,12 +31,12 @@ from aibridged.observe.metrics import Metrics
 from aibridged.proxy.authority import AuthorityError
 from aibridged.proxy.client import Client
 from aibridged.proxy.dial import Dialer
-from aibridged.proxy.handoff import Parked
 from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.leaf_certificates import Leaves
 from aibridged.proxy.mitm import Intercepted, Session
 from aibridged.proxy.tunnel import Tunnel
 from aibridged.proxy.tunnel_quota import Places
+from aibridged.transport.handoff import Parked
 from aibridged.transport.request import Handler
 
 IDLE_S = 15 * 60.0

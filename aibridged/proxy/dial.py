@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -13,8 +14,8 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.observe.descriptors import at_capacity, is_shortage
-from aibridged.proxy.handoff import Parked
-from aibridged.proxy.upstream_proxy import UpstreamProxy, UpstreamProxyError
+from aibridged.transport.handoff import Parked
+from aibridged.transport.upstream_proxy import UpstreamProxy, UpstreamProxyError
 
 CONNECT_S = 10.0
 # How long a candidate may take before the next one is tried in parallel (RFC 8305).
@@ -25,17 +26,24 @@ _RESOLVING_THREADS = 16
 
 AddressInfo = tuple[Any, ...]
 
+UpstreamFor = Callable[[Destination], UpstreamProxy | None]
+"""The proxy through which a destination is reached, or None."""
+
+
+def _no_proxy(destination: Destination) -> None:
+    """All are reached directly."""
+
 
 class Dialer:
-    """Opens connections, directly or through the upstream proxy.
+    """Opens connections, directly or through the upstream proxy, which `upstream_for` names.
 
     With an upstream proxy, a name is still checked by the addresses it has here, if it has any; the
     upstream proxy resolves it again by itself.
     """
 
-    def __init__(self, egress: Egress, upstream: UpstreamProxy | None = None) -> None:
+    def __init__(self, egress: Egress, upstream_for: UpstreamFor = _no_proxy) -> None:
         self._egress = egress
-        self._upstream = upstream
+        self._upstream_for = upstream_for
         self._threads = ThreadPoolExecutor(_RESOLVING_THREADS, "proxy-resolver")
 
     def close(self) -> None:
@@ -55,13 +63,16 @@ class Dialer:
             async with asyncio.timeout(CONNECT_S):
                 if not trusted:
                     _check_port(destination)
-                if self._upstream is None:
+                upstream = self._upstream_for(destination)
+                if upstream is None:
                     return await self._directly(destination, trusted)
                 if not trusted:
                     await self._check_all(destination)
-                return await self._upstream.connect(destination)
+                return await upstream.connect(destination)
         except UpstreamProxyError as refusal:
-            raise GatewayError(DESTINATION_UNREACHABLE, str(refusal)) from None
+            raise GatewayError(
+                DESTINATION_UNREACHABLE, f"The destination could not be reached: {refusal}."
+            ) from None
         except (OSError, TimeoutError) as error:  # unknown, refused or silent
             if is_shortage(error):
                 raise at_capacity() from None

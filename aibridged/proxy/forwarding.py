@@ -5,14 +5,12 @@ import ssl
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-import aiohttp
 from aiohttp import web
-from loguru import logger
 from multidict import CIMultiDict
 
 from aibridged.core.egress import BadDestinationError, host_destination
 from aibridged.core.headers import is_hop_by_hop
-from aibridged.errors import AT_CAPACITY, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, GatewayError
+from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.proxy.dial import CONNECT_S, Dialer
 from aibridged.transport.body import StreamedBody, arriving
 from aibridged.transport.idle_pools import Dial
@@ -20,6 +18,8 @@ from aibridged.transport.relay import relay
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.time_slices import Turns
 from aibridged.transport.upstream import Upstream
+from aibridged.transport.upstream_failure import FAILURES, refusal_of
+from aibridged.transport.upstream_proxy import NotConnectedError, start_tls
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 # Hop-by-hop, or answered on this hop.
@@ -39,21 +39,8 @@ def over_tls(dialer: Dialer, context: ssl.SSLContext) -> Dial:
         except (GatewayError, BadDestinationError) as error:
             if isinstance(error, GatewayError) and error.kind is AT_CAPACITY:
                 raise
-            raise aiohttp.ClientConnectionError(str(error)) from None
-        protocol = make()
-        try:
-            tls = await asyncio.get_running_loop().start_tls(
-                transport,
-                protocol,
-                context,
-                server_hostname=destination.host,
-                ssl_handshake_timeout=CONNECT_S,
-            )
-        except (OSError, ssl.SSLError) as error:
-            raise aiohttp.ClientConnectionError(type(error).__name__) from None
-        assert tls is not None
-        protocol.connection_made(tls)
-        return protocol
+            raise NotConnectedError(str(error).rstrip(".")) from None
+        return await start_tls(transport, make, context, destination.host, CONNECT_S)
 
     return dial
 
@@ -109,21 +96,12 @@ class Forwarder:
         body: bytes | StreamedBody = b""
         if request.body_exists:
             body = StreamedBody(arriving(request, self.read_timeout), request.content_length)
-        reason: type[Exception]
         try:
             return await upstream.ask(
                 request.method, target, _sent_on(headers), body, self.idle_timeout
             )
-        except aiohttp.ConnectionTimeoutError as error:
-            failure, reason = UPSTREAM_UNREACHABLE, type(error)
-        except TimeoutError as error:
-            failure, reason = UPSTREAM_TIMEOUT, type(error)
-        except (aiohttp.ClientError, OSError) as error:
-            failure, reason = UPSTREAM_UNREACHABLE, type(error)
-        # Not the error's own text: it may quote the request.
-        host = urlsplit(base_url).hostname
-        logger.warning("{} did not respond: {}", host, reason.__name__)
-        raise GatewayError(failure)
+        except FAILURES as error:
+            raise refusal_of(error, str(urlsplit(base_url).hostname)) from None
 
 
 def _sent_on(headers: CIMultiDict[str]) -> RawHeaders:

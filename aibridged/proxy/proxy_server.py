@@ -13,7 +13,7 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.connection_limiter import ConnectionLimiter
-from aibridged.core.egress import Egress
+from aibridged.core.egress import Destination, Egress
 from aibridged.core.targets import PREFIXES
 from aibridged.identity.throttle import Throttle
 from aibridged.observe.descriptors import Shortages
@@ -22,18 +22,18 @@ from aibridged.providers import Provider
 from aibridged.proxy.authority import Authority
 from aibridged.proxy.client import Client
 from aibridged.proxy.connect import Connects, MakeConnection
-from aibridged.proxy.dial import CONNECT_S, Dialer
+from aibridged.proxy.dial import CONNECT_S, Dialer, UpstreamFor
 from aibridged.proxy.forwarding import Forwarder, over_tls
 from aibridged.proxy.hosts import Hosts
 from aibridged.proxy.leaf_certificates import Leaves
 from aibridged.proxy.mitm import HandOver, InFlight, Intercepted
 from aibridged.proxy.tunnel_quota import Places, most_tunnels
-from aibridged.proxy.upstream_proxy import UpstreamProxy
 from aibridged.transport.idle_pools import Dial, Pools
 from aibridged.transport.listeners import Listener, proxy_listener
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.time_slices import Turns
 from aibridged.transport.upstream import Upstream
+from aibridged.transport.upstream_proxy import UpstreamProxies, UpstreamProxy, client_tls
 
 # A gateway that trusts the proxy's address must not trust these headers of the proxy's callers.
 _NOT_BELIEVED = ("Forwarded", "X-Forwarded-For", "X-Real-Ip")
@@ -71,20 +71,22 @@ class Proxy:
         self._settings = settings
         self._limiter = limiter
         self._shortages = shortages
+        tls = client_tls()
         self._dialer = dialer = Dialer(
-            Egress(settings.proxy_allowed_private_cidrs), _upstream(settings)
+            Egress(settings.proxy_allowed_private_cidrs), _upstream(settings, tls)
         )
         idle, read = settings.upstream_idle_timeout, settings.http_read_timeout
         turns = Turns(clock)
 
-        def forwarder(dial: Dial | None) -> Forwarder:
-            make = partial(Upstream, connect_timeout=CONNECT_S, pools=pools, dial=dial)
+        def forwarder(dial: Dial | None, proxy: UpstreamProxy | None = None) -> Forwarder:
+            make = partial(Upstream, connect_timeout=CONNECT_S, pools=pools, dial=dial, proxy=proxy)
             return Forwarder(make, turns, idle, read)
 
-        self._onward = forwarder(over_tls(dialer, _client_tls(None)))
+        self._onward = forwarder(over_tls(dialer, tls))
         self._gateway: Forwarder | None = None
         if hand_over is None:
-            self._gateway = forwarder(None)
+            way = settings.outbound.for_url(settings.proxy_target or "")
+            self._gateway = forwarder(None, UpstreamProxies(tls).of(way, CONNECT_S))
             hand_over = _to(settings, self._gateway)
         hosts = Hosts(providers)
         self._connects = Connects(
@@ -161,24 +163,25 @@ class Proxy:
         return client
 
 
-def _upstream(settings: Settings) -> UpstreamProxy | None:
-    url = settings.proxy_upstream
-    if url is None:
-        return None
-    context = _client_tls(settings.proxy_upstream_ca) if url.scheme == "https" else None
-    return UpstreamProxy(url, context)
+def _upstream(settings: Settings, tls: ssl.SSLContext) -> UpstreamFor:
+    """The tunnels' own upstream proxy for all of them, else that for all outgoing requests."""
+    own = settings.proxy_upstream
+    if own is not None:
+        proxy = UpstreamProxy(own, _own_tls(settings.proxy_upstream_ca), tls, CONNECT_S)
+        return lambda _: proxy
+    proxies, outbound = UpstreamProxies(tls), settings.outbound
+
+    def upstream_for(destination: Destination) -> UpstreamProxy | None:
+        return proxies.of(outbound.for_url(f"https://{destination}"), CONNECT_S)
+
+    return upstream_for
 
 
-def _client_tls(more: Path | None) -> ssl.SSLContext:
-    """The client's TLS context: the system's trust store, and the file `more`."""
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["http/1.1"])
+def _own_tls(more: Path | None) -> ssl.SSLContext:
     try:
-        if more is not None:
-            context.load_verify_locations(more)
+        return client_tls(more)
     except (OSError, ssl.SSLError):
         raise ProxyError(f"--aibridge-proxy-upstream-ca contains no certificate: {more}.") from None
-    return context
 
 
 def _to(settings: Settings, forwarder: Forwarder) -> HandOver:

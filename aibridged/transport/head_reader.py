@@ -1,6 +1,7 @@
 """Reads the single HTTP head at the start of a connection, with aiohttp's parsers."""
 
 import asyncio
+import re
 from abc import abstractmethod
 from typing import Any, Generic, TypeVar
 
@@ -12,9 +13,19 @@ from aiohttp.http import (
     RawRequestMessage,
     RawResponseMessage,
 )
+from aiohttp.http_exceptions import BadHttpMessage, LineTooLong
 
 MAX_HEAD_BYTES = 64 * 1024
+_BLANK_LINE = re.compile(rb"\r?\n\r?\n")
 _MAX_FIELD_BYTES = 32 * 1024
+
+
+def is_too_large(error: BaseException | None) -> bool:
+    """Whether aiohttp's parser found a head too large, as opposed to malformed."""
+    if isinstance(error, LineTooLong):
+        return True
+    return isinstance(error, BadHttpMessage) and error.message.startswith("Too many ")
+
 
 M = TypeVar("M", RawRequestMessage, RawResponseMessage)
 
@@ -50,9 +61,9 @@ class _HeadReader(BaseProtocol, Generic[M]):
         assert self._parser is not None
         try:
             messages, _, early = self._parser.feed_data(data)
-        except HttpProcessingError:
+        except HttpProcessingError as error:
             self._has_ended = True
-            self.no_head_came(too_large=False)
+            self.no_head_came(too_large=is_too_large(error))
             return
         if messages:
             self._has_ended = True
@@ -76,7 +87,27 @@ class RequestHeadReader(_HeadReader[RawRequestMessage]):
 
 
 class ResponseHeadReader(_HeadReader[RawResponseMessage]):
-    """Reads the head of a response without a body."""
+    """Reads the head of a response; what comes behind it is `early`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.early = b""
+        self._head = bytearray()
+
+    def data_received(self, data: bytes) -> None:
+        if self._has_ended:
+            self.early += data
+            return
+        self._head += data
+        end = _BLANK_LINE.search(self._head)
+        if end is not None:
+            self.early = bytes(self._head[end.end() :])
+            super().data_received(bytes(self._head[: end.end()]))
+        elif not self._head.startswith(b"HTTP/"[: len(self._head)]) or (
+            len(self._head) > MAX_HEAD_BYTES
+        ):
+            self._has_ended = True
+            self.no_head_came(too_large=len(self._head) > MAX_HEAD_BYTES)
 
     def _make_parser(self) -> Any:
         return HttpResponseParser(self, self.loop, MAX_HEAD_BYTES, response_with_body=False)

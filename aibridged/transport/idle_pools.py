@@ -86,14 +86,22 @@ def connections(pool: aiohttp.BaseConnector) -> tuple[int, int]:
     return len(pool._acquired), sum(map(len, pool._conns.values()))
 
 
+def _kept(keepalive_timeout: float) -> dict[str, Any]:
+    """What aiohttp is told: its own 0 keeps connections whose time has come within a tick."""
+    if keepalive_timeout:
+        return {"keepalive_timeout": keepalive_timeout}
+    return {"force_close": True}
+
+
 class PooledConnector(aiohttp.TCPConnector):
     """A pool of connections to one provider, as many as there are requests.
 
-    aiohttp connects; `make` makes a connection's protocol.
+    aiohttp connects; `make` makes a connection's protocol. An idle connection is kept for
+    `keepalive_timeout` seconds.
     """
 
-    def __init__(self, pools: Pools, make: MakeConnection) -> None:
-        super().__init__(limit=0)
+    def __init__(self, pools: Pools, make: MakeConnection, keepalive_timeout: float) -> None:
+        super().__init__(limit=0, **_kept(keepalive_timeout))
         # aiohttp has no public API for the protocol.
         self._factory = cast("partial[ResponseHandler]", make)
         self._pools = pools
@@ -112,8 +120,10 @@ class PooledConnector(aiohttp.TCPConnector):
 class DialedConnector(aiohttp.BaseConnector):
     """A `PooledConnector` that connects by `dial`."""
 
-    def __init__(self, pools: Pools, make: MakeConnection, dial: Dial) -> None:
-        super().__init__(limit=0)
+    def __init__(
+        self, pools: Pools, make: MakeConnection, keepalive_timeout: float, dial: Dial
+    ) -> None:
+        super().__init__(limit=0, **_kept(keepalive_timeout))
         self._pools = pools
         self._make = make
         self._dial = dial

@@ -18,8 +18,9 @@ from loguru import logger
 from aibridged.clock import SystemClock
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.idle import GRACE_S
-from aibridged.errors import INTERNAL_ERROR, INVALID_REQUEST, GatewayError
+from aibridged.errors import HEADER_TOO_LARGE, INTERNAL_ERROR, INVALID_REQUEST, GatewayError
 from aibridged.transport.client_buffers import StalledClients, bound_unsent
+from aibridged.transport.head_reader import is_too_large
 from aibridged.transport.refusal import refusal
 from aibridged.transport.request import GatewayRequest, Handler
 
@@ -27,6 +28,7 @@ from aibridged.transport.request import GatewayRequest, Handler
 _KEEPALIVE_S = 620.0
 # Enough for long `anthropic-beta` lists and tokens; aiohttp's 8190 is tight.
 _MAX_FIELD_BYTES = 32 * 1024
+_MAX_FIELDS = 128
 # A client that uses a connection just as it is closed can't know whether its request was taken. So
 # an idle one stays open a moment longer: requests until then are served, with a notice to close.
 _LAST_CALL_S = 0.5
@@ -36,10 +38,14 @@ _SURPLUS_READ_S = 2.0
 
 @dataclass(slots=True)
 class Limits:
-    """Deadlines for a client's part of the exchange, in seconds. They may be changed."""
+    """Deadlines for a client's part of the exchange, in seconds. They may be changed.
+
+    `half_close`: a client that writes no more once its request has come is still answered.
+    """
 
     read_timeout: float
     write_timeout: float
+    half_close: bool = False
 
 
 class Connection(RequestHandler):
@@ -108,6 +114,16 @@ class Connection(RequestHandler):
         elif not self._request_in_progress and self._head_timer is None:
             self._await_head()
 
+    def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's says None
+        """Whether the connection stays open for a response: TCP can't tell who has left from who
+        only writes no more. TLS closes it all the same."""
+        request = self._current_request
+        if not self._server.limits.half_close or request is None or not request.content.is_eof():
+            return False
+        self.close()  # after the response
+        self._is_last_call = True
+        return True
+
     def resume_reading(self, resume_parser: bool = True) -> None:
         # aiohttp calls it after every read; it does nothing for a connection that isn't paused.
         if self._reading_paused:
@@ -137,9 +153,7 @@ class Connection(RequestHandler):
             logger.debug(
                 "A request from {} is not valid HTTP: {}", request.remote, type(exc).__name__
             )
-            response = refusal(
-                GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP.")
-            )
+            response = refusal(_malformed(exc))
         else:
             logger.error("A request failed inside the server: {}", type(exc).__name__)
             response = refusal(GatewayError(INTERNAL_ERROR))
@@ -217,6 +231,16 @@ def _abandon(transport: asyncio.Transport) -> None:
     """Abort a connection that is closing, unless there is something left to write."""
     if not transport.get_write_buffer_size():
         transport.abort()
+
+
+def _malformed(exc: BaseException | None) -> GatewayError:
+    if is_too_large(exc):
+        return GatewayError(
+            HEADER_TOO_LARGE,
+            f"The request's header is too large: it may have {_MAX_FIELDS} fields of "
+            f"{_MAX_FIELD_BYTES} bytes each, the URL included.",
+        )
+    return GatewayError(INVALID_REQUEST, "The request is not well-formed HTTP.")
 
 
 def _unless_misframed(handler: Handler, request: GatewayRequest) -> Awaitable[web.StreamResponse]:
@@ -323,4 +347,5 @@ class Server(web.Server):
             auto_decompress=False,
             max_line_size=_MAX_FIELD_BYTES,
             max_field_size=_MAX_FIELD_BYTES,
+            max_headers=_MAX_FIELDS,
         )

@@ -24,18 +24,22 @@ from aibridged.transport.idle_pools import (
     connections,
 )
 from aibridged.transport.upstream_connection import UpstreamConnection
+from aibridged.transport.upstream_proxy import UpstreamProxy, UpstreamProxyError
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 # May be sent again if a kept-alive connection turns out to be closed.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
+# What a proxy says for itself, and no server behind it.
+_PROXY_AUTHENTICATION_REQUIRED = 407
 
 
 class Upstream:
     """The connections to one provider, as many as there are requests.
 
     Connecting may take `connect_timeout` seconds; a response has no deadline here. `connection`
-    makes the connections, which count among those of `pools`; `dial` replaces aiohttp's connecting.
+    makes the connections, which count among those of `pools`; `dial` or `proxy` replace aiohttp's
+    connecting. An idle one is kept for `keepalive_timeout` seconds.
     """
 
     def __init__(
@@ -45,13 +49,20 @@ class Upstream:
         pools: Pools,
         connection: Callable[..., UpstreamConnection] = UpstreamConnection,
         dial: Dial | None = None,
+        proxy: UpstreamProxy | None = None,
+        keepalive_timeout: float = 15.0,
     ) -> None:
         loop = asyncio.get_running_loop()
         url = URL(base_url)
         self._loop = loop
         make = partial(connection, loop=loop)
+        is_plain = url.scheme == "http"
+        if proxy is not None:
+            dial = proxy.dial_proxy if is_plain else proxy.dial_tls
         self._connector: aiohttp.BaseConnector = (
-            PooledConnector(pools, make) if dial is None else DialedConnector(pools, make, dial)
+            PooledConnector(pools, make, keepalive_timeout)
+            if dial is None
+            else DialedConnector(pools, make, keepalive_timeout, dial)
         )
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
@@ -59,7 +70,14 @@ class Upstream:
         # The connector reads from it where to connect.
         self._destination = aiohttp.ClientRequest("GET", url, loop=loop)
         self._path = url.raw_path.rstrip("/")
-        self._host = f"Host: {self._destination.headers['Host']}\r\n"
+        host = self._destination.headers["Host"]
+        self._host = f"Host: {host}\r\n"
+        self._asks_proxy = proxy is not None and is_plain
+        self._origin = ""
+        if proxy is not None and self._asks_proxy:
+            self._origin = f"http://{host}"
+            if proxy.authorization is not None:
+                self._host += f"Proxy-Authorization: {proxy.authorization.reveal()}\r\n"
         self._sending = Tasks()
 
     @property
@@ -91,7 +109,8 @@ class Upstream:
             GatewayError: nothing was sent, since no descriptor is left; or what the streamed body
                 raised.
         """
-        lines = [f"{method} {self.raw_path(target)} HTTP/1.1\r\n{self._host}".encode()]
+        line = f"{method} {self._origin}{self.raw_path(target)} HTTP/1.1\r\n{self._host}"
+        lines = [line.encode()]
         lines += [b"%b: %b\r\n" % header for header in headers]
         if isinstance(body, StreamedBody):
             lines.append(_framing(body.length))
@@ -111,6 +130,15 @@ class Upstream:
         return await self._ask(method, head, body, idle_timeout)
 
     async def _ask(
+        self, method: str, head: bytes, body: bytes | StreamedBody, idle_timeout: float
+    ) -> UpstreamResponse:
+        response = await self._answer(method, head, body, idle_timeout)
+        if self._asks_proxy and response.status == _PROXY_AUTHENTICATION_REQUIRED:
+            response.close()
+            raise UpstreamProxyError(f"the upstream proxy responded with status {response.status}")
+        return response
+
+    async def _answer(
         self, method: str, head: bytes, body: bytes | StreamedBody, idle_timeout: float
     ) -> UpstreamResponse:
         try:

@@ -21,10 +21,19 @@ MAX_HEAD_BYTES = 64 * 1024
 # A larger body is sent in pieces, so that writing it doesn't block the loop.
 _ONE_PIECE_BYTES = 1024 * 1024
 _PIECE_BYTES = 256 * 1024
+_NAME_LENGTH = len(b"transfer-encoding")
+
+
+class InvalidResponseError(aiohttp.ClientPayloadError):
+    """What came is no response; the message says why in a few words, and quotes nothing of it."""
+
+
+class StaleConnectionError(aiohttp.ServerDisconnectedError):
+    """A kept connection ended before a byte of the response: its time had come, as a rule."""
 
 
 class _EnoughError(Exception):
-    """Stops the parser: the rest isn't part of a response."""
+    """Stops the parser, and says why: what follows is no part of an answer."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -48,6 +57,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_body = self._pieces.append
         self._is_whole = False
         self._is_used_up = False  # no other request may follow
+        self._requests = 0
         self._reading_paused = False
         self._writable = asyncio.Event()
         self._writable.set()
@@ -107,6 +117,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._lease, self._method = lease, method
         self._head_bytes = 0
         self._is_whole = False
+        self._requests += 1
         self._head = future = self._loop.create_future()
         if self.transport is None or self.transport.is_closing():
             self._break_off(aiohttp.ServerDisconnectedError())
@@ -150,17 +161,18 @@ class UpstreamConnection(asyncio.Protocol):
             self._head_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._is_used_up = True
             if not self._is_whole:
                 if self._head is None and self.response is not None and self._pieces:
                     self.response.feed(b"".join(self._pieces), whole=False)  # what came before
-                self._break_off(aiohttp.ClientPayloadError("the response is not HTTP"))
+                self._break_off(InvalidResponseError(_why(error)))
                 return
         response = self.response
         if response is None:
             if self._head is None or self._head_bytes > MAX_HEAD_BYTES:
-                self._break_off(aiohttp.ClientPayloadError("unsolicited data or an oversized head"))
+                what = "its head is too large" if self._head else "nothing was asked"
+                self._break_off(InvalidResponseError(what))
             return
         head, pieces, whole = self._head, self._pieces, self._is_whole
         if head is not None:
@@ -178,7 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
             if head is None:
                 self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
-                self._break_off(aiohttp.ClientPayloadError("endless trailers or chunk extensions"))
+                self._break_off(InvalidResponseError("endless trailers or chunk extensions"))
             return
         if whole:
             self._end()
@@ -218,7 +230,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._head is None or self.response is not None:
-            raise _EnoughError  # a second response to one request, or one to none
+            raise _EnoughError("a second response to one request")
         self._reason = b""
         self._headers = []
 
@@ -233,14 +245,17 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers = []  # for the trailers, which are ignored
         if status < 200:
             if status < 100:
-                raise _EnoughError
+                raise _EnoughError("its status is below 100")
             return
         if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, chain(*headers))) > MAX_HEAD_BYTES:
-            raise _EnoughError
+            raise _EnoughError("its head is too large")
+        if not _is_framed(headers):
+            # It is for this hop: the client would get bytes in a coding that nothing names.
+            raise _EnoughError("its Transfer-Encoding is not supported, only chunked is")
         self.response = UpstreamResponse(status, self._reason, headers, self)
         if self._method == "HEAD":
             self._is_whole = True
-            raise _EnoughError  # no body follows, whatever the length says
+            raise _EnoughError("no body follows, whatever the length says")
 
     def on_message_complete(self) -> None:
         if self.response is not None:
@@ -248,7 +263,7 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._parser.should_keep_alive():
                 self._is_used_up = True
         elif self._pieces:
-            raise _EnoughError  # an interim response has no body
+            raise _EnoughError("an interim response with a body")
 
     def _end(self) -> None:
         """Give the connection back to the pool, if it can take another request."""
@@ -271,6 +286,9 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _break_off(self, error: Exception) -> None:
         head, response = self._head, self.response
+        has_ended = isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError)
+        if has_ended and self._requests > 1 and not self._head_bytes:
+            error = StaleConnectionError()
         self._close_early()
         if head is not None:
             if not head.done():
@@ -316,17 +334,30 @@ def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     if not (b" \n" in lines or b"\t\n" in lines or b"\0" in lines):
         return headers
     if any(b"\0" in value or name.endswith(b" ") for name, value in headers):
-        raise _EnoughError
+        raise _EnoughError("a header is malformed")
     return [(name, value.rstrip(b" \t")) for name, value in headers]
 
 
+def _is_framed(headers: RawHeaders) -> bool:
+    """Whether the body comes in no transfer coding but chunks, which the parser takes off."""
+    codings = [
+        value.strip().lower()
+        for name, value in headers
+        if len(name) == _NAME_LENGTH and name.lower() == b"transfer-encoding"
+    ]
+    return not codings or codings == [b"chunked"]
+
+
+def _why(error: Exception) -> str:
+    """What the parser stumbled over: its own words quote nothing of what came."""
+    if isinstance(error, httptools.HttpParserUpgrade):
+        return "an upgrade to another protocol"
+    if isinstance(error.__context__, _EnoughError):
+        return str(error.__context__)
+    return str(error)
+
+
 def _ends_with_connection(headers: RawHeaders) -> bool:
-    """Whether only the connection's end ends a body."""
-    coding, has_length = b"", False
-    for name, value in headers:
-        name = name.lower()
-        if name == b"transfer-encoding":
-            coding = value.lower()
-        elif name == b"content-length":
-            has_length = True
-    return not coding.endswith(b"chunked") if coding else not has_length
+    """Whether a body has no other end."""
+    framing = (b"transfer-encoding", b"content-length")
+    return not any(name.lower() in framing for name, _ in headers)

@@ -1,20 +1,30 @@
 """Upstream clients by provider, kept across reloads, closed once no request uses them."""
 
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 from aibridged.config.options import Settings
+from aibridged.config.proxy_url import ProxyUrl
 from aibridged.tasks import Tasks
 from aibridged.transport.in_flight import InFlight
 from aibridged.transport.upstream import Upstream
 
-Key = tuple[str, str, float]
-"""The key of an upstream: name and base URL of the provider, and the connect timeout."""
+
+class Key(NamedTuple):
+    """What tells them apart: the provider's name, where it is and which way, and how long
+    connecting may take and an idle connection is kept, in seconds."""
+
+    provider: str
+    base_url: str
+    proxy: ProxyUrl | None
+    connect_timeout: float
+    keepalive_timeout: float
 
 
 class Upstreams:
     """One `Upstream` per key; `make` creates it."""
 
-    def __init__(self, in_flight: InFlight, make: Callable[[str, str, float], Upstream]) -> None:
+    def __init__(self, in_flight: InFlight, make: Callable[[Key], Upstream]) -> None:
         self._in_flight = in_flight
         self._make = make
         self._latest: dict[Key, Upstream] = {}
@@ -32,13 +42,20 @@ class Upstreams:
         """
         before, self._latest = self._latest, {}
         for each in settings.providers:
-            key = (each.name, each.base_url, settings.upstream_connect_timeout)
+            kept_for = each.keepalive_timeout
+            key = Key(
+                each.name,
+                each.base_url,
+                each.proxy,
+                settings.upstream_connect_timeout,
+                settings.upstream_keepalive_timeout if kept_for is None else kept_for,
+            )
             kept = before.pop(key, None)
-            self._latest[key] = kept or self._make(*key)
+            self._latest[key] = kept or self._make(key)
         if before:
             self._retired.update(before.values())
             self._retirements.start(self._retire(before.values()), "closing connections")
-        return {name: upstream for (name, _, _), upstream in self._latest.items()}
+        return {key.provider: upstream for key, upstream in self._latest.items()}
 
     async def _retire(self, upstreams: Iterable[Upstream]) -> None:
         await self._in_flight.earlier_idle()

@@ -59,7 +59,10 @@ Routes
   /openai              openai, https://api.openai.com/v1, key sk-a…wxyz
   /copilot             copilot, https://api.individual.githubcopilot.com, no key
   /copilot-business    copilot, https://api.business.githubcopilot.com, no key
-  /copilot-enterprise  copilot, https://api.enterprise.githubcopilot.com, no key""")
+  /copilot-enterprise  copilot, https://api.enterprise.githubcopilot.com, no key
+
+Outgoing requests
+  directly: anthropic, openai, copilot, copilot-business, copilot-enterprise""")
     assert key not in text
 
 
@@ -82,6 +85,7 @@ def test_data_is_json(resolve: Resolve) -> None:
         "type": "anthropic",
         "base_url": "https://api.anthropic.com",
         "key": None,
+        "proxy": None,
     }
     bad = report.as_data(resolve({"--aibridge-rate-limit": "x"}))
     assert bad["valid"] is False

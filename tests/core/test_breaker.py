@@ -347,6 +347,19 @@ def test_probes_of_a_forgotten_circuit_change_nothing_in_the_new_one(end, clock)
     assert breakers.states() == {first: State.CLOSED}
 
 
+def test_a_half_open_circuit_that_nobody_asks_is_shown_for_another_timeout_only(clock):
+    script = Script(CUSTOM, clock)
+    script.run("fail*3 +90 half-open +89")
+    assert script.breakers.states() == {KEY: State.HALF_OPEN}
+    clock.advance(1)
+    assert script.breakers.states() == {}
+    # It is as it was all the same: a request is a probe, and is waited for however long it takes.
+    script.run("a= +90 half-open b= c= no a:ok b:ok +89 half-open c:gone")
+    clock.advance(90)
+    assert script.breakers.states() == {}
+    script.run("fail open no:90")
+
+
 class Model:
     """The rules once more, as plainly as they can be put, for one circuit."""
 

@@ -132,3 +132,56 @@ async def test_an_upstream_that_leaves_breaks_the_clients_connection_off(gateway
     assert b"message_start" in everything
     assert not everything.endswith(b"0\r\n\r\n")
     writer.close()
+
+
+UNSTREAMED = REQUEST.replace(b'"stream":true', b'"top_k" :   5')
+
+
+@pytest.mark.parametrize(
+    ("request_", "last"),
+    [(REQUEST, b"message_stop"), (UNSTREAMED, b"end_turn")],
+    ids=["stream", "body"],
+)
+async def test_a_half_closed_client_is_answered_where_the_setting_says_so(
+    start_gateway, fake, client, request_, last
+):
+    gateway = await start_gateway(http_allow_half_close=True)
+    seen = asyncio.Event()
+    fake.play(Script(before_headers=seen))
+    reader, writer = await connect(gateway)
+    writer.write(request_)
+    await fake.received()
+    writer.write_eof()
+    async with client.get(gateway.url + "/healthz") as response:
+        assert response.status == 200  # by now the gateway has seen the other's end
+    seen.set()
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nConnection: close\r\n" in answer
+    assert last in answer
+    writer.close()
+
+
+async def test_one_that_left_is_noticed_on_writing_then(start_gateway, fake):
+    gateway = await start_gateway(http_allow_half_close=True)
+    fake.play(Script(stream=(b"data: x\n\n",) * 10_000, headers=EVENT_STREAM, delay=0.01))
+    reader, writer = await connect(gateway)
+    writer.write(REQUEST)
+    await reader.readuntil(b"data: x")
+    upstream = await fake.received()
+    writer.close()
+    async with asyncio.timeout(10):
+        await upstream.disconnected.wait()
+
+
+async def test_half_a_request_is_none_however(start_gateway, fake, client):
+    gateway = await start_gateway(http_allow_half_close=True, max_concurrency=1)
+    reader, writer = await connect(gateway)
+    writer.write(REQUEST[:-5])
+    writer.write_eof()
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
+    await serves_again(gateway, fake, client)
+    assert fake.seen == 1

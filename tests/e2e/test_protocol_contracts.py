@@ -226,16 +226,17 @@ CODED = {
 }
 BOMB = zstd(b'{"model":"m","x":"' + b"0" * 64 * 1024 * 1024 + b'"}')
 MALFORMED = (400, "invalid_request")
+UNSUPPORTED = (415, "unsupported_coding")
 NOT_CODED = {
     "a bomb": ("zstd", BOMB, 413, "request_too_large"),
-    "a bomb in a bomb": ("zstd, zstd", zstd(BOMB), *MALFORMED),
+    "a bomb in a bomb": ("zstd, zstd", zstd(BOMB), *UNSUPPORTED),
     "not compressed": ("zstd", CODEX_BODY, *MALFORMED),
     "cut off": ("zstd", zstd(CODEX_BODY)[:-3], *MALFORMED),
     "with a tail": ("zstd", zstd(CODEX_BODY) + b"x", *MALFORMED),
     "empty": ("zstd", b"", *MALFORMED),
     "no JSON": ("zstd", zstd(b"no JSON"), *MALFORMED),
-    "a coding that isn't spoken": ("br", b"\x8b\x02\x80{}\x03", *MALFORMED),
-    "too many codings": ("zstd, zstd, zstd, zstd", zstd(b"{}"), *MALFORMED),
+    "a coding that isn't spoken": ("br", b"\x8b\x02\x80{}\x03", *UNSUPPORTED),
+    "too many codings": ("zstd, zstd, zstd, zstd", zstd(b"{}"), *UNSUPPORTED),
 }
 
 
@@ -286,6 +287,8 @@ class TestCodex:
         ) as response:
             assert (response.status, response.headers["X-Aibridge-Reason"]) == (status, code)
             assert (await response.json())["error"]["code"] == code
+            spoken = response.headers.get("Accept-Encoding")
+            assert spoken == ("gzip, deflate, zstd" if status == 415 else None)
         assert fake.seen == 0
 
     async def test_what_is_only_forwarded_is_not_decoded(self, gateway, fake, client):

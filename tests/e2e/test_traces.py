@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -349,6 +350,22 @@ async def test_spans_go_over_http_with_headers(
     await gateway.stop()
     assert receiver.named("Intercept")
     assert receiver.metadata["x-key"] == "canary"
+
+
+async def test_spans_go_through_the_proxy_that_the_variables_name(
+    start_daemon, client, receiver, over_http, monkeypatch, forward_proxy
+):
+    forward_proxy.to["traces.test"] = os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"].split("/")[2]
+    daemon = await start_daemon(
+        "--trace",
+        HTTP_PROXY=f"http://{await forward_proxy.start()}",
+        OTEL_EXPORTER_OTLP_ENDPOINT="http://traces.test",
+    )
+    assert (await ask(client, daemon))[0] == 200
+    daemon.process.terminate()
+    assert await daemon.process.wait() == 0
+    assert receiver.named("Intercept")
+    assert set(forward_proxy.targets) == {"POST http://traces.test/v1/traces"}
 
 
 @pytest.mark.parametrize("trusted", [True, False])

@@ -4,7 +4,9 @@ import re
 from dataclasses import replace
 
 from aibridged.clock import SystemClock
-from aibridged.config.options import McpServerSettings, Settings
+from aibridged.config.options import McpServerSettings, Settings, routed
+from aibridged.config.outbound_proxy import OutboundProxies
+from aibridged.config.proxy_url import read_proxy_url
 from aibridged.mcp.probe import probe_all
 
 
@@ -37,3 +39,31 @@ async def test_one_that_offers_too_much_has_failed(tiny):
     settings = replace(Settings(), mcp_servers=(server,), mcp_max_tools=2)
     (reached,) = await probe_all(settings, SystemClock())
     assert reached.selection.error.startswith("it offers 3 tools, and 2 are allowed")
+
+
+async def test_a_server_is_reached_through_the_proxy(forward_proxy, private_ca, monkeypatch, tiny):
+    monkeypatch.setenv("SSL_CERT_FILE", str(private_ca.path))
+    forward_proxy.credentials = "user:pa:ss"
+    address = await forward_proxy.start(private_ca.tls("127.0.0.1"))
+    forward_proxy.to["tiny.test"] = tiny.url.split("/")[2]
+    proxy = read_proxy_url(f"https://user:pa%3Ass@{address}")
+    settings = Settings(
+        mcp_servers=(
+            McpServerSettings("tiny", "http://tiny.test/mcp"),
+            McpServerSettings("gone", "https://gone.test/mcp"),
+        )
+    )
+    settings = routed(settings, OutboundProxies(proxy, proxy))
+    reached, gone = await probe_all(settings, SystemClock())
+    assert [tool.name for tool in reached.selection.tools] == ["bmcp_tiny_echo"]
+    assert gone.selection.error == "the upstream proxy responded with status 502"
+    assert set(forward_proxy.targets) == {
+        "CONNECT gone.test:443",
+        "DELETE http://tiny.test/mcp",
+        "POST http://tiny.test/mcp",
+    }
+    forward_proxy.credentials = "user:other"
+    for reached in await probe_all(settings, SystemClock()):
+        assert "407" in reached.selection.error
+        assert "secret" not in reached.selection.error
+    assert reached.selection.error == "the upstream proxy responded with status 407"

@@ -16,6 +16,7 @@ from aibridged import transport
 
 OF_A_BASE_CLASS = {
     "Connection": {
+        "_current_request",
         "_lingering_time",
         "_loop",
         "_messages",

@@ -257,6 +257,39 @@ def test_a_transfer_coding_other_than_chunked_is_refused_and_ends_the_connection
     run(example())
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST /a HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 5_000,
+        b"POST /a HTTP/1.1\r\nHost: x\r\nX: " + b"y" * 33_000,
+        b"POST /a HTTP/1.1\r\nHost: x\r\n" + b"X" * 33_000 + b": y",
+        b"GET /" + b"a" * 33_000 + b" HTTP/1.1\r\nHost: x",
+    ],
+    ids=["many fields", "a long value", "a long name", "a long target"],
+)
+def test_a_header_that_is_too_large_is_called_so(run, head):
+    async def example() -> None:
+        handled, said = await talk([head + b"\r\n\r\n"])
+        assert handled == []
+        assert said.startswith(b"HTTP/1.0 431 Request Header Fields Too Large\r\n")
+        assert b"it may have 128 fields of 32768 bytes each, the URL included." in said
+        assert said.count(b"HTTP/1.") == 1
+
+    run(example())
+
+
+def test_a_header_field_may_have_many_elements(run):
+    field = b"X: " + b"a," * 5_000
+    head = b"GET /a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" + field + b"\r\n\r\n"
+
+    async def example() -> None:
+        handled, said = await talk([head])
+        assert len(handled) == 1
+        assert b" 200 OK" in said
+
+    run(example())
+
+
 def test_nothing_after_connect_is_a_request(run):
     """A proxy in front may take it for the body that the head announces."""
     head = b"CONNECT x:1 HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"

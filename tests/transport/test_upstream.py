@@ -8,6 +8,7 @@ import pytest
 
 from aibridged.errors import REQUEST_TIMEOUT, GatewayError
 from aibridged.transport.body import StreamedBody
+from aibridged.transport.upstream_connection import StaleConnectionError
 from tests.socket_fixtures import CHUNKED, LARGE, OK, whole
 from tests.tls_files import CERT, KEY
 
@@ -428,3 +429,52 @@ async def test_the_end_leaves_no_body_behind_that_is_still_being_sent(upstream, 
     response.close()
     await upstream.close()
     assert len(upstream._sending) == 0
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+async def test_an_idle_connection_is_kept_for_so_long(connect, provider, ask, seconds):
+    upstream = await connect(keepalive_timeout=seconds)
+    asking = ask(upstream)
+    peer = await provider.peer()
+    await peer.head()
+    await peer.say(OK)
+    assert await whole(await asking) == b"hi"
+    assert upstream.connections == (0, 1 if seconds else 0)
+    await peer.gone()
+    assert upstream.connections == (0, 0)
+
+
+@pytest.mark.parametrize("ending", ["leave", "reset"])
+async def test_a_kept_connection_that_ends_before_the_answer_is_called_stale(
+    upstream, provider, ask, ending
+):
+    asking = ask(upstream)
+    peer = await provider.peer()
+    for ends in (False, True):
+        await peer.head()
+        await peer.reader.readexactly(2)
+        if not ends:
+            await peer.say(OK)
+            assert await whole(await asking) == b"hi"
+            asking = ask(upstream)
+    getattr(peer, ending)()
+    with pytest.raises(StaleConnectionError):
+        await asking
+    assert len(provider.peers) == 1  # a POST isn't sent again
+
+
+@pytest.mark.parametrize("first", [b"", b"H"], ids=["nothing", "a byte"])
+async def test_other_ends_of_a_connection_are_not(upstream, provider, ask, first):
+    asking = ask(upstream)
+    peer = await provider.peer()
+    await peer.head()
+    if first:
+        await peer.say(OK)
+        assert await whole(await asking) == b"hi"
+        asking = ask(upstream)
+        await peer.head()
+        await peer.say(first)
+    peer.leave()
+    with pytest.raises(aiohttp.ServerDisconnectedError) as raised:
+        await asking
+    assert type(raised.value) is aiohttp.ServerDisconnectedError

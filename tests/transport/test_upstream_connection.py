@@ -5,7 +5,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from aibridged.transport.upstream_connection import MAX_HEAD_BYTES
+from aibridged.transport.upstream_connection import MAX_HEAD_BYTES, InvalidResponseError
 from aibridged.transport.upstream_response import HIGH_WATER
 from tests.socket_fixtures import CHUNKED, LARGE, OK, whole
 
@@ -68,10 +68,6 @@ CLOSED = {
 UNTIL_THE_END = {
     "without a length": (b"HTTP/1.1 200 OK\r\n\r\nhi", (200, b"OK", b"hi")),
     "HTTP/1.0": (b"HTTP/1.0 200 OK\r\n\r\nhi", (200, b"OK", b"hi")),
-    "another coding": (
-        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nhi",
-        (200, b"OK", b"hi"),
-    ),
 }
 
 
@@ -176,6 +172,9 @@ NO_ANSWER = {
     "a folded length": head(b"Content-Length: 2", b" 3"),
     "a length and chunks": head(b"Content-Length: 2", b"Transfer-Encoding: chunked"),
     "chunks and a length": head(b"Transfer-Encoding: chunked", b"Content-Length: 2"),
+    "gzip, then chunks": head(b"Transfer-Encoding: gzip, chunked"),
+    "gzip and chunks, apart": head(b"Transfer-Encoding: gzip", b"Transfer-Encoding: chunked"),
+    "gzip to the end": head(b"Transfer-Encoding: gzip"),
     "a NUL in a header": head(b"X: a\0b", b"Content-Length: 2"),
     "a CR in a header": head(b"X: a\rY: b", b"Content-Length: 2"),
     "a space before the colon": head(b"Content-Length : 2"),
@@ -198,6 +197,28 @@ async def test_what_is_no_answer(upstream, provider, asked, ask, case):
     assert upstream.connections == (0, 0)
     await peer.gone()
     assert await served_anew(upstream, provider, ask)
+
+
+SENTENCES = {
+    "not HTTP": "Expected HTTP/, RTSP/ or ICE/",
+    "chunks and a length": "Content-Length can't be present with Transfer-Encoding",
+    "a length and chunks": "Transfer-Encoding can't be present with Content-Length",
+    "gzip, then chunks": "its Transfer-Encoding is not supported, only chunked is",
+    "gzip to the end": "its Transfer-Encoding is not supported, only chunked is",
+    "another protocol": "an upgrade to another protocol",
+    "a head that is too long": "its head is too large",
+    "a head without end": "its head is too large",
+    "an interim with a body": "an interim response with a body",
+}
+
+
+@pytest.mark.parametrize("case", SENTENCES)
+async def test_it_is_said_why_it_is_none(asked, case):
+    asking, peer = asked
+    await peer.say(NO_ANSWER[case])
+    with pytest.raises(InvalidResponseError) as raised:
+        await asking
+    assert str(raised.value) == SENTENCES[case]
 
 
 async def test_a_long_head_that_is_not_too_long(asked, connections):

@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 
 from aibridged.config.options import ProviderSettings, Settings
+from aibridged.config.proxy_url import ProxyUrl
 from aibridged.config.secret import Secret
 from aibridged.transport.in_flight import InFlight
 from aibridged.transport.upstream_pool import Upstreams
@@ -16,6 +17,9 @@ SETTINGS = Settings(providers=(ONE, TWO))
 class Upstream:
     closed = False
 
+    def __init__(self, key):
+        self.key = key
+
     async def close(self):
         self.closed = True
 
@@ -27,7 +31,7 @@ def in_flight():
 
 @pytest.fixture
 def upstreams(in_flight):
-    return Upstreams(in_flight, lambda name, base_url, connect_timeout: Upstream())
+    return Upstreams(in_flight, lambda key: Upstream(key))
 
 
 def configure(upstreams, in_flight, settings):
@@ -50,6 +54,33 @@ async def test_a_provider_keeps_its_connections_while_it_is_where_it_was(upstrea
     await upstreams._retirements.idle()
     assert [each.closed for each in (*first.values(), *third.values())] == [True] * 2 + [False] * 2
     assert len(upstreams) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"proxy": ProxyUrl("http", "proxy", 3128, None)},
+        {"keepalive_timeout": 1.0},
+        {"name": "other"},
+    ],
+    ids=str,
+)
+async def test_what_tells_connections_apart(upstreams, in_flight, change):
+    first, _ = configure(upstreams, in_flight, SETTINGS)
+    changed = replace(SETTINGS, providers=(replace(ONE, **change), TWO))
+    second, _ = configure(upstreams, in_flight, changed)
+    assert not {*first.values()} & {second[change.get("name", "one")]}
+    assert second["two"] is first["two"]
+
+
+async def test_an_idle_connection_is_kept_as_long_as_its_provider_says(upstreams, in_flight):
+    providers = (replace(ONE, keepalive_timeout=0.0), TWO)
+    settings = replace(SETTINGS, providers=providers, upstream_keepalive_timeout=60.0)
+    made, _ = configure(upstreams, in_flight, settings)
+    assert {name: each.key.keepalive_timeout for name, each in made.items()} == {
+        "one": 0.0,
+        "two": 60.0,
+    }
 
 
 async def test_connections_close_after_every_request_that_may_use_them(upstreams, in_flight):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aibridged.config import kinds
 from aibridged.config.declare import Group, option
+from aibridged.config.proxy_url import ProxyUrl
 from aibridged.config.secret import Secret
 
 
@@ -93,6 +94,23 @@ class GatewayRows:
         default="10m",
         group=Group.PROVIDERS,
         help="Idle timeout before and between bytes of a provider's response.",
+    )
+    upstream_keepalive_timeout: float = option(
+        "aibridge-upstream-keepalive-timeout",
+        yaml="aibridge.upstream_keepalive_timeout",
+        kind=kinds.DURATION,
+        default="15s",
+        group=Group.PROVIDERS,
+        help="Time that an idle connection to a provider is kept for reuse; 0 is not at all.",
+    )
+    upstream_proxy: ProxyUrl | None = option(
+        "aibridge-upstream-proxy",
+        yaml="aibridge.upstream_proxy",
+        kind=kinds.PROXY_URL,
+        default="",
+        group=Group.PROVIDERS,
+        help="Proxy for all outgoing requests (defaults to HTTPS_PROXY, HTTP_PROXY, ALL_PROXY).",
+        restart=True,
     )
     max_concurrency: int = option(
         "aibridge-max-concurrency",

@@ -38,6 +38,14 @@ class ServerRows:
         group=Group.LISTENING,
         help="Write timeout for clients that stop reading.",
     )
+    http_allow_half_close: bool = option(
+        "http-allow-half-close",
+        yaml="networking.http.allowHalfClose",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.LISTENING,
+        help="Responses to clients that half-close; those that left are noticed on writing.",
+    )
     shutdown_timeout: float = option(
         "shutdown-timeout",
         yaml="networking.http.shutdownTimeout",

@@ -5,31 +5,21 @@ chunk at the end. The gateway asks for it, for the record, and withholds that ch
 who didn't: some clients take a chunk without choices for an error.
 """
 
+import json
 import re
-from typing import Any
 
-import msgspec
-
-from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.splice import Fields, UnsplittableError
 
 MAX_HELD = 16 * 1024
 """A longer event is passed on as it comes: the usage chunk has a few hundred bytes."""
 
-_MARK = b"prompt_tokens"  # what the chunk holds that others don't
+# What the chunk holds that others don't: in those, OpenAI sends null.
+_MARK = re.compile(rb'"usage"\s*:\s*[^n\s]')
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r")
 """One of them is in every blank line; a line end that is left over begins the next event."""
 _PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
 _DATA = re.compile(rb"^data: ?(.*)$", re.MULTILINE)
-
-
-class _Chunk(msgspec.Struct):
-    choices: list[msgspec.Raw] | None = None
-    usage: dict[str, Any] | None = None
-
-
-_decode_chunk = msgspec.json.Decoder(_Chunk).decode
 
 
 def with_usage(body: bytes) -> bytes:
@@ -65,18 +55,24 @@ class UsageWithholder:
     def __init__(self) -> None:
         self._held = bytearray()  # the beginning of an event
         self._scanned = 0  # how much of it is known to hold no blank line
+        # Whether the event before was passed on, of whose last CRLF the LF may still come.
+        self._passed_before_lf: bool | None = None
 
     def feed(self, chunk: bytes) -> bytes:
         """What is to be passed on now."""
+        if self._passed_before_lf is not None and chunk:
+            return self._after_cr(chunk)
         held = self._held
-        if not held and _MARK not in chunk and chunk.endswith(b"\n\n"):
+        if not held and chunk.endswith(b"\n\n") and _MARK.search(chunk) is None:
             return chunk
         held += chunk
         if _BLANK_LINE.search(held, self._scanned) is None:
             self._scanned = max(0, len(held) - _PART_OF_BLANK_LINE)
             return self.finish() if len(held) > MAX_HELD else b""
         stream = self.finish()
-        passed, rest = _parted(stream)
+        passed, rest, last_passed = _parted(stream)
+        if not rest and stream.endswith(b"\r"):
+            self._passed_before_lf = last_passed
         held += rest
         return passed + self.finish() if len(held) > MAX_HELD else passed
 
@@ -87,28 +83,45 @@ class UsageWithholder:
         self._scanned = 0
         return held
 
+    def _after_cr(self, chunk: bytes) -> bytes:
+        """`feed`, after an event that ended with a CR at the end of what had come."""
+        passed, self._passed_before_lf = self._passed_before_lf, None
+        if not chunk.startswith(b"\n"):
+            return self.feed(chunk)
+        line_feed = b"\n" if passed else b""
+        return line_feed + self.feed(chunk[1:]) if len(chunk) > 1 else line_feed
 
-def _parted(stream: bytes) -> tuple[bytes, bytes]:
-    """The events that are whole, without the usage chunk, and the beginning of another."""
-    if _MARK not in stream:
+
+def _parted(stream: bytes) -> tuple[bytes, bytes, bool]:
+    """The events that are whole, without the usage chunk; the beginning of another; whether the
+    last of the whole ones is among them."""
+    if _MARK.search(stream) is None:
         end = max(stream.rfind(blank) + len(blank) for blank in _BLANK if blank in stream)
-        return stream[:end], stream[end:]
+        return stream[:end], stream[end:], True
     passed: list[bytes] = []
-    start = 0
+    start, is_usage = 0, False
     for blank in _BLANK_LINE.finditer(stream):
         event = stream[start : blank.end()]
         start = blank.end()
-        if not _is_usage_chunk(event):
+        is_usage = _is_usage_chunk(event)
+        if not is_usage:
             passed.append(event)
-    return b"".join(passed), stream[start:]
+    return b"".join(passed), stream[start:], not is_usage
 
 
 def _is_usage_chunk(event: bytes) -> bool:
-    if _MARK not in event:
+    """Whether it tells usage, in whatever shape, and nothing else that a client waits for."""
+    if _MARK.search(event) is None:
         return False
     data = b"\n".join(_DATA.findall(event.replace(b"\r", b"\n")))
     try:
-        chunk = _decode_chunk(data)
-    except UNREADABLE:
+        # Not msgspec, which refuses the NaN of some providers.
+        chunk = json.loads(data.decode(errors="replace"))
+    except (ValueError, RecursionError):
         return False
-    return chunk.choices == [] and chunk.usage is not None
+    return (
+        isinstance(chunk, dict)
+        and chunk.get("usage") is not None
+        and not chunk.get("choices")
+        and not chunk.get("error")
+    )

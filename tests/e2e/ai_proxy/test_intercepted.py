@@ -476,7 +476,7 @@ async def test_a_head_without_end_is_no_answer(serve_raw, proxied):
     async with asyncio.timeout(10):
         status, answer = await connect.ask(request("GET", "/api/hello", ANTHROPIC))
     assert status == 502
-    assert b"upstream_unreachable" in answer
+    assert b"upstream_invalid" in answer
 
 
 async def test_a_host_that_falls_silent_is_not_waited_for(serve_raw, start_proxied):

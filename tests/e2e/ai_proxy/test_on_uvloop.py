@@ -1,4 +1,5 @@
-"""The daemon runs on uvloop, whose transports are others: the tunnels once more on it."""
+"""The daemon runs on uvloop, whose transports are others: the tunnels, and the way
+through a proxy, once more on it."""
 
 import subprocess
 import sys
@@ -16,7 +17,10 @@ sys.exit(pytest.main(sys.argv[1:]))
 
 def test_tunnels_on_uvloop():
     pytest.importorskip("uvloop")
-    tests = str(Path(__file__).with_name("test_tunnels.py"))
+    tests = [
+        str(Path(__file__).with_name("test_tunnels.py")),
+        str(Path(__file__).parents[2] / "transport" / "test_upstream_proxy.py"),
+    ]
     # What is refused is decided before there is a transport.
     options = [
         "-q",
@@ -26,7 +30,7 @@ def test_tunnels_on_uvloop():
         "not refuse and not silence and not slow and not traffic",
     ]
     done = subprocess.run(
-        [sys.executable, "-c", RUN, tests, *options], capture_output=True, text=True, check=False
+        [sys.executable, "-c", RUN, *tests, *options], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout

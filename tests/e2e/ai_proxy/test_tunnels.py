@@ -14,7 +14,9 @@ from ipaddress import ip_network
 
 import pytest
 
+from aibridged.config.outbound_proxy import OutboundProxies
 from aibridged.config.proxy_url import read_proxy_url
+from aibridged.config.proxy_variables import read_exceptions
 from aibridged.core.egress import Destination, Egress
 from aibridged.daemon import gatekeeper
 from aibridged.errors import AT_CAPACITY, GatewayError
@@ -429,6 +431,28 @@ async def test_tunnels_leave_through_the_upstream_proxy(start_proxied, resolve_t
         assert head.startswith(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n")
         assert "Proxy-Authorization: Basic dXNlcjpwYTpzcw==\r\n" in head
         assert proxied.token not in head
+
+
+async def test_tunnels_leave_as_all_requests_do_without_a_proxy_of_their_own(
+    start_proxied, resolve_to, upstream, listen
+):
+    address, heads = await upstream()
+    resolve_to(server_example=["93.184.215.14"], direct_example=[await listen(echo)])
+    general = read_proxy_url(f"http://user:pass@{address}")
+    way = OutboundProxies(https=general, exceptions=read_exceptions("direct.example"))
+    for own in (None, read_proxy_url(f"http://{address}")):
+        proxied = await start_proxied(
+            proxy_upstream=own, outbound=way, proxy_allowed_private_cidrs=LOOPBACK
+        )
+        for target, is_proxied in (("server.example:443", True), ("direct.example:443", own)):
+            heads.clear()
+            connect = await proxied.connect(target)
+            connect.writer.write(b"ping")
+            assert await connect.reader.readexactly(4) == b"ping"
+            assert len(heads) == bool(is_proxied)
+            for head in heads:
+                assert head.startswith(f"CONNECT {target} HTTP/1.1\r\n")
+                assert ("Proxy-Authorization" in head) is (own is None)
 
 
 async def test_the_upstream_proxy_may_have_tls(start_proxied, resolve_to, upstream, server_tls, ca):

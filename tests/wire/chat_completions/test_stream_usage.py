@@ -63,9 +63,42 @@ def test_only_the_usage_chunk_is_withheld_however_the_stream_is_cut() -> None:
 def test_other_line_ends(end: bytes) -> None:
     stream, expected = (part.replace(b"\n", end) for part in (STREAM, PASSED))
     assert passed(stream) == expected
-    by_byte = passed(*(stream[i : i + 1] for i in range(len(stream))))
-    assert (
-        by_byte.replace(b"\r\n", b"\n").replace(b"\r", b"\n").replace(b"\n\n\n", b"\n\n") == PASSED
+    for cut in range(len(stream)):
+        assert passed(stream[:cut], stream[cut:]) == expected
+    assert passed(*(stream[i : i + 1] for i in range(len(stream)))) == expected
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b'{"choices":null,"usage":{"prompt_tokens":1}}',
+        b'{"usage":{"input_tokens":1}}',
+        b'{"choices":[],"usage":{}}',
+        b'{"choices":[],"usage":[7]}',
+        b'{"choices":[],"usage" : {"prompt_tokens":1,"cost":NaN}}',
+        b'{"choices":[],"note":"\xff","usage":{"prompt_tokens":1}}',
+        b'{"id":"c","choices":[],\ndata: "usage":{"prompt_tokens":1}}',
+    ],
+)
+def test_a_usage_chunk_of_an_odd_shape_is_withheld_too(chunk: bytes) -> None:
+    assert passed(TEXT, b"data: " + chunk + b"\n\n", DONE) == TEXT + DONE
+
+
+@pytest.mark.parametrize(
+    "chunk",
+    [
+        b'{"choices":[],"usage":null}',
+        b'{"choices":[{"index":0}],"usage":{"prompt_tokens":1}}',
+        b'{"error":{"message":"overloaded"},"usage":{"prompt_tokens":1}}',
+        b'{"choices":[],"usage":{"prompt_tokens":1}',
+        b'["usage",{"usage":1}]',
+    ],
+)
+def test_whatever_else_a_chunk_says_is_passed_on(chunk: bytes) -> None:
+    assert passed(TEXT, b"data: " + chunk + b"\n\n", DONE) == b"%bdata: %b\n\n%b" % (
+        TEXT,
+        chunk,
+        DONE,
     )
 
 

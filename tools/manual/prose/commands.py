@@ -66,6 +66,13 @@ $ aibridged serve --aibridge-max-concurrency 200 \\
             ),
         ),
         environment={
+            "HTTPS_PROXY, HTTP_PROXY, ALL_PROXY": "Proxy for outgoing requests to https URLs, to "
+            "http URLs and to both, as http[s]://[user:password@]host:port, where "
+            "`--aibridge-upstream-proxy` is not set; also in lower case.",
+            "NO_PROXY": "Comma-separated hosts, with their subdomains, networks (10.0.0.0/8) and "
+            "host:port pairs that are asked directly, or * for all. Loopback addresses always are.",
+            "SSL_CERT_FILE, SSL_CERT_DIR": "CA certificates (PEM) to verify servers and proxies "
+            "with, in place of the system's.",
             "OTEL_*": "The destination and sampling of traces: see `aibridged-metrics(7)`.",
             "CREDENTIALS_DIRECTORY": "Set by systemd: the directory of credentials."
             " See SECRETS in `aibridged.yaml(5)`.",

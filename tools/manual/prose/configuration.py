@@ -82,6 +82,11 @@ LISTS: Mapping[str, ListProse] = {
             "Not allowed for GitHub Copilot, whose users bring their own.",
             "key_file": "Path of a file that contains the key.",
             "base_url": "Base URL; defaults to that of the type.",
+            "keepalive_timeout": "Time that an idle connection to this provider is kept, in place "
+            "of --aibridge-upstream-keepalive-timeout; 0 is not at all.",
+            "stream_options": "Whether the usage of Chat Completions streams is asked for, for the "
+            "record, where the client doesn't ask: auto (the default) until the provider refuses "
+            "the field, always, or never.",
         },
         variables="""\
 CODER_AIBRIDGE_PROVIDER_0_TYPE=openai
