@@ -1,5 +1,6 @@
 """Why an interception failed, in Coder's words and the provider's, or the gateway's own."""
 
+import re
 from collections.abc import Iterable, Mapping
 
 from aibridged.errors import INTERNAL_ERROR, GatewayError
@@ -102,7 +103,9 @@ def _type(status: int, error: ProviderError | None) -> ErrorType:
     if word in _OVERLOAD:
         return _WORDS[word]
     if status < 400:
-        return _WORDS.get(word, ErrorType.UNKNOWN)
+        if not re.fullmatch("[45][0-9][0-9]", word):
+            return _WORDS.get(word, ErrorType.UNKNOWN)
+        status = int(word)  # a status of its own, as some servers put it into a stream
     default = ErrorType.SERVER_ERROR if status >= 500 else ErrorType.UNKNOWN
     return _STATUSES.get(status, default)
 

@@ -44,6 +44,8 @@ def test_what_was_behind_it_is_told():
         (200, ("error", "rate_limit_exceeded"), "rate_limited", "rate_limit_exceeded"),
         (200, ("invalid_request_error", None), "bad_request", "invalid_request_error"),
         (200, (None, "server_error"), "server_error", "server_error"),
+        (200, (None, "502"), "server_error", "502"),
+        (200, (None, "401"), "unauthorized", "401"),
         (200, ("martian", None), "unknown", "martian"),
     ],
 )  # fmt: skip
