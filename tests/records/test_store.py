@@ -109,6 +109,7 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
         error_source="provider",
         error_code="overloaded_error",
         error_message="Überlastet",
+        metadata={"unread": "unreadable_event"},
     )
     store.write([start], [])
     store.write([], [end, usage, prompt, tool, thought])
@@ -117,6 +118,7 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
     assert (row["usage_partial"], row["time_to_first_byte_ms"]) == (True, 40)
     assert (row["error_type"], row["error_source"]) == ("overloaded", "provider")
     assert (row["error_code"], row["error_message"]) == ("overloaded_error", "Überlastet")
+    assert row["metadata"] == {**start.metadata, "unread": "unreadable_event"}
     assert database.row(schema.token_usages) == {
         "id": usage.id,
         "interception_id": start.id,

@@ -146,7 +146,7 @@ def chat_pieces(said: Said) -> Iterator[dict[str, Any]]:
             piece: dict[str, Any] = {"index": number, "function": function}
             if said.has("no index"):
                 del piece["index"]
-            elif said.has("growing index") and not said.has("named again"):
+            elif said.has("growing index"):
                 piece["index"] = 10 * number + place
             if place == 0 or said.has("named again"):
                 piece["id"] = said.id(f"call_{number}")

@@ -64,7 +64,14 @@ class Calls(Generic[C]):
             self._places[choice, piece.index] = call
 
     def _is_last(self, piece: Piece) -> bool:
-        return bool(piece.id) and self._last is not None and piece.id == self._last.id
+        """Whether a piece in a new place is the last call's: of the same id, or of its name."""
+        last = self._last
+        if last is None:
+            return False
+        if piece.id or last.id:
+            return piece.id == last.id
+        goes_on = bool(piece.arguments) and piece.name == last.name
+        return goes_on and _is_half(last.arguments())
 
 
 def _begins(piece: Piece, call: Call) -> bool:
@@ -77,5 +84,9 @@ def _begins(piece: Piece, call: Call) -> bool:
         return False
     arguments = call.arguments()
     if piece.id and call.id:  # ids tell the calls apart, unless they change while one goes on
-        return not arguments or is_json(arguments)
+        return not _is_half(arguments)
     return bool(piece.arguments) and is_json(arguments)
+
+
+def _is_half(arguments: str) -> bool:
+    return bool(arguments) and not is_json(arguments)
