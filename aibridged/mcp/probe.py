@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aibridged.clock import Clock
 from aibridged.config.options import McpServerSettings, Settings
@@ -44,4 +44,5 @@ async def _reach(
     finally:
         proxy.close()
         await tasks.idle()
-    return select(server, listed, Schemas(), limits.max_tools)
+    chosen = select(server, listed, Schemas(), limits.max_tools)
+    return replace(chosen, faults=[*proxy.faults, *chosen.faults])

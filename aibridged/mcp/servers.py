@@ -98,7 +98,7 @@ class ServerProxyManager:
         chosen = await asyncio.to_thread(select, server, listed, shared.schemas, most)
         if chosen.error is not None:
             raise ServerFailedError(chosen.error)
-        shared.left_out(server.id, chosen.faults)
+        shared.left_out(server.id, [*proxy.faults, *chosen.faults])
         return chosen.tools
 
     def _wait_no_longer(self) -> None:

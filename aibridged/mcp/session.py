@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 from mcp import ClientSession, MCPError
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolResult, Implementation, PaginatedRequestParams
+from mcp_types import CallToolResult, Implementation, ListToolsResult, PaginatedRequestParams
 from mcp_types import Tool as ListedTool
 from pydantic import ValidationError
 
@@ -20,6 +20,7 @@ from aibridged.config.mcp_servers import without_query
 from aibridged.mcp.health import Access
 from aibridged.mcp.http import ServerTransport
 from aibridged.mcp.limits import Limits
+from aibridged.mcp.tool_list import ToolListFilter
 from aibridged.observe.scope import Attributes, span
 from aibridged.observe.spans import SpanName
 from aibridged.tasks import Tasks
@@ -28,6 +29,7 @@ _MAX_PAGES = 100
 _MAX_SENTENCE = 500  # characters of a server's own message
 # Deadline for ending a session at the server.
 _CLOSING_S = 2.0
+_VIOLATES = "its response violates the protocol"
 _SESSION_ENDED = "Session terminated"
 # The SDK's messages about an unreadable response quote the response.
 _NOT_UNDERSTOOD = re.compile(r"Failed to parse .*: \d+ validation error")
@@ -69,6 +71,7 @@ class StreamableHTTPServerProxy:
         )
         self._closing = asyncio.Event()
         self._session: ClientSession | None = None
+        self._filter: ToolListFilter | None = None
         self._task: asyncio.Task[None] | None = None
         self._calls = 0
         self._retired = False
@@ -180,30 +183,53 @@ class StreamableHTTPServerProxy:
                 self._server.url, http_client=client, max_sse_event_size=limits.response_bytes
             ) as (read, write),
             _Session(
-                read, write, client_info=Implementation(name="aibridged", version=__version__)
+                self._filtered(read),
+                write,
+                client_info=Implementation(name="aibridged", version=__version__),
             ) as session,
         ):
             await _negotiate(session, transport)
             yield session, transport
 
+    def _filtered(self, read: Any) -> Any:
+        self._filter = ToolListFilter(read)
+        return self._filter
+
     async def _list_tools(self, session: ClientSession) -> Sequence[ListedTool]:
         """List the tools, on all pages."""
         with span(SpanName.MCP_FETCH_TOOLS, self._attributes) as fetching:
             tools: list[ListedTool] = []
-            page = await session.list_tools()
+            page = await self._page(session, None)
             tools += page.tools
             for _ in range(_MAX_PAGES - 1):
                 if not page.next_cursor:
                     break
-                page = await session.list_tools(
-                    params=PaginatedRequestParams(cursor=page.next_cursor)
-                )
+                page = await self._page(session, PaginatedRequestParams(cursor=page.next_cursor))
                 tools += page.tools
+            if self.faults and not tools:
+                raise ServerFailedError(_VIOLATES)
             if page.next_cursor:
                 raise ServerFailedError(f"its tool list has more than {_MAX_PAGES} pages")
             if fetching is not None:
                 fetching.annotate({"mcp_tool_count": len(tools)})
             return tools
+
+    async def _page(
+        self, session: ClientSession, params: PaginatedRequestParams | None
+    ) -> ListToolsResult:
+        """A page of the list; if it is invalid, once more and without its invalid entries."""
+        try:
+            return await session.list_tools(params=params)
+        except ValidationError:
+            if self._filter is None or self._filter.version is not None:
+                raise
+            self._filter.version = session.protocol_version or ""
+            return await session.list_tools(params=params)
+
+    @property
+    def faults(self) -> Sequence[str]:
+        """What is wrong with the entries of the server's list that were left out."""
+        return () if self._filter is None else self._filter.faults
 
     def _reason(self, error: Exception) -> str:
         """The reason for a failure, as the end of a sentence; the first of several."""
@@ -215,9 +241,9 @@ class StreamableHTTPServerProxy:
             case MCPError() if not _NOT_UNDERSTOOD.match(error.error.message):
                 return _printable(self.access.censored(error.error.message))
             case MCPError() | ValidationError():
-                return "its response violates the protocol"
+                return _VIOLATES
             case _:
-                return f"its response violates the protocol ({type(error).__name__})"
+                return f"{_VIOLATES} ({type(error).__name__})"
 
     @property
     def _attributes(self) -> Attributes:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -20,6 +21,10 @@ from aibridged.clock import SystemClock
 from aibridged.config.options import McpServerSettings, Settings
 from aibridged.mcp.credentials import no_credentials
 from aibridged.mcp.factory import McpTools
+from aibridged.mcp.health import Access
+from aibridged.mcp.limits import Limits
+from aibridged.mcp.session import StreamableHTTPServerProxy
+from aibridged.tasks import Tasks
 from tests.waiting import until
 
 SCHEMA = {"type": "object", "properties": {"text": {"type": "string"}}}
@@ -300,3 +305,26 @@ def speaking_modern(tiny) -> TinyServer:
 
     tiny.answers |= {"server/discover": discover, "tools/list": list_tools}
     return tiny
+
+
+@pytest.fixture
+async def session():
+    """Makes sessions: `session(url, token=…)`; they are closed after the test."""
+    tasks, made = Tasks(), []
+
+    def make(url, *, token=None, headers=(), **changes):
+        server = McpServerSettings("docs", url, headers=headers)
+        proxy = StreamableHTTPServerProxy(
+            Access(server, token),
+            Limits.of(replace(Settings(), **changes)),
+            ssl.create_default_context(),
+            SystemClock(),
+        )
+        made.append(proxy)
+        return proxy
+
+    make.tasks = tasks
+    yield make
+    for proxy in made:
+        proxy.close()
+    await tasks.idle()

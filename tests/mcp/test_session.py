@@ -2,44 +2,14 @@
 
 import asyncio
 import json
-import ssl
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
 
-from aibridged.clock import SystemClock
-from aibridged.config.options import McpServerSettings, Settings
 from aibridged.config.secret import Secret
 from aibridged.mcp import session as session_module
-from aibridged.mcp.health import Access
-from aibridged.mcp.limits import Limits
-from aibridged.mcp.session import ServerFailedError, StreamableHTTPServerProxy
-from aibridged.tasks import Tasks
+from aibridged.mcp.session import ServerFailedError
 from tests.waiting import until
-
-
-@pytest.fixture
-async def session():
-    """Makes sessions: `session(url, token=…)`; they are closed after the test."""
-    tasks, made = Tasks(), []
-
-    def make(url, *, token=None, headers=(), **changes):
-        server = McpServerSettings("docs", url, headers=headers)
-        proxy = StreamableHTTPServerProxy(
-            Access(server, token),
-            Limits.of(replace(Settings(), **changes)),
-            ssl.create_default_context(),
-            SystemClock(),
-        )
-        made.append(proxy)
-        return proxy
-
-    make.tasks = tasks
-    yield make
-    for proxy in made:
-        proxy.close()
-    await tasks.idle()
 
 
 async def test_a_server_of_the_official_sdk(session, real_server):
