@@ -171,8 +171,9 @@ class MessagesDialogue(Dialogue):
         event = reader.parse(name, data)
         if event is None:
             return raw
-        if not reader.is_silent(name, data):
-            reader.note(event)
+        delta = event.delta
+        if delta.__class__ is not dict or "text" not in delta or reader.verdict is None:
+            reader.note(event)  # a text holds no fact, but that the stream has begun
         handle = self._HANDLERS.get(event.type)
         return raw if handle is None else handle(self, raw, data, event)
 

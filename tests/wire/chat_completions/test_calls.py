@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aibridged.wire.chat_completions.calls import MAX_PLACES, Calls
-from aibridged.wire.chat_completions.events import Piece, pieces_in
+from aibridged.wire.chat_completions.events import Piece
 
 
 @dataclass
@@ -94,16 +94,3 @@ def test_places_are_bounded() -> None:
     for index in range(MAX_PLACES + 10):
         calls.begin(0, Piece(index, "a", "f", "", True, {}), Grown("a", "f", ""))
     assert len(calls._places) == MAX_PLACES
-
-
-def test_pieces_however_they_are_put() -> None:
-    function = {"name": "f", "arguments": {"a": 1}}
-    call = {"index": "0", "id": 7, "function": function}
-    assert pieces_in({"tool_calls": call}) == [Piece(0, "7", "f", '{"a":1}', True, call)]
-    custom = {"index": 1, "id": None, "custom": {"name": "g", "input": "x"}}
-    odd = [custom, None, 3, {"function": []}]
-    assert pieces_in({"tool_calls": odd}) == [
-        Piece(1, "", "g", "x", False, custom),
-        Piece(None, "", "", "", True, {"function": []}),
-    ]
-    assert pieces_in({"tool_calls": "f"}) == pieces_in({"tool_calls": 7}) == pieces_in({}) == []
