@@ -16,7 +16,7 @@ ETC = $(DESTDIR)/etc/aibridged
 SHARED = share/man share/bash-completion share/zsh share/fish lib/systemd
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test abuse lint format bench manual dist install uninstall clean
+.PHONY: help dev demo run test abuse agents lint format bench manual dist install uninstall clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -43,6 +43,15 @@ abuse: $(READY)  ## hostile requests and providers at full length, and what othe
 	AIBRIDGED_ABUSE=1 $(BIN)/python -m pytest tests/e2e/abuse tests/e2e/test_hostile_providers.py \
 		tests/wire/test_odd_providers.py \
 		-q -s $(ARGS)
+
+# NAMES="claude codex" are only these; without, all that can be had.
+AGENTS ?= .agents
+NAMES ?=
+
+agents: $(READY)  ## real coding agents (from npm and PyPI) through the daemon, and what is on record
+	$(BIN)/python -m tests.e2e.agents.packages '$(AGENTS)' $(NAMES)
+	AIBRIDGED_AGENTS='$(AGENTS)' $(BIN)/python -m pytest tests/e2e/agents -rP \
+		-o faulthandler_timeout=0 $(ARGS)
 
 lint: $(READY)  ## check format, style and types
 	$(BIN)/ruff format --check .

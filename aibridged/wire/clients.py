@@ -63,7 +63,7 @@ _CLIENTS = (
     ),
     _Client("Cursor", ("cursor/",), (), (("x-cursor-client-version", ""),)),
     # From here on the names are not Coder's, which has none for these. Seen: Qwen Code 0.24,
-    # Cline 3.0, Continue 1.5, pi 0.73, aider 0.86, OpenHands 1.16, Mistral Vibe 3.0, gptme 0.35,
+    # Cline 3.0, Continue 1.5, pi 0.74, aider 0.86, OpenHands 1.16, Mistral Vibe 3.0, gptme 0.35,
     # fast-agent 0.10, mini-swe-agent 2.4. Most send the User-Agent of an SDK.
     _Client("Qwen Code", ("qwencode/",), (), (), b"You are Qwen Code"),
     _Client("Cline", ("cline/",), (), (("x-title", "Cline"),), b"You are Cline"),

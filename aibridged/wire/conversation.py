@@ -74,8 +74,19 @@ _END_OF_REMINDER = b"\\n</system-reminder>"
 
 
 def last_items(items: Sequence[msgspec.Raw]) -> Iterator[ItemHead]:
-    """The last items of a conversation, the newest first; decoded one by one as they are taken."""
-    return map(decode_wanted, reversed(items[-LAST_ITEMS:]))
+    """The last items of a conversation, the newest first; decoded one by one as they are taken.
+
+    They end before one that can't be read. Raises msgspec.ValidationError if that is the newest.
+    """
+    is_newest = True
+    for raw in reversed(items[-LAST_ITEMS:]):
+        try:
+            yield decode_wanted(raw)
+        except msgspec.ValidationError:
+            if is_newest:
+                raise
+            return
+        is_newest = False
 
 
 def decode_wanted(raw: bytes | msgspec.Raw) -> ItemHead:
@@ -106,8 +117,7 @@ def end_of(items: Iterable[ItemHead]) -> End:
     for item in items:
         role = item.role
         if role == "user":
-            if not isinstance(item, Item):
-                raise msgspec.ValidationError("content of an unknown shape")
+            assert isinstance(item, Item), "its content is wanted"
             if isinstance(item.content, list):
                 parts = item.content
                 results += [part.tool_use_id for part in reversed(parts) if part.tool_use_id]

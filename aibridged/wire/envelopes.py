@@ -60,6 +60,8 @@ BLOCKS = (
     Block("environment_details", "Kilo Code 7.7, Roo Code"),
     Block("environment_context", "Codex 0.171"),
     Block("user_instructions", "Codex 0.40: the text of AGENTS.md"),
+    Block("turn_aborted", "Codex 0.171"),
+    Block("subagent_notification", "Codex 0.171"),
     Block("current_datetime", "GitHub Copilot CLI 1.0"),
     Block("mode_notice", "Cline 3.0"),
     Block("system", "gptme 0.35: nobody called a tool"),
@@ -74,6 +76,7 @@ NOTICES = (
     Notice("[Request interrupted by user", "Claude Code 2.1"),
     Notice("This session is being continued from a previous conversation", "Claude Code 2.1"),
     Notice("# AGENTS.md instructions for ", "Codex 0.171"),
+    Notice("Another language model started to solve this problem", "Codex 0.171: a summary"),
     Notice("[SYSTEM] This run is not complete until", "Cline 3.0"),
 )
 
@@ -109,6 +112,13 @@ ERRANDS = (
         "Claude Code 2.1",
     ),
     Errand("title", "Your task: Create a 2-4 word title for this conversation.", "", "gptme 0.35"),
+    Errand("compaction", "You are performing a CONTEXT CHECKPOINT COMPACTION.", "", "Codex 0.171"),
+    Errand(
+        "compaction",
+        "Here is the conversation so far:\n\n<conversation>\n",
+        "\n</conversation>\n\n",
+        "OpenCode 1.18",
+    ),
     Errand("memory", "Managed memory directory: `", "", "Qwen Code 0.15"),
     Errand("memory", "Managed memory has TWO directories.", "", "Qwen Code 0.24"),
 )

@@ -132,7 +132,12 @@ class _LargeReader:
         self._first = places.first
         items: list[ItemHead] = []
         while places and len(items) < LAST_ITEMS:
-            items.append((yield from self._item(places.pop())))
+            try:
+                items.append((yield from self._item(places.pop())))
+            except (NotJsonError, msgspec.ValidationError):
+                if not items:
+                    raise
+                break
             if is_models(items[-1]):
                 break
             yield

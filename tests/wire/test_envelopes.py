@@ -80,11 +80,18 @@ OTHERS = [
     (["Generate a title for this conversation:\n\nTitle the task."], Said(purpose="title")),
     # OpenCode
     (["Generate a title for this conversation:\n", '"List"'], Said(purpose="title")),
+    (["Here is the conversation so far:\n\n<conversation>\n[User]: Hi\n</conversation>\n\nNow"],
+     Said(purpose="compaction")),
     # Codex
     (["<environment_context>\n  <cwd>/</cwd>\n</environment_context>", "List the files."], SAID),
     (["# AGENTS.md instructions for /x\n\n<INSTRUCTIONS>\ny\n</INSTRUCTIONS>", "List the files."],
      SAID),
     (["<user_instructions>\n\ny\n\n</user_instructions>", "List the files."], SAID),
+    (["<turn_aborted>\nThe user stopped it.\n</turn_aborted>", "List the files."], SAID),
+    (["<subagent_notification>\n{}\n</subagent_notification>"], Said()),
+    (["Another language model started to solve this problem and produced a summary"], Said()),
+    (["You are performing a CONTEXT CHECKPOINT COMPACTION. Create a handoff summary"],
+     Said(purpose="compaction")),
     # Cline
     (["List the files.", "[SYSTEM] This run is not complete until you call one of these"], SAID),
     (["<mode_notice>act</mode_notice>\nList the files."], SAID),

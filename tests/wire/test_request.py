@@ -324,6 +324,14 @@ def test_many_halves_are_read_in_steps(api: WireApi) -> None:
     assert got.prompt == "\ufffd" * 10_000
 
 
+@pytest.mark.parametrize("odd", [7, {"role": None}, {"role": 7}, {"role": "user", "content": 7}])
+def test_an_odd_item_before_the_prompt_does_not_hide_it(odd: Any) -> None:
+    got = facts(WireApi.CHAT_COMPLETIONS, messages=[user("old"), odd, user("Hi")])
+    assert (got.prompt, got.anomalies) == ("Hi", ())
+    got = facts(WireApi.CHAT_COMPLETIONS, messages=[user("Hi"), odd])
+    assert (got.prompt, got.anomalies) == (None, ("unreadable_request",))
+
+
 def test_only_the_last_items_are_looked_into() -> None:
     many = [user("a")] * (LAST_ITEMS + 1)
     prompt = facts(WireApi.CHAT_COMPLETIONS, messages=many).prompt
