@@ -192,7 +192,7 @@ async def ask(client, gateway):
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("kind", OUTAGES)
-async def test_an_outage(recording, client, provider, settings, kind):
+async def test_an_outage(recording, client, provider, settings, clock, kind):
     outage = OUTAGES[kind]
     says = outage.says
     good = STREAM + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
@@ -206,7 +206,9 @@ async def test_an_outage(recording, client, provider, settings, kind):
     )
     if says == "stale":
         assert (await ask(client, gateway))[0] == 200
+        clock.advance(1)
     assert await ask(client, gateway) == (outage.status, outage.reason, outage.sentence)
+    clock.advance(1)
     if outage.opens:
         seen = provider.seen
         assert (await ask(client, gateway))[1] == "circuit_open"
