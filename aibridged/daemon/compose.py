@@ -111,6 +111,7 @@ class Composition:
             breakers=_breakers(settings, resources.clock, before, self._circuit_changed),
             bridges=resources.bridges,
             continuations=resources.continuations,
+            usage_refusals=resources.usage_refusals,
             turns=resources.turns,
             dumper=self._dumper(settings.dump_dir),
             traces=resources.traces,

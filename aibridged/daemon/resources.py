@@ -33,6 +33,7 @@ from aibridged.observe.metrics import Metrics
 from aibridged.observe.request_summary import RequestSummary
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.bridge_pool import BridgeKey, BridgePool, keep_expiring
+from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.records.database import Engine, describe
@@ -84,6 +85,7 @@ class Resources:
     slices: TimeSlices
     bridges: BridgePool[Bridge]
     continuations: Continuations
+    usage_refusals: UsageRefusals
     mcp: McpTools
     api: Api
     reloads: ReloadStats
@@ -142,6 +144,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         slices=TimeSlices(turns, clock),
         bridges=bridges,
         continuations=Continuations(),
+        usage_refusals=UsageRefusals(clock),
         mcp=mcp,
         api=api,
         reloads=ReloadStats(last_attempt=now, last_success=now),

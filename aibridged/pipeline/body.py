@@ -19,9 +19,9 @@ from aibridged.errors import (
 )
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.stream_options import ask_on_behalf
 from aibridged.transport.body import arriving
 from aibridged.transport.time_slices import TimeSlices
-from aibridged.wire.chat_completions.stream_usage import ask_for_usage, with_usage
 from aibridged.wire.coding import (
     BodyTooLargeError,
     CodingError,
@@ -32,7 +32,6 @@ from aibridged.wire.facts import WireApi
 from aibridged.wire.large_request import is_small, outline_request, read_large_request
 from aibridged.wire.outline import Steps, TooComplexError
 from aibridged.wire.request import BadRequestError, read_request
-from aibridged.wire.splice import Fields, UnsplittableError
 
 T = TypeVar("T")
 
@@ -51,7 +50,7 @@ def stage(components: Components) -> Middleware:
             if (api := context.route.api) is not None:
                 await reader.read(context, hold, api)
                 if api is WireApi.CHAT_COMPLETIONS:
-                    _ask_for_usage(context)
+                    ask_on_behalf(context, components.usage_refusals)
             return await handler(context)
         finally:
             hold.release()
@@ -110,21 +109,6 @@ class _FactReader:
     async def _in_slices(self, context: RequestContext, steps: Steps[T]) -> T:
         async with asyncio.timeout(self._settings.http_read_timeout):
             return await self._slices.run(steps, context.actor.id)
-
-
-def _ask_for_usage(context: RequestContext) -> None:
-    """Ask for a stream's usage, which the record needs; `relay` withholds it from the client."""
-    facts = context.facts
-    if not facts.stream or facts.include_usage:
-        return
-    if facts.has_options or context.members is not None:
-        try:
-            context.change(ask_for_usage(Fields(context.plain, context.members)))
-        except UnsplittableError:
-            return
-    else:
-        context.change_body(with_usage(context.plain))
-    context.asks_for_usage = True
 
 
 def _too_large(settings: Settings) -> GatewayError:

@@ -21,6 +21,7 @@ from aibridged.observe.request_summary import RequestSummary
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.bridge_pool import BridgePool
 from aibridged.pipeline.dump import Dumper
+from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.providers import Provider
@@ -58,6 +59,7 @@ class Components:
     breakers: Breakers | None
     bridges: BridgePool[Bridge]
     continuations: Continuations
+    usage_refusals: UsageRefusals
     turns: Turns
     dumper: Dumper | None
     traces: Traces | None

@@ -14,10 +14,12 @@ from aibridged.identity.base import Actor
 from aibridged.observe.scope import Scope
 from aibridged.pipeline.bridge import Bridge, Interception
 from aibridged.pipeline.response_observer import ResponseObserver, Verdict
+from aibridged.pipeline.stream_options import UsageAsk
 from aibridged.pipeline.trace import RequestTrace
 from aibridged.providers import Route
 from aibridged.transport.abort import break_off
 from aibridged.transport.request import GatewayRequest
+from aibridged.wire.chat_completions.stream_usage import Unasking
 from aibridged.wire.facts import RequestFacts
 from aibridged.wire.outline import Span
 from aibridged.wire.splice import Fields
@@ -27,9 +29,10 @@ class RequestContext:
     """A request, and what each stage has found out about it. What a stage sets, later ones read.
 
     `raw_query` is the query string as received. `body` is what goes upstream; `recoded` says that
-    it has lost its content coding, `asks_for_usage` that the gateway asks for the usage of a stream
-    whose client didn't. `plain` is the decoded body; of a large one `members` are the positions of
-    its fields. `hold` is the body's share of the byte budget.
+    it has lost its content coding, `usage_ask` that the gateway asks for a stream's usage where the
+    client didn't, and `unasking` undoes that in further requests. `plain` is the decoded body;
+    of a large one `members` are the positions of its fields. `hold` is the body's share of the byte
+    budget.
 
     For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
     the provider's response arrived, with `upstream_status`; `body_wait` is how many seconds the
@@ -50,7 +53,8 @@ class RequestContext:
     hold: Hold
     facts: RequestFacts
     members: Mapping[str, Span] | None = None
-    asks_for_usage: bool = False
+    usage_ask: UsageAsk | None = None
+    unasking: Unasking | None = None
     recoded: bool = False
     verdict: Verdict | None = None
     observer: ResponseObserver | None = None
@@ -69,6 +73,16 @@ class RequestContext:
     # Defaults are class attributes: a request pays only for what it sets.
     def __init__(self, request: GatewayRequest) -> None:
         self.request = request
+
+    @property
+    def asks_for_usage(self) -> bool:
+        """Whether the gateway asks for the usage of a stream whose client didn't."""
+        return self.usage_ask is not None
+
+    @property
+    def upstream_body(self) -> bytes:
+        """The body of the next request to the provider."""
+        return self.body if self.unasking is None else self.unasking(self.body)
 
     @property
     def upstream_target(self) -> str:

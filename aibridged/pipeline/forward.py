@@ -70,15 +70,13 @@ async def ask(
 ) -> UpstreamResponse:
     """Send the request and wait for the response's head, or GatewayError: there was none.
 
-    A POST is never sent twice.
+    A POST is never sent twice, unless the provider has refused it for the gateway's own addition.
     """
     name, interception = context.route.provider.name, context.interception
     if interception is not None:
         interception.awaits_response = True
     try:
-        return await upstream.ask(
-            context.request.method, context.upstream_target, headers, context.body, idle_timeout
-        )
+        return await _asked(context, upstream, headers, idle_timeout)
     except GatewayError:  # there is no file descriptor left, which isn't the provider's fault
         if interception is not None:
             interception.awaits_response = False
@@ -91,6 +89,23 @@ async def ask(
         if context.verdict is not None and is_failure(error):
             context.verdict.failure()
         raise refusal_of(error, f"The provider {name}") from None
+
+
+async def _asked(
+    context: RequestContext, upstream: Upstream, headers: RawHeaders, idle_timeout: float
+) -> UpstreamResponse:
+    """The response, to a second request where the first was refused for asking for usage."""
+    method, target = context.request.method, context.upstream_target
+    response = await upstream.ask(method, target, headers, context.upstream_body, idle_timeout)
+    ask = context.usage_ask
+    if ask is None or not await ask.is_refused(response):
+        return response
+    response.close()
+    context.unasking, context.usage_ask = ask.unasking(context), None
+    response = await upstream.ask(method, target, headers, context.upstream_body, idle_timeout)
+    if response.status < 400:
+        ask.remember(context)
+    return response
 
 
 async def relay_response(

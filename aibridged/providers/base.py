@@ -52,6 +52,7 @@ class Provider(ABC):
     def __init__(self, settings: ProviderSettings) -> None:
         self.name = settings.name
         self.base_url = settings.base_url.rstrip("/")
+        self.stream_options = settings.stream_options
         key = settings.key
         self.organisation_credential = self.credential(key.reveal()) if key else None
         self._bridged = {

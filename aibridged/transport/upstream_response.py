@@ -121,6 +121,17 @@ class UpstreamResponse:
             finally:
                 self._waiter = None
 
+    async def peek(self, most: int) -> bytes:
+        """The beginning of the body, which stays to be read: `most` bytes or more, or all that has
+        come before its end or a failure."""
+        while self.waiting < most and not self.is_whole and self.error is None:
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        return b"".join(self._pieces)
+
     def pause(self) -> None:
         """Pause reading from the provider."""
         if not self.is_whole:

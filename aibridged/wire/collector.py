@@ -5,6 +5,7 @@ the names and ids around them. What comes after is cut, marked as incomplete and
 tool calls and thoughts beyond `MAX_ITEMS`.
 """
 
+import re
 from io import StringIO
 from typing import Any
 
@@ -205,28 +206,55 @@ def _word(value: object) -> str | None:
 
 _ERROR_KEYS = ("type", "code", "message")
 
+_OVERLOADED, _LIMITED = "overloaded_error", "rate_limit_error"
+# Without case, punctuation and "error" at the end: of the same word there are several spellings.
 _KINDS = {
-    "overloaded_error": "overloaded_error",
-    "server_is_overloaded": "overloaded_error",
-    "server_overloaded": "overloaded_error",
-    "service_unavailable_error": "overloaded_error",
-    "slow_down": "overloaded_error",
-    "503": "overloaded_error",
-    "529": "overloaded_error",
-    "rate_limit_error": "rate_limit_error",
-    "rate_limit_exceeded": "rate_limit_error",
-    "429": "rate_limit_error",
+    **dict.fromkeys(
+        (
+            "overloaded",
+            "engineoverloaded",
+            "modeloverloaded",
+            "serverisoverloaded",
+            "serveroverloaded",
+            "serviceunavailable",
+            "slowdown",
+            "unavailable",
+            "503",
+            "529",
+        ),
+        _OVERLOADED,
+    ),
+    **dict.fromkeys(
+        (
+            "ratelimit",
+            "ratelimited",
+            "ratelimitexceeded",
+            "ratelimitreached",
+            "resourceexhausted",
+            "throttling",
+            "throttlingexception",
+            "toomanyrequests",
+            "429",
+        ),
+        _LIMITED,
+    ),
 }
+_PUNCTUATION = re.compile(r"[^a-z0-9]+")
+_MAX_KIND = 64  # characters
 
 
 def verdict_of(error: ProviderError) -> str:
     """The error's kind in one vocabulary for all providers.
 
-    `overloaded_error` and `rate_limit_error` are Anthropic's words; OpenAI's codes for the same,
-    and the HTTP statuses that compatible servers give for a code, are turned into them. Any other
-    error keeps its own type or code.
+    `overloaded_error` and `rate_limit_error` are Anthropic's words; what OpenAI and compatible
+    servers say for the same (`TooManyRequests`, `engine_overloaded_error`), and the HTTP statuses
+    that some give for a code, are turned into them. Any other error keeps its own type or code.
     """
     for word in (error.code, error.type):
-        if word in _KINDS:
-            return _KINDS[word]
+        if word and (kind := _KINDS.get(_plain(word))) is not None:
+            return kind
     return error.type or error.code or "error"
+
+
+def _plain(word: str) -> str:
+    return _PUNCTUATION.sub("", word[:_MAX_KIND].lower()).removesuffix("error")

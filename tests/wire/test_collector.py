@@ -130,3 +130,19 @@ def test_raw_json_as_text() -> None:
 def test_errors(value: object, error: tuple[str | None, ...], verdict: str | None) -> None:
     assert provider_error(value) == ProviderError(*error)
     assert verdict_of(ProviderError(*error)) == (verdict or error[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "verdict"),
+    [
+        (("TooManyRequests", "too_many_requests", "TOO MANY REQUESTS"), "rate_limit_error"),
+        (("RateLimitError", "rate-limited", "RESOURCE_EXHAUSTED"), "rate_limit_error"),
+        (("ServiceUnavailableError", "service_unavailable", "UNAVAILABLE"), "overloaded_error"),
+        (("engine_overloaded_error", "OverloadedError", "529"), "overloaded_error"),
+        (("server_error", "insufficient_quota", "500", "unavailable_model", "error", "_"), None),
+    ],
+)
+def test_the_same_word_has_several_spellings(words: tuple[str, ...], verdict: str | None) -> None:
+    for word in words:
+        for error in (ProviderError(word, None, None), ProviderError(None, word, None)):
+            assert verdict_of(error) == (verdict or word)

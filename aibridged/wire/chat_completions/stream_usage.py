@@ -7,6 +7,7 @@ who didn't: some clients take a chunk without choices for an error.
 
 import json
 import re
+from typing import NamedTuple
 
 from aibridged.wire.splice import Fields, UnsplittableError
 
@@ -15,6 +16,7 @@ MAX_HELD = 16 * 1024
 
 # What the chunk holds that others don't: in those, OpenAI sends null.
 _MARK = re.compile(rb'"usage"\s*:\s*[^n\s]')
+_KEY = b'"stream_options":'
 _BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r")
 """One of them is in every blank line; a line end that is left over begins the next event."""
@@ -25,7 +27,7 @@ _DATA = re.compile(rb"^data: ?(.*)$", re.MULTILINE)
 def with_usage(body: bytes) -> bytes:
     """A request that has fields, but no `stream_options`, with one that asks for usage."""
     start = body.index(b"{") + 1
-    return b'%b"stream_options":{"include_usage":true},%b' % (body[:start], body[start:])
+    return b'%b%b{"include_usage":true},%b' % (body[:start], _KEY, body[start:])
 
 
 def ask_for_usage(fields: Fields) -> Fields:
@@ -44,6 +46,40 @@ def ask_for_usage(fields: Fields) -> Fields:
             return fields
         asked = inner.edited(inner.put("include_usage", b"true"))
     return fields.edit(fields.put("stream_options", asked))
+
+
+class Unasking(NamedTuple):
+    """What takes `ask_for_usage` or `with_usage` back: `text` replaces `start` to `end`.
+
+    In the requests of later turns these lie as far from the beginning, or from the end where they
+    come behind the messages, which grow. `length` is that of the first request then.
+    """
+
+    start: int
+    end: int
+    text: bytes
+    length: int | None
+
+    @classmethod
+    def of(cls, asked: Fields, given: bytes | None) -> "Unasking":
+        """For a request that asks; `given` was the value of `stream_options`, None: there was none.
+
+        Raises:
+            KeyError: it doesn't ask.
+        """
+        start, end = asked.spans["stream_options"]
+        messages = asked.spans.get("messages")
+        length = len(asked.source) if messages is not None and messages.start < start else None
+        if given is not None:
+            return cls(start, end, given, length)
+        comma = asked.source.startswith(b",", end)
+        return cls(start - len(_KEY), end + comma, b"", length)
+
+    def __call__(self, body: bytes) -> bytes:
+        """The body of a turn, as if the usage had never been asked for."""
+        moved = 0 if self.length is None else len(body) - self.length
+        view = memoryview(body)
+        return b"".join((view[: self.start + moved], self.text, view[self.end + moved :]))
 
 
 class UsageWithholder:

@@ -500,3 +500,29 @@ async def test_a_draining_daemon_lets_the_loop_end(with_tools, toolbox, post, ap
     status, seen = asking.result()
     assert status == 200
     assert b"forty-two" in seen
+
+
+@pytest.mark.parametrize("place", ["before", "behind"])
+async def test_what_the_provider_refuses_to_be_asked_is_asked_in_no_later_turn(
+    with_tools, toolbox, fake, client, place
+):
+    """Whether `stream_options` is the gateway's, or the client's and behind what grows."""
+    gateway = await with_tools()
+    error = b'{"error":{"message":"unknown field: stream_options"}}'
+    fake.play(
+        Script(status=400, body=error),
+        Script(answer=Answer(text="First.", calls=(OURS,))),
+        Script(answer=Answer(text="Second.", calls=(OURS,))),
+        Script(answer=Answer(text="Third.")),
+    )
+    own = {"stream_options": {"include_usage": False}} if place == "behind" else {}
+    body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "Go."}], **own}
+    async with client.post(gateway.url + "/openai/v1/chat/completions", json=body) as response:
+        assert response.status == 200
+        stream = await response.read()
+    assert b"Third." in stream
+    assert toolbox.called == [("read", {"path": "a"})] * 2
+    asked, *later = [request.json() for request in fake.requests]
+    assert asked["stream_options"] == {"include_usage": True}
+    assert [each.get("stream_options") for each in later] == [own.get("stream_options")] * 3
+    assert [len(each["messages"]) for each in later] == [1, 3, 5]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from aibridged.wire.chat_completions import stream_usage
 from aibridged.wire.chat_completions.stream_usage import (
     MAX_HELD,
+    Unasking,
     UsageWithholder,
     ask_for_usage,
     with_usage,
@@ -157,3 +158,24 @@ def test_what_is_held_is_looked_at_once() -> None:
     finally:
         stream_usage._BLANK_LINE = real
     assert max(looked_at) < 20
+
+
+ASKED = [
+    (b'{"model": "m","messages":[1] }', None),
+    (b'{"messages":[1],"stream_options": null,"n":1}', b"null"),
+    (b'{"stream_options":{"x":1e2},"messages":[1]}', b'{"x":1e2}'),
+    (b'{"messages":[1],"stream_options":{}}', b"{}"),
+    (b"{}", None),
+]
+
+
+@pytest.mark.parametrize(("body", "given"), ASKED)
+def test_what_was_asked_can_be_taken_back(body: bytes, given: bytes | None) -> None:
+    asked = ask_for_usage(Fields(body))
+    unasking = Unasking.of(asked, given)
+    assert unasking(asked.source) == body
+    later = asked.source.replace(b"[1]", b"[1,2,3]")
+    assert unasking(later) == body.replace(b"[1]", b"[1,2,3]")
+    if given is None and body != b"{}":
+        unasking = Unasking.of(Fields(with_usage(body)), None)
+        assert unasking(with_usage(body)) == body
