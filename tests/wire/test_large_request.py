@@ -15,6 +15,7 @@ from aibridged.wire import large_request
 from aibridged.wire.envelopes import MEANWHILE
 from aibridged.wire.facts import CutText, RequestFacts, WireApi
 from aibridged.wire.large_request import is_small, outline_request, read_large_request
+from aibridged.wire.lone_surrogates import mended
 from aibridged.wire.outline import Steps, TooComplexError, run
 from aibridged.wire.request import BadRequestError, read_request
 
@@ -93,8 +94,10 @@ FIELDS = st.fixed_dictionaries(
 
 
 def outcome(read: Any) -> RequestFacts | str:
+    """The facts, or the error; the introduction, which is only searched, without halves of emoji."""
     try:
-        return read()
+        facts = read()
+        return msgspec.structs.replace(facts, introduction=mended(facts.introduction))
     except BadRequestError as error:
         return str(error)
 
