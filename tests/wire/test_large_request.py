@@ -94,7 +94,7 @@ FIELDS = st.fixed_dictionaries(
 
 
 def outcome(read: Any) -> RequestFacts | str:
-    """The facts, or the error; the introduction, which is only searched, without halves of emoji."""
+    """The facts, or the error; an introduction, which is only searched, without lone surrogates."""
     try:
         facts = read()
         return msgspec.structs.replace(facts, introduction=mended(facts.introduction))
