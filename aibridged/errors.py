@@ -64,6 +64,18 @@ DESTINATION_REFUSED = ErrorKind(
 ROUTE_NOT_SUPPORTED = ErrorKind(
     "route_not_supported", 404, "not_found_error", "The gateway does not serve this route."
 )
+STORED_OBJECT_NOT_FOUND = ErrorKind(
+    "stored_object_not_found",
+    404,
+    "invalid_request_error",
+    "There is no response or conversation with this id that you made through the gateway.",
+)
+PREVIOUS_RESPONSE_NOT_FOUND = ErrorKind(
+    "previous_response_not_found",
+    404,
+    "invalid_request_error",
+    "There is no previous response with this id that you made through the gateway.",
+)
 METHOD_NOT_ALLOWED = ErrorKind(
     "method_not_allowed", 405, "invalid_request_error", "This resource is read-only: use GET."
 )
@@ -137,6 +149,13 @@ RECORDING_FAILED = ErrorKind(
     "api_error",
     "The request could not be recorded, so it was not sent to the provider.",
 )
+LOOKUP_FAILED = ErrorKind(
+    "lookup_failed",
+    503,
+    "api_error",
+    "The gateway can't check at the moment who made this response or conversation. Please try "
+    "again.",
+)
 QUERY_FAILED = ErrorKind(
     "query_failed", 503, "api_error", "The records could not be queried. Please try again."
 )
@@ -155,6 +174,8 @@ ERRORS = (
     ORIGIN_REFUSED,
     DESTINATION_REFUSED,
     ROUTE_NOT_SUPPORTED,
+    STORED_OBJECT_NOT_FOUND,
+    PREVIOUS_RESPONSE_NOT_FOUND,
     METHOD_NOT_ALLOWED,
     PROXY_UNAUTHENTICATED,
     REQUEST_TIMEOUT,
@@ -172,6 +193,7 @@ ERRORS = (
     AT_CAPACITY,
     CIRCUIT_OPEN,
     RECORDING_FAILED,
+    LOOKUP_FAILED,
     QUERY_FAILED,
     SHUTTING_DOWN,
     UPSTREAM_TIMEOUT,

@@ -298,8 +298,8 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     def rows(self, table: sa.Table, **where: object) -> list[dict]:
-        """The rows in the order of their ids."""
-        query = sa.select(table).filter_by(**where).order_by(table.c.id)
+        """The rows in the order of their keys."""
+        query = sa.select(table).filter_by(**where).order_by(*table.primary_key)
         with self.engine.begin() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

@@ -106,6 +106,8 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/lifecycle.py": SHELL,
     "pipeline/origin.py": SHELL,
     "pipeline/in_flight_gauge.py": METRICS,
+    "pipeline/ownership.py": "tests/e2e/test_stored_objects.py drives it through sockets",
+    "pipeline/storing.py": "tests/e2e/test_stored_objects.py drives it through sockets",
     "pipeline/components.py": DECLARES,
     "pipeline/rate_limit.py": SHELL,
     "pipeline/response_observer.py": SHELL,

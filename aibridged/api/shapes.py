@@ -90,6 +90,8 @@ class InterceptionHead(msgspec.Struct, kw_only=True):
     """An interception without its child rows.
 
     The error of a failed one is the provider's or the gateway's own, as `error_source` says.
+    `background_status` is the last one known of a response that runs in the background: as long as
+    it is queued or in_progress, nobody has fetched the rest through the gateway.
     """
 
     id: Uuid
@@ -112,6 +114,7 @@ class InterceptionHead(msgspec.Struct, kw_only=True):
     outcome: str | None
     usage_partial: bool | None
     time_to_first_byte_ms: int | None
+    background_status: str | None
     error_type: str | None
     error_source: str | None
     error_code: str | None

@@ -35,6 +35,7 @@ _FIELDS = (
     "session_id",
     "outcome",
     "status_code",
+    "background_status",
     "error_type",
     "error_source",
     "error_code",
@@ -83,9 +84,14 @@ def ending(each: "Interception") -> str:
     """The status code, or the outcome where that says more."""
     if each.outcome is None:
         return "open"
+    if each.background_status in _RUNNING:
+        return "queued"
     if each.outcome == "completed" or (each.outcome == "failed" and each.status_code != 200):
         return str(each.status_code)
     return _WORDS[each.outcome]
+
+
+_RUNNING = ("queued", "in_progress")  # what it comes to has not been fetched
 
 
 def reason(each: "Interception") -> str:

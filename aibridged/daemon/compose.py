@@ -112,6 +112,7 @@ class Composition:
             bridges=resources.bridges,
             continuations=resources.continuations,
             usage_refusals=resources.usage_refusals,
+            stored_objects=resources.stored_objects,
             turns=resources.turns,
             dumper=self._dumper(settings.dump_dir),
             traces=resources.traces,

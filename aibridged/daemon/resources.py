@@ -43,6 +43,7 @@ from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
 from aibridged.records.store import Store
+from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.structured_log import log_record
 from aibridged.records.truncation import Truncator
 from aibridged.tasks import Tasks
@@ -86,6 +87,7 @@ class Resources:
     bridges: BridgePool[Bridge]
     continuations: Continuations
     usage_refusals: UsageRefusals
+    stored_objects: StoredObjects
     mcp: McpTools
     api: Api
     reloads: ReloadStats
@@ -115,7 +117,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     api = Api(Query(engine, clock), clock)
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
-    bridges = _make_bridges(settings, recorder, truncator, clock, mcp)
+    stored_objects = StoredObjects(engine, recorder.record)
+    bridges = _make_bridges(settings, recorder, truncator, clock, stored_objects, mcp)
     stack.callback(bridges.close)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
@@ -145,6 +148,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         bridges=bridges,
         continuations=Continuations(),
         usage_refusals=UsageRefusals(clock),
+        stored_objects=stored_objects,
         mcp=mcp,
         api=api,
         reloads=ReloadStats(last_attempt=now, last_success=now),
@@ -232,10 +236,16 @@ def _mcp_credentials(settings: Settings, engine: Engine, clock: Clock) -> Creden
 
 
 def _make_bridges(
-    settings: Settings, recorder: Recorder, truncator: Truncator, clock: Clock, mcp: McpTools
+    settings: Settings,
+    recorder: Recorder,
+    truncator: Truncator,
+    clock: Clock,
+    stored_objects: StoredObjects,
+    mcp: McpTools,
 ) -> BridgePool[Bridge]:
     def make(key: BridgeKey) -> Bridge:
-        return Bridge(key, recorder, truncator, clock, mcp.of(key.initiator_id))
+        tools = mcp.of(key.initiator_id)
+        return Bridge(key, recorder, truncator, clock, stored_objects, tools)
 
     return BridgePool(
         make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items

@@ -85,6 +85,8 @@ class Prompt:
     parallel: bool = True
     encrypted: bool = False
     """Whether encrypted thinking is requested."""
+    background: bool = False
+    """Whether the answer is to be fetched later."""
     tools: tuple[Tool, ...] = ()
 
     def says(self, keyword: str) -> bool:

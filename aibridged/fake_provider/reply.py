@@ -1,14 +1,17 @@
 """From a request and a script to the bytes of a response; no sockets here."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+from urllib.parse import parse_qsl
 
 import msgspec
 from multidict import CIMultiDict
 
 from aibridged.fake_provider import (
     chat_completions,
+    completions,
     delivery,
     messages,
     responses,
@@ -55,11 +58,14 @@ _APIS: dict[str, Api] = {
     "/v1/messages": messages,
     "/v1/chat/completions": chat_completions,
     "/v1/responses": responses,
+    "/v1/completions": completions,
 }
+_ENGINE = re.compile(r"/v1/engines/[^/]+/completions")
+_STORED_RESPONSE = re.compile(r"/v1/responses/([^/]+)")
 
 
 # The part of OpenAI's API that GitHub Copilot has, at paths without a version.
-_VERSIONLESS = ("/chat/completions", "/responses", "/models")
+_VERSIONLESS = ("/chat/completions", "/responses", "/models", "/embeddings")
 
 # Claude Code's telemetry: if refused with a key, it is sent again without one.
 _KEYLESS = "/api/event_logging"
@@ -123,14 +129,20 @@ class Replier:
         self, received: Received, path: str, scripted: Script | None, draft: "_Draft"
     ) -> Reply:
         body = received.decoded()
-        api = _APIS.get(path)
+        api = completions if _ENGINE.fullmatch(path) else _APIS.get(path)
         if api is None:
+            query = dict(parse_qsl(received.raw_path.partition("?")[2]))
+            stored = _STORED_RESPONSE.fullmatch(path)
+            if stored and received.method == "GET" and query.get("stream") == "true":
+                after = query.get("starting_after", "")
+                number = int(after) if after.isdecimal() else -1
+                return draft.events(rest_resources.stream_of(stored[1], number))
             found = rest_resources.find(draft.vendor, received.method, path, body)
             return draft.error(404) if found is None else draft.fresh(found)
         if received.method != "POST":
             return draft.error(405, "Method Not Allowed")
         prompt = api.read(body)
-        if self._strict:
+        if self._strict and api is not completions:
             self._check(path, msgspec.json.decode(body))
         draft.script = scripted or script.for_model(prompt.model) or self._default
         if draft.script.status != 200:
@@ -172,6 +184,8 @@ class _Draft:
             said = stretch(said, chosen.deltas)
         self.said = said
         spent = said.usage or usage(prompt, said)
+        if prompt.background and not prompt.stream:
+            return self.fresh(responses.queued(prompt.model))
         if not prompt.stream:
             return self.fresh(api.whole(prompt.model, said, spent), spent)
         events = api.stream(prompt.model, said, spent, chosen.deltas, prompt.include_usage)
@@ -180,6 +194,12 @@ class _Draft:
             sentence = chosen.error.replace("_", " ").capitalize()
             last = api.error_event(chosen.error, sentence, len(events), prompt.model)
             events = (*events, last)
+        if prompt.background:
+            events = tuple(map(responses.in_background, events))
+        return self.events(events, spent)
+
+    def events(self, events: tuple[bytes, ...], spent: Usage | None = None) -> Reply:
+        """A stream of events, with fresh ids."""
         nonce = self.nonce.encode()
         return self._finish(
             200, _SSE, tuple([event.replace(_NONCE, nonce) for event in events]), True, spent

@@ -43,6 +43,7 @@ class _Request(msgspec.Struct):
     model: str
     input: str | list[_Item]
     stream: bool | None = None
+    background: bool | None = None
     tools: list[_Tool] | None = None
     parallel_tool_calls: bool | None = None
     include: list[str] | None = None
@@ -64,6 +65,7 @@ def read(body: bytes) -> Prompt:
         text=text,
         from_tool=from_tool,
         stream=bool(request.stream),
+        background=bool(request.background),
         parallel=request.parallel_tool_calls is not False,
         encrypted="reasoning.encrypted_content" in (request.include or ()),
         tools=tuple(
@@ -81,6 +83,16 @@ def count(body: bytes) -> int:
     except msgspec.DecodeError as error:
         raise InvalidRequestError(str(error)) from None
     return words(text)
+
+
+def queued(model: str) -> bytes:
+    """The answer to a request in the background: what it comes to is fetched later."""
+    return in_background(_encode(response(model, "queued", [], None)))
+
+
+def in_background(text: bytes) -> bytes:
+    """A response, or an event with one, that runs in the background."""
+    return text.replace(b'"background":false', b'"background":true')
 
 
 def whole(model: str, said: Answer, usage: Usage) -> bytes:

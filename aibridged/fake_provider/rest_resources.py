@@ -1,16 +1,18 @@
-"""Other resources of the APIs: models, token counts, stored responses, conversations.
+"""Other resources of the APIs: models, token counts, embeddings, stored responses, conversations.
 
 Nothing is stored: a resource with any id that the fake could have made is generated on request.
 """
 
+import base64
 import re
+import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
 from aibridged.fake_provider import messages, responses
-from aibridged.fake_provider.answer import NONCE, Answer, Usage
+from aibridged.fake_provider.answer import NONCE, Answer, InvalidRequestError, Usage, words
 from aibridged.fake_provider.chat_completions import CREATED
 from aibridged.fake_provider.vendors import ANTHROPIC, OPENAI, Vendor
 
@@ -19,6 +21,13 @@ OPENAI_MODELS = ("gpt-fake-large", "gpt-fake-small")
 
 _Json = dict[str, Any]
 _STORED = Answer(text="Hello again from the fake provider.")
+
+
+class _EmbeddingsRequest(msgspec.Struct):
+    model: str
+    input: str | list[str]
+    encoding_format: str = "float"
+    dimensions: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 8
 
 
 def find(vendor: Vendor, method: str, path: str, body: bytes) -> bytes | None:
@@ -57,6 +66,39 @@ def _count_tokens(body: bytes) -> _Json:
     return {"input_tokens": messages.count(body)}
 
 
+def _embeddings(body: bytes) -> _Json:
+    """Of each input a vector of no meaning, as numbers or in base64."""
+    try:
+        request = msgspec.json.decode(body, type=_EmbeddingsRequest)
+    except msgspec.DecodeError as error:
+        raise InvalidRequestError(str(error)) from None
+    inputs = [request.input] if isinstance(request.input, str) else request.input
+    numbers = [0.25] * request.dimensions
+    packed = base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+    vector = packed if request.encoding_format == "base64" else numbers
+    tokens = sum(words(text) for text in inputs)
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": vector}
+            for index, _ in enumerate(inputs)
+        ],
+        "model": request.model,
+        "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+    }
+
+
+def _compacted(body: bytes) -> _Json:
+    made = responses.response("", "completed", [], Usage(input=responses.count(body), output=2))
+    return {
+        "id": made["id"],
+        "object": "response.compaction",
+        "created_at": CREATED,
+        "output": [{"type": "compaction", "id": f"cmp_fake{NONCE}", "encrypted_content": "enc"}],
+        "usage": made["usage"],
+    }
+
+
 def _nothing(_body: bytes) -> _Json:
     return {}
 
@@ -80,6 +122,16 @@ def _response(name: str, _body: bytes) -> _Json:
         OPENAI_MODELS[0], "completed", responses.output(_STORED), Usage(input=1, output=6)
     )
     return made | {"id": name}
+
+
+def stream_of(name: str, starting_after: int) -> tuple[bytes, ...]:
+    """A stored response as server-sent events, those behind a number."""
+    events = responses.stream(OPENAI_MODELS[0], _STORED, Usage(input=1, output=6), None, True)
+    made = responses.response_id(NONCE).encode()
+    return tuple(
+        responses.in_background(event).replace(made, name.encode())
+        for event in events[starting_after + 1 :]
+    )
 
 
 def _cancelled_response(name: str, body: bytes) -> _Json:
@@ -143,6 +195,8 @@ _ROUTES = {
     OPENAI.name: _routes(
         ("GET", "/v1/models", _openai_models),
         ("GET", "/v1/models/*", _openai_model),
+        ("POST", "/v1/embeddings", _embeddings),
+        ("POST", "/v1/responses/compact", _compacted),
         ("POST", "/v1/responses/input_tokens", _input_tokens),
         ("GET", "/v1/responses/*", _response),
         ("DELETE", "/v1/responses/*", _deleted_response),

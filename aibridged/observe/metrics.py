@@ -78,6 +78,7 @@ class Metrics:
             self._rejects.add((provider, route, self.model(request.model or OTHER)))
         elif request.sent_at is not None:
             self._passthrough.add((provider, route, request.method))
+            self._fetched(request, provider)
 
     def interception_began(self, provider: str, model: str, route: str) -> None:
         """An interception has begun; each of these needs one `interception_ended`."""
@@ -150,28 +151,41 @@ class Metrics:
         model = self._models.label(
             request.model or OTHER, proven=request.status is not None and request.status < 400
         )
-        initiator = ""
-        if self._by_initiator and request.initiator_id is not None:
-            initiator = self._initiators.label(request.initiator_id, proven=True)
-        client = request.client
+        initiator, client = self._initiator(request), request.client
         self._interceptions.add(
             (provider, model, request.outcome, route, request.method, initiator, client)
         )
         if request.has_prompt:
             self._prompts.add((provider, model, initiator, client))
-        for tool in request.tools:
-            self._selections.add((provider, model, self._tools.label(tool, proven=True)))
         if request.provider_error is not None and request.status == 200:
             kind = self._error_types.label(request.provider_error, proven=True)
             self._stream_errors.add((provider, kind))
         if request.unread is not None:
             self._unread.add((provider, request.unread))
+        self._answered(request, (provider, model), (initiator, client))
+        self._time(request, (provider, model))
+
+    def _fetched(self, request: RequestSummary, provider: str) -> None:
+        """Count what a response in the background has come to; its request was counted before."""
+        if request.tokens is None and not request.tools:
+            return
+        model = self._models.label(request.response_model or OTHER, proven=True)
+        self._answered(request, (provider, model), (self._initiator(request), request.client))
+
+    def _initiator(self, request: RequestSummary) -> str:
+        if not self._by_initiator or request.initiator_id is None:
+            return ""
+        return self._initiators.label(request.initiator_id, proven=True)
+
+    def _answered(self, request: RequestSummary, what: Labels, whose: Labels) -> None:
+        for tool in request.tools:
+            self._selections.add((*what, self._tools.label(tool, proven=True)))
         if request.tokens is not None:
+            provider, model = what
             for used in (request.tokens, *request.additional_tokens):
                 name = used.model
                 by = model if name is None else self._models.label(name, proven=True)
-                self._count_tokens(used, (provider, by), (initiator, client))
-        self._time(request, (provider, model))
+                self._count_tokens(used, (provider, by), whose)
 
     def _count_tokens(self, tokens: TokenCounts, what: Labels, whose: Labels) -> None:
         add = self._tokens.add

@@ -14,6 +14,7 @@ from aibridged.pipeline import (
     lifecycle,
     local_routes,
     origin,
+    ownership,
     rate_limit,
     record,
     route,
@@ -36,6 +37,7 @@ STAGES = (
     rate_limit.stage,  # before the token is looked up: what is refused here costs no lookup
     auth.stage,  # an unauthenticated caller may not make the gateway read a body
     body.stage,  # the breaker needs the model, which is in the body
+    ownership.stage,  # the body may refer to what another caller has stored
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place
     in_flight_gauge.stage,  # an interception is in flight as soon as nothing can refuse it any more
     record.stage,  # nothing goes upstream unrecorded

@@ -35,6 +35,9 @@ from aibridged.wire.request import BadRequestError, read_request
 
 T = TypeVar("T")
 
+# Not where the path names the model: that isn't OpenAI's API, and knows no such option.
+_USAGE_ON_DEMAND = frozenset({WireApi.CHAT_COMPLETIONS, WireApi.COMPLETIONS})
+
 
 def stage(components: Components) -> Middleware:
     settings, clock, budget = components.settings, components.clock, components.body_budget
@@ -47,9 +50,9 @@ def stage(components: Components) -> Middleware:
                 context.body = await _read(context, hold, settings, clock)
             else:
                 context.body = b""
-            if (api := context.route.api) is not None:
+            if (api := context.route.reads) is not None:
                 await reader.read(context, hold, api)
-                if api is WireApi.CHAT_COMPLETIONS:
+                if api in _USAGE_ON_DEMAND and context.route.model is None:
                     ask_on_behalf(context, components.usage_refusals)
             return await handler(context)
         finally:
@@ -94,7 +97,7 @@ class _FactReader:
 
     def _read_at_once(self, context: RequestContext, api: WireApi) -> bool:
         try:
-            context.facts = read_request(api, context.plain)
+            context.facts = read_request(api, context.plain, context.route.model)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False  # the other path tells what is no JSON, and reports excessive depth
         return True
@@ -102,7 +105,7 @@ class _FactReader:
     async def _read_large(self, context: RequestContext, api: WireApi) -> None:
         outline, members = await self._in_slices(context, outline_request(context.plain))
         keep = self._settings.max_stored_text
-        steps = read_large_request(api, outline, members, keep)
+        steps = read_large_request(api, outline, members, keep, context.route.model)
         context.facts = await self._in_slices(context, steps)
         context.members = members
 

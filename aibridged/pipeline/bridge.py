@@ -9,12 +9,13 @@ from multidict import MultiMapping
 
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
-from aibridged.core.auth import UpstreamCredential
+from aibridged.core.auth import CredentialKind, UpstreamCredential
 from aibridged.mcp.tools import CallerTools, Tool, Toolbox
 from aibridged.observe.scope import Scope
 from aibridged.pipeline.bridge_pool import BridgeKey
-from aibridged.pipeline.failure import of_response, redacted
+from aibridged.pipeline.failure import error_fields, of_response, redacted
 from aibridged.pipeline.response_observer import ResponseObserver
+from aibridged.pipeline.storing import Storing, background_records
 from aibridged.pipeline.trace import RequestTrace
 from aibridged.providers import Provider
 from aibridged.records.facts import (
@@ -32,9 +33,10 @@ from aibridged.records.facts import (
 from aibridged.records.ids import uuid7
 from aibridged.records.recorder import Recorder
 from aibridged.records.schema import MAX_ID, MAX_NAME
+from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.truncation import Truncator, truncation_metadata
 from aibridged.wire.clients import identify
-from aibridged.wire.facts import RequestFacts, ResponseFacts
+from aibridged.wire.facts import RUNNING, RequestFacts, ResponseFacts
 from aibridged.wire.usage_sums import together
 
 _MAX_USER_AGENT = 512  # characters
@@ -53,9 +55,11 @@ class Bridge:
         recorder: Recorder,
         truncator: Truncator,
         clock: Clock,
+        stored: StoredObjects,
         tools: CallerTools | None = None,
     ) -> None:
         self._key = key
+        self._stored = stored
         self._tools = tools
         self._recorder = recorder
         self._truncator = truncator
@@ -71,8 +75,12 @@ class Bridge:
         credential: UpstreamCredential,
         scope: Scope,
         trace: RequestTrace | None,
+        *,
+        stores: bool = False,
     ) -> "Interception":
         """Record a request before it goes upstream; returns once that is committed.
+
+        `stores` says that the provider may store the responses to it.
 
         Raises:
             RecordingFailedError: it couldn't be recorded, so the request must not go upstream.
@@ -100,7 +108,12 @@ class Bridge:
         prompt = None
         if facts.prompt is not None:
             prompt = await self._prompt(start, facts.prompt)
-        interception = Interception(start, began, self._recorder, self._clock, trace)
+        # With a key of their own a caller is shown what that key may see: nobody need know more.
+        if stores and (facts.background or credential.kind is CredentialKind.CENTRALIZED):
+            storing = Storing(self._stored, start, background=facts.background)
+        else:
+            storing = None
+        interception = Interception(start, began, self._recorder, self._clock, trace, storing)
         scope.interception_id = start.id
         if trace is not None:
             trace.intercept(start, began, streaming=facts.stream)
@@ -154,6 +167,7 @@ class Interception:
         recorder: Recorder,
         clock: Clock,
         trace: RequestTrace | None,
+        storing: Storing | None = None,
     ) -> None:
         self.id = start.id
         self.start = start
@@ -171,6 +185,12 @@ class Interception:
         self._recorder = recorder
         self._clock = clock
         self._trace = trace
+        self._storing = storing
+
+    def note_id(self, response_id: str) -> None:
+        """Note that the provider stores this response, which the client may ask for from now on."""
+        if self._storing is not None:
+            self._storing.note(response_id)
 
     def record_prompt(self, prompt: UserPromptRecord) -> None:
         """Record the user's prompt."""
@@ -205,7 +225,7 @@ class Interception:
             reading = None
         facts = self._facts(reading) if reading is not None else ResponseFacts()
         runs = self._runs_in(facts)
-        is_whole = facts.complete and facts.error is None
+        is_whole = (facts.complete or facts.status in RUNNING) and facts.error is None
         unread = facts.unread
         if outcome is Outcome.COMPLETED and not is_whole:
             # The client has all of a response that couldn't be read, and may make more of it.
@@ -225,8 +245,12 @@ class Interception:
         at = self._now()
         told = reading or self._told
         first_byte = told.first_byte_at if told is not None else None
+        if facts.status is None:
+            records = response_records(self.id, facts, at, runs)
+        else:
+            records = background_records(self.id, facts, at)
         self._recorder.record(
-            *response_records(self.id, facts, at, runs),
+            *records,
             InterceptionEnd(
                 interception_id=self.id,
                 ended_at=at,
@@ -238,7 +262,7 @@ class Interception:
                 ),
                 prompt_response_id=self._response_id() if self._has_prompt else None,
                 metadata={} if unread is None else {"unread": unread},
-                **_error_fields(failure),
+                **error_fields(failure),
             ),
             initiator_id=self.start.initiator_id,
         )
@@ -266,6 +290,8 @@ class Interception:
         facts = reading.facts()
         if self._first_response_id is None:
             self._first_response_id = facts.response_id
+        if self._storing is not None and facts.response_id is not None and reading.status < 400:
+            self._storing.note(facts.response_id, background=facts.status is not None)
         return facts
 
     def _runs_in(self, facts: ResponseFacts) -> Mapping[int, ToolRun]:
@@ -301,18 +327,6 @@ class Interception:
         if reading is None:
             return self.awaits_response
         return reading.status == 200 and (facts.usage is None or facts.usage.partial)
-
-
-def _error_fields(failure: Failure | None) -> dict[str, str | None]:
-    """The fields of an end that tell of it."""
-    if failure is None:
-        return {}
-    return {
-        "error_type": failure.type.value,
-        "error_source": failure.source.value,
-        "error_code": failure.code,
-        "error_message": failure.message,
-    }
 
 
 def _hint(credential: str | None) -> str:

@@ -25,6 +25,7 @@ from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.providers import Provider
+from aibridged.records.stored_objects import StoredObjects
 from aibridged.transport.in_flight import InFlight, Requests
 from aibridged.transport.time_slices import TimeSlices, Turns
 from aibridged.transport.upstream import Upstream
@@ -60,6 +61,7 @@ class Components:
     bridges: BridgePool[Bridge]
     continuations: Continuations
     usage_refusals: UsageRefusals
+    stored_objects: StoredObjects
     turns: Turns
     dumper: Dumper | None
     traces: Traces | None

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from aiohttp import web
 
+from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
 from aibridged.core.byte_budget import Hold
@@ -19,9 +20,11 @@ from aibridged.pipeline.trace import RequestTrace
 from aibridged.providers import Route
 from aibridged.transport.abort import break_off
 from aibridged.transport.request import GatewayRequest
+from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.chat_completions.stream_usage import Unasking
-from aibridged.wire.facts import RequestFacts
+from aibridged.wire.facts import RequestFacts, ResponseFacts, WireApi
 from aibridged.wire.outline import Span
+from aibridged.wire.reader import ResponseReader
 from aibridged.wire.splice import Fields
 
 
@@ -39,6 +42,9 @@ class RequestContext:
     gateway waited for the client's body; `refusal` is the gateway's own error that it ended with.
     `trace` is None where it isn't sampled. `is_cut_off` says that it was aborted because of its
     token.
+
+    `reads_stored` says that the response is read, on a passthrough route, for what the provider
+    stores; `fetched` is what it told of a response in the background, once.
     """
 
     request: GatewayRequest
@@ -61,6 +67,8 @@ class RequestContext:
     bridge: Bridge | None = None
     interception: Interception | None = None
     trace: RequestTrace | None = None
+    reads_stored: bool = False
+    fetched: ResponseFacts | None = None
     is_probe: bool = False
     is_cut_off: bool = False
     refusal: ErrorKind | None = None
@@ -100,6 +108,35 @@ class RequestContext:
         if self._presented is None:
             self._presented = read_credentials(self.request.headers)
         return self._presented
+
+    @property
+    def response_api(self) -> WireApi | None:
+        """As what the response is read, None where it isn't."""
+        if self.reads_stored:
+            return WireApi.STORED_RESPONSES
+        api = self.route.api
+        if api is WireApi.RESPONSES and self.facts.background:
+            return WireApi.STORED_RESPONSES
+        return api
+
+    def observe(
+        self, response: UpstreamResponse, clock: Clock, reader: ResponseReader | None = None
+    ) -> ResponseObserver | None:
+        """What reads this response from now on, with its own reader or this one; or None."""
+        api = self.response_api
+        if api is None:
+            return None
+        interception = self.interception
+        self.observer = ResponseObserver(
+            api,
+            response,
+            clock,
+            self.verdict,
+            self.route.provider.failure_statuses,
+            reader,
+            on_id=interception.note_id if interception is not None else None,
+        )
+        return self.observer
 
     def secrets(self) -> list[bytes]:
         """The credentials that came with it or go on with it, each without its scheme."""

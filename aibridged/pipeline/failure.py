@@ -129,3 +129,15 @@ def redacted(failure: Failure, secrets: Iterable[bytes]) -> Failure:
         code=clean(failure.code, MAX_NAME),
         message=clean(failure.message, MAX_ERROR_MESSAGE),
     )
+
+
+def error_fields(failure: Failure | None) -> dict[str, str | None]:
+    """The fields of a record that tell of it."""
+    if failure is None:
+        return {}
+    return {
+        "error_type": failure.type.value,
+        "error_source": failure.source.value,
+        "error_code": failure.code,
+        "error_message": failure.message,
+    }

@@ -17,7 +17,6 @@ from aibridged.errors import GatewayError
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
-from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
 from aibridged.transport.relay import relay
@@ -46,7 +45,9 @@ def handler(components: Components) -> Handler:
     async def forward(context: RequestContext) -> web.StreamResponse:
         headers = upstream_headers(context, send_actor=send_actor)
         upstream = upstreams[context.route.provider.name]
-        dump = dumper.begin(context, upstream, headers) if dumper is not None else None
+        dump = None
+        if dumper is not None and context.route.endpoint not in context.route.provider.secret:
+            dump = dumper.begin(context, upstream, headers)
         with dump or nullcontext():
             context.sent_at = monotonic()
             reply = await ask(context, upstream, headers, idle_timeout, dump)
@@ -113,15 +114,8 @@ async def relay_response(
 ) -> web.StreamResponse:
     """Relay the response as it arrives; see `relay` for the errors."""
     readers: list[Reader] = []
-    reading = None
-    if (api := context.route.api) is not None:
-        reading = context.observer = ResponseObserver(
-            api,
-            reply,
-            components.clock,
-            context.verdict,
-            context.route.provider.failure_statuses,
-        )
+    reading = context.observe(reply, components.clock)
+    if reading is not None:
         readers.append(reading.feed)
     if dump is not None:
         dump.response(reply)

@@ -1,6 +1,6 @@
 """Observes a response beside its relay: for the circuit breaker at once, and for the record."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 from aibridged.clock import Clock
@@ -20,10 +20,11 @@ class Verdict(Protocol):
 
 
 class ResponseObserver:
-    """Observes one response of a bridged route.
+    """Observes one response.
 
     `first_byte_at` is monotonic; `complete` is set once the response has been relayed to its end. A
-    `reader` that is given is fed by its owner, who then calls `progress`.
+    `reader` that is given is fed by its owner, who then calls `progress`. `on_id` hears of the
+    response's id as soon as a stream has told it.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class ResponseObserver:
         verdict: Verdict | None,
         failure_statuses: Collection[int],
         reader: ResponseReader | None = None,
+        *,
+        on_id: Callable[[str], None] | None = None,
     ) -> None:
         self.status = response.status
         self.first_byte_at: float | None = None
@@ -42,6 +45,7 @@ class ResponseObserver:
         self._monotonic = clock.monotonic
         self._reader = reader or open_reader(api, response.content_type, response.content_coding)
         self._undecided = _judged_by_head(response, verdict, failure_statuses)
+        self._on_id = on_id
 
     def feed(self, chunk: bytes) -> Iterator[None] | None:
         """Read what has just been relayed; large chunks in steps, if steps are returned."""
@@ -67,6 +71,9 @@ class ResponseObserver:
         self._judge()
 
     def _judge(self) -> None:
+        if self._on_id is not None and (id := self._reader.response_id) is not None:
+            self._on_id(id)
+            self._on_id = None
         if self._undecided is not None and self._reader.verdict is not None:
             if self._reader.verdict in _OVERLOADED:
                 self._undecided.failure()

@@ -55,7 +55,7 @@ class Summarizer:
         asked: RequestFacts | None = getattr(context, "facts", None)
         interception, refusal, reading = context.interception, context.refusal, context.observer
         failure = interception.failure if interception is not None else None
-        answer = interception.answer if interception is not None else _NOTHING
+        answer = interception.answer if interception is not None else context.fetched or _NOTHING
         method = context.request.method
         return RequestSummary(
             request_id=context.scope.request_id,

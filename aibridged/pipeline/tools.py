@@ -10,7 +10,13 @@ from aibridged.mcp.tools import Tool, Toolbox
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.tool_loop.loop import ToolLoop
-from aibridged.wire.injection.inject import Injection, candidate, is_background, open_dialogue
+from aibridged.wire.injection.inject import (
+    MAX_TOOLS,
+    Injection,
+    candidate,
+    is_background,
+    open_dialogue,
+)
 from aibridged.wire.injection.offer import Offer
 from aibridged.wire.splice import Fields, UnsplittableError
 
@@ -22,7 +28,7 @@ def stage(components: Components) -> Middleware | None:
 
     async def tools(context: RequestContext, handler: Handler) -> web.StreamResponse:
         api, interception = context.route.api, context.interception
-        if api is None or interception is None:
+        if api is None or api not in MAX_TOOLS or interception is None:
             return await handler(context)
         try:
             came = fields = Fields(context.plain, context.members)

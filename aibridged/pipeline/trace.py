@@ -22,6 +22,7 @@ from aibridged.records.facts import (
     InterceptionStart,
     ModelThoughtRecord,
     Record,
+    StoredObjectRecord,
     TokenUsageRecord,
     ToolUsageRecord,
     UserPromptRecord,
@@ -68,7 +69,7 @@ class Traces:
     def committed(self, record: Record) -> None:
         """Create the record's span. The recorder calls this from its thread, too."""
         name = _RECORDED.get(type(record))
-        if name is None or isinstance(record, InterceptionStart):
+        if name is None or isinstance(record, InterceptionStart | StoredObjectRecord):
             return
         trace = self._uncommitted.get(record.interception_id)
         if trace is not None:

@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from aibridged.providers.base import Provider
+from aibridged.providers.base import POST, READ, Provider
 from aibridged.wire.facts import WireApi
-
-_READ = frozenset({"GET", "HEAD"})
-_POST = frozenset({"POST"})
 
 # Claude Code's telemetry, with or without a key.
 _TELEMETRY = "/api/event_logging/*"
@@ -19,10 +16,10 @@ class Anthropic(Provider):
     type = "anthropic"
     bridged: ClassVar[Mapping[str, WireApi]] = {"/v1/messages": WireApi.MESSAGES}
     passthrough: ClassVar[Mapping[str, frozenset[str]]] = {
-        "/v1/models": _READ,
-        "/v1/models/*": _READ,
-        "/v1/messages/count_tokens": _POST,
-        _TELEMETRY: _POST,
+        "/v1/models": READ,
+        "/v1/models/*": READ,
+        "/v1/messages/count_tokens": POST,
+        _TELEMETRY: POST,
     }
     # A user's telemetry must not be sent with the organisation's key.
     own_key_or_none = frozenset({_TELEMETRY})

@@ -1,42 +1,83 @@
 """Interface of a provider: its routes, its auth header, its failure statuses."""
 
+import re
 from abc import ABC
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from enum import StrEnum
+from functools import cached_property
+from typing import ClassVar, NamedTuple
+from urllib.parse import unquote
 
 from aibridged.config.options import ProviderSettings
 from aibridged.wire.facts import WireApi
+
+READ = frozenset({"GET", "HEAD"})
+POST = frozenset({"POST"})
+
+
+class Stored(StrEnum):
+    """What a provider stores under an id, for those who have its key."""
+
+    RESPONSE = "response"
+    CONVERSATION = "conversation"
+
+
+class StoredId(NamedTuple):
+    """One of them."""
+
+    kind: Stored
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """The route of a request's path.
 
-    `endpoint` names it for breakers and metrics: the path with a `*` for what callers choose. `api`
-    is None on passthrough routes. `path` is the raw path below the provider's base URL.
+    `endpoint` names it for breakers and metrics: the path with a `*` for what callers choose.
+    `api` is None on passthrough routes. `path` is the raw path below the provider's base URL.
+
+    `model` is the one that a body is about if it names none. `about` is the stored object that the
+    path names, and `makes` the kind of what the request lets the provider store. `refers` says that
+    the body may name stored objects, on a passthrough route: a bridged one's is read anyway.
     """
 
     provider: "Provider"
     endpoint: str
     path: str
     api: WireApi | None
+    model: str | None = None
+    about: StoredId | None = None
+    makes: Stored | None = None
+    refers: WireApi | None = None
+
+    @property
+    def reads(self) -> WireApi | None:
+        """As what a request's body is read, None where it isn't."""
+        return self.api or self.refers
 
 
 class Provider(ABC):
     """A configured upstream. Subclasses are tables.
 
-    `prefix` is the part of a route that the base URL already contains; `bridged` are the paths that
-    are parsed and recorded, all POST; `passthrough` are those that are only forwarded, with their
-    methods, where a last segment `*` stands for one or more segments. It is an allow-list since the
-    organisation's key may be powerful: whatever manages or deletes models, files or keys isn't on
-    it.
+    `prefix` is the part of a route that the base URL already holds; `bridged` are the paths that
+    are read and recorded, all POST; `passthrough` are those that are only forwarded, with their
+    methods. A `*` stands for one segment, as the last one for one or more. It is an allow-list
+    since the organisation's key may be powerful: whatever manages or deletes models, files or keys
+    is not on it, and neither is what runs a model and can't be recorded.
     """
 
     type: ClassVar[str]
     prefix: ClassVar[str] = ""
     bridged: ClassVar[Mapping[str, WireApi]]
     passthrough: ClassVar[Mapping[str, frozenset[str]]]
+    # The models of paths whose bodies need not name one; `*`: the segment that it is for.
+    models: ClassVar[Mapping[str, str]] = {}
+    # What the first `*` of a passthrough path is the id of.
+    stored: ClassVar[Mapping[str, Stored]] = {}
+    # Passthrough paths that let the provider store something, and those whose body refers to such.
+    makes: ClassVar[Mapping[str, Stored]] = {}
+    refers: ClassVar[Mapping[str, WireApi]] = {}
     # Where the vendor's own clients send requests, as base URLs.
     public_urls: ClassVar[tuple[str, ...]] = ()
     # The header that the provider uses if it gets both of a caller's own auth headers.
@@ -45,6 +86,8 @@ class Provider(ABC):
     own_key_only: ClassVar[frozenset[str]] = frozenset()
     # Endpoints that never get the organisation's key: only a caller's own, or none.
     own_key_or_none: ClassVar[frozenset[str]] = frozenset()
+    # Endpoints whose answers hold secrets: they aren't dumped.
+    secret: ClassVar[frozenset[str]] = frozenset()
 
     # The breaker counts these as failures of the provider: it is overloaded, or down.
     failure_statuses: ClassVar[frozenset[int]] = frozenset({429, 503, 504, 529})
@@ -56,7 +99,9 @@ class Provider(ABC):
         key = settings.key
         self.organisation_credential = self.credential(key.reveal()) if key else None
         self._bridged = {
-            self.prefix + path: Route(self, path, path, api) for path, api in self.bridged.items()
+            self.prefix + path: Route(self, path, path, api, model=self.models.get(path))
+            for path, api in self.bridged.items()
+            if "*" not in path
         }
 
     def organisation_credential_for(self, endpoint: str) -> tuple[str, str] | None:
@@ -77,13 +122,58 @@ class Provider(ABC):
         if not path.startswith(self.prefix + "/"):
             return None
         below = path[len(self.prefix) :]
-        for pattern, methods in self.passthrough.items():
-            if method in methods and _matches(pattern, below):
-                return Route(self, pattern, below, None)
+        if method == "POST":
+            for endpoint, pattern in self._bridged_patterns.items():
+                if (found := pattern.fullmatch(below)) is not None:
+                    return self._bridged_by(endpoint, below, found[1])
+        for endpoint, (pattern, methods) in self._passthrough_patterns.items():
+            if method in methods and (found := pattern.fullmatch(below)) is not None:
+                return self._passed(endpoint, below, found)
         return None
 
+    def may_be_bridged(self, folded: str) -> bool:
+        """Whether a lenient server may take a folded path, below the base URL, for a bridged one.
 
-def _matches(pattern: str, path: str) -> bool:
-    if pattern.endswith("/*"):
-        return path.startswith(pattern[:-1]) and len(path) >= len(pattern)
-    return path == pattern
+        See `core.targets.folded_path`.
+        """
+        return any(
+            re.fullmatch(_pattern(path), folded, re.IGNORECASE) is not None for path in self.bridged
+        )
+
+    @cached_property
+    def _bridged_patterns(self) -> Mapping[str, re.Pattern[str]]:
+        return {path: re.compile(_pattern(path)) for path in self.bridged if "*" in path}
+
+    @cached_property
+    def _passthrough_patterns(self) -> Mapping[str, tuple[re.Pattern[str], frozenset[str]]]:
+        return {
+            path: (re.compile(_pattern(path)), methods)
+            for path, methods in self.passthrough.items()
+        }
+
+    def _bridged_by(self, endpoint: str, path: str, segment: str) -> Route:
+        model = unquote(segment) if self.models.get(endpoint) == "*" else self.models.get(endpoint)
+        return Route(self, endpoint, path, self.bridged[endpoint], model=model)
+
+    def _passed(self, endpoint: str, path: str, found: re.Match[str]) -> Route:
+        about = None
+        if (kind := self.stored.get(endpoint)) is not None:
+            # As the provider will read it. One that isn't proper UTF-8 is nobody's.
+            about = StoredId(kind, unquote(found[1].partition("/")[0]))
+        return Route(
+            self,
+            endpoint,
+            path,
+            None,
+            model=self.models.get(endpoint),
+            about=about,
+            makes=self.makes.get(endpoint),
+            refers=self.refers.get(endpoint),
+        )
+
+
+def _pattern(path: str) -> str:
+    """A regular expression for a path with `*`."""
+    ends_open = path.endswith("/*")
+    segments = re.escape(path.removesuffix("/*")).replace(r"\*", "([^/]+)")
+    return segments + "/(.+)" if ends_open else segments

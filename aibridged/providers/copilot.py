@@ -3,15 +3,18 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from aibridged.providers.base import Provider
+from aibridged.providers.base import POST, READ, Provider, Stored
 from aibridged.wire.facts import WireApi
 
-_READ = frozenset({"GET", "HEAD"})
-_POST = frozenset({"POST"})
-_ANY = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"})
+_DELETE = frozenset({"DELETE"})
+_ANY = READ | POST | _DELETE | {"PUT", "PATCH"}
+_MCP = READ | POST | _DELETE
 
-# Availability, and how to log in: requested before there is a key.
-_KEYLESS = frozenset({"/_ping", "/.well-known/*"})
+# Whether it is there, how to log in, and what a client tells of itself, with or without a key.
+_KEYLESS = frozenset({"/_ping", "/.well-known/*", "/telemetry"})
+
+# Where a user's token of GitHub's is exchanged for one of Copilot's.
+_INTERNAL = "/copilot_internal/*"
 
 
 class Copilot(Provider):
@@ -25,19 +28,43 @@ class Copilot(Provider):
     bridged: ClassVar[Mapping[str, WireApi]] = {
         "/chat/completions": WireApi.CHAT_COMPLETIONS,
         "/responses": WireApi.RESPONSES,
+        "/responses/compact": WireApi.COMPACTION,
         "/v1/messages": WireApi.MESSAGES,
+        "/embeddings": WireApi.EMBEDDINGS,
+        # Files cut into chunks with their embeddings, and what is found by the one of a question.
+        "/chunks": WireApi.EMBEDDINGS,
+        "/search/code": WireApi.EMBEDDINGS,
+        # The code at the cursor, completed as it is typed.
+        "/v1/engines/*/completions": WireApi.COMPLETIONS,
+    }
+    models: ClassVar[Mapping[str, str]] = {
+        "/chunks": "chunks",
+        "/search/code": "search",
+        "/v1/engines/*/completions": "*",
     }
     passthrough: ClassVar[Mapping[str, frozenset[str]]] = {
-        "/_ping": _READ,
-        "/auto": _READ | _POST,
-        "/models": _READ,
-        # Model selection, and acceptance of a model's terms.
-        "/models/*": _READ | _POST,
+        "/_ping": READ,
+        "/auto": READ | POST,
+        "/models": READ,
+        # To choose a model, and to accept its terms.
+        "/models/*": READ | POST,
+        "/responses/*": READ | _DELETE,
+        "/responses/*/cancel": POST,
+        "/v1/messages/count_tokens": POST,
+        # Agents that GitHub runs by itself, and their sessions: what is answered is about them.
         "/agents/*": _ANY,
-        # MCP over HTTP, whose endpoint ends in a slash.
-        "/mcp/": _READ | _POST | {"DELETE"},
-        "/mcp/*": _READ | _POST | {"DELETE"},
-        "/.well-known/*": _READ,
+        # MCP over HTTP, which has its endpoint at the slash itself for some clients.
+        "/mcp": _MCP,
+        "/mcp/": _MCP,
+        "/mcp/*": _MCP,
+        "/telemetry": POST,
+        _INTERNAL: READ | POST,
+        "/.well-known/*": READ,
+    }
+    stored: ClassVar[Mapping[str, Stored]] = {
+        "/responses/*": Stored.RESPONSE,
+        "/responses/*/cancel": Stored.RESPONSE,
     }
     own_key_only = frozenset({*bridged, *passthrough}) - _KEYLESS
+    secret = frozenset({_INTERNAL})
     preferred_credential = "Authorization"

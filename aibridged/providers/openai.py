@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from aibridged.providers.base import Provider
+from aibridged.providers.base import POST, READ, Provider, Stored
 from aibridged.wire.facts import WireApi
 
-_READ = frozenset({"GET", "HEAD"})
-_OWN_OBJECTS = frozenset({"GET", "HEAD", "POST", "DELETE"})
+_DELETE = frozenset({"DELETE"})
 
 
 class OpenAI(Provider):
@@ -18,14 +17,30 @@ class OpenAI(Provider):
     bridged: ClassVar[Mapping[str, WireApi]] = {
         "/chat/completions": WireApi.CHAT_COMPLETIONS,
         "/responses": WireApi.RESPONSES,
+        "/responses/compact": WireApi.COMPACTION,
+        "/completions": WireApi.COMPLETIONS,
+        "/embeddings": WireApi.EMBEDDINGS,
     }
     passthrough: ClassVar[Mapping[str, frozenset[str]]] = {
-        "/models": _READ,
-        "/models/*": _READ,
-        "/conversations": _OWN_OBJECTS,
-        "/conversations/*": _OWN_OBJECTS,
-        "/responses/*": _OWN_OBJECTS,
+        "/models": READ,
+        "/models/*": READ,
+        "/responses/input_tokens": POST,
+        # A response, and the items that it was given.
+        "/responses/*": READ | _DELETE,
+        "/responses/*/cancel": POST,
+        "/conversations": POST,
+        # A conversation, and its items, which may be added to: no model answers them.
+        "/conversations/*": READ | POST | _DELETE,
     }
+    # To count the tokens of a request, a model need not be named.
+    models: ClassVar[Mapping[str, str]] = {"/responses/input_tokens": ""}
+    stored: ClassVar[Mapping[str, Stored]] = {
+        "/responses/*": Stored.RESPONSE,
+        "/responses/*/cancel": Stored.RESPONSE,
+        "/conversations/*": Stored.CONVERSATION,
+    }
+    makes: ClassVar[Mapping[str, Stored]] = {"/conversations": Stored.CONVERSATION}
+    refers: ClassVar[Mapping[str, WireApi]] = {"/responses/input_tokens": WireApi.RESPONSES}
     public_urls = ("https://api.openai.com/v1",)
     preferred_credential = "Authorization"
 

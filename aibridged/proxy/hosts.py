@@ -30,7 +30,8 @@ class Endpoint:
 
     def may_be_read_as_bridged(self, folded: str) -> bool:
         """Whether a lenient server may take a normalized path for one that has to be recorded."""
-        return any(folded == f"{self.base_path}{each}".lower() for each in self.provider.bridged)
+        base = self.base_path.lower()
+        return folded.startswith(base) and self.provider.may_be_bridged(folded[len(base) :])
 
 
 class Hosts:

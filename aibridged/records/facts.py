@@ -10,7 +10,7 @@ from enum import StrEnum
 
 import msgspec
 
-from aibridged.records.ids import uuid7
+from aibridged.records.ids import uuid7, uuid7_beside
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.wire.collector import OMITTED
 from aibridged.wire.facts import ResponseFacts, TokenUsage
@@ -183,6 +183,37 @@ class ModelThoughtRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, ta
     metadata: Metadata = {}
 
 
+class StoredObjectRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="stored_object"):
+    """Who made a response or conversation that the provider stores, for those who have its key.
+
+    `is_background` says that what it comes to is to be read when it is fetched.
+    """
+
+    provider_name: str
+    object_id: str
+    initiator_id: str
+    created_at: datetime
+    interception_id: str | None = None
+    is_background: bool = False
+
+
+class BackgroundRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="background"):
+    """The status of a response that runs in the background: a last one is never followed.
+
+    `outcome` and `usage_partial` are None as long as those of the interception's end hold, and its
+    error does, too.
+    """
+
+    interception_id: str
+    status: str
+    outcome: Outcome | None = None
+    usage_partial: bool | None = None
+    error_type: str | None = None
+    error_source: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
 class ToolRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The outcome of a call of an injected tool.
 
@@ -198,7 +229,15 @@ class ToolRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seconds: float | None = None
 
 
-Fact = InterceptionEnd | TokenUsageRecord | UserPromptRecord | ToolUsageRecord | ModelThoughtRecord
+Fact = (
+    InterceptionEnd
+    | TokenUsageRecord
+    | UserPromptRecord
+    | ToolUsageRecord
+    | ModelThoughtRecord
+    | StoredObjectRecord
+    | BackgroundRecord
+)
 """Everything that is recorded of an interception after its start."""
 
 Record = InterceptionStart | Fact
@@ -288,6 +327,23 @@ def response_records(
 
 def _iteration(used: TokenUsage) -> Metadata:
     return {} if used.iteration is None else {"iteration": used.iteration}
+
+
+def told_once(
+    interception_id: str, response: ResponseFacts, created_at: datetime
+) -> Sequence[Fact]:
+    """The rows of a response in the background, with ids that are the same every time.
+
+    However often it is fetched, and through whichever daemon, the database keeps them once.
+    """
+    counted: dict[type, int] = {}
+    found: list[Fact] = []
+    for record in response_records(interception_id, response, created_at):
+        number = counted[type(record)] = counted.get(type(record), -1) + 1
+        name = f"{response.response_id}/{type(record).__name__}/{number}"
+        id = uuid7_beside(interception_id, min(number, _MAX_SEQUENCE), name)
+        found.append(msgspec.structs.replace(record, id=id))
+    return found
 
 
 def _duration(run: ToolRun) -> Metadata:

@@ -2,6 +2,7 @@
 
 import random
 from datetime import datetime
+from hashlib import blake2b
 
 _VARIANT = 0b10 << 14
 _RANDOM_BITS = 62
@@ -14,8 +15,20 @@ def uuid7(at: datetime, sequence: int = 0) -> str:
     is written twice is detected. They are unique, not secret: the system's randomness would cost a
     system call each.
     """
-    milliseconds = int(at.timestamp() * 1000)
-    noise = random.getrandbits(_RANDOM_BITS)
+    return _made(int(at.timestamp() * 1000), sequence, random.getrandbits(_RANDOM_BITS))
+
+
+def uuid7_beside(id: str, sequence: int, name: str) -> str:
+    """The id of the row of this name that belongs to `id`: the same every time, of its millisecond.
+
+    Another daemon that writes the row makes the same id.
+    """
+    milliseconds = int(id.replace("-", "")[:12], 16)
+    digest = blake2b(f"{id}/{name}".encode("utf-8", "replace"), digest_size=8).digest()
+    return _made(milliseconds, sequence, int.from_bytes(digest) >> (64 - _RANDOM_BITS))
+
+
+def _made(milliseconds: int, sequence: int, noise: int) -> str:
     return (
         f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{sequence:03x}"
         f"-{_VARIANT | noise >> 48:04x}-{noise & 0xFFFF_FFFF_FFFF:012x}"

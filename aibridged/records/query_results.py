@@ -67,6 +67,7 @@ class Interception(msgspec.Struct, kw_only=True):
     error_source: str | None
     error_code: str | None
     error_message: str | None
+    background_status: str | None = None
     metadata: dict[str, Any] | None
     truncated: bool = False
     token_usages: list[Row] = []

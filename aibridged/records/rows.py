@@ -7,6 +7,7 @@ or a gateway token, which must not be readable in a record.
 
 from collections.abc import Callable
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -15,10 +16,12 @@ import sqlalchemy as sa
 from aibridged.gateway_tokens import blanked
 from aibridged.records import schema
 from aibridged.records.facts import (
+    BackgroundRecord,
     InterceptionEnd,
     InterceptionStart,
     Metadata,
     ModelThoughtRecord,
+    StoredObjectRecord,
     TokenUsageRecord,
     ToolUsageRecord,
     UserPromptRecord,
@@ -29,6 +32,7 @@ from aibridged.records.schema import (
     MAX_ERROR_MESSAGE,
     MAX_ID,
     MAX_NAME,
+    MAX_STATUS,
     MAX_URL,
     MAX_USER_AGENT,
 )
@@ -116,16 +120,15 @@ def start_row(
     )
 
 
+ERROR_COLUMNS = ("error_type", "error_source", "error_code", "error_message")
+
 END_COLUMNS = (
     "ended_at",
     "status_code",
     "outcome",
     "usage_partial",
     "time_to_first_byte_ms",
-    "error_type",
-    "error_source",
-    "error_code",
-    "error_message",
+    *ERROR_COLUMNS,
 )
 
 
@@ -137,11 +140,18 @@ def end_row(end: InterceptionEnd, time: Time) -> tuple[Any, ...]:
         end.outcome.value,
         end.usage_partial,
         end.time_to_first_byte_ms,
-        end.error_type,
-        end.error_source,
-        _optional(end.error_code, MAX_NAME),
-        _optional(end.error_message, MAX_ERROR_MESSAGE),
+        *_error(end),
         end.interception_id,
+    )
+
+
+def _error(failed: InterceptionEnd | BackgroundRecord) -> tuple[str | None, ...]:
+    """The values of `ERROR_COLUMNS`."""
+    return (
+        failed.error_type,
+        failed.error_source,
+        _optional(failed.error_code, MAX_NAME),
+        _optional(failed.error_message, MAX_ERROR_MESSAGE),
     )
 
 
@@ -212,10 +222,44 @@ def _thought_row(thought: ModelThoughtRecord, time: Time) -> tuple[Any, ...]:
     )
 
 
+def background_values(background: BackgroundRecord) -> dict[str, Any]:
+    """The bound parameters of the statement that notes a status."""
+    return {
+        "interception": background.interception_id,
+        "status": storable(background.status[:MAX_STATUS]),
+        "new_outcome": background.outcome and background.outcome.value,
+        "new_partial": background.usage_partial,
+        "is_last": background.outcome is not None,
+        **{
+            f"new_{name}": value
+            for name, value in zip(ERROR_COLUMNS, _error(background), strict=True)
+        },
+    }
+
+
+def _stored_object_row(made: StoredObjectRecord, time: Time) -> tuple[Any, ...]:
+    return (
+        made.provider_name[:MAX_NAME],
+        object_key(made.object_id),
+        made.initiator_id,
+        made.interception_id,
+        made.is_background,
+        time(made.created_at),
+    )
+
+
+def object_key(object_id: str) -> str:
+    """The id of a stored object as it is kept: the hash of what an index can't hold."""
+    if len(object_id) <= MAX_NAME and object_id.isascii() and object_id.isprintable():
+        return object_id
+    return f"sha256:{sha256(object_id.encode('utf-8', 'replace')).hexdigest()}"
+
+
 ROWS: dict[type, tuple[sa.Table, Callable[[Any, Time], tuple[Any, ...]]]] = {
     TokenUsageRecord: (schema.token_usages, _usage_row),
     UserPromptRecord: (schema.user_prompts, _prompt_row),
     ToolUsageRecord: (schema.tool_usages, _tool_row),
     ModelThoughtRecord: (schema.model_thoughts, _thought_row),
+    StoredObjectRecord: (schema.stored_objects, _stored_object_row),
 }
 """For each kind of record its table, and the function that makes its row."""

@@ -1,9 +1,10 @@
 """Database schema, for SQLite and PostgreSQL, with the names and columns of Coder's AI Bridge.
 
-What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id, recorder_id and
-how an interception ended (of which Coder has error_type and error_message). An interception has no
-foreign key on its initiator, so that its row outlives the user. The provider_model of a token usage
-is NULL where the tokens are those of the interception's own model, whatever the provider calls it.
+What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id, recorder_id, how
+an interception ended (of which Coder has error_type and error_message), and
+`aibridged_stored_objects`: who made what a provider stores. An interception has no foreign key on
+its initiator, so that its row outlives the user. The provider_model of a token usage is NULL where
+the tokens are those of the interception's own model, whatever the provider calls it.
 
 The indexes find the newest rows first, all or by the value of one column; rows of one instant are
 ordered by id. An open interception is in one small index only, and enters the others
@@ -31,6 +32,7 @@ MAX_ID = 1024
 """Characters of the id of a response or an item; some providers' are encrypted state."""
 MAX_URL = 2048
 MAX_ERROR_MESSAGE = 2048
+MAX_STATUS = 32
 
 
 RowId = sa.String(36).with_variant(UUID(as_uuid=False), "postgresql")
@@ -91,6 +93,7 @@ interceptions = sa.Table(
     sa.Column("error_source", sa.String(16)),
     sa.Column("error_code", sa.String(MAX_NAME)),
     sa.Column("error_message", sa.Text),
+    sa.Column("background_status", sa.String(MAX_STATUS)),
 )
 
 
@@ -175,3 +178,16 @@ model_thoughts = _belonging(
     "aibridge_model_thoughts",
     sa.Column("content", sa.Text, nullable=False),
 )
+
+stored_objects = sa.Table(
+    "aibridged_stored_objects",
+    metadata,
+    sa.Column("provider_name", sa.String(MAX_NAME), primary_key=True),
+    sa.Column("object_id", sa.String(MAX_NAME), primary_key=True),
+    sa.Column("initiator_id", sa.String(36), nullable=False),
+    # No foreign key: a row goes with the retention, and may be written before its interception's.
+    sa.Column("interception_id", RowId),
+    sa.Column("is_background", sa.Boolean, nullable=False),
+    _created_at(),
+)
+sa.Index("idx_aibridged_stored_objects_created_at", stored_objects.c.created_at)

@@ -8,8 +8,9 @@ from sqlalchemy.sql.expression import ClauseElement
 
 from aibridged.columns import UtcDateTime
 from aibridged.records.facts import Outcome
-from aibridged.records.rows import END_COLUMNS, ROWS, START_COLUMNS
-from aibridged.records.schema import interceptions, tool_usages, user_prompts
+from aibridged.records.rows import END_COLUMNS, ERROR_COLUMNS, ROWS, START_COLUMNS
+from aibridged.records.schema import interceptions, stored_objects, tool_usages, user_prompts
+from aibridged.wire.facts import RUNNING
 
 
 class Statement:
@@ -45,6 +46,8 @@ class Statements:
         self.owners_of_open = self._compile(_OWNERS_OF_OPEN)
         self.interrupt = self._compile(_INTERRUPT)
         self.prune = self._compile(_PRUNE)
+        self.prune_stored = self._compile(_PRUNE_STORED)
+        self.background = self._compile(_BACKGROUND)
 
     def _compile(self, statement: ClauseElement) -> Statement:
         return Statement(statement, self._dialect)
@@ -125,5 +128,42 @@ _PRUNE = sa.delete(interceptions).where(
         )
         .order_by(interceptions.c.started_at)
         .limit(sa.bindparam("most", type_=sa.Integer))
+    )
+)
+
+_STORED = (stored_objects.c.provider_name, stored_objects.c.object_id)
+_PRUNE_STORED = sa.delete(stored_objects).where(
+    sa.tuple_(*_STORED).in_(
+        sa.select(*_STORED)
+        .where(stored_objects.c.created_at < sa.bindparam("before", type_=UtcDateTime))
+        .order_by(stored_objects.c.created_at)
+        .limit(sa.bindparam("most", type_=sa.Integer))
+    )
+)
+
+_STATUS = interceptions.c.background_status
+_RUNNING: list[sa.ColumnElement[str]] = [
+    sa.literal_column(f"'{status}'") for status in sorted(RUNNING)
+]
+_BACKGROUND = (
+    sa.update(interceptions)
+    .where(
+        interceptions.c.id == sa.bindparam("interception"),
+        # Never after a last one: polls may be told, and written, in any order.
+        sa.or_(_STATUS.is_(None), _STATUS.in_(_RUNNING)),
+    )
+    .values(
+        background_status=sa.bindparam("status"),
+        outcome=sa.func.coalesce(sa.bindparam("new_outcome"), interceptions.c.outcome),
+        usage_partial=sa.func.coalesce(
+            sa.bindparam("new_partial", type_=sa.Boolean), interceptions.c.usage_partial
+        ),
+        **{
+            name: sa.case(
+                (sa.bindparam("is_last", type_=sa.Boolean), sa.bindparam(f"new_{name}")),
+                else_=interceptions.c[name],
+            )
+            for name in ERROR_COLUMNS
+        },
     )
 )

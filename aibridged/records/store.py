@@ -12,11 +12,12 @@ from typing import Any, Protocol, TypeVar
 
 import sqlalchemy as sa
 
-from aibridged.records.facts import Fact, InterceptionEnd, InterceptionStart
+from aibridged.records.facts import BackgroundRecord, Fact, InterceptionEnd, InterceptionStart
 from aibridged.records.rows import (
     ROWS,
     Parent,
     answered_row,
+    background_values,
     end_row,
     noted_row,
     start_row,
@@ -31,6 +32,7 @@ _T = TypeVar("_T")
 _Row = Sequence[Any]
 
 _NO_PARENT = Parent()
+_STORED_EACH = 8  # stored objects that an interception makes at most, as a rule
 
 
 class DatabaseAwayError(Exception):
@@ -160,11 +162,17 @@ class Store:
     def prune(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` interceptions that started before then and have ended.
 
-        Their child rows are deleted with them. Returns the number of interceptions deleted.
+        Their child rows are deleted with them, and who made what the provider has stored since
+        before then. Returns the number of interceptions deleted.
         """
-        sql = self._sql.prune
-        row = sql.row(before=self._backend.time(before), most=limit)
-        return self._transaction(lambda: self._backend.changed(sql.sql, row))
+        at = self._backend.time(before)
+
+        def delete() -> int:
+            stored, sql = self._sql.prune_stored, self._sql.prune
+            self._backend.changed(stored.sql, stored.row(before=at, most=limit * _STORED_EACH))
+            return self._backend.changed(sql.sql, sql.row(before=at, most=limit))
+
+        return self._transaction(delete)
 
     def flush(self) -> None:
         """Flush commits to disk. Another thread may commit meanwhile."""
@@ -181,7 +189,7 @@ class Store:
         """Write tool calls before the starts that continue them, and ends after their starts."""
         backend = self._backend
         rows: dict[type, list[Sequence[Any]]] = {}
-        ends, answered, noted = [], [], []
+        ends, answered, noted, background = [], [], [], []
         for fact in facts:
             if isinstance(fact, InterceptionEnd):
                 ends.append(end_row(fact, backend.time))
@@ -189,6 +197,9 @@ class Store:
                     answered.append(row)
                 if (row := noted_row(fact)) is not None:
                     noted.append(row)
+                continue
+            if isinstance(fact, BackgroundRecord):
+                background.append(self._sql.background.row(**background_values(fact)))
                 continue
             kind = type(fact)
             make = ROWS[kind][1]
@@ -203,6 +214,8 @@ class Store:
             backend.execute_many(self._sql.answer_prompt.sql, answered)
         if noted:
             backend.execute_many(self._sql.note.sql, noted)
+        if background:
+            backend.execute_many(self._sql.background.sql, background)
 
     def _start_row(self, start: InterceptionStart) -> Sequence[Any]:
         call = start.correlating_tool_call_id

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from loguru import logger
 
-from aibridged.records.facts import InterceptionStart, Record
+from aibridged.records.facts import InterceptionStart, Record, StoredObjectRecord
 
 MESSAGE = "interception log"
 
@@ -21,7 +21,9 @@ _NAMES = {
 
 
 def log_record(record: Record) -> None:
-    """Log a record, with its type and all of its fields."""
+    """Log a record, with its type and all of its fields, unless it is the gateway's own affair."""
+    if isinstance(record, StoredObjectRecord):
+        return
     logger.bind(**_fields(record)).info(MESSAGE)
 
 

@@ -76,7 +76,8 @@ class Truncator:
                 marks |= _marks(mark, text)
         if not changes:
             return fact
-        return msgspec.structs.replace(fact, **changes, metadata={**fact.metadata, **marks})
+        metadata = {**fact.metadata, **marks}  # type: ignore[union-attr]  # all with texts have it
+        return msgspec.structs.replace(fact, **changes, metadata=metadata)
 
     async def truncate_in_thread(self, fact: T) -> T:
         """The same, off the event loop."""
@@ -98,7 +99,7 @@ def truncation_metadata(text: str) -> Metadata:
 
 def _is_cut(fact: Fact, mark: str) -> bool:
     """Whether it was truncated before; if so, it stays as it is under another limit."""
-    return f"{mark}cut" in fact.metadata
+    return f"{mark}cut" in fact.metadata  # type: ignore[union-attr]  # as above
 
 
 def _may_exceed(text: str, most: int) -> bool:

@@ -19,6 +19,7 @@ from loguru import logger
 from aibridged.clock import Clock
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
+    BackgroundRecord,
     Fact,
     InterceptionEnd,
     InterceptionStart,
@@ -32,6 +33,8 @@ from aibridged.records.spool import Spool, Spooling
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import DatabaseAwayError, RowRefusedError, Store
 from aibridged.records.truncation import Truncator
+
+_ENDS = (InterceptionEnd, BackgroundRecord)
 
 RETRY_S = 1.0
 """Seconds between attempts to reach the database again."""
@@ -195,8 +198,8 @@ class Writer:
 
     def _write_singly(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
         """Write what the database doesn't refuse, one by one, in the order of a batch."""
-        ends = [fact for fact in facts if isinstance(fact, InterceptionEnd)]
-        others = [fact for fact in facts if not isinstance(fact, InterceptionEnd)]
+        ends = [fact for fact in facts if isinstance(fact, _ENDS)]
+        others = [fact for fact in facts if not isinstance(fact, _ENDS)]
         done = 0
         try:
             self._write_facts(others)

@@ -44,6 +44,7 @@ class Collector:
         "model",
         "places",
         "response_id",
+        "status",
         "thoughts",
         "tool_calls",
     )
@@ -51,6 +52,7 @@ class Collector:
     def __init__(self) -> None:
         self.response_id: str | None = None
         self.model: str | None = None
+        self.status: str | None = None
         self.error: ProviderError | None = None
         self.tool_calls: list[ToolCall] = []
         self.thoughts: list[Thought] = []
@@ -110,6 +112,7 @@ class Collector:
             error=self.error,
             complete=complete and self.error is None,
             anomalies=self.anomalies,
+            status=self.status,
         )
 
 

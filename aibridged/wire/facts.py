@@ -11,11 +11,23 @@ import msgspec
 
 
 class WireApi(StrEnum):
-    """The three APIs whose requests and responses are read."""
+    """The APIs whose requests and responses are read.
+
+    Tools are put into the first three alone. `STORED_RESPONSES` is how a response that runs in the
+    background is read: from what the provider stores of it in the end.
+    """
 
     MESSAGES = "messages"
     CHAT_COMPLETIONS = "chat_completions"
     RESPONSES = "responses"
+    COMPACTION = "compaction"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    STORED_RESPONSES = "stored_responses"
+
+
+RUNNING = frozenset({"queued", "in_progress"})
+"""The statuses of a response in the background that will have another one."""
 
 
 class CutText(str):
@@ -42,6 +54,10 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     `include_usage` is what the caller asked of a Chat Completions stream, in `stream_options` if it
     `has_options`. `introduction` is how the system prompt begins, in JSON. `anomalies` names what
     couldn't be read.
+
+    Of Responses: `background` asks the provider to answer later, `store` lets it keep the answer,
+    and the request goes on from a stored `previous_response` or in a `conversation`; an id that
+    can't be read is empty.
     """
 
     model: str
@@ -54,6 +70,10 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     session_id: str | None = None
     introduction: bytes = b""
     anomalies: tuple[str, ...] = ()
+    background: bool = False
+    store: bool = True
+    previous_response: str | None = None
+    conversation: str | None = None
 
 
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
@@ -125,7 +145,8 @@ class ResponseFacts(msgspec.Struct, frozen=True, gc=False):
     """What a response said.
 
     `complete` is False where it broke before its end or ended with an error. `anomalies` counts by
-    kind what the reader couldn't read or didn't keep.
+    kind what the reader couldn't read or didn't keep. `status` is the last one that a response told
+    of itself which runs in the background, None of others.
     """
 
     response_id: str | None = None
@@ -136,6 +157,7 @@ class ResponseFacts(msgspec.Struct, frozen=True, gc=False):
     error: ProviderError | None = None
     complete: bool = False
     anomalies: Mapping[str, int] = {}
+    status: str | None = None
 
     @property
     def unread(self) -> str | None:

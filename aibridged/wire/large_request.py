@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 import msgspec
 
@@ -33,6 +34,7 @@ from aibridged.wire.request import (
     Head,
     facts_of,
     introduction_in,
+    named,
     read_head,
     request_facts,
 )
@@ -42,6 +44,17 @@ ITEM_BYTES = 1024 * 1024
 _MAX_COMMAS = 50_000
 
 _MAX_FIELD = 8 * 1024  # bytes of a field that is read beside the conversation
+_REFERENCES = ("previous_response_id", "conversation")
+_HEAD = (
+    "model",
+    "embedding_model",
+    "stream",
+    "stream_options",
+    "metadata",
+    "background",
+    "store",
+    *_REFERENCES,
+)
 
 _decode_part = msgspec.json.Decoder(Part).decode
 
@@ -70,9 +83,9 @@ def outline_request(body: bytes) -> Steps[tuple[Outline, Members]]:
 
 
 def read_large_request(
-    api: WireApi, outline: Outline, members: Members, keep: int
+    api: WireApi, outline: Outline, members: Members, keep: int, model: str | None = None
 ) -> Steps[RequestFacts]:
-    """What the request asks for; of its prompt `keep` bytes are kept.
+    """What the request asks for, of `model` if it names none; of its prompt `keep` bytes are kept.
 
     Raises:
         BadRequestError: it has no string `model`.
@@ -80,18 +93,20 @@ def read_large_request(
     """
     reader = _LargeReader(outline, members)
     try:
-        request: Head = decode_mended(DECODERS[api], reader.head())
+        request: Head = named(decode_mended(DECODERS[api], reader.head()), model)
+        if api not in _CONVERSATION:
+            return facts_of(request)
         end = yield from reader.end(_CONVERSATION[api])
         said = yield from read_said(outline.source, end.texts, keep)
         return request_facts(api, request, end, said, reader.introduction(_INSTRUCTIONS[api]))
     except (NotJsonError, msgspec.DecodeError, UnicodeDecodeError):
-        head = _mended_head(reader.head())
+        head = named(_mended_head(api, reader.head()), model)
         return facts_of(head, anomalies=UNREADABLE_REQUEST)
 
 
-def _mended_head(json: bytes) -> Head:
+def _mended_head(api: WireApi, json: bytes) -> Head:
     try:
-        return decode_mended(read_head, json)
+        return decode_mended(partial(read_head, api), json)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise BadRequestError("The request body is not valid JSON.") from None
 
@@ -100,11 +115,13 @@ _CONVERSATION = {
     WireApi.MESSAGES: "messages",
     WireApi.CHAT_COMPLETIONS: "messages",
     WireApi.RESPONSES: "input",
+    WireApi.COMPACTION: "input",
 }
 _INSTRUCTIONS = {
     WireApi.MESSAGES: "system",
     WireApi.CHAT_COMPLETIONS: "system",
     WireApi.RESPONSES: "instructions",
+    WireApi.COMPACTION: "instructions",
 }
 
 
@@ -119,7 +136,7 @@ class _LargeReader:
 
     def head(self) -> bytes:
         """The request without its conversation, and without what is too long to be read."""
-        return self._reduced(self._members, ("model", "stream", "stream_options", "metadata"))
+        return self._reduced(self._members, _HEAD)
 
     def end(self, name: str) -> Steps[End]:
         """The end of the conversation, which is the field of that name."""
@@ -210,6 +227,9 @@ class _LargeReader:
     def _reduced(self, members: Members, names: Iterable[str]) -> bytes:
         """The object that they are of with these members alone, those that aren't too long."""
         kept = [(name, self._raw(members.get(name))) for name in names]
+        # What a request goes on from isn't passed over for its length: so it is unreadable.
+        too_long = [name for name, raw in kept if not raw and name in members]
+        kept += [(name, b"0") for name in too_long if name in _REFERENCES]
         return b"{%b}" % b",".join([b'"%b":%b' % (name.encode(), raw) for name, raw in kept if raw])
 
     def _starts(self, span: Span, beginning: bytes) -> bool:

@@ -37,6 +37,11 @@ class ResponseReader(Protocol):
         """
         ...
 
+    @property
+    def response_id(self) -> str | None:
+        """The id of the response, as soon as a stream has told it."""
+        ...
+
     def feed(self, chunk: bytes) -> Iterator[None] | None:
         """Read the next bytes of the body, step by step where steps are returned."""
         ...
@@ -76,6 +81,11 @@ class StreamReader(ABC, Generic[Event]):
                 return
         for name, data in splitter.feed(chunk):
             self.read(name, data)
+
+    @property
+    def response_id(self) -> str | None:
+        """The id of the response, once it has been told."""
+        return self._collector.response_id
 
     def finish(self, complete: bool) -> ResponseFacts:
         """The facts as far as they came; `complete` says that the body ended in order."""
@@ -172,6 +182,7 @@ class Told:
 
     def __init__(self, facts: ResponseFacts) -> None:
         self._facts = facts
+        self.response_id = facts.response_id
 
     def feed(self, chunk: bytes) -> None:
         """There is nothing more to be read."""
@@ -184,6 +195,7 @@ class BodyReader:
     """Reads a blocking answer: collects it, and reads it whole at the end."""
 
     verdict = "ok"
+    response_id = None
 
     def __init__(self, read_body: Callable[[bytes], ResponseFacts]) -> None:
         self._read_body = read_body

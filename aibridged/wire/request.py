@@ -6,15 +6,16 @@ decoder takes, is read in steps, to the same facts: see `large_request`.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT
+from aibridged.wire.bounds import ABSENT, is_given
 from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.conversation import MAX_RESULTS, End, decode_text, end_of, last_items
 from aibridged.wire.envelopes import SILENT, Said, said_in
 from aibridged.wire.facts import RequestFacts, WireApi
+from aibridged.wire.splice import Fields, UnsplittableError
 
 MAX_MODEL = 512
 """Characters of a model's name."""
@@ -32,11 +33,14 @@ class BadRequestError(ValueError):
 
 
 class Head(msgspec.Struct):
-    """The fields of all three APIs; those that may hold anything stay as they came."""
+    """The fields of all APIs; those that may hold anything stay as they came."""
 
-    model: str
+    model: str | None = None
     stream: msgspec.Raw = ABSENT
     stream_options: msgspec.Raw = ABSENT
+
+
+H = TypeVar("H", bound=Head)
 
 
 class Conversation(Head):
@@ -47,11 +51,26 @@ class Conversation(Head):
     system: msgspec.Raw = ABSENT
 
 
-class Input(Head):
+class ResponsesHead(Head):
+    """A request of Responses without its input."""
+
+    background: msgspec.Raw = ABSENT
+    store: msgspec.Raw = ABSENT
+    previous_response_id: msgspec.Raw = ABSENT
+    conversation: msgspec.Raw = ABSENT
+
+
+class Input(ResponsesHead):
     """A request of Responses."""
 
     input: str | Sequence[msgspec.Raw] | None = None
     instructions: msgspec.Raw = ABSENT
+
+
+class Embedding(Head):
+    """A request for embeddings; some of Copilot's name their model otherwise."""
+
+    embedding_model: msgspec.Raw = ABSENT
 
 
 class _Options(msgspec.Struct):
@@ -66,24 +85,41 @@ class _User(msgspec.Struct):
     session_id: str
 
 
-_decode_head = msgspec.json.Decoder(Head).decode
+_HEADS: Mapping[WireApi, Any] = {
+    api: msgspec.json.Decoder(head).decode
+    for api, head in {
+        WireApi.MESSAGES: Head,
+        WireApi.CHAT_COMPLETIONS: Head,
+        WireApi.RESPONSES: ResponsesHead,
+        WireApi.COMPACTION: ResponsesHead,
+        WireApi.COMPLETIONS: Head,
+        WireApi.EMBEDDINGS: Embedding,
+    }.items()
+}
+_decode_text = msgspec.json.Decoder(str).decode
 _decode_options = msgspec.json.Decoder(_Options).decode
 _decode_metadata = msgspec.json.Decoder(_Metadata).decode
 _decode_user = msgspec.json.Decoder(_User).decode
 
-_TRUE = msgspec.Raw(b"true")
+_TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
+_MAX_REFERENCE = 4 * 1024  # bytes of what a request names to go on from
+_NO_MODEL = "The request has no model: it must be a string."
 UNREADABLE_REQUEST = ("unreadable_request",)
 
 DECODERS: Mapping[WireApi, Any] = {
     WireApi.MESSAGES: msgspec.json.Decoder(Conversation).decode,
     WireApi.CHAT_COMPLETIONS: msgspec.json.Decoder(Conversation).decode,
     WireApi.RESPONSES: msgspec.json.Decoder(Input).decode,
+    WireApi.COMPACTION: msgspec.json.Decoder(Input).decode,
+    # What an editor sends is no prompt of a person's: files to embed, the code at the cursor.
+    WireApi.COMPLETIONS: _HEADS[WireApi.COMPLETIONS],
+    WireApi.EMBEDDINGS: _HEADS[WireApi.EMBEDDINGS],
 }
 """What decodes a request of each API."""
 
 
-def read_request(api: WireApi, body: bytes) -> RequestFacts:
-    """What the request asks for.
+def read_request(api: WireApi, body: bytes, model: str | None = None) -> RequestFacts:
+    """What the request asks for; of `model` where it names none.
 
     Anything that is wrong beyond its head is for the provider to refuse: it only goes unread, and
     `anomalies` says so.
@@ -94,24 +130,36 @@ def read_request(api: WireApi, body: bytes) -> RequestFacts:
             spelling or its depth. It may be JSON all the same: see `large_request`.
     """
     try:
-        request = DECODERS[api](body)
+        request = named(DECODERS[api](body), model)
         end = _end(request)
         introduction = _introduction(request)
     except msgspec.ValidationError:
-        return facts_of(read_head(body), anomalies=UNREADABLE_REQUEST)
+        return facts_of(named(read_head(api, body), model), anomalies=UNREADABLE_REQUEST)
     return request_facts(
         api, request, end, said_in(end.texts) if end.texts else SILENT, introduction
     )
 
 
-def _end(request: Conversation | Input) -> End:
+def named(request: H, model: str | None) -> H:
+    """The request with a model: its own, or else `model`, which the route names."""
+    if request.model is None:
+        own = _text_of(request.embedding_model) if isinstance(request, Embedding) else None
+        request.model = own or model
+    return request
+
+
+def _end(request: Head) -> End:
+    if not isinstance(request, Conversation | Input):
+        return End()
     items = request.messages if isinstance(request, Conversation) else request.input
     if isinstance(items, str):
         return End((items,))
     return end_of(last_items(items)) if items else End()
 
 
-def _introduction(request: Conversation | Input) -> bytes:
+def _introduction(request: Head) -> bytes:
+    if not isinstance(request, Conversation | Input):
+        return b""
     text, items = (
         (request.system, request.messages)
         if isinstance(request, Conversation)
@@ -129,7 +177,7 @@ def introduction_in(item: bytes) -> bytes:
     return b"" if _USER in item[:_ROLE] else item
 
 
-def read_head(body: bytes) -> Head:
+def read_head(api: WireApi, body: bytes) -> Head:
     """What is left of a request whose conversation can't be read.
 
     Raises:
@@ -137,10 +185,11 @@ def read_head(body: bytes) -> Head:
         msgspec.DecodeError, UnicodeDecodeError: it can't be decoded.
     """
     try:
-        return _decode_head(body)
+        head: Head = _HEADS[api](body)
+        return head
     except msgspec.ValidationError as error:
-        if "model`" in str(error):  # missing, or "at `$.model`"
-            raise BadRequestError("The request has no model: it must be a string.") from None
+        if "`$.model`" in str(error):
+            raise BadRequestError(_NO_MODEL) from None
         raise BadRequestError("The request body must be a JSON object.") from None
 
 
@@ -148,6 +197,9 @@ def request_facts(
     api: WireApi, request: Head, end: End, said: Said, introduction: bytes
 ) -> RequestFacts:
     """All facts of a request, of what was found at its end."""
+    if api is WireApi.COMPACTION:
+        # The conversation is to be summed up: its prompts are on record, and none is new.
+        said = SILENT
     session = None
     if api is WireApi.MESSAGES and isinstance(request, Conversation):
         session = _session_of(request.metadata)
@@ -165,9 +217,13 @@ def request_facts(
 
 def facts_of(head: Head, **found: Any) -> RequestFacts:
     """The facts in a request's head, with what else was found."""
+    if head.model is None:
+        raise BadRequestError(_NO_MODEL)
     if len(head.model) > MAX_MODEL:
         raise BadRequestError(f"The model's name is longer than {MAX_MODEL} characters.")
     options = head.stream_options
+    if isinstance(head, ResponsesHead):
+        found |= _stored(head)
     return RequestFacts(
         model=head.model,
         stream=head.stream == _TRUE,
@@ -175,6 +231,40 @@ def facts_of(head: Head, **found: Any) -> RequestFacts:
         has_options=options is not ABSENT,
         **found,
     )
+
+
+def _stored(head: ResponsesHead) -> dict[str, Any]:
+    """What a request has to do with what the provider stores."""
+    return {
+        "background": head.background == _TRUE,
+        "store": head.store != _FALSE,
+        "previous_response": _reference(head.previous_response_id),
+        "conversation": _reference(head.conversation),
+    }
+
+
+def _reference(raw: msgspec.Raw) -> str | None:
+    """The id of what a request goes on from, as a string or in an object; empty: it is unreadable.
+
+    An object that names it twice is, too: a provider may take the other one.
+    """
+    if not is_given(raw):
+        return None
+    if len(raw) > _MAX_REFERENCE:
+        return ""
+    if bytes(raw).startswith(b"{"):
+        try:
+            raw = msgspec.Raw(Fields(bytes(raw)).raw("id") or b"")
+        except UnsplittableError:
+            return ""
+    return _text_of(raw) or ""
+
+
+def _text_of(raw: msgspec.Raw) -> str | None:
+    try:
+        return _decode_text(raw)
+    except UNREADABLE:
+        return None
 
 
 def _includes_usage(options: msgspec.Raw) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from aibridged.wire.bounds import SLICE
 from aibridged.wire.chat_completions import reader as chat_completions
 from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
+from aibridged.wire.embeddings import EmbeddingsReader
 from aibridged.wire.facts import ResponseFacts, WireApi
 from aibridged.wire.messages import reader as messages
 from aibridged.wire.reader import AnyReader, BodyReader, ResponseReader
@@ -25,11 +26,17 @@ _STREAMS: Mapping[WireApi, Callable[[], AnyReader]] = {
     WireApi.MESSAGES: messages.MessagesReader,
     WireApi.CHAT_COMPLETIONS: chat_completions.ChatCompletionsReader,
     WireApi.RESPONSES: responses.ResponsesReader,
+    WireApi.COMPACTION: responses.ResponsesReader,
+    WireApi.COMPLETIONS: chat_completions.ChatCompletionsReader,
+    WireApi.STORED_RESPONSES: responses.StoredResponseReader,
 }
 _BODIES: Mapping[WireApi, Callable[[bytes], ResponseFacts]] = {
     WireApi.MESSAGES: messages.read_body,
     WireApi.CHAT_COMPLETIONS: chat_completions.read_body,
     WireApi.RESPONSES: responses.read_body,
+    WireApi.COMPACTION: responses.read_body,
+    WireApi.COMPLETIONS: chat_completions.read_body,
+    WireApi.STORED_RESPONSES: responses.read_stored,
 }
 
 
@@ -38,7 +45,8 @@ def open_reader(
 ) -> ResponseReader:
     """A reader for one response, given two of its headers as they came; never raises."""
     streamed = (content_type or "").lstrip().lower().startswith("text/event-stream")
-    reader: ResponseReader = _Either(api, streamed=streamed)
+    reader: ResponseReader
+    reader = EmbeddingsReader() if api is WireApi.EMBEDDINGS else _Either(api, streamed=streamed)
     if not content_encoding or content_encoding.strip().lower() == "identity":
         return reader
     try:
@@ -73,6 +81,10 @@ class _Either:
     def verdict(self) -> str | None:
         return None if self._reader is None else self._reader.verdict
 
+    @property
+    def response_id(self) -> str | None:
+        return None if self._reader is None else self._reader.response_id
+
     def finish(self, complete: bool) -> ResponseFacts:
         return self._opened(streamed=self._streamed).finish(complete)
 
@@ -106,6 +118,10 @@ class _Decoded:
             return "ok"  # nothing more will be known, and an answer it was
         return self._reader.verdict
 
+    @property
+    def response_id(self) -> str | None:
+        return self._reader.response_id
+
     def feed(self, chunk: bytes) -> Iterator[None]:
         """Read a little with each step: a few bytes can be decoded to a great many."""
         for piece in self._decoder.feed(chunk):
@@ -125,6 +141,7 @@ class _Unread:
     """Stands in where a response's coding isn't spoken: it reads nothing and says so."""
 
     verdict = "ok"
+    response_id = None
 
     def feed(self, chunk: bytes) -> None:
         """Nothing can be read."""

@@ -237,3 +237,17 @@ async def test_tail_shows_each_once_as_it_ends(start_gateway, start_tail, client
         tail.send_signal(signal.SIGINT)
         assert await tail.stdout.read() == b""
         assert await tail.wait() == 0
+
+
+async def test_what_runs_in_the_background_is_queued_until_it_is_fetched(
+    start_gateway, client, ask
+):
+    gateway = await start_gateway(shutdown_timeout=5.0)
+    body = {"model": "gpt-x", "input": "hi", "background": True}
+    async with client.post(f"{gateway.url}/openai/v1/responses", json=body) as response:
+        assert response.status == 200
+        await response.read()
+    await gateway.stop()
+    assert "queued" in ask("interceptions", "list")
+    [row] = json.loads(ask("interceptions", "list", "--output", "json"))
+    assert (row["background_status"], row["outcome"]) == ("queued", "completed")

@@ -511,3 +511,31 @@ class TestListener:
         (line,) = (line for line in daemon.log if "Metrics are served at" in line)
         async with client.get(line.split()[-1], headers=PLAIN) as response:
             assert b"process_cpu_seconds_total" in await response.read()
+
+
+async def test_what_ran_in_the_background_is_counted_when_it_is_fetched(
+    start, fake, scrape, client
+):
+    gateway = await start()
+    async with client.post(
+        f"{gateway.url}/openai/v1/responses",
+        json={"model": "gpt-fake-large", "input": "hi", "background": True},
+    ) as response:
+        made = (await response.json())["id"]
+
+    async def fetch():
+        async with client.get(f"{gateway.url}/openai/v1/responses/{made}") as response:
+            assert response.status == 200
+            await response.read()
+
+    goes_on = asyncio.Event()
+    fake.play(Script(times=3, before_headers=goes_on))
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(fetch())
+        await fake.received(4)
+        goes_on.set()
+    await scrape.until(gateway, "coder_aibridged_passthrough_total", 3)
+    output = {"type": "output", "provider": "openai", "model": "gpt-fake-large"}
+    assert scrape.value("coder_aibridged_tokens_total", **output) == 6
+    assert scrape.value("coder_aibridged_interceptions_total", provider="openai") == 1

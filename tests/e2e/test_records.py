@@ -243,6 +243,7 @@ def left(
         "outcome": "completed",
         "usage_partial": False,
         "time_to_first_byte_ms": 0,
+        "background_status": None,
         "error_type": None,
         "error_source": None,
         "error_code": None,

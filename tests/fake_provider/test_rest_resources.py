@@ -86,3 +86,31 @@ async def test_openai_sdk_uses_conversations(gpt):
     assert item.id == added.data[0].id
     assert (await items.delete(item.id, conversation_id=made.id)).id == made.id
     assert (await gpt.conversations.delete(made.id)).deleted
+
+
+@pytest.mark.parametrize("form", ["float", "base64"])
+async def test_openai_sdk_embeds(gpt, form):
+    made = await gpt.embeddings.create(
+        model="text-embedding", input=["to be", "or not"], encoding_format=form, dimensions=3
+    )
+    assert [len(each.embedding) for each in made.data] == [3 if form == "float" else 16] * 2
+    assert made.usage.prompt_tokens == 4
+
+
+async def test_openai_sdk_compacts_a_conversation(gpt):
+    made = await gpt.responses.compact(model="gpt-x", input="to be or")
+    assert (made.object, made.usage.input_tokens) == ("response.compaction", 3)
+    assert made.id.startswith("resp_fake")
+
+
+async def test_openai_sdk_fetches_what_runs_in_the_background(gpt):
+    made = await gpt.responses.create(model="gpt-x", input="hi", background=True)
+    assert (made.status, made.background, made.usage) == ("queued", True, None)
+    fetched = await gpt.responses.retrieve(made.id)
+    assert (fetched.id, fetched.status, fetched.usage.output_tokens) == (made.id, "completed", 6)
+    events = [
+        event
+        async for event in await gpt.responses.retrieve(made.id, stream=True, starting_after=1)
+    ]
+    assert events[0].sequence_number == 2
+    assert (events[-1].type, events[-1].response.id) == ("response.completed", made.id)

@@ -35,7 +35,8 @@ DEFAULTS = hosts(
         ("api.anthropic.com:443", "GET", "/", None),
         ("api.anthropic.com:443", "GET", "/api/hello", None),
         ("api.anthropic.com:443", "GET", "/v1/messages", None),
-        ("api.openai.com:443", "POST", "/v1/embeddings", None),
+        ("api.openai.com:443", "POST", "/v1/embeddings", "/openai/v1/embeddings"),
+        ("api.openai.com:443", "POST", "/v1/images/generations", None),
         ("api.openai.com:443", "POST", "/responses", None),
         ("api.openai.com:443", "GET", "/v1/chat/completions", None),
         ("api.openai.com:443", "DELETE", "/v1/models/x", None),
@@ -108,7 +109,8 @@ def test_copilots_hosts_are_those_of_the_configured_plans():
     assert path(found, business, "POST", "/responses") == "/business/responses"
     assert path(found, business, "POST", "/v1/messages") == "/business/v1/messages"
     assert path(found, business, "GET", "/models") == "/business/models"
-    assert path(found, business, "POST", "/embeddings") is None
+    assert path(found, business, "POST", "/embeddings") == "/business/embeddings"
+    assert path(found, business, "POST", "/unknown") is None
     for other in ("api.enterprise.githubcopilot.com", "api.github.com", "github.com"):
         assert found.find(read_destination(f"{other}:443")) == []
 

@@ -6,6 +6,7 @@ import pytest
 
 from aibridged.records import schema
 from aibridged.records.facts import (
+    BackgroundRecord,
     InterceptionEnd,
     ModelThoughtRecord,
     Outcome,
@@ -65,6 +66,7 @@ def test_a_start_is_a_row(database, store, new_start):
         "error_source": None,
         "error_code": None,
         "error_message": None,
+        "background_status": None,
     }
 
 
@@ -306,6 +308,7 @@ def test_pruning_takes_old_ended_interceptions_with_all_that_belongs_to_them(
         "aibridge_user_prompts": 1,
         "aibridge_tool_usages": 1,
         "aibridge_model_thoughts": 0,
+        "aibridged_stored_objects": 0,
     }
 
 
@@ -356,3 +359,33 @@ def test_a_checkpoint_empties_the_log_of_sqlite(sqlite_database, new_start):
     store.checkpoint()
     assert (path.stat().st_size, path.stat().st_mtime_ns) != before
     store.close()
+
+
+@pytest.mark.parametrize("late", ["queued", "in_progress", "failed"])
+def test_a_last_status_is_never_followed(database, store, new_start, late):
+    start = new_start()
+    store.write([start], [])
+    told = [
+        BackgroundRecord(interception_id=start.id, status="queued"),
+        BackgroundRecord(
+            interception_id=start.id,
+            status="completed",
+            outcome=Outcome.COMPLETED,
+            usage_partial=False,
+        ),
+        BackgroundRecord(
+            interception_id=start.id, status=late, outcome=Outcome.FAILED, usage_partial=True
+        ),
+    ]
+    end = InterceptionEnd(
+        interception_id=start.id, ended_at=AT, outcome=Outcome.INTERRUPTED, usage_partial=True
+    )
+    for fact in told[:2]:
+        store.write([], [fact, end])
+    store.write([], told)
+    row = database.row(schema.interceptions)
+    assert (row["background_status"], row["outcome"], row["usage_partial"]) == (
+        "completed",
+        "completed",
+        False,
+    )

@@ -139,7 +139,7 @@ class Scene:
         return json.loads(self.dialogue.answer(results))
 
 
-@pytest.fixture(params=list(WireApi), ids=lambda api: api.value)
+@pytest.fixture(params=list(RENDERERS), ids=lambda api: api.value)
 def scene(request) -> Scene:
     """Each API in turn."""
     return Scene(request.param)

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from aibridged.wire import large_request
 from aibridged.wire.envelopes import MEANWHILE
 from aibridged.wire.facts import CutText, RequestFacts, WireApi
+from aibridged.wire.injection.inject import MAX_TOOLS
 from aibridged.wire.large_request import is_small, outline_request, read_large_request
 from aibridged.wire.lone_surrogates import mended
 from aibridged.wire.outline import Steps, TooComplexError, run
-from aibridged.wire.request import BadRequestError, read_request
+from aibridged.wire.request import DECODERS, BadRequestError, read_request
 
 KEEP = 1000
 
@@ -97,13 +98,13 @@ def outcome(read: Any) -> RequestFacts | str:
     """The facts, or the error; an introduction, which is only searched, without lone surrogates."""
     try:
         facts = read()
-        return msgspec.structs.replace(facts, introduction=mended(facts.introduction))
     except BadRequestError as error:
         return str(error)
+    return msgspec.structs.replace(facts, introduction=mended(facts.introduction))
 
 
 @pytest.mark.parametrize("item_bytes", [0, 10**9])
-@given(st.sampled_from(WireApi), FIELDS)
+@given(st.sampled_from(sorted(DECODERS)), FIELDS)
 def test_it_tells_what_a_decoder_tells(
     item_bytes: int, api: WireApi, fields: dict[str, Any]
 ) -> None:
@@ -143,7 +144,7 @@ LONG = "long prompt\n" * 200_000
 
 
 @pytest.mark.parametrize("content", [LONG, [{"type": "text", "text": LONG}]])
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 def test_a_long_prompt_is_cut(api: WireApi, content: Any) -> None:
     user = [{"role": "user", "content": content}]
     got = read(api, messages=user, input=user)
@@ -189,7 +190,7 @@ def test_a_field_of_any_size_is_left_unbuilt(name: str, value: bytes) -> None:
 
 
 @pytest.mark.parametrize("value", HOSTILE.values(), ids=HOSTILE.keys())
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", DECODERS)
 def test_content_of_any_size_is_read_or_refused(api: WireApi, value: bytes) -> None:
     item = b'{"role":"user","content":%b}' % value
     body = b'{"model":"m","messages":[%b],"input":[%b]}' % (item, item)
@@ -199,3 +200,22 @@ def test_content_of_any_size_is_read_or_refused(api: WireApi, value: bytes) -> N
             steps += 1
     if len(value) > 1_000_000:
         assert steps > 30
+
+
+@pytest.mark.parametrize(
+    ("field", "expected"),
+    [
+        (b'"previous_response_id":"resp_1"', ("resp_1", None)),
+        (b'"conversation":{"id":"conv_1"}', (None, "conv_1")),
+        # Too long to be looked at, but not to be passed over.
+        (b'"conversation":{"id":"conv_1","x":"%b"}' % (b"y" * 10_000), (None, "")),
+        (b'"previous_response_id":"%b"' % (b"y" * 10_000), ("", None)),
+    ],
+)
+def test_what_a_large_request_goes_on_from(
+    field: bytes, expected: tuple[str | None, str | None]
+) -> None:
+    body = b'{"model":"m","input":"hi",%b,"background":true,"store":false}' % field
+    got = run(reading(WireApi.RESPONSES, body))
+    assert (got.previous_response, got.conversation) == expected
+    assert (got.background, got.store) == (True, False)

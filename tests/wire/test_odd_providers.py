@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aibridged.wire.facts import ResponseFacts, TokenUsage, WireApi
-from aibridged.wire.injection.inject import open_dialogue
+from aibridged.wire.injection.inject import MAX_TOOLS, open_dialogue
 from aibridged.wire.response import open_reader
 from aibridged.wire.splice import Fields
 
@@ -323,7 +323,7 @@ def counted(facts: ResponseFacts) -> TokenUsage | None:
     return facts.usage and msgspec.structs.replace(facts.usage, partial=False)
 
 
-APIS = st.sampled_from(WireApi)
+APIS = st.sampled_from(sorted(MAX_TOOLS))
 SIZES = st.lists(st.integers(1, 400), max_size=12)
 
 

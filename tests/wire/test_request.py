@@ -11,9 +11,16 @@ from hypothesis import strategies as st
 from aibridged.wire.conversation import LAST_BYTES, LAST_ITEMS, MAX_RESULTS
 from aibridged.wire.envelopes import MEANWHILE
 from aibridged.wire.facts import RequestFacts, WireApi
+from aibridged.wire.injection.inject import MAX_TOOLS
 from aibridged.wire.large_request import outline_request, read_large_request
 from aibridged.wire.outline import run
-from aibridged.wire.request import INTRODUCTION, MAX_MODEL, BadRequestError, read_request
+from aibridged.wire.request import (
+    DECODERS,
+    INTRODUCTION,
+    MAX_MODEL,
+    BadRequestError,
+    read_request,
+)
 
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -44,7 +51,7 @@ ASSISTANT = {"role": "assistant", "content": "Sure."}
 IMAGE = {"type": "image", "source": {"type": "base64", "data": "AAAA"}}
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", DECODERS)
 def test_head(api: WireApi) -> None:
     assert facts(api) == RequestFacts("m")
     assert facts(api, stream=True).stream is True
@@ -57,7 +64,7 @@ def test_head(api: WireApi) -> None:
     assert facts(api).has_options is False
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", DECODERS)
 @pytest.mark.parametrize(
     ("body", "sentence"),
     [
@@ -80,7 +87,7 @@ def test_bad_requests(api: WireApi, body: bytes, sentence: str) -> None:
         read_request(api, body)
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", DECODERS)
 @pytest.mark.parametrize(
     "text",
     [b'"\n"', b'"\x00"', rb'"\x"', rb'"\u12"', rb'"\ud83"', rb'"\ud83d', b"\xff", b"NaN", b"'a'"],
@@ -96,7 +103,7 @@ def test_what_no_json_may_hold_is_a_bad_request(api: WireApi, text: bytes, size:
             read_request(api, b'{"model":"m","x":%b}' % value)
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 def test_what_the_provider_is_to_refuse_goes_on_unread(api: WireApi) -> None:
     got = facts(api, stream=True, messages={"a": 1}, input={"a": 1})
     assert got == RequestFacts("m", stream=True, anomalies=("unreadable_request",))
@@ -262,14 +269,14 @@ JSON = st.recursive(
 
 
 @given(
-    st.sampled_from(WireApi),
+    st.sampled_from(sorted(DECODERS)),
     st.dictionaries(st.sampled_from(["messages", "input", "metadata"]), JSON),
 )
 def test_any_json_with_a_model_is_read(api: WireApi, fields: dict[str, Any]) -> None:
     assert facts(api, **fields).model == "m"
 
 
-@given(st.sampled_from(WireApi), st.binary(max_size=60))
+@given(st.sampled_from(sorted(DECODERS)), st.binary(max_size=60))
 def test_garbage_is_a_bad_request(api: WireApi, body: bytes) -> None:
     with pytest.raises(BadRequestError):
         read(api, body)
@@ -289,7 +296,7 @@ def items(*texts: bytes) -> bytes:
     return b",".join([*said[:-1], b'{"role":"assistant","content":"x"}', said[-1]])
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 @pytest.mark.parametrize(
     ("text", "prompt"),
     [
@@ -311,14 +318,14 @@ def test_half_an_emoji_is_read_as_a_replacement(api: WireApi, text: bytes, promp
     assert read(api, BODIES[api] % system).prompt == "Hi"
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 def test_half_an_emoji_may_stand_anywhere(api: WireApi) -> None:
     body = rb'{"\ud83d":1,"model":"m\ud83d","stream":true,"metadata":{"user_id":"\ud83d"}}'
     got = read(api, body)
     assert (got.model, got.stream, got.anomalies) == ("m\ufffd", True, ())
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 def test_many_halves_are_read_in_steps(api: WireApi) -> None:
     got = read(api, BODIES[api] % items(HALF, HALF * 10_000))
     assert got.prompt == "\ufffd" * 10_000
@@ -408,8 +415,72 @@ def test_how_the_system_prompt_begins(api: WireApi, fields: dict[str, Any]) -> N
     assert b"You are X." in facts(api, **fields).introduction
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 def test_what_a_user_says_introduces_no_program(api: WireApi) -> None:
     got = facts(api, messages=[user("You are X.")], input=[user("You are X.")])
     assert got.introduction == b""
     assert len(facts(api, system="x" * 9999, instructions="x" * 9999).introduction) <= INTRODUCTION
+
+
+def test_a_model_that_the_body_does_not_name() -> None:
+    body = b'{"prompt":"def f():","suffix":"","stream":true}'
+    got = read_request(WireApi.COMPLETIONS, body, "engine")
+    assert got == RequestFacts("engine", stream=True)
+    assert read_request(WireApi.COMPLETIONS, b'{"model":"m"}', "engine").model == "m"
+    chunk = b'{"content":"def f():","embedding_model":"text-embedding"}'
+    assert read_request(WireApi.EMBEDDINGS, chunk, "chunks").model == "text-embedding"
+    assert read_request(WireApi.EMBEDDINGS, b'{"embedding_model":7}', "chunks").model == "chunks"
+    with pytest.raises(BadRequestError, match="no model"):
+        read_request(WireApi.EMBEDDINGS, b'{"input":"x"}')
+
+
+@pytest.mark.parametrize("api", [WireApi.EMBEDDINGS, WireApi.COMPLETIONS])
+def test_what_an_editor_sends_is_no_prompt(api: WireApi) -> None:
+    got = facts(api, input="private", prompt="private", messages=[user("private")])
+    assert got == RequestFacts("m")
+
+
+def test_a_conversation_that_is_compacted_holds_no_new_prompt() -> None:
+    items = [user("Hi"), {"type": "function_call_output", "call_id": "c1", "output": "o"}]
+    assert facts(WireApi.COMPACTION, input=items).tool_result_ids == ("c1",)
+    assert facts(WireApi.COMPACTION, input=[user("Hi")]).prompt is None
+
+
+RESPONSES_APIS = [WireApi.RESPONSES, WireApi.COMPACTION]
+
+
+@pytest.mark.parametrize("api", RESPONSES_APIS)
+@pytest.mark.parametrize("input", ["Hi", {"unreadable": 1}])
+@pytest.mark.parametrize(
+    ("fields", "previous", "conversation"),
+    [
+        ({}, None, None),
+        ({"previous_response_id": None, "conversation": None}, None, None),
+        ({"previous_response_id": "resp_1"}, "resp_1", None),
+        ({"conversation": "conv_1"}, None, "conv_1"),
+        ({"conversation": {"id": "conv_1"}}, None, "conv_1"),
+        # What can't be read isn't passed over.
+        ({"previous_response_id": 7}, "", None),
+        ({"previous_response_id": ["resp_1"]}, "", None),
+        ({"conversation": {}}, None, ""),
+        ({"conversation": {"id": {}}}, None, ""),
+        ({"conversation": {"id": "conv_1", "x": "y" * 5_000}}, None, ""),
+    ],
+)
+def test_what_a_request_goes_on_from(
+    api: WireApi, input: Any, fields: dict[str, Any], previous: str | None, conversation: str | None
+) -> None:
+    got = facts(api, input=input, **fields)
+    assert (got.previous_response, got.conversation) == (previous, conversation)
+
+
+def test_a_conversation_named_twice_is_unreadable() -> None:
+    body = b'{"model":"m","conversation":{"id":"conv_1","id":"conv_2"}}'
+    assert read_request(WireApi.RESPONSES, body).conversation == ""
+
+
+def test_whether_a_response_is_stored_and_answered_later() -> None:
+    got = facts(WireApi.RESPONSES, background=True, store=False)
+    assert (got.background, got.store) == (True, False)
+    got = facts(WireApi.RESPONSES, background=None, store=None)
+    assert (got.background, got.store) == (False, True)

@@ -153,18 +153,10 @@ class Turn:
 
     def begin_reading(self, reader: ResponseReader | None = None) -> ResponseObserver:
         """Start reading it for the record; a `reader` that is given is fed by the dialogue."""
-        api = self._context.route.api
-        assert api is not None, "other routes get no tools"
-        reading = self._reading = ResponseObserver(
-            api,
-            self.response,
-            self._clock,
-            self._context.verdict,
-            self._context.route.provider.failure_statuses,
-            reader,
-        )
+        reading = self._context.observe(self.response, self._clock, reader)
+        assert reading is not None, "other routes get no tools"
+        self._reading = reading
         self._feeds_reader = reader is None
-        self._context.observer = reading
         return reading
 
     @property

@@ -22,8 +22,8 @@ MAX_TOOLS: Mapping[WireApi, int] = {
     WireApi.CHAT_COMPLETIONS: 128,
     WireApi.RESPONSES: 128,
 }
-"""Tools that a request may offer, the client's own included. OpenAI refuses more; Anthropic names
-no number, but each tool takes its part of the context."""
+"""Tools that a request may offer, the client's own included; the other APIs are given none. OpenAI
+refuses more; Anthropic names no number, but each tool takes its part of the context."""
 
 _MAX_COMMAS = 20_000  # in the client's tools, before they are decoded
 _TRUE, _FALSE = b"true", b"false"

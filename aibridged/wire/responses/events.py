@@ -13,6 +13,7 @@ class Response(msgspec.Struct):
     id: str | None = None
     model: str | None = None
     status: str | None = None
+    background: bool | None = None
     store: bool | None = None
     output: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = ABSENT

@@ -13,7 +13,7 @@ import msgspec
 
 from aibridged.wire.bounds import ABSENT, is_given
 from aibridged.wire.collector import MAX_ITEMS, Collector, Text, error_in, provider_error
-from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage
+from aibridged.wire.facts import RUNNING, ProviderError, ResponseFacts, Thought, TokenUsage
 from aibridged.wire.lenient import usage_in
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.responses.events import EVENTS, RESPONSES, Event, Response
@@ -81,6 +81,7 @@ class ResponsesReader(StreamReader[Event]):
     """
 
     PARSER = EVENTS
+    _is_stored = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,6 +156,7 @@ class ResponsesReader(StreamReader[Event]):
         if response is not None:
             self._collector.response_id = response.id or self._collector.response_id
             self._collector.model = response.model or self._collector.model
+            self._collector.status = _status(response, is_stored=self._is_stored)
 
     def _created(self, event: Event) -> None:
         """No verdict yet: a refusal for overload comes after this event, too."""
@@ -289,20 +291,61 @@ def _names(item: Item) -> set[int]:
     return {hash((kind, name)) for kind, name in (("", item.id), ("call", item.call_id)) if name}
 
 
+class StoredResponseReader(ResponsesReader):
+    """Reads a stream of a response that runs in the background, which a client may enter anywhere.
+
+    What it comes to stands in its last event alone, as it does in what the provider stores of it:
+    so it is the same whichever way it is fetched.
+    """
+
+    _is_stored = True
+
+    def is_silent(self, name: bytes, data: bytes) -> bool:
+        if not name or name.decode("utf-8", "replace") in self._LIFECYCLE:
+            return False
+        if self.verdict is None:
+            self.verdict = "ok"
+        return True
+
+    def _is_text(self, chunk: bytes) -> bool:
+        return False
+
+
+MAX_STATUS = 32
+"""Characters kept of a response's status."""
+
+
+def _status(response: Response, *, is_stored: bool) -> str | None:
+    if not (is_stored or response.background):
+        return None
+    return response.status and response.status[:MAX_STATUS]
+
+
 def read_body(body: bytes) -> ResponseFacts:
     """The facts of a blocking answer, be it a response or an error."""
     collector = Collector()
     return facts_of(RESPONSES.read(body, collector.count, "body"), body, collector)
 
 
-def facts_of(response: Response | None, body: bytes, collector: Collector) -> ResponseFacts:
+def read_stored(body: bytes) -> ResponseFacts:
+    """The same of a response as the provider stores it, or has it run in the background."""
+    collector = Collector()
+    response = RESPONSES.read(body, collector.count, "body")
+    return facts_of(response, body, collector, is_stored=True)
+
+
+def facts_of(
+    response: Response | None, body: bytes, collector: Collector, *, is_stored: bool = False
+) -> ResponseFacts:
     """The facts of a body that has been parsed, or couldn't be; that is counted already."""
     usage = collector.usage(usage_in(body) if response is None else response.usage)
     told = None if usage is None else responses_usage(usage)
     if response is None:
         return collector.result(told, complete=False)
     _take(collector, response)
-    return collector.result(told, complete=response.status not in ("in_progress", "queued"))
+    runs = response.status in RUNNING
+    collector.status = _status(response, is_stored=is_stored or runs)
+    return collector.result(told, complete=not runs)
 
 
 def _take(collector: Collector, response: Response) -> None:

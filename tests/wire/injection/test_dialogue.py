@@ -14,6 +14,7 @@ from aibridged.wire.collector import MAX_ITEMS
 from aibridged.wire.facts import WireApi
 from aibridged.wire.injection import dialogue as dialogue_module
 from aibridged.wire.injection.dialogue import OverrunError
+from aibridged.wire.injection.inject import MAX_TOOLS
 
 OURS = "bmcp_files_read"
 TEXT = Answer(text="It is done.")
@@ -85,7 +86,7 @@ SAID = st.builds(
 )
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 @given(said=st.lists(SAID, min_size=1, max_size=3), data=st.data())
 def test_chunks_of_one_event_are_treated_as_any_others(make_scene, api, said, data):
     """Whichever events come by themselves, the client sees the same, and the same is run."""

@@ -53,7 +53,7 @@ def names(api, source):
     return [tool.get("function", tool)["name"] for tool in tools]
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 @given(
     st.sampled_from(["", " ", "\n\t"]),
     st.sampled_from(
@@ -82,7 +82,7 @@ def test_without_what_was_put_in_the_request_is_the_clients(api, space, tools, m
     assert rest == source
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 def test_ours_come_first_and_the_clients_keep_their_names(api):
     source = body(api, tools=[own_tool(api, "x"), own_tool(api, "bmcp_s_a")])
     injection = put_in(api, source)
@@ -92,7 +92,7 @@ def test_ours_come_first_and_the_clients_keep_their_names(api):
     assert put_in(api, source, "bmcp_s_a") is None
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 def test_no_more_than_the_provider_takes(api):
     own = [own_tool(api, f"own_{number}") for number in range(MAX_TOOLS[api] - 2)]
     ours = [f"bmcp_s_{number}" for number in range(5)]
@@ -213,7 +213,7 @@ def test_each_api_has_its_dialogue(api, kind):
     assert type(open_dialogue(api, Fields(body), {"a"})) is kind
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 def test_half_an_emoji_in_the_request_is_no_obstacle(api):
     """In a tool, or anywhere; the bytes around what is put in stay as they came."""
     own = json.dumps({**own_tool(api, "a"), "description": "half \ud83d"}).encode()

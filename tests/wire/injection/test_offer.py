@@ -4,6 +4,7 @@ import pytest
 
 from aibridged.mcp.tools import Tool
 from aibridged.wire.facts import WireApi
+from aibridged.wire.injection.inject import MAX_TOOLS
 from aibridged.wire.injection.offer import MAX_CHAT_DESCRIPTION, Offer
 
 
@@ -27,7 +28,7 @@ def test_each_api_has_its_shape():
     ]
 
 
-@pytest.mark.parametrize("api", WireApi)
+@pytest.mark.parametrize("api", MAX_TOOLS)
 def test_the_order_is_the_toolboxs_and_encoding_happens_once(api):
     offer = Offer([tool("c"), tool("a"), tool("b")])
     assert [name for name, _ in offer.encoded(api)] == ["c", "a", "b"]

@@ -7,7 +7,12 @@ import pytest
 
 from aibridged.wire import collector as collector
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.responses.reader import ResponsesReader, read_body
+from aibridged.wire.responses.reader import (
+    ResponsesReader,
+    StoredResponseReader,
+    read_body,
+    read_stored,
+)
 
 
 def call(
@@ -280,3 +285,50 @@ def test_blocking_errors() -> None:
     assert not failed.complete
     assert not read_body(b'{"id":"r","status":"queued"}').complete
     assert read_body(b"<html>") == ResponseFacts(anomalies={"unreadable_body": 1})
+
+
+def test_a_stored_response_is_the_same_from_wherever_it_is_read(
+    transcript: Callable[[str], bytes],
+) -> None:
+    """A client enters its stream behind any event; what it comes to stands in the last one."""
+    whole = transcript("responses_reasoning_and_tools")
+    events = [event + b"\n\n" for event in whole.split(b"\n\n") if event.strip()]
+    last = msgspec.json.decode(events[-1].partition(b"data: ")[2])["response"]
+    expected = read_stored(msgspec.json.encode(last))
+    assert len(expected.tool_calls) >= 2
+    assert expected.status == "completed"
+    for start in range(len(events)):
+        reader = StoredResponseReader()
+        for event in events[start:]:
+            reader.feed(event)
+        assert reader.finish(complete=True) == expected
+        assert reader.verdict == "ok"
+
+
+def test_a_stored_response_that_was_left_tells_its_status() -> None:
+    reader = StoredResponseReader()
+    reader.feed(
+        b'event: response.created\ndata: {"type":"response.created",'
+        b'"response":{"id":"resp_1","status":"queued"}}\n\n'
+    )
+    assert reader.response_id == "resp_1"
+    reader.feed(b'event: response.output_item.done\ndata: {"item":{"type":"function_call"}}\n\n')
+    got = reader.finish(complete=False)
+    assert (got.status, got.tool_calls, got.complete) == ("queued", (), False)
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ({"status": "completed"}, None),
+        ({"status": "completed", "background": False}, None),
+        ({"status": "completed", "background": True}, "completed"),
+        ({"status": "queued"}, "queued"),
+        ({"status": "x" * 100, "background": True}, "x" * 32),
+        ({"background": True}, None),
+    ],
+)
+def test_the_status_of_what_runs_in_the_background(fields: dict[str, object], status: str) -> None:
+    body = msgspec.json.encode({"id": "r", **fields})
+    assert read_body(body).status == status
+    assert read_stored(body).status == (str(fields["status"])[:32] if "status" in fields else None)

@@ -1,0 +1,160 @@
+"""Looks up who made a response or conversation that a provider stores.
+
+All callers share the organisation's key, so the provider would show anyone what another has stored.
+What somebody makes is noted when its id is first told; a look-up is one read by primary key, in a
+thread, with a deadline. What was looked up is remembered, since it never changes.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+import sqlalchemy as sa
+from cachetools import LRUCache
+
+from aibridged.core.fair_queue import Bounds, QueueFullError
+from aibridged.fair_places import FairPlaces
+from aibridged.records.facts import StoredObjectRecord
+from aibridged.records.rows import object_key
+from aibridged.records.schema import interceptions, stored_objects
+from aibridged.wire.facts import RUNNING
+
+BOUNDS = Bounds(places=4, places_each=2, waiting=256)
+DEADLINE_S = 5.0
+"""For how long a request waits for a look-up, its place included."""
+REMEMBERED = 10_000
+
+_RECENT_S = 0.3  # what has just been told, to another daemon maybe, is in the database by then
+
+_C = stored_objects.c
+_STATUS = interceptions.c.background_status
+_MAKER = (
+    sa.select(
+        _C.initiator_id,
+        _C.interception_id,
+        sa.and_(_C.is_background, sa.or_(_STATUS.is_(None), _STATUS.in_(sorted(RUNNING)))),
+    )
+    .select_from(stored_objects)
+    .outerjoin(interceptions, interceptions.c.id == _C.interception_id)
+    .where(_C.provider_name == sa.bindparam("provider"), _C.object_id == sa.bindparam("object"))
+)
+
+
+class LookupFailedError(Exception):
+    """It isn't known who made it: the database doesn't answer, or too many ask."""
+
+
+class Maker(NamedTuple):
+    """Who made it, and by which request; `is_background` if what it comes to isn't known yet."""
+
+    initiator_id: str
+    interception_id: str | None
+    is_background: bool
+
+
+class _Key(NamedTuple):
+    provider_name: str
+    object_id: str
+
+
+class StoredObjects:
+    """The makers, by the provider's name and the object's id.
+
+    `record` queues facts to be written, of an initiator. All of it is called from the event loop.
+    """
+
+    def __init__(
+        self,
+        engine: sa.Engine,
+        record: Callable[..., None],
+        *,
+        deadline: float = DEADLINE_S,
+    ) -> None:
+        self._engine = engine
+        self.record = record
+        self._deadline = deadline
+        self._known: LRUCache[_Key, Maker] = LRUCache(REMEMBERED)
+        self._places: FairPlaces[str] = FairPlaces(BOUNDS, deadline)
+
+    def made(self, made: StoredObjectRecord) -> None:
+        """Note who made it; the first one that is noted stays its maker."""
+        key = _Key(made.provider_name, object_key(made.object_id))
+        if key not in self._known:
+            self._known[key] = Maker(made.initiator_id, made.interception_id, made.is_background)
+        self.record(made, initiator_id=made.initiator_id)
+
+    async def find(
+        self, caller: str, provider_name: str, object_id: str, *, patient: bool = True
+    ) -> Maker | None:
+        """Its maker, or None: nobody made it through a gateway of this database.
+
+        `caller` is who asks: callers take turns. If it is `patient`, what may just have been made
+        is waited for.
+
+        Raises:
+            LookupFailedError: that isn't known.
+        """
+        key = _Key(provider_name, object_key(object_id))
+        try:
+            async with asyncio.timeout(self._deadline):
+                maker = self._known.get(key) or await self._look_up(caller, key)
+                if maker is None and patient:
+                    await asyncio.sleep(_RECENT_S)
+                    maker = await self._look_up(caller, key)
+        except (TimeoutError, QueueFullError):
+            raise LookupFailedError from None
+        except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
+            raise LookupFailedError(type(error).__name__) from None
+        if maker is not None:
+            # It may have been noted meanwhile, and told since.
+            maker = self._known.setdefault(key, maker)
+        return maker
+
+    def told(self, provider_name: str, object_id: str) -> bool:
+        """What it came to in the background is known now; whether that is news to this daemon."""
+        key = _Key(provider_name, object_key(object_id))
+        maker = self._known.get(key)
+        if maker is None or not maker.is_background:
+            return maker is None
+        self._known[key] = maker._replace(is_background=False)
+        return True
+
+    async def _look_up(self, caller: str, key: _Key) -> Maker | None:
+        """A place is free again when its thread has ended, and not when nobody waits any more."""
+        await self._places.take(caller)
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[Maker | None] = loop.create_future()
+
+        def ended(maker: Maker | None, error: Exception | None) -> None:
+            self._places.give_back(caller)
+            if found.done():
+                return
+            if error is not None:
+                found.set_exception(error)
+            else:
+                found.set_result(maker)
+
+        def read() -> None:
+            maker = failure = None
+            try:
+                maker = self._read(key)
+            except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
+                failure = error
+            with suppress(RuntimeError):  # the loop is closed, and nobody waits
+                loop.call_soon_threadsafe(ended, maker, failure)
+
+        # None of a pool, which the process would wait for at its end, whatever hangs.
+        try:
+            threading.Thread(target=read, name="stored object", daemon=True).start()
+        except RuntimeError:  # the system has none left
+            self._places.give_back(caller)
+            raise
+        return await found
+
+    def _read(self, key: _Key) -> Maker | None:
+        with self._engine.connect() as connection:
+            values = {"provider": key.provider_name, "object": key.object_id}
+            row = connection.execute(_MAKER, values).one_or_none()
+        return None if row is None else Maker(*row)
