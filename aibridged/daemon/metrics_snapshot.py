@@ -118,6 +118,7 @@ def _records(recorder: Recorder) -> Iterator[Reading]:
     yield _number(table.STARTS_REFUSED, stats.starts_refused)
     yield _number(table.RECORDS_SPOOLED, stats.records_spooled)
     yield _number(table.RECORDS_REPLAYED, stats.records_replayed)
+    yield _number(table.RECORDS_UNJOURNALED, recorder.unjournaled)
     yield _number(table.RECORDS_LOST, stats.records_lost)
     yield _number(table.SPOOL_SIZE, stats.spool_bytes)
     yield _number(table.DATABASE_UP, float(not stats.database_away))

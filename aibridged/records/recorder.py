@@ -28,6 +28,7 @@ from aibridged.records.facts import (
     ended_at,
 )
 from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
+from aibridged.records.journal import Journal
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
@@ -60,6 +61,7 @@ class Recorder:
         self,
         store: Store,
         spool: Spool,
+        journal: Journal,
         clock: Clock,
         *,
         truncator: Truncator | None = None,
@@ -70,6 +72,7 @@ class Recorder:
     ) -> None:
         self.stats = RecorderStats()
         self._clock = clock
+        self._journal = journal
         self._queue_limit = queue_limit
         self._linger = linger
         self._starts: list[Waiting] = []
@@ -82,6 +85,7 @@ class Recorder:
         self._writer = Writer(
             store,
             spool,
+            journal,
             clock,
             self._work,
             self._facts,
@@ -97,8 +101,13 @@ class Recorder:
         # Of those handed over, some may have no waiter any more.
         return max(self._waiting, self._work.qsize()) + len(self._facts)
 
+    @property
+    def unjournaled(self) -> int:
+        """How many facts a kill would have taken before their commit: the journal had no room."""
+        return self._journal.missed_total
+
     async def open(self) -> None:
-        """Connect, replay the spool, and end interceptions that an earlier daemon left open.
+        """Connect, replay spool and journal, and end what an earlier daemon left open.
 
         Raises:
             DatabaseAwayError, SpoolError, OSError: the recorder can't be used.
@@ -144,11 +153,15 @@ class Recorder:
         return length < self._queue_limit and own < self._queue_limit // 10
 
     def record(self, *facts: Fact, initiator_id: str = "") -> None:
-        """Queue facts of an interception whose start is committed; never waits, loses nothing."""
+        """Queue facts of an interception whose start is committed; never waits, loses nothing.
+
+        They are in the journal when it returns, so that no kill takes them either.
+        """
         if self._closed:
             self.stats.records_lost += len(facts)
             logger.error("{} records arrived after the recorder was closed", len(facts))
             return
+        self._journal.append(facts)
         self._facts.put(facts, initiator_id)
         if not self._flush_is_due:
             self._flush_is_due = True

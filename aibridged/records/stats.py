@@ -11,14 +11,15 @@ class RecorderStats:
     """Counters and last values, written by the writer's thread and read by any.
 
     `records_lost` counts what is recorded nowhere: rows whose values the database refuses, lines of
-    the spool that can't be read, and facts that neither the database nor the spool had taken at the
-    end. Seconds are monotonic.
+    spool and journal that can't be read, and facts that neither the database nor either of them had
+    taken at the end, which are `lost_at_end`. Seconds are monotonic.
     """
 
     starts_refused: int = 0
     records_spooled: int = 0
     records_replayed: int = 0
     records_lost: int = 0
+    lost_at_end: int = 0
     spool_bytes: int = 0
     database_away: bool = False
     start_waits: HistogramSeries = field(

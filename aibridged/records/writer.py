@@ -27,6 +27,7 @@ from aibridged.records.facts import (
 )
 from aibridged.records.flush_schedule import FLUSH_S, DiskSchedule
 from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
+from aibridged.records.journal import Journal
 from aibridged.records.retention import Pruning
 from aibridged.records.spool import Spool, Spooling
 from aibridged.records.stats import RecorderStats
@@ -46,6 +47,7 @@ class Writer:
         self,
         store: Store,
         spool: Spool,
+        journal: Journal,
         clock: Clock,
         work: SimpleQueue[Work],
         facts: FactQueue,
@@ -57,6 +59,8 @@ class Writer:
     ) -> None:
         self._store = store
         self._spooling = Spooling(spool, stats)
+        self._journal = journal
+        self._taken = 0  # of the facts that were queued, in their order
         self._clock = clock
         self._work = work
         self._facts = facts
@@ -77,6 +81,7 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - passed to the caller of `open`
             self._store.close()
             self._spooling.close()
+            self._journal.close()
             self._settle([opened], error)
             return
         self._settle([opened])
@@ -112,17 +117,31 @@ class Writer:
         ):
             return False
         self._facts.drop(len(facts))
+        self._taken += len(facts)
+        self._journal.release(self._taken)
         return True
 
     def _open(self) -> None:
         self._spooling.open()
+        self._journal.open()
         self._store.connect()
         self._spooling.replay(self._write_spooled)
+        self._replay_journal()
         interrupted = self._store.close_left_open(self._clock.wall())
         if interrupted:
             logger.warning(
                 "Marked {} interceptions as interrupted by an earlier crash", interrupted
             )
+
+    def _replay_journal(self) -> None:
+        """Write what an earlier daemon knew and hadn't committed when it was killed."""
+        for facts in self._journal.read():
+            self._write_facts(facts)
+            self._stats.records_replayed += len(facts)
+        if self._journal.lost:
+            logger.error("{} lines of the journal are unreadable, and lost", self._journal.lost)
+            self._stats.records_lost += self._journal.lost
+        self._journal.clear()
 
     def _turn(self) -> Close | None:
         """Wait for work and do it once; returns the close request when it comes."""
@@ -135,6 +154,7 @@ class Writer:
             elif flush:
                 facts = self._facts.first(FACTS_AT_ONCE)
             self._facts.drop(len(facts))
+            self._taken += len(facts)
             facts = self._cut((*facts, *ends))
             if flush and self._facts:
                 self._work.put(None)
@@ -146,6 +166,8 @@ class Writer:
                 self._refuse(waiting)
                 self._spooling.save(facts)
                 self._heal()
+            if not self._spooling.unsaved:
+                self._journal.release(self._taken)
             self._pruning.go_on(database_away=self._stats.database_away)
         self._flush()
         return close
@@ -325,7 +347,27 @@ class Writer:
             self._heal()
         self._pruning.give_up()
         self._store.close()
+        self._leave_to_journal()
         self._spooling.close()
+        self._journal.close()
+
+    def _leave_to_journal(self) -> None:
+        """Say what becomes of the facts that neither the database nor the spool has taken."""
+        if not (unsaved := self._spooling.unsaved):
+            return
+        lost = min(self._journal.missed, unsaved)
+        if lost < unsaved:
+            logger.warning(
+                "{} records are in the journal only, and will be recorded at the next start",
+                unsaved - lost,
+            )
+        if lost:
+            self._stats.lost_at_end = lost
+            self._stats.records_lost += lost
+            logger.error(
+                "{} records are lost: the database, the spool and the journal did not accept them",
+                lost,
+            )
 
     def _settle_prune(self, prune: Prune, error: RecordingFailedError | None) -> None:
         self._settle([prune.pruned], error, prune.deleted)

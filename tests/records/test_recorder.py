@@ -11,6 +11,7 @@ from aibridged.records import schema
 from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
 from aibridged.records.flush_schedule import FLUSH_S
 from aibridged.records.jobs import RecordingFailedError
+from aibridged.records.journal import Journal
 from aibridged.records.recorder import GATHERING_TURNS, Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
 from aibridged.records.store import DatabaseAwayError, Store
@@ -348,7 +349,8 @@ async def test_a_database_that_is_not_there_is_said_at_once(database, tmp_path, 
         url = database.url.set(database="nowhere")
         database = type(database)(url, tmp_path)
     spool = Spool(tmp_path / "spool.jsonl")
-    recorder = Recorder(Store(database.engine), spool, clock)
+    journal = Journal(tmp_path / "journal.jsonl")
+    recorder = Recorder(Store(database.engine), spool, journal, clock)
     with pytest.raises(DatabaseAwayError):
         await recorder.open()
     spool.open()  # nobody holds it
@@ -357,7 +359,8 @@ async def test_a_database_that_is_not_there_is_said_at_once(database, tmp_path, 
 
 async def test_two_recorders_do_not_share_a_state_directory(database, make_recorder, clock):
     recorder = await make_recorder(database)
-    other = Recorder(Store(database.engine), Spool(database.state_dir / "spool.jsonl"), clock)
+    files = Spool(database.state_dir / "spool.jsonl"), Journal(database.state_dir / "journal.jsonl")
+    other = Recorder(Store(database.engine), *files, clock)
     with pytest.raises(SpoolInUseError):
         await other.open()
     await recorder.close()

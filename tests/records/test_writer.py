@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from aibridged.records import schema
+from aibridged.records import journal, schema
 from aibridged.records.facts import UserPromptRecord
 from aibridged.records.flush_schedule import CHECKPOINT_S, FLUSH_S
 from aibridged.records.ids import uuid7
@@ -198,8 +198,8 @@ async def test_facts_that_the_spool_does_not_take_either_wait_in_memory(
     assert recorder.stats.records_lost == 0
 
 
-async def test_what_nothing_takes_until_the_end_is_counted_as_lost(
-    database, make_recorder, new_start, new_facts, monkeypatch
+async def test_what_only_the_journal_takes_until_the_end_is_recorded_at_the_next_start(
+    database, make_recorder, new_start, new_facts, monkeypatch, messages
 ):
     recorder = await make_recorder(database)
     start = new_start()
@@ -212,7 +212,33 @@ async def test_what_nothing_takes_until_the_end_is_counted_as_lost(
     with locked(database, recorder):
         recorder.record(*new_facts(start.id))
         await recorder.close()
-    assert recorder.stats.records_lost == 4
+    assert (recorder.stats.records_lost, recorder.stats.lost_at_end) == (0, 0)
+    assert "4 records are in the journal only" in messages()
+    monkeypatch.undo()
+    recorder = await make_recorder(database)
+    await recorder.close()
+    assert database.counts()["aibridge_user_prompts"] == 1
+    assert database.row(schema.interceptions)["outcome"] == "completed"
+
+
+async def test_what_nothing_takes_until_the_end_is_lost_and_said_to_be(
+    database, make_recorder, new_start, new_facts, monkeypatch, messages
+):
+    recorder = await make_recorder(database)
+    start = new_start()
+    await recorder.start(start)
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(recorder._writer._spooling._spool, "append", fail)
+    monkeypatch.setattr(journal.os, "pwrite", fail)
+    with locked(database, recorder):
+        recorder.record(*new_facts(start.id))
+        await recorder.close()
+    monkeypatch.undo()
+    assert (recorder.stats.records_lost, recorder.stats.lost_at_end) == (4, 4)
+    assert "4 records are lost" in messages()
 
 
 async def test_a_row_that_cannot_be_stored_takes_no_other_with_it(
