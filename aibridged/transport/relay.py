@@ -163,7 +163,7 @@ class Pump:
         source = self._source
         if piece:
             try:
-                if response.is_whole and self._sends_all:
+                if source.is_whole and self._sends_all:
                     self.rest = piece
                 elif self._sends_all:
                     self._send(piece)
