@@ -251,6 +251,7 @@ class Gateway:
             return
         in_flight = self._composition.resources.in_flight
         in_flight.draining = True
+        self._composition.resources.recorder.finish_by(self._settings.shutdown_timeout)
         in_flight.refusing = not self._listener.outlive
         self._listener.close()
         if self.proxy is not None:

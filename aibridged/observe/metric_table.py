@@ -292,7 +292,7 @@ BUILD_INFO = Metric(
 READY = Metric(
     "aibridged_ready",
     Kind.GAUGE,
-    "1 while new requests are accepted, 0 while the daemon drains before shutdown.",
+    "1 while new requests are accepted; 0 while the daemon drains or can't record them.",
 )
 
 LOG_LINES_LOST = Metric(

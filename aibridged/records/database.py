@@ -82,12 +82,23 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engi
         "options": "-c TimeZone=UTC",
     }
     try:
+        # Only here, because the driver is an extra.
+        from aibridged.records.bounded_connection import BoundedConnection
+
         # Rows are written as tuples, so placeholders go by position and not by name.
-        return sa.create_engine(url, poolclass=NullPool, connect_args=options, paramstyle="format")
+        engine = sa.create_engine(
+            url, poolclass=NullPool, connect_args=options, paramstyle="format"
+        )
     except (ModuleNotFoundError, NoSuchModuleError):
         raise DatabaseError(
             "PostgreSQL requires its driver: install aibridged[postgres] (or psycopg[binary])."
         ) from None
+
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> Any:
+        return BoundedConnection.connect(**options)
+
+    return engine
 
 
 def describe(engine: Engine) -> str:

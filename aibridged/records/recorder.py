@@ -11,8 +11,10 @@ with everything that was queued while it wrote (see `writer`). Facts after the s
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from math import inf
 from queue import SimpleQueue
 
 from loguru import logger
@@ -26,6 +28,7 @@ from aibridged.records.facts import (
     Outcome,
     Record,
     ended_at,
+    refused_end,
 )
 from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
 from aibridged.records.journal import Journal
@@ -40,6 +43,14 @@ QUEUE_LIMIT = 10_000
 
 GATHERING_TURNS = 4
 """Most turns of the event loop that a start waits for others, as long as each brings some."""
+
+STALL_S = 10.7
+"""A start that has waited so long is refused: longer than the database may take to say no."""
+WATCH_S = 0.25
+"""How often that is looked at, while starts wait for the thread."""
+CLOSE_S = 15.0
+"""How long the thread may take for its last commit and for the spool, unless there is less time."""
+_LAST_S = 2.0  # what it gets, however little time is left
 
 SLOW_S = 0.02
 """A commit on the event loop that takes longer must have waited for more than memory."""
@@ -71,11 +82,15 @@ class Recorder:
         retry_interval: float = RETRY_S,
     ) -> None:
         self.stats = RecorderStats()
+        self._store = store
         self._clock = clock
         self._journal = journal
         self._queue_limit = queue_limit
         self._linger = linger
         self._starts: list[Waiting] = []
+        self._handed_over: deque[tuple[float, Waiting]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
+        self._finish_by = inf
         self._shun_until = float("-inf")
         self._waiting = 0
         self._flush_is_due = False
@@ -126,7 +141,7 @@ class Recorder:
         Raises:
             RecordingFailedError: it can't be committed, and the request must not go upstream.
         """
-        if self._closed or self.stats.database_away or not self._has_room_for(start.initiator_id):
+        if self._closed or self.stats.refuses or not self._has_room_for(start.initiator_id):
             self.stats.starts_refused += 1
             raise RecordingFailedError
         began = self._clock.monotonic()
@@ -189,8 +204,33 @@ class Recorder:
         self._commit_starts()
         closed: asyncio.Future[None] = self._loop.create_future()
         self._work.put(Close(closed))
-        await closed
-        self._thread.join()
+        left = max(min(CLOSE_S, self._finish_by - self._clock.monotonic()), _LAST_S)
+        try:
+            async with asyncio.timeout(left):
+                await closed
+        except TimeoutError:
+            # The thread is in the kernel, and nothing gets it out of there.
+            self._leave_to_journal()
+        else:
+            self._thread.join()
+        finally:
+            if self._watch is not None:
+                self._watch.cancel()
+
+    def finish_by(self, seconds: float) -> None:
+        """Let the database have no more time than that, in what is still to be written."""
+        self._finish_by = self._clock.monotonic() + seconds
+        self._store.finish_by(seconds)
+
+    def _leave_to_journal(self) -> None:
+        lost = self._journal.missed
+        logger.error(
+            "The disk or database does not answer: what waits is in the journal and will be"
+            " recorded at the next start, but for {} records, which are lost",
+            lost,
+        )
+        self.stats.lost_at_end += lost
+        self.stats.records_lost += lost
 
     def _abandon(self, start: InterceptionStart, elapsed: float) -> None:
         """End a start that nobody waits for any more, though it may not even be committed yet."""
@@ -218,9 +258,40 @@ class Recorder:
             return
         if self._write_now(*(one.start for one in waiting)):
             settle([one.committed for one in waiting])
-        else:
-            for one in waiting:
-                self._work.put(one)
+            return
+        now = self._clock.monotonic()
+        for one in waiting:
+            self._work.put(one)
+            self._handed_over.append((now, one))
+        if self._watch is None:
+            self._watch = self._loop.call_later(WATCH_S, self._look_after_starts)
+
+    def _look_after_starts(self) -> None:
+        """Refuse the starts that the thread has had for too long, and all until it goes on."""
+        self._watch = None
+        handed_over, now = self._handed_over, self._clock.monotonic()
+        while handed_over:
+            at, (start, committed) = handed_over[0]
+            if not committed.done():
+                if now - at < STALL_S:
+                    break
+                self._refuse_stalled(start, committed)
+            handed_over.popleft()
+        if handed_over:
+            self._watch = self._loop.call_later(WATCH_S, self._look_after_starts)
+
+    def _refuse_stalled(self, start: InterceptionStart, committed: asyncio.Future[None]) -> None:
+        if not self.stats.stalled:
+            self.stats.stalled = True
+            logger.error(
+                "The disk or database has not answered for {:g} s: requests are refused until it"
+                " does",
+                STALL_S,
+            )
+        self.stats.starts_refused += 1
+        settle([committed], RecordingFailedError())
+        # It may be committed in the end.
+        self._work.put(refused_end(start))
 
     def _flush(self) -> None:
         if self._facts and not self._write_now():

@@ -92,6 +92,9 @@ class SqliteBackend:
     def owner_is_dead(self, recorder_id: int) -> bool:
         return recorder_id != self._recorder_id
 
+    def finish_by(self, seconds: float) -> None:
+        """Nothing to do: nothing waits for another process for long, and for the disk for ever."""
+
     def flush(self) -> None:
         """Flush the WAL. Not through SQLite, which would block commits until the disk is done."""
         try:

@@ -85,6 +85,10 @@ class Backend(Protocol):
         """Whether no living recorder has this id; called within a transaction."""
         ...
 
+    def finish_by(self, seconds: float) -> None:
+        """Give up within that time what can be given up. From any thread."""
+        ...
+
     def flush(self) -> None:
         """Flush commits to disk, out of a power cut's reach; may run beside other commits."""
         ...
@@ -121,6 +125,10 @@ class Store:
             self._backend.connect()
         except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
             raise self._away(error) from None
+
+    def finish_by(self, seconds: float) -> None:
+        """Take the database to be away if it hasn't answered by then. From any thread."""
+        self._backend.finish_by(seconds)
 
     def close(self) -> None:
         """Close the connection."""

@@ -22,12 +22,13 @@ from aibridged.records.facts import (
     Fact,
     InterceptionEnd,
     InterceptionStart,
-    Outcome,
     Record,
+    refused_end,
 )
 from aibridged.records.flush_schedule import FLUSH_S, DiskSchedule
 from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
 from aibridged.records.journal import Journal
+from aibridged.records.reconnection import Attempt
 from aibridged.records.retention import Pruning
 from aibridged.records.spool import Spool, Spooling
 from aibridged.records.stats import RecorderStats
@@ -60,6 +61,7 @@ class Writer:
         self._store = store
         self._spooling = Spooling(spool, stats)
         self._journal = journal
+        self._attempt: Attempt | None = None
         self._taken = 0  # of the facts that were queued, in their order
         self._clock = clock
         self._work = work
@@ -165,10 +167,14 @@ class Writer:
             else:
                 self._refuse(waiting)
                 self._spooling.save(facts)
-                self._heal()
+                if close is None:
+                    self._heal()
             if not self._spooling.unsaved:
                 self._journal.release(self._taken)
             self._pruning.go_on(database_away=self._stats.database_away)
+            if self._stats.stalled:
+                self._stats.stalled = False
+                logger.info("The disk or database answers again")
         self._flush()
         return close
 
@@ -302,25 +308,22 @@ class Writer:
         )
         self._stats.database_away = True
         self._refuse(waiting)
-        ends = [
-            InterceptionEnd(
-                interception_id=one.start.id,
-                ended_at=one.start.started_at,
-                outcome=Outcome.FAILED,
-                status_code=503,
-            )
-            for one in waiting
-        ]
-        self._spooling.save([*facts, *ends])
+        self._spooling.save([*facts, *(refused_end(one.start) for one in waiting)])
 
     def _refuse(self, waiting: Sequence[Waiting]) -> None:
         self._stats.starts_refused += len(waiting)
         self._settle([one.committed for one in waiting], RecordingFailedError())
 
     def _heal(self) -> None:
-        """Try to reconnect; if that works, write the backlog."""
+        """Try to reach the database; once it is there, write what waits for it."""
+        if self._attempt is None:
+            self._attempt = Attempt(self._store, lambda: self._work.put(None))
+        if not self._attempt.is_over:
+            return
+        attempt, self._attempt = self._attempt, None
+        if not attempt.succeeded:
+            return
         try:
-            self._store.connect()
             self._spooling.replay(self._write_spooled)
         except (DatabaseAwayError, OSError):
             return
@@ -343,8 +346,8 @@ class Writer:
                 self._lose_database(error, [], [])
 
     def _close(self) -> None:
-        if self._stats.database_away:
-            self._heal()
+        if self._attempt is not None:
+            self._attempt.abandon()
         self._pruning.give_up()
         self._store.close()
         self._leave_to_journal()

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from aibridged.records import journal, schema
+from aibridged.records import journal, postgres, schema
 from aibridged.records.facts import UserPromptRecord
 from aibridged.records.flush_schedule import CHECKPOINT_S, FLUSH_S
 from aibridged.records.ids import uuid7
@@ -65,12 +65,32 @@ def restarted(request):
     return restarted
 
 
+@pytest.fixture
+def impatient(monkeypatch):
+    """PostgreSQL has less time than in earnest."""
+    monkeypatch.setattr(postgres, "COMMIT_S", 0.4)
+    monkeypatch.setattr(postgres, "_LEAST_S", 0.4)
+
+
+@pytest.fixture
+def frozen(request, impatient):
+    return lambda database, recorder: request.getfixturevalue("postgres_server").frozen()
+
+
+@pytest.fixture
+def standby_gone(request, impatient):
+    server = request.getfixturevalue("postgres_server")
+    return lambda database, recorder: server.without_its_standby()
+
+
 @pytest.fixture(
     params=[
         ("sqlite", locked),
         ("sqlite", read_only),
         ("sqlite", disk_full),
         ("postgres", "restarted"),
+        ("postgres", "frozen"),
+        ("postgres", "standby_gone"),
     ],
     ids=lambda param: getattr(param[1], "__name__", param[1]),
 )
