@@ -6,7 +6,7 @@ commits since the last checkpoint, which the writer makes every few seconds. `FU
 that window at about 80 µs of CPU and a disk flush per commit, which is more than everything
 else that a request's record costs; PostgreSQL is the choice for those who need it.
 
-No connection checkpoints by itself: see `sqlite.SqliteBackend.checkpoint`.
+No connection checkpoints by itself: see `sqlite.SqliteBackend.checkpoint_aside`.
 """
 
 import os

@@ -31,6 +31,8 @@ class PostgresBackend:
     between transactions would break this: bypass it.)
     """
 
+    has_own_disk = False
+
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
         self._engine = engine
         self._recorder_id = recorder_id
@@ -96,8 +98,15 @@ class PostgresBackend:
     def flush(self) -> None:
         """No-op: a commit is flushed by the server."""
 
-    def checkpoint(self) -> None:
-        """No-op: the server makes its own."""
+    def checkpoint_aside(self) -> bool:
+        """Nothing to do: the server has its own."""
+        return False
+
+    def close_aside(self) -> None:
+        """Nothing to do."""
+
+    def truncate_log(self) -> None:
+        """Nothing to do."""
 
     def _limit(self) -> None:
         now = _monotonic()

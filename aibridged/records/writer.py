@@ -17,6 +17,7 @@ from typing import Any
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.records.disk_keeper import DiskKeeper
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     Fact,
@@ -25,8 +26,16 @@ from aibridged.records.facts import (
     Record,
     refused_end,
 )
-from aibridged.records.flush_schedule import FLUSH_S, DiskSchedule
-from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
+from aibridged.records.jobs import (
+    Close,
+    DiskFailed,
+    Prune,
+    RecordingFailedError,
+    TruncateLog,
+    Waiting,
+    Work,
+    settle,
+)
 from aibridged.records.journal import Journal
 from aibridged.records.reconnection import Attempt
 from aibridged.records.retention import Pruning
@@ -39,6 +48,11 @@ RETRY_S = 1.0
 """Seconds between attempts to reach the database again."""
 FACTS_AT_ONCE = 64
 """Facts per transaction; starts that arrive meanwhile wait about a millisecond for it."""
+
+
+_Taken = tuple[
+    list[Waiting], list[InterceptionEnd], bool, Close | None, DiskFailed | TruncateLog | None
+]
 
 
 class Writer:
@@ -73,7 +87,7 @@ class Writer:
         self._loop: asyncio.AbstractEventLoop
         self._awake = threading.Lock()
         self._pruning = Pruning(store, self._settle_prune)
-        self._disk = DiskSchedule()
+        self._disk_keeper = DiskKeeper(store, clock, work.put)
 
     def run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
         """Open, write until told to close, close."""
@@ -87,6 +101,7 @@ class Writer:
             self._settle([opened], error)
             return
         self._settle([opened])
+        self._disk_keeper.start()
         close = None
         while close is None:
             close = self._turn()
@@ -147,7 +162,7 @@ class Writer:
 
     def _turn(self) -> Close | None:
         """Wait for work and do it once; returns the close request when it comes."""
-        waiting, ends, flush, close = self._take()
+        waiting, ends, flush, close, disk = self._take()
         with self._awake:
             starts = [one.start for one in waiting]
             facts: Sequence[Fact] = ()
@@ -160,8 +175,8 @@ class Writer:
             facts = self._cut((*facts, *ends))
             if flush and self._facts:
                 self._work.put(None)
-            # Before the facts, since the commit after it is a slow one: it restarts the WAL.
-            self._checkpoint()
+            # Before the facts, since the commit after it is a slow one: it begins the WAL anew.
+            self._see_to_disk(disk)
             if not self._stats.database_away:
                 self._write(waiting, facts)
             else:
@@ -175,17 +190,16 @@ class Writer:
             if self._stats.stalled:
                 self._stats.stalled = False
                 logger.info("The disk or database answers again")
-        self._flush()
         return close
 
-    def _take(self) -> tuple[list[Waiting], list[InterceptionEnd], bool, Close | None]:
+    def _take(self) -> _Taken:
         """All queued work, and whether the facts are due; waits if there is none.
 
         Starts don't take the facts along, which cost least when many are written at once.
         """
         waiting: list[Waiting] = []
         ends: list[InterceptionEnd] = []
-        flush, close = False, None
+        flush, close, disk = False, None, None
         try:
             work = self._work.get(timeout=self._patience())
             while True:
@@ -195,19 +209,21 @@ class Writer:
                     ends.append(work)
                 elif isinstance(work, Prune):
                     self._pruning.put(work)
+                elif isinstance(work, DiskFailed | TruncateLog):
+                    disk = work
                 else:
                     # A notice that facts are due may come after the request to close.
                     flush, close = True, close or work
                 work = self._work.get_nowait()
         except Empty:
-            return waiting, ends, flush, close
+            return waiting, ends, flush, close, disk
 
     def _patience(self) -> float | None:
         if self._pruning:
             return 0.0
         if self._stats.database_away:
             return self._retry_interval
-        return self._disk.seconds_left(self._clock.monotonic())
+        return None
 
     def _write(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
         if not waiting and not facts:
@@ -281,9 +297,7 @@ class Writer:
             return False
         now = self._clock.monotonic()
         self._stats.committed(len(starts) + len(facts), now - began)
-        if self._disk.committed(now) and at_once:
-            # The thread sleeps, and doesn't know that something will be due.
-            self._loop.call_later(FLUSH_S, self._work.put, None)
+        self._disk_keeper.committed(now)
         if self._on_record is not None:
             self._tell(self._on_record, [*starts, *facts])
         return True
@@ -330,25 +344,22 @@ class Writer:
         self._stats.database_away = False
         logger.info("The database is back, and the spool has been replayed")
 
-    def _checkpoint(self) -> None:
-        if self._disk.checkpoint_is_due(self._clock.monotonic()):
-            self._bring_to_disk(self._store.checkpoint)
-
-    def _flush(self) -> None:
-        if self._disk.flush_is_due(self._clock.monotonic()):
-            self._bring_to_disk(self._store.flush)
-
-    def _bring_to_disk(self, bring: Callable[[], None]) -> None:
-        if not self._stats.database_away:
-            try:
-                bring()
-            except DatabaseAwayError as error:
-                self._lose_database(error, [], [])
+    def _see_to_disk(self, disk: DiskFailed | TruncateLog | None) -> None:
+        if disk is None or self._stats.database_away:
+            return
+        if isinstance(disk, DiskFailed):
+            self._lose_database(disk.error, [], [])
+            return
+        try:
+            self._store.truncate_log()
+        except DatabaseAwayError as error:
+            self._lose_database(error, [], [])
 
     def _close(self) -> None:
         if self._attempt is not None:
             self._attempt.abandon()
         self._pruning.give_up()
+        self._disk_keeper.stop()
         self._store.close()
         self._leave_to_journal()
         self._spooling.close()

@@ -365,25 +365,39 @@ async def test_what_is_committed_is_brought_to_the_disk_soon(
     database, make_recorder, new_start, clock
 ):
     recorder = await make_recorder(database, clock)
-    done, store = [], recorder._writer._store
+    done, store, keeper = [], recorder._writer._store, recorder._writer._disk_keeper
     store.flush = lambda: done.append("flush")
-    store.checkpoint = lambda: done.append("checkpoint")
+    store.checkpoint_aside = lambda: done.append("checkpoint") or True
+    store.truncate_log = lambda: done.append("truncate")
     await recorder.start(new_start())
     await recorder.start(new_start())
     assert done == []
-    await asleep(recorder)
     clock.advance(FLUSH_S)
     await recorder.start(new_start())
-    recorder._work.put(None)  # as a timer of the event loop's does, once so much time is over
+    keeper.wake()  # as it does itself, once so much time is over
     await until(lambda: done)
     assert done == ["flush"]
     await recorder.start(new_start())
-    await asleep(recorder)
     clock.advance(CHECKPOINT_S)
-    recorder._work.put(None)
-    await until(lambda: len(done) > 1)
+    keeper.wake()
+    await until(lambda: len(done) > 3)
     await recorder.close()
-    assert done == ["flush", "checkpoint"]
+    assert done == ["flush", "flush", "checkpoint", "truncate"]
+
+
+async def test_a_disk_that_fails_is_an_outage(database, make_recorder, new_start, clock):
+    recorder = await make_recorder(database, clock)
+
+    def fail():
+        raise DatabaseAwayError("it can't be flushed: I/O error")
+
+    recorder._writer._store.flush = fail
+    await recorder.start(new_start())
+    clock.advance(FLUSH_S)
+    recorder._writer._disk_keeper.wake()
+    await until(lambda: recorder.stats.database_away)
+    await until(lambda: not recorder.stats.database_away)
+    await recorder.close()
 
 
 @pytest.fixture
