@@ -10,7 +10,6 @@ import pytest
 from aibridged.records import recorder as recorder_module
 from aibridged.records import schema
 from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
-from aibridged.records.flush_schedule import FLUSH_S
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.journal import Journal
 from aibridged.records.recorder import GATHERING_TURNS, STALL_S, Recorder
@@ -239,12 +238,12 @@ async def test_a_start_that_is_cancelled_while_it_waits_ends(database, make_reco
 async def test_the_end_of_a_cancelled_start_does_not_overtake_it(
     sqlite_database, make_recorder, new_start, new_facts, clock
 ):
-    """The thread flushes while the start waits for it; the event loop commits facts meanwhile."""
+    """The thread has no time while the start waits; the event loop commits facts meanwhile."""
     recorder = await make_recorder(sqlite_database, clock)
     await recorder.start(first := new_start())
-    store, entered, go_on = recorder._writer._store, threading.Event(), threading.Event()
-    store.flush = lambda: entered.set() or go_on.wait(10)
-    clock.advance(FLUSH_S)
+    writer, entered, go_on = recorder._writer, threading.Event(), threading.Event()
+    store, take = writer._store, writer._take
+    writer._take = lambda: entered.set() or (go_on.wait(10) and take())
     recorder._work.put(None)
     await until(entered.is_set)
     before = recorder.queue_length
