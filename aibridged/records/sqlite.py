@@ -15,7 +15,7 @@ from aibridged.observe.descriptors import is_shortage
 # Takes the write lock at once, so that waiting for it happens here and not half-way.
 _BEGIN = "BEGIN IMMEDIATE"
 
-WAL_BYTES = 64 * 1024 * 1024
+WAL_BYTES = 32 * 1024 * 1024
 """Once the WAL is longer, it is begun anew, for which requests have to wait."""
 _FRAME_BYTES = 4096 + 24
 

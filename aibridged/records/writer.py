@@ -86,7 +86,7 @@ class Writer:
         self._retry_interval = retry_interval
         self._loop: asyncio.AbstractEventLoop
         self._awake = threading.Lock()
-        self._pruning = Pruning(store, self._settle_prune)
+        self._pruning = Pruning(store, clock, self._settle_prune)
         self._disk_keeper = DiskKeeper(store, clock, work.put)
 
     def run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
@@ -219,11 +219,9 @@ class Writer:
             return waiting, ends, flush, close, disk
 
     def _patience(self) -> float | None:
-        if self._pruning:
-            return 0.0
         if self._stats.database_away:
             return self._retry_interval
-        return None
+        return self._pruning.seconds_left(self._clock.monotonic())
 
     def _write(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
         if not waiting and not facts:
