@@ -87,7 +87,7 @@ def _page(connection: sa.Connection, wanted: Filter) -> list[_Key]:
 
 def _newest(
     connection: sa.Connection, wanted: Filter, window: int
-) -> tuple[Sequence[sa.Row[Any]], datetime | None]:
+) -> tuple[Sequence[Any], datetime | None]:
     """The page, as far as the newest `window` interceptions tell, and when the last one started.
 
     None where there are no others. The open ones, which are few, are all looked at.
@@ -192,7 +192,7 @@ def _last_prompts(
 
 def _last_open_prompts(
     connection: sa.Connection, batch: Sequence[_Key], wanted: Filter
-) -> dict[_Key, sa.Row[Any]]:
+) -> dict[_Key, Any]:
     # The ids first: joined with the prompts, SQLite would read all of those.
     open_ones = sa.select(_I.id).where(
         PARTS[1], _I.session_id.in_({key.session_id for key in batch}), *_others(wanted)
