@@ -56,6 +56,7 @@ class Journal:
         self._area_bytes = area_bytes
         self._file = -1
         self._lock = threading.Lock()
+        self._held: list[Fact] = []
         self._appended = 0
         self._released = 0
         self._start = 0  # of the area that is written to
@@ -88,12 +89,27 @@ class Journal:
             os.close(self._file)
             self._file = -1
 
-    def append(self, facts: Sequence[Fact]) -> None:
-        """Write the facts. Where there is no room for all of them, none is written, and counted."""
-        lines = _encode(facts)
+    def hold(self, facts: Sequence[Fact]) -> None:
+        """Keep the facts to be written with the next ones, which costs a write less."""
         with self._lock:
-            fits = self._position + len(lines) < self._limit or self._take_other_area(len(lines))
+            self._held += facts
             self._appended += len(facts)
+
+    def append(self, facts: Sequence[Fact]) -> None:
+        """Write the facts, and those that are held. Without room for all, none is; it is counted.
+
+        What is held and committed meanwhile is not written any more.
+        """
+        with self._lock:
+            self._appended += len(facts)
+            if self._held:
+                facts, self._held = (*self._held, *facts), []
+            if not facts:
+                return
+            lines = _encode(facts)
+            fits = self._position + len(lines) < self._limit or self._take_other_area(
+                len(lines), self._appended - len(facts)
+            )
             try:
                 written = os.pwrite(self._file, lines, self._position) if fits else 0
             except OSError:
@@ -109,6 +125,7 @@ class Journal:
             self._released = count
             if count == self._appended:
                 self.missed = 0
+                self._held.clear()
                 if self._position > self._start:
                     self._empty(self._start, self._position)
                     self._position = self._start
@@ -144,15 +161,18 @@ class Journal:
         self.missed += count
         self.missed_total += count
 
-    def _take_other_area(self, length: int) -> bool:
-        """Turn to the other one, if nothing in it is needed any more and so much finds room."""
+    def _take_other_area(self, length: int, count: int) -> bool:
+        """Turn to the other one, if nothing in it is needed any more and so much finds room.
+
+        `count` facts were appended before.
+        """
         if self._other_count > self._released or length >= self._area_bytes:
             return False
         self._empty(self._other_start, self._other_end)
         self._start, self._other_start = self._other_start, self._start
         self._other_end, self._position = self._position, self._start
         self._limit = self._start + self._area_bytes
-        self._other_count = self._appended
+        self._other_count = count
         return True
 
     def _empty(self, start: int, end: int) -> None:

@@ -27,6 +27,7 @@ from aibridged.records.facts import (
     InterceptionStart,
     Outcome,
     Record,
+    UserPromptRecord,
     ended_at,
     refused_end,
 )
@@ -94,6 +95,7 @@ class Recorder:
         self._shun_until = float("-inf")
         self._waiting = 0
         self._flush_is_due = False
+        self._journal_is_due = False
         self._closed = False
         self._work: SimpleQueue[Work] = SimpleQueue()
         self._facts = FactQueue()
@@ -170,17 +172,30 @@ class Recorder:
     def record(self, *facts: Fact, initiator_id: str = "") -> None:
         """Queue facts of an interception whose start is committed; never waits, loses nothing.
 
-        They are in the journal when it returns, so that no kill takes them either.
+        They are in the journal when it returns, so that no kill takes them either; a prompt is
+        within a turn of the event loop.
         """
         if self._closed:
             self.stats.records_lost += len(facts)
             logger.error("{} records arrived after the recorder was closed", len(facts))
             return
-        self._journal.append(facts)
+        if facts and isinstance(facts[-1], UserPromptRecord):
+            # Before its request goes upstream; those of starts that were committed together, too.
+            self._journal.hold(facts)
+            if not self._journal_is_due:
+                self._journal_is_due = True
+                self._loop.call_soon(self._write_journal)
+        else:
+            self._journal.append(facts)
         self._facts.put(facts, initiator_id)
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_later(self._linger, self._flush)
+
+    def _write_journal(self) -> None:
+        self._journal_is_due = False
+        if not self._closed:
+            self._journal.append(())
 
     async def prune(self, before: datetime) -> int:
         """Delete the ended interceptions that started before then; returns how many.

@@ -58,6 +58,18 @@ def test_what_was_appended_is_there_for_the_next_process(make, new_facts):
     assert read(make()) == []
 
 
+def test_what_is_held_is_written_with_the_next(make):
+    journal = make()
+    journal.hold([prompt("a")])
+    assert read(make()) == []
+    journal.append([prompt("b")])
+    assert ids(make()) == ["a", "b"]
+    journal.hold([prompt("c")])
+    journal.release(3)
+    journal.append([])
+    assert read(make()) == [], "it was committed meanwhile"
+
+
 def test_ends_come_after_what_they_end(make):
     end = InterceptionEnd(interception_id="i", ended_at=AT, outcome=Outcome.COMPLETED)
     make().append([end, prompt("a")])
