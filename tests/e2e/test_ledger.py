@@ -128,8 +128,9 @@ class Daemons:
 
     async def start(self):
         self._process.stdin.write(b"\n")
-        self.pid = int(await self._process.stdout.readline())
-        self.url = await self._listening.get()
+        async with asyncio.timeout(20):
+            self.pid = int(await self._process.stdout.readline())
+            self.url = await self._listening.get()
         assert self.url, self.log
 
     async def end(self, number):
