@@ -16,7 +16,8 @@ ETC = $(DESTDIR)/etc/aibridged
 SHARED = share/man share/bash-completion share/zsh share/fish lib/systemd
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test abuse agents lint format bench manual dist install uninstall clean
+.PHONY: help dev demo run test abuse agents ledger lint format bench manual dist install uninstall \
+	clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -52,6 +53,9 @@ agents: $(READY)  ## real coding agents (from npm and PyPI) through the daemon, 
 	$(BIN)/python -m tests.e2e.agents.packages '$(AGENTS)' $(NAMES)
 	AIBRIDGED_AGENTS='$(AGENTS)' $(BIN)/python -m pytest tests/e2e/agents -rP \
 		-o faulthandler_timeout=0 $(ARGS)
+
+ledger: $(READY)  ## kill the daemon 200 times, and compare the record with what clients have seen
+	AIBRIDGED_KILLS=200 $(BIN)/python -m pytest tests/e2e/test_ledger.py -q -k killed --timeout 900 $(ARGS)
 
 lint: $(READY)  ## check format, style and types
 	$(BIN)/ruff format --check .

@@ -32,6 +32,7 @@ from aibridged.records.facts import (
     ended_at,
 )
 from aibridged.records.ids import uuid7
+from aibridged.records.journal import Journal
 from aibridged.records.migrations import upgrade
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
@@ -209,7 +210,12 @@ async def measure(
         with tempfile.TemporaryDirectory() as directory:
             engine = make_engine(database_url(Path(directory), postgres_url))
             upgrade(engine)
-            recorder = Recorder(Store(engine), Spool(Path(directory, "spool.jsonl")), SystemClock())
+            recorder = Recorder(
+                Store(engine),
+                Spool(Path(directory, "spool.jsonl")),
+                Journal(Path(directory, "journal.jsonl")),
+                SystemClock(),
+            )
             await recorder.open()
             random.seed(1)
             before = time.process_time()

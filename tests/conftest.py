@@ -9,6 +9,7 @@ import os
 import pwd
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
@@ -147,6 +148,33 @@ class PostgresServer:
     def stop(self) -> None:
         """Stop it as a crash would: no connection is told."""
         self._run("pg_ctl", "-m", "immediate", "-w", "stop")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """It accepts connections, as the kernel does for it, and answers nothing."""
+        postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
+        stopped = [postmaster]
+        os.kill(postmaster, signal.SIGSTOP)  # so that it starts no others
+        for child in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
+            os.kill(int(child), signal.SIGSTOP)
+            stopped.append(int(child))
+        try:
+            yield
+        finally:
+            for each in stopped:
+                with suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGCONT)
+
+    @contextmanager
+    def without_its_standby(self) -> Iterator[None]:
+        """It answers, but commits nothing: it waits for a standby that is gone."""
+        run_on(self.url, "ALTER SYSTEM SET synchronous_standby_names = 'gone'")
+        run_on(self.url, "SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            run_on(self.url, "ALTER SYSTEM RESET synchronous_standby_names")
+            run_on(self.url, "SELECT pg_reload_conf()")
 
     def close(self) -> None:
         """Stop it for good."""

@@ -100,6 +100,7 @@ class Composition:
             providers=make_providers(settings.providers),
             upstreams=self._upstreams.for_providers(settings),
             gate=resources.gate,
+            recorder_stats=resources.recorder.stats,
             in_flight=resources.in_flight,
             requests=resources.in_flight.next_generation(),
             slots=resources.slots,

@@ -190,6 +190,12 @@ class Gateway:
         assert self._composition is not None
         return self._composition.resources.records
 
+    @property
+    def lost_records(self) -> int:
+        """How many records the stop has lost: nothing would take them any more."""
+        assert self._composition is not None
+        return self._composition.resources.recorder.stats.lost_at_end
+
     async def introduce(self, *, terminal: bool) -> str | None:
         """The text for the terminal at the first start, if it is one."""
         if self._composition is None or self._composition.resources.tokens is None:
@@ -245,6 +251,7 @@ class Gateway:
             return
         in_flight = self._composition.resources.in_flight
         in_flight.draining = True
+        self._composition.resources.recorder.finish_by(self._settings.shutdown_timeout)
         in_flight.refusing = not self._listener.outlive
         self._listener.close()
         if self.proxy is not None:

@@ -33,7 +33,7 @@ _SLACK_S = 30.0
 
 
 def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str] = ()) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status.
+    """Serve until SIGTERM or SIGINT; returns the exit status, 1 where records were lost at the end.
 
     SIGHUP takes settings from `resolve`, which loads them as at the start. SIGUSR1 reopens the log
     files.
@@ -72,7 +72,7 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
         reloading.cancel()
         await gateway.stop()
         await tasks.idle()
-    return 0
+    return 1 if gateway.lost_records else 0
 
 
 async def _started(settings: Settings) -> Gateway:

@@ -64,7 +64,8 @@ def _number(row: Metric, value: float) -> Numbers:
 
 def _requests(components: Components) -> Iterator[Reading]:
     yield _number(table.REQUESTS_IN_FLIGHT, components.in_flight.count)
-    yield _number(table.READY, float(not components.in_flight.draining))
+    ready = not (components.in_flight.draining or components.recorder_stats.refuses)
+    yield _number(table.READY, float(ready))
     yield _number(limit_table.SLOTS_IN_USE, components.slots.in_use)
     yield _number(limit_table.SLOTS_LIMIT, components.slots.limit)
     if components.rate_limiter is not None:
@@ -118,6 +119,7 @@ def _records(recorder: Recorder) -> Iterator[Reading]:
     yield _number(table.STARTS_REFUSED, stats.starts_refused)
     yield _number(table.RECORDS_SPOOLED, stats.records_spooled)
     yield _number(table.RECORDS_REPLAYED, stats.records_replayed)
+    yield _number(table.RECORDS_UNJOURNALED, recorder.unjournaled)
     yield _number(table.RECORDS_LOST, stats.records_lost)
     yield _number(table.SPOOL_SIZE, stats.spool_bytes)
-    yield _number(table.DATABASE_UP, float(not stats.database_away))
+    yield _number(table.DATABASE_UP, float(not stats.refuses))

@@ -38,6 +38,7 @@ from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.records.database import Engine, describe
 from aibridged.records.facts import Record
+from aibridged.records.journal import Journal
 from aibridged.records.open_database import open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
 
 _SPOOL = "spool.jsonl"
+_JOURNAL = "journal.jsonl"
 
 
 # The default share of memory for bodies: some exist twice while they are changed.
@@ -206,6 +208,7 @@ async def _make_recorder(
     recorder = Recorder(
         Store(engine),
         Spool(settings.state_dir / _SPOOL),
+        Journal(settings.state_dir / _JOURNAL),
         clock,
         truncator=truncator,
         on_record=on_record if listeners else None,

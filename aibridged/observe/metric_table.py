@@ -264,7 +264,12 @@ RECORDS_SPOOLED = Metric(
 RECORDS_REPLAYED = Metric(
     "aibridged_records_replayed_total",
     Kind.COUNTER,
-    "Records replayed from the spool.",
+    "Records replayed from the spool, and after a crash from the journal.",
+)
+RECORDS_UNJOURNALED = Metric(
+    "aibridged_records_unjournaled_total",
+    Kind.COUNTER,
+    "Records that were in memory only until their commit, since the journal had no room.",
 )
 RECORDS_LOST = Metric(
     "aibridged_records_lost_total",
@@ -287,7 +292,7 @@ BUILD_INFO = Metric(
 READY = Metric(
     "aibridged_ready",
     Kind.GAUGE,
-    "1 while new requests are accepted, 0 while the daemon drains before shutdown.",
+    "1 while new requests are accepted; 0 while the daemon drains or can't record them.",
 )
 
 LOG_LINES_LOST = Metric(
@@ -387,6 +392,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             STARTS_REFUSED,
             RECORDS_SPOOLED,
             RECORDS_REPLAYED,
+            RECORDS_UNJOURNALED,
             RECORDS_LOST,
             SPOOL_SIZE,
             DATABASE_UP,

@@ -178,6 +178,7 @@ class Interception:
         self.runs: dict[str, ToolRun] = {}
         self.awaits_response = False
         self._has_prompt = False
+        self._has_ended = False
         self._first_response_id: str | None = None
         self._told: ResponseObserver | None = None
         self._started_at = start.started_at
@@ -219,8 +220,12 @@ class Interception:
     ) -> ResponseFacts:
         """Record the end, and the facts of the response; returns those of all turns.
 
-        `secrets` are blanked in the error's message, which may quote them.
+        The second time it only returns them. `secrets` are blanked in the error's message, which
+        may quote them.
         """
+        if self._has_ended:
+            return self.answer
+        self._has_ended = True
         if reading is self._told:
             reading = None
         facts = self._facts(reading) if reading is not None else ResponseFacts()

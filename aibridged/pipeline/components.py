@@ -25,6 +25,7 @@ from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.providers import Provider
+from aibridged.records.stats import RecorderStats
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.transport.in_flight import InFlight, Requests
 from aibridged.transport.time_slices import TimeSlices, Turns
@@ -49,6 +50,7 @@ class Components:
     providers: Mapping[str, Provider]
     upstreams: Mapping[str, Upstream]
     gate: Throttle
+    recorder_stats: RecorderStats
     in_flight: InFlight
     requests: Requests
     slots: Slots

@@ -17,6 +17,7 @@ from aibridged.errors import GatewayError
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
+from aibridged.records.facts import Outcome
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
 from aibridged.transport.relay import relay
@@ -120,22 +121,33 @@ async def relay_response(
     if dump is not None:
         dump.response(reply)
         readers.append(dump.feed)
+
+    def before_end() -> None:
+        if reading is not None:
+            reading.complete = True
+        record_end(context, reply.status)
+
     try:
-        response = await relay(
+        return await relay(
             context.request,
             reply,
             readers,
             components.settings.upstream_idle_timeout,
             components.turns,
             withhold_usage=context.asks_for_usage,
+            before_end=before_end,
         )
     except BrokenOffError as error:
         name = context.route.provider.name
         logger.warning("Provider {} aborted its response: {}", name, error)
         raise
-    if reading is not None:
-        reading.complete = True
-    return response
+
+
+def record_end(context: RequestContext, status: int) -> None:
+    """Record a whole answer, before the last of it is written: who has seen it finds it there."""
+    if context.interception is not None:
+        outcome = Outcome.COMPLETED if status < 400 else Outcome.FAILED
+        context.interception.end(outcome, status, context.observer, context.secrets)
 
 
 def upstream_headers(context: RequestContext, *, send_actor: bool) -> list[tuple[bytes, bytes]]:

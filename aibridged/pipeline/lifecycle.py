@@ -16,6 +16,7 @@ _READ = frozenset({"GET", "HEAD"})
 
 def stage(components: Components) -> Middleware:
     in_flight, requests = components.in_flight, components.requests
+    recorder = components.recorder_stats
 
     async def lifecycle(context: RequestContext, handler: Handler) -> web.StreamResponse:
         target = context.request.target
@@ -23,6 +24,8 @@ def stage(components: Components) -> Middleware:
             context.is_probe = True
             if target == "/readyz" and in_flight.draining:
                 return _line("shutting down", 503)
+            if target == "/readyz" and recorder.refuses:
+                return _line("requests can't be recorded", 503)
             return _line("ok", 200)
         if in_flight.refusing:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)

@@ -11,7 +11,9 @@ from sqlalchemy.exc import DBAPIError
 from aibridged.clock import Clock
 
 TIME_LIMIT_S = 10.0
+_SLACK_S = 2.0  # a server that answers says itself that the time is up
 _STEPS = 20_000  # of SQLite's virtual machine, between two checks of the deadline
+_TIME_IS_UP = ("interrupted", "statement timeout", "no answer came")
 
 
 class QueryFailedError(Exception):
@@ -69,6 +71,7 @@ class CancelScope:
             connection.exec_driver_sql("PRAGMA query_only = ON")
         else:
             self._cancel_statement = driver.cancel_safe
+            driver.patience = self._seconds + _SLACK_S
             # One snapshot for all statements, as in SQLite: what ends meanwhile isn't skipped.
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.exec_driver_sql(
@@ -87,7 +90,7 @@ class CancelScope:
         said = str(error.orig)
         if self._is_cancelled:
             return _cancelled()
-        if "interrupted" in said or "statement timeout" in said:
+        if any(words in said for words in _TIME_IS_UP):
             return QueryTimeoutError(
                 f"The query took longer than {self._seconds:g} s: narrow it down with a shorter "
                 "time range or a filter."

@@ -6,7 +6,7 @@ commits since the last checkpoint, which the writer makes every few seconds. `FU
 that window at about 80 µs of CPU and a disk flush per commit, which is more than everything
 else that a request's record costs; PostgreSQL is the choice for those who need it.
 
-No connection checkpoints by itself: see `sqlite.SqliteBackend.checkpoint`.
+No connection checkpoints by itself: see `sqlite.SqliteBackend.checkpoint_aside`.
 """
 
 import os
@@ -82,12 +82,23 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engi
         "options": "-c TimeZone=UTC",
     }
     try:
+        # Only here, because the driver is an extra.
+        from aibridged.records.bounded_connection import BoundedConnection
+
         # Rows are written as tuples, so placeholders go by position and not by name.
-        return sa.create_engine(url, poolclass=NullPool, connect_args=options, paramstyle="format")
+        engine = sa.create_engine(
+            url, poolclass=NullPool, connect_args=options, paramstyle="format"
+        )
     except (ModuleNotFoundError, NoSuchModuleError):
         raise DatabaseError(
             "PostgreSQL requires its driver: install aibridged[postgres] (or psycopg[binary])."
         ) from None
+
+    @sa.event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> Any:
+        return BoundedConnection.connect(**options)
+
+    return engine
 
 
 def describe(engine: Engine) -> str:

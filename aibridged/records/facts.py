@@ -121,6 +121,16 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     metadata: Metadata = {}
 
 
+def refused_end(start: InterceptionStart) -> InterceptionEnd:
+    """The end of a request whose start could not be recorded, or at least nobody heard of it."""
+    return InterceptionEnd(
+        interception_id=start.id,
+        ended_at=start.started_at,
+        outcome=Outcome.FAILED,
+        status_code=503,
+    )
+
+
 class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="token_usage"):
     """Tokens of one response; `input_tokens` excludes the two cache counts.
 

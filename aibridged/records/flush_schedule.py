@@ -1,7 +1,6 @@
 """Schedule of fsync and WAL checkpoints: bounds what a power cut may cost.
 
-Commits go on during a flush but not during a checkpoint. So commits are flushed soon, and
-checkpoints are rare.
+What is committed is flushed soon; checkpoints, which write it once more, are rare.
 """
 
 FLUSH_S = 0.5

@@ -35,7 +35,17 @@ class Close(NamedTuple):
     closed: asyncio.Future[None]
 
 
-Work = Waiting | InterceptionEnd | Prune | Close | None
+class DiskFailed(NamedTuple):
+    """What is committed can't be brought to the disk."""
+
+    error: Exception
+
+
+class TruncateLog(NamedTuple):
+    """Begin the write-ahead log anew: it has become long."""
+
+
+Work = Waiting | InterceptionEnd | Prune | Close | DiskFailed | TruncateLog | None
 """An end whose start nobody waits for any more: it follows the start in the queue, so it is written
 after it. None only says that there are facts to write."""
 

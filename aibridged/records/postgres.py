@@ -1,13 +1,24 @@
 """PostgreSQL backend, over psycopg."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import psycopg
 import sqlalchemy as sa
+from psycopg import errors
 
+from aibridged.clock import SystemClock
+from aibridged.records.bounded_connection import BoundedConnection
 from aibridged.records.database import UNREACHABLE_S
+
+COMMIT_S = UNREACHABLE_S + 0.3
+"""How long a transaction may take: the server's own timeout, which says why, comes before it."""
+_LEAST_S = 1.0  # what one gets that begins at the end of all
+
+_monotonic = SystemClock.monotonic
 
 
 class PostgresBackend:
@@ -20,11 +31,14 @@ class PostgresBackend:
     between transactions would break this: bypass it.)
     """
 
+    has_own_disk = False
+
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
         self._engine = engine
         self._recorder_id = recorder_id
         self._close: Callable[[], None] = lambda: None
-        self._connection: psycopg.Connection[Any]
+        self._connection: BoundedConnection
+        self._finish_by = inf
         self._cursor: psycopg.Cursor[Any]
 
     def connect(self) -> None:
@@ -32,19 +46,22 @@ class PostgresBackend:
         connection = pooled.driver_connection
         # The pool would use a connection that is lost, and log an error.
         pooled.detach()
-        assert isinstance(connection, psycopg.Connection)
+        assert isinstance(connection, BoundedConnection)
         self._connection, self._close = connection, connection.close
+        self._limit()
         self._cursor = connection.cursor()
         self._cursor.execute(f"SET statement_timeout = '{UNREACHABLE_S}s'")
         # A shared lock, since the server may not know yet that the connection before is lost.
         self._cursor.execute("SELECT pg_advisory_lock_shared(%s)", (self._recorder_id,))
         connection.commit()
+        self._prove_that_it_commits()
 
     def disconnect(self) -> None:
         self._close()
 
     def begin(self) -> None:
-        """No-op: the driver begins a transaction before the first statement."""
+        # The driver begins before the first statement.
+        self._limit()
 
     def begin_at_once(self) -> bool:
         return False  # the server always takes a round trip
@@ -73,11 +90,36 @@ class PostgresBackend:
         [(locked,)] = self.execute("SELECT pg_try_advisory_xact_lock(%s)", (recorder_id,))
         return bool(locked)
 
+    def finish_by(self, seconds: float) -> None:
+        self._finish_by = at = _monotonic() + seconds
+        with suppress(AttributeError):  # there was none yet
+            self._connection.ends = min(self._connection.ends, at)
+
     def flush(self) -> None:
         """No-op: a commit is flushed by the server."""
 
-    def checkpoint(self) -> None:
-        """No-op: the server makes its own."""
+    def checkpoint_aside(self) -> bool:
+        """Nothing to do: the server has its own."""
+        return False
+
+    def close_aside(self) -> None:
+        """Nothing to do."""
+
+    def truncate_log(self) -> None:
+        """Nothing to do."""
+
+    def _limit(self) -> None:
+        now = _monotonic()
+        ends = max(min(now + COMMIT_S, self._finish_by), now + _LEAST_S)
+        self._connection.ends = ends
+
+    def _prove_that_it_commits(self) -> None:
+        """Commit something that the server has to write: it may read, and wait with all else."""
+        try:
+            self._cursor.execute("SELECT pg_logical_emit_message(true, 'aibridged', '')")
+        except (errors.InsufficientPrivilege, errors.UndefinedFunction):
+            self._connection.rollback()
+        self._connection.commit()
 
     def is_refusal(self, error: Exception) -> bool:
         if isinstance(error, psycopg.Error | OSError):

@@ -11,8 +11,10 @@ with everything that was queued while it wrote (see `writer`). Facts after the s
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime
+from math import inf
 from queue import SimpleQueue
 
 from loguru import logger
@@ -25,9 +27,12 @@ from aibridged.records.facts import (
     InterceptionStart,
     Outcome,
     Record,
+    UserPromptRecord,
     ended_at,
+    refused_end,
 )
 from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
+from aibridged.records.journal import Journal
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
@@ -39,6 +44,14 @@ QUEUE_LIMIT = 10_000
 
 GATHERING_TURNS = 4
 """Most turns of the event loop that a start waits for others, as long as each brings some."""
+
+STALL_S = 10.7
+"""A start that has waited so long is refused: longer than the database may take to say no."""
+WATCH_S = 0.25
+"""How often that is looked at, while starts wait for the thread."""
+CLOSE_S = 15.0
+"""How long the thread may take for its last commit and for the spool, unless there is less time."""
+_LAST_S = 2.0  # what it gets, however little time is left
 
 SLOW_S = 0.02
 """A commit on the event loop that takes longer must have waited for more than memory."""
@@ -60,6 +73,7 @@ class Recorder:
         self,
         store: Store,
         spool: Spool,
+        journal: Journal,
         clock: Clock,
         *,
         truncator: Truncator | None = None,
@@ -69,19 +83,26 @@ class Recorder:
         retry_interval: float = RETRY_S,
     ) -> None:
         self.stats = RecorderStats()
+        self._store = store
         self._clock = clock
+        self._journal = journal
         self._queue_limit = queue_limit
         self._linger = linger
         self._starts: list[Waiting] = []
+        self._handed_over: deque[tuple[float, Waiting]] = deque()
+        self._watch: asyncio.TimerHandle | None = None
+        self._finish_by = inf
         self._shun_until = float("-inf")
         self._waiting = 0
         self._flush_is_due = False
+        self._journal_is_due = False
         self._closed = False
         self._work: SimpleQueue[Work] = SimpleQueue()
         self._facts = FactQueue()
         self._writer = Writer(
             store,
             spool,
+            journal,
             clock,
             self._work,
             self._facts,
@@ -97,8 +118,13 @@ class Recorder:
         # Of those handed over, some may have no waiter any more.
         return max(self._waiting, self._work.qsize()) + len(self._facts)
 
+    @property
+    def unjournaled(self) -> int:
+        """How many facts a kill would have taken before their commit: the journal had no room."""
+        return self._journal.missed_total
+
     async def open(self) -> None:
-        """Connect, replay the spool, and end interceptions that an earlier daemon left open.
+        """Connect, replay spool and journal, and end what an earlier daemon left open.
 
         Raises:
             DatabaseAwayError, SpoolError, OSError: the recorder can't be used.
@@ -117,7 +143,7 @@ class Recorder:
         Raises:
             RecordingFailedError: it can't be committed, and the request must not go upstream.
         """
-        if self._closed or self.stats.database_away or not self._has_room_for(start.initiator_id):
+        if self._closed or self.stats.refuses or not self._has_room_for(start.initiator_id):
             self.stats.starts_refused += 1
             raise RecordingFailedError
         began = self._clock.monotonic()
@@ -144,15 +170,32 @@ class Recorder:
         return length < self._queue_limit and own < self._queue_limit // 10
 
     def record(self, *facts: Fact, initiator_id: str = "") -> None:
-        """Queue facts of an interception whose start is committed; never waits, loses nothing."""
+        """Queue facts of an interception whose start is committed; never waits, loses nothing.
+
+        They are in the journal when it returns, so that no kill takes them either; a prompt is
+        within a turn of the event loop.
+        """
         if self._closed:
             self.stats.records_lost += len(facts)
             logger.error("{} records arrived after the recorder was closed", len(facts))
             return
+        if facts and isinstance(facts[-1], UserPromptRecord):
+            # Before its request goes upstream; those of starts that were committed together, too.
+            self._journal.hold(facts)
+            if not self._journal_is_due:
+                self._journal_is_due = True
+                self._loop.call_soon(self._write_journal)
+        else:
+            self._journal.append(facts)
         self._facts.put(facts, initiator_id)
         if not self._flush_is_due:
             self._flush_is_due = True
             self._loop.call_later(self._linger, self._flush)
+
+    def _write_journal(self) -> None:
+        self._journal_is_due = False
+        if not self._closed:
+            self._journal.append(())
 
     async def prune(self, before: datetime) -> int:
         """Delete the ended interceptions that started before then; returns how many.
@@ -176,8 +219,33 @@ class Recorder:
         self._commit_starts()
         closed: asyncio.Future[None] = self._loop.create_future()
         self._work.put(Close(closed))
-        await closed
-        self._thread.join()
+        left = max(min(CLOSE_S, self._finish_by - self._clock.monotonic()), _LAST_S)
+        try:
+            async with asyncio.timeout(left):
+                await closed
+        except TimeoutError:
+            # The thread is in the kernel, and nothing gets it out of there.
+            self._leave_to_journal()
+        else:
+            self._thread.join()
+        finally:
+            if self._watch is not None:
+                self._watch.cancel()
+
+    def finish_by(self, seconds: float) -> None:
+        """Let the database have no more time than that, in what is still to be written."""
+        self._finish_by = self._clock.monotonic() + seconds
+        self._store.finish_by(seconds)
+
+    def _leave_to_journal(self) -> None:
+        lost = self._journal.missed
+        logger.error(
+            "The disk or database does not answer: what waits is in the journal and will be"
+            " recorded at the next start, but for {} records, which are lost",
+            lost,
+        )
+        self.stats.lost_at_end += lost
+        self.stats.records_lost += lost
 
     def _abandon(self, start: InterceptionStart, elapsed: float) -> None:
         """End a start that nobody waits for any more, though it may not even be committed yet."""
@@ -205,9 +273,40 @@ class Recorder:
             return
         if self._write_now(*(one.start for one in waiting)):
             settle([one.committed for one in waiting])
-        else:
-            for one in waiting:
-                self._work.put(one)
+            return
+        now = self._clock.monotonic()
+        for one in waiting:
+            self._work.put(one)
+            self._handed_over.append((now, one))
+        if self._watch is None:
+            self._watch = self._loop.call_later(WATCH_S, self._look_after_starts)
+
+    def _look_after_starts(self) -> None:
+        """Refuse the starts that the thread has had for too long, and all until it goes on."""
+        self._watch = None
+        handed_over, now = self._handed_over, self._clock.monotonic()
+        while handed_over:
+            at, (start, committed) = handed_over[0]
+            if not committed.done():
+                if now - at < STALL_S:
+                    break
+                self._refuse_stalled(start, committed)
+            handed_over.popleft()
+        if handed_over:
+            self._watch = self._loop.call_later(WATCH_S, self._look_after_starts)
+
+    def _refuse_stalled(self, start: InterceptionStart, committed: asyncio.Future[None]) -> None:
+        if not self.stats.stalled:
+            self.stats.stalled = True
+            logger.error(
+                "The disk or database has not answered for {:g} s: requests are refused until it"
+                " does",
+                STALL_S,
+            )
+        self.stats.starts_refused += 1
+        settle([committed], RecordingFailedError())
+        # It may be committed in the end.
+        self._work.put(refused_end(start))
 
     def _flush(self) -> None:
         if self._facts and not self._write_now():

@@ -14,6 +14,13 @@ from aibridged.records.store import DatabaseAwayError, Store
 
 INTERVAL_S = 3600.0
 PRUNED_AT_ONCE = 50
+"""Interceptions, at most."""
+FIRST_BATCH = 5
+BATCH_S = 0.001
+"""How long the daemon deletes at a time, about."""
+SHARE = 0.05
+"""Of all time, what is spent on it at most: some hundred interceptions a second."""
+LEAST_PAUSE_S = 0.002
 
 
 async def keep_pruning(
@@ -59,14 +66,22 @@ def prune(engine: sa.Engine, before: datetime) -> int:
 
 
 class Pruning:
-    """The queue of prunes.
+    """The queue of prunes, each at a pace.
 
-    `settle` resolves a prune: with an error, or with the number of rows deleted.
+    Starts wait for what is being deleted: so that takes about `BATCH_S` at a time, and a share of
+    all time that leaves room for others' commits and for the disk. `settle` resolves a prune: with
+    an error, or with the number of rows deleted.
     """
 
     def __init__(
-        self, store: Store, settle: Callable[[Prune, RecordingFailedError | None], None]
+        self,
+        store: Store,
+        clock: Clock,
+        settle: Callable[[Prune, RecordingFailedError | None], None],
     ) -> None:
+        self._clock = clock
+        self._batch = FIRST_BATCH
+        self._next_at = float("-inf")
         self._store = store
         self._settle = settle
         self._prunes: deque[Prune] = deque()
@@ -78,21 +93,35 @@ class Pruning:
         """Append a prune."""
         self._prunes.append(prune)
 
+    def seconds_left(self, now: float) -> float | None:
+        """How long until there is something to delete; None if nothing is asked for."""
+        return max(0.0, self._next_at - now) if self._prunes else None
+
     def go_on(self, *, database_away: bool) -> None:
-        """Delete a batch of rows for the first prune."""
-        if not self._prunes:
+        """Delete a batch of rows for the first prune, if it is time to."""
+        began = self._clock.monotonic()
+        if not self._prunes or (began < self._next_at and not database_away):
             return
-        prune = self._prunes[0]
+        prune, batch = self._prunes[0], self._batch
         try:
             if database_away:
                 raise DatabaseAwayError
-            deleted = self._store.prune(prune.before, PRUNED_AT_ONCE)
+            deleted = self._store.prune(prune.before, batch)
         except DatabaseAwayError:
             self._end(RecordingFailedError())
             return
+        self._pace(batch, began)
         prune.deleted += deleted
-        if deleted < PRUNED_AT_ONCE:
+        if deleted < batch:
             self._end()
+
+    def _pace(self, batch: int, began: float) -> None:
+        """Say when the next rows go, and how many, by what these have taken."""
+        now = self._clock.monotonic()
+        took = now - began
+        fitting = int(batch * BATCH_S / took) if took > 0 else PRUNED_AT_ONCE
+        self._batch = max(1, min(fitting, 2 * batch, PRUNED_AT_ONCE))
+        self._next_at = now + max(took * (1 / SHARE - 1), LEAST_PAUSE_S)
 
     def give_up(self) -> None:
         """Fail all prunes: the writer is closing."""

@@ -105,7 +105,7 @@ for _name, _columns, _when in (
     ("provider", ("provider", "started_at"), _ended),
     ("model", ("model", "started_at"), _ended),
     ("client", ("client", "started_at"), _ended),
-    ("session_id", ("session_id", "started_at"), _ended),
+    ("session_id", ("session_id", "initiator_id", "started_at"), _ended),
     ("open", ("recorder_id",), _open),
 ):
     sa.Index(

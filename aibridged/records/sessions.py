@@ -2,16 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from aibridged.records.child_rows import SHOWN_CHARACTERS, SHOWN_ROWS
-from aibridged.records.filters import conditions, matching, thread_of
+from aibridged.records.filters import PARTS, conditions, matching, thread_of
 from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages, user_prompts
 
 _AT_ONCE = 20
+_WINDOW = 8
+"""So many interceptions are looked at for each session of a page; if that's too few, so many times
+more."""
 
 _I = interceptions.c
 
@@ -26,6 +30,7 @@ class _Key(NamedTuple):
 class _Found(NamedTuple):
     """The child data of some sessions."""
 
+    sessions: dict[_Key, sa.Row[Any]]
     providers: dict[_Key, list[str]]
     models: dict[_Key, list[str]]
     tokens: dict[_Key, dict[str, int]]
@@ -33,46 +38,90 @@ class _Found(NamedTuple):
 
 
 def find_sessions(connection: sa.Connection, wanted: Filter) -> Iterator[Session]:
-    """A page of the sessions of the matching interceptions, most recently used first."""
-    last = sa.func.max(_I.started_at).label("last_at")
-    page = connection.execute(
-        sa.select(
-            _I.session_id,
-            _I.initiator_id,
-            sa.func.max(_I.username).label("username"),
-            sa.func.max(_I.client).label("client"),
-            sa.func.min(_I.started_at).label("started_at"),
-            last,
-            sa.func.max(_I.ended_at).label("ended_at"),
-            sa.func.count(_I.ended_at).label("ended"),
-            sa.func.count().label("interceptions"),
-            sa.func.count(sa.distinct(thread_of(_I))).label("threads"),
-        )
-        .where(*conditions(wanted))
-        .group_by(_I.session_id, _I.initiator_id)
-        .order_by(last.desc(), _I.session_id, _I.initiator_id)
-        .limit(wanted.limit)
-        .offset(wanted.offset)
-    ).all()
+    """A page of the sessions of the interceptions that match, those used last first."""
+    page = _page(connection, wanted)
     for start in range(0, len(page), _AT_ONCE):
         batch = page[start : start + _AT_ONCE]
         found = _find(connection, batch, wanted)
-        yield from (_session(row, found) for row in batch)
+        yield from (_session(found.sessions[key], found) for key in batch)
 
 
 def count_sessions(connection: sa.Connection, wanted: Filter) -> int:
-    """The number of sessions on all pages."""
-    each = sa.select(_I.session_id, _I.initiator_id).where(*conditions(wanted)).distinct()
-    return connection.scalar(sa.select(sa.func.count()).select_from(each.subquery())) or 0
+    """How many there are on all pages."""
+    ended, still_open = PARTS
+    other = interceptions.alias()
+    known = (
+        sa.select(sa.literal(1))
+        .where(
+            interceptions.c.session_id == other.c.session_id,
+            interceptions.c.initiator_id == other.c.initiator_id,
+            ended,
+            *conditions(wanted),
+        )
+        .exists()
+    )
+    # Each in the order of an index: distinct ones of both together would have to be sorted.
+    new = sa.select(other.c.session_id, other.c.initiator_id).where(
+        other.c.id.in_(sa.select(_I.id).where(still_open, *conditions(wanted))), ~known
+    )
+    old = sa.select(_I.session_id, _I.initiator_id).where(ended, *conditions(wanted))
+    return sum(
+        connection.scalar(sa.select(sa.func.count()).select_from(each.distinct().subquery())) or 0
+        for each in (old, new)
+    )
 
 
-def _find(connection: sa.Connection, batch: Sequence[Any], wanted: Filter) -> _Found:
-    rows = matching(_I.session_id.in_([row.session_id for row in batch]), *conditions(wanted))
+def _page(connection: sa.Connection, wanted: Filter) -> list[_Key]:
+    """The sessions of a page, by walking from the newest interception until the page is full.
+
+    Of a session that is met, the newest interception is met first; one that isn't met was used
+    before all that are.
+    """
+    window = _WINDOW * (wanted.offset + wanted.limit)
+    while True:
+        found, oldest = _newest(connection, wanted, window)
+        if oldest is None or (len(found) == wanted.limit and found[-1].last_at > oldest):
+            return [_key(row) for row in found]
+        window *= _WINDOW
+
+
+def _newest(
+    connection: sa.Connection, wanted: Filter, window: int
+) -> tuple[Sequence[Any], datetime | None]:
+    """The page, as far as the newest `window` interceptions tell, and when the last one started.
+
+    None where there are no others. The open ones, which are few, are all looked at.
+    """
+    columns = (_I.session_id, _I.initiator_id, _I.started_at)
+    ended, still_open = (sa.select(*columns).where(part, *conditions(wanted)) for part in PARTS)
+    ended = ended.order_by(_I.started_at.desc())
+    oldest = connection.scalar(
+        sa.select(_I.started_at)
+        .where(PARTS[0], *conditions(wanted))
+        .order_by(_I.started_at.desc())
+        .limit(1)
+        .offset(window - 1)
+    )
+    walked = sa.union_all(sa.select(ended.limit(window).subquery()), still_open).subquery()
+    last = sa.func.max(walked.c.started_at).label("last_at")
+    statement = (
+        sa.select(*_keys(walked), last)
+        .group_by(*_keys(walked))
+        .order_by(last.desc(), *_keys(walked))
+        .limit(wanted.limit)
+        .offset(wanted.offset)
+    )
+    return connection.execute(statement).all(), oldest
+
+
+def _find(connection: sa.Connection, batch: Sequence[_Key], wanted: Filter) -> _Found:
+    rows = matching(_I.session_id.in_({key.session_id for key in batch}), *_others(wanted))
     return _Found(
+        _totals(connection, rows),
         _names(connection, rows, "provider_name"),
         _names(connection, rows, "model"),
         _tokens(connection, rows),
-        _last_prompts(connection, rows),
+        _last_prompts(connection, batch, wanted),
     )
 
 
@@ -82,6 +131,21 @@ def _key(row: Any) -> _Key:
 
 def _keys(rows: sa.Subquery) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
     return rows.c.session_id, rows.c.initiator_id
+
+
+def _totals(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, sa.Row[Any]]:
+    statement = sa.select(
+        *_keys(rows),
+        sa.func.max(rows.c.username).label("username"),
+        sa.func.max(rows.c.client).label("client"),
+        sa.func.min(rows.c.started_at).label("started_at"),
+        sa.func.max(rows.c.started_at).label("last_at"),
+        sa.func.max(rows.c.ended_at).label("ended_at"),
+        sa.func.count(rows.c.ended_at).label("ended"),
+        sa.func.count().label("interceptions"),
+        sa.func.count(sa.distinct(thread_of(rows.c))).label("threads"),
+    ).group_by(*_keys(rows))
+    return {_key(row): row for row in connection.execute(statement)}
 
 
 def _names(connection: sa.Connection, rows: sa.Subquery, column: str) -> dict[_Key, list[str]]:
@@ -109,24 +173,50 @@ def _tokens(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, dict[str
     }
 
 
-def _last_prompts(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, str]:
-    """The beginnings of the last prompts; one more character than shown, if there are more."""
-    number = sa.func.row_number().over(
-        partition_by=_keys(rows), order_by=(rows.c.started_at.desc(), user_prompts.c.id.desc())
+def _last_prompts(
+    connection: sa.Connection, batch: Sequence[_Key], wanted: Filter
+) -> dict[_Key, str]:
+    """The beginning of each session's; one character more than is shown, if there is."""
+    found = _last_open_prompts(connection, batch, wanted)
+    for key in batch:
+        statement = (
+            _PROMPTS.where(PARTS[0], *_of(key), *_others(wanted))
+            .order_by(_I.started_at.desc(), user_prompts.c.id.desc())
+            .limit(1)
+        )
+        row = connection.execute(statement).one_or_none()
+        if row is not None and (key not in found or found[key].started_at < row.started_at):
+            found[key] = row
+    return {key: row.prompt for key, row in found.items()}
+
+
+def _last_open_prompts(
+    connection: sa.Connection, batch: Sequence[_Key], wanted: Filter
+) -> dict[_Key, Any]:
+    # The ids first: joined with the prompts, SQLite would read all of those.
+    open_ones = sa.select(_I.id).where(
+        PARTS[1], _I.session_id.in_({key.session_id for key in batch}), *_others(wanted)
     )
-    # Only the ids are sorted, and only the texts that are shown are read.
-    numbered = (
-        sa.select(*_keys(rows), user_prompts.c.id, number.label("number"))
-        .select_from(rows.join(user_prompts, user_prompts.c.interception_id == rows.c.id))
-        .subquery()
-    )
-    prompt = sa.func.substr(user_prompts.c.prompt, 1, SHOWN_CHARACTERS + 1).label("prompt")
-    statement = (
-        sa.select(*_keys(numbered), prompt)
-        .join(user_prompts, user_prompts.c.id == numbered.c.id)
-        .where(numbered.c.number == 1)
-    )
-    return {_key(row): row.prompt for row in connection.execute(statement)}
+    ids = connection.scalars(open_ones).all()
+    statement = _PROMPTS.where(_I.id.in_(ids)).order_by(_I.started_at, user_prompts.c.id)
+    return {_key(row): row for row in connection.execute(statement)} if ids else {}
+
+
+def _others(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions beside that of the session, whose index is to be used."""
+    return conditions(wanted, by_index=False)
+
+
+def _of(key: _Key) -> tuple[sa.ColumnElement[bool], ...]:
+    return _I.session_id == key.session_id, _I.initiator_id == key.initiator_id
+
+
+_PROMPTS = sa.select(
+    _I.session_id,
+    _I.initiator_id,
+    _I.started_at,
+    sa.func.substr(user_prompts.c.prompt, 1, SHOWN_CHARACTERS + 1).label("prompt"),
+).join(user_prompts, user_prompts.c.interception_id == _I.id)
 
 
 def _session(row: sa.Row[Any], found: _Found) -> Session:

@@ -125,14 +125,14 @@ class Spool:
 
     def _line(self, fact: Fact) -> bytes:
         try:
-            return _encode(_clean(fact)) + b"\n"
+            return _encode(storable_fact(fact)) + b"\n"
         except (TypeError, ValueError, OverflowError):
             self.lost += 1
             return b""
 
 
-def _clean(fact: Fact) -> Fact:
-    """The fact with its texts made encodable."""
+def storable_fact(fact: Fact) -> Fact:
+    """The fact with texts that can be written: without lone surrogates and gateway tokens."""
     texts = {
         name: storable(value)
         for name in fact.__struct_fields__
@@ -200,14 +200,13 @@ class Spooling:
         write(self._unsaved)
         self._unsaved = []
 
+    @property
+    def unsaved(self) -> int:
+        """How many facts are in memory only, since the spool couldn't be written."""
+        return len(self._unsaved)
+
     def close(self) -> None:
-        """Close the spool; facts that are only in memory are lost."""
-        if self._unsaved:
-            self._stats.records_lost += len(self._unsaved)
-            logger.error(
-                "{} records are lost: neither the database nor the spool accepted them",
-                len(self._unsaved),
-            )
+        """Close the spool, and drop what is only in memory."""
         self._spool.close()
 
     def _count_lost_lines(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -14,6 +15,10 @@ from aibridged.observe.descriptors import is_shortage
 # Takes the write lock at once, so that waiting for it happens here and not half-way.
 _BEGIN = "BEGIN IMMEDIATE"
 
+WAL_BYTES = 32 * 1024 * 1024
+"""Once the WAL is longer, it is begun anew, for which requests have to wait."""
+_FRAME_BYTES = 4096 + 24
+
 CHECKPOINT_PATIENCE_MS = 10
 """Longer than a transaction of the token store takes, and short for a request that waits."""
 
@@ -25,6 +30,8 @@ class SqliteBackend:
     recorder of the state directory.
     """
 
+    has_own_disk = True
+
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
         self._engine = engine
         self._path = engine.url.database or ""
@@ -35,13 +42,14 @@ class SqliteBackend:
         self._busy_timeout_ms = 0
         self._wal_begins_anew = True
         self._changes_before = 0
+        self._aside: list[sqlite3.Connection] = []
+        self._aside_is_stale = True
+        self._aside_lock = threading.Lock()
 
     def connect(self) -> None:
         self._file = self._file_in_place()
-        pooled = self._engine.raw_connection()
-        connection = pooled.driver_connection
-        pooled.detach()
-        assert isinstance(connection, sqlite3.Connection)
+        self._aside_is_stale = True
+        connection = self._engine_connection()
         self._connection, self._close = connection, connection.close
         (self._busy_timeout_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
         connection.execute("PRAGMA busy_timeout = 0")
@@ -92,6 +100,9 @@ class SqliteBackend:
     def owner_is_dead(self, recorder_id: int) -> bool:
         return recorder_id != self._recorder_id
 
+    def finish_by(self, seconds: float) -> None:
+        """Nothing to do: nothing waits for another process for long, and for the disk for ever."""
+
     def flush(self) -> None:
         """Flush the WAL. Not through SQLite, which would block commits until the disk is done."""
         try:
@@ -105,21 +116,76 @@ class SqliteBackend:
         finally:
             os.close(wal)
 
-    def checkpoint(self) -> None:
-        """Copy the WAL into the database, flushed, as far as no reader is in the way.
+    def checkpoint_aside(self) -> bool:
+        """Copy the WAL into the database, flushed, while others commit.
 
-        Only here, and in FULL mode, which holds the write lock: the WAL-reset bug needs a commit
-        by one connection during a checkpoint by another. It waits a moment for that lock, since
-        SQLite goes on without it otherwise; hardly longer for readers, since requests wait, too.
+        The WAL-reset bug needs a commit that begins the WAL anew during a checkpoint. None can
+        while somebody reads from the WAL, so one of two connections does, from before the
+        checkpoint that the other one makes until the next. Only where all of the WAL is in the
+        database already it wouldn't be the WAL that is read from; then there is nothing to do.
         """
-        self._begin_wal_anew()
-        with self._patience(CHECKPOINT_PATIENCE_MS):
-            self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        try:
+            return self._checkpoint_aside()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                return False  # the next one makes up for it
+            raise
+
+    def _checkpoint_aside(self) -> bool:
+        with self._aside_lock:
+            if self._wal_begins_anew:
+                return False
+            if self._aside_is_stale:
+                self._drop_aside()
+                self._aside = [self._engine_connection(), self._engine_connection()]
+                self._aside_is_stale = False
+            next_reader, reader = self._aside
+            next_reader.execute("BEGIN")
+            next_reader.execute("SELECT 1 FROM sqlite_schema").fetchone()
+            if reader.in_transaction:
+                reader.execute("ROLLBACK")
+            self._aside.reverse()
+            (_, frames, _) = reader.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        return bool(frames * _FRAME_BYTES > WAL_BYTES)
+
+    def close_aside(self) -> None:
+        with self._aside_lock:
+            self._drop_aside()
+
+    def truncate_log(self) -> None:
+        """Copy what is left of the WAL, so that the next commit begins it anew.
+
+        Holding the write lock (FULL), and not while there is another checkpoint: see above. It
+        waits a moment for that lock, since SQLite goes on without it otherwise; hardly longer for
+        readers, since requests wait, too.
+        """
+        if not self._aside_lock.acquire(blocking=False):
+            return  # it is about to be called for again
+        try:
+            for each in self._aside:
+                if each.in_transaction:
+                    each.execute("ROLLBACK")
+            self._begin_wal_anew()
+            with self._patience(CHECKPOINT_PATIENCE_MS):
+                self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+        finally:
+            self._aside_lock.release()
 
     def is_refusal(self, error: Exception) -> bool:
         if isinstance(error, sqlite3.Error | OSError):
             return isinstance(error, sqlite3.IntegrityError | sqlite3.DataError)
         return True
+
+    def _engine_connection(self) -> sqlite3.Connection:
+        pooled = self._engine.raw_connection()
+        connection = pooled.driver_connection
+        pooled.detach()
+        assert isinstance(connection, sqlite3.Connection)
+        return connection
+
+    def _drop_aside(self) -> None:
+        while self._aside:
+            self._aside.pop().close()
 
     @contextmanager
     def _patience(self, milliseconds: int) -> Iterator[None]:

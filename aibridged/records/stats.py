@@ -11,16 +11,19 @@ class RecorderStats:
     """Counters and last values, written by the writer's thread and read by any.
 
     `records_lost` counts what is recorded nowhere: rows whose values the database refuses, lines of
-    the spool that can't be read, and facts that neither the database nor the spool had taken at the
-    end. Seconds are monotonic.
+    spool and journal that can't be read, and facts that neither the database nor either of them had
+    taken at the end, which are `lost_at_end`. `stalled` says that a commit takes too long: starts
+    are refused then, as while the database is away. Seconds are monotonic.
     """
 
     starts_refused: int = 0
     records_spooled: int = 0
     records_replayed: int = 0
     records_lost: int = 0
+    lost_at_end: int = 0
     spool_bytes: int = 0
     database_away: bool = False
+    stalled: bool = False
     start_waits: HistogramSeries = field(
         default_factory=lambda: HistogramSeries(table.RECORDER_WAIT)
     )
@@ -28,6 +31,11 @@ class RecorderStats:
         default_factory=lambda: HistogramSeries(table.RECORDER_COMMIT)
     )
     batches: HistogramSeries = field(default_factory=lambda: HistogramSeries(table.RECORDER_BATCH))
+
+    @property
+    def refuses(self) -> bool:
+        """Whether every start is refused, since it couldn't be recorded."""
+        return self.database_away or self.stalled
 
     def committed(self, records: int, seconds: float) -> None:
         """Count a transaction of so many records."""

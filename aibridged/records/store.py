@@ -46,8 +46,11 @@ class RowRefusedError(Exception):
 class Backend(Protocol):
     """The differences between the databases: the one connection that writes, over the bare driver.
 
-    All of it blocks, and errors are the driver's own.
+    All of it blocks, and errors are the driver's own. `has_own_disk` says whether the daemon has to
+    bring commits to the disk.
     """
+
+    has_own_disk: bool
 
     def connect(self) -> None:
         """Open the connection, and claim the rows of this recorder."""
@@ -87,12 +90,27 @@ class Backend(Protocol):
         """Whether no living recorder has this id; called within a transaction."""
         ...
 
+    def finish_by(self, seconds: float) -> None:
+        """Give up within that time what can be given up. From any thread."""
+        ...
+
     def flush(self) -> None:
         """Flush commits to disk, out of a power cut's reach; may run beside other commits."""
         ...
 
-    def checkpoint(self) -> None:
-        """Move commits into the database's own file."""
+    def checkpoint_aside(self) -> bool:
+        """Bring it into the database's own file, flushed, while others commit.
+
+        Whether `truncate_log` is called for. For one thread of its own.
+        """
+        ...
+
+    def close_aside(self) -> None:
+        """End what that began; from the same thread."""
+        ...
+
+    def truncate_log(self) -> None:
+        """Begin the write-ahead log anew, once all of it is in the database's own file."""
         ...
 
     def is_refusal(self, error: Exception) -> bool:
@@ -114,6 +132,7 @@ class Store:
     def __init__(self, engine: sa.Engine) -> None:
         self.recorder_id = secrets.randbits(63)
         self._backend = _make_backend(engine, self.recorder_id)
+        self.has_own_disk = self._backend.has_own_disk
         self._sql = Statements(engine)
 
     def connect(self) -> None:
@@ -123,6 +142,10 @@ class Store:
             self._backend.connect()
         except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
             raise self._away(error) from None
+
+    def finish_by(self, seconds: float) -> None:
+        """Take the database to be away if it hasn't answered by then. From any thread."""
+        self._backend.finish_by(seconds)
 
     def close(self) -> None:
         """Close the connection."""
@@ -181,9 +204,23 @@ class Store:
         except OSError as error:
             raise DatabaseAwayError(f"it can't be flushed: {error.strerror}") from None
 
-    def checkpoint(self) -> None:
-        """Move commits into the database's own file, flushed."""
-        self._guarded(self._backend.checkpoint)
+    def checkpoint_aside(self) -> bool:
+        """Bring it into the database's own file, flushed, while another thread commits.
+
+        Whether the write-ahead log has become so long that it should be truncated.
+        """
+        try:
+            return self._backend.checkpoint_aside()
+        except Exception as error:  # noqa: BLE001 - a driver's, or the system's
+            raise DatabaseAwayError(self._backend.reason(error)) from None
+
+    def close_aside(self) -> None:
+        """Close what `checkpoint_aside` has opened; from the same thread."""
+        self._backend.close_aside()
+
+    def truncate_log(self) -> None:
+        """Begin the write-ahead log anew at the next commit, if no reader is in the way."""
+        self._guarded(self._backend.truncate_log)
 
     def _write(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> None:
         """Write tool calls before the starts that continue them, and ends after their starts."""

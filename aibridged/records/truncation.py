@@ -29,12 +29,12 @@ DEFAULT_MAX_BYTES = 256 * 1024
 _WINDOW = 64 * 1024  # characters
 _MOST_BYTES = 4  # of a character in UTF-8
 
-# The texts of a record, and the prefixes of their marks in the metadata.
-_TEXTS: Mapping[type, Sequence[tuple[str, str]]] = {
+TEXTS: Mapping[type, Sequence[tuple[str, str]]] = {
     UserPromptRecord: (("prompt", ""),),
     ToolUsageRecord: (("input", ""), ("invocation_error", "error_")),
     ModelThoughtRecord: (("content", ""),),
 }
+"""The texts of a record, and what stands before the names of their marks."""
 
 T = TypeVar("T", bound=Fact)
 
@@ -53,7 +53,7 @@ class Truncator:
 
     def may_truncate(self, fact: Fact) -> bool:
         """Cheap test whether `truncate` may have to change the record (false positives only)."""
-        for name, mark in _TEXTS.get(type(fact), ()):
+        for name, mark in TEXTS.get(type(fact), ()):
             text: str | None = getattr(fact, name)
             # Nearly all are short, which the first comparison shows.
             if (
@@ -69,7 +69,7 @@ class Truncator:
         """The record as it is stored. Slow where a text is long."""
         changes: dict[str, str] = {}
         marks: Metadata = {}
-        for name, mark in _TEXTS.get(type(fact), ()):
+        for name, mark in TEXTS.get(type(fact), ()):
             text: str | None = getattr(fact, name)
             if text and _exceeds(text, self.max_bytes) and not _is_cut(fact, mark):
                 changes[name] = _beginning(text, self.max_bytes)
@@ -88,6 +88,26 @@ class Truncator:
     def close(self) -> None:
         """Stop the thread."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def cut_short(fact: T, most: int) -> tuple[T, int]:
+    """The record with texts of `most` characters together, and how many they are.
+
+    For where there is no time: of what is cut here, nobody counts or hashes the whole.
+    """
+    changes: dict[str, str] = {}
+    marks: Metadata = {}
+    taken = 0
+    for name, mark in TEXTS.get(type(fact), ()):
+        text: str | None = getattr(fact, name)
+        if text and len(text) > most - taken:
+            changes[name] = text = text[: most - taken]
+            marks[f"{mark}cut"] = True
+        taken += len(text or "")
+    if changes:
+        metadata = {**marks, **fact.metadata}  # type: ignore[union-attr]  # as above
+        fact = msgspec.structs.replace(fact, **changes, metadata=metadata)
+    return fact, taken
 
 
 def truncation_metadata(text: str) -> Metadata:

@@ -17,17 +17,28 @@ from typing import Any
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.records.disk_keeper import DiskKeeper
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     BackgroundRecord,
     Fact,
     InterceptionEnd,
     InterceptionStart,
-    Outcome,
     Record,
+    refused_end,
 )
-from aibridged.records.flush_schedule import FLUSH_S, DiskSchedule
-from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
+from aibridged.records.jobs import (
+    Close,
+    DiskFailed,
+    Prune,
+    RecordingFailedError,
+    TruncateLog,
+    Waiting,
+    Work,
+    settle,
+)
+from aibridged.records.journal import Journal
+from aibridged.records.reconnection import Attempt
 from aibridged.records.retention import Pruning
 from aibridged.records.spool import Spool, Spooling
 from aibridged.records.stats import RecorderStats
@@ -42,6 +53,11 @@ FACTS_AT_ONCE = 64
 """Facts per transaction; starts that arrive meanwhile wait about a millisecond for it."""
 
 
+_Taken = tuple[
+    list[Waiting], list[InterceptionEnd], bool, Close | None, DiskFailed | TruncateLog | None
+]
+
+
 class Writer:
     """The writer thread. Only `run` and `write_now` are called from outside."""
 
@@ -49,6 +65,7 @@ class Writer:
         self,
         store: Store,
         spool: Spool,
+        journal: Journal,
         clock: Clock,
         work: SimpleQueue[Work],
         facts: FactQueue,
@@ -60,6 +77,9 @@ class Writer:
     ) -> None:
         self._store = store
         self._spooling = Spooling(spool, stats)
+        self._journal = journal
+        self._attempt: Attempt | None = None
+        self._taken = 0  # of the facts that were queued, in their order
         self._clock = clock
         self._work = work
         self._facts = facts
@@ -69,8 +89,8 @@ class Writer:
         self._retry_interval = retry_interval
         self._loop: asyncio.AbstractEventLoop
         self._awake = threading.Lock()
-        self._pruning = Pruning(store, self._settle_prune)
-        self._disk = DiskSchedule()
+        self._pruning = Pruning(store, clock, self._settle_prune)
+        self._disk_keeper = DiskKeeper(store, clock, work.put)
 
     def run(self, loop: asyncio.AbstractEventLoop, opened: asyncio.Future[None]) -> None:
         """Open, write until told to close, close."""
@@ -80,9 +100,11 @@ class Writer:
         except Exception as error:  # noqa: BLE001 - passed to the caller of `open`
             self._store.close()
             self._spooling.close()
+            self._journal.close()
             self._settle([opened], error)
             return
         self._settle([opened])
+        self._disk_keeper.start()
         close = None
         while close is None:
             close = self._turn()
@@ -115,21 +137,35 @@ class Writer:
         ):
             return False
         self._facts.drop(len(facts))
+        self._taken += len(facts)
+        self._journal.release(self._taken)
         return True
 
     def _open(self) -> None:
         self._spooling.open()
+        self._journal.open()
         self._store.connect()
         self._spooling.replay(self._write_spooled)
+        self._replay_journal()
         interrupted = self._store.close_left_open(self._clock.wall())
         if interrupted:
             logger.warning(
                 "Marked {} interceptions as interrupted by an earlier crash", interrupted
             )
 
+    def _replay_journal(self) -> None:
+        """Write what an earlier daemon knew and hadn't committed when it was killed."""
+        for facts in self._journal.read():
+            self._write_facts(facts)
+            self._stats.records_replayed += len(facts)
+        if self._journal.lost:
+            logger.error("{} lines of the journal are unreadable, and lost", self._journal.lost)
+            self._stats.records_lost += self._journal.lost
+        self._journal.clear()
+
     def _turn(self) -> Close | None:
         """Wait for work and do it once; returns the close request when it comes."""
-        waiting, ends, flush, close = self._take()
+        waiting, ends, flush, close, disk = self._take()
         with self._awake:
             starts = [one.start for one in waiting]
             facts: Sequence[Fact] = ()
@@ -138,29 +174,35 @@ class Writer:
             elif flush:
                 facts = self._facts.first(FACTS_AT_ONCE)
             self._facts.drop(len(facts))
+            self._taken += len(facts)
             facts = self._cut((*facts, *ends))
             if flush and self._facts:
                 self._work.put(None)
-            # Before the facts, since the commit after it is a slow one: it restarts the WAL.
-            self._checkpoint()
+            # Before the facts, since the commit after it is a slow one: it begins the WAL anew.
+            self._see_to_disk(disk)
             if not self._stats.database_away:
                 self._write(waiting, facts)
             else:
                 self._refuse(waiting)
                 self._spooling.save(facts)
-                self._heal()
+                if close is None:
+                    self._heal()
+            if not self._spooling.unsaved:
+                self._journal.release(self._taken)
             self._pruning.go_on(database_away=self._stats.database_away)
-        self._flush()
+            if self._stats.stalled:
+                self._stats.stalled = False
+                logger.info("The disk or database answers again")
         return close
 
-    def _take(self) -> tuple[list[Waiting], list[InterceptionEnd], bool, Close | None]:
+    def _take(self) -> _Taken:
         """All queued work, and whether the facts are due; waits if there is none.
 
         Starts don't take the facts along, which cost least when many are written at once.
         """
         waiting: list[Waiting] = []
         ends: list[InterceptionEnd] = []
-        flush, close = False, None
+        flush, close, disk = False, None, None
         try:
             work = self._work.get(timeout=self._patience())
             while True:
@@ -170,19 +212,19 @@ class Writer:
                     ends.append(work)
                 elif isinstance(work, Prune):
                     self._pruning.put(work)
+                elif isinstance(work, DiskFailed | TruncateLog):
+                    disk = work
                 else:
                     # A notice that facts are due may come after the request to close.
                     flush, close = True, close or work
                 work = self._work.get_nowait()
         except Empty:
-            return waiting, ends, flush, close
+            return waiting, ends, flush, close, disk
 
     def _patience(self) -> float | None:
-        if self._pruning:
-            return 0.0
         if self._stats.database_away:
             return self._retry_interval
-        return self._disk.seconds_left(self._clock.monotonic())
+        return self._pruning.seconds_left(self._clock.monotonic())
 
     def _write(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
         if not waiting and not facts:
@@ -256,9 +298,7 @@ class Writer:
             return False
         now = self._clock.monotonic()
         self._stats.committed(len(starts) + len(facts), now - began)
-        if self._disk.committed(now) and at_once:
-            # The thread sleeps, and doesn't know that something will be due.
-            self._loop.call_later(FLUSH_S, self._work.put, None)
+        self._disk_keeper.committed(now)
         if self._on_record is not None:
             self._tell(self._on_record, [*starts, *facts])
         return True
@@ -283,52 +323,66 @@ class Writer:
         )
         self._stats.database_away = True
         self._refuse(waiting)
-        ends = [
-            InterceptionEnd(
-                interception_id=one.start.id,
-                ended_at=one.start.started_at,
-                outcome=Outcome.FAILED,
-                status_code=503,
-            )
-            for one in waiting
-        ]
-        self._spooling.save([*facts, *ends])
+        self._spooling.save([*facts, *(refused_end(one.start) for one in waiting)])
 
     def _refuse(self, waiting: Sequence[Waiting]) -> None:
         self._stats.starts_refused += len(waiting)
         self._settle([one.committed for one in waiting], RecordingFailedError())
 
     def _heal(self) -> None:
-        """Try to reconnect; if that works, write the backlog."""
+        """Try to reach the database; once it is there, write what waits for it."""
+        if self._attempt is None:
+            self._attempt = Attempt(self._store, lambda: self._work.put(None))
+        if not self._attempt.is_over:
+            return
+        attempt, self._attempt = self._attempt, None
+        if not attempt.succeeded:
+            return
         try:
-            self._store.connect()
             self._spooling.replay(self._write_spooled)
         except (DatabaseAwayError, OSError):
             return
         self._stats.database_away = False
         logger.info("The database is back, and the spool has been replayed")
 
-    def _checkpoint(self) -> None:
-        if self._disk.checkpoint_is_due(self._clock.monotonic()):
-            self._bring_to_disk(self._store.checkpoint)
-
-    def _flush(self) -> None:
-        if self._disk.flush_is_due(self._clock.monotonic()):
-            self._bring_to_disk(self._store.flush)
-
-    def _bring_to_disk(self, bring: Callable[[], None]) -> None:
-        if not self._stats.database_away:
-            try:
-                bring()
-            except DatabaseAwayError as error:
-                self._lose_database(error, [], [])
+    def _see_to_disk(self, disk: DiskFailed | TruncateLog | None) -> None:
+        if disk is None or self._stats.database_away:
+            return
+        if isinstance(disk, DiskFailed):
+            self._lose_database(disk.error, [], [])
+            return
+        try:
+            self._store.truncate_log()
+        except DatabaseAwayError as error:
+            self._lose_database(error, [], [])
 
     def _close(self) -> None:
-        if self._stats.database_away:
-            self._heal()
+        if self._attempt is not None:
+            self._attempt.abandon()
         self._pruning.give_up()
+        self._disk_keeper.stop()
         self._store.close()
+        self._leave_to_journal()
         self._spooling.close()
+        self._journal.close()
+
+    def _leave_to_journal(self) -> None:
+        """Say what becomes of the facts that neither the database nor the spool has taken."""
+        if not (unsaved := self._spooling.unsaved):
+            return
+        lost = min(self._journal.missed, unsaved)
+        if lost < unsaved:
+            logger.warning(
+                "{} records are in the journal only, and will be recorded at the next start",
+                unsaved - lost,
+            )
+        if lost:
+            self._stats.lost_at_end = lost
+            self._stats.records_lost += lost
+            logger.error(
+                "{} records are lost: the database, the spool and the journal did not accept them",
+                lost,
+            )
 
     def _settle_prune(self, prune: Prune, error: RecordingFailedError | None) -> None:
         self._settle([prune.pruned], error, prune.deleted)

@@ -26,8 +26,12 @@ async def relay(
     *,
     passes: Callable[[bytes], bool] = response_header_passes,
     withhold_usage: bool = False,
+    before_end: Callable[[], None] = lambda: None,
 ) -> web.StreamResponse:
     """Relay a response to its end; each of `readers` sees a chunk after it has been written.
+
+    Of the last chunk it is the other way round, and `before_end` is called before that is written:
+    what a client has seen whole is on record, whatever happens to this process then.
 
     A stalled client pauses reading from the provider, and so do readers that lag behind: they get a
     large chunk in slices, each in one of `turns`, and have seen all of it at the end. If the
@@ -48,23 +52,28 @@ async def relay(
     if source.is_whole and source.waiting <= SLICE and not (withholder or source.content_coding):
         # As most responses that aren't streams: all of it is here, and can be read at once.
         whole = source.take()
-        await response.write_eof(whole)
-        for read in readers if whole else ():
-            read(whole)
+        try:
+            for read in readers if whole else ():
+                read(whole)
+            before_end()
+        finally:
+            await response.write_eof(whole)
         return response
     passed_on = None if withholder is None else lambda part: response.send(withholder.feed(part))
     pump = Pump(request, response, source, readers, idle_timeout, turns, pass_on=passed_on)
     backlog = pump.backlog
     try:
         if source.is_whole and withholder is None:
-            whole = source.take()
-            await response.write_eof(whole)
-            backlog.read(whole)
-            return response
-        await pump.run()
-        if withholder is not None:
+            pump.rest = source.take()
+            backlog.read(pump.rest)
+        else:
+            await pump.run()
+        try:
             await backlog.finish()  # the withholder relays what it reads
-        await response.write_eof(withholder.finish() if withholder is not None else b"")
+            before_end()
+        finally:
+            rest = pump.rest if withholder is None else withholder.finish()
+            await response.write_eof(rest)
     except (aiohttp.ClientError, TimeoutError) as error:
         await backlog.finish()
         raise broken_off(request, type(error).__name__) from None
@@ -114,9 +123,11 @@ class Pump:
         self._moved_at = self._loop.time()
         self._waiter: asyncio.Future[None] | None = None
         self._failure: Exception | None = None
+        self.rest = b""
+        """The last piece, to be written with the end: what it tells is recorded before it goes."""
 
     async def run(self) -> None:
-        """Return once the body has been written, except for its end.
+        """Return once the body has been written, except for its `rest` and its end.
 
         Raises:
             aiohttp.ClientError, TimeoutError: the provider broke off or is silent.
@@ -139,6 +150,8 @@ class Pump:
                 self._waiter = self._loop.create_future()
                 await self._waiter
             if error is not None:
+                if self.rest:
+                    self._send(self.rest)
                 raise error
         finally:
             source.sink = None
@@ -150,7 +163,9 @@ class Pump:
         source = self._source
         if piece:
             try:
-                if self._sends_all:
+                if source.is_whole and self._sends_all:
+                    self.rest = piece
+                elif self._sends_all:
                     self._send(piece)
                 self._moved_at = self._loop.time()
                 self.backlog.read(piece)

@@ -1,10 +1,15 @@
 """The ledger: whatever happens, what the provider saw is recorded, once, and so is what it cost."""
 
 import asyncio
+import os
 import random
+import re
+import signal
+import sys
 from collections import Counter
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -17,6 +22,8 @@ COMPLETIONS = "/openai/v1/chat/completions"
 RESPONSES = "/openai/v1/responses"
 PATHS = (MESSAGES, COMPLETIONS, RESPONSES)
 AGENTS = 12
+KILLS = int(os.environ.get("AIBRIDGED_KILLS", "20"))
+PROGRAM = Path(__file__).with_name("forking_daemon.py")
 NAME = "X-Claude-Code-Session-Id"
 
 # How a request fares, by the beginning of its name; the outcome, the status and whether tokens
@@ -44,9 +51,9 @@ async def fake():
     await provider.stop()
 
 
-def question(path, stream):
+def question(path, stream, text="think hard from cache"):
     """The prompt costs tokens of every kind."""
-    conversation = [{"role": "user", "content": "think hard from cache"}]
+    conversation = [{"role": "user", "content": text}]
     body = {"model": "m", "stream": stream}
     if path == RESPONSES:
         return {**body, "input": conversation}
@@ -110,36 +117,102 @@ async def test_under_a_mixed_load_the_books_balance(recording, client, fake):
     assert recording.database.open_count() == 0
 
 
-@pytest.mark.parametrize("kills", [5])
-async def test_killed_at_any_moment_it_has_recorded_what_the_provider_saw(
-    database, daemon_in_front_of, client, fake, kills
-):
-    kills = kills if database.is_sqlite else kills // 2
-    where = {"CODER_STATE_DIR": str(database.state_dir)}
+class Daemons:
+    """One daemon after another, each killed; `url` and `pid` are the present one's."""
+
+    def __init__(self, process):
+        self._process = process
+        self._listening = asyncio.Queue()
+        self.log = []
+        self._following = asyncio.get_running_loop().create_task(self._follow())
+
+    async def start(self):
+        self._process.stdin.write(b"\n")
+        async with asyncio.timeout(20):
+            self.pid = int(await self._process.stdout.readline())
+            self.url = await self._listening.get()
+        assert self.url, self.log
+
+    async def end(self, number):
+        """End it by a signal; its exit status."""
+        os.kill(self.pid, number)
+        status = int(await self._process.stdout.readline())
+        self.pid = None
+        return status
+
+    async def close(self):
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
+        self._process.stdin.close()
+        await self._process.wait()
+        await self._following
+
+    async def _follow(self):
+        async for line in self._process.stderr:
+            self.log.append(line.decode())
+            if match := re.search(r"listens on (https?://[^;\s]+)", self.log[-1]):
+                self._listening.put_nowait(match[1])
+        self._listening.put_nowait(None)
+
+
+@pytest.fixture
+async def daemons(database, fake):
+    """Daemons in front of `fake` with one database, as long as the test lasts."""
+    variables = {
+        "PYTHONPATH": str(PROGRAM.parents[2]),
+        "CODER_HTTP_ADDRESS": "127.0.0.1:0",
+        "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": fake.base_url,
+        "CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-ant-organisation",
+        "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{fake.base_url}/v1",
+        "CODER_AIBRIDGE_OPENAI_KEY": "sk-openai-organisation",
+        "CODER_AIBRIDGE_AUTH": "none",
+        "CODER_STATE_DIR": str(database.state_dir),
+    }
     if not database.is_sqlite:
-        where["CODER_PG_CONNECTION_URL"] = database.url.render_as_string(hide_password=False)
-    numbers, left_open = count(), 0
-    for _ in range(kills):
-        async with daemon_in_front_of(fake.base_url, **where) as daemon:
+        variables["CODER_PG_CONNECTION_URL"] = database.url.render_as_string(hide_password=False)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
+    made = Daemons(
+        await asyncio.create_subprocess_exec(
+            sys.executable,
+            PROGRAM,
+            env={**kept, **variables},
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    )
+    yield made
+    await made.close()
 
-            async def agent(daemon=daemon):
-                while daemon.process.returncode is None:
-                    name = f"good-{next(numbers)}"
-                    await ask(client, daemon.url, random.choice(PATHS), name)
 
-            async with asyncio.timeout(20), asyncio.TaskGroup() as agents:
-                for _ in range(AGENTS):
-                    agents.create_task(agent())
-                # A random moment within the work: of commits, flushes, checkpoints and streams.
-                await fake.received(fake.seen + random.randint(1, 150))
-                daemon.process.kill()
-                await daemon.process.wait()
+async def test_killed_at_any_moment_it_has_recorded_what_clients_and_provider_saw(
+    database, daemons, client, fake
+):
+    """Also what ended just before, and was in memory only: usage, tool calls and the end."""
+    numbers, left_open, answered = count(), 0, set()
+    for _ in range(KILLS):
+        await daemons.start()
+        killed = asyncio.Event()
+
+        async def agent(killed=killed):
+            while not killed.is_set():
+                name = f"good-{next(numbers)}"
+                with suppress(aiohttp.ClientError):
+                    await answered_whole(client, daemons.url, name)
+                    answered.add(name)
+
+        async with asyncio.timeout(20), asyncio.TaskGroup() as agents:
+            for _ in range(AGENTS):
+                agents.create_task(agent())
+            # A random moment within the work: of commits, flushes, checkpoints and streams.
+            await fake.received(fake.seen + random.randint(1, 100))
+            await daemons.end(signal.SIGKILL)
+            killed.set()
         left_open += database.open_count()
     assert left_open
-    async with daemon_in_front_of(fake.base_url, **where) as daemon:
-        assert database.open_count() == 0
-        daemon.process.terminate()
-        assert await daemon.process.wait() == 0
+    await daemons.start()
+    assert database.open_count() == 0
+    assert await daemons.end(signal.SIGTERM) == 0
     rows = database.rows(schema.interceptions)
     names = Counter(row["client_session_id"] for row in rows)
     upstream = {request.header(NAME): request for request in fake.requests}
@@ -149,7 +222,27 @@ async def test_killed_at_any_moment_it_has_recorded_what_the_provider_saw(
     for row in rows:
         if row["client_session_id"] not in upstream:
             assert row["outcome"] == "interrupted"  # it was about to go
+    by_name = {row["client_session_id"]: row for row in rows}
+    lost = [name for name in answered if by_name[name]["outcome"] != "completed"]
+    assert not lost, f"{len(lost)} of {len(answered)} whole answers: {lost}"
     whole(database, {row["id"]: row for row in rows}, upstream)
+
+
+async def answered_whole(client, url, name):
+    """Ask for a text and two tool calls; the answer has come to its end, or raises."""
+    path, stream = random.choice(PATHS), random.random() < 0.7
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    function = {"name": "weather", "parameters": schema}
+    tools = {
+        MESSAGES: [{"name": "weather", "input_schema": schema}],
+        COMPLETIONS: [{"type": "function", "function": function}],
+        RESPONSES: [{"type": "function", **function}],
+    }
+    body = {**question(path, stream, "from cache use the tools"), "tools": tools[path]}
+    headers = {"User-Agent": "claude-cli/2.0.14", NAME: name}
+    async with client.post(url + path, json=body, headers=headers) as answer:
+        await answer.read()
+        assert answer.status == 200
 
 
 def whole(database, rows, upstream):
@@ -160,6 +253,8 @@ def whole(database, rows, upstream):
     usages = database.rows(schema.token_usages)
     owners = [usage["interception_id"] for usage in usages]
     assert sorted(owners) == sorted(completed)
+    calls = Counter(call["interception_id"] for call in database.rows(schema.tool_usages))
+    assert calls == dict.fromkeys(completed, 2)
     for usage in usages:
         name = rows[usage["interception_id"]]["client_session_id"]
         assert recorded(usage) == spent(upstream[name].usage)

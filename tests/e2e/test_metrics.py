@@ -27,6 +27,7 @@ from aibridged.observe.metric import Kind
 from aibridged.observe.metric_table import METRICS
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
 from aibridged.records.database import database_url, make_engine
+from aibridged.records.journal import Journal
 from aibridged.records.recorder import Recorder
 
 MESSAGES = "/anthropic/v1/messages"
@@ -321,6 +322,7 @@ async def test_every_metric_of_the_manual_is_produced(
 ):
     """One daemon goes through all that a metric tells of."""
     monkeypatch.setattr(resources, "Recorder", partial(Recorder, retry_interval=0.01, linger=0.5))
+    monkeypatch.setattr(resources, "Journal", partial(Journal, area_bytes=16))
     (tmp_path / "spool.jsonl").write_bytes(b"this line can't be read\n")
     gateway = await start(
         auth="token",

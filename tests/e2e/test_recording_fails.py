@@ -170,7 +170,7 @@ async def refused(gateway, post, fake):
 
 
 async def test_what_cannot_be_recorded_is_refused_and_not_sent(
-    recording, recorder, outage, post, fake
+    recording, recorder, outage, post, fake, client
 ):
     gateway = await recording.start()
     assert (await post(gateway))[0] == 200
@@ -182,7 +182,11 @@ async def test_what_cannot_be_recorded_is_refused_and_not_sent(
         for path in PATHS:  # and at once from now on
             assert (await post(gateway, path))[:2] == (503, "recording_failed")
         assert fake.seen == seen
+        async with client.get(gateway.url + "/readyz") as ready:
+            assert (ready.status, await ready.text()) == (503, "requests can't be recorded\n")
     await until(lambda: not recorder().stats.database_away)
+    async with client.get(gateway.url + "/readyz") as ready:
+        assert ready.status == 200
     for path in PATHS:
         assert (await post(gateway, path))[0] == 200
     assert balances(fake, await recording.rows())

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from loguru import logger
 
 from aibridged.clock import SystemClock
 from aibridged.records.facts import (
@@ -14,6 +15,7 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
+from aibridged.records.journal import Journal
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
@@ -39,6 +41,7 @@ def make_recorder():
         recorder = Recorder(
             Store(database.engine),
             spool,
+            Journal(database.state_dir / "journal.jsonl"),
             clock or SystemClock(),
             **{"retry_interval": 0.02, "linger": 0.01, **options},
         )
@@ -48,6 +51,15 @@ def make_recorder():
 
     yield make
     assert all(recorder._closed for recorder in made), "a test left a recorder open"
+
+
+@pytest.fixture
+def messages():
+    """What has been logged, as one text."""
+    lines = []
+    sink = logger.add(lines.append, format="{message}", level=0)
+    yield lambda: "".join(lines)
+    logger.remove(sink)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
+from aibridged.records.journal import Journal
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
 from aibridged.records.store import Store
@@ -51,7 +52,13 @@ async def main(state_dir: Path, postgres_url: str | None = None) -> None:
     """Record until killed."""
     clock = SystemClock()
     engine = make_engine(database_url(state_dir, postgres_url))
-    recorder = Recorder(Store(engine), Spool(state_dir / "spool.jsonl"), clock, linger=0.005)
+    recorder = Recorder(
+        Store(engine),
+        Spool(state_dir / "spool.jsonl"),
+        Journal(state_dir / "journal.jsonl"),
+        clock,
+        linger=0.005,
+    )
     await recorder.open()
     async with asyncio.TaskGroup() as agents:
         for _ in range(20):

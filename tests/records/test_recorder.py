@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 
+from aibridged.records import recorder as recorder_module
 from aibridged.records import schema
 from aibridged.records.facts import InterceptionEnd, Outcome, ended_at
-from aibridged.records.flush_schedule import FLUSH_S
 from aibridged.records.jobs import RecordingFailedError
-from aibridged.records.recorder import GATHERING_TURNS, Recorder
+from aibridged.records.journal import Journal
+from aibridged.records.recorder import GATHERING_TURNS, STALL_S, Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
 from aibridged.records.store import DatabaseAwayError, Store
 from tests.waiting import until
@@ -238,12 +239,12 @@ async def test_a_start_that_is_cancelled_while_it_waits_ends(database, make_reco
 async def test_the_end_of_a_cancelled_start_does_not_overtake_it(
     sqlite_database, make_recorder, new_start, new_facts, clock
 ):
-    """The thread flushes while the start waits for it; the event loop commits facts meanwhile."""
+    """The thread has no time while the start waits; the event loop commits facts meanwhile."""
     recorder = await make_recorder(sqlite_database, clock)
     await recorder.start(first := new_start())
-    store, entered, go_on = recorder._writer._store, threading.Event(), threading.Event()
-    store.flush = lambda: entered.set() or go_on.wait(10)
-    clock.advance(FLUSH_S)
+    writer, entered, go_on = recorder._writer, threading.Event(), threading.Event()
+    store, take = writer._store, writer._take
+    writer._take = lambda: entered.set() or (go_on.wait(10) and take())
     recorder._work.put(None)
     await until(entered.is_set)
     before = recorder.queue_length
@@ -304,6 +305,55 @@ async def test_what_an_earlier_recorder_left_is_put_right(
     await successor.close()
 
 
+async def test_a_start_that_a_hung_disk_holds_up_is_refused_and_so_are_all_until_it_answers(
+    sqlite_database, make_recorder, new_start, clock, messages
+):
+    recorder = await make_recorder(sqlite_database, clock)
+    with stalled(recorder) as entered:
+        held_up = new_start()
+        waiting = asyncio.ensure_future(recorder.start(held_up))  # noqa: TID251
+        await until(entered.is_set)
+        clock.advance(STALL_S)
+        with pytest.raises(RecordingFailedError):
+            async with asyncio.timeout(10):
+                await waiting
+        assert recorder.stats.refuses
+        with pytest.raises(RecordingFailedError):  # and at once
+            await recorder.start(new_start())
+        assert recorder.stats.starts_refused == 2
+    await until(lambda: not recorder.stats.refuses)
+    await recorder.start(new_start())
+    await recorder.close()
+    row = sqlite_database.row(schema.interceptions, id=held_up.id)
+    assert (row["outcome"], row["status_code"]) == ("failed", 503)
+    assert messages().count("has not answered for") == 1
+    assert "answers again" in messages()
+
+
+async def test_a_thread_that_never_comes_back_holds_up_no_end(
+    sqlite_database, make_recorder, new_start, new_facts, clock, monkeypatch, messages
+):
+    monkeypatch.setattr(recorder_module, "_LAST_S", 0.1)
+    recorder = await make_recorder(sqlite_database, clock)
+    await recorder.start(start := new_start())
+    with stalled(recorder) as entered:
+        waiting = asyncio.ensure_future(recorder.start(new_start()))  # noqa: TID251
+        await until(entered.is_set)
+        recorder.record(*new_facts(start.id))
+        recorder.finish_by(0)
+        async with asyncio.timeout(10):
+            await recorder.close()
+        assert "is in the journal" in messages()
+        assert recorder.stats.lost_at_end == 0
+        successor = Journal(sqlite_database.state_dir / "journal.jsonl")
+        successor.open()
+        [facts] = successor.read()
+        assert len(facts) == 4
+        successor.close()
+    recorder._thread.join()
+    await waiting
+
+
 async def test_a_coarse_and_a_backstepping_clock_end_nothing_before_its_start(
     database, make_recorder, new_start, clock
 ):
@@ -349,7 +399,8 @@ async def test_a_database_that_is_not_there_is_said_at_once(database, tmp_path, 
         url = database.url.set(database="nowhere")
         database = type(database)(url, tmp_path)
     spool = Spool(tmp_path / "spool.jsonl")
-    recorder = Recorder(Store(database.engine), spool, clock)
+    journal = Journal(tmp_path / "journal.jsonl")
+    recorder = Recorder(Store(database.engine), spool, journal, clock)
     with pytest.raises(DatabaseAwayError):
         await recorder.open()
     spool.open()  # nobody holds it
@@ -358,7 +409,8 @@ async def test_a_database_that_is_not_there_is_said_at_once(database, tmp_path, 
 
 async def test_two_recorders_do_not_share_a_state_directory(database, make_recorder, clock):
     recorder = await make_recorder(database)
-    other = Recorder(Store(database.engine), Spool(database.state_dir / "spool.jsonl"), clock)
+    files = Spool(database.state_dir / "spool.jsonl"), Journal(database.state_dir / "journal.jsonl")
+    other = Recorder(Store(database.engine), *files, clock)
     with pytest.raises(SpoolInUseError):
         await other.open()
     await recorder.close()

@@ -7,7 +7,15 @@ import pytest
 
 from aibridged.records import schema
 from aibridged.records.jobs import Prune, RecordingFailedError
-from aibridged.records.retention import PRUNED_AT_ONCE, Pruning, keep_pruning, prune
+from aibridged.records.retention import (
+    BATCH_S,
+    FIRST_BATCH,
+    PRUNED_AT_ONCE,
+    SHARE,
+    Pruning,
+    keep_pruning,
+    prune,
+)
 from aibridged.records.store import DatabaseAwayError
 from tests.waiting import until
 
@@ -68,19 +76,22 @@ AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Rows:
-    """A store with so many rows to delete, until it fails."""
+    """A store with so many rows to delete, each of which takes its time, until it fails."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, clock, seconds: float = 0.0) -> None:
         self.count = count
         self.fails = False
         self.asked = []
+        self._clock = clock
+        self._seconds = seconds
 
     def prune(self, before, limit):
         if self.fails:
             raise DatabaseAwayError("gone")
-        self.asked.append(before)
+        self.asked.append((before, limit))
         deleted = min(limit, self.count)
         self.count -= deleted
+        self._clock.advance(deleted * self._seconds)
         return deleted
 
 
@@ -91,9 +102,11 @@ def settled():
 
 
 @pytest.fixture
-def pruning(settled):
+def pruning(settled, clock):
     def make(store, *prunes):
-        made = Pruning(store, lambda prune, error: settled.append((prune.deleted, type(error))))
+        made = Pruning(
+            store, clock, lambda prune, error: settled.append((prune.deleted, type(error)))
+        )
         for before in prunes:
             made.put(Prune(before, None))
         return made
@@ -101,34 +114,54 @@ def pruning(settled):
     return make
 
 
-def test_the_first_is_done_bit_by_bit_and_then_the_next(pruning, settled):
-    rows = Rows(2 * PRUNED_AT_ONCE + 1)
-    jobs = pruning(rows, AT, AT + timedelta(days=1))
-    for _ in range(3):
-        assert settled == []
+def test_the_first_is_done_bit_by_bit_and_then_the_next(pruning, settled, clock):
+    rows = Rows(2 * PRUNED_AT_ONCE + 1, clock)
+    later = AT + timedelta(days=1)
+    jobs = pruning(rows, AT, later)
+    while jobs:
+        clock.advance(jobs.seconds_left(clock.monotonic()))
         jobs.go_on(database_away=False)
-    assert settled == [(2 * PRUNED_AT_ONCE + 1, type(None))]
-    assert len(jobs) == 1
-    jobs.go_on(database_away=False)
-    assert rows.asked == [AT] * 3 + [AT + timedelta(days=1)]
-    assert not jobs
+    assert settled == [(2 * PRUNED_AT_ONCE + 1, type(None)), (0, type(None))]
+    assert [before for before, _ in rows.asked][-2:] == [AT, later]
+    limits = [limit for _, limit in rows.asked]
+    assert max(limits) == PRUNED_AT_ONCE
+    assert jobs.seconds_left(clock.monotonic()) is None
     jobs.go_on(database_away=False)
     assert len(settled) == 2
 
 
+@pytest.mark.parametrize("seconds", [0.000_1, 0.001, 0.1])
+def test_it_takes_a_small_share_of_the_time_and_little_at_once(pruning, clock, seconds):
+    """Starts wait for what is being deleted."""
+    rows = Rows(1000, clock, seconds)
+    jobs = pruning(rows, AT)
+    began, longest = clock.monotonic(), []
+    while jobs:
+        clock.advance(jobs.seconds_left(clock.monotonic()))
+        before = clock.monotonic()
+        jobs.go_on(database_away=False)
+        longest.append(clock.monotonic() - before)
+        count = len(rows.asked)
+        jobs.go_on(database_away=False)
+        assert len(rows.asked) == count, "it isn't time yet"
+    assert max(longest[1:]) <= max(BATCH_S, seconds) * 1.01
+    assert 1000 * seconds <= (clock.monotonic() - began) * SHARE * 1.1
+
+
 @pytest.mark.parametrize("away", [False, True])
-def test_without_a_database_it_fails(pruning, settled, away):
-    rows = Rows(PRUNED_AT_ONCE + 1)
+def test_without_a_database_it_fails(pruning, settled, away, clock):
+    rows = Rows(PRUNED_AT_ONCE + 1, clock)
     jobs = pruning(rows, AT)
     jobs.go_on(database_away=False)
     rows.fails = not away
+    clock.advance(1)
     jobs.go_on(database_away=away)
-    assert settled == [(PRUNED_AT_ONCE, RecordingFailedError)]
+    assert settled == [(FIRST_BATCH, RecordingFailedError)]
     assert not jobs
 
 
-def test_at_the_end_those_that_wait_fail(pruning, settled):
-    jobs = pruning(Rows(0), AT, AT)
+def test_at_the_end_those_that_wait_fail(pruning, settled, clock):
+    jobs = pruning(Rows(0, clock), AT, AT)
     jobs.give_up()
     assert settled == [(0, RecordingFailedError)] * 2
     assert not jobs

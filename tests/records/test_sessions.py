@@ -1,8 +1,16 @@
 """Sessions in a list: on SQLite and on PostgreSQL."""
 
+import random
 from datetime import timedelta
+from itertools import groupby
 
+import pytest
+import sqlalchemy as sa
+
+from aibridged.records import sessions
 from aibridged.records.query_results import Filter
+from aibridged.records.schema import TOKEN_COUNTS, interceptions
+from aibridged.records.sessions import find_sessions
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
@@ -60,3 +68,102 @@ def test_what_does_not_match_does_not_count(query, add):
     assert (session.interceptions, session.models, session.input_tokens) == (1, ["a"], 1)
     assert query.count_sessions(Filter(model="a")) == 1
     assert list(query.sessions(Filter(model="a", owner=BOB))) == []
+
+
+@pytest.fixture
+def many(database, store, new_start, new_facts, clock):
+    """Interceptions of some sessions, all mixed up, several at a time and some of them open."""
+    chance = random.Random(1)
+    starts = []
+    for _ in range(150):
+        clock.advance(chance.choice((0, 0, 1)))
+        start = new_start(
+            started_at=clock.wall(),
+            initiator_id=chance.choice((ANN, BOB)),
+            client_session_id=f"s{chance.randrange(40)}",
+            model=chance.choice("abc"),
+        )
+        starts.append(start)
+        store.write([start], [])
+        if chance.random() < 0.8:
+            store.write([], new_facts(start.id))
+    return starts
+
+
+@pytest.mark.parametrize("fields", [{}, {"owner": BOB}, {"model": "a"}, {"model": "none"}])
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_pages_are_those_of_all_sessions_in_their_order(query, many, monkeypatch, limit, fields):
+    """However little of it is looked at first."""
+    monkeypatch.setattr(sessions, "_WINDOW", 2)
+    matching = [
+        start
+        for start in many
+        if fields.get("owner", start.initiator_id) == start.initiator_id
+        and fields.get("model", start.model) == start.model
+    ]
+
+    def key(start):
+        return start.client_session_id, start.initiator_id
+
+    expected = [
+        (-max(each.started_at for each in group).timestamp(), *found)
+        for found, each_of in groupby(sorted(matching, key=key), key=key)
+        if (group := list(each_of))
+    ]
+    expected.sort()
+    for offset in range(0, len(expected) + 1, limit):
+        page = list(query.sessions(Filter(limit=limit, offset=offset, **fields)))
+        assert [(each.session_id, each.initiator_id) for each in page] == [
+            found[1:] for found in expected[offset : offset + limit]
+        ]
+    assert query.count_sessions(Filter(**fields)) == len(expected)
+
+
+def steps(database, wanted):
+    """How many steps SQLite takes for a page, in hundreds."""
+    taken = []
+    with database.engine.connect() as connection:
+        driver = connection.connection.dbapi_connection
+        driver.set_progress_handler(lambda: taken.append(1), 100)
+        assert list(find_sessions(connection, wanted))
+    return len(taken)
+
+
+@pytest.mark.parametrize("fields", [{}, {"model": "m1"}, {"owner": ANN}, {"offset": 50}])
+def test_a_page_costs_no_more_in_a_large_record(sqlite_database, fields):
+    """The sessions used last are found by an index, and what belongs to them by others."""
+
+    def grow(first, count):
+        row = (
+            "(id, initiator_id, provider, provider_name, model, client, client_session_id,"
+            " credential_kind, credential_hint, recorder_id, started_at, ended_at)"
+        )
+        numbers = (
+            f"WITH RECURSIVE n(i) AS (SELECT {first} UNION ALL SELECT i + 1 FROM n LIMIT {count})"
+        )
+        at = "strftime('%Y-%m-%d %H:%M:%f000', 1750000000 + i, 'unixepoch')"
+        with sqlite_database.engine.begin() as connection:
+            connection.exec_driver_sql(
+                f"INSERT INTO aibridge_interceptions {row} {numbers}"
+                f" SELECT printf('%036d', i), '{ANN}', 'p', 'p', 'm' || (i % 3), 'c',"
+                f" 's' || (i / 5), 'k', '', 1, {at}, {at} FROM n"
+            )
+            for table, columns, values in (
+                ("user_prompts", "prompt", "'p'"),
+                ("token_usages", ", ".join(TOKEN_COUNTS), "1, 1, 1, 1"),
+            ):
+                connection.exec_driver_sql(
+                    f"INSERT INTO aibridge_{table}"
+                    f" (id, interception_id, provider_response_id, created_at, {columns})"
+                    f" {numbers} SELECT printf('%036d', i), printf('%036d', i), 'r', {at}, {values}"
+                    " FROM n"
+                )
+
+    wanted = Filter(limit=20, **fields)
+    grow(0, 1000)
+    small = steps(sqlite_database, wanted)
+    grow(1000, 20_000)
+    with sqlite_database.engine.connect() as connection:
+        count = connection.scalar(sa.select(sa.func.count()).select_from(interceptions))
+    assert count == 21_000
+    assert steps(sqlite_database, wanted) < 1.5 * small

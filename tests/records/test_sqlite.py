@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from aibridged.records import schema
+from aibridged.records import schema, sqlite
 from aibridged.records.sqlite import CHECKPOINT_PATIENCE_MS, SqliteBackend
 
 BUSY_S = 0.05
@@ -36,28 +36,137 @@ def test_a_time_is_written_as_sqlalchemy_reads_it(backend, sqlite_database, micr
     assert sqlite_database.row(schema.interceptions, started_at=at)["started_at"] == at
 
 
-def test_a_checkpoint_hardly_waits_for_a_reader(backend, sqlite_database):
-    """Requests would wait with it."""
+@pytest.fixture
+def write(backend):
+    """Commits a row, which may be long."""
     backend.execute("CREATE TABLE t (a)")
-    reader = sqlite3.connect(sqlite_database.state_dir / "aibridged.db", isolation_level=None)
+
+    def write(length=1):
+        backend.begin()
+        backend.execute("INSERT INTO t VALUES (zeroblob(?))", (length,))
+        backend.commit()
+
+    return write
+
+
+@pytest.fixture
+def connect(sqlite_database):
+    """Makes other connections."""
+    made = []
+
+    def connect():
+        made.append(
+            sqlite3.connect(sqlite_database.state_dir / "aibridged.db", isolation_level=None)
+        )
+        return made[-1]
+
+    yield connect
+    for each in made:
+        each.close()
+
+
+def salts(database):
+    """What tells one write-ahead log from the next in the same file."""
+    return (database.state_dir / "aibridged.db-wal").read_bytes()[16:24]
+
+
+def test_a_checkpoint_brings_what_is_committed_into_the_database(
+    backend, write, sqlite_database, monkeypatch
+):
+    path = sqlite_database.state_dir / "aibridged.db"
+    write(100_000)
+    before = path.stat().st_size
+    assert not backend.checkpoint_aside()
+    assert path.stat().st_size > before + 100_000
+    monkeypatch.setattr(sqlite, "WAL_BYTES", 50_000)
+    write()
+    assert backend.checkpoint_aside(), "the log is too long"
+    backend.close_aside()
+
+
+def test_others_commit_while_it_lasts_and_none_begins_the_log_anew(
+    backend, write, connect, sqlite_database
+):
+    """A commit that did, during a checkpoint, is what the WAL-reset bug takes."""
+    write()
+    first = salts(sqlite_database)
+    other = connect()
+    for _ in range(3):
+        backend.checkpoint_aside()
+        # As during the next one: all that was committed is in the database.
+        assert any(each.in_transaction for each in backend._aside)
+        write()
+        other.execute("INSERT INTO t VALUES (1)")
+        assert salts(sqlite_database) == first
+    backend.close_aside()
+
+
+def test_with_nothing_to_bring_there_is_no_checkpoint(backend, write, sqlite_database):
+    """What would be read then is the database, which keeps nobody from beginning the log anew."""
+    write()
+    backend.checkpoint_aside()
+    backend.truncate_log()
+    readers = backend._aside
+    assert not backend.checkpoint_aside()
+    assert not any(each.in_transaction for each in readers)
+    backend.close_aside()
+
+
+def test_a_log_that_was_truncated_begins_anew(backend, write, sqlite_database):
+    write()
+    backend.checkpoint_aside()
+    first = salts(sqlite_database)
+    backend.truncate_log()
+    assert not backend.begin_at_once(), "it flushes the log's header: the disk is to be waited for"
+    write()
+    assert salts(sqlite_database) != first
+    assert backend.begin_at_once()
+    backend.rollback()
+    backend.close_aside()
+
+
+def test_a_log_is_not_truncated_during_a_checkpoint(backend, write, sqlite_database):
+    write()
+    backend.checkpoint_aside()
+    first = salts(sqlite_database)
+    with backend._aside_lock:
+        backend.truncate_log()
+    write()
+    assert salts(sqlite_database) == first
+    backend.close_aside()
+
+
+def test_a_reconnected_database_is_checkpointed_by_new_connections(backend, write):
+    write()
+    backend.checkpoint_aside()
+    before = list(backend._aside)
+    backend.disconnect()
+    backend.connect()
+    write()
+    backend.checkpoint_aside()
+    assert not set(before) & set(backend._aside)
+    backend.close_aside()
+
+
+def test_truncating_hardly_waits_for_a_reader(backend, write, connect):
+    """Requests would wait with it."""
+    write()
+    reader = connect()
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM t").fetchall()
-    backend.execute("INSERT INTO t VALUES (1)")
+    write()
     began = time.perf_counter()
-    backend.checkpoint()
+    backend.truncate_log()
     assert time.perf_counter() - began < BUSY_S
-    reader.close()
 
 
-def test_a_checkpoint_waits_a_moment_for_a_writer(backend, sqlite_database):
+def test_truncating_waits_a_moment_for_a_writer(backend, write, connect):
     """Without the lock it goes on as one during which others may commit."""
-    backend.execute("CREATE TABLE t (a)")
-    writer = sqlite3.connect(sqlite_database.state_dir / "aibridged.db", isolation_level=None)
+    writer = connect()
     writer.execute("BEGIN IMMEDIATE")
     began = time.perf_counter()
-    backend.checkpoint()
+    backend.truncate_log()
     assert time.perf_counter() - began > 0.9 * CHECKPOINT_PATIENCE_MS / 1000
-    writer.close()
 
 
 def test_beginning_at_once_waits_for_nobody_and_beginning_does(backend, sqlite_database):
@@ -80,7 +189,7 @@ def test_beginning_at_once_waits_for_nobody_and_beginning_does(backend, sqlite_d
 def test_the_commit_that_begins_the_wal_anew_is_not_made_at_once(backend):
     """It flushes the WAL's header: the disk is to be waited for."""
     backend.execute("CREATE TABLE t (a)")
-    for wait in (lambda: None, backend.checkpoint, backend.connect):
+    for wait in (lambda: None, backend.truncate_log, backend.connect):
         wait()
         backend.begin()
         backend.commit()

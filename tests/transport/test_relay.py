@@ -1,6 +1,7 @@
 """A provider's answer on its way to a client's socket; the answer is fed by hand."""
 
 import asyncio
+import select
 
 import aiohttp
 import pytest
@@ -43,12 +44,26 @@ def turns():
 def relayed(server, answer, open_connection, turns):
     """Begins a request that gets the answer: the client's stream, and what the relay comes to."""
 
-    async def begin(*readers, of=answer, version=b"1.1", idle_timeout=60.0, limit=1 << 16):
+    async def begin(
+        *readers,
+        of=answer,
+        version=b"1.1",
+        idle_timeout=60.0,
+        limit=1 << 16,
+        before_end=lambda _: None,
+    ):
         outcome = asyncio.get_running_loop().create_future()
 
         async def handler(request):
             try:
-                response = await relay(request, of, readers, idle_timeout, turns)
+                response = await relay(
+                    request,
+                    of,
+                    readers,
+                    idle_timeout,
+                    turns,
+                    before_end=lambda: before_end(writer.get_extra_info("socket").fileno()),
+                )
             except BaseException as error:
                 outcome.set_result(error)
                 raise
@@ -86,6 +101,28 @@ async def test_each_piece_goes_on_as_it_comes_and_is_read_afterwards(relayed, an
     answer.feed(b"three", whole=True)
     assert await reader.readexactly(15) == b"5\r\nthree\r\n0\r\n\r\n"
     assert (await outcome).status == 200
+
+
+@pytest.mark.parametrize("first", [b"", b"one"])
+@pytest.mark.parametrize("last", [b"two", b"t" * (2 * SLICE)])
+async def test_all_is_read_before_the_client_sees_the_end(relayed, answer, first, last):
+    """What it has seen whole is on record, even if the process is killed at that moment."""
+    seen, arrived = [], []
+
+    def before_end(client):
+        assert b"".join(seen) == first + last
+        arrived.append(select.select([client], [], [], 0)[0])
+
+    if not first:
+        answer.feed(last, whole=True)
+    reader, outcome = await relayed(seen.append, before_end=before_end)
+    if first:
+        answer.feed(first, whole=False)
+        await reader.readuntil(b"one\r\n")
+        answer.feed(last, whole=True)
+    assert (await reader.readuntil(b"0\r\n\r\n")).endswith(last + b"\r\n0\r\n\r\n")
+    assert (await outcome).status == 200
+    assert arrived == [[]]
 
 
 async def test_the_head_waits_for_nothing(relayed, answer):

@@ -106,6 +106,7 @@ class ToolLoop:
         rest = dialogue.end_stream()
         self._keep_continuation()
         if not dialogue.calls:
+            forward.record_end(self._context, response.status)
             await response.write_eof(rest)
             return response
         if rest:
@@ -201,9 +202,10 @@ class ToolLoop:
                 turn.response, without=(b"content-encoding",), length=len(shown)
             )
         await response.prepare(self._context.request)
-        await response.write_eof(shown)
         reading.progress()
         await turn.note(body)
+        forward.record_end(self._context, response.status)
+        await response.write_eof(shown)
         return response
 
     async def _too_large(self, turn: Turn, collected: bytearray) -> web.StreamResponse:
@@ -217,6 +219,7 @@ class ToolLoop:
             await turn.note(chunk)
             chunk = await self._next(turn)
         reading.complete = True
+        forward.record_end(self._context, response.status)
         await response.write_eof()
         return response
 

@@ -7,7 +7,7 @@ package, so that its behaviour never changes.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from alembic import command
@@ -20,6 +20,9 @@ from sqlalchemy.exc import DBAPIError
 from aibridged.records.database import BEGIN, DatabaseError
 
 VERSION_TABLE = "aibridged_schema_version"
+
+CHANGE_S = 3600.0
+"""How long one change to the schema may take, on a database of any size."""
 
 _LOCK = 0x61696272696467  # any number of our own
 
@@ -81,6 +84,8 @@ def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
                 connection = connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
             with connection.begin():
                 if engine.dialect.name == "postgresql":
+                    driver: Any = connection.connection.driver_connection
+                    driver.patience = CHANGE_S
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
                 yield connection
     except DBAPIError as error:
