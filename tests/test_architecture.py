@@ -84,6 +84,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "identity/http_lookup.py": "tests/identity/test_coder.py and test_remote.py drive it",
     "identity/base.py": DECLARES,
     "observe/limit_table.py": DECLARES,
+    "observe/record_table.py": DECLARES,
     "observe/metric.py": DECLARES,
     "pipeline/auth.py": SHELL,
     "pipeline/body.py": SHELL,

@@ -7,7 +7,7 @@ from aibridged import __version__
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.mcp.factory import McpTools
-from aibridged.observe import limit_table
+from aibridged.observe import limit_table, record_table
 from aibridged.observe import metric_table as table
 from aibridged.observe.log_outputs import LOST
 from aibridged.observe.metric import Metric
@@ -112,14 +112,14 @@ def _callers(components: Components, gatekeeper: Gatekeeper) -> Iterator[Reading
 
 def _records(recorder: Recorder) -> Iterator[Reading]:
     stats = recorder.stats
-    yield _number(table.RECORDER_QUEUE, recorder.queue_length)
+    yield _number(record_table.RECORDER_QUEUE, recorder.queue_length)
     yield stats.start_waits.read()
     yield stats.commit_times.read()
     yield stats.batches.read()
-    yield _number(table.STARTS_REFUSED, stats.starts_refused)
-    yield _number(table.RECORDS_SPOOLED, stats.records_spooled)
-    yield _number(table.RECORDS_REPLAYED, stats.records_replayed)
-    yield _number(table.RECORDS_UNJOURNALED, recorder.unjournaled)
-    yield _number(table.RECORDS_LOST, stats.records_lost)
-    yield _number(table.SPOOL_SIZE, stats.spool_bytes)
-    yield _number(table.DATABASE_UP, float(not stats.refuses))
+    yield _number(record_table.STARTS_REFUSED, stats.starts_refused)
+    yield _number(record_table.RECORDS_SPOOLED, stats.records_spooled)
+    yield _number(record_table.RECORDS_REPLAYED, stats.records_replayed)
+    yield _number(record_table.RECORDS_UNJOURNALED, recorder.unjournaled)
+    yield _number(record_table.RECORDS_LOST, stats.records_lost)
+    yield _number(record_table.SPOOL_SIZE, stats.spool_bytes)
+    yield _number(record_table.DATABASE_UP, float(not stats.refuses))

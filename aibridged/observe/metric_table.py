@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from aibridged.observe.limit_table import LIMITS
 from aibridged.observe.metric import Kind, Metric
+from aibridged.observe.record_table import RECORDS
 
 # A histogram has a series for each of its buckets.
 _FEW = 100
@@ -227,62 +228,6 @@ POOL_EVICTIONS = Metric(
 )
 POOL_SIZE = Metric("aibridged_bridge_pool_size", Kind.GAUGE, "Bridges in the pool.")
 
-RECORDER_QUEUE = Metric(
-    "aibridged_recorder_queue_length",
-    Kind.GAUGE,
-    "Records queued for writing; requests are refused at 10 000 (backpressure).",
-)
-_COMMIT_SECONDS = (1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.5, 1, 5)
-RECORDER_WAIT = Metric(
-    "aibridged_recorder_start_wait_seconds",
-    Kind.HISTOGRAM,
-    "Time that requests waited for their start record to be committed before going upstream.",
-    buckets=_COMMIT_SECONDS,
-)
-RECORDER_COMMIT = Metric(
-    "aibridged_recorder_commit_seconds",
-    Kind.HISTOGRAM,
-    "Duration of database commits.",
-    buckets=_COMMIT_SECONDS,
-)
-RECORDER_BATCH = Metric(
-    "aibridged_recorder_batch_records",
-    Kind.HISTOGRAM,
-    "Number of records per commit (group commit).",
-    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
-)
-STARTS_REFUSED = Metric(
-    "aibridged_recorder_starts_refused_total",
-    Kind.COUNTER,
-    "Requests refused because their start could not be recorded (fail closed).",
-)
-RECORDS_SPOOLED = Metric(
-    "aibridged_records_spooled_total",
-    Kind.COUNTER,
-    "Records written to the spool while the database was unavailable.",
-)
-RECORDS_REPLAYED = Metric(
-    "aibridged_records_replayed_total",
-    Kind.COUNTER,
-    "Records replayed from the spool, and after a crash from the journal.",
-)
-RECORDS_UNJOURNALED = Metric(
-    "aibridged_records_unjournaled_total",
-    Kind.COUNTER,
-    "Records that were in memory only until their commit, since the journal had no room.",
-)
-RECORDS_LOST = Metric(
-    "aibridged_records_lost_total",
-    Kind.COUNTER,
-    "Lost records; the log says why.",
-)
-SPOOL_SIZE = Metric("aibridged_spool_size_bytes", Kind.GAUGE, "Size of the spool.")
-DATABASE_UP = Metric(
-    "aibridged_database_up",
-    Kind.GAUGE,
-    "1 while the database accepts records, 0 while it is unavailable.",
-)
-
 BUILD_INFO = Metric(
     "aibridged_build_info",
     Kind.GAUGE,
@@ -384,19 +329,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             POOL_EVICTIONS,
             POOL_SIZE,
         ),
-        "Records": (
-            RECORDER_QUEUE,
-            RECORDER_WAIT,
-            RECORDER_COMMIT,
-            RECORDER_BATCH,
-            STARTS_REFUSED,
-            RECORDS_SPOOLED,
-            RECORDS_REPLAYED,
-            RECORDS_UNJOURNALED,
-            RECORDS_LOST,
-            SPOOL_SIZE,
-            DATABASE_UP,
-        ),
+        "Records": RECORDS,
         "Daemon": (BUILD_INFO, READY, LOG_LINES_LOST, *_PROCESS),
         "AI Proxy": (PROXY_SESSIONS, PROXY_REQUESTS, PROXY_INFLIGHT, PROXY_RESPONSES),
     }

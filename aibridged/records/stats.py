@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from aibridged.observe import metric_table as table
+from aibridged.observe import record_table
 from aibridged.observe.series import HistogramSeries
 
 
@@ -25,12 +25,14 @@ class RecorderStats:
     database_away: bool = False
     stalled: bool = False
     start_waits: HistogramSeries = field(
-        default_factory=lambda: HistogramSeries(table.RECORDER_WAIT)
+        default_factory=lambda: HistogramSeries(record_table.RECORDER_WAIT)
     )
     commit_times: HistogramSeries = field(
-        default_factory=lambda: HistogramSeries(table.RECORDER_COMMIT)
+        default_factory=lambda: HistogramSeries(record_table.RECORDER_COMMIT)
     )
-    batches: HistogramSeries = field(default_factory=lambda: HistogramSeries(table.RECORDER_BATCH))
+    batches: HistogramSeries = field(
+        default_factory=lambda: HistogramSeries(record_table.RECORDER_BATCH)
+    )
 
     @property
     def refuses(self) -> bool:

@@ -352,6 +352,9 @@ async def test_every_metric_of_the_manual_is_produced(
     assert [await post(gateway, token=alice), await post(gateway, token=bob)] == [200, 200]
     await scrape(gateway)  # while the recorder lingers
 
+    fake.play(Script(body=b'{"id": "msg_1", "content": [], "usage": ['))  # can't be read
+    assert await post(gateway, token=alice) == 200
+
     async with client.get(
         f"{gateway.url}/anthropic/v1/models", headers={"X-Coder-Token": alice}
     ) as response:

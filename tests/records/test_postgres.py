@@ -43,7 +43,7 @@ def test_an_owner_connects_anew_while_the_server_holds_its_lost_connection(conne
 def test_a_commit_is_on_the_servers_disk(connect):
     backend = connect(1)
     assert backend.execute("SHOW synchronous_commit") == [("on",)]
-    backend.checkpoint()
+    backend.flush()
     backend.rollback()
 
 

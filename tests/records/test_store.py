@@ -333,8 +333,8 @@ def test_what_writes_no_rows_refuses_none(sqlite_database, monkeypatch):
         raise OverflowError
 
     monkeypatch.setattr(store._backend, "changed", fail)
-    monkeypatch.setattr(store._backend, "checkpoint", lambda: fail(""))
-    for work in (lambda: store.prune(AT, 1), store.checkpoint):
+    monkeypatch.setattr(store._backend, "truncate_log", lambda: fail(""))
+    for work in (lambda: store.prune(AT, 1), store.truncate_log):
         with pytest.raises(DatabaseAwayError):
             work()
         store.connect()
@@ -350,14 +350,15 @@ def test_a_store_that_lost_its_connection_connects_anew(database, store, new_sta
     assert len(database.rows(schema.interceptions)) == 1
 
 
-def test_a_checkpoint_empties_the_log_of_sqlite(sqlite_database, new_start):
+def test_a_checkpoint_copies_the_log_of_sqlite_into_the_database(sqlite_database, new_start):
     store = Store(sqlite_database.engine)
     store.connect()
     store.write([new_start()], [])
     path = sqlite_database.state_dir / "aibridged.db"
     before = path.stat().st_size, path.stat().st_mtime_ns
-    store.checkpoint()
+    store.checkpoint_aside()
     assert (path.stat().st_size, path.stat().st_mtime_ns) != before
+    store.close_aside()
     store.close()
 
 

@@ -166,6 +166,7 @@ async def test_the_spool_gets_what_is_kept(sqlite_database, make_recorder, facts
     assert recorder.stats.spool_bytes < 4 * DEFAULT_MAX_BYTES
     aside.rename(sqlite_database.state_dir / "aibridged.db")
     await recorder.close()
+    await (await make_recorder(sqlite_database)).close()
     assert_cut(sqlite_database)
 
 
