@@ -67,7 +67,12 @@ def loads(source: bytes | bytearray | msgspec.Raw) -> Any:
 
 def _begun(source: bytes | bytearray | msgspec.Raw) -> tuple[Any, str]:
     """The value that the bytes begin with, and what is behind it."""
-    text = bytes(source).decode("utf-8", "replace").lstrip("\ufeff \t\r\n")
+    given = bytes(source)
+    try:
+        text = given.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        text = given.decode("utf-8", "replace")
+    text = text.lstrip("\ufeff \t\r\n")
     try:
         found, end = _decode(text)
     except ValueError:

@@ -60,6 +60,7 @@ def read(source: bytes, parser: Parser[Whole] = PARSER) -> tuple[Whole | None, d
         (b'{"id":"\\ud83d\\ude00 \\ude00"}', Whole(id="😀 \ude00")),
         (b'{"id":"a\nb\x01"}', Whole(id="a\nb\x01")),
         (b'{"id":"\xff"}', Whole(id="\ufffd")),
+        (b'{"id":"\xed\xa0\xbd"}', Whole(id="\ud83d")),
         (b'\xef\xbb\xbf \n{"id":"a"}', Whole(id="a")),
         (b'{"other":NaN,"id":-Infinity,"index":1}', Whole(index=1)),
         (b'{"index":"7"}', Whole(index=7)),

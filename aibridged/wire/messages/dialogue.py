@@ -171,9 +171,8 @@ class MessagesDialogue(Dialogue):
         event = reader.parse(name, data)
         if event is None:
             return raw
-        delta = event.delta
-        if delta.__class__ is not dict or "text" not in delta or reader.verdict is None:
-            reader.note(event)  # a text holds no fact, but that the stream has begun
+        if not reader.is_silent(name, data):
+            reader.note(event)
         handle = self._HANDLERS.get(event.type)
         return raw if handle is None else handle(self, raw, data, event)
 
