@@ -50,7 +50,7 @@ def refusal_of(error: Exception, name: str) -> GatewayError:
     elif isinstance(error, StaleConnectionError):
         sentence = f"{name} closed an idle connection as the request came. Please try again."
     # Not the text of other errors: it may quote a header.
-    logger.warning("{} did not respond: {}", name, reason)
+    logger.warning("{} did not respond: {}", name.replace("The provider", "Provider", 1), reason)
     return GatewayError(kind, sentence, reason=type(error).__name__)
 
 

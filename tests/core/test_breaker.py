@@ -445,11 +445,13 @@ def test_any_course_of_events_goes_as_in_the_model(settings, steps):
             Script.end(admission, word)
             model.end(generation, word, clock.now)
         # The circuit is made by the first request, and the first interval begins with it.
-        if not breakers.states():
+        if not breakers._circuits:
             model = Model(settings)
             model.since = clock.now
         model.tick(clock.now)
-        assert breakers.states().get(KEY, State.CLOSED).value == model.state
+        # One that is half-open, and that nobody asks, is left out in the end.
+        left_out = State.HALF_OPEN if breakers._circuits else State.CLOSED
+        assert breakers.states().get(KEY, left_out).value == model.state
 
 
 class ModelClock:

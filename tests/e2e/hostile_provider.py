@@ -74,7 +74,7 @@ FLOODS: dict[str, Attack] = {
     "tiny events": lambda: flood(b"data:x\n\n", 2 * MIB),
     "empty objects": lambda: flood(b"data:{}\n\n", 2 * MIB),
     "comments": lambda: flood(b":\n\n", 2 * MIB),
-    "usage": lambda: flood(b"data:prompt_tokens\n\n", 2 * MIB),
+    "usage": lambda: flood(b'data:{"usage":1}\n\n', 2 * MIB),
     "lines": lambda: crowd(b"data:\n", b"data:\n", b"\n", 6 * MIB),
 }
 EVENTS: dict[str, Attack] = {
