@@ -23,6 +23,7 @@ from aibridged.daemon.gateway import CannotStartError, Gateway
 from aibridged.fake_provider import Answer, Script, ToolCall, Usage
 from aibridged.identity.tokens import TokenStore
 from aibridged.observe.labels import OTHER
+from aibridged.observe.log_outputs import Loss, count_lost
 from aibridged.observe.metric import Kind
 from aibridged.observe.metric_table import METRICS
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
@@ -372,7 +373,8 @@ async def test_every_metric_of_the_manual_is_produced(
     await scrape.until(gateway, "aibridged_database_up", 1)
 
     metrics = gateway.components.metrics
-    # Tests of the MCP tools, the AI Proxy and the descriptors see that these are told.
+    # Tests of the MCP tools, the AI Proxy, the descriptors and the log see that these are told.
+    count_lost(Loss.UNFORMATTABLE)
     metrics.tool_invoked("anthropic", "m", "github", "search")
     gateway._composition.resources.mcp.failures["docs"] += 1
     metrics.connect_session("mitm")
