@@ -18,6 +18,9 @@ from aibridged.records.database import UNREACHABLE_S
 PATIENCE_S = UNREACHABLE_S + 2.0
 """For one answer of the server's, unless told otherwise: its own timeouts come first."""
 
+CANCEL_S = 1.0
+"""For a statement to end that is cancelled. The server ignores it if none has begun yet."""
+
 T = TypeVar("T")
 
 _monotonic = SystemClock.monotonic
@@ -35,6 +38,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         self.patience = PATIENCE_S
         self.ends = inf
         self._has_given_up = False
+
+    def end_statement(self) -> None:
+        """Cancel the statement that runs, or is about to. From any thread; may block."""
+        self.ends = _monotonic() + CANCEL_S
+        self.cancel_safe()
 
     def wait(self, gen: Generator[Any, Any, T], *args: Any, **options: Any) -> T:
         """Wait for the server.

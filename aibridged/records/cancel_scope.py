@@ -70,7 +70,7 @@ class CancelScope:
             driver.set_progress_handler(self._is_over, _STEPS)
             connection.exec_driver_sql("PRAGMA query_only = ON")
         else:
-            self._cancel_statement = driver.cancel_safe
+            self._cancel_statement = driver.end_statement
             driver.patience = self._seconds + _SLACK_S
             # One snapshot for all statements, as in SQLite: what ends meanwhile isn't skipped.
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from aibridged.records.bounded_connection import BoundedConnection
 from aibridged.records.cancel_scope import (
     CancelScope,
     QueryCancelledError,
@@ -62,6 +63,23 @@ def test_one_that_is_dropped_is_interrupted_where_it_is(database, clock):
     scope.cancel()
     thread.join(10)
     assert len(ended) == 1
+
+
+def test_a_statement_whose_cancellation_the_server_ignored_is_given_up(
+    postgres_database, clock, monkeypatch
+):
+    """It ignores one that comes before the statement does."""
+    monkeypatch.setattr(BoundedConnection, "cancel_safe", lambda self, **_: None)
+    scope = CancelScope(clock, 60)
+
+    def wait():
+        with scope.connect(postgres_database.engine) as connection:
+            connection.exec_driver_sql("SELECT 1")
+            threading.Timer(0, scope.cancel).start()
+            connection.exec_driver_sql("SELECT pg_sleep(30)")
+
+    with pytest.raises(QueryCancelledError):
+        wait()
 
 
 def test_one_that_is_dropped_begins_no_other_statement(database, clock):
