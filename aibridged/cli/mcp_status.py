@@ -71,7 +71,7 @@ def _lines(reached: "ProbeResult") -> Iterator[str]:
     if selection.hidden:
         yield from _wrapped(f"excluded by regex: {', '.join(selection.hidden)}", "    ")
     for fault in selection.faults:
-        yield from _wrapped(f"skipped, a provider would reject it: {fault}", "    ")
+        yield from _wrapped(f"skipped: {fault}", "    ")
 
 
 def _wrapped(text: str, indent: str) -> list[str]:

@@ -40,6 +40,7 @@ class MetricsSnapshot:
             *_providers(components),
             *_callers(components, self._gatekeeper),
             Numbers(table.MCP_FAILURES, {(name,): n for name, n in self._mcp.failures.items()}),
+            Numbers(table.MCP_SESSIONS_ENDED, {(name,): n for name, n in self._mcp.ended.items()}),
             *_records(self._recorder),
             Numbers(table.LOG_LINES_LOST, {(why.value,): float(n) for why, n in LOST.items()}),
             self._build,

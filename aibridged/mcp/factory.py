@@ -29,10 +29,14 @@ def silence_sdk() -> None:
 
 
 class McpTools:
-    """Makes toolboxes, for one event loop. `failures` counts failed openings by server id."""
+    """Makes toolboxes, for one event loop.
+
+    By server id, `failures` counts failed openings, and `ended` the sessions that servers ended.
+    """
 
     def __init__(self, settings: Settings, clock: Clock, credentials: Credentials) -> None:
         self.failures: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
         self._clock = clock
         self._credentials = credentials
         self._shared: ServerHealth | None = None
@@ -52,7 +56,7 @@ class McpTools:
             from aibridged.mcp.health import ServerHealth
 
             silence_sdk()
-            self._shared = ServerHealth(self._clock, self._credentials, self.failures)
+            self._shared = ServerHealth(self._clock, self._credentials, self.failures, self.ended)
         return before != (self._servers, self._limits)
 
     def of(self, initiator_id: str) -> CallerTools | None:

@@ -45,11 +45,21 @@ class Access:
 
 
 class ServerHealth:
-    """State of all servers, for one event loop. `failures` counts failed openings by server id."""
+    """State of all servers, for one event loop.
 
-    def __init__(self, clock: Clock, credentials: Credentials, failures: Counter[str]) -> None:
+    By server id, `failures` counts failed openings, and `ended` the sessions that servers ended.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        credentials: Credentials,
+        failures: Counter[str],
+        ended: Counter[str],
+    ) -> None:
         self.clock = clock
         self.failures = failures
+        self.ended = ended
         self.tasks = Tasks()
         self.schemas = Schemas()
         self.tls = ssl.create_default_context()
@@ -106,8 +116,18 @@ class ServerHealth:
                 reason,
             )
 
+    def session_ended(self, access: Access) -> None:
+        """Count a session that the server ended, and log it."""
+        self.ended[access.server.id] += 1
+        whose = f" of {access.whose}" if access.whose else ""
+        logger.info(
+            "The MCP server {} has ended a session{}, as after a restart; opening a new one",
+            access.server.id,
+            whose,
+        )
+
     def left_out(self, server_id: str, faults: Sequence[str]) -> None:
-        """Log a warning, once each, for tools that a provider would refuse."""
+        """Log a warning, once each, for entries of a tool list that are left out."""
         news = [each for each in faults if not self._told.get((server_id, each))]
         if news:
             self._told.update({(server_id, each): True for each in news})

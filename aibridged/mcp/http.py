@@ -7,16 +7,26 @@ end the SDK's session, and all its calls in flight.
 import asyncio
 import json
 import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from uuid import uuid4
 
 import httpx2
 
 from aibridged.clock import Clock
 from aibridged.config.proxy_url import ProxyUrl
+from aibridged.mcp.listing import Listing
 
 _OURS = -32099  # the last code that JSON-RPC leaves to implementations
 _JSON = "application/json"
+_SESSION = "mcp-session-id"
+_VERSION = "mcp-protocol-version"
+_SESSION_ENDED = "the server has ended the session"
+# What servers say with 400 of a session that they don't know, where the protocol says 404.
+_NO_SESSION = re.compile(rb"session|not initiali[sz]ed", re.IGNORECASE)
+_MAX_COMPLAINT = 4096  # bytes of a response that are searched for it
 
 
 class ServerTransport(httpx2.AsyncBaseTransport):
@@ -25,8 +35,11 @@ class ServerTransport(httpx2.AsyncBaseTransport):
     A response may have `max_bytes` and take `seconds`, its body included. `max_total_bytes` is for
     all of them together until `opened` is called: nothing that a server lists is unbounded.
 
-    `answered` says whether the last request got a response at all. Requests go through `proxy`, if
-    there is one.
+    Until then, `listing` takes the tools out of the responses.
+
+    `answered` says whether the last request got a response at all. A request within a session that
+    the server has ended gets an error whose data is `ended`, which no server can know. Requests go
+    through `proxy`, if there is one.
 
     No connection is kept between requests: thousands of bridges would keep as many open. Nor is the
     stream opened that a server may send messages on (a GET), which would be open forever.
@@ -53,6 +66,8 @@ class ServerTransport(httpx2.AsyncBaseTransport):
         self._seconds = seconds
         self._max_bytes = max_bytes
         self._left: int | None = max_total
+        self.listing = Listing()
+        self.ended = uuid4().hex
         self.answered = True
 
     def opened(self) -> None:
@@ -70,18 +85,25 @@ class ServerTransport(httpx2.AsyncBaseTransport):
             self.answered = False
             return _error(request, 502, _no_answer(error))
         self.answered = True
-        refusal = _refusal(response, in_session="mcp-session-id" in request.headers)
-        if refusal is not None:
-            await response.aclose()
-            return _error(request, response.status_code, refusal)
         assert isinstance(response.stream, httpx2.AsyncByteStream)
-        return httpx2.Response(
+        bounded = httpx2.Response(
             response.status_code,
             headers=response.headers,
             stream=_Bounded(response.stream, self, ends),
             extensions=response.extensions,
             request=request,
         )
+        if _SESSION in request.headers and await _ends_session(bounded):
+            await response.aclose()
+            return _error(request, 404, _SESSION_ENDED, self.ended)
+        refusal = _refusal(response)
+        if refusal is not None:
+            await response.aclose()
+            return _error(request, response.status_code, refusal)
+        if self._left is None or response.status_code != 200:
+            return bounded
+        self.listing.version = request.headers.get(_VERSION, self.listing.version)
+        return self.listing.relieved(bounded)
 
     async def aclose(self) -> None:
         await self._inner.aclose()
@@ -137,11 +159,22 @@ def _way(proxy: ProxyUrl, tls: ssl.SSLContext) -> httpx2.Proxy:
     return httpx2.Proxy(proxy.address, headers=proxy.headers, ssl_context=own_tls)
 
 
-def _refusal(response: httpx2.Response, *, in_session: bool) -> str | None:
-    """What is wrong with a response, by its head.
+async def _ends_session(response: httpx2.Response) -> bool:
+    """Whether a response to a request within a session says that there is no such session.
 
-    The SDK itself takes a 404 as the end of its session, and reads an error in JSON.
+    404 says that, whatever its body does; of older servers a 400 does that mentions the session.
     """
+    if response.status_code != 400:
+        return response.status_code == 404
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        return False
+    with suppress(httpx2.StreamError):
+        return _NO_SESSION.search(await response.aread(), 0, _MAX_COMPLAINT) is not None
+    return False
+
+
+def _refusal(response: httpx2.Response) -> str | None:
+    """What is wrong with a response, by its head. The SDK itself reads an error in JSON."""
     coding = response.headers.get("content-encoding", "identity").lower()
     if coding != "identity":
         return f"it responded in the content coding {coding[:20]!r}, which was not requested"
@@ -149,7 +182,7 @@ def _refusal(response: httpx2.Response, *, in_session: bool) -> str | None:
     if status in (401, 403):
         return f"it responded with {status}: a token is missing or wrong"
     if status == 404:
-        return None if in_session else "it responded with 404: there is no MCP server at this URL"
+        return "it responded with 404: there is no MCP server at this URL"
     if status >= 400 and _type(response.headers) != _JSON:
         return f"it responded with {status}"
     return None
@@ -183,8 +216,11 @@ def _system_error(error: BaseException | None) -> str | None:
     return None
 
 
-def _error(request: httpx2.Request, status: int, sentence: str) -> httpx2.Response:
-    message = {"jsonrpc": "2.0", "id": None, "error": {"code": _OURS, "message": sentence}}
+def _error(
+    request: httpx2.Request, status: int, sentence: str, data: str | None = None
+) -> httpx2.Response:
+    error = {"code": _OURS, "message": sentence, "data": data}
+    message = {"jsonrpc": "2.0", "id": None, "error": error}
     return httpx2.Response(
         max(status, 400),
         headers={"content-type": _JSON},

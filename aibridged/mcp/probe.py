@@ -2,7 +2,7 @@
 
 import asyncio
 import ssl
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aibridged.clock import Clock
 from aibridged.config.options import McpServerSettings, Settings
@@ -44,5 +44,4 @@ async def _reach(
     finally:
         proxy.close()
         await tasks.idle()
-    chosen = select(server, listed, Schemas(), limits.max_tools)
-    return replace(chosen, faults=[*proxy.faults, *chosen.faults])
+    return select(server, listed, Schemas(), limits.max_tools)

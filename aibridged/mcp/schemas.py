@@ -1,8 +1,8 @@
 """Validation of tool schemas: a schema that a provider rejects fails the whole request.
 
-They come from servers of any quality. What can be repaired is: no alternatives at the top, a
-property list even where it is empty, and items in every array. That may tell a model less than the
-server did, which checks its arguments itself.
+They come from servers of any quality. What can be repaired is: no alternatives at the top (see
+`folding`), a property list even where it is empty, and items in every array. That may tell a model
+less than the server did, which checks its arguments itself.
 """
 
 import hashlib
@@ -12,6 +12,8 @@ from typing import Any
 
 from cachetools import LRUCache
 from jsonschema.validators import Draft202012Validator
+
+from aibridged.mcp.folding import folded
 
 MAX_SCHEMA_BYTES = 64 * 1024
 _REMEMBERED = 8192
@@ -25,7 +27,9 @@ def mended(schema: dict[str, Any]) -> dict[str, Any]:
     Raises RecursionError.
     """
     kept = {
-        name: _mended(value) for name, value in schema.items() if name not in _REFUSED_AT_THE_TOP
+        name: _mended(value)
+        for name, value in folded(schema).items()
+        if name not in _REFUSED_AT_THE_TOP
     }
     return {**kept, "properties": kept.get("properties", {})}
 

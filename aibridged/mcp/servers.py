@@ -98,7 +98,7 @@ class ServerProxyManager:
         chosen = await asyncio.to_thread(select, server, listed, shared.schemas, most)
         if chosen.error is not None:
             raise ServerFailedError(chosen.error)
-        shared.left_out(server.id, [*proxy.faults, *chosen.faults])
+        shared.left_out(server.id, chosen.faults)
         return chosen.tools
 
     def _wait_no_longer(self) -> None:
@@ -137,6 +137,7 @@ class ServerProxyManager:
         except ServerFailedError as error:
             if not error.session_ended:
                 raise
+        self._shared.session_ended(proxy.access)
         proxy = await self._reopened(proxy)
         return await proxy.call(tool.tool, arguments)
 

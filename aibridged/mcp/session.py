@@ -3,15 +3,14 @@
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
 from mcp import ClientSession, MCPError
 from mcp.client.streamable_http import streamable_http_client
-from mcp_types import CallToolResult, Implementation, ListToolsResult, PaginatedRequestParams
-from mcp_types import Tool as ListedTool
+from mcp_types import CallToolResult, Implementation, PaginatedRequestParams
 from pydantic import ValidationError
 
 from aibridged import __version__
@@ -20,7 +19,7 @@ from aibridged.config.mcp_servers import without_query
 from aibridged.mcp.health import Access
 from aibridged.mcp.http import ServerTransport
 from aibridged.mcp.limits import Limits
-from aibridged.mcp.tool_list import ToolListFilter
+from aibridged.mcp.listing import ToolList
 from aibridged.observe.scope import Attributes, span
 from aibridged.observe.spans import SpanName
 from aibridged.tasks import Tasks
@@ -29,8 +28,6 @@ _MAX_PAGES = 100
 _MAX_SENTENCE = 500  # characters of a server's own message
 # Deadline for ending a session at the server.
 _CLOSING_S = 2.0
-_VIOLATES = "its response violates the protocol"
-_SESSION_ENDED = "Session terminated"
 # The SDK's messages about an unreadable response quote the response.
 _NOT_UNDERSTOOD = re.compile(r"Failed to parse .*: \d+ validation error")
 
@@ -66,12 +63,12 @@ class StreamableHTTPServerProxy:
         self._limits = limits
         self._tls = tls
         self._clock = clock
-        self._listed: asyncio.Future[Sequence[ListedTool] | ServerFailedError] = (
+        self._listed: asyncio.Future[ToolList | ServerFailedError] = (
             asyncio.get_running_loop().create_future()
         )
         self._closing = asyncio.Event()
         self._session: ClientSession | None = None
-        self._filter: ToolListFilter | None = None
+        self._ended = ""  # the data of an error that says that the session has ended
         self._task: asyncio.Task[None] | None = None
         self._calls = 0
         self._retired = False
@@ -81,7 +78,7 @@ class StreamableHTTPServerProxy:
         """Whether calls may succeed."""
         return self._session is not None
 
-    async def open(self, tasks: Tasks) -> Sequence[ListedTool]:
+    async def open(self, tasks: Tasks) -> ToolList:
         """Connect and list the tools; from then on a task keeps the session until `close`.
 
         Raises:
@@ -111,7 +108,7 @@ class StreamableHTTPServerProxy:
                 f"it took longer than {self._limits.call_timeout:g} s"
             ) from None
         except MCPError as error:
-            ended = error.error.message == _SESSION_ENDED
+            ended = error.error.data == self._ended
             raise ServerFailedError(self._reason(error), session_ended=ended) from None
         except Exception as error:  # noqa: BLE001 - what a server sends may break the SDK anyhow
             raise ServerFailedError(self._reason(error)) from None
@@ -140,10 +137,10 @@ class StreamableHTTPServerProxy:
                 asyncio.timeout(self._limits.init_timeout) as limit,
                 self._connected() as (session, transport),
             ):
-                tools = await self._list_tools(session)
+                tools = await self._list_tools(session, transport)
                 transport.opened()
                 limit.reschedule(None)
-                self._session = session
+                self._session, self._ended = session, transport.ended
                 self._listed.set_result(tools)
                 await self._closing.wait()
                 self._session = None
@@ -183,53 +180,28 @@ class StreamableHTTPServerProxy:
                 self._server.url, http_client=client, max_sse_event_size=limits.response_bytes
             ) as (read, write),
             _Session(
-                self._filtered(read),
-                write,
-                client_info=Implementation(name="aibridged", version=__version__),
+                read, write, client_info=Implementation(name="aibridged", version=__version__)
             ) as session,
         ):
             await _negotiate(session, transport)
             yield session, transport
 
-    def _filtered(self, read: Any) -> Any:
-        self._filter = ToolListFilter(read)
-        return self._filter
-
-    async def _list_tools(self, session: ClientSession) -> Sequence[ListedTool]:
-        """List the tools, on all pages."""
+    async def _list_tools(self, session: ClientSession, transport: ServerTransport) -> ToolList:
+        """List the tools, on all pages. The transport's listing gets them, in place of the SDK."""
         with span(SpanName.MCP_FETCH_TOOLS, self._attributes) as fetching:
-            tools: list[ListedTool] = []
-            page = await self._page(session, None)
-            tools += page.tools
+            page = await session.list_tools()
             for _ in range(_MAX_PAGES - 1):
                 if not page.next_cursor:
                     break
-                page = await self._page(session, PaginatedRequestParams(cursor=page.next_cursor))
-                tools += page.tools
-            if self.faults and not tools:
-                raise ServerFailedError(_VIOLATES)
+                page = await session.list_tools(
+                    params=PaginatedRequestParams(cursor=page.next_cursor)
+                )
             if page.next_cursor:
                 raise ServerFailedError(f"its tool list has more than {_MAX_PAGES} pages")
+            listing = transport.listing
             if fetching is not None:
-                fetching.annotate({"mcp_tool_count": len(tools)})
-            return tools
-
-    async def _page(
-        self, session: ClientSession, params: PaginatedRequestParams | None
-    ) -> ListToolsResult:
-        """A page of the list; if it is invalid, once more and without its invalid entries."""
-        try:
-            return await session.list_tools(params=params)
-        except ValidationError:
-            if self._filter is None or self._filter.version is not None:
-                raise
-            self._filter.version = session.protocol_version or ""
-            return await session.list_tools(params=params)
-
-    @property
-    def faults(self) -> Sequence[str]:
-        """What is wrong with the entries of the server's list that were left out."""
-        return () if self._filter is None else self._filter.faults
+                fetching.annotate({"mcp_tool_count": len(listing.entries)})
+            return ToolList(session.protocol_version or listing.version, tuple(listing.entries))
 
     def _reason(self, error: Exception) -> str:
         """The reason for a failure, as the end of a sentence; the first of several."""
@@ -241,9 +213,9 @@ class StreamableHTTPServerProxy:
             case MCPError() if not _NOT_UNDERSTOOD.match(error.error.message):
                 return _printable(self.access.censored(error.error.message))
             case MCPError() | ValidationError():
-                return _VIOLATES
+                return "its response violates the protocol"
             case _:
-                return f"{_VIOLATES} ({type(error).__name__})"
+                return f"its response violates the protocol ({type(error).__name__})"
 
     @property
     def _attributes(self) -> Attributes:

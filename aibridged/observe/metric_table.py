@@ -94,6 +94,13 @@ MCP_FAILURES = Metric(
     "Failures to open a session with an MCP server, whose tools were unavailable.",
     ("server",),
 )
+MCP_SESSIONS_ENDED = Metric(
+    "aibridged_mcp_sessions_ended_total",
+    Kind.COUNTER,
+    "Tool calls refused because the MCP server had ended the session, as after its restart; each "
+    "is repeated once in a new session.",
+    ("server",),
+)
 
 TIME_TO_FIRST_BYTE = Metric(
     "aibridged_time_to_first_byte_seconds",
@@ -302,7 +309,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             REJECTIONS,
         ),
         "Tokens, prompts and tools": (PROMPTS, TOKENS, TOOL_SELECTIONS, TOOL_INVOCATIONS),
-        "MCP servers": (MCP_FAILURES,),
+        "MCP servers": (MCP_FAILURES, MCP_SESSIONS_ENDED),
         "Time": (
             TIME_TO_FIRST_BYTE,
             TIME_BETWEEN_TOKENS,

@@ -377,6 +377,7 @@ async def test_every_metric_of_the_manual_is_produced(
     count_lost(Loss.UNFORMATTABLE)
     metrics.tool_invoked("anthropic", "m", "github", "search")
     gateway._composition.resources.mcp.failures["docs"] += 1
+    gateway._composition.resources.mcp.ended["docs"] += 1
     metrics.connect_session("mitm")
     gateway.components.connection_limiter.idle.closed += 1
     gateway.components.shortages.counts["clients"] += 1

@@ -20,7 +20,7 @@ ALL = [OPEN, OURS, EITHER, MINE]
 @pytest.fixture
 def shared():
     def make(credentials=no_credentials):
-        return ServerHealth(SystemClock(), credentials, Counter())
+        return ServerHealth(SystemClock(), credentials, Counter(), Counter())
 
     return make
 

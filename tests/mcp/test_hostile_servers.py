@@ -132,7 +132,7 @@ HOSTILE = {
     "deep JSON": ("tools/list", whole(DEEP), "its response violates the protocol"),
     "no JSON-RPC": ("tools/list", whole(b"[1]"), "its response violates the protocol"),
     "no list": ("tools/list", result({"tools": "none"}), "its response violates the protocol"),
-    "no tools": ("tools/list", result({"tools": [{}]}), "its response violates the protocol"),
+    "no tools": ("tools/list", result({"tools": [{}]}), "can be offered: entry 1: inputSchema: Fi"),
     "HTML": ("*", whole(b"<html>", "text/html"), "Unexpected content type: text/html"),
     "an empty answer": ("tools/list", whole(b""), "its response violates the protocol"),
     "an error": ("tools/list", whole(b"down", "text/plain", 503), "it responded with 503"),

@@ -1,6 +1,7 @@
 """The HTTP to a server by itself: what is sent, and how much may come back for how long."""
 
 import asyncio
+import json
 import ssl
 
 import httpx2
@@ -46,11 +47,24 @@ def said(response):
 
 
 async def test_what_is_within_bounds_passes_untouched(tiny, connect):
-    client, _ = connect()
-    tiny.answers["*"] = sends(b"x" * 1000, **{"X-Any": "thing"})
+    client, transport = connect()
+    body = json.dumps("x" * 998).encode()
+    tiny.answers["*"] = sends(body, **{"X-Any": "thing"})
+    for _ in range(2):
+        response = await client.post(tiny.url, json=MESSAGE)
+        assert (response.status_code, response.headers["X-Any"]) == (200, "thing")
+        assert response.content == body
+        transport.opened()
+
+
+async def test_tools_are_taken_out_until_the_session_is_open(tiny, connect):
+    client, transport = connect()
+    body = b'{"result":{"tools":[1]}}'
+    tiny.answers["*"] = sends(body)
     response = await client.post(tiny.url, json=MESSAGE)
-    assert (response.status_code, response.headers["X-Any"]) == (200, "thing")
-    assert response.content == b"x" * 1000
+    assert (response.content, transport.listing.entries) == (b'{"result":{"tools":[]}}', [b"1"])
+    transport.opened()
+    assert (await client.post(tiny.url, json=MESSAGE)).content == body
 
 
 async def test_an_answer_may_not_be_larger(tiny, connect):
@@ -139,16 +153,40 @@ async def test_refusals_are_told_in_words(tiny, connect, status, kind, sentence)
     assert (response.status_code, said(response)) == (status, sentence)
 
 
-async def test_the_end_of_a_session_and_errors_in_json_are_the_sdks_to_read(tiny, connect):
+@pytest.mark.parametrize("headers", [{}, {"Mcp-Session-Id": "1"}])
+async def test_errors_in_json_are_the_sdks_to_read(tiny, connect, headers):
     async def refuse(request, message):
-        status = 404 if "Mcp-Session-Id" in request.headers else 400
-        return web.json_response({"its": "own"}, status=status)
+        return web.json_response({"its": "own"}, status=400)
 
     client, _ = connect()
     tiny.answers["*"] = refuse
-    for headers in ({}, {"Mcp-Session-Id": "1"}):
-        response = await client.post(tiny.url, json=MESSAGE, headers=headers)
-        assert response.json() == {"its": "own"}
+    response = await client.post(tiny.url, json=MESSAGE, headers=headers)
+    assert response.json() == {"its": "own"}
+
+
+async def test_the_end_of_a_session_has_a_mark_that_no_server_knows(tiny, connect):
+    async def refuse(request, message):
+        return web.json_response({"its": "own"}, status=404)
+
+    tiny.answers["*"] = refuse
+    marks = set()
+    for _ in range(2):
+        client, transport = connect()
+        response = await client.post(tiny.url, json=MESSAGE, headers={"Mcp-Session-Id": "1"})
+        assert said(response) == "the server has ended the session"
+        assert response.json()["error"]["data"] == transport.ended
+        marks.add(transport.ended)
+    assert len(marks) == 2
+
+
+async def test_a_complaint_about_a_session_is_bounded(tiny, connect):
+    async def refuse(request, message):
+        return web.Response(text="session" * 1000, status=400)
+
+    tiny.answers["*"] = refuse
+    client, _ = connect()
+    response = await client.post(tiny.url, json=MESSAGE, headers={"Mcp-Session-Id": "1"})
+    assert said(response) == "it responded with 400"
 
 
 @pytest.mark.parametrize(

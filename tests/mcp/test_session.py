@@ -16,7 +16,7 @@ async def test_a_server_of_the_official_sdk(session, real_server):
     proxy = session(real_server.url)
     assert not proxy.is_open
     listed = await proxy.open(session.tasks)
-    assert {tool.name for tool in listed} >= {"add", "fail", "wait"}
+    assert {json.loads(each)["name"] for each in listed.entries} >= {"add", "fail", "wait"}
     assert proxy.is_open
     result = await proxy.call("add", {"a": 2, "b": 3})
     assert (result.content[0].text, result.is_error) == ("5", False)
@@ -27,8 +27,9 @@ async def test_a_server_of_the_official_sdk(session, real_server):
 
 async def test_a_server_that_is_not_ours(session, foreign_server):
     proxy = session(foreign_server.url)
-    listed = {tool.name: tool.description for tool in await proxy.open(session.tasks)}
-    assert listed == {"shout": "Say it louder.", "fail": "Fail."}
+    listed = [json.loads(each) for each in (await proxy.open(session.tasks)).entries]
+    told = {tool["name"]: tool["description"] for tool in listed}
+    assert told == {"shout": "Say it louder.", "fail": "Fail."}
     assert (await proxy.call("shout", {"text": "hello"})).content[0].text == "HELLO"
     failed = await proxy.call("fail", {})
     assert failed.is_error
@@ -89,7 +90,7 @@ async def test_a_server_that_knows_only_sessions_may_say_so_in_its_own_way(sessi
 
     tiny.answers["server/discover"] = refuse
     proxy = session(tiny.url)
-    assert len(await proxy.open(session.tasks)) == 1
+    assert len((await proxy.open(session.tasks)).entries) == 1
 
 
 async def test_what_is_sent(session, tiny):
@@ -142,13 +143,65 @@ async def test_a_server_with_sessions_gets_a_notification_of_it(session, tiny):
     assert tiny.received[-1][0]["params"]["requestId"] == call["id"]
 
 
-async def test_a_server_that_forgot_the_session_has_done_nothing(session, tiny):
+def _error(sentence, id=None):
+    return {"jsonrpc": "2.0", "id": id, "error": {"code": -32001, "message": sentence}}
+
+
+NO_SUCH_SESSION = {
+    "an error": (404, _error("Session not found")),
+    "an error about the call": (404, _error("No such thing", 3)),
+    "an error of another kind": (404, _error("Method not found", 3)),
+    "an object": (404, {}),
+    "a text": (404, "Not Found"),
+    "nothing": (404, ""),
+    "a bad request": (400, _error("Bad Request: No valid session ID provided")),
+    "a bad request in a text": (400, "Invalid session id\n"),
+    "a server that was not told hello": (400, _error("Bad Request: Server not initialized")),
+}
+OTHERWISE = {
+    "a bad request about another thing": (400, _error("Invalid params", 3)),
+    "a bad request that says it late": (400, _error(" " * 5000 + "session")),
+    "a broken server": (500, _error("Session not found")),
+    "a tool's words": (200, _error("Session not found", 3)),
+}
+
+
+def says(status, body):
+    async def answer(request, message):
+        if isinstance(body, str):
+            return web.Response(status=status, text=body)
+        return web.json_response({**body, "id": body.get("id") and message["id"]}, status=status)
+
+    return answer
+
+
+@pytest.mark.parametrize("way", NO_SUCH_SESSION)
+async def test_a_server_that_forgot_the_session_has_done_nothing(session, tiny, way):
     proxy = session(tiny.url)
     await proxy.open(session.tasks)
-    tiny.sessions.clear()
-    with pytest.raises(ServerFailedError) as caught:
+    tiny.answers["tools/call"] = says(*NO_SUCH_SESSION[way])
+    with pytest.raises(ServerFailedError, match="the server has ended the session") as caught:
         await proxy.call("echo", {})
     assert caught.value.session_ended
+
+
+@pytest.mark.parametrize("way", OTHERWISE)
+async def test_other_errors_do_not_say_that_nothing_was_done(session, tiny, way):
+    proxy = session(tiny.url)
+    await proxy.open(session.tasks)
+    tiny.answers["tools/call"] = says(*OTHERWISE[way])
+    with pytest.raises(ServerFailedError) as caught:
+        await proxy.call("echo", {})
+    assert not caught.value.session_ended
+
+
+async def test_a_server_without_sessions_can_not_end_one(session, speaking_modern):
+    proxy = session(speaking_modern.url)
+    await proxy.open(session.tasks)
+    speaking_modern.answers["tools/call"] = says(404, _error("Session not found"))
+    with pytest.raises(ServerFailedError, match="there is no MCP server at this URL") as caught:
+        await proxy.call("echo", {})
+    assert not caught.value.session_ended
 
 
 async def test_an_error_of_http_does_not_end_the_session(session, tiny):

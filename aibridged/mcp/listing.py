@@ -1,0 +1,219 @@
+"""Tool lists of servers, read entry by entry, so that a wrong entry costs that tool alone.
+
+The SDK reads a response as a whole, on the event loop, and refuses a list for one of its entries.
+So the entries are taken out of a response before the SDK gets it, and read in a thread.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
+
+import httpx2
+import msgspec
+from httpx2 import EventSource, ServerSentEvent
+from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
+from mcp_types import ListToolsResult, methods
+from mcp_types import Tool as ListedTool
+from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
+from pydantic import ValidationError
+
+_LIST = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+_MIRRORED = b"x-mcp-header"
+_UNREADABLE = b"{"
+_MAX_REASON = 200  # characters
+_SMALL = 8192  # bytes of a message that is read at once: a thread would cost more
+
+_encode = msgspec.json.Encoder().encode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+class UnusableEntryError(Exception):
+    """An entry is no tool; the message says why."""
+
+
+class ToolList(NamedTuple):
+    """The entries of a server's list as JSON, unread, and the protocol version they are in."""
+
+    version: str
+    entries: Sequence[bytes]
+
+
+class _Name(msgspec.Struct):
+    name: str
+
+
+_decode_name = msgspec.json.Decoder(_Name).decode
+
+
+def name_of(entry: bytes) -> str | None:
+    """The tool's name, None where there is none."""
+    try:
+        return _decode_name(entry).name
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        name = json.loads(entry)["name"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return name if isinstance(name, str) else None
+
+
+def read_tool(entry: bytes, version: str) -> ListedTool:
+    """Read an entry by the rules of a protocol version. Blocks for less than a millisecond.
+
+    Raises:
+        UnusableEntryError: the protocol doesn't allow it.
+    """
+    try:
+        result = {**_LIST, "tools": [json.loads(entry)]}
+        if version in MODERN_PROTOCOL_VERSIONS:
+            methods.validate_server_result("tools/list", version, result)
+        else:  # those before the last one are read by its rules
+            methods.validate_server_result("tools/list", LATEST_HANDSHAKE_VERSION, result)
+        (tool,) = ListToolsResult.model_validate(result, by_name=False).tools
+    except ValidationError as error:
+        raise UnusableEntryError(_reason(error)) from None
+    except (ValueError, RecursionError):
+        raise UnusableEntryError("it is not valid JSON, or nests too deep") from None
+    if version in MODERN_PROTOCOL_VERSIONS:
+        reason = find_invalid_x_mcp_header(tool.input_schema)
+        if reason is not None:
+            raise UnusableEntryError(_shortened(reason))
+    return tool
+
+
+def _reason(error: ValidationError) -> str:
+    """The first reason, without the value that is wrong."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    where = ".".join(str(each) for each in first["loc"][2:])
+    return _shortened(f"{where}: {first['msg']}" if where else first["msg"])
+
+
+def _shortened(reason: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in reason[:_MAX_REASON])
+
+
+class Listing:
+    """Takes the tools out of a server's responses; `entries` are those of all pages."""
+
+    def __init__(self) -> None:
+        self.entries: list[bytes] = []
+        self.version = LATEST_HANDSHAKE_VERSION
+
+    def relieved(self, response: httpx2.Response) -> httpx2.Response:
+        """The response as the SDK is to see it."""
+        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "application/json":
+            stream: httpx2.AsyncByteStream = _Relieved(response, self._body(response))
+        elif kind == "text/event-stream":
+            stream = _Relieved(response, self._events(response))
+        else:
+            return response
+        return httpx2.Response(
+            response.status_code,
+            headers=response.headers,
+            stream=stream,
+            extensions=response.extensions,
+            request=response.request,
+        )
+
+    async def _body(self, response: httpx2.Response) -> AsyncIterator[bytes]:
+        yield await self._taken(await response.aread())
+
+    async def _events(self, response: httpx2.Response) -> AsyncIterator[bytes]:
+        # The stream itself is bounded.
+        async for event in EventSource(response, max_event_size=None):
+            data = event.data
+            if data:
+                data = (await self._taken(data.encode())).decode()
+            yield _encoded(event, data)
+
+    async def _taken(self, message: bytes) -> bytes:
+        if len(message) <= _SMALL:
+            return self.take(message)
+        return await asyncio.to_thread(self.take, message)
+
+    def take(self, message: bytes) -> bytes:
+        """Take the tools out of a message; returns the rest of it, for the SDK.
+
+        Blocks for milliseconds. What is no JSON is cut short: the SDK would say no more about all
+        of it, and take longer.
+        """
+        try:
+            fields = _fields(message)
+            result = _fields(fields["result"]) if "result" in fields else {}
+            tools = _items(result["tools"]) if "tools" in result else None
+        except (ValueError, RecursionError):
+            return _UNREADABLE
+        if tools is None:
+            return message
+        self.entries += tools
+        mirrored = [each for each in map(self._mirrored, tools) if each is not None]
+        result["tools"] = msgspec.Raw(_encode(mirrored))
+        fields["result"] = msgspec.Raw(_encode(result))
+        return _encode(fields)
+
+    def _mirrored(self, entry: bytes) -> dict[str, Any] | None:
+        """So much of a tool as the SDK needs to repeat its arguments in headers."""
+        if _MIRRORED not in entry or self.version not in MODERN_PROTOCOL_VERSIONS:
+            return None
+        try:
+            tool = read_tool(entry, self.version)
+        except UnusableEntryError:
+            return None
+        schema: dict[str, Any] = {"type": "object"}
+        for path, header in x_mcp_header_map(tool.input_schema).items():
+            property_ = schema
+            for name in path:
+                property_ = property_.setdefault("properties", {}).setdefault(name, {})
+            property_ |= {"type": "string", "x-mcp-header": header}
+        return {"name": tool.name, "inputSchema": schema}
+
+
+class _Relieved(httpx2.AsyncByteStream):
+    def __init__(self, response: httpx2.Response, content: AsyncIterator[bytes]) -> None:
+        self._response = response
+        self._content = content
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self._content
+
+    async def aclose(self) -> None:
+        await self._response.aclose()
+
+
+def _fields(source: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
+    """The fields of an object; none of anything else. Raises ValueError, RecursionError."""
+    try:
+        return _decode_fields(source)
+    except msgspec.ValidationError:
+        return {}
+    except msgspec.DecodeError:
+        found = json.loads(bytes(source))  # NaN, for one, and half an emoji
+    return {name: _raw(each) for name, each in found.items()} if isinstance(found, dict) else {}
+
+
+def _items(source: msgspec.Raw) -> list[bytes] | None:
+    """The elements of a list; None for anything else. Raises ValueError, RecursionError."""
+    try:
+        return [bytes(each) for each in _decode_list(source)]
+    except msgspec.ValidationError:
+        return None
+    except msgspec.DecodeError:
+        found = json.loads(bytes(source))
+    return [bytes(_raw(each)) for each in found] if isinstance(found, list) else None
+
+
+def _raw(value: Any) -> msgspec.Raw:
+    return msgspec.Raw(json.dumps(value).encode())
+
+
+def _encoded(event: ServerSentEvent, data: str) -> bytes:
+    lines = [f"event: {event.event}", *(f"data: {line}" for line in data.split("\n"))]
+    if event.id:
+        lines.append(f"id: {event.id}")
+    if event.retry is not None:
+        lines.append(f"retry: {event.retry}")
+    return ("\n".join(lines) + "\n\n").encode()
