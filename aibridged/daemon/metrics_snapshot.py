@@ -7,7 +7,7 @@ from aibridged import __version__
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.mcp.factory import McpTools
-from aibridged.observe import limit_table, record_table
+from aibridged.observe import limit_table, mcp_table, record_table
 from aibridged.observe import metric_table as table
 from aibridged.observe.log_outputs import LOST
 from aibridged.observe.metric import Metric
@@ -39,8 +39,10 @@ class MetricsSnapshot:
             *self._circuits(components),
             *_providers(components),
             *_callers(components, self._gatekeeper),
-            Numbers(table.MCP_FAILURES, {(name,): n for name, n in self._mcp.failures.items()}),
-            Numbers(table.MCP_SESSIONS_ENDED, {(name,): n for name, n in self._mcp.ended.items()}),
+            Numbers(mcp_table.MCP_FAILURES, {(name,): n for name, n in self._mcp.failures.items()}),
+            Numbers(
+                mcp_table.MCP_SESSIONS_ENDED, {(name,): n for name, n in self._mcp.ended.items()}
+            ),
             *_records(self._recorder),
             Numbers(table.LOG_LINES_LOST, {(why.value,): float(n) for why, n in LOST.items()}),
             self._build,

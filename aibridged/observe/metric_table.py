@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from aibridged.observe.limit_table import LIMITS
+from aibridged.observe.mcp_table import MCP_SERVERS
 from aibridged.observe.metric import Kind, Metric
 from aibridged.observe.record_table import RECORDS
 
@@ -87,19 +88,6 @@ TOOL_INVOCATIONS = Metric(
     Kind.COUNTER,
     "Calls of MCP tools that the gateway ran for a model.",
     ("provider", "model", "server", "name"),
-)
-MCP_FAILURES = Metric(
-    "aibridged_mcp_server_failures_total",
-    Kind.COUNTER,
-    "Failures to open a session with an MCP server, whose tools were unavailable.",
-    ("server",),
-)
-MCP_SESSIONS_ENDED = Metric(
-    "aibridged_mcp_sessions_ended_total",
-    Kind.COUNTER,
-    "Tool calls refused because the MCP server had ended the session, as after its restart; each "
-    "is repeated once in a new session.",
-    ("server",),
 )
 
 TIME_TO_FIRST_BYTE = Metric(
@@ -309,7 +297,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             REJECTIONS,
         ),
         "Tokens, prompts and tools": (PROMPTS, TOKENS, TOOL_SELECTIONS, TOOL_INVOCATIONS),
-        "MCP servers": (MCP_FAILURES, MCP_SESSIONS_ENDED),
+        "MCP servers": MCP_SERVERS,
         "Time": (
             TIME_TO_FIRST_BYTE,
             TIME_BETWEEN_TOKENS,
