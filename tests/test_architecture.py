@@ -151,6 +151,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "records/migrations/versions/r0003_mcp_credentials.py": "tests/identity/test_tokens.py, too",
     "records/migrations/versions/r0005_provider_model.py": "tests/records/migrations/test_env.py",
     "records/migrations/versions/r0007_session_index.py": "test_schema.py compares it",
+    "records/migrations/versions/r0008_continuations.py": "test_schema.py compares it",
     "transport/handoff.py": AI_PROXY,
     "records/query_results.py": DECLARES,
     "records/jobs.py": DECLARES,

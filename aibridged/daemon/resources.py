@@ -148,7 +148,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         turns=turns,
         slices=TimeSlices(turns, clock),
         bridges=bridges,
-        continuations=Continuations(),
+        continuations=Continuations(stored_objects),
         usage_refusals=UsageRefusals(clock),
         stored_objects=stored_objects,
         mcp=mcp,

@@ -34,7 +34,7 @@ def stage(components: Components) -> Middleware | None:
             came = fields = Fields(context.plain, context.members)
         except UnsplittableError:
             return await handler(context)
-        fields = continuations.applied(context, fields)
+        fields = await continuations.applied(context, fields)
         offered = await offers.put_into(context, fields)
         if offered is not None:
             fields = offered.injection.request

@@ -196,7 +196,8 @@ class ModelThoughtRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, ta
 class StoredObjectRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="stored_object"):
     """Who made a response or conversation that the provider stores, for those who have its key.
 
-    `is_background` says that what it comes to is to be read when it is fetched.
+    `is_background` says that what it comes to is to be read when it is fetched. `continuation` says
+    how a request goes on from it, where that isn't from this very object; it may be told later.
     """
 
     provider_name: str
@@ -205,6 +206,7 @@ class StoredObjectRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, ta
     created_at: datetime
     interception_id: str | None = None
     is_background: bool = False
+    continuation: str | None = None
 
 
 class BackgroundRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="background"):

@@ -245,6 +245,7 @@ def _stored_object_row(made: StoredObjectRecord, time: Time) -> tuple[Any, ...]:
         made.interception_id,
         made.is_background,
         time(made.created_at),
+        None if made.continuation is None else storable(made.continuation),
     )
 
 

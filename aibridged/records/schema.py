@@ -189,5 +189,6 @@ stored_objects = sa.Table(
     sa.Column("interception_id", RowId),
     sa.Column("is_background", sa.Boolean, nullable=False),
     _created_at(),
+    sa.Column("continuation", sa.Text),
 )
 sa.Index("idx_aibridged_stored_objects_created_at", stored_objects.c.created_at)

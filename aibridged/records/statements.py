@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 from aibridged.columns import UtcDateTime
-from aibridged.records.facts import Outcome
+from aibridged.records.facts import Outcome, StoredObjectRecord
 from aibridged.records.rows import END_COLUMNS, ERROR_COLUMNS, ROWS, START_COLUMNS
 from aibridged.records.schema import interceptions, stored_objects, tool_usages, user_prompts
 from aibridged.wire.facts import RUNNING
@@ -39,6 +39,7 @@ class Statements:
         self.inserts = {
             kind: self._insert(table, table.columns.keys()) for kind, (table, _) in ROWS.items()
         }
+        self.inserts[StoredObjectRecord] = self._insert_stored()
         self.end = self._compile(_END)
         self.answer_prompt = self._compile(_ANSWER_PROMPT)
         self.note = self._compile(_note(engine.dialect.name))
@@ -53,9 +54,25 @@ class Statements:
         return Statement(statement, self._dialect)
 
     def _insert(self, table: sa.Table, columns: Any) -> str:
-        insert = sqlite.insert if self._dialect.name == "sqlite" else postgresql.insert
-        statement = insert(table).on_conflict_do_nothing()
+        statement = self._inserting(table).on_conflict_do_nothing()
         return Statement(statement, self._dialect, list(columns)).sql
+
+    def _insert_stored(self) -> str:
+        """The first maker stays it, and may tell the continuation later."""
+        statement = self._inserting(stored_objects)
+        told = statement.excluded
+        statement = statement.on_conflict_do_update(
+            index_elements=_STORED,
+            set_={"continuation": told.continuation},
+            where=sa.and_(
+                told.continuation.is_not(None), stored_objects.c.initiator_id == told.initiator_id
+            ),
+        )
+        return Statement(statement, self._dialect, stored_objects.columns.keys()).sql
+
+    def _inserting(self, table: sa.Table) -> Any:
+        insert = sqlite.insert if self._dialect.name == "sqlite" else postgresql.insert
+        return insert(table)
 
 
 _END = (

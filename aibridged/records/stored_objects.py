@@ -35,6 +35,11 @@ _MAKER = (
         _C.initiator_id,
         _C.interception_id,
         sa.and_(_C.is_background, sa.or_(_STATUS.is_(None), _STATUS.in_(sorted(RUNNING)))),
+        _C.continuation,
+        # Until its interception has ended, it may get a continuation.
+        sa.or_(
+            _C.is_background, interceptions.c.id.is_(None), interceptions.c.ended_at.is_not(None)
+        ),
     )
     .select_from(stored_objects)
     .outerjoin(interceptions, interceptions.c.id == _C.interception_id)
@@ -47,11 +52,17 @@ class LookupFailedError(Exception):
 
 
 class Maker(NamedTuple):
-    """Who made it, and by which request; `is_background` if what it comes to isn't known yet."""
+    """Who made it, and by which request; `is_background` if what it comes to isn't known yet.
+
+    `continuation` says how a request goes on from it, where that isn't from this very object; it
+    may yet come if it isn't `is_settled`.
+    """
 
     initiator_id: str
     interception_id: str | None
     is_background: bool
+    continuation: str | None = None
+    is_settled: bool = True
 
 
 class _Key(NamedTuple):
@@ -79,10 +90,15 @@ class StoredObjects:
         self._places: FairPlaces[str] = FairPlaces(BOUNDS, deadline)
 
     def made(self, made: StoredObjectRecord) -> None:
-        """Note who made it; the first one that is noted stays its maker."""
+        """Note who made it, and its continuation; the first that is noted stays its maker."""
         key = _Key(made.provider_name, object_key(made.object_id))
-        if key not in self._known:
-            self._known[key] = Maker(made.initiator_id, made.interception_id, made.is_background)
+        known = self._known.get(key)
+        if known is None:
+            self._known[key] = Maker(
+                made.initiator_id, made.interception_id, made.is_background, made.continuation
+            )
+        elif made.continuation is not None and known.initiator_id == made.initiator_id:
+            self._known[key] = known._replace(continuation=made.continuation)
         self.record(made, initiator_id=made.initiator_id)
 
     async def find(
@@ -107,7 +123,7 @@ class StoredObjects:
             raise LookupFailedError from None
         except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
             raise LookupFailedError(type(error).__name__) from None
-        if maker is not None:
+        if maker is not None and maker.is_settled:
             # It may have been noted meanwhile, and told since.
             maker = self._known.setdefault(key, maker)
         return maker

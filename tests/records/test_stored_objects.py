@@ -71,6 +71,32 @@ async def test_the_first_maker_stays_it(database, store, opened, new_object):
     assert (await find(objects)).initiator_id == "ann"
 
 
+async def test_its_maker_may_tell_a_continuation_later(database, store, opened, new_object):
+    later = [new_object(continuation="eve's", initiator_id="eve"), new_object(continuation="next")]
+    objects, recorded = opened(database.engine)
+    for made in (new_object(), *later, new_object()):
+        objects.made(made)
+    store.write([], recorded)
+    other, _ = opened(database.engine)
+    for known in (objects, other):
+        assert await find(known) == Maker("ann", None, False, "next")
+
+
+async def test_what_may_yet_get_a_continuation_is_looked_up_again(
+    database, store, opened, new_object, new_start, new_facts
+):
+    start = new_start()
+    made = new_object(interception_id=start.id)
+    store.write([start], [made])
+    objects, _ = opened(database.engine)
+    assert (await find(objects)).continuation is None
+    told = new_object(interception_id=start.id, continuation="next")
+    store.write([], [told, *new_facts(start.id)])
+    assert (await find(objects)).continuation == "next"
+    store.write([], [new_object(continuation="never")])
+    assert (await find(objects)).continuation == "next"
+
+
 async def test_what_another_daemon_is_just_told_is_waited_for(database, store, opened, new_object):
     objects, _ = opened(database.engine)
     async with asyncio.TaskGroup() as group:

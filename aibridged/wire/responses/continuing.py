@@ -5,7 +5,7 @@ stored under that name may be the first of several turns, or contain a call that
 client and has no result yet; it would refuse to continue from there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -26,6 +26,26 @@ class Continuation:
     name: str
     instead: str | None = None
     outputs: tuple[bytes, ...] = ()
+
+
+class _Stored(msgspec.Struct):
+    instead: str | None
+    outputs: Sequence[msgspec.Raw]
+
+
+_decode_stored = msgspec.json.Decoder(_Stored).decode
+
+
+def stored(continuation: Continuation) -> str:
+    """The continuation as text, all but the name."""
+    outputs = [msgspec.Raw(each) for each in continuation.outputs]
+    return _encode(_Stored(continuation.instead, outputs)).decode()
+
+
+def restored(name: str, text: str) -> Continuation:
+    """The continuation that `stored` made a text of. Raises msgspec.DecodeError."""
+    found = _decode_stored(text)
+    return Continuation(name, found.instead, tuple(bytes(each) for each in found.outputs))
 
 
 class _Conversation(msgspec.Struct):

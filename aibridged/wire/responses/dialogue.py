@@ -7,7 +7,8 @@ decides what it has to be told again, and under which id the client may go on:
 - Otherwise a turn repeats the input and adds the output and the results to it. Where the provider
   stores nothing, thoughts that aren't encrypted are left out, since their ids would lead nowhere.
 - Where it stores responses, a client can go on from the last turn's alone. A blocking answer has
-  that one's id; a stream keeps the first one's, which was told by then (see `continuing`).
+  that one's id; a stream keeps the first one's, which was told by then: OpenAI's own SDK refuses a
+  stream whose id changes. So a request that names it goes on from the last one (see `continuing`).
 """
 
 from collections.abc import Collection, Sequence

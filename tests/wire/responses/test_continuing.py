@@ -2,7 +2,14 @@ import json
 
 import pytest
 
-from aibridged.wire.responses.continuing import Continuation, as_items, conversation_of, go_on
+from aibridged.wire.responses.continuing import (
+    Continuation,
+    as_items,
+    conversation_of,
+    go_on,
+    restored,
+    stored,
+)
 from aibridged.wire.splice import Fields
 
 OUTPUTS = (b'{"type":"function_call_output","call_id":"c","output":"x"}',)
@@ -47,6 +54,11 @@ def test_what_was_left_unanswered_is_answered_first(name):
 )
 def test_all_else_goes_as_it_came(body):
     assert gone_on(body) is body
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_continuation_is_the_same_once_it_was_stored(name):
+    assert restored(name, stored(KNOWN[name])) == KNOWN[name]
 
 
 def test_an_input_of_any_kind_becomes_a_list():

@@ -57,4 +57,5 @@ def test_what_is_recorded_keeps_its_maker(empty, tmp_path, clock):
         "interception_id": _INTERCEPTION["id"],
         "is_background": False,
         "created_at": clock.wall(),
+        "continuation": None,
     }
