@@ -18,6 +18,9 @@ from mcp_types import Tool as ListedTool
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+MAX_ENTRIES = 20_000
+"""Entries of a list that are kept; one more says that there are others."""
+
 _LIST = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 _MIRRORED = b"x-mcp-header"
 _UNREADABLE = b"{"
@@ -144,7 +147,8 @@ class Listing:
         try:
             fields = _fields(message)
             result = _fields(fields["result"]) if "result" in fields else {}
-            tools = _items(result["tools"]) if "tools" in result else None
+            most = MAX_ENTRIES + 1 - len(self.entries)
+            tools = _items(result["tools"], most) if "tools" in result else None
         except (ValueError, RecursionError):
             return _UNREADABLE
         if tools is None:
@@ -195,15 +199,15 @@ def _fields(source: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     return {name: _raw(each) for name, each in found.items()} if isinstance(found, dict) else {}
 
 
-def _items(source: msgspec.Raw) -> list[bytes] | None:
-    """The elements of a list; None for anything else. Raises ValueError, RecursionError."""
+def _items(source: msgspec.Raw, most: int) -> list[bytes] | None:
+    """The first elements of a list; None for anything else. Raises ValueError, RecursionError."""
     try:
-        return [bytes(each) for each in _decode_list(source)]
+        return [bytes(each) for each in _decode_list(source)[:most]]
     except msgspec.ValidationError:
         return None
     except msgspec.DecodeError:
         found = json.loads(bytes(source))
-    return [bytes(_raw(each)) for each in found] if isinstance(found, list) else None
+    return [bytes(_raw(each)) for each in found[:most]] if isinstance(found, list) else None
 
 
 def _raw(value: Any) -> msgspec.Raw:

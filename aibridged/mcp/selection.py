@@ -67,8 +67,8 @@ def select(
             called = f"entry {key}" if isinstance(key, int) else repr(key[:MAX_NAME])
             faults.append(f"{called}: {error}")
     if faults and not tools:
-        error = f"none of its tools can be offered: {faults[0]}"
-        return Selection(hidden=sorted(hidden), faults=faults, error=error)
+        reason = f"none of its tools can be offered: {faults[0]}"
+        return Selection(hidden=sorted(hidden), faults=faults, error=reason)
     tools.sort(key=lambda tool: tool.name)
     return Selection(tuple(tools), sorted(hidden), faults)
 

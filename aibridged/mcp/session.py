@@ -19,7 +19,7 @@ from aibridged.config.mcp_servers import without_query
 from aibridged.mcp.health import Access
 from aibridged.mcp.http import ServerTransport
 from aibridged.mcp.limits import Limits
-from aibridged.mcp.listing import ToolList
+from aibridged.mcp.listing import MAX_ENTRIES, ToolList
 from aibridged.observe.scope import Attributes, span
 from aibridged.observe.spans import SpanName
 from aibridged.tasks import Tasks
@@ -199,6 +199,8 @@ class StreamableHTTPServerProxy:
             if page.next_cursor:
                 raise ServerFailedError(f"its tool list has more than {_MAX_PAGES} pages")
             listing = transport.listing
+            if len(listing.entries) > MAX_ENTRIES:
+                raise ServerFailedError(f"its tool list has more than {MAX_ENTRIES} entries")
             if fetching is not None:
                 fetching.annotate({"mcp_tool_count": len(listing.entries)})
             return ToolList(session.protocol_version or listing.version, tuple(listing.entries))

@@ -72,7 +72,7 @@ async def test_the_first_maker_stays_it(database, store, opened, new_object):
 
 
 async def test_its_maker_may_tell_a_continuation_later(database, store, opened, new_object):
-    later = [new_object(continuation="eve's", initiator_id="eve"), new_object(continuation="next")]
+    later = [new_object(continuation="next"), new_object(continuation="eve's", initiator_id="eve")]
     objects, recorded = opened(database.engine)
     for made in (new_object(), *later, new_object()):
         objects.made(made)
