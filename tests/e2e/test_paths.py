@@ -139,7 +139,7 @@ UNLISTED = [
     (b"DELETE", b"/openai/v1/models/ft:mine"),
     (b"GET", b"/openai/v1/files"),
     (b"POST", b"/openai/v1/files"),
-    (b"POST", b"/openai/v1/embeddings"),
+    (b"POST", b"/openai/v1/images/generations"),
     (b"POST", b"/openai/v1/fine_tuning/jobs"),
     (b"GET", b"/openai/v1/organization/admin_api_keys"),
     (b"GET", b"/openai/v1/organization/users"),

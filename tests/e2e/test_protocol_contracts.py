@@ -294,7 +294,7 @@ class TestCodex:
     async def test_what_is_only_forwarded_is_not_decoded(self, gateway, fake, client):
         fake.play(Script(body=b"{}"))
         async with client.post(
-            gateway.url + "/openai/v1/responses/compact",
+            gateway.url + "/openai/v1/responses/resp_1/cancel",
             data=b"\x00 whatever this is",
             headers={"Content-Encoding": "x-unknown"},
         ) as response:

@@ -119,7 +119,7 @@ class Arena:
             found.append(f"{refused} of the other's requests failed")
         if grown > 4 * self._limit:
             found.append(f"memory grew by {grown >> 20} MiB")
-        if status not in (200, 400, 413):
+        if status not in (200, 400, 413, 415):
             found.append(f"answered {status}")
         return ", ".join(found)
 
