@@ -4,12 +4,13 @@ import msgspec
 import pytest
 
 from aibridged.wire import bounds
-from aibridged.wire.bounds import ABSENT, MAX_VALUE, has_more_commas, is_given
+from aibridged.wire.bounds import ABSENT, MAX_VALUE, has_more_elements, is_given
 
 
 def test_what_is_small_is_no_crowd() -> None:
-    assert not has_more_commas(b"," * 100, 10)
-    assert has_more_commas(b"," * bounds.SMALL + b" ", 10)
+    assert not has_more_elements(b"," * 100, 10)
+    for element in (b",", b"{", b"["):
+        assert has_more_elements(element * bounds.SMALL + b" ", 10)
 
 
 @pytest.mark.parametrize(("raw", "given"), [(b"", False), (b"null", False), (b"0", True)])

@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from aibridged.wire.chat_completions.reader import ChatCompletionsReader
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage, WireApi
 from aibridged.wire.injection.inject import open_dialogue
+from aibridged.wire.reader import MAX_ODD_SHORT, SHORT
 from aibridged.wire.response import open_reader
 from aibridged.wire.splice import Fields
 
@@ -420,3 +422,32 @@ def test_our_tool_is_seen_in_an_odd_answer(make_scene: Callable[..., Any]) -> No
     assert scene.feed(chunks(TEXT, odd, STOP, DONE)) == chunks(TEXT)
     (call,) = scene.dialogue.calls
     assert (call.id, call.arguments) == ("call_0", '{"path":"a"}')
+
+
+def test_short_events_are_read_leniently_up_to_a_number() -> None:
+    reader = ChatCompletionsReader()
+    reader.feed(b'data: {"a":NaN}\n\n' * (MAX_ODD_SHORT + 5))
+    longer = b'data: {"id":"x","b":NaN,"c":"%b"}\n\n' % (b"x" * SHORT)
+    reader.feed(longer * 5)
+    assert reader.finish(complete=True).anomalies == {"unreadable_event": 5}
+    assert reader.response_id == "x"
+
+
+@pytest.mark.parametrize("api", [WireApi.MESSAGES, WireApi.CHAT_COMPLETIONS, WireApi.RESPONSES])
+@pytest.mark.parametrize("streams", [False, True])
+def test_integers_of_any_length_cost_nothing_else(api: WireApi, streams: bool) -> None:
+    odd = b'{"half":"\\ud83d","n":%b}' % (b"9" * 400)
+    body = (
+        b'{"id":"x","model":"m","content":[%b],"output":[{"type":"reasoning","summary":%b},%b],'
+        b'"choices":[{"index":0,"message":%b,"delta":%b}],"usage":%b,"more":%b}'
+    ) % (odd, b"9" * 5000, odd, odd, odd, odd, odd)
+    source = body
+    if streams:
+        source = (
+            b'event: response.completed\ndata: {"type":"response.completed","response":%b}\n\n'
+            % body
+        )
+        source += b"data: %b\n\n" % body
+    reader = open_reader(api, "text/event-stream" if streams else "application/json")
+    reader.feed(source)
+    assert "reader_failed" not in reader.finish(complete=True).anomalies

@@ -41,6 +41,7 @@ _TOLD_AT_THE_END = (
 _MAX_FIELDS = 16
 """Fields of a block that grow by deltas; the API has five."""
 _END_TURN = b'"end_turn"'
+_DELTA = "content_block_delta"
 
 
 class _Block:
@@ -172,7 +173,8 @@ class MessagesDialogue(Dialogue):
         if event is None:
             return raw
         delta = event.delta
-        if delta.__class__ is not dict or "text" not in delta or reader.verdict is None:
+        is_text = event.type == _DELTA and delta.__class__ is dict and "text" in delta
+        if not is_text or reader.verdict is None:
             reader.note(event)  # a text holds no fact, but that the stream has begun
         handle = self._HANDLERS.get(event.type)
         return raw if handle is None else handle(self, raw, data, event)
