@@ -28,6 +28,8 @@ ABSENT = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
 _NO_TEXT = msgspec.Raw(b'""')
 _SHORTEST = len(_NULL)
+_SHORT = 8
+_NOTHING = frozenset({b"", b"null", b"false", b"0", b'""', b"{}", b"[]"})
 
 _decode_counts = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_value = msgspec.json.Decoder().decode
@@ -53,6 +55,11 @@ def has_more_elements(json: bytes | bytearray | msgspec.Raw, most: int) -> bool:
 def is_given(raw: msgspec.Raw) -> bool:
     """Whether a field is there, and isn't null."""
     return len(raw) > 0 and raw != _NULL
+
+
+def is_nothing(raw: msgspec.Raw) -> bool:
+    """Whether a field is missing, or holds what servers write for nothing."""
+    return len(raw) <= _SHORT and bytes(raw).translate(None, b" \t\r\n") in _NOTHING
 
 
 def is_empty(raw: msgspec.Raw) -> bool:

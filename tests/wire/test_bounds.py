@@ -35,3 +35,10 @@ def test_values_of_any_shape_are_short() -> None:
 def test_an_empty_field() -> None:
     assert all(bounds.is_empty(msgspec.Raw(raw)) for raw in (b"", b"null", b'""'))
     assert not any(bounds.is_empty(msgspec.Raw(raw)) for raw in (b"0", b"[]", b'"a"', b"false"))
+
+
+def test_what_servers_write_for_nothing() -> None:
+    nothing = (b"", b"null", b"false", b"0", b'""', b"{}", b"[]", b"{ }", b"[\n]")
+    assert all(bounds.is_nothing(msgspec.Raw(raw)) for raw in nothing)
+    given = (b"true", b"1", b'"a"', b'{"a":0}', b"[0]")
+    assert not any(bounds.is_nothing(msgspec.Raw(raw)) for raw in given)

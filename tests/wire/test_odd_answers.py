@@ -451,3 +451,30 @@ def test_integers_of_any_length_cost_nothing_else(api: WireApi, streams: bool) -
     reader = open_reader(api, "text/event-stream" if streams else "application/json")
     reader.feed(source)
     assert "reader_failed" not in reader.finish(complete=True).anomalies
+
+
+@pytest.mark.parametrize("nothing", ["null", "false", "0", '""', "{}", "[]", "{ }"])
+def test_an_error_of_nothing_beside_an_answer_is_none(nothing: str) -> None:
+    error = f'"error":{nothing}'
+    chunk = f'{{{error},"id":"c","model":"m","choices":[{{"index":0,{error},"delta":{{}},'
+    chat = chunk.replace('"delta":{},', '"message":{"content":"hi"},')
+    for api, answer, streamed in (
+        (CHAT, f'{chat}"finish_reason":"stop"}}],{CHAT_USAGE}}}', False),
+        (CHAT, f'data: {chunk}"finish_reason":"stop"}}],{CHAT_USAGE}}}\n\ndata: [DONE]\n\n', True),
+        (MESSAGES, f'{{{error},"id":"m","content":[],"stop_reason":"end_turn",{USAGE}}}', False),
+        (RESPONSES, f'{{{error},"id":"r","status":"completed","output":[],{USAGE}}}', False),
+    ):
+        verdict, facts = both(api, answer.encode(), streamed=streamed)
+        assert (verdict, facts.error, facts.complete, facts.usage) == ("ok", None, True, USED)
+    for api in (MESSAGES, RESPONSES):
+        reader = open_reader(api, "text/event-stream")
+        reader.feed(b'data: {"type":"keepalive",%b}\n\n' % error.encode())
+        assert reader.finish(complete=True).error is None
+
+
+@pytest.mark.parametrize("api", [CHAT, MESSAGES, RESPONSES])
+@pytest.mark.parametrize("error", ["{}", '""', '{"message":"no"}'])
+def test_an_error_in_place_of_an_answer_is_one_whatever_it_says(api: WireApi, error: str) -> None:
+    _, facts = both(api, f'{{"error":{error}}}'.encode(), streamed=False)
+    assert facts.error is not None
+    assert not facts.complete
