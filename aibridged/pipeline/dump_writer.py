@@ -46,16 +46,17 @@ class DumpWriter:
     def put(self, dump: Dumped) -> None:
         """Have it written, or drop it where too much waits already."""
         size = dump.size
+        reason = ""
         with self._lock:
-            fits = self._bytes + size <= self._most_bytes
-            if fits:
+            if self._bytes + size > self._most_bytes:
+                reason = "too many wait to be written"
+            elif self._thread is None and not self._start():
+                reason = "no thread can be started"
+            else:
                 self._bytes += size
                 self._waiting.append(dump)
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="dumps", daemon=True)
-                    self._thread.start()
-        if not fits:
-            self._fail(dump.path, "too many wait to be written")
+        if reason:
+            self._fail(dump.path, reason)
 
     def finish(self, timeout: float) -> None:
         """Block for up to so many seconds until all is written."""
@@ -66,6 +67,15 @@ class DumpWriter:
             self._waiting.clear()
         if left:
             logger.warning("{} requests are not dumped: the disk is too slow", left)
+
+    def _start(self) -> bool:
+        thread = threading.Thread(target=self._run, name="dumps", daemon=True)
+        try:
+            thread.start()  # waits for the lock
+        except RuntimeError:  # the system has none left
+            return False
+        self._thread = thread
+        return True
 
     def _run(self) -> None:
         while True:

@@ -105,7 +105,8 @@ async def _asked(
     response.close()
     context.unasking, context.usage_ask = ask.unasking(context), None
     response = await upstream.ask(method, target, headers, context.upstream_body, idle_timeout)
-    if response.status < 400:
+    # No stream: it read the request otherwise, and refused what isn't for a blocking answer.
+    if response.status < 400 and response.content_type == "text/event-stream":
         ask.remember(context)
     return response
 

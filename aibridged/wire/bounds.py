@@ -1,8 +1,9 @@
 """Bounds on the decoding of a provider's JSON: its objects are counted beforehand.
 
-Every element of a list but the first has a comma before it, and counting commas takes a hundredth
-of the time of making an object for each. Strings contain commas, too, so that a long response may
-count as crowded: then its lists are left out, and its id, model and usage are still read.
+Every element of a list but the first has a comma before it, and every list or object within another
+a bracket; counting these takes a hundredth of the time of making an object for each. Strings
+contain them, too, so that a long response may count as crowded: then its lists are left out, and
+its id, model and usage are still read.
 """
 
 from typing import Any
@@ -15,9 +16,9 @@ SLICE = 16 * 1024
 SMALL = 32 * 1024
 """JSON of at most so many bytes is decoded whatever it contains."""
 MAX_ELEMENTS = 32 * 1024
-"""JSON with more commas is decoded without its lists."""
+"""JSON with more commas, or opening brackets, is decoded without its lists."""
 MAX_CROWD = 256 * 1024
-"""JSON with more commas isn't decoded at all."""
+"""JSON with more of them isn't decoded at all."""
 MAX_VALUE = 64 * 1024
 """Bytes of a value of any shape, such as usage and errors."""
 
@@ -27,6 +28,8 @@ ABSENT = msgspec.Raw(b"")
 _NULL = msgspec.Raw(b"null")
 _NO_TEXT = msgspec.Raw(b'""')
 _SHORTEST = len(_NULL)
+_SHORT = 8
+_NOTHING = frozenset({b"", b"null", b"false", b"0", b'""', b"{}", b"[]"})
 
 _decode_counts = msgspec.json.Decoder(dict[str, Any]).decode
 _decode_value = msgspec.json.Decoder().decode
@@ -36,14 +39,27 @@ class CrowdedError(msgspec.DecodeError):
     """A value that would be decoded to too many objects."""
 
 
-def has_more_commas(json: bytes | bytearray | msgspec.Raw, most: int) -> bool:
-    """Whether there are more than `most` commas; small JSON isn't counted."""
-    return len(json) > SMALL and bytes(json).count(b",") > most
+def elements(json: bytes) -> int:
+    """About how many elements there are, of one list or one within another: rather more than less.
+
+    Twice as many objects may have to be made, and no more.
+    """
+    return max(json.count(b","), json.count(b"[") + json.count(b"{"))
+
+
+def has_more_elements(json: bytes | bytearray | msgspec.Raw, most: int) -> bool:
+    """Whether there are more than `most` elements; those of small JSON aren't counted."""
+    return len(json) > SMALL and elements(bytes(json)) > most
 
 
 def is_given(raw: msgspec.Raw) -> bool:
     """Whether a field is there, and isn't null."""
     return len(raw) > 0 and raw != _NULL
+
+
+def is_nothing(raw: msgspec.Raw) -> bool:
+    """Whether a field is missing, or holds what servers write for nothing."""
+    return len(raw) <= _SHORT and bytes(raw).translate(None, b" \t\r\n") in _NOTHING
 
 
 def is_empty(raw: msgspec.Raw) -> bool:

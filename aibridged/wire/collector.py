@@ -142,6 +142,11 @@ class Text:
         self._size += size
         self._collector.left = room - size
 
+    @property
+    def size(self) -> int:
+        """Characters of it that are kept."""
+        return self._size
+
     def replace(self, text: str) -> None:
         """Take `text` instead of all that came before."""
         self._collector.left += self._size

@@ -13,7 +13,7 @@ import msgspec
 from aibridged.wire.bounds import ABSENT
 from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.envelopes import MEANWHILE
-from aibridged.wire.lone_surrogates import decode_any
+from aibridged.wire.lone_surrogates import decode_any, repaired
 
 LAST_ITEMS = 1_000
 """Items of a conversation that are looked into: the last ones."""
@@ -22,6 +22,8 @@ LAST_PARTS = 1_000
 LAST_BYTES = 64 * 1024
 """Bytes at the end of a tool's result that are searched for what the user typed meanwhile, and the
 most that a system message may have."""
+MAX_PARTS = 5_000
+"""Parts of all these messages together."""
 MAX_RESULTS = 1_000
 """Tool results at the end of a request of which the calls are noted: the last ones."""
 
@@ -96,9 +98,10 @@ def decode_wanted(raw: bytes | msgspec.Raw) -> ItemHead:
         if head.role == "user":
             return decode_item(raw)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        head = decode_any(decode_item_head, raw)
+        raw = repaired(raw)
+        head = decode_item_head(raw)
         if head.role == "user":
-            return decode_any(decode_item, raw)
+            return decode_item(raw)
     if head.role in SYSTEM and tells_what_was_typed(raw):
         with suppress(msgspec.ValidationError):
             return decode_any(decode_item, raw)
@@ -114,12 +117,16 @@ def end_of(items: Iterable[ItemHead]) -> End:
     """What of the items, the newest first, stands behind the model's last one."""
     texts: list[Sequence[str]] = []
     results: list[str] = []
+    left = MAX_PARTS
     for item in items:
+        if left < 0:
+            break
         role = item.role
         if role == "user":
             assert isinstance(item, Item), "its content is wanted"
             if isinstance(item.content, list):
                 parts = item.content
+                left -= len(parts)
                 results += [part.tool_use_id for part in reversed(parts) if part.tool_use_id]
             texts.append(_plain(item))
         elif role in SYSTEM:

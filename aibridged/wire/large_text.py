@@ -53,6 +53,7 @@ def read_said(source: bytes, texts: Sequence[str], keep: int) -> Steps[Said]:
         if envelope.purpose is not None:
             return Said(purpose=envelope.purpose)
         calls += envelope.calls
+        yield
         is_said = is_said or not envelope.is_notice
     return Said(kept.text() if is_said else None, calls=tuple(calls))
 

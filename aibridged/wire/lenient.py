@@ -16,13 +16,13 @@ from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT, MAX_CROWD, MAX_ELEMENTS, MAX_VALUE, SMALL
+from aibridged.wire.bounds import ABSENT, MAX_CROWD, MAX_ELEMENTS, MAX_VALUE, SMALL, elements
 from aibridged.wire.shorten import shortened
 
 MAX_LENIENT = 512 * 1024
 """Bytes that are read leniently; what is longer is shortened before, and then may be too long."""
 
-MAX_LENIENT_COMMAS = 16 * 1024
+MAX_LENIENT_ELEMENTS = 16 * 1024
 """What has more of them isn't read leniently, either."""
 
 MAX_CONVERTED = 512
@@ -36,8 +36,9 @@ Count = Callable[[str], None]
 Convert = Callable[[Any, Count], Any]
 
 _MAX_INDEX = 2**53
-_MAX_INTEGER = 2**63 - 1
+_MAX_DIGITS = 300  # of an integer that every decoder takes
 _MAX_USAGES = 8  # that are looked into, from the end
+_MAX_COUNTS = 4096  # elements of what begins with one
 _USAGE = re.compile(rb'"usage"[ \t\r\n]{0,99}:[ \t\r\n]{0,99}(?=\{)')
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HALVES = re.compile("[\ud800-\udfff]")
@@ -45,7 +46,14 @@ _HALVES = re.compile("[\ud800-\udfff]")
 _encode = msgspec.json.Encoder().encode
 
 
-_decode = json.JSONDecoder(strict=False, parse_constant=lambda _: None).raw_decode
+def _integer(digits: str) -> int | float:
+    """An integer; a float, which may be infinite, of one that is too long for other decoders."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+
+
+_decode = json.JSONDecoder(
+    strict=False, parse_int=_integer, parse_constant=lambda _: None
+).raw_decode
 
 
 def uncounted(kind: str) -> None:
@@ -91,7 +99,7 @@ def encoded(plain: Any) -> bytes:
     """Plain objects as JSON that anybody can read."""
     try:
         return _encode(plain)
-    except (UnicodeEncodeError, OverflowError):
+    except UnicodeEncodeError:
         return _encode(_well_formed(plain))
 
 
@@ -102,8 +110,6 @@ def _well_formed(plain: Any) -> Any:
         return [_well_formed(each) for each in plain]
     if isinstance(plain, dict):
         return {_well_formed(key): _well_formed(each) for key, each in plain.items()}
-    if isinstance(plain, int) and abs(plain) > _MAX_INTEGER:
-        return float(plain)
     return plain
 
 
@@ -148,12 +154,15 @@ class Parser(Generic[T]):
 
         `count` is told what is left out: fields, or that `what` is crowded or unreadable.
         """
-        commas = bytes(source).count(b",") if len(source) > SMALL else 0
-        if commas > MAX_CROWD:
+        if not source:
+            count(f"unreadable_{what}")
+            return None
+        crowd = elements(bytes(source)) if len(source) > SMALL else 0
+        if crowd > MAX_CROWD:
             count(f"crowded_{what}")
             return None
         try:
-            if commas > MAX_ELEMENTS and self._outline is not None:
+            if crowd > MAX_ELEMENTS and self._outline is not None:
                 outlined = self._outline(source)
                 if self._loses:
                     count(f"crowded_{what}")
@@ -168,7 +177,7 @@ class Parser(Generic[T]):
     def _read_leniently(self, odd: bytes, count: Count) -> T | None:
         if len(odd) > MAX_LENIENT:
             odd = shortened(odd)
-        if len(odd) > MAX_LENIENT or odd.count(b",") > MAX_LENIENT_COMMAS:
+        if len(odd) > MAX_LENIENT or elements(odd) > MAX_LENIENT_ELEMENTS:
             return None
         try:
             found = self._convert(loads(odd), count)
@@ -187,8 +196,11 @@ def usage_in(source: bytes | bytearray) -> msgspec.Raw:
         opened = _USAGE.match(source, end)
         if opened is None:
             continue
+        begun = bytes(source[opened.end() : opened.end() + MAX_VALUE])
+        if elements(begun) > _MAX_COUNTS:
+            continue
         try:
-            usage, _ = _begun(source[opened.end() : opened.end() + MAX_VALUE])
+            usage, _ = _begun(begun)
         except _UNREADABLE:
             continue
         if any(key.endswith("tokens") for key in usage):

@@ -72,6 +72,16 @@ def decode_mended(decode: Callable[[Json], T], json: Json) -> T:
         return decode(whole)
 
 
+def repaired(json: Json) -> bytes:
+    """The same, mended, with U+FFFD for bytes that aren't UTF-8."""
+    came = bytes(json)
+    try:
+        came.decode()
+    except UnicodeDecodeError:
+        came = came.decode(errors="replace").encode()
+    return mended(came)
+
+
 def decode_any(decode: Callable[[Json], T], json: Json) -> T:
     """The same, with U+FFFD for bytes that aren't UTF-8, too: for what is read for the record."""
     try:

@@ -22,6 +22,13 @@ MAX_BODY_BYTES = 16 * 1024 * 1024
 """A longer blocking answer is read without its long strings; of one that is too long even so only
 the usage is read, where that stands at the end."""
 
+MAX_ODD_SHORT = 512
+"""Events of less than `SHORT` bytes that are read leniently in one stream.
+
+That costs each of them several times what strict decoding does, and a stream can have nothing else.
+"""
+SHORT = 64
+
 Event = TypeVar("Event", bound=TypedEvent)
 
 
@@ -66,6 +73,7 @@ class StreamReader(ABC, Generic[Event]):
         self._decode: Callable[[bytes], Event] = self.PARSER.decode
         self._collector = Collector()
         self._stopped = False  # the model has said why it stopped: the last usage counts are there
+        self._odd_short = 0
         self._is_closing = False  # what comes now may be half an event
         self._ended = False  # the API's own word for the end of the stream has come
 
@@ -111,6 +119,11 @@ class StreamReader(ABC, Generic[Event]):
                 event = self._decode(data)
             except UNREADABLE:
                 event = None
+        if event is None and len(data) < SHORT:
+            self._odd_short += 1
+            if self._odd_short > MAX_ODD_SHORT:
+                self._collector.count("unreadable_event")
+                return None
         if event is None:
             event = self.PARSER.read(data, self._collector.count, "event")
         if event is None:

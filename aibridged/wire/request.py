@@ -126,8 +126,8 @@ def read_request(api: WireApi, body: bytes, model: str | None = None) -> Request
 
     Raises:
         BadRequestError: it is no JSON object, or has no string `model`.
-        msgspec.DecodeError, UnicodeDecodeError, RecursionError: a decoder can't take it, by its
-            spelling or its depth. It may be JSON all the same: see `large_request`.
+        msgspec.DecodeError, UnicodeDecodeError, RecursionError: it can't be read in one go, by its
+            spelling, its depth or its many texts. It may be JSON all the same: see `large_request`.
     """
     try:
         request = named(DECODERS[api](body), model)

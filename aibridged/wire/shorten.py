@@ -102,12 +102,16 @@ class Kept:
         self._seen = 0  # how much of `fresh` has been shortened
 
     def bound(self, length: int) -> None:
-        """Keep less than the first so many bytes of `fresh`, if they are too many."""
+        """Keep less than the first so many bytes of `fresh`, if they are too many.
+
+        A lot at a time: a string that goes on is looked at from its beginning.
+        """
         if length > self._most:
             self.is_short = True
-        if self.is_short or (length > _LONG and length - self._seen >= _LOT):
+        is_lot = length - self._seen >= _LOT or self.is_oversized
+        if is_lot and (self.is_short or length > _LONG):
             self._shorten(length)
-        if self.is_short:
+        if is_lot and self.is_short:
             del self.fresh[:length]
             self._seen = 0
             if len(self._short) > self._most:

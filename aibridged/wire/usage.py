@@ -13,8 +13,11 @@ import msgspec
 
 from aibridged.wire.facts import TokenUsage
 
-MAX_COUNT = 2**63 - 1
-"""What a database's integer holds."""
+MAX_COUNT = 2**40
+"""More tokens than any response has; a larger count is none.
+
+SQLite refuses sums that exceed 63 bits, so that a few rows with more could spoil every report.
+"""
 
 MAX_ITERATIONS = 512
 """Entries of `usage.iterations` that are read: a request makes a handful."""

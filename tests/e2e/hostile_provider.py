@@ -38,6 +38,14 @@ def chat_call(number: int) -> bytes:
     return event({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
 
 
+def named_pieces() -> Iterator[bytes]:
+    """A call that goes on for long, with its name and another id in each piece."""
+    for number in range(10_000):
+        function = {"name": "f", "arguments": '{"x":"' + "y" * 2_000 if number < 1_000 else "}"}
+        call = {"index": 0, "id": f"call_{max(0, number - 1_000)}", "function": function}
+        yield event({"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]})
+
+
 def finish(number: int) -> bytes:
     return event({"choices": [{"index": number, "delta": {}, "finish_reason": "stop"}]})
 
@@ -79,6 +87,7 @@ FLOODS: dict[str, Attack] = {
 }
 EVENTS: dict[str, Attack] = {
     "tool calls": lambda: joined(chat_call(number) for number in range(20_000)),
+    "names in each piece": lambda: joined(named_pieces()),
     "indexes": lambda: joined(finish(number * 7) for number in range(50_000)),
     "a long event": lambda: crowd(b"data: ", b"x", b"\n\n", 20 * MIB),
     "a long event in pieces": lambda: growing(MIB),

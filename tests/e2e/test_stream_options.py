@@ -30,11 +30,14 @@ class Choosy(FakeProvider):
         super().__init__(choose=self._choice)
         self.refusal = REFUSALS["422"]
         self.model = None
+        self.blocking = False
 
     def _choice(self, received):
         asked = received.json()
         its_model = self.model in (None, asked["model"])
-        return self.refusal if its_model and "stream_options" in asked else None
+        if its_model and "stream_options" in asked:
+            return self.refusal
+        return Script(body=b'{"choices":[]}') if self.blocking else None
 
 
 @pytest.fixture
@@ -108,6 +111,15 @@ async def test_other_refusals_are_relayed_and_nothing_is_concluded(start_gateway
         assert await post(gateway) == (400, OTHER.body)
     assert (await post(gateway))[0] == 200
     assert asked(fake) == [True] * 3
+
+
+async def test_nothing_is_concluded_where_it_was_read_as_no_stream(start_gateway, fake, post):
+    """Servers differ in what counts where a field is there twice, in another case."""
+    gateway = await start_gateway()
+    fake.blocking = True
+    for _ in range(2):
+        assert (await post(gateway, {**BODY, "Stream": False}))[0] == 200
+    assert asked(fake) == [True, False, True, False]
 
 
 async def test_a_request_that_is_wrong_in_itself_says_so(start_gateway, fake, post):

@@ -5,6 +5,8 @@ import json
 import pytest
 
 from aibridged.fake_provider import Script
+from aibridged.records.query import Query
+from aibridged.records.query_results import Filter, UsageBy
 
 MESSAGES, CHAT = "/anthropic/v1/messages", "/openai/v1/chat/completions"
 ITERATIONS = [
@@ -92,3 +94,20 @@ async def test_the_usage_in_a_choice_is_recorded_and_passes_as_it_came(recording
         for row in await usages(recording)
     ]
     assert found == [(100, 50, 900), (1000, 50, 0)]
+
+
+@pytest.mark.parametrize("count", [2**40, 2**40 + 1, 2**63 - 1])
+async def test_a_count_of_any_size_leaves_the_reports_readable(recording, ask, fake, clock, count):
+    gateway = await recording.start()
+    huge = {**MESSAGE, "usage": {"input_tokens": count, "output_tokens": 50}}
+    fake.play(*[Script(body=json.dumps(huge).encode())] * 3)
+    for _ in range(3):
+        assert (await ask(gateway, MESSAGES))[0] == 200
+    counted = count if count == 2**40 else 0
+    assert [(row["input_tokens"], row["output_tokens"]) for row in await usages(recording)] == [
+        (counted, 50)
+    ] * 3
+    query = Query(recording.database.engine, clock)
+    (usage,) = query.usage(UsageBy.USER, Filter())
+    assert (usage.input_tokens, usage.output_tokens) == (3 * counted, 150)
+    assert len(list(query.sessions(Filter()))) > 0

@@ -1,6 +1,7 @@
 """Dumps on a disk that is full, or too slow."""
 
 import resource
+import threading
 
 import pytest
 from loguru import logger
@@ -55,6 +56,19 @@ def test_a_full_disk_leaves_no_file_and_is_told_of_once(tmp_path, disk, said):
         f"Failed to dump a request to {tmp_path}/provider/d0: File too large",
         "Requests are dumped again: 5 were not",
     ]
+
+
+def test_a_dump_is_dropped_where_no_thread_can_be_started(tmp_path, said):
+    writer = DumpWriter()
+    before = threading.stack_size(1 << 46)  # more than there is room for
+    try:
+        writer.put(Dump(tmp_path / "provider" / "d0"))
+    finally:
+        threading.stack_size(before)
+    writer.put(Dump(tmp_path / "provider" / "d1"))
+    writer.finish(10)
+    assert {path.name[:2] for path in (tmp_path / "provider").iterdir()} == {"d1"}
+    assert said == [f"Failed to dump a request to {tmp_path}/provider/d0: no thread can be started"]
 
 
 def test_what_waits_has_a_bound(tmp_path, said):

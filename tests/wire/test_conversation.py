@@ -6,6 +6,8 @@ import pytest
 from aibridged.wire.conversation import (
     LAST_BYTES,
     LAST_ITEMS,
+    LAST_PARTS,
+    MAX_PARTS,
     End,
     Item,
     ItemHead,
@@ -68,3 +70,8 @@ def test_what_was_typed_meanwhile_stands_before_what_was_typed_then() -> None:
     result = Part(type="tool_result", content=msgspec.Raw(f'"{reminder}"'.encode()))
     parts = [Part(type="text", text="before"), result, Part(type="text", text="c")]
     assert end_of([Item(role="user", content=parts)]).texts == [f"{MEANWHILE}a", "c"]
+
+
+def test_the_parts_of_all_messages_have_a_bound() -> None:
+    message = Item(role="user", content=[Part(type="text", text="a")] * LAST_PARTS)
+    assert len(end_of([message] * 30).texts) == MAX_PARTS + LAST_PARTS

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import re
+from collections.abc import Callable
 from contextlib import suppress
+from time import thread_time
 from typing import Any
 
 import msgspec
@@ -12,11 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aibridged.wire import large_request
-from aibridged.wire.envelopes import MEANWHILE
+from aibridged.wire.conversation import decode_wanted
+from aibridged.wire.envelopes import LINE, MEANWHILE
 from aibridged.wire.facts import CutText, RequestFacts, WireApi
 from aibridged.wire.injection.inject import MAX_TOOLS
 from aibridged.wire.large_request import is_small, outline_request, read_large_request
-from aibridged.wire.lone_surrogates import mended
+from aibridged.wire.lone_surrogates import MAX_ESCAPES, mended
 from aibridged.wire.outline import Steps, TooComplexError, run
 from aibridged.wire.request import DECODERS, BadRequestError, read_request
 
@@ -219,3 +222,46 @@ def test_what_a_large_request_goes_on_from(
     got = run(reading(WireApi.RESPONSES, body))
     assert (got.previous_response, got.conversation) == expected
     assert (got.background, got.store) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("texts", "prompt"),
+    [
+        (["<system></system>" * 64] * 900, None),
+        (["<a>"] * 20_000, LINE.join(["<a>"] * 5_600)),
+        (["a"] * 900, LINE.join(["a"] * 900)),
+    ],
+    ids=["blocks", "no blocks", "plain"],
+)
+def test_many_texts_are_read_in_steps(texts: list[str], prompt: str | None) -> None:
+    messages = [
+        {
+            "role": "user",
+            "content": [{"type": "text", "text": text} for text in texts[at : at + 900]],
+        }
+        for at in range(0, len(texts), 900)
+    ]
+    body = json.dumps({"model": "m", "messages": messages}).encode()
+    assert is_small(body)
+    began = thread_time()
+    try:
+        facts = read_request(WireApi.MESSAGES, body)
+    except msgspec.DecodeError:
+        assert thread_time() - began < 0.05
+        facts = run(reading(WireApi.MESSAGES, body, len(body)))
+    assert facts.prompt == prompt
+
+
+def test_a_message_is_mended_once() -> None:
+    raw = b'{"role":"user","content":"%b"}' % (rb"\ud83d" * MAX_ESCAPES)
+    assert quickest(decode_wanted, raw) < 1.6 * quickest(mended, raw)
+
+
+def quickest(read: Callable[[bytes], object], source: bytes) -> float:
+    """The processor's seconds that it takes."""
+    took = []
+    for _ in range(5):
+        began = thread_time()
+        read(source)
+        took.append(thread_time() - began)
+    return min(took)

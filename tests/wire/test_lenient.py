@@ -14,7 +14,7 @@ from aibridged.wire.bounds import ABSENT, MAX_CROWD, MAX_ELEMENTS, MAX_VALUE
 from aibridged.wire.lenient import (
     MAX_CONVERTED,
     MAX_LENIENT,
-    MAX_LENIENT_COMMAS,
+    MAX_LENIENT_ELEMENTS,
     Parser,
     encoded,
     json_of,
@@ -42,6 +42,10 @@ class Whole(msgspec.Struct):
 
 class Outline(Whole):
     items: list[Inner] | None = msgspec.field(default=None, name="")
+
+
+class RawOutline(Whole):
+    raws: list[msgspec.Raw] | None = msgspec.field(default=None, name="")
 
 
 PARSER = Parser(Whole, Outline)
@@ -114,15 +118,30 @@ def listing(count: int, before: bytes = b"") -> bytes:
 
 
 def test_of_what_is_crowded_the_lists_are_left_out() -> None:
-    whole, counted = read(listing(MAX_ELEMENTS))
+    whole, counted = read(listing(MAX_ELEMENTS - 2))
     assert whole is not None
     assert whole.items is not None
-    assert len(whole.items) == MAX_ELEMENTS
+    assert len(whole.items) == MAX_ELEMENTS - 2
     assert counted == {}
     assert read(listing(MAX_ELEMENTS + 10)) == (Outline(id="x"), {"crowded_thing": 1})
     lossless = Parser(Whole, Outline, loses=False)
     assert read(listing(MAX_ELEMENTS + 10), lossless) == (Outline(id="x"), {})
     assert read(listing(MAX_CROWD + 10)) == (None, {"crowded_thing": 1})
+    nested = b'{"id":"x","raws":[%b]}' % b",".join([b"[[[[[]]]]]"] * (MAX_ELEMENTS // 4))
+    assert read(nested, Parser(Whole, RawOutline)) == (RawOutline(id="x"), {"crowded_thing": 1})
+
+
+def test_an_integer_that_is_longer_than_any_costs_nothing_else() -> None:
+    digits = b"9" * 5_000
+    for odd in (b'"\\ud83d"', b"NaN"):
+        source = b'{"id":"x","index":%b,"plain":{"a":%b,"n":%b}}' % (digits, odd, digits)
+        whole, counted = read(source)
+        assert whole is not None
+        assert counted == {"unreadable_field": 1}
+        assert encoded(whole.plain).endswith(b'"n":null}')
+    assert encoded(loads(b'{"a":"\\ud83d","n":%b}' % digits)) == '{"a":"\ufffd","n":null}'.encode()
+    kept = b"9" * 300
+    assert encoded(loads(b'{"a":"\\ud83d","n":%b}' % kept)).endswith(b'"n":%b}' % kept)
 
 
 def test_a_large_string_is_no_crowd() -> None:
@@ -135,7 +154,7 @@ def test_what_is_odd_is_read_up_to_a_bound() -> None:
     assert whole is not None
     assert whole.items is not None
     assert (len(whole.items), counted) == (MAX_CONVERTED, {"unreadable_field": 1})
-    assert read(listing(MAX_LENIENT_COMMAS, odd)) == (None, {"unreadable_thing": 1})
+    assert read(listing(MAX_LENIENT_ELEMENTS, odd)) == (None, {"unreadable_thing": 1})
     texts = b",".join([b'"%b"' % (b"x" * 60_000)] * (MAX_LENIENT // 60_000 + 1))
     assert read(b'{%b"plain":[%b]}' % (odd, texts)) == (None, {"unreadable_thing": 1})
 
@@ -151,8 +170,8 @@ def test_what_is_odd_and_long_is_read_without_its_long_strings() -> None:
 @pytest.mark.parametrize(
     "odd",
     [
-        listing(MAX_LENIENT_COMMAS - 10, b'"x":NaN,'),
-        b'{"x":NaN,"raw":["\\ud83d"%b]}' % (b',"a"' * (MAX_LENIENT_COMMAS - 10)),
+        listing(MAX_LENIENT_ELEMENTS - 10, b'"x":NaN,'),
+        b'{"x":NaN,"raw":["\\ud83d"%b]}' % (b',"a"' * (MAX_LENIENT_ELEMENTS - 10)),
         b'{"x":NaN,"plain":%b}' % (b'{"a":' * 900 + b"1" + b"}" * 900),
         b'{"x":NaN,"id":%b}' % (b"9" * 4_000),
         b'{"x":NaN,"id":"%b"}' % (b"\\u00e9\\n" * (MAX_LENIENT // 10)),
@@ -196,7 +215,7 @@ def test_halves_of_a_character() -> None:
     assert well_formed("a\ud83d") == "a\ufffd"
     assert (
         encoded({"\ud83d": ["\ude00", 2**70]})
-        == b'{"\xef\xbf\xbd":["\xef\xbf\xbd",1.1805916207174113e21]}'
+        == b'{"\xef\xbf\xbd":["\xef\xbf\xbd",1180591620717411303424]}'
     )
 
 
@@ -220,6 +239,10 @@ def test_arguments_are_a_text_or_its_json() -> None:
         (b'{"usage":[1]}', b""),
         (b'{"usage":{"input_tokens":', b""),
         (b"", b""),
+        (
+            b'{{"usage":{"tokens":%b,"x":"\\ud83d"}}' % (b"9" * 400),
+            b'{"tokens":null,"x":"\xef\xbf\xbd"}',
+        ),
     ],
 )
 def test_usage_is_found_in_what_is_unreadable(source: bytes, usage: bytes) -> None:
@@ -230,6 +253,8 @@ def test_the_search_for_usage_is_bounded() -> None:
     began = time.process_time()
     assert usage_in(b'"usage":{"a":1},' * 500_000) == ABSENT
     assert usage_in(b'"usage"' + b" " * 4_000_000) == ABSENT
+    crowd = b'{"usage":{"tokens":1,"x":[%b]}}' % b",".join([b"{}"] * 5_000)
+    assert usage_in(b"{" + crowd * 8) == ABSENT
     assert usage_in(b'{"usage":{"input_tokens":1,"x":"%b"}}' % (b"x" * MAX_VALUE)) == ABSENT
     assert time.process_time() - began < 0.5
     assert lenient.MAX_LENIENT < 1024 * 1024

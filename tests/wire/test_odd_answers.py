@@ -11,8 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from aibridged.wire.chat_completions.reader import ChatCompletionsReader
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage, WireApi
 from aibridged.wire.injection.inject import open_dialogue
+from aibridged.wire.reader import MAX_ODD_SHORT, SHORT
 from aibridged.wire.response import open_reader
 from aibridged.wire.splice import Fields
 
@@ -420,3 +422,59 @@ def test_our_tool_is_seen_in_an_odd_answer(make_scene: Callable[..., Any]) -> No
     assert scene.feed(chunks(TEXT, odd, STOP, DONE)) == chunks(TEXT)
     (call,) = scene.dialogue.calls
     assert (call.id, call.arguments) == ("call_0", '{"path":"a"}')
+
+
+def test_short_events_are_read_leniently_up_to_a_number() -> None:
+    reader = ChatCompletionsReader()
+    reader.feed(b'data: {"a":NaN}\n\n' * (MAX_ODD_SHORT + 5))
+    longer = b'data: {"id":"x","b":NaN,"c":"%b"}\n\n' % (b"x" * SHORT)
+    reader.feed(longer * 5)
+    assert reader.finish(complete=True).anomalies == {"unreadable_event": 5}
+    assert reader.response_id == "x"
+
+
+@pytest.mark.parametrize("api", [WireApi.MESSAGES, WireApi.CHAT_COMPLETIONS, WireApi.RESPONSES])
+@pytest.mark.parametrize("streams", [False, True])
+def test_integers_of_any_length_cost_nothing_else(api: WireApi, streams: bool) -> None:
+    odd = b'{"half":"\\ud83d","n":%b}' % (b"9" * 400)
+    body = (
+        b'{"id":"x","model":"m","content":[%b],"output":[{"type":"reasoning","summary":%b},%b],'
+        b'"choices":[{"index":0,"message":%b,"delta":%b}],"usage":%b,"more":%b}'
+    ) % (odd, b"9" * 5000, odd, odd, odd, odd, odd)
+    source = body
+    if streams:
+        source = (
+            b'event: response.completed\ndata: {"type":"response.completed","response":%b}\n\n'
+            % body
+        )
+        source += b"data: %b\n\n" % body
+    reader = open_reader(api, "text/event-stream" if streams else "application/json")
+    reader.feed(source)
+    assert "reader_failed" not in reader.finish(complete=True).anomalies
+
+
+@pytest.mark.parametrize("nothing", ["null", "false", "0", '""', "{}", "[]", "{ }"])
+def test_an_error_of_nothing_beside_an_answer_is_none(nothing: str) -> None:
+    error = f'"error":{nothing}'
+    chunk = f'{{{error},"id":"c","model":"m","choices":[{{"index":0,{error},"delta":{{}},'
+    chat = chunk.replace('"delta":{},', '"message":{"content":"hi"},')
+    for api, answer, streamed in (
+        (CHAT, f'{chat}"finish_reason":"stop"}}],{CHAT_USAGE}}}', False),
+        (CHAT, f'data: {chunk}"finish_reason":"stop"}}],{CHAT_USAGE}}}\n\ndata: [DONE]\n\n', True),
+        (MESSAGES, f'{{{error},"id":"m","content":[],"stop_reason":"end_turn",{USAGE}}}', False),
+        (RESPONSES, f'{{{error},"id":"r","status":"completed","output":[],{USAGE}}}', False),
+    ):
+        verdict, facts = both(api, answer.encode(), streamed=streamed)
+        assert (verdict, facts.error, facts.complete, facts.usage) == ("ok", None, True, USED)
+    for api in (MESSAGES, RESPONSES):
+        reader = open_reader(api, "text/event-stream")
+        reader.feed(b'data: {"type":"keepalive",%b}\n\n' % error.encode())
+        assert reader.finish(complete=True).error is None
+
+
+@pytest.mark.parametrize("api", [CHAT, MESSAGES, RESPONSES])
+@pytest.mark.parametrize("error", ["{}", '""', '{"message":"no"}'])
+def test_an_error_in_place_of_an_answer_is_one_whatever_it_says(api: WireApi, error: str) -> None:
+    _, facts = both(api, f'{{"error":{error}}}'.encode(), streamed=False)
+    assert facts.error is not None
+    assert not facts.complete

@@ -79,6 +79,17 @@ def test_a_text_is_kept_whole_up_to_a_bound() -> None:
     assert not kept.is_oversized
 
 
+def test_a_string_that_comes_in_bytes_is_not_looked_at_with_each() -> None:
+    kept = keep(MIB, b'{"a":"%b","b":"%b' % (b"A" * MIB, b"B" * 40_000))
+    assert kept.is_short
+    began = time.process_time()
+    for _ in range(20_000):
+        kept.fresh += b"B"
+        kept.bound(len(kept.fresh))
+    assert time.process_time() - began < 0.5, "1 s if each byte costs what the string does"
+    assert kept.text(len(kept.fresh)) == b'{"a":"","b":"%b' % (b"B" * 60_000)
+
+
 def test_of_what_is_too_long_even_so_the_end_is_kept() -> None:
     texts = b'"%b",' % (b"a" * (MAX_STRING // 2)) * 40
     kept = keep(MIB, texts)

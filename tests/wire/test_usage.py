@@ -39,7 +39,8 @@ def figures(usage: TokenUsage) -> tuple[int, int, int, int]:
     ],
 )
 @pytest.mark.parametrize(
-    "value", [None, "12", -1, 2**63, float("inf"), float("nan"), [], {}, True, [1], {"a": 1}]
+    "value",
+    [None, "12", -1, MAX_COUNT + 1, 2**63, float("inf"), float("nan"), [], {}, True, [1], {"a": 1}],
 )
 def test_what_is_no_count_is_zero(count: Callable[[Any], TokenUsage], value: object) -> None:
     names = ("input_tokens", "prompt_tokens", "output_tokens", "completion_tokens", "total_tokens")

@@ -26,7 +26,7 @@ from aibridged.tasks import Tasks
 from aibridged.transport.abort import broken_off
 from aibridged.transport.relay import Pump
 from aibridged.transport.response import DownstreamResponse
-from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, has_more_commas
+from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, has_more_elements
 from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.injection.dialogue import Dialogue, OverrunError
 from aibridged.wire.reader import MAX_BODY_BYTES, Told
@@ -275,7 +275,7 @@ class ToolLoop:
             await turn.note(chunk)
         reading.complete = True
         with suppress(*UNREADABLE):
-            if not has_more_commas(body, MAX_ELEMENTS) and "error" in _decode_error(body):
+            if not has_more_elements(body, MAX_ELEMENTS) and "error" in _decode_error(body):
                 return msgspec.json.format(bytes(body), indent=-1)
         name, status = self._context.route.provider.name, turn.response.status
         return GatewayError(

@@ -11,6 +11,9 @@ from typing import Generic, Protocol, TypeVar
 from aibridged.wire.chat_completions.events import Piece
 from aibridged.wire.collector import is_json
 
+MAX_LOOKED_AT = 4 * 1024 * 1024
+"""Characters of arguments that are looked at for their end in one stream; then none has ended."""
+
 MAX_PLACES = 4096
 """Calls by choice and index that are known at once; a server may count up without end."""
 
@@ -22,6 +25,16 @@ class Call(Protocol):
     def id(self) -> str: ...
     @property
     def name(self) -> str: ...
+    @property
+    def size(self) -> int:
+        """How many characters there are of its arguments."""
+        ...
+
+    @property
+    def last(self) -> str:
+        """The last character of these, empty where there is none."""
+        ...
+
     def arguments(self) -> str:
         """What it is called with, as far as that came."""
         ...
@@ -36,6 +49,7 @@ class Calls(Generic[C]):
     def __init__(self) -> None:
         self._places: dict[tuple[int, int] | None, C | None] = {}
         self._begun = False
+        self._left = MAX_LOOKED_AT
         self._last: C | None = None
 
     def find(self, choice: int, piece: Piece, *, first: bool) -> tuple[bool, C | None]:
@@ -54,7 +68,7 @@ class Calls(Generic[C]):
             call = self._last
         if call is None:
             return bool(piece.name) or not self._begun, None
-        return _begins(piece, call), call
+        return self._begins(piece, call), call
 
     def begin(self, choice: int, piece: Piece, call: C | None) -> None:
         """A piece has begun this call; None for one that its owner has no room for."""
@@ -71,22 +85,27 @@ class Calls(Generic[C]):
         if piece.id or last.id:
             return piece.id == last.id
         goes_on = bool(piece.arguments) and piece.name == last.name
-        return goes_on and _is_half(last.arguments())
+        return goes_on and self._is_half(last)
+
+    def _begins(self, piece: Piece, call: C) -> bool:
+        """Whether a piece in the place of a call begins another one."""
+        if not piece.name or not call.name:
+            return False
+        if piece.name != call.name:
+            return True
+        if piece.id and piece.id == call.id:
+            return False
+        if piece.id and call.id:  # ids tell the calls apart, unless they change while one goes on
+            return not self._is_half(call)
+        return bool(piece.arguments and call.size) and not self._is_half(call)
+
+    def _is_half(self, call: C) -> bool:
+        """Whether the call's arguments have begun, and not ended: only some characters end any."""
+        if call.size > _SCALAR and call.last not in _ENDS:
+            return True
+        self._left -= call.size
+        return call.size > 0 and (self._left < 0 or not is_json(call.arguments()))
 
 
-def _begins(piece: Piece, call: Call) -> bool:
-    """Whether a piece in the place of a call begins another one."""
-    if not piece.name or not call.name:
-        return False
-    if piece.name != call.name:
-        return True
-    if piece.id and piece.id == call.id:
-        return False
-    arguments = call.arguments()
-    if piece.id and call.id:  # ids tell the calls apart, unless they change while one goes on
-        return not _is_half(arguments)
-    return bool(piece.arguments) and is_json(arguments)
-
-
-def _is_half(arguments: str) -> bool:
-    return bool(arguments) and not is_json(arguments)
+_SCALAR = 32  # characters; what is longer is an object or a list, or a text
+_ENDS = frozenset('}]" \t\r\n')

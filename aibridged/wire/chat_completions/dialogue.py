@@ -220,8 +220,13 @@ class _Growing:
         self.name = piece.name
         self._field, self._text = ("function", "arguments") if piece.is_json else _CUSTOM
         self._others: dict[str, Any] = {}
+        self.last = ""
         self._arguments = StringIO()
         self.add(piece)
+
+    @property
+    def size(self) -> int:
+        return self._arguments.tell()
 
     def add(self, piece: Piece) -> None:
         self.id = self.id or piece.id
@@ -230,6 +235,7 @@ class _Growing:
         if isinstance(tool := others.get(self._field), dict):
             others[self._field] = {**tool, "name": None, self._text: None}
         _merge(self._others, others)
+        self.last = piece.arguments[-1:] or self.last
         self._arguments.write(piece.arguments)
 
     def arguments(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT, is_given
+from aibridged.wire.bounds import ABSENT, is_given, is_nothing
 from aibridged.wire.collector import UNREADABLE, error_in, provider_error
 from aibridged.wire.facts import ProviderError
 from aibridged.wire.lenient import Parser, TypedEvent, json_of, text
@@ -38,7 +38,7 @@ class Choice(msgspec.Struct):
 
     def failure(self) -> ProviderError | None:
         """The error that it ended with, if it did."""
-        if is_given(self.error):
+        if not is_nothing(self.error):
             return provider_error(error_in(self.error))
         return ProviderError(FAILED, None, None) if self.finish_reason == FAILED else None
 
@@ -69,7 +69,7 @@ class Completion(TypedEvent):
 
     def failure(self) -> ProviderError | None:
         """The error that stands in its place; older servers word one without a field for it."""
-        if is_given(self.error):
+        if not is_nothing(self.error) or (self.choices is None and is_given(self.error)):
             return provider_error(error_in(self.error))
         if FAILED in (self.object, self.type):
             kind = self.type if self.type != FAILED else None

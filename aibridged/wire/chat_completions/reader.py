@@ -44,6 +44,11 @@ class _Open:
     name: str
     is_json: bool
     text: Text
+    last: str
+
+    @property
+    def size(self) -> int:
+        return self.text.size
 
     def arguments(self) -> str:
         return self.text.value
@@ -214,12 +219,15 @@ def _take_message(collector: Collector, message: Mapping[str, Any]) -> None:
 
 def _open(collector: Collector, choice: int, piece: Piece) -> _Open:
     text = Text(collector, piece.arguments)
-    return _Open(choice, piece.id, piece.name, is_json=piece.is_json, text=text)
+    return _Open(
+        choice, piece.id, piece.name, is_json=piece.is_json, text=text, last=piece.arguments[-1:]
+    )
 
 
 def _add(opened: _Open, piece: Piece) -> None:
     opened.id = opened.id or piece.id
     opened.name = opened.name or piece.name
+    opened.last = piece.arguments[-1:] or opened.last
     opened.text.add(piece.arguments)
 
 

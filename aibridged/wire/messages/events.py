@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from aibridged.wire import lenient
-from aibridged.wire.bounds import ABSENT, is_given
+from aibridged.wire.bounds import ABSENT, is_given, is_nothing
 from aibridged.wire.collector import UNREADABLE, error_in, provider_error
 from aibridged.wire.facts import ProviderError
 from aibridged.wire.lenient import Parser, TypedEvent
@@ -45,7 +45,8 @@ class Message(Begun):
 
     def failure(self) -> ProviderError | None:
         """The error that stands in its place."""
-        if is_given(self.error) or self.type == "error":
+        is_error = self.type == "error" or not is_nothing(self.error)
+        if is_error or (self.content is None and is_given(self.error)):
             return provider_error(error_in(self.error))
         return None
 

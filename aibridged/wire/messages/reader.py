@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aibridged.wire.bounds import is_given
+from aibridged.wire.bounds import is_nothing
 from aibridged.wire.collector import (
     Collector,
     Text,
@@ -65,7 +65,7 @@ class MessagesReader(StreamReader[Event]):
         kind = event.type
         if kind == "ping":
             return
-        if kind == "error" or (is_given(event.error) and kind not in self._HANDLERS):
+        if kind == "error" or (kind not in self._HANDLERS and not is_nothing(event.error)):
             self._fail(provider_error(error_in(event.error)))
             return
         if self.verdict is None:

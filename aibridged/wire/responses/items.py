@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from aibridged.wire import lenient
-from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, has_more_commas, is_given
+from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, has_more_elements, is_given
 from aibridged.wire.collector import (
     UNREADABLE,
     Collector,
@@ -148,7 +148,7 @@ def _arguments(item: Item, tool: _Tool) -> str:
 
 def _texts(raw: msgspec.Raw) -> list[str]:
     """The texts of the parts; servers also give one part, or a text alone."""
-    if not is_given(raw) or has_more_commas(raw, MAX_ELEMENTS):
+    if not is_given(raw) or has_more_elements(raw, MAX_ELEMENTS):
         return []
     try:
         parts = _decode_parts(raw)

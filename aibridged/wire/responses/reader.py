@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT, is_given
+from aibridged.wire.bounds import ABSENT, is_given, is_nothing
 from aibridged.wire.collector import MAX_ITEMS, Collector, Text, error_in, provider_error
 from aibridged.wire.facts import RUNNING, ProviderError, ResponseFacts, Thought, TokenUsage
 from aibridged.wire.lenient import usage_in
@@ -104,7 +104,7 @@ class ResponsesReader(StreamReader[Event]):
         self.item = self._item_in(event)
         self.response = self._response_in(event)
         kind = event.type
-        if is_given(event.error) and kind not in self._LIFECYCLE:
+        if kind not in self._LIFECYCLE and not is_nothing(event.error):
             kind = "error"
         if kind in self._LIFECYCLE:
             self._LIFECYCLE[kind](self, event)
@@ -350,7 +350,7 @@ def facts_of(
 
 def _take(collector: Collector, response: Response) -> None:
     collector.response_id, collector.model = response.id, response.model
-    if is_given(response.error):
+    if not is_nothing(response.error) or (response.status is None and is_given(response.error)):
         collector.error = provider_error(error_in(response.error))
     elif response.status == "failed":
         collector.error = ProviderError(None, None, None)

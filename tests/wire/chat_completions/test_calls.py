@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from aibridged.wire.chat_completions.calls import MAX_PLACES, Calls
+from aibridged.wire.chat_completions.calls import MAX_LOOKED_AT, MAX_PLACES, Calls
 from aibridged.wire.chat_completions.events import Piece
 
 
@@ -14,6 +14,14 @@ class Grown:
     id: str
     name: str
     text: str
+
+    @property
+    def size(self) -> int:
+        return len(self.text)
+
+    @property
+    def last(self) -> str:
+        return self.text[-1:]
 
     def arguments(self) -> str:
         return self.text
@@ -94,3 +102,27 @@ def test_places_are_bounded() -> None:
     for index in range(MAX_PLACES + 10):
         calls.begin(0, Piece(index, "a", "f", "", True, {}), Grown("a", "f", ""))
     assert len(calls._places) == MAX_PLACES
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_arguments_are_looked_at_only_where_they_may_have_ended(index: int | None) -> None:
+    """Neither by a server that names the call in each piece, nor by one that plays with its end."""
+    read = 0
+
+    class Long(Grown):
+        def arguments(self) -> str:
+            nonlocal read
+            read += len(self.text)
+            return self.text
+
+    calls: Calls[Long] = Calls()
+    call = Long("0", "f", '{"x":"' + "y" * 100_000)
+    calls.begin(0, Piece(index, "0", "f", call.text, True, {}), call)
+    for number in range(1000):
+        for arguments in ("y", "}"):
+            piece = Piece(index, f"{number}", "f", arguments, True, {})
+            assert calls.find(0, piece, first=True) == (False, call)
+            call.text += arguments
+        if number == 10:
+            assert read <= 11 * len(call.text)
+    assert read <= MAX_LOOKED_AT
