@@ -13,6 +13,7 @@ import pytest
 
 from aibridged.wire.chat_completions.reader import ChatCompletionsReader
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage, WireApi
+from aibridged.wire.injection.dialogue import Result
 from aibridged.wire.injection.inject import open_dialogue
 from aibridged.wire.reader import MAX_ODD_SHORT, SHORT
 from aibridged.wire.response import open_reader
@@ -478,3 +479,35 @@ def test_an_error_in_place_of_an_answer_is_one_whatever_it_says(api: WireApi, er
     _, facts = both(api, f'{{"error":{error}}}'.encode(), streamed=False)
     assert facts.error is not None
     assert not facts.complete
+
+
+OURS = '"id":"c1","function":{"name":"bmcp_t_echo","arguments":"{}"}'
+
+
+@pytest.mark.parametrize("odd", ['"x"', "7", "[1]", "true"])
+def test_an_odd_piece_of_our_call_breaks_no_turn(odd: str) -> None:
+    dialogue = open_dialogue(CHAT, Fields(REQUESTS[CHAT]), {"bmcp_t_echo"})
+    dialogue.begin_turn(last=False)
+    for delta in (
+        f'{{"content":{odd},"tool_calls":[{{"index":0,{OURS}}}]}}',
+        f'{{"tool_calls":[{{"index":0,"function":{odd}}}]}}',
+        odd,
+    ):
+        dialogue.feed(f'data: {{"choices":[{{"index":0,"delta":{delta}}}]}}\n\n'.encode())
+    dialogue.feed(b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"tool_calls"}]}\n\n')
+    (call,) = dialogue.calls
+    assistant, result = json.loads(dialogue.answer([Result(call, "done", False)]))["messages"]
+    assert assistant["tool_calls"][0]["function"] == {"name": "bmcp_t_echo", "arguments": "{}"}
+    assert result == {"role": "tool", "tool_call_id": "c1", "content": "done"}
+
+
+@pytest.mark.parametrize("content", ['[{"type":"text","text":"a"}]', "7", "{}", "true"])
+def test_content_that_is_no_text_goes_back_to_the_model_as_it_came(content: str) -> None:
+    dialogue = open_dialogue(CHAT, Fields(REQUESTS[CHAT]), {"bmcp_t_echo"})
+    dialogue.begin_turn(last=False)
+    message = f'{{"content":{content},"tool_calls":[{{{OURS}}}]}}'
+    body = f'{{"choices":[{{"index":0,"message":{message},"finish_reason":"tool_calls"}}]}}'
+    dialogue.read(body.encode())
+    (call,) = dialogue.calls
+    assistant, _ = json.loads(dialogue.answer([Result(call, "done", False)]))["messages"]
+    assert assistant["content"] == json.loads(content)

@@ -250,7 +250,12 @@ class _Growing:
 
     def plain(self) -> dict[str, Any]:
         others = _plain(self._others)
-        named = {**others.get(self._field, {}), "name": self.name, self._text: self.arguments()}
+        tool = others.get(self._field)
+        named = {
+            **(tool if isinstance(tool, dict) else {}),
+            "name": self.name,
+            self._text: self.arguments(),
+        }
         return {"id": self.id, **others, self._field: named}
 
 
@@ -346,7 +351,8 @@ def _texts(shown: dict[str, str], message: dict[str, Any]) -> dict[str, str]:
     """The texts of all turns, this one's message included."""
     texts = {}
     for field in _TEXTS:
-        parts = [part for part in (shown.get(field), message.get(field)) if part]
+        both = (shown.get(field), message.get(field))
+        parts = [part for part in both if isinstance(part, str) and part]
         if parts:
             texts[field] = _PARAGRAPH.join(parts)
     return texts

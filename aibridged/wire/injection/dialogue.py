@@ -25,7 +25,7 @@ from aibridged.wire.splice import Fields, UnsplittableError
 from aibridged.wire.sse import lone
 from aibridged.wire.usage_sums import add_counts
 
-UNEXPECTED = (UnsplittableError, *UNREADABLE, AttributeError, KeyError, TypeError)
+UNEXPECTED = (UnsplittableError, *UNREADABLE, AttributeError, KeyError, TypeError, ValueError)
 """What reading an answer of a shape that isn't known raises."""
 
 MAX_TURN_BYTES = 64 * 1024 * 1024
