@@ -114,10 +114,6 @@ class Kept:
         if is_lot and self.is_short:
             del self.fresh[:length]
             self._seen = 0
-            if len(self._short) > self._most:
-                self.is_oversized = True
-        if self.is_oversized:
-            del self._short[:-_END]
 
     def keep_the_end(self) -> None:
         """Keep no more than the end, from now on."""
@@ -135,6 +131,10 @@ class Kept:
         shortener = self._shortener = self._shortener or Shortener()
         self._short += shortener.feed(bytes(self.fresh[self._seen : end]))
         self._seen = end
+        if self.is_short and len(self._short) > self._most:
+            self.is_oversized = True
+        if self.is_oversized:
+            del self._short[:-_END]
 
     def _shorten_no_more(self) -> bytes:
         return b"" if self._shortener is None else self._shortener.finish()

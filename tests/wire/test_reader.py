@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from aibridged.wire import reader as reader_module
-from aibridged.wire import shorten
 from aibridged.wire.bounds import MAX_VALUE
 from aibridged.wire.facts import ResponseFacts, TokenUsage
 from aibridged.wire.lenient import Parser, TypedEvent
@@ -94,7 +93,6 @@ def test_a_body_that_broke_off_is_read_if_its_json_is_whole(
 
 def test_a_body_is_kept_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reader_module, "MAX_BODY_BYTES", 10)
-    monkeypatch.setattr(shorten, "_LOT", 1)
     reader = BodyReader(body_length)
     for _ in range(3):
         reader.feed(b"12345")
