@@ -90,6 +90,9 @@ _CLIENTS = (
     ),
 )
 
+_PREFIXES = tuple(prefix for client in _CLIENTS for prefix in client.prefixes)
+_TELLING = sorted({name for client in _CLIENTS for name, _ in client.headers})
+
 _QWEN = "Qwen Code"
 _QWEN_AS_CLAUDE = "claude-cli/0."
 
@@ -104,7 +107,8 @@ def identify(
     known to send it.
     """
     agent = headers.get("User-Agent", "").strip().lower()
-    for client in _CLIENTS:
+    is_told = agent.startswith(_PREFIXES) or any(map(headers.__contains__, _TELLING))
+    for client in _CLIENTS if is_told else ():
         if agent.startswith(client.prefixes) or _has_header(client, headers):
             session = _session(client, headers) or session_id
             if session is None and agent.startswith(_QWEN_AS_CLAUDE):

@@ -64,6 +64,7 @@ def is_stream(beginning: bytes) -> bool | None:
 
 
 _BEGINS = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,4096}(?:(?P<field>(?:event|data|id|retry)?:)|[\[{])")
+_PLAIN = (b"{", b"event:", b"data:")
 _TOLD_BY = 4096  # bytes, within which the beginning tells what it is, or nothing does
 
 
@@ -88,11 +89,14 @@ class _Either:
     def finish(self, complete: bool) -> ResponseFacts:
         return self._opened(streamed=self._streamed).finish(complete)
 
-    def _begin(self, chunk: bytes) -> None:
+    def _begin(self, chunk: bytes) -> Iterator[None] | None:
+        if not self._beginning and chunk.startswith(_PLAIN):  # as nearly all begin
+            return self._opened(streamed=not chunk.startswith(b"{")).feed(chunk)
         self._beginning += chunk
         streamed = is_stream(bytes(self._beginning[:_TOLD_BY]))
         if streamed is not None or len(self._beginning) >= _TOLD_BY:
             self._opened(streamed=self._streamed if streamed is None else streamed)
+        return None
 
     def _opened(self, *, streamed: bool) -> ResponseReader:
         reader = self._reader
@@ -100,8 +104,9 @@ class _Either:
             api = self._api
             reader = self._reader = _STREAMS[api]() if streamed else BodyReader(_BODIES[api])
             self.feed = reader.feed
-            reader.feed(bytes(self._beginning))
-            self._beginning.clear()
+            if self._beginning:
+                reader.feed(bytes(self._beginning))
+                self._beginning.clear()
         return reader
 
 
