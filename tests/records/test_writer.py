@@ -392,11 +392,19 @@ async def test_a_disk_that_fails_is_an_outage(database, make_recorder, new_start
     def fail():
         raise DatabaseAwayError("it can't be flushed: I/O error")
 
-    recorder._writer._store.flush = fail
+    go_on, store = threading.Event(), recorder._writer._store
+    connect = store.connect
+
+    def reconnect():
+        assert go_on.wait(10)
+        connect()
+
+    store.flush, store.connect = fail, reconnect
     await recorder.start(new_start())
     clock.advance(FLUSH_S)
     recorder._writer._disk_keeper.wake()
     await until(lambda: recorder.stats.database_away)
+    go_on.set()
     await until(lambda: not recorder.stats.database_away)
     await recorder.close()
 
