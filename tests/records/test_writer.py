@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import sqlite3
+import threading
 from contextlib import contextmanager
 from datetime import timedelta
 
