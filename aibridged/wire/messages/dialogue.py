@@ -53,16 +53,22 @@ class _Block:
         self._citations: list[Any] = []
 
     def add(self, delta: Mapping[str, Any]) -> None:
+        texts = self._texts
         for field, value in delta.items():
+            if field == "type":
+                continue
             if field == "citation":
                 self._citations.append(value)
                 continue
             if field == "partial_json":
                 value = json_of(value)
-            if field != "type" and isinstance(value, str):
-                if field not in self._texts and len(self._texts) == _MAX_FIELDS:
-                    continue
-                self._texts.setdefault(field, StringIO()).write(value)
+            if isinstance(value, str):
+                text = texts.get(field)
+                if text is None:
+                    if len(texts) == _MAX_FIELDS:
+                        continue
+                    text = texts[field] = StringIO()
+                text.write(value)
 
     @property
     def arguments(self) -> str:
