@@ -24,7 +24,7 @@ class Finding:
 def judge(mode: int, owner: int, user: int, *, is_mount: bool) -> Finding | None:
     """The problem of a directory as the state directory of a daemon of this user, if there is one.
 
-    A mounted volume is never refused: whoever mounts it decides who else has access. A container's
+    A mounted volume is never refused: who mounts it decides who else has access. A container's
     is often root's and writable by a group (`fsGroup` in Kubernetes) or by all (`emptyDir`).
     Commands that root runs work on the directories of all users.
     """

@@ -16,7 +16,7 @@ from aibridged.observe.descriptors import raise_limit
 from aibridged.observe.log_outputs import finish
 from aibridged.observe.logging import CannotLogError, configure
 
-# How long whoever reads the log may take for the last lines.
+# How long the reader of the log may take for the last lines.
 _LAST_LINES_S = 2.0
 
 

@@ -22,7 +22,7 @@ STOP_S = 2.0
 class DiskKeeper:
     """Brings what is committed to the disk, by its schedule.
 
-    `tell` gets what the writer has to do: it alone may begin the write-ahead log anew.
+    `tell` gets what the writer has to do: it alone may restart the write-ahead log.
     """
 
     def __init__(

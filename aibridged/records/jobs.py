@@ -42,7 +42,7 @@ class DiskFailed(NamedTuple):
 
 
 class TruncateLog(NamedTuple):
-    """Begin the write-ahead log anew: it has become long."""
+    """Restart the write-ahead log: it has become long."""
 
 
 Work = Waiting | InterceptionEnd | Prune | Close | DiskFailed | TruncateLog | None

@@ -16,7 +16,7 @@ from aibridged.observe.descriptors import is_shortage
 _BEGIN = "BEGIN IMMEDIATE"
 
 WAL_BYTES = 32 * 1024 * 1024
-"""Once the WAL is longer, it is begun anew, for which requests have to wait."""
+"""Once the WAL is longer, it is restarted, for which requests have to wait."""
 _FRAME_BYTES = 4096 + 24
 
 CHECKPOINT_PATIENCE_MS = 10
@@ -40,7 +40,7 @@ class SqliteBackend:
         self._connection: sqlite3.Connection
         self._close: Callable[[], None] = lambda: None
         self._busy_timeout_ms = 0
-        self._wal_begins_anew = True
+        self._wal_restarts = True
         self._changes_before = 0
         self._aside: list[sqlite3.Connection] = []
         self._aside_is_stale = True
@@ -53,7 +53,7 @@ class SqliteBackend:
         self._connection, self._close = connection, connection.close
         (self._busy_timeout_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
         connection.execute("PRAGMA busy_timeout = 0")
-        self._begin_wal_anew()
+        self._restart_wal()
 
     def disconnect(self) -> None:
         self._close()
@@ -67,15 +67,15 @@ class SqliteBackend:
 
     def begin_at_once(self) -> bool:
         # The first commit after a checkpoint flushes the WAL's header to the disk.
-        if self._wal_begins_anew or self._file_in_place() != self._file:
+        if self._wal_restarts or self._file_in_place() != self._file:
             return False
         self._connection.execute(_BEGIN)
         return True
 
     def commit(self) -> None:
         self._connection.execute("COMMIT")
-        if self._wal_begins_anew:
-            self._wal_begins_anew = self._connection.total_changes == self._changes_before
+        if self._wal_restarts:
+            self._wal_restarts = self._connection.total_changes == self._changes_before
 
     def rollback(self) -> None:
         if self._connection.in_transaction:
@@ -119,8 +119,8 @@ class SqliteBackend:
     def checkpoint_aside(self) -> bool:
         """Copy the WAL into the database, flushed, while others commit.
 
-        The WAL-reset bug needs a commit that begins the WAL anew during a checkpoint. None can
-        while somebody reads from the WAL, so one of two connections does, from before the
+        The WAL-reset bug needs a commit that restarts the WAL during a checkpoint. None can
+        while a connection reads from the WAL, so one of two connections does, from before the
         checkpoint that the other one makes until the next. Only where all of the WAL is in the
         database already it wouldn't be the WAL that is read from; then there is nothing to do.
         """
@@ -133,7 +133,7 @@ class SqliteBackend:
 
     def _checkpoint_aside(self) -> bool:
         with self._aside_lock:
-            if self._wal_begins_anew:
+            if self._wal_restarts:
                 return False
             if self._aside_is_stale:
                 self._drop_aside()
@@ -153,7 +153,7 @@ class SqliteBackend:
             self._drop_aside()
 
     def truncate_log(self) -> None:
-        """Copy what is left of the WAL, so that the next commit begins it anew.
+        """Copy what is left of the WAL, so that the next commit restarts it.
 
         Holding the write lock (FULL), and not while there is another checkpoint: see above. It
         waits a moment for that lock, since SQLite goes on without it otherwise; hardly longer for
@@ -165,7 +165,7 @@ class SqliteBackend:
             for each in self._aside:
                 if each.in_transaction:
                     each.execute("ROLLBACK")
-            self._begin_wal_anew()
+            self._restart_wal()
             with self._patience(CHECKPOINT_PATIENCE_MS):
                 self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
         finally:
@@ -196,8 +196,8 @@ class SqliteBackend:
         finally:
             self._connection.execute("PRAGMA busy_timeout = 0")
 
-    def _begin_wal_anew(self) -> None:
-        self._wal_begins_anew = True
+    def _restart_wal(self) -> None:
+        self._wal_restarts = True
         self._changes_before = self._connection.total_changes
 
     def _file_in_place(self) -> tuple[int, int]:

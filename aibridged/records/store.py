@@ -110,7 +110,7 @@ class Backend(Protocol):
         ...
 
     def truncate_log(self) -> None:
-        """Begin the write-ahead log anew, once all of it is in the database's own file."""
+        """Restart the write-ahead log, once all of it is in the database's own file."""
         ...
 
     def is_refusal(self, error: Exception) -> bool:
@@ -219,7 +219,7 @@ class Store:
         self._backend.close_aside()
 
     def truncate_log(self) -> None:
-        """Begin the write-ahead log anew at the next commit, if no reader is in the way."""
+        """Restart the write-ahead log at the next commit, if no reader is in the way."""
         self._guarded(self._backend.truncate_log)
 
     def _write(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> None:

@@ -1,7 +1,7 @@
 """Looks up who made a response or conversation that a provider stores.
 
 All callers share the organisation's key, so the provider would show anyone what another has stored.
-What somebody makes is noted when its id is first told; a look-up is one read by primary key, in a
+What a user makes is recorded when its id is first told; a look-up is one read by primary key, in a
 thread, with a deadline. What was looked up is remembered, since it never changes.
 """
 

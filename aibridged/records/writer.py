@@ -178,7 +178,7 @@ class Writer:
             facts = self._cut((*facts, *ends))
             if flush and self._facts:
                 self._work.put(None)
-            # Before the facts, since the commit after it is a slow one: it begins the WAL anew.
+            # Before the facts, since the commit after it is a slow one: it restarts the WAL.
             self._see_to_disk(disk)
             if not self._stats.database_away:
                 self._write(waiting, facts)

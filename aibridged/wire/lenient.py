@@ -57,7 +57,7 @@ _decode = json.JSONDecoder(
 
 
 def uncounted(kind: str) -> None:
-    """A count that is told what somebody else counts."""
+    """A count for what another reader counts already."""
 
 
 def loads(source: bytes | bytearray | msgspec.Raw) -> Any:

@@ -189,7 +189,7 @@ class Dialogue(ABC):
 
 
 def fields_of(data: bytes) -> Fields:
-    """The fields of JSON that may be odd; then it is written anew.
+    """The fields of JSON that may be odd; then it is re-encoded.
 
     Raises UNREADABLE, UnsplittableError.
     """
