@@ -17,6 +17,7 @@ from cachetools import LRUCache
 from aibridged.core.fair_queue import Bounds, QueueFullError
 from aibridged.fair_places import FairPlaces
 from aibridged.records.facts import StoredObjectRecord
+from aibridged.records.jobs import settle
 from aibridged.records.rows import object_key
 from aibridged.records.schema import interceptions, stored_objects
 from aibridged.wire.facts import RUNNING
@@ -145,12 +146,7 @@ class StoredObjects:
 
         def ended(maker: Maker | None, error: Exception | None) -> None:
             self._places.give_back(caller)
-            if found.done():
-                return
-            if error is not None:
-                found.set_exception(error)
-            else:
-                found.set_result(maker)
+            settle([found], error, maker)
 
         def read() -> None:
             maker = failure = None
