@@ -86,9 +86,6 @@ class Pruning:
         self._settle = settle
         self._prunes: deque[Prune] = deque()
 
-    def __len__(self) -> int:
-        return len(self._prunes)
-
     def put(self, prune: Prune) -> None:
         """Append a prune."""
         self._prunes.append(prune)

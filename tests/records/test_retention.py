@@ -118,8 +118,8 @@ def test_the_first_is_done_bit_by_bit_and_then_the_next(pruning, settled, clock)
     rows = Rows(2 * PRUNED_AT_ONCE + 1, clock)
     later = AT + timedelta(days=1)
     jobs = pruning(rows, AT, later)
-    while jobs:
-        clock.advance(jobs.seconds_left(clock.monotonic()))
+    while (left := jobs.seconds_left(clock.monotonic())) is not None:
+        clock.advance(left)
         jobs.go_on(database_away=False)
     assert settled == [(2 * PRUNED_AT_ONCE + 1, type(None)), (0, type(None))]
     assert [before for before, _ in rows.asked][-2:] == [AT, later]
@@ -136,8 +136,8 @@ def test_it_takes_a_small_share_of_the_time_and_little_at_once(pruning, clock, s
     rows = Rows(1000, clock, seconds)
     jobs = pruning(rows, AT)
     began, longest = clock.monotonic(), []
-    while jobs:
-        clock.advance(jobs.seconds_left(clock.monotonic()))
+    while (left := jobs.seconds_left(clock.monotonic())) is not None:
+        clock.advance(left)
         before = clock.monotonic()
         jobs.go_on(database_away=False)
         longest.append(clock.monotonic() - before)
@@ -157,11 +157,11 @@ def test_without_a_database_it_fails(pruning, settled, away, clock):
     clock.advance(1)
     jobs.go_on(database_away=away)
     assert settled == [(FIRST_BATCH, RecordingFailedError)]
-    assert not jobs
+    assert jobs.seconds_left(clock.monotonic()) is None
 
 
 def test_at_the_end_those_that_wait_fail(pruning, settled, clock):
     jobs = pruning(Rows(0, clock), AT, AT)
     jobs.give_up()
     assert settled == [(0, RecordingFailedError)] * 2
-    assert not jobs
+    assert jobs.seconds_left(clock.monotonic()) is None
