@@ -136,9 +136,10 @@ class Writer:
             starts, facts, at_once=True
         ):
             return False
-        self._facts.drop(len(facts))
-        self._taken += len(facts)
-        self._journal.release(self._taken)
+        if facts:
+            self._facts.drop(len(facts))
+            self._taken += len(facts)
+            self._journal.release(self._taken)
         return True
 
     def _open(self) -> None:
