@@ -11,8 +11,9 @@ from urllib.parse import unquote
 GATEWAY_TOKEN = re.compile(r"aib_([0-9a-z]{10})_([0-9A-Za-z]{43})")
 """The pattern of a gateway token, with its id and its secret."""
 
-# For text without a token, this search is the only cost.
-_PREFIX = "aib_"
+PREFIX = "aib_"
+"""What a token begins with: for text without one, the search for this is the only cost."""
+
 # Truncated ones, too, since the rest of a partial secret is worth guessing.
 _WHOLE_OR_CUT = re.compile(r"aib_([0-9a-z]{10})_[0-9A-Za-z]+")
 _MAX_DECODINGS = 3
@@ -20,13 +21,13 @@ _MAX_DECODINGS = 3
 
 def blanked(text: str) -> str:
     """The text with tokens' secrets redacted. Their ids stay: they say which one to revoke."""
-    return _WHOLE_OR_CUT.sub(r"aib_\1_***", text) if _PREFIX in text else text
+    return _WHOLE_OR_CUT.sub(r"aib_\1_***", text) if PREFIX in text else text
 
 
 def holds_token(target: str) -> bool:
     """Whether a request's target contains a token, percent-encoded or not, and however often."""
     for _ in range(_MAX_DECODINGS):
-        if _PREFIX in target and GATEWAY_TOKEN.search(target) is not None:
+        if PREFIX in target and GATEWAY_TOKEN.search(target) is not None:
             return True
         if "%" not in target:
             return False

@@ -20,8 +20,9 @@ import msgspec
 from loguru import logger
 
 from aibridged.config.private_file import open_private
+from aibridged.gateway_tokens import PREFIX
 from aibridged.records.facts import Fact, InterceptionEnd
-from aibridged.records.spool import SpoolError, storable_fact
+from aibridged.records.spool import SpoolError, fact_line
 from aibridged.records.truncation import TEXTS, cut_short
 
 AREA_BYTES = 4 * 1024 * 1024
@@ -34,7 +35,7 @@ MAX_TEXTS = 256 * 1024
 _CHUNK = 500
 _ZEROS = bytes(64 * 1024)
 _NOTHING = re.compile(rb"\0+")
-_SECRET = b"aib_"  # what a gateway's token begins with
+_TOKEN = PREFIX.encode()
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 _decode = msgspec.json.Decoder(Fact).decode
@@ -181,7 +182,7 @@ class Journal:
 
 
 def _encode(facts: Sequence[Fact]) -> bytes:
-    """The facts as lines, with texts that may be written; see `spool.storable_fact`."""
+    """The facts as lines, with texts that may be written; see `spool.fact_line`."""
     length = 0
     for fact in facts:
         if (names := TEXTS.get(type(fact))) is not None:
@@ -194,16 +195,10 @@ def _encode(facts: Sequence[Fact]) -> bytes:
         except (TypeError, ValueError, OverflowError):
             pass  # a text is no Unicode, or a fact no JSON
         else:
-            if _SECRET not in lines:
+            if _TOKEN not in lines:
                 return lines
-    return b"".join(map(_encode_alone, _shortened(facts)))
-
-
-def _encode_alone(fact: Fact) -> bytes:
-    try:
-        return _encode_lines((storable_fact(fact),))
-    except (TypeError, ValueError, OverflowError):
-        return b""  # the writer counts it
+    # What can't be encoded, the writer counts.
+    return b"".join(map(fact_line, _shortened(facts)))
 
 
 def _shortened(facts: Sequence[Fact]) -> Iterator[Fact]:

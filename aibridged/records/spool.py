@@ -83,7 +83,9 @@ class Spool:
         Raises:
             OSError: none was written.
         """
-        lines = b"".join(self._line(fact) for fact in facts)
+        each = [fact_line(fact) for fact in facts]
+        self.lost += each.count(b"")
+        lines = b"".join(each)
         try:
             view = memoryview(lines)
             while view:
@@ -123,16 +125,19 @@ class Spool:
         os.fsync(self._file)
         self.size = 0
 
-    def _line(self, fact: Fact) -> bytes:
-        try:
-            return _encode(storable_fact(fact)) + b"\n"
-        except (TypeError, ValueError, OverflowError):
-            self.lost += 1
-            return b""
+
+def fact_line(fact: Fact) -> bytes:
+    """The fact as a line of JSON, without lone surrogates and gateway tokens in its texts.
+
+    Empty where it can't be encoded.
+    """
+    try:
+        return _encode(_storable(fact)) + b"\n"
+    except (TypeError, ValueError, OverflowError):
+        return b""
 
 
-def storable_fact(fact: Fact) -> Fact:
-    """The fact with texts that can be written: without lone surrogates and gateway tokens."""
+def _storable(fact: Fact) -> Fact:
     texts = {
         name: storable(value)
         for name in fact.__struct_fields__
