@@ -73,7 +73,8 @@ class Truncator:
             text: str | None = getattr(fact, name)
             if text and _exceeds(text, self.max_bytes) and not _is_cut(fact, mark):
                 changes[name] = _beginning(text, self.max_bytes)
-                marks |= _marks(mark, text)
+                if f"{mark}cut" not in fact.metadata:  # type: ignore[union-attr]  # as below
+                    marks |= _marks(mark, text)
         if not changes:
             return fact
         metadata = {**fact.metadata, **marks}  # type: ignore[union-attr]  # all with texts have it
@@ -118,8 +119,11 @@ def truncation_metadata(text: str) -> Metadata:
 
 
 def _is_cut(fact: Fact, mark: str) -> bool:
-    """Whether it was truncated before; if so, it stays as it is under another limit."""
-    return f"{mark}cut" in fact.metadata  # type: ignore[union-attr]  # as above
+    """Whether it was truncated before; if so, it stays as it is under another limit.
+
+    What `cut_short` has cut has no length, and its limit is another.
+    """
+    return f"{mark}length" in fact.metadata  # type: ignore[union-attr]  # as above
 
 
 def _may_exceed(text: str, most: int) -> bool:

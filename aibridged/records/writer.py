@@ -146,7 +146,7 @@ class Writer:
         self._spooling.open()
         self._journal.open()
         self._store.connect()
-        self._spooling.replay(self._write_spooled)
+        self._spooling.replay(self._write_kept)
         self._replay_journal()
         interrupted = self._store.close_left_open(self._clock.wall())
         if interrupted:
@@ -157,7 +157,7 @@ class Writer:
     def _replay_journal(self) -> None:
         """Write what an earlier daemon knew and hadn't committed when it was killed."""
         for facts in self._journal.read():
-            self._write_facts(facts)
+            self._write_kept(facts)
             self._stats.records_replayed += len(facts)
         if self._journal.lost:
             logger.error("{} lines of the journal are unreadable, and lost", self._journal.lost)
@@ -266,8 +266,8 @@ class Writer:
         """The facts truncated, before they are kept or written anywhere."""
         return [self._truncator.truncate(fact) for fact in facts]
 
-    def _write_spooled(self, facts: Sequence[Fact]) -> None:
-        # An earlier release spooled full texts.
+    def _write_kept(self, facts: Sequence[Fact]) -> None:
+        # The journal, and the spools of earlier releases, hold full texts.
         self._write_facts(self._cut(facts))
 
     def _write_facts(self, facts: Sequence[Fact]) -> None:
@@ -340,7 +340,7 @@ class Writer:
         if not attempt.succeeded:
             return
         try:
-            self._spooling.replay(self._write_spooled)
+            self._spooling.replay(self._write_kept)
         except (DatabaseAwayError, OSError):
             return
         self._stats.database_away = False

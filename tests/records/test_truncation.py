@@ -16,6 +16,7 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
+from aibridged.records.journal import MAX_TEXT, Journal
 from aibridged.records.spool import Spool
 from aibridged.records.truncation import DEFAULT_MAX_BYTES, Truncator
 from tests.waiting import until
@@ -182,3 +183,27 @@ async def test_what_an_earlier_release_spooled_is_cut_as_it_comes_back(
     recorder = await make_recorder(database)
     await recorder.close()
     assert_cut(database)
+
+
+@pytest.mark.parametrize("length", [1_000, 2 * MAX_TEXT])
+async def test_what_comes_back_from_the_journal_is_cut_too(
+    database, make_recorder, new_start, store, clock, length
+):
+    """Beyond what the journal holds of a text, nobody counted or hashed it."""
+    start = new_start()
+    store.write([start], [])
+    journal = Journal(database.state_dir / "journal.jsonl")
+    journal.open()
+    thought = ModelThoughtRecord(
+        id=uuid7(clock.wall()),
+        interception_id=start.id,
+        created_at=clock.wall(),
+        content="x" * length,
+    )
+    journal.append([thought])
+    journal.close()
+    recorder = await make_recorder(database, truncator=Truncator(100))
+    await recorder.close()
+    row = database.row(schema.model_thoughts)
+    assert row["content"] == "x" * 100
+    assert row["metadata"] == (marks("x" * length) if length <= MAX_TEXT else {"cut": True})
