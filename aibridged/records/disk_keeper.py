@@ -14,7 +14,7 @@ from aibridged.records.jobs import DiskFailed, TruncateLog
 from aibridged.records.store import DatabaseAwayError, Store
 
 SLOW_S = 10.0
-"""A flush that takes longer is said to."""
+"""A flush that takes longer is logged."""
 STOP_S = 2.0
 """How long the end waits for one that is under way."""
 

@@ -122,7 +122,7 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
 
 
 def refused_end(start: InterceptionStart) -> InterceptionEnd:
-    """The end of a request whose start could not be recorded, or at least nobody heard of it."""
+    """The end of a request whose start wasn't recorded, or wasn't known to be."""
     return InterceptionEnd(
         interception_id=start.id,
         ended_at=start.started_at,

@@ -46,7 +46,7 @@ class Journal:
 
     Facts are counted in the order in which they are appended: `release` takes such a count.
     `missed` counts those that aren't in the file, of all that aren't released; `missed_total` is
-    of all times, and `lost` counts the lines that couldn't be read. Threads may share it.
+    since the start, and `lost` counts the lines that couldn't be read. Threads may share it.
     """
 
     def __init__(self, path: Path, *, area_bytes: int = AREA_BYTES) -> None:

@@ -16,7 +16,7 @@ from aibridged.records.database import UNREACHABLE_S
 
 COMMIT_S = UNREACHABLE_S + 0.3
 """How long a transaction may take: the server's own timeout, which says why, comes before it."""
-_LEAST_S = 1.0  # what one gets that begins at the end of all
+_LEAST_S = 1.0  # for a transaction that begins when the time of `finish_by` is up
 
 _monotonic = SystemClock.monotonic
 
@@ -114,7 +114,7 @@ class PostgresBackend:
         self._connection.ends = ends
 
     def _prove_that_it_commits(self) -> None:
-        """Commit something that the server has to write: it may read, and wait with all else."""
+        """Commit something that the server has to write: one that can't write may still read."""
         try:
             self._cursor.execute("SELECT pg_logical_emit_message(true, 'aibridged', '')")
         except (errors.InsufficientPrivilege, errors.UndefinedFunction):

@@ -101,7 +101,7 @@ class SqliteBackend:
         return recorder_id != self._recorder_id
 
     def finish_by(self, seconds: float) -> None:
-        """Nothing to do: nothing waits for another process for long, and for the disk for ever."""
+        """No-op: no wait for another process is long, and one for the disk can't be ended."""
 
     def flush(self) -> None:
         """Flush the WAL. Not through SQLite, which would block commits until the disk is done."""

@@ -99,14 +99,14 @@ class Backend(Protocol):
         ...
 
     def checkpoint_aside(self) -> bool:
-        """Bring it into the database's own file, flushed, while others commit.
+        """Bring commits into the database's own file, flushed, while others commit.
 
-        Whether `truncate_log` is called for. For one thread of its own.
+        Returns whether `truncate_log` is called for. For one thread of its own.
         """
         ...
 
     def close_aside(self) -> None:
-        """End what that began; from the same thread."""
+        """Close what `checkpoint_aside` has opened; from the same thread."""
         ...
 
     def truncate_log(self) -> None:
@@ -205,9 +205,9 @@ class Store:
             raise DatabaseAwayError(f"it can't be flushed: {error.strerror}") from None
 
     def checkpoint_aside(self) -> bool:
-        """Bring it into the database's own file, flushed, while another thread commits.
+        """Bring commits into the database's own file, flushed, while another thread commits.
 
-        Whether the write-ahead log has become so long that it should be truncated.
+        Returns whether the write-ahead log has become so long that it should be truncated.
         """
         try:
             return self._backend.checkpoint_aside()

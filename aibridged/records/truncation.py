@@ -94,7 +94,7 @@ class Truncator:
 def cut_short(fact: T, most: int) -> tuple[T, int]:
     """The record with texts of `most` characters together, and how many they are.
 
-    For where there is no time: of what is cut here, nobody counts or hashes the whole.
+    For where there is no time: the whole of what is cut here is neither measured nor hashed.
     """
     changes: dict[str, str] = {}
     marks: Metadata = {}
