@@ -124,6 +124,9 @@ class Journal:
         """The first `count` of all that were ever appended are kept elsewhere."""
         with self._lock:
             self._released = count
+            if count >= self._other_count and self._other_end > self._other_start:
+                self._empty(self._other_start, self._other_end)
+                self._other_end = self._other_start
             if count == self._appended:
                 self.missed = 0
                 self._held.clear()

@@ -111,6 +111,18 @@ def test_it_never_grows_and_areas_are_used_in_turn(make, path):
     assert path.stat().st_size == size
 
 
+def test_both_areas_are_emptied_once_all_of_them_is_released(make, path):
+    journal = make()
+    first = fill(journal, "a") - 1  # the last one is in the other area already
+    journal.release(first - 1)
+    assert len(ids(make())) == first + 1
+    journal.release(first)
+    assert ids(make()) == [f"a{first:03}"]
+    journal.append([prompt("b")])
+    journal.release(first + 2)
+    assert path.read_bytes().strip(b"\0") == b""
+
+
 def test_what_finds_no_room_is_counted_and_goes_nowhere(make, messages):
     journal = make()
     total = fill(journal, "a") + fill(journal, "b")
