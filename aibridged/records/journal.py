@@ -14,6 +14,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -108,10 +109,10 @@ class Journal:
             if not facts:
                 return
             lines = _encode(facts)
-            fits = self._position + len(lines) < self._limit or self._take_other_area(
-                len(lines), self._appended - len(facts)
-            )
             try:
+                fits = self._position + len(lines) < self._limit or self._take_other_area(
+                    len(lines), self._appended - len(facts)
+                )
                 written = os.pwrite(self._file, lines, self._position) if fits else 0
             except OSError:
                 written = 0
@@ -121,18 +122,21 @@ class Journal:
                 self._miss(len(facts))
 
     def release(self, count: int) -> None:
-        """The first `count` of all that were ever appended are kept elsewhere."""
-        with self._lock:
+        """The first `count` of all that were ever appended are kept elsewhere.
+
+        What can't be emptied, the next call empties.
+        """
+        with self._lock, suppress(OSError):
             self._released = count
-            if count >= self._other_count and self._other_end > self._other_start:
-                self._empty(self._other_start, self._other_end)
-                self._other_end = self._other_start
             if count == self._appended:
                 self.missed = 0
                 self._held.clear()
-                if self._position > self._start:
-                    self._empty(self._start, self._position)
-                    self._position = self._start
+            if count >= self._other_count and self._other_end > self._other_start:
+                self._empty(self._other_start, self._other_end)
+                self._other_end = self._other_start
+            if count == self._appended and self._position > self._start:
+                self._empty(self._start, self._position)
+                self._position = self._start
 
     def read(self) -> Iterator[list[Fact]]:
         """The facts that an earlier process left, some hundred at a time, ends after the others.

@@ -200,6 +200,28 @@ def test_a_disk_that_fails_is_counted_and_raises_nothing(make, monkeypatch):
     assert ids(make()) == ["b"]
 
 
+def test_a_disk_that_takes_no_write_any_more_raises_nothing_where_areas_are_emptied(
+    make, monkeypatch
+):
+    """A file system is remounted read-only, say. The writer's thread and the event loop go on."""
+
+    def fail(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    journal = make()
+    total = fill(journal, "a")
+    monkeypatch.setattr(journal_module.os, "pwrite", fail)
+    journal.release(total)
+    while not journal.missed:
+        journal.append([prompt("b", "x" * 1000)])
+        total += 1
+    monkeypatch.undo()
+    assert len(ids(make())) == total - 1
+    journal.release(total)
+    assert read(make()) == []
+    assert journal.missed == 0
+
+
 def test_long_texts_are_cut_since_the_event_loop_writes_them(make):
     calls = [
         ToolUsageRecord(
