@@ -141,6 +141,10 @@ class Recording:
                 whole[places[row["interception_id"]]][table.name].append(kept)
         return whole
 
+    async def usages(self) -> list[dict[str, Any]]:
+        """Stop; the rows of token usage, those of the oldest interception first."""
+        return [usage for row in await self.rows() for usage in row["aibridge_token_usages"]]
+
 
 _BELONGING = (
     schema.token_usages,
@@ -239,6 +243,12 @@ class Daemon:
             while sum(text in line for line in self.log) < times:
                 self.spoke.clear()
                 await self.spoke.wait()
+
+    async def metrics_url(self) -> str:
+        """Where it says that its metrics are."""
+        await self.until("Metrics are served at http://")
+        (line,) = (line for line in self.log if "Metrics are served at" in line)
+        return line.split()[-1]
 
 
 LISTENS = re.compile(r"listens on (https?://[^;\s]+)")
