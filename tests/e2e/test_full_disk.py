@@ -13,6 +13,7 @@ import pytest
 
 from aibridged.fake_provider import Script
 from tests.e2e.conftest import LISTENS, daemon_environment
+from tests.processes import children
 
 MESSAGES = "/anthropic/v1/messages"
 REQUEST = {
@@ -56,11 +57,6 @@ async def shell(program, fake, tmp_path):
                 os.kill(child, 9)
             process.kill()
     await process.wait()
-
-
-def children(pid):
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found]
 
 
 async def line_with(shell, pattern, log):
