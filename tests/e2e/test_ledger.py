@@ -27,7 +27,7 @@ PROGRAM = Path(__file__).with_name("forking_daemon.py")
 NAME = "X-Claude-Code-Session-Id"
 
 # How a request fares, by the beginning of its name; the outcome, the status and whether tokens
-# may have been used that nobody counted.
+# may have been used that weren't counted.
 FATES = {
     "good": (Script(), ("completed", 200, False)),
     "refused": (Script(status=529), ("failed", 529, False)),

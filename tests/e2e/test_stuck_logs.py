@@ -18,7 +18,7 @@ ENOUGH = 200  # requests, whose lines are more than a pipe holds and the daemon 
 
 @pytest.fixture
 def stuck(request, tmp_path):
-    """Flags and options of a daemon whose JSON log goes into a pipe that nobody empties."""
+    """Flags and options of a daemon whose JSON log goes into a pipe that isn't emptied."""
     with ExitStack() as held:
         if request.param == "named pipe":
             fifo = tmp_path / "fifo"

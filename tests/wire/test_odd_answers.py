@@ -25,7 +25,7 @@ USAGE = '"usage":{"input_tokens":1000,"output_tokens":50}'
 
 
 def both(api: WireApi, answer: bytes, *, streamed: bool) -> tuple[str | None, ResponseFacts]:
-    """The verdict and the facts, which are the same whoever reads."""
+    """The verdict and the facts, which are the same for both consumers."""
     reader = open_reader(api, "text/event-stream" if streamed else "application/json")
     reader.feed(answer)
     verdict, facts = reader.verdict, reader.finish(complete=True)

@@ -1,8 +1,8 @@
 """Providers that are odd in random ways: what they say is relayed and counted all the same.
 
 An answer is made with what it says known, put into one of the APIs with random oddities of the
-kinds that real servers have, or garbled in one place, and streamed in random cuts. Whoever reads
-it, the bytes pass unchanged, nothing raises, and the usage is right wherever the answer has it.
+kinds that real servers have, or garbled in one place, and streamed in random cuts. Both consumers
+read it: the bytes pass unchanged, nothing raises, and the usage is right wherever it was given.
 """
 
 import json
