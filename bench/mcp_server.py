@@ -3,12 +3,12 @@
 python -m bench.mcp_server HOST PORT
 """
 
-import asyncio
 import json
-import sys
 from typing import Any
 
 from aiohttp import web
+
+from bench.serving import serve
 
 _TOOL = {
     "name": "read",
@@ -41,12 +41,5 @@ def _result(message: dict[str, Any], result: dict[str, Any]) -> web.Response:
     return web.json_response({"jsonrpc": "2.0", "id": message["id"], "result": result})
 
 
-async def main() -> None:
-    """Listen until the process ends."""
-    host, port = sys.argv[1:]
-    await asyncio.get_running_loop().create_server(web.Server(take), host, int(port))
-    await asyncio.Event().wait()
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    serve(take)

@@ -3,10 +3,9 @@
 python -m bench.span_receiver HOST PORT
 """
 
-import asyncio
-import sys
-
 from aiohttp import web
+
+from bench.serving import serve
 
 
 async def take(request: web.BaseRequest) -> web.Response:
@@ -15,12 +14,5 @@ async def take(request: web.BaseRequest) -> web.Response:
     return web.Response(content_type="application/x-protobuf")
 
 
-async def main() -> None:
-    """Listen until the process ends."""
-    host, port = sys.argv[1:]
-    await asyncio.get_running_loop().create_server(web.Server(take), host, int(port))
-    await asyncio.Event().wait()
-
-
 if __name__ == "__main__":
-    asyncio.run(main())
+    serve(take)

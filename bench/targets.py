@@ -118,14 +118,13 @@ def daemon(
 def traced(upstream: int, folder: Path) -> Iterator[Target]:
     """The daemon with every request traced, and a receiver of the spans."""
     port = _free_port()
-    command = [sys.executable, "-m", "bench.span_receiver", "127.0.0.1", str(port)]
     settings = {
         "CODER_TRACE_ENABLE": "true",
         "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}",
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     }
     with (
-        _process(command, port, folder / "span_receiver.log"),
+        _module("span_receiver", port, folder),
         daemon(upstream, folder, "traces", settings) as target,
     ):
         yield target
@@ -135,13 +134,12 @@ def traced(upstream: int, folder: Path) -> Iterator[Target]:
 def with_tools(upstream: int, folder: Path) -> Iterator[Target]:
     """The daemon with an MCP server, whose tool is offered to the model and never called."""
     port = _free_port()
-    command = [sys.executable, "-m", "bench.mcp_server", "127.0.0.1", str(port)]
     settings = {
         "CODER_AIBRIDGE_MCP_SERVER_0_ID": "bench",
         "CODER_AIBRIDGE_MCP_SERVER_0_URL": f"http://127.0.0.1:{port}/mcp",
     }
     with (
-        _process(command, port, folder / "mcp_server.log"),
+        _module("mcp_server", port, folder),
         daemon(upstream, folder, "mcp", settings) as target,
     ):
         yield target
@@ -151,9 +149,7 @@ def with_tools(upstream: int, folder: Path) -> Iterator[Target]:
 def bare_relay(upstream: int, folder: Path) -> Iterator[Target]:
     """The smallest relay on the daemon's stack."""
     port = _free_port()
-    command = [sys.executable, "-m", "bench.bare_relay", "127.0.0.1", str(port)]
-    command.append(f"http://127.0.0.1:{upstream}")
-    with _process(command, port, folder / "bare_relay.log") as pid:
+    with _module("bare_relay", port, folder, f"http://127.0.0.1:{upstream}") as pid:
         yield Target("bare aiohttp", "/v1/messages", pid, port, yardstick=True)
 
 
@@ -205,6 +201,12 @@ def _run(command: list[str]) -> str:
     if done.returncode:
         raise CannotStartError(f"{command!r} failed:\n{done.stderr}")
     return done.stdout
+
+
+def _module(name: str, port: int, folder: Path, *arguments: str) -> AbstractContextManager[int]:
+    """Run a module of the bench at `port`; yields its pid."""
+    command = [sys.executable, "-m", f"bench.{name}", "127.0.0.1", str(port), *arguments]
+    return _process(command, port, folder / f"{name}.log")
 
 
 @contextmanager

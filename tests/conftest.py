@@ -27,6 +27,7 @@ from aibridged.records.database import database_url, make_engine
 from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.schema import interceptions, metadata
+from tests.processes import children
 
 pytest_plugins = ("tests.socket_fixtures", "tests.forward_proxy")
 
@@ -155,9 +156,9 @@ class PostgresServer:
         postmaster = int((self._data / "postmaster.pid").read_text().split()[0])
         stopped = [postmaster]
         os.kill(postmaster, signal.SIGSTOP)  # so that it starts no others
-        for child in Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split():
-            os.kill(int(child), signal.SIGSTOP)
-            stopped.append(int(child))
+        for child in children(postmaster):
+            os.kill(child, signal.SIGSTOP)
+            stopped.append(child)
         try:
             yield
         finally:

@@ -18,11 +18,11 @@ from aibridged.proxy.leaf_certificates import Leaves
 
 
 class ForwardProxy:
-    """Connects to the names in `to` only, so that nobody else may resolve them.
+    """Connects to the names in `to` only, which no one else can resolve.
 
-    `heads` are the requests' heads as they came. With `credentials` (`user:password`) it lets
-    nobody through without them; with `status` it refuses everybody, with `answer` it says just that
-    and no more, and with `mute` nothing.
+    `heads` are the requests' heads as they came. With `credentials` (`user:password`) it refuses
+    requests without them; with `status` it refuses all, with `answer` it sends just that, and with
+    `mute` nothing.
     """
 
     def __init__(self) -> None:

@@ -265,7 +265,7 @@ async def open_connection(server) -> AsyncIterator[Callable[..., Awaitable[Strea
 
 @pytest.fixture
 async def nothing_goes_untold() -> AsyncIterator[None]:
-    """The loop has heard of no failure that nobody waited for."""
+    """The loop was told of no failure that wasn't awaited."""
     told: list[dict[str, object]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
     yield

@@ -27,6 +27,7 @@ class Output(StrEnum):
 OutputFlag = Annotated[
     Output, typer.Option("--output", "-o", metavar="table|json", help="Output format.")
 ]
+Username = Annotated[str, typer.Argument(metavar="USER", help="A username from `users list`.")]
 
 
 def takes_store(command: Callable[..., None]) -> Callable[..., None]:

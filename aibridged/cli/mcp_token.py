@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.identity_store import Output, OutputFlag, as_json, day, errors_are_told
+from aibridged.cli.identity_store import Output, OutputFlag, Username, as_json, day, errors_are_told
 from aibridged.cli.options import STORE, takes
 from aibridged.cli.table import table
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from aibridged.config.secret import Secret
     from aibridged.identity.mcp_credentials import McpCredentialStore
 
-_User = Annotated[str, typer.Argument(metavar="USER", help="A username from `users list`.")]
 _Server = Annotated[
     str, typer.Argument(metavar="SERVER", help="Id of the MCP server in the settings.")
 ]
@@ -33,7 +32,7 @@ def mcp_token() -> typer.Typer:
     return group
 
 
-def _set(settings: "Settings", user: _User, server: _Server) -> None:
+def _set(settings: "Settings", user: Username, server: _Server) -> None:
     """Save a user's token for an MCP server, encrypted; it is prompted for, or read from stdin.
 
     The encryption key is in the state directory, and is created with the first token. Requires
@@ -46,7 +45,7 @@ def _set(settings: "Settings", user: _User, server: _Server) -> None:
     typer.echo(f"Saved the token of {user} for {server}. {_WHEN}")
 
 
-def _remove(settings: "Settings", user: _User, server: _Server) -> None:
+def _remove(settings: "Settings", user: Username, server: _Server) -> None:
     """Remove a user's token for an MCP server."""
     with errors_are_told():
         _store(settings).remove(user, server)

@@ -4,15 +4,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.identity_store import Output, OutputFlag, as_json, day, takes_store
+from aibridged.cli.identity_store import Output, OutputFlag, Username, as_json, day, takes_store
 from aibridged.cli.mcp_token import mcp_token
 from aibridged.cli.table import table
 
 if TYPE_CHECKING:
     from aibridged.identity.tokens import TokenStore
     from aibridged.identity.users import User
-
-Username = Annotated[str, typer.Argument(metavar="USER", help="A username from `users list`.")]
 
 
 def users() -> typer.Typer:

@@ -26,7 +26,7 @@ class _Request(msgspec.Struct):
 
 
 def read(body: bytes) -> Prompt:
-    """What the request asks; raises InvalidRequestError as the real API would answer 400."""
+    """Parse a request; raises InvalidRequestError where the real API would return 400."""
     try:
         request = msgspec.json.decode(body, type=_Request)
     except msgspec.DecodeError as error:
@@ -41,7 +41,7 @@ def read(body: bytes) -> Prompt:
 
 
 def whole(model: str, said: Answer, usage: Usage) -> bytes:
-    """The answer as one JSON completion."""
+    """A blocking response: a JSON completion."""
     return _encode(_completion(model, said.text, "stop") | {"usage": _usage(usage)})
 
 
@@ -49,7 +49,7 @@ def whole(model: str, said: Answer, usage: Usage) -> bytes:
 def stream(
     model: str, said: Answer, usage: Usage, deltas: int | None, include_usage: bool
 ) -> tuple[bytes, ...]:
-    """The answer as server-sent events; at most `deltas` text deltas."""
+    """A streamed response: chunks and `[DONE]`; a usage chunk only on request."""
     events = [_completion(model, piece, None) for piece in pieces(said.text, deltas)]
     events.append(_completion(model, "", "stop"))
     if include_usage:
@@ -58,7 +58,7 @@ def stream(
 
 
 def error_event(kind: str, message: str, number: int, model: str) -> bytes:
-    """An error inside a stream of status 200."""
+    """An error within a stream of status 200."""
     del number, model
     return b"data: %b\n\n" % _encode({"error": {"type": kind, "code": kind, "message": message}})
 

@@ -16,7 +16,7 @@ from aibridged.clock import Clock
 from aibridged.errors import AT_CAPACITY, GatewayError
 
 MOST = 1 << 20
-"""The hard limit may be a billion, which nobody needs and some libraries iterate over."""
+"""The hard limit may be a billion, which is never needed and which some libraries iterate over."""
 
 _OURS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL})
 _LISTINGS = ("/proc/self/fd", "/dev/fd")

@@ -71,6 +71,7 @@ class LogOutput:
         self.is_stderr = is_stderr
         self.is_closed = False
         self._descriptor = descriptor
+        self._ready = _polled(descriptor)  # used by the thread that writes, so by one at a time
         self._encoding = encoding
         self._lock = threading.Lock()  # held for moments, never while something is written
         self._is_taken = False  # a thread writes
@@ -108,7 +109,7 @@ class LogOutput:
                 if (now := _monotonic()) - began > SLOW_S:
                     self._shun_until = now + SHUN_S
             else:
-                rest = self._write_pieces(data, self._ready, wait=False)
+                rest = self._write_pieces(data, wait=False)
         with self._lock:
             if rest:
                 self._backlog.appendleft(rest)
@@ -144,15 +145,9 @@ class LogOutput:
         status = os.fstat(self._descriptor)
         self._is_file = stat.S_ISREG(status.st_mode)  # always writable, as poll has it
         self._is_torn = self._is_file and _is_torn(self._descriptor, status.st_size)
-        self._ready = self._poll()
 
-    def _poll(self) -> select.poll:
-        ready = select.poll()
-        ready.register(self._descriptor, select.POLLOUT)
-        return ready
-
-    def _write_pieces(self, data: bytes, ready: select.poll, *, wait: bool) -> bytes:
-        while data and ready.poll(None if wait else 0):
+    def _write_pieces(self, data: bytes, *, wait: bool) -> bytes:
+        while data and self._ready.poll(None if wait else 0):
             try:
                 data = data[os.write(self._descriptor, data[:_PIECE_BYTES]) :]
             except BlockingIOError:  # another process made it non-blocking, or was faster
@@ -236,7 +231,6 @@ class LogOutput:
 
     def _catch_up(self) -> None:
         """Write the kept lines."""
-        ready = self._poll()
         while True:
             with self._lock:
                 if not self._backlog:
@@ -247,7 +241,7 @@ class LogOutput:
             if self._is_file:
                 self._write_to_file(data)
             else:
-                self._write_pieces(data, ready, wait=True)
+                self._write_pieces(data, wait=True)
             with self._lock:
                 self._backlog_bytes -= len(self._backlog.popleft())
 
@@ -352,10 +346,15 @@ def _is_torn(descriptor: int, size: int) -> bool:
     return False
 
 
+def _polled(descriptor: int) -> select.poll:
+    """Says whether the descriptor takes something without blocking."""
+    ready = select.poll()
+    ready.register(descriptor, select.POLLOUT)
+    return ready
+
+
 def _print_now(text: str) -> None:
     """Print it on standard error, if that doesn't block."""
-    ready = select.poll()
-    ready.register(_STDERR, select.POLLOUT)
     with suppress(OSError):
-        if ready.poll(0):
+        if _polled(_STDERR).poll(0):
             os.write(_STDERR, text.encode(errors="replace")[:_PIECE_BYTES])

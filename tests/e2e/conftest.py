@@ -141,6 +141,10 @@ class Recording:
                 whole[places[row["interception_id"]]][table.name].append(kept)
         return whole
 
+    async def usages(self) -> list[dict[str, Any]]:
+        """Stop; the rows of token usage, those of the oldest interception first."""
+        return [usage for row in await self.rows() for usage in row["aibridge_token_usages"]]
+
 
 _BELONGING = (
     schema.token_usages,
@@ -240,6 +244,31 @@ class Daemon:
                 self.spoke.clear()
                 await self.spoke.wait()
 
+    async def metrics_url(self) -> str:
+        """Where it says that its metrics are."""
+        await self.until("Metrics are served at http://")
+        (line,) = (line for line in self.log if "Metrics are served at" in line)
+        return line.split()[-1]
+
+
+LISTENS = re.compile(r"listens on (https?://[^;\s]+)")
+"""Finds the URL in a daemon's log."""
+
+
+def daemon_environment(provider_url: str, state: str) -> dict[str, str]:
+    """The environment of a daemon in front of a provider, with no other settings than these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
+    return {
+        **kept,
+        "CODER_HTTP_ADDRESS": "127.0.0.1:0",
+        "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": provider_url,
+        "CODER_AIBRIDGE_ANTHROPIC_KEY": ANTHROPIC_KEY,
+        "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{provider_url}/v1",
+        "CODER_AIBRIDGE_OPENAI_KEY": OPENAI_KEY,
+        "CODER_AIBRIDGE_AUTH": "none",
+        "CODER_STATE_DIR": state,
+    }
+
 
 # Does what systemd does between fork and exec: sockets get the numbers from 3 on.
 _PASSING = """
@@ -291,7 +320,6 @@ async def _running(
     *flags: str,
     **variables: str,
 ) -> AsyncIterator[Daemon]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
     process = await asyncio.create_subprocess_exec(
         *before,
         sys.executable,
@@ -300,17 +328,7 @@ async def _running(
         "serve",
         *flags,
         pass_fds=fds,
-        env={
-            **kept,
-            "CODER_HTTP_ADDRESS": "127.0.0.1:0",
-            "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": provider_url,
-            "CODER_AIBRIDGE_ANTHROPIC_KEY": ANTHROPIC_KEY,
-            "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{provider_url}/v1",
-            "CODER_AIBRIDGE_OPENAI_KEY": OPENAI_KEY,
-            "CODER_AIBRIDGE_AUTH": "none",
-            "CODER_STATE_DIR": state,
-            **variables,
-        },
+        env={**daemon_environment(provider_url, state), **variables},
         stdout=stdout,
         stderr=asyncio.subprocess.PIPE,
     )
@@ -323,7 +341,7 @@ async def _running(
         async for line in process.stderr:
             log.append(line.decode())
             spoke.set()
-            match = re.search(r"listens on (https?://[^;\s]+)", log[-1])
+            match = LISTENS.search(log[-1])
             if match and not listening.done():
                 listening.set_result(match[1])
         if not listening.done():

@@ -1,4 +1,4 @@
-"""Why an interception failed: in the table, the API and the log, and without anybody's secrets."""
+"""Why an interception failed: in the table, the API and the log, and without secrets."""
 
 import asyncio
 import json

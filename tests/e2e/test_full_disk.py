@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 from aibridged.fake_provider import Script
+from tests.e2e.conftest import LISTENS, daemon_environment
+from tests.processes import children
 
 MESSAGES = "/anthropic/v1/messages"
 REQUEST = {
@@ -38,7 +40,6 @@ async def shell(program, fake, tmp_path):
     script = RUNS.format(
         size=DISK, state=shlex.quote(str(tmp_path)), python=shlex.quote(sys.executable)
     )
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
     process = await asyncio.create_subprocess_exec(
         program("unshare"),
         "--mount",
@@ -46,14 +47,7 @@ async def shell(program, fake, tmp_path):
         "sh",
         "-c",
         script,
-        env={
-            **kept,
-            "CODER_HTTP_ADDRESS": "127.0.0.1:0",
-            "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": fake.base_url,
-            "CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-ant-organisation",
-            "CODER_AIBRIDGE_AUTH": "none",
-            "CODER_STATE_DIR": str(tmp_path),
-        },
+        env=daemon_environment(fake.base_url, str(tmp_path)),
         stderr=asyncio.subprocess.PIPE,
     )
     yield process
@@ -63,11 +57,6 @@ async def shell(program, fake, tmp_path):
                 os.kill(child, 9)
             process.kill()
     await process.wait()
-
-
-def children(pid):
-    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in found]
 
 
 async def line_with(shell, pattern, log):
@@ -91,9 +80,6 @@ def fill(path):
                 while file.write(bytes(size)):
                     pass
     return path.stat().st_size - before
-
-
-LISTENS = r"listens on (https?://[^;\s]+)"
 
 
 async def test_what_has_begun_is_recorded_at_the_next_start(shell, client, fake, tmp_path):

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import re
 import signal
 import sys
 from collections import Counter
@@ -16,6 +15,7 @@ import pytest
 
 from aibridged.fake_provider import FakeProvider, Script
 from aibridged.records import schema
+from tests.e2e.conftest import LISTENS, daemon_environment
 
 MESSAGES = "/anthropic/v1/messages"
 COMPLETIONS = "/openai/v1/chat/completions"
@@ -27,7 +27,7 @@ PROGRAM = Path(__file__).with_name("forking_daemon.py")
 NAME = "X-Claude-Code-Session-Id"
 
 # How a request fares, by the beginning of its name; the outcome, the status and whether tokens
-# may have been used that nobody counted.
+# may have been used that weren't counted.
 FATES = {
     "good": (Script(), ("completed", 200, False)),
     "refused": (Script(status=529), ("failed", 529, False)),
@@ -150,7 +150,7 @@ class Daemons:
     async def _follow(self):
         async for line in self._process.stderr:
             self.log.append(line.decode())
-            if match := re.search(r"listens on (https?://[^;\s]+)", self.log[-1]):
+            if match := LISTENS.search(self.log[-1]):
                 self._listening.put_nowait(match[1])
         self._listening.put_nowait(None)
 
@@ -158,24 +158,15 @@ class Daemons:
 @pytest.fixture
 async def daemons(database, fake):
     """Daemons in front of `fake` with one database, as long as the test lasts."""
-    variables = {
-        "PYTHONPATH": str(PROGRAM.parents[2]),
-        "CODER_HTTP_ADDRESS": "127.0.0.1:0",
-        "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": fake.base_url,
-        "CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-ant-organisation",
-        "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{fake.base_url}/v1",
-        "CODER_AIBRIDGE_OPENAI_KEY": "sk-openai-organisation",
-        "CODER_AIBRIDGE_AUTH": "none",
-        "CODER_STATE_DIR": str(database.state_dir),
-    }
+    variables = daemon_environment(fake.base_url, str(database.state_dir))
+    variables["PYTHONPATH"] = str(PROGRAM.parents[2])
     if not database.is_sqlite:
         variables["CODER_PG_CONNECTION_URL"] = database.url.render_as_string(hide_password=False)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
     made = Daemons(
         await asyncio.create_subprocess_exec(
             sys.executable,
             PROGRAM,
-            env={**kept, **variables},
+            env=variables,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

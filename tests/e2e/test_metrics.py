@@ -515,9 +515,7 @@ class TestListener:
 
     async def test_the_daemon_says_where_it_is(self, start_daemon, client):
         daemon = await start_daemon("--prometheus-enable", CODER_PROMETHEUS_ADDRESS="127.0.0.1:0")
-        await daemon.until("Metrics are served at http://")
-        (line,) = (line for line in daemon.log if "Metrics are served at" in line)
-        async with client.get(line.split()[-1], headers=PLAIN) as response:
+        async with client.get(await daemon.metrics_url(), headers=PLAIN) as response:
             assert b"process_cpu_seconds_total" in await response.read()
 
 

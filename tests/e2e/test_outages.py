@@ -39,7 +39,7 @@ class Outage(NamedTuple):
 
     `reason` and `sentence` are the gateway's, None where the provider's answer is relayed. `opens`:
     the breaker counts it. Then what is on record: the outcome, and whether tokens may have been
-    used that nobody counted.
+    used that weren't counted.
     """
 
     says: bytes | str | None

@@ -60,7 +60,7 @@ def moved(database):
 
 @contextmanager
 def with_pragma(recorder, pragma):
-    """The recorder's connection has the pragma, and each that it opens anew."""
+    """The recorder's connection has the pragma, and each that it opens later."""
 
     def set_it(connection, _record):
         connection.execute(pragma)
@@ -138,7 +138,7 @@ def post(client, clock):
 def balances(fake, rows):
     """Whether requests seen upstream = start rows = end rows, and usage emitted = recorded.
 
-    A start whose commit nobody heard of may have a row: it says that it was refused.
+    A start whose commit wasn't confirmed may have a row: it says that it was refused.
     """
     sent = [row for row in rows if row["interception"]["status_code"] != 503]
     assert len(sent) == fake.seen == len(fake.requests)

@@ -104,7 +104,7 @@ async def test_what_is_never_fetched_is_completed_and_says_that_it_is_queued(
 
 
 async def test_what_is_fetched_is_counted_once(recording, fake, connect_sdk):
-    """Whoever polls, how often, at the same time, and after a restart."""
+    """However often it is polled and by whom, at the same time, and after a restart."""
     gateway = await recording.start()
     fake.play(answer("resp_1", "queued", **QUEUED))
     sdk = connect_sdk("openai", gateway.url)
@@ -137,7 +137,7 @@ async def test_what_is_fetched_is_counted_once(recording, fake, connect_sdk):
             ("failed", "failed", False, COUNTED),
         ),
         ("cancelled", QUEUED, ("client_closed", "cancelled", True, None)),
-        # A word that nobody knows yet: it stays as it was.
+        # A word that isn't known yet: it stays as it was.
         ("reticulating", QUEUED, ("completed", "queued", True, None)),
     ],
 )
@@ -232,7 +232,7 @@ async def test_two_daemons_count_once(
 
 
 async def test_no_tools_are_put_into_what_runs_in_the_background(recording, fake, connect_sdk):
-    """Nobody would run them: the response is fetched past the tool loop."""
+    """They would never be run: the response is fetched past the tool loop."""
     gateway = await recording.start()
     sdk = connect_sdk("openai", gateway.url)
     await sdk.responses.create(model="gpt-x", input="hello", background=True)

@@ -40,10 +40,6 @@ def chunks(stream):
     return [json.loads(event.removeprefix(b"data: ")) for event in events]
 
 
-async def usages(recording):
-    return [usage for row in await recording.rows() for usage in row["aibridge_token_usages"]]
-
-
 def expected(fake):
     """What the fake told of the last requests, as it is to be recorded."""
     return [
@@ -68,7 +64,7 @@ async def test_usage_is_recorded_and_only_shown_to_whoever_asked(recording, post
     assert asked[-1]["choices"] == []
     assert asked[-1]["usage"]["completion_tokens"] == fake.requests[-1].usage.output
     assert len(asked) == len(unasked) + 1
-    assert [counts(usage) for usage in await usages(recording)] == expected(fake)
+    assert [counts(usage) for usage in await recording.usages()] == expected(fake)
     assert len(fake.requests) == 3
 
 
@@ -118,7 +114,7 @@ async def test_a_compressed_body_is_read_too(recording, post, fake, coding, comp
         await post(gateway, sent, **headers)
         assert fake.requests[-1].body == sent
         assert fake.requests[-1].header("Content-Encoding") == coding
-    assert [counts(usage) for usage in await usages(recording)] == expected(fake)
+    assert [counts(usage) for usage in await recording.usages()] == expected(fake)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
@@ -134,4 +130,4 @@ async def test_however_it_comes_the_rest_of_the_stream_is_untouched(recording, p
     assert (done, rest) == (b"data: [DONE]", b"")
     assert b"finish_reason" in events[-1]
     assert b"prompt_tokens" not in unasked
-    assert len(await usages(recording)) == 1
+    assert len(await recording.usages()) == 1

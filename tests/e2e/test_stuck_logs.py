@@ -18,7 +18,7 @@ ENOUGH = 200  # requests, whose lines are more than a pipe holds and the daemon 
 
 @pytest.fixture
 def stuck(request, tmp_path):
-    """Flags and options of a daemon whose JSON log goes into a pipe that nobody empties."""
+    """Flags and options of a daemon whose JSON log goes into a pipe that isn't emptied."""
     with ExitStack() as held:
         if request.param == "named pipe":
             fifo = tmp_path / "fifo"
@@ -38,8 +38,9 @@ LOST = "aibridged_log_lines_lost_total"
 
 async def lost(client, daemon) -> dict[str, float]:
     """The lines that the daemon has lost, by the reason."""
-    url = next(line for line in daemon.log if "Metrics are served at" in line).split()[-1]
-    async with client.get(url, headers={"Accept-Encoding": "identity"}) as response:
+    async with client.get(
+        await daemon.metrics_url(), headers={"Accept-Encoding": "identity"}
+    ) as response:
         lines = (await response.text()).splitlines()
     rows = (line.split() for line in lines if line.startswith(f"{LOST}{{"))
     return {row[0].split('"')[1]: float(row[1]) for row in rows}

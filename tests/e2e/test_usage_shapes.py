@@ -62,10 +62,6 @@ def ask(client, clock):
     return ask
 
 
-async def usages(recording):
-    return [usage for row in await recording.rows() for usage in row["aibridge_token_usages"]]
-
-
 async def test_compactions_and_advisors_have_rows_of_their_own(recording, ask, fake):
     gateway = await recording.start()
     fake.play(Script(body=json.dumps(MESSAGE).encode()), Script(stream=STREAMED))
@@ -73,7 +69,7 @@ async def test_compactions_and_advisors_have_rows_of_their_own(recording, ask, f
     assert await ask(gateway, MESSAGES, stream=True) == (200, b"".join(STREAMED))
     found = [
         (row["provider_model"], row["input_tokens"], row["output_tokens"], row["metadata"])
-        for row in await usages(recording)
+        for row in await recording.usages()
     ]
     assert found == ROWS * 2
 
@@ -91,7 +87,7 @@ async def test_the_usage_in_a_choice_is_recorded_and_passes_as_it_came(recording
         assert seen == (200, b"".join((*sent, done)))
     found = [
         (row["input_tokens"], row["output_tokens"], row["cache_read_input_tokens"])
-        for row in await usages(recording)
+        for row in await recording.usages()
     ]
     assert found == [(100, 50, 900), (1000, 50, 0)]
 
@@ -104,7 +100,7 @@ async def test_a_count_of_any_size_leaves_the_reports_readable(recording, ask, f
     for _ in range(3):
         assert (await ask(gateway, MESSAGES))[0] == 200
     counted = count if count == 2**40 else 0
-    assert [(row["input_tokens"], row["output_tokens"]) for row in await usages(recording)] == [
+    assert [(row["input_tokens"], row["output_tokens"]) for row in await recording.usages()] == [
         (counted, 50)
     ] * 3
     query = Query(recording.database.engine, clock)

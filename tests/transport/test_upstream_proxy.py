@@ -13,9 +13,7 @@ from aibridged.transport.upstream_proxy import (
     UpstreamProxies,
     UpstreamProxyError,
 )
-from tests.socket_fixtures import whole
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+from tests.socket_fixtures import OK, whole
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Transcripts, and what must hold for a reader of any of them however the stream is cut."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -102,6 +102,34 @@ REQUESTS = {
     WireApi.CHAT_COMPLETIONS: b'{"model":"m", "messages":[ {"role":"user","content":"hi"} ]}',
     WireApi.RESPONSES: b'{"model":"m", "input":[ {"role":"user","content":"hi"} ]}',
 }
+
+
+_EMPTY_REQUESTS = {
+    WireApi.MESSAGES: b'{"messages":[]}',
+    WireApi.CHAT_COMPLETIONS: b'{"messages":[]}',
+    WireApi.RESPONSES: b'{"input":[]}',
+}
+
+
+def empty_dialogue(api: WireApi) -> Dialogue:
+    """A dialogue that offers the tool `bmcp_t_echo`, in which nothing has been said."""
+    return open_dialogue(api, Fields(_EMPTY_REQUESTS[api]), {"bmcp_t_echo"})
+
+
+def read_turn(dialogue: Dialogue, pieces: Sequence[bytes], *, streams: bool) -> ResponseFacts:
+    """The facts of a turn that calls no tool of ours: it passes byte for byte."""
+    dialogue.begin_turn(last=False)
+    whole = b"".join(pieces)
+    if streams:
+        seen = b"".join(map(dialogue.feed, pieces)) + dialogue.end_stream()
+        facts = dialogue.reader.finish(complete=True)
+    else:
+        seen = dialogue.read(whole)
+        assert dialogue.facts is not None
+        facts = dialogue.facts
+    assert seen == whole
+    assert not dialogue.calls
+    return facts
 
 
 class Scene:

@@ -14,38 +14,26 @@ import pytest
 from aibridged.wire.chat_completions.reader import ChatCompletionsReader
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage, WireApi
 from aibridged.wire.injection.dialogue import Result
-from aibridged.wire.injection.inject import open_dialogue
 from aibridged.wire.reader import MAX_ODD_SHORT, SHORT
 from aibridged.wire.response import open_reader
-from aibridged.wire.splice import Fields
+from tests.wire.conftest import empty_dialogue, read_turn
 
 CHAT, MESSAGES, RESPONSES = WireApi.CHAT_COMPLETIONS, WireApi.MESSAGES, WireApi.RESPONSES
-REQUESTS = {CHAT: b'{"messages":[]}', MESSAGES: b'{"messages":[]}', RESPONSES: b'{"input":[]}'}
 USED = TokenUsage(input=1000, output=50)
 CHAT_USAGE = '"usage":{"prompt_tokens":1000,"completion_tokens":50}'
 USAGE = '"usage":{"input_tokens":1000,"output_tokens":50}'
 
 
 def both(api: WireApi, answer: bytes, *, streamed: bool) -> tuple[str | None, ResponseFacts]:
-    """The verdict and the facts, which are the same whoever reads."""
+    """The verdict and the facts, which are the same for both consumers."""
     reader = open_reader(api, "text/event-stream" if streamed else "application/json")
     reader.feed(answer)
     verdict, facts = reader.verdict, reader.finish(complete=True)
     assert "reader_failed" not in facts.anomalies
-    dialogue = open_dialogue(api, Fields(REQUESTS[api]), {"bmcp_t_echo"})
-    dialogue.begin_turn(last=False)
-    if streamed:
-        assert dialogue.feed(answer) + dialogue.end_stream() == answer
-        assert dialogue.reader.finish(complete=True) == facts
-        for size in (1, 50):
-            dialogue.begin_turn(last=False)
-            pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
-            assert b"".join(map(dialogue.feed, pieces)) + dialogue.end_stream() == answer
-            assert dialogue.reader.finish(complete=True) == facts
-    else:
-        assert dialogue.read(answer) == answer
-        assert dialogue.facts == facts
-    assert not dialogue.calls
+    dialogue = empty_dialogue(api)
+    for size in (len(answer), 1, 50) if streamed else (len(answer),):
+        pieces = [answer[at : at + size] for at in range(0, len(answer), size)]
+        assert read_turn(dialogue, pieces, streams=streamed) == facts
     return verdict, facts
 
 
@@ -486,7 +474,7 @@ OURS = '"id":"c1","function":{"name":"bmcp_t_echo","arguments":"{}"}'
 
 @pytest.mark.parametrize("odd", ['"x"', "7", "[1]", "true"])
 def test_an_odd_piece_of_our_call_breaks_no_turn(odd: str) -> None:
-    dialogue = open_dialogue(CHAT, Fields(REQUESTS[CHAT]), {"bmcp_t_echo"})
+    dialogue = empty_dialogue(CHAT)
     dialogue.begin_turn(last=False)
     for delta in (
         f'{{"content":{odd},"tool_calls":[{{"index":0,{OURS}}}]}}',
@@ -503,7 +491,7 @@ def test_an_odd_piece_of_our_call_breaks_no_turn(odd: str) -> None:
 
 @pytest.mark.parametrize("content", ['[{"type":"text","text":"a"}]', "7", "{}", "true"])
 def test_content_that_is_no_text_goes_back_to_the_model_as_it_came(content: str) -> None:
-    dialogue = open_dialogue(CHAT, Fields(REQUESTS[CHAT]), {"bmcp_t_echo"})
+    dialogue = empty_dialogue(CHAT)
     dialogue.begin_turn(last=False)
     message = f'{{"content":{content},"tool_calls":[{{{OURS}}}]}}'
     body = f'{{"choices":[{{"index":0,"message":{message},"finish_reason":"tool_calls"}}]}}'

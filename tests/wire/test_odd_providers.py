@@ -1,8 +1,8 @@
 """Providers that are odd in random ways: what they say is relayed and counted all the same.
 
 An answer is made with what it says known, put into one of the APIs with random oddities of the
-kinds that real servers have, or garbled in one place, and streamed in random cuts. Whoever reads
-it, the bytes pass unchanged, nothing raises, and the usage is right wherever the answer has it.
+kinds that real servers have, or garbled in one place, and streamed in random cuts. Both consumers
+read it: the bytes pass unchanged, nothing raises, and the usage is right wherever it was given.
 """
 
 import json
@@ -18,14 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aibridged.wire.facts import ResponseFacts, TokenUsage, WireApi
-from aibridged.wire.injection.inject import MAX_TOOLS, open_dialogue
+from aibridged.wire.injection.inject import MAX_TOOLS
 from aibridged.wire.response import open_reader
-from aibridged.wire.splice import Fields
+from tests.wire.conftest import empty_dialogue, read_turn
 
 EXAMPLES = 34_000 if os.environ.get("AIBRIDGED_ABUSE") else 200
 """Of each of three tests: more than 500 together, and at full length more than 100,000."""
 CHAT, MESSAGES, RESPONSES = WireApi.CHAT_COMPLETIONS, WireApi.MESSAGES, WireApi.RESPONSES
-REQUESTS = {CHAT: b'{"messages":[]}', MESSAGES: b'{"messages":[]}', RESPONSES: b'{"input":[]}'}
 
 CONTROL, INVALID = "\x01", "\u00a7"
 """In a text, what is written raw, and as bytes that are no UTF-8."""
@@ -303,18 +302,8 @@ def read(api: WireApi, source: bytes, sizes: list[int], *, streams: bool) -> Res
     for chunk in cut(source, sizes):
         reader.feed(chunk)
     facts = reader.finish(complete=True)
-    dialogue = open_dialogue(api, Fields(REQUESTS[api]), {"bmcp_t_echo"})
-    dialogue.begin_turn(last=False)
-    if streams:
-        seen = b"".join(map(dialogue.feed, cut(source, sizes[::-1]))) + dialogue.end_stream()
-        told = dialogue.reader.finish(complete=True)
-    else:
-        seen = dialogue.read(source)
-        assert dialogue.facts is not None
-        told = dialogue.facts
-    assert seen == source
-    assert not dialogue.calls
-    assert told == facts
+    pieces = [*cut(source, sizes[::-1])]
+    assert read_turn(empty_dialogue(api), pieces, streams=streams) == facts
     assert "reader_failed" not in facts.anomalies
     return facts
 
