@@ -16,13 +16,7 @@ from yarl import URL
 
 from aibridged.tasks import Tasks
 from aibridged.transport.body import StreamedBody
-from aibridged.transport.idle_pools import (
-    Dial,
-    DialedConnector,
-    PooledConnector,
-    Pools,
-    connections,
-)
+from aibridged.transport.idle_pools import Dial, PooledConnector, Pools, connections
 from aibridged.transport.upstream_connection import UpstreamConnection
 from aibridged.transport.upstream_proxy import UpstreamProxy, UpstreamProxyError
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
@@ -59,11 +53,7 @@ class Upstream:
         is_plain = url.scheme == "http"
         if proxy is not None:
             dial = proxy.dial_proxy if is_plain else proxy.dial_tls
-        self._connector: aiohttp.BaseConnector = (
-            PooledConnector(pools, make, keepalive_timeout)
-            if dial is None
-            else DialedConnector(pools, make, keepalive_timeout, dial)
-        )
+        self._connector = PooledConnector(pools, make, keepalive_timeout, dial)
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
         )
