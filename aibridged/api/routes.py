@@ -119,9 +119,6 @@ _OFFSET = Parameter(
     minimum=0,
     maximum=MAX_OFFSET,
 )
-_SAME_SESSION = Parameter(
-    "after_id", "Cursor of the next page: the id of the last interception on this one."
-)
 _ID = Parameter("id", "An id from a list.", where="path")
 
 ROUTES = (
@@ -151,7 +148,7 @@ ROUTES = (
         "Get a session, thread by thread",
         _session,
         shapes.SessionThreads,
-        (_ID, _LIMIT, _SAME_SESSION),
+        (_ID, _LIMIT, _AFTER),
     ),
     Route("/models", f"List the models in use, at most {MAX_NAMES}", _models, list[str]),
     Route("/clients", f"List the clients in use, at most {MAX_NAMES}", _clients, list[str]),

@@ -108,27 +108,20 @@ class Upstream:
             lines.append(b"Content-Length: %d\r\n" % len(body))
         lines.append(b"\r\n")
         head = b"".join(lines)
-        if isinstance(body, StreamedBody):
-            return await self._ask(method, head, body, idle_timeout)
         try:
-            return await self._ask(method, head, body, idle_timeout)
+            response = await self._ask(method, head, body, idle_timeout)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-            if method not in _IDEMPOTENT:
+            if isinstance(body, StreamedBody) or method not in _IDEMPOTENT:
                 raise
-        return await self._ask(method, head, body, idle_timeout)
-
-    async def _ask(
-        self, method: str, head: bytes, body: bytes | StreamedBody, idle_timeout: float
-    ) -> UpstreamResponse:
-        response = await self._answer(method, head, body, idle_timeout)
+            response = await self._ask(method, head, body, idle_timeout)
         if self._asks_proxy and response.status == _PROXY_AUTHENTICATION_REQUIRED:
             response.close()
             raise UpstreamProxyError(f"the upstream proxy responded with status {response.status}")
         return response
 
-    async def _answer(
+    async def _ask(
         self, method: str, head: bytes, body: bytes | StreamedBody, idle_timeout: float
     ) -> UpstreamResponse:
         try:
