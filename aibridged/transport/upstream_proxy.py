@@ -54,6 +54,8 @@ async def start_tls(
 ) -> asyncio.Protocol:
     """Speak TLS over a connection from now on; `make` makes what reads it.
 
+    A connection over which that fails, or isn't waited for, is aborted.
+
     Raises:
         NotConnectedError: the other end doesn't, or has no certificate for `host`.
     """
@@ -62,7 +64,10 @@ async def start_tls(
         tls = await asyncio.get_running_loop().start_tls(
             transport, protocol, context, server_hostname=host, ssl_handshake_timeout=timeout
         )
-    except (OSError, ssl.SSLError) as error:
+    except BaseException as error:
+        transport.abort()
+        if not isinstance(error, OSError):  # of which ssl.SSLError is one
+            raise
         raise NotConnectedError(f"the TLS handshake failed ({type(error).__name__})") from None
     assert tls is not None
     protocol.connection_made(tls)
@@ -93,11 +98,7 @@ class UpstreamProxy:
             raise NotConnectedError(str(error)) from None
         except OSError as error:
             raise self._unreachable(error) from None
-        try:
-            return await start_tls(transport, make, self._tls, host.strip("[]"), self._timeout)
-        except BaseException:
-            transport.abort()
-            raise
+        return await start_tls(transport, make, self._tls, host.strip("[]"), self._timeout)
 
     async def dial_proxy(self, host: str, port: int, make: MakeConnection) -> asyncio.Protocol:
         """A connection to the proxy itself, whatever is to be asked over it."""
