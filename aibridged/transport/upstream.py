@@ -62,12 +62,10 @@ class Upstream:
         self._path = url.raw_path.rstrip("/")
         host = self._destination.headers["Host"]
         self._host = f"Host: {host}\r\n"
-        self._asks_proxy = proxy is not None and is_plain
-        self._origin = ""
-        if proxy is not None and self._asks_proxy:
+        self._origin = ""  # for a proxy that is asked itself, and gets the whole URL
+        if proxy is not None and is_plain:
             self._origin = f"http://{host}"
-            if proxy.authorization is not None:
-                self._host += f"Proxy-Authorization: {proxy.authorization.reveal()}\r\n"
+            self._host += proxy.headers
         self._sending = Tasks()
 
     @property
@@ -116,7 +114,7 @@ class Upstream:
             if isinstance(body, StreamedBody) or method not in _IDEMPOTENT:
                 raise
             response = await self._ask(method, head, body, idle_timeout)
-        if self._asks_proxy and response.status == _PROXY_AUTHENTICATION_REQUIRED:
+        if self._origin and response.status == _PROXY_AUTHENTICATION_REQUIRED:
             response.close()
             raise UpstreamProxyError(f"the upstream proxy responded with status {response.status}")
         return response

@@ -83,11 +83,15 @@ class UpstreamProxy:
     def __init__(
         self, url: ProxyUrl, own_tls: ssl.SSLContext, tls: ssl.SSLContext, timeout: float
     ) -> None:
-        self.authorization = url.authorization
         self._url = url
         self._own_tls = own_tls if url.scheme == "https" else None
         self._tls = tls
         self._timeout = timeout
+
+    @property
+    def headers(self) -> str:
+        """What it gets beside a request or a CONNECT, as lines of a head."""
+        return "".join(f"{name}: {value}\r\n" for name, value in self._url.headers.items())
 
     async def dial_tls(self, host: str, port: int, make: MakeConnection) -> asyncio.Protocol:
         """A connection with TLS through a tunnel (see `idle_pools.Dial`)."""
@@ -150,10 +154,8 @@ class UpstreamProxy:
         return UpstreamProxyError(f"the upstream proxy can't be reached ({reason})")
 
     def _request(self, destination: Destination) -> bytes:
-        lines = [f"CONNECT {destination} HTTP/1.1", f"Host: {destination}"]
-        if self._url.authorization is not None:
-            lines.append(f"Proxy-Authorization: {self._url.authorization.reveal()}")
-        return "\r\n".join([*lines, "", ""]).encode()
+        head = f"CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n{self.headers}\r\n"
+        return head.encode()
 
 
 class UpstreamProxies:
