@@ -82,12 +82,13 @@ class Proxy:
             make = partial(Upstream, connect_timeout=CONNECT_S, pools=pools, dial=dial, proxy=proxy)
             return Forwarder(make, turns, idle, read)
 
-        self._onward = forwarder(over_tls(dialer, tls))
-        self._gateway: Forwarder | None = None
+        onward = forwarder(over_tls(dialer, tls))
+        self._forwarders = [onward]
         if hand_over is None:
             way = settings.outbound.for_url(settings.proxy_target or "")
-            self._gateway = forwarder(None, UpstreamProxies(tls).of(way, CONNECT_S))
-            hand_over = _to(settings, self._gateway)
+            gateway = forwarder(None, UpstreamProxies(tls).of(way, CONNECT_S))
+            self._forwarders.append(gateway)
+            hand_over = _to(settings, gateway)
         hosts = Hosts(providers)
         self._connects = Connects(
             settings,
@@ -96,7 +97,7 @@ class Proxy:
             Leaves(authority, clock),
             Places(most_tunnels()),
             dialer,
-            Intercepted(settings, hosts, hand_over, self._onward, gate, in_flight, metrics),
+            Intercepted(settings, hosts, hand_over, onward, gate, in_flight, metrics),
             make_connection,
             metrics,
             authority.certificate_pem,
@@ -115,10 +116,9 @@ class Proxy:
         """Apply settings that need no restart; intercept the hosts of these providers."""
         self._settings = settings
         self._connects.reconfigure(settings, Hosts(providers))
-        for forwarder in (self._onward, self._gateway):
-            if forwarder is not None:
-                forwarder.idle_timeout = settings.upstream_idle_timeout
-                forwarder.read_timeout = settings.http_read_timeout
+        for forwarder in self._forwarders:
+            forwarder.idle_timeout = settings.upstream_idle_timeout
+            forwarder.read_timeout = settings.http_read_timeout
         if self.listener is not None:
             self.listener.set_handshake_timeout(settings.http_read_timeout)
 
@@ -146,9 +146,8 @@ class Proxy:
             client.abort()
         for tunnel in list(self._connects.tunnels):
             tunnel.abort()
-        for forwarder in (self._onward, self._gateway):
-            if forwarder is not None:
-                await forwarder.close()
+        for forwarder in self._forwarders:
+            await forwarder.close()
         self._dialer.close()
 
     def _accept(self, is_surplus: bool) -> Client:
