@@ -164,9 +164,9 @@ class Proxy:
 
 def _upstream(settings: Settings, tls: ssl.SSLContext) -> UpstreamFor:
     """The tunnels' own upstream proxy for all of them, else that for all outgoing requests."""
-    own = settings.proxy_upstream
+    own, more = settings.proxy_upstream, settings.proxy_upstream_ca
     if own is not None:
-        proxy = UpstreamProxy(own, _own_tls(settings.proxy_upstream_ca), tls, CONNECT_S)
+        proxy = UpstreamProxy(own, tls if more is None else _own_tls(more), tls, CONNECT_S)
         return lambda _: proxy
     proxies, outbound = UpstreamProxies(tls), settings.outbound
 
@@ -176,7 +176,7 @@ def _upstream(settings: Settings, tls: ssl.SSLContext) -> UpstreamFor:
     return upstream_for
 
 
-def _own_tls(more: Path | None) -> ssl.SSLContext:
+def _own_tls(more: Path) -> ssl.SSLContext:
     try:
         return client_tls(more)
     except (OSError, ssl.SSLError):
