@@ -14,7 +14,7 @@ PORTS = {"http": 80, "https": 443}
 class ProxyUrl:
     """`scheme` is http or https; `authorization` is the value of Proxy-Authorization.
 
-    `source` is the name of the flag or variable that gave it, where people are to be told.
+    `source` is the name of the flag or variable that it comes from, for messages.
     """
 
     scheme: str

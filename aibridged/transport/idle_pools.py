@@ -81,7 +81,7 @@ class Pools:
 
 
 def connections(pool: aiohttp.BaseConnector) -> tuple[int, int]:
-    """How many connections are in use, or being opened, and how many requests wait for one."""
+    """How many connections are in use, or being opened, and how many are idle."""
     # aiohttp has no public API for this.
     return len(pool._acquired), sum(map(len, pool._conns.values()))
 

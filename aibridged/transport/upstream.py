@@ -24,7 +24,7 @@ from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 # May be sent again if a kept-alive connection turns out to be closed.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
-# What a proxy says for itself, and no server behind it.
+# The status of a proxy itself, never of a server behind it.
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
 
@@ -70,7 +70,7 @@ class Upstream:
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many connections are in use, and how many requests wait for one."""
+        """How many connections are in use, or being opened, and how many are idle."""
         return connections(self._connector)
 
     def raw_path(self, target: str) -> str:
