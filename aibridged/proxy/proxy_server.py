@@ -85,10 +85,12 @@ class Proxy:
         onward = forwarder(over_tls(dialer, tls))
         self._forwarders = [onward]
         if hand_over is None:
-            way = settings.outbound.for_url(settings.proxy_target or "")
+            target = settings.proxy_target
+            assert target is not None  # a standalone AI Proxy requires it
+            way = settings.outbound.for_url(target)
             gateway = forwarder(None, UpstreamProxies(tls).of(way, CONNECT_S))
             self._forwarders.append(gateway)
-            hand_over = _to(settings, gateway)
+            hand_over = _to(target, gateway)
         hosts = Hosts(providers)
         self._connects = Connects(
             settings,
@@ -183,13 +185,8 @@ def _own_tls(more: Path) -> ssl.SSLContext:
         raise ProxyError(f"--aibridge-proxy-upstream-ca contains no certificate: {more}.") from None
 
 
-def _to(settings: Settings, forwarder: Forwarder) -> HandOver:
-    """Passes requests to the gateway at the target, below the prefix that every gateway has."""
-    base = settings.proxy_target
-    if base is None:
-        raise ProxyError(
-            "A standalone AI Proxy requires --aibridge-proxy-target, the gateway's URL."
-        )
+def _to(base: str, forwarder: Forwarder) -> HandOver:
+    """Passes requests to the gateway at this URL, below the prefix that every gateway has."""
 
     async def hand_over(
         request: GatewayRequest,
