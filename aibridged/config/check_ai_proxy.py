@@ -37,9 +37,8 @@ def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
 
 def _loop(settings: Settings) -> Iterator[Mistake]:
     """A shell in which clients run may have the variables that name the AI Proxy itself."""
-    for proxy in {settings.outbound.https, settings.outbound.http} - {None}:
-        assert proxy is not None
-        own = settings.proxy_listen_addr
+    own = settings.proxy_listen_addr
+    for proxy in filter(None, dict.fromkeys((settings.outbound.https, settings.outbound.http))):
         if proxy.port == own.port and (proxy.host == own.host or is_loopback(proxy.host)):
             yield Mistake(
                 proxy.source,

@@ -150,13 +150,15 @@ def _directory(text: str) -> Path:
     return Path(_file_name(text)).expanduser()
 
 
-def _choice(*words: str) -> Callable[[str], str]:
+def choice(*words: str) -> Kind[str]:
+    """One of these words."""
+
     def parse(text: str) -> str:
         if text not in words:
             raise ValueError(f"{text!r} is none of {', '.join(words)}")
         return text
 
-    return parse
+    return Kind("|".join(words), parse)
 
 
 def _file_name(text: str) -> str:
@@ -258,7 +260,7 @@ DIRECTORY = Kind("DIR", _directory)
 OPTIONAL_DIRECTORY: Kind[Path | None] = Kind("DIR", _path, _show_optional)
 TEXT = Kind("TEXT", str)
 LOG_TARGET = Kind("PATH", _file_name)
-AUTH = Kind("token|coder|none", _choice("token", "coder", "none"))
+AUTH = choice("token", "coder", "none")
 OPTIONAL_URL: Kind[str | None] = Kind("URL", _optional_url, _show_optional)
 SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)
 SECRET_URL: Kind[Secret | None] = Kind("URL", _secret, _show_optional)

@@ -88,14 +88,6 @@ def _regex(text: str) -> re.Pattern[str]:
         raise ValueError(f"{text!r} is not a regular expression: {error.msg}{at}") from None
 
 
-def _user_credentials(text: str) -> UserCredentials:
-    words: tuple[UserCredentials, ...] = get_args(UserCredentials)
-    for word in words:
-        if text == word:
-            return word
-    raise ValueError(f"{text!r} is none of {', '.join(words)}")
-
-
 _REGEX: Kind[re.Pattern[str]] = Kind("REGEX", _regex, lambda pattern: pattern.pattern)
 
 MCP_SERVERS = EntryList(
@@ -112,7 +104,7 @@ MCP_SERVERS = EntryList(
         "headers": Kind("HEADERS", _headers, _show_headers, pairs=True),
         "tool_allow_regex": _REGEX,
         "tool_deny_regex": _REGEX,
-        "user_credentials": Kind("|".join(get_args(UserCredentials)), _user_credentials),
+        "user_credentials": kinds.choice(*get_args(UserCredentials)),
     },
 )
 

@@ -5,9 +5,7 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aibridged.config.kinds import Network, is_loopback
-from aibridged.config.proxy_url import ProxyUrl
-
-_PORTS = {"http": 80, "https": 443}
+from aibridged.config.proxy_url import PORTS, ProxyUrl
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,7 @@ class OutboundProxies:
         proxy = self.https if split.scheme == "https" else self.http
         if proxy is None or split.hostname is None:
             return None
-        port = split.port or _PORTS[split.scheme]
+        port = split.port or PORTS[split.scheme]
         return None if self.exceptions.cover(split.hostname, port) else proxy
 
 

@@ -50,14 +50,6 @@ def _name(text: str) -> str:
     return text
 
 
-def _stream_options(text: str) -> StreamOptions:
-    words: tuple[StreamOptions, ...] = get_args(StreamOptions)
-    for word in words:
-        if text == word:
-            return word
-    raise ValueError(f"{text!r} is none of {', '.join(words)}")
-
-
 PROVIDERS = EntryList(
     name="providers",
     noun="provider",
@@ -71,7 +63,7 @@ PROVIDERS = EntryList(
         "key_file": kinds.PATH,
         "base_url": kinds.BASE_URL,
         "keepalive_timeout": kinds.DURATION,
-        "stream_options": Kind("|".join(get_args(StreamOptions)), _stream_options),
+        "stream_options": kinds.choice(*get_args(StreamOptions)),
     },
 )
 

@@ -6,14 +6,15 @@ from urllib.parse import unquote, urlsplit
 
 from aibridged.config.secret import Secret
 
-_PORTS = {"http": 80, "https": 443}
+PORTS = {"http": 80, "https": 443}
+"""The port of a URL that names none, by its scheme."""
 
 
 @dataclass(frozen=True)
 class ProxyUrl:
     """`scheme` is http or https; `authorization` is the value of Proxy-Authorization.
 
-    `source` is the name of the flag or variable that gave it, where people are to be told.
+    `source` is the name of the flag or variable that it comes from, for messages.
     """
 
     scheme: str
@@ -59,11 +60,11 @@ def read_proxy_url(text: str) -> ProxyUrl | None:
         host, port = url.hostname, url.port
     except ValueError:
         raise ValueError("is not a valid URL") from None
-    if url.scheme not in _PORTS or not host or url.path not in ("", "/") or url.query:
+    if url.scheme not in PORTS or not host or url.path not in ("", "/") or url.query:
         raise ValueError("is not a URL like http://user:password@proxy.example.com:8080")
     authorization = None
     if url.username is not None:
         credentials = f"{unquote(url.username)}:{unquote(url.password or '')}"
         encoded = base64.b64encode(credentials.encode()).decode()
         authorization = Secret(f"Basic {encoded}")
-    return ProxyUrl(url.scheme, host, port or _PORTS[url.scheme], authorization)
+    return ProxyUrl(url.scheme, host, port or PORTS[url.scheme], authorization)

@@ -157,7 +157,7 @@ class Breakers:
         """The state of every remembered circuit; one whose timeout has passed half-opens now.
 
         Without a request none leaves that state. One that has had none for another timeout is left
-        out: nobody knows how its provider is.
+        out: the condition of its provider is unknown.
         """
         # Reading marks an entry as used: a copy is read, so that a scrape keeps no idle circuit.
         circuits = dict(copy(self._circuits))
@@ -191,7 +191,7 @@ class _Circuit(pybreaker.CircuitBreakerListener):
             throw_new_error_on_trip=False,
         )
         self.generation = 0
-        self.in_flight = 0  # admissions of this generation that nothing has been said of
+        self.in_flight = 0  # admissions of this generation without an outcome yet
         self._begin(State.CLOSED)
 
     def admit(self) -> Admission | Rejection:

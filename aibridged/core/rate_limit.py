@@ -20,7 +20,7 @@ RETRY_AFTER_S = 1
 
 
 class _LoopTime:
-    """The part of an event loop that a limiter uses while nobody waits: its time."""
+    """The part of an event loop that a limiter uses while no request waits: its time."""
 
     def __init__(self, clock: Clock) -> None:
         self.time = clock.monotonic

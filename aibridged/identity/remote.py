@@ -17,7 +17,7 @@ from aibridged.identity.http_lookup import Service
 from aibridged.identity.token_format import parse
 
 CALLER_IP: ContextVar[str | None] = ContextVar("aibridged_caller_ip", default=None)
-"""Header with the caller's address, so that the gateway's throttling doesn't count the proxy's."""
+"""The caller's address, which is sent along: the gateway throttles by that, not by the proxy's."""
 
 
 class RemoteAuthenticator:

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from uuid import uuid4
 
@@ -17,10 +17,9 @@ import httpx2
 
 from aibridged.clock import Clock
 from aibridged.config.proxy_url import ProxyUrl
-from aibridged.mcp.listing import Listing
+from aibridged.mcp.listing import JSON, Listing, media_type
 
 _OURS = -32099  # the last code that JSON-RPC leaves to implementations
-_JSON = "application/json"
 _SESSION = "mcp-session-id"
 _VERSION = "mcp-protocol-version"
 _SESSION_ENDED = "the server has ended the session"
@@ -32,7 +31,7 @@ _MAX_COMPLAINT = 4096  # bytes of a response that are searched for it
 class ServerTransport(httpx2.AsyncBaseTransport):
     """Sends requests to one server and checks its responses.
 
-    A response may have `max_bytes` and take `seconds`, its body included. `max_total_bytes` is for
+    A response may have `max_bytes` and take `seconds`, its body included. `max_total` is for
     all of them together until `opened` is called: nothing that a server lists is unbounded.
 
     Until then, `listing` takes the tools out of the responses.
@@ -183,13 +182,9 @@ def _refusal(response: httpx2.Response) -> str | None:
         return f"it responded with {status}: a token is missing or wrong"
     if status == 404:
         return "it responded with 404: there is no MCP server at this URL"
-    if status >= 400 and _type(response.headers) != _JSON:
+    if status >= 400 and media_type(response.headers) != JSON:
         return f"it responded with {status}"
     return None
-
-
-def _type(headers: Mapping[str, str]) -> str:
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _no_answer(error: Exception) -> str:
@@ -223,7 +218,7 @@ def _error(
     message = {"jsonrpc": "2.0", "id": None, "error": error}
     return httpx2.Response(
         max(status, 400),
-        headers={"content-type": _JSON},
+        headers={"content-type": JSON},
         content=json.dumps(message).encode(),
         request=request,
     )

@@ -42,5 +42,5 @@ class Limits:
 
     @property
     def response_seconds(self) -> float:
-        """Deadline of a response that nobody waits for any more."""
+        """Deadline of a response that no request waits for any more."""
         return max(self.init_timeout, self.call_timeout) + _SLACK_S

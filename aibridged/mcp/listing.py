@@ -6,7 +6,7 @@ So the entries are taken out of a response before the SDK gets it, and read in a
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import httpx2
@@ -18,6 +18,7 @@ from mcp_types import Tool as ListedTool
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
+JSON = "application/json"
 MAX_ENTRIES = 20_000
 """Entries of a list that are kept; one more says that there are others."""
 
@@ -98,6 +99,11 @@ def _shortened(reason: str) -> str:
     return "".join(each if each.isprintable() else " " for each in reason[:_MAX_REASON])
 
 
+def media_type(headers: Mapping[str, str]) -> str:
+    """What a response's body is, without parameters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 class Listing:
     """Takes the tools out of a server's responses; `entries` are those of all pages."""
 
@@ -107,8 +113,8 @@ class Listing:
 
     def relieved(self, response: httpx2.Response) -> httpx2.Response:
         """The response as the SDK is to see it."""
-        kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if kind == "application/json":
+        kind = media_type(response.headers)
+        if kind == JSON:
             stream: httpx2.AsyncByteStream = _Relieved(response, self._body(response))
         elif kind == "text/event-stream":
             stream = _Relieved(response, self._events(response))

@@ -78,7 +78,7 @@ class Client(RequestHeadReader):
         )
 
     def eof_received(self) -> bool:
-        # Nobody waits for a tunnel that the client couldn't use any more.
+        # No tunnel is opened for a client that couldn't use it any more.
         return False
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -82,12 +82,15 @@ class Proxy:
             make = partial(Upstream, connect_timeout=CONNECT_S, pools=pools, dial=dial, proxy=proxy)
             return Forwarder(make, turns, idle, read)
 
-        self._onward = forwarder(over_tls(dialer, tls))
-        self._gateway: Forwarder | None = None
+        onward = forwarder(over_tls(dialer, tls))
+        self._forwarders = [onward]
         if hand_over is None:
-            way = settings.outbound.for_url(settings.proxy_target or "")
-            self._gateway = forwarder(None, UpstreamProxies(tls).of(way, CONNECT_S))
-            hand_over = _to(settings, self._gateway)
+            target = settings.proxy_target
+            assert target is not None  # a standalone AI Proxy requires it
+            way = settings.outbound.for_url(target)
+            gateway = forwarder(None, UpstreamProxies(tls).of(way, CONNECT_S))
+            self._forwarders.append(gateway)
+            hand_over = _to(target, gateway)
         hosts = Hosts(providers)
         self._connects = Connects(
             settings,
@@ -96,7 +99,7 @@ class Proxy:
             Leaves(authority, clock),
             Places(most_tunnels()),
             dialer,
-            Intercepted(settings, hosts, hand_over, self._onward, gate, in_flight, metrics),
+            Intercepted(settings, hosts, hand_over, onward, gate, in_flight, metrics),
             make_connection,
             metrics,
             authority.certificate_pem,
@@ -115,10 +118,9 @@ class Proxy:
         """Apply settings that need no restart; intercept the hosts of these providers."""
         self._settings = settings
         self._connects.reconfigure(settings, Hosts(providers))
-        for forwarder in (self._onward, self._gateway):
-            if forwarder is not None:
-                forwarder.idle_timeout = settings.upstream_idle_timeout
-                forwarder.read_timeout = settings.http_read_timeout
+        for forwarder in self._forwarders:
+            forwarder.idle_timeout = settings.upstream_idle_timeout
+            forwarder.read_timeout = settings.http_read_timeout
         if self.listener is not None:
             self.listener.set_handshake_timeout(settings.http_read_timeout)
 
@@ -146,9 +148,8 @@ class Proxy:
             client.abort()
         for tunnel in list(self._connects.tunnels):
             tunnel.abort()
-        for forwarder in (self._onward, self._gateway):
-            if forwarder is not None:
-                await forwarder.close()
+        for forwarder in self._forwarders:
+            await forwarder.close()
         self._dialer.close()
 
     def _accept(self, is_surplus: bool) -> Client:
@@ -165,9 +166,9 @@ class Proxy:
 
 def _upstream(settings: Settings, tls: ssl.SSLContext) -> UpstreamFor:
     """The tunnels' own upstream proxy for all of them, else that for all outgoing requests."""
-    own = settings.proxy_upstream
+    own, more = settings.proxy_upstream, settings.proxy_upstream_ca
     if own is not None:
-        proxy = UpstreamProxy(own, _own_tls(settings.proxy_upstream_ca), tls, CONNECT_S)
+        proxy = UpstreamProxy(own, tls if more is None else _own_tls(more), tls, CONNECT_S)
         return lambda _: proxy
     proxies, outbound = UpstreamProxies(tls), settings.outbound
 
@@ -177,20 +178,15 @@ def _upstream(settings: Settings, tls: ssl.SSLContext) -> UpstreamFor:
     return upstream_for
 
 
-def _own_tls(more: Path | None) -> ssl.SSLContext:
+def _own_tls(more: Path) -> ssl.SSLContext:
     try:
         return client_tls(more)
     except (OSError, ssl.SSLError):
         raise ProxyError(f"--aibridge-proxy-upstream-ca contains no certificate: {more}.") from None
 
 
-def _to(settings: Settings, forwarder: Forwarder) -> HandOver:
-    """Passes requests to the gateway at the target, below the prefix that every gateway has."""
-    base = settings.proxy_target
-    if base is None:
-        raise ProxyError(
-            "A standalone AI Proxy requires --aibridge-proxy-target, the gateway's URL."
-        )
+def _to(base: str, forwarder: Forwarder) -> HandOver:
+    """Passes requests to the gateway at this URL, below the prefix that every gateway has."""
 
     async def hand_over(
         request: GatewayRequest,

@@ -81,7 +81,7 @@ class Pools:
 
 
 def connections(pool: aiohttp.BaseConnector) -> tuple[int, int]:
-    """How many connections are in use, or being opened, and how many requests wait for one."""
+    """How many connections are in use, or being opened, and how many are idle."""
     # aiohttp has no public API for this.
     return len(pool._acquired), sum(map(len, pool._conns.values()))
 
@@ -96,36 +96,21 @@ def _kept(keepalive_timeout: float) -> dict[str, Any]:
 class PooledConnector(aiohttp.TCPConnector):
     """A pool of connections to one provider, as many as there are requests.
 
-    aiohttp connects; `make` makes a connection's protocol. An idle connection is kept for
-    `keepalive_timeout` seconds.
+    aiohttp connects, or `dial` if there is one; `make` makes a connection's protocol. An idle
+    connection is kept for `keepalive_timeout` seconds.
     """
 
-    def __init__(self, pools: Pools, make: MakeConnection, keepalive_timeout: float) -> None:
+    def __init__(
+        self,
+        pools: Pools,
+        make: MakeConnection,
+        keepalive_timeout: float,
+        dial: Dial | None = None,
+    ) -> None:
         super().__init__(limit=0, **_kept(keepalive_timeout))
         # aiohttp has no public API for the protocol.
         self._factory = cast("partial[ResponseHandler]", make)
         self._pools = pools
-        pools.add(self)
-
-    async def _create_connection(
-        self,
-        req: aiohttp.ClientRequest,
-        traces: Any,
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
-    ) -> ResponseHandler:
-        make = super()._create_connection
-        return await self._pools.connect(lambda: make(req, traces, timeout))
-
-
-class DialedConnector(aiohttp.BaseConnector):
-    """A `PooledConnector` that connects by `dial`."""
-
-    def __init__(
-        self, pools: Pools, make: MakeConnection, keepalive_timeout: float, dial: Dial
-    ) -> None:
-        super().__init__(limit=0, **_kept(keepalive_timeout))
-        self._pools = pools
-        self._make = make
         self._dial = dial
         pools.add(self)
 
@@ -135,8 +120,11 @@ class DialedConnector(aiohttp.BaseConnector):
         traces: Any,
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - the signature is aiohttp's
     ) -> ResponseHandler:
+        if self._dial is None:
+            make = super()._create_connection
+            return await self._pools.connect(lambda: make(req, traces, timeout))
         host, port = req.url.host_subcomponent, req.url.port
         assert host is not None
         assert port is not None
-        made = await self._pools.connect(lambda: self._dial(host, port, self._make))
+        made = await self._pools.connect(partial(self._dial, host, port, self._factory))
         return cast(ResponseHandler, made)

@@ -171,10 +171,11 @@ class Pump:
                 self.backlog.read(piece)
             except Exception as error:  # noqa: BLE001 - the request's failure, not the connection's
                 self._failure = error
-        if self._client.writing_paused or self.backlog.waits:
+        stalled = self._client.writing_paused
+        if stalled or self.backlog.waits:
             # At once: until the task wakes up, the transport may deliver megabytes.
             source.pause()
-        if source.is_whole or self._client.writing_paused or self._failure or source.error:
+        if source.is_whole or stalled or self._failure or source.error:
             self._wake()
 
     def _on_read(self) -> None:

@@ -16,13 +16,7 @@ from yarl import URL
 
 from aibridged.tasks import Tasks
 from aibridged.transport.body import StreamedBody
-from aibridged.transport.idle_pools import (
-    Dial,
-    DialedConnector,
-    PooledConnector,
-    Pools,
-    connections,
-)
+from aibridged.transport.idle_pools import Dial, PooledConnector, Pools, connections
 from aibridged.transport.upstream_connection import UpstreamConnection
 from aibridged.transport.upstream_proxy import UpstreamProxy, UpstreamProxyError
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
@@ -30,7 +24,7 @@ from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 # May be sent again if a kept-alive connection turns out to be closed.
 _IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS"})
-# What a proxy says for itself, and no server behind it.
+# The status of a proxy itself, never of a server behind it.
 _PROXY_AUTHENTICATION_REQUIRED = 407
 
 
@@ -59,11 +53,7 @@ class Upstream:
         is_plain = url.scheme == "http"
         if proxy is not None:
             dial = proxy.dial_proxy if is_plain else proxy.dial_tls
-        self._connector: aiohttp.BaseConnector = (
-            PooledConnector(pools, make, keepalive_timeout)
-            if dial is None
-            else DialedConnector(pools, make, keepalive_timeout, dial)
-        )
+        self._connector = PooledConnector(pools, make, keepalive_timeout, dial)
         self._timeout = aiohttp.ClientTimeout(
             total=None, connect=connect_timeout, sock_connect=connect_timeout
         )
@@ -72,17 +62,15 @@ class Upstream:
         self._path = url.raw_path.rstrip("/")
         host = self._destination.headers["Host"]
         self._host = f"Host: {host}\r\n"
-        self._asks_proxy = proxy is not None and is_plain
-        self._origin = ""
-        if proxy is not None and self._asks_proxy:
+        self._origin = ""  # for a proxy that is asked itself, and gets the whole URL
+        if proxy is not None and is_plain:
             self._origin = f"http://{host}"
-            if proxy.authorization is not None:
-                self._host += f"Proxy-Authorization: {proxy.authorization.reveal()}\r\n"
+            self._host += proxy.headers
         self._sending = Tasks()
 
     @property
     def connections(self) -> tuple[int, int]:
-        """How many connections are in use, and how many requests wait for one."""
+        """How many connections are in use, or being opened, and how many are idle."""
         return connections(self._connector)
 
     def raw_path(self, target: str) -> str:
@@ -118,27 +106,20 @@ class Upstream:
             lines.append(b"Content-Length: %d\r\n" % len(body))
         lines.append(b"\r\n")
         head = b"".join(lines)
-        if isinstance(body, StreamedBody):
-            return await self._ask(method, head, body, idle_timeout)
         try:
-            return await self._ask(method, head, body, idle_timeout)
+            response = await self._ask(method, head, body, idle_timeout)
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError):
-            if method not in _IDEMPOTENT:
+            if isinstance(body, StreamedBody) or method not in _IDEMPOTENT:
                 raise
-        return await self._ask(method, head, body, idle_timeout)
-
-    async def _ask(
-        self, method: str, head: bytes, body: bytes | StreamedBody, idle_timeout: float
-    ) -> UpstreamResponse:
-        response = await self._answer(method, head, body, idle_timeout)
-        if self._asks_proxy and response.status == _PROXY_AUTHENTICATION_REQUIRED:
+            response = await self._ask(method, head, body, idle_timeout)
+        if self._origin and response.status == _PROXY_AUTHENTICATION_REQUIRED:
             response.close()
             raise UpstreamProxyError(f"the upstream proxy responded with status {response.status}")
         return response
 
-    async def _answer(
+    async def _ask(
         self, method: str, head: bytes, body: bytes | StreamedBody, idle_timeout: float
     ) -> UpstreamResponse:
         try:

@@ -54,6 +54,8 @@ async def start_tls(
 ) -> asyncio.Protocol:
     """Speak TLS over a connection from now on; `make` makes what reads it.
 
+    A connection over which that fails, or isn't waited for, is aborted.
+
     Raises:
         NotConnectedError: the other end doesn't, or has no certificate for `host`.
     """
@@ -62,7 +64,10 @@ async def start_tls(
         tls = await asyncio.get_running_loop().start_tls(
             transport, protocol, context, server_hostname=host, ssl_handshake_timeout=timeout
         )
-    except (OSError, ssl.SSLError) as error:
+    except BaseException as error:
+        transport.abort()
+        if not isinstance(error, OSError):  # of which ssl.SSLError is one
+            raise
         raise NotConnectedError(f"the TLS handshake failed ({type(error).__name__})") from None
     assert tls is not None
     protocol.connection_made(tls)
@@ -78,11 +83,15 @@ class UpstreamProxy:
     def __init__(
         self, url: ProxyUrl, own_tls: ssl.SSLContext, tls: ssl.SSLContext, timeout: float
     ) -> None:
-        self.authorization = url.authorization
         self._url = url
         self._own_tls = own_tls if url.scheme == "https" else None
         self._tls = tls
         self._timeout = timeout
+
+    @property
+    def headers(self) -> str:
+        """What it gets beside a request or a CONNECT, as lines of a head."""
+        return "".join(f"{name}: {value}\r\n" for name, value in self._url.headers.items())
 
     async def dial_tls(self, host: str, port: int, make: MakeConnection) -> asyncio.Protocol:
         """A connection with TLS through a tunnel (see `idle_pools.Dial`)."""
@@ -93,11 +102,7 @@ class UpstreamProxy:
             raise NotConnectedError(str(error)) from None
         except OSError as error:
             raise self._unreachable(error) from None
-        try:
-            return await start_tls(transport, make, self._tls, host.strip("[]"), self._timeout)
-        except BaseException:
-            transport.abort()
-            raise
+        return await start_tls(transport, make, self._tls, host.strip("[]"), self._timeout)
 
     async def dial_proxy(self, host: str, port: int, make: MakeConnection) -> asyncio.Protocol:
         """A connection to the proxy itself, whatever is to be asked over it."""
@@ -149,10 +154,8 @@ class UpstreamProxy:
         return UpstreamProxyError(f"the upstream proxy can't be reached ({reason})")
 
     def _request(self, destination: Destination) -> bytes:
-        lines = [f"CONNECT {destination} HTTP/1.1", f"Host: {destination}"]
-        if self._url.authorization is not None:
-            lines.append(f"Proxy-Authorization: {self._url.authorization.reveal()}")
-        return "\r\n".join([*lines, "", ""]).encode()
+        head = f"CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n{self.headers}\r\n"
+        return head.encode()
 
 
 class UpstreamProxies:

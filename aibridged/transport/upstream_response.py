@@ -103,34 +103,30 @@ class UpstreamResponse:
         Raises:
             aiohttp.ClientError: the provider broke off.
         """
-        await self._arrival()
+        await self.beginning()
         return self.take()
 
     async def beginning(self) -> bytes:
         """The first bytes, still to be read; empty if there are none. Raises what `read` does."""
-        await self._arrival()
+        await self._arrival(1)
+        if not self._pieces and self.error is not None:
+            raise self.error
         return self._pieces[0] if self._pieces else b""
-
-    async def _arrival(self) -> None:
-        while not self._pieces and not self.is_whole:
-            if self.error is not None:
-                raise self.error
-            self._waiter = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
 
     async def peek(self, most: int) -> bytes:
         """The beginning of the body, which stays to be read: `most` bytes or more, or all that has
         come before its end or a failure."""
+        await self._arrival(most)
+        return b"".join(self._pieces)
+
+    async def _arrival(self, most: int) -> None:
+        """Return once `most` bytes wait to be read, or all that will come."""
         while self.waiting < most and not self.is_whole and self.error is None:
             self._waiter = asyncio.get_running_loop().create_future()
             try:
                 await self._waiter
             finally:
                 self._waiter = None
-        return b"".join(self._pieces)
 
     def pause(self) -> None:
         """Pause reading from the provider."""

@@ -59,7 +59,7 @@ def test_a_place_that_was_left_is_taken_again_whatever_surplus_there_is(full):
     assert (full.taken, full.taken_surplus) == (2, 0)
 
 
-def test_an_idle_connection_makes_limiter(full):
+def test_an_idle_connection_makes_room(full):
     idle = Connection(full)
     full.became_idle(idle, b"alice")
     assert full.enter()
@@ -77,7 +77,7 @@ def test_no_more_make_room_than_can_be_closed_meanwhile(full):
     assert not full.is_saturated
 
 
-def test_who_waits_is_called_once_when_there_may_be_limiter(full):
+def test_who_waits_is_called_once_when_there_may_be_room(full):
     called = []
 
     def resume():

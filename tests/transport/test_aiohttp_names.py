@@ -24,7 +24,6 @@ OF_A_BASE_CLASS = {
         "_request_count",
         "_request_in_progress",
     },
-    "DialedConnector": {"_create_connection"},
     "DownstreamResponse": {
         "_eof_sent",
         "_keep_alive",
