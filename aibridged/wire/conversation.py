@@ -80,15 +80,22 @@ def last_items(items: Sequence[msgspec.Raw]) -> Iterator[ItemHead]:
 
     They end before one that can't be read. Raises msgspec.ValidationError if that is the newest.
     """
-    is_newest = True
-    for raw in reversed(items[-LAST_ITEMS:]):
+    yield _decode_newest(items[-1])
+    for raw in reversed(items[-LAST_ITEMS:-1]):
         try:
-            yield decode_wanted(raw)
+            item = decode_wanted(raw)
         except msgspec.ValidationError:
-            if is_newest:
-                raise
             return
-        is_newest = False
+        yield item
+
+
+def _decode_newest(raw: msgspec.Raw) -> ItemHead:
+    """What `decode_wanted` tells, at once: the newest item's content mostly is wanted."""
+    try:
+        item = decode_item(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode_wanted(raw)
+    return decode_wanted(raw) if item.role in SYSTEM else item
 
 
 def decode_wanted(raw: bytes | msgspec.Raw) -> ItemHead:
