@@ -6,7 +6,6 @@ nothing: agents put them anywhere. The items are the same in all three APIs, as 
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import msgspec
 
@@ -59,7 +58,7 @@ class Item(ItemHead):
     content: str | list[Part] | None = None
 
 
-class End(NamedTuple):
+class End(msgspec.Struct, frozen=True):
     """What stands behind the model's last item, in order: texts, and the ids of answered calls."""
 
     texts: Sequence[str] = ()

@@ -145,7 +145,7 @@ class Envelope(NamedTuple):
     calls: tuple[str, ...] = ()
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True):
     """What a person said in a request: no `prompt` where the agent speaks for itself.
 
     `purpose` and `calls` are as in `Envelope`.
@@ -157,7 +157,7 @@ class Said(NamedTuple):
 
 
 SILENT = Said()
-"""Nobody said anything."""
+"""No person said anything."""
 
 
 class ManyTextsError(msgspec.DecodeError):
