@@ -5,7 +5,7 @@ maker the gateway says that it isn't there. A response in the background is read
 is fetched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 
 from aiohttp import web
 
@@ -38,7 +38,13 @@ def stage(components: Components) -> Middleware:
     # Without authentication all callers are the same person.
     is_single = components.settings.auth == "none"
 
-    async def ownership(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def ownership(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+        route = context.route
+        if route.about is None and route.makes is None and route.reads not in _GO_ON:
+            return handler(context)  # at once: most routes have nothing to do with it
+        return among_owners(context, handler)
+
+    async def among_owners(context: RequestContext, handler: Handler) -> web.StreamResponse:
         route, maker = context.route, None
         if route.reads in _GO_ON:
             for id, missing in _referred(context):
