@@ -12,13 +12,11 @@ from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.failure import INTERNAL, of_break, of_gateway
+from aibridged.pipeline.storing import STORED_APIS
 from aibridged.records.facts import Outcome
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.in_flight import InFlight
-from aibridged.wire.facts import WireApi
-
-_STORED_APIS = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
 
 
 def stage(components: Components) -> Middleware:
@@ -44,7 +42,7 @@ def stage(components: Components) -> Middleware:
                 context.credential,
                 context.scope,
                 trace,
-                stores=context.route.api in _STORED_APIS and context.facts.store,
+                stores=context.route.api in STORED_APIS and context.facts.store,
             )
             context.bridge, context.interception = lease.bridge, interception
             return await _until_its_end(context, handler, interception)

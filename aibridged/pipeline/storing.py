@@ -14,7 +14,10 @@ from aibridged.records.facts import (
     told_once,
 )
 from aibridged.records.stored_objects import StoredObjects
-from aibridged.wire.facts import ResponseFacts
+from aibridged.wire.facts import ResponseFacts, WireApi
+
+STORED_APIS = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
+"""The APIs whose responses a provider stores, and whose requests may go on from stored ones."""
 
 OUTCOMES: Mapping[str, Outcome] = {
     "completed": Outcome.COMPLETED,
