@@ -334,6 +334,11 @@ class Interception:
         return reading.status == 200 and (facts.usage is None or facts.usage.partial)
 
 
+def outcome_of(status: int) -> Outcome:
+    """How an interception ends by a whole response of this status."""
+    return Outcome.COMPLETED if status < 400 else Outcome.FAILED
+
+
 def _hint(credential: str | None) -> str:
     """A key's masked form; the key is the last word, after any scheme."""
     if credential is None:

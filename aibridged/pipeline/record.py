@@ -7,7 +7,7 @@ from aiohttp import web
 from loguru import logger
 
 from aibridged.errors import INTERNAL_ERROR, RECORDING_FAILED, GatewayError
-from aibridged.pipeline.bridge import Interception
+from aibridged.pipeline.bridge import Interception, outcome_of
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
@@ -57,7 +57,7 @@ def stage(components: Components) -> Middleware:
         outcome, status = Outcome.FAILED, None
         try:
             response = await handler(context)
-            outcome, status = _outcome(response.status), response.status
+            outcome, status = outcome_of(response.status), response.status
             return response
         except GatewayError as error:
             status = error.kind.status
@@ -81,10 +81,6 @@ def stage(components: Components) -> Middleware:
             note(facts.anomalies)
 
     return record
-
-
-def _outcome(status: int) -> Outcome:
-    return Outcome.COMPLETED if status < 400 else Outcome.FAILED
 
 
 def _left(context: RequestContext, in_flight: InFlight) -> Outcome:
