@@ -1,6 +1,6 @@
 """A bridge: the cached state of one caller and key, with the caller's MCP tools."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -125,9 +125,9 @@ class Bridge:
             interception.record_prompt(prompt)
         return interception
 
-    async def _prompt(self, start: InterceptionStart, prompt: str) -> UserPromptRecord:
+    def _prompt(self, start: InterceptionStart, prompt: str) -> Awaitable[UserPromptRecord]:
         """The prompt's record, made before the start's: if it fails, nothing is left open."""
-        return await self._truncator.truncate_in_thread(
+        return self._truncator.truncate_in_thread(
             UserPromptRecord(
                 id=uuid7(start.started_at),
                 interception_id=start.id,

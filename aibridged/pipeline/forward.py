@@ -32,6 +32,7 @@ from aibridged.transport.upstream_failure import (
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")
+_NO_DUMP = nullcontext()
 
 
 def handler(components: Components) -> Handler:
@@ -49,7 +50,7 @@ def handler(components: Components) -> Handler:
         dump = None
         if dumper is not None and context.route.endpoint not in context.route.provider.secret:
             dump = dumper.begin(context, upstream, headers)
-        with dump or nullcontext():
+        with dump or _NO_DUMP:
             context.sent_at = monotonic()
             reply = await ask(context, upstream, headers, idle_timeout, dump)
             context.answered_at, context.upstream_status = monotonic(), reply.status
