@@ -177,14 +177,13 @@ def said_in(texts: Sequence[str]) -> Said:
     looked_at = 0
     for text in texts:
         head, end = (text, None) if len(text) <= WINDOW else ends(text)
-        if not is_bare(head, head if end is None else end):
-            looked_at += 1
-            if looked_at > MAX_TEXTS:
-                raise ManyTextsError
-        envelope = envelope_of(head, end)
-        if envelope is BARE:
+        if is_bare(head, head if end is None else end):
             words.append(text)
             continue
+        looked_at += 1
+        if looked_at > MAX_TEXTS:
+            raise ManyTextsError
+        envelope = envelope_of(head, end)
         if envelope.purpose is not None:
             return Said(purpose=envelope.purpose)
         calls += envelope.calls
