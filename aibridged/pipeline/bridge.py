@@ -108,7 +108,7 @@ class Bridge:
         prompt = None
         if facts.prompt is not None:
             prompt = await self._prompt(start, facts.prompt)
-        # With a key of their own a caller is shown what that key may see: nobody need know more.
+        # With a key of their own a caller is shown what that key may see, whoever made it.
         if stores and (facts.background or credential.kind is CredentialKind.CENTRALIZED):
             storing = Storing(self._stored, start, background=facts.background)
         else:

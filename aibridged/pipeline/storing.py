@@ -23,7 +23,7 @@ OUTCOMES: Mapping[str, Outcome] = {
     "completed": Outcome.COMPLETED,
     "incomplete": Outcome.COMPLETED,  # as it is for one that was waited for
     "failed": Outcome.FAILED,
-    "cancelled": Outcome.CLIENT_CLOSED,  # nobody else can
+    "cancelled": Outcome.CLIENT_CLOSED,  # no one else can
 }
 """How an interception has ended, by the last status of its response."""
 

@@ -68,7 +68,7 @@ BLOCKS = (
     Block("subagent_notification", "Codex 0.171"),
     Block("current_datetime", "GitHub Copilot CLI 1.0"),
     Block("mode_notice", "Cline 3.0"),
-    Block("system", "gptme 0.35: nobody called a tool"),
+    Block("system", "gptme 0.35: no tool was called"),
 )
 
 NOTICES = (
