@@ -13,11 +13,13 @@ from aibridged.pipeline.context import Handler, Middleware, RequestContext
 _KEY_BYTES = 16
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components) -> Middleware | None:
     breakers = components.breakers
+    if breakers is None:
+        return None
 
     async def breaker(context: RequestContext, handler: Handler) -> web.StreamResponse:
-        if breakers is None or context.route.api is None:
+        if context.route.api is None:
             return await handler(context)
         admission = context.verdict = admit(breakers, context)
         try:

@@ -1,6 +1,6 @@
 """A bridge: the cached state of one caller and key, with the caller's MCP tools."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -108,7 +108,7 @@ class Bridge:
         prompt = None
         if facts.prompt is not None:
             prompt = await self._prompt(start, facts.prompt)
-        # With a key of their own a caller is shown what that key may see: nobody need know more.
+        # With a key of their own a caller is shown what that key may see, whoever made it.
         if stores and (facts.background or credential.kind is CredentialKind.CENTRALIZED):
             storing = Storing(self._stored, start, background=facts.background)
         else:
@@ -125,9 +125,9 @@ class Bridge:
             interception.record_prompt(prompt)
         return interception
 
-    async def _prompt(self, start: InterceptionStart, prompt: str) -> UserPromptRecord:
+    def _prompt(self, start: InterceptionStart, prompt: str) -> Awaitable[UserPromptRecord]:
         """The prompt's record, made before the start's: if it fails, nothing is left open."""
-        return await self._truncator.truncate_in_thread(
+        return self._truncator.truncate_in_thread(
             UserPromptRecord(
                 id=uuid7(start.started_at),
                 interception_id=start.id,
@@ -332,6 +332,11 @@ class Interception:
         if reading is None:
             return self.awaits_response
         return reading.status == 200 and (facts.usage is None or facts.usage.partial)
+
+
+def outcome_of(status: int) -> Outcome:
+    """How an interception ends by a whole response of this status."""
+    return Outcome.COMPLETED if status < 400 else Outcome.FAILED
 
 
 def _hint(credential: str | None) -> str:

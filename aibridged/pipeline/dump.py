@@ -127,7 +127,7 @@ def _cut(body: bytes, size: int) -> bytes:
 
 
 def _reason(error: BaseException) -> str:
-    """What ended a request, in a sentence that quotes nobody's headers."""
+    """What ended a request, in a sentence that quotes no headers."""
     if isinstance(error, GatewayError):
         return error.message
     if isinstance(error, BrokenOffError):

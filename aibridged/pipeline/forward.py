@@ -14,10 +14,10 @@ from aibridged.core.headers import (
     request_header_passes,
 )
 from aibridged.errors import GatewayError
+from aibridged.pipeline.bridge import outcome_of
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
-from aibridged.records.facts import Outcome
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
 from aibridged.transport.relay import relay
@@ -32,6 +32,7 @@ from aibridged.transport.upstream_failure import (
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 _LINE_BREAK = re.compile(r"[\r\n\0]")
+_NO_DUMP = nullcontext()
 
 
 def handler(components: Components) -> Handler:
@@ -49,7 +50,7 @@ def handler(components: Components) -> Handler:
         dump = None
         if dumper is not None and context.route.endpoint not in context.route.provider.secret:
             dump = dumper.begin(context, upstream, headers)
-        with dump or nullcontext():
+        with dump or _NO_DUMP:
             context.sent_at = monotonic()
             reply = await ask(context, upstream, headers, idle_timeout, dump)
             context.answered_at, context.upstream_status = monotonic(), reply.status
@@ -147,8 +148,7 @@ async def relay_response(
 def record_end(context: RequestContext, status: int) -> None:
     """Record a whole answer, before the last of it is written: who has seen it finds it there."""
     if context.interception is not None:
-        outcome = Outcome.COMPLETED if status < 400 else Outcome.FAILED
-        context.interception.end(outcome, status, context.observer, context.secrets)
+        context.interception.end(outcome_of(status), status, context.observer, context.secrets)
 
 
 def upstream_headers(context: RequestContext, *, send_actor: bool) -> list[tuple[bytes, bytes]]:

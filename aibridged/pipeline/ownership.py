@@ -5,7 +5,7 @@ maker the gateway says that it isn't there. A response in the background is read
 is fetched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 
 from aiohttp import web
 
@@ -21,14 +21,12 @@ from aibridged.errors import (
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.failure import of_response, redacted
-from aibridged.pipeline.storing import OUTCOMES, background_records
+from aibridged.pipeline.storing import OUTCOMES, STORED_APIS, background_records
 from aibridged.records.facts import Outcome, StoredObjectRecord
 from aibridged.records.stored_objects import LookupFailedError, Maker
-from aibridged.wire.facts import WireApi
 from aibridged.wire.splice import Fields, UnsplittableError
 
 _ERRORS = 400
-_GO_ON = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
 # What a body must hold to name one of them twice, however it spells the names.
 _MARKS = (b"previous_response", b"conversation", b"\\u00")
 
@@ -38,9 +36,15 @@ def stage(components: Components) -> Middleware:
     # Without authentication all callers are the same person.
     is_single = components.settings.auth == "none"
 
-    async def ownership(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def ownership(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+        route = context.route
+        if route.about is None and route.makes is None and route.reads not in STORED_APIS:
+            return handler(context)  # at once: most routes have nothing to do with it
+        return among_owners(context, handler)
+
+    async def among_owners(context: RequestContext, handler: Handler) -> web.StreamResponse:
         route, maker = context.route, None
-        if route.reads in _GO_ON:
+        if route.reads in STORED_APIS:
             for id, missing in _referred(context):
                 await owned(context, id, missing)
         if route.about is not None:

@@ -13,8 +13,10 @@ from aibridged.pipeline.context import Handler, Middleware, RequestContext
 _KEY_BYTES = 16
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components) -> Middleware | None:
     settings, limiter = components.settings, components.rate_limiter
+    if limiter is None:
+        return None
 
     def caller(context: RequestContext) -> bytes:
         try:
@@ -26,7 +28,7 @@ def stage(components: Components) -> Middleware:
         return context.address(settings)
 
     async def rate_limit(context: RequestContext, handler: Handler) -> web.StreamResponse:
-        if limiter is not None and not limiter.admit(caller(context)):
+        if not limiter.admit(caller(context)):
             raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
         return await handler(context)
 

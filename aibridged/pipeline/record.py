@@ -7,18 +7,16 @@ from aiohttp import web
 from loguru import logger
 
 from aibridged.errors import INTERNAL_ERROR, RECORDING_FAILED, GatewayError
-from aibridged.pipeline.bridge import Interception
+from aibridged.pipeline.bridge import Interception, outcome_of
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.failure import INTERNAL, of_break, of_gateway
+from aibridged.pipeline.storing import STORED_APIS
 from aibridged.records.facts import Outcome
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.in_flight import InFlight
-from aibridged.wire.facts import WireApi
-
-_STORED_APIS = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
 
 
 def stage(components: Components) -> Middleware:
@@ -44,7 +42,7 @@ def stage(components: Components) -> Middleware:
                 context.credential,
                 context.scope,
                 trace,
-                stores=context.route.api in _STORED_APIS and context.facts.store,
+                stores=context.route.api in STORED_APIS and context.facts.store,
             )
             context.bridge, context.interception = lease.bridge, interception
             return await _until_its_end(context, handler, interception)
@@ -59,7 +57,7 @@ def stage(components: Components) -> Middleware:
         outcome, status = Outcome.FAILED, None
         try:
             response = await handler(context)
-            outcome, status = _outcome(response.status), response.status
+            outcome, status = outcome_of(response.status), response.status
             return response
         except GatewayError as error:
             status = error.kind.status
@@ -83,10 +81,6 @@ def stage(components: Components) -> Middleware:
             note(facts.anomalies)
 
     return record
-
-
-def _outcome(status: int) -> Outcome:
-    return Outcome.COMPLETED if status < 400 else Outcome.FAILED
 
 
 def _left(context: RequestContext, in_flight: InFlight) -> Outcome:

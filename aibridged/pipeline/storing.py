@@ -14,13 +14,16 @@ from aibridged.records.facts import (
     told_once,
 )
 from aibridged.records.stored_objects import StoredObjects
-from aibridged.wire.facts import ResponseFacts
+from aibridged.wire.facts import ResponseFacts, WireApi
+
+STORED_APIS = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
+"""The APIs whose responses a provider stores, and whose requests may go on from stored ones."""
 
 OUTCOMES: Mapping[str, Outcome] = {
     "completed": Outcome.COMPLETED,
     "incomplete": Outcome.COMPLETED,  # as it is for one that was waited for
     "failed": Outcome.FAILED,
-    "cancelled": Outcome.CLIENT_CLOSED,  # nobody else can
+    "cancelled": Outcome.CLIENT_CLOSED,  # no one else can
 }
 """How an interception has ended, by the last status of its response."""
 

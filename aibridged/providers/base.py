@@ -158,7 +158,7 @@ class Provider(ABC):
     def _passed(self, endpoint: str, path: str, found: re.Match[str]) -> Route:
         about = None
         if (kind := self.stored.get(endpoint)) is not None:
-            # As the provider will read it. One that isn't proper UTF-8 is nobody's.
+            # As the provider will read it. One that isn't proper UTF-8 has no maker.
             about = StoredId(kind, unquote(found[1].partition("/")[0]))
         return Route(
             self,

@@ -6,7 +6,6 @@ nothing: agents put them anywhere. The items are the same in all three APIs, as 
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import msgspec
 
@@ -59,7 +58,7 @@ class Item(ItemHead):
     content: str | list[Part] | None = None
 
 
-class End(NamedTuple):
+class End(msgspec.Struct, frozen=True):
     """What stands behind the model's last item, in order: texts, and the ids of answered calls."""
 
     texts: Sequence[str] = ()
@@ -80,15 +79,22 @@ def last_items(items: Sequence[msgspec.Raw]) -> Iterator[ItemHead]:
 
     They end before one that can't be read. Raises msgspec.ValidationError if that is the newest.
     """
-    is_newest = True
-    for raw in reversed(items[-LAST_ITEMS:]):
+    yield _decode_newest(items[-1])
+    for raw in reversed(items[-LAST_ITEMS:-1]):
         try:
-            yield decode_wanted(raw)
+            item = decode_wanted(raw)
         except msgspec.ValidationError:
-            if is_newest:
-                raise
             return
-        is_newest = False
+        yield item
+
+
+def _decode_newest(raw: msgspec.Raw) -> ItemHead:
+    """What `decode_wanted` tells, at once: the newest item's content mostly is wanted."""
+    try:
+        item = decode_item(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode_wanted(raw)
+    return decode_wanted(raw) if item.role in SYSTEM else item
 
 
 def decode_wanted(raw: bytes | msgspec.Raw) -> ItemHead:

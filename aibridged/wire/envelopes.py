@@ -68,7 +68,7 @@ BLOCKS = (
     Block("subagent_notification", "Codex 0.171"),
     Block("current_datetime", "GitHub Copilot CLI 1.0"),
     Block("mode_notice", "Cline 3.0"),
-    Block("system", "gptme 0.35: nobody called a tool"),
+    Block("system", "gptme 0.35: no tool was called"),
 )
 
 NOTICES = (
@@ -145,7 +145,7 @@ class Envelope(NamedTuple):
     calls: tuple[str, ...] = ()
 
 
-class Said(NamedTuple):
+class Said(msgspec.Struct, frozen=True):
     """What a person said in a request: no `prompt` where the agent speaks for itself.
 
     `purpose` and `calls` are as in `Envelope`.
@@ -157,7 +157,7 @@ class Said(NamedTuple):
 
 
 SILENT = Said()
-"""Nobody said anything."""
+"""No person said anything."""
 
 
 class ManyTextsError(msgspec.DecodeError):
@@ -177,14 +177,13 @@ def said_in(texts: Sequence[str]) -> Said:
     looked_at = 0
     for text in texts:
         head, end = (text, None) if len(text) <= WINDOW else ends(text)
-        if not is_bare(head, head if end is None else end):
-            looked_at += 1
-            if looked_at > MAX_TEXTS:
-                raise ManyTextsError
-        envelope = envelope_of(head, end)
-        if envelope is BARE:
+        if is_bare(head, head if end is None else end):
             words.append(text)
             continue
+        looked_at += 1
+        if looked_at > MAX_TEXTS:
+            raise ManyTextsError
+        envelope = envelope_of(head, end)
         if envelope.purpose is not None:
             return Said(purpose=envelope.purpose)
         calls += envelope.calls

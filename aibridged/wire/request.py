@@ -41,6 +41,7 @@ class Head(msgspec.Struct):
 
 
 H = TypeVar("H", bound=Head)
+_Items = str | Sequence[msgspec.Raw] | None
 
 
 class Conversation(Head):
@@ -96,7 +97,6 @@ _HEADS: Mapping[WireApi, Any] = {
         WireApi.EMBEDDINGS: Embedding,
     }.items()
 }
-_decode_text = msgspec.json.Decoder(str).decode
 _decode_options = msgspec.json.Decoder(_Options).decode
 _decode_metadata = msgspec.json.Decoder(_Metadata).decode
 _decode_user = msgspec.json.Decoder(_User).decode
@@ -129,15 +129,20 @@ def read_request(api: WireApi, body: bytes, model: str | None = None) -> Request
         msgspec.DecodeError, UnicodeDecodeError, RecursionError: it can't be read in one go, by its
             spelling, its depth or its many texts. It may be JSON all the same: see `large_request`.
     """
+    items: _Items
     try:
         request = named(DECODERS[api](body), model)
-        end = _end(request)
-        introduction = _introduction(request)
+        if isinstance(request, Conversation):
+            instructions, items = request.system, request.messages
+        elif isinstance(request, Input):
+            instructions, items = request.instructions, request.input
+        else:
+            return facts_of(request)
+        end = _end(items)
     except msgspec.ValidationError:
         return facts_of(named(read_head(api, body), model), anomalies=UNREADABLE_REQUEST)
-    return request_facts(
-        api, request, end, said_in(end.texts) if end.texts else SILENT, introduction
-    )
+    said = said_in(end.texts) if end.texts else SILENT
+    return request_facts(api, request, end, said, _introduction(instructions, items))
 
 
 def named(request: H, model: str | None) -> H:
@@ -148,25 +153,15 @@ def named(request: H, model: str | None) -> H:
     return request
 
 
-def _end(request: Head) -> End:
-    if not isinstance(request, Conversation | Input):
-        return End()
-    items = request.messages if isinstance(request, Conversation) else request.input
+def _end(items: _Items) -> End:
     if isinstance(items, str):
         return End((items,))
     return end_of(last_items(items)) if items else End()
 
 
-def _introduction(request: Head) -> bytes:
-    if not isinstance(request, Conversation | Input):
-        return b""
-    text, items = (
-        (request.system, request.messages)
-        if isinstance(request, Conversation)
-        else (request.instructions, request.input)
-    )
-    if text is not ABSENT:
-        return bytes(memoryview(text)[:INTRODUCTION])
+def _introduction(instructions: msgspec.Raw, items: _Items) -> bytes:
+    if instructions is not ABSENT:
+        return bytes(memoryview(instructions)[:INTRODUCTION])
     if not items or isinstance(items, str):
         return b""
     return introduction_in(bytes(memoryview(items[0])[:INTRODUCTION]))
@@ -262,7 +257,7 @@ def _reference(raw: msgspec.Raw) -> str | None:
 
 def _text_of(raw: msgspec.Raw) -> str | None:
     try:
-        return _decode_text(raw)
+        return decode_text(raw)
     except UNREADABLE:
         return None
 
@@ -280,7 +275,7 @@ def _session_of(metadata: msgspec.Raw) -> str | None:
         return None
     try:
         user_id = _decode_metadata(metadata).user_id
-        user = decode_text(user_id) if len(bytes(user_id)) <= _MAX_USER else ""
+        user = decode_text(user_id) if len(user_id) <= _MAX_USER else ""
         if user.startswith("{"):
             session = _decode_user(user).session_id
         else:
