@@ -62,7 +62,7 @@ class ResponseObserver:
         if self.first_byte_at is None:
             self.first_byte_at = self._monotonic()
         self._judge()
-        self.is_settled = self._undecided is None
+        self.is_settled = self._undecided is None and self._on_id is None
 
     def _in_steps(self, steps: Iterator[None]) -> Iterator[None]:
         for step in steps:
