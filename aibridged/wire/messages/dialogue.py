@@ -41,7 +41,6 @@ _TOLD_AT_THE_END = (
 _MAX_FIELDS = 16
 """Fields of a block that grow by deltas; the API has five."""
 _END_TURN = b'"end_turn"'
-_DELTA = "content_block_delta"
 
 
 class _Block:
