@@ -26,9 +26,6 @@ MAX_ID = 1024
 OMITTED = "item_dropped"
 """The anomaly that counts the tool calls and thoughts that weren't kept."""
 
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises at bytes that aren't the JSON, or not of the shape, that was expected."""
-
 _ITEM = 200  # characters that a tool call or a thought is charged beside its text
 _well_formed = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -70,7 +67,7 @@ class Collector:
             return None
         try:
             return bounds.counts(raw)
-        except UNREADABLE:
+        except bounds.UNREADABLE:
             self.count("unreadable_usage")
             return None
 
@@ -165,7 +162,7 @@ def is_json(text: str | bytes | bytearray) -> bool:
     """Whether `text` is one well-formed JSON value."""
     try:
         _well_formed(text)
-    except UNREADABLE:
+    except bounds.UNREADABLE:
         return False
     return True
 
@@ -188,7 +185,7 @@ def arguments_text(raw: msgspec.Raw) -> str:
         return text
     try:
         return _decode_text(raw)
-    except UNREADABLE:
+    except bounds.UNREADABLE:
         return str(lenient.loads(raw))
 
 
@@ -196,7 +193,7 @@ def error_in(raw: msgspec.Raw) -> object:
     """What an `error` field holds; None where it holds nothing that can be read."""
     try:
         return bounds.value(raw)
-    except UNREADABLE:
+    except bounds.UNREADABLE:
         return None
 
 

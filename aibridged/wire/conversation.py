@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT
-from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.bounds import ABSENT, UNREADABLE
 from aibridged.wire.envelopes import MEANWHILE
 from aibridged.wire.lone_surrogates import decode_any, repaired
 

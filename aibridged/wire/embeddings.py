@@ -11,7 +11,7 @@ from contextlib import suppress
 import msgspec
 
 from aibridged.wire import bounds
-from aibridged.wire.collector import MAX_ID, UNREADABLE, provider_error
+from aibridged.wire.collector import MAX_ID, provider_error
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage
 from aibridged.wire.usage import chat_usage
 
@@ -66,7 +66,7 @@ def _usage(text: bytes) -> TokenUsage | None:
     told = _USAGE.findall(text)
     if not told:
         return None
-    with suppress(*UNREADABLE):
+    with suppress(*bounds.UNREADABLE):
         counts = bounds.counts(msgspec.Raw(told[-1]))
         if counts is not None:
             # Some servers tell the total alone, which is the same here: nothing is generated.
@@ -78,7 +78,7 @@ def _usage(text: bytes) -> TokenUsage | None:
 def _model(text: bytes) -> str | None:
     model = _MODEL.search(text)
     if model is not None:
-        with suppress(*UNREADABLE):
+        with suppress(*bounds.UNREADABLE):
             return _decode_text(model[1])
     return None
 
@@ -87,7 +87,7 @@ def _error(text: bytes) -> ProviderError | None:
     """The error that the answer is: its only field, as it is in OpenAI's."""
     if _ERROR.match(text) is None:
         return None
-    with suppress(*UNREADABLE):
+    with suppress(*bounds.UNREADABLE):
         error = _decode_error(text).get("error", bounds.ABSENT)
         return provider_error(bounds.value(error)) if bounds.is_given(error) else None
     return ProviderError(None, None, None)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import msgspec
 
 from aibridged.wire import lenient
-from aibridged.wire.bounds import MAX_CROWD, SMALL
-from aibridged.wire.collector import UNREADABLE, Collector, is_json, verdict_of
+from aibridged.wire.bounds import MAX_CROWD, SMALL, UNREADABLE
+from aibridged.wire.collector import Collector, is_json, verdict_of
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage
 from aibridged.wire.lenient import Parser, TypedEvent
 from aibridged.wire.shorten import Kept

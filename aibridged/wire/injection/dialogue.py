@@ -16,7 +16,6 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from aibridged.wire import bounds, lenient
-from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.sse_events import RawEvent, RawEvents
 from aibridged.wire.reader import AnyReader
@@ -25,7 +24,14 @@ from aibridged.wire.splice import Fields, UnsplittableError
 from aibridged.wire.sse import lone
 from aibridged.wire.usage_sums import add_counts
 
-UNEXPECTED = (UnsplittableError, *UNREADABLE, AttributeError, KeyError, TypeError, ValueError)
+UNEXPECTED = (
+    UnsplittableError,
+    *bounds.UNREADABLE,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
 """What reading an answer of a shape that isn't known raises."""
 
 MAX_TURN_BYTES = 64 * 1024 * 1024
@@ -203,7 +209,7 @@ def counts_in(usage: msgspec.Raw) -> dict[str, Any]:
     """A usage object; empty where there is none, or none that can be read."""
     try:
         return bounds.counts(usage) or {}
-    except UNREADABLE:
+    except bounds.UNREADABLE:
         return {}
 
 

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from aibridged.wire import lenient
-from aibridged.wire.bounds import ABSENT, is_given, is_nothing
-from aibridged.wire.collector import UNREADABLE, error_in, provider_error
+from aibridged.wire.bounds import ABSENT, UNREADABLE, is_given, is_nothing
+from aibridged.wire.collector import error_in, provider_error
 from aibridged.wire.facts import ProviderError
 from aibridged.wire.lenient import Parser, TypedEvent
 

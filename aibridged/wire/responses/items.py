@@ -8,16 +8,8 @@ from typing import NamedTuple
 import msgspec
 
 from aibridged.wire import lenient
-from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, has_more_elements, is_given
-from aibridged.wire.collector import (
-    UNREADABLE,
-    Collector,
-    Text,
-    are_whole,
-    arguments_text,
-    is_json,
-    json_text,
-)
+from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, UNREADABLE, has_more_elements, is_given
+from aibridged.wire.collector import Collector, Text, are_whole, arguments_text, is_json, json_text
 from aibridged.wire.facts import ToolCall
 from aibridged.wire.lenient import Parser, well_formed
 
