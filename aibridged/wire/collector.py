@@ -98,6 +98,28 @@ class Collector:
             text = Text(self, content)
             self.thoughts.append(Thought(text.value, source, complete=not text.cut))
 
+    def add_call(
+        self,
+        call_id: str,
+        name: str,
+        arguments: str,
+        *,
+        complete: bool,
+        server_side: bool = False,
+        item_id: str | None = None,
+    ) -> None:
+        """Keep a tool call; there is room for it, see `keeps`."""
+        self.tool_calls.append(
+            ToolCall(
+                call_id=lenient.well_formed(call_id),
+                item_id=item_id and lenient.well_formed(item_id),
+                name=lenient.well_formed(name),
+                arguments=arguments,
+                server_side=server_side,
+                complete=complete,
+            )
+        )
+
     def result(self, usage: TokenUsage | None, *, complete: bool) -> ResponseFacts:
         """The facts, as far as they came."""
         return ResponseFacts(

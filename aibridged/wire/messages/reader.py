@@ -19,8 +19,8 @@ from aibridged.wire.collector import (
     is_json,
     provider_error,
 )
-from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.lenient import json_of, usage_in, well_formed
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage
+from aibridged.wire.lenient import json_of, usage_in
 from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, Message
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import messages_usage
@@ -205,13 +205,10 @@ def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
             )
         return
     arguments = text.value
-    collector.tool_calls.append(
-        ToolCall(
-            call_id=well_formed(opened.id),
-            item_id=None,
-            name=well_formed(opened.name),
-            arguments=arguments,
-            server_side=server_side,
-            complete=complete and not text.cut and is_json(arguments),
-        )
+    collector.add_call(
+        opened.id,
+        opened.name,
+        arguments,
+        complete=complete and not text.cut and is_json(arguments),
+        server_side=server_side,
     )
