@@ -23,7 +23,7 @@ class ResponseObserver:
     """Observes one response.
 
     `first_byte_at` is monotonic; `complete` is set once the response has been relayed to its end. A
-    `reader` that is given is fed by its owner, who then calls `progress`. `on_id` hears of the
+    `reader` that is given is fed by its owner, who then calls `progress`. `on_id` is told the
     response's id as soon as a stream has told it.
     """
 

@@ -15,7 +15,7 @@ from aibridged.wire import bounds, lenient
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
 
 MAX_KEPT = 4 * 1024 * 1024
-"""Characters kept of one response: several times what the longest answers of today hold."""
+"""Characters kept of one response: several times what the longest responses of today hold."""
 
 MAX_ITEMS = 512
 """Tool calls and thoughts kept of one response, together; the record says how many are omitted."""

@@ -1,7 +1,7 @@
 """Reads JSON that strict decoding refuses, field by field.
 
 Real servers send half an emoji, NaN, raw control characters and invalid UTF-8, a number for an id
-and an object for a text. An answer with one such thing is as good to its client as any other, so
+and an object for a text. A response with one such thing is as good to its client as any other, so
 that its facts are wanted, too: what can't be read is left out and counted, never the whole.
 
 Python's own decoder takes what msgspec's refuses, at a tenth of the speed; so it is asked last, and
@@ -103,7 +103,7 @@ def well_formed(text: str) -> str:
 
 
 def encoded(plain: Any) -> bytes:
-    """Plain objects as JSON that anybody can read."""
+    """Plain objects as JSON that every decoder reads."""
     try:
         return _encode(plain)
     except UnicodeEncodeError:

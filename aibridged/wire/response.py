@@ -120,7 +120,7 @@ class _Decoded:
     @property
     def verdict(self) -> str | None:
         if self._reader.verdict is None and self._decoder.fault is not None:
-            return "ok"  # nothing more will be known, and an answer it was
+            return "ok"  # nothing more will be known, and a response it was
         return self._reader.verdict
 
     @property

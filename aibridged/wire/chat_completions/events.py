@@ -1,4 +1,4 @@
-"""What OpenAI's Chat Completions API and the servers that are compatible with it answer, typed.
+"""What OpenAI's Chat Completions API and the servers compatible with it send, typed.
 
 Source of the shapes: the types of OpenAI's Python SDK; `reasoning_content`, `reasoning`
 and `reasoning_text` are what compatible servers (DeepSeek, vLLM and OpenRouter, GitHub Copilot)

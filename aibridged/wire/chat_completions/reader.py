@@ -1,4 +1,4 @@
-"""Reads answers of OpenAI's Chat Completions API and of the servers that are compatible with it.
+"""Reads responses of OpenAI's Chat Completions API and of the servers that are compatible with it.
 
 Every chunk is decoded: the facts can stand anywhere in it, and decoding the few fields that matter
 takes a third of the time of the searches that could tell that there are none.
@@ -184,7 +184,7 @@ class ChatCompletionsReader(StreamReader[Completion]):
 
 
 def read_body(body: bytes) -> ResponseFacts:
-    """The facts of a blocking answer, be it a completion or an error."""
+    """The facts of a blocking response, be it a completion or an error."""
     collector = Collector()
     return facts_of(PARSER.read(body, collector.count, "body"), body, collector)
 

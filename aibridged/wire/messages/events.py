@@ -1,4 +1,4 @@
-"""What Anthropic's Messages API answers, typed.
+"""What Anthropic's Messages API sends, typed.
 
 Source of the shapes: the types of Anthropic's Python SDK. A delta stays a plain object: its fields
 are pieces of the block's, whichever these are.

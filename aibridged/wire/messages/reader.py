@@ -1,7 +1,7 @@
-"""Reads answers of Anthropic's Messages API, streamed or not.
+"""Reads responses of Anthropic's Messages API, streamed or not.
 
-A stream tells the usage more than once; each later word replaces the same field of an earlier one,
-and nothing is added up (see `usage_sums.latest_counts`).
+A stream tells the usage more than once; each later report replaces the same field of an earlier
+one, and nothing is added up (see `usage_sums.latest_counts`).
 """
 
 from collections.abc import Callable, Mapping
@@ -157,7 +157,7 @@ class MessagesReader(StreamReader[Event]):
 
 
 def read_body(body: bytes) -> ResponseFacts:
-    """The facts of a blocking answer, be it a message or an error."""
+    """The facts of a blocking response, be it a message or an error."""
     collector = Collector()
     return facts_of(MESSAGES.read(body, collector.count, "body"), body, collector)
 
