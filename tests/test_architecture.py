@@ -112,7 +112,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/storing.py": "tests/e2e/test_stored_objects.py drives it through sockets",
     "pipeline/components.py": DECLARES,
     "pipeline/rate_limit.py": SHELL,
-    "pipeline/response_observer.py": SHELL,
     "daemon/metrics_snapshot.py": METRICS,
     "pipeline/record.py": SHELL,
     "pipeline/local_routes.py": SHELL,

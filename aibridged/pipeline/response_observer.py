@@ -23,7 +23,7 @@ class ResponseObserver:
     """Observes one response.
 
     `first_byte_at` is monotonic; `complete` is set once the response has been relayed to its end. A
-    `reader` that is given is fed by its owner, who then calls `progress`. `on_id` hears of the
+    `reader` that is given is fed by its owner, who then calls `progress`. `on_id` is told the
     response's id as soon as a stream has told it.
     """
 
@@ -62,7 +62,7 @@ class ResponseObserver:
         if self.first_byte_at is None:
             self.first_byte_at = self._monotonic()
         self._judge()
-        self.is_settled = self._undecided is None
+        self.is_settled = self._undecided is None and self._on_id is None
 
     def _in_steps(self, steps: Iterator[None]) -> Iterator[None]:
         for step in steps:

@@ -22,6 +22,9 @@ MAX_CROWD = 256 * 1024
 MAX_VALUE = 64 * 1024
 """Bytes of a value of any shape, such as usage and errors."""
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises at bytes that aren't the JSON, or not of the shape, that was expected."""
+
 ABSENT = msgspec.Raw(b"")
 """The default of a raw field."""
 

@@ -15,7 +15,7 @@ from aibridged.wire import bounds, lenient
 from aibridged.wire.facts import ProviderError, ResponseFacts, Thought, TokenUsage, ToolCall
 
 MAX_KEPT = 4 * 1024 * 1024
-"""Characters kept of one response: several times what the longest answers of today hold."""
+"""Characters kept of one response: several times what the longest responses of today hold."""
 
 MAX_ITEMS = 512
 """Tool calls and thoughts kept of one response, together; the record says how many are omitted."""
@@ -25,9 +25,6 @@ MAX_ID = 1024
 
 OMITTED = "item_dropped"
 """The anomaly that counts the tool calls and thoughts that weren't kept."""
-
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises at bytes that aren't the JSON, or not of the shape, that was expected."""
 
 _ITEM = 200  # characters that a tool call or a thought is charged beside its text
 _well_formed = msgspec.json.Decoder(msgspec.Raw).decode
@@ -70,7 +67,7 @@ class Collector:
             return None
         try:
             return bounds.counts(raw)
-        except UNREADABLE:
+        except bounds.UNREADABLE:
             self.count("unreadable_usage")
             return None
 
@@ -100,6 +97,28 @@ class Collector:
         if self.keeps():
             text = Text(self, content)
             self.thoughts.append(Thought(text.value, source, complete=not text.cut))
+
+    def add_call(
+        self,
+        call_id: str,
+        name: str,
+        arguments: str,
+        *,
+        complete: bool,
+        server_side: bool = False,
+        item_id: str | None = None,
+    ) -> None:
+        """Keep a tool call; there is room for it, see `keeps`."""
+        self.tool_calls.append(
+            ToolCall(
+                call_id=lenient.well_formed(call_id),
+                item_id=item_id and lenient.well_formed(item_id),
+                name=lenient.well_formed(name),
+                arguments=arguments,
+                server_side=server_side,
+                complete=complete,
+            )
+        )
 
     def result(self, usage: TokenUsage | None, *, complete: bool) -> ResponseFacts:
         """The facts, as far as they came."""
@@ -165,7 +184,7 @@ def is_json(text: str | bytes | bytearray) -> bool:
     """Whether `text` is one well-formed JSON value."""
     try:
         _well_formed(text)
-    except UNREADABLE:
+    except bounds.UNREADABLE:
         return False
     return True
 
@@ -188,7 +207,7 @@ def arguments_text(raw: msgspec.Raw) -> str:
         return text
     try:
         return _decode_text(raw)
-    except UNREADABLE:
+    except bounds.UNREADABLE:
         return str(lenient.loads(raw))
 
 
@@ -196,7 +215,7 @@ def error_in(raw: msgspec.Raw) -> object:
     """What an `error` field holds; None where it holds nothing that can be read."""
     try:
         return bounds.value(raw)
-    except UNREADABLE:
+    except bounds.UNREADABLE:
         return None
 
 

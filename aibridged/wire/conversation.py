@@ -9,8 +9,7 @@ from contextlib import suppress
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT
-from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.bounds import ABSENT, UNREADABLE
 from aibridged.wire.envelopes import MEANWHILE
 from aibridged.wire.lone_surrogates import decode_any, repaired
 

@@ -1,7 +1,7 @@
-"""Reads answers of OpenAI's Embeddings API and of the servers that are compatible with it.
+"""Reads responses of OpenAI's Embeddings API and of the servers that are compatible with it.
 
-The vectors, as lists of numbers or in base64, make up nearly all of an answer, which may have a
-hundred megabytes. Model and usage stand before or behind them, so only the answer's beginning and
+The vectors, as lists of numbers or in base64, make up nearly all of a response, which may have a
+hundred megabytes. Model and usage stand before or behind them, so only the response's beginning and
 its end are kept, and searched for these two fields; nothing is decoded whole.
 """
 
@@ -11,12 +11,12 @@ from contextlib import suppress
 import msgspec
 
 from aibridged.wire import bounds
-from aibridged.wire.collector import MAX_ID, UNREADABLE, provider_error
+from aibridged.wire.collector import MAX_ID, provider_error
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage
 from aibridged.wire.usage import chat_usage
 
 KEPT = 16 * 1024
-"""Bytes kept of the beginning of an answer, and of its end."""
+"""Bytes kept of the beginning of a response, and of its end."""
 
 # In JSON, an unescaped quote always begins or ends a string: what is found is no part of one.
 _USAGE = re.compile(rb'"usage"\s{0,64}:\s{0,64}(\{(?:[^{}]|\{[^{}]*+\})*+\})')
@@ -28,7 +28,7 @@ _decode_text = msgspec.json.Decoder(str).decode
 
 
 class EmbeddingsReader:
-    """Reads one answer."""
+    """Reads one response."""
 
     verdict = None
     response_id = None
@@ -66,7 +66,7 @@ def _usage(text: bytes) -> TokenUsage | None:
     told = _USAGE.findall(text)
     if not told:
         return None
-    with suppress(*UNREADABLE):
+    with suppress(*bounds.UNREADABLE):
         counts = bounds.counts(msgspec.Raw(told[-1]))
         if counts is not None:
             # Some servers tell the total alone, which is the same here: nothing is generated.
@@ -78,16 +78,16 @@ def _usage(text: bytes) -> TokenUsage | None:
 def _model(text: bytes) -> str | None:
     model = _MODEL.search(text)
     if model is not None:
-        with suppress(*UNREADABLE):
+        with suppress(*bounds.UNREADABLE):
             return _decode_text(model[1])
     return None
 
 
 def _error(text: bytes) -> ProviderError | None:
-    """The error that the answer is: its only field, as it is in OpenAI's."""
+    """The error that the response is: its only field, as it is in OpenAI's."""
     if _ERROR.match(text) is None:
         return None
-    with suppress(*UNREADABLE):
+    with suppress(*bounds.UNREADABLE):
         error = _decode_error(text).get("error", bounds.ABSENT)
         return provider_error(bounds.value(error)) if bounds.is_given(error) else None
     return ProviderError(None, None, None)

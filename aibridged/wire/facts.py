@@ -1,4 +1,4 @@
-"""What the readers take out of requests and responses: plain values that nobody changes.
+"""What the readers take out of requests and responses: plain values that are never changed.
 
 They are msgspec structs, since a request makes half a dozen of them, and a frozen dataclass takes
 ten times as long to make.
@@ -55,7 +55,7 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     `has_options`. `introduction` is how the system prompt begins, in JSON. `anomalies` names what
     couldn't be read.
 
-    Of Responses: `background` asks the provider to answer later, `store` lets it keep the answer,
+    Of Responses: `background` asks the provider to answer later, `store` lets it keep the response,
     and the request goes on from a stored `previous_response` or in a `conversation`; an id that
     can't be read is empty.
     """

@@ -4,7 +4,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 
-from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.bounds import UNREADABLE
 from aibridged.wire.conversation import decode_text
 from aibridged.wire.envelopes import LINE, WINDOW, Envelope, Said, ends, envelope_of
 from aibridged.wire.facts import CutText

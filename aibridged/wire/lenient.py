@@ -1,7 +1,7 @@
 """Reads JSON that strict decoding refuses, field by field.
 
 Real servers send half an emoji, NaN, raw control characters and invalid UTF-8, a number for an id
-and an object for a text. An answer with one such thing is as good to its client as any other, so
+and an object for a text. A response with one such thing is as good to its client as any other, so
 that its facts are wanted, too: what can't be read is left out and counted, never the whole.
 
 Python's own decoder takes what msgspec's refuses, at a tenth of the speed; so it is asked last, and
@@ -16,7 +16,15 @@ from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT, MAX_CROWD, MAX_ELEMENTS, MAX_VALUE, SMALL, elements
+from aibridged.wire.bounds import (
+    ABSENT,
+    MAX_CROWD,
+    MAX_ELEMENTS,
+    MAX_VALUE,
+    SMALL,
+    UNREADABLE,
+    elements,
+)
 from aibridged.wire.shorten import shortened
 
 MAX_LENIENT = 512 * 1024
@@ -40,7 +48,6 @@ _MAX_DIGITS = 300  # of an integer that every decoder takes
 _MAX_USAGES = 8  # that are looked into, from the end
 _MAX_COUNTS = 4096  # elements of what begins with one
 _USAGE = re.compile(rb'"usage"[ \t\r\n]{0,99}:[ \t\r\n]{0,99}(?=\{)')
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _HALVES = re.compile("[\ud800-\udfff]")
 
 _encode = msgspec.json.Encoder().encode
@@ -96,7 +103,7 @@ def well_formed(text: str) -> str:
 
 
 def encoded(plain: Any) -> bytes:
-    """Plain objects as JSON that anybody can read."""
+    """Plain objects as JSON that every decoder reads."""
     try:
         return _encode(plain)
     except UnicodeEncodeError:
@@ -168,7 +175,7 @@ class Parser(Generic[T]):
                     count(f"crowded_{what}")
                 return outlined
             return self.decode(source)
-        except _UNREADABLE:
+        except UNREADABLE:
             found = self._read_leniently(bytes(source), count)
         if found is None:
             count(f"unreadable_{what}")
@@ -181,7 +188,7 @@ class Parser(Generic[T]):
             return None
         try:
             found = self._convert(loads(odd), count)
-        except _UNREADABLE:
+        except UNREADABLE:
             return None
         return None if found is _LEFT_OUT else cast(T, found)
 
@@ -201,7 +208,7 @@ def usage_in(source: bytes | bytearray) -> msgspec.Raw:
             continue
         try:
             usage, _ = _begun(begun)
-        except _UNREADABLE:
+        except UNREADABLE:
             continue
         if any(key.endswith("tokens") for key in usage):
             return msgspec.Raw(encoded(usage))

@@ -11,15 +11,15 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 import msgspec
 
 from aibridged.wire import lenient
-from aibridged.wire.bounds import MAX_CROWD, SMALL
-from aibridged.wire.collector import UNREADABLE, Collector, is_json, verdict_of
+from aibridged.wire.bounds import MAX_CROWD, SMALL, UNREADABLE
+from aibridged.wire.collector import Collector, is_json, verdict_of
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage
 from aibridged.wire.lenient import Parser, TypedEvent
 from aibridged.wire.shorten import Kept
 from aibridged.wire.sse import SseSplitter, lone
 
 MAX_BODY_BYTES = 16 * 1024 * 1024
-"""A longer blocking answer is read without its long strings; of one that is too long even so only
+"""A longer blocking response is read without its long strings; of one that is too long even so only
 the usage is read, where that stands at the end."""
 
 MAX_ODD_SHORT = 512
@@ -39,8 +39,8 @@ class ResponseReader(Protocol):
     def verdict(self) -> str | None:
         """How a stream began: None until known, then "ok" or the kind of its error.
 
-        See `collector.verdict_of` for the kinds. For a blocking answer it is "ok": there the status
-        says it.
+        See `collector.verdict_of` for the kinds. For a blocking response it is "ok": there the
+        status says it.
         """
         ...
 
@@ -75,7 +75,7 @@ class StreamReader(ABC, Generic[Event]):
         self._stopped = False  # the model has said why it stopped: the last usage counts are there
         self._odd_short = 0
         self._is_closing = False  # what comes now may be half an event
-        self._ended = False  # the API's own word for the end of the stream has come
+        self._ended = False  # the event that ends the API's streams has come
 
     def feed(self, chunk: bytes) -> None:
         """Read the next bytes of the stream."""
@@ -189,7 +189,7 @@ AnyReader = StreamReader[Any]
 
 
 class Told:
-    """Stands for the reader of an answer that has been read already."""
+    """Stands for the reader of a response that has been read already."""
 
     verdict = "ok"
 
@@ -205,7 +205,7 @@ class Told:
 
 
 class BodyReader:
-    """Reads a blocking answer: collects it, and reads it whole at the end."""
+    """Reads a blocking response: collects it, and reads it whole at the end."""
 
     verdict = "ok"
     response_id = None

@@ -10,8 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT, is_given
-from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.bounds import ABSENT, UNREADABLE, is_given
 from aibridged.wire.conversation import MAX_RESULTS, End, decode_text, end_of, last_items
 from aibridged.wire.envelopes import SILENT, Said, said_in
 from aibridged.wire.facts import RequestFacts, WireApi

@@ -75,7 +75,7 @@ class _Either:
         self.feed: Callable[[bytes], Iterator[None] | None] = self._begin
         self._api = api
         self._streamed = streamed
-        self._beginning = bytearray()
+        self._beginning = b""
         self._reader: ResponseReader | None = None
 
     @property
@@ -93,7 +93,7 @@ class _Either:
         if not self._beginning and chunk.startswith(_PLAIN):  # as nearly all begin
             return self._opened(streamed=not chunk.startswith(b"{")).feed(chunk)
         self._beginning += chunk
-        streamed = is_stream(bytes(self._beginning[:_TOLD_BY]))
+        streamed = is_stream(self._beginning[:_TOLD_BY])
         if streamed is not None or len(self._beginning) >= _TOLD_BY:
             self._opened(streamed=self._streamed if streamed is None else streamed)
         return None
@@ -105,8 +105,8 @@ class _Either:
             reader = self._reader = _STREAMS[api]() if streamed else BodyReader(_BODIES[api])
             self.feed = reader.feed
             if self._beginning:
-                reader.feed(bytes(self._beginning))
-                self._beginning.clear()
+                reader.feed(self._beginning)
+                self._beginning = b""
         return reader
 
 
@@ -120,7 +120,7 @@ class _Decoded:
     @property
     def verdict(self) -> str | None:
         if self._reader.verdict is None and self._decoder.fault is not None:
-            return "ok"  # nothing more will be known, and an answer it was
+            return "ok"  # nothing more will be known, and a response it was
         return self._reader.verdict
 
     @property

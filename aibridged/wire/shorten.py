@@ -22,7 +22,6 @@ class Shortener:
     """Shortens one JSON text; `feed` gives what is kept of the next piece of it."""
 
     def __init__(self) -> None:
-        self.cut = 0  # strings of which the middle is left out
         self._held = b""  # a string that has begun, or the backslash at the end of what is left out
         self._leaves_out = False
 
@@ -46,7 +45,6 @@ class Shortener:
                 if len(source) - at <= MAX_STRING:
                     break
                 kept.append(b'"')
-                self.cut += 1
                 self._leaves_out = True
                 at += 1
             end = self._end_of_string(source, at)

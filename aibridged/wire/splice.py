@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.bounds import UNREADABLE
 from aibridged.wire.outline import MAX_MEMBERS, Members, Span
 
 _decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

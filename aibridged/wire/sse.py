@@ -21,7 +21,6 @@ _BOM = b"\xef\xbb\xbf"
 _LOT = 64 * 1024  # bytes; the memory of a longer event isn't kept for the next one
 _FEW_BYTES = 16  # an event has more on average, unless there are none between blank lines
 _BLANK_LINES = re.compile(rb"\n{3,}")
-_LINES_WITH_NAME, _LINES_WITHOUT_NAME = 3, 2  # in the usual shape, the blank one included
 _LF, _CR = b"\n\r"  # as numbers: looking for one byte so costs a sixth
 
 Event = tuple[bytes, bytes]
@@ -36,10 +35,12 @@ def lone(chunk: bytes) -> Event | None:
     if not chunk.endswith(b"\n\n") or len(chunk) > SMALL or _CR in chunk:
         return None
     if chunk.startswith(b"data: "):
-        return (b"", chunk[6:-2]) if chunk.count(b"\n") == _LINES_WITHOUT_NAME else None
-    if chunk.startswith(b"event: ") and chunk.count(b"\n") == _LINES_WITH_NAME:
+        data = chunk[6:-2]
+        return None if _LF in data else (b"", data)
+    if chunk.startswith(b"event: "):
         name, _, data = chunk[7:-2].partition(b"\ndata: ")
-        return (name, data) if data else None
+        if data and _LF not in data and _LF not in name:
+            return name, data
     return None
 
 

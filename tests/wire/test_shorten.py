@@ -42,9 +42,7 @@ def test_it_is_the_same_without_its_long_strings(plain: Any, sizes: list[int]) -
             rest = rest[size:]
         found += shortener.feed(rest) + shortener.finish()
         assert shortened(source) == found
-    expected = without_long(plain, 1500)
-    assert json.loads(found) == expected
-    assert (shortener.cut > 0) == (expected != plain)
+    assert json.loads(found) == without_long(plain, 1500)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ _MAX_STORED = 64 * 1024  # characters: that of hundreds of calls without a resul
 
 
 class _Key(NamedTuple):
-    """A caller and a response: nobody may continue another caller's."""
+    """A caller and a response: no caller may continue another's."""
 
     initiator_id: str
     provider: str

@@ -26,8 +26,7 @@ from aibridged.tasks import Tasks
 from aibridged.transport.abort import broken_off
 from aibridged.transport.relay import Pump
 from aibridged.transport.response import DownstreamResponse
-from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, has_more_elements
-from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, UNREADABLE, has_more_elements
 from aibridged.wire.injection.dialogue import Dialogue, OverrunError
 from aibridged.wire.reader import MAX_BODY_BYTES, Told
 

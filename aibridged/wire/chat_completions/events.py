@@ -1,4 +1,4 @@
-"""What OpenAI's Chat Completions API and the servers that are compatible with it answer, typed.
+"""What OpenAI's Chat Completions API and the servers compatible with it send, typed.
 
 Source of the shapes: the types of OpenAI's Python SDK; `reasoning_content`, `reasoning`
 and `reasoning_text` are what compatible servers (DeepSeek, vLLM and OpenRouter, GitHub Copilot)
@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from aibridged.wire.bounds import ABSENT, is_given, is_nothing
-from aibridged.wire.collector import UNREADABLE, error_in, provider_error
+from aibridged.wire.bounds import ABSENT, UNREADABLE, is_given, is_nothing
+from aibridged.wire.collector import error_in, provider_error
 from aibridged.wire.facts import ProviderError
 from aibridged.wire.lenient import Parser, TypedEvent, json_of, text
 

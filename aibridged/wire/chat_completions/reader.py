@@ -1,4 +1,4 @@
-"""Reads answers of OpenAI's Chat Completions API and of the servers that are compatible with it.
+"""Reads responses of OpenAI's Chat Completions API and of the servers that are compatible with it.
 
 Every chunk is decoded: the facts can stand anywhere in it, and decoding the few fields that matter
 takes a third of the time of the searches that could tell that there are none.
@@ -25,8 +25,8 @@ from aibridged.wire.chat_completions.events import (
     usage_of_groq,
 )
 from aibridged.wire.collector import MAX_ITEMS, Collector, Text, are_whole
-from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.lenient import usage_in, well_formed
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage
+from aibridged.wire.lenient import usage_in
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import chat_usage
 from aibridged.wire.usage_sums import latest_counts, reported
@@ -184,7 +184,7 @@ class ChatCompletionsReader(StreamReader[Completion]):
 
 
 def read_body(body: bytes) -> ResponseFacts:
-    """The facts of a blocking answer, be it a completion or an error."""
+    """The facts of a blocking response, be it a completion or an error."""
     collector = Collector()
     return facts_of(PARSER.read(body, collector.count, "body"), body, collector)
 
@@ -234,13 +234,4 @@ def _add(opened: _Open, piece: Piece) -> None:
 def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
     arguments = opened.text.value
     whole = complete and not opened.text.cut and (not opened.is_json or are_whole(arguments))
-    collector.tool_calls.append(
-        ToolCall(
-            call_id=well_formed(opened.id),
-            item_id=None,
-            name=well_formed(opened.name),
-            arguments=arguments,
-            server_side=False,
-            complete=whole,
-        )
-    )
+    collector.add_call(opened.id, opened.name, arguments, complete=whole)

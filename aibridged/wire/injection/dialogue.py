@@ -1,7 +1,7 @@
-"""The talk with a model about one request of a client's, in which tools of the gateway may be run.
+"""The turns with a model about one request of a client's, in which our tools may be run.
 
-What the client sees is one answer. As long as no tool of ours was called, that is the provider's,
-byte for byte; from the first such call on it is the answers of all turns as one: with the first
+What the client sees is one response. As long as no tool of ours was called, that is the provider's,
+byte for byte; from the first such call on it is the responses of all turns as one: with the first
 one's id, their visible parts one after the other, and their usage added up.
 
 A turn in which the model calls tools of ours and of the client's, though parallel calls are
@@ -16,7 +16,6 @@ from typing import Any, ClassVar, NamedTuple
 import msgspec
 
 from aibridged.wire import bounds, lenient
-from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.sse_events import RawEvent, RawEvents
 from aibridged.wire.reader import AnyReader
@@ -25,15 +24,22 @@ from aibridged.wire.splice import Fields, UnsplittableError
 from aibridged.wire.sse import lone
 from aibridged.wire.usage_sums import add_counts
 
-UNEXPECTED = (UnsplittableError, *UNREADABLE, AttributeError, KeyError, TypeError, ValueError)
-"""What reading an answer of a shape that isn't known raises."""
+UNEXPECTED = (
+    UnsplittableError,
+    *bounds.UNREADABLE,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+)
+"""What reading a response of a shape that isn't known raises."""
 
 MAX_TURN_BYTES = 64 * 1024 * 1024
-"""Bytes of the events of one turn: a multiple of what the longest answers of today take."""
+"""Bytes of the events of one turn: a multiple of what the longest responses of today take."""
 
 
 class OverrunError(Exception):
-    """An answer with more in it than can be kept for the next turn."""
+    """A response with more in it than can be kept for the next turn."""
 
 
 class Call(NamedTuple):
@@ -55,8 +61,9 @@ class Result(NamedTuple):
 class Dialogue(ABC):
     """One request, turn by turn.
 
-    For each turn, in this order: `begin_turn`; the answer, a stream through `feed` and `end_stream`
-    or a body through `read`; and, if there are `calls` then, their results through `answer`.
+    For each turn, in this order: `begin_turn`; the response, a stream through `feed` and
+    `end_stream` or a body through `read`; and, if there are `calls` then, their results through
+    `answer`.
 
     What the client is to see and what goes on record is read once: `reader` takes the facts out of
     the events of a stream as they pass, and `facts` are those of a body that has been read.
@@ -71,7 +78,7 @@ class Dialogue(ABC):
     def __init__(self, names: Collection[str], *, withhold_usage: bool = False) -> None:
         self.calls: tuple[Call, ...] = ()  # of the turn that has ended: these are to be run
         self.dropped: tuple[Call, ...] = ()  # ours, too, but not to be run, and never to be seen
-        self.continuation: Continuation | None = None  # of the answer that has ended, if any
+        self.continuation: Continuation | None = None  # of the response that has ended, if any
         self.facts: ResponseFacts | None = None
         self._names = names
         self._made_up = 0  # ids of calls that came without one, in all turns
@@ -84,7 +91,7 @@ class Dialogue(ABC):
         self._left = MAX_TURN_BYTES
 
     def begin_turn(self, *, last: bool) -> None:
-        """The answer to the request, or to the body that `answer` gave, is about to come.
+        """The response to the request, or to the body that `answer` gave, is about to come.
 
         In the `last` turn calls of our tools are dropped.
         """
@@ -126,7 +133,7 @@ class Dialogue(ABC):
             return body
 
     def answer(self, results: Sequence[Result]) -> bytes:
-        """The next request: the last one with the model's answer and the results at its end."""
+        """The next request: the last one with the model's response and the results at its end."""
         self._counts = self._total
         self._usage = {}
         self._first = False
@@ -203,7 +210,7 @@ def counts_in(usage: msgspec.Raw) -> dict[str, Any]:
     """A usage object; empty where there is none, or none that can be read."""
     try:
         return bounds.counts(usage) or {}
-    except UNREADABLE:
+    except bounds.UNREADABLE:
         return {}
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from aibridged.wire.bounds import UNREADABLE
 from aibridged.wire.chat_completions.dialogue import ChatCompletionsDialogue
-from aibridged.wire.collector import UNREADABLE
 from aibridged.wire.facts import WireApi
 from aibridged.wire.injection.dialogue import Dialogue
 from aibridged.wire.injection.offer import Offer

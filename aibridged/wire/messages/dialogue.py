@@ -41,7 +41,6 @@ _TOLD_AT_THE_END = (
 _MAX_FIELDS = 16
 """Fields of a block that grow by deltas; the API has five."""
 _END_TURN = b'"end_turn"'
-_DELTA = "content_block_delta"
 
 
 class _Block:
@@ -77,7 +76,7 @@ class _Block:
         return "" if text is None else well_formed(text.getvalue())
 
     def whole(self) -> bytes:
-        """The block as a blocking answer would have it; an unreadable input is left empty."""
+        """The block as a blocking response would have it; an unreadable input is left empty."""
         block = dict(self.begun)
         for field, text in self._texts.items():
             if field != "partial_json":
@@ -124,7 +123,7 @@ class MessagesDialogue(Dialogue):
         return self._request.append([assistant, encoded(user)])
 
     def _take(self, raw: bytes, block: Block, arguments: str) -> None:
-        """Note a whole block of this turn's answer, with a call's arguments."""
+        """Note a whole block of this turn's response, with a call's arguments."""
         if block.type == "text" and is_empty(block.text):
             return  # the API gives such blocks, and refuses them
         if block.type == "tool_use" and block.name in self._names:

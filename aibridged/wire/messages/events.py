@@ -1,4 +1,4 @@
-"""What Anthropic's Messages API answers, typed.
+"""What Anthropic's Messages API sends, typed.
 
 Source of the shapes: the types of Anthropic's Python SDK. A delta stays a plain object: its fields
 are pieces of the block's, whichever these are.
@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from aibridged.wire import lenient
-from aibridged.wire.bounds import ABSENT, is_given, is_nothing
-from aibridged.wire.collector import UNREADABLE, error_in, provider_error
+from aibridged.wire.bounds import ABSENT, UNREADABLE, is_given, is_nothing
+from aibridged.wire.collector import error_in, provider_error
 from aibridged.wire.facts import ProviderError
 from aibridged.wire.lenient import Parser, TypedEvent
 

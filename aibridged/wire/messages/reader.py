@@ -1,7 +1,7 @@
-"""Reads answers of Anthropic's Messages API, streamed or not.
+"""Reads responses of Anthropic's Messages API, streamed or not.
 
-A stream tells the usage more than once; each later word replaces the same field of an earlier one,
-and nothing is added up (see `usage_sums.latest_counts`).
+A stream tells the usage more than once; each later report replaces the same field of an earlier
+one, and nothing is added up (see `usage_sums.latest_counts`).
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ from aibridged.wire.collector import (
     is_json,
     provider_error,
 )
-from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, ToolCall
-from aibridged.wire.lenient import json_of, usage_in, well_formed
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage
+from aibridged.wire.lenient import json_of, usage_in
 from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, Message
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import messages_usage
@@ -157,7 +157,7 @@ class MessagesReader(StreamReader[Event]):
 
 
 def read_body(body: bytes) -> ResponseFacts:
-    """The facts of a blocking answer, be it a message or an error."""
+    """The facts of a blocking response, be it a message or an error."""
     collector = Collector()
     return facts_of(MESSAGES.read(body, collector.count, "body"), body, collector)
 
@@ -205,13 +205,10 @@ def _close(collector: Collector, opened: _Open, *, complete: bool) -> None:
             )
         return
     arguments = text.value
-    collector.tool_calls.append(
-        ToolCall(
-            call_id=well_formed(opened.id),
-            item_id=None,
-            name=well_formed(opened.name),
-            arguments=arguments,
-            server_side=server_side,
-            complete=complete and not text.cut and is_json(arguments),
-        )
+    collector.add_call(
+        opened.id,
+        opened.name,
+        arguments,
+        complete=complete and not text.cut and is_json(arguments),
+        server_side=server_side,
     )

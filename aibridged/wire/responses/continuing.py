@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from aibridged.wire.collector import UNREADABLE
+from aibridged.wire.bounds import UNREADABLE
 from aibridged.wire.splice import Fields
 
 _encode = msgspec.json.Encoder().encode

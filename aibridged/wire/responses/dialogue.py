@@ -1,14 +1,14 @@
 """Runs of the gateway's tools in OpenAI's Responses API.
 
 The output items of all turns stand in one response. What the provider keeps of the conversation
-decides what it has to be told again, and under which id the client may go on:
+decides what it has to be told again, and under which id the client may continue:
 
 - Where it keeps a `conversation`, that has grown by our calls already: a turn adds their results.
 - Otherwise a turn repeats the input and adds the output and the results to it. Where the provider
   stores nothing, thoughts that aren't encrypted are left out, since their ids would lead nowhere.
-- Where it stores responses, a client can go on from the last turn's alone. A blocking answer has
+- Where it stores responses, a client can continue from the last turn's alone. A blocking one has
   that one's id; a stream keeps the first one's, which was told by then: OpenAI's own SDK refuses a
-  stream whose id changes. So a request that names it goes on from the last one (see `continuing`).
+  stream whose id changes. So a request that names it continues from the last (see `continuing`).
 """
 
 from collections.abc import Collection, Sequence
@@ -172,7 +172,7 @@ class ResponsesDialogue(Dialogue):
         return fields.edited(*edits)
 
     def _continuation(self, shown_id: str | None) -> Continuation | None:
-        """How to go on from here, where that isn't as the client will say."""
+        """How to continue from here, where that isn't as the client will say."""
         outputs = tuple(_output(call, _NOT_RUN) for call in self.dropped)
         if self._conversation is not None:
             return Continuation(self._conversation, outputs=outputs) if outputs else None

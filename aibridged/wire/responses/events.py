@@ -1,4 +1,4 @@
-"""What OpenAI's Responses API answers, typed.
+"""What OpenAI's Responses API sends, typed.
 
 Source of the shapes: the types of OpenAI's Python SDK (`types/responses`).
 """

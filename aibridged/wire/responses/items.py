@@ -8,18 +8,9 @@ from typing import NamedTuple
 import msgspec
 
 from aibridged.wire import lenient
-from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, has_more_elements, is_given
-from aibridged.wire.collector import (
-    UNREADABLE,
-    Collector,
-    Text,
-    are_whole,
-    arguments_text,
-    is_json,
-    json_text,
-)
-from aibridged.wire.facts import ToolCall
-from aibridged.wire.lenient import Parser, well_formed
+from aibridged.wire.bounds import ABSENT, MAX_ELEMENTS, UNREADABLE, has_more_elements, is_given
+from aibridged.wire.collector import Collector, Text, are_whole, arguments_text, is_json, json_text
+from aibridged.wire.lenient import Parser
 
 
 class Item(msgspec.Struct):
@@ -119,15 +110,13 @@ def add_tool_call(collector: Collector, item: Item, text: Text, *, complete: boo
     arguments = text.value
     is_told = are_whole if item.type == "function_call" else is_json
     whole = complete and not text.cut and item.status != "incomplete"
-    collector.tool_calls.append(
-        ToolCall(
-            call_id=well_formed(item.call_id or item.id or ""),
-            item_id=item.id and well_formed(item.id),
-            name=well_formed(item.name or tool.name or ""),
-            arguments=arguments,
-            server_side=tool.server_side or _runs_on_server(item),
-            complete=whole and (not tool.is_json or is_told(arguments)),
-        )
+    collector.add_call(
+        item.call_id or item.id or "",
+        item.name or tool.name or "",
+        arguments,
+        complete=whole and (not tool.is_json or is_told(arguments)),
+        server_side=tool.server_side or _runs_on_server(item),
+        item_id=item.id,
     )
 
 

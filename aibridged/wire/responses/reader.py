@@ -1,4 +1,4 @@
-"""Reads answers of OpenAI's Responses API, streamed or not.
+"""Reads responses of OpenAI's Responses API, streamed or not.
 
 A stream tells an output item three times: growing by deltas, whole in `response.output_item.done`,
 and once more in the response that the last event carries. The whole item is what counts; deltas
@@ -322,7 +322,7 @@ def _status(response: Response, *, is_stored: bool) -> str | None:
 
 
 def read_body(body: bytes) -> ResponseFacts:
-    """The facts of a blocking answer, be it a response or an error."""
+    """The facts of a body, be it a response or an error."""
     collector = Collector()
     return facts_of(RESPONSES.read(body, collector.count, "body"), body, collector)
 
