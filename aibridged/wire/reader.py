@@ -81,8 +81,8 @@ class StreamReader(ABC, Generic[Event]):
         """Read the next bytes of the stream."""
         splitter = self.splitter
         if splitter.is_between_events:
-            if self._is_text(chunk) and chunk.find(b"\n\n") == len(chunk) - 2:
-                return  # one whole event, as nearly all chunks are
+            if self.is_text(chunk):  # as nearly all chunks are
+                return
             event = lone(chunk)
             if event is not None:
                 self.read(*event)
@@ -164,8 +164,8 @@ class StreamReader(ABC, Generic[Event]):
         """Whether an event is known at a glance to hold no fact."""
         return False
 
-    def _is_text(self, chunk: bytes) -> bool:
-        """Whether the event that `chunk` begins with is known at a glance to hold text alone."""
+    def is_text(self, chunk: bytes) -> bool:
+        """Whether `chunk` is known at a glance to be one whole event, with text alone."""
         return False
 
     @abstractmethod

@@ -21,7 +21,7 @@ _BOM = b"\xef\xbb\xbf"
 _LOT = 64 * 1024  # bytes; the memory of a longer event isn't kept for the next one
 _FEW_BYTES = 16  # an event has more on average, unless there are none between blank lines
 _BLANK_LINES = re.compile(rb"\n{3,}")
-_LF, _CR = b"\n\r"  # as numbers: looking for one byte so costs a sixth
+_LF, CR = b"\n\r"  # as numbers: looking for one byte so costs a sixth
 
 Event = tuple[bytes, bytes]
 """The name (empty where there is none) and the data, its lines joined by a newline."""
@@ -32,7 +32,7 @@ def lone(chunk: bytes) -> Event | None:
 
     None for all others, which a splitter reads; it would find the same event.
     """
-    if not chunk.endswith(b"\n\n") or len(chunk) > SMALL or _CR in chunk:
+    if not chunk.endswith(b"\n\n") or len(chunk) > SMALL or CR in chunk:
         return None
     if chunk.startswith(b"data: "):
         data = chunk[6:-2]
@@ -74,7 +74,7 @@ class SseSplitter:
 
     def feed(self, chunk: bytes) -> Sequence[Event]:
         """The events that end within `chunk`, in order."""
-        if _CR in chunk or self._after_cr:
+        if CR in chunk or self._after_cr:
             chunk = self._with_newlines(chunk)
         if not self.is_between_events:
             chunk = self._joined(chunk)
@@ -142,7 +142,7 @@ class SseSplitter:
         if self._after_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
             self._after_cr = False
-            if _CR not in chunk:
+            if CR not in chunk:
                 return chunk
         self._after_cr = chunk.endswith(b"\r")
         return chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

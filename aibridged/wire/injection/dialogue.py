@@ -110,7 +110,11 @@ class Dialogue(ABC):
         self._left -= len(chunk)
         if self._left < 0:
             raise OverrunError
-        event = lone(chunk) if self._events.is_between_events else None
+        event = None
+        if self._events.is_between_events:
+            if self._defers(chunk):
+                return chunk
+            event = lone(chunk)
         if event is None:
             return b"".join([self._pass(each) for each in self._events.feed(chunk)])
         try:
@@ -178,6 +182,13 @@ class Dialogue(ABC):
     @abstractmethod
     def _begin(self) -> None:
         """Forget the turn before, and make the `reader` of this one."""
+
+    def _defers(self, chunk: bytes) -> bool:
+        """Whether a chunk is known at a glance to change nothing that the client is to see.
+
+        What it tells is kept for the next turn, then.
+        """
+        return False
 
     @abstractmethod
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:

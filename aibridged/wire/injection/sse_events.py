@@ -4,11 +4,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from aibridged.wire.sse import MAX_EVENT_BYTES, Event, SseSplitter
+from aibridged.wire.sse import CR, MAX_EVENT_BYTES, Event, SseSplitter
 
 _BLANK_LINES = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)+")
 _PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
-_CR = 13  # as a number, which is found faster
 
 
 class RawEvent(NamedTuple):
@@ -52,7 +51,7 @@ class RawEvents:
 
     def _cut(self, stream: bytes) -> Sequence[bytes]:
         """The events that end in it, each with the blank lines behind it; the rest is held."""
-        if _CR not in stream and b"\n\n\n" not in stream:
+        if CR not in stream and b"\n\n\n" not in stream:
             *blocks, rest = stream.split(b"\n\n")
             self._held += rest
             if len(blocks) == 1 and not rest:  # as nearly always

@@ -23,9 +23,10 @@ from aibridged.wire.injection.dialogue import (
 )
 from aibridged.wire.injection.sse_events import sse
 from aibridged.wire.lenient import encoded, json_of, uncounted, well_formed
-from aibridged.wire.messages.events import BLOCKS, MESSAGES, Block, Event, block_fields
+from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, block_fields
 from aibridged.wire.messages.reader import MessagesReader, facts_of
 from aibridged.wire.splice import Fields, Growing
+from aibridged.wire.sse import SseSplitter
 from aibridged.wire.usage_sums import add_messages_turn, latest_counts
 
 _TOLD_AT_THE_END = (
@@ -40,6 +41,8 @@ _TOLD_AT_THE_END = (
 """Counts of a stream's first event that its last one may restate."""
 _MAX_FIELDS = 16
 """Fields of a block that grow by deltas; the API has five."""
+_LOT = 64 * 1024
+"""Bytes of a block's events that are kept unread."""
 _END_TURN = b'"end_turn"'
 
 
@@ -50,8 +53,28 @@ class _Block:
         self.begun = begun
         self._texts: dict[str, StringIO] = {}
         self._citations: list[Any] = []
+        self._unread = bytearray()  # events, which come before what else is told of it
+
+    def defer(self, event: bytes) -> None:
+        """Keep an event whose delta is wanted only if this block goes back to the model."""
+        self._unread += event
+        if len(self._unread) > _LOT:
+            self._read()
+
+    def _read(self) -> None:
+        unread = bytes(self._unread)
+        self._unread.clear()
+        for _, data in SseSplitter().feed(unread):
+            event = EVENTS.read(data, uncounted, "event")
+            if event is not None:
+                self._add(event.pieces)
 
     def add(self, delta: Mapping[str, Any]) -> None:
+        if self._unread:
+            self._read()
+        self._add(delta)
+
+    def _add(self, delta: Mapping[str, Any]) -> None:
         texts = self._texts
         for field, value in delta.items():
             if field == "type":
@@ -77,6 +100,8 @@ class _Block:
 
     def whole(self) -> bytes:
         """The block as a blocking response would have it; an unreadable input is left empty."""
+        if self._unread:
+            self._read()
         block = dict(self.begun)
         for field, text in self._texts.items():
             if field != "partial_json":
@@ -113,6 +138,8 @@ class MessagesDialogue(Dialogue):
         self._own = 0  # calls of the client's tools
         self._stop_reason: str | None = None
         self._open: dict[int, _Block] = {}
+        self._ended: list[_Block] = []  # what a stream has told, until a call of ours needs it
+        self._only: _Block | None = None  # the one that is open, and that any delta belongs to
         self._indices: dict[int, int | None] = {}  # the client's, by the provider's; None: hidden
         self._last_index = -1  # the provider's, of the block that began last
 
@@ -172,6 +199,12 @@ class MessagesDialogue(Dialogue):
             edits.append(fields.put("stop_reason", _END_TURN))
         return fields.edited(*edits)
 
+    def _defers(self, chunk: bytes) -> bool:
+        if self._only is None or not self.reader.is_text(chunk):
+            return False
+        self._only.defer(chunk)
+        return True
+
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
         reader = self.reader
         event = reader.parse(name, data)
@@ -193,13 +226,16 @@ class MessagesDialogue(Dialogue):
         index = self._last_index + 1 if event.index is None else event.index
         self._last_index = index
         begun = block_fields(event.content_block) if is_given(event.content_block) else {}
-        self._open[index] = _Block(begun)
+        opened = self._open[index] = _Block(begun)
+        self._only = None
         if begun.get("type") == "tool_use" and begun.get("name") in self._names:
             self._altered = True
             self._indices[index] = None
             return b""
         self._indices[index] = self._next_index
         self._next_index += 1
+        if len(self._open) == 1 and not self._altered:
+            self._only = opened
         return self._reindexed(raw, data, event, index)
 
     def _block_delta(self, raw: bytes, data: bytes, event: Event) -> bytes:
@@ -215,17 +251,27 @@ class MessagesDialogue(Dialogue):
         index = event.index if event.index in self._open else self._last_index
         opened = self._open.pop(index, None)
         if opened is not None:
-            whole = msgspec.Raw(opened.whole())
+            self._only = None
+            self._ended.append(opened)
+        return self._reindexed(raw, data, event, index)
+
+    def _take_ended(self) -> None:
+        """Note the blocks that have ended, if some of them are calls of ours."""
+        if None not in self._indices.values():
+            return
+        for ended in self._ended:
+            whole = msgspec.Raw(ended.whole())
             block = BLOCKS.read(whole, uncounted, "block")
             if block is not None:
-                arguments = opened.arguments or arguments_text(block.input)
+                arguments = ended.arguments or arguments_text(block.input)
                 self._take(bytes(whole), block, arguments)
-        return self._reindexed(raw, data, event, index)
+        self._ended.clear()
 
     def _message_delta(self, raw: bytes, data: bytes, event: Event) -> bytes:
         self._count(event.usage)
         reason = event.pieces.get("stop_reason")
         if isinstance(reason, str) and reason:
+            self._take_ended()
             self._stop(reason)
         if self.calls:
             return b""

@@ -23,10 +23,12 @@ from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage
 from aibridged.wire.lenient import json_of, usage_in
 from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, Message
 from aibridged.wire.reader import StreamReader
+from aibridged.wire.sse import CR
 from aibridged.wire.usage import messages_usage
 from aibridged.wire.usage_sums import reported
 
 _SERVER_SIDE = {"tool_use": False, "server_tool_use": True, "mcp_tool_use": True}
+_DELTA_LINE = b"event: content_block_delta\n"
 _HEAD = 150  # within so many bytes an event has said which kind of delta it is
 
 
@@ -56,10 +58,20 @@ class MessagesReader(StreamReader[Event]):
         self._counts: dict[str, Any] = {}
 
     def is_silent(self, name: bytes, data: bytes) -> bool:
-        return self.verdict is not None and data.find(b'"text_delta"', 0, _HEAD) > 0
+        return (
+            self.verdict is not None
+            and data.find(b'"text_delta"', 0, _HEAD) > 0
+            and data.find(b'"content_block_delta"', 0, _HEAD) > 0  # a tool may have that name
+        )
 
-    def _is_text(self, chunk: bytes) -> bool:
-        return self.verdict is not None and chunk.find(b'"text_delta"', 0, _HEAD) > 0
+    def is_text(self, chunk: bytes) -> bool:
+        return (
+            self.verdict is not None
+            and chunk.find(b'"text_delta"', 0, _HEAD) > 0
+            and chunk.startswith(_DELTA_LINE)
+            and chunk.find(b"\n\n") == len(chunk) - 2
+            and CR not in chunk
+        )
 
     def _take(self, event: Event) -> None:
         kind = event.type

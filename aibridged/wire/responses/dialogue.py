@@ -192,6 +192,9 @@ class ResponsesDialogue(Dialogue):
         stored = self._is_stored or self._conversation is not None
         return self._merged(body, self._last_id if stored else self._first_id)
 
+    def _defers(self, chunk: bytes) -> bool:
+        return not self._altered and self.reader.is_text(chunk)
+
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
         reader = self.reader
         if not self._altered and name not in _WATCHED:

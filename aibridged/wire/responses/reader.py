@@ -25,6 +25,7 @@ from aibridged.wire.responses.items import (
     is_tool_call,
     thoughts_of,
 )
+from aibridged.wire.sse import CR
 from aibridged.wire.usage import responses_usage
 
 _TEXT_DELTA = b"response.output_text.delta"
@@ -97,8 +98,13 @@ class ResponsesReader(StreamReader[Event]):
     def is_silent(self, name: bytes, data: bytes) -> bool:
         return name in _SILENT or (name == _TEXT_DELTA and not self._comments)
 
-    def _is_text(self, chunk: bytes) -> bool:
-        return not self._comments and chunk.startswith(_TEXT_DELTA_LINE)
+    def is_text(self, chunk: bytes) -> bool:
+        return (
+            not self._comments
+            and chunk.startswith(_TEXT_DELTA_LINE)
+            and chunk.find(b"\n\n") == len(chunk) - 2
+            and CR not in chunk
+        )
 
     def _take(self, event: Event) -> None:
         self.item = self._item_in(event)
@@ -307,7 +313,7 @@ class StoredResponseReader(ResponsesReader):
             self.verdict = "ok"
         return True
 
-    def _is_text(self, chunk: bytes) -> bool:
+    def is_text(self, chunk: bytes) -> bool:
         return False
 
 

@@ -228,7 +228,8 @@ def test_no_arguments_are_an_empty_object(scene):
     assert scene.dialogue.calls[0].arguments == "{}"
 
 
-def test_blocks_of_every_kind_are_put_together_from_their_deltas(scene):
+@pytest.mark.parametrize("by_event", [False, True])
+def test_blocks_of_every_kind_are_put_together_from_their_deltas(scene, by_event):
     def block(index, begun, *deltas):
         yield sse(
             b"content_block_start",
@@ -266,7 +267,10 @@ def test_blocks_of_every_kind_are_put_together_from_their_deltas(scene):
             {"type": "input_json_delta", "partial_json": '{"path": 1.50}'},
         )
     )
-    scene.feed(before + b"".join(pieces) + ours + b"event: message_delta" + stop)
+    told = before + b"".join(pieces) + ours + b"event: message_delta" + stop
+    scene.dialogue.begin_turn(last=False)
+    for chunk in [event + b"\n\n" for event in told.split(b"\n\n")[:-1]] if by_event else [told]:
+        scene.dialogue.feed(chunk)
     assert scene.answer()["messages"][1]["content"] == [
         {"type": "redacted_thinking", "data": "xyz"},
         {"type": "text", "text": "ab", "citations": [citation]},
@@ -303,3 +307,40 @@ def test_text_that_passed_at_a_glance_is_told_to_the_model(scene):
         scene.dialogue.feed(event + b"\n\n")
     thinking, text, _ = scene.answer()["messages"][1]["content"]
     assert (thinking["thinking"], text["text"]) == ("Where?", "Let me look.")
+
+
+def test_text_of_any_length_that_passed_at_a_glance_is_told_to_the_model(scene):
+    piece = "ab\r\n" * 2_000
+    scene.dialogue.begin_turn(last=False)
+    for event in scene.stream(CALL).split(b"\n\n")[:-1]:
+        times = 40 if b"Let" in event else 1
+        for _ in range(times):
+            written = event.replace(b"Let", json.dumps(piece)[1:-1].encode())
+            scene.dialogue.feed(written + b"\n\n")
+    told = scene.answer()["messages"][1]["content"][1]["text"]
+    assert told == 40 * piece + " me look."
+
+
+def test_text_of_blocks_that_are_open_together_is_told_in_its_own(scene):
+    """The API sends one after the other; those that imitate it needn't."""
+
+    def event(kind, index, **fields):
+        data = {"type": f"content_block_{kind}", "index": index, **fields}
+        return sse(f"content_block_{kind}".encode(), json.dumps(data).encode())
+
+    def text(index, piece):
+        return event("delta", index, delta={"type": "text_delta", "text": piece})
+
+    block = {"type": "text", "text": ""}
+    pieces = [event("start", 0, content_block=block), text(0, "a"), text(0, "b")]
+    pieces += [event("start", 1, content_block=block), text(0, "c"), text(1, "x"), text(0, "d")]
+    pieces += [event("stop", 0), text(1, "y"), event("stop", 1)]
+    call = {"type": "tool_use", "id": "t", "name": OURS, "input": {}}
+    pieces += [event("start", 2, content_block=call), event("stop", 2)]
+    before, tail = scene.stream(CALL).split(b"event: content_block_start", 1)
+    end = b"event: message_delta" + tail.split(b"event: message_delta", 1)[1]
+    scene.dialogue.begin_turn(last=False)
+    for piece in [before, *pieces, end]:
+        scene.dialogue.feed(piece)
+    content = scene.answer()["messages"][1]["content"]
+    assert [block.get("text") for block in content] == ["abcd", "xy", None]

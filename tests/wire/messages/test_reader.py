@@ -222,6 +222,19 @@ def test_kept_text_is_bounded_and_marked(monkeypatch: pytest.MonkeyPatch) -> Non
     assert facts.anomalies == {"text_cut": 1, "item_dropped": 1, "stray_delta": 1}
 
 
+def test_a_tool_with_the_name_of_a_delta_is_a_call() -> None:
+    reader = MessagesReader()
+    block = {"type": "tool_use", "id": "t", "name": "text_delta", "input": {}}
+    for kind, event in {
+        "message_start": {"message": {"id": "m"}},
+        "content_block_start": {"index": 0, "content_block": block},
+        "content_block_stop": {"index": 0},
+    }.items():
+        data = msgspec.json.encode({"type": kind, **event})
+        reader.feed(b"event: " + kind.encode() + b"\ndata: " + data + b"\n\n")
+    assert reader.finish(complete=True).tool_calls == (call("t", "text_delta", "{}"),)
+
+
 BODY = {
     "id": "msg_1",
     "type": "message",
