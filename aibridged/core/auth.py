@@ -8,14 +8,17 @@ provider key (BYOK); otherwise both are taken to carry the gateway token, and ar
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 
 from multidict import MultiMapping
 
-from aibridged.gateway_tokens import GATEWAY_TOKEN
+from aibridged.gateway_tokens import GATEWAY_TOKEN, PREFIX
 
 AUTHORIZATION = "Authorization"
 API_KEY = "X-Api-Key"
 TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
+_value_of = itemgetter(1)
+_PREFIX_BYTES = PREFIX.encode()
 _GATEWAY_TOKEN_BYTES = re.compile(GATEWAY_TOKEN.pattern.encode())
 # Without authentication any token is accepted, and a short one may be a substring of anything.
 _SHORTEST_SECRET = 16
@@ -97,13 +100,14 @@ def without_tokens(
     A client may have been configured to send it in a header that the gateway doesn't know.
     """
     own = token.encode() if token is not None and len(token) >= _SHORTEST_SECRET else None
+    values = b"\n".join(map(_value_of, headers))
+    if _PREFIX_BYTES not in values and (own is None or own not in values):
+        return headers  # as nearly always
 
     def holds(value: bytes) -> bool:
         own_is_there = own is not None and own in value
         return own_is_there or _GATEWAY_TOKEN_BYTES.search(value) is not None
 
-    if not holds(b"\n".join([value for _, value in headers])):
-        return headers
     return [header for header in headers if not holds(header[1])]
 
 

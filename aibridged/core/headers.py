@@ -5,8 +5,10 @@ End-to-end headers pass unchanged, known or not. Not forwarded are hop-by-hop he
 gateway sets itself.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from functools import lru_cache
+from itertools import compress
+from operator import itemgetter, methodcaller
 from typing import AnyStr
 
 ACTOR_ID = "X-AI-Bridge-Actor-ID"
@@ -34,6 +36,9 @@ _CREDENTIAL_PREFIX = "x-coder-"
 # W3C trace context: the caller's trace and baggage are none of the provider's business.
 _TRACE = frozenset({"traceparent", "tracestate", "baggage"})
 _ACTOR_PREFIX = "x-ai-bridge-actor-"
+
+_CONNECTION = frozenset({"connection", b"connection"})
+_name_of, _lower = itemgetter(0), methodcaller("lower")
 
 # Callers choose names, so the cache of decisions is bounded.
 _REMEMBERED_NAMES = 1024
@@ -80,22 +85,19 @@ def named_by_connection(values: Iterable[str]) -> frozenset[str]:
 
 
 def end_to_end(
-    headers: Iterable[tuple[AnyStr, AnyStr]], passes: Callable[[AnyStr], bool]
+    headers: Collection[tuple[AnyStr, AnyStr]], passes: Callable[[AnyStr], bool]
 ) -> list[tuple[AnyStr, AnyStr]]:
     """The headers to forward: those that pass, except for those that `Connection` names.
 
     They may be text, or bytes as received. `Connection` itself must not pass.
     """
-    kept: list[tuple[AnyStr, AnyStr]] = []
-    own: list[str] = []
-    for header in headers:
-        if passes(header[0]):
-            kept.append(header)
-        elif _text(header[0]).lower() == "connection":
-            own.append(_text(header[1]))
-    if not own:
+    spelled: list[AnyStr] = [*map(_name_of, headers)]
+    kept = list(compress(headers, map(passes, spelled)))
+    if len(kept) == len(headers) or _CONNECTION.isdisjoint(map(_lower, spelled)):
         return kept
-    names = named_by_connection(own)
+    names = named_by_connection(
+        _text(value) for name, value in headers if _text(name).lower() == "connection"
+    )
     return [header for header in kept if _text(header[0]).lower() not in names]
 
 

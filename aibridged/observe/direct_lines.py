@@ -4,6 +4,7 @@ Outputs and formats are decided in `logging`, as for all other lines.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aibridged.clock import SystemClock
@@ -13,6 +14,9 @@ from aibridged.observe.scope import SCOPE
 
 if TYPE_CHECKING:
     from loguru import Record
+
+_SAME_OFFSET_S = 15 * 60
+"""An offset changes at a quarter of an hour, if at all."""
 
 Render = Callable[["Record"], str]
 Output = tuple[LogOutput, Render]
@@ -28,6 +32,8 @@ class DirectLines:
     def __init__(self) -> None:
         self._outputs: Sequence[Output] = ()
         self._wall = SystemClock().wall
+        self._slot = -1
+        self._zone: tzinfo | None = None
 
     def to(self, outputs: Sequence[Output]) -> None:
         """Set the outputs."""
@@ -52,7 +58,7 @@ class DirectLines:
             "message": message,
             "extra": fields,
             "level": _Level(level),
-            "time": self._wall().astimezone(),
+            "time": self._local(self._wall()),
             "exception": None,
             "name": module,
             "function": function,
@@ -67,6 +73,13 @@ class DirectLines:
             else:
                 output.write(text)
         return True
+
+    def _local(self, at: datetime) -> datetime:
+        """The time in the local zone, whose offset is looked up once in a while."""
+        slot = int(at.timestamp()) // _SAME_OFFSET_S
+        if slot != self._slot:
+            self._slot, self._zone = slot, at.astimezone().tzinfo
+        return at.astimezone(self._zone)
 
 
 DIRECT = DirectLines()

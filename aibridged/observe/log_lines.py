@@ -70,9 +70,9 @@ def _present(**values: str | int | None) -> dict[str, str | int]:
 
 def uncoloured(render: Callable[["Record"], str], record: "Record") -> str:
     """The formatted line, for output without loguru: `render` is one of those below."""
-    template, own = render(record), cast(dict[str, Any], record)
-    before = f"{own['stamp']} [{record['level'].name}]  " if template is _HUMAN else ""
-    return f"{before}{own['rendered']}\n"
+    if render(record) is _HUMAN:
+        return f"{record['stamp']} [{record['level'].name}]  {record['rendered']}\n"  # type: ignore[typeddict-item]
+    return f"{record['rendered']}\n"  # type: ignore[typeddict-item]
 
 
 def human(record: "Record") -> str:

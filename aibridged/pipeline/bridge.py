@@ -254,23 +254,21 @@ class Interception:
             records = response_records(self.id, facts, at, runs)
         else:
             records = background_records(self.id, facts, at)
-        self._recorder.record(
-            *records,
-            InterceptionEnd(
-                interception_id=self.id,
-                ended_at=at,
-                outcome=outcome,
-                status_code=status,
-                usage_partial=self._uncounted(reading, facts),
-                time_to_first_byte_ms=(
-                    None if first_byte is None else round((first_byte - self._began) * 1000)
-                ),
-                prompt_response_id=self._response_id() if self._has_prompt else None,
-                metadata={} if unread is None else {"unread": unread},
-                **error_fields(failure),
+        end = InterceptionEnd(
+            interception_id=self.id,
+            ended_at=at,
+            outcome=outcome,
+            status_code=status,
+            usage_partial=self._uncounted(reading, facts),
+            time_to_first_byte_ms=(
+                None if first_byte is None else round((first_byte - self._began) * 1000)
             ),
-            initiator_id=self.start.initiator_id,
+            prompt_response_id=self._response_id() if self._has_prompt else None,
+            metadata={} if unread is None else {"unread": unread},
         )
+        if failure is not None:
+            end = msgspec.structs.replace(end, **error_fields(failure))
+        self._recorder.record(*records, end, initiator_id=self.start.initiator_id)
         self._keep(facts, runs)
         return self.answer
 

@@ -4,7 +4,7 @@ import random
 from datetime import datetime
 from hashlib import blake2b
 
-_VARIANT = 0b10 << 14
+_VARIANT = 0b10 << 62
 _RANDOM_BITS = 62
 
 
@@ -29,7 +29,11 @@ def uuid7_beside(id: str, sequence: int, name: str) -> str:
 
 
 def _made(milliseconds: int, sequence: int, noise: int) -> str:
-    return (
-        f"{milliseconds >> 16:08x}-{milliseconds & 0xFFFF:04x}-7{sequence:03x}"
-        f"-{_VARIANT | noise >> 48:04x}-{noise & 0xFFFF_FFFF_FFFF:012x}"
+    noise |= _VARIANT
+    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - an f-string takes half as long again
+        milliseconds >> 16,
+        milliseconds & 0xFFFF,
+        sequence,
+        noise >> 48,
+        noise & 0xFFFF_FFFF_FFFF,
     )

@@ -7,13 +7,14 @@ or a gateway token, which must not be readable in a record.
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
-from aibridged.gateway_tokens import blanked
+from aibridged.gateway_tokens import PREFIX, blanked
 from aibridged.records import schema
 from aibridged.records.facts import (
     BackgroundRecord,
@@ -40,15 +41,24 @@ from aibridged.records.schema import (
 Time = Callable[[datetime], Any]
 """Converts a time to the driver's type."""
 
+_REMEMBERED = 512
+
 _encode_json = msgspec.json.Encoder().encode
 
 
 def storable(text: str) -> str:
     """The text as both databases can store it, with tokens redacted."""
-    text = blanked(text)
+    if PREFIX in text:
+        text = blanked(text)
     if not text.isascii():
         text = text.encode("utf-8", "replace").decode()
     return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _name(text: str | None, length: int) -> str | None:
+    """A text of which there are few: the same callers, models and clients come again and again."""
+    return None if text is None else storable(text[:length])
 
 
 def _optional(text: str | None, length: int | None = None) -> str | None:
@@ -101,16 +111,16 @@ def start_row(
     return (
         start.id,
         start.initiator_id,
-        _optional(start.username, MAX_NAME),
-        _optional(start.api_key_id, MAX_NAME),
+        _name(start.username, MAX_NAME),
+        _name(start.api_key_id, MAX_NAME),
         start.provider[:MAX_NAME],
         start.provider_name[:MAX_NAME],
-        storable(start.model[:MAX_NAME]),
+        _name(start.model, MAX_NAME),
         start.client[:MAX_CLIENT],
-        _optional(start.user_agent, MAX_USER_AGENT),
+        _name(start.user_agent, MAX_USER_AGENT),
         _optional(start.client_session_id, MAX_NAME),
         start.credential_kind,
-        storable(start.credential_hint[:MAX_CREDENTIAL_HINT]),
+        _name(start.credential_hint, MAX_CREDENTIAL_HINT),
         _optional(start.correlating_tool_call_id, MAX_NAME),
         parent.id,
         parent.root_id,

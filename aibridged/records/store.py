@@ -228,19 +228,17 @@ class Store:
         rows: dict[type, list[Sequence[Any]]] = {}
         ends, answered, noted, background = [], [], [], []
         for fact in facts:
-            if isinstance(fact, InterceptionEnd):
+            kind = type(fact)
+            if kind in ROWS:
+                rows.setdefault(kind, []).append(ROWS[kind][1](fact, backend.time))
+            elif isinstance(fact, InterceptionEnd):
                 ends.append(end_row(fact, backend.time))
                 if (row := answered_row(fact)) is not None:
                     answered.append(row)
                 if (row := noted_row(fact)) is not None:
                     noted.append(row)
-                continue
-            if isinstance(fact, BackgroundRecord):
+            elif isinstance(fact, BackgroundRecord):
                 background.append(self._sql.background.row(**background_values(fact)))
-                continue
-            kind = type(fact)
-            make = ROWS[kind][1]
-            rows.setdefault(kind, []).append(make(fact, backend.time))
         for kind, values in rows.items():
             backend.execute_many(self._sql.inserts[kind], values)
         if starts:

@@ -53,7 +53,10 @@ class Truncator:
 
     def may_truncate(self, fact: Fact) -> bool:
         """Cheap test whether `truncate` may have to change the record (false positives only)."""
-        for name, mark in TEXTS.get(type(fact), ()):
+        texts = TEXTS.get(type(fact))
+        if texts is None:
+            return False
+        for name, mark in texts:
             text: str | None = getattr(fact, name)
             # Nearly all are short, which the first comparison shows.
             if (

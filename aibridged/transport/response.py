@@ -1,6 +1,7 @@
 """The downstream response: the provider's head, byte for byte, and its body."""
 
 from collections.abc import Callable, Collection
+from operator import itemgetter
 from typing import cast
 
 from aiohttp import web
@@ -12,6 +13,8 @@ from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 
 _WITHOUT_BODY = frozenset({204, 304})
+_name_of = itemgetter(0)
+_END_OF_HEAD = b"\r\n"  # behind the last line's own
 
 
 class DownstreamResponse(web.StreamResponse):
@@ -92,25 +95,25 @@ class DownstreamResponse(web.StreamResponse):
         self._payload_writer = request.writer
         keep_alive = request.keep_alive
         is_11 = request.version == HttpVersion11
-        lines = [b"HTTP/1.%d %d %b\r\n" % (is_11, self._status, self._reason_bytes)]
-        has_length = False
-        bodiless = self._status in _WITHOUT_BODY
-        for name, value in self._raw:
-            if name.lower() == b"content-length":
-                if self._status == 204:
-                    continue
-                has_length = True
-            lines.append(b"%b: %b\r\n" % (name, value))
-        if not (has_length or bodiless or request.method == "HEAD"):
+        lines = [b"HTTP/1.%d %d %b" % (is_11, self._status, self._reason_bytes)]
+        raw = self._raw
+        names = [*map(bytes.lower, map(_name_of, raw))]
+        has_length = b"content-length" in names
+        if has_length and self._status == 204:
+            raw = [
+                header for name, header in zip(names, raw, strict=True) if name != b"content-length"
+            ]
+        lines += map(b": ".join, raw)
+        if not (has_length or self._status in _WITHOUT_BODY or request.method == "HEAD"):
             if is_11:
                 self._in_chunks = True
-                lines.append(b"Transfer-Encoding: chunked\r\n")
+                lines.append(b"Transfer-Encoding: chunked")
             else:
                 keep_alive = False
         if keep_alive != is_11:
-            lines.append(b"Connection: keep-alive\r\n" if keep_alive else b"Connection: close\r\n")
-        lines.append(b"\r\n")
+            lines.append(b"Connection: keep-alive" if keep_alive else b"Connection: close")
+        lines.append(_END_OF_HEAD)
         self._keep_alive = keep_alive
-        self._head = head = b"".join(lines)
+        self._head = head = b"\r\n".join(lines)
         # The writer knows whether the head was sent.
         request.writer.output_size += len(head)

@@ -61,11 +61,11 @@ class Upstream:
         self._destination = aiohttp.ClientRequest("GET", url, loop=loop)
         self._path = url.raw_path.rstrip("/")
         host = self._destination.headers["Host"]
-        self._host = f"Host: {host}\r\n"
+        self._host = f"Host: {host}"
         self._origin = ""  # for a proxy that is asked itself, and gets the whole URL
         if proxy is not None and is_plain:
             self._origin = f"http://{host}"
-            self._host += proxy.headers
+            self._host += "\r\n" + proxy.headers.rstrip()
         self._sending = Tasks()
 
     @property
@@ -98,14 +98,12 @@ class Upstream:
                 raised.
         """
         line = f"{method} {self._origin}{self.raw_path(target)} HTTP/1.1\r\n{self._host}"
-        lines = [line.encode()]
-        lines += [b"%b: %b\r\n" % header for header in headers]
+        lines = [line.encode(), *map(b": ".join, headers)]
         if isinstance(body, StreamedBody):
             lines.append(_framing(body.length))
         elif body or method not in _WITHOUT_BODY:
-            lines.append(b"Content-Length: %d\r\n" % len(body))
-        lines.append(b"\r\n")
-        head = b"".join(lines)
+            lines.append(_framing(len(body)))
+        head = b"\r\n".join(lines) + b"\r\n\r\n"
         try:
             response = await self._ask(method, head, body, idle_timeout)
         except aiohttp.ClientConnectorError:
@@ -169,8 +167,8 @@ class Upstream:
 
 def _framing(length: int | None) -> bytes:
     if length is None:
-        return b"Transfer-Encoding: chunked\r\n"
-    return b"Content-Length: %d\r\n" % length
+        return b"Transfer-Encoding: chunked"
+    return b"Content-Length: %d" % length
 
 
 def _expire(coming: asyncio.Future[UpstreamResponse]) -> None:

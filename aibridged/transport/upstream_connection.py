@@ -241,7 +241,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        status, headers = self._parser.get_status_code(), _tidied(self._headers)
+        status = self._parser.get_status_code()
+        headers, lines = _tidied(self._headers)
         self._headers = []  # for the trailers, which are ignored
         if status < 200:
             if status < 100:
@@ -249,7 +250,7 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, chain(*headers))) > MAX_HEAD_BYTES:
             raise _EnoughError("its head is too large")
-        if not _is_framed(headers):
+        if b"transfer-encoding" in lines.lower() and not _is_framed(headers):
             # It is for this hop: the client would get bytes in a coding that nothing names.
             raise _EnoughError("its Transfer-Encoding is not supported, only chunked is")
         self.response = UpstreamResponse(status, self._reason, headers, self)
@@ -328,14 +329,17 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.write(piece)
 
 
-def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The headers with trailing whitespace removed, as the lenient parser keeps it."""
+def _tidied(headers: list[tuple[bytes, bytes]]) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """The headers with trailing whitespace removed, as the lenient parser keeps it.
+
+    Beside them the names and values as they came, a line each, to be searched at once.
+    """
     lines = b"\n".join([*chain.from_iterable(headers), b""])
     if not (b" \n" in lines or b"\t\n" in lines or b"\0" in lines):
-        return headers
+        return headers, lines
     if any(b"\0" in value or name.endswith(b" ") for name, value in headers):
         raise _EnoughError("a header is malformed")
-    return [(name, value.rstrip(b" \t")) for name, value in headers]
+    return [(name, value.rstrip(b" \t")) for name, value in headers], lines
 
 
 def _is_framed(headers: RawHeaders) -> bool:

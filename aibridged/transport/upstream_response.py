@@ -3,10 +3,13 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Protocol
 
 HIGH_WATER = 256 * 1024
 """Bytes that may wait to be read; with as many, reading from the provider pauses."""
+
+_name_of = itemgetter(0)
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -55,16 +58,21 @@ class UpstreamResponse:
         self._pieces: deque[bytes] = deque()
         self.waiting = 0  # bytes in `_pieces`
         self._waiter: asyncio.Future[None] | None = None
-        media_type = self.header(b"content-type") or ""
-        self.content_type = media_type.partition(";")[0].strip().lower()
-        coding = (self.header(b"content-encoding") or "").strip().lower()
-        self.content_coding = None if coding in ("", "identity") else coding
+        self.content_type = ""
+        self.content_coding: str | None = None
+        names = [*map(bytes.lower, map(_name_of, headers))]
+        if b"content-type" in names:
+            media_type = _text(headers[names.index(b"content-type")][1])
+            self.content_type = media_type.partition(";")[0].strip().lower()
+        if b"content-encoding" in names:
+            coding = _text(headers[names.index(b"content-encoding")][1]).strip().lower()
+            self.content_coding = None if coding in ("", "identity") else coding
 
     def header(self, name: bytes) -> str | None:
         """The first value of a header; `name` in lower case."""
         for key, value in self.headers:
             if len(key) == len(name) and key.lower() == name:
-                return value.decode(errors="surrogateescape")
+                return _text(value)
         return None
 
     def feed(self, piece: bytes, *, whole: bool) -> None:
@@ -147,3 +155,7 @@ class UpstreamResponse:
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="surrogateescape")

@@ -199,32 +199,38 @@ def request_facts(
         session = _session_of(request.metadata)
     # The last one names the interception that this one continues.
     answered = (*said.calls, *end.results) if said.calls else tuple(end.results)
-    return facts_of(
-        request,
-        prompt=said.prompt,
-        purpose=said.purpose,
-        tool_result_ids=answered[-MAX_RESULTS:],
-        session_id=session,
-        introduction=introduction,
-    )
+    return facts_of(request, said, answered[-MAX_RESULTS:], session, introduction)
 
 
-def facts_of(head: Head, **found: Any) -> RequestFacts:
+def facts_of(
+    head: Head,
+    said: Said = SILENT,
+    answered: tuple[str, ...] = (),
+    session_id: str | None = None,
+    introduction: bytes = b"",
+    anomalies: tuple[str, ...] = (),
+) -> RequestFacts:
     """The facts in a request's head, with what else was found."""
     if head.model is None:
         raise BadRequestError(_NO_MODEL)
     if len(head.model) > MAX_MODEL:
         raise BadRequestError(f"The model's name is longer than {MAX_MODEL} characters.")
     options = head.stream_options
-    if isinstance(head, ResponsesHead):
-        found |= _stored(head)
-    return RequestFacts(
-        model=head.model,
-        stream=head.stream == _TRUE,
-        include_usage=options is not ABSENT and _includes_usage(options),
-        has_options=options is not ABSENT,
-        **found,
+    facts = RequestFacts(
+        head.model,
+        head.stream == _TRUE,
+        options is not ABSENT and _includes_usage(options),
+        options is not ABSENT,
+        said.prompt,
+        said.purpose,
+        answered,
+        session_id,
+        introduction,
+        anomalies,
     )
+    if isinstance(head, ResponsesHead):
+        return msgspec.structs.replace(facts, **_stored(head))
+    return facts
 
 
 def _stored(head: ResponsesHead) -> dict[str, Any]:

@@ -116,12 +116,16 @@ def responses_usage(usage: Mapping[str, Any]) -> TokenUsage:
 
 def _message(usage: Mapping[str, Any], *, partial: bool = False) -> TokenUsage:
     """The counts of a message, or of an iteration."""
+    extra = _extra(usage, _MESSAGES_EXTRA)
+    written = _count(usage, "cache_creation_input_tokens")
+    if extra and not written:
+        written = _created(usage)
     return TokenUsage(
         input=_count(usage, "input_tokens"),
         output=_count(usage, "output_tokens"),
         cache_read=_count(usage, "cache_read_input_tokens"),
-        cache_write=_count(usage, "cache_creation_input_tokens") or _created(usage),
-        extra=_extra(usage, _MESSAGES_EXTRA),
+        cache_write=written,
+        extra=extra,
         partial=partial,
     )
 
@@ -232,7 +236,7 @@ def _part(usage: Mapping[str, Any], names: Iterable[str]) -> Mapping[str, Any]:
 
 def _first(counts: Mapping[str, Any], names: Iterable[str]) -> int:
     for name in names:
-        if (value := counts.get(name)) and (count := _number(value)):
+        if count := _count(counts, name):
             return count
     return 0
 
@@ -242,29 +246,26 @@ def _created(usage: Mapping[str, Any]) -> int:
     created = usage.get("cache_creation")
     if not created or not isinstance(created, dict):
         return 0
-    return min(sum(_count(created, name) for name in _CREATED), MAX_COUNT)
+    short, long = _CREATED
+    return min(_count(created, short) + _count(created, long), MAX_COUNT)
 
 
 def _extra(usage: Mapping[str, Any], parts: _Parts) -> dict[str, int]:
     found = {}
     for part, names in parts.items():
         details = usage.get(part)
-        if isinstance(details, dict):
-            for key, name in names.items():
-                if count := _count(details, key):
-                    found[name] = count
+        if details and isinstance(details, dict):
+            for key, value in details.items():
+                if value and key in names and (count := _count(details, key)):
+                    found[names[key]] = count
     return found
 
 
 def _count(counts: Mapping[str, Any], key: str) -> int:
+    """A count; zero where it is missing, or none."""
     value = counts.get(key)
-    return _number(value) if value else 0
-
-
-def _number(value: object) -> int:
-    """The value as a count; zero where it is none."""
-    if type(value) is int or type(value) is float:
-        return int(value) if 0 <= value <= MAX_COUNT else 0
+    if value and (type(value) is int or type(value) is float) and 0 < value <= MAX_COUNT:
+        return int(value)
     return 0
 
 
