@@ -29,9 +29,11 @@ class _Client(NamedTuple):
     introduction: bytes = b""
 
 
+_CLAUDE = "Claude Code"
+
 # The first that fits counts, so that what borrows another's User-Agent stands before that one.
 _CLIENTS = (
-    _Client("Claude Code", ("claude",), ("X-Claude-Code-Session-Id",)),
+    _Client(_CLAUDE, ("claude",), ("X-Claude-Code-Session-Id",)),
     _Client("Codex", ("codex",), ("session-id", "session_id")),
     _Client("Zed", ("zed/",)),
     _Client("GitHub Copilot (VS Code)", ("githubcopilotchat/",), ("x-interaction-id",)),
@@ -52,8 +54,8 @@ _CLIENTS = (
     _Client("Roo Code", ("roo-code/", "roocode/"), (), (("originator", "roo-code"),)),
     _Client("Coder Agents", ("coder-agents/",), ("X-Coder-Chat-Id",)),
     _Client("Charm Crush", ("charm-crush/", "charm crush/")),
-    _Client("Mux", ("mux/",), ("X-Mux-Workspace-Id",)),
-    _Client("Junie", ("junie",)),
+    _Client("Xum", ("xum/", "mux/"), ("X-Mux-Workspace-Id",)),
+    _Client("Junie", ("junie:",)),
     _Client(
         "OpenCode",
         ("opencode/",),
@@ -103,22 +105,24 @@ def identify(
     """The client's name, "Unknown" if it can't be told, and its session id, if it sends one.
 
     `headers` must not mind the case of names. `introduction` is how the system prompt begins, and
-    `session_id` the one in the body. A session header is believed only from the client that is
-    known to send it.
+    `session_id` the one in the body's `metadata.user_id`, which only Claude Code fills so. A session
+    header is believed only from the client that is known to send it.
     """
     agent = headers.get("User-Agent", "").strip().lower()
     is_told = agent.startswith(_PREFIXES) or any(map(headers.__contains__, _TELLING))
     for client in _CLIENTS if is_told else ():
         if agent.startswith(client.prefixes) or _has_header(client, headers):
-            session = _session(client, headers) or session_id
+            session = _session(client, headers)
+            if client.name == _CLAUDE:
+                session = session or session_id
             if session is None and agent.startswith(_QWEN_AS_CLAUDE):
                 return _QWEN, None
             return client.name, session
     if introduction:
         for client in _CLIENTS:
             if client.introduction and client.introduction in introduction:
-                return client.name, _session(client, headers) or session_id
-    return UNKNOWN, session_id
+                return client.name, _session(client, headers)
+    return UNKNOWN, None
 
 
 def _has_header(client: _Client, headers: Mapping[str, str]) -> bool:

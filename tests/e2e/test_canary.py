@@ -322,6 +322,7 @@ WITH_A_PASTED_TOKEN = [
     request(BEARER, body=BODY.replace(b'"hi"', b'"my token is %b, is it?"' % PASTED)),
     request(
         BEARER,
+        b"User-Agent: claude-cli/2.1",
         body=BODY.replace(b'"m"', b'"m","metadata":{"user_id":"user_x_session_%b"}' % PASTED),
     ),
     request(

@@ -45,13 +45,13 @@ CALLERS = [
     (COMPLETIONS, {"User-Agent": "go", "x-cursor-client-version": "2.1"}, ("Cursor", None)),
     (COMPLETIONS, {"User-Agent": "opencode/1.1.3"}, ("OpenCode", None)),
     (COMPLETIONS, {"User-Agent": "Charm Crush/1.0"}, ("Charm Crush", None)),
-    (COMPLETIONS, {"User-Agent": "mux/0.9", "X-Mux-Workspace-Id": "s-7"}, ("Mux", "s-7")),
+    (COMPLETIONS, {"User-Agent": "mux/0.9", "X-Mux-Workspace-Id": "s-7"}, ("Xum", "s-7")),
     (
         ANTHROPIC,
         {"User-Agent": "coder-agents/2.30", "X-Coder-Chat-Id": "s-8"},
         ("Coder Agents", "s-8"),
     ),
-    (COMPLETIONS, {"User-Agent": "Junie/1"}, ("Junie", None)),
+    (COMPLETIONS, {"User-Agent": "Junie:253.1"}, ("Junie", None)),
     (COMPLETIONS, {"User-Agent": "curl/8", "session_id": "not believed"}, ("Unknown", None)),
 ]
 
@@ -90,15 +90,16 @@ USER = "user_5f1c9a7e_account__session_"
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-async def test_a_session_in_the_body_counts_where_no_header_names_one(ask, recording):
+async def test_claude_codes_session_in_the_body_counts_where_no_header_names_one(ask, recording):
     gateway = await recording.start()
     for user in (f"{USER}s-1", json.dumps({"device_id": "d", "session_id": "s-2"}), "somebody"):
-        await ask(gateway, ANTHROPIC, {"User-Agent": "a"}, metadata={"user_id": user})
+        await ask(gateway, ANTHROPIC, {"User-Agent": "claude"}, metadata={"user_id": user})
+    await ask(gateway, ANTHROPIC, {"User-Agent": "a"}, metadata={"user_id": f"{USER}s-5"})
     header = {"User-Agent": "claude-cli/2", "X-Claude-Code-Session-Id": "s-3"}
     await ask(gateway, ANTHROPIC, header, metadata={"user_id": f"{USER}s-4"})
     await ask(gateway, ANTHROPIC, {"User-Agent": "x" * 2000})
     rows = await interceptions(recording)
-    assert [row["client_session_id"] for row in rows] == ["s-1", "s-2", None, "s-3", None]
+    assert [row["client_session_id"] for row in rows] == ["s-1", "s-2", None, None, "s-3", None]
     assert rows[-1]["user_agent"] == "x" * 512
 
 

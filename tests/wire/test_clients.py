@@ -26,9 +26,11 @@ from aibridged.wire.clients import identify
         ("opencode/1.16.0 ai-sdk/provider-utils/4.0.23 runtime/bun/1.3.14", "OpenCode"),
         ("Charm-Crush/v0.51.2 (https://charm.land/crush)", "Charm Crush"),
         ("Charm Crush/0.1.11", "Charm Crush"),
-        ("mux/0.19.0 ai-sdk/anthropic/2.0.44", "Mux"),
+        ("mux/0.19.0 ai-sdk/anthropic/2.0.44", "Xum"),
+        ("xum/0.31.0 ai-sdk/anthropic/2.0.44", "Xum"),
         ("coder-agents/v2.30.0", "Coder Agents"),
         ("Junie:SNAPSHOT", "Junie"),
+        ("juniebot/1.0", "Unknown"),
         ("  CLAUDE-CLI/1.0  ", "Claude Code"),
         ("ccclaude-cli/1.0", "Unknown"),
         ("OpenAI/Python 1.0", "Unknown"),
@@ -66,6 +68,7 @@ def test_headers_that_give_a_client_away(headers: dict[str, str], client: str) -
         ("codex_cli_rs/0.87.0", "session-id"),
         ("codex_cli_rs/0.87.0", "session_id"),
         ("mux/0.19.0", "X-Mux-Workspace-Id"),
+        ("xum/0.31.0", "X-Mux-Workspace-Id"),
         ("GitHubCopilotChat/0.37", "X-Interaction-Id"),
         ("copilot/0.0.403", "X-Client-Session-Id"),
         ("kilo-code/5.1.0", "X-KiloCode-TaskId"),
@@ -122,14 +125,28 @@ def test_a_session_is_that_of_the_client_by_whatever_it_is_known() -> None:
     assert identify(title) == ("Kilo Code", "ses_1")
 
 
-def test_a_session_in_the_body_counts_where_no_header_names_one() -> None:
+def test_claude_codes_session_in_the_body_counts_where_no_header_names_one() -> None:
     claude = CIMultiDict({"User-Agent": "claude-cli/2.1.86"})
     assert identify(claude, session_id="body") == ("Claude Code", "body")
     claude["X-Claude-Code-Session-Id"] = "header"
     assert identify(claude, session_id="body") == ("Claude Code", "header")
     old = CIMultiDict({"User-Agent": "claude-cli/0.2.9"})
     assert identify(old, session_id="body") == ("Claude Code", "body")
-    assert identify(CIMultiDict(), session_id="body") == ("Unknown", "body")
+
+
+@pytest.mark.parametrize(
+    ("agent", "introduction", "client"),
+    [
+        ("OpenAI/Python 1.0", b"", "Unknown"),
+        ("opencode/1.16.0", b"", "OpenCode"),
+        ("OpenAI/JS 6.26.0", b"You are Cline, a careful and helpful coding agent", "Cline"),
+    ],
+)
+def test_a_session_in_the_body_is_claude_codes_alone(
+    agent: str, introduction: bytes, client: str
+) -> None:
+    headers = CIMultiDict({"User-Agent": agent})
+    assert identify(headers, introduction, session_id="body") == (client, None)
 
 
 def test_the_better_session_header_counts() -> None:
