@@ -1,8 +1,9 @@
 """Authentication logic: which token authenticates the caller, which key goes upstream (BYOK).
 
-The gateway token is the first of `X-Coder-Token` (or its alias), `Authorization: Bearer` and
-`X-Api-Key`. Only where it came in a header of its own can the other two be the caller's own
-provider key (BYOK); otherwise both are taken to carry the gateway token, and aren't forwarded.
+The gateway token is the first of `X-Coder-Token` (or its alias), `Authorization: Bearer`,
+`X-Api-Key` and `Coder-Session-Token`. Only where it came in the first can `Authorization` and
+`X-Api-Key` be the caller's own provider key (BYOK); otherwise both are taken to carry the gateway
+token, and aren't forwarded. `Coder-Session-Token`, which Coder's own API takes, never is.
 """
 
 import re
@@ -16,6 +17,7 @@ from aibridged.gateway_tokens import GATEWAY_TOKEN, PREFIX
 
 AUTHORIZATION = "Authorization"
 API_KEY = "X-Api-Key"
+SESSION_TOKEN = "Coder-Session-Token"
 TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
 _value_of = itemgetter(1)
 _PREFIX_BYTES = PREFIX.encode()
@@ -50,12 +52,14 @@ class Presented:
     own: dict[str, str] = field(repr=False)
 
 
-def read_credentials(headers: MultiMapping[str]) -> Presented:
-    """Read the auth headers.
+def read_credentials(headers: MultiMapping[str], *, session_first: bool = False) -> Presented:
+    """Read the auth headers; with `session_first`, `Coder-Session-Token` before all others.
 
     Raises:
         MalformedCredentialsError: a header is duplicated, empty, not ASCII, or malformed.
     """
+    if session_first and (session := _single(headers, SESSION_TOKEN)) is not None:
+        return Presented(_token(session, SESSION_TOKEN), {})
     authorization = _single(headers, AUTHORIZATION)
     api_key = _single(headers, API_KEY)
     tokens = [value for name in TOKEN_HEADERS if (value := _single(headers, name)) is not None]
@@ -79,7 +83,8 @@ def read_credentials(headers: MultiMapping[str]) -> Presented:
         return Presented(_token(value.strip(" "), AUTHORIZATION), {})
     if api_key is not None:
         return Presented(_token(api_key, API_KEY), {})
-    return Presented(None, {})
+    session = _single(headers, SESSION_TOKEN)
+    return Presented(None if session is None else _token(session, SESSION_TOKEN), {})
 
 
 def carries(value: str, token: str) -> bool:

@@ -43,8 +43,9 @@ class RequestContext:
     `trace` is None where it isn't sampled. `is_cut_off` says that it was aborted because of its
     token.
 
-    `reads_stored` says that the response is read, on a passthrough route, for what the provider
-    stores; `fetched` is what it told of a response in the background, once.
+    `queries_records` says that it is for the HTTP API of the record. `reads_stored` says that the
+    response is read, on a passthrough route, for what the provider stores; `fetched` is what it
+    told of a response in the background, once.
     """
 
     request: GatewayRequest
@@ -70,6 +71,7 @@ class RequestContext:
     reads_stored: bool = False
     fetched: ResponseFacts | None = None
     is_probe: bool = False
+    queries_records: bool = False
     is_cut_off: bool = False
     refusal: ErrorKind | None = None
     body_wait: float = 0.0
@@ -106,7 +108,9 @@ class RequestContext:
             MalformedCredentialsError: see `read_credentials`.
         """
         if self._presented is None:
-            self._presented = read_credentials(self.request.headers)
+            self._presented = read_credentials(
+                self.request.headers, session_first=self.queries_records
+            )
         return self._presented
 
     @property

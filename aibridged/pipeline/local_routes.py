@@ -38,6 +38,7 @@ def stage(components: Components) -> Middleware:
             return web.Response(body=certificate, headers={"Content-Type": CERTIFICATE_TYPE})
         if path.split("/", 2)[1] not in components.api_roots:
             return await handler(context)
+        context.queries_records = True
         context.actor = await authenticated(context, components)
         return await api(context.request, context.actor, path, query)
 

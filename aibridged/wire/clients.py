@@ -105,8 +105,8 @@ def identify(
     """The client's name, "Unknown" if it can't be told, and its session id, if it sends one.
 
     `headers` must not mind the case of names. `introduction` is how the system prompt begins, and
-    `session_id` the one in the body's `metadata.user_id`, which only Claude Code fills so. A session
-    header is believed only from the client that is known to send it.
+    `session_id` the one in the body's `metadata.user_id`, which is believed from Claude Code alone.
+    A session header is believed only from the client that is known to send it.
     """
     agent = headers.get("User-Agent", "").strip().lower()
     is_told = agent.startswith(_PREFIXES) or any(map(headers.__contains__, _TELLING))

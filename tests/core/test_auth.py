@@ -23,6 +23,7 @@ def read(*headers):
 CODER = ("X-Coder-Token", "gw-coder")
 BEARER = ("Authorization", "Bearer gw-bearer")
 KEY = ("X-Api-Key", "gw-key")
+SESSION = ("Coder-Session-Token", "gw-session")
 ANOTHER = f"aib_{'0a' * 5}_{'s3cre' * 8}t00"
 
 
@@ -34,6 +35,10 @@ ANOTHER = f"aib_{'0a' * 5}_{'s3cre' * 8}t00"
         ([BEARER], "gw-bearer", {}),
         ([KEY], "gw-key", {}),
         ([BEARER, KEY], "gw-bearer", {}),
+        ([SESSION], "gw-session", {}),
+        ([KEY, SESSION], "gw-key", {}),
+        ([BEARER, KEY, SESSION], "gw-bearer", {}),
+        ([CODER, SESSION], "gw-coder", {}),
         ([CODER, BEARER], "gw-coder", {"Authorization": "Bearer gw-bearer"}),
         ([CODER, KEY], "gw-coder", {"X-Api-Key": "gw-key"}),
         (
@@ -43,10 +48,17 @@ ANOTHER = f"aib_{'0a' * 5}_{'s3cre' * 8}t00"
         ),
     ],
 )
-def test_every_combination_of_the_three_headers(headers, token, own):
+def test_every_combination_of_the_headers(headers, token, own):
     for order in itertools.permutations(headers):
         presented = read(*order)
         assert (presented.token, presented.own) == (token, own)
+
+
+@pytest.mark.parametrize("others", [[], [CODER], [BEARER], [KEY], [("Authorization", "Basic x")]])
+def test_the_api_of_the_record_takes_a_session_token_before_all_others(others):
+    for order in itertools.permutations([SESSION, *others]):
+        presented = read_credentials(CIMultiDict(order), session_first=True)
+        assert (presented.token, presented.own) == ("gw-session", {})
 
 
 @pytest.mark.parametrize(
@@ -79,6 +91,9 @@ def test_the_newer_name_of_the_token_header_is_an_alias():
         [("X-Coder-Token", "s3cret"), ("X-Coder-Token", "s3cret")],
         [("X-Coder-Token", "s3cret"), ("X-Coder-AI-Governance-Token", "s3cret")],
         [("X-Coder-Token", "s3cret"), ("X-Api-Key", "s3cret"), ("X-Api-Key", "s3cret")],
+        [("Coder-Session-Token", "s3cret"), ("coder-session-token", "s3cret")],
+        [("Coder-Session-Token", "s3cret s3cret")],
+        [("Coder-Session-Token", "")],
         [("Authorization", "Basic s3cret")],
         [("Authorization", "Bearer")],
         [("Authorization", "Bearer ")],

@@ -61,6 +61,31 @@ async def ended(get, count):
             pass
 
 
+@pytest.mark.parametrize("other", [{}, {"Authorization": "Basic YTpi"}, {"X-Api-Key": "sk-own"}])
+async def test_coders_header_authenticates(gateway, client, tokens, other):
+    headers = {"Coder-Session-Token": tokens["ann"], **other}
+    for path in ("interceptions", "sessions", "models"):
+        async with client.get(f"{gateway.url}{API}/{path}", headers=headers) as reply:
+            assert reply.status == 200, await reply.read()
+    headers["Coder-Session-Token"] = "aib_0a0a0a0a0a_wrong"
+    async with client.get(f"{gateway.url}{API}/sessions", headers=headers) as reply:
+        assert reply.status == 401
+
+
+async def test_coders_header_is_the_last_that_authenticates_elsewhere(
+    gateway, client, tokens, fake
+):
+    body = {"model": "a", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    session = {"Coder-Session-Token": tokens["ann"]}
+    for more, status in (({}, 200), ({"X-Api-Key": "wrong"}, 401)):
+        async with client.post(gateway.url + MESSAGES, json=body, headers=session | more) as reply:
+            assert reply.status == status
+    assert fake.seen == 1
+    forwarded = str(fake.requests[-1].raw_headers)
+    assert "x-api-key" in forwarded.lower()
+    assert tokens["ann"] not in forwarded
+
+
 async def test_admins_see_all_and_others_their_own(asked, get):
     await ended(get, 3)
     status, all_of_them = await get("admin", "/interceptions")
