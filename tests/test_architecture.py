@@ -81,6 +81,7 @@ SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
 DECLARES = "declares types only: there is nothing to run"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
+    "api/session_shapes.py": "tests/api/test_session_stream.py reads by it",
     "identity/http_lookup.py": "tests/identity/test_coder.py and test_remote.py drive it",
     "identity/base.py": DECLARES,
     "observe/limit_table.py": DECLARES,

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aibridged.records.facts import Outcome
-from aibridged.records.query import MAX_LIMIT
-from aibridged.records.query_results import Filter
+from aibridged.records.query import MAX_LIMIT, MAX_NAMES
+from aibridged.records.query_results import Filter, Names
 
 MAX_OFFSET = 1_000_000
 
@@ -32,15 +32,16 @@ class BadFilterError(ValueError):
 
 
 def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
-    """Parse the query parameters `q`, `limit`, `after_id` and `offset` of a request.
+    """Parse the query parameters `q`, `limit`, `offset` and the cursors of a request for a list.
 
     `me` is the caller's id; `owner` is set where a caller may see only their own.
 
     Raises:
         BadFilterError: an unknown or repeated term, or an invalid value.
     """
-    if query.get("after_id") and "offset" in query:
-        raise BadFilterError("after_id and offset are mutually exclusive: remove one.")
+    for cursor in ("after_id", "after_session_id"):
+        if query.get(cursor) and _offset(query):
+            raise BadFilterError(f"{cursor} and offset are mutually exclusive: remove one.")
     terms = _terms(query.get("q", ""))
     if terms.get("initiator") == "me":
         terms["initiator"] = me
@@ -51,17 +52,36 @@ def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
         owner=owner,
         limit=read_limit(query),
         after_id=query.get("after_id") or None,
-        offset=_whole_number("offset", query.get("offset", "0"), 0, MAX_OFFSET),
+        after_session=query.get("after_session_id") or None,
+        offset=_offset(query),
     )
 
 
-def read_limit(query: Mapping[str, str]) -> int:
-    """Parse the query parameter `limit`.
+def read_limit(query: Mapping[str, str], default: int = 100, most: int = MAX_LIMIT) -> int:
+    """Parse the query parameter `limit`; 0 is the default, as in Coder's API.
 
     Raises:
         BadFilterError: it isn't a number, or out of bounds.
     """
-    return _whole_number("limit", query.get("limit", "100"), 1, MAX_LIMIT)
+    return _whole_number("limit", query.get("limit", "0"), 0, most) or default
+
+
+def read_names(query: Mapping[str, str], term: str) -> Names:
+    """Parse the query parameters of a list of names, whose `q` is their beginning.
+
+    `term` may stand before it, as in `model:claude`.
+
+    Raises:
+        BadFilterError: a number isn't one, or out of bounds.
+    """
+    beginning = query.get("q", "").strip().removeprefix(f"{term}:")
+    if len(beginning) > 1 and beginning[0] == beginning[-1] == '"':
+        beginning = beginning[1:-1]
+    return Names(beginning, read_limit(query, MAX_NAMES, MAX_NAMES), _offset(query))
+
+
+def _offset(query: Mapping[str, str]) -> int:
+    return _whole_number("offset", query.get("offset", "0"), 0, MAX_OFFSET)
 
 
 def _terms(text: str) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def interception(query: Query, id: str, owner: str | None) -> Chunks:
 
 
 def session(query: Query, id: str, owner: str | None, after_id: str | None, limit: int) -> Chunks:
-    """`shapes.SessionThreads`; nothing where there is none.
+    """`shapes.SessionInterceptions`; nothing where there is none.
 
     A page after the last one is empty; a session never is.
     """
@@ -124,7 +124,7 @@ def _whole(
 
 
 class _Threads:
-    """The threads of a session, `shapes.Thread` each.
+    """The threads of a session, `shapes.ThreadInterceptions` each.
 
     A thread's totals are known once its interceptions have been written.
     """

@@ -5,16 +5,26 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from aibridged.api import json_stream, shapes
-from aibridged.api.filters import MAX_OFFSET, TERMS, BadFilterError, read_filter, read_limit
+from aibridged.api import json_stream, session_shapes, session_stream, shapes
+from aibridged.api.filters import (
+    MAX_OFFSET,
+    TERMS,
+    BadFilterError,
+    read_filter,
+    read_limit,
+    read_names,
+)
 from aibridged.api.openapi import Parameter
 from aibridged.errors import ROUTE_NOT_SUPPORTED, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.records.query import MAX_LIMIT, MAX_NAMES, Query
 from aibridged.records.query_results import Filter
 
-ROOTS = frozenset({"interceptions", "sessions", "models", "clients", "openapi.json"})
+ROOTS = frozenset({"interceptions", "sessions", "models", "clients", "providers", "openapi.json"})
 """First segments of the paths that are served here."""
+
+_THREADS = 50
+_MAX_THREADS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +58,11 @@ class Route:
 
 def find(path: str) -> tuple[Route, str]:
     """The route of a path, and the id in it, or "" where it has none."""
-    root, _, id = path[1:].partition("/")
-    pattern = f"/{root}/{{id}}" if id else f"/{root}"
+    root, _, below = path[1:].partition("/")
+    id, slash, leaf = below.partition("/")
+    pattern = f"/{root}{'/{id}' if id else ''}{slash}{leaf}"
     for route in ROUTES:
-        if route.path == pattern and "/" not in id:
+        if route.path == pattern:
             return route, unquote(id)
     raise GatewayError(ROUTE_NOT_SUPPORTED)
 
@@ -85,18 +96,41 @@ def _sessions(query: Query, question: Question) -> json_stream.Chunks:
     return json_stream.sessions(query, question.filter)
 
 
-def _session(query: Query, question: Question) -> json_stream.Chunks:
+def _session_threads(query: Query, question: Question) -> json_stream.Chunks:
+    given = question.parameters
+    after_id, before_id = given.get("after_id") or None, given.get("before_id") or None
+    if after_id and before_id:
+        raise BadFilterError("after_id and before_id are mutually exclusive: remove one.")
+    limit = read_limit(given, _THREADS, _MAX_THREADS)
+    return session_stream.session(
+        query,
+        question.id,
+        question.owner,
+        after_id=after_id,
+        before_id=before_id,
+        limit=limit,
+    )
+
+
+def _session_interceptions(query: Query, question: Question) -> json_stream.Chunks:
     after_id = question.parameters.get("after_id") or None
     limit = read_limit(question.parameters)
     return json_stream.session(query, question.id, question.owner, after_id, limit)
 
 
 def _models(query: Query, question: Question) -> json_stream.Chunks:
-    return json_stream.names(query.models(question.owner))
+    wanted = read_names(question.parameters, "model")
+    return json_stream.names(query.models(wanted, question.owner))
 
 
 def _clients(query: Query, question: Question) -> json_stream.Chunks:
-    return json_stream.names(query.clients(question.owner))
+    wanted = read_names(question.parameters, "client")
+    return json_stream.names(query.clients(wanted, question.owner))
+
+
+def _providers(query: Query, question: Question) -> json_stream.Chunks:
+    wanted = read_names(question.parameters, "provider")
+    return json_stream.names(query.providers(wanted, question.owner))
 
 
 _Q = Parameter(
@@ -106,18 +140,38 @@ _Q = Parameter(
 )
 _LIMIT = Parameter(
     "limit",
-    "Maximum page size; a page with large items ends earlier and indicates that there is more.",
-    minimum=1,
+    "Maximum page size, 0 for 100; a page with large items ends earlier and indicates that there is"
+    " more.",
+    minimum=0,
     maximum=MAX_LIMIT,
 )
 _AFTER = Parameter(
     "after_id", "Cursor of the next page: the id of the last interception on this one."
 )
+_AFTER_SESSION = Parameter(
+    "after_session_id",
+    "Cursor of the next page: the id of the last session on this one. Where users share an id, it"
+    " is the session used longest ago.",
+)
+_THREAD_LIMIT = Parameter(
+    "limit", f"Maximum number of threads, 0 for {_THREADS}.", minimum=0, maximum=_MAX_THREADS
+)
+_AFTER_THREAD = Parameter(
+    "after_id", "Cursor of the next page: the id of the last thread on this one."
+)
+_BEFORE_THREAD = Parameter(
+    "before_id",
+    "Cursor of the page before: the id of the first thread on this one; mutually exclusive with"
+    " after_id.",
+)
 _OFFSET = Parameter(
     "offset",
-    "Number of items to skip; mutually exclusive with after_id.",
+    "Number of items to skip; mutually exclusive with a cursor.",
     minimum=0,
     maximum=MAX_OFFSET,
+)
+_NAME_LIMIT = Parameter(
+    "limit", "Maximum number of names, 0 for all of them.", minimum=0, maximum=MAX_NAMES
 )
 _ID = Parameter("id", "An id from a list.", where="path")
 
@@ -141,15 +195,38 @@ ROUTES = (
         "List sessions, most recently used first",
         _sessions,
         shapes.Sessions,
-        (_Q, _LIMIT, _OFFSET),
+        (_Q, _LIMIT, _AFTER_SESSION, _OFFSET),
     ),
     Route(
         "/sessions/{id}",
-        "Get a session, thread by thread",
-        _session,
-        shapes.SessionThreads,
+        "Get a session: its threads with their agentic actions",
+        _session_threads,
+        session_shapes.SessionThreads,
+        (_ID, _THREAD_LIMIT, _AFTER_THREAD, _BEFORE_THREAD),
+    ),
+    Route(
+        "/sessions/{id}/interceptions",
+        "Get a session's interceptions with all their records, thread by thread",
+        _session_interceptions,
+        shapes.SessionInterceptions,
         (_ID, _LIMIT, _AFTER),
     ),
-    Route("/models", f"List the models in use, at most {MAX_NAMES}", _models, list[str]),
-    Route("/clients", f"List the clients in use, at most {MAX_NAMES}", _clients, list[str]),
+    *(
+        Route(
+            f"/{names}",
+            f"List the {names} in use, at most {MAX_NAMES}",
+            answer,
+            list[str],
+            (
+                Parameter("q", f"The beginning of a name, with or without {names[:-1]}: before."),
+                _NAME_LIMIT,
+                _OFFSET,
+            ),
+        )
+        for names, answer in (
+            ("models", _models),
+            ("clients", _clients),
+            ("providers", _providers),
+        )
+    ),
 )

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from aibridged.records import query_results as answers
+from aibridged.records.structured_log import with_user_agent
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Uuid = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
@@ -58,18 +59,21 @@ class UserPrompt(msgspec.Struct, kw_only=True):
 
 
 class ToolUsage(msgspec.Struct, kw_only=True):
-    """A tool call by the model; `metadata` marks `partial` and `server_side` ones."""
+    """A tool call by the model; `metadata` marks `partial` and `server_side` ones.
+
+    `server_url` and `invocation_error` are empty where there is none.
+    """
 
     id: Uuid
     interception_id: Uuid
     provider_response_id: str
     provider_tool_call_id: str | None
     provider_item_id: str | None
-    server_url: str | None
+    server_url: str
     tool: str
     input: str
     injected: bool
-    invocation_error: str | None
+    invocation_error: str
     truncated: bool
     metadata: dict[str, Any]
     created_at: Moment
@@ -155,7 +159,8 @@ class Tokens(msgspec.Struct, kw_only=True):
 class Session(msgspec.Struct, kw_only=True):
     """Totals of a session; `last_active_at` is when its last interception started.
 
-    It is `truncated` if its last prompt is longer, or it has more models or providers, than shown.
+    `metadata` is that of its first interception. It is `truncated` if its last prompt is longer, or
+    it has more models or providers, than shown.
     """
 
     id: str
@@ -163,6 +168,7 @@ class Session(msgspec.Struct, kw_only=True):
     client: str
     providers: list[str]
     models: list[str]
+    metadata: dict[str, Any]
     started_at: Moment
     last_active_at: Moment
     ended_at: Moment | None
@@ -181,7 +187,7 @@ class Sessions(msgspec.Struct, kw_only=True):
     more: bool
 
 
-class Thread(msgspec.Struct, kw_only=True):
+class ThreadInterceptions(msgspec.Struct, kw_only=True):
     """The interceptions that one prompt started. A long thread may go on on the next page.
 
     The error is that of its first interception.
@@ -195,11 +201,11 @@ class Thread(msgspec.Struct, kw_only=True):
     interceptions: list[Interception]
 
 
-class SessionThreads(msgspec.Struct, kw_only=True):
+class SessionInterceptions(msgspec.Struct, kw_only=True):
     """A page of a session, in order; `more` says whether there is a next page."""
 
     id: str
-    threads: list[Thread]
+    threads: list[ThreadInterceptions]
     more: bool
 
 
@@ -232,6 +238,9 @@ def row(
 ) -> TokenUsage | UserPrompt | ToolUsage | ModelThought:
     """A child row of that kind."""
     fields = {**found, "interception_id": interception_id, "metadata": found["metadata"] or {}}
+    if name == "tool_usages":  # as in Coder's API, these are never null
+        for text in ("server_url", "invocation_error"):
+            fields[text] = fields[text] or ""
     return CHILD_KINDS[name](**fields)
 
 
@@ -243,6 +252,7 @@ def session(found: answers.Session) -> Session:
         client=found.client,
         providers=found.providers,
         models=found.models,
+        metadata=with_user_agent(found.metadata or {}, found.user_agent),
         started_at=found.started_at,
         last_active_at=found.last_at,
         ended_at=found.ended_at,
@@ -261,7 +271,7 @@ def _head(found: answers.Interception) -> dict[str, Any]:
     return {
         **fields,
         "initiator": _initiator(found.initiator_id, found.username),
-        "metadata": found.metadata or {},
+        "metadata": with_user_agent(found.metadata or {}, found.user_agent),
     }
 
 

@@ -28,7 +28,17 @@ COPILOT_PLANS: tuple[ProviderSettings, ...] = tuple(
 )
 """GitHub Copilot's plans, each with its host. The names are those of Coder's AI Bridge."""
 RESERVED = frozenset(
-    {"api", "healthz", "readyz", "interceptions", "sessions", "models", "clients", "proxy"}
+    {
+        "api",
+        "healthz",
+        "readyz",
+        "interceptions",
+        "sessions",
+        "models",
+        "clients",
+        "providers",
+        "proxy",
+    }
 )
 
 _ANY_TYPE = f"{', '.join(TYPES[:-1])} or {TYPES[-1]}"

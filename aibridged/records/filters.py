@@ -16,8 +16,10 @@ _I = interceptions.c
 PARTS = (_I.ended_at.is_not(None), _I.ended_at.is_(None))
 
 
-def conditions(wanted: Filter, *, by_index: bool = True) -> Iterator[sa.ColumnElement[bool]]:
-    """The conditions of a filter, without its pagination.
+def conditions(
+    wanted: Filter, *, by_index: bool = True, of: Any = interceptions.c
+) -> Iterator[sa.ColumnElement[bool]]:
+    """The conditions of a filter, without its pagination, on the columns `of` the interceptions.
 
     Where another condition leaves few rows, their indexes shouldn't be used: databases that have no
     statistics choose by the form of a condition, and walk through all rows of a model.
@@ -27,26 +29,26 @@ def conditions(wanted: Filter, *, by_index: bool = True) -> Iterator[sa.ColumnEl
         return column if by_index else column.concat("")
 
     if wanted.owner is not None:
-        yield text(_I.initiator_id) == wanted.owner
+        yield text(of.initiator_id) == wanted.owner
     if wanted.initiator is not None:
         initiator = storable(wanted.initiator)
-        yield sa.or_(text(_I.initiator_id) == initiator, _I.username == initiator)
+        yield sa.or_(text(of.initiator_id) == initiator, of.username == initiator)
     if wanted.started_after is not None:
-        yield _I.started_at >= wanted.started_after
+        yield of.started_at >= wanted.started_after
     if wanted.started_before is not None:
-        yield _I.started_at < wanted.started_before
+        yield of.started_at < wanted.started_before
     if wanted.provider is not None:
         provider = storable(wanted.provider)
-        yield sa.or_(_I.provider_name == provider, text(_I.provider) == provider)
+        yield sa.or_(of.provider_name == provider, text(of.provider) == provider)
     if wanted.status == "open":
-        yield _I.ended_at.is_(None)
+        yield of.ended_at.is_(None)
     elif wanted.status is not None:
-        yield _I.outcome == wanted.status
+        yield of.outcome == wanted.status
     for value, column in (
-        (wanted.provider_name, _I.provider_name),
-        (wanted.model, _I.model),
-        (wanted.client, _I.client),
-        (wanted.session, _I.session_id),
+        (wanted.provider_name, of.provider_name),
+        (wanted.model, of.model),
+        (wanted.client, of.client),
+        (wanted.session, of.session_id),
     ):
         if value is not None:
             yield text(column) == storable(value)

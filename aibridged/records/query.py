@@ -19,10 +19,18 @@ from aibridged.clock import Clock
 from aibridged.records.cancel_scope import TIME_LIMIT_S, CancelScope, QueryFailedError
 from aibridged.records.child_rows import ChildRows, FullInterception
 from aibridged.records.filters import PARTS, conditions, matching, row_id, thread_of
-from aibridged.records.query_results import Filter, Interception, Session, Usage, UsageBy
+from aibridged.records.query_results import (
+    Filter,
+    Interception,
+    Names,
+    Session,
+    Usage,
+    UsageBy,
+)
 from aibridged.records.rows import storable
 from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages
-from aibridged.records.sessions import count_sessions, find_sessions
+from aibridged.records.sessions import NoSuchSessionError, count_sessions, find_sessions
+from aibridged.records.threads import find_threads, sum_metadata
 
 MAX_LIMIT = 1000
 MAX_NAMES = 10_000
@@ -34,7 +42,7 @@ _I = interceptions.c
 
 
 class NoSuchPageError(QueryFailedError):
-    """There is no interception with the id of `after_id`."""
+    """There is nothing with the id that the page is to follow on."""
 
 
 _used_by = sa.func.coalesce(token_usages.c.provider_model, _I.model)
@@ -128,27 +136,69 @@ class Query:
                 yield from children.full(rows)
 
     def sessions(self, wanted: Filter) -> Iterator[Session]:
-        """The sessions of the matching interceptions, most recently used first."""
+        """The sessions of the matching interceptions, most recently used first.
+
+        Raises:
+            NoSuchPageError: there is no `after_session`.
+            QueryFailedError: it took too long, or the database is unavailable.
+        """
         with self._connect() as connection:
-            yield from find_sessions(connection, wanted)
+            try:
+                yield from find_sessions(connection, wanted)
+            except NoSuchSessionError:
+                message = f"There is no session {wanted.after_session!r} to page after."
+                raise NoSuchPageError(message) from None
 
     def count_sessions(self, wanted: Filter) -> int:
         """The number of sessions on all pages."""
         with self._connect() as connection:
             return count_sessions(connection, wanted)
 
+    def threads(
+        self,
+        session: Session,
+        *,
+        after_id: str | None = None,
+        before_id: str | None = None,
+        limit: int,
+    ) -> list[str]:
+        """The ids of a session's threads, in order.
+
+        A page has the first ones after the thread of `after_id`, or the last ones before that of
+        `before_id`: ids of interceptions.
+
+        Raises:
+            NoSuchPageError: that one isn't of this session.
+            QueryFailedError: it took too long, or the database is unavailable.
+        """
+        cursor = after_id or before_id
+        with self._connect() as connection:
+            found = find_threads(
+                connection, session, cursor, limit, backwards=before_id is not None
+            )
+        if found is None:
+            raise NoSuchPageError(f"The session has no interception {cursor!r}.")
+        return found
+
+    def usage_metadata(self, session: Session) -> dict[str, int]:
+        """The sums of the numbers in the metadata of a session's token usages."""
+        with self._connect() as connection:
+            return sum_metadata(connection, session)
+
     def session(
         self,
         session_id: str,
         initiator: str | None = None,
         *,
+        threads: Sequence[str] | None = None,
         after_id: str | None = None,
         limit: int | None = None,
     ) -> Iterator[FullInterception]:
         """The interceptions of a session by thread, in order; threads by their start.
 
         Where callers happen to use the same session id, `initiator` (an id) tells them apart.
-        A page has at most `limit`, and the one after it follows on its last, `after_id`.
+        `threads` are the only ones that are wanted. A page has at most `limit`, and the one after
+        it follows on its last, `after_id`.
 
         Raises:
             NoSuchPageError: `after_id` isn't of this session.
@@ -161,6 +211,8 @@ class Query:
         each = table.c
         order = (each.began, each.root, each.started_at, each.id)
         statement = sa.select(table).order_by(*order).limit(limit)
+        if threads is not None:
+            statement = statement.where(each.root.in_(threads))
         with self._connect() as connection:
             if after_id is not None:
                 last = connection.execute(
@@ -199,16 +251,27 @@ class Query:
         with self._connect() as connection:
             return [_usage(row) for row in connection.execute(statement)]
 
-    def models(self, initiator: str | None = None) -> list[str]:
-        """The models in use, sorted, at most `MAX_NAMES`."""
-        return self._distinct(_I.model, initiator)
+    def models(self, wanted: Names, initiator: str | None = None) -> list[str]:
+        """The models in use, sorted."""
+        return self._distinct(_I.model, wanted, initiator)
 
-    def clients(self, initiator: str | None = None) -> list[str]:
-        """The clients in use, sorted, at most `MAX_NAMES`."""
-        return self._distinct(_I.client, initiator)
+    def clients(self, wanted: Names, initiator: str | None = None) -> list[str]:
+        """The clients in use, sorted."""
+        return self._distinct(_I.client, wanted, initiator)
 
-    def _distinct(self, column: sa.ColumnElement[str], initiator: str | None) -> list[str]:
-        statement = sa.select(column).distinct().order_by(column).limit(MAX_NAMES)
+    def providers(self, wanted: Names, initiator: str | None = None) -> list[str]:
+        """The names of the providers in use, sorted."""
+        return self._distinct(_I.provider_name, wanted, initiator)
+
+    def _distinct(
+        self, column: sa.ColumnElement[str], wanted: Names, initiator: str | None
+    ) -> list[str]:
+        statement = sa.select(column).distinct().order_by(column)
+        statement = statement.limit(wanted.limit).offset(wanted.offset)
+        if wanted.beginning:
+            beginning = storable(wanted.beginning)
+            # LIKE would mind the case on one database and not on the other.
+            statement = statement.where(sa.func.substr(column, 1, len(beginning)) == beginning)
         if initiator is not None:
             statement = statement.where(_I.initiator_id == initiator)
         with self._connect() as connection:

@@ -15,8 +15,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     `owner` is the id of the only initiator that is considered; `initiator` is an id or a username,
     `provider` a type or a configured name, `status` an outcome (or `open`). `after_id` gives those
-    older than that one, or newer with `oldest_first`; `offset` skips rows instead, and shifts when
-    rows arrive between two pages.
+    older than that one, or newer with `oldest_first`; `after_session`, of sessions, those used
+    before that one. `offset` skips rows instead, and shifts when rows arrive between two pages.
     """
 
     owner: str | None = None
@@ -30,9 +30,18 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     status: str | None = None
     after_id: str | None = None
+    after_session: str | None = None
     offset: int = 0
     oldest_first: bool = False
     limit: int = 100
+
+
+class Names(msgspec.Struct, frozen=True):
+    """A page of sorted names: those with this `beginning`."""
+
+    beginning: str
+    limit: int
+    offset: int = 0
 
 
 class Interception(msgspec.Struct, kw_only=True):
@@ -84,7 +93,8 @@ class Session(msgspec.Struct, kw_only=True):
     """The totals of a client's session, or of one thread without a session.
 
     `last_at` is when its last interception started; it has ended when none of them is open.
-    `truncated` says that the last prompt, or one of the lists, is longer.
+    `client`, `user_agent` and `metadata` are those of the first that ended. `truncated` says that
+    the last prompt, or one of the lists, is longer.
     """
 
     session_id: str
@@ -99,6 +109,8 @@ class Session(msgspec.Struct, kw_only=True):
     interceptions: int
     threads: int
     last_prompt: str | None
+    user_agent: str | None = None
+    metadata: dict[str, Any] | None = None
     truncated: bool = False
     input_tokens: int = 0
     output_tokens: int = 0

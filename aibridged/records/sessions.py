@@ -19,12 +19,25 @@ more."""
 
 _I = interceptions.c
 
+_Keys = tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]
+
 
 class _Key(NamedTuple):
     """Key of a session: initiators may share an id."""
 
     session_id: str
     initiator_id: str
+
+
+class _Position(NamedTuple):
+    """Where a session stands in the list."""
+
+    key: _Key
+    last_at: datetime
+
+
+class NoSuchSessionError(Exception):
+    """There is no session that the page is to follow on."""
 
 
 class _Found(NamedTuple):
@@ -35,10 +48,15 @@ class _Found(NamedTuple):
     models: dict[_Key, list[str]]
     tokens: dict[_Key, dict[str, int]]
     prompts: dict[_Key, str]
+    firsts: dict[_Key, sa.Row[Any]]
 
 
 def find_sessions(connection: sa.Connection, wanted: Filter) -> Iterator[Session]:
-    """A page of the sessions of the interceptions that match, those used last first."""
+    """A page of the sessions of the interceptions that match, those used last first.
+
+    Raises:
+        NoSuchSessionError: none of them has the id `after_session`.
+    """
     page = _page(connection, wanted)
     for start in range(0, len(page), _AT_ONCE):
         batch = page[start : start + _AT_ONCE]
@@ -78,26 +96,63 @@ def _page(connection: sa.Connection, wanted: Filter) -> list[_Key]:
     before all that are.
     """
     window = _WINDOW * (wanted.offset + wanted.limit)
+    after = None if wanted.after_session is None else _position(connection, wanted)
     while True:
-        found, oldest = _newest(connection, wanted, window)
+        found, oldest = _newest(connection, wanted, window, after)
         if oldest is None or (len(found) == wanted.limit and found[-1].last_at > oldest):
             return [_key(row) for row in found]
         window *= _WINDOW
 
 
+def _position(connection: sa.Connection, wanted: Filter) -> _Position:
+    """The position of `after_session`: of those that share the id, the one used longest ago.
+
+    Pages that follow on one another thus come to an end.
+    """
+    rows = matching(_I.session_id == wanted.after_session, *_others(wanted))
+    last = sa.func.max(rows.c.started_at).label("last_at")
+    statement = sa.select(*_keys(rows), last).group_by(*_keys(rows))
+    last_of_all = statement.order_by(last, *(each.desc() for each in _keys(rows))).limit(1)
+    row = connection.execute(last_of_all).one_or_none()
+    if row is None:
+        raise NoSuchSessionError
+    return _Position(_key(row), row.last_at)
+
+
+def _older(wanted: Filter, after: _Position) -> Iterator[sa.ColumnElement[bool]]:
+    """Conditions on the interceptions of the sessions that weren't used after that one."""
+    newer = interceptions.alias()
+    since = newer.c.started_at > after.last_at
+    matches = (*conditions(wanted, by_index=False, of=newer.c), since)
+    yield _I.started_at <= after.last_at
+    yield ~(
+        sa.select(sa.literal(1))
+        .where(
+            newer.c.session_id == _I.session_id,
+            newer.c.initiator_id == _I.initiator_id,
+            newer.c.ended_at.is_not(None),
+            *matches,
+        )
+        .exists()
+    )
+    still_open = sa.select(*_keys(newer)).where(newer.c.ended_at.is_(None), *matches)
+    yield sa.tuple_(_I.session_id, _I.initiator_id).not_in(still_open)
+
+
 def _newest(
-    connection: sa.Connection, wanted: Filter, window: int
+    connection: sa.Connection, wanted: Filter, window: int, after: _Position | None
 ) -> tuple[Sequence[Any], datetime | None]:
     """The page, as far as the newest `window` interceptions tell, and when the last one started.
 
     None where there are no others. The open ones, which are few, are all looked at.
     """
     columns = (_I.session_id, _I.initiator_id, _I.started_at)
-    ended, still_open = (sa.select(*columns).where(part, *conditions(wanted)) for part in PARTS)
+    where = [*conditions(wanted), *(() if after is None else _older(wanted, after))]
+    ended, still_open = (sa.select(*columns).where(part, *where) for part in PARTS)
     ended = ended.order_by(_I.started_at.desc())
     oldest = connection.scalar(
         sa.select(_I.started_at)
-        .where(PARTS[0], *conditions(wanted))
+        .where(PARTS[0], *where)
         .order_by(_I.started_at.desc())
         .limit(1)
         .offset(window - 1)
@@ -107,11 +162,18 @@ def _newest(
     statement = (
         sa.select(*_keys(walked), last)
         .group_by(*_keys(walked))
+        .having(*(() if after is None else (_follows(last, _keys(walked), after),)))
         .order_by(last.desc(), *_keys(walked))
         .limit(wanted.limit)
         .offset(wanted.offset)
     )
     return connection.execute(statement).all(), oldest
+
+
+def _follows(last: sa.ColumnElement[Any], keys: _Keys, after: _Position) -> sa.ColumnElement[bool]:
+    """Whether a session stands behind that one, among those that were last used at one moment."""
+    beyond = sa.tuple_(*keys) > sa.tuple_(*map(sa.literal, after.key))
+    return sa.or_(last < after.last_at, sa.and_(last == after.last_at, beyond))
 
 
 def _find(connection: sa.Connection, batch: Sequence[_Key], wanted: Filter) -> _Found:
@@ -122,6 +184,7 @@ def _find(connection: sa.Connection, batch: Sequence[_Key], wanted: Filter) -> _
         _names(connection, rows, "model"),
         _tokens(connection, rows),
         _last_prompts(connection, batch, wanted),
+        _firsts(connection, batch, wanted),
     )
 
 
@@ -129,7 +192,7 @@ def _key(row: Any) -> _Key:
     return _Key(row.session_id, row.initiator_id)
 
 
-def _keys(rows: sa.Subquery) -> tuple[sa.ColumnElement[Any], sa.ColumnElement[Any]]:
+def _keys(rows: sa.FromClause) -> _Keys:
     return rows.c.session_id, rows.c.initiator_id
 
 
@@ -202,6 +265,21 @@ def _last_open_prompts(
     return {_key(row): row for row in connection.execute(statement)} if ids else {}
 
 
+def _firsts(
+    connection: sa.Connection, batch: Sequence[_Key], wanted: Filter
+) -> dict[_Key, sa.Row[Any]]:
+    """The first interception of each that has ended."""
+    found = {}
+    for key in batch:
+        statement = sa.select(_I.client, _I.user_agent, _I.metadata).where(
+            PARTS[0], *_of(key), *_others(wanted)
+        )
+        row = connection.execute(statement.order_by(_I.started_at).limit(1)).one_or_none()
+        if row is not None:
+            found[key] = row
+    return found
+
+
 def _others(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
     """Conditions beside that of the session, whose index is to be used."""
     return conditions(wanted, by_index=False)
@@ -222,12 +300,12 @@ _PROMPTS = sa.select(
 def _session(row: sa.Row[Any], found: _Found) -> Session:
     key = _key(row)
     providers, models = found.providers.get(key, []), found.models.get(key, [])
-    prompt = found.prompts.get(key)
+    prompt, first = found.prompts.get(key), found.firsts.get(key)
     return Session(
         session_id=row.session_id,
         initiator_id=row.initiator_id,
         username=row.username,
-        client=row.client,
+        client=first.client if first is not None else row.client,
         providers=sorted(providers[:SHOWN_ROWS]),
         models=sorted(models[:SHOWN_ROWS]),
         started_at=row.started_at,
@@ -236,6 +314,8 @@ def _session(row: sa.Row[Any], found: _Found) -> Session:
         interceptions=row.interceptions,
         threads=row.threads,
         last_prompt=prompt[:SHOWN_CHARACTERS] if prompt is not None else None,
+        user_agent=first.user_agent if first is not None else None,
+        metadata=first.metadata if first is not None else None,
         truncated=max(len(providers), len(models)) > SHOWN_ROWS
         or len(prompt or "") > SHOWN_CHARACTERS,
         **found.tokens.get(key, {}),

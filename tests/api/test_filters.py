@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibridged.api.filters import BadFilterError, read_filter
-from aibridged.records.query_results import Filter
+from aibridged.api.filters import BadFilterError, read_filter, read_names
+from aibridged.records.query import MAX_NAMES
+from aibridged.records.query_results import Filter, Names
 
 
 def read(q="", me="me-id", owner=None, **more):
@@ -63,10 +64,40 @@ def test_mistakes_name_the_term(q, said):
         read(q)
 
 
-@pytest.mark.parametrize("limit", ["0", "1001", "-1", "1.5", "", "many", "٣", "9" * 20])
+@pytest.mark.parametrize("limit", ["1001", "-1", "1.5", "", "many", "٣", "9" * 20])
 def test_limits(limit):
     with pytest.raises(BadFilterError, match="limit"):
         read(limit=limit)
+
+
+def test_no_limit_is_the_default_as_in_coders_api():
+    assert read(limit="0").limit == read().limit == 100
+
+
+@pytest.mark.parametrize(
+    ("q", "beginning"),
+    [
+        ("", ""),
+        ("claude", "claude"),
+        ("model:claude", "claude"),
+        (' model:"a b" ', "a b"),
+        ('"', '"'),
+        ("client:x", "client:x"),
+    ],
+)
+def test_the_beginning_of_names(q, beginning):
+    assert read_names({"q": q, "limit": "0", "offset": "3"}, "model") == Names(
+        beginning, MAX_NAMES, 3
+    )
+
+
+def test_cursors_exclude_an_offset():
+    assert read(after_session_id="s").after_session == "s"
+    assert read(after_session_id="", offset="3").after_session is None
+    assert read(after_id="x", offset="0").after_id == "x"
+    for cursor in ("after_id", "after_session_id"):
+        with pytest.raises(BadFilterError, match=f"{cursor} and offset"):
+            read(**{cursor: "x", "offset": "3"})
 
 
 @given(st.text())

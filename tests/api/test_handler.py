@@ -99,13 +99,37 @@ async def test_a_session_comes_in_pages(api, add):
     add(BOB)
 
     async def page(**query):
-        session = await get(api, ANN, "/sessions/s", limit=2, **query)
+        session = await get(api, ANN, "/sessions/s/interceptions", limit=2, **query)
         return [each["id"] for thread in session["threads"] for each in thread["interceptions"]]
 
     assert await page() == added[:2]
     assert await page(after_id=added[1]) == added[2:4]
     assert await page(after_id=added[3]) == added[4:]
     assert await page(after_id=added[4]) == []
+
+
+async def test_a_sessions_threads_come_in_pages_either_way(api, add, clock):
+    added = [add(ANN) for _ in range(5)]
+    add(BOB)
+
+    async def page(**query):
+        session = await get(api, ANN, "/sessions/s", limit=2, **query)
+        return [thread["id"] for thread in session["threads"]], session["more"]
+
+    assert await page() == (added[:2], True)
+    assert await page(after_id=added[1]) == (added[2:4], True)
+    assert await page(after_id=added[3]) == (added[4:], False)
+    assert await page(after_id=added[4]) == ([], False)
+    assert await page(before_id=added[4]) == (added[2:4], True)
+    assert await page(before_id=added[2]) == (added[:2], False)
+    assert await page(before_id=added[0]) == ([], False)
+    both = f"before_id={added[0]}&after_id={added[1]}"
+    error = await refused(api, ANN, "/sessions/s", both)
+    assert "mutually exclusive" in str(error)
+    clock.advance(1)
+    for cursor in ("nothing", uuid7_of_nobody()):
+        error = await refused(api, ANN, "/sessions/s", f"after_id={cursor}")
+        assert "has no interception" in str(error)
 
 
 async def test_who_asks_too_much_is_told_to_slow_down(api, add, clock):

@@ -98,7 +98,7 @@ def test_a_session_and_its_threads(query, add):
     first = add("one", call="one")
     second = add("two", call="two")
     third = add("not shown as the prompt", answers=("one",))
-    found = read(json_stream.session(query, "s", ANN, None, 100), shapes.SessionThreads)
+    found = read(json_stream.session(query, "s", ANN, None, 100), shapes.SessionInterceptions)
     assert [(each.id, each.prompt) for each in found.threads] == [(first, "one"), (second, "two")]
     assert [each.token_usage.output_tokens for each in found.threads] == [8, 4]
     assert ids_of(found) == [first, third, second]
@@ -108,11 +108,11 @@ def test_a_session_and_its_threads(query, add):
 
 def test_pages_of_a_session(query, add):
     added = [add() for _ in range(3)]
-    page = read(json_stream.session(query, "s", None, None, 2), shapes.SessionThreads)
+    page = read(json_stream.session(query, "s", None, None, 2), shapes.SessionInterceptions)
     assert (ids_of(page), page.more) == (added[:2], True)
-    page = read(json_stream.session(query, "s", None, added[1], 2), shapes.SessionThreads)
+    page = read(json_stream.session(query, "s", None, added[1], 2), shapes.SessionInterceptions)
     assert (ids_of(page), page.more) == (added[2:], False)
-    page = read(json_stream.session(query, "s", None, added[2], 2), shapes.SessionThreads)
+    page = read(json_stream.session(query, "s", None, added[2], 2), shapes.SessionInterceptions)
     assert (page.threads, page.more) == ([], False)
     assert b"".join(json_stream.session(query, "nothing", None, None, 2)) == b""
 
@@ -122,7 +122,9 @@ def test_a_page_ends_early_once_it_is_large_but_is_never_empty(query, add, monke
     expected = [add("x" * 20_000) for _ in range(3)]
     seen, after_id, more = [], None, True
     while more:
-        page = read(json_stream.session(query, "s", None, after_id, 100), shapes.SessionThreads)
+        page = read(
+            json_stream.session(query, "s", None, after_id, 100), shapes.SessionInterceptions
+        )
         assert len(page.threads) == 1  # 60 kB each
         seen += ids_of(page)
         after_id, more = seen[-1], page.more

@@ -12,6 +12,8 @@ from aibridged.errors import GatewayError
     [
         ("/interceptions", "/interceptions", ""),
         ("/sessions/a%2Fb", "/sessions/{id}", "a/b"),
+        ("/sessions/a%2Fb/interceptions", "/sessions/{id}/interceptions", "a/b"),
+        ("/providers", "/providers", ""),
         ("/models", "/models", ""),
     ],
 )
@@ -20,7 +22,19 @@ def test_paths(path, route, id):
     assert (found.path, found_id) == (route, id)
 
 
-@pytest.mark.parametrize("path", ["/models/x", "/interceptions/a/b", "/nothing", "/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/models/x",
+        "/interceptions/a/b",
+        "/nothing",
+        "/",
+        "/sessions/a/",
+        "/sessions//interceptions",
+        "/sessions/a/b",
+        "/sessions/a/interceptions/b",
+    ],
+)
 def test_no_paths(path):
     with pytest.raises(GatewayError) as raised:
         find(path)
@@ -32,10 +46,10 @@ def test_no_paths(path):
     [
         ("/interceptions", "colour=red", "'colour' is not a parameter of this route"),
         ("/interceptions/x", "limit=1", "There are none"),
-        ("/models", "q=", "There are none"),
+        ("/models", "after_id=", "'after_id' is not a parameter"),
         ("/sessions", "after_id=x", "'after_id' is not a parameter"),
         ("/interceptions", "limit=1&limit=2", "twice"),
-        ("/interceptions", "limit=", "from 1 to 1000"),
+        ("/interceptions", "limit=", "from 0 to 1000"),
         ("/interceptions", "offset=-1", "from 0 to"),
         ("/interceptions", "offset=1&after_id=x", "mutually exclusive"),
         ("/interceptions", "q=%ff", "UTF-8"),

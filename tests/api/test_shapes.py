@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from aibridged.api import shapes
+from aibridged.api import session_shapes, shapes
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
@@ -35,12 +35,26 @@ CODERS = {
     shapes.UserPrompt: "created_at id interception_id metadata prompt provider_response_id",
     shapes.Interceptions: "count results",
     shapes.Session: (
-        "client ended_at id initiator last_active_at last_prompt models providers started_at"
-        " threads token_usage_summary"
+        "client ended_at id initiator last_active_at last_prompt metadata models providers"
+        " started_at threads token_usage_summary"
     ),
     shapes.Sessions: "count sessions",
-    shapes.Thread: "id prompt token_usage",
-    shapes.SessionThreads: "id threads",
+    session_shapes.SessionThreads: (
+        "client ended_at id initiator metadata models page_ended_at page_started_at providers"
+        " started_at threads token_usage_summary"
+    ),
+    session_shapes.Thread: (
+        "agentic_actions credential_hint credential_kind ended_at error_message error_type id model"
+        " prompt provider started_at token_usage"
+    ),
+    session_shapes.AgenticAction: "model thinking token_usage tool_calls",
+    session_shapes.Thinking: "text",
+    session_shapes.TokenTotals: (
+        "cache_read_input_tokens cache_write_input_tokens input_tokens metadata output_tokens"
+    ),
+    session_shapes.ToolCall: (
+        "created_at id injected input interception_id metadata provider_response_id server_url tool"
+    ),
 }
 
 

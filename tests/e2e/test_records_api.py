@@ -102,7 +102,7 @@ async def test_admins_see_all_and_others_their_own(asked, get):
     assert (await get("bob", f"/interceptions/{of_bob}"))[1]["model"] == "b"
     status, error = await get("ann", f"/interceptions/{of_bob}")
     assert (status, error["error"]["code"]) == (404, "route_not_supported")
-    _, session = await get("bob", "/sessions/s")
+    _, session = await get("bob", "/sessions/s/interceptions")
     assert [each["model"] for thread in session["threads"] for each in thread["interceptions"]] == [
         "b"
     ]
@@ -116,7 +116,21 @@ async def test_filters_and_pages(asked, get):
     assert [each["model"] for each in found["results"]] == ["a"]
     _, sessions = await get("admin", "/sessions", q="initiator:ann")
     assert [each["id"] for each in sessions["sessions"]] == ["t", "s"]
+    _, older = await get("admin", "/sessions", q="initiator:ann", after_session_id="t", limit="0")
+    assert [each["id"] for each in older["sessions"]] == ["s"]
     assert (await get("admin", "/clients"))[1] == ["Claude Code"]
+    assert (await get("admin", "/providers"))[1] == ["anthropic"]
+    assert (await get("admin", "/models", q="model:b"))[1] == ["b"]
+
+
+async def test_a_session_has_coders_shape(asked, get):
+    await ended(get, 3)
+    _, session = await get("ann", "/sessions/s")
+    assert (session["initiator"]["username"], session["client"]) == ("ann", "Claude Code")
+    assert session["metadata"]["request_user_agent"] == "claude-cli/2.1.0 (external, cli)"
+    (thread,) = session["threads"]
+    assert (thread["prompt"], thread["model"], thread["agentic_actions"]) == ("hi", "a", [])
+    assert thread["token_usage"]["output_tokens"] > 0
 
 
 @pytest.mark.parametrize(
@@ -125,7 +139,10 @@ async def test_filters_and_pages(asked, get):
         (None, "/interceptions", {}, 401, "unauthenticated"),
         ("admin", "/interceptions", {"q": "colour:red"}, 400, "invalid_request"),
         ("admin", "/interceptions", {"after_id": "nope"}, 400, "invalid_request"),
-        ("admin", "/interceptions", {"limit": "0"}, 400, "invalid_request"),
+        ("admin", "/interceptions", {"limit": "1001"}, 400, "invalid_request"),
+        ("admin", "/sessions", {"after_session_id": "nope"}, 400, "invalid_request"),
+        ("admin", "/sessions/s", {"limit": "201"}, 400, "invalid_request"),
+        ("admin", "/sessions/nope/interceptions", {}, 404, "route_not_supported"),
         ("admin", "/interceptions/nope", {}, 404, "route_not_supported"),
         ("admin", "/sessions/nope", {}, 404, "route_not_supported"),
         ("admin", "/models/nope", {}, 404, "route_not_supported"),

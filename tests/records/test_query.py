@@ -12,7 +12,7 @@ from aibridged.records.facts import (
 )
 from aibridged.records.ids import uuid7
 from aibridged.records.query import NoSuchPageError, Query
-from aibridged.records.query_results import Filter, UsageBy
+from aibridged.records.query_results import Filter, Names, UsageBy
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
@@ -219,9 +219,14 @@ def test_models_and_clients_are_told_once(query, add):
     add(model="b", client="Codex", initiator_id=ANN)
     add(model="a", client="Codex", initiator_id=BOB)
     add(model="b", client="Zed", initiator_id=BOB)
-    assert query.models() == ["a", "b"]
-    assert query.models(ANN) == ["b"]
-    assert query.clients() == ["Codex", "Zed"]
+    all_of_them = Names("", 9)
+    assert query.models(all_of_them) == ["a", "b"]
+    assert query.models(all_of_them, ANN) == ["b"]
+    assert query.clients(all_of_them) == ["Codex", "Zed"]
+    assert query.providers(all_of_them) == ["anthropic"]
+    assert query.clients(Names("Co", 9)) == ["Codex"]
+    assert query.clients(Names("%", 9)) == query.clients(Names("co", 9)) == []
+    assert [query.models(Names("", 1, at)) for at in range(3)] == [["a"], ["b"], []]
 
 
 def test_it_changes_nothing(query, add, database):

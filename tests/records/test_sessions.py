@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.records import sessions
+from aibridged.records.query import NoSuchPageError
 from aibridged.records.query_results import Filter
 from aibridged.records.schema import TOKEN_COUNTS, interceptions
 from aibridged.records.sessions import find_sessions
@@ -119,6 +120,45 @@ def test_pages_are_those_of_all_sessions_in_their_order(query, many, monkeypatch
     assert query.count_sessions(Filter(**fields)) == len(expected)
 
 
+@pytest.mark.parametrize("fields", [{"owner": BOB}, {"owner": BOB, "model": "a"}])
+@pytest.mark.parametrize("limit", [4, 100])
+def test_pages_after_a_session_neither_repeat_nor_skip(query, many, monkeypatch, limit, fields):
+    monkeypatch.setattr(sessions, "_WINDOW", 2)
+    expected = [each.session_id for each in query.sessions(Filter(**fields))]
+    seen, after = [], None
+    while page := list(query.sessions(Filter(limit=limit, after_session=after, **fields))):
+        seen += [each.session_id for each in page]
+        after = seen[-1]
+        assert query.count_sessions(Filter(after_session=after, **fields)) == len(expected)
+    assert seen == expected
+
+
+def test_pages_after_a_session_end_where_users_share_ids(query, many):
+    seen, after = [], None
+    while page := list(query.sessions(Filter(limit=3, after_session=after))):
+        seen += [(each.session_id, each.initiator_id) for each in page]
+        after = page[-1].session_id
+    assert len(set(seen)) == len(seen)
+    assert {id for id, _ in seen} <= {each.client_session_id for each in many}
+
+
+def test_a_session_to_page_after_is_ones_own(query, add):
+    add(client_session_id="of bob", initiator_id=BOB)
+    for id in ("of bob", "nobody's"):
+        with pytest.raises(NoSuchPageError, match="no session"):
+            list(query.sessions(Filter(owner=ANN, after_session=id)))
+
+
+def test_a_session_has_what_was_noted_of_its_first_interception(query, add, clock):
+    add(client_session_id="s", ended=False, metadata={"purpose": "title"})
+    clock.advance(1)
+    add(client_session_id="s", user_agent="first", metadata={"purpose": "memory"})
+    clock.advance(1)
+    add(client_session_id="s", user_agent="second")
+    (session,) = query.sessions(Filter())
+    assert (session.user_agent, session.metadata) == ("first", {"purpose": "memory"})
+
+
 def steps(database, wanted):
     """How many steps SQLite takes for a page, in hundreds."""
     taken = []
@@ -129,7 +169,10 @@ def steps(database, wanted):
     return len(taken)
 
 
-@pytest.mark.parametrize("fields", [{}, {"model": "m1"}, {"owner": ANN}, {"offset": 50}])
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"model": "m1"}, {"owner": ANN}, {"offset": 50}, {"after_session": "s100"}],
+)
 def test_a_page_costs_no_more_in_a_large_record(sqlite_database, fields):
     """The sessions used last are found by an index, and what belongs to them by others."""
 

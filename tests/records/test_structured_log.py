@@ -49,6 +49,31 @@ def test_every_kind_of_record_is_one_line_of_its_type(logged, new_start, new_fac
     assert {line["fields"]["interception_id"] for line in lines} == {start.id}
 
 
+def test_what_coder_never_leaves_null_is_empty(logged, new_start):
+    (line,) = logged(new_start(user_agent=None, client_session_id=None))
+    fields = line["fields"]
+    assert (fields["client_session_id"], fields["correlating_tool_call_id"]) == ("", "")
+    assert "request_user_agent" not in fields["metadata"]
+
+
+def test_a_start_has_coders_names(logged, new_start):
+    start = new_start(
+        user_agent="curl/8", tool_result_ids=("call_1", "call_2"), metadata={"purpose": "title"}
+    )
+    (line,) = logged(start)
+    fields = line["fields"]
+    assert fields["metadata"] == {"purpose": "title", "request_user_agent": "curl/8"}
+    assert fields["correlating_tool_call_id"] == "call_2"
+    assert not {"user_agent", "tool_result_ids", "id"} & set(fields)
+    assert start.metadata == {"purpose": "title"}
+
+
+def test_an_item_of_a_response_has_coders_name(logged, clock):
+    own = {"id": "t", "interception_id": "i", "created_at": clock.wall()}
+    (line,) = logged(ToolUsageRecord(tool="ls", input="{}", provider_item_id="fc_1", **own))
+    assert line["fields"]["item_id"] == "fc_1"
+
+
 def test_a_start_says_who_and_what(logged, new_start):
     (line,) = logged(new_start(api_key_id="key", client="Codex", client_session_id="s"))
     fields = line["fields"]
@@ -81,12 +106,12 @@ def test_a_tool_call_has_the_documented_names(logged, clock):
         "created_at": "2026-01-01T00:00:00+00:00",
         "msg_id": "msg",
         "tool_call_id": "call",
-        "provider_item_id": None,
+        "item_id": "",
         "tool": "ls",
         "input": '{"path": "/"}',
-        "server_url": None,
+        "server_url": "",
         "injected": False,
-        "invocation_error": None,
+        "invocation_error": "",
         "metadata": {"partial": True},
     }
 
