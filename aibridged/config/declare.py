@@ -29,6 +29,7 @@ class Group(StrEnum):
 class Option:
     """One row of the table: everything about a setting but its value.
 
+    `alias_env` is the variable of Coder's standalone gateway, where that has another name.
     `fallback_env` is a system-wide variable that applies where nothing else is set. `restart` says
     that a change needs a restart: a reload leaves the value as it was.
     """
@@ -41,6 +42,7 @@ class Option:
     default: str
     group: Group
     help: str
+    alias_env: str | None = None
     fallback_env: str | None = None
     restart: bool = False
 
@@ -60,7 +62,8 @@ class Option:
 
     @property
     def envs(self) -> tuple[str, ...]:
-        return _with_alias(self.env, "CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
+        names = _with_alias(self.env, "CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
+        return names if self.alias_env is None else (*names, self.alias_env)
 
     @property
     def yamls(self) -> tuple[str, ...]:
@@ -86,6 +89,7 @@ def option(
     group: Group,
     help: str,
     env: str | None = None,
+    alias_env: str | None = None,
     fallback_env: str | None = None,
     restart: bool = False,
 ) -> T:
@@ -102,6 +106,7 @@ def option(
         default=default,
         group=group,
         help=help,
+        alias_env=alias_env,
         fallback_env=fallback_env,
         restart=restart,
     )

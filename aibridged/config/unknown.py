@@ -4,6 +4,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from aibridged.config import coder_entries
 from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Mistake
@@ -12,9 +13,11 @@ _OURS = ("CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
 # `coder server` has these under the same prefix, and this daemon hasn't.
 _CODERS = re.compile(
     r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|(proxy_)?domain_allowlist"
-    r"|proxy_dump_dir",
+    r"|proxy_dump_dir|budget_.*|actor_header_(id|username)",
     re.IGNORECASE,
 )
+# With these its standalone gateway signs in at the server.
+_STANDALONE = frozenset({"KEY", "KEY_FILE"})
 _NUMBER = re.compile(r"[A-Z_]+_([0-9]{1,4})_")
 
 
@@ -30,7 +33,7 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
 
 def _unknown_variable(name: str, known: frozenset[str]) -> Mistake:
     suffix = name.removeprefix(_OURS[0]).removeprefix(_OURS[1])
-    if _CODERS.fullmatch(suffix):
+    if _CODERS.fullmatch(suffix) or suffix in _STANDALONE:
         return Mistake(name, "not supported by aibridged", "Unset it.")
     match = _NUMBER.match(suffix)
     number = int(match[1]) if match else 0
@@ -49,7 +52,7 @@ def known_variables() -> frozenset[str]:
 def unknown_key(where: str, key: str, known: Sequence[str]) -> Mistake:
     """The mistake of an undeclared YAML key."""
     last = key.rpartition(".")[2]
-    if _CODERS.fullmatch(last):
+    if _CODERS.fullmatch(last) or coder_entries.is_coders(key):
         return Mistake(where, "not supported by aibridged", "Remove it.")
     for option in OPTIONS:
         if option.secret and last == option.name:

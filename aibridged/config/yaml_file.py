@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from aibridged.config import kinds
+from aibridged.config import coder_entries, kinds
 from aibridged.config.entries import Entry, EntryList
 from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
@@ -26,6 +26,7 @@ _GROUPS = frozenset(
     for name in _SETTINGS
     for depth in range(1, name.count(".") + 1)
 )
+_CAMEL_CASED = frozenset({"aibridge", "ai_gateway"})
 
 
 @dataclass
@@ -74,21 +75,44 @@ def _take_group(file: YamlFile, node: yaml.Node, prefix: str) -> None:
         file.wrong(node, prefix, what, "Indent its settings below it.")
         return
     for name, key_node, value in _pairs(file, node, prefix):
-        key = f"{prefix}.{name}" if prefix else name
+        key = _present_name(f"{prefix}.{name}" if prefix else name)
         if key in _SETTINGS:
             _take_setting(file, key, key_node, value)
         elif key in _LIST_OF:
             _take_list(file, _LIST_OF[key], key, key_node, value)
-        elif key in _GROUPS:
+        elif key in _GROUPS or (coder_entries.is_group(key) and not _is_plain(value)):
             _take_group(file, value, key)
-        else:
+        elif not _is_plain(value) or not coder_entries.says_nothing(key, _plain_text(value)):
             known = [*_SETTINGS, *_GROUPS, *_LIST_OF]
             file.mistakes.append(unknown_key(file.where(key_node, key), key, known))
 
 
+def _present_name(key: str) -> str:
+    """The name of an entry that some versions of Coder wrote in camel case."""
+    group, _, name = key.rpartition(".")
+    snake = f"{group}.{re.sub('[A-Z]', lambda letter: f'_{letter[0].lower()}', name)}"
+    return snake if group in _CAMEL_CASED and key not in _SETTINGS and snake in _SETTINGS else key
+
+
+def _is_plain(node: yaml.Node) -> bool:
+    """Whether it is a value, or a list of values, or empty."""
+    if isinstance(node, yaml.SequenceNode):
+        return all(isinstance(item, yaml.ScalarNode) for item in node.value)
+    return isinstance(node, yaml.ScalarNode) or not node.value
+
+
+def _plain_text(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    return kinds.joined([item.value for item in node.value])
+
+
 def _take_setting(file: YamlFile, key: str, key_node: yaml.Node, value: yaml.Node) -> None:
     text = _text(file, key, value)
-    if text is not None:
+    if text is not None and key in file.settings:
+        where = f"{file.where(key_node, key)} and {file.settings[key].where}"
+        file.mistakes.append(Mistake(where, "two names of the same setting", "Remove one of them."))
+    elif text is not None:
         file.settings[key] = Given(text, file.where(key_node, key), file.source(key_node))
 
 

@@ -17,6 +17,7 @@ from aibridged.daemon.client_limits import fit
 from aibridged.daemon.compose import Composition, compose
 from aibridged.daemon.systemd import PassedSockets
 from aibridged.identity.first_run import first_run
+from aibridged.observe.metric import Names
 from aibridged.observe.otlp import TracingError
 from aibridged.pipeline import Components, build
 from aibridged.records.database import DatabaseError
@@ -143,7 +144,9 @@ class Gateway:
         metrics_snapshot = composition.metrics_snapshot
         assert metrics_snapshot is not None
         scrapes = scrape.handler(
-            lambda: metrics_snapshot(composition.components), local_only=listener.is_local_only
+            lambda: metrics_snapshot(composition.components),
+            Names(self._settings.prometheus_names),
+            local_only=listener.is_local_only,
         )
         # Its own places: scrapes take none of the gateway's clients'.
         connection_limiter = ConnectionLimiter(self._clock, _METRICS_PLACES)

@@ -12,6 +12,21 @@ class Kind(StrEnum):
     HISTOGRAM = "histogram"
 
 
+class Names(StrEnum):
+    """Which names Coder's metrics have: its present ones, those before its renaming, or both."""
+
+    NEW = "new"
+    OLD = "old"
+    BOTH = "both"
+
+
+# The first that fits counts.
+_OLD_PREFIXES = (
+    ("coder_ai_gateway_proxy_", "coder_aibridgeproxyd_"),
+    ("coder_ai_gateway_", "coder_aibridged_"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One row: `name` as in queries, without the _bucket, _sum and _count of its series.
@@ -26,3 +41,18 @@ class Metric:
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     most: int = 1000
+
+    def shown_as(self, names: Names) -> tuple[str, ...]:
+        """The names under which the metric is exported."""
+        old = _old(self.name)
+        if old is None or names is Names.NEW:
+            return (self.name,)
+        return (old,) if names is Names.OLD else (self.name, old)
+
+
+def _old(name: str) -> str | None:
+    """The name that one of Coder's metrics had before."""
+    for prefix, old in _OLD_PREFIXES:
+        if name.startswith(prefix):
+            return old + name.removeprefix(prefix)
+    return None

@@ -1,8 +1,8 @@
 """THE table of metrics: each is declared once, with its help text.
 
 The collectors, the manual and the tests of the dashboard and of the alerts are made from it. Names
-that begin with `coder_` are those of Coder's AI Bridge, with its labels, so that its dashboards
-work; this daemon's own begin with `aibridged_`.
+that begin with `coder_` are those of Coder's AI Gateway, with its labels, so that its dashboards
+work (`metric.Names` says under which prefix); this daemon's own begin with `aibridged_`.
 
 Labels with values from outside have a bounded number of values: the rest is counted as `other`. See
 `labels` and `series`.
@@ -22,20 +22,20 @@ _FEW = 100
 _MANY = 20_000
 
 INTERCEPTIONS = Metric(
-    "coder_aibridged_interceptions_total",
+    "coder_ai_gateway_interceptions_total",
     Kind.COUNTER,
     "Ended interceptions, by status: completed, failed, client_closed or interrupted.",
     ("provider", "model", "status", "route", "method", "initiator_id", "client"),
     most=_MANY,
 )
 INTERCEPTIONS_INFLIGHT = Metric(
-    "coder_aibridged_interceptions_inflight",
+    "coder_ai_gateway_interceptions_inflight",
     Kind.GAUGE,
     "Interceptions in flight.",
     ("provider", "model", "route"),
 )
 INTERCEPTIONS_DURATION = Metric(
-    "coder_aibridged_interceptions_duration_seconds",
+    "coder_ai_gateway_interceptions_duration_seconds",
     Kind.HISTOGRAM,
     "Duration of interceptions, from the request head to the end of the response; "
     "most of it is the provider's time.",
@@ -44,7 +44,7 @@ INTERCEPTIONS_DURATION = Metric(
     most=_FEW,
 )
 PASSTHROUGH = Metric(
-    "coder_aibridged_passthrough_total",
+    "coder_ai_gateway_passthrough_total",
     Kind.COUNTER,
     "Passthrough requests, forwarded without being parsed or recorded.",
     ("provider", "route", "method"),
@@ -62,14 +62,14 @@ REJECTIONS = Metric(
 )
 
 PROMPTS = Metric(
-    "coder_aibridged_prompts_total",
+    "coder_ai_gateway_prompts_total",
     Kind.COUNTER,
     "Prompts sent by users.",
     ("provider", "model", "initiator_id", "client"),
     most=_MANY,
 )
 TOKENS = Metric(
-    "coder_aibridged_tokens_total",
+    "coder_ai_gateway_tokens_total",
     Kind.COUNTER,
     "Tokens reported by providers, by the model that used them. The types input, output,"
     " cache_read_input_tokens and cache_write_input_tokens never overlap; other types break them"
@@ -78,13 +78,13 @@ TOKENS = Metric(
     most=_MANY,
 )
 TOOL_SELECTIONS = Metric(
-    "coder_aibridged_non_injected_tool_selections_total",
+    "coder_ai_gateway_non_injected_tool_selections_total",
     Kind.COUNTER,
     "Tool calls by models, except for tools that the gateway runs (injected tools).",
     ("provider", "model", "name"),
 )
 TOOL_INVOCATIONS = Metric(
-    "coder_aibridged_injected_tool_invocations_total",
+    "coder_ai_gateway_injected_tool_invocations_total",
     Kind.COUNTER,
     "Calls of MCP tools that the gateway ran for a model.",
     ("provider", "model", "server", "name"),
@@ -137,7 +137,7 @@ EVENT_LOOP_LAG = Metric(
 )
 
 BREAKER_STATE = Metric(
-    "coder_aibridged_circuit_breaker_state",
+    "coder_ai_gateway_circuit_breaker_state",
     Kind.GAUGE,
     "State of a circuit breaker: 0 is closed, 0.5 half-open, 1 open. With several "
     "circuits under the same labels, such as those of users' own keys, the most open "
@@ -145,31 +145,31 @@ BREAKER_STATE = Metric(
     ("provider", "endpoint", "model"),
 )
 BREAKER_TRIPS = Metric(
-    "coder_aibridged_circuit_breaker_trips_total",
+    "coder_ai_gateway_circuit_breaker_trips_total",
     Kind.COUNTER,
     "Number of times a circuit has opened.",
     ("provider", "endpoint", "model"),
 )
 BREAKER_REJECTS = Metric(
-    "coder_aibridged_circuit_breaker_rejects_total",
+    "coder_ai_gateway_circuit_breaker_rejects_total",
     Kind.COUNTER,
     "Requests rejected by an open circuit.",
     ("provider", "endpoint", "model"),
 )
 
 PROVIDER_INFO = Metric(
-    "coder_aibridged_provider_info",
+    "coder_ai_gateway_provider_info",
     Kind.GAUGE,
     "1 for each configured provider; its status is enabled.",
     ("provider_name", "provider_type", "status"),
 )
 RELOAD_ATTEMPT = Metric(
-    "coder_aibridged_providers_last_reload_timestamp_seconds",
+    "coder_ai_gateway_providers_last_reload_timestamp_seconds",
     Kind.GAUGE,
     "Unix time of the last attempt to load the configuration, at startup or on reload.",
 )
 RELOAD_SUCCESS = Metric(
-    "coder_aibridged_providers_last_reload_success_timestamp_seconds",
+    "coder_ai_gateway_providers_last_reload_success_timestamp_seconds",
     Kind.GAUGE,
     "Unix time of the last successful load of the configuration; after a failed "
     "reload it is older than the last attempt.",
@@ -244,25 +244,25 @@ LOG_LINES_LOST = Metric(
 )
 
 PROXY_SESSIONS = Metric(
-    "coder_aibridgeproxyd_connect_sessions_total",
+    "coder_ai_gateway_proxy_connect_sessions_total",
     Kind.COUNTER,
     "CONNECT sessions of the AI Proxy, by type: mitm or tunneled.",
     ("type",),
 )
 PROXY_REQUESTS = Metric(
-    "coder_aibridgeproxyd_mitm_requests_total",
+    "coder_ai_gateway_proxy_mitm_requests_total",
     Kind.COUNTER,
     "Requests that the AI Proxy intercepted (MITM) and passed to the gateway.",
     ("provider",),
 )
 PROXY_INFLIGHT = Metric(
-    "coder_aibridgeproxyd_inflight_mitm_requests",
+    "coder_ai_gateway_proxy_inflight_mitm_requests",
     Kind.GAUGE,
     "Intercepted requests of the AI Proxy in flight.",
     ("provider",),
 )
 PROXY_RESPONSES = Metric(
-    "coder_aibridgeproxyd_mitm_responses_total",
+    "coder_ai_gateway_proxy_mitm_responses_total",
     Kind.COUNTER,
     "Responses to intercepted requests of the AI Proxy, by HTTP status.",
     ("code", "provider"),

@@ -44,7 +44,15 @@ class Span:
 
 
 _ID = ("interception_id",)
-_INTERCEPTION = (*_ID, "user_id", "api_key_id", "provider", "model", "streaming")
+_INTERCEPTION = (
+    *_ID,
+    "request_path",
+    "user_id",
+    "api_key_id",
+    "provider",
+    "model",
+    "streaming",
+)
 _SERVER = ("mcp_proxy_name", "mcp_server_name", "mcp_server_url")
 
 SPANS = (
@@ -182,6 +190,7 @@ SPANS = (
             "provider",
             "passthrough_method",
             "passthrough_url",
+            "passthrough_upstream_url",
             "http.response.status_code",
             "error.type",
         ),

@@ -29,7 +29,7 @@ def stage(components: Components) -> Middleware:
         actor = context.actor
         key, trace = BridgeKey(actor.id, actor.api_key_id), context.trace
         if trace is not None:
-            trace.acquire(key)
+            trace.acquire(key, context.route.pattern)
         lease = pool.acquire(key)
         if trace is not None:
             trace.acquired()

@@ -61,7 +61,9 @@ class Summarizer:
             request_id=context.scope.request_id,
             outcome=_outcome(context, status, broken),
             method=method if method in _METHODS else _ANOTHER_METHOD,
-            path=shown_path(context.request.target, self._words) if route is None else _path(route),
+            path=shown_path(context.request.target, self._words)
+            if route is None
+            else route.pattern,
             status=context.upstream_status if status is None else status,
             reason=refusal.code if refusal else None,
             remote=self._remote(context),
@@ -127,11 +129,6 @@ def _words(components: Components) -> Iterator[str]:
     yield ""
     for path in paths:
         yield from path.split("/")
-
-
-def _path(route: Route) -> str:
-    provider = route.provider
-    return f"/{provider.name}{provider.prefix}{route.endpoint}"
 
 
 def _outcome(

@@ -89,12 +89,14 @@ class RequestTrace:
         self._intercept = self._process = span
         self._attributes: Attributes = {}
         self._id: Attributes = {}
+        self._path = ""
         self._prompt_at = self._answer_at = 0.0
         self._turns = 0
         self._asked_at: float | None = None
 
-    def acquire(self, key: BridgeKey) -> None:
-        """The caller's bridge is about to be taken from the pool."""
+    def acquire(self, key: BridgeKey, path: str) -> None:
+        """The caller's bridge is about to be taken from the pool, for a request to that path."""
+        self._path = path
         caller = _given({"user_id": key.initiator_id, "api_key_id": key.api_key_id})
         self._enter(self._open[-1].child(SpanName.ACQUIRE, attributes=caller))
 
@@ -104,7 +106,7 @@ class RequestTrace:
 
     def intercept(self, start: InterceptionStart, began: float, *, streaming: bool) -> None:
         """An interception has been created since `began`; its start is about to be recorded."""
-        self._attributes = _interception(start, streaming=streaming)
+        self._attributes = _interception(start, self._path, streaming=streaming)
         self._id = {"interception_id": start.id}
         now = self._monotonic()
         self._intercept = self._open[-1].child(SpanName.INTERCEPT, began, self._attributes)
@@ -178,10 +180,11 @@ class RequestTrace:
         self._scope.span = self._open[-1]
 
 
-def _interception(start: InterceptionStart, *, streaming: bool) -> Attributes:
+def _interception(start: InterceptionStart, path: str, *, streaming: bool) -> Attributes:
     return _given(
         {
             "interception_id": start.id,
+            "request_path": path,
             "user_id": start.initiator_id,
             "api_key_id": start.api_key_id,
             "provider": start.provider_name,
@@ -222,7 +225,8 @@ def _passthrough(finished: RequestSummary, base_url: str) -> Attributes:
             "api_key_id": finished.api_key_id,
             "provider": finished.provider,
             "passthrough_method": finished.method,
-            "passthrough_url": f"{base_url}{finished.endpoint}",
+            "passthrough_url": finished.endpoint,
+            "passthrough_upstream_url": f"{base_url}{finished.endpoint}",
             "http.response.status_code": finished.status,
         }
     )

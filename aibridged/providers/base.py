@@ -52,6 +52,11 @@ class Route:
     refers: WireApi | None = None
 
     @property
+    def pattern(self) -> str:
+        """The path at the gateway, with a `*` for what callers choose: safe to show."""
+        return f"/{self.provider.name}{self.provider.prefix}{self.endpoint}"
+
+    @property
     def reads(self) -> WireApi | None:
         """As what a request's body is read, None where it isn't."""
         return self.api or self.refers

@@ -26,6 +26,7 @@ _SAMPLES = {
     kinds.DIRECTORY: ("/one", "/two", "/three", "/four"),
     kinds.OPTIONAL_DIRECTORY: ("/one", "/two", "/three", "/four"),
     kinds.AUTH: ("token", "none", "token", "none"),
+    kinds.METRIC_NAMES: ("new", "old", "new", "old"),
     kinds.OPTIONAL_URL: ("http://one", "https://two", "http://three:3", "http://four"),
     kinds.PROXY_URL: ("http://one:1", "https://u:p@two:2", "http://three:3", "http://u@four:4"),
     kinds.LOG_TARGET: ("/one", "/two", "/three", "/four"),

@@ -6,7 +6,9 @@ from aibridged.config import kinds
 from aibridged.config.declare import Group, Option, option
 
 
-def declared(flag: str, yaml: str | None, env: str | None = None) -> Option:
+def declared(
+    flag: str, yaml: str | None, env: str | None = None, alias_env: str | None = None
+) -> Option:
     @dataclass
     class Table:
         setting: float = option(
@@ -17,6 +19,7 @@ def declared(flag: str, yaml: str | None, env: str | None = None) -> Option:
             group=Group.LIMITS,
             help="Something.",
             env=env,
+            alias_env=alias_env,
         )
 
     assert Table().setting == 60.0
@@ -41,3 +44,8 @@ def test_other_settings_have_one_name() -> None:
     assert (row.flags, row.envs) == (("--shutdown-timeout",), ("CODER_SHUTDOWN_TIMEOUT",))
     assert row.yamls == ("networking.http.shutdownTimeout",)
     assert declared("aibridge-x-key", None).yamls == ()
+
+
+def test_coders_standalone_gateway_has_variables_of_its_own() -> None:
+    row = declared("verbose", None, alias_env="CODER_AI_GATEWAY_VERBOSE")
+    assert row.envs == ("CODER_VERBOSE", "CODER_AI_GATEWAY_VERBOSE")

@@ -173,3 +173,24 @@ def test_the_flag_names_the_file_before_the_variable(tmp_path: Path, resolve: Re
     resolution = resolve({"--config": str(other)}, {}, "aibridge:\n  rate_limit: 8\n")
     assert resolution.settings is not None
     assert resolution.settings.rate_limit == 7
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix", "text"),
+    [
+        ("http_address", "HTTP_ADDRESS", "0.0.0.0:4001"),
+        ("tls_cert_file", "TLS_CERT_FILE", "/cert.pem"),
+        ("tls_key_file", "TLS_KEY_FILE", "/key.pem"),
+        ("verbose", "VERBOSE", "true"),
+    ],
+)
+def test_variables_of_coders_standalone_gateway(name, suffix, text, resolve):
+    variable, usual = f"CODER_AI_GATEWAY_{suffix}", f"CODER_{suffix}"
+    found = {value.name: value for value in resolve(environ={variable: text}).values}
+    assert (found[name].text, found[name].source.name) == (text, variable)
+    [mistake] = [
+        each
+        for each in resolve(environ={variable: text, usual: "false"}).mistakes
+        if "two names" in each.what
+    ]
+    assert mistake.where == f"{usual} and {variable}"

@@ -35,7 +35,15 @@ def test_a_name_that_is_near_to_nothing(resolve: Resolve) -> None:
 
 @pytest.mark.parametrize(
     "suffix",
-    ["BEDROCK_REGION", "BEDROCK_ACCESS_KEY_SECRET", "PROVIDER_0_BEDROCK_REGION", "PROXY_DUMP_DIR"],
+    [
+        "BEDROCK_REGION",
+        "BEDROCK_ACCESS_KEY_SECRET",
+        "PROVIDER_0_BEDROCK_REGION",
+        "PROXY_DUMP_DIR",
+        "KEY",
+        "KEY_FILE",
+        "ACTOR_HEADER_ID",
+    ],
 )
 @pytest.mark.parametrize("prefix", ["CODER_AIBRIDGE_", "CODER_AI_GATEWAY_"])
 def test_what_only_coder_server_has_is_said_to_be_so(

@@ -129,6 +129,6 @@ async def test_metrics_name_it(start_gateway, settings, client):
     async with client.get(url, headers={"Accept-Encoding": "identity"}) as response:
         lines = (await response.text()).splitlines()
     assert any(
-        line.startswith("coder_aibridged_interceptions_total{") and 'provider="copilot"' in line
+        line.startswith("coder_ai_gateway_interceptions_total{") and 'provider="copilot"' in line
         for line in lines
     )

@@ -114,7 +114,7 @@ async def test_an_interception_under_the_names_of_coders_dashboards(start, fake,
     gateway = await start()
     fake.play(Script(answer=ANSWER))
     assert await post(gateway) == 200
-    await scrape.until(gateway, "coder_aibridged_interceptions_total", 1)
+    await scrape.until(gateway, "coder_ai_gateway_interceptions_total", 1)
     whose = {"provider": "anthropic", "model": "m", "initiator_id": NOBODY, "client": "Unknown"}
     what = {"provider": "anthropic", "model": "m"}
 
@@ -123,20 +123,20 @@ async def test_an_interception_under_the_names_of_coders_dashboards(start, fake,
 
     told = {
         key(
-            "coder_aibridged_interceptions_total",
+            "coder_ai_gateway_interceptions_total",
             **whose,
             status="completed",
             route="/v1/messages",
             method="POST",
         ): 1,
-        key("coder_aibridged_interceptions_duration_seconds_count", **what): 1,
-        key("coder_aibridged_prompts_total", **whose): 1,
-        key("coder_aibridged_tokens_total", **whose, type="input"): 3,
-        key("coder_aibridged_tokens_total", **whose, type="output"): 11,
-        key("coder_aibridged_tokens_total", **whose, type="cache_read_input_tokens"): 5,
-        key("coder_aibridged_tokens_total", **whose, type="cache_write_input_tokens"): 7,
-        key("coder_aibridged_non_injected_tool_selections_total", **what, name="Bash"): 1,
-        key("coder_aibridged_non_injected_tool_selections_total", **what, name="Read"): 1,
+        key("coder_ai_gateway_interceptions_duration_seconds_count", **what): 1,
+        key("coder_ai_gateway_prompts_total", **whose): 1,
+        key("coder_ai_gateway_tokens_total", **whose, type="input"): 3,
+        key("coder_ai_gateway_tokens_total", **whose, type="output"): 11,
+        key("coder_ai_gateway_tokens_total", **whose, type="cache_read_input_tokens"): 5,
+        key("coder_ai_gateway_tokens_total", **whose, type="cache_write_input_tokens"): 7,
+        key("coder_ai_gateway_non_injected_tool_selections_total", **what, name="Bash"): 1,
+        key("coder_ai_gateway_non_injected_tool_selections_total", **what, name="Read"): 1,
     }
     assert {name: scrape.latest.get(name) for name in told} == told
 
@@ -147,7 +147,7 @@ async def test_tokens_of_another_model_are_told_under_its_name(start, fake, post
     fake.play(Script(body=json.dumps({"id": "msg_1", "content": [], "usage": usage}).encode()))
     gateway = await start()
     assert await post(gateway, body={**REQUEST, "stream": False}) == 200
-    tokens = "coder_aibridged_tokens_total"
+    tokens = "coder_ai_gateway_tokens_total"
     await scrape.until(gateway, tokens, 70, model="big", type="output")
     assert scrape.value(tokens, model="big", type="input") == 800
     assert scrape.value(tokens, model="m", type="input") == 3
@@ -158,7 +158,7 @@ async def test_what_is_under_way_is_told_and_when_it_has_ended(start, fake, clie
     go_on = asyncio.Event()
     fake.play(Script(before_write={1: go_on}))
     under_way = {
-        "coder_aibridged_interceptions_inflight": {
+        "coder_ai_gateway_interceptions_inflight": {
             "provider": "openai",
             "model": "m",
             "route": "/v1/responses",
@@ -203,7 +203,7 @@ async def test_each_time_is_told_apart(start, fake, client, clock, scrape):
         clock.advance(8)
         rest.set()
         await response.read()
-    name = "coder_aibridged_interceptions_duration_seconds_sum"
+    name = "coder_ai_gateway_interceptions_duration_seconds_sum"
     await scrape.until(gateway, name, 11)
     assert scrape.value("aibridged_time_to_first_byte_seconds_sum") == 3
     assert scrape.value("aibridged_time_between_tokens_seconds_sum") == pytest.approx(0.8)
@@ -240,12 +240,12 @@ async def test_rejections_are_told_by_their_reason(start, client, post, scrape):
         assert response.status == 404
     for reason in ("rate_limited", "route_not_supported"):
         await scrape.until(gateway, "aibridged_rejections_total", 1, reason=reason)
-    assert scrape.value("coder_aibridged_interceptions_total") == 1
+    assert scrape.value("coder_ai_gateway_interceptions_total") == 1
 
 
 async def test_a_circuit_under_the_names_of_coders_dashboards(start, fake, clock, post, scrape):
     gateway = await start(circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1)
-    name = "coder_aibridged_circuit_breaker_"
+    name = "coder_ai_gateway_circuit_breaker_"
     circuit = {"provider": "openai", "endpoint": "/v1/responses", "model": "m"}
     responses = partial(post, gateway, RESPONSES, {"model": "m", "input": "hi"})
     assert await responses() == 200
@@ -266,7 +266,7 @@ async def test_a_failed_reload_is_told(start, clock, scrape):
     started = clock.wall().timestamp()
     gateway.components.reloads.last_attempt += 60
     await scrape(gateway)
-    name = "coder_aibridged_providers_last_reload_"
+    name = "coder_ai_gateway_providers_last_reload_"
     assert scrape.value(f"{name}timestamp_seconds") == started + 60
     assert scrape.value(f"{name}success_timestamp_seconds") == started
 
@@ -274,8 +274,17 @@ async def test_a_failed_reload_is_told(start, clock, scrape):
 async def test_callers_are_not_told_apart_if_that_is_switched_off(start, post, scrape):
     gateway = await start(prometheus_initiator_labels=False)
     assert await post(gateway) == 200
-    await scrape.until(gateway, "coder_aibridged_interceptions_total", 1, initiator_id="")
+    await scrape.until(gateway, "coder_ai_gateway_interceptions_total", 1, initiator_id="")
     assert NOBODY not in str(scrape.latest)
+
+
+@pytest.mark.parametrize(("names", "new", "old"), [("new", 1, 0), ("old", 0, 1), ("both", 1, 1)])
+async def test_coders_names(start, post, scrape, names, new, old):
+    gateway = await start(prometheus_names=names)
+    assert await post(gateway) == 200
+    await scrape.until(gateway, "aibridged_time_to_first_byte_seconds_count", 1)
+    assert scrape.value("coder_ai_gateway_interceptions_total") == new
+    assert scrape.value("coder_aibridged_interceptions_total") == old
 
 
 async def test_many_models_and_tools_make_no_large_answer(start, client):
@@ -541,7 +550,7 @@ async def test_what_ran_in_the_background_is_counted_when_it_is_fetched(
             group.create_task(fetch())
         await fake.received(4)
         goes_on.set()
-    await scrape.until(gateway, "coder_aibridged_passthrough_total", 3)
+    await scrape.until(gateway, "coder_ai_gateway_passthrough_total", 3)
     output = {"type": "output", "provider": "openai", "model": "gpt-fake-large"}
-    assert scrape.value("coder_aibridged_tokens_total", **output) == 6
-    assert scrape.value("coder_aibridged_interceptions_total", provider="openai") == 1
+    assert scrape.value("coder_ai_gateway_tokens_total", **output) == 6
+    assert scrape.value("coder_ai_gateway_interceptions_total", provider="openai") == 1

@@ -161,6 +161,7 @@ async def test_the_attributes(start_gateway, client, fake, receiver, over_grpc):
     interception_id = intercept["interception_id"]
     of_interception = {
         "interception_id": interception_id,
+        "request_path": MESSAGES,
         "user_id": user,
         "provider": "anthropic",
         "model": "claude-sonnet-4-5",
@@ -258,7 +259,8 @@ async def test_a_route_that_is_only_forwarded(start_gateway, client, fake, recei
     root = "GET /anthropic/v1/models/*"
     assert receiver.parents() == {(root, None): 1, ("Passthrough", root): 1}
     attributes = _values(receiver.named("Passthrough").attributes)
-    assert attributes["passthrough_url"] == f"{fake.base_url}/v1/models/*"
+    assert attributes["passthrough_url"] == "/v1/models/*"
+    assert attributes["passthrough_upstream_url"] == f"{fake.base_url}/v1/models/*"
     assert attributes["passthrough_method"] == "GET"
     assert attributes["error.type"] == "404"
     assert "secret" not in str(receiver.spans)

@@ -7,7 +7,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from aibridged.observe.exposition import render
-from aibridged.observe.metric import Kind, Metric
+from aibridged.observe.metric import Kind, Metric, Names
 from aibridged.observe.metric_table import METRICS
 from aibridged.observe.series import Distributions, Numbers
 
@@ -52,26 +52,42 @@ def samples(families):
     ],
 )
 def test_the_format_is_the_one_that_is_asked_for(accept, content_type, parse):
-    body, headers = render(READINGS, accept, "identity")
+    body, headers = render(READINGS, Names.BOTH, accept, "identity")
     assert headers["Content-Type"] == content_type
     assert "Content-Encoding" not in headers
     assert samples(parse(body.decode())) == SAMPLES
 
 
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (Names.NEW, {"coder_ai_gateway_x_total"}),
+        (Names.OLD, {"coder_aibridged_x_total"}),
+        (Names.BOTH, {"coder_ai_gateway_x_total", "coder_aibridged_x_total"}),
+    ],
+)
+def test_coders_metrics_have_the_names_that_are_asked_for(names, expected):
+    numbers = Numbers(Metric("coder_ai_gateway_x_total", Kind.COUNTER, "X."), {(): 3})
+    own = Numbers(Metric("aibridged_x_total", Kind.COUNTER, "X."), {(): 4})
+    body, _ = render((numbers, own), names, "", "")
+    found = samples(plain(body.decode()))
+    assert found == {**{(name,): 3 for name in expected}, ("aibridged_x_total",): 4}
+
+
 def test_it_is_compressed_for_whoever_takes_that():
-    body, headers = render(READINGS, "", "deflate, gzip;q=1.0")
+    body, headers = render(READINGS, Names.BOTH, "", "deflate, gzip;q=1.0")
     assert headers["Content-Encoding"] == "gzip"
     assert samples(plain(gzip.decompress(body).decode())) == SAMPLES
 
 
 def test_the_process_tells_of_itself():
-    body, _ = render((), "", "")
+    body, _ = render((), Names.BOTH, "", "")
     assert b"\nprocess_cpu_seconds_total " in body
 
 
 def test_the_table_declares_what_the_process_tells_in_the_same_words():
     """They come from prometheus_client, whatever the table says."""
-    text = render((), "", "")[0].decode()
+    text = render((), Names.BOTH, "", "")[0].decode()
     told = {(each.name, each.documentation) for each in plain(text)}
     rows = [row for row in METRICS if row.name.startswith("process_")]
     assert told == {(row.name.removesuffix("_total"), row.help) for row in rows}

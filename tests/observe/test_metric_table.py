@@ -5,30 +5,30 @@ from collections import Counter
 
 import pytest
 
-from aibridged.observe.metric import Kind
+from aibridged.observe.metric import Kind, Names
 from aibridged.observe.metric_table import METRICS
 
 CODERS = {
-    "coder_aibridged_interceptions_total": (
+    "coder_ai_gateway_interceptions_total": (
         {"provider", "model", "status", "route", "method", "initiator_id", "client"}
     ),
-    "coder_aibridged_interceptions_inflight": {"provider", "model", "route"},
-    "coder_aibridged_interceptions_duration_seconds": {"provider", "model"},
-    "coder_aibridged_passthrough_total": {"provider", "route", "method"},
-    "coder_aibridged_prompts_total": {"provider", "model", "initiator_id", "client"},
-    "coder_aibridged_tokens_total": {"provider", "model", "type", "initiator_id", "client"},
-    "coder_aibridged_injected_tool_invocations_total": {"provider", "model", "server", "name"},
-    "coder_aibridged_non_injected_tool_selections_total": {"provider", "model", "name"},
-    "coder_aibridged_circuit_breaker_state": {"provider", "endpoint", "model"},
-    "coder_aibridged_circuit_breaker_trips_total": {"provider", "endpoint", "model"},
-    "coder_aibridged_circuit_breaker_rejects_total": {"provider", "endpoint", "model"},
-    "coder_aibridged_provider_info": {"provider_name", "provider_type", "status"},
-    "coder_aibridged_providers_last_reload_timestamp_seconds": set(),
-    "coder_aibridged_providers_last_reload_success_timestamp_seconds": set(),
-    "coder_aibridgeproxyd_connect_sessions_total": {"type"},
-    "coder_aibridgeproxyd_mitm_requests_total": {"provider"},
-    "coder_aibridgeproxyd_inflight_mitm_requests": {"provider"},
-    "coder_aibridgeproxyd_mitm_responses_total": {"code", "provider"},
+    "coder_ai_gateway_interceptions_inflight": {"provider", "model", "route"},
+    "coder_ai_gateway_interceptions_duration_seconds": {"provider", "model"},
+    "coder_ai_gateway_passthrough_total": {"provider", "route", "method"},
+    "coder_ai_gateway_prompts_total": {"provider", "model", "initiator_id", "client"},
+    "coder_ai_gateway_tokens_total": {"provider", "model", "type", "initiator_id", "client"},
+    "coder_ai_gateway_injected_tool_invocations_total": {"provider", "model", "server", "name"},
+    "coder_ai_gateway_non_injected_tool_selections_total": {"provider", "model", "name"},
+    "coder_ai_gateway_circuit_breaker_state": {"provider", "endpoint", "model"},
+    "coder_ai_gateway_circuit_breaker_trips_total": {"provider", "endpoint", "model"},
+    "coder_ai_gateway_circuit_breaker_rejects_total": {"provider", "endpoint", "model"},
+    "coder_ai_gateway_provider_info": {"provider_name", "provider_type", "status"},
+    "coder_ai_gateway_providers_last_reload_timestamp_seconds": set(),
+    "coder_ai_gateway_providers_last_reload_success_timestamp_seconds": set(),
+    "coder_ai_gateway_proxy_connect_sessions_total": {"type"},
+    "coder_ai_gateway_proxy_mitm_requests_total": {"provider"},
+    "coder_ai_gateway_proxy_inflight_mitm_requests": {"provider"},
+    "coder_ai_gateway_proxy_mitm_responses_total": {"code", "provider"},
 }
 
 by_name = pytest.mark.parametrize("row", METRICS, ids=lambda row: row.name)
@@ -37,6 +37,17 @@ by_name = pytest.mark.parametrize("row", METRICS, ids=lambda row: row.name)
 def test_the_names_and_labels_of_coders_dashboards_are_there():
     rows = {row.name: set(row.labels) for row in METRICS if row.name.startswith("coder_")}
     assert rows == CODERS
+
+
+@pytest.mark.parametrize("row", METRICS, ids=lambda row: row.name)
+def test_coders_metrics_have_the_names_from_before_it_renamed_them(row):
+    old = row.name.replace("coder_ai_gateway_proxy_", "coder_aibridgeproxyd_").replace(
+        "coder_ai_gateway_", "coder_aibridged_"
+    )
+    is_coders = row.name.startswith("coder_")
+    assert row.shown_as(Names.NEW) == (row.name,)
+    assert row.shown_as(Names.OLD) == (old,)
+    assert row.shown_as(Names.BOTH) == ((row.name, old) if is_coders else (row.name,))
 
 
 def test_durations_have_the_buckets_of_coders_dashboards():

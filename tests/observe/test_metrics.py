@@ -8,7 +8,7 @@ from aibridged.observe.labels import OTHER
 from aibridged.observe.metrics import MAX_MODELS, Metrics
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
 
-DAEMON = "coder_aibridged_"
+DAEMON = "coder_ai_gateway_"
 WHO = ("alice", "Claude Code")
 
 
@@ -275,10 +275,10 @@ def test_what_other_parts_report(metrics):
     expected = {
         f"{DAEMON}circuit_breaker_trips_total": {("openai", "/v1/responses", "m"): 1},
         f"{DAEMON}injected_tool_invocations_total": {("openai", "m", "github", "search"): 1},
-        "coder_aibridgeproxyd_connect_sessions_total": {("mitm",): 1},
-        "coder_aibridgeproxyd_mitm_requests_total": {("openai",): 2},
-        "coder_aibridgeproxyd_inflight_mitm_requests": {("openai",): 1},
-        "coder_aibridgeproxyd_mitm_responses_total": {("200", "openai"): 1},
+        "coder_ai_gateway_proxy_connect_sessions_total": {("mitm",): 1},
+        "coder_ai_gateway_proxy_mitm_requests_total": {("openai",): 2},
+        "coder_ai_gateway_proxy_inflight_mitm_requests": {("openai",): 1},
+        "coder_ai_gateway_proxy_mitm_responses_total": {("200", "openai"): 1},
     }
     assert {name: values(metrics, name) for name in expected} == expected
     assert sums(metrics, "aibridged_chunk_overhead_seconds") == {("openai",): (1, 0.5)}

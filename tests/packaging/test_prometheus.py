@@ -23,9 +23,9 @@ VARIABLES = {
 }
 
 ROWS = {row.name: row for row in METRICS}
-NAME = re.compile(r"\b(?:coder_aibridge\w+|aibridged_\w+|process_\w+)")
+NAME = re.compile(r"\b(?:coder_ai_gateway\w+|aibridged_\w+|process_\w+)")
 SERIES = re.compile(
-    r"(?P<name>\b(?:coder_aibridge|aibridged_|process_)\w+)(?:\{(?P<labels>.*?)\})?"
+    r"(?P<name>\b(?:coder_ai_gateway|aibridged_|process_)\w+)(?:\{(?P<labels>.*?)\})?"
 )
 GROUPED = re.compile(r"by \((.*?)\)")
 OF_PROMETHEUS = {"instance", "job", "le"}
@@ -74,7 +74,7 @@ def test_the_dashboard_shows_every_metric_but_those_that_it_only_selects_by():
     assert set(ROWS) - shown == {
         "aibridged_bridge_pool_hits_total",
         "aibridged_bridge_pool_misses_total",
-        "coder_aibridged_provider_info",
+        "coder_ai_gateway_provider_info",
         "process_virtual_memory_bytes",
     }
 

@@ -37,7 +37,7 @@ class Traced:
         )
         request.trace = self.traces.begin(CIMultiDict(), request.scope, request.began)
         SCOPE.set(request.scope)
-        request.trace.acquire(BridgeKey("u", None))
+        request.trace.acquire(BridgeKey("u", None), "/anthropic/v1/messages")
         with span("making", {}):
             pass
         request.trace.acquired()

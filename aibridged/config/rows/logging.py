@@ -54,6 +54,7 @@ class LoggingRows:
         default="false",
         group=Group.LOGGING,
         help="Debug logging of all messages.",
+        alias_env="CODER_AI_GATEWAY_VERBOSE",
     )
     trace: bool = option(
         "trace",
@@ -100,5 +101,14 @@ class LoggingRows:
         default="true",
         group=Group.LOGGING,
         help="Per-user metrics, by initiator_id; if false, that label is empty.",
+        restart=True,
+    )
+    prometheus_names: str = option(
+        "aibridge-prometheus-names",
+        yaml="aibridge.prometheus_names",
+        kind=kinds.METRIC_NAMES,
+        default="both",
+        group=Group.LOGGING,
+        help="Names of Coder's metrics: new (coder_ai_gateway_*), old (coder_aibridged_*) or both.",
         restart=True,
     )

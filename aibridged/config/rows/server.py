@@ -20,6 +20,7 @@ class ServerRows:
         default="127.0.0.1:4001",
         group=Group.LISTENING,
         help="Listen address; :4001 is every interface.",
+        alias_env="CODER_AI_GATEWAY_HTTP_ADDRESS",
         restart=True,
     )
     http_read_timeout: float = option(
@@ -77,6 +78,7 @@ class ServerRows:
         default="",
         group=Group.LISTENING,
         help="Certificate chain (PEM) for serving HTTPS; requires --tls-key-file.",
+        alias_env="CODER_AI_GATEWAY_TLS_CERT_FILE",
         restart=True,
     )
     tls_key_file: Path | None = option(
@@ -86,6 +88,7 @@ class ServerRows:
         default="",
         group=Group.LISTENING,
         help="Private key (PEM, unencrypted) of --tls-cert-file.",
+        alias_env="CODER_AI_GATEWAY_TLS_KEY_FILE",
         restart=True,
     )
     proxy_trusted_headers: tuple[str, ...] = option(

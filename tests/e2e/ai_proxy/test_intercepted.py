@@ -662,7 +662,7 @@ async def test_sessions_requests_and_answers_are_counted(start_proxied, anthropi
     [url] = proxied.gateway.metrics_urls
     async with aiohttp.ClientSession() as client, client.get(url) as response:
         lines = (await response.text()).splitlines()
-    name = "coder_aibridgeproxyd"
+    name = "coder_ai_gateway_proxy"
     for line in (
         f'{name}_connect_sessions_total{{type="mitm"}} 3.0',
         f'{name}_mitm_requests_total{{provider="anthropic"}} 3.0',

@@ -200,13 +200,13 @@ async def test_tools_are_counted_as_run_and_not_as_selected(
     await ask(gateway, api)
     provider = "anthropic" if api == "messages" else "openai"
     counted = {reading.row.name: reading.values for reading in metrics.readings() if reading.values}
-    assert counted["coder_aibridged_injected_tool_invocations_total"] == {
+    assert counted["coder_ai_gateway_injected_tool_invocations_total"] == {
         (provider, "m", "files", OURS.name): 1
     }
-    assert counted["coder_aibridged_non_injected_tool_selections_total"] == {
+    assert counted["coder_ai_gateway_non_injected_tool_selections_total"] == {
         (provider, "m", OWN.name): 1
     }
-    tokens = counted["coder_aibridged_tokens_total"]
+    tokens = counted["coder_ai_gateway_tokens_total"]
     assert {labels[2]: value for labels, value in tokens.items()}["output"] == 10
 
 

@@ -17,8 +17,10 @@ $ curl http://127.0.0.1:2112/metrics
 )
 
 METRICS: tuple[Part, ...] = (
-    "Names that begin with coder_ are those of Coder's AI Bridge, with its labels,"
-    " so that its dashboards work."
+    "Names that begin with coder_ are those of Coder's AI Gateway, with its labels,"
+    " so that its dashboards work. By default each is also exported under the name that it had as "
+    "AI Bridge: coder_aibridged_ in place of coder_ai_gateway_, and coder_aibridgeproxyd_ in place "
+    "of coder_ai_gateway_proxy_. `--aibridge-prometheus-names` selects one of the two."
     " A histogram has the series _bucket, _sum and _count.",
     "Labels with caller-supplied values, such as model, have bounded cardinality; "
     "further values are counted as other.",
@@ -27,7 +29,7 @@ METRICS: tuple[Part, ...] = (
 QUERIES = (
     Example(
         "Tokens per second, by model:",
-        "sum by (model) (rate(coder_aibridged_tokens_total[5m]))",
+        "sum by (model) (rate(coder_ai_gateway_tokens_total[5m]))",
     ),
     Example(
         "Requests per second refused by the gateway itself, by reason:",
