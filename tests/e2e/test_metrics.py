@@ -322,7 +322,7 @@ async def test_many_models_and_tools_make_no_large_answer(start, client):
         )
     async with client.get(gateway.metrics_urls[0], headers=PLAIN) as response:
         body = await response.read()
-    assert len(body) < 1024 * 1024
+    assert len(body) < 1.5 * 1024 * 1024  # most of it twice, as Coder's metrics have two names
     for label in ("model", "name"):
         assert f'{label}="{OTHER}"'.encode() in body
 
