@@ -249,6 +249,11 @@ def left(
         "error_code": None,
         **different,
     }
+    details = usage and {
+        **api.details(usage),
+        "cache_read_input": usage.cache_read,
+        "cache_creation_input": usage.all_cache_write,
+    }
     tokens = usage and {
         "provider_response_id": id,
         "provider_model": None,
@@ -256,7 +261,7 @@ def left(
         "output_tokens": usage.output,
         "cache_read_input_tokens": usage.cache_read,
         "cache_write_input_tokens": usage.all_cache_write,
-        "metadata": {name: n for name, n in api.details(usage).items() if n} or None,
+        "metadata": {name: n for name, n in details.items() if n} or None,
     }
     tools = [
         {

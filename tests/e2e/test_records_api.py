@@ -61,6 +61,28 @@ async def ended(get, count):
             pass
 
 
+@pytest.mark.parametrize("prefix", [API, "/api/v2/ai-gateway"])
+async def test_the_calls_of_coders_documentation(asked, gateway, get, client, tokens, prefix):
+    """Its API reference has each with these two headers."""
+    await ended(get, 3)
+    headers = {"Accept": "application/json", "Coder-Session-Token": tokens["admin"]}
+
+    async def call(path):
+        async with client.get(gateway.url + prefix + path, headers=headers) as reply:
+            assert (reply.status, reply.content_type) == (200, "application/json")
+            return await reply.json()
+
+    assert await call("/clients") == ["Claude Code"]
+    assert await call("/models") == ["a", "b", "c"]
+    assert await call("/providers") == ["anthropic"]
+    listed = await call("/sessions")
+    assert listed["count"] == len(listed["sessions"]) == 3
+    session = await call(f"/sessions/{listed['sessions'][0]['id']}")
+    assert session["threads"][0]["id"]
+    requests = await call("/interceptions")
+    assert requests["count"] == len(requests["results"]) == 3
+
+
 @pytest.mark.parametrize("other", [{}, {"Authorization": "Basic YTpi"}, {"X-Api-Key": "sk-own"}])
 async def test_coders_header_authenticates(gateway, client, tokens, other):
     headers = {"Coder-Session-Token": tokens["ann"], **other}

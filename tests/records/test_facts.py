@@ -40,7 +40,7 @@ def test_a_response_leaves_a_row_for_usage_and_each_thought_and_call():
         output_tokens=2,
         cache_read_input_tokens=3,
         cache_write_input_tokens=4,
-        metadata={"web_search_requests": 1},
+        metadata={"web_search_requests": 1, "cache_read_input": 3, "cache_creation_input": 4},
     )
     assert first == ModelThoughtRecord(
         id=first.id,
