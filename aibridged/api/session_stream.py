@@ -124,7 +124,7 @@ class _Page:
         prompt = next(each.rows("user_prompts"), None)
         self._id, self._tokens, self._actions = id, _Sums(), 0
         self._totals = shapes.ThreadTotals(
-            prompt=prompt and prompt["prompt"],
+            prompt=None if prompt is None else prompt["prompt"],
             model=found.model,
             provider=found.provider,
             credential_kind=found.credential_kind,

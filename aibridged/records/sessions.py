@@ -269,7 +269,7 @@ def _firsts(
     connection: sa.Connection, batch: Sequence[_Key], wanted: Filter
 ) -> dict[_Key, sa.Row[Any]]:
     """The first interception of each that has ended."""
-    found = {}
+    found: dict[_Key, sa.Row[Any]] = {}
     for key in batch:
         statement = sa.select(_I.client, _I.user_agent, _I.metadata).where(
             PARTS[0], *_of(key), *_others(wanted)
