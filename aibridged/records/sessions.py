@@ -271,7 +271,7 @@ def _firsts(
     """The first interception of each that has ended."""
     found: dict[_Key, sa.Row[Any]] = {}
     for key in batch:
-        statement = sa.select(_I.client, _I.user_agent, _I.metadata).where(
+        statement: sa.Select[Any] = sa.select(_I.client, _I.user_agent, _I.metadata).where(
             PARTS[0], *_of(key), *_others(wanted)
         )
         row = connection.execute(statement.order_by(_I.started_at).limit(1)).one_or_none()
