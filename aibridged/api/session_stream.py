@@ -16,7 +16,7 @@ from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row, Session
 
-_AT_ONCE = 500
+_AT_ONCE = 1000
 """Interceptions that are read in one go, without their child rows."""
 
 Chunks = Generator[bytes]

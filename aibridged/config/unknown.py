@@ -53,7 +53,9 @@ def unknown_key(where: str, key: str, known: Sequence[str]) -> Mistake:
     """The mistake of an undeclared YAML key."""
     last = key.rpartition(".")[2]
     if _CODERS.fullmatch(last) or coder_entries.is_coders(key):
-        return Mistake(where, "not supported by aibridged", "Remove it.")
+        is_own = key.startswith(("aibridge", "ai_gateway"))
+        remedy = "Remove it." if is_own else "Remove it: it is for another part of Coder."
+        return Mistake(where, "not supported by aibridged", remedy)
     for option in OPTIONS:
         if option.secret and last == option.name:
             remedy = f"Remove it, and set {option.env} or {option.env}_FILE."
