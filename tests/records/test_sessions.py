@@ -128,6 +128,7 @@ def test_pages_after_a_session_neither_repeat_nor_skip(query, many, monkeypatch,
     seen, after = [], None
     while page := list(query.sessions(Filter(limit=limit, after_session=after, **fields))):
         seen += [each.session_id for each in page]
+        assert len(seen) <= len(expected)
         after = seen[-1]
         assert query.count_sessions(Filter(after_session=after, **fields)) == len(expected)
     assert seen == expected
@@ -137,8 +138,8 @@ def test_pages_after_a_session_end_where_users_share_ids(query, many):
     seen, after = [], None
     while page := list(query.sessions(Filter(limit=3, after_session=after))):
         seen += [(each.session_id, each.initiator_id) for each in page]
+        assert len(set(seen)) == len(seen)
         after = page[-1].session_id
-    assert len(set(seen)) == len(seen)
     assert {id for id, _ in seen} <= {each.client_session_id for each in many}
 
 
