@@ -1,28 +1,72 @@
-"""Typer command and group classes with our help layout."""
+"""Typer command and group classes with our help layout, and our words for wrong usage."""
 
+import sys
 from typing import Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from aibridged.cli.usage_errors import UsageError, as_mistake, place, unknown_command
+
+HELP_FLAGS = ("--help", "-h")
+
 
 class Command(TyperCommand):
     """A command with our help layout."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            place(error, ctx, given)
+            raise
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         _print_help(self, ctx)
 
 
 class Group(TyperGroup):
-    """A group of commands with our help layout."""
+    """A group of commands with our help layout, and our words for wrong usage."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         _print_help(self, ctx)
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = list(args)
+        try:
+            return super().parse_args(ctx, args)
+        except UsageError as error:
+            place(error, ctx, given)
+            raise
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            known = [name for name, command in self.commands.items() if not command.hidden]
+            error = unknown_command(ctx.command_path, args[0], known)
+            place(error, ctx, args)
+            raise error
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        if not standalone_mode:
+            return super().main(*args, standalone_mode=False, **extra)
+        try:
+            status = super().main(*args, standalone_mode=False, **extra)
+        except UsageError as error:
+            _print_usage_error(error)
+            sys.exit(2)
+        except typer.Abort:
+            typer.echo("Cancelled.", err=True)
+            sys.exit(1)
+        sys.exit(status if isinstance(status, int) else 0)
 
 
 def apply_help_layout(app: typer.Typer) -> None:
     """Give every command of the application our help layout."""
     app.info.cls = Group
+    # Commands inherit it from the context of the group that they are called through.
+    app.info.context_settings = {"help_option_names": list(HELP_FLAGS)}
     for command in app.registered_commands:
         if command.cls is None or not issubclass(command.cls, Command):
             command.cls = Command
@@ -30,6 +74,14 @@ def apply_help_layout(app: typer.Typer) -> None:
         group.cls = Group
         if group.typer_instance is not None:
             apply_help_layout(group.typer_instance)
+
+
+def _print_usage_error(error: Exception) -> None:
+    # A group without a command has printed its help.
+    if type(error).__name__ != "NoArgsIsHelpError":
+        from aibridged.config.report import mistake_text
+
+        typer.echo(mistake_text(as_mistake(error)), err=True)
 
 
 def _print_help(command: Any, ctx: Any) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from aibridged.cli.options import takes
+from aibridged.config.private_file import make_private_directory
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -93,7 +94,10 @@ def _proxy(settings: "Settings", context: typer.Context) -> None:
 
 def _init_ca(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIRECTORY", help="Directory for the two files.")
+        Path,
+        typer.Argument(
+            metavar="DIRECTORY", help="Directory for the two files; created if missing."
+        ),
     ] = Path(),
     name: Annotated[str, typer.Option(metavar="TEXT", help="Common name of the CA.")] = "",
     lifetime: Annotated[str, typer.Option(metavar="DURATION", help="Validity period.")] = "3650d",
@@ -146,7 +150,9 @@ def _init_ca(
 def _write(files: dict[Path, tuple[bytes, int]]) -> None:
     """Write all of the files or none, with these modes; existing files are never overwritten."""
     written: list[Path] = []
+    path = next(iter(files)).parent
     try:
+        make_private_directory(path)
         for path, (content, mode) in files.items():
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
             written.append(path)

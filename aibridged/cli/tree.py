@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from aibridged.cli.command import HELP_FLAGS
 from aibridged.config import kinds
 from aibridged.config.declare import Option
 from aibridged.config.options import OPTIONS
@@ -93,7 +94,7 @@ def read(path: tuple[str, ...], known: Any) -> Command:
     return Command(
         path=path,
         paragraphs=_paragraphs(known.help or ""),
-        flags=(*map(_flag, options), Flag(("--help",), "", "Show this message and exit.")),
+        flags=(*map(_flag, options), Flag(HELP_FLAGS, "", "Show this message and exit.")),
         arguments=tuple(map(_argument, arguments)),
         commands=tuple(
             read((*path, name), command) for name, command in below.items() if not command.hidden

@@ -27,7 +27,7 @@ def as_text(resolution: Resolution) -> str:
 def problems(resolution: Resolution) -> str:
     """The warnings and the mistakes, in the words that `serve` and `check-config` share."""
     parts = [_wrapped(f"Warning: {warning}", "  ") for warning in resolution.warnings]
-    parts += [_mistake(mistake) for mistake in resolution.mistakes]
+    parts += [mistake_text(mistake) for mistake in resolution.mistakes]
     count = len(resolution.mistakes)
     if count:
         parts.append(f"{count} mistake{'s' if count > 1 else ''}: nothing can be served.")
@@ -121,7 +121,8 @@ def sentence(mistake: Mistake) -> str:
     return f"{mistake.where}: {mistake.what}. {mistake.remedy}"
 
 
-def _mistake(mistake: Mistake) -> str:
+def mistake_text(mistake: Mistake) -> str:
+    """A mistake and its remedy, wrapped, for a terminal."""
     what = _wrapped(f"{mistake.where}: {mistake.what}.", "  ")
     return f"{what}\n{_wrapped(mistake.remedy, '    ', first='  → ')}"
 

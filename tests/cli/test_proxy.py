@@ -124,10 +124,20 @@ def test_what_is_no_ca(run: Run, tmp_path: Path, options: tuple[str, ...], why: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_not_there(run: Run, tmp_path: Path) -> None:
-    made = run("proxy", "init-ca", str(tmp_path / "absent"))
+def test_a_folder_that_is_missing_is_made(run: Run, tmp_path: Path) -> None:
+    made = run("proxy", "init-ca", str(tmp_path / "absent" / "ca"))
+    assert made.returncode == 0
+    assert {each.name for each in (tmp_path / "absent" / "ca").iterdir()} == {
+        "ai-proxy-ca.pem",
+        "ai-proxy-ca.key",
+    }
+    assert (tmp_path / "absent").stat().st_mode & 0o777 == 0o700
+
+
+def test_a_folder_that_cannot_be_made(run: Run) -> None:
+    made = run("proxy", "init-ca", "/proc/ca")
     assert made.returncode == 1
-    assert "No such file or directory" in made.stderr
+    assert made.stderr.startswith("/proc/ca can't be written: ")
 
 
 def test_alone_it_needs_a_target_and_a_ca(run: Run) -> None:

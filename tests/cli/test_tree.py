@@ -47,7 +47,7 @@ def app() -> Command:
     return read((), get_command(made))
 
 
-HELP = Flag(("--help",), "", "Show this message and exit.")
+HELP = Flag(("--help", "-h"), "", "Show this message and exit.")
 
 
 def test_a_command_with_all_it_takes(app: Command) -> None:
