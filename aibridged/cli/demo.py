@@ -8,12 +8,12 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from importlib.util import find_spec
 from typing import IO, Any
 
 import typer
 
 from aibridged.cli.demo_tools import SERVER, can_serve, tool_server
+from aibridged.config import extras
 
 _THRESHOLD = 3
 _SESSION = "5a8a2a0e-52f3-4f0f-9c80-demo00000001"
@@ -26,8 +26,8 @@ def demo() -> None:
     the model use a tool that the gateway runs, overloads the provider until the circuit breaker
     opens, shows the records, and cleans up. Requires the extra `demo`, and `mcp` for the tool.
     """
-    if not (find_spec("anthropic") and find_spec("openai")):
-        typer.echo("The demo requires both SDKs: pip install 'aibridged[demo]'", err=True)
+    if (missing := extras.sentences("demo", "The demo drives both SDKs")) is not None:
+        typer.echo(missing, err=True)
         raise typer.Exit(1)
     with (
         tempfile.TemporaryDirectory(prefix="aibridged-demo-") as state,
@@ -57,7 +57,7 @@ def _talk(gateway: str, token: str, *, with_tools: bool) -> None:
     if with_tools:
         _use_a_tool(claude)
     else:
-        _say("To see a tool that the gateway runs: pip install 'aibridged[mcp]'")
+        _say(f"To see a tool that the gateway runs: {extras.command('mcp')}")
     _trip_the_breaker(claude, anthropic.APIStatusError)
 
 

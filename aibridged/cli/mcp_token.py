@@ -8,6 +8,7 @@ import typer
 from aibridged.cli.identity_store import Output, OutputFlag, Username, as_json, day, errors_are_told
 from aibridged.cli.options import STORE, takes
 from aibridged.cli.table import table
+from aibridged.config import extras
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -38,6 +39,10 @@ def _set(settings: "Settings", user: Username, server: _Server) -> None:
     The encryption key is in the state directory, and is created with the first token. Requires
     --aibridge-auth token.
     """
+    missing = extras.sentences("mcp", "Tokens can't be encrypted")
+    if missing is not None:
+        typer.echo(missing, err=True)
+        raise typer.Exit(1)
     _warn_of(settings, server)
     token = _read_token(user, server)
     with errors_are_told():

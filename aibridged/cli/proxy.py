@@ -118,12 +118,12 @@ def _init_ca(
     from datetime import timedelta
 
     from aibridged.clock import SystemClock
-    from aibridged.config import kinds
+    from aibridged.config import extras, kinds
 
-    try:
-        from aibridged.proxy.authority import AuthorityError, make_authority
-    except ImportError:
-        _fail("This requires a library: pip install 'aibridged[proxy]'.")
+    if (missing := extras.sentences("proxy", "A CA can't be created")) is not None:
+        _fail(missing)
+    from aibridged.proxy.authority import AuthorityError, make_authority
+
     now = SystemClock().wall()
     try:
         valid = timedelta(seconds=kinds.POSITIVE_DURATION.parse(lifetime))

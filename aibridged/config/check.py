@@ -1,10 +1,9 @@
 """Cross-field validation of the settings: errors and warnings."""
 
-import importlib.util
 import os
 from collections.abc import Iterable, Iterator, Mapping
 
-from aibridged.config import check_ai_proxy, check_state_dir
+from aibridged.config import check_ai_proxy, check_state_dir, extras
 from aibridged.config.kinds import is_loopback
 from aibridged.config.mcp_servers import sends_in_the_clear, without_query
 from aibridged.config.options import OPTIONS, ProviderSettings, Settings
@@ -99,29 +98,16 @@ def _tls_files(settings: Settings, where: Where) -> Iterator[Mistake]:
     return check_pair(settings, where, "tls_cert_file", "tls_key_file")
 
 
-def _mcp_library(settings: Settings, where: Where) -> Iterator[Mistake]:
-    missing = [name for name in ("mcp", "cryptography") if importlib.util.find_spec(name) is None]
-    if settings.mcp_servers and missing:
-        yield Mistake(
-            "mcp_servers",
-            f"a required library is not installed ({' and '.join(missing)})",
-            "Install it: pip install 'aibridged[mcp]'.",
-        )
-
-
-def _tracing_libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
-    # One package spans several distributions: each is detected by its contents.
-    needed = ("sdk", "exporter", "exporter.otlp.proto.grpc", "exporter.otlp.proto.http")
-    if settings.trace and not all(_is_installed(f"opentelemetry.{name}") for name in needed):
-        remedy = "Install it: pip install 'aibridged[tracing]'."
-        yield Mistake(where("trace"), "a required library is not installed (opentelemetry)", remedy)
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # its parent package is missing
-        return False
+def _libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
+    needed = (
+        ("mcp", bool(settings.mcp_servers), "mcp_servers"),
+        ("tracing", settings.trace, where("trace")),
+        ("postgres", settings.postgres_url is not None, where("postgres_url")),
+        ("proxy", settings.proxy_enabled, where("proxy_enabled")),
+    )
+    for extra, wanted, setting in needed:
+        if wanted and (mistake := extras.mistake(extra, setting)) is not None:
+            yield mistake
 
 
 def _dump_dir(settings: Settings, where: Where) -> Iterator[Mistake]:
@@ -157,8 +143,7 @@ _CHECKS = (
     _tls_files,
     check_ai_proxy.mistakes,
     _too_little_memory,
-    _mcp_library,
-    _tracing_libraries,
+    _libraries,
     _dump_dir,
     check_state_dir.mistakes,
     _log_folders,

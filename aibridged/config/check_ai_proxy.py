@@ -1,6 +1,5 @@
 """Cross-field validation of the AI Proxy's settings: errors and security warnings."""
 
-import importlib.util
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,12 +18,6 @@ def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
     yield from _upstream_ca(settings, where)
     if settings.proxy_enabled:
         yield from _loop(settings)
-    if settings.proxy_enabled and importlib.util.find_spec("cryptography") is None:
-        yield Mistake(
-            where("proxy_enabled"),
-            "a required library is not installed (cryptography)",
-            "Install it: pip install 'aibridged[proxy]'.",
-        )
     address = settings.proxy_listen_addr
     if settings.proxy_enabled and settings.auth == "none" and not is_loopback(address.host):
         yield Mistake(

@@ -118,13 +118,16 @@ def _routes(resolution: Resolution) -> str:
 
 def sentence(mistake: Mistake) -> str:
     """A mistake on one line, for the log."""
-    return f"{mistake.where}: {mistake.what}. {mistake.remedy}"
+    return " ".join(f"{mistake.where}: {mistake.what}. {mistake.remedy}".split("\n"))
 
 
 def mistake_text(mistake: Mistake) -> str:
     """A mistake and its remedy, wrapped, for a terminal."""
     what = _wrapped(f"{mistake.where}: {mistake.what}.", "  ")
-    return f"{what}\n{_wrapped(mistake.remedy, '    ', first='  → ')}"
+    remedy, *commands = mistake.remedy.split("\n")
+    # A command is on a line of its own: one that is wrapped can't be pasted.
+    lines = [what, _wrapped(remedy, "    ", first="  → "), *(f"      {each}" for each in commands)]
+    return "\n".join(lines)
 
 
 def _wrapped(text: str, indent: str, first: str = "") -> str:

@@ -34,7 +34,10 @@ class Value:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A configuration error: what is wrong, where, and the remedy."""
+    """A configuration error: what is wrong, where, and the remedy.
+
+    What follows a line break in the remedy is a command.
+    """
 
     where: str
     what: str

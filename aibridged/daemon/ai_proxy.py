@@ -9,6 +9,7 @@ from loguru import logger
 from multidict import CIMultiDict
 
 from aibridged.clock import Clock
+from aibridged.config import extras
 from aibridged.config.options import Settings
 from aibridged.identity.throttle import Throttle
 from aibridged.observe.descriptors import Shortages
@@ -47,9 +48,8 @@ def read_ca(settings: Settings, clock: Clock) -> "Authority":
     try:
         from aibridged.proxy.authority import AuthorityError, load_authority
     except ImportError:
-        raise AiProxyError(
-            "The AI Proxy requires a library: pip install 'aibridged[proxy]'."
-        ) from None
+        missing = extras.sentences("proxy", "The AI Proxy can't be started")
+        raise AiProxyError(missing or "The AI Proxy's libraries can't be loaded.") from None
     cert_file, key_file = settings.proxy_cert_file, settings.proxy_key_file
     if cert_file is None or key_file is None:
         raise AiProxyError(

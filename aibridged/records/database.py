@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
+from aibridged.config import extras
 from aibridged.config.private_file import check_regular, make_private, open_private
 
 BUSY_TIMEOUT_S = 2.0
@@ -89,10 +90,12 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engi
         engine = sa.create_engine(
             url, poolclass=NullPool, connect_args=options, paramstyle="format"
         )
-    except (ModuleNotFoundError, NoSuchModuleError):
-        raise DatabaseError(
-            "PostgreSQL requires its driver: install aibridged[postgres] (or psycopg[binary])."
-        ) from None
+    except (ImportError, NoSuchModuleError) as error:
+        missing = extras.sentences("postgres", "PostgreSQL can't be used")
+        reason = str(error).partition("\n")[0].rstrip(".:")
+        broken = f"PostgreSQL's driver can't be loaded: {reason}."
+        remedy = f"Install it with its libraries:\n{extras.command('postgres')}"
+        raise DatabaseError(missing or f"{broken} {remedy}") from None
 
     @sa.event.listens_for(engine, "do_connect")
     def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """`aibridged users mcp-token`, as a person would use it, and a script."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from aibridged.cli import mcp_token as module
 from aibridged.cli.users import users
+from aibridged.config import extras
 
 Invoke = Callable[..., Result]
 CANARY = "canary-0123456789-abcdefghijkl"
@@ -117,3 +119,19 @@ def test_a_lost_key_is_told_with_what_to_do(invoke: Invoke, tmp_path: Path) -> N
     failed = invoke("set", "alice", "docs", input=CANARY)
     assert failed.exit_code == 1
     assert "Restore it from a backup." in failed.stderr
+
+
+def test_without_its_library_it_says_what_to_install(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "cryptography" else found(name)
+    )
+    monkeypatch.delenv("CODER_CONFIG_PATH")
+    shown = invoke("set", "alice", "docs")
+    assert shown.exit_code == 1
+    assert shown.stderr == (
+        "Tokens can't be encrypted: a required library is not installed (cryptography). "
+        f"Install it:\n{extras.command('mcp')}\n"
+    )

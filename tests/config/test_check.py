@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aibridged.config import extras
 from aibridged.config.resolution import Mistake, Resolution
 
 Resolve = Callable[..., Resolution]
@@ -137,8 +138,9 @@ def test_traces_need_their_library(resolve: Resolve, monkeypatch: pytest.MonkeyP
     assert resolve({"--trace": "true"}).mistakes == [
         Mistake(
             "--trace",
-            "a required library is not installed (opentelemetry)",
-            "Install it: pip install 'aibridged[tracing]'.",
+            "required libraries are not installed (opentelemetry-exporter-otlp-proto-grpc, "
+            "opentelemetry-exporter-otlp-proto-http, opentelemetry-sdk)",
+            f"Install them:\n{extras.command('tracing')}",
         )
     ]
     assert resolve({}).mistakes == []

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from aibridged.config import extras
 from aibridged.config.resolution import Resolution
 
 Resolve = Callable[..., Resolution]
@@ -164,4 +165,5 @@ def test_without_its_library_it_says_which_extra_to_install(
         importlib.util, "find_spec", lambda name: None if name == "cryptography" else found(name)
     )
     [mistake] = resolve({**ON, **ca}).mistakes
-    assert mistake.remedy == "Install it: pip install 'aibridged[proxy]'."
+    assert mistake.what == "a required library is not installed (cryptography)"
+    assert mistake.remedy == f"Install it:\n{extras.command('proxy')}"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from aibridged.config import extras
 from aibridged.config.options import McpServerSettings
 from aibridged.config.resolution import Resolution
 from aibridged.config.secret import Secret
@@ -251,5 +252,5 @@ def test_the_library_is_missed_before_the_start(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert resolve().mistakes == []
     [mistake] = resolve(environ=entry(0, id="docs", url=URL)).mistakes
-    assert mistake.what == "a required library is not installed (mcp and cryptography)"
-    assert mistake.remedy == "Install it: pip install 'aibridged[mcp]'."
+    assert mistake.what.startswith("required libraries are not installed (cryptography, httpx2,")
+    assert mistake.remedy == f"Install them:\n{extras.command('mcp')}"

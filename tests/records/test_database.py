@@ -59,7 +59,9 @@ def test_a_bad_url_is_refused_without_quoting_it(url):
 
 def test_a_missing_driver_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(DatabaseError, match=r"aibridged\[postgres\]"):
+    with pytest.raises(
+        DatabaseError, match=r"not installed \(psycopg\)\. Install it:\n.*\[binary|postgres\]"
+    ):
         make_engine(database_url(Path(), "postgres://h/d"))
 
 

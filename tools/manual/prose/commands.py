@@ -187,9 +187,9 @@ $ aibridged usage --by model --initiator alice \\
         about=("It requires no key and no network, and leaves nothing behind.",),
         examples=(
             Example(
-                "With the SDKs that it drives:",
+                "With the SDKs that it drives, in the source folder:",
                 """\
-$ pip install 'aibridged[demo]'
+$ pip install '.[demo]'
 $ aibridged demo
 """,
             ),
