@@ -100,7 +100,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "transport/head_reader.py": AI_PROXY,
     "transport/refusal.py": SHELL,
     "transport/idle_pools.py": "tests/e2e/test_descriptors.py drives it through sockets",
-    "transport/listeners.py": "tests/e2e/test_lifecycle.py and test_systemd.py drive it",
     "transport/server.py": SHELL,
     "pipeline/tool_loop/continuations.py": SHELL,
     "pipeline/dump.py": SHELL,

@@ -17,9 +17,10 @@ def serve(flags: Mapping[str, str]) -> None:
     """
     from aibridged.config import load, report
     from aibridged.config.resolution import Resolution
+    from aibridged.daemon.preflight import with_preflight
 
     def resolve() -> Resolution:
-        return load.resolve(flags, os.environ)
+        return with_preflight(load.resolve(flags, os.environ))
 
     resolution = resolve()
     settings = resolution.settings

@@ -1,7 +1,7 @@
 """Cross-field validation of the settings: errors and warnings."""
 
-import os
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import combinations
 
 from aibridged.config import check_ai_proxy, check_state_dir, extras
 from aibridged.config.kinds import is_loopback
@@ -55,10 +55,23 @@ def warnings(
             )
     return [
         *found,
+        *_in_the_clear(settings),
         *_mcp_warnings(settings),
         *check_ai_proxy.warnings(settings),
         *check_state_dir.warnings(settings),
     ]
+
+
+def _in_the_clear(settings: Settings) -> Iterator[str]:
+    """A reverse proxy that is named is taken to terminate TLS."""
+    address = settings.http_address
+    encrypted = settings.tls_cert_file is not None or settings.proxy_trusted_origins
+    if settings.auth != "none" and not is_loopback(address.host) and not encrypted:
+        yield (
+            f"Clients on {address} send their tokens and prompts unencrypted: set --tls-cert-file "
+            "and --tls-key-file, or listen on 127.0.0.1. Behind a reverse proxy with TLS, name its "
+            "network in --proxy-trusted-origins and its header in --proxy-trusted-headers."
+        )
 
 
 def _mcp_warnings(settings: Settings) -> Iterator[str]:
@@ -110,20 +123,23 @@ def _libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
             yield mistake
 
 
-def _dump_dir(settings: Settings, where: Where) -> Iterator[Mistake]:
-    path = settings.dump_dir
-    if path is not None and os.path.exists(path) and not os.path.isdir(path):
-        yield Mistake(where("dump_dir"), f"not a directory: {path}", "Set it to a directory.")
-
-
-def _log_folders(settings: Settings, where: Where) -> Iterator[Mistake]:
-    for name in ("log_human", "log_json", "log_stackdriver"):
-        target = getattr(settings, name)
-        if os.path.isdir(target):
-            yield Mistake(where(name), f"is a directory: {target}", "Set it to a file.")
-        elif target and not os.path.isdir(os.path.dirname(target) or "."):
-            what = f"the directory doesn't exist: {os.path.dirname(target)}"
-            yield Mistake(where(name), what, "Create the directory, or choose another file.")
+def _same_address(settings: Settings, where: Where) -> Iterator[Mistake]:
+    """Two listeners can't have the same port, unless they are on different addresses."""
+    listeners = [
+        ("http_address", True),
+        ("prometheus_address", settings.prometheus_enable),
+        ("proxy_listen_addr", settings.proxy_enabled),
+    ]
+    names = [name for name, wanted in listeners if wanted]
+    for first, second in combinations(names, 2):
+        one, other = getattr(settings, first), getattr(settings, second)
+        hosts = {_ANY.get(address.host, address.host) for address in (one, other)}
+        if one.port == other.port != 0 and (len(hosts) == 1 or "" in hosts):
+            yield Mistake(
+                f"{where(first)} and {where(second)}",
+                f"both listen on port {one.port}",
+                "Give each a port of its own.",
+            )
 
 
 def _too_little_memory(settings: Settings, where: Where) -> Iterator[Mistake]:
@@ -137,14 +153,16 @@ def _too_little_memory(settings: Settings, where: Where) -> Iterator[Mistake]:
         )
 
 
+# Addresses that mean every interface.
+_ANY = {"0.0.0.0": "", "::": ""}
+
 _CHECKS = (
+    _same_address,
     _loopback_without_authentication,
     _coder_without_url,
     _tls_files,
     check_ai_proxy.mistakes,
     _too_little_memory,
     _libraries,
-    _dump_dir,
     check_state_dir.mistakes,
-    _log_folders,
 )

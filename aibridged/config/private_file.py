@@ -84,6 +84,21 @@ def make_private_directory(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
+def why_not_writable(directory: Path) -> str | None:
+    """Why this process can't create files in the directory, which may be missing; None: it can.
+
+    Nothing is created.
+    """
+    existing = next(each for each in (directory, *directory.parents) if os.path.lexists(each))
+    if not existing.is_dir():
+        return f"{existing} is not a directory"
+    if os.statvfs(existing).f_flag & os.ST_RDONLY:
+        return f"{existing} is on a read-only file system"
+    if not os.access(existing, os.W_OK | os.X_OK, effective_ids=True):
+        return f"no permission to write to {existing}"
+    return None
+
+
 def open_private_directory(path: Path) -> int:
     """Open the directory, for files that only its owner may reach; it is created if missing.
 

@@ -118,12 +118,14 @@ def _routes(resolution: Resolution) -> str:
 
 def sentence(mistake: Mistake) -> str:
     """A mistake on one line, for the log."""
-    return " ".join(f"{mistake.where}: {mistake.what}. {mistake.remedy}".split("\n"))
+    return " ".join(f"{mistake.where}: {mistake.what}. {mistake.remedy}".split("\n")).rstrip()
 
 
 def mistake_text(mistake: Mistake) -> str:
     """A mistake and its remedy, wrapped, for a terminal."""
     what = _wrapped(f"{mistake.where}: {mistake.what}.", "  ")
+    if not mistake.remedy:
+        return what
     remedy, *commands = mistake.remedy.split("\n")
     # A command is on a line of its own: one that is wrapped can't be pasted.
     lines = [what, _wrapped(remedy, "    ", first="  → "), *(f"      {each}" for each in commands)]

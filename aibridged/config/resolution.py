@@ -44,6 +44,19 @@ class Mistake:
     remedy: str
 
 
+class StartError(Exception):
+    """What keeps the daemon from starting: a sentence on what is wrong, and the remedy."""
+
+    def __init__(self, what: str, remedy: str = "") -> None:
+        super().__init__(f"{what} {remedy}".rstrip())
+        self.what = what
+        self.remedy = remedy
+
+    def as_mistake(self, where: str) -> Mistake:
+        """The same as a mistake of the setting `where`."""
+        return Mistake(where, self.what.rstrip("."), self.remedy)
+
+
 @dataclass(frozen=True)
 class Resolution:
     """`settings` is None if there are mistakes: nothing runs on half a configuration."""

@@ -11,6 +11,7 @@ from multidict import CIMultiDict
 from aibridged.clock import Clock
 from aibridged.config import extras
 from aibridged.config.options import Settings
+from aibridged.config.resolution import StartError
 from aibridged.identity.throttle import Throttle
 from aibridged.observe.descriptors import Shortages
 from aibridged.observe.metrics import Metrics
@@ -27,8 +28,21 @@ if TYPE_CHECKING:
 _EXPIRES_SOON = timedelta(days=30)
 
 
-class AiProxyError(Exception):
+class AiProxyError(StartError):
     """The AI Proxy can't be made; the message says why and how to fix it."""
+
+
+def check_target(settings: Settings) -> None:
+    """Check that the daemon's AI Proxy hands its requests to no other gateway.
+
+    Raises:
+        AiProxyError: it would.
+    """
+    if settings.proxy_target is not None:
+        raise AiProxyError(
+            "--aibridge-proxy-target is only for the standalone AI Proxy (aibridged proxy).",
+            "Remove it: in the daemon, requests go to its own gateway.",
+        )
 
 
 def load_ca(settings: Settings, clock: Clock) -> "Authority":
@@ -53,13 +67,14 @@ def read_ca(settings: Settings, clock: Clock) -> "Authority":
     cert_file, key_file = settings.proxy_cert_file, settings.proxy_key_file
     if cert_file is None or key_file is None:
         raise AiProxyError(
-            "The AI Proxy requires --aibridge-proxy-cert-file and --aibridge-proxy-key-file: "
-            "create them with aibridged proxy init-ca."
+            "The AI Proxy requires --aibridge-proxy-cert-file and --aibridge-proxy-key-file.",
+            "Create them with `aibridged proxy init-ca`.",
         )
     try:
         return load_authority(cert_file, key_file, clock.wall())
     except AuthorityError as error:
-        raise AiProxyError(str(error)) from None
+        remedy = error.remedy or "Create a new one with `aibridged proxy init-ca`."
+        raise AiProxyError(error.what, remedy) from None
 
 
 def expiry_warning(authority: "Authority", clock: Clock) -> str | None:

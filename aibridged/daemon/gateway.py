@@ -12,7 +12,7 @@ from aibridged.config.options import Settings
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.daemon import metrics_endpoint as scrape
 from aibridged.daemon import systemd
-from aibridged.daemon.ai_proxy import AiProxyError, make_proxy
+from aibridged.daemon.ai_proxy import AiProxyError, check_target, make_proxy
 from aibridged.daemon.client_limits import fit
 from aibridged.daemon.compose import Composition, compose
 from aibridged.daemon.systemd import PassedSockets
@@ -76,8 +76,8 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """The gateway's URL, with the port that the system chose for port 0."""
-        return self._listener.urls[0]
+        """The gateway's URL for clients, with the port that the system chose for port 0."""
+        return self._listener.client_url
 
     @property
     def urls(self) -> Sequence[str]:
@@ -162,11 +162,7 @@ class Gateway:
     async def _open_proxy(self, server: Server, composition: Composition) -> None:
         resources, settings = composition.resources, self._settings
         assert resources.authority is not None
-        if settings.proxy_target is not None:
-            raise AiProxyError(
-                "--aibridge-proxy-target is only for the standalone AI Proxy (aibridged proxy): "
-                "in the daemon, requests go to its own gateway."
-            )
+        check_target(settings)
         self.proxy = proxy = make_proxy(
             settings,
             self._clock,

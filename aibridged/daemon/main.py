@@ -104,7 +104,7 @@ def _announce(gateway: Gateway) -> None:
     settings, urls = gateway.settings, gateway.urls
     # Clients of the others have no base URL to set: they use the AI Proxy.
     providers = [each for each in settings.providers if each.type not in OWN_KEY_ONLY]
-    routes = ", ".join(f"{urls[0]}/{provider.name}" for provider in providers)
+    routes = ", ".join(f"{gateway.url}/{provider.name}" for provider in providers)
     where = " and ".join(urls) + (f"; point clients at {routes}" if routes else "")
     logger.info("aibridged {} listens on {}", __version__, where)
     if gateway.is_activated:

@@ -48,7 +48,8 @@ class StandaloneProxy:
         settings, clock = self._settings, self._clock
         if settings.proxy_target is None:
             raise AiProxyError(
-                "A standalone AI Proxy requires --aibridge-proxy-target, the URL of the gateway."
+                "A standalone AI Proxy requires --aibridge-proxy-target.",
+                "Set it to the URL of the gateway, such as https://ai.example.com.",
             )
         authority = load_ca(settings, clock)
         limits = Limits(settings.http_read_timeout, settings.http_write_timeout)

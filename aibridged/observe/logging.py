@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from loguru import logger
 
+from aibridged.config.resolution import StartError
 from aibridged.observe.direct_lines import DIRECT, Output, Render
 from aibridged.observe.log_lines import fields, human, json_line, stackdriver
 from aibridged.observe.log_outputs import LogFile, LogOutput, LogStream, Loss, count_lost
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from loguru import Message, Record
 
 
-class CannotLogError(Exception):
+class CannotLogError(StartError):
     """A log output can't be used; the message says why."""
 
 
@@ -117,7 +118,8 @@ def _open(place: str, opened: ExitStack) -> tuple[_Place, bool]:
             file = LogFile(place)
         except OSError as error:
             raise CannotLogError(
-                f"{place} can't be opened for logging: {error.strerror}."
+                f"{place} can't be opened for logging: {error.strerror}.",
+                "Choose a file that this user may write to, or /dev/stderr.",
             ) from None
         opened.callback(file.stop)
         return file, False

@@ -5,6 +5,8 @@ OpenTelemetry's SDK reads them all; but where one is malformed it ignores it, or
 
 from collections.abc import Mapping
 
+from aibridged.config.resolution import StartError
+
 _GRPC = "grpc"
 PROTOCOLS = (_GRPC, "http/protobuf")
 
@@ -13,7 +15,7 @@ _PREFIXES = ("OTEL_EXPORTER_OTLP_TRACES_", "OTEL_EXPORTER_OTLP_")
 _FILES = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 
 
-class TracingError(Exception):
+class TracingError(StartError):
     """Spans can't be exported with these variables; the message names what to change."""
 
 
@@ -31,7 +33,7 @@ def protocol(environ: Mapping[str, str]) -> str:
         if name := environ.get(f"{prefix}PROTOCOL"):
             if name not in PROTOCOLS:
                 raise TracingError(
-                    f"{prefix}PROTOCOL is {name!r}: choose one of {' and '.join(PROTOCOLS)}."
+                    f"{prefix}PROTOCOL is {name!r}.", f"Choose {' or '.join(PROTOCOLS)}."
                 )
             return name
     return _GRPC
@@ -43,7 +45,8 @@ def _check_file(environ: Mapping[str, str], variable: str) -> None:
             open(path, "rb").close()
         except OSError as error:
             raise TracingError(
-                f"{variable} names a file that can't be read: {path}: {error.strerror}."
+                f"{variable} names a file that can't be read: {path}: {error.strerror}.",
+                "Correct or unset it.",
             ) from None
 
 
@@ -51,4 +54,4 @@ def _check_headers(environ: Mapping[str, str], variable: str) -> None:
     for header in environ.get(variable, "").split(","):
         if header.strip() and not header.partition("=")[1]:
             # Not its value: it may be a key.
-            raise TracingError(f"{variable} must be a list such as: name=value,other=value.")
+            raise TracingError(f"{variable} is no list.", "Write name=value,other=value.")

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from aibridged.config.resolution import StartError
 from aibridged.core.egress import HTTPS_PORT, host_destination
 
 # Far below what the strictest client accepts (398 days, and less each year).
@@ -28,7 +29,7 @@ _ALL = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 CaKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
-class AuthorityError(Exception):
+class AuthorityError(StartError):
     """The CA can't be used; the message says why and how to fix it, without the key."""
 
 
@@ -120,14 +121,14 @@ def load_authority(cert_file: Path, key_file: Path, now: datetime) -> Authority:
         raise AuthorityError(f"The key in {key_file} does not match the certificate {cert_file}.")
     if not _may_sign(certificate):
         raise AuthorityError(
-            f"The certificate in {cert_file} is not a CA certificate; create one with aibridged "
-            "proxy init-ca."
+            f"The certificate in {cert_file} is not a CA certificate.",
+            "Create one with `aibridged proxy init-ca`.",
         )
     if certificate.not_valid_after_utc <= now:
         raise AuthorityError(
             f"The CA certificate in {cert_file} expired on"
-            f" {certificate.not_valid_after_utc:%Y-%m-%d}; create a new one with aibridged proxy "
-            "init-ca."
+            f" {certificate.not_valid_after_utc:%Y-%m-%d}.",
+            "Create a new one with `aibridged proxy init-ca`.",
         )
     return Authority(chain, key)
 

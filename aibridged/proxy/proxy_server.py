@@ -134,7 +134,7 @@ class Proxy:
         self.listener = proxy_listener(settings, passed)
         refused, within = self._shortages.system_refused, settings.http_read_timeout
         await self.listener.open(self._accept, self._limiter, refused, within)
-        self.url = self.listener.urls[0]
+        self.url = self.listener.client_url
 
     def stop_accepting(self) -> None:
         """Stop accepting connections; open ones go on."""

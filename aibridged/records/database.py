@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from aibridged.config import extras
 from aibridged.config.private_file import check_regular, make_private, open_private
+from aibridged.config.resolution import StartError
 
 BUSY_TIMEOUT_S = 2.0
 """How long a SQLite connection waits for another connection's lock."""
@@ -37,7 +38,7 @@ _BESIDE = ("-wal", "-shm", "-journal")
 Engine = sa.Engine
 
 
-class DatabaseError(Exception):
+class DatabaseError(StartError):
     """A database that can't be used; the message says why and how to fix it, without a password."""
 
 
@@ -53,11 +54,14 @@ def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:
         url = sa.make_url(postgres_url)
     except (ArgumentError, ValueError):
         raise DatabaseError(
-            "The PostgreSQL URL is invalid: use postgres://user:password@host/database."
+            "The PostgreSQL URL is invalid.",
+            "Write postgres://user:password@host/database, with special characters of the password "
+            "in percent-encoding (@ is %40, : is %3A, / is %2F).",
         ) from None
     if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
         raise DatabaseError(
-            f"{url.drivername} is not a PostgreSQL URL: it must start with postgres://."
+            f"{url.drivername}:// is not the start of a PostgreSQL URL.",
+            "Write postgres://user:password@host/database.",
         )
     return url.set(drivername="postgresql+psycopg")
 
@@ -160,6 +164,6 @@ def _make_private(path: str) -> None:
             check_regular(Path(path + suffix))
     except OSError as error:
         raise DatabaseError(
-            f"The database {error.filename or path} can't be opened: {error.strerror}. "
-            "Check the permissions of the state directory, or choose another --state-dir."
+            f"The database {error.filename or path} can't be opened: {error.strerror}.",
+            "Check the permissions of the state directory, or choose another --state-dir.",
         ) from None

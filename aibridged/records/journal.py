@@ -80,9 +80,9 @@ class Journal:
         except OSError as error:
             self.close()
             raise SpoolError(
-                f"The journal {self._path} can't be opened and allocated: {error.strerror}. Check "
-                f"the permissions of the state directory, and that {2 * self._area_bytes >> 20} "
-                "MiB are free, or choose another --state-dir."
+                f"The journal {self._path} can't be opened and allocated: {error.strerror}.",
+                "Check the permissions of the state directory, and that "
+                f"{2 * self._area_bytes >> 20} MiB are free, or choose another --state-dir.",
             ) from None
 
     def close(self) -> None:

@@ -16,8 +16,8 @@ def make_database(settings: Settings) -> Engine:
         make_private_directory(settings.state_dir)
     except OSError as error:
         raise DatabaseError(
-            f"The state directory {settings.state_dir} can't be created: {error.strerror}."
-            " Choose another --state-dir."
+            f"The state directory {settings.state_dir} can't be created: {error.strerror}.",
+            "Choose another --state-dir.",
         ) from None
     postgres = settings.postgres_url.reveal() if settings.postgres_url else None
     return make_engine(database_url(settings.state_dir, postgres))

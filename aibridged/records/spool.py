@@ -14,6 +14,7 @@ import msgspec
 from loguru import logger
 
 from aibridged.config.private_file import open_private
+from aibridged.config.resolution import StartError
 from aibridged.records.facts import Fact
 from aibridged.records.rows import storable
 from aibridged.records.stats import RecorderStats
@@ -24,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Fact).decode
 
 
-class SpoolError(Exception):
+class SpoolError(StartError):
     """The spool can't be used; the message says why and how to fix it."""
 
 
@@ -56,16 +57,16 @@ class Spool:
             file = open_private(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise SpoolError(
-                f"The spool {self._path} can't be opened: {error.strerror}. "
-                "Check the permissions of the state directory, or choose another --state-dir."
+                f"The spool {self._path} can't be opened: {error.strerror}.",
+                "Check the permissions of the state directory, or choose another --state-dir.",
             ) from None
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(file)
             raise SpoolInUseError(
-                f"Another aibridged is using the state directory {self._path.parent}: stop it, "
-                "or set a different --state-dir."
+                f"Another aibridged is using the state directory {self._path.parent}.",
+                "Stop it, or set a different --state-dir.",
             ) from None
         _sync_directory(self._path.parent)
         self._file = file

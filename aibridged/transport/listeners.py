@@ -1,5 +1,6 @@
 """Listening sockets: passed by systemd (socket activation), or bound to the addresses."""
 
+import errno
 import os
 import socket
 import ssl
@@ -9,15 +10,32 @@ from pathlib import Path
 
 from aibridged.config.kinds import Address, is_loopback
 from aibridged.config.options import Settings
+from aibridged.config.resolution import StartError
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.transport.acceptor import Acceptor, MakeProtocol, bind
+
+_UNPRIVILEGED = Path("/proc/sys/net/ipv4/ip_unprivileged_port_start")
+
+Name = str | bytes | tuple[str, int]
+"""An address as `getsockname` returns it."""
+
+# Each with its family, an address for documentation (RFC 5737, RFC 3849), and its loopback address.
+_EVERY_INTERFACE = {
+    "0.0.0.0": (socket.AF_INET, "192.0.2.1", "127.0.0.1"),
+    "::": (socket.AF_INET6, "2001:db8::1", "::1"),
+}
 
 Shortage = Callable[[str, BaseException], None]
 """Called when the system had no descriptor for something, with the error."""
 
 
-class CannotListenError(Exception):
-    """The address is in use or not local, or the certificate is bad; the message has the remedy."""
+class CannotListenError(StartError):
+    """The address is in use or not local, or the certificate is bad; the message has the remedy.
+
+    `in_use` says that a process listens there, which may be this daemon's own.
+    """
+
+    in_use = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +58,8 @@ class CertificateFiles:
         except (OSError, ssl.SSLError) as error:
             raise CannotListenError(
                 f"{self.certificate_flag} and {self.key_flag} are not a certificate and its key:"
-                f" {error}."
+                f" {error}.",
+                "Use PEM files of one key pair; the key must be unencrypted.",
             ) from None
 
     def context(self) -> ssl.SSLContext:
@@ -85,6 +104,8 @@ class Listener:
         self.outlive = bool(passed)
         self.urls: list[str] = []
         """All its addresses, once open, with the port that the system chose for port 0."""
+        self.client_url = ""
+        """The first of them as clients can use it: none of them can connect to `0.0.0.0`."""
 
     @property
     def is_local_only(self) -> bool:
@@ -117,7 +138,9 @@ class Listener:
             for each in sockets
         ]
         scheme = "https" if self._tls else "http"
-        self.urls = [_url(scheme, each.getsockname()) for each in sockets]
+        names = [each.getsockname() for each in sockets]
+        self.urls = [_url(scheme, name) for name in names]
+        self.client_url = _url(scheme, _reachable(names[0], named=self._tls is not None))
 
     def set_handshake_timeout(self, seconds: float) -> None:
         """Set the deadline of TLS handshakes, for new connections."""
@@ -149,27 +172,33 @@ class Listener:
         if passed.family == socket.AF_UNIX:
             if self._tcp_only:
                 raise CannotListenError(
-                    f"The socket that was passed in place of {self._flag} is not a TCP socket."
+                    f"The socket that was passed in place of {self._flag} is not a TCP socket.",
+                    "Change its unit: ListenStream=127.0.0.1:8888.",
                 )
             return
         host, port = passed.getsockname()[:2]
         if self._callers_unknown and not is_loopback(host):
             raise CannotListenError(
                 f"The socket {host} port {port} that was passed in place of {self._flag} is "
-                "reachable from other machines, and authentication is disabled."
-                " Change its unit to listen on 127.0.0.1 or [::1], or set --aibridge-auth to token."
+                "reachable from other machines, and authentication is disabled.",
+                "Change its unit to listen on 127.0.0.1 or [::1], or set --aibridge-auth to token.",
             )
 
+    async def try_address(self) -> None:
+        """Listen for a moment, where sockets aren't passed: the address can be used.
+
+        Raises:
+            CannotListenError: as `open`.
+        """
+        if not self._passed:
+            for each in await self._bind():
+                each.close()
+
     async def _bind(self) -> list[socket.socket]:
-        address = self._address
         try:
-            return await bind(address.host or None, address.port)
+            return await bind(self._address.host or None, self._address.port)
         except OSError as error:
-            reason = os.strerror(error.errno) if error.errno else str(error)
-            raise CannotListenError(
-                f"Cannot listen on {address}: {reason}."
-                f" Stop the process that listens there, or choose another {self._flag}."
-            ) from None
+            raise cannot_listen(self._address, self._flag, error) from None
 
 
 def gateway_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -> Listener:
@@ -213,7 +242,66 @@ def _files(
     return CertificateFiles(certificate, certificate_flag, key, key_flag)
 
 
-def _url(scheme: str, name: str | bytes | tuple[str, int]) -> str:
+def cannot_listen(address: Address, flag: str, error: OSError) -> CannotListenError:
+    """The error of bind(2) or getaddrinfo(3), with the remedy of its kind."""
+    if isinstance(error, socket.gaierror):
+        reason = f"the name {address.host} has no address"
+        remedy = f"Set {flag} to an address of this machine, such as 127.0.0.1:{address.port}"
+    else:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        remedy = _BIND_REMEDIES.get(error.errno or 0, "Choose another {flag}")
+    known = CannotListenError(
+        f"Cannot listen on {address}: {reason}.",
+        f"{remedy.format(flag=flag, port=address.port, least=_least_port())}.",
+    )
+    known.in_use = error.errno == errno.EADDRINUSE
+    return known
+
+
+_BIND_REMEDIES = {
+    errno.EADDRINUSE: "Stop the process that listens there (ss -ltnp sport = :{port} names it), or "
+    "choose another {flag}",
+    errno.EACCES: "Ports below {least} need a privilege: choose a higher one with {flag}, give the "
+    "daemon CAP_NET_BIND_SERVICE (AmbientCapabilities= in its unit), or have systemd pass the "
+    "socket",
+    errno.EADDRNOTAVAIL: "This machine has no such address: set {flag} to one that `ip address` "
+    "lists, to 127.0.0.1:{port}, or to :{port} for every interface",
+    errno.EAFNOSUPPORT: "This machine has no IPv6: set {flag} to an IPv4 address, such as "
+    "127.0.0.1:{port}",
+}
+
+
+def _least_port() -> int:
+    """The first port that needs no privilege."""
+    try:
+        return int(_UNPRIVILEGED.read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 1024
+
+
+def _reachable(name: Name, *, named: bool) -> Name:
+    """The address that clients can connect to where the socket's means every interface.
+
+    With `named`, the host's name: certificates are for names.
+    """
+    if not isinstance(name, tuple) or name[0] not in _EVERY_INTERFACE:
+        return name
+    return (socket.gethostname() if named else _own_address(name[0])), name[1]
+
+
+def _own_address(every: str) -> str:
+    """This machine's address on the way to others; loopback, if there is no such way."""
+    family, elsewhere, loopback = _EVERY_INTERFACE[every]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            # Nothing is sent: the system only chooses the interface.
+            probe.connect((elsewhere, 9))
+            return str(probe.getsockname()[0])
+    except OSError:
+        return loopback
+
+
+def _url(scheme: str, name: Name) -> str:
     if isinstance(name, bytes):  # in the abstract namespace, with a leading NUL
         return f"unix:@{os.fsdecode(name[1:])}"
     if isinstance(name, str):

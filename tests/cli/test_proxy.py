@@ -152,7 +152,10 @@ def test_alone_it_needs_a_target_and_a_ca(run: Run) -> None:
 def test_a_log_that_cannot_be_opened_is_one_clear_line(run: Run) -> None:
     shown = run("proxy", *CA, "--log-json", "/proc/log")
     assert shown.returncode == 1
-    assert shown.stderr == "/proc/log can't be opened for logging: No such file or directory.\n"
+    assert shown.stderr == (
+        "/proc/log can't be opened for logging: No such file or directory. "
+        "Choose a file that this user may write to, or /dev/stderr.\n"
+    )
 
 
 def test_alone_it_is_as_careful_as_in_the_daemon(run: Run) -> None:

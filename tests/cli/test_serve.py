@@ -28,7 +28,10 @@ def test_mistakes_count_even_where_nothing_would_be_served(run: Run) -> None:
 def test_a_log_that_cannot_be_opened_is_one_clear_line(run: Run) -> None:
     shown = run("serve", "--log-json", "/proc/log")
     assert (shown.returncode, shown.stdout) == (1, "")
-    assert shown.stderr == "/proc/log can't be opened for logging: No such file or directory.\n"
+    assert shown.stderr == (
+        "/proc/log can't be opened for logging: No such file or directory. "
+        "Choose a file that this user may write to, or /dev/stderr.\n"
+    )
 
 
 def test_the_daemon_gets_the_settings_and_gives_the_exit_code(

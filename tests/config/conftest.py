@@ -33,7 +33,7 @@ _SAMPLES = {
     kinds.SECRET: ("key-one", "key-two", "key-three", "key-four"),
     kinds.SECRET_URL: ("url-one", "url-two", "url-three", "url-four"),
     kinds.BASE_URL: ("http://one", "https://two/v1", "http://three:3", "http://four"),
-    kinds.ADDRESS: ("127.0.0.1:1", "[::1]:2", "localhost:3", "127.0.0.2:4"),
+    kinds.ADDRESS: ("127.0.0.1:0", "[::1]:0", "localhost:0", "127.0.0.2:0"),
     kinds.HEADERS: ("X-One", "X-Two,X-Other", "X-Three", "X-Four"),
     kinds.NETWORKS: ("10.0.0.1/32", "10.2.0.0/16,::1/128", "10.3.0.0/16", "10.4.0.0/16"),
     kinds.PATTERNS: ("one", "two,.*", "three", "four"),

@@ -79,25 +79,16 @@ def test_tls_files_that_are_no_pair(resolve: Resolve, tls_pair: tuple[Path, Path
         assert mistake.what == "not a certificate and its private key"
 
 
-def test_a_dump_folder_that_is_a_file(resolve: Resolve, tmp_path: Path) -> None:
-    assert resolve({"--aibridge-dump-dir": str(tmp_path)}).mistakes == []
-    assert resolve({"--aibridge-dump-dir": str(tmp_path / "new")}).mistakes == []
-    [mistake] = resolve({"--aibridge-dump-dir": __file__}).mistakes
-    assert mistake == Mistake(
-        "--aibridge-dump-dir", f"not a directory: {__file__}", "Set it to a directory."
-    )
-
-
-@pytest.mark.parametrize("flag", ["--log-human", "--log-json", "--log-stackdriver"])
-def test_a_log_that_can_be_no_file(flag: str, resolve: Resolve, tmp_path: Path) -> None:
-    for fine in (str(tmp_path / "log"), "relative.log", "/dev/stderr", ""):
-        assert resolve({flag: fine}).mistakes == []
-    for place, what in (
-        ("/nowhere/log", "the directory doesn't exist: /nowhere"),
-        (str(tmp_path), f"is a directory: {tmp_path}"),
-    ):
-        [mistake] = resolve({flag: place}).mistakes
-        assert (mistake.where, mistake.what) == (flag, what)
+def test_two_listeners_on_one_port(resolve: Resolve) -> None:
+    metrics = {"--prometheus-address": "127.0.0.1:4001"}
+    assert resolve(metrics).mistakes == []
+    metrics["--prometheus-enable"] = "true"
+    for address in ("127.0.0.1:4001", ":4001", "0.0.0.0:4001"):
+        [mistake] = resolve({**metrics, "--http-address": address}).mistakes
+        assert mistake.where == "--http-address and --prometheus-address"
+        assert mistake.what == "both listen on port 4001"
+    for address in ("127.0.0.2:4001", "127.0.0.1:4002"):
+        assert resolve({**metrics, "--http-address": address}).mistakes == []
 
 
 @pytest.mark.parametrize(

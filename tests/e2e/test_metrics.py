@@ -483,7 +483,8 @@ class TestListener:
                 await start(prometheus_address=Address("127.0.0.1", port))
         assert str(told.value) == (
             f"Cannot listen on 127.0.0.1:{port}: Address already in use."
-            " Stop the process that listens there, or choose another --prometheus-address."
+            f" Stop the process that listens there (ss -ltnp sport = :{port} names it), or choose"
+            " another --prometheus-address."
         )
 
     async def test_a_passed_socket_counts_in_place_of_the_address(

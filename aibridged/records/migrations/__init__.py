@@ -51,22 +51,31 @@ def upgrade(engine: sa.Engine) -> None:
         try:
             command.upgrade(config, "head")
         except CommandError:
-            raise DatabaseError(
-                "The database was made by a later release of aibridged: use that one."
-            ) from None
+            raise _later() from None
 
 
 def check(engine: sa.Engine) -> SchemaState:
     """The state of the schema; changes nothing.
 
     Raises:
-        DatabaseError: the database can't be reached.
+        DatabaseError: the database can't be reached, or is a later release's.
     """
-    needed = ScriptDirectory.from_config(_config()).get_current_head()
+    scripts = ScriptDirectory.from_config(_config())
+    needed = scripts.get_current_head()
     assert needed is not None
     with _connected(engine) as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        return SchemaState(context.get_current_revision(), needed)
+        current = context.get_current_revision()
+    if current is not None and all(each.revision != current for each in scripts.walk_revisions()):
+        raise _later()
+    return SchemaState(current, needed)
+
+
+def _later() -> DatabaseError:
+    return DatabaseError(
+        "The database was made by a later release of aibridged.",
+        "Use that one, or the backup from before the upgrade.",
+    )
 
 
 def _config() -> Config:
@@ -90,4 +99,11 @@ def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
                 yield connection
     except DBAPIError as error:
         reason = str(error.orig).partition("\n")[0]
-        raise DatabaseError(f"The database can't be used: {reason}") from None
+        raise DatabaseError(f"The database can't be used: {reason}.", _remedy(engine)) from None
+
+
+def _remedy(engine: sa.Engine) -> str:
+    if engine.dialect.name == "sqlite":
+        return f"Look at {engine.url.database}, or restore it from a backup."
+    where = f"{engine.url.host or 'the local socket'}, database {engine.url.database}"
+    return f"Check that PostgreSQL runs ({where}), and user and password in --postgres-url."

@@ -10,6 +10,7 @@ from base64 import b64encode
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -307,7 +308,9 @@ async def test_a_socket_that_is_passed(start_gateway, ca, clock, tmp_path, auth,
         else nullcontext()
     ):
         await gateway.start()
-        assert gateway.proxy.url == f"http://{host}:{passed.getsockname()[1]}"
+        shown, port = urlsplit(gateway.proxy.url).hostname, passed.getsockname()[1]
+        assert gateway.proxy.url == f"http://{shown}:{port}"
+        assert (shown == host) == (host != "0.0.0.0")  # no client can connect to that one
         await gateway.stop()
     passed.close()
 

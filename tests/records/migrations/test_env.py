@@ -10,7 +10,7 @@ from alembic.runtime.migration import MigrationContext
 
 from aibridged.records import schema
 from aibridged.records.database import DatabaseError, database_url, make_engine
-from aibridged.records.migrations import VERSION_TABLE, SchemaState, check, upgrade
+from aibridged.records.migrations import VERSION_TABLE, check, upgrade
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def test_a_later_releases_database_is_refused(engine):
     upgrade(engine)
     with engine.begin() as connection:
         connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = 'later'")
-    assert check(engine) == SchemaState("later", check(engine).needed)
-    with pytest.raises(DatabaseError, match="later release"):
-        upgrade(engine)
+    for either in (check, upgrade):
+        with pytest.raises(DatabaseError, match="later release"):
+            either(engine)
 
 
 def test_a_server_that_is_not_there_is_said_without_the_password(tmp_path):

@@ -1,0 +1,196 @@
+"""What would keep the daemon from serving with valid settings: files, libraries, addresses.
+
+`serve` and `check-config` ask the same functions, so that they can't differ.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from aibridged.clock import SystemClock
+from aibridged.config.options import OPTIONS, Settings
+from aibridged.config.private_file import open_private, why_not_writable
+from aibridged.config.resolution import Mistake, Resolution, StartError
+from aibridged.observe import otlp
+
+# Files of the state directory, each of which the daemon opens for writing.
+_STATE_FILES = ("aibridged.db", "spool.jsonl", "journal.jsonl", "mcp-credentials.key")
+_STREAMS = ("/dev/stderr", "/dev/stdout")
+
+
+def with_preflight(resolution: Resolution) -> Resolution:
+    """Add what the settings alone don't tell, without a change to any file.
+
+    That is for a daemon that will serve: with mistakes, or disabled, nothing is looked at.
+    """
+    settings = resolution.settings
+    if settings is None or not settings.enabled:
+        return resolution
+    where = _wheres(resolution)
+    mistakes = [
+        *_state_dir(settings, where["state_dir"]),
+        *_dump_dir(settings, where["dump_dir"]),
+        *_logs(settings, where),
+        *_traces(settings, where["trace"]),
+    ]
+    warnings: list[str] = []
+    if settings.proxy_enabled:
+        mistakes += _ai_proxy(settings, warnings)
+    return replace(
+        resolution,
+        settings=None if mistakes else settings,
+        mistakes=[*resolution.mistakes, *mistakes],
+        warnings=[*resolution.warnings, *warnings],
+    )
+
+
+def with_start(resolution: Resolution) -> Resolution:
+    """Add what only an attempt shows: whether the database and the addresses can be used.
+
+    `serve` finds out when it starts. An address in use is only a warning: the daemon of these
+    settings may be running. No database is created.
+    """
+    import asyncio
+
+    settings = resolution.settings
+    if settings is None or not settings.enabled:
+        return resolution
+    where, warnings = _wheres(resolution), list[str]()
+    mistakes = [
+        *_database(settings, where),
+        *asyncio.run(_addresses(settings, where, warnings)),
+    ]
+    return replace(
+        resolution,
+        settings=None if mistakes else settings,
+        mistakes=[*resolution.mistakes, *mistakes],
+        warnings=[*resolution.warnings, *warnings],
+    )
+
+
+def _wheres(resolution: Resolution) -> dict[str, str]:
+    """Where each setting comes from; of a default, the flag."""
+    named = {value.name: str(value.source) for value in resolution.values if value.source.name}
+    return {option.name: named.get(option.name, option.flag) for option in OPTIONS}
+
+
+def _state_dir(settings: Settings, where: str) -> Iterator[Mistake]:
+    directory = settings.state_dir
+    remedy = "Run the daemon as a user who may write there, or choose another --state-dir."
+    if (reason := why_not_writable(directory)) is not None:
+        yield Mistake(where, f"{directory} can't be used: {reason}", remedy)
+        return
+    if not directory.is_dir():
+        return
+    for name in _STATE_FILES:
+        try:
+            os.close(open_private(directory / name, os.O_RDWR))
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            yield Mistake(where, f"{directory / name} can't be used: {error.strerror}", remedy)
+    if not (directory / "journal.jsonl").exists():
+        yield from _free_space(directory, where)
+
+
+def _free_space(directory: Path, where: str) -> Iterator[Mistake]:
+    from aibridged.records.journal import AREA_BYTES
+
+    needed = 2 * AREA_BYTES
+    free = os.statvfs(directory).f_bavail * os.statvfs(directory).f_frsize
+    if free < needed:
+        yield Mistake(
+            where,
+            f"only {free >> 20} MiB are free for {directory}, and {needed >> 20} are needed",
+            "Free some, or choose another --state-dir.",
+        )
+
+
+def _dump_dir(settings: Settings, where: str) -> Iterator[Mistake]:
+    path = settings.dump_dir
+    if path is not None and (reason := why_not_writable(path)) is not None:
+        remedy = "Set it to a directory that this user may create or write to."
+        yield Mistake(where, f"{path} can't be used: {reason}", remedy)
+
+
+def _logs(settings: Settings, where: dict[str, str]) -> Iterator[Mistake]:
+    for name in ("log_human", "log_json", "log_stackdriver"):
+        target = getattr(settings, name)
+        if not target or target in _STREAMS:
+            continue
+        folder = os.path.dirname(target) or "."
+        if os.path.isdir(target):
+            yield Mistake(where[name], f"is a directory: {target}", "Set it to a file.")
+        elif not os.path.isdir(folder):
+            what = f"the directory doesn't exist: {folder}"
+            yield Mistake(where[name], what, "Create the directory, or choose another file.")
+        elif os.path.exists(target) and not os.access(target, os.W_OK, effective_ids=True):
+            what = f"no permission to write to {target}"
+            yield Mistake(where[name], what, "Choose a file that this user may write to.")
+        elif not os.path.exists(target) and (reason := why_not_writable(Path(folder))):
+            yield Mistake(where[name], reason, "Choose a file that this user may write to.")
+
+
+def _traces(settings: Settings, where: str) -> Iterator[Mistake]:
+    if settings.trace:
+        try:
+            otlp.protocol(os.environ)
+        except otlp.TracingError as error:
+            yield error.as_mistake(where)
+
+
+def _ai_proxy(settings: Settings, warnings: list[str]) -> Iterator[Mistake]:
+    # Only here, because it imports a large library.
+    from aibridged.daemon.ai_proxy import AiProxyError, check_target, expiry_warning, read_ca
+
+    clock = SystemClock()
+    try:
+        check_target(settings)
+    except AiProxyError as error:
+        yield error.as_mistake("the AI Proxy")
+    try:
+        warning = expiry_warning(read_ca(settings, clock), clock)
+    except AiProxyError as error:
+        yield error.as_mistake("the AI Proxy's CA")
+    else:
+        warnings += [warning] if warning else []
+
+
+def _database(settings: Settings, where: dict[str, str]) -> Iterator[Mistake]:
+    from aibridged.records import migrations
+    from aibridged.records.open_database import make_database
+
+    if settings.postgres_url is None and not (settings.state_dir / _STATE_FILES[0]).exists():
+        return
+    try:
+        migrations.check(make_database(settings))
+    except StartError as error:
+        yield error.as_mistake(where["postgres_url" if settings.postgres_url else "state_dir"])
+
+
+async def _addresses(
+    settings: Settings, where: dict[str, str], warnings: list[str]
+) -> list[Mistake]:
+    from aibridged.transport.listeners import (
+        CannotListenError,
+        gateway_listener,
+        metrics_listener,
+        proxy_listener,
+    )
+
+    listeners = [("http_address", gateway_listener(settings))]
+    if settings.prometheus_enable:
+        listeners.append(("prometheus_address", metrics_listener(settings)))
+    if settings.proxy_enabled:
+        listeners.append(("proxy_listen_addr", proxy_listener(settings)))
+    mistakes = []
+    for name, listener in listeners:
+        try:
+            await listener.try_address()
+        except CannotListenError as error:
+            if error.in_use:
+                warnings.append(f"{error.what} Unless that is this daemon: {error.remedy}")
+            else:
+                mistakes.append(error.as_mistake(where[name]))
+    return mistakes
