@@ -15,6 +15,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from aibridged.config import durations
+from aibridged.config.key_mistakes import key_text
 from aibridged.config.proxy_url import ProxyUrl, read_proxy_url
 from aibridged.config.secret import Secret
 
@@ -26,6 +27,7 @@ _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _SIZE = re.compile(r"([0-9]{1,18})\s*(B|KiB|MiB|GiB)?", re.ASCII)
 _SIZE_UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://")
 NEVER = "never"
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
@@ -143,11 +145,14 @@ def _show_grace(seconds: float) -> str:
 
 
 def _path(text: str) -> Path | None:
-    return Path(_file_name(text)) if text else None
+    return _directory(text) if text else None
 
 
 def _directory(text: str) -> Path:
-    return Path(_file_name(text)).expanduser()
+    try:
+        return Path(_file_name(text)).expanduser()
+    except RuntimeError:
+        raise ValueError(f"{text!r} begins with ~ and the name of no user") from None
 
 
 def choice(*words: str) -> Kind[str]:
@@ -172,13 +177,11 @@ def _show_optional(value: object) -> str:
 
 
 def _secret(text: str) -> Secret | None:
-    if not text:
-        return None
-    if not all("!" <= character <= "~" for character in text):
-        raise ValueError(
-            "contains a space, a line break or another character that is invalid in a key"
-        )
-    return Secret(text)
+    return Secret(key_text(text)) if text else None
+
+
+def _secret_url(text: str) -> Secret | None:
+    return Secret(key_text(text, _POSTGRES)) if text else None
 
 
 def _base_url(text: str) -> str:
@@ -259,12 +262,12 @@ PATH: Kind[Path | None] = Kind("PATH", _path, _show_optional)
 DIRECTORY = Kind("DIR", _directory)
 OPTIONAL_DIRECTORY: Kind[Path | None] = Kind("DIR", _path, _show_optional)
 TEXT = Kind("TEXT", str)
-LOG_TARGET = Kind("PATH", _file_name)
+LOG_TARGET = Kind("PATH", lambda text: str(_directory(text)) if text else "")
 AUTH = choice("token", "coder", "none")
 METRIC_NAMES = choice("both", "new", "old")
 OPTIONAL_URL: Kind[str | None] = Kind("URL", _optional_url, _show_optional)
 SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)
-SECRET_URL: Kind[Secret | None] = Kind("URL", _secret, _show_optional)
+SECRET_URL: Kind[Secret | None] = Kind("URL", _secret_url, _show_optional)
 BASE_URL = Kind("URL", _base_url)
 PROXY_URL: Kind[ProxyUrl | None] = Kind("URL", read_proxy_url, _show_optional)
 ADDRESS = Kind("HOST:PORT", _address)

@@ -3,9 +3,10 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
+from aibridged.config import kinds
+from aibridged.config.key_mistakes import WrongKeyError, file_text, unreplaced
 from aibridged.config.kinds import Kind
 from aibridged.config.resolution import Mistake, Source, Value
 
@@ -13,6 +14,11 @@ T = TypeVar("T")
 
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 CREDENTIAL_PREFIX = "aibridged_"
+MAX_KEY_FILE = 64 * 1024
+"""Bytes that are read of a file with a key."""
+
+_PATTERNS = ("REGEX",)
+_WRITE_THE_VALUE = "Write the value itself: variables are not replaced in settings."
 
 
 @dataclass(frozen=True)
@@ -98,10 +104,14 @@ def inline_or_file(
 def read(given: Given, kind: Kind[T], remedy: str, mistakes: list[Mistake]) -> T | None:
     """The parsed value, or None and a mistake."""
     try:
+        if kind.metavar not in _PATTERNS and (name := unreplaced(given.text)) is not None:
+            raise WrongKeyError(f"${{{name}}} stands for no value here", _WRITE_THE_VALUE)
         return kind.parse(given.text)
+    except WrongKeyError as error:
+        mistakes.append(Mistake(given.where, str(error), error.remedy))
     except ValueError as error:
         mistakes.append(Mistake(given.where, str(error), remedy))
-        return None
+    return None
 
 
 def as_value(name: str, group: str, given: Given, kind: Kind[Any]) -> Value:
@@ -125,17 +135,22 @@ def _same(text: str, other: str, kind: Kind[T]) -> bool:
 
 
 def _from_file(file: Given, mistakes: list[Mistake]) -> Given | None:
+    where = f"{file.where} ({file.text})"
+    remedy = "Set it to a readable file that contains only the key."
     try:
-        text = Path(file.text).read_text(encoding="utf-8").strip()
+        with open(kinds.DIRECTORY.parse(file.text), "rb") as opened:
+            content = opened.read(MAX_KEY_FILE + 1)
+        if len(content) > MAX_KEY_FILE:
+            what = f"the file is larger than {MAX_KEY_FILE >> 10} KiB"
+        elif text := file_text(content).strip():
+            return Given(text, where, file.source)
+        else:
+            what = "the file is empty"
     except OSError as error:
-        what = f"the file can't be read: {file.text}: {error.strerror}"
-    except ValueError:
-        what = f"the file is not text: {file.text}"
-    else:
-        if text:
-            return Given(text, file.where, file.source)
-        what = f"the file is empty: {file.text}"
-    mistakes.append(
-        Mistake(file.where, what, "Set it to a readable file that contains only the key.")
-    )
+        what = f"the file can't be read: {error.strerror}"
+    except WrongKeyError as error:
+        what, remedy = f"the file {error}", error.remedy
+    except ValueError as error:
+        what = str(error)
+    mistakes.append(Mistake(where, what, remedy))
     return None

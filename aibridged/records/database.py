@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from aibridged.config import extras
+from aibridged.config.key_mistakes import POSTGRES_FORM
 from aibridged.config.private_file import check_regular, make_private, open_private
 from aibridged.config.resolution import StartError
 
@@ -61,7 +62,7 @@ def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:
     if url.drivername not in ("postgres", "postgresql", "postgresql+psycopg"):
         raise DatabaseError(
             f"{url.drivername}:// is not the start of a PostgreSQL URL.",
-            "Write postgres://user:password@host/database.",
+            POSTGRES_FORM,
         )
     return url.set(drivername="postgresql+psycopg")
 

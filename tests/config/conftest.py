@@ -31,7 +31,7 @@ _SAMPLES = {
     kinds.PROXY_URL: ("http://one:1", "https://u:p@two:2", "http://three:3", "http://u@four:4"),
     kinds.LOG_TARGET: ("/one", "/two", "/three", "/four"),
     kinds.SECRET: ("key-one", "key-two", "key-three", "key-four"),
-    kinds.SECRET_URL: ("url-one", "url-two", "url-three", "url-four"),
+    kinds.SECRET_URL: tuple(f"postgres://{name}/d" for name in ("one", "two", "three", "four")),
     kinds.BASE_URL: ("http://one", "https://two/v1", "http://three:3", "http://four"),
     kinds.ADDRESS: ("127.0.0.1:0", "[::1]:0", "localhost:0", "127.0.0.2:0"),
     kinds.HEADERS: ("X-One", "X-Two,X-Other", "X-Three", "X-Four"),

@@ -93,4 +93,4 @@ def test_secrets_are_of_the_kind_that_masks() -> None:
         words = option.name.split("_")
         holds_a_secret = words[-1] == "key" or "postgres" in words
         assert option.secret == holds_a_secret
-        assert option.secret == (option.kind.parse is kinds.SECRET.parse)
+        assert option.secret == (option.kind in (kinds.SECRET, kinds.SECRET_URL))

@@ -34,8 +34,8 @@ def test_the_samples_lists_can_be_used(resolve: Resolve) -> None:
     sample = render.sample_yaml()
     enabled = re.sub(r"^( *)#(?=providers|mcp_servers:|  )", r"\1", sample, flags=re.M)
     of_provider, of_server = resolve(yaml=enabled).mistakes  # their secrets' files aren't there
-    assert "/run/credentials/aibridged.service/aibridged_local-key" in of_provider.what
-    assert "/run/credentials/aibridged.service/aibridged_docs-token" in of_server.what
+    assert "/run/credentials/aibridged.service/aibridged_local-key" in of_provider.where
+    assert "/run/credentials/aibridged.service/aibridged_docs-token" in of_server.where
 
 
 def test_the_sample_names_the_providers_that_need_no_list() -> None:

@@ -9,28 +9,31 @@ from aibridged.config import kinds, sources
 from aibridged.config.declare import Option
 from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Resolution, Source
+from aibridged.config.secret import Secret
 from aibridged.config.sources import Given
 
 Resolve = Callable[..., Resolution]
+URL = "postgres://sk-1/d"
 SECRETS = [variable for option in OPTIONS if option.secret for variable in option.envs]
 
 
 @pytest.mark.parametrize("variable", SECRETS)
 def test_any_secret_can_come_from_a_file(variable: str, resolve: Resolve, tmp_path: Path) -> None:
     file = tmp_path / "key"
-    file.write_text("  sk-from-a-file\n")
+    text = URL if "PG" in variable else "sk-from-a-file"
+    file.write_text(f"  {text}\n")
     resolution = resolve(environ={f"{variable}_FILE": str(file)})
     assert resolution.settings is not None
     [name] = [option.name for option in OPTIONS if variable in option.envs]
-    assert getattr(resolution.settings, name).reveal() == "sk-from-a-file"
+    assert getattr(resolution.settings, name).reveal() == text
     assert Source("environment", f"{variable}_FILE") in [v.source for v in resolution.values]
 
 
 @pytest.mark.parametrize("variable", SECRETS)
 def test_a_secret_given_twice_is_a_mistake(variable: str, resolve: Resolve, tmp_path: Path) -> None:
     file = tmp_path / "key"
-    file.write_text("sk-1")
-    [mistake] = resolve(environ={variable: "sk-1", f"{variable}_FILE": str(file)}).mistakes
+    file.write_text(URL)
+    [mistake] = resolve(environ={variable: URL, f"{variable}_FILE": str(file)}).mistakes
     assert mistake.where == f"{variable} and {variable}_FILE"
     assert mistake.remedy.startswith("Remove one of them")
 
@@ -45,14 +48,14 @@ def test_a_flag_outranks_the_file_of_a_secret(resolve: Resolve) -> None:
 @pytest.mark.parametrize(
     ("content", "what"),
     [
-        (None, "the file can't be read: {}: No such file or directory"),
-        (b"", "the file is empty: {}"),
-        (b" \n", "the file is empty: {}"),
-        (b"\xff\xfe", "the file is not text: {}"),
-        (
-            b"sk-1\nsk-2\n",
-            "contains a space, a line break or another character that is invalid in a key",
-        ),
+        (None, "the file can't be read: No such file or directory"),
+        (b"", "the file is empty"),
+        (b" \n", "the file is empty"),
+        (b"\xff\xff", "the file is not text"),
+        ("sk-1\n".encode("utf-16"), "the file is UTF-16 text, as PowerShell's > writes"),
+        ("sk-1".encode("utf-16-le"), "the file is UTF-16 text, as PowerShell's > writes"),
+        (b"x" * (sources.MAX_KEY_FILE + 1), "the file is larger than 64 KiB"),
+        (b"sk-1\nsk-2\n", "has 2 lines, and a key is one"),
     ],
 )
 def test_a_file_without_a_key_is_a_mistake(
@@ -62,8 +65,34 @@ def test_a_file_without_a_key_is_a_mistake(
     if content is not None:
         file.write_bytes(content)
     [mistake] = resolve(environ={"CODER_AIBRIDGE_OPENAI_KEY_FILE": str(file)}).mistakes
-    assert mistake.where == "CODER_AIBRIDGE_OPENAI_KEY_FILE"
-    assert mistake.what == what.format(file)
+    assert mistake.where == f"CODER_AIBRIDGE_OPENAI_KEY_FILE ({file})"
+    assert mistake.what == what
+
+
+def test_a_file_may_have_a_byte_order_mark(resolve: Resolve, tmp_path: Path) -> None:
+    file = tmp_path / "key"
+    file.write_bytes(b"\xef\xbb\xbfsk-1\r\n")
+    resolution = resolve(environ={"CODER_AIBRIDGE_OPENAI_KEY_FILE": str(file)})
+    assert resolution.settings is not None
+    assert resolution.settings.openai_key == Secret("sk-1")
+
+
+def test_a_file_may_be_in_the_home_directory(
+    resolve: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "key").write_text("sk-1")
+    resolution = resolve(environ={"CODER_AIBRIDGE_OPENAI_KEY_FILE": "~/key"})
+    assert resolution.settings is not None
+    assert resolution.settings.openai_key == Secret("sk-1")
+
+
+def test_a_reference_to_a_variable_is_named(resolve: Resolve) -> None:
+    yaml = "aibridge:\n  openai_base_url: https://${HOST}/v1\n"
+    [mistake] = resolve(yaml=yaml).mistakes
+    assert mistake.what == "${HOST} stands for no value here"
+    assert mistake.remedy == "Write the value itself: variables are not replaced in settings."
+    assert resolve({"--log-filter": "a$"}).mistakes == []
 
 
 def test_what_was_given_does_not_show_in_a_repr() -> None:
@@ -91,21 +120,21 @@ def test_any_secret_can_be_a_credential(option: Option, resolve: Resolve, tmp_pa
     assert resolution.settings is not None
     assert getattr(resolution.settings, option.name) is None
 
-    (tmp_path / f"aibridged_{option.credential}").write_text("sk-credential\n")
+    (tmp_path / f"aibridged_{option.credential}").write_text(f"{URL}/credential\n")
     resolution = resolve(environ=handed_over)
     assert resolution.settings is not None
-    assert getattr(resolution.settings, option.name).reveal() == "sk-credential"
+    assert getattr(resolution.settings, option.name).reveal() == f"{URL}/credential"
     [value] = [value for value in resolution.values if value.name == option.name]
     assert value.source == Source("credential", f"the credential {option.credential}")
 
-    resolution = resolve(environ={**handed_over, option.env: "sk-variable"})
+    resolution = resolve(environ={**handed_over, option.env: URL})
     assert resolution.settings is not None
-    assert getattr(resolution.settings, option.name).reveal() == "sk-variable"
+    assert getattr(resolution.settings, option.name).reveal() == URL
 
 
 def test_a_credential_without_a_key_is_a_mistake(resolve: Resolve, tmp_path: Path) -> None:
     file = tmp_path / "aibridged_anthropic-key"
     file.touch()
     [mistake] = resolve(environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}).mistakes
-    assert mistake.where == "the credential anthropic-key"
-    assert mistake.what == f"the file is empty: {file}"
+    assert mistake.where == f"the credential anthropic-key ({file})"
+    assert mistake.what == "the file is empty"
