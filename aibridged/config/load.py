@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from aibridged.config import (
+    almost_variables,
     check,
     entries,
     mcp_servers,
@@ -19,6 +20,7 @@ from aibridged.config import (
     sources,
     unknown,
 )
+from aibridged.config.almost_variables import CONFIG_VARIABLE
 from aibridged.config.declare import Option
 from aibridged.config.entries import Entry
 from aibridged.config.lists import LISTS
@@ -29,7 +31,6 @@ from aibridged.config.resolution import DEFAULT, Mistake, Resolution, Source, Va
 from aibridged.config.sources import Given
 
 CONFIG_FLAG = "--config"
-CONFIG_VARIABLE = "CODER_CONFIG_PATH"
 
 
 def resolve(flags: Mapping[str, str], environ: Mapping[str, str]) -> Resolution:
@@ -58,7 +59,11 @@ def resolve(flags: Mapping[str, str], environ: Mapping[str, str]) -> Resolution:
         settings=None if mistakes else settings,
         values=_shown(given, found_lists),
         mistakes=mistakes,
-        warnings=check.warnings(settings, given, [each.settings for each in listed]),
+        warnings=[
+            *check.warnings(settings, given, [each.settings for each in listed]),
+            *almost_variables.hints(environ),
+            *almost_variables.unread_keys(settings, environ),
+        ],
     )
 
 

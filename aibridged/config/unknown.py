@@ -5,11 +5,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aibridged.config import coder_entries
+from aibridged.config.almost_variables import OURS, known_variables, meant, set_by_a_service
 from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Mistake
 
-_OURS = ("CODER_AIBRIDGE_", "CODER_AI_GATEWAY_")
 # `coder server` has these under the same prefix, and this daemon hasn't.
 _CODERS = re.compile(
     r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|(proxy_)?domain_allowlist"
@@ -25,28 +25,25 @@ def unknown_variables(environ: Mapping[str, str]) -> Iterator[Mistake]:
     """Variables with the gateway's prefix that aren't settings."""
     known = known_variables()
     for name in sorted(environ):
-        if environ[name] and name.startswith(_OURS) and name not in known:
+        if environ[name] and name.startswith(OURS) and name not in known:
             if any(declared.variable.fullmatch(name) for declared in LISTS):
+                continue
+            if set_by_a_service(name, environ[name]):
                 continue
             yield _unknown_variable(name, known)
 
 
 def _unknown_variable(name: str, known: frozenset[str]) -> Mistake:
-    suffix = name.removeprefix(_OURS[0]).removeprefix(_OURS[1])
+    suffix = name.removeprefix(OURS[0]).removeprefix(OURS[1])
     if _CODERS.fullmatch(suffix) or suffix in _STANDALONE:
         return Mistake(name, "not supported by aibridged", "Unset it.")
+    if (wanted := meant(suffix)) is not None and not wanted.startswith(OURS[0]):
+        return Mistake(name, "unknown variable", f"Did you mean {wanted}?")
     match = _NUMBER.match(suffix)
     number = int(match[1]) if match else 0
     of_lists = [each for declared in LISTS for each in declared.variables(number)]
     remedy = _nearest(name, [*known, *of_lists])
     return Mistake(name, "unknown variable", remedy)
-
-
-def known_variables() -> frozenset[str]:
-    """All variables of the table, including the files of secrets."""
-    names = {name for option in OPTIONS for name in option.envs}
-    files = {f"{name}_FILE" for option in OPTIONS if option.secret for name in option.envs}
-    return frozenset(names | files)
 
 
 def unknown_key(where: str, key: str, known: Sequence[str]) -> Mistake:

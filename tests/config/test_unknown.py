@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from aibridged.config import unknown
+from aibridged.config.almost_variables import known_variables
 from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Resolution
 
@@ -12,6 +13,9 @@ Resolve = Callable[..., Resolution]
 
 NEAREST = [
     ("CODER_AIBRIDGE_MAX_CONCURENCY", "CODER_AIBRIDGE_MAX_CONCURRENCY"),
+    ("CODER_AIBRIDGE_STATE_DIR", "CODER_STATE_DIR"),
+    ("CODER_AIBRIDGE_POSTGRES_URL", "CODER_PG_CONNECTION_URL"),
+    ("CODER_AIBRIDGE_PORT", "CODER_HTTP_ADDRESS"),
     ("CODER_AI_GATEWAY_RATELIMIT", "CODER_AI_GATEWAY_RATE_LIMIT"),
     ("CODER_AIBRIDGE_OPENAI_KEYFILE", "CODER_AIBRIDGE_OPENAI_KEY_FILE"),
     ("CODER_AIBRIDGE_PROVIDER_3_BASEURL", "CODER_AIBRIDGE_PROVIDER_3_BASE_URL"),
@@ -54,7 +58,7 @@ def test_what_only_coder_server_has_is_said_to_be_so(
 
 
 def test_nothing_that_is_declared_is_called_unsupported() -> None:
-    everything = dict.fromkeys(unknown.known_variables(), "1")
+    everything = dict.fromkeys(known_variables(), "1")
     assert list(unknown.unknown_variables(everything)) == []
     for option in OPTIONS:
         for key in option.yamls:

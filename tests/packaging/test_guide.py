@@ -5,8 +5,8 @@ import re
 import pytest
 
 from aibridged import __version__
+from aibridged.config.almost_variables import known_variables
 from aibridged.config.options import OPTIONS
-from aibridged.config.unknown import known_variables
 
 
 @pytest.fixture
