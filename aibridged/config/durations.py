@@ -25,6 +25,8 @@ def parse(text: str) -> float:
     text = text.strip()
     if text == "0":
         return 0.0
+    if re.fullmatch(r"[0-9.]{1,20}", text, re.ASCII):
+        raise ValueError(f"{text!r} has no unit: for seconds, write {text}s")
     if text.startswith("-"):
         raise ValueError("a duration can't be negative")
     total, position = 0, 0

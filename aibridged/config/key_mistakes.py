@@ -22,7 +22,7 @@ POSTGRES_FORM = "Write postgres://user:password@host/database."
 _MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
-class WrongKeyError(ValueError):
+class WrongTextError(ValueError):
     """What is wrong, as a phrase that follows the name of the setting; and the remedy."""
 
     def __init__(self, what: str, remedy: str) -> None:
@@ -36,29 +36,32 @@ def key_text(text: str, scheme: re.Pattern[str] | None = None) -> str:
     A key that is a URL begins with `scheme`.
 
     Raises:
-        WrongKeyError: it is no key, or more than one; the message doesn't quote it.
+        WrongTextError: it is no key, or more than one; the message doesn't quote it.
     """
     text = text.strip(f"{_MARK} \t\r\n")
     for check in _CHECKS:
         check(text)
     if scheme is not None and not scheme.match(text):
-        raise WrongKeyError("is not the URL of a PostgreSQL database", POSTGRES_FORM)
+        raise WrongTextError("is not the URL of a PostgreSQL database", POSTGRES_FORM)
     if not all("!" <= character <= "~" for character in text):
         what = "a space" if " " in text else "a character that is invalid in a key"
-        raise WrongKeyError(f"contains {what}", "Copy the key again, alone.")
+        raise WrongTextError(f"contains {what}", "Copy the key again, alone.")
     return text
 
 
 def file_text(content: bytes) -> str:
-    """The text of a file with a key; ValueError, as above, where it isn't UTF-8."""
+    """The text of a file without its byte order mark.
+
+    Raises:
+        WrongTextError: it isn't UTF-8.
+    """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content:
         what = "is UTF-16 text, as PowerShell's > writes"
-        raise WrongKeyError(what, "Save it as UTF-8 (Set-Content -Encoding ascii).")
+        raise WrongTextError(what, "Save it as UTF-8 (Set-Content -Encoding utf8).")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
-        remedy = "Set it to a file that contains only the key."
-        raise WrongKeyError("is not text", remedy) from None
+        raise WrongTextError("is not UTF-8 text", "Save it as UTF-8.") from None
 
 
 def unreplaced(text: str) -> str | None:
@@ -71,26 +74,26 @@ def _lines(text: str) -> None:
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) > 1:
         if text.startswith("-----BEGIN"):
-            raise WrongKeyError("is a certificate or a private key (PEM)", "Give the API key.")
-        raise WrongKeyError(f"has {len(lines)} lines, and a key is one", "Keep only the key.")
+            raise WrongTextError("is a certificate or a private key (PEM)", "Give the API key.")
+        raise WrongTextError(f"has {len(lines)} lines, and a key is one", "Keep only the key.")
 
 
 def _json(text: str) -> None:
     if text.startswith(("{", "[")) and not text.startswith("{{"):
-        raise WrongKeyError("is JSON", "Keep only the key, without quotes.")
+        raise WrongTextError("is JSON", "Keep only the key, without quotes.")
 
 
 def _quotes(text: str) -> None:
     ends: Sequence[str] = [text[:1], text[-1:]]
     if any(end and end in _QUOTES for end in ends) and not _REFERENCE.fullmatch(text):
-        raise WrongKeyError("has quotes around it, which would be sent with it", "Remove them.")
+        raise WrongTextError("has quotes around it, which would be sent with it", "Remove them.")
 
 
 def _scheme(text: str) -> None:
     match = _SCHEME.match(text) or _HEADER.match(text)
     if match is not None:
         word = next(group for group in reversed(match.groups()) if group)
-        raise WrongKeyError(
+        raise WrongTextError(
             f"begins with {word!r}, which the gateway adds itself", "Keep only what follows it."
         )
 
@@ -99,12 +102,12 @@ def _assignment(text: str) -> None:
     match = _ASSIGNMENT.match(text)
     if match is not None:
         sign = match["sign"].strip()
-        raise WrongKeyError(f"is NAME{sign}VALUE", f"Keep only what follows {sign}")
+        raise WrongTextError(f"is NAME{sign}VALUE", f"Keep only what follows {sign}")
 
 
 def _reference(text: str) -> None:
     if _REFERENCE.fullmatch(text) or unreplaced(text) is not None:
-        raise WrongKeyError(
+        raise WrongTextError(
             "is a reference such as ${NAME}, which nothing here replaces",
             "Set it to the key itself.",
         )
@@ -112,7 +115,7 @@ def _reference(text: str) -> None:
 
 def _placeholder(text: str) -> None:
     if _PLACEHOLDER.search(text):
-        raise WrongKeyError("is a placeholder, or shortened", "Set it to the whole key.")
+        raise WrongTextError("is a placeholder, or shortened", "Set it to the whole key.")
 
 
 _CHECKS = (_lines, _json, _scheme, _assignment, _quotes, _reference, _placeholder)

@@ -145,10 +145,16 @@ def _show_grace(seconds: float) -> str:
 
 
 def _path(text: str) -> Path | None:
-    return _directory(text) if text else None
+    return _expanded(text) if text else None
 
 
 def _directory(text: str) -> Path:
+    if not text:
+        raise ValueError("is empty")
+    return _expanded(text)
+
+
+def _expanded(text: str) -> Path:
     try:
         return Path(_file_name(text)).expanduser()
     except RuntimeError:
@@ -206,6 +212,8 @@ def _optional_url(text: str) -> str | None:
 
 
 def _address(text: str) -> Address:
+    if "://" in text:
+        raise ValueError(f"{text!r} is a URL: leave out all but the host and the port")
     host, colon, port = text.strip().rpartition(":")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{text!r} is not an address like 127.0.0.1:4001, [::1]:4001 or :4001")
@@ -262,7 +270,7 @@ PATH: Kind[Path | None] = Kind("PATH", _path, _show_optional)
 DIRECTORY = Kind("DIR", _directory)
 OPTIONAL_DIRECTORY: Kind[Path | None] = Kind("DIR", _path, _show_optional)
 TEXT = Kind("TEXT", str)
-LOG_TARGET = Kind("PATH", lambda text: str(_directory(text)) if text else "")
+LOG_TARGET = Kind("PATH", lambda text: str(_expanded(text)) if text else "")
 AUTH = choice("token", "coder", "none")
 METRIC_NAMES = choice("both", "new", "old")
 OPTIONAL_URL: Kind[str | None] = Kind("URL", _optional_url, _show_optional)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aibridged.config import kinds
-from aibridged.config.key_mistakes import WrongKeyError, file_text, unreplaced
+from aibridged.config.key_mistakes import WrongTextError, file_text, unreplaced
 from aibridged.config.kinds import Kind
 from aibridged.config.resolution import Mistake, Source, Value
 
@@ -105,9 +105,9 @@ def read(given: Given, kind: Kind[T], remedy: str, mistakes: list[Mistake]) -> T
     """The parsed value, or None and a mistake."""
     try:
         if kind.metavar not in _PATTERNS and (name := unreplaced(given.text)) is not None:
-            raise WrongKeyError(f"${{{name}}} stands for no value here", _WRITE_THE_VALUE)
+            raise WrongTextError(f"${{{name}}} stands for no value here", _WRITE_THE_VALUE)
         return kind.parse(given.text)
-    except WrongKeyError as error:
+    except WrongTextError as error:
         mistakes.append(Mistake(given.where, str(error), error.remedy))
     except ValueError as error:
         mistakes.append(Mistake(given.where, str(error), remedy))
@@ -148,7 +148,7 @@ def _from_file(file: Given, mistakes: list[Mistake]) -> Given | None:
             what = "the file is empty"
     except OSError as error:
         what = f"the file can't be read: {error.strerror}"
-    except WrongKeyError as error:
+    except WrongTextError as error:
         what, remedy = f"the file {error}", error.remedy
     except ValueError as error:
         what = str(error)

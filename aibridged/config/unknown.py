@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aibridged.config import coder_entries
 from aibridged.config.almost_variables import OURS, known_variables, meant, set_by_a_service
+from aibridged.config.declare import Option
 from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Mistake
@@ -48,18 +49,65 @@ def _unknown_variable(name: str, known: frozenset[str]) -> Mistake:
 
 def unknown_key(where: str, key: str, known: Sequence[str]) -> Mistake:
     """The mistake of an undeclared YAML key."""
-    last = key.rpartition(".")[2]
+    parent, _, last = key.rpartition(".")
     if _CODERS.fullmatch(last) or coder_entries.is_coders(key):
         is_own = key.startswith(("aibridge", "ai_gateway"))
         remedy = "Remove it." if is_own else "Remove it: it is for another part of Coder."
         return Mistake(where, "not supported by aibridged", remedy)
-    for option in OPTIONS:
-        if option.secret and last == option.name:
-            remedy = f"Remove it, and set {option.env} or {option.env}_FILE."
-            return Mistake(where, "keys are not allowed in this file", remedy)
-    elsewhere = [name for name in known if name.rpartition(".")[2] == last]
-    remedy = f"Did you mean {elsewhere[0]}?" if elsewhere else _nearest(key, known)
-    return Mistake(where, "unknown setting", remedy)
+    if last == "<<":
+        return Mistake(where, "mappings can't be merged here", "Write the settings out.")
+    if not last.isascii():
+        what = "a character in the name that no setting has, such as a non-breaking space"
+        return Mistake(where, what, "Type the name again, with plain spaces before it.")
+    squashed = _squashed(last)
+    if not parent.endswith("]"):
+        for option in OPTIONS:
+            if option.secret and squashed in _spellings(option):
+                remedy = f"Remove it, and set {option.env} or {option.env}_FILE."
+                return Mistake(where, "keys are not allowed in this file", remedy)
+    return Mistake(where, "unknown setting", _key_that_was_meant(key, parent, squashed, known))
+
+
+def _key_that_was_meant(key: str, parent: str, squashed: str, known: Sequence[str]) -> str:
+    of_entry = parent.endswith("]")
+    if of_entry and squashed == "command":
+        return "MCP servers are asked over HTTP: give the server's url instead of a command."
+    if of_entry and squashed in _FIELDS:
+        fields = [f"{parent}.{field}" for field in _FIELDS[squashed]]
+        if found := [field for field in fields if field in known]:
+            return f"Did you mean {found[0]}?"
+    elsewhere = [row.yaml for row in OPTIONS if row.yaml and squashed in _spellings(row)]
+    elsewhere += [name for name in known if _squashed(name.rpartition(".")[2]) == squashed]
+    if elsewhere and not of_entry:
+        return f"Did you mean {elsewhere[0]}?"
+    for declared in LISTS:
+        if not of_entry and squashed in map(_squashed, declared.fields):
+            return f"It belongs to an entry of {declared.yamls[0]}: indent it like {declared.first}"
+    return _nearest(key, known)
+
+
+# What a field of an entry is called elsewhere.
+_FIELDS = {
+    **dict.fromkeys(("url", "endpoint", "apibase", "baseuri", "host"), ("base_url", "url")),
+    **dict.fromkeys(("apikey", "keyvalue", "secret"), ("key", "token")),
+    **dict.fromkeys(("apikeyfile", "keypath", "tokenpath"), ("key_file", "token_file")),
+    **dict.fromkeys(("kind", "provider"), ("type",)),
+    "name": ("id",),
+    "id": ("name",),
+}
+
+
+def _spellings(option: Option) -> frozenset[str]:
+    """The ways to write a setting's name that are one and the same to people."""
+    names = {option.name, option.flag, *option.envs, (option.yaml or "").rpartition(".")[2]}
+    squashed = {_squashed(name) for name in names}
+    if option.secret:
+        squashed |= {name.replace("key", "apikey") for name in squashed}
+    return frozenset(squashed - {""})
+
+
+def _squashed(name: str) -> str:
+    return re.sub(r"[-_\s]", "", name).lower()
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -13,11 +13,16 @@ import yaml
 
 from aibridged.config import coder_entries, kinds
 from aibridged.config.entries import Entry, EntryList
+from aibridged.config.key_mistakes import WrongTextError, file_text
 from aibridged.config.lists import LISTS
 from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Mistake, Source
 from aibridged.config.sources import Given
 from aibridged.config.unknown import unknown_key
+from aibridged.config.yaml_syntax import NO_SPACE, lacks_space, syntax_mistake
+
+MAX_FILE = 1024 * 1024
+"""Bytes of a file that are read."""
 
 _LIST_OF = {name: declared for declared in LISTS for name in declared.yamls}
 _SETTINGS = frozenset(name for option in OPTIONS for name in option.yamls)
@@ -52,15 +57,21 @@ class YamlFile:
 def read(path: Path) -> YamlFile:
     """Read the file; everything wrong with it, syntax included, is in `mistakes`."""
     file = YamlFile(path)
+    text = ""
     try:
-        root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+        with path.open("rb") as opened:
+            content = opened.read(MAX_FILE + 1)
+        if len(content) > MAX_FILE:
+            raise WrongTextError(f"is larger than {MAX_FILE >> 20} MiB", "Is it the right file?")
+        text = file_text(content)
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except OSError as error:
         remedy = "Set --config or CODER_CONFIG_PATH to a readable file."
         file.mistakes.append(Mistake(str(path), f"can't be read: {error.strerror}", remedy))
-    except UnicodeDecodeError:
-        file.mistakes.append(Mistake(str(path), "not UTF-8 text", "Save it as UTF-8."))
-    except yaml.YAMLError as error:
-        file.mistakes.append(_syntax_mistake(path, error))
+    except WrongTextError as error:
+        file.mistakes.append(Mistake(str(path), str(error), error.remedy))
+    except (yaml.YAMLError, RecursionError) as error:
+        file.mistakes.append(syntax_mistake(path, text, error))
     else:
         if root is not None:
             _take_group(file, root, "")
@@ -71,8 +82,7 @@ def _take_group(file: YamlFile, node: yaml.Node, prefix: str) -> None:
     if _is_null(node):
         return
     if not isinstance(node, yaml.MappingNode):
-        what = "a group of settings, not a value"
-        file.wrong(node, prefix, what, "Indent its settings below it.")
+        file.wrong(node, prefix, *_no_group(node, prefix))
         return
     for name, key_node, value in _pairs(file, node, prefix):
         key = _present_name(f"{prefix}.{name}" if prefix else name)
@@ -105,6 +115,15 @@ def _plain_text(node: yaml.Node) -> str:
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     return kinds.joined([item.value for item in node.value])
+
+
+def _no_group(node: yaml.Node, prefix: str) -> tuple[str, str]:
+    if isinstance(node, yaml.ScalarNode) and lacks_space(node.value):
+        return NO_SPACE
+    if not prefix:
+        remedy = "Write key: value; `aibridged sample-config` prints a file to start from."
+        return "the file has no settings", remedy
+    return "a group of settings, not a value", "Indent its settings below it."
 
 
 def _take_setting(file: YamlFile, key: str, key_node: yaml.Node, value: yaml.Node) -> None:
@@ -183,19 +202,13 @@ def _text(file: YamlFile, key: str, node: yaml.Node, *, pairs: bool = False) -> 
         values = list(_pairs(file, node, key))
         if all(isinstance(value, yaml.ScalarNode) for _, _, value in values):
             return kinds.joined([f"{name}: {value.value}" for name, _, value in values])
-    file.wrong(
-        node, key, "this is not a value", "Write a value, or a list of values, after the colon."
-    )
+    if isinstance(node, yaml.MappingNode) and isinstance(node.value[0][0], yaml.MappingNode):
+        file.wrong(node, key, "a template {{ … }} that nothing has filled in", "Write the value.")
+        return None
+    remedy = "Write a value, or a list of values, after the colon."
+    file.wrong(node, key, "this is not a value", remedy)
     return None
 
 
 def _is_null(node: yaml.Node) -> bool:
     return node.tag == "tag:yaml.org,2002:null"
-
-
-def _syntax_mistake(path: Path, error: yaml.YAMLError) -> Mistake:
-    """The mistake of invalid YAML syntax; the text is left out, since it may be a key."""
-    mark = getattr(error, "problem_mark", None)
-    where = f"{path}:{mark.line + 1}" if mark else str(path)
-    problem = re.sub(r"(['\"]).*?\1", "…", getattr(error, "problem", None) or "unreadable")
-    return Mistake(where, f"not valid YAML: {problem}", "Check indentation and quotes.")

@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from aibridged.config.key_mistakes import WrongKeyError, file_text, key_text, unreplaced
+from aibridged.config.key_mistakes import WrongTextError, file_text, key_text, unreplaced
 
 KEY = "sk-ant-api03-canary0123456789abcdefghijklmnop"
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -44,7 +44,7 @@ WRONG = [
 
 @pytest.mark.parametrize(("text", "what", "remedy"), WRONG)
 def test_what_is_no_key(text: str, what: str, remedy: str) -> None:
-    with pytest.raises(WrongKeyError) as told:
+    with pytest.raises(WrongTextError) as told:
         key_text(text)
     assert what in str(told.value)
     assert told.value.remedy.startswith(remedy)
@@ -68,9 +68,9 @@ def test_a_real_key_is_never_taken_for_a_mistake() -> None:
 def test_the_text_of_a_file() -> None:
     assert file_text(b"\xef\xbb\xbfa") == "a"
     for content in ("a".encode("utf-16"), "a".encode("utf-16-be")):
-        with pytest.raises(WrongKeyError, match="UTF-16"):
+        with pytest.raises(WrongTextError, match="UTF-16"):
             file_text(content)
-    with pytest.raises(WrongKeyError, match="is not text"):
+    with pytest.raises(WrongTextError, match="is not UTF-8 text"):
         file_text(b"\xff")
 
 

@@ -51,7 +51,7 @@ def test_a_flag_outranks_the_file_of_a_secret(resolve: Resolve) -> None:
         (None, "the file can't be read: No such file or directory"),
         (b"", "the file is empty"),
         (b" \n", "the file is empty"),
-        (b"\xff\xff", "the file is not text"),
+        (b"\xff\xff", "the file is not UTF-8 text"),
         ("sk-1\n".encode("utf-16"), "the file is UTF-16 text, as PowerShell's > writes"),
         ("sk-1".encode("utf-16-le"), "the file is UTF-16 text, as PowerShell's > writes"),
         (b"x" * (sources.MAX_KEY_FILE + 1), "the file is larger than 64 KiB"),

@@ -80,6 +80,26 @@ def test_other_programs_variables_are_left_alone(resolve: Resolve) -> None:
         ("httpAddress: x\n", "httpAddress", "networking.http.httpAddress"),
         ("providers: []\n", "providers", "aibridge.providers"),
         ("networkin: {}\n", "networkin", "networking"),
+        ("aibridge:\n  rateLimit: 1\n", "aibridge.rateLimit", "aibridge.rate_limit"),
+        ("aibridge:\n  rate-limit: 1\n", "aibridge.rate-limit", "aibridge.rate_limit"),
+        ("CODER_AIBRIDGE_RATE_LIMIT: 1\n", "CODER_AIBRIDGE_RATE_LIMIT", "aibridge.rate_limit"),
+        ("aibridge-rate-limit: 1\n", "aibridge-rate-limit", "aibridge.rate_limit"),
+        ("state_dir: x\n", "state_dir", "aibridge.state_dir"),
+        (
+            "aibridge: {providers: [{type: openai, url: https://x}]}\n",
+            "aibridge.providers[0].url",
+            "aibridge.providers[0].base_url",
+        ),
+        (
+            "aibridge: {providers: [{type: openai, api_key: canary}]}\n",
+            "aibridge.providers[0].api_key",
+            "aibridge.providers[0].key",
+        ),
+        (
+            "aibridge: {mcp_servers: [{id: a, url: https://x, endpoint: b}]}\n",
+            "aibridge.mcp_servers[0].endpoint",
+            "aibridge.mcp_servers[0].url",
+        ),
         (
             "aibridge:\n  providers:\n  - nam: x\n    type: openai\n",
             "aibridge.providers[0].nam",
@@ -94,8 +114,29 @@ def test_the_nearest_key_is_named(yaml: str, key: str, remedy: str, resolve: Res
     assert mistake.remedy == f"Did you mean {remedy}?"
 
 
-def test_a_key_in_the_file_is_sent_to_its_variable(resolve: Resolve) -> None:
-    [mistake] = resolve(yaml="aibridge:\n  openai_key: canary\n").mistakes
+@pytest.mark.parametrize(
+    ("yaml", "remedy"),
+    [
+        (
+            "aibridge:\n  providers: [{type: openai}]\n  name: x\n",
+            "It belongs to an entry of aibri",
+        ),
+        ("aibridge:\n  <<: {rate_limit: 1}\n", "Write the settings out."),
+        ("aibridge:\n  \u00a0rate_limit: 1\n", "Type the name again"),
+        (
+            "aibridge: {mcp_servers: [{id: a, url: https://x, command: npx}]}\n",
+            "MCP servers are asked over HTTP",
+        ),
+    ],
+)
+def test_what_else_a_key_can_be(yaml: str, remedy: str, resolve: Resolve) -> None:
+    [mistake] = resolve(yaml=yaml).mistakes
+    assert mistake.remedy.startswith(remedy)
+
+
+@pytest.mark.parametrize("key", ["openai_key", "openai_api_key", "OPENAI_API_KEY", "openaiKey"])
+def test_a_key_in_the_file_is_sent_to_its_variable(key: str, resolve: Resolve) -> None:
+    [mistake] = resolve(yaml=f"aibridge:\n  {key}: canary\n").mistakes
     assert mistake.what == "keys are not allowed in this file"
     assert "CODER_AIBRIDGE_OPENAI_KEY_FILE" in mistake.remedy
     assert "canary" not in str(mistake)
