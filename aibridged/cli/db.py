@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aibridged.cli.options import STORE, takes
+from aibridged.counted import counted
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -81,7 +82,7 @@ def _prune(
     with _database(settings) as engine:
         migrations.upgrade(engine)
         count = prune(engine, SystemClock().wall() - timedelta(seconds=seconds))
-    typer.echo(f"Pruned {count} interceptions.")
+    typer.echo(f"Pruned {counted(count, 'interception')}.")
 
 
 def _seconds(text: str) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aibridged.cli.table import WIDTH, shortened
+from aibridged.counted import counted
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -64,8 +65,7 @@ def _lines(reached: "ProbeResult") -> Iterator[str]:
         yield from _wrapped(f"{name}: FAILED: {selection.error}", "  ")
         return
     found = len(selection.tools) + len(selection.hidden) + len(selection.faults)
-    tools = "1 tool" if found == 1 else f"{found} tools"
-    yield f"  {name}: {tools}, {len(selection.tools)} offered"
+    yield f"  {name}: {counted(found, 'tool')}, {len(selection.tools)} offered"
     for tool in selection.tools:
         yield f"    {shortened(f'{tool.name} {tool.description}', WIDTH - 4)}"
     if selection.hidden:

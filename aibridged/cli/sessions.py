@@ -22,6 +22,7 @@ from aibridged.cli.query_options import (
     write,
 )
 from aibridged.cli.table import WIDTH, wrapped
+from aibridged.counted import counted, noun
 
 if TYPE_CHECKING:
     from aibridged.records.query import Query
@@ -178,7 +179,7 @@ def _cut(row: "Row", text: str, mark: str = "") -> Iterator[str]:
     metadata = row["metadata"] or {}
     if metadata.get(f"{mark}cut"):
         stored, whole = len(row[text].encode()), metadata[f"{mark}length"]
-        yield f"      (cut: the first {stored} of {whole} bytes are stored)"
+        yield f"      (cut: the first {stored} of {counted(whole, 'byte')} are stored)"
 
 
 def _text(mark: str, text: str, most: int | None) -> Iterator[str]:
@@ -189,11 +190,11 @@ def _text(mark: str, text: str, most: int | None) -> Iterator[str]:
     for number, line in enumerate(shown):
         yield (mark if number == 0 else " " * len(mark)) + line
     if len(shown) < len(lines):
-        yield f"{' ' * len(mark)}… {len(lines) - len(shown)} more lines (--full)"
+        yield f"{' ' * len(mark)}… {counted(len(lines) - len(shown), 'more line')} (--full)"
 
 
 def _tokens(counts: "Mapping[str, int]") -> str:
     read, out = counts["cache_read_input_tokens"], counts["output_tokens"]
     given = sum(counts.values()) - out
     cached = f" ({read / given:.0%} cached)" if read else ""
-    return f"{short(given)} tokens in{cached}, {short(out)} out"
+    return f"{short(given)} {noun(given, 'token')} in{cached}, {short(out)} out"

@@ -9,6 +9,7 @@ from typing import Any
 from aibridged.config.options import Settings
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.config.resolution import Mistake, Resolution, Value
+from aibridged.counted import counted
 
 _WIDTH = 80
 _TUNNELS = "--aibridge-proxy-upstream"
@@ -30,7 +31,7 @@ def problems(resolution: Resolution) -> str:
     parts += [mistake_text(mistake) for mistake in resolution.mistakes]
     count = len(resolution.mistakes)
     if count:
-        parts.append(f"{count} mistake{'s' if count > 1 else ''}: nothing can be served.")
+        parts.append(f"{counted(count, 'mistake')}: nothing can be served.")
     return "\n\n".join(parts)
 
 

@@ -4,6 +4,7 @@ from loguru import logger
 
 from aibridged.config.options import Settings
 from aibridged.core.connection_limiter import ConnectionLimiter, requests_that_fit
+from aibridged.counted import counted
 from aibridged.observe import descriptors
 
 
@@ -25,7 +26,7 @@ def fit(limiter: ConnectionLimiter, settings: Settings) -> None:
 def log_connection_limit(limiter: ConnectionLimiter) -> None:
     """Log how many concurrent requests are possible."""
     logger.info(
-        "The limit of {} file descriptors allows {} concurrent requests",
+        "The limit of {} file descriptors allows {}",
         descriptors.limit(),
-        limiter.places,
+        counted(limiter.places, "concurrent request"),
     )

@@ -10,6 +10,7 @@ from loguru import logger
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings
 from aibridged.core.connection_limiter import ConnectionLimiter
+from aibridged.counted import counted
 from aibridged.daemon import metrics_endpoint as scrape
 from aibridged.daemon import systemd
 from aibridged.daemon.ai_proxy import AiProxyError, check_target, make_proxy
@@ -258,7 +259,7 @@ class Gateway:
         self._server.drain()
         ended = await _within(self._settings.shutdown_timeout, self._drained(self._server))
         if not ended and in_flight.count:
-            logger.warning("The shutdown cut off {} requests", in_flight.count)
+            logger.warning("The shutdown cut off {}", counted(in_flight.count, "request"))
         in_flight.cut_off = True
         self._server.abort()
         await _within(_CANCEL_S, in_flight.idle())

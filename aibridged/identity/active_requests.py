@@ -11,6 +11,7 @@ from typing import Protocol
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.counted import counted
 from aibridged.identity.base import Actor
 
 UNLIMITED = math.inf
@@ -80,11 +81,10 @@ class ActiveRequests:
     def _end(self, doomed: Sequence[tuple[Actor, str, Abortable]]) -> None:
         actor = doomed[0][0]
         logger.warning(
-            "The token {} of {} is no longer valid: cutting off {} running requests"
-            " (--aibridge-revocation-grace)",
+            "The token {} of {} is no longer valid: cutting off {} (--aibridge-revocation-grace)",
             actor.api_key_id,
             actor.username,
-            len(doomed),
+            counted(len(doomed), "running request"),
         )
         for _, _, running in doomed:
             self.remove(running)

@@ -13,6 +13,7 @@ from loguru import logger
 from aibridged.clock import Clock
 from aibridged.core.client_ip import network_name
 from aibridged.core.fair_queue import Bounds, QueueFullError
+from aibridged.counted import counted
 from aibridged.fair_places import FairPlaces
 from aibridged.identity.base import AuthUnavailableError
 
@@ -71,10 +72,10 @@ class Lookups:
             return
         if address not in self._throttled:
             logger.warning(
-                "The address {} is throttled: {} token lookups from it are queued. If it is a "
+                "The address {} is throttled: {} queued from it. If it is a "
                 "reverse proxy, add it to --proxy-trusted-origins, and the header with the "
                 "client's address to --proxy-trusted-headers",
                 network_name(address),
-                waiting,
+                counted(waiting, "token lookup is", "token lookups are"),
             )
         self._throttled[address] = None

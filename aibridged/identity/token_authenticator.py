@@ -9,6 +9,7 @@ from typing import TypeVar
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.counted import counted
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.token_format import parse
 from aibridged.identity.tokens import TokenStore
@@ -87,4 +88,5 @@ class TokenAuthenticator:
         try:
             self._store.record_uses(used_at)
         except AuthUnavailableError as error:
-            logger.warning("The last use of {} tokens could not be saved: {}", len(used_at), error)
+            tokens = counted(len(used_at), "token")
+            logger.warning("The last use of {} could not be saved: {}", tokens, error)

@@ -8,6 +8,7 @@ from mcp_types import Tool as ListedTool
 
 from aibridged.config.mcp_servers import without_query
 from aibridged.config.options import McpServerSettings
+from aibridged.counted import counted, noun
 from aibridged.mcp.listing import ToolList, UnusableEntryError, name_of, read_tool
 from aibridged.mcp.names import MAX_NAME, model_name
 from aibridged.mcp.schemas import Schemas, mended
@@ -56,7 +57,8 @@ def select(
     if len(passed) > max_tools:
         return Selection(
             hidden=sorted(hidden),
-            error=f"it offers {len(passed)} tools, and {max_tools} are allowed; choose some with"
+            error=f"it offers {counted(len(passed), 'tool')}, and {max_tools} "
+            f"{noun(max_tools, 'is', 'are')} allowed; choose some with"
             " tool_allow_regex, or raise --aibridge-mcp-max-tools",
         )
     tools, faults = [], []

@@ -10,6 +10,7 @@ from multidict import MultiMapping
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
 from aibridged.core.auth import CredentialKind, UpstreamCredential
+from aibridged.counted import counted
 from aibridged.mcp.tools import CallerTools, Tool, Toolbox
 from aibridged.observe.scope import Scope
 from aibridged.pipeline.bridge_pool import BridgeKey
@@ -148,7 +149,7 @@ class Bridge:
         """No-op: every request ends before its bridge."""
         if self._tools is not None:
             self._tools.close()
-        logger.debug("Closing a bridge after {} interceptions", self._begun)
+        logger.debug("Closing a bridge after {}", counted(self._begun, "interception"))
 
 
 class Interception:

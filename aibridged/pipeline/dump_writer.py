@@ -11,6 +11,7 @@ from typing import Protocol
 from loguru import logger
 
 from aibridged.config.private_file import open_private_directory
+from aibridged.counted import counted
 
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """How much may wait for the disk; dumps beyond it are not written."""
@@ -66,7 +67,8 @@ class DumpWriter:
             left = len(self._waiting)
             self._waiting.clear()
         if left:
-            logger.warning("{} requests are not dumped: the disk is too slow", left)
+            requests = counted(left, "request is", "requests are")
+            logger.warning("{} not dumped: the disk is too slow", requests)
 
     def _start(self) -> bool:
         thread = threading.Thread(target=self._run, name="dumps", daemon=True)

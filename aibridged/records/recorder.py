@@ -20,6 +20,7 @@ from queue import SimpleQueue
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.counted import counted
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
     Fact,
@@ -177,7 +178,8 @@ class Recorder:
         """
         if self._closed:
             self.stats.records_lost += len(facts)
-            logger.error("{} records arrived after the recorder was closed", len(facts))
+            records = counted(len(facts), "record")
+            logger.error("{} arrived after the recorder was closed", records)
             return
         if facts and isinstance(facts[-1], UserPromptRecord):
             # Before its request goes upstream; those of starts that were committed together, too.
@@ -241,8 +243,8 @@ class Recorder:
         lost = self._journal.missed
         logger.error(
             "The disk or database does not answer: what waits is in the journal and will be"
-            " recorded at the next start, but for {} records, which are lost",
-            lost,
+            " recorded at the next start, but for {} lost",
+            counted(lost, "record, which is", "records, which are"),
         )
         self.stats.lost_at_end += lost
         self.stats.records_lost += lost

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.counted import counted
 from aibridged.records.jobs import Prune, RecordingFailedError
 from aibridged.records.store import DatabaseAwayError, Store
 
@@ -42,7 +43,7 @@ async def keep_pruning(
             logger.warning("Pruning is postponed: the database is unavailable")
         else:
             if count:
-                logger.info("Pruned {} interceptions older than {}", count, retention)
+                logger.info("Pruned {} older than {}", counted(count, "interception"), retention)
         await asyncio.sleep(interval)
 
 

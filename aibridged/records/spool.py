@@ -15,6 +15,7 @@ from loguru import logger
 
 from aibridged.config.private_file import open_private
 from aibridged.config.resolution import StartError
+from aibridged.counted import counted
 from aibridged.records.facts import Fact
 from aibridged.records.rows import storable
 from aibridged.records.stats import RecorderStats
@@ -181,8 +182,8 @@ class Spooling:
             self._spool.append(self._unsaved)
         except OSError as error:
             logger.error(
-                "The spool can't be written, {} records are kept in memory: {}",
-                len(self._unsaved),
+                "The spool can't be written, {} kept in memory: {}",
+                counted(len(self._unsaved), "record is", "records are"),
                 error.strerror,
             )
             return
@@ -218,5 +219,6 @@ class Spooling:
     def _count_lost_lines(self) -> None:
         lost, self._spool.lost = self._spool.lost, 0
         if lost:
-            logger.error("{} lines of the spool are unreadable or unwritable, and lost", lost)
+            lines = counted(lost, "line of the spool is", "lines of the spool are")
+            logger.error("{} unreadable or unwritable, and lost", lines)
             self._stats.records_lost += lost

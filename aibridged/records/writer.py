@@ -17,6 +17,7 @@ from typing import Any
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.counted import counted
 from aibridged.records.disk_keeper import DiskKeeper
 from aibridged.records.fact_queue import FactQueue
 from aibridged.records.facts import (
@@ -150,9 +151,8 @@ class Writer:
         self._replay_journal()
         interrupted = self._store.close_left_open(self._clock.wall())
         if interrupted:
-            logger.warning(
-                "Marked {} interceptions as interrupted by an earlier crash", interrupted
-            )
+            marked = counted(interrupted, "interception")
+            logger.warning("Marked {} as interrupted by an earlier crash", marked)
 
     def _replay_journal(self) -> None:
         """Write what an earlier daemon knew and hadn't committed when it was killed."""
@@ -160,7 +160,8 @@ class Writer:
             self._write_kept(facts)
             self._stats.records_replayed += len(facts)
         if self._journal.lost:
-            logger.error("{} lines of the journal are unreadable, and lost", self._journal.lost)
+            lines = counted(self._journal.lost, "unreadable line")
+            logger.error("The journal has lost {}", lines)
             self._stats.records_lost += self._journal.lost
         self._journal.clear()
 
@@ -373,16 +374,14 @@ class Writer:
             return
         lost = min(self._journal.missed, unsaved)
         if lost < unsaved:
-            logger.warning(
-                "{} records are in the journal only, and will be recorded at the next start",
-                unsaved - lost,
-            )
+            left = counted(unsaved - lost, "record is", "records are")
+            logger.warning("{} in the journal only, and will be recorded at the next start", left)
         if lost:
             self._stats.lost_at_end = lost
             self._stats.records_lost += lost
             logger.error(
-                "{} records are lost: the database, the spool and the journal did not accept them",
-                lost,
+                "{} lost: the database, the spool and the journal did not accept them",
+                counted(lost, "record is", "records are"),
             )
 
     def _settle_prune(self, prune: Prune, error: RecordingFailedError | None) -> None:

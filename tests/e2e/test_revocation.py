@@ -128,7 +128,7 @@ async def test_without_a_grace_what_runs_is_cut_off_at_once(
         [line] = [
             line for line in log if f"{streams[name][0]} of {name} is no longer valid" in line
         ]
-        assert "cutting off 1 running requests" in line
+        assert "cutting off 1 running request " in line
     _, stream, go_on = streams["good"]
     go_on.set()
     assert b"message_stop" in await stream.read()

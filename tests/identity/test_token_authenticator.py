@@ -109,7 +109,7 @@ async def test_a_store_that_cannot_be_written_to_costs_a_log_line(
     authenticator = TokenAuthenticator(store, clock)
     assert await authenticator.authenticate(token) is not None
     await authenticator.close()
-    assert log[0] == "The last use of 1 tokens could not be saved: read-only\n"
+    assert log[0] == "The last use of 1 token could not be saved: read-only\n"
     assert token[15:] not in "".join(log)
 
 

@@ -544,7 +544,7 @@ async def test_without_a_grace_a_revoked_token_cuts_off_what_runs(
         with suppress(ConnectionError, ssl.SSLError):
             got += await connect.reader.read()
     assert not got.endswith(b"0\r\n\r\n")
-    assert any("cutting off 1 running requests" in line for line in log)
+    assert any("cutting off 1 running request " in line for line in log)
 
 
 async def test_a_host_that_is_away_is_said_to_be_so(proxied, resolve_to):
