@@ -19,7 +19,7 @@ class Output(StrEnum):
 def check_config(
     flags: Mapping[str, str],
     output: Annotated[
-        Output, typer.Option("--output", metavar="text|json", help="Output format.")
+        Output, typer.Option("--output", "-o", metavar="text|json", help="Output format.")
     ] = Output.TEXT,
     connect: Annotated[
         bool, typer.Option("--connect", help="Connect to each MCP server and list its tools.")

@@ -48,11 +48,20 @@ class Group(TyperGroup):
             raise error
         return super().resolve_command(ctx, args)
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Any = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        given = (args, prog_name, complete_var, False, windows_expand_args)
         if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+            return super().main(*given, **extra)
         try:
-            status = super().main(*args, standalone_mode=False, **extra)
+            status = super().main(*given, **extra)
         except UsageError as error:
             _print_usage_error(error)
             sys.exit(2)

@@ -42,6 +42,18 @@ _SYNONYMS = {
     "migrate": ("upgrade",),
     "purge": ("prune",),
 }
+_OPTION_SYNONYMS = {
+    **dict.fromkeys(("--log-level", "--debug", "--loglevel", "-v", "-d"), "--verbose"),
+    **dict.fromkeys(
+        ("--port", "--host", "--listen", "--bind", "--address", "-p"), "--http-address"
+    ),
+    **dict.fromkeys(("--data-dir", "--state", "--dir"), "--state-dir"),
+    **dict.fromkeys(("--database-url", "--database", "--db"), "--postgres-url"),
+    **dict.fromkeys(("--config-file", "--config-path", "--file", "-f"), "--config"),
+    **dict.fromkeys(("--since", "--after", "--from"), "--started-after"),
+    **dict.fromkeys(("--until", "--before", "--to"), "--started-before"),
+    **dict.fromkeys(("--json", "--format"), "--output"),
+}
 _EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((?P<words>.*)\)", re.DOTALL)
 # Words that are quoted: nothing as long as a key.
 _HARMLESS = re.compile(r"[\w.:/=-]{1,20}")
@@ -108,7 +120,8 @@ def _told(error: Any, context: Any, path: str) -> tuple[str, str]:
 def _unknown_option(option: str, context: Any, path: str) -> tuple[str, str]:
     what = f"there is no option {_quoted(option)}"
     known = [name for each in context.command.params for name in each.opts if name[:2] == "--"]
-    near = _nearest(option.replace("_", "-"), [*known, "--help"])
+    synonym = _OPTION_SYNONYMS.get(option)
+    near = synonym if synonym in known else _nearest(option.replace("_", "-"), [*known, "--help"])
     if near is not None:
         return what, f"Did you mean {near}?"
     if getattr(context.command, "commands", None):

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
 from aibridged.config import check_ai_proxy, check_state_dir, extras
+from aibridged.config.declare import Group
 from aibridged.config.kinds import is_loopback
 from aibridged.config.mcp_servers import sends_in_the_clear, without_query
 from aibridged.config.options import OPTIONS, ProviderSettings, Settings
@@ -11,6 +12,7 @@ from aibridged.config.providers import OWN_KEY_ONLY
 from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
 from aibridged.config.tls_files import Where, check_pair
+from aibridged.counted import noun
 
 
 def mistakes(settings: Settings, given: Mapping[str, Given]) -> Iterator[Mistake]:
@@ -35,18 +37,19 @@ def warnings(
                 f"{given[option.name].where} exposes the key to everyone who can list processes; "
                 f"use {option.env}_FILE or {option.env}."
             )
-    if settings.proxy_trusted_headers and not settings.proxy_trusted_origins:
+    if settings.proxy_trusted_headers and "proxy_trusted_origins" not in given:
         found.append(
             "--proxy-trusted-headers has no effect without --proxy-trusted-origins, "
             "which lists the proxies whose headers are trusted."
         )
-    if settings.proxy_trusted_origins and not settings.proxy_trusted_headers:
+    if settings.proxy_trusted_origins and "proxy_trusted_headers" not in given:
         found.append(
             "--proxy-trusted-origins has no effect without --proxy-trusted-headers, "
             "which names the headers that carry the client's address."
         )
     if settings.trace_logs and not settings.trace:
         found.append("--trace-logs has no effect without --trace.")
+    found += _without_their_switch(settings, given)
     for provider in listed:
         if provider.type in OWN_KEY_ONLY and not settings.allow_byok:
             found.append(
@@ -60,6 +63,22 @@ def warnings(
         *check_ai_proxy.warnings(settings),
         *check_state_dir.warnings(settings),
     ]
+
+
+def _without_their_switch(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
+    """Settings of a part of the daemon that is off, and wasn't switched off on purpose."""
+    flags = {option.name: option.flag for option in OPTIONS}
+    for switch, group, names in _SWITCHES:
+        if getattr(settings, switch) or switch in given:
+            continue
+        idle = [
+            given[option.name].where
+            for option in OPTIONS
+            if option.name in given and (option.group is group or option.name in names)
+        ]
+        if idle:
+            have = noun(len(idle), "has", "have")
+            yield f"{', '.join(idle)} {have} no effect without {flags[switch]}."
 
 
 def _in_the_clear(settings: Settings) -> Iterator[str]:
@@ -153,6 +172,12 @@ def _too_little_memory(settings: Settings, where: Where) -> Iterator[Mistake]:
         )
 
 
+# What switches a part on, and the settings that are for that part only. The AI Proxy's may be for
+# `aibridged proxy`, in the same file.
+_SWITCHES: tuple[tuple[str, Group | None, tuple[str, ...]], ...] = (
+    ("circuit_breaker_enabled", Group.BREAKER, ()),
+    ("prometheus_enable", None, ("prometheus_address", "prometheus_initiator_labels")),
+)
 # Addresses that mean every interface.
 _ANY = {"0.0.0.0": "", "::": ""}
 

@@ -9,6 +9,7 @@ from aibridged.config.options import Settings
 from aibridged.config.resolution import Mistake
 from aibridged.config.tls_files import Where
 
+_BELOW = "Choose a directory below it that does not exist yet: the daemon creates it."
 _WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -38,13 +39,15 @@ def judge(mode: int, owner: int, user: int, *, is_mount: bool) -> Finding | None
         )
     if not mode & _WRITABLE:
         return None
+    if owner == user and mode & stat.S_ISVTX:
+        what = f"it is everyone's ({permissions})"
+        return Finding(what, _BELOW, fatal=False)
     if owner == user:
         what = f"it is writable by other users ({permissions})"
         return Finding(what, "Remove the permission: chmod go-w it.", fatal=False)
     what = f"it is owned by root and writable by other users ({permissions})"
     if mode & stat.S_IWOTH and not is_mount:
-        remedy = "Choose a directory below it that does not exist yet: the daemon creates it."
-        return Finding(what, remedy, fatal=True)
+        return Finding(what, _BELOW, fatal=True)
     return Finding(
         what,
         "That is fine for a container volume that nothing else uses; otherwise move its "

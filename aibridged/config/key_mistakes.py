@@ -19,6 +19,9 @@ _PLACEHOLDER = re.compile(
     re.I,
 )
 POSTGRES_FORM = "Write postgres://user:password@host/database."
+# A key in lower case with a slash in front doesn't happen by chance.
+_PATH = re.compile(r"(~|\.{1,2})?(/[a-z0-9._-]+){2,}|(~|\.{1,2})/[\w.-]+")
+_SHORTEST_KEY = 20
 _MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
 
 
@@ -62,6 +65,12 @@ def file_text(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise WrongTextError("is not UTF-8 text", "Save it as UTF-8.") from None
+
+
+def shown_path(text: str) -> str:
+    """The path of a file as it may be shown: a key that was given in place of one may not."""
+    begins_like_one = text.startswith(("/", "~", "./", "../"))
+    return text if begins_like_one or len(text) < _SHORTEST_KEY else "…"
 
 
 def unreplaced(text: str) -> str | None:
@@ -118,4 +127,11 @@ def _placeholder(text: str) -> None:
         raise WrongTextError("is a placeholder, or shortened", "Set it to the whole key.")
 
 
-_CHECKS = (_lines, _json, _scheme, _assignment, _quotes, _reference, _placeholder)
+def _path(text: str) -> None:
+    if _PATH.fullmatch(text):
+        raise WrongTextError(
+            "is a path, and not a key", "Set the variable with _FILE to it instead."
+        )
+
+
+_CHECKS = (_path, _lines, _json, _scheme, _assignment, _quotes, _reference, _placeholder)

@@ -241,10 +241,17 @@ def _networks(text: str) -> tuple[Network, ...]:
         try:
             networks.append(ipaddress.ip_network(item))
         except ValueError:
-            raise ValueError(
-                f"{item!r} is not an IP address or a network like 10.0.0.0/8"
-            ) from None
+            raise ValueError(f"{item!r} is not {_network_meant(item)}") from None
     return tuple(networks)
+
+
+def _network_meant(item: str) -> str:
+    """What an item that isn't a network should have been."""
+    try:
+        meant = ipaddress.ip_network(item, strict=False)
+    except ValueError:
+        return "an IP address or a network like 10.0.0.0/8"
+    return f"a network, but an address in {meant}: write that"
 
 
 def _patterns(text: str) -> tuple[str, ...]:

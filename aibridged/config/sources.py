@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aibridged.config import kinds
-from aibridged.config.key_mistakes import WrongTextError, file_text, unreplaced
+from aibridged.config.key_mistakes import WrongTextError, file_text, shown_path, unreplaced
 from aibridged.config.kinds import Kind
 from aibridged.config.resolution import Mistake, Source, Value
 
@@ -135,8 +135,14 @@ def _same(text: str, other: str, kind: Kind[T]) -> bool:
 
 
 def _from_file(file: Given, mistakes: list[Mistake]) -> Given | None:
-    where = f"{file.where} ({file.text})"
+    path = shown_path(file.text)
+    where = f"{file.where} ({path})"
     remedy = "Set it to a readable file that contains only the key."
+    if path != file.text and not os.path.exists(file.text):
+        what = "there is no such file, and the name looks like a key"
+        remedy = "Set the setting without _FILE to a key, and this one to the path of a file."
+        mistakes.append(Mistake(where, what, remedy))
+        return None
     try:
         with open(kinds.DIRECTORY.parse(file.text), "rb") as opened:
             content = opened.read(MAX_KEY_FILE + 1)
@@ -146,6 +152,9 @@ def _from_file(file: Given, mistakes: list[Mistake]) -> Given | None:
             return Given(text, where, file.source)
         else:
             what = "the file is empty"
+    except PermissionError:
+        what = "this user may not read the file"
+        remedy = "Give it to the daemon's user (chown), or pass it as a systemd credential."
     except OSError as error:
         what = f"the file can't be read: {error.strerror}"
     except WrongTextError as error:

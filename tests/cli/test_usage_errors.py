@@ -18,6 +18,8 @@ WRONG = [
     ("serve --http_address :1", "there is no option --http_address.", "mean --http-address?"),
     ("--config x serve", "aibridged: there is no option --config.", "Options follow the command"),
     ("version --zzz", "there is no option --zzz.", "`aibridged version --help` lists all options."),
+    ("serve --log-level debug", "there is no option --log-level.", "Did you mean --verbose?"),
+    ("serve --port 1", "there is no option --port.", "Did you mean --http-address?"),
     ("serve --verbose false", "--verbose takes its value after an", "Write --verbose=false."),
     ("users create", "users create: USERNAME is missing.", "`aibridged users create USERNAME`"),
     ("tokens create", "--user USER is missing.", "`aibridged tokens create --user USER`"),

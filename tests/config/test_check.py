@@ -79,6 +79,22 @@ def test_tls_files_that_are_no_pair(resolve: Resolve, tls_pair: tuple[Path, Path
         assert mistake.what == "not a certificate and its private key"
 
 
+def test_settings_of_what_is_off(resolve: Resolve) -> None:
+    breaker = {"--aibridge-circuit-breaker-timeout": "5s"}
+    assert resolve(breaker).warnings == [
+        "--aibridge-circuit-breaker-timeout has no effect without "
+        "--aibridge-circuit-breaker-enabled."
+    ]
+    both = {"--prometheus-address": ":1", "--aibridge-prometheus-initiator-labels": "false"}
+    assert resolve(both).warnings == [
+        "--prometheus-address, --aibridge-prometheus-initiator-labels have no effect without "
+        "--prometheus-enable."
+    ]
+    assert resolve({**both, "--prometheus-enable": "true"}).warnings == []
+    # Off on purpose.
+    assert resolve({**breaker, "--aibridge-circuit-breaker-enabled": "false"}).warnings == []
+
+
 def test_two_listeners_on_one_port(resolve: Resolve) -> None:
     metrics = {"--prometheus-address": "127.0.0.1:4001"}
     assert resolve(metrics).mistakes == []

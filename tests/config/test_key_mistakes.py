@@ -36,6 +36,8 @@ WRONG = [
     ("your-api-key", "is a placeholder", "Set it to the whole key."),
     ("sk-…", "is a placeholder, or shortened", "Set it to the whole key."),
     ("sk-ant-...", "is a placeholder, or shortened", "Set it to the whole key."),
+    ("/run/secrets/canary-key", "is a path, and not a key", "Set the variable with _FILE"),
+    ("~/canary", "is a path, and not a key", "Set the variable with _FILE"),
     ("sk-xxxxxxxx", "is a placeholder", "Set it to the whole key."),
     (f"{KEY} {KEY}", "contains a space", "Copy the key again"),
     (f"{KEY}\N{NO-BREAK SPACE}x", "contains a character", "Copy the key again"),

@@ -86,7 +86,7 @@ REFUSED: list[tuple[Kind[Any], str, str]] = [
     (kinds.ADDRESS, "a b:1", "not a host"),
     (kinds.HEADERS, "X Real", "not a valid header name"),
     (kinds.PATTERNS, "a\nb", "on one line"),
-    (kinds.NETWORKS, "10.0.0.1/8", "not an IP address or a network"),
+    (kinds.NETWORKS, "10.0.0.1/8", "an address in 10.0.0.0/8: write that"),
     (kinds.PATTERNS, "(", "not a regular expression"),
 ]
 

@@ -138,3 +138,11 @@ def test_a_credential_without_a_key_is_a_mistake(resolve: Resolve, tmp_path: Pat
     [mistake] = resolve(environ={"CREDENTIALS_DIRECTORY": str(tmp_path)}).mistakes
     assert mistake.where == f"the credential anthropic-key ({file})"
     assert mistake.what == "the file is empty"
+
+
+def test_a_key_in_place_of_a_file_is_not_shown(resolve: Resolve) -> None:
+    key = "sk-canary-0123456789abcdefghijklmnopqrstuvwxyz"
+    [mistake] = resolve(environ={"CODER_AIBRIDGE_OPENAI_KEY_FILE": key}).mistakes
+    assert mistake.where == "CODER_AIBRIDGE_OPENAI_KEY_FILE (…)"
+    assert mistake.what == "there is no such file, and the name looks like a key"
+    assert "canary" not in str(mistake)

@@ -104,6 +104,6 @@ def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
 
 def _remedy(engine: sa.Engine) -> str:
     if engine.dialect.name == "sqlite":
-        return f"Look at {engine.url.database}, or restore it from a backup."
+        return f"Move {engine.url.database} away, or restore it from a backup."
     where = f"{engine.url.host or 'the local socket'}, database {engine.url.database}"
     return f"Check that PostgreSQL runs ({where}), and user and password in --postgres-url."
