@@ -71,8 +71,13 @@ def with_start(resolution: Resolution) -> Resolution:
 
 def _wheres(resolution: Resolution) -> dict[str, str]:
     """Where each setting comes from; of a default, the flag."""
-    named = {value.name: str(value.source) for value in resolution.values if value.source.name}
-    return {option.name: named.get(option.name, option.flag) for option in OPTIONS}
+    sources = {value.name: value.source for value in resolution.values if value.source.name}
+    wheres = {}
+    for option in OPTIONS:
+        source = sources.get(option.name)
+        key = f" {option.yaml}" if source is not None and source.kind == "file" else ""
+        wheres[option.name] = f"{source or option.flag}{key}"
+    return wheres
 
 
 def _state_dir(settings: Settings, where: str) -> Iterator[Mistake]:

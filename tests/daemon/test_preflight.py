@@ -172,3 +172,10 @@ def test_why_a_directory_is_not_writable(tmp_path: Path, monkeypatch) -> None:
     assert why_not_writable(Path(__file__) / "x") == f"{__file__} is not a directory"
     monkeypatch.setattr(os, "access", lambda *_, **__: False)
     assert why_not_writable(tmp_path / "a") == f"no permission to write to {tmp_path}"
+
+
+def test_a_setting_of_the_file_is_named_with_its_line(resolve, tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(f"aibridge:\n  api_dump_dir: {__file__}/x\n")
+    [mistake] = with_preflight(resolve(config=file)).mistakes
+    assert mistake.where == f"{file}:2 aibridge.api_dump_dir"
