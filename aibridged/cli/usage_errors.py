@@ -124,7 +124,7 @@ def _unknown_option(option: str, context: Any, path: str) -> tuple[str, str]:
     near = synonym if synonym in known else _nearest(option.replace("_", "-"), [*known, "--help"])
     if near is not None:
         return what, f"Did you mean {near}?"
-    if getattr(context.command, "commands", None):
+    if getattr(context.command, "commands", None) and not context.command.invoke_without_command:
         return what, f"Options follow the command: {path} COMMAND {_quoted(option)}."
     return what, f"`{path} --help` lists all options."
 

@@ -92,7 +92,8 @@ def _reason(error: ValidationError) -> str:
     """The first reason, without the value that is wrong."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     where = ".".join(str(each) for each in first["loc"][2:])
-    return _shortened(f"{where}: {first['msg']}" if where else first["msg"])
+    message = first["msg"].removeprefix("Value error, ")  # in front of a validator's own words
+    return _shortened(f"{where}: {message}" if where else message)
 
 
 def _shortened(reason: str) -> str:

@@ -3,11 +3,13 @@
 import json
 import re
 import time
+from typing import Annotated
 
 import pytest
 from aiohttp import web
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from aibridged.mcp.listing import Listing, name_of
+from aibridged.mcp.listing import Listing, _reason, name_of
 from tests.mcp.conftest import tool
 
 NEW = "2026-07-28"
@@ -178,3 +180,12 @@ class TestTaking:
 )
 def test_names(entry, name):
     assert name_of(entry) == name
+
+
+def test_a_validators_own_words_come_without_the_librarys():
+    def refuse(_):
+        raise ValueError("it is too blue")
+
+    with pytest.raises(ValidationError) as told:
+        TypeAdapter(Annotated[str, AfterValidator(refuse)]).validate_python("canary")
+    assert _reason(told.value) == "it is too blue"
