@@ -49,11 +49,19 @@ _OPTION_SYNONYMS = {
     ),
     **dict.fromkeys(("--data-dir", "--state", "--dir"), "--state-dir"),
     **dict.fromkeys(("--database-url", "--database", "--db"), "--postgres-url"),
-    **dict.fromkeys(("--config-file", "--config-path", "--file", "-f"), "--config"),
+    **dict.fromkeys(("--config-file", "--config-path", "--file"), "--config"),
     **dict.fromkeys(("--since", "--after", "--from"), "--started-after"),
     **dict.fromkeys(("--until", "--before", "--to"), "--started-before"),
     **dict.fromkeys(("--json", "--format"), "--output"),
 }
+# Typer's validation says these.
+_THEIR_WORDS = (
+    (re.compile(r"Input should be a valid (integer|number).*"), r"this is not a \1"),
+    (re.compile(r"Input should be greater than or equal to"), "this must be at least"),
+    (re.compile(r"Input should be less than or equal to"), "this must be at most"),
+    (re.compile(r"Input should be"), "this must be"),
+    (re.compile(r"not a integer"), "not an integer"),
+)
 _EXTRA = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((?P<words>.*)\)", re.DOTALL)
 # Words that are quoted: nothing as long as a key.
 _HARMLESS = re.compile(r"[\w.:/=-]{1,20}")
@@ -111,7 +119,9 @@ def _told(error: Any, context: Any, path: str) -> tuple[str, str]:
         return _extra(match["words"], getattr(error, "given_args", ()), path)
     if isinstance(error, typer.BadParameter):
         # Typer's validation puts the kind of its own error in front.
-        message = error.message.removeprefix("Value error, ")
+        message = error.message.removeprefix("Value error, ").rstrip(".")
+        for theirs, ours in _THEIR_WORDS:
+            message = theirs.sub(ours, message)
         hint = error.param_hint or (_name(error.param) if error.param is not None else "")
         return (f"{hint}: {message}" if hint else message), f"`{path} --help` describes it."
     return error.message, getattr(error, "remedy", f"`{path} --help` describes it.")

@@ -23,7 +23,9 @@ def mistakes(settings: Settings, given: Mapping[str, Given]) -> Iterator[Mistake
         return given[name].where if name in given else flags[name]
 
     for check in _CHECKS:
-        yield from check(settings, where)
+        # What is given and can't be read has been told already.
+        if check is not _coder_without_url or "coder_url" not in given:
+            yield from check(settings, where)
 
 
 def warnings(

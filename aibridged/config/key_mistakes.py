@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from aibridged.gateway_tokens import GATEWAY_TOKEN
+
 _QUOTES = "\"'`“”‘’«»"
 _SCHEME = re.compile(r"(?:(authorization|x-api-key|api-key)\s*:\s*)?(bearer|basic|token)\s", re.I)
 _HEADER = re.compile(r"(authorization|x-api-key|api-key)\s*:", re.I)
@@ -73,10 +75,9 @@ def shown_path(text: str) -> str:
     return text if begins_like_one or len(text) < _SHORTEST_KEY else "…"
 
 
-def unreplaced(text: str) -> str | None:
-    """The variable in `${…}`, which stays as it is in a value; None if there is none."""
-    match = re.search(r"\$\{(\w+)[^}]*\}", text, re.ASCII)
-    return match[1] if match else None
+def holds_reference(text: str) -> bool:
+    """Whether a value has a `${NAME}`, which stays as it is."""
+    return re.search(r"\$\{\w+[^}]*\}", text, re.ASCII) is not None
 
 
 def _lines(text: str) -> None:
@@ -115,7 +116,7 @@ def _assignment(text: str) -> None:
 
 
 def _reference(text: str) -> None:
-    if _REFERENCE.fullmatch(text) or unreplaced(text) is not None:
+    if _REFERENCE.fullmatch(text) or holds_reference(text):
         raise WrongTextError(
             "is a reference such as ${NAME}, which nothing here replaces",
             "Set it to the key itself.",
@@ -127,6 +128,12 @@ def _placeholder(text: str) -> None:
         raise WrongTextError("is a placeholder, or shortened", "Set it to the whole key.")
 
 
+def _gateway_token(text: str) -> None:
+    if GATEWAY_TOKEN.search(text) is not None:
+        what = "is a gateway token, which is for clients of the gateway alone"
+        raise WrongTextError(what, "Set it to the key that the other side has given you.")
+
+
 def _path(text: str) -> None:
     if _PATH.fullmatch(text):
         raise WrongTextError(
@@ -134,4 +141,14 @@ def _path(text: str) -> None:
         )
 
 
-_CHECKS = (_path, _lines, _json, _scheme, _assignment, _quotes, _reference, _placeholder)
+_CHECKS = (
+    _gateway_token,
+    _path,
+    _lines,
+    _json,
+    _scheme,
+    _assignment,
+    _quotes,
+    _reference,
+    _placeholder,
+)

@@ -191,6 +191,8 @@ def _secret_url(text: str) -> Secret | None:
 
 
 def _base_url(text: str) -> str:
+    if text and "://" not in text:
+        raise ValueError("has no https:// or http:// in front")
     try:
         url = urlsplit(text)
         host, _ = url.hostname, url.port
@@ -215,6 +217,8 @@ def _address(text: str) -> Address:
     if "://" in text:
         raise ValueError(f"{text!r} is a URL: leave out all but the host and the port")
     host, colon, port = text.strip().rpartition(":")
+    if colon and re.fullmatch(r"[0-9]{5,18}", port) and int(port) > 65535:
+        raise ValueError(f"the port {port} is more than 65535")
     if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535:
         raise ValueError(f"{text!r} is not an address like 127.0.0.1:4001, [::1]:4001 or :4001")
     if host.startswith("[") and host.endswith("]"):

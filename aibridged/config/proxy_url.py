@@ -55,6 +55,8 @@ def read_proxy_url(text: str) -> ProxyUrl | None:
         return None
     if not all("!" <= character <= "~" for character in text):
         raise ValueError("contains a space or another character that is invalid in a URL")
+    if "://" not in text:
+        raise ValueError("has no http:// or https:// in front")
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port

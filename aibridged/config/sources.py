@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from aibridged.config import kinds
-from aibridged.config.key_mistakes import WrongTextError, file_text, shown_path, unreplaced
+from aibridged.config.key_mistakes import WrongTextError, file_text, holds_reference, shown_path
 from aibridged.config.kinds import Kind
 from aibridged.config.resolution import Mistake, Source, Value
 
@@ -104,8 +104,9 @@ def inline_or_file(
 def read(given: Given, kind: Kind[T], remedy: str, mistakes: list[Mistake]) -> T | None:
     """The parsed value, or None and a mistake."""
     try:
-        if kind.metavar not in _PATTERNS and (name := unreplaced(given.text)) is not None:
-            raise WrongTextError(f"${{{name}}} stands for no value here", _WRITE_THE_VALUE)
+        if kind.metavar not in _PATTERNS and holds_reference(given.text):
+            # Its name isn't quoted: it could be part of a password.
+            raise WrongTextError("contains ${…}, which stands for no value here", _WRITE_THE_VALUE)
         return kind.parse(given.text)
     except WrongTextError as error:
         mistakes.append(Mistake(given.where, str(error), error.remedy))

@@ -81,7 +81,8 @@ def _key_that_was_meant(key: str, parent: str, squashed: str, known: Sequence[st
     if elsewhere and not of_entry:
         return f"Did you mean {elsewhere[0]}?"
     for declared in LISTS:
-        if not of_entry and squashed in map(_squashed, declared.fields):
+        at_its_level = parent in ("", *(name.partition(".")[0] for name in declared.yamls))
+        if at_its_level and squashed in map(_squashed, declared.fields):
             return f"It belongs to an entry of {declared.yamls[0]}: indent it like {declared.first}"
     return _nearest(key, known)
 

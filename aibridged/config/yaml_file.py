@@ -155,6 +155,8 @@ def _take_list(
         name = f"{key}[{index}]"
         if isinstance(node, yaml.MappingNode):
             entries.append(_entry(file, declared, name, node))
+        elif isinstance(node, yaml.ScalarNode) and lacks_space(node.value):
+            file.wrong(node, name, *NO_SPACE)
         else:
             remedy = f"Give it {', '.join(declared.fields)}."
             file.wrong(node, name, f"this is no {declared.noun}", remedy)

@@ -30,6 +30,9 @@ WRONG = [
         "--output: 'xml' is not one of 'table', 'json'.",
         "--help` describes it.",
     ),
+    ("sessions list --limit x", "--limit: this is not an integer.", "--help` describes it."),
+    ("sessions list --limit 0", "--limit: this must be at least 1.", "--help` describes it."),
+    ("sessions list --since 2h", "there is no option --since.", "Did you mean --started-after?"),
     (f"serve {KEY}", "aibridged serve: … is one argument too many.", "into quotes"),
     (f"serve --anthropic-ky={KEY}", "there is no option --anthropic-ky.", "anthropic-key?"),
 ]
@@ -43,7 +46,7 @@ def test_what_is_wrong_and_what_to_write(line: str, what: str, remedy: str) -> N
     said = " ".join(shown.stderr.split())
     assert what in said.partition(" → ")[0]
     assert remedy in said.partition(" → ")[2]
-    for word in ("Usage:", "Value error", "Error", "╭", KEY):
+    for word in ("Usage:", "Value error", "Input should", "Error", "╭", KEY):
         assert word not in said
     assert max(map(len, shown.stderr.splitlines())) <= 80
 

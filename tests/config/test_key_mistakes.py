@@ -5,7 +5,7 @@ import string
 
 import pytest
 
-from aibridged.config.key_mistakes import WrongTextError, file_text, key_text, unreplaced
+from aibridged.config.key_mistakes import WrongTextError, file_text, holds_reference, key_text
 
 KEY = "sk-ant-api03-canary0123456789abcdefghijklmnop"
 MARK = "\N{ZERO WIDTH NO-BREAK SPACE}"
@@ -36,6 +36,7 @@ WRONG = [
     ("your-api-key", "is a placeholder", "Set it to the whole key."),
     ("sk-…", "is a placeholder, or shortened", "Set it to the whole key."),
     ("sk-ant-...", "is a placeholder, or shortened", "Set it to the whole key."),
+    (f"aib_0123456789_{'canary7' * 6}x", "is a gateway token", "Set it to the key"),
     ("/run/secrets/canary-key", "is a path, and not a key", "Set the variable with _FILE"),
     ("~/canary", "is a path, and not a key", "Set the variable with _FILE"),
     ("sk-xxxxxxxx", "is a placeholder", "Set it to the whole key."),
@@ -77,6 +78,6 @@ def test_the_text_of_a_file() -> None:
 
 
 def test_a_reference_in_any_value() -> None:
-    assert unreplaced("https://${HOST}/v1") == "HOST"
-    assert unreplaced("https://${HOST:-x}/v1") == "HOST"
-    assert unreplaced("a$b{c}$") is None
+    assert holds_reference("https://${HOST}/v1")
+    assert holds_reference("https://${HOST:-x}/v1")
+    assert not holds_reference("a$b{c}$")

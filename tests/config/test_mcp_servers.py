@@ -143,7 +143,7 @@ MISTAKES = [
     *(
         (entry(0, id="docs", url=url), where("URL"), what, "Correct it.")
         for url, what in (
-            ("mcp.example.com", "is not a URL like https://api.example.com/v1"),
+            ("mcp.example.com", "has no https:// or http:// in front"),
             ("ftp://x/", "is not a URL like https://api.example.com/v1"),
             ("https://u:p@x/", "contains a user or a password: the key has its own setting"),
             ("https://x/?a=b#c", "contains a #, which is never sent to a server"),

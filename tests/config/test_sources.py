@@ -90,7 +90,7 @@ def test_a_file_may_be_in_the_home_directory(
 def test_a_reference_to_a_variable_is_named(resolve: Resolve) -> None:
     yaml = "aibridge:\n  openai_base_url: https://${HOST}/v1\n"
     [mistake] = resolve(yaml=yaml).mistakes
-    assert mistake.what == "${HOST} stands for no value here"
+    assert mistake.what == "contains ${…}, which stands for no value here"
     assert mistake.remedy == "Write the value itself: variables are not replaced in settings."
     assert resolve({"--log-filter": "a$"}).mistakes == []
 

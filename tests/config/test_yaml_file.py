@@ -39,6 +39,11 @@ MISTAKES = [
     ("- a\n", "1", "the file has no settings"),
     ("just text\n", "1", "the file has no settings"),
     ("OPENAI_API_KEY=x\n", "1", "the file has no settings"),
+    (
+        "aibridge:\n  providers:\n  - type:openai\n",
+        "3 aibridge.providers[0]",
+        "there is no space after the colon",
+    ),
     ("aibridge:\n  rate_limit:5\n", "2 aibridge", "there is no space after the colon"),
     (
         "aibridge:\n  rate_limit: {{ .Values.x }}\n",
