@@ -98,6 +98,7 @@ def _is_terminal() -> bool:
 
 def _read_token(user: str, server: str) -> "Secret":
     from aibridged.config import kinds
+    from aibridged.config.key_mistakes import WrongTextError
 
     if _is_terminal():
         text = typer.prompt(f"Token of {user} for {server}", hide_input=True)
@@ -105,8 +106,8 @@ def _read_token(user: str, server: str) -> "Secret":
         text = sys.stdin.read()
     try:
         token = kinds.SECRET.parse(text.strip())
-    except ValueError as error:
-        typer.echo(f"Not a valid token: it {error}.", err=True)
+    except WrongTextError as error:
+        typer.echo(f"Not a valid token: it {error}. {error.remedy}", err=True)
         raise typer.Exit(1) from None
     if token is None:
         typer.echo("No token on stdin.", err=True)

@@ -88,7 +88,7 @@ def test_a_removed_token_is_gone(invoke: Invoke) -> None:
     [
         ("", "No token on stdin.\n"),
         (" \n", "No token on stdin.\n"),
-        (f"{CANARY} {CANARY}", "Not a valid token: it contains a space, a line break or another"),
+        (f"{CANARY} {CANARY}", "Not a valid token: it contains a space. Copy the key again"),
     ],
 )
 def test_what_is_no_token(invoke: Invoke, input: str, said: str) -> None:
