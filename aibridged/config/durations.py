@@ -26,7 +26,7 @@ def parse(text: str) -> float:
     if text == "0":
         return 0.0
     if re.fullmatch(r"[0-9.]{1,20}", text, re.ASCII):
-        raise ValueError(f"{text!r} has no unit: for seconds, write {text}s")
+        raise ValueError(f"{text!r} has no unit: write {text}s, {text}m, {text}h or {text}d")
     if text.startswith("-"):
         raise ValueError("a duration can't be negative")
     total, position = 0, 0

@@ -74,7 +74,7 @@ def test_a_lifetime_of_0_is_for_ever(invoke: Invoke, daemon: TokenStore) -> None
 def test_a_lifetime_that_is_none_is_a_usage_error(invoke: Invoke, daemon: TokenStore) -> None:
     failed = invoke("create", "--user", "alice", "--lifetime", "30")
     assert (failed.exit_code, failed.stdout) == (2, "")
-    assert "is not a duration like" in failed.stderr
+    assert "has no unit: write 30s, 30m, 30h or 30d" in failed.stderr
     assert daemon.list_tokens() == []
 
 
