@@ -140,7 +140,9 @@ async def test_what_is_wrong_is_said_as_check_config_says_it(configured, start_d
     configured.key.unlink()
     configured.write()
     await configured.reload("Nothing was reloaded", times=2)
-    assert any(f"({configured.key}): the file can't be read" in line for line in configured.daemon.log)
+    assert any(
+        f"({configured.key}): the file can't be read" in line for line in configured.daemon.log
+    )
 
 
 async def test_what_needs_a_restart_is_named_and_stays(configured, start_daemon, client):
