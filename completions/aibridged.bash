@@ -36,11 +36,11 @@ _aibridged() {
     done
     case $command in
         '')
-            flags='--version --help'
+            flags='--version --help -h'
             ((given)) || argument='words serve check-config healthcheck sample-config usage tail demo fake-provider version users tokens interceptions sessions db proxy'
             ;;
         'serve')
-            flags='--config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-max-stored-text --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help'
+            flags='--config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-max-stored-text --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help -h'
             case $option in
                 --config | -c | --tls-cert-file | --tls-key-file | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json | --log-stackdriver) next='files' ;;
                 --aibridge-enabled | --aibridge-allow-byok | --aibridge-send-actor-headers | --aibridge-circuit-breaker-enabled | --aibridge-structured-logging | --http-allow-half-close | --aibridge-proxy-enabled | --verbose | --trace | --trace-logs | --prometheus-enable | --aibridge-prometheus-initiator-labels) [[ $inline ]] && next='words true false' ;;
@@ -51,9 +51,9 @@ _aibridged() {
             esac
             ;;
         'check-config')
-            flags='--output --connect --config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-max-stored-text --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help'
+            flags='--output -o --connect --config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-max-stored-text --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help -h'
             case $option in
-                --output) next='words text json' ;;
+                --output | -o) next='words text json' ;;
                 --config | -c | --tls-cert-file | --tls-key-file | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json | --log-stackdriver) next='files' ;;
                 --aibridge-enabled | --aibridge-allow-byok | --aibridge-send-actor-headers | --aibridge-circuit-breaker-enabled | --aibridge-structured-logging | --http-allow-half-close | --aibridge-proxy-enabled | --verbose | --trace | --trace-logs | --prometheus-enable | --aibridge-prometheus-initiator-labels) [[ $inline ]] && next='words true false' ;;
                 --aibridge-dump-dir | --state-dir) next='directories' ;;
@@ -63,17 +63,17 @@ _aibridged() {
             esac
             ;;
         'healthcheck')
-            flags='--ready --http-address --config -c --help'
+            flags='--ready --http-address --config -c --help -h'
             case $option in
                 --http-address) next='nothing' ;;
                 --config | -c) next='files' ;;
             esac
             ;;
         'sample-config')
-            flags='--help'
+            flags='--help -h'
             ;;
         'usage')
-            flags='--by --output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help'
+            flags='--by --output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --by) next='words user model provider client day' ;;
                 --output | -o) next='words table json jsonl csv' ;;
@@ -89,7 +89,7 @@ _aibridged() {
             esac
             ;;
         'tail')
-            flags='--since --output -o --config -c --state-dir --postgres-url --help'
+            flags='--since --output -o --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --since | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table jsonl' ;;
@@ -98,23 +98,23 @@ _aibridged() {
             esac
             ;;
         'demo')
-            flags='--help'
+            flags='--help -h'
             ;;
         'fake-provider')
-            flags='--address --events --delay --keep --help'
+            flags='--address --events --delay --keep --help -h'
             case $option in
                 --address | --events | --delay | --keep) next='nothing' ;;
             esac
             ;;
         'version')
-            flags='--help'
+            flags='--help -h'
             ;;
         'users')
-            flags='--help'
+            flags='--help -h'
             ((given)) || argument='words create list suspend resume delete mcp-token'
             ;;
         'users create')
-            flags='--name --email --admin --output -o --config -c --state-dir --postgres-url --help'
+            flags='--name --email --admin --output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='nothing'
             case $option in
                 --name | --email | --postgres-url) next='nothing' ;;
@@ -124,7 +124,7 @@ _aibridged() {
             esac
             ;;
         'users list')
-            flags='--output -o --config -c --state-dir --postgres-url --help'
+            flags='--output -o --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
@@ -133,7 +133,7 @@ _aibridged() {
             esac
             ;;
         'users suspend')
-            flags='--output -o --config -c --state-dir --postgres-url --help'
+            flags='--output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;
@@ -143,7 +143,7 @@ _aibridged() {
             esac
             ;;
         'users resume')
-            flags='--output -o --config -c --state-dir --postgres-url --help'
+            flags='--output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;
@@ -153,7 +153,7 @@ _aibridged() {
             esac
             ;;
         'users delete')
-            flags='--output -o --config -c --state-dir --postgres-url --help'
+            flags='--output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;
@@ -163,11 +163,11 @@ _aibridged() {
             esac
             ;;
         'users mcp-token')
-            flags='--help'
+            flags='--help -h'
             ((given)) || argument='words set remove list'
             ;;
         'users mcp-token set')
-            flags='--config -c --state-dir --postgres-url --help'
+            flags='--config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names users'
             ((given == 1)) && argument='names servers'
             case $option in
@@ -177,7 +177,7 @@ _aibridged() {
             esac
             ;;
         'users mcp-token remove')
-            flags='--config -c --state-dir --postgres-url --help'
+            flags='--config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names users'
             ((given == 1)) && argument='names servers'
             case $option in
@@ -187,7 +187,7 @@ _aibridged() {
             esac
             ;;
         'users mcp-token list')
-            flags='--output -o --config -c --state-dir --postgres-url --help'
+            flags='--output -o --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
@@ -196,11 +196,11 @@ _aibridged() {
             esac
             ;;
         'tokens')
-            flags='--help'
+            flags='--help -h'
             ((given)) || argument='words create list revoke'
             ;;
         'tokens create')
-            flags='--user --name --lifetime --output -o --config -c --state-dir --postgres-url --help'
+            flags='--user --name --lifetime --output -o --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --user) next='names users' ;;
                 --name | --lifetime | --postgres-url) next='nothing' ;;
@@ -210,7 +210,7 @@ _aibridged() {
             esac
             ;;
         'tokens list')
-            flags='--user --revoked --output -o --config -c --state-dir --postgres-url --help'
+            flags='--user --revoked --output -o --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --user) next='names users' ;;
                 --output | -o) next='words table json' ;;
@@ -220,7 +220,7 @@ _aibridged() {
             esac
             ;;
         'tokens revoke')
-            flags='--output -o --config -c --state-dir --postgres-url --help'
+            flags='--output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names tokens'
             case $option in
                 --output | -o) next='words table json' ;;
@@ -230,11 +230,11 @@ _aibridged() {
             esac
             ;;
         'interceptions')
-            flags='--help'
+            flags='--help -h'
             ((given)) || argument='words list show'
             ;;
         'interceptions list')
-            flags='--after-id --output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help'
+            flags='--after-id --output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --after-id | --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
@@ -249,7 +249,7 @@ _aibridged() {
             esac
             ;;
         'interceptions show')
-            flags='--config -c --state-dir --postgres-url --help'
+            flags='--config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='nothing'
             case $option in
                 --config | -c) next='files' ;;
@@ -258,11 +258,11 @@ _aibridged() {
             esac
             ;;
         'sessions')
-            flags='--help'
+            flags='--help -h'
             ((given)) || argument='words list show'
             ;;
         'sessions list')
-            flags='--output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help'
+            flags='--output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --output | -o) next='words table json jsonl csv' ;;
                 --initiator) next='names initiators' ;;
@@ -277,7 +277,7 @@ _aibridged() {
             esac
             ;;
         'sessions show')
-            flags='--full --output -o --config -c --state-dir --postgres-url --help'
+            flags='--full --output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names sessions'
             case $option in
                 --output | -o) next='words text json' ;;
@@ -287,11 +287,11 @@ _aibridged() {
             esac
             ;;
         'db')
-            flags='--help'
+            flags='--help -h'
             ((given)) || argument='words upgrade check prune'
             ;;
         'db upgrade')
-            flags='--config -c --state-dir --postgres-url --help'
+            flags='--config -c --state-dir --postgres-url --help -h'
             case $option in
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
@@ -299,7 +299,7 @@ _aibridged() {
             esac
             ;;
         'db check')
-            flags='--config -c --state-dir --postgres-url --help'
+            flags='--config -c --state-dir --postgres-url --help -h'
             case $option in
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
@@ -307,7 +307,7 @@ _aibridged() {
             esac
             ;;
         'db prune')
-            flags='--older-than --config -c --state-dir --postgres-url --aibridge-retention --help'
+            flags='--older-than --config -c --state-dir --postgres-url --aibridge-retention --help -h'
             case $option in
                 --older-than | --postgres-url | --aibridge-retention) next='nothing' ;;
                 --config | -c) next='files' ;;
@@ -315,7 +315,7 @@ _aibridged() {
             esac
             ;;
         'proxy')
-            flags='--config -c --aibridge-upstream-proxy --aibridge-auth --coder-url --aibridge-revocation-grace --shutdown-timeout --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --help'
+            flags='--config -c --aibridge-upstream-proxy --aibridge-auth --coder-url --aibridge-revocation-grace --shutdown-timeout --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --help -h'
             ((given)) || argument='words init-ca'
             case $option in
                 --config | -c | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json) next='files' ;;
@@ -324,7 +324,7 @@ _aibridged() {
             esac
             ;;
         'proxy init-ca')
-            flags='--name --lifetime --only-for --help'
+            flags='--name --lifetime --only-for --help -h'
             ((given == 0)) && argument='directories'
             case $option in
                 --name | --lifetime | --only-for) next='nothing' ;;

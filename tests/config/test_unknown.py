@@ -80,7 +80,11 @@ def test_other_programs_variables_are_left_alone(resolve: Resolve) -> None:
         ("httpAddress: x\n", "httpAddress", "networking.http.httpAddress"),
         ("providers: []\n", "providers", "aibridge.providers"),
         ("networkin: {}\n", "networkin", "networking"),
-        ("aibridge:\n  rateLimit: 1\n", "aibridge.rateLimit", "aibridge.rate_limit"),
+        (
+            "networking: {http: {http_address: x}}\n",
+            "networking.http.http_address",
+            "networking.http.httpAddress",
+        ),
         ("aibridge:\n  rate-limit: 1\n", "aibridge.rate-limit", "aibridge.rate_limit"),
         ("CODER_AIBRIDGE_RATE_LIMIT: 1\n", "CODER_AIBRIDGE_RATE_LIMIT", "aibridge.rate_limit"),
         ("aibridge-rate-limit: 1\n", "aibridge-rate-limit", "aibridge.rate_limit"),
