@@ -111,8 +111,12 @@ class StreamReader(ABC, Generic[Event]):
         whole = self._ended or (complete and self._stopped)
         return collector.result(self._usage(), complete=whole)
 
-    def parse(self, name: bytes, data: bytes) -> Event | None:
-        """The event, or None where it can't be read even leniently: then that is counted."""
+    def parse(self, name: bytes, data: bytes, *, is_silent: bool = False) -> Event | None:
+        """The event, or None where it can't be read even leniently.
+
+        What can't be read is counted, unless it `is_silent`: then nothing is missed on record.
+        """
+        count = lenient.uncounted if is_silent else self._collector.count
         event: Event | None = None
         if len(data) <= SMALL:
             try:
@@ -122,12 +126,13 @@ class StreamReader(ABC, Generic[Event]):
         if event is None and len(data) < SHORT:
             self._odd_short += 1
             if self._odd_short > MAX_ODD_SHORT:
-                self._collector.count("unreadable_event")
+                count("unreadable_event")
                 return None
         if event is None:
-            event = self.PARSER.read(data, self._collector.count, "event")
+            event = self.PARSER.read(data, count, "event")
         if event is None:
-            self._take_unread(b"" if self._is_closing else name, lenient.usage_in(data))
+            if not is_silent:
+                self._take_unread(b"" if self._is_closing else name, lenient.usage_in(data))
         elif name and not event.type:
             event.type = name.decode("utf-8", "replace")
         return event

@@ -21,7 +21,7 @@ _BOM = b"\xef\xbb\xbf"
 _LOT = 64 * 1024  # bytes; the memory of a longer event isn't kept for the next one
 _FEW_BYTES = 16  # an event has more on average, unless there are none between blank lines
 _BLANK_LINES = re.compile(rb"\n{3,}")
-_LF, CR = b"\n\r"  # as numbers: looking for one byte so costs a sixth
+LF, CR = b"\n\r"  # as numbers: looking for one byte so costs a sixth
 
 Event = tuple[bytes, bytes]
 """The name (empty where there is none) and the data, its lines joined by a newline."""
@@ -36,10 +36,10 @@ def lone(chunk: bytes) -> Event | None:
         return None
     if chunk.startswith(b"data: "):
         data = chunk[6:-2]
-        return None if _LF in data else (b"", data)
+        return None if LF in data else (b"", data)
     if chunk.startswith(b"event: "):
         name, _, data = chunk[7:-2].partition(b"\ndata: ")
-        if data and _LF not in data and _LF not in name:
+        if data and LF not in data and LF not in name:
             return name, data
     return None
 
@@ -159,10 +159,10 @@ class SseSplitter:
             # The usual two shapes, one line of data with or without a name, in a few searches.
             name, _, data = block.partition(b"\ndata: ")
             if data:
-                if name.startswith(b"event: ") and _LF not in data and _LF not in name:
+                if name.startswith(b"event: ") and LF not in data and LF not in name:
                     events.append((name[7:], data))
                     continue
-            elif name.startswith(b"data: ") and _LF not in name:
+            elif name.startswith(b"data: ") and LF not in name:
                 events.append((b"", name[6:]))
                 continue
             if b"data" not in block:

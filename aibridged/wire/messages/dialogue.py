@@ -207,10 +207,11 @@ class MessagesDialogue(Dialogue):
 
     def _event(self, raw: bytes, name: bytes, data: bytes) -> bytes:
         reader = self.reader
-        event = reader.parse(name, data)
+        is_silent = reader.is_silent(name, data)
+        event = reader.parse(name, data, is_silent=is_silent)
         if event is None:
             return raw
-        if not reader.is_silent(name, data):
+        if not is_silent:
             reader.note(event)
         handle = self._HANDLERS.get(event.type)
         return raw if handle is None else handle(self, raw, data, event)
@@ -226,8 +227,8 @@ class MessagesDialogue(Dialogue):
         index = self._last_index + 1 if event.index is None else event.index
         self._last_index = index
         begun = block_fields(event.content_block) if is_given(event.content_block) else {}
+        self._end_block(index)  # some servers don't say that one has ended
         opened = self._open[index] = _Block(begun)
-        self._only = None
         if begun.get("type") == "tool_use" and begun.get("name") in self._names:
             self._altered = True
             self._indices[index] = None
@@ -249,11 +250,14 @@ class MessagesDialogue(Dialogue):
 
     def _block_stop(self, raw: bytes, data: bytes, event: Event) -> bytes:
         index = event.index if event.index in self._open else self._last_index
+        self._end_block(index)
+        return self._reindexed(raw, data, event, index)
+
+    def _end_block(self, index: int) -> None:
+        self._only = None
         opened = self._open.pop(index, None)
         if opened is not None:
-            self._only = None
             self._ended.append(opened)
-        return self._reindexed(raw, data, event, index)
 
     def _take_ended(self) -> None:
         """Note the blocks that have ended, if some of them are calls of ours."""
@@ -271,6 +275,8 @@ class MessagesDialogue(Dialogue):
         self._count(event.usage)
         reason = event.pieces.get("stop_reason")
         if isinstance(reason, str) and reason:
+            for index in list(self._open):
+                self._end_block(index)
             self._take_ended()
             self._stop(reason)
         if self.calls:

@@ -23,13 +23,16 @@ from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage
 from aibridged.wire.lenient import json_of, usage_in
 from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, Message
 from aibridged.wire.reader import StreamReader
-from aibridged.wire.sse import CR
+from aibridged.wire.sse import CR, LF
 from aibridged.wire.usage import messages_usage
 from aibridged.wire.usage_sums import reported
 
 _SERVER_SIDE = {"tool_use": False, "server_tool_use": True, "mcp_tool_use": True}
-_DELTA_LINE = b"event: content_block_delta\n"
+_DELTA = b"content_block_delta"
+_DELTA_LINES = b"event: %b\ndata: " % _DELTA
 _HEAD = 150  # within so many bytes an event has said which kind of delta it is
+# With the field's name: a thought, or a piece of arguments, may be just this word.
+_TEXT, _SPACED_TEXT = b'"type":"text_delta"', b'"type": "text_delta"'
 
 
 @dataclass(slots=True)
@@ -60,16 +63,18 @@ class MessagesReader(StreamReader[Event]):
     def is_silent(self, name: bytes, data: bytes) -> bool:
         return (
             self.verdict is not None
-            and data.find(b'"text_delta"', 0, _HEAD) > 0
-            and data.find(b'"content_block_delta"', 0, _HEAD) > 0  # a tool may have that name
+            and (data.find(_TEXT, 0, _HEAD) > 0 or data.find(_SPACED_TEXT, 0, _HEAD) > 0)
+            # A tool may have that name.
+            and (name == _DELTA or data.find(b'"content_block_delta"', 0, _HEAD) > 0)
         )
 
     def is_text(self, chunk: bytes) -> bool:
         return (
             self.verdict is not None
-            and chunk.find(b'"text_delta"', 0, _HEAD) > 0
-            and chunk.startswith(_DELTA_LINE)
-            and chunk.find(b"\n\n") == len(chunk) - 2
+            and (chunk.find(_TEXT, 0, _HEAD) > 0 or chunk.find(_SPACED_TEXT, 0, _HEAD) > 0)
+            and chunk.startswith(_DELTA_LINES)
+            and chunk.endswith(b"\n\n")
+            and chunk.find(LF, len(_DELTA_LINES)) == len(chunk) - 2  # there is no other line
             and CR not in chunk
         )
 

@@ -200,10 +200,11 @@ class ResponsesDialogue(Dialogue):
         if not self._altered and name not in _WATCHED:
             reader.read(name, data)
             return raw
-        event = reader.parse(name, data)
+        is_silent = reader.is_silent(name, data)
+        event = reader.parse(name, data, is_silent=is_silent)
         if event is None:
             return raw
-        if not reader.is_silent(name, data):
+        if not is_silent:
             reader.note(event)
         kind = event.type
         if kind in _BEGIN:

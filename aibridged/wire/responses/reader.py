@@ -25,11 +25,11 @@ from aibridged.wire.responses.items import (
     is_tool_call,
     thoughts_of,
 )
-from aibridged.wire.sse import CR
+from aibridged.wire.sse import CR, LF
 from aibridged.wire.usage import responses_usage
 
 _TEXT_DELTA = b"response.output_text.delta"
-_TEXT_DELTA_LINE = b"event: %b\n" % _TEXT_DELTA
+_TEXT_DELTA_LINES = b"event: %b\ndata: " % _TEXT_DELTA
 
 # Events that hold no fact, or one that a later event tells whole. They are told by their name and
 # not looked into: some restate the request with all its tools, some carry images.
@@ -101,8 +101,9 @@ class ResponsesReader(StreamReader[Event]):
     def is_text(self, chunk: bytes) -> bool:
         return (
             not self._comments
-            and chunk.startswith(_TEXT_DELTA_LINE)
-            and chunk.find(b"\n\n") == len(chunk) - 2
+            and chunk.startswith(_TEXT_DELTA_LINES)
+            and chunk.endswith(b"\n\n")
+            and chunk.find(LF, len(_TEXT_DELTA_LINES)) == len(chunk) - 2  # there is no other line
             and CR not in chunk
         )
 

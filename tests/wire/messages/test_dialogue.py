@@ -344,3 +344,16 @@ def test_text_of_blocks_that_are_open_together_is_told_in_its_own(scene):
         scene.dialogue.feed(piece)
     content = scene.answer()["messages"][1]["content"]
     assert [block.get("text") for block in content] == ["abcd", "xy", None]
+
+
+def test_a_call_whose_end_is_not_told_is_run(scene):
+    """Some servers leave out that a block has ended."""
+    stream = scene.stream(CALL)
+    events = [event + b"\n\n" for event in stream.split(b"\n\n")[:-1]]
+    scene.feed(b"".join(event for event in events if b"content_block_stop" not in event))
+    assert [call.name for call in scene.dialogue.calls] == [OURS]
+    kinds = [block["type"] for block in scene.answer()["messages"][1]["content"]]
+    assert kinds == ["thinking", "text", "tool_use"]
+    same_index = re.sub(rb'"index":[ ]?[0-9]', b'"index":0', b"".join(events))
+    scene.feed(same_index)
+    assert [call.name for call in scene.dialogue.calls] == [OURS]

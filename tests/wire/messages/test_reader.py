@@ -235,6 +235,29 @@ def test_a_tool_with_the_name_of_a_delta_is_a_call() -> None:
     assert reader.finish(complete=True).tool_calls == (call("t", "text_delta", "{}"),)
 
 
+def test_a_thought_and_arguments_that_are_just_the_word_are_on_record() -> None:
+    def event(kind: str, index: int, **fields: object) -> bytes:
+        data = msgspec.json.encode({"type": f"content_block_{kind}", "index": index, **fields})
+        return b"event: content_block_%b\ndata: %b\n\n" % (kind.encode(), data)
+
+    arguments = {"type": "input_json_delta", "partial_json": ""}
+    reader = MessagesReader()
+    for chunk in (
+        event("start", 0, content_block={"type": "thinking", "thinking": ""}),
+        event("delta", 0, delta={"type": "thinking_delta", "thinking": "text_delta"}),
+        event("stop", 0),
+        event("start", 1, content_block={"type": "tool_use", "id": "t", "name": "x"}),
+        event("delta", 1, delta={**arguments, "partial_json": '{"a":"'}),
+        event("delta", 1, delta={**arguments, "partial_json": "text_delta"}),
+        event("delta", 1, delta={**arguments, "partial_json": '"}'}),
+        event("stop", 1),
+    ):
+        reader.feed(chunk)
+    facts = reader.finish(complete=True)
+    assert [thought.content for thought in facts.thoughts] == ["text_delta"]
+    assert facts.tool_calls == (call("t", "x", '{"a":"text_delta"}'),)
+
+
 BODY = {
     "id": "msg_1",
     "type": "message",
