@@ -17,7 +17,9 @@ import httpx2
 
 from aibridged.clock import Clock
 from aibridged.config.proxy_url import ProxyUrl
-from aibridged.mcp.listing import JSON, Listing, media_type
+from aibridged.mcp.listing import Listing
+from aibridged.mcp.messages import JSON, changed, media_type
+from aibridged.mcp.results import lightened
 
 _OURS = -32099  # the last code that JSON-RPC leaves to implementations
 _SESSION = "mcp-session-id"
@@ -34,7 +36,7 @@ class ServerTransport(httpx2.AsyncBaseTransport):
     A response may have `max_bytes` and take `seconds`, its body included. `max_total` is for
     all of them together until `opened` is called: nothing that a server lists is unbounded.
 
-    Until then, `listing` takes the tools out of the responses.
+    Until then, `listing` takes the tools out of the responses; then results are `lightened`.
 
     `answered` says whether the last request got a response at all. A request within a session that
     the server has ended gets an error whose data is `ended`, which no server can know. Requests go
@@ -99,10 +101,12 @@ class ServerTransport(httpx2.AsyncBaseTransport):
         if refusal is not None:
             await response.aclose()
             return _error(request, response.status_code, refusal)
-        if self._left is None or response.status_code != 200:
+        if response.status_code != 200:
             return bounded
+        if self._left is None:
+            return changed(bounded, lightened)
         self.listing.version = request.headers.get(_VERSION, self.listing.version)
-        return self.listing.relieved(bounded)
+        return changed(bounded, self.listing.take)
 
     async def aclose(self) -> None:
         await self._inner.aclose()

@@ -4,21 +4,19 @@ The SDK reads a response as a whole, on the event loop, and refuses a list for o
 So the entries are taken out of a response before the SDK gets it, and read in a thread.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import httpx2
 import msgspec
-from httpx2 import EventSource, ServerSentEvent
 from mcp.shared.inbound import find_invalid_x_mcp_header, x_mcp_header_map
 from mcp_types import ListToolsResult, methods
 from mcp_types import Tool as ListedTool
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-JSON = "application/json"
+from aibridged.mcp.messages import fields_of, items_of
+
 MAX_ENTRIES = 20_000
 """Entries of a list that are kept; one more says that there are others."""
 
@@ -26,11 +24,8 @@ _LIST = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 _MIRRORED = b"x-mcp-header"
 _UNREADABLE = b"{"
 _MAX_REASON = 200  # characters
-_SMALL = 8192  # bytes of a message that is read at once: a thread would cost more
 
 _encode = msgspec.json.Encoder().encode
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_list = msgspec.json.Decoder(list[msgspec.Raw]).decode
 
 
 class UnusableEntryError(Exception):
@@ -100,50 +95,12 @@ def _shortened(reason: str) -> str:
     return "".join(each if each.isprintable() else " " for each in reason[:_MAX_REASON])
 
 
-def media_type(headers: Mapping[str, str]) -> str:
-    """What a response's body is, without parameters."""
-    return headers.get("content-type", "").partition(";")[0].strip().lower()
-
-
 class Listing:
     """Takes the tools out of a server's responses; `entries` are those of all pages."""
 
     def __init__(self) -> None:
         self.entries: list[bytes] = []
         self.version = LATEST_HANDSHAKE_VERSION
-
-    def relieved(self, response: httpx2.Response) -> httpx2.Response:
-        """The response as the SDK is to see it."""
-        kind = media_type(response.headers)
-        if kind == JSON:
-            stream: httpx2.AsyncByteStream = _Relieved(response, self._body(response))
-        elif kind == "text/event-stream":
-            stream = _Relieved(response, self._events(response))
-        else:
-            return response
-        return httpx2.Response(
-            response.status_code,
-            headers=response.headers,
-            stream=stream,
-            extensions=response.extensions,
-            request=response.request,
-        )
-
-    async def _body(self, response: httpx2.Response) -> AsyncIterator[bytes]:
-        yield await self._taken(await response.aread())
-
-    async def _events(self, response: httpx2.Response) -> AsyncIterator[bytes]:
-        # The stream itself is bounded.
-        async for event in EventSource(response, max_event_size=None):
-            data = event.data
-            if data:
-                data = (await self._taken(data.encode())).decode()
-            yield _encoded(event, data)
-
-    async def _taken(self, message: bytes) -> bytes:
-        if len(message) <= _SMALL:
-            return self.take(message)
-        return await asyncio.to_thread(self.take, message)
 
     def take(self, message: bytes) -> bytes:
         """Take the tools out of a message; returns the rest of it, for the SDK.
@@ -152,10 +109,10 @@ class Listing:
         of it, and take longer.
         """
         try:
-            fields = _fields(message)
-            result = _fields(fields["result"]) if "result" in fields else {}
+            fields = fields_of(message)
+            result = fields_of(fields["result"]) if "result" in fields else {}
             most = MAX_ENTRIES + 1 - len(self.entries)
-            tools = _items(result["tools"], most) if "tools" in result else None
+            tools = items_of(result["tools"], most) if "tools" in result else None
         except (ValueError, RecursionError):
             return _UNREADABLE
         if tools is None:
@@ -181,50 +138,3 @@ class Listing:
                 property_ = property_.setdefault("properties", {}).setdefault(name, {})
             property_ |= {"type": "string", "x-mcp-header": header}
         return {"name": tool.name, "inputSchema": schema}
-
-
-class _Relieved(httpx2.AsyncByteStream):
-    def __init__(self, response: httpx2.Response, content: AsyncIterator[bytes]) -> None:
-        self._response = response
-        self._content = content
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self._content
-
-    async def aclose(self) -> None:
-        await self._response.aclose()
-
-
-def _fields(source: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
-    """The fields of an object; none of anything else. Raises ValueError, RecursionError."""
-    try:
-        return _decode_fields(source)
-    except msgspec.ValidationError:
-        return {}
-    except msgspec.DecodeError:
-        found = json.loads(bytes(source))  # NaN, for one, and half an emoji
-    return {name: _raw(each) for name, each in found.items()} if isinstance(found, dict) else {}
-
-
-def _items(source: msgspec.Raw, most: int) -> list[bytes] | None:
-    """The first elements of a list; None for anything else. Raises ValueError, RecursionError."""
-    try:
-        return [bytes(each) for each in _decode_list(source)[:most]]
-    except msgspec.ValidationError:
-        return None
-    except msgspec.DecodeError:
-        found = json.loads(bytes(source))
-    return [bytes(_raw(each)) for each in found[:most]] if isinstance(found, list) else None
-
-
-def _raw(value: Any) -> msgspec.Raw:
-    return msgspec.Raw(json.dumps(value).encode())
-
-
-def _encoded(event: ServerSentEvent, data: str) -> bytes:
-    lines = [f"event: {event.event}", *(f"data: {line}" for line in data.split("\n"))]
-    if event.id:
-        lines.append(f"id: {event.id}")
-    if event.retry is not None:
-        lines.append(f"retry: {event.retry}")
-    return ("\n".join(lines) + "\n\n").encode()

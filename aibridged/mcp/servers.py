@@ -4,6 +4,7 @@ The names are those of Coder's AI Bridge: a manager has one proxy per server.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from aibridged.mcp.session import ServerFailedError, StreamableHTTPServerProxy
 from aibridged.mcp.tools import Tool, Toolbox, ToolResult
 from aibridged.observe.scope import span
 from aibridged.observe.spans import SpanName
+from aibridged.wire.bounds import UNREADABLE
 
 _PATIENCE_S = 2.0
 
@@ -43,7 +45,7 @@ class ServerProxyManager:
         self._opening: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
         self._no_longer_waiting = asyncio.Event()
-        self._reopening = asyncio.Lock()
+        self._reopening: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def open(self) -> Toolbox | None:
         if self._opening is None:
@@ -115,7 +117,7 @@ class ServerProxyManager:
         """Call a tool with the model's arguments. Failures are results."""
         try:
             values = msgspec.json.decode(arguments, type=dict) if arguments.strip() else {}
-        except (msgspec.DecodeError, RecursionError):
+        except UNREADABLE:
             return ToolResult("The tool was not run: its arguments are not a JSON object.", True)
         try:
             result = await self._call(tool, values)
@@ -131,22 +133,28 @@ class ServerProxyManager:
     async def _call(self, tool: Tool, arguments: dict[str, Any]) -> CallToolResult:
         proxy = self._proxies[tool.server]
         if not proxy.is_open:
-            proxy = await self._reopened(proxy)
+            proxy = await self._reopened(proxy, by_server=False)
         try:
             return await proxy.call(tool.tool, arguments)
         except ServerFailedError as error:
             if not error.session_ended:
                 raise
-        self._shared.session_ended(proxy.access)
-        proxy = await self._reopened(proxy)
+        proxy = await self._reopened(proxy, by_server=True)
         return await proxy.call(tool.tool, arguments)
 
-    async def _reopened(self, ended: StreamableHTTPServerProxy) -> StreamableHTTPServerProxy:
-        """A new session in place of one that the server, or the network, has ended."""
+    async def _reopened(
+        self, ended: StreamableHTTPServerProxy, *, by_server: bool
+    ) -> StreamableHTTPServerProxy:
+        """A session in place of one that the server, or else the network, has ended.
+
+        Calls that find the same session ended get the same new one.
+        """
         shared, access = self._shared, ended.access
-        async with self._reopening:
+        async with self._reopening[access.server.id]:
             proxy = self._proxies[access.server.id]
-            if proxy is ended:
+            if proxy is ended and (by_server or not proxy.is_open):
+                if by_server:
+                    shared.session_ended(access)
                 ended.retire()
                 proxy = StreamableHTTPServerProxy(access, self._limits, shared.tls, shared.clock)
                 self._proxies[access.server.id] = proxy

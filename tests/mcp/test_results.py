@@ -1,9 +1,11 @@
 """What a tool answers is told as text, whatever it was, and never too much of it."""
 
+import json
+
 import pytest
 from mcp_types import CallToolResult
 
-from aibridged.mcp.results import as_tool_result, cut
+from aibridged.mcp.results import MAX_BLOCKS, as_tool_result, cut, lightened
 from aibridged.mcp.tools import ToolResult
 
 PLENTY = 10_000
@@ -77,3 +79,46 @@ def test_an_error_is_one():
 )
 def test_what_is_too_long_is_cut_between_characters_and_says_so(text, limit, expected):
     assert cut(text, limit) == expected
+
+
+def message_of(*content):
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"content": content, "isError": True}})
+
+
+def text(said):
+    return {"type": "text", "text": said}
+
+
+IMAGE = {"type": "image", "data": "aGVsbG8=", "mimeType": "image/png"}
+
+
+def lighter(*content):
+    found = json.loads(lightened(message_of(*content).encode()))
+    assert found["id"] == 1
+    assert found["result"]["isError"]
+    return found["result"]["content"]
+
+
+def test_few_blocks_stay_as_they_are():
+    message = message_of(*[text("a, b")] * (MAX_BLOCKS - 1), IMAGE).encode()
+    assert json.loads(lightened(message)) == json.loads(message)
+    for odd in (b"", b"[]", b"{" * 9_000, b'{"result":{"content":{}}}' + b"," * MAX_BLOCKS):
+        assert lightened(odd) == odd
+
+
+def test_of_many_blocks_the_texts_are_joined():
+    blocks = [*[text(f"{number}") for number in range(MAX_BLOCKS)], IMAGE, text("x"), text("y")]
+    lines = "\n".join(map(str, range(MAX_BLOCKS)))
+    assert lighter(*blocks) == [text(lines), IMAGE, text("x\ny")]
+
+
+@pytest.mark.parametrize("odd", [IMAGE, 7, {"type": "text", "text": None}])
+def test_of_many_others_the_first_are_kept(odd):
+    found = lighter(*[odd] * MAX_BLOCKS, text("a"), *[odd] * 7)
+    left_out = text("[7 other parts of the result are left out.]")
+    assert found == [*[odd] * MAX_BLOCKS, text("a"), left_out]
+
+
+def test_half_a_character_becomes_a_mark():
+    message = b'{"result":{"content":[{"type":"text","text":"a\\ud83d"}]}}'
+    assert lightened(message) == message.replace(rb"\ud83d", rb"\ufffd")

@@ -130,7 +130,9 @@ async def test_a_tool_is_run_with_the_models_arguments(open_tools, tiny, argumen
     assert await box.call(box.tools[0], arguments) == ToolResult(text)
 
 
-@pytest.mark.parametrize("arguments", [b"[]", b"nonsense", b'"a"', b"null", b"[" * 100_000])
+@pytest.mark.parametrize(
+    "arguments", [b"[]", b"nonsense", b'"a"', b"null", b"[" * 100_000, b'{"a":"\xff"}']
+)
 async def test_arguments_that_are_none_are_told_to_the_model(open_tools, tiny, arguments):
     box = await open_tools({"docs": tiny.url})
     result = await box.call(box.tools[0], arguments)
@@ -174,6 +176,56 @@ async def test_a_server_that_was_restarted_gets_another_session(open_tools, tiny
     results = await asyncio.gather(*(box.call(box.tools[0], b'{"n": 1}') for _ in range(5)))
     assert results == [ToolResult('{"n": 1}')] * 5
     assert tiny.methods().count("initialize") == 2
+
+
+async def test_a_session_that_was_reopened_meanwhile_is_used(offer, tiny, hold):
+    tools = offer({"docs": tiny.url})
+    caller = tools.of("ann")
+    box = await caller.open()
+    tiny.sessions.clear()
+    go_on = hold("initialize")
+
+    async def call(number):
+        return await box.call(box.tools[0], b'{"n": %d}' % number)
+
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(call(1))
+        await until(lambda: tiny.methods().count("initialize") == 2)
+        second = group.create_task(call(2))
+        await asyncio.sleep(0)
+        go_on.set()
+    assert (first.result(), second.result()) == (ToolResult('{"n": 1}'), ToolResult('{"n": 2}'))
+    assert tiny.methods().count("initialize") == 2
+    assert tools.ended == {"docs": 1}
+    caller.close()
+
+
+async def test_a_server_that_hangs_keeps_no_other_from_another_session(open_tools, tiny, hold):
+    other = type(tiny)()
+    await other.start()
+    box = await open_tools({"docs": tiny.url, "others": other.url}, mcp_init_timeout=5.0)
+    tiny.sessions.clear()
+    other.sessions.clear()
+    go_on = hold("initialize")
+    async with asyncio.TaskGroup() as group:
+        hanging = group.create_task(box.call(box.tools[0], b"{}"))
+        await until(lambda: tiny.methods().count("initialize") == 2)
+        async with asyncio.timeout(3):
+            assert await box.call(box.tools[1], b"{}") == ToolResult("{}")
+        assert not hanging.done()
+        go_on.set()
+    assert hanging.result() == ToolResult("{}")
+    await other.stop()
+
+
+async def test_many_blocks_and_half_a_character_are_told(open_tools, tiny):
+    async def answer(request, message):
+        blocks = [{"type": "text", "text": "a\ud83d"}, *[{"type": "text", "text": "b"}] * 9_999]
+        return tiny.say(message, {"content": blocks})
+
+    tiny.answers["tools/call"] = answer
+    box = await open_tools({"docs": tiny.url})
+    assert await box.call(box.tools[0], b"{}") == ToolResult("a\ufffd" + 9_999 * "\nb")
 
 
 async def test_a_server_that_is_gone_is_told_to_the_model_and_found_again(open_tools, tiny):

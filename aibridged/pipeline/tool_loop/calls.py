@@ -8,9 +8,18 @@ from aibridged.observe.spans import SpanName
 from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.components import Components
 from aibridged.records.facts import ToolRun
+from aibridged.wire.bounds import MAX_ELEMENTS, has_more_elements
 from aibridged.wire.collector import is_json
 from aibridged.wire.injection.dialogue import Call, Result
+from aibridged.wire.shorten import shortened
 
+MAX_ARGUMENTS = 1024 * 1024
+"""Characters of a call's arguments, several times what models write; a tool takes them at once."""
+
+_TOO_LARGE = ToolResult(
+    f"The arguments are too large: at most {MAX_ARGUMENTS} characters and {MAX_ELEMENTS} values.",
+    is_error=True,
+)
 _NO_OBJECT = ToolResult("The arguments are not a JSON object.", is_error=True)
 _LAST = (
     "\n\n[No more calls of this gateway's tools are allowed in this response. Answer with "
@@ -41,9 +50,10 @@ class ToolCalls:
         return results
 
     async def _run(self, call: Call, tool: Tool) -> ToolResult:
-        if not (call.arguments.lstrip().startswith("{") and is_json(call.arguments)):
-            self._note(call, tool, _NO_OBJECT, None)
-            return _NO_OBJECT
+        refusal = _refusal(call.arguments)
+        if refusal is not None:
+            self._note(call, tool, refusal, None)
+            return refusal
         began = self._monotonic()
         result = ToolResult(ABANDONED, is_error=True)
         try:
@@ -66,6 +76,19 @@ class ToolCalls:
         if self._metrics is not None and seconds is not None:
             start = self._interception.start
             self._metrics.tool_invoked(start.provider_name, start.model, tool.server, call.name)
+
+
+def _refusal(arguments: str) -> ToolResult | None:
+    """What the model is told of arguments that no tool is called with."""
+    if len(arguments) > MAX_ARGUMENTS:
+        return _TOO_LARGE
+    if not (arguments.lstrip().startswith("{") and is_json(arguments)):
+        return _NO_OBJECT
+    json = arguments.encode()
+    is_crowded = has_more_elements(json, MAX_ELEMENTS)
+    if is_crowded and has_more_elements(shortened(json), MAX_ELEMENTS):  # a text may have commas
+        return _TOO_LARGE
+    return None
 
 
 def _attributes(tool: Tool) -> dict[str, str]:

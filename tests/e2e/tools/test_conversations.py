@@ -7,6 +7,8 @@ import pytest
 
 from aibridged.fake_provider import Answer, Script, ToolCall
 from aibridged.mcp.tools import ToolResult
+from aibridged.pipeline.tool_loop.calls import MAX_ARGUMENTS
+from aibridged.wire.bounds import MAX_ELEMENTS
 
 OURS = ToolCall("bmcp_files_read", '{"path":"a"}')
 OWN = ToolCall("weather", '{"city":"Bern"}')
@@ -112,6 +114,26 @@ async def test_arguments_that_are_no_object_are_told_to_the_model(
     answer = await talk.say("Go.")
     assert "not a JSON object" in talk.text(answer)
     assert toolbox.called == []
+
+
+async def test_long_arguments_are_told_to_the_model(with_tools, talk_to, toolbox, fake, api, way):
+    long = ToolCall(OURS.name, f'{{"path":"{"x" * MAX_ARGUMENTS}"}}')
+    fake.play(Script(answer=Answer(calls=(long, OURS))))
+    talk = talk_to(await with_tools(), api, way)
+    answer = await talk.say("Go.")
+    assert "The arguments are too large: at most" in talk.text(answer)
+    assert toolbox.called == [("read", {"path": "a"})]
+
+
+async def test_crowded_arguments_are_told_to_the_model(with_tools, talk_to, toolbox, fake):
+    """A table in a text isn't crowded, whatever its commas."""
+    crowded = f'{{"path":[{"1," * (MAX_ELEMENTS + 1)}1]}}'
+    table = f'{{"path":"{"1," * (MAX_ELEMENTS + 1)}"}}'
+    fake.play(Script(answer=Answer(calls=tuple(ToolCall(OURS.name, a) for a in (crowded, table)))))
+    talk = talk_to(await with_tools(), "messages", "streaming")
+    answer = await talk.say("Go.")
+    assert "The arguments are too large: at most" in talk.text(answer)
+    assert [arguments for _, arguments in toolbox.called] == [json.loads(table)]
 
 
 async def test_no_more_rounds_than_allowed(with_tools, talk_to, fake, toolbox, api, way):
