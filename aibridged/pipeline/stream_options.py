@@ -15,6 +15,7 @@ from aibridged.core.breaker import MAX_MODEL_NAME
 from aibridged.core.expiring import Expiring
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.chat_completions.stream_usage import Unasking, ask_for_usage, with_usage
+from aibridged.wire.coding import StreamDecoder, UnsupportedCodingError
 from aibridged.wire.splice import Fields, UnsplittableError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class UsageAsk:
 
     async def is_refused(self, response: UpstreamResponse) -> bool:
         """Whether a response refuses to be asked, as far as that can be told before the request is
-        sent again. A body that names the field isn't taken from `response`."""
+        sent again: it may, where its coding can't be read. `response` keeps its body."""
         if self._refusals is None:
             return False
         if response.status not in (_BAD_REQUEST, _UNPROCESSABLE):
@@ -77,7 +78,8 @@ class UsageAsk:
                 body = await response.peek(_ERROR_BYTES)
         except TimeoutError:
             return False
-        return any(name in body for name in _NAMES)
+        plain = _decoded(body, response.content_coding)
+        return plain is None or any(name in plain for name in _NAMES)
 
     def remember(self, context: "RequestContext") -> None:
         """It was refused, and the request has been taken without it."""
@@ -108,6 +110,17 @@ def ask_on_behalf(context: "RequestContext", refusals: UsageRefusals) -> None:
     else:
         context.change_body(with_usage(context.plain))
     context.usage_ask = UsageAsk(refusals if mode == "auto" else None, given)
+
+
+def _decoded(body: bytes, coding: str | None) -> bytes | None:
+    """The beginning of a body without its coding; None where that isn't known."""
+    if coding is None:
+        return body
+    try:
+        decoder = StreamDecoder(coding, _ERROR_BYTES)
+    except UnsupportedCodingError:
+        return None
+    return b"".join(decoder.feed(body))
 
 
 def _key(context: "RequestContext") -> bytes:

@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import msgspec
 import pytest
 
 from aibridged.config.options import ProviderSettings
@@ -12,13 +13,13 @@ from aibridged.fake_provider import FakeProvider, Script
 CHAT = "/openai/v1/chat/completions"
 BODY = {"model": "m", "stream": True, "messages": [{"role": "user", "content": "hello"}]}
 FORBIDDEN = b'{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"]}]}'
+UNRECOGNIZED = b'{"error":{"message":"Unrecognized request argument supplied: stream_options"}}'
 REFUSALS = {
     "422": Script(status=422, body=FORBIDDEN),
     "422 without a word": Script(status=422, body=b"{}"),
-    "400": Script(
-        status=400,
-        body=b'{"error":{"message":"Unrecognized request argument supplied: stream_options"}}',
-    ),
+    "400": Script(status=400, body=UNRECOGNIZED),
+    "400 in gzip": Script(status=400, body=UNRECOGNIZED, gzip=True),
+    "400 in brotli": Script(status=400, body=b"\x0b", headers=(("content-encoding", "br"),)),
 }
 OTHER = Script(status=400, body=b'{"error":{"message":"The context is too long."}}')
 
@@ -106,9 +107,10 @@ async def test_it_is_the_clients_to_the_last_byte(start_gateway, fake, post, sen
 async def test_other_refusals_are_relayed_and_nothing_is_concluded(start_gateway, fake, post):
     gateway = await start_gateway()
     fake.refusal = None
-    fake.play(OTHER, OTHER)
-    for _ in range(2):
-        assert await post(gateway) == (400, OTHER.body)
+    fake.play(OTHER, msgspec.structs.replace(OTHER, gzip=True))
+    assert await post(gateway) == (400, OTHER.body)
+    status, body = await post(gateway)
+    assert (status, gzip.decompress(body)) == (400, OTHER.body)
     assert (await post(gateway))[0] == 200
     assert asked(fake) == [True] * 3
 
