@@ -103,12 +103,19 @@ class StoredObjects:
         self.record(made, initiator_id=made.initiator_id)
 
     async def find(
-        self, caller: str, provider_name: str, object_id: str, *, patient: bool = True
+        self,
+        caller: str,
+        provider_name: str,
+        object_id: str,
+        *,
+        patient: bool = True,
+        settled: bool = False,
     ) -> Maker | None:
         """Its maker, or None: nobody made it through a gateway of this database.
 
         `caller` is who asks: callers take turns. If it is `patient`, what may just have been made
-        is waited for.
+        is waited for; if it is to be `settled`, the end of the request that has made it, which may
+        just have come through another daemon, is waited for as long.
 
         Raises:
             LookupFailedError: that isn't known.
@@ -117,7 +124,7 @@ class StoredObjects:
         try:
             async with asyncio.timeout(self._deadline):
                 maker = self._known.get(key) or await self._look_up(caller, key)
-                if maker is None and patient:
+                if patient if maker is None else settled and not maker.is_settled:
                     await asyncio.sleep(_RECENT_S)
                     maker = await self._look_up(caller, key)
         except (TimeoutError, QueueFullError):

@@ -45,8 +45,8 @@ async def until(condition):
             await asyncio.sleep(0)
 
 
-async def find(objects, object_id="resp_1", provider="openai", *, patient=False):
-    return await objects.find("bob", provider, object_id, patient=patient)
+async def find(objects, object_id="resp_1", provider="openai", *, patient=False, settled=False):
+    return await objects.find("bob", provider, object_id, patient=patient, settled=settled)
 
 
 async def test_what_was_made_is_remembered_and_recorded(database, store, opened, new_object):
@@ -105,6 +105,21 @@ async def test_what_another_daemon_is_just_told_is_waited_for(database, store, o
         await until(lambda: not objects._places.taken)
         store.write([], [new_object()])
     assert finding.result() == Maker("ann", None, False)
+
+
+async def test_the_end_of_its_request_is_waited_for_where_it_decides(
+    database, store, opened, new_object, new_start, new_facts
+):
+    start = new_start()
+    store.write([start], [new_object(interception_id=start.id)])
+    objects, _ = opened(database.engine)
+    async with asyncio.TaskGroup() as group:
+        finding = group.create_task(find(objects, settled=True))
+        await until(lambda: objects._places.taken)
+        await until(lambda: not objects._places.taken)
+        told = new_object(interception_id=start.id, continuation="next")
+        store.write([], [told, *new_facts(start.id)])
+    assert finding.result().continuation == "next"
 
 
 async def test_what_was_told_need_not_be_read_again(database, opened, new_object):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from cachetools import LRUCache
 
+from aibridged.core.auth import CredentialKind
 from aibridged.errors import LOOKUP_FAILED, GatewayError
 from aibridged.pipeline.context import RequestContext
 from aibridged.records.facts import StoredObjectRecord
@@ -72,9 +73,11 @@ class Continuations:
         name, actor = context.facts.previous_response, context.actor.id
         if name is None or _key(context, name) in self._known:
             return None
+        # With a key of their own callers go on from much that no gateway has seen.
+        patient = context.credential.kind is CredentialKind.CENTRALIZED
         try:
             maker = await self._objects.find(
-                actor, context.route.provider.name, name, patient=False
+                actor, context.route.provider.name, name, patient=patient, settled=True
             )
         except LookupFailedError:
             raise GatewayError(LOOKUP_FAILED, retry_after=1) from None

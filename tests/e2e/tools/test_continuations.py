@@ -51,8 +51,13 @@ async def test_through_another_gateway(
     talk = talk_to(first, "responses", "streaming")
     fake.play(Script(answer=Answer(text="Hm.", calls=(OURS,))))
     shown = (await talk.say("Read.")).id
+    at_once = talk_to(second, "responses", "streaming")
+    at_once.options = {"previous_response_id": shown}
+    await at_once.say("And then?")
     await until(lambda: continuations(postgres_database))
-    await goes_on(talk_to, second, fake, shown, continuations(postgres_database)[shown])
+    last = continuations(postgres_database)[shown]
+    assert fake.requests[-1].json()["previous_response_id"] == last
+    await goes_on(talk_to, second, fake, shown, last)
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
