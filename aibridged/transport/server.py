@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from aiohttp import hdrs, web
+from aiohttp import StreamReader, hdrs, web
 from aiohttp.web_protocol import RequestHandler
 from loguru import logger
 
@@ -56,6 +56,7 @@ class Connection(RequestHandler):
 
     __slots__ = (
         "_address",
+        "_asked",
         "_connection_limiter",
         "_farewell",
         "_head_timer",
@@ -71,6 +72,7 @@ class Connection(RequestHandler):
         self._server = server
         self._connection_limiter = server.connection_limiter
         self._address: bytes | None = None
+        self._asked: StreamReader | None = None  # the body of the last request without a response
         self._is_last_call = False
         self._farewell: asyncio.TimerHandle | None = None
         self._head_timer: asyncio.TimerHandle | None = None
@@ -111,14 +113,15 @@ class Connection(RequestHandler):
         if self._request_count != seen:
             self._connection_limiter.idle.remove(self)
             self._head_arrived()
+            self._asked = self._messages[-1][1]
         elif not self._request_in_progress and self._head_timer is None:
             self._await_head()
 
     def eof_received(self) -> bool:  # type: ignore[override]  # aiohttp's says None
         """Whether the connection stays open for a response: TCP can't tell who has left from who
         only writes no more. TLS closes it all the same."""
-        request = self._current_request
-        if not self._server.limits.half_close or request is None or not request.content.is_eof():
+        asked = self._asked
+        if not self._server.limits.half_close or asked is None or not asked.is_eof():
             return False
         self.close()  # after the response
         self._is_last_call = True
@@ -166,7 +169,10 @@ class Connection(RequestHandler):
 
     def log_access(self, *args: Any) -> None:
         """No-op: aiohttp's access log is off."""
-        if not (self._messages or self._is_last_call):
+        if self._messages:
+            return
+        self._asked = None
+        if not self._is_last_call:
             self._connection_limiter.became_idle(self, self._address)
 
     def leave(self) -> None:

@@ -163,6 +163,16 @@ async def test_a_half_closed_client_is_answered_where_the_setting_says_so(
     writer.close()
 
 
+async def test_a_client_that_half_closes_at_once_is_answered_too(start_gateway, fake):
+    gateway = await start_gateway(http_allow_half_close=True)
+    reader, writer = await connect(gateway)
+    writer.write(REQUEST)
+    writer.write_eof()
+    async with asyncio.timeout(10):
+        assert b"message_stop" in await reader.read()
+    writer.close()
+
+
 async def test_one_that_left_is_noticed_on_writing_then(start_gateway, fake):
     gateway = await start_gateway(http_allow_half_close=True)
     fake.play(Script(stream=(b"data: x\n\n",) * 10_000, headers=EVENT_STREAM, delay=0.01))

@@ -16,7 +16,6 @@ from aibridged import transport
 
 OF_A_BASE_CLASS = {
     "Connection": {
-        "_current_request",
         "_lingering_time",
         "_loop",
         "_messages",
