@@ -27,6 +27,9 @@ class ErrorKind:
 INVALID_REQUEST = ErrorKind(
     "invalid_request", 400, "invalid_request_error", "The request is malformed."
 )
+WRONG_BASE_URL = ErrorKind("wrong_base_url", 400, "invalid_request_error", "The base URL is wrong.")
+"""For requests of Anthropic's API: at a 404, Claude Code says that the model doesn't exist, and
+nothing else."""
 UNAUTHENTICATED = ErrorKind(
     "unauthenticated",
     401,
@@ -168,6 +171,7 @@ UPSTREAM_TIMEOUT = ErrorKind(
 
 ERRORS = (
     INVALID_REQUEST,
+    WRONG_BASE_URL,
     UNAUTHENTICATED,
     OWN_KEY_REQUIRED,
     BYOK_DISABLED,

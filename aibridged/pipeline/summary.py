@@ -1,10 +1,9 @@
 """Builds the summary of a request from its context."""
 
 import re
-from collections.abc import Iterator
 
 from aibridged.core.client_ip import client_ip
-from aibridged.core.targets import PREFIXES
+from aibridged.core.targets import shown_path
 from aibridged.errors import (
     INTERNAL_ERROR,
     UPSTREAM_INVALID,
@@ -22,10 +21,8 @@ from aibridged.wire.facts import ProviderError, RequestFacts, ResponseFacts, Tok
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ANOTHER_METHOD = "_OTHER"  # as in OpenTelemetry
-_HIDDEN = "*"
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}")
-_MAX_SEGMENTS = 8
 _MAX_TEXT = 256  # characters of what a caller or a provider chooses
 
 # A request that ends with another error of ours has not reached the provider.
@@ -39,7 +36,6 @@ class Summarizer:
 
     def __init__(self, components: Components) -> None:
         self._settings = components.settings
-        self._words = frozenset(_words(components))
 
     def __call__(
         self,
@@ -61,9 +57,7 @@ class Summarizer:
             request_id=context.scope.request_id,
             outcome=_outcome(context, status, broken),
             method=method if method in _METHODS else _ANOTHER_METHOD,
-            path=shown_path(context.request.target, self._words)
-            if route is None
-            else route.pattern,
+            path=shown_path(context.request.target) if route is None else route.pattern,
             status=context.upstream_status if status is None else status,
             reason=refusal.code if refusal else None,
             remote=self._remote(context),
@@ -110,25 +104,6 @@ class Summarizer:
             settings.proxy_trusted_headers,
             settings.proxy_trusted_origins,
         )
-
-
-def shown_path(target: str, words: frozenset[str]) -> str:
-    """An unknown path, without what may be a secret: only `words` of it are shown."""
-    path = target.partition("?")[0]
-    if not path.startswith("/"):
-        return _HIDDEN
-    segments = path[1:].split("/", _MAX_SEGMENTS)
-    return "".join(f"/{each if each in words else _HIDDEN}" for each in segments)
-
-
-def _words(components: Components) -> Iterator[str]:
-    """All path segments of known routes."""
-    paths = [*PREFIXES, *components.api_roots]
-    for provider in components.providers.values():
-        paths += [provider.name, provider.prefix, *provider.bridged, *provider.passthrough]
-    yield ""
-    for path in paths:
-        yield from path.split("/")
 
 
 def _outcome(

@@ -109,7 +109,8 @@ async def test_a_route_that_is_only_forwarded(start_gateway, client, fake, line)
 
 
 REFUSALS = [
-    ({}, "/v1/messages", BODY, (404, "route_not_supported", "INFO", None)),
+    ({}, "/v1/messages", BODY, (400, "wrong_base_url", "INFO", None)),
+    ({}, "/antropic/x?key=sk-x", BODY, (404, "route_not_supported", "INFO", None)),
     ({}, "/anthropic/%zz", BODY, (400, "invalid_request", "INFO", None)),
     ({}, MESSAGES, {"model": 1}, (400, "invalid_request", "INFO", "local")),
     ({"max_request_bytes": 9}, MESSAGES, BODY, (413, "request_too_large", "INFO", "local")),
@@ -134,8 +135,17 @@ async def test_a_refusal_has_its_line(start_gateway, client, line, settings, pat
 async def test_a_method_that_nobody_serves_is_not_quoted(start_gateway, client, line):
     gateway = await start_gateway()
     async with client.request("PROPFIND", f"{gateway.url}/anthropic/v1/messages") as response:
-        assert response.status == 404
-    assert line()["msg"] == "_OTHER /anthropic/v1/messages 404"
+        assert response.status == 405
+    assert line()["msg"] == "_OTHER /anthropic/v1/messages 405"
+
+
+async def test_a_path_that_is_not_served_is_shown_without_what_may_be_a_secret(
+    start_gateway, client, line
+):
+    gateway = await start_gateway()
+    await ask(client, gateway, path="/antropic/v1/messages/sk-ant-canary?key=canary")
+    assert line()["msg"] == "POST /antropic/v1/messages/* 404"
+    assert "canary" not in str(line())
 
 
 async def test_limits_have_their_lines_and_an_overload_is_a_warning(
