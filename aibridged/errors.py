@@ -43,6 +43,12 @@ OWN_KEY_REQUIRED = ErrorKind(
     "This provider requires your own key: send it as Authorization: Bearer, and the "
     "gateway token as X-Coder-Token.",
 )
+PROVIDER_KEY_MISSING = ErrorKind(
+    "provider_key_missing",
+    401,
+    "authentication_error",
+    "The gateway has no key for this provider: the operator has to set one.",
+)
 BYOK_DISABLED = ErrorKind(
     "byok_disabled",
     403,
@@ -174,6 +180,7 @@ ERRORS = (
     WRONG_BASE_URL,
     UNAUTHENTICATED,
     OWN_KEY_REQUIRED,
+    PROVIDER_KEY_MISSING,
     BYOK_DISABLED,
     ORIGIN_REFUSED,
     DESTINATION_REFUSED,
