@@ -6,6 +6,7 @@ it: a path that could mean another path is refused here, before it is compared w
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
@@ -44,6 +45,7 @@ _KEY = re.compile(
     r"|AIza|AKIA|eyJ|Bearer",
     re.IGNORECASE,
 )
+_SHORTEST_SECRET = 8
 _MAX_SHOWN = 64  # characters of a segment
 _MAX_SEGMENTS = 8
 _HIDDEN = "*"
@@ -91,16 +93,27 @@ def plain_target(target: str) -> tuple[str, str]:
     return path, query
 
 
-def shown_path(target: str) -> str:
+def shown_path(target: str, secrets: Sequence[str] = ()) -> str:
     """A path from outside for people's eyes: bounded, of harmless characters, without the query.
 
-    A `*` stands for a segment that may be a key, an id, or anything else that isn't a plain word.
+    A `*` stands for a segment that may be a key, an id, or anything else that isn't a plain word,
+    and for one with any of `secrets`, the credentials that came with the request.
     """
     path = target[: _MAX_SHOWN * (_MAX_SEGMENTS + 1)].partition("?")[0]
     if not path.startswith("/"):
         return _HIDDEN
     segments = path[1:].split("/", _MAX_SEGMENTS)
-    return "".join(f"/{each if _is_harmless(each) else _HIDDEN}" for each in segments)
+    return "".join(
+        f"/{each if _is_harmless(each) and not holds_secret(each, secrets) else _HIDDEN}"
+        for each in segments
+    )
+
+
+def holds_secret(segment: str, secrets: Sequence[str]) -> bool:
+    """Whether a segment of a path is one of these, or contains a long one."""
+    return any(
+        each == segment or (len(each) >= _SHORTEST_SECRET and each in segment) for each in secrets
+    )
 
 
 def has_stray_end(path: str) -> bool:

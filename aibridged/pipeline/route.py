@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from aiohttp import web
 from aiohttp.http import HttpVersion10, HttpVersion11
 
+from aibridged.core.auth import sent_secrets
 from aibridged.core.targets import PREFIXES, BadTargetError, split_target
 from aibridged.errors import (
     INVALID_REQUEST,
@@ -37,7 +38,7 @@ def stage(components: Components) -> Middleware:
         if provider is None:
             if method in _READ and (page := _FRONT_DOOR.get(path)) is not None:
                 return page(providers)
-            raise wrong_path(providers, method, path)
+            raise _not_served(context, providers, path)
         rest = f"/{below[0]}" if below else "/"
         if rest.rstrip("/") in ("", provider.prefix) and method in _READ:
             return _hello(provider.name)
@@ -45,11 +46,18 @@ def stage(components: Components) -> Middleware:
             raise GatewayError(UPGRADE_NOT_SUPPORTED)
         found = provider.route(method, rest)
         if found is None:
-            raise wrong_path(providers, method, path)
+            raise _not_served(context, providers, path)
         context.route = found
         return await handler(context)
 
     return route
+
+
+def _not_served(
+    context: RequestContext, providers: Mapping[str, Provider], path: str
+) -> GatewayError:
+    request = context.request
+    return wrong_path(providers, request.method, path, sent_secrets(request.headers))
 
 
 def _front_page(providers: Mapping[str, Provider]) -> web.Response:

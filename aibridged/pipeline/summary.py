@@ -2,7 +2,7 @@
 
 import re
 
-from aibridged.core.auth import MalformedCredentialsError, UpstreamCredential
+from aibridged.core.auth import MalformedCredentialsError, UpstreamCredential, sent_secrets
 from aibridged.core.client_ip import client_ip
 from aibridged.core.targets import shown_path
 from aibridged.errors import (
@@ -70,7 +70,9 @@ class Summarizer:
             request_id=context.scope.request_id,
             outcome=outcome,
             method=method if method in _METHODS else _ANOTHER_METHOD,
-            path=shown_path(context.request.target) if route is None else route.pattern,
+            path=shown_path(context.request.target, sent_secrets(context.request.headers))
+            if route is None
+            else route.pattern,
             status=context.upstream_status if status is None else status,
             reason=refusal.code if refusal else None,
             remote=self._remote(context),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
-from aibridged.core.targets import STRAY, has_stray_end, shown_path
+from aibridged.core.targets import STRAY, has_stray_end, holds_secret, shown_path
 from aibridged.errors import METHOD_NOT_ALLOWED, ROUTE_NOT_SUPPORTED, WRONG_BASE_URL, GatewayError
 from aibridged.providers.base import POST, READ, Provider
 from aibridged.providers.foreign_apis import FOREIGN, NOT_SERVED
@@ -24,6 +24,7 @@ _MAX_PATH = 512
 _MAX_NAMES = 8
 _SIMILAR = 0.75
 
+_CREDENTIAL = "The path contains the credential that came in a header: take it out of the base URL."
 _PROBES = "Probes are GET /healthz (is it alive?) and GET /readyz (does it accept requests?)."
 _OWN = {
     **dict.fromkeys(
@@ -38,15 +39,20 @@ _OWN = {
 }
 
 
-def wrong_path(providers: Mapping[str, Provider], method: str, path: str) -> GatewayError:
+def wrong_path(
+    providers: Mapping[str, Provider], method: str, path: str, secrets: Sequence[str] = ()
+) -> GatewayError:
     """The refusal of a request for a path that has no route, without the gateway's prefix.
 
-    `path` has been checked: it has no empty, dot or doubly encoded segment.
+    `path` has been checked: it has no empty, dot or doubly encoded segment. `secrets` are the
+    credentials that came with the request, which no sentence quotes.
     """
     name, *below = path[1:].split("/")
     kind = WRONG_BASE_URL if below[-1:] in _OF_MESSAGES and method in POST else ROUTE_NOT_SUPPORTED
     if len(below) > _MAX_SEGMENTS or len(path) > _MAX_PATH:
         return GatewayError(ROUTE_NOT_SUPPORTED)
+    if any(holds_secret(each, secrets) for each in (name, *below)):
+        return GatewayError(kind, _CREDENTIAL)
     if has_stray_end(path):
         return GatewayError(kind, STRAY)
     provider = providers.get(name)

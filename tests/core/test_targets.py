@@ -180,3 +180,8 @@ UUID = "6f1b1e0e-5a3b-4d2c-9f1a-2b3c4d5e6f70"
 )
 def test_a_path_is_shown_without_what_may_be_a_secret(target, shown):
     assert shown_path(target) == shown
+
+
+def test_no_credential_of_the_request_is_shown():
+    shown = shown_path("/swordfish/xswordfishx/abc/abcd", ("swordfish", "abc"))
+    assert shown == "/*/*/*/abcd"

@@ -204,6 +204,12 @@ def test_a_wrong_method_is_told_with_the_right_ones(method, path, allow, sentenc
     assert sentence in error.message
 
 
+@pytest.mark.parametrize("path", ["/swordfish/v1/messages", "/openai/xswordfishx", "/x/abc/y"])
+def test_a_credential_in_the_path_is_not_quoted(path):
+    error = wrong_path(PROVIDERS, "POST", path, ("swordfish", "abc"))
+    assert error.message.startswith("The path contains the credential that came in a header")
+
+
 def test_names_that_are_listed_have_a_bound():
     many = make_providers(
         [ProviderSettings("openai", f"name-{n}", None, "https://o.example/v1") for n in range(500)]
