@@ -27,6 +27,9 @@ class ErrorKind:
 INVALID_REQUEST = ErrorKind(
     "invalid_request", 400, "invalid_request_error", "The request is malformed."
 )
+WRONG_BASE_URL = ErrorKind("wrong_base_url", 400, "invalid_request_error", "The base URL is wrong.")
+"""For requests of Anthropic's API: at a 404, Claude Code says that the model doesn't exist, and
+nothing else."""
 UNAUTHENTICATED = ErrorKind(
     "unauthenticated",
     401,
@@ -39,6 +42,12 @@ OWN_KEY_REQUIRED = ErrorKind(
     "authentication_error",
     "This provider requires your own key: send it as Authorization: Bearer, and the "
     "gateway token as X-Coder-Token.",
+)
+PROVIDER_KEY_MISSING = ErrorKind(
+    "provider_key_missing",
+    401,
+    "authentication_error",
+    "The gateway has no key for this provider: the operator has to set one.",
 )
 BYOK_DISABLED = ErrorKind(
     "byok_disabled",
@@ -168,8 +177,10 @@ UPSTREAM_TIMEOUT = ErrorKind(
 
 ERRORS = (
     INVALID_REQUEST,
+    WRONG_BASE_URL,
     UNAUTHENTICATED,
     OWN_KEY_REQUIRED,
+    PROVIDER_KEY_MISSING,
     BYOK_DISABLED,
     ORIGIN_REFUSED,
     DESTINATION_REFUSED,

@@ -96,6 +96,8 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "transport/chunk_time.py": METRICS,
     "pipeline/concurrency.py": SHELL,
     "pipeline/context.py": SHELL,
+    "pipeline/provider_key.py": "tests/e2e/test_provider_keys.py",
+    "pipeline/summary.py": "tests/e2e/test_request_lines.py reads the lines that it makes",
     "transport/abort.py": SHELL,
     "transport/body.py": SHELL,
     "transport/head_reader.py": AI_PROXY,

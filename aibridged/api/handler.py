@@ -104,7 +104,7 @@ def _failure(request: web.BaseRequest, error: QueryFailedError | TimeoutError) -
         # The reason may name servers and accounts, which only the operator may see.
         logger.error("A query of the records failed: {}", error)
     if request.writer.output_size > 0:
-        return broken_off(request, type(error).__name__)
+        return broken_off(request, "the query failed")
     if isinstance(error, QueryTimeoutError):
         return GatewayError(QUERY_FAILED, str(error))
     return GatewayError(QUERY_FAILED, retry_after=1)

@@ -22,30 +22,42 @@ def check_config(
         Output, typer.Option("--output", "-o", metavar="text|json", help="Output format.")
     ] = Output.TEXT,
     connect: Annotated[
-        bool, typer.Option("--connect", help="Connect to each MCP server and list its tools.")
+        bool,
+        typer.Option(
+            "--connect",
+            help="Ask each provider for its models, with its key, and each MCP server for its "
+            "tools.",
+        ),
     ] = False,
 ) -> None:
     """Show all settings with their sources, and any mistakes.
 
     Nothing is started, and no file is changed. The database and the listening addresses are tried
     out; an address in use is a warning, as the daemon may be running. Exits with status 0 if serve
-    would start, or 1 if there are mistakes; with --connect, also 1 if the tools of an MCP server
-    are unavailable.
+    would start, or 1 if there are mistakes; with --connect, also 1 if a provider can't be reached
+    or refuses its key, or if the tools of an MCP server are unavailable.
     """
     from aibridged.cli import mcp_status as reached
+    from aibridged.cli import provider_status
     from aibridged.config import load, report
     from aibridged.daemon.preflight import with_preflight, with_start
 
     resolution = with_start(with_preflight(load.resolve(flags, os.environ)))
     settings = resolution.settings
+    checks = provider_status.reach(settings) if connect and settings is not None else None
     servers = reached.reach(settings) if connect and settings is not None else None
     if output is Output.JSON:
         data = report.as_data(resolution)
+        for provider, check in zip(data["providers"], checks or (), strict=False):
+            provider["connection"] = provider_status.as_data(check)
         if servers is not None:
             data["mcp_servers"] = reached.as_data(servers)
         typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         typer.echo(report.as_text(resolution))
+        if checks is not None:
+            typer.echo(f"\n{provider_status.as_text(checks)}")
         if servers is not None:
             typer.echo(f"\n{reached.as_text(servers)}")
-    raise typer.Exit(0 if settings is not None and reached.all_well(servers or ()) else 1)
+    well = provider_status.all_well(checks or ()) and reached.all_well(servers or ())
+    raise typer.Exit(0 if settings is not None and well else 1)

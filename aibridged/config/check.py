@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import combinations
 
-from aibridged.config import check_ai_proxy, check_state_dir, extras
+from aibridged.config import check_ai_proxy, check_base_urls, check_state_dir, extras
 from aibridged.config.declare import Group
 from aibridged.config.kinds import is_loopback
 from aibridged.config.mcp_servers import sends_in_the_clear, without_query
@@ -61,6 +61,7 @@ def warnings(
     return [
         *found,
         *_in_the_clear(settings),
+        *check_base_urls.warnings(settings.providers),
         *_mcp_warnings(settings),
         *check_ai_proxy.warnings(settings),
         *check_state_dir.warnings(settings),

@@ -31,7 +31,7 @@ class ProviderSettings:
 
     Without a key it serves callers with keys of their own, or is a local server that needs none. An
     idle connection is kept for `keepalive_timeout` seconds (None: the general setting). Requests
-    go through `proxy` (None: directly).
+    go through `proxy` (None: directly). `key_setting` is where an operator sets its key.
     """
 
     type: ProviderType
@@ -41,6 +41,7 @@ class ProviderSettings:
     keepalive_timeout: float | None = None
     stream_options: StreamOptions = "auto"
     proxy: ProxyUrl | None = None
+    key_setting: str = field(default="its key", compare=False)
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,16 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
         base_url=read.get("base_url") or _default_url(provider_type),
         keepalive_timeout=read.get("keepalive_timeout"),
         stream_options=read.get("stream_options", "auto"),
+        key_setting=_key_setting(entry, read.get("name", provider_type)),
     )
     return Listed(settings, fields.get("name", fields["type"]).where)
+
+
+def _key_setting(entry: Entry, name: str) -> str:
+    """Where the key of an entry is set: not the file's name, which callers needn't know."""
+    if entry.where.startswith(PROVIDERS.prefixes):
+        return entry.where.removesuffix("*") + "KEY"
+    return f"key_file of the provider {name}"
 
 
 def _default_url(provider_type: ProviderType) -> str:
@@ -149,6 +157,15 @@ def _default_url(provider_type: ProviderType) -> str:
         return COPILOT_PLANS[0].base_url
     base_url, _ = single_settings(provider_type)
     return str(base_url.kind.parse(base_url.default))
+
+
+def is_default(provider: ProviderSettings) -> bool:
+    """Whether it is as it would be without any setting: without a key, at the vendor's own URL."""
+    if provider.type in OWN_KEY_ONLY:
+        urls = {plan.base_url for plan in COPILOT_PLANS}
+    else:
+        urls = {_default_url(provider.type)}
+    return provider.key is None and provider.base_url in urls
 
 
 def effective(
@@ -180,6 +197,12 @@ def effective(
             )
             continue
         providers.append(
-            ProviderSettings(provider_type, provider_type, values[key.name], values[base_url.name])
+            ProviderSettings(
+                provider_type,
+                provider_type,
+                values[key.name],
+                values[base_url.name],
+                key_setting=key.flag,
+            )
         )
     return tuple(providers) if listed else (*providers, *COPILOT_PLANS)

@@ -116,6 +116,13 @@ def without_tokens(
     return [header for header in headers if not holds(header[1])]
 
 
+def sent_secrets(headers: MultiMapping[str]) -> tuple[str, ...]:
+    """The credentials in all auth headers, well-formed or not, each without its scheme."""
+    names = (AUTHORIZATION, API_KEY, SESSION_TOKEN, *TOKEN_HEADERS)
+    values = (value for name in names for value in headers.getall(name, ()))
+    return tuple(filter(None, (value.strip().rpartition(" ")[2] for value in values)))
+
+
 def is_from_helper(headers: MultiMapping[str]) -> bool:
     """Whether the gateway token came from a command, which may return another one next time.
 

@@ -24,6 +24,7 @@ from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Components
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.dump_writer import DumpWriter
+from aibridged.pipeline.provider_key import KeyRefusals
 from aibridged.providers import make_providers
 from aibridged.records.retention import keep_pruning
 from aibridged.tasks import Tasks
@@ -53,6 +54,7 @@ class Composition:
             else None
         )
         self._proxies = UpstreamProxies()
+        self._key_refusals = KeyRefusals(resources.clock)
         self._upstreams = Upstreams(resources.in_flight, self._make_upstream)
         limit_idle(resources.connection_limiter, settings)
         self._tasks = Tasks()
@@ -113,6 +115,7 @@ class Composition:
             bridges=resources.bridges,
             continuations=resources.continuations,
             usage_refusals=resources.usage_refusals,
+            key_refusals=self._key_refusals,
             stored_objects=resources.stored_objects,
             turns=resources.turns,
             dumper=self._dumper(settings.dump_dir),

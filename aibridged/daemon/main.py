@@ -104,7 +104,8 @@ def _announce(gateway: Gateway) -> None:
     settings, urls = gateway.settings, gateway.urls
     # Clients of the others have no base URL to set: they use the AI Proxy.
     providers = [each for each in settings.providers if each.type not in OWN_KEY_ONLY]
-    routes = ", ".join(f"{gateway.url}/{provider.name}" for provider in providers)
+    prefixes = {each.name: each.prefix for each in gateway.components.providers.values()}
+    routes = ", ".join(f"{gateway.url}/{each.name}{prefixes[each.name]}" for each in providers)
     where = " and ".join(urls) + (f"; point clients at {routes}" if routes else "")
     logger.info("aibridged {} listens on {}", __version__, where)
     if gateway.is_activated:
@@ -119,8 +120,9 @@ def _announce(gateway: Gateway) -> None:
     for provider in providers:
         if provider.key is None:
             logger.warning(
-                "Provider {} has no key: only users with their own key (BYOK) can use it",
+                "Provider {} has no key: only users with their own key (BYOK) can use it. Set {}",
                 provider.name,
+                provider.key_setting,
             )
 
 

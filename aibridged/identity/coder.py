@@ -4,7 +4,6 @@ Coder documents `GET /api/v2/users/me` with the header `Coder-Session-Token`: 20
 401. It refuses suspended users itself and activates dormant ones, so only active users pass.
 """
 
-import re
 from uuid import UUID
 
 import aiohttp
@@ -13,10 +12,10 @@ import msgspec
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.identity.base import Actor
 from aibridged.identity.http_lookup import Service
+from aibridged.identity.token_format import CODER_TOKEN
 
 # Coder's keys are `<id>-<secret>`. Anything else, such as a provider's key in the wrong header,
 # must not be sent to Coder.
-_TOKEN = re.compile(r"([A-Za-z0-9]{10})-[A-Za-z0-9]{22,}", re.ASCII)
 
 # Such a user may do everything in a deployment.
 _ADMIN_ROLE = "owner"
@@ -59,7 +58,7 @@ class CoderAuthenticator:
         Raises:
             AuthUnavailableError: Coder can't be reached, or returns neither a user nor a refusal.
         """
-        match = _TOKEN.fullmatch(token or "")
+        match = CODER_TOKEN.fullmatch(token or "")
         if token is None or match is None:
             return None
         headers = {"Coder-Session-Token": token, "Accept": "application/json"}

@@ -6,6 +6,7 @@ import aiohttp
 
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.identity.base import AuthUnavailableError
+from aibridged.observe.connection_failure import cause_of
 from aibridged.observe.descriptors import at_capacity, is_shortage
 
 if TYPE_CHECKING:
@@ -94,7 +95,11 @@ class Service:
 
 
 def _reason(error: aiohttp.ClientError) -> str:
-    """The operating system's reason for a failed connection; others may quote what was sent."""
+    """The reason in words: the library's own may quote what was sent."""
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the upstream proxy responded with status {error.status}"
-    return str(error) if isinstance(error, aiohttp.ClientConnectorError) else type(error).__name__
+    if isinstance(error, aiohttp.ServerDisconnectedError):
+        return "it closed the connection without a response"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return "its response is not HTTP"
+    return str(cause_of(error))

@@ -7,6 +7,7 @@ selects the whole token.
 """
 
 import hashlib
+import re
 import secrets
 import string
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ _ID_ALPHABET = string.digits + string.ascii_lowercase
 _ID_LENGTH = 10
 _SECRET_ALPHABET = string.digits + string.ascii_letters
 _SECRET_LENGTH = 43  # 62 ** 43 > 2 ** 256
+
+CODER_TOKEN = re.compile(r"([A-Za-z0-9]{10})-[A-Za-z0-9]{22,}", re.ASCII)
+"""The pattern of a Coder deployment's token, with its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,12 @@ def parse(token: str) -> TokenParts | None:
     """The parts of a token; None if it isn't one of ours."""
     match = GATEWAY_TOKEN.fullmatch(token)
     return TokenParts(match[1], match[2]) if match else None
+
+
+def public_id(token: str) -> str | None:
+    """The public id of a token that nobody has verified, ours or a Coder deployment's."""
+    match = GATEWAY_TOKEN.fullmatch(token) or CODER_TOKEN.fullmatch(token)
+    return match[1] if match else None
 
 
 def _random(alphabet: str, length: int) -> str:

@@ -10,6 +10,7 @@ from cachetools import LRUCache
 from loguru import logger
 
 from aibridged.clock import Clock
+from aibridged.config.mcp_servers import without_query
 from aibridged.config.options import McpServerSettings
 from aibridged.config.secret import Secret
 from aibridged.mcp.credentials import Credentials, CredentialsError
@@ -109,7 +110,7 @@ class ServerHealth:
         if self._failing.get(_key(access)) != reason:
             self._failing[_key(access)] = reason
             whose = f" for {access.whose}" if access.whose else ""
-            logger.warning(
+            logger.bind(server_url=without_query(access.server.url)).warning(
                 "The tools of the MCP server {}{} are unavailable: {}",
                 access.server.id,
                 whose,

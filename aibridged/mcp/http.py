@@ -6,7 +6,6 @@ end the SDK's session, and all its calls in flight.
 
 import asyncio
 import json
-import os
 import re
 import ssl
 from collections.abc import AsyncIterator
@@ -20,6 +19,7 @@ from aibridged.config.proxy_url import ProxyUrl
 from aibridged.mcp.listing import Listing
 from aibridged.mcp.messages import JSON, changed, media_type
 from aibridged.mcp.results import lightened
+from aibridged.observe.connection_failure import cause_of
 
 _OURS = -32099  # the last code that JSON-RPC leaves to implementations
 _SESSION = "mcp-session-id"
@@ -192,27 +192,17 @@ def _refusal(response: httpx2.Response) -> str | None:
 
 
 def _no_answer(error: Exception) -> str:
-    """Why there was no response. The client's messages for other errors quote headers."""
+    """Why there was no response. The client's own messages may quote headers."""
     if isinstance(error, TimeoutError | httpx2.TimeoutException):
         return "it didn't respond in time"
     if isinstance(error, httpx2.ConnectError):
-        return f"it can't be reached ({_system_error(error) or error})"
+        return f"it can't be reached: {cause_of(error)}"
     if isinstance(error, httpx2.ProxyError):
         # What the proxy says begins with its status.
         return f"the upstream proxy responded with status {str(error)[:3]}"
-    return f"the connection failed ({type(error).__name__})"
-
-
-def _system_error(error: BaseException | None) -> str | None:
-    """The operating system's message, where the error comes from there."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
-            return os.strerror(error.errno)
-        if isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-        else:
-            error = error.__cause__ or error.__context__
-    return None
+    if isinstance(error, httpx2.ProtocolError):
+        return "it closed the connection without a response, or sent one that is not HTTP"
+    return str(cause_of(error))
 
 
 def _error(

@@ -214,10 +214,8 @@ class StreamableHTTPServerProxy:
                 return str(error)
             case MCPError() if not _NOT_UNDERSTOOD.match(error.error.message):
                 return _printable(self.access.censored(error.error.message))
-            case MCPError() | ValidationError():
-                return "its response violates the protocol"
             case _:
-                return f"its response violates the protocol ({type(error).__name__})"
+                return "its response violates the protocol"
 
     @property
     def _attributes(self) -> Attributes:

@@ -7,11 +7,13 @@ from typing import Any
 
 from loguru import logger
 
+from aibridged.errors import UPGRADE_NOT_SUPPORTED
 from aibridged.observe.direct_lines import DIRECT
 from aibridged.observe.log_lines import HttpRequest
-from aibridged.observe.request_summary import RequestSummary
+from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 
 _UNKNOWN = "Unknown"
+_WELL = frozenset({RequestOutcome.COMPLETED, RequestOutcome.CLIENT_CLOSED})
 
 
 def request_finished(request: RequestSummary) -> None:
@@ -33,8 +35,11 @@ def request_finished(request: RequestSummary) -> None:
         "outcome": request.outcome.value,
         "reason": reason,
         "username": request.username,
+        "api_key_id": None if _is_well(request) else request.api_key_id,
+        "claimed_api_key_id": request.claimed_api_key_id,
         "remote": request.remote if request.username is None else None,
         "provider": request.provider,
+        "upstream": request.upstream_url,
         "model": request.model,
         "error_type": request.error_type,
         "error_source": request.error_source,
@@ -52,12 +57,17 @@ def request_finished(request: RequestSummary) -> None:
     fields["client"] = None if request.client == _UNKNOWN else request.client
     told = {name: value for name, value in fields.items() if value is not None}
     text = f"{request.method} {request.path} {'-' if status is None else status}"
-    level = "WARNING" if reason is not None and status is not None and status >= 500 else "INFO"
+    level = "INFO" if _is_well(request) else "WARNING"
     if not DIRECT.write(level, text, told, _CALLER):
         logger.bind(**told).log(level, text)
 
 
 _CALLER = (__name__, request_finished.__name__, request_finished.__code__.co_firstlineno)
+
+
+def _is_well(request: RequestSummary) -> bool:
+    """Whether nothing failed and nobody was refused: clients may leave, or offer a WebSocket."""
+    return request.outcome in _WELL or request.reason == UPGRADE_NOT_SUPPORTED.code
 
 
 def circuit_changed(*, provider: str, endpoint: str, model: str, before: str, now: str) -> None:

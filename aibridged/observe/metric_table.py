@@ -186,6 +186,13 @@ STREAM_ERRORS = Metric(
     "Errors within responses with status 200, by the provider's error type.",
     ("provider", "type"),
 )
+UPSTREAM_RESPONSES = Metric(
+    "aibridged_upstream_responses_total",
+    Kind.COUNTER,
+    "Responses of providers, by their status and by whose key was sent: centralized (the "
+    "gateway's) or byok. With 401 or 403 to the gateway's key, the provider refuses it.",
+    ("provider", "status", "key"),
+)
 UNREAD = Metric(
     "aibridged_unread_responses_total",
     Kind.COUNTER,
@@ -313,6 +320,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             RELOAD_SUCCESS,
             UPSTREAM_CONNECTIONS,
             STREAM_ERRORS,
+            UPSTREAM_RESPONSES,
             UNREAD,
         ),
         "Callers": (

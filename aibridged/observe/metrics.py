@@ -50,6 +50,7 @@ class Metrics:
         self._trips = self._counter(table.BREAKER_TRIPS)
         self._rejects = self._counter(table.BREAKER_REJECTS)
         self._stream_errors = self._counter(table.STREAM_ERRORS)
+        self._upstream_responses = self._counter(table.UPSTREAM_RESPONSES)
         self._unread = self._counter(table.UNREAD)
         self._proxy_sessions = self._counter(table.PROXY_SESSIONS)
         self._proxy_requests = self._counter(table.PROXY_REQUESTS)
@@ -71,6 +72,10 @@ class Metrics:
         if request.sent_at is not None:
             overhead = request.sent_at - request.began - request.body_wait
             self._overheads.observe((provider,), max(0.0, overhead))
+        if request.upstream_status is not None:
+            self._upstream_responses.add(
+                (provider, str(request.upstream_status), request.credential_kind or "")
+            )
         route = request.path[len(provider) + 1 :]
         if request.interception_id is not None:
             self._interception(request, provider, route)

@@ -45,6 +45,10 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     couldn't be read; `error_type` and `error_source` are those on record, if an interception
     failed.
 
+    `claimed_api_key_id` is the public id of a token that was not looked up, so it may be made up.
+    `upstream_status` is that of the provider's response, and the last one of several turns.
+    `upstream_url` is where a request went that failed there, without credentials and query.
+
     `tokens` are the response's own, `additional_tokens` those used for it that it excludes.
 
     `began` to `ended` are monotonic seconds: `sent_at` is when the request went upstream,
@@ -66,6 +70,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     initiator_id: str | None = None
     username: str | None = None
     api_key_id: str | None = None
+    claimed_api_key_id: str | None = None
     credential_kind: str | None = None
     client: str = "Unknown"
     user_agent: str | None = None
@@ -76,6 +81,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     bridged: bool = False
     body_wait: float = 0.0
     sent_at: float | None = None
+    upstream_url: str | None = None
+    upstream_status: int | None = None
     answered_at: float | None = None
     first_byte_at: float | None = None
 

@@ -21,6 +21,7 @@ from aibridged.observe.request_summary import RequestSummary
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.bridge_pool import BridgePool
 from aibridged.pipeline.dump import Dumper
+from aibridged.pipeline.provider_key import KeyRefusals
 from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
@@ -63,6 +64,7 @@ class Components:
     bridges: BridgePool[Bridge]
     continuations: Continuations
     usage_refusals: UsageRefusals
+    key_refusals: KeyRefusals
     stored_objects: StoredObjects
     turns: Turns
     dumper: Dumper | None

@@ -19,10 +19,10 @@ def stage(components: Components) -> Middleware:
             return _refuse(context, error)
         except ConnectionError:
             raise  # the client has disconnected
-        except Exception as error:  # noqa: BLE001 - a bug must not become aiohttp's page
+        except Exception:  # noqa: BLE001 - a bug must not become aiohttp's page
             logger.exception("A request failed inside the gateway")
             if context.request.writer.output_size > 0:
-                raise broken_off(context.request, type(error).__name__) from None
+                raise broken_off(context.request, "the gateway failed") from None
             return _refuse(context, GatewayError(INTERNAL_ERROR))
 
     return errors

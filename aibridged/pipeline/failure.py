@@ -7,6 +7,7 @@ from aibridged.errors import INTERNAL_ERROR, GatewayError
 from aibridged.gateway_tokens import blanked
 from aibridged.records.facts import ErrorSource, ErrorType, Failure
 from aibridged.records.schema import MAX_ERROR_MESSAGE, MAX_NAME
+from aibridged.transport.upstream_failure import FELL_SILENT
 from aibridged.wire.collector import verdict_of
 from aibridged.wire.facts import ProviderError
 
@@ -70,13 +71,13 @@ def of_gateway(error: GatewayError) -> Failure:
 
 
 def of_break(reason: str) -> Failure:
-    """The provider didn't end its response; `reason` is a word of the gateway's."""
-    is_late = reason == TimeoutError.__name__
+    """The provider didn't end its response; `reason` is in words of the gateway's."""
+    is_late = reason == FELL_SILENT
     return Failure(
         type=ErrorType.TIMEOUT if is_late else ErrorType.SERVER_ERROR,
         source=ErrorSource.PROVIDER,
         code=RESPONSE_ABORTED,
-        message=f"The provider aborted its response ({reason}).",
+        message=f"The provider aborted its response: {reason}.",
     )
 
 

@@ -18,6 +18,7 @@ from aibridged.pipeline.bridge import outcome_of
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
+from aibridged.pipeline.provider_key import REFUSALS
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
 from aibridged.transport.relay import relay
@@ -42,7 +43,6 @@ def handler(components: Components) -> Handler:
         components.clock.monotonic,
     )
     send_actor = components.settings.send_actor_headers
-    idle_timeout = components.settings.upstream_idle_timeout
 
     async def forward(context: RequestContext) -> web.StreamResponse:
         headers = upstream_headers(context, send_actor=send_actor)
@@ -52,7 +52,7 @@ def handler(components: Components) -> Handler:
             dump = dumper.begin(context, upstream, headers)
         with dump or _NO_DUMP:
             context.sent_at = monotonic()
-            reply = await ask(context, upstream, headers, idle_timeout, dump)
+            reply = await ask(context, upstream, headers, components, dump)
             context.answered_at, context.upstream_status = monotonic(), reply.status
             context.let_body_go()
             try:
@@ -68,10 +68,13 @@ async def ask(
     context: RequestContext,
     upstream: Upstream,
     headers: RawHeaders,
-    idle_timeout: float,
+    components: Components,
     dump: Dump | None,
 ) -> UpstreamResponse:
-    """Send the request and wait for the response's head, or GatewayError: there was none.
+    """Send the request and wait for the response's head.
+
+    Raises:
+        GatewayError: there was none, or it only says that the gateway has no key.
 
     A POST is never sent twice, unless the provider has refused it for the gateway's own addition.
     """
@@ -79,7 +82,9 @@ async def ask(
     if interception is not None:
         interception.awaits_response = True
     try:
-        return await _asked(context, upstream, headers, idle_timeout)
+        response = await _asked(
+            context, upstream, headers, components.settings.upstream_idle_timeout
+        )
     except GatewayError:  # there is no file descriptor left, which isn't the provider's fault
         if interception is not None:
             interception.awaits_response = False
@@ -91,7 +96,27 @@ async def ask(
             dump.fail(describe(error))
         if context.verdict is not None and is_failure(error):
             context.verdict.failure()
-        raise refusal_of(error, f"The provider {name}") from None
+        where = upstream.shown_url(context.route.endpoint)
+        raise refusal_of(error, f"The provider {name}", where) from None
+    if response.status in REFUSALS:
+        _look_into(response, context, components, dump)
+    return response
+
+
+def _look_into(
+    response: UpstreamResponse, context: RequestContext, components: Components, dump: Dump | None
+) -> None:
+    """Look into the refusal of a key, or GatewayError: the gateway has none."""
+    context.upstream_status = response.status
+    try:
+        components.key_refusals.check(context, response.status)
+    except GatewayError:
+        if dump is not None:
+            dump.response(response)
+        response.close()
+        if context.interception is not None:
+            context.interception.awaits_response = False
+        raise
 
 
 async def _asked(
@@ -141,7 +166,12 @@ async def relay_response(
         )
     except BrokenOffError as error:
         name = context.route.provider.name
-        logger.warning("Provider {} aborted its response: {}", name, error)
+        logger.warning(
+            "Provider {} aborted its response: {}: {}",
+            name,
+            components.upstreams[name].shown_url(context.route.endpoint),
+            error,
+        )
         raise
 
 

@@ -1,17 +1,21 @@
 """Routing stage: from the raw request target to the provider and route."""
 
+from collections.abc import Callable, Mapping
+
 from aiohttp import web
 from aiohttp.http import HttpVersion10, HttpVersion11
 
-from aibridged.core.targets import BadTargetError, split_target
+from aibridged.core.auth import sent_secrets
+from aibridged.core.targets import PREFIXES, BadTargetError, split_target
 from aibridged.errors import (
     INVALID_REQUEST,
-    ROUTE_NOT_SUPPORTED,
     UPGRADE_NOT_SUPPORTED,
     GatewayError,
 )
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.providers import Provider
+from aibridged.providers.wrong_path import base_urls, wrong_path
 from aibridged.transport.refusal import SERVER
 
 _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
@@ -30,22 +34,62 @@ def stage(components: Components) -> Middleware:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
         _, name, *below = path.split("/", 2)
         provider = providers.get(name)
+        method = context.request.method
         if provider is None:
-            raise GatewayError(ROUTE_NOT_SUPPORTED)
+            if method in _READ and (page := _FRONT_DOOR.get(path)) is not None:
+                return page(providers)
+            raise _not_served(context, providers, path)
         rest = f"/{below[0]}" if below else "/"
-        if rest == "/" and context.request.method in _READ:
+        if rest.rstrip("/") in ("", provider.prefix) and method in _READ:
             return _hello(provider.name)
         if context.request.headers.get("Upgrade", "").lower() == "websocket":
             raise GatewayError(UPGRADE_NOT_SUPPORTED)
-        found = provider.route(context.request.method, rest)
+        found = provider.route(method, rest)
         if found is None:
-            raise GatewayError(ROUTE_NOT_SUPPORTED)
+            raise _not_served(context, providers, path)
         context.route = found
         return await handler(context)
 
     return route
 
 
+def _not_served(
+    context: RequestContext, providers: Mapping[str, Provider], path: str
+) -> GatewayError:
+    request = context.request
+    return wrong_path(providers, request.method, path, sent_secrets(request.headers))
+
+
+def _front_page(providers: Mapping[str, Provider]) -> web.Response:
+    """The response to a person who opens the gateway in a browser."""
+    there = base_urls(providers.values()) or "none yet"
+    return _text(
+        f"This is aibridged, an AI gateway for coding agents. Base URLs: {there}, with a gateway "
+        "token as the API key. Documentation: docs/clients.md in its source, or `man aibridged` "
+        "where it is installed."
+    )
+
+
+def _no_icon(_: Mapping[str, Provider]) -> web.Response:
+    return web.Response(status=204, headers={"Server": SERVER, "Cache-Control": "max-age=86400"})
+
+
+def _robots(_: Mapping[str, Provider]) -> web.Response:
+    return _text("User-agent: *\nDisallow: /")
+
+
+_FRONT_DOOR: Mapping[str, Callable[[Mapping[str, Provider]], web.Response]] = {
+    "/": _front_page,
+    **dict.fromkeys(PREFIXES, _front_page),
+    "/favicon.ico": _no_icon,
+    "/robots.txt": _robots,
+}
+
+
 def _hello(name: str) -> web.Response:
     """The response to Claude Code's probe of the base URL."""
-    return web.Response(text=f"aibridged: provider {name}\n", headers={"Server": SERVER})
+    return _text(f"aibridged: provider {name}")
+
+
+def _text(text: str) -> web.Response:
+    return web.Response(text=f"{text}\n", headers={"Server": SERVER})

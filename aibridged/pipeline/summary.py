@@ -1,10 +1,10 @@
 """Builds the summary of a request from its context."""
 
 import re
-from collections.abc import Iterator
 
+from aibridged.core.auth import MalformedCredentialsError, UpstreamCredential, sent_secrets
 from aibridged.core.client_ip import client_ip
-from aibridged.core.targets import PREFIXES
+from aibridged.core.targets import shown_path
 from aibridged.errors import (
     INTERNAL_ERROR,
     UPSTREAM_INVALID,
@@ -12,6 +12,7 @@ from aibridged.errors import (
     UPSTREAM_UNREACHABLE,
 )
 from aibridged.identity.base import Actor
+from aibridged.identity.token_format import public_id
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import RequestContext
@@ -22,14 +23,14 @@ from aibridged.wire.facts import ProviderError, RequestFacts, ResponseFacts, Tok
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _ANOTHER_METHOD = "_OTHER"  # as in OpenTelemetry
-_HIDDEN = "*"
 
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}")
-_MAX_SEGMENTS = 8
 _MAX_TEXT = 256  # characters of what a caller or a provider chooses
 
 # A request that ends with another error of ours has not reached the provider.
 _FAILURES = (INTERNAL_ERROR, UPSTREAM_INVALID, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE)
+# A limit refuses before the token is looked up.
+_LIMITS = frozenset({429, 503})
 _NOTHING = ResponseFacts()
 _OUTCOMES = {outcome: RequestOutcome(outcome) for outcome in Outcome}
 
@@ -39,7 +40,8 @@ class Summarizer:
 
     def __init__(self, components: Components) -> None:
         self._settings = components.settings
-        self._words = frozenset(_words(components))
+        self._gate = components.gate
+        self._upstreams = components.upstreams
 
     def __call__(
         self,
@@ -56,12 +58,19 @@ class Summarizer:
         interception, refusal, reading = context.interception, context.refusal, context.observer
         failure = interception.failure if interception is not None else None
         answer = interception.answer if interception is not None else context.fetched or _NOTHING
+        claimed = None
+        if actor is None and refusal is not None and refusal.status in _LIMITS:
+            actor, claimed = self._who(context)
         method = context.request.method
+        outcome = _outcome(context, status, broken)
+        url = None
+        if outcome is RequestOutcome.FAILED and route is not None and context.sent_at is not None:
+            url = self._upstreams[route.provider.name].shown_url(route.endpoint)
         return RequestSummary(
             request_id=context.scope.request_id,
-            outcome=_outcome(context, status, broken),
+            outcome=outcome,
             method=method if method in _METHODS else _ANOTHER_METHOD,
-            path=shown_path(context.request.target, self._words)
+            path=shown_path(context.request.target, sent_secrets(context.request.headers))
             if route is None
             else route.pattern,
             status=context.upstream_status if status is None else status,
@@ -70,7 +79,8 @@ class Summarizer:
             initiator_id=actor.id if actor else None,
             username=actor.username if actor else None,
             api_key_id=actor.api_key_id if actor else None,
-            credential_kind=interception.start.credential_kind if interception else None,
+            claimed_api_key_id=claimed,
+            credential_kind=_key_kind(context),
             client=interception.start.client
             if interception
             else identify(context.request.headers)[0],
@@ -82,6 +92,8 @@ class Summarizer:
             began=context.began,
             body_wait=context.body_wait,
             sent_at=context.sent_at,
+            upstream_url=url,
+            upstream_status=context.upstream_status,
             answered_at=context.answered_at,
             first_byte_at=reading.first_byte_at if reading else None,
             ended=ended,
@@ -100,6 +112,15 @@ class Summarizer:
             unread=answer.unread,
         )
 
+    def _who(self, context: RequestContext) -> tuple[Actor | None, str | None]:
+        """Who was refused before the token was looked up: the actor if known, or the token's id."""
+        try:
+            token = context.presented.token
+        except MalformedCredentialsError:
+            return None, None
+        actor = self._gate.known(token)
+        return actor, None if actor is not None or token is None else public_id(token)
+
     def _remote(self, context: RequestContext) -> str | None:
         settings = self._settings
         if not settings.proxy_trusted_origins:
@@ -112,23 +133,10 @@ class Summarizer:
         )
 
 
-def shown_path(target: str, words: frozenset[str]) -> str:
-    """An unknown path, without what may be a secret: only `words` of it are shown."""
-    path = target.partition("?")[0]
-    if not path.startswith("/"):
-        return _HIDDEN
-    segments = path[1:].split("/", _MAX_SEGMENTS)
-    return "".join(f"/{each if each in words else _HIDDEN}" for each in segments)
-
-
-def _words(components: Components) -> Iterator[str]:
-    """All path segments of known routes."""
-    paths = [*PREFIXES, *components.api_roots]
-    for provider in components.providers.values():
-        paths += [provider.name, provider.prefix, *provider.bridged, *provider.passthrough]
-    yield ""
-    for path in paths:
-        yield from path.split("/")
+def _key_kind(context: RequestContext) -> str | None:
+    """Whose key goes upstream, None where the request was refused before that was decided."""
+    credential: UpstreamCredential | None = getattr(context, "credential", None)
+    return None if credential is None else credential.kind.value
 
 
 def _outcome(

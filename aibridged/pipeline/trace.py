@@ -162,7 +162,9 @@ class RequestTrace:
             self._intercept.annotate({"outcome": finished.outcome.value})
         for span in reversed(inner):
             span.end(finished.ended, error)
-        root.rename(f"{finished.method} {finished.path}")
+        # A path that isn't served may be anything, and names of spans are to be few.
+        is_known = finished.endpoint is not None or (finished.status or 500) < 400
+        root.rename(f"{finished.method} {finished.path}" if is_known else finished.method)
         root.annotate(_request(finished))
         # A client error is no failure of the gateway's.
         theirs = finished.status is not None and 400 <= finished.status < 500

@@ -24,6 +24,8 @@ class Anthropic(Provider):
     # A user's telemetry must not be sent with the organisation's key.
     own_key_or_none = frozenset({_TELEMETRY})
     public_urls = ("https://api.anthropic.com",)
+    probe = "/v1/models?limit=1"
+    probe_headers: ClassVar[Mapping[str, str]] = {"anthropic-version": "2023-06-01"}
     preferred_credential = "X-Api-Key"
 
     def credential(self, key: str) -> tuple[str, str]:

@@ -94,6 +94,10 @@ class Provider(ABC):
     # Endpoints whose answers hold secrets: they aren't dumped.
     secret: ClassVar[frozenset[str]] = frozenset()
 
+    # How it is asked whether it accepts a key: a path below the base URL, and headers.
+    probe: ClassVar[str] = "/models"
+    probe_headers: ClassVar[Mapping[str, str]] = {}
+
     # The breaker counts these as failures of the provider: it is overloaded, or down.
     failure_statuses: ClassVar[frozenset[int]] = frozenset({429, 503, 504, 529})
 
@@ -101,6 +105,7 @@ class Provider(ABC):
         self.name = settings.name
         self.base_url = settings.base_url.rstrip("/")
         self.stream_options = settings.stream_options
+        self.key_setting = settings.key_setting
         key = settings.key
         self.organisation_credential = self.credential(key.reveal()) if key else None
         self._bridged = {
@@ -108,6 +113,10 @@ class Provider(ABC):
             for path, api in self.bridged.items()
             if "*" not in path
         }
+
+    def takes_key_for(self, endpoint: str) -> bool:
+        """Whether the organisation's key would be sent for this endpoint, if there were one."""
+        return not self.own_key_only and endpoint not in self.own_key_or_none
 
     def organisation_credential_for(self, endpoint: str) -> tuple[str, str] | None:
         """The organisation's key as a header, if there is one and this endpoint may get it."""

@@ -67,4 +67,5 @@ class Copilot(Provider):
     }
     own_key_only = frozenset({*bridged, *passthrough}) - _KEYLESS
     secret = frozenset({_INTERNAL})
+    probe = "/_ping"
     preferred_credential = "Authorization"

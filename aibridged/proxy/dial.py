@@ -13,6 +13,7 @@ from aibridged.errors import (
     DESTINATION_UNREACHABLE,
     GatewayError,
 )
+from aibridged.observe.connection_failure import cause_of
 from aibridged.observe.descriptors import at_capacity, is_shortage
 from aibridged.transport.handoff import Parked
 from aibridged.transport.upstream_proxy import UpstreamProxy, UpstreamProxyError
@@ -76,7 +77,10 @@ class Dialer:
         except (OSError, TimeoutError) as error:  # unknown, refused or silent
             if is_shortage(error):
                 raise at_capacity() from None
-            raise GatewayError(DESTINATION_UNREACHABLE) from None
+            sentence = DESTINATION_UNREACHABLE.sentence.rstrip(".")
+            raise GatewayError(
+                DESTINATION_UNREACHABLE, f"{sentence}: {cause_of(error).words}."
+            ) from None
 
     async def _directly(
         self, destination: Destination, trusted: bool

@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 
 from aibridged.core.egress import BadDestinationError, host_destination
 from aibridged.core.headers import is_hop_by_hop
-from aibridged.errors import AT_CAPACITY, GatewayError
+from aibridged.errors import AT_CAPACITY, DESTINATION_UNREACHABLE, GatewayError
 from aibridged.proxy.dial import CONNECT_S, Dialer
 from aibridged.transport.body import StreamedBody, arriving
 from aibridged.transport.idle_pools import Dial
@@ -39,7 +39,8 @@ def over_tls(dialer: Dialer, context: ssl.SSLContext) -> Dial:
         except (GatewayError, BadDestinationError) as error:
             if isinstance(error, GatewayError) and error.kind is AT_CAPACITY:
                 raise
-            raise NotConnectedError(str(error).rstrip(".")) from None
+            what = DESTINATION_UNREACHABLE.sentence.rstrip(".")
+            raise NotConnectedError(str(error).removeprefix(f"{what}: ").rstrip(".")) from None
         return await start_tls(transport, make, context, destination.host, CONNECT_S)
 
     return dial
@@ -101,7 +102,9 @@ class Forwarder:
                 request.method, target, _sent_on(headers), body, self.idle_timeout
             )
         except FAILURES as error:
-            raise refusal_of(error, str(urlsplit(base_url).hostname)) from None
+            raise refusal_of(
+                error, str(urlsplit(base_url).hostname), upstream.shown_url()
+            ) from None
 
 
 def _sent_on(headers: CIMultiDict[str]) -> RawHeaders:

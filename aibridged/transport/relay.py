@@ -12,6 +12,7 @@ from aibridged.transport.read_backlog import Backlog, Reader
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.response import DownstreamResponse
 from aibridged.transport.time_slices import Turns
+from aibridged.transport.upstream_failure import describe
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.bounds import SLICE
 from aibridged.wire.chat_completions.stream_usage import UsageWithholder
@@ -76,7 +77,7 @@ async def relay(
             await response.write_eof(rest)
     except (aiohttp.ClientError, TimeoutError) as error:
         await backlog.finish()
-        raise broken_off(request, type(error).__name__) from None
+        raise broken_off(request, describe(error)) from None
     finally:
         await backlog.finish()
     return response

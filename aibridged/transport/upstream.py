@@ -61,6 +61,8 @@ class Upstream:
         self._destination = aiohttp.ClientRequest("GET", url, loop=loop)
         self._path = url.raw_path.rstrip("/")
         host = self._destination.headers["Host"]
+        self._shown = f"{url.scheme}://{host}{self._path}"
+        self._way = "" if proxy is None else f" through {proxy}"
         self._host = f"Host: {host}"
         self._origin = ""  # for a proxy that is asked itself, and gets the whole URL
         if proxy is not None and is_plain:
@@ -72,6 +74,10 @@ class Upstream:
     def connections(self) -> tuple[int, int]:
         """How many connections are in use, or being opened, and how many are idle."""
         return connections(self._connector)
+
+    def shown_url(self, path: str = "") -> str:
+        """The URL of a path below the base URL, and the proxy on the way, without credentials."""
+        return f"{self._shown}{path}{self._way}"
 
     def raw_path(self, target: str) -> str:
         """The request target of a `target` below the base URL."""

@@ -21,6 +21,8 @@ MAX_HEAD_BYTES = 64 * 1024
 # A larger body is sent in pieces, so that writing it doesn't block the loop.
 _ONE_PIECE_BYTES = 1024 * 1024
 _PIECE_BYTES = 256 * 1024
+# What a server of TLS answers to plain HTTP.
+_TLS_ALERT = b"\x15\x03"
 _NAME_LENGTH = len(b"transfer-encoding")
 
 
@@ -166,7 +168,7 @@ class UpstreamConnection(asyncio.Protocol):
             if not self._is_whole:
                 if self._head is None and self.response is not None and self._pieces:
                     self.response.feed(b"".join(self._pieces), whole=False)  # what came before
-                self._break_off(InvalidResponseError(_why(error)))
+                self._break_off(InvalidResponseError(_why(error, data)))
                 return
         response = self.response
         if response is None:
@@ -352,8 +354,10 @@ def _is_framed(headers: RawHeaders) -> bool:
     return not codings or codings == [b"chunked"]
 
 
-def _why(error: Exception) -> str:
+def _why(error: Exception, data: bytes) -> str:
     """What the parser stumbled over: its own words quote nothing of what came."""
+    if data.startswith(_TLS_ALERT):
+        return "it speaks TLS at that port, so the URL should begin with https://"
     if isinstance(error, httptools.HttpParserUpgrade):
         return "an upgrade to another protocol"
     if isinstance(error.__context__, _EnoughError):

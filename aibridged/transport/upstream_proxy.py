@@ -5,7 +5,6 @@ that names the whole URL: many proxies allow no tunnel to other ports than 443.
 """
 
 import asyncio
-import os
 import ssl
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from aiohttp.http import RawResponseMessage
 
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.core.egress import BadDestinationError, Destination, host_destination
+from aibridged.observe.connection_failure import Cause, cause_of
 from aibridged.observe.descriptors import is_shortage
 from aibridged.transport.handoff import Parked
 from aibridged.transport.head_reader import ResponseHeadReader
@@ -25,7 +25,11 @@ P = TypeVar("P", bound=asyncio.BaseProtocol)
 
 
 class NotConnectedError(aiohttp.ClientConnectionError):
-    """There is no connection, so nothing was sent; the message says why, and quotes nothing."""
+    """There is no connection, so nothing was sent; `cause` says why, and quotes nothing."""
+
+    def __init__(self, words: str, mend: str = "") -> None:
+        super().__init__(words)
+        self.cause = Cause(words, mend)
 
 
 class UpstreamProxyError(NotConnectedError):
@@ -68,7 +72,7 @@ async def start_tls(
         transport.abort()
         if not isinstance(error, OSError):  # of which ssl.SSLError is one
             raise
-        raise NotConnectedError(f"the TLS handshake failed ({type(error).__name__})") from None
+        raise NotConnectedError(*cause_of(error)) from None
     assert tls is not None
     protocol.connection_made(tls)
     return protocol
@@ -87,6 +91,9 @@ class UpstreamProxy:
         self._own_tls = own_tls if url.scheme == "https" else None
         self._tls = tls
         self._timeout = timeout
+
+    def __str__(self) -> str:
+        return self._url.address
 
     @property
     def headers(self) -> str:
@@ -150,8 +157,8 @@ class UpstreamProxy:
             return aiohttp.ConnectionTimeoutError()
         if is_shortage(error):
             return error
-        reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        return UpstreamProxyError(f"the upstream proxy can't be reached ({reason})")
+        cause = cause_of(error)
+        return UpstreamProxyError(f"the upstream proxy can't be reached: {cause.words}", cause.mend)
 
     def _request(self, destination: Destination) -> bytes:
         head = f"CONNECT {destination} HTTP/1.1\r\nHost: {destination}\r\n{self.headers}\r\n"

@@ -52,7 +52,9 @@ def settings(tmp_path: Path, url: str) -> Callable[[str], str]:
     def settings(more: str = "") -> str:
         path = tmp_path / "settings.yaml"
         path.write_text(
-            "aibridge:\n  mcp_servers:\n"
+            "aibridge:\n  providers:\n"
+            f"    - {{type: openai, name: mine, base_url: '{url}'}}\n"
+            "  mcp_servers:\n"
             f"    - {{id: docs, url: '{url}', tool_deny_regex: ^drop, token: canary}}\n{more}"
         )
         return str(path)
@@ -80,7 +82,7 @@ def test_servers_that_answer_are_shown_with_what_the_rules_leave(
 def test_one_that_fails_is_told_and_exits_1(run: Run, settings: Callable[[str], str]) -> None:
     shown = run("check-config", "--connect", "-c", settings(DEAD))
     assert (shown.returncode, shown.stderr) == (1, "")
-    assert shown.stdout.endswith("\n  dead: FAILED: it can't be reached (Connection refused)\n")
+    assert shown.stdout.endswith("\n  dead: FAILED: it can't be reached: connection refused\n")
     assert "bmcp_docs_search" in shown.stdout
     assert run("check-config", "-c", settings(DEAD)).returncode == 0
 
@@ -96,11 +98,13 @@ def test_the_same_as_json(run: Run, settings: Callable[[str], str]) -> None:
         "hidden": ["drop_tables"],
         "faults": [],
     }
-    assert dead["error"] == "it can't be reached (Connection refused)"
+    assert dead["error"] == "it can't be reached: connection refused"
 
 
-def test_without_a_server_there_is_nothing_to_ask(run: Run) -> None:
-    shown = run("check-config", "--connect")
+def test_without_a_server_there_is_nothing_to_ask(run: Run, url: str) -> None:
+    provider = "CODER_AIBRIDGE_PROVIDER_0_"
+    environ = {f"{provider}TYPE": "openai", f"{provider}BASE_URL": url}
+    shown = run("check-config", "--connect", environ=environ)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.endswith("\n\nNo MCP server is configured.\n")
 

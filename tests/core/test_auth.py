@@ -11,6 +11,7 @@ from aibridged.core.auth import (
     UpstreamCredential,
     is_from_helper,
     read_credentials,
+    sent_secrets,
     upstream_credential,
     without_tokens,
 )
@@ -238,3 +239,16 @@ def test_headers_without_one_stay_as_they_are(token):
     """A short word is no secret: where nobody is asked for a token, any word is taken for one."""
     headers = [(b"Cache", b"none"), (b"X", b"aib_"), (b"X", b"\xff")]
     assert without_tokens(headers, token) == headers
+
+
+def test_credentials_are_known_whatever_their_form():
+    headers = CIMultiDict(
+        [
+            ("Authorization", "Basic abc"),
+            ("Authorization", "Bearer  x "),
+            ("x-api-key", "k y"),
+            ("X-Coder-Token", ""),
+            ("Coder-Session-Token", "z"),
+        ]
+    )
+    assert sent_secrets(headers) == ("abc", "x", "y", "z")

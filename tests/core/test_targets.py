@@ -1,6 +1,12 @@
 import pytest
 
-from aibridged.core.targets import BadTargetError, folded_path, plain_target, split_target
+from aibridged.core.targets import (
+    BadTargetError,
+    folded_path,
+    plain_target,
+    shown_path,
+    split_target,
+)
 
 
 @pytest.mark.parametrize(
@@ -122,3 +128,60 @@ def test_a_plain_target_keeps_what_looks_like_a_prefix(path):
 )
 def test_a_lenient_server_may_take_these_for_one(path):
     assert folded_path(path) == "/v1/messages"
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("/anthropic//v1/messages", "take the slash off the end of the base URL"),
+        ("//v1/messages", "take the slash off the end of the base URL"),
+        ("http://api.openai.com/v1/models", "not as HTTP_PROXY"),
+        ("api.anthropic.com:443", "not as HTTP_PROXY"),
+        ("/anthropic%20/v1/messages", "a blank or a quote beside a slash"),
+        ("/anthropic/%20v1/messages", "a blank or a quote beside a slash"),
+        ("/anthropic/../openai", "ambiguous"),
+        ("*", "not a plain path"),
+    ],
+)
+def test_the_sentence_says_what_to_mend(target, sentence):
+    with pytest.raises(BadTargetError, match=sentence):
+        split_target(target)
+
+
+UUID = "6f1b1e0e-5a3b-4d2c-9f1a-2b3c4d5e6f70"
+
+
+@pytest.mark.parametrize(
+    ("target", "shown"),
+    [
+        ("/", "/"),
+        ("/v1/messages", "/v1/messages"),
+        ("/anthropic/v1/mesages", "/anthropic/v1/mesages"),
+        ("/anthropic/", "/anthropic/"),
+        ("/openai/v1/models/gpt-4o-2024-08-06", "/openai/v1/models/gpt-4o-2024-08-06"),
+        ("/x/claude-3-5-sonnet-20241022", "/x/claude-3-5-sonnet-20241022"),
+        ("/openai/v1/fine_tuning/jobs", "/openai/v1/fine_tuning/jobs"),
+        ("/a/sk-secret/messages?key=secret", "/a/*/messages"),
+        ("/a/sk_live_x/ghp_x/AIzaSy/eyJhbGci/Bearer", "/a/*/*/*/*/*"),
+        ("/a/file-Ab12Cd34Ef56Gh78", "/a/*"),
+        (f"/a/{UUID}", "/a/*"),
+        ("/a/abcdefghij-" + "kL3" * 8, "/a/*"),
+        ("/a/" + "b" * 25, "/a/*"),
+        ("/a/two%20words/ann@example.com/a;b/%1b[2J", "/a/*/*/*/*"),
+        ("/?secret", "/"),
+        ("http://user:secret@host/v1", "*"),
+        ("*", "*"),
+        ("", "*"),
+        ("/v1" * 10, "/v1" * 8 + "/*"),
+        ("/*", "/*"),
+        ("/" * 5000, "/" * 8 + "/*"),
+        ("/" + "a-" * 1_000_000, "/*"),
+    ],
+)
+def test_a_path_is_shown_without_what_may_be_a_secret(target, shown):
+    assert shown_path(target) == shown
+
+
+def test_no_credential_of_the_request_is_shown():
+    shown = shown_path("/swordfish/xswordfishx/abc/abcd", ("swordfish", "abc"))
+    assert shown == "/*/*/*/abcd"

@@ -155,7 +155,7 @@ async def test_a_request_without_an_answer_leaves_the_reason(start_gateway, fake
         assert response.status == 502
     request, reason = await dumped_error(gateway, tmp_path / "anthropic")
     assert request.startswith(b"POST")
-    assert reason == "ServerDisconnectedError\n"
+    assert reason == "it closed the connection without a response\n"
 
 
 async def test_a_provider_that_is_unreachable_leaves_the_reason(
@@ -170,7 +170,7 @@ async def test_a_provider_that_is_unreachable_leaves_the_reason(
     async with client.post(gateway.url + PATH, data=BODY) as response:
         assert response.status == 502
     _, reason = await dumped_error(gateway, tmp_path / "anthropic")
-    assert reason.startswith("ClientConnectorError: Cannot connect to host 127.0.0.1:")
+    assert reason == "connection refused\n"
 
 
 async def test_a_response_that_breaks_off_leaves_the_reason_beside_it(
@@ -185,7 +185,8 @@ async def test_a_response_that_breaks_off_leaves_the_reason_beside_it(
     [(_, reply)] = await dumped(gateway, folder)
     assert reply.endswith(b"\n\n" + b"x" * 500)
     [reason] = folder.glob("*.req_error.txt")
-    assert reason.read_text() == "The provider aborted its response: ClientPayloadError\n"
+    why = "it closed the connection within its response"
+    assert reason.read_text() == f"The provider aborted its response: {why}\n"
 
 
 @pytest.fixture

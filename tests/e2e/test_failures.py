@@ -127,7 +127,10 @@ async def test_the_api_tells_it_of_the_interception_and_of_its_thread(
             return await response.json()
 
     good, failed = (await get("interceptions"))["results"]
-    message = "The provider anthropic could not be reached. (ServerDisconnectedError)"
+    message = (
+        "The provider anthropic could not be reached: it closed the connection without a response. "
+        f"({fake.base_url}/v1/messages)"
+    )
     assert {name: failed[name] for name in failed if name.startswith("error_")} == {
         "error_type": "server_error",
         "error_source": "gateway",

@@ -34,7 +34,7 @@ async def announced(daemon):
 async def test_one_line_says_where_to_point_a_client(start_daemon):
     daemon = await start_daemon()
     line, missing = await announced(daemon)
-    bases = f"{daemon.url}/anthropic, {daemon.url}/openai"
+    bases = f"{daemon.url}/anthropic, {daemon.url}/openai/v1"
     assert line.endswith(f" listens on {daemon.url}; point clients at {bases}\n")
     assert missing == []
 
@@ -42,6 +42,7 @@ async def test_one_line_says_where_to_point_a_client(start_daemon):
 async def test_a_missing_key_is_told_of_who_could_have_one(start_daemon):
     _, [line] = await announced(await start_daemon(CODER_AIBRIDGE_OPENAI_KEY=""))
     assert "Provider openai has no key" in line
+    assert line.rstrip().endswith("Set --aibridge-openai-key")
 
 
 async def test_no_client_is_pointed_at_a_provider_without_a_base_url_to_set(start_daemon):

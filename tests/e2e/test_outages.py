@@ -64,8 +64,10 @@ def told(error, *, opens=True):
 
 
 OUTAGES = {
-    "nobody listens": unreachable("refused", f"{REFUSED}.", uncounted=False),
-    "it hangs up": unreachable(None, f"{REFUSED}.", uncounted=True),
+    "nobody listens": unreachable("refused", f"{REFUSED}: connection refused.", uncounted=False),
+    "it hangs up": unreachable(
+        None, f"{REFUSED}: it closed the connection without a response.", uncounted=True
+    ),
     "it is silent": Outage(
         "silent",
         504,
@@ -86,7 +88,7 @@ OUTAGES = {
     ),
     "the proxy is away": unreachable(
         "proxy away",
-        f"{REFUSED}: the upstream proxy can't be reached (Connection refused).",
+        f"{REFUSED}: the upstream proxy can't be reached: connection refused.",
         uncounted=False,
     ),
     "the proxy refuses": unreachable(
@@ -94,7 +96,9 @@ OUTAGES = {
         f"{REFUSED}: the upstream proxy responded with status 407.",
         uncounted=False,
     ),
-    "the proxy is silent": unreachable("proxy silent", f"{REFUSED}.", uncounted=False),
+    "the proxy is silent": unreachable(
+        "proxy silent", f"{REFUSED}: connecting timed out.", uncounted=False
+    ),
     "no HTTP": invalid(b"220 mail\r\n\r\n", "Expected HTTP/, RTSP/ or ICE/"),
     "gzip, chunked": invalid(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",

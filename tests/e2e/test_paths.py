@@ -105,7 +105,6 @@ async def test_ambiguous_paths(gateway, fake, raw, method):
 
 UNLISTED = [
     (b"POST", b"/"),
-    (b"GET", b"/"),
     (b"POST", b"/v1/messages"),
     (b"POST", b"/unknown/v1/messages"),
     (b"POST", b"/Anthropic/v1/messages"),
@@ -115,28 +114,18 @@ UNLISTED = [
     (b"DELETE", b"/anthropic/"),
     (b"POST", b"/anthropic/v1"),
     (b"POST", b"/anthropic/v1/messages/"),
-    (b"GET", b"/anthropic/v1/messages"),
-    (b"PUT", b"/anthropic/v1/messages"),
     (b"POST", b"/anthropic/v1/%6dessages"),
     (b"POST", b"/anthropic/v1/Messages"),
     (b"POST", b"/anthropic/v1/messages/batches"),
     (b"GET", b"/anthropic/v1/messages/batches"),
-    (b"GET", b"/anthropic/v1/messages/count_tokens"),
-    (b"POST", b"/anthropic/v1/models"),
-    (b"DELETE", b"/anthropic/v1/models/claude"),
     (b"GET", b"/anthropic/v1/models/"),
     (b"GET", b"/anthropic/v1/files"),
     (b"GET", b"/anthropic/v1/organizations/api_keys"),
-    (b"GET", b"/anthropic/api/event_logging/batch"),
     (b"POST", b"/anthropic/chat/completions"),
     (b"POST", b"/openai/chat/completions"),
     (b"POST", b"/openai/responses"),
     (b"POST", b"/openai/v1/messages"),
     (b"POST", b"/openai/v1/v1/responses"),
-    (b"GET", b"/openai/v1/chat/completions"),
-    (b"GET", b"/openai/v1/responses"),
-    (b"PATCH", b"/openai/v1/responses/resp_1"),
-    (b"DELETE", b"/openai/v1/models/ft:mine"),
     (b"GET", b"/openai/v1/files"),
     (b"POST", b"/openai/v1/files"),
     (b"POST", b"/openai/v1/images/generations"),
@@ -152,16 +141,55 @@ UNLISTED = [
     (b"GET", b"/healthz?x"),
     (b"GET", b"/api/v2/aibridge/healthz"),
     (b"GET", b"/__fake/requests"),
-    (b"OPTIONS", MESSAGES),
-    (b"TRACE", MESSAGES),
-    (b"PROPFIND", MESSAGES),
 ]
 
 
 async def test_routes_that_are_not_listed(gateway, fake, raw):
     for method, target in UNLISTED:
         reply = await raw(gateway.url, request(target, method=method))
-        assert refused(reply, 404, "route_not_supported"), (method, target)
+        if target.endswith(b"/messages"):
+            assert refused(reply, 400, "wrong_base_url"), (method, target)
+        else:
+            assert refused(reply, 404, "route_not_supported"), (method, target)
+    assert fake.seen == 0
+
+
+WRONG_METHODS = [
+    (b"GET", b"/anthropic/v1/messages"),
+    (b"PUT", b"/anthropic/v1/messages"),
+    (b"GET", b"/anthropic/v1/messages/count_tokens"),
+    (b"POST", b"/anthropic/v1/models"),
+    (b"DELETE", b"/anthropic/v1/models/claude"),
+    (b"GET", b"/anthropic/api/event_logging/batch"),
+    (b"GET", b"/openai/v1/chat/completions"),
+    (b"GET", b"/openai/v1/responses"),
+    (b"PATCH", b"/openai/v1/responses/resp_1"),
+    (b"DELETE", b"/openai/v1/models/ft:mine"),
+    (b"OPTIONS", MESSAGES),
+    (b"TRACE", MESSAGES),
+    (b"PROPFIND", MESSAGES),
+]
+
+
+async def test_methods_that_are_not_listed(gateway, fake, raw):
+    for method, target in WRONG_METHODS:
+        reply = await raw(gateway.url, request(target, method=method))
+        assert refused(reply, 405, "method_not_allowed"), (method, target)
+        assert reply.header("Allow"), (method, target)
+    assert fake.seen == 0
+
+
+async def test_a_browser_is_told_what_this_is(gateway, fake, raw):
+    for target in (b"/", b"/api/v2/aibridge", b"/api/v2/aibridge/"):
+        reply = await raw(gateway.url, request(target, method=b"GET"))
+        assert (reply.status, reply.body.count(b"\n")) == (200, 1)
+        assert b"aibridged, an AI gateway" in reply.body
+        assert b"/anthropic and /openai/v1" in reply.body
+        assert b"docs/clients.md" in reply.body
+    reply = await raw(gateway.url, request(b"/", method=b"HEAD"))
+    assert (reply.status, reply.body) == (200, b"")
+    reply = await raw(gateway.url, request(b"/favicon.ico", method=b"GET"))
+    assert (reply.status, reply.body) == (204, b"")
     assert fake.seen == 0
 
 
@@ -320,7 +348,9 @@ async def test_a_base_url_with_a_path_is_never_left(start_gateway, fake, raw):
     assert fake.seen == 0
 
 
-@pytest.mark.parametrize("target", [b"/anthropic", b"/anthropic/", b"/api/v2/aibridge/openai/"])
+@pytest.mark.parametrize(
+    "target", [b"/anthropic", b"/anthropic/", b"/openai/v1", b"/api/v2/aibridge/openai/"]
+)
 async def test_the_base_url_itself_says_hello(gateway, fake, raw, target):
     reply = await raw(gateway.url, request(target, method=b"GET"))
     assert reply.status == 200

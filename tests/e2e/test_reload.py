@@ -177,7 +177,7 @@ async def test_a_stream_outlives_its_provider_and_its_connection_closes_after_it
     running = await stream(gateway)
     _, openai = gateway.settings.providers
     reload(gateway, providers=(openai,))
-    assert await ask(gateway) == (404, "route_not_supported")
+    assert await ask(gateway) == (400, "wrong_base_url")
     reload(gateway, providers=(openai, replace(openai, name="other")))  # others don't end it
     assert not upstream._connector.closed
     gate.set()
@@ -336,6 +336,6 @@ async def test_a_provider_may_come_and_go_while_requests_run(start_gateway, fake
             for _ in range(3):
                 await rounds.acquire()
     assert {status for name, status in statuses if name == "anthropic"} == {200}
-    assert {status for name, status in statuses if name == "extra"} == {200, 404}
+    assert {status for name, status in statuses if name == "extra"} == {200, 400}
     await gateway._composition._upstreams._retirements.idle()
     assert len(gateway._composition._upstreams) == len(gateway.components.upstreams)

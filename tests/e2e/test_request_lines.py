@@ -109,12 +109,13 @@ async def test_a_route_that_is_only_forwarded(start_gateway, client, fake, line)
 
 
 REFUSALS = [
-    ({}, "/v1/messages", BODY, (404, "route_not_supported", "INFO", None)),
-    ({}, "/anthropic/%zz", BODY, (400, "invalid_request", "INFO", None)),
-    ({}, MESSAGES, {"model": 1}, (400, "invalid_request", "INFO", "local")),
-    ({"max_request_bytes": 9}, MESSAGES, BODY, (413, "request_too_large", "INFO", "local")),
-    ({"allow_byok": False}, MESSAGES, BODY, (403, "byok_disabled", "INFO", "local")),
-    ({"auth": "token"}, MESSAGES, BODY, (401, "unauthenticated", "INFO", None)),
+    ({}, "/v1/messages", BODY, (400, "wrong_base_url", "WARNING", None)),
+    ({}, "/antropic/x?key=sk-x", BODY, (404, "route_not_supported", "WARNING", None)),
+    ({}, "/anthropic/%zz", BODY, (400, "invalid_request", "WARNING", None)),
+    ({}, MESSAGES, {"model": 1}, (400, "invalid_request", "WARNING", "local")),
+    ({"max_request_bytes": 9}, MESSAGES, BODY, (413, "request_too_large", "WARNING", "local")),
+    ({"allow_byok": False}, MESSAGES, BODY, (403, "byok_disabled", "WARNING", "local")),
+    ({"auth": "token"}, MESSAGES, BODY, (401, "unauthenticated", "WARNING", None)),
 ]
 
 
@@ -134,13 +135,20 @@ async def test_a_refusal_has_its_line(start_gateway, client, line, settings, pat
 async def test_a_method_that_nobody_serves_is_not_quoted(start_gateway, client, line):
     gateway = await start_gateway()
     async with client.request("PROPFIND", f"{gateway.url}/anthropic/v1/messages") as response:
-        assert response.status == 404
-    assert line()["msg"] == "_OTHER /anthropic/v1/messages 404"
+        assert response.status == 405
+    assert line()["msg"] == "_OTHER /anthropic/v1/messages 405"
 
 
-async def test_limits_have_their_lines_and_an_overload_is_a_warning(
-    start_gateway, client, fake, lines
+async def test_a_path_that_is_not_served_is_shown_without_what_may_be_a_secret(
+    start_gateway, client, line
 ):
+    gateway = await start_gateway()
+    await ask(client, gateway, path="/antropic/v1/messages/sk-ant-canary?key=canary")
+    assert line()["msg"] == "POST /antropic/v1/messages/* 404"
+    assert "canary" not in str(line())
+
+
+async def test_limits_have_their_lines_and_are_warnings(start_gateway, client, fake, lines):
     gateway = await start_gateway(max_concurrency=1, rate_limit=1)
     gate = asyncio.Event()
     fake.play(Script(before_write={1: gate}))
@@ -150,14 +158,68 @@ async def test_limits_have_their_lines_and_an_overload_is_a_warning(
         await response.read()
     assert (await ask(client, gateway)).status == 429
     told = {each.get("reason"): each["level"] for each in lines()}
-    assert told == {"at_capacity": "WARNING", None: "INFO", "rate_limited": "INFO"}
+    assert told == {"at_capacity": "WARNING", None: "INFO", "rate_limited": "WARNING"}
+
+
+@pytest.fixture
+async def guarded(start_gateway):
+    """Starts a gateway with tokens; it, and a valid token with its public id."""
+
+    async def start(**settings):
+        gateway = await start_gateway(auth="token", **settings)
+        tokens = gateway._composition.resources.tokens
+        tokens.create_user("ann")
+        token = tokens.create_token("ann", name="", lifetime=None)[1].reveal()
+        return gateway, token, token.split("_")[1]
+
+    return start
+
+
+async def test_a_refusal_by_the_rate_limit_names_the_token_and_the_user(
+    guarded, client, fake, lines
+):
+    gateway, token, public_id = await guarded(rate_limit=1)
+    assert (await ask(client, gateway, **{"X-Coder-Token": token})).status == 200
+    assert (await ask(client, gateway, **{"X-Coder-Token": token})).status == 429
+    _, refused = lines()
+    assert (refused["username"], refused["api_key_id"]) == ("ann", public_id)
+    assert token not in str(refused)
+
+
+async def test_a_token_that_nobody_has_looked_up_is_a_claim(guarded, client, lines):
+    gateway, token, public_id = await guarded(max_concurrency=1)
+    assert gateway.components.slots.take()
+    try:
+        assert (await ask(client, gateway, **{"X-Coder-Token": token})).status == 503
+        assert (await ask(client, gateway, **{"X-Coder-Token": "no-token"})).status == 503
+        assert (await ask(client, gateway, Authorization="none")).status == 503
+    finally:
+        gateway.components.slots.release()
+    first, *others = lines()
+    assert (first.get("username"), first["claimed_api_key_id"]) == (None, public_id)
+    assert token not in str(first)
+    assert not any("claimed_api_key_id" in each for each in others)
+
+
+async def test_a_failed_request_says_where_it_went(start_gateway, client, fake, lines):
+    gateway = await start_gateway()
+    fake.play(Script(status=500), Script(close=True))
+    for _ in range(2):
+        await ask(client, gateway, path=f"{MESSAGES}?key=canary")
+    answered, warning, unanswered = lines()
+    where = f"{fake.base_url}/v1/messages"
+    assert (answered["upstream"], unanswered["upstream"]) == (where, where)
+    assert warning["msg"] == (
+        f"Provider anthropic did not respond: {where}: it closed an idle connection"
+    )
+    assert "canary" not in str(lines())
 
 
 FAILURES = [
-    (Script(status=529), ("failed", 529, None, "INFO")),
+    (Script(status=529), ("failed", 529, None, "WARNING")),
     (Script(close=True), ("failed", 502, "upstream_unreachable", "WARNING")),
-    (Script(cut_after=300), ("failed", 200, None, "INFO")),
-    (Script(error="api_error", error_after=2), ("failed", 200, None, "INFO")),
+    (Script(cut_after=300), ("failed", 200, None, "WARNING")),
+    (Script(error="api_error", error_after=2), ("failed", 200, None, "WARNING")),
 ]
 
 

@@ -179,11 +179,20 @@ async def test_no_token_is_exchanged_without_an_own_one(start_gateway, fake, cli
 
 
 @pytest.mark.parametrize(
-    "path", ["/batches", "/images/generations", "/audio/speech", "/responses/resp_1/rerun"]
+    ("path", "status"),
+    [
+        ("/batches", 404),
+        ("/images/generations", 404),
+        ("/audio/speech", 404),
+        ("/responses/resp_1/rerun", 405),
+    ],
 )
-async def test_what_could_not_be_recorded_is_not_served(start_gateway, fake, connect_sdk, path):
+async def test_what_could_not_be_recorded_is_not_served(
+    start_gateway, fake, connect_sdk, path, status
+):
     gateway = await start_gateway()
     sdk = connect_sdk("openai", gateway.url)
-    with pytest.raises(openai.NotFoundError):
+    with pytest.raises(openai.APIStatusError, match="not served") as caught:
         await sdk.post(path, body={"model": "m"}, cast_to=object)
+    assert caught.value.status_code == status
     assert fake.seen == 0

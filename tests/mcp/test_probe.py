@@ -22,7 +22,7 @@ async def test_every_server_is_told_of(tiny, real_server, foreign_server):
     real, dead, mine, foreign, either = await probe_all(settings, SystemClock())
     assert [tool.tool for tool in real.selection.tools] == ["add", "large", "picture"]
     assert real.selection.hidden == ["fail", "wait"]
-    assert dead.selection.error == "it can't be reached (Connection refused)"
+    assert dead.selection.error == "it can't be reached: connection refused"
     assert mine.selection is None
     assert [tool.name for tool in foreign.selection.tools] == [
         "bmcp_foreign_fail",

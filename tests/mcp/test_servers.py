@@ -234,7 +234,7 @@ async def test_a_server_that_is_gone_is_told_to_the_model_and_found_again(open_t
     await tiny.stop()
     gone = await box.call(box.tools[0], b"{}")
     assert gone == ToolResult(
-        "The tool echo of the MCP server docs failed: it can't be reached (Connection refused).",
+        "The tool echo of the MCP server docs failed: it can't be reached: connection refused.",
         True,
     )
     tiny.sessions.clear()

@@ -64,23 +64,40 @@ REJECTED = {
 
 def test_of_a_stranger_the_address(line):
     assert line(**REJECTED, status=401, reason="unauthenticated") == (
-        "INFO]  POST /anthropic/v1/messages 401  outcome=rejected  reason=unauthenticated"
+        "WARNING]  POST /anthropic/v1/messages 401  outcome=rejected  reason=unauthenticated"
         "  remote=192.0.2.1  total_ms=4211"
     )
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "level"),
+    ("outcome", "status", "reason", "level"),
     [
-        (503, "at_capacity", "WARNING"),
-        (502, "upstream_unreachable", "WARNING"),
-        (429, "rate_limited", "INFO"),
-        (529, None, "INFO"),  # it is the provider's
-        (None, None, "INFO"),
+        ("rejected", 503, "at_capacity", "WARNING"),
+        ("rejected", 429, "rate_limited", "WARNING"),
+        ("rejected", 404, "route_not_supported", "WARNING"),
+        ("failed", 502, "upstream_unreachable", "WARNING"),
+        ("failed", 529, None, "WARNING"),
+        ("failed", 200, None, "WARNING"),
+        ("interrupted", 200, None, "WARNING"),
+        ("client_closed", None, None, "INFO"),
+        ("completed", 200, None, "INFO"),
+        ("rejected", 426, "upgrade_not_supported", "INFO"),  # clients offer it, and fall back
     ],
 )
-def test_what_the_gateway_failed_at_is_a_warning(status, reason, level, line):
-    assert line(status=status, reason=reason).startswith(f"{level}]")
+def test_what_failed_or_was_refused_is_a_warning(outcome, status, reason, level, line):
+    told = line(outcome=RequestOutcome(outcome), status=status, reason=reason)
+    assert told.startswith(f"{level}]")
+
+
+def test_a_warning_says_whose_token_it_was(line):
+    failed = RequestOutcome.FAILED
+    assert "  api_key_id=key1" in line(outcome=failed, api_key_id="key1")
+    assert "api_key_id" not in line(api_key_id="key1")
+
+
+def test_a_failure_says_where_the_request_went(line):
+    url = "https://api.example.com/v1/messages"
+    assert f"  upstream={url}" in line(outcome=RequestOutcome.FAILED, upstream_url=url)
 
 
 def test_who_left_before_an_answer_has_no_status(line):

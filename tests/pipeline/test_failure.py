@@ -6,6 +6,7 @@ from aibridged.errors import ERRORS, UPSTREAM_UNREACHABLE, GatewayError
 from aibridged.pipeline import failure
 from aibridged.records.facts import ErrorSource, ErrorType
 from aibridged.records.schema import MAX_ERROR_MESSAGE, MAX_NAME
+from aibridged.transport.upstream_failure import FELL_SILENT
 from aibridged.wire.facts import ProviderError
 
 TOKEN = "aib_0123456789_" + "A" * 43
@@ -20,9 +21,9 @@ def test_the_gateways_own_errors_have_their_code_and_sentence(kind):
 
 def test_what_was_behind_it_is_told():
     error = GatewayError(
-        UPSTREAM_UNREACHABLE, "The provider x is gone.", reason="ConnectorDNSError"
+        UPSTREAM_UNREACHABLE, "The provider x is gone.", reason="https://x.example/v1"
     )
-    assert failure.of_gateway(error).message == "The provider x is gone. (ConnectorDNSError)"
+    assert failure.of_gateway(error).message == "The provider x is gone. (https://x.example/v1)"
 
 
 @pytest.mark.parametrize(
@@ -60,9 +61,9 @@ def test_a_providers_error_has_coders_word_and_its_own(status, error, kind, code
 
 def test_a_response_that_was_not_whole():
     assert failure.of_response(200, None).code == "response_incomplete"
-    assert failure.of_break("ClientPayloadError").type is ErrorType.SERVER_ERROR
-    assert failure.of_break("TimeoutError").type is ErrorType.TIMEOUT
-    assert failure.of_break("TimeoutError").source is ErrorSource.PROVIDER
+    assert failure.of_break("it closed the connection").type is ErrorType.SERVER_ERROR
+    assert failure.of_break(FELL_SILENT).type is ErrorType.TIMEOUT
+    assert failure.of_break(FELL_SILENT).source is ErrorSource.PROVIDER
 
 
 def quoting(text):

@@ -10,18 +10,26 @@ from aibridged.transport.upstream_proxy import UpstreamProxyError
 CASES = [
     (
         aiohttp.ConnectionTimeoutError(),
-        (502, "upstream_unreachable", "It could not be reached."),
+        (502, "upstream_unreachable", "It could not be reached: connecting timed out."),
         False,
     ),
     (TimeoutError(), (504, "upstream_timeout", "It did not respond in time."), True),
     (
         aiohttp.ServerDisconnectedError("sk-secret"),
-        (502, "upstream_unreachable", "It could not be reached."),
+        (
+            502,
+            "upstream_unreachable",
+            "It could not be reached: it closed the connection without a response.",
+        ),
         True,
     ),
     (
         aiohttp.ClientPayloadError("sk-secret"),
-        (502, "upstream_unreachable", "It could not be reached."),
+        (
+            502,
+            "upstream_unreachable",
+            "It could not be reached: it closed the connection within its response.",
+        ),
         True,
     ),
     (
@@ -66,6 +74,7 @@ def test_only_an_idle_connection_that_ends_tells_the_breaker_nothing():
 @pytest.mark.parametrize(("error", "expected", "sent"), CASES, ids=lambda case: repr(case))
 def test_a_failure_becomes_a_refusal(error, expected, sent):
     assert isinstance(error, FAILURES)
-    refusal = refusal_of(error, "It")
+    refusal = refusal_of(error, "It", "https://x.example")
     assert (refusal.kind.status, refusal.kind.code, refusal.message) == expected
     assert was_sent(error) is sent
+    assert refusal.reason == "https://x.example"

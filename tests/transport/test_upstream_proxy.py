@@ -94,7 +94,7 @@ async def test_a_proxy_that_refuses(through, provider, forward_proxy, ask):
 async def test_a_proxy_that_is_away(through, forward_proxy, ask, url):
     upstream = await through(url)
     await forward_proxy.stop()
-    with pytest.raises(UpstreamProxyError, match=r"can't be reached \(Connection refused\)"):
+    with pytest.raises(UpstreamProxyError, match="can't be reached: connection refused"):
         await ask(upstream)
 
 
@@ -112,7 +112,7 @@ async def test_a_provider_behind_a_tunnel_is_verified(through, private_ca, ask, 
     upstream = await through(
         "https://provider.test/v1", trusted=False, ssl=private_ca.tls("provider.test")
     )
-    with pytest.raises(NotConnectedError, match=r"^the TLS handshake failed \(SSLCert"):
+    with pytest.raises(NotConnectedError, match="signed by an unknown authority"):
         await ask(upstream)
 
 

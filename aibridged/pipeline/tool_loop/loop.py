@@ -26,6 +26,7 @@ from aibridged.tasks import Tasks
 from aibridged.transport.abort import broken_off
 from aibridged.transport.relay import Pump
 from aibridged.transport.response import DownstreamResponse
+from aibridged.transport.upstream_failure import describe
 from aibridged.wire.bounds import MAX_ELEMENTS, MAX_VALUE, UNREADABLE, has_more_elements
 from aibridged.wire.injection.dialogue import Dialogue, OverrunError
 from aibridged.wire.reader import MAX_BODY_BYTES, Told
@@ -130,9 +131,9 @@ class ToolLoop:
             finally:
                 await pump.backlog.finish()
         except TimeoutError as error:
-            raise self._broken_off(type(error).__name__, UPSTREAM_TIMEOUT) from None
+            raise self._broken_off(describe(error), UPSTREAM_TIMEOUT) from None
         except aiohttp.ClientError as error:
-            raise self._broken_off(type(error).__name__) from None
+            raise self._broken_off(describe(error)) from None
 
     async def _pass_on_decoded(self, turn: Turn, response: DownstreamResponse) -> None:
         """The same, decoded: a few bytes may become megabytes, which a slow client holds up."""
@@ -247,9 +248,9 @@ class ToolLoop:
             async with asyncio.timeout(self._parts.settings.upstream_idle_timeout):
                 return await coming
         except TimeoutError as error:
-            failure, reason = UPSTREAM_TIMEOUT, type(error).__name__
+            failure, reason = UPSTREAM_TIMEOUT, describe(error)
         except aiohttp.ClientError as error:
-            failure, reason = UPSTREAM_UNREACHABLE, type(error).__name__
+            failure, reason = UPSTREAM_UNREACHABLE, describe(error)
         raise self._broken_off(reason, failure)
 
     def _broken_off(self, reason: str, failure: ErrorKind = UPSTREAM_UNREACHABLE) -> Exception:
@@ -258,7 +259,8 @@ class ToolLoop:
         A response under way ends with its connection, so that no client takes it as complete.
         """
         name = self._context.route.provider.name
-        logger.warning("Provider {} aborted its response: {}", name, reason)
+        where = self._parts.upstreams[name].shown_url(self._context.route.endpoint)
+        logger.warning("Provider {} aborted its response: {}: {}", name, where, reason)
         if self._context.request.writer.output_size > 0:
             return broken_off(self._context.request, reason)
         if self._context.verdict is not None:

@@ -42,8 +42,7 @@ async def ask(context: RequestContext, components: Components, *, first: bool) -
     if context.trace is not None:
         context.trace.turn_asked()
     try:
-        idle_timeout = components.settings.upstream_idle_timeout
-        turn.response = await forward.ask(context, upstream, headers, idle_timeout, dump)
+        turn.response = await forward.ask(context, upstream, headers, components, dump)
     except BaseException as error:
         turn.close(error)
         raise
