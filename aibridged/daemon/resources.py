@@ -31,6 +31,7 @@ from aibridged.observe.events import request_finished
 from aibridged.observe.loop_lag import LoopLag
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.request_summary import RequestSummary
+from aibridged.observe.running import Running
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.bridge_pool import BridgeKey, BridgePool, keep_expiring
 from aibridged.pipeline.stream_options import UsageRefusals
@@ -79,6 +80,7 @@ class Resources:
     gatekeeper: Gatekeeper
     gate: Throttle
     in_flight: InFlight
+    running: Running
     slots: Slots
     connection_limiter: ConnectionLimiter
     shortages: Shortages
@@ -115,7 +117,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     stack.callback(truncator.close)
     recorder = await _make_recorder(settings, engine, clock, truncator, stack, traces)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
-    metrics = _make_metrics(settings, clock, stack)
+    running = Running()
+    metrics = _make_metrics(settings, clock, running, stack)
     api = Api(Query(engine, clock), clock)
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
@@ -140,6 +143,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         gatekeeper=gatekeeper,
         gate=gate,
         in_flight=InFlight(),
+        running=running,
         slots=Slots(settings.max_concurrency),
         connection_limiter=connection_limiter,
         shortages=shortages,
@@ -179,10 +183,12 @@ def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Tra
     return Traces(tracing, clock)
 
 
-def _make_metrics(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Metrics | None:
+def _make_metrics(
+    settings: Settings, clock: Clock, running: Running, stack: AsyncExitStack
+) -> Metrics | None:
     if not settings.prometheus_enable:
         return None
-    metrics = Metrics(initiators=settings.prometheus_initiator_labels)
+    metrics = Metrics(running, initiators=settings.prometheus_initiator_labels)
     stack.callback(LoopLag(clock, metrics.loop_lagged).stop)
     return metrics
 
