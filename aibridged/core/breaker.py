@@ -130,7 +130,7 @@ class Admission:
         return circuit
 
 
-_CIRCUITS_A_STEP = 100
+_CIRCUITS_A_STEP = 20
 
 MAX_MODEL_NAME = 200
 """Bound on a model's name in a key; callers choose these names."""

@@ -37,7 +37,7 @@ from aibridged.pipeline.bridge_pool import BridgeKey, BridgePool, keep_expiring
 from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
-from aibridged.records.database import Engine, describe
+from aibridged.records.database import Engine, Place, describe, place_of
 from aibridged.records.facts import Record
 from aibridged.records.journal import Journal
 from aibridged.records.open_database import open_database
@@ -69,12 +69,13 @@ class Resources:
     """Everything that lives as long as the daemon, whatever its configuration.
 
     `tokens` is the store of users and tokens, if this daemon has one; `records` describes where
-    records are kept; `truncator` bounds their texts.
+    records are kept, `place` names it without its version; `truncator` bounds their texts.
     """
 
     clock: Clock
     recorder: Recorder
     records: str
+    place: Place
     truncator: Truncator
     tokens: TokenStore | None
     gatekeeper: Gatekeeper
@@ -138,6 +139,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         clock=clock,
         recorder=recorder,
         records=describe(engine),
+        place=place_of(engine.url),
         truncator=truncator,
         tokens=tokens,
         gatekeeper=gatekeeper,

@@ -13,7 +13,7 @@ class RecorderStats:
     `records_lost` counts what is recorded nowhere: rows whose values the database refuses, lines of
     spool and journal that can't be read, and facts that neither the database nor either of them had
     taken at the end, which are `lost_at_end`. `stalled` says that a commit takes too long: starts
-    are refused then, as while the database is away. `last_commit_at` is None before the first commit.
+    are refused then, as while the database is away. `last_commit_at` is None before the first one.
     Seconds are monotonic.
     """
 

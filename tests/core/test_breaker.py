@@ -310,7 +310,7 @@ def test_troubles_are_found_in_steps(clock):
     breakers = Breakers(PLAIN, clock, lambda *_: None)
     for key in keys(1000):
         breakers.admit(key).failure()
-    assert len(list(breakers.troubles())) == 10
+    assert len(list(breakers.troubles())) == 50
     assert len(troubles(breakers)) == 1000
 
 
