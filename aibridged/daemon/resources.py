@@ -40,7 +40,7 @@ from aibridged.pipeline.trace import Traces
 from aibridged.records.database import Engine, Place, describe, place_of
 from aibridged.records.facts import Record
 from aibridged.records.journal import Journal
-from aibridged.records.open_database import open_database
+from aibridged.records.open_database import SPOOL, open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
@@ -56,7 +56,6 @@ from aibridged.transport.time_slices import TimeSlices, Turns
 if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
 
-_SPOOL = "spool.jsonl"
 _JOURNAL = "journal.jsonl"
 
 
@@ -215,7 +214,7 @@ async def _make_recorder(
 
     recorder = Recorder(
         Store(engine),
-        Spool(settings.state_dir / _SPOOL),
+        Spool(settings.state_dir / SPOOL),
         Journal(settings.state_dir / _JOURNAL),
         clock,
         truncator=truncator,

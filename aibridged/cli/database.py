@@ -1,0 +1,145 @@
+"""Finds the database of a command: its own settings, or those of the service on this machine.
+
+It says on stderr what an operator may not expect: which database it is, that a daemon runs with
+another one, that no daemon has ever used this one.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from aibridged.cli.options import STORE, takes, without_mistakes
+
+if TYPE_CHECKING:
+    from aibridged.config.options import Settings
+    from aibridged.config.resolution import Resolution
+    from aibridged.records.database import Place
+
+_ASK_S = 1.0
+
+
+class Found(NamedTuple):
+    """Settings, and whether they are those of the service on this machine."""
+
+    resolution: "Resolution"
+    of_service: bool
+
+
+def takes_database(command: Callable[..., None], also: Sequence[str] = ()) -> Callable[..., None]:
+    """Give a command the settings as its first argument, and flags for the database's location.
+
+    `also` are further settings that it needs. Without flags and variables of its own, it uses the
+    service's settings.
+    """
+    names = (*STORE, *also)
+
+    def resolve(flags: Mapping[str, str]) -> "Settings":
+        found = found_settings(flags, names)
+        settings = without_mistakes(found.resolution)
+        for line in _remarks(found, settings):
+            typer.echo(line, err=True)
+        return settings
+
+    return takes(names, command, resolve=resolve)
+
+
+def found_settings(flags: Mapping[str, str], names: Sequence[str]) -> Found:
+    """The settings of the flags and the environment, or else of the service on this machine.
+
+    Only those of `names` must be right.
+    """
+    from aibridged.config import load, service
+
+    of_service = service.environment(flags, os.environ)
+    environ = os.environ if of_service is None else of_service
+    return Found(load.resolve(flags, environ, names), of_service is not None)
+
+
+def no_use_yet(settings: "Settings") -> str | None:
+    """The remark on a database that no daemon has used, as far as can be seen."""
+    from aibridged.records.open_database import is_used
+
+    if is_used(settings) or _daemon_of(settings.state_dir) is not None:
+        return None
+    return (
+        "Note: no daemon has used this database so far. One with another --state-dir or "
+        "CODER_PG_CONNECTION_URL won't know this user."
+    )
+
+
+def _remarks(found: Found, settings: "Settings") -> Iterator[str]:
+    from aibridged.config import service
+
+    place = _place(settings)
+    if place is None:
+        return
+    deciding = "state_dir" if settings.postgres_url is None else "postgres_url"
+    (source,) = (each.source for each in found.resolution.values if each.name == deciding)
+    if found.of_service:
+        yield f"Using the service's database, {place.location}."
+    elif source.kind not in ("default", "flag"):
+        yield f"Using the database {place.location} ({source})."
+    elif source.kind == "default" and service.is_out_of_reach():
+        yield (
+            f"Note: the service's state directory is {service.state_dir()}, which this user can't "
+            "use. To work on its database, run this as root, for example with sudo."
+        )
+    yield from _other_daemon(settings, place)
+
+
+def _other_daemon(settings: "Settings", ours: "Place") -> Iterator[str]:
+    """The remark on a daemon that runs on this machine, if none of them uses this database."""
+    from aibridged.config import service
+    from aibridged.config.options import Settings
+
+    others = []
+    for directory in dict.fromkeys((settings.state_dir, service.state_dir(), Settings().state_dir)):
+        theirs = _daemon_of(directory)
+        if theirs == ours or (theirs is not None and _is_same_file(theirs, ours)):
+            return
+        if theirs is not None:
+            others.append((directory, theirs))
+    for directory, theirs in others:
+        how = (
+            f"--state-dir {directory}"
+            if theirs.kind == "SQLite"
+            else "the CODER_PG_CONNECTION_URL of that daemon"
+        )
+        yield (
+            f"Note: the daemon that runs here uses another database, {theirs.location}, and not "
+            f"{ours.location}. To work on it, use {how}."
+        )
+
+
+def _place(settings: "Settings") -> "Place | None":
+    from aibridged.records.database import DatabaseError, database_url, place_of
+
+    postgres = settings.postgres_url.reveal() if settings.postgres_url else None
+    with suppress(DatabaseError):  # the command itself says so
+        return place_of(database_url(settings.state_dir, postgres))
+    return None
+
+
+def _daemon_of(directory: Path) -> "Place | None":
+    """The database of the daemon that runs with this state directory."""
+    from aibridged.daemon.status_report import decoded
+    from aibridged.daemon.status_socket import DAEMON, NoDaemonError, ask
+    from aibridged.records.database import Place
+
+    if not os.path.lexists(directory / DAEMON):
+        return None
+    try:
+        database = decoded(ask(directory, within=_ASK_S)).database
+    except (NoDaemonError, ValueError):
+        return None
+    return None if database is None else Place(database.kind, database.location)
+
+
+def _is_same_file(one: "Place", other: "Place") -> bool:
+    with suppress(OSError):
+        return one.kind == other.kind == "SQLite" and os.path.samefile(one.location, other.location)
+    return False
