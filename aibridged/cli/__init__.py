@@ -25,6 +25,7 @@ from aibridged.cli.sample_config import sample_config
 from aibridged.cli.serve import serve
 from aibridged.cli.sessions import sessions
 from aibridged.cli.settings_flags import SettingsCommand, takes_settings
+from aibridged.cli.status import status
 from aibridged.cli.tail import tail
 from aibridged.cli.tokens import tokens
 from aibridged.cli.usage import usage
@@ -33,7 +34,7 @@ from aibridged.cli.version import version
 
 # In the order of `aibridged --help`: running the gateway, setting it up, querying it.
 WITH_SETTINGS = (serve, check_config)
-COMMANDS = (healthcheck, sample_config, usage, tail, demo, fake_provider, version)
+COMMANDS = (status, healthcheck, sample_config, usage, tail, demo, fake_provider, version)
 GROUPS = (users, tokens, interceptions, sessions, db, proxy)
 
 
