@@ -32,6 +32,7 @@ _SETTINGS = (
     "proxy_target",
     "log_human",
     "log_json",
+    "state_dir",
 )
 _CERT, _KEY = "ai-proxy-ca.pem", "ai-proxy-ca.key"
 

@@ -57,8 +57,9 @@ def _proxy_status(
 ) -> None:
     """Show what the standalone AI Proxy does: connections, memory, descriptors.
 
-    It is asked over a Unix socket in the state directory, by root or its own user. Exits with
-    status 1 if none is running there. For an AI Proxy in the daemon, see `aibridged status`.
+    It is asked over a Unix socket in its state directory, if that exists, by root or its own user.
+    Exits with status 1 if none is running there. For an AI Proxy in the daemon, see `aibridged
+    status`.
     """
     from aibridged.daemon.status_socket import PROXY
 

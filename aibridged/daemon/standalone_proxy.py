@@ -82,9 +82,10 @@ class StandaloneProxy:
             fit(self.connection_limiter, settings)
             self._stack.push_async_callback(self.proxy.close)
             await self.proxy.start()
-            status = StatusServer(settings.state_dir, status_socket.PROXY, self._status)
-            self._stack.push_async_callback(status.close)
-            status.start()
+            if settings.state_dir.is_dir():  # it needs none for anything else
+                status = StatusServer(settings.state_dir, status_socket.PROXY, self._status)
+                self._stack.push_async_callback(status.close)
+                status.start()
         except (AiProxyError, CannotListenError):
             await self._stack.aclose()
             raise

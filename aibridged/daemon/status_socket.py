@@ -14,6 +14,7 @@ from pathlib import Path
 DAEMON = "status.sock"
 PROXY = "proxy-status.sock"
 """The name of a standalone AI Proxy's, which may share the daemon's state directory."""
+_WHO = {DAEMON: "daemon", PROXY: "standalone AI Proxy"}
 
 MAX_BYTES = 1 << 20
 """Of a document, by far."""
@@ -65,7 +66,7 @@ def ask(directory: Path, name: str = DAEMON, within: float = DEADLINE_S) -> byte
     """
     from aibridged.clock import SystemClock
 
-    clock = SystemClock()
+    clock, who = SystemClock(), _WHO[name]
     ends = clock.monotonic() + within
     document = bytearray()
     try:
@@ -82,19 +83,19 @@ def ask(directory: Path, name: str = DAEMON, within: float = DEADLINE_S) -> byte
                     break
                 document += chunk
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-        raise NoDaemonError(f"No daemon is running with the state directory {directory}.") from None
+        raise NoDaemonError(f"No {who} is running with the state directory {directory}.") from None
     except PermissionError:
         raise NoDaemonError(
-            f"Only root and the daemon's own user may ask for the status in {directory}: run this "
+            f"Only root and the {who}'s own user may ask for the status in {directory}: run this "
             "as one of them, for example with sudo."
         ) from None
     except (TimeoutError, BlockingIOError):
         raise NoDaemonError(
-            f"The daemon with the state directory {directory} does not answer within "
-            f"{within:g} s: it is too busy, stopped, or stuck."
+            f"The {who} with the state directory {directory} does not answer within {within:g} s: "
+            "it is too busy, stopped, or stuck."
         ) from None
     except OSError as error:
         raise NoDaemonError(f"{error.strerror or error}: {directory / name}.") from None
     if not 0 < len(document) <= MAX_BYTES:
-        raise NoDaemonError(f"The daemon with the state directory {directory} is just ending.")
+        raise NoDaemonError(f"The {who} with the state directory {directory} is just ending.")
     return bytes(document)
