@@ -48,7 +48,8 @@ def lasting(seconds: float) -> str:
     for least, unit in ((86_400, 3600), (3600, 60), (60, 1)):
         if seconds >= least:
             return durations.show(seconds // unit * unit)
-    return durations.show(round(seconds, 1 if seconds < 10 else 0)) if seconds else "0s"
+    rounded = round(seconds, 1 if seconds < 10 else 0)
+    return durations.show(rounded) if rounded else "0s"
 
 
 def size(count: int) -> str:

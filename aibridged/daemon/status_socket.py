@@ -96,6 +96,8 @@ def ask(directory: Path, name: str = DAEMON, within: float = DEADLINE_S) -> byte
         ) from None
     except OSError as error:
         raise NoDaemonError(f"{error.strerror or error}: {directory / name}.") from None
-    if not 0 < len(document) <= MAX_BYTES:
+    if len(document) > MAX_BYTES:
+        raise NoDaemonError(f"What serves {directory / name} is not an aibridged.")
+    if not document:
         raise NoDaemonError(f"The {who} with the state directory {directory} is just ending.")
     return bytes(document)

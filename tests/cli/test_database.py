@@ -107,7 +107,7 @@ def test_the_providers_keys_of_the_service_need_not_be_readable(
     etc = tmp_path / "root/etc/aibridged"
     etc.mkdir(parents=True)
     (etc / "aibridged.yaml").write_text(
-        "providers: [{type: openai, name: x, key_file: /run/credentials/missing}]\n"
+        "aibridge: {providers: [{type: openai, name: x, key_file: /run/credentials/gone}]}\n"
     )
     assert invoke("users", "list").exit_code == 0
     (etc / "aibridged.yaml").write_text("aibridge: {state_dri: /elsewhere}\n")
