@@ -77,22 +77,29 @@ async def test_the_umask_makes_no_difference(serve: Serve, tmp_path: Path) -> No
     assert stat.S_IMODE((tmp_path / DAEMON).stat().st_mode) == 0o600
 
 
-async def test_so_many_are_answered_at_a_time(serve: Serve, tmp_path: Path) -> None:
-    held = asyncio.Event()
-    server = serve(b"{}", held)
+async def test_so_many_are_answered_at_a_time(tmp_path: Path) -> None:
+    reading, held = asyncio.Semaphore(0), asyncio.Event()
+
+    async def read() -> bytes:
+        reading.release()
+        await held.wait()
+        return b"{}"
+
+    server = StatusServer(tmp_path, DAEMON, read)
+    server.start()
     streams = [
         await asyncio.open_unix_connection(str(tmp_path / DAEMON)) for _ in range(PLACES + 3)
     ]
-    async with asyncio.timeout(5):
-        while len(server._tasks) < 1 + PLACES:
-            await asyncio.sleep(0)
-        for _ in range(50):
-            await asyncio.sleep(0)
-    assert len(server._tasks) == 1 + PLACES, "the others wait in the backlog"
+    for _ in range(PLACES):
+        await reading.acquire()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert reading.locked(), "the others wait in the backlog"
     held.set()
     for reader, writer in streams:
         assert await reader.read() == b"{}"
         writer.close()
+    await server.close()
 
 
 async def test_one_that_does_not_read_loses_its_place(

@@ -11,6 +11,8 @@ from contextlib import closing
 import aiohttp
 import pytest
 
+from aibridged.core.breaker import BreakerKey
+from aibridged.daemon.status_report import MOST, decoded
 from aibridged.daemon.status_socket import DAEMON, address
 from aibridged.fake_provider import Script
 from tests.e2e.conftest import daemon_environment
@@ -79,6 +81,25 @@ async def test_a_busy_daemon_says_what_it_does(start_daemon, fake, state, comman
     assert max(map(len, shown.out.splitlines())) <= 80
     assert f"1  anthropic  {REQUEST['model']}" in shown.out
     assert "1 caller refused" in shown.out
+
+
+async def test_the_document_is_bounded_and_has_no_token(start_gateway):
+    """Callers name the models, and may paste a token there."""
+    gateway = await start_gateway(circuit_breaker_enabled=True)
+    components, token = gateway.components, "aib_abcdefghij_" + "S" * 43
+    for number in range(3000):
+        model = f"{token}-{number}-{'x' * 1000}"
+        components.running.began(("anthropic", model, "/v1/messages"))
+        key = BreakerKey("anthropic", "/v1/messages", model, f"hash-{number}")
+        components.breakers.admit(key).failure()
+    document = await gateway.status_document()
+    assert len(document) < 100_000
+    assert b"S" * 43 not in document
+    assert b"hash" not in document, "a hash of a caller's key is its own business"
+    said = decoded(document)
+    assert (len(said.requests.by_model), said.requests.left_out) == (MOST, 3000 - MOST)
+    assert (len(said.circuits.troubled), said.circuits.left_out) == (MOST, 3000 - MOST)
+    assert said.rate_limit is None
 
 
 async def test_the_socket_is_private_and_is_one_daemons(start_daemon, fake, tmp_path, command):
