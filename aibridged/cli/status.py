@@ -42,10 +42,11 @@ OutputFlag = Annotated[
 
 
 def _status(settings: "Settings", watch: Watch = False, output: OutputFlag = Form.TABLE) -> None:
-    """Show what the running daemon does: requests, limits, circuits, database, memory.
+    """Show what the running daemon does.
 
-    It is asked over a Unix socket in the state directory, by root or the daemon's own user. Exits
-    with status 1 if no daemon is running there.
+    That is requests, limits, circuits, database and memory. It is asked over a Unix socket in the
+    state directory, by root or the daemon's own user. Exits with status 1 if no daemon is running
+    there.
     """
     from aibridged.daemon.status_socket import DAEMON
 
@@ -55,9 +56,9 @@ def _status(settings: "Settings", watch: Watch = False, output: OutputFlag = For
 def _proxy_status(
     settings: "Settings", watch: Watch = False, output: OutputFlag = Form.TABLE
 ) -> None:
-    """Show what the standalone AI Proxy does: connections, memory, descriptors.
+    """Show what the standalone AI Proxy does.
 
-    It is asked over a Unix socket in its state directory, if that exists, by root or its own user.
+    That is connections, memory and descriptors. It is asked over a Unix socket in its state directory, if that exists, by root or its own user.
     Exits with status 1 if none is running there. For an AI Proxy in the daemon, see `aibridged
     status`.
     """
