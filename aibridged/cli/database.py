@@ -71,9 +71,20 @@ def no_use_yet(settings: "Settings") -> str | None:
     )
 
 
-def _remarks(found: Found, settings: "Settings") -> Iterator[str]:
+def out_of_reach(found: Found) -> str | None:
+    """The remark on a service that this user can't look into, where no daemon is named."""
     from aibridged.config import service
 
+    (source,) = (each.source for each in found.resolution.values if each.name == "state_dir")
+    if found.of_service or source.kind != "default" or not service.is_out_of_reach():
+        return None
+    return (
+        f"Note: the service's state directory is {service.state_dir()}, which this user can't use. "
+        "If that one is meant, run this as root, for example with sudo."
+    )
+
+
+def _remarks(found: Found, settings: "Settings") -> Iterator[str]:
     place = _place(settings)
     if place is None:
         return
@@ -83,11 +94,8 @@ def _remarks(found: Found, settings: "Settings") -> Iterator[str]:
         yield f"Using the service's database, {place.location}."
     elif source.kind not in ("default", "flag"):
         yield f"Using the database {place.location} ({source})."
-    elif source.kind == "default" and service.is_out_of_reach():
-        yield (
-            f"Note: the service's state directory is {service.state_dir()}, which this user can't "
-            "use. To work on its database, run this as root, for example with sudo."
-        )
+    elif source.kind == "default" and (remark := out_of_reach(found)):
+        yield remark
     yield from _other_daemon(settings, place)
 
 

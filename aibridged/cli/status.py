@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.database import found_settings
+from aibridged.cli.database import found_settings, out_of_reach
 from aibridged.cli.options import takes, without_mistakes
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ def _proxy_status(
 ) -> None:
     """Show what the standalone AI Proxy does.
 
-    That is connections, memory and descriptors. It is asked over a Unix socket in its state directory, if that exists, by root or its own user.
-    Exits with status 1 if none is running there. For an AI Proxy in the daemon, see `aibridged
-    status`.
+    That is connections, memory and descriptors. It is asked over a Unix socket in its state
+    directory, if that exists, by root or its own user. Exits with status 1 if none is running
+    there. For an AI Proxy in the daemon, see `aibridged status`.
     """
     from aibridged.daemon.status_socket import PROXY
 
@@ -68,7 +68,10 @@ def _proxy_status(
 
 
 def _resolve(flags: Mapping[str, str]) -> "Settings":
-    return without_mistakes(found_settings(flags, _NAMES).resolution)
+    found = found_settings(flags, _NAMES)
+    if remark := out_of_reach(found):
+        typer.echo(remark, err=True)
+    return without_mistakes(found.resolution)
 
 
 status = takes(_NAMES, _status, resolve=_resolve)
@@ -118,6 +121,7 @@ def _watch(read: Callable[[], str], output: Form, pause: Callable[[float], objec
     Raises:
         NoDaemonError: no daemon runs at the start. One that ends meanwhile may be restarting.
     """
+    from aibridged.cli.table import terminal_width, wrapped
     from aibridged.daemon.status_socket import NoDaemonError
 
     text = read()
@@ -131,9 +135,9 @@ def _watch(read: Callable[[], str], output: Form, pause: Callable[[float], objec
             try:
                 text = read()
             except NoDaemonError as error:
-                text = str(error)
                 if output is Form.JSON:
                     raise
+                text = "\n".join(wrapped(str(error), terminal_width()))
     finally:
         if on_screen:
             _write(_LEAVE)

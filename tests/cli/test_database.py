@@ -127,6 +127,10 @@ def test_a_service_that_is_out_of_reach_is_named(
     assert listed.exit_code == 1
     assert f"the service's state directory is {directory}, which this user can't" in listed.stderr
     assert "There is no database at" in listed.stderr
+    asked = invoke("status")
+    assert asked.exit_code == 1
+    assert "run this as root" in asked.stderr
+    assert "No daemon is running" in asked.stderr
 
 
 def test_a_user_in_a_database_without_a_daemon_is_remarked_on(
