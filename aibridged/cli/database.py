@@ -63,7 +63,8 @@ def no_use_yet(settings: "Settings") -> str | None:
     """The remark on a database that no daemon has used, as far as can be seen."""
     from aibridged.records.open_database import is_used
 
-    if is_used(settings) or _daemon_of(settings.state_dir) is not None:
+    ours = _place(settings)
+    if is_used(settings) or any(_are_one(theirs, ours) for _, theirs in _daemons(settings)):
         return None
     return (
         "Note: no daemon has used this database so far. One with another --state-dir or "
@@ -101,26 +102,32 @@ def _remarks(found: Found, settings: "Settings") -> Iterator[str]:
 
 def _other_daemon(settings: "Settings", ours: "Place") -> Iterator[str]:
     """The remark on a daemon that runs on this machine, if none of them uses this database."""
-    from aibridged.config import service
-    from aibridged.config.options import Settings
+    from aibridged.cli.query_options import printable
 
-    others = []
-    for directory in dict.fromkeys((settings.state_dir, service.state_dir(), Settings().state_dir)):
-        theirs = _daemon_of(directory)
-        if theirs == ours or (theirs is not None and _is_same_file(theirs, ours)):
-            return
-        if theirs is not None:
-            others.append((directory, theirs))
-    for directory, theirs in others:
+    daemons = list(_daemons(settings))
+    if any(_are_one(theirs, ours) for _, theirs in daemons):
+        return
+    for directory, theirs in daemons:
         how = (
             f"--state-dir {directory}"
             if theirs.kind == "SQLite"
             else "the CODER_PG_CONNECTION_URL of that daemon"
         )
         yield (
-            f"Note: the daemon that runs here uses another database, {theirs.location}, and not "
-            f"{ours.location}. To work on it, use {how}."
+            f"Note: the daemon that runs here uses another database, {printable(theirs.location)}, "
+            f"and not {ours.location}. To work on it, use {how}."
         )
+
+
+def _daemons(settings: "Settings") -> "Iterator[tuple[Path, Place]]":
+    """The daemons that run where one may be expected: state directory and database of each."""
+    from aibridged.config import service
+    from aibridged.config.options import Settings
+
+    places = (settings.state_dir, service.state_dir(), Settings().state_dir)
+    for directory in dict.fromkeys(places):
+        if (database := _database_of_daemon(directory)) is not None:
+            yield directory, database
 
 
 def _place(settings: "Settings") -> "Place | None":
@@ -132,7 +139,7 @@ def _place(settings: "Settings") -> "Place | None":
     return None
 
 
-def _daemon_of(directory: Path) -> "Place | None":
+def _database_of_daemon(directory: Path) -> "Place | None":
     """The database of the daemon that runs with this state directory."""
     from aibridged.daemon.status_report import decoded
     from aibridged.daemon.status_socket import DAEMON, NoDaemonError, ask
@@ -147,7 +154,11 @@ def _daemon_of(directory: Path) -> "Place | None":
     return None if database is None else Place(database.kind, database.location)
 
 
-def _is_same_file(one: "Place", other: "Place") -> bool:
+def _are_one(theirs: "Place", ours: "Place | None") -> bool:
+    if theirs == ours:
+        return True
     with suppress(OSError):
-        return one.kind == other.kind == "SQLite" and os.path.samefile(one.location, other.location)
+        # A service's state directory is a symbolic link.
+        if ours is not None and theirs.kind == ours.kind == "SQLite":
+            return os.path.samefile(theirs.location, ours.location)
     return False

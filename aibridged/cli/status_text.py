@@ -29,8 +29,8 @@ def as_text(status: Status, room: int) -> str:
     """The status in lines of at most `room` cells."""
     lines = [
         *_wrapped(
-            f"aibridged {status.version} is {status.state}, up {lasting(status.uptime_s)},"
-            f" process {status.pid}",
+            f"aibridged {printable(status.version)} is {printable(status.state)}, up "
+            f"{lasting(status.uptime_s)}, process {status.pid}",
             room,
             0,
         ),

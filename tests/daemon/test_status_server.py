@@ -4,7 +4,9 @@ import asyncio
 import os
 import socket
 import stat
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -167,15 +169,29 @@ def test_a_path_that_is_too_long_is_said(tmp_path: Path, monkeypatch: pytest.Mon
         ask(long)
 
 
-@pytest.mark.parametrize(
-    ("size", "sentence"), [(0, "is just ending"), (MAX_BYTES + 70_000, "is not an aibridged")]
-)
-async def test_a_document_has_a_size(
-    serve: Serve, tmp_path: Path, size: int, sentence: str
-) -> None:
-    serve(b"x" * size)
-    with pytest.raises(NoDaemonError, match=sentence):
+async def test_an_empty_document_is_a_daemon_that_ends(serve: Serve, tmp_path: Path) -> None:
+    serve(b"")
+    with pytest.raises(NoDaemonError, match="is just ending"):
         await asked(tmp_path)
+
+
+def test_a_document_has_an_end(tmp_path: Path) -> None:
+    """Whatever listens there may go on for ever."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / DAEMON))
+        listening.listen()
+
+        def go_on() -> None:
+            connection, _ = listening.accept()
+            with connection, suppress(OSError):
+                while True:
+                    connection.sendall(bytes(1 << 16))
+
+        thread = threading.Thread(target=go_on)
+        thread.start()
+        with pytest.raises(NoDaemonError, match="is not an aibridged"):
+            ask(tmp_path)
+        thread.join()
 
 
 async def test_the_answer_has_a_deadline(serve: Serve, tmp_path: Path) -> None:
