@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from aibridged.cli.query_options import printable
 from aibridged.cli.table import fitted, shortened, width
 from aibridged.config import durations
+from aibridged.counted import noun
 from aibridged.daemon.status_report import (
     Circuit,
     Circuits,
@@ -64,9 +65,9 @@ def size(count: int) -> str:
     return f"{amount:.1f} {unit}"
 
 
-def counted(count: int, noun: str) -> str:
+def counted(count: int, one: str) -> str:
     """A number of things: 1 fact, 12,000 facts."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{count:,} {noun(count, one)}"
 
 
 def _entries(status: Status, room: int) -> Iterator[tuple[str, list[str]]]:
@@ -179,8 +180,8 @@ def _mcp_servers(servers: Sequence[McpServer], left_out: int, room: int) -> list
     for each in sorted(servers, key=lambda server: not server.failing)[:_MOST]:
         text = "available" if not each.failing else f"FAILING: {printable(each.reason)}"
         counts = [
-            counted(number, noun)
-            for number, noun in ((each.failures, "failure"), (each.sessions_ended, "ended session"))
+            counted(number, one)
+            for number, one in ((each.failures, "failure"), (each.sessions_ended, "ended session"))
             if number
         ]
         told = f" ({', '.join(counts)})" if counts else ""
