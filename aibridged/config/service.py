@@ -9,7 +9,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from aibridged.config.load import CONFIG_FLAG, CONFIG_VARIABLE
+from aibridged.config.almost_variables import CONFIG_VARIABLE
+from aibridged.config.load import CONFIG_FLAG
 from aibridged.config.options import OPTIONS
 from aibridged.config.sources import CREDENTIALS_VARIABLE
 

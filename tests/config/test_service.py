@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from aibridged.config import load, service
+from aibridged.config.almost_variables import CONFIG_VARIABLE
 
 UNITS = Path(__file__).parents[2] / "packaging" / "systemd"
 
@@ -21,7 +22,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_paths_are_those_of_the_unit() -> None:
     unit = (UNITS / "aibridged.service").read_text()
-    assert f"Environment={load.CONFIG_VARIABLE}=/{service._CONFIG}\n" in unit
+    assert f"Environment={CONFIG_VARIABLE}=/{service._CONFIG}\n" in unit
     assert f"EnvironmentFile=-/{service._ENVIRONMENT}\n" in unit
     assert f"LoadCredential=aibridged:/{service._CREDENTIALS}\n" in unit
     assert "StateDirectory=aibridged\n" in unit
