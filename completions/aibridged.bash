@@ -23,7 +23,7 @@ _aibridged() {
     local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
-            ' serve' | ' check-config' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | ' proxy' | 'proxy init-ca')
+            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | ' proxy' | 'proxy init-ca' | 'proxy status')
                 command=${command:+$command }$word
                 ;;
             *' --'*=*) value= ;;
@@ -37,7 +37,7 @@ _aibridged() {
     case $command in
         '')
             flags='--version --help -h'
-            ((given)) || argument='words serve check-config healthcheck sample-config usage tail demo fake-provider version users tokens interceptions sessions db proxy'
+            ((given)) || argument='words serve check-config status healthcheck sample-config usage tail demo fake-provider version users tokens interceptions sessions db proxy'
             ;;
         'serve')
             flags='--config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-max-stored-text --aibridge-structured-logging --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help -h'
@@ -60,6 +60,14 @@ _aibridged() {
                 --aibridge-anthropic-base-url | --aibridge-anthropic-key | --aibridge-openai-base-url | --aibridge-openai-key | --aibridge-upstream-connect-timeout | --aibridge-upstream-idle-timeout | --aibridge-upstream-keepalive-timeout | --aibridge-upstream-proxy | --aibridge-max-concurrency | --aibridge-rate-limit | --aibridge-max-request-bytes | --aibridge-max-inflight-bytes | --aibridge-circuit-breaker-failure-threshold | --aibridge-circuit-breaker-interval | --aibridge-circuit-breaker-timeout | --aibridge-circuit-breaker-max-requests | --aibridge-mcp-init-timeout | --aibridge-mcp-max-tools | --aibridge-mcp-call-timeout | --aibridge-mcp-result-bytes | --aibridge-mcp-max-turns | --coder-url | --aibridge-auth-cache-ttl | --aibridge-auth-cache-bad-ttl | --aibridge-revocation-grace | --aibridge-pool-ttl | --aibridge-pool-max-items | --postgres-url | --aibridge-retention | --aibridge-max-stored-text | --http-address | --http-read-timeout | --http-write-timeout | --shutdown-timeout | --aibridge-max-idle-connections | --aibridge-max-idle-connections-per-address | --proxy-trusted-headers | --proxy-trusted-origins | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target | --log-filter | --prometheus-address) next='nothing' ;;
                 --aibridge-auth) next='words token coder none' ;;
                 --aibridge-prometheus-names) next='words both new old' ;;
+            esac
+            ;;
+        'status')
+            flags='--watch -w --output -o --config -c --state-dir --help -h'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
             esac
             ;;
         'healthcheck')
@@ -315,12 +323,13 @@ _aibridged() {
             esac
             ;;
         'proxy')
-            flags='--config -c --aibridge-upstream-proxy --aibridge-auth --coder-url --aibridge-revocation-grace --shutdown-timeout --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --help -h'
-            ((given)) || argument='words init-ca'
+            flags='--config -c --aibridge-upstream-proxy --aibridge-auth --coder-url --aibridge-revocation-grace --state-dir --shutdown-timeout --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --help -h'
+            ((given)) || argument='words init-ca status'
             case $option in
                 --config | -c | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json) next='files' ;;
                 --aibridge-upstream-proxy | --coder-url | --aibridge-revocation-grace | --shutdown-timeout | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target) next='nothing' ;;
                 --aibridge-auth) next='words token coder none' ;;
+                --state-dir) next='directories' ;;
             esac
             ;;
         'proxy init-ca')
@@ -328,6 +337,14 @@ _aibridged() {
             ((given == 0)) && argument='directories'
             case $option in
                 --name | --lifetime | --only-for) next='nothing' ;;
+            esac
+            ;;
+        'proxy status')
+            flags='--watch -w --output -o --config -c --state-dir --help -h'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
             esac
             ;;
     esac

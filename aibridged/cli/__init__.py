@@ -1,44 +1,42 @@
 """The command line: one file per command; this one registers them.
 
-Importing this package must stay cheap: a command imports what it needs when it runs, so that
-`aibridged --help` is fast.
+Only the command that is asked for is imported, and a command imports what it needs when it runs: so
+that `aibridged version`, and what a script asks a hundred times, is fast.
 """
 
 import inspect
 import io
 import sys
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Collection, Sequence
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
-from aibridged.cli.check_config import check_config
 from aibridged.cli.command import apply_help_layout
-from aibridged.cli.completion import complete
-from aibridged.cli.db import db
-from aibridged.cli.demo import demo
-from aibridged.cli.fake_provider import fake_provider
-from aibridged.cli.healthcheck import healthcheck
-from aibridged.cli.interceptions import interceptions
-from aibridged.cli.proxy import proxy
-from aibridged.cli.sample_config import sample_config
-from aibridged.cli.serve import serve
-from aibridged.cli.sessions import sessions
-from aibridged.cli.settings_flags import SettingsCommand, takes_settings
-from aibridged.cli.tail import tail
-from aibridged.cli.tokens import tokens
-from aibridged.cli.usage import usage
-from aibridged.cli.users import users
-from aibridged.cli.version import version
 
-# In the order of `aibridged --help`: running the gateway, setting it up, querying it.
-WITH_SETTINGS = (serve, check_config)
-COMMANDS = (healthcheck, sample_config, usage, tail, demo, fake_provider, version)
-GROUPS = (users, tokens, interceptions, sessions, db, proxy)
+# In the order of `aibridged --help`: running the gateway, setting it up, querying it. Each is the
+# function of this name in the module of this name, with underscores.
+WITH_SETTINGS = ("serve", "check-config")
+COMMANDS = (
+    "status",
+    "healthcheck",
+    "sample-config",
+    "usage",
+    "tail",
+    "demo",
+    "fake-provider",
+    "version",
+)
+GROUPS = ("users", "tokens", "interceptions", "sessions", "db", "proxy")
+COMPLETE = "complete"
+"""Hidden: the shells' completions call it."""
+
+_ALL = frozenset((*WITH_SETTINGS, *COMMANDS, *GROUPS, COMPLETE))
 
 
-def build() -> typer.Typer:
-    """Build the Typer application."""
+def build(only: Collection[str] = _ALL) -> typer.Typer:
+    """Build the Typer application, with these commands."""
     app = typer.Typer(
         name="aibridged",
         no_args_is_help=True,
@@ -47,15 +45,33 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_root)
-    for configured in WITH_SETTINGS:
+    for name in filter(only.__contains__, WITH_SETTINGS):
+        from aibridged.cli.settings_flags import SettingsCommand, takes_settings
+
+        configured = _imported(name)
         app.command(cls=SettingsCommand, help=_paragraphs(configured))(takes_settings(configured))
-    for command in COMMANDS:
+    for name in filter(only.__contains__, COMMANDS):
+        command = _imported(name)
         app.command(help=_paragraphs(command))(command)
-    for group in GROUPS:
-        app.add_typer(group())
-    app.command(hidden=True, help=_paragraphs(complete))(complete)
+    for name in filter(only.__contains__, GROUPS):
+        app.add_typer(_imported(name)())
+    if COMPLETE in only:
+        from aibridged.cli.completion import complete
+
+        app.command(hidden=True, help=_paragraphs(complete))(complete)
     apply_help_layout(app)
     return app
+
+
+def asked_for(args: Sequence[str]) -> Collection[str]:
+    """The commands that these arguments may be about: all, where help or a hint may name them."""
+    return args[:1] if args and args[0] in _ALL else _ALL
+
+
+def _imported(name: str) -> Callable[..., Any]:
+    name = name.replace("-", "_")
+    found: Callable[..., Any] = getattr(import_module(f"aibridged.cli.{name}"), name)
+    return found
 
 
 def _paragraphs(command: Callable[..., None]) -> str:
@@ -69,12 +85,17 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A terminal that lacks a character gets a question mark, not a traceback.
         sys.stdout.reconfigure(errors="replace")
-    build()(prog_name="aibridged")
+    arguments = sys.argv[1:]
+    if arguments in (["version"], ["--version"]):
+        # Typer needs pydantic to make a command, which takes most of the time.
+        _imported("version")()
+    else:
+        build(asked_for(arguments))(prog_name="aibridged")
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        version()
+        _imported("version")()
         raise typer.Exit()
 
 

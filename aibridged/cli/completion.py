@@ -1,6 +1,5 @@
 """`aibridged complete`: dynamic shell completion, a hidden command that shells call."""
 
-import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aibridged.cli.database import found_settings
 from aibridged.cli.options import STORE
 from aibridged.config.options import OPTIONS
 
@@ -63,10 +63,9 @@ def _ask(kind: Names, words: Sequence[str], found: list[str]) -> None:
 
 
 def _lines(kind: Names, flags: dict[str, str]) -> Iterator[str]:
-    from aibridged.config import load
     from aibridged.records.completion import names
 
-    settings = load.resolve(flags, os.environ).settings
+    settings = found_settings(flags, STORE).resolution.settings
     if settings is None:
         return
     configured = _configured(kind, settings)

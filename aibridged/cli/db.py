@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.options import STORE, takes
+from aibridged.cli.database import takes_database
 from aibridged.counted import counted
 
 if TYPE_CHECKING:
@@ -21,12 +21,12 @@ def db() -> typer.Typer:
         name="db", no_args_is_help=True, help="Upgrade, check or prune the database."
     )
     commands: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
-        ("upgrade", _upgrade, STORE),
-        ("check", _check, STORE),
-        ("prune", _prune, (*STORE, "retention")),
+        ("upgrade", _upgrade, ()),
+        ("check", _check, ()),
+        ("prune", _prune, ("retention",)),
     )
-    for name, command, names in commands:
-        group.command(name)(takes(names, command))
+    for name, command, also in commands:
+        group.command(name)(takes_database(command, also))
     return group
 
 
@@ -34,7 +34,7 @@ def _upgrade(settings: "Settings") -> None:
     """Upgrade the schema to this release's version, as `serve` does at startup."""
     from aibridged.records import migrations
 
-    with _database(settings) as engine:
+    with _database(settings, create=True) as engine:
         before = migrations.check(engine)
         migrations.upgrade(engine)
         if before.is_current:
@@ -95,13 +95,13 @@ def _seconds(text: str) -> float:
 
 
 @contextmanager
-def _database(settings: "Settings") -> "Iterator[Engine]":
+def _database(settings: "Settings", *, create: bool = False) -> "Iterator[Engine]":
     from aibridged.records.database import DatabaseError
-    from aibridged.records.open_database import make_database
+    from aibridged.records.open_database import existing_database, make_database
     from aibridged.records.store import DatabaseAwayError
 
     try:
-        yield make_database(settings)
+        yield make_database(settings) if create else existing_database(settings)
     except (DatabaseError, DatabaseAwayError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None

@@ -1,6 +1,5 @@
 """`aibridged fake-provider`: the scripted fake provider as a process."""
 
-import asyncio
 import os
 import signal
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -46,6 +45,8 @@ def fake_provider(
     For the next requests: POST /__fake/script {"status": 529, "times": 5}, or a list of such.
     GET /__fake/requests shows what was received, and POST /__fake/reset forgets both.
     """
+    import asyncio
+
     from aibridged.daemon.runtime import loop_factory
     from aibridged.fake_provider import FakeProvider, Script
 
@@ -57,6 +58,8 @@ def fake_provider(
 
 
 async def _serve(fake: "FakeProvider", address: Address) -> None:
+    import asyncio
+
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)

@@ -1,9 +1,10 @@
 """`aibridged healthcheck`: liveness and readiness of the daemon as an exit status, for probes."""
 
-import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from aibridged.cli.database import found_settings
 
 if TYPE_CHECKING:
     from aibridged.config.kinds import Address
@@ -59,10 +60,10 @@ def _where(flags: dict[str, str]) -> "tuple[Address, bool]":
 
     Mistakes in other settings are ignored: the daemon may be running with earlier ones.
     """
-    from aibridged.config import load, report
+    from aibridged.config import report
     from aibridged.config.kinds import ADDRESS, Address
 
-    resolution = load.resolve(flags, os.environ)
+    resolution = found_settings(flags, ("http_address",)).resolution
     values = {value.name: value.text for value in resolution.values}
     try:
         address = ADDRESS.parse(values["http_address"])

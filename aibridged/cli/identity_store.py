@@ -5,16 +5,17 @@ import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from aibridged.cli.options import STORE, takes
+from aibridged.cli.database import no_use_yet, takes_database
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
     from aibridged.identity.tokens import TokenStore
+    from aibridged.records.database import Engine
 
 
 class Output(StrEnum):
@@ -30,7 +31,15 @@ OutputFlag = Annotated[
 Username = Annotated[str, typer.Argument(metavar="USER", help="A username from `users list`.")]
 
 
-def takes_store(command: Callable[..., None]) -> Callable[..., None]:
+class Access(Enum):
+    """What a command does to the database; only `CREATE` makes one where there is none."""
+
+    READ = auto()
+    CHANGE = auto()
+    CREATE = auto()
+
+
+def takes_store(command: Callable[..., None], access: Access) -> Callable[..., None]:
     """Give a command the open store as its first argument, and flags for the database's location.
 
     Errors are printed on stderr, with exit status 1.
@@ -38,11 +47,13 @@ def takes_store(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def with_store(settings: "Settings", **arguments: Any) -> None:
-        with _open_store(settings) as store:
-            command(store, **arguments)
+        with errors_are_told():
+            command(_store(settings, access), **arguments)
+            if access is Access.CREATE and (remark := no_use_yet(settings)):
+                typer.echo(remark, err=True)
 
     with_store.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
-    return takes(STORE, with_store)
+    return takes_database(with_store)
 
 
 def as_json(value: object) -> str:
@@ -62,14 +73,28 @@ def minute(at: datetime | None) -> str:
     return f"{at:%Y-%m-%d %H:%M}" if at else "never"
 
 
-@contextmanager
-def _open_store(settings: "Settings") -> "Iterator[TokenStore]":
+def opened(settings: "Settings", access: Access) -> "Engine":
+    """The database for a command.
+
+    Raises:
+        DatabaseError: it isn't there, or can't be used.
+    """
+    from aibridged.records import open_database
+
+    match access:
+        case Access.READ:
+            return open_database.read_database(settings)
+        case Access.CHANGE:
+            return open_database.open_existing_database(settings)
+        case Access.CREATE:
+            return open_database.open_database(settings)
+
+
+def _store(settings: "Settings", access: Access) -> "TokenStore":
     from aibridged.clock import SystemClock
     from aibridged.identity.tokens import TokenStore
-    from aibridged.records.open_database import open_database
 
-    with errors_are_told():
-        yield TokenStore(open_database(settings), SystemClock())
+    return TokenStore(opened(settings, access), SystemClock())
 
 
 @contextmanager

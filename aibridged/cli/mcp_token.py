@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.identity_store import Output, OutputFlag, Username, as_json, day, errors_are_told
-from aibridged.cli.options import STORE, takes
+from aibridged.cli.database import takes_database
+from aibridged.cli.identity_store import (
+    Access,
+    Output,
+    OutputFlag,
+    Username,
+    as_json,
+    day,
+    errors_are_told,
+    opened,
+)
 from aibridged.cli.table import table
 from aibridged.config import extras
 
@@ -29,7 +38,7 @@ def mcp_token() -> typer.Typer:
         help="Manage users' own tokens for MCP servers that take them (user_credentials).",
     )
     for name, command in (("set", _set), ("remove", _remove), ("list", _list)):
-        group.command(name)(takes(STORE, command))
+        group.command(name)(takes_database(command))
     return group
 
 
@@ -46,21 +55,21 @@ def _set(settings: "Settings", user: Username, server: _Server) -> None:
     _warn_of(settings, server)
     token = _read_token(user, server)
     with errors_are_told():
-        _store(settings).put(user, server, token)
+        _store(settings, Access.CHANGE).put(user, server, token)
     typer.echo(f"Saved the token of {user} for {server}. {_WHEN}")
 
 
 def _remove(settings: "Settings", user: Username, server: _Server) -> None:
     """Remove a user's token for an MCP server."""
     with errors_are_told():
-        _store(settings).remove(user, server)
+        _store(settings, Access.CHANGE).remove(user, server)
     typer.echo(f"Removed the token of {user} for {server}. {_WHEN}")
 
 
 def _list(settings: "Settings", output: OutputFlag = Output.TABLE) -> None:
     """List users' tokens for MCP servers, without the secrets. Times are in UTC."""
     with errors_are_told():
-        found = _store(settings).list_all()
+        found = _store(settings, Access.READ).list_all()
     if output is Output.JSON:
         typer.echo(as_json(found))
     elif found:
@@ -70,14 +79,13 @@ def _list(settings: "Settings", output: OutputFlag = Output.TABLE) -> None:
         typer.echo("No user has a token for an MCP server.", err=True)
 
 
-def _store(settings: "Settings") -> "McpCredentialStore":
+def _store(settings: "Settings", access: Access) -> "McpCredentialStore":
     from aibridged.clock import SystemClock
     from aibridged.identity.credential_key import KEY_FILE, CredentialKey
     from aibridged.identity.mcp_credentials import McpCredentialStore
-    from aibridged.records.open_database import open_database
 
     key = CredentialKey(settings.state_dir / KEY_FILE)
-    return McpCredentialStore(open_database(settings), key, SystemClock())
+    return McpCredentialStore(opened(settings, access), key, SystemClock())
 
 
 def _warn_of(settings: "Settings", server: str) -> None:

@@ -11,6 +11,7 @@ from aibridged.config.options import OPTIONS
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
+    from aibridged.config.resolution import Resolution
 
 _CONFIG_FLAG = "--config"
 
@@ -19,14 +20,20 @@ STORE = ("state_dir", "postgres_url")
 
 
 def takes(
-    names: Sequence[str], command: Callable[..., None], always: Mapping[str, str] | None = None
+    names: Sequence[str],
+    command: Callable[..., None],
+    always: Mapping[str, str] | None = None,
+    *,
+    resolve: "Callable[[Mapping[str, str]], Settings] | None" = None,
 ) -> Callable[..., None]:
     """Give a command the effective settings as its first argument, and flags for those of `names`.
 
-    `always` are flags, with their texts, that the command implies.
+    `always` are flags, with their texts, that the command implies. `resolve` loads the settings
+    from the flags, if not all of them must be right.
 
     Mistakes in the settings are printed as `serve` prints them, and the exit status is 1.
     """
+    load = resolve or settings_of
     own = list(inspect.signature(command).parameters.values())[1:]
     offered = list(_offered(names))
     parameters = [*own, *(_parameter(*each) for each in offered)]
@@ -37,7 +44,7 @@ def takes(
             return  # the command is a group's own, and a subcommand was given
         texts = {flag: arguments.pop(_name(flag)) for flag, _, _ in offered}
         given = {flag: text for flag, text in texts.items() if text}
-        command(_resolve({**given, **(always or {})}), **arguments)
+        command(load({**given, **(always or {})}), **arguments)
 
     call.__name__ = command.__name__
     call.__doc__ = command.__doc__
@@ -46,11 +53,18 @@ def takes(
     return call
 
 
-def _resolve(flags: dict[str, str]) -> "Settings":
-    from aibridged.config import load, report
+def settings_of(flags: Mapping[str, str]) -> "Settings":
+    """The effective settings, or the end of the command with the mistakes in them."""
+    from aibridged.config import load
 
-    resolution = load.resolve(flags, os.environ)
+    return without_mistakes(load.resolve(flags, os.environ))
+
+
+def without_mistakes(resolution: "Resolution") -> "Settings":
+    """The settings, or the end of the command with the mistakes in them."""
     if resolution.settings is None:
+        from aibridged.config import report
+
         typer.echo(report.problems(resolution), err=True)
         raise typer.Exit(1)
     return resolution.settings

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from aibridged.cli.options import takes
+from aibridged.cli.status import proxy_status
 from aibridged.config.private_file import make_private_directory
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _SETTINGS = (
     "proxy_target",
     "log_human",
     "log_json",
+    "state_dir",
 )
 _CERT, _KEY = "ai-proxy-ca.pem", "ai-proxy-ca.key"
 
@@ -77,6 +79,7 @@ def proxy() -> typer.Typer:
         takes(_SETTINGS, _proxy, always={"--aibridge-proxy-enabled": "true"})
     )
     group.command("init-ca")(_init_ca)
+    group.command("status")(proxy_status)
     return group
 
 

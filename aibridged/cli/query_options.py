@@ -3,7 +3,6 @@
 import csv
 import functools
 import inspect
-import os
 import re
 import sys
 import textwrap
@@ -15,12 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from aibridged.cli.options import STORE, takes
+from aibridged.cli.database import takes_database
 from aibridged.cli.table import table, terminal_width
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
-    from aibridged.records.database import Engine
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter
 
@@ -102,38 +100,17 @@ def takes_query(command: Callable[..., None]) -> Callable[..., None]:
         from aibridged.clock import SystemClock
         from aibridged.records.cancel_scope import QueryFailedError
         from aibridged.records.database import DatabaseError
+        from aibridged.records.open_database import read_database
         from aibridged.records.query import Query
 
         try:
-            command(Query(_database(settings), SystemClock()), **arguments)
+            command(Query(read_database(settings), SystemClock()), **arguments)
         except (DatabaseError, QueryFailedError) as error:
             typer.echo(str(error), err=True)
             raise typer.Exit(1) from None
 
     with_query.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
-    return takes(STORE, with_query)
-
-
-def _database(settings: "Settings") -> "Engine":
-    """The database unchanged: a query neither creates one nor migrates its schema."""
-    from aibridged.records import migrations
-    from aibridged.records.database import DatabaseError, database_url
-    from aibridged.records.open_database import make_database
-
-    file = database_url(settings.state_dir).database or ""
-    if settings.postgres_url is None and not os.path.lexists(file):
-        raise DatabaseError(
-            f"There is no database at {file}: start the daemon first, or set --state-dir to "
-            "its state directory."
-        )
-    engine = make_database(settings)
-    state = migrations.check(engine)
-    if not state.is_current:
-        raise DatabaseError(
-            f"The schema is at {state.current or 'nothing'}, but {state.needed} is required: "
-            "run `aibridged db upgrade`, or start the daemon."
-        )
-    return engine
+    return takes_database(with_query)
 
 
 def takes_filter(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,11 +1,20 @@
 """`aibridged tokens`: creates, lists and revokes gateway tokens."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.identity_store import Output, OutputFlag, as_json, day, minute, takes_store
+from aibridged.cli.identity_store import (
+    Access,
+    Output,
+    OutputFlag,
+    as_json,
+    day,
+    minute,
+    takes_store,
+)
 from aibridged.cli.table import table
 from aibridged.clock import SystemClock
 from aibridged.config import durations
@@ -17,8 +26,13 @@ if TYPE_CHECKING:
 def tokens() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(name="tokens", no_args_is_help=True, help="Create, list and revoke tokens.")
-    for name, command in (("create", _create), ("list", _list), ("revoke", _revoke)):
-        group.command(name)(takes_store(command))
+    commands: tuple[tuple[str, Callable[..., None], Access], ...] = (
+        ("create", _create, Access.CHANGE),
+        ("list", _list, Access.READ),
+        ("revoke", _revoke, Access.CHANGE),
+    )
+    for name, command, access in commands:
+        group.command(name)(takes_store(command, access))
     return group
 
 

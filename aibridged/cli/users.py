@@ -1,10 +1,19 @@
 """`aibridged users`: manages users."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.identity_store import Output, OutputFlag, Username, as_json, day, takes_store
+from aibridged.cli.identity_store import (
+    Access,
+    Output,
+    OutputFlag,
+    Username,
+    as_json,
+    day,
+    takes_store,
+)
 from aibridged.cli.mcp_token import mcp_token
 from aibridged.cli.table import table
 
@@ -16,14 +25,15 @@ if TYPE_CHECKING:
 def users() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(name="users", no_args_is_help=True, help="Manage the users of the gateway.")
-    for name, command in (
-        ("create", _create),
-        ("list", _list),
-        ("suspend", _suspend),
-        ("resume", _resume),
-        ("delete", _delete),
-    ):
-        group.command(name)(takes_store(command))
+    commands: tuple[tuple[str, Callable[..., None], Access], ...] = (
+        ("create", _create, Access.CREATE),
+        ("list", _list, Access.READ),
+        ("suspend", _suspend, Access.CHANGE),
+        ("resume", _resume, Access.CHANGE),
+        ("delete", _delete, Access.CHANGE),
+    )
+    for name, command, access in commands:
+        group.command(name)(takes_store(command, access))
     group.add_typer(mcp_token())
     return group
 

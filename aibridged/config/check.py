@@ -1,6 +1,6 @@
 """Cross-field validation of the settings: errors and warnings."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import combinations
 
 from aibridged.config import check_ai_proxy, check_base_urls, check_state_dir, extras
@@ -15,14 +15,19 @@ from aibridged.config.tls_files import Where, check_pair
 from aibridged.counted import noun
 
 
-def mistakes(settings: Settings, given: Mapping[str, Given]) -> Iterator[Mistake]:
-    """Everything that keeps the daemon from serving with these settings."""
+def mistakes(
+    settings: Settings, given: Mapping[str, Given], only: Collection[str] | None = None
+) -> Iterator[Mistake]:
+    """Everything that keeps the daemon from serving with these settings.
+
+    With `only` it is what keeps a command from using these, which are at most its database's.
+    """
     flags = {option.name: option.flag for option in OPTIONS}
 
     def where(name: str) -> str:
         return given[name].where if name in given else flags[name]
 
-    for check in _CHECKS:
+    for check in _CHECKS if only is None else (check_state_dir.mistakes,):
         # What is given and can't be read has been told already.
         if check is not _coder_without_url or "coder_url" not in given:
             yield from check(settings, where)

@@ -6,7 +6,7 @@ Nothing here raises on an operator's mistake: mistakes are collected, so that on
 `check-config` shows all of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,28 +33,41 @@ from aibridged.config.sources import Given
 CONFIG_FLAG = "--config"
 
 
-def resolve(flags: Mapping[str, str], environ: Mapping[str, str]) -> Resolution:
-    """Load the settings from the flags (`{"--http-address": ":4001"}`) and all other sources."""
+def resolve(
+    flags: Mapping[str, str], environ: Mapping[str, str], only: Collection[str] | None = None
+) -> Resolution:
+    """Load the settings from the flags (`{"--http-address": ":4001"}`) and all other sources.
+
+    With `only` the values of settings that aren't named there may be wrong: whoever manages users
+    need not be able to read the providers' keys.
+    """
     mistakes: list[Mistake] = []
+    of_others: list[Mistake] = mistakes if only is None else []
+
+    def noted(name: str) -> list[Mistake]:
+        return mistakes if only is None or name in only else of_others
+
     file_settings, file_lists = _read_file(flags, environ, mistakes)
     given: dict[str, Given] = {}
     for option in OPTIONS:
-        found = _find(option, flags, environ, file_settings, mistakes)
+        found = _find(option, flags, environ, file_settings, noted(option.name))
         if found is not None:
             given[option.name] = found
-    values = {option.name: _read(option, given.get(option.name), mistakes) for option in OPTIONS}
+    values = {
+        option.name: _read(option, given.get(option.name), noted(option.name)) for option in OPTIONS
+    }
     found_lists = {
-        declared.name: entries.from_environment(declared, environ, mistakes)
+        declared.name: entries.from_environment(declared, environ, of_others)
         or file_lists.get(declared.name, [])
         for declared in LISTS
     }
-    listed = providers.read_list(found_lists[PROVIDERS.name], mistakes)
-    values["providers"] = providers.effective(listed, values, given, mistakes)
-    values["mcp_servers"] = mcp_servers.read_list(found_lists[MCP_SERVERS.name], mistakes)
-    outbound = proxy_variables.read(values["upstream_proxy"], environ, mistakes)
+    listed = providers.read_list(found_lists[PROVIDERS.name], of_others)
+    values["providers"] = providers.effective(listed, values, given, of_others)
+    values["mcp_servers"] = mcp_servers.read_list(found_lists[MCP_SERVERS.name], of_others)
+    outbound = proxy_variables.read(values["upstream_proxy"], environ, of_others)
     settings = routed(Settings(**values), outbound)
     mistakes += unknown.unknown_variables(environ)
-    mistakes += check.mistakes(settings, given)
+    mistakes += check.mistakes(settings, given, only)
     return Resolution(
         settings=None if mistakes else settings,
         values=_shown(given, found_lists),

@@ -17,7 +17,7 @@ Everything here belongs to one event loop and takes no locks of its own.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from enum import Enum
 from typing import NamedTuple
 
 import pybreaker
-from cachetools import LRUCache
+from cachetools import Cache, LRUCache
 
 from aibridged.clock import Clock
 
@@ -80,6 +80,16 @@ class Rejection:
     retry_after: int
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A circuit with failures: how many in a row, and the seconds until an open one half-opens."""
+
+    key: BreakerKey
+    state: State
+    failures: int
+    retry_in: float | None
+
+
 class Admission:
     """The request may go upstream, and its holder reports the outcome once.
 
@@ -119,6 +129,8 @@ class Admission:
         circuit.in_flight -= 1
         return circuit
 
+
+_CIRCUITS_A_STEP = 20
 
 MAX_MODEL_NAME = 200
 """Bound on a model's name in a key; callers choose these names."""
@@ -166,6 +178,20 @@ class Breakers:
             if not circuit.is_idle(circuit.refresh()):
                 seen[key] = circuit.state
         return seen
+
+    def troubles(self) -> Generator[None, None, list[Trouble]]:
+        """The circuits of `states` that are open or half-open, or have failures, in steps."""
+        found = []
+        for number, key in enumerate(list(self._circuits)):
+            if key not in self._circuits:
+                continue  # evicted since
+            circuit = Cache.__getitem__(self._circuits, key)  # which doesn't count as a use
+            now = circuit.refresh()
+            if not circuit.is_idle(now) and (trouble := circuit.trouble(now)) is not None:
+                found.append(trouble)
+            if number % _CIRCUITS_A_STEP == 0:
+                yield
+        return found
 
 
 class _Circuit(pybreaker.CircuitBreakerListener):
@@ -222,6 +248,14 @@ class _Circuit(pybreaker.CircuitBreakerListener):
         """Whether it is half-open, and no request has come to change that."""
         idle = self.state is State.HALF_OPEN and not self.in_flight
         return idle and now - self._asked_at >= self._settings.timeout
+
+    def trouble(self, now: float) -> Trouble | None:
+        """Its failures; None if it is closed and has none to count."""
+        failures = self._storage.counter
+        if self.state is State.CLOSED and not failures:
+            return None
+        retry_in = self._ends - now if self.state is State.OPEN else None
+        return Trouble(self._key, self.state, failures, retry_in)
 
     def record_success(self) -> None:
         """Report a success to pybreaker: the failure count is cleared, or a probe has passed."""

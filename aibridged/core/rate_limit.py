@@ -8,6 +8,8 @@ Buckets live in a bounded map. When it overflows, the least recently used bucket
 can only be in its caller's favour: the next request starts with an empty one.
 """
 
+from collections import OrderedDict
+
 from aiolimiter import AsyncLimiter
 from cachetools import LRUCache
 
@@ -17,6 +19,9 @@ MAX_CALLERS = 50_000
 
 # A bucket of R that drains at R a second has space again after 1/R s: one whole second at most.
 RETRY_AFTER_S = 1
+
+MAX_REFUSED = 1000
+"""How many callers are remembered as refused lately."""
 
 
 class _LoopTime:
@@ -57,6 +62,7 @@ class RateLimiter:
         self.rate = rate
         self._time = _LoopTime(clock)
         self._limiters: LRUCache[bytes, _CallerLimiter] = LRUCache(max_callers)
+        self._refused: OrderedDict[bytes, float] = OrderedDict()  # when last, in that order
 
     def __len__(self) -> int:
         return len(self._limiters)
@@ -66,4 +72,15 @@ class RateLimiter:
         limiter = self._limiters.get(caller)
         if limiter is None:
             limiter = self._limiters[caller] = _CallerLimiter(self.rate, self._time)
-        return limiter.take()
+        if limiter.take():
+            return True
+        self._refused[caller] = self._time.time()
+        self._refused.move_to_end(caller)
+        if len(self._refused) > MAX_REFUSED:
+            self._refused.popitem(last=False)
+        return False
+
+    def refused_within(self, seconds: float) -> int:
+        """How many callers were refused within the last `seconds`; at most `MAX_REFUSED`."""
+        since = self._time.time() - seconds
+        return sum(at >= since for at in self._refused.values())

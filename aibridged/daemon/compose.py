@@ -104,6 +104,7 @@ class Composition:
             gate=resources.gate,
             recorder_stats=resources.recorder.stats,
             in_flight=resources.in_flight,
+            running=resources.running,
             requests=resources.in_flight.next_generation(),
             slots=resources.slots,
             connection_limiter=resources.connection_limiter,

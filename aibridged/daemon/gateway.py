@@ -12,10 +12,13 @@ from aibridged.config.options import Settings
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.counted import counted
 from aibridged.daemon import metrics_endpoint as scrape
-from aibridged.daemon import systemd
+from aibridged.daemon import status_socket, systemd
 from aibridged.daemon.ai_proxy import AiProxyError, check_target, make_proxy
 from aibridged.daemon.client_limits import fit
 from aibridged.daemon.compose import Composition, compose
+from aibridged.daemon.status import daemon_status
+from aibridged.daemon.status_report import Listening
+from aibridged.daemon.status_server import StatusServer
 from aibridged.daemon.systemd import PassedSockets
 from aibridged.identity.first_run import first_run
 from aibridged.observe.metric import Names
@@ -69,6 +72,7 @@ class Gateway:
             else None
         )
         self._passed = passed
+        self._began = self._clock.monotonic()
         self._composition: Composition | None = None
         self._server: Server | None = None
         self._metrics_server: Server | None = None
@@ -127,6 +131,9 @@ class Gateway:
                 resources.shortages.system_refused,
                 settings.http_read_timeout,
             )
+            status = StatusServer(settings.state_dir, status_socket.DAEMON, self.status_document)
+            self._stack.push_async_callback(status.close)
+            status.start()
         except (
             DatabaseError,
             DatabaseAwayError,
@@ -218,6 +225,16 @@ class Gateway:
         doing = "shutting down" if in_flight.draining else "serving"
         names = ", ".join(each.name for each in self._settings.providers) or "none"
         return f"{doing}; requests in flight: {in_flight.count}; providers: {names}"
+
+    async def status_document(self) -> bytes:
+        """Status for `aibridged status`, as JSON."""
+        assert self._composition is not None
+        ways = [("gateway", self.urls), ("metrics", self.metrics_urls)]
+        if self.proxy is not None:
+            ways.append(("AI Proxy", (self.proxy.url,)))
+        listeners = [Listening(what, url) for what, urls in ways for url in urls]
+        uptime = self._clock.monotonic() - self._began
+        return await daemon_status(self._composition, listeners, uptime)
 
     def reconfigure(self, settings: Settings) -> None:
         """Apply new settings, none of which needs a restart.

@@ -1,4 +1,4 @@
-"""Memory available to the process: the machine's, or the cgroup's limit."""
+"""Memory of the process, and what is available to it: the machine's, or the cgroup's limit."""
 
 import os
 from collections.abc import Iterator
@@ -7,12 +7,21 @@ from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
+_PAGES = Path("/proc/self/statm")
 
 
 def available_memory(cgroups: Path = _CGROUPS, membership: Path = _MEMBERSHIP) -> int:
     """In bytes. `cgroups` is their mount point, `membership` the file that names the process's."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(machine, *_limits(cgroups, membership), machine)
+
+
+def resident_memory() -> int:
+    """In bytes; 0 where the system doesn't say."""
+    try:
+        return int(_PAGES.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _limits(cgroups: Path, membership: Path) -> Iterator[int]:

@@ -31,15 +31,16 @@ from aibridged.observe.events import request_finished
 from aibridged.observe.loop_lag import LoopLag
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.request_summary import RequestSummary
+from aibridged.observe.running import Running
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.bridge_pool import BridgeKey, BridgePool, keep_expiring
 from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
-from aibridged.records.database import Engine, describe
+from aibridged.records.database import Engine, Place, describe, place_of
 from aibridged.records.facts import Record
 from aibridged.records.journal import Journal
-from aibridged.records.open_database import open_database
+from aibridged.records.open_database import SPOOL, open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
@@ -55,7 +56,6 @@ from aibridged.transport.time_slices import TimeSlices, Turns
 if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
 
-_SPOOL = "spool.jsonl"
 _JOURNAL = "journal.jsonl"
 
 
@@ -68,17 +68,19 @@ class Resources:
     """Everything that lives as long as the daemon, whatever its configuration.
 
     `tokens` is the store of users and tokens, if this daemon has one; `records` describes where
-    records are kept; `truncator` bounds their texts.
+    records are kept, `place` names it without its version; `truncator` bounds their texts.
     """
 
     clock: Clock
     recorder: Recorder
     records: str
+    place: Place
     truncator: Truncator
     tokens: TokenStore | None
     gatekeeper: Gatekeeper
     gate: Throttle
     in_flight: InFlight
+    running: Running
     slots: Slots
     connection_limiter: ConnectionLimiter
     shortages: Shortages
@@ -115,7 +117,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     stack.callback(truncator.close)
     recorder = await _make_recorder(settings, engine, clock, truncator, stack, traces)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
-    metrics = _make_metrics(settings, clock, stack)
+    running = Running()
+    metrics = _make_metrics(settings, clock, running, stack)
     api = Api(Query(engine, clock), clock)
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
@@ -135,11 +138,13 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         clock=clock,
         recorder=recorder,
         records=describe(engine),
+        place=place_of(engine.url),
         truncator=truncator,
         tokens=tokens,
         gatekeeper=gatekeeper,
         gate=gate,
         in_flight=InFlight(),
+        running=running,
         slots=Slots(settings.max_concurrency),
         connection_limiter=connection_limiter,
         shortages=shortages,
@@ -179,10 +184,12 @@ def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Tra
     return Traces(tracing, clock)
 
 
-def _make_metrics(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Metrics | None:
+def _make_metrics(
+    settings: Settings, clock: Clock, running: Running, stack: AsyncExitStack
+) -> Metrics | None:
     if not settings.prometheus_enable:
         return None
-    metrics = Metrics(initiators=settings.prometheus_initiator_labels)
+    metrics = Metrics(running, initiators=settings.prometheus_initiator_labels)
     stack.callback(LoopLag(clock, metrics.loop_lagged).stop)
     return metrics
 
@@ -207,7 +214,7 @@ async def _make_recorder(
 
     recorder = Recorder(
         Store(engine),
-        Spool(settings.state_dir / _SPOOL),
+        Spool(settings.state_dir / SPOOL),
         Journal(settings.state_dir / _JOURNAL),
         clock,
         truncator=truncator,

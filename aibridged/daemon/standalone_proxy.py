@@ -1,11 +1,13 @@
 """`aibridged proxy`: the standalone AI Proxy, in front of a remote gateway."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
 
+import msgspec
 from aiohttp import web
 from loguru import logger
 
@@ -14,10 +16,14 @@ from aibridged.clock import Clock, SystemClock
 from aibridged.config import report
 from aibridged.config.options import Settings
 from aibridged.core.connection_limiter import ConnectionLimiter
+from aibridged.daemon import status_socket
 from aibridged.daemon.ai_proxy import AiProxyError, announce_proxy, load_ca, make_proxy
 from aibridged.daemon.client_limits import fit, log_connection_limit
 from aibridged.daemon.gatekeeper import make_gatekeeper
+from aibridged.daemon.process_status import clients_status, process_status
 from aibridged.daemon.runtime import on_stop_signals, run_process
+from aibridged.daemon.status_report import Listening, Status
+from aibridged.daemon.status_server import StatusServer
 from aibridged.observe.descriptors import Shortages
 from aibridged.providers import make_providers
 from aibridged.transport.idle_pools import Pools
@@ -37,6 +43,7 @@ class StandaloneProxy:
         self._in_flight = InFlight()
         self.connection_limiter = ConnectionLimiter(self._clock)
         self._server: Server | None = None
+        self._began = self._clock.monotonic()
 
     async def start(self) -> None:
         """Listen.
@@ -75,9 +82,28 @@ class StandaloneProxy:
             fit(self.connection_limiter, settings)
             self._stack.push_async_callback(self.proxy.close)
             await self.proxy.start()
+            if settings.state_dir.is_dir():  # it needs none for anything else
+                status = StatusServer(settings.state_dir, status_socket.PROXY, self._status)
+                self._stack.push_async_callback(status.close)
+                status.start()
         except (AiProxyError, CannotListenError):
             await self._stack.aclose()
             raise
+
+    async def _status(self) -> bytes:
+        return msgspec.json.encode(
+            Status(
+                version=__version__,
+                pid=os.getpid(),
+                state="shutting down" if self._in_flight.draining else "serving",
+                uptime_s=round(self._clock.monotonic() - self._began, 1),
+                state_dir=str(self._settings.state_dir),
+                listeners=[Listening("AI Proxy", self.proxy.url)],
+                forwards_to=str(self._settings.proxy_target),
+                clients=clients_status(self.connection_limiter),
+                process=await process_status(),
+            )
+        )
 
     async def stop(self) -> None:
         """Stop accepting, let requests finish within the shutdown timeout, then abort them."""

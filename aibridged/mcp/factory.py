@@ -59,6 +59,16 @@ class McpTools:
             self._shared = ServerHealth(self._clock, self._credentials, self.failures, self.ended)
         return before != (self._servers, self._limits)
 
+    def failing(self) -> dict[str, tuple[int, str]]:
+        """By the id of each server: for how many credentials it fails, and the latest reason."""
+        if self._shared is None:
+            return {}
+        counts, reasons = self._shared.failing(), self._shared.last_reason
+        return {
+            each.id: (counts[each.id], reasons.get(each.id, "") if counts[each.id] else "")
+            for each in self._servers
+        }
+
     def of(self, initiator_id: str) -> CallerTools | None:
         """The caller's tools, not yet opened; None where no server is configured."""
         if self._shared is None or not self._servers:

@@ -48,7 +48,8 @@ class Access:
 class ServerHealth:
     """State of all servers, for one event loop.
 
-    By server id, `failures` counts failed openings, and `ended` the sessions that servers ended.
+    By server id, `failures` counts failed openings, and `ended` the sessions that servers ended;
+    `last_reason` is why an opening failed, whether or not it works again.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class ServerHealth:
         self.clock = clock
         self.failures = failures
         self.ended = ended
+        self.last_reason: dict[str, str] = {}
         self.tasks = Tasks()
         self.schemas = Schemas()
         self.tls = ssl.create_default_context()
@@ -109,6 +111,7 @@ class ServerHealth:
         self.failures[access.server.id] += 1
         if self._failing.get(_key(access)) != reason:
             self._failing[_key(access)] = reason
+            self.last_reason[access.server.id] = reason
             whose = f" for {access.whose}" if access.whose else ""
             logger.bind(server_url=without_query(access.server.url)).warning(
                 "The tools of the MCP server {}{} are unavailable: {}",
@@ -126,6 +129,10 @@ class ServerHealth:
             access.server.id,
             whose,
         )
+
+    def failing(self) -> Counter[str]:
+        """By server id, for how many credentials its last opening failed."""
+        return Counter(id for id, _url, _whose in self._failing)
 
     def left_out(self, server_id: str, faults: Sequence[str]) -> None:
         """Log a warning, once each, for entries of a tool list that are left out."""

@@ -9,6 +9,7 @@ from aibridged.observe import metric_table as table
 from aibridged.observe.labels import OTHER, Names
 from aibridged.observe.metric import Metric
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
+from aibridged.observe.running import Running
 from aibridged.observe.series import CounterSeries, HistogramSeries, Labels, Numbers, Reading
 
 MAX_MODELS = 80
@@ -23,10 +24,11 @@ _UNPROVEN_MODELS = 20
 class Metrics:
     """The daemon's counters and histograms, for the event loop only.
 
-    Without `initiators` the label initiator_id is empty.
+    Without `initiators` the label initiator_id is empty. `running` is counted elsewhere.
     """
 
-    def __init__(self, *, initiators: bool = True) -> None:
+    def __init__(self, running: Running, *, initiators: bool = True) -> None:
+        self._running = running
         self._by_initiator = initiators
         self._models = Names(MAX_MODELS, on_trial=_UNPROVEN_MODELS)
         self._tools = Names(MAX_TOOLS)
@@ -58,7 +60,6 @@ class Metrics:
         for kind in ERRORS:
             self._rejections.add((kind.code,), 0)
 
-        self._running: dict[Labels, int] = {}
         self._seen_running: set[Labels] = set()
         self._proxied: dict[Labels, int] = {}
 
@@ -84,19 +85,6 @@ class Metrics:
         elif request.sent_at is not None:
             self._passthrough.add((provider, route, request.method))
             self._fetched(request, provider)
-
-    def interception_began(self, provider: str, model: str, route: str) -> None:
-        """An interception has begun; each of these needs one `interception_ended`."""
-        key = (provider, model, route)
-        self._running[key] = self._running.get(key, 0) + 1
-
-    def interception_ended(self, provider: str, model: str, route: str) -> None:
-        key = (provider, model, route)
-        left = self._running[key] - 1
-        if left:
-            self._running[key] = left
-        else:
-            del self._running[key]  # a caller may name any model
 
     def circuit_opened(self, provider: str, route: str, model: str) -> None:
         """A circuit has opened, for the first time or again."""
@@ -216,7 +204,7 @@ class Metrics:
     def _inflight(self) -> dict[Labels, float]:
         """What is in flight, and a zero for what was at the snapshot before."""
         counts = dict.fromkeys(self._seen_running, 0.0)
-        for (provider, model, route), number in self._running.items():
+        for (provider, model, route), number in self._running.counts.items():
             labels = (provider, self.model(model), route)
             counts[labels] = counts.get(labels, 0.0) + number
         self._seen_running.update(counts)

@@ -18,6 +18,7 @@ from aibridged.identity.throttle import Throttle
 from aibridged.observe.descriptors import Shortages
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.request_summary import RequestSummary
+from aibridged.observe.running import Running
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.bridge_pool import BridgePool
 from aibridged.pipeline.dump import Dumper
@@ -53,6 +54,7 @@ class Components:
     gate: Throttle
     recorder_stats: RecorderStats
     in_flight: InFlight
+    running: Running
     requests: Requests
     slots: Slots
     connection_limiter: ConnectionLimiter

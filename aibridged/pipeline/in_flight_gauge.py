@@ -6,10 +6,8 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 
-def stage(components: Components) -> Middleware | None:
-    metrics = components.metrics
-    if metrics is None:
-        return None
+def stage(components: Components) -> Middleware:
+    running = components.running
 
     async def measure(context: RequestContext, handler: Handler) -> web.StreamResponse:
         route = context.route
@@ -17,10 +15,10 @@ def stage(components: Components) -> Middleware | None:
             return await handler(context)
         provider = route.provider
         key = (provider.name, context.facts.model, provider.prefix + route.endpoint)
-        metrics.interception_began(*key)
+        running.began(key)
         try:
             return await handler(context)
         finally:
-            metrics.interception_ended(*key)
+            running.ended(key)
 
     return measure

@@ -13,7 +13,7 @@ import os
 import sqlite3
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
@@ -33,6 +33,7 @@ BEGIN = "sqlite_begin"
 """Execution option: the statement that begins SQLite's transactions on this connection."""
 
 _FIXED_SQLITE = (3, 51, 3)
+_POSTGRES_PORT = 5432
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
@@ -114,6 +115,23 @@ def describe(engine: Engine) -> str:
     if engine.url.get_backend_name() == "sqlite":
         return f"{engine.url.database} ({describe_sqlite()})"
     return engine.url.render_as_string(hide_password=True)
+
+
+class Place(NamedTuple):
+    """Where a database is: its `kind` for people, and its `location` without any credential."""
+
+    kind: str
+    location: str
+
+
+def place_of(url: sa.URL) -> Place:
+    """The place of a database. Equal places are one database, whoever connects to it."""
+    if url.get_backend_name() == "sqlite":
+        return Place("SQLite", os.path.abspath(url.database or ""))
+    # A query may contain the password, too.
+    host = url.host or str(url.query.get("host") or "localhost")
+    port = url.port or url.query.get("port") or _POSTGRES_PORT
+    return Place("PostgreSQL", f"postgresql://{host}:{port}/{url.database or url.username or ''}")
 
 
 def describe_sqlite(version: tuple[int, int, int] = sqlite3.sqlite_version_info) -> str:

@@ -68,6 +68,11 @@ class Journal:
         self._other_end = area_bytes
         self._other_count = 0  # it is in use until so many are released
 
+    @property
+    def size(self) -> int:
+        """The bytes that are in use in the file."""
+        return self._position - self._start + self._other_end - self._other_start
+
     def open(self) -> None:
         """Open the file, making it if it isn't there, with all the room that it will ever take.
 

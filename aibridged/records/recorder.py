@@ -124,6 +124,11 @@ class Recorder:
         """How many facts a kill would have taken before their commit: the journal had no room."""
         return self._journal.missed_total
 
+    @property
+    def journal_bytes(self) -> int:
+        """The bytes of facts in the journal, which may be committed already."""
+        return self._journal.size
+
     async def open(self) -> None:
         """Connect, replay spool and journal, and end what an earlier daemon left open.
 

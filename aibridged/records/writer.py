@@ -299,7 +299,7 @@ class Writer:
         elif not self._store.write_at_once(starts, facts):
             return False
         now = self._clock.monotonic()
-        self._stats.committed(len(starts) + len(facts), now - began)
+        self._stats.committed(len(starts) + len(facts), now - began, now)
         self._disk_keeper.committed(now)
         if self._on_record is not None:
             self._tell(self._on_record, [*starts, *facts])

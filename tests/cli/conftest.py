@@ -10,6 +10,9 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from aibridged.records.database import database_url, make_engine
+from aibridged.records.migrations import upgrade
+
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -40,7 +43,11 @@ def run() -> Run:
 def invoke_on_a_store(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Callable[[typer.Typer], Callable[..., Result]]:
-    """Runs commands of a group on a store of the test's own, in an 80-column terminal."""
+    """Runs commands of a group on a store of the test's own, in an 80-column terminal.
+
+    The store is empty; no daemon has used it.
+    """
+    upgrade(make_engine(database_url(tmp_path)))
     for name in os.environ:
         if name.startswith("CODER_"):
             monkeypatch.delenv(name)

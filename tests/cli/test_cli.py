@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import aibridged
-from aibridged.cli import build
+from aibridged.cli import asked_for, build
 from aibridged.config.options import OPTIONS
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -63,10 +63,40 @@ def test_without_a_command_help_is_shown(run: Run) -> None:
     assert shown.returncode == 2
 
 
-def test_the_command_line_loads_nothing_that_it_does_not_need() -> None:
+def loaded(*args: str) -> set[str]:
+    """The modules that are loaded once the command has run."""
     code = (
-        "import sys; from aibridged.cli import build; build(); "
-        "print(sorted({'aiohttp', 'yaml', 'loguru', 'msgspec', 'rich'} & set(sys.modules)))"
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "
+        f"sys.argv = {['aibridged', *args]}; from aibridged.cli import main; main()"
     )
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(ran.stderr.split())
+
+
+HEAVY = {"aiohttp", "alembic", "asyncio", "loguru", "msgspec", "sqlalchemy", "yaml"}
+
+
+def test_help_loads_nothing_that_it_does_not_need() -> None:
+    assert loaded("--help") & HEAVY == set()
+
+
+@pytest.mark.parametrize("args", [["version"], ["--version"]])
+def test_the_version_loads_almost_nothing(args: list[str]) -> None:
+    modules = loaded(*args)
+    assert modules & (HEAVY | {"pydantic", "rich", "aibridged.config.options"}) == set()
+    commands = {f"aibridged.cli.{name}" for name in ("serve", "status", "users", "usage", "demo")}
+    assert modules & commands == set()
+
+
+def test_a_command_loads_no_other_command() -> None:
+    modules = loaded("sample-config")
+    assert modules & HEAVY == set()
+    assert (
+        modules & {f"aibridged.cli.{name}" for name in ("serve", "users", "demo", "tail")} == set()
+    )
+
+
+def test_only_what_is_asked_for_is_built() -> None:
+    assert asked_for(["users", "list"]) == ["users"]
+    for args in ([], ["--help"], ["usres"]):
+        assert {"serve", "users", "version"} <= set(asked_for(args))

@@ -97,9 +97,9 @@ def test_it_says_nothing_whatever_is_wrong(ask, tmp_path, monkeypatch) -> None:
     (tmp_path / "aibridged.db").write_bytes(b"no database" * 1000)
     assert ask("users") == []
     assert ask("users", "users", "list", "--config") == []
-    monkeypatch.setenv("CODER_AIBRIDGE_RATE_LIMIT", "many")
+    monkeypatch.setenv("CODER_AIBRIDGE_STATE_DRI", "misspelt")
     assert ask("providers") == []
-    monkeypatch.delenv("CODER_AIBRIDGE_RATE_LIMIT")
+    monkeypatch.delenv("CODER_AIBRIDGE_STATE_DRI")
     monkeypatch.setenv("CODER_PG_CONNECTION_URL", "postgres://nobody@127.0.0.1:1/none")
     assert ask("users") == []
 

@@ -11,15 +11,17 @@ def state(tmp_path):
 
 
 def test_a_fresh_database_is_checked_upgraded_and_checked(run, state):
+    (where,) = state.values()
+    said = f"Using the database {where}/aibridged.db (CODER_STATE_DIR).\n"
     checked = run("db", "check", environ=state)
-    assert checked.returncode == 1
-    assert "aibridged db upgrade" in checked.stderr
+    assert (checked.returncode, checked.stdout) == (1, "")
+    assert f"There is no database at {where}/aibridged.db" in checked.stderr
     upgraded = run("db", "upgrade", environ=state)
-    assert (upgraded.returncode, upgraded.stderr) == (0, "")
+    assert (upgraded.returncode, upgraded.stderr) == (0, said)
     assert upgraded.stdout.startswith("Upgraded the schema from nothing to ")
     for command in ("upgrade", "check"):
         again = run("db", command, environ=state)
-        assert (again.returncode, again.stderr) == (0, "")
+        assert (again.returncode, again.stderr) == (0, said)
         assert again.stdout.startswith("The schema is current: ")
 
 

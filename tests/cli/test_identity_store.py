@@ -28,7 +28,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch) -> Invoke:
 
 def test_the_store_is_where_the_flag_says(invoke: Invoke, tmp_path: Path) -> None:
     made = invoke("create", "alice", "--state-dir", tmp_path)
-    assert made.output == f"Created the user alice in {tmp_path}/aibridged.db.\n"
+    assert made.stdout == f"Created the user alice in {tmp_path}/aibridged.db.\n"
     assert (tmp_path / "aibridged.db").stat().st_mode & 0o077 == 0
 
 

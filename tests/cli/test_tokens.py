@@ -26,7 +26,6 @@ def invoke(invoke_on_a_store: Callable[[typer.Typer], Invoke]) -> Invoke:
 @pytest.fixture
 def daemon(invoke: Invoke, tmp_path: Path) -> TokenStore:
     """The same store as a running daemon has it open; it has the users alice and bob."""
-    invoke("list")
     store = TokenStore(make_engine(database_url(tmp_path)), SystemClock())
     store.create_user("alice")
     store.create_user("bob")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aibridged.config import load
 from aibridged.config.declare import Option
 from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Resolution, Source, Value
@@ -194,3 +195,20 @@ def test_variables_of_coders_standalone_gateway(name, suffix, text, resolve):
         if "two names" in each.what
     ]
     assert mistake.where == f"{usual} and {variable}"
+
+
+def test_with_only_some_settings_the_others_may_be_wrong(tmp_path: Path) -> None:
+    environ = {
+        "CODER_AIBRIDGE_ANTHROPIC_KEY_FILE": str(tmp_path / "missing"),
+        "CODER_AIBRIDGE_RATE_LIMIT": "many",
+        "CODER_AIBRIDGE_PROVIDER_0_TYPE": "unheard-of",
+        "CODER_STATE_DIR": str(tmp_path),
+    }
+    assert load.resolve({}, environ).settings is None
+    settings = load.resolve({}, environ, ("state_dir",)).settings
+    assert settings is not None
+    assert settings.state_dir == tmp_path
+    wrong = load.resolve({}, environ, ("rate_limit",))
+    assert [mistake.where for mistake in wrong.mistakes] == ["CODER_AIBRIDGE_RATE_LIMIT"]
+    misspelt = load.resolve({}, {**environ, "CODER_AIBRIDGE_STATE_DRI": "x"}, ("state_dir",))
+    assert [mistake.where for mistake in misspelt.mistakes] == ["CODER_AIBRIDGE_STATE_DRI"]

@@ -16,6 +16,7 @@ from aibridged.core.breaker import (
     BreakerSettings,
     Rejection,
     State,
+    Trouble,
 )
 
 KEY = BreakerKey("anthropic", "/v1/messages", "claude-sonnet-5", "centralized")
@@ -279,6 +280,38 @@ def test_states_shows_half_open_once_the_timeout_has_passed(clock):
     assert [state.level for state in script.breakers.states().values()] == [0.5]
     script.run("ok")
     assert [state.level for state in script.breakers.states().values()] == [0.0]
+
+
+def troubles(breakers: Breakers) -> list[Trouble]:
+    steps = breakers.troubles()
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_troubles_are_failures_so_far_and_circuits_that_are_not_closed(clock):
+    script = Script(replace(CUSTOM, timeout=30), clock)
+    script.run("ok")
+    assert troubles(script.breakers) == []
+    script.run("fail*2")
+    assert troubles(script.breakers) == [Trouble(KEY, State.CLOSED, 2, None)]
+    script.run("fail +10")
+    (opened,) = troubles(script.breakers)
+    assert (opened.state, opened.failures, opened.retry_in) == (State.OPEN, 3, 20)
+    clock.advance(20)
+    assert [each.state for each in troubles(script.breakers)] == [State.HALF_OPEN]
+    clock.advance(30)
+    assert troubles(script.breakers) == [], "without requests it is forgotten, as in `states`"
+
+
+def test_troubles_are_found_in_steps(clock):
+    breakers = Breakers(PLAIN, clock, lambda *_: None)
+    for key in keys(1000):
+        breakers.admit(key).failure()
+    assert len(list(breakers.troubles())) == 50
+    assert len(troubles(breakers)) == 1000
 
 
 @pytest.mark.parametrize("part", BreakerKey._fields)

@@ -1,6 +1,6 @@
 import pytest
 
-from aibridged.core.rate_limit import RateLimiter
+from aibridged.core.rate_limit import MAX_REFUSED, RateLimiter
 
 
 def let_through(limiter, caller, tries):
@@ -61,3 +61,23 @@ def test_the_map_is_bounded_and_forgets_in_the_callers_favour(clock):
     assert len(limiter) == 2
     assert limiter.admit(b"a")
     assert not limiter.admit(b"c")
+
+
+def test_callers_are_counted_for_as_long_as_their_refusal_is_recent(clock):
+    limiter = RateLimiter(1, clock)
+    let_through(limiter, b"a", 3)
+    let_through(limiter, b"quiet", 1)
+    clock.advance(40)
+    let_through(limiter, b"b", 2)
+    assert limiter.refused_within(60) == 2
+    clock.advance(30)
+    assert limiter.refused_within(60) == 1
+    clock.advance(60)
+    assert limiter.refused_within(60) == 0
+
+
+def test_the_number_of_remembered_refusals_is_bounded(clock):
+    limiter = RateLimiter(1, clock)
+    for number in range(MAX_REFUSED + 5):
+        let_through(limiter, b"%d" % number, 2)
+    assert limiter.refused_within(60) == MAX_REFUSED

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aibridged.daemon.memory import available_memory
+from aibridged.daemon.memory import available_memory, resident_memory
 
 MACHINE = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 MIB = 1024 * 1024
@@ -40,3 +40,7 @@ def test_limits(tmp_path: Path, membership: str, limits: dict[str, str], expecte
 
 def test_without_cgroups_it_is_the_machines(tmp_path: Path) -> None:
     assert available_memory(tmp_path, tmp_path / "none") == MACHINE
+
+
+def test_the_process_is_resident() -> None:
+    assert MIB < resident_memory() < MACHINE

@@ -363,6 +363,34 @@ def daemon_in_front_of() -> Callable[..., AbstractAsyncContextManager[Daemon]]:
     return _daemon
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended: its exit status, and what it has written."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture(scope="session")
+def command() -> Callable[..., Awaitable[Finished]]:
+    """Runs `aibridged` as a process, for 80 columns and with no other settings than these."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CODER_")}
+
+    async def run(*args: str, **variables: str) -> Finished:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-W", "error", "-m", "aibridged", *args),
+            env={**kept, "COLUMNS": "80", **variables},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(30):
+            out, err = await process.communicate()
+        return Finished(process.returncode or 0, out.decode(), err.decode())
+
+    return run
+
+
 @pytest.fixture
 async def start_daemon(fake) -> AsyncIterator[Callable[..., Awaitable[Daemon]]]:
     """Starts `aibridged serve` as a process in front of `fake`, with the variables given.

@@ -294,7 +294,7 @@ async def test_many_models_and_tools_make_no_large_answer(start, client):
     assert metrics.finished in gateway.components.on_finished
     for number in range(10_000):
         model = f"a-model-with-a-name-of-a-usual-length-{number:05}"
-        metrics.interception_began("anthropic", model, "/v1/messages")
+        gateway.components.running.began(("anthropic", model, "/v1/messages"))
         breakers.admit(BreakerKey("anthropic", "/v1/messages", model, "centralized"))
         metrics.circuit_opened("anthropic", "/v1/messages", model)
         metrics.finished(

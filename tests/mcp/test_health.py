@@ -106,3 +106,15 @@ def test_what_a_server_was_shown_is_struck_from_its_words():
     said = "core 2: Bearer token, Basic header-secret, /mcp?key=query%2Dsecret, query-secret"
     assert access.censored(said) == "core 2: Bearer ****, Basic ****, /mcp?key=****, ****"
     assert Access(OPEN, None).censored(said) == said
+
+
+def test_failing_counts_credentials_until_they_work_again(shared):
+    made = shared()
+    ann, bob = Access(MINE, Secret("a"), "ann"), Access(MINE, Secret("b"), "bob")
+    made.failed(ann, "refused")
+    made.failed(bob, "timed out")
+    made.failed(bob, "timed out")
+    assert made.failing() == {"mine": 2}
+    assert made.last_reason == {"mine": "timed out"}
+    made.did_well(ann)
+    assert made.failing() == {"mine": 1}

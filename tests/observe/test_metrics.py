@@ -7,6 +7,7 @@ from aibridged.observe import metrics as subject
 from aibridged.observe.labels import OTHER
 from aibridged.observe.metrics import MAX_MODELS, Metrics
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary, TokenCounts
+from aibridged.observe.running import Running
 
 DAEMON = "coder_ai_gateway_"
 WHO = ("alice", "Claude Code")
@@ -14,7 +15,7 @@ WHO = ("alice", "Claude Code")
 
 @pytest.fixture
 def metrics():
-    return Metrics()
+    return Metrics(Running())
 
 
 def interception(**changes):
@@ -243,21 +244,22 @@ def test_names_are_bounded(metrics, field, name, position, most):
 
 
 def test_nobody_is_named_if_that_is_switched_off():
-    metrics = Metrics(initiators=False)
+    metrics = Metrics(Running(), initiators=False)
     metrics.finished(interception())
     for name in ("interceptions_total", "prompts_total", "tokens_total"):
         assert all("alice" not in labels for labels in values(metrics, DAEMON + name))
         assert all("" in labels for labels in values(metrics, DAEMON + name))
 
 
-def test_what_is_under_way(metrics):
-    name = f"{DAEMON}interceptions_inflight"
+def test_what_is_under_way():
+    running = Running()
+    metrics = Metrics(running)
+    name, key = f"{DAEMON}interceptions_inflight", ("openai", "m", "/v1/responses")
     for _ in range(2):
-        metrics.interception_began("openai", "m", "/v1/responses")
-    key = ("openai", "m", "/v1/responses")
+        running.began(key)
     assert values(metrics, name) == {key: 2}
     for _ in range(2):
-        metrics.interception_ended("openai", "m", "/v1/responses")
+        running.ended(key)
     assert values(metrics, name) == {}
     (reading,) = (each for each in metrics.readings() if each.row.name == name)
     assert reading.values == {key: 0}, "whoever saw it sees that it has ended"

@@ -68,9 +68,9 @@ def commits(monkeypatch) -> list[int]:
     sizes = []
     count = RecorderStats.committed
 
-    def note(stats: RecorderStats, records: int, seconds: float) -> None:
+    def note(stats: RecorderStats, records: int, seconds: float, at: float) -> None:
         sizes.append(records)
-        count(stats, records, seconds)
+        count(stats, records, seconds, at)
 
     monkeypatch.setattr(RecorderStats, "committed", note)
     return sizes

@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from aibridged.records.database import (
     DatabaseError,
     database_url,
     describe_sqlite,
     make_engine,
+    place_of,
 )
 
 
@@ -92,3 +94,22 @@ def test_a_sqlite_with_the_wal_reset_bug_is_named(version, warns):
     text = describe_sqlite(version)
     assert text.startswith(f"SQLite {'.'.join(map(str, version))}")
     assert ("WAL-reset" in text) is warns
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("postgresql+psycopg://u:hunter2@db/x", "postgresql://db:5432/x"),
+        ("postgresql+psycopg://db:5433/x?password=hunter2", "postgresql://db:5433/x"),
+        ("postgresql+psycopg://u@/x?host=/run/pg&port=5434", "postgresql:///run/pg:5434/x"),
+        ("postgresql+psycopg://alice@db", "postgresql://db:5432/alice"),
+        ("postgresql+psycopg://", "postgresql://localhost:5432/"),
+    ],
+)
+def test_a_place_has_no_credentials(url, place):
+    assert place_of(sa.make_url(url)) == ("PostgreSQL", place)
+
+
+def test_the_place_of_a_file_is_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert place_of(database_url(Path("x"))) == ("SQLite", f"{tmp_path}/x/aibridged.db")

@@ -281,3 +281,12 @@ def test_a_journal_that_is_a_symbolic_link_is_not_followed(make, tmp_path, path)
     with pytest.raises(SpoolError, match="symbolic link"):
         make()
     assert target.read_text() == "precious"
+
+
+def test_its_size_is_what_is_in_use(make):
+    journal = make()
+    assert journal.size == 0
+    journal.append([prompt("a")])
+    assert 0 < journal.size < SMALL
+    journal.release(1)
+    assert journal.size == 0

@@ -204,7 +204,8 @@ def _tail(command: Command, prose: Prose, pages: Iterable[str]) -> Iterator[str]
         references.append("aibridged.yaml(5)")
     environment = _environment(flags) | dict(prose.environment)
     yield from mdoc.section("ENVIRONMENT", terms("Ev", environment))
-    yield from mdoc.section("FILES", terms("Pa", files | dict(prose.files)))
+    files = {path: text for path, text in (files | dict(prose.files)).items() if text}
+    yield from mdoc.section("FILES", terms("Pa", files))
     statuses = {str(code): text for code, text in {**EXIT_STATUS, **prose.exit_status}.items()}
     yield from mdoc.section("EXIT STATUS", terms("Li", statuses))
     yield from mdoc.section("EXAMPLES", parts(prose.examples))

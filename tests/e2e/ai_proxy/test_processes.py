@@ -138,14 +138,24 @@ async def alone(target: str, variables: dict[str, str]) -> AsyncIterator[tuple[s
         assert await process.wait() == 0
 
 
-async def test_alone_in_front_of_a_gateway_elsewhere(start_proxied, variables, curl, fake):
+async def test_alone_in_front_of_a_gateway_elsewhere(
+    start_proxied, variables, curl, fake, tmp_path, command
+):
     """The gateway knows the token, keeps the record, and calls the request as the proxy does."""
 
     proxied = await start_proxied(
         proxy_enabled=False, proxy_trusted_origins=(ip_network("127.0.0.1"),)
     )
+    variables = {**variables, "CODER_STATE_DIR": str(tmp_path)}
     async with alone(proxied.gateway.url, variables) as (proxy, log):
         assert log[-1].endswith(OPENED)
+        asked = await command("proxy", "status", "-o", "json", "--state-dir", str(tmp_path))
+        said = json.loads(asked.out)
+        assert said["listeners"] == [{"what": "AI Proxy", "url": proxy}]
+        assert said["forwards_to"] == proxied.gateway.url
+        assert said["database"] is None
+        daemons = await command("status", "--state-dir", str(tmp_path))
+        assert daemons.err == f"No daemon is running with the state directory {tmp_path}.\n"
         mine = proxy.replace("//", f"//token:{proxied.token}@")
         for stream in (False, True):
             body = json.dumps({**json.loads(BODY), "stream": stream})
@@ -158,6 +168,9 @@ async def test_alone_in_front_of_a_gateway_elsewhere(start_proxied, variables, c
         assert (await curl(others, URL, "--json", BODY))[1] == 407
         assert (await curl(proxy, URL, "--json", BODY))[1] == 407
         assert (await curl(proxy.replace("//", "//token:sk-ant-key@"), URL))[1] == 407
+    asked = await command("proxy", "status", "--state-dir", str(tmp_path))
+    assert (asked.status, asked.out) == (1, "")
+    assert "No standalone AI Proxy is running" in asked.err
     assert fake.seen == 2
     assert not any(proxied.token in line or "sk-own" in line for line in log)
     everything = b"".join(b"".join(pair) for each in fake.requests for pair in each.raw_headers)

@@ -23,7 +23,8 @@ class Prose:
     """The prose of a page, beyond what is generated from the settings and the commands.
 
     `about` follows on the help's own words. `exit_status` is by number, `environment` by variable,
-    `files` by path; they add to what is known, or replace it. `see_also` holds page(section)s.
+    `files` by path; they add to what is known, or replace it; a file without a text is left
+    out. `see_also` holds page(section)s.
     """
 
     about: tuple[Part, ...] = ()

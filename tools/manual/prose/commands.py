@@ -109,6 +109,40 @@ $ aibridged serve --aibridge-max-concurrency 200 \\
         ),
         exit_status={0: "The daemon would start.", 1: "There are mistakes; each is named."},
     ),
+    "status": Prose(
+        about=(
+            "The daemon says it on a Unix socket in its state directory, `status.sock` with mode "
+            "0600: run this as root or as the daemon's user, on its machine or in its container. "
+            "No listener is needed, nothing can be changed through it, and it says no secret.",
+            "It shows listeners; the database, how many facts wait for it and when it last "
+            "committed; spool and journal; running requests by provider and model, and slots; "
+            "callers that the rate limit refused in the last minute; circuits that are open, "
+            "half-open or have failures in a row; MCP servers; client connections, memory and file "
+            "descriptors. Lists are cut to 10 lines; JSON has up to 100 entries of each, and says "
+            "how many are left out.",
+            "Without settings of its own, it looks for the systemd service, as "
+            "`aibridged-users(1)` says.",
+        ),
+        examples=(
+            Example("Of the service:", "$ sudo aibridged status"),
+            Example("While something is wrong:", "$ sudo aibridged status --watch"),
+            Example(
+                "Alert if facts pile up:",
+                "$ aibridged status --output json | jq '.database.waiting < 1000'",
+            ),
+            Example("In a container:", "$ docker exec aibridged aibridged status"),
+        ),
+        exit_status={
+            0: "The daemon has answered.",
+            1: "No daemon is running there, this user may not ask it, or it doesn't answer within "
+            "5 seconds; a message says which.",
+        },
+        files={
+            "~/.local/state/aibridged/aibridged.db": "",
+            "~/.local/state/aibridged/status.sock": "The socket, while the daemon is running.",
+        },
+        see_also=("aibridged-healthcheck(1)", "aibridged-metrics(7)"),
+    ),
     "healthcheck": Prose(
         about=(
             "For container probes: `curl` isn't required, and the address comes from the "
@@ -232,6 +266,15 @@ $ aibridged users create alice --name 'Alice Liddell'
 $ aibridged tokens create --user alice --name laptop
 """,
             ),
+            "This and all other commands that need the daemon or its database find them by the "
+            "same settings as `aibridged serve`. Without any (`--config`, `--state-dir`, "
+            "`--postgres-url`, their variables, or systemd's), and if this user can use the "
+            "directory /var/lib/aibridged, they use the settings of the systemd service: "
+            "/etc/aibridged/aibridged.yaml, /etc/aibridged/aibridged.env, and "
+            "/etc/aibridged/credentials/postgres-url.",
+            "They name the database on standard error where it is neither the default nor named by "
+            "a flag, and warn if a daemon on this machine uses another one. Only `users create`, "
+            "`db upgrade` and `serve` make a database where there is none.",
         ),
         examples=(
             Example(
@@ -353,6 +396,11 @@ $ aibridged db check || aibridged db upgrade
         },
     ),
     "proxy": Prose(
+        files={
+            "~/.local/state/aibridged/aibridged.db": "",
+            "~/.local/state/aibridged/proxy-status.sock": "The socket of `aibridged proxy status`, "
+            "while a standalone proxy is running and if the directory exists.",
+        },
         about=(
             "Tools without a configurable base URL often support HTTPS_PROXY. The AI Proxy "
             "is an HTTP forward proxy that intercepts TLS (MITM) only for the hosts of the "

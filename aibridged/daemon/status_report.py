@@ -1,0 +1,142 @@
+"""The document of the status socket: what a running daemon says of itself.
+
+Each field has a default, so that a command of another release can read it.
+"""
+
+import msgspec
+
+MOST = 100
+"""Entries of each list; the field beside it says how many are left out."""
+
+
+class Listening(msgspec.Struct):
+    """An address that clients can use."""
+
+    what: str = ""
+    url: str = ""
+
+
+class Database(msgspec.Struct):
+    """Where records are kept: `location` has no credentials. Seconds since the last commit."""
+
+    kind: str = ""
+    location: str = ""
+    answers: bool = True
+    waiting: int = 0
+    last_commit_s: float | None = None
+
+
+class Records(msgspec.Struct):
+    """What isn't in the database yet, in bytes and records, and what is lost."""
+
+    spool_bytes: int = 0
+    spooled: int = 0
+    replayed: int = 0
+    journal_bytes: int = 0
+    unjournaled: int = 0
+    lost: int = 0
+
+
+class RunningModel(msgspec.Struct):
+    """The running interceptions of one model."""
+
+    provider: str = ""
+    model: str = ""
+    count: int = 0
+
+
+class Requests(msgspec.Struct):
+    """The requests in flight, passthrough ones included; slots are unlimited with a limit of 0."""
+
+    in_flight: int = 0
+    by_model: list[RunningModel] = []
+    left_out: int = 0
+    slots_in_use: int = 0
+    slots: int = 0
+
+
+class RateLimit(msgspec.Struct):
+    """The limit per caller and second, and how many callers it refused within `within_s`."""
+
+    rate: int = 0
+    refused_callers: int = 0
+    within_s: float = 0.0
+
+
+class Circuit(msgspec.Struct):
+    """A circuit that isn't closed, or has failures in a row. `key` is centralized or byok."""
+
+    provider: str = ""
+    endpoint: str = ""
+    model: str = ""
+    key: str = ""
+    state: str = ""
+    failures: int = 0
+    retry_in_s: float | None = None
+
+
+class Circuits(msgspec.Struct):
+    """Open ones first, then those with the most failures; `threshold` failures open one."""
+
+    threshold: int = 0
+    troubled: list[Circuit] = []
+    left_out: int = 0
+
+
+class McpServer(msgspec.Struct):
+    """An MCP server: `failing` tells for how many of its credentials its last opening failed."""
+
+    id: str = ""
+    failing: int = 0
+    reason: str = ""
+    failures: int = 0
+    sessions_ended: int = 0
+
+
+class Clients(msgspec.Struct):
+    """Client connections, and the places for them."""
+
+    busy: int = 0
+    idle: int = 0
+    places: int = 0
+
+
+class Process(msgspec.Struct):
+    """Resources of the process; the number of open `descriptors` may be unknown."""
+
+    resident_bytes: int = 0
+    available_bytes: int = 0
+    bodies_bytes: int | None = None
+    bodies_limit_bytes: int | None = None
+    descriptors: int | None = None
+    descriptors_limit: int = 0
+
+
+class Status(msgspec.Struct):
+    """The whole document; what a standalone AI Proxy hasn't got is None."""
+
+    version: str = ""
+    pid: int = 0
+    state: str = ""
+    uptime_s: float = 0.0
+    state_dir: str = ""
+    listeners: list[Listening] = []
+    forwards_to: str | None = None
+    database: Database | None = None
+    records: Records | None = None
+    requests: Requests | None = None
+    rate_limit: RateLimit | None = None
+    circuits: Circuits | None = None
+    mcp_servers: list[McpServer] | None = None
+    mcp_servers_left_out: int = 0
+    clients: Clients | None = None
+    process: Process | None = None
+
+
+def decoded(document: bytes) -> Status:
+    """The document as it came over the socket.
+
+    Raises:
+        ValueError: it isn't one.
+    """
+    return msgspec.json.decode(document, type=Status)
