@@ -89,7 +89,7 @@ async def test_no_answer_takes_much_memory(start_daemon, client, state_dir):
     assert len((await get("/sessions"))["sessions"][0]["last_prompt"]) == 1024
     seen, query, more = 0, "", True
     while more:
-        page = await get(f"/sessions/s?limit=1000{query}")
+        page = await get(f"/sessions/s/interceptions?limit=1000{query}")
         found = [each for thread in page["threads"] for each in thread["interceptions"]]
         assert 1 <= len(found) <= 3  # a page of 8 MiB and the item that fills it
         assert all(len(each["user_prompts"][0]["prompt"]) == CHARACTERS for each in found)

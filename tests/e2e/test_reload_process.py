@@ -98,7 +98,7 @@ async def test_keys_rotate_and_providers_come_and_go_under_load(
         await fake.received(1)
         async with configured.load(client):
             await configured.more()
-            assert await configured.ask(client, "extra") == 404
+            assert await configured.ask(client, "extra") == 400
 
             configured.key.write_text("sk-ant-second")
             await configured.reload("Reloaded: the key of provider claude")
@@ -115,7 +115,7 @@ async def test_keys_rotate_and_providers_come_and_go_under_load(
 
             configured.write()
             await configured.reload("provider extra removed")
-            assert await configured.ask(client, "extra") == 404
+            assert await configured.ask(client, "extra") == 400
             await configured.more()
         assert not stream.done()
         gate.set()

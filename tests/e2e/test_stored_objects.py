@@ -430,7 +430,7 @@ async def test_lists_of_what_others_have_made_are_not_served(
     start_gateway, fake, connect_sdk, path
 ):
     gateway = await start_gateway()
-    with pytest.raises(openai.NotFoundError) as caught:
+    with pytest.raises(openai.APIStatusError) as caught:
         await connect_sdk("openai", gateway.url).get(path, cast_to=object)
-    assert caught.value.code == "route_not_supported"
+    assert caught.value.code == "method_not_allowed"
     assert fake.seen == 0
