@@ -81,12 +81,12 @@ _aibridged() {
             flags='--help -h'
             ;;
         'usage')
-            flags='--by --output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help -h'
+            flags='--by --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --by) next='words user model provider client day' ;;
+                --columns | --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
-                --initiator) next='names initiators' ;;
-                --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
+                --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
                 --model) next='names models' ;;
                 --client) next='names clients' ;;
@@ -97,10 +97,16 @@ _aibridged() {
             esac
             ;;
         'tail')
-            flags='--since --output -o --config -c --state-dir --postgres-url --help -h'
+            flags='--since --wide --columns --output -o --initiator --user --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --since | --postgres-url) next='nothing' ;;
+                --since | --columns | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table jsonl' ;;
+                --initiator | --user) next='names initiators' ;;
+                --provider) next='names providers' ;;
+                --model) next='names models' ;;
+                --client) next='names clients' ;;
+                --session) next='names sessions' ;;
+                --status) next='words open completed failed client_closed interrupted' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
             esac
@@ -132,12 +138,12 @@ _aibridged() {
             esac
             ;;
         'users list')
-            flags='--output -o --config -c --state-dir --postgres-url --help -h'
+            flags='--wide --columns --output -o --config -c --state-dir --postgres-url --help -h'
             case $option in
+                --columns | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
-                --postgres-url) next='nothing' ;;
             esac
             ;;
         'users suspend')
@@ -195,12 +201,12 @@ _aibridged() {
             esac
             ;;
         'users mcp-token list')
-            flags='--output -o --config -c --state-dir --postgres-url --help -h'
+            flags='--wide --columns --output -o --config -c --state-dir --postgres-url --help -h'
             case $option in
+                --columns | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
-                --postgres-url) next='nothing' ;;
             esac
             ;;
         'tokens')
@@ -218,13 +224,13 @@ _aibridged() {
             esac
             ;;
         'tokens list')
-            flags='--user --revoked --output -o --config -c --state-dir --postgres-url --help -h'
+            flags='--user --revoked --wide --columns --output -o --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --user) next='names users' ;;
+                --columns | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
-                --postgres-url) next='nothing' ;;
             esac
             ;;
         'tokens revoke')
@@ -242,11 +248,11 @@ _aibridged() {
             ((given)) || argument='words list show'
             ;;
         'interceptions list')
-            flags='--after-id --output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help -h'
+            flags='--after-id --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --after-id | --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
+                --after-id | --columns | --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
-                --initiator) next='names initiators' ;;
+                --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
                 --model) next='names models' ;;
                 --client) next='names clients' ;;
@@ -270,11 +276,11 @@ _aibridged() {
             ((given)) || argument='words list show'
             ;;
         'sessions list')
-            flags='--output -o --initiator --started-after --started-before --provider --model --client --session --status --limit --config -c --state-dir --postgres-url --help -h'
+            flags='--wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit --config -c --state-dir --postgres-url --help -h'
             case $option in
+                --columns | --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
-                --initiator) next='names initiators' ;;
-                --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
+                --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
                 --model) next='names models' ;;
                 --client) next='names clients' ;;

@@ -154,6 +154,8 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "records/migrations/versions/r0005_provider_model.py": "tests/records/migrations/test_env.py",
     "records/migrations/versions/r0007_session_index.py": "test_schema.py compares it",
     "records/migrations/versions/r0008_continuations.py": "test_schema.py compares it",
+    "records/migrations/versions/r0009_username_and_outcome_indexes.py": "tests/records/migrations/"
+    "test_env.py",
     "transport/handoff.py": AI_PROXY,
     "records/query_results.py": DECLARES,
     "records/jobs.py": DECLARES,

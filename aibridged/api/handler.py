@@ -23,6 +23,7 @@ from aibridged.errors import (
 )
 from aibridged.identity.base import Actor
 from aibridged.records.cancel_scope import QueryFailedError, QueryTimeoutError
+from aibridged.records.id_prefixes import AmbiguousIdError
 from aibridged.records.query import NoSuchPageError, Query
 from aibridged.transport.abort import broken_off
 
@@ -64,7 +65,7 @@ class Api:
             make = partial(_answer, route, question)
             async with asyncio.timeout(ANSWER_S), self._queries.ask(actor.id, make) as channel:
                 return await _send(request, channel)
-        except (BadFilterError, NoSuchPageError) as error:
+        except (BadFilterError, NoSuchPageError, AmbiguousIdError) as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
         except (QueryFailedError, TimeoutError) as error:
             raise _failure(request, error) from None

@@ -54,6 +54,7 @@ def session(query: Query, id: str, owner: str | None, after_id: str | None, limi
 
     A page after the last one is empty; a session never is.
     """
+    id = query.session_id(id, owner) or id
     found = query.session(id, owner, after_id=after_id, limit=limit + 1)
     first = next(found, None)
     if first is None and after_id is None:

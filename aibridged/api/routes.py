@@ -173,7 +173,7 @@ _OFFSET = Parameter(
 _NAME_LIMIT = Parameter(
     "limit", "Maximum number of names, 0 for all of them.", minimum=0, maximum=MAX_NAMES
 )
-_ID = Parameter("id", "An id from a list.", where="path")
+_ID = Parameter("id", "An id from a list, or its first characters, at least 8.", where="path")
 
 ROUTES = (
     Route(

@@ -37,6 +37,7 @@ def session(
 
     Of users who share the id, it is the session of the one who used it last.
     """
+    id = query.session_id(id, owner) or id
     found = next(query.sessions(Filter(session=id, owner=owner, limit=1)), None)
     if found is None:
         return

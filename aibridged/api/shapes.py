@@ -175,6 +175,7 @@ class Session(msgspec.Struct, kw_only=True):
     interceptions: Count
     threads: Count
     token_usage_summary: Tokens
+    first_prompt: str | None
     last_prompt: str | None
     truncated: bool
 
@@ -261,6 +262,7 @@ def session(found: answers.Session) -> Session:
         token_usage_summary=Tokens(
             **{name: getattr(found, name) for name in Tokens.__struct_fields__}
         ),
+        first_prompt=found.first_prompt,
         last_prompt=found.last_prompt,
         truncated=found.truncated,
     )

@@ -102,7 +102,7 @@ def _remarks(found: Found, settings: "Settings") -> Iterator[str]:
 
 def _other_daemon(settings: "Settings", ours: "Place") -> Iterator[str]:
     """The remark on a daemon that runs on this machine, if none of them uses this database."""
-    from aibridged.cli.query_options import printable
+    from aibridged.cli.cells import printable
 
     daemons = list(_daemons(settings))
     if any(_are_one(theirs, ours) for _, theirs in daemons):

@@ -4,7 +4,6 @@ import functools
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from enum import Enum, StrEnum, auto
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,16 +60,6 @@ def as_json(value: object) -> str:
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-
-
-def day(at: datetime | None) -> str:
-    """A date in a table, in UTC."""
-    return f"{at:%Y-%m-%d}" if at else "never"
-
-
-def minute(at: datetime | None) -> str:
-    """A date and time in a table, in UTC."""
-    return f"{at:%Y-%m-%d %H:%M}" if at else "never"
 
 
 def opened(settings: "Settings", access: Access) -> "Engine":

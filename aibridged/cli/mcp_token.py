@@ -1,10 +1,12 @@
 """`aibridged users mcp-token`: users' own credentials for MCP servers."""
 
 import sys
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
 from aibridged.cli.database import takes_database
 from aibridged.cli.identity_store import (
     Access,
@@ -12,17 +14,21 @@ from aibridged.cli.identity_store import (
     OutputFlag,
     Username,
     as_json,
-    day,
     errors_are_told,
     opened,
 )
-from aibridged.cli.table import table
 from aibridged.config import extras
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
     from aibridged.config.secret import Secret
-    from aibridged.identity.mcp_credentials import McpCredentialStore
+    from aibridged.identity.mcp_credentials import McpCredential, McpCredentialStore
+
+_COLUMNS: "tuple[Column[McpCredential], ...]" = (
+    Column("username", attrgetter("username"), "USER", cut=True),
+    Column("server_id", attrgetter("server_id"), "SERVER"),
+    Column("created_at", attrgetter("created_at"), "SINCE", Kind.TIME),
+)
 
 _Server = Annotated[
     str, typer.Argument(metavar="SERVER", help="Id of the MCP server in the settings.")
@@ -66,15 +72,20 @@ def _remove(settings: "Settings", user: Username, server: _Server) -> None:
     typer.echo(f"Removed the token of {user} for {server}. {_WHEN}")
 
 
-def _list(settings: "Settings", output: OutputFlag = Output.TABLE) -> None:
+def _list(
+    settings: "Settings",
+    wide: WideFlag = False,
+    columns: ColumnsFlag = None,
+    output: OutputFlag = Output.TABLE,
+) -> None:
     """List users' tokens for MCP servers, without the secrets. Times are in UTC."""
+    view = chosen(_COLUMNS, wide, columns, output=output)
     with errors_are_told():
         found = _store(settings, Access.READ).list_all()
     if output is Output.JSON:
         typer.echo(as_json(found))
     elif found:
-        rows = [(each.username, each.server_id, day(each.created_at)) for each in found]
-        typer.echo(table(("USER", "SERVER", "SINCE"), rows, cut=("USER",)))
+        typer.echo(view.table(found))
     else:
         typer.echo("No user has a token for an MCP server.", err=True)
 

@@ -6,16 +6,16 @@ import inspect
 import re
 import sys
 import textwrap
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
+from aibridged.cli.cells import printable
+from aibridged.cli.columns import View
 from aibridged.cli.database import takes_database
-from aibridged.cli.table import table, terminal_width
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _MAX_LIMIT = 1000
-_JOINERS = "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"  # within words and emoji
 # What JSON leaves unescaped: DEL, the C1 controls, line ends and changes of direction.
 _DRIVES_TERMINALS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
@@ -56,7 +55,13 @@ OutputFlag = Annotated[
 
 def _filters(
     initiator: Annotated[
-        str | None, typer.Option(metavar="INITIATOR", help="Filter by user: a username or an id.")
+        str | None,
+        typer.Option(
+            "--initiator",
+            "--user",
+            metavar="INITIATOR",
+            help="Filter by user: a username or an id.",
+        ),
     ] = None,
     started_after: Annotated[
         str | None,
@@ -74,7 +79,10 @@ def _filters(
     client: Annotated[
         str | None, typer.Option(metavar="CLIENT", help='The client, such as "Claude Code".')
     ] = None,
-    session: Annotated[str | None, typer.Option(metavar="SESSION", help="The session.")] = None,
+    session: Annotated[
+        str | None,
+        typer.Option(metavar="SESSION", help="The session: its id, or how only that one begins."),
+    ] = None,
     status: Annotated[
         Status | None,
         typer.Option(
@@ -82,6 +90,9 @@ def _filters(
             help="open, completed, failed, client_closed or interrupted.",
         ),
     ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Only failed ones, like --status failed.")
+    ] = False,
     limit: Annotated[
         int, typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Maximum number of results.")
     ] = 100,
@@ -113,15 +124,21 @@ def takes_query(command: Callable[..., None]) -> Callable[..., None]:
     return takes_database(with_query)
 
 
-def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
-    """Like `takes_query`, with the filter flags as a `Filter` in the second argument."""
-    shared = list(inspect.signature(_filters).parameters.values())
+def takes_filter(
+    command: Callable[..., None], without: Collection[str] = ()
+) -> Callable[..., None]:
+    """Like `takes_query`, with the filter flags as a `Filter` in the second argument.
+
+    `without` are those of them, by parameter, that the command doesn't take.
+    """
+    every = inspect.signature(_filters).parameters.values()
+    shared = [each for each in every if each.name not in without]
     query, _wanted, *own = inspect.signature(command).parameters.values()
 
     @functools.wraps(command)
     def with_filter(query: "Query", **arguments: Any) -> None:
         given = {each.name: arguments.pop(each.name) for each in shared}
-        command(query, _filter(given), **arguments)
+        command(query, _filter(query, given), **arguments)
 
     parameters = [query, *own, *shared]
     keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters[1:]]
@@ -132,19 +149,16 @@ def takes_filter(command: Callable[..., None]) -> Callable[..., None]:
 def write(
     answers: Sequence[T],
     output: Output,
-    headings: Sequence[str],
-    cells: Callable[[T], Sequence[str]],
+    view: View[T],
     *,
-    columns: Mapping[str, Callable[[T], object]],
-    cut: Sequence[str],
-    spare: Sequence[str] = (),
-    note: Callable[[T], str] = lambda answer: "",
     nothing: str,
     more: str = "",
+    total: T | None = None,
 ) -> None:
-    """Write results: `cells` for people, `columns` exactly as CSV, everything as JSON.
+    """Write results: the columns of `view` as a table or CSV, everything as JSON.
 
-    See `table` for `cut`, `spare` and the `note` of each. `more` is printed last, on stderr.
+    `total` is a last row of the table's, which isn't one of the results. `more` is printed last,
+    on stderr.
     """
     match output:
         case Output.JSON:
@@ -154,15 +168,10 @@ def write(
                 typer.echo(as_json(answer, indent=None))
         case Output.CSV:
             rows = csv.writer(sys.stdout)
-            rows.writerow(columns)
-            rows.writerows(
-                [_field(value(answer)) for value in columns.values()] for answer in answers
-            )
+            rows.writerow([column.name for column in view.columns])
+            rows.writerows([column.field(answer) for column in view.columns] for answer in answers)
         case Output.TABLE if answers:
-            shown = [[printable(cell) for cell in cells(answer)] for answer in answers]
-            notes = [printable(note(answer)) for answer in answers]
-            room = terminal_width()
-            typer.echo(table(headings, shown, cut=cut, spare=spare, notes=notes, room=room))
+            typer.echo(view.table(answers, total))
         case Output.TABLE:
             typer.echo(nothing, err=True)
     if more:
@@ -179,6 +188,17 @@ def up_to_limit(
     if len(found) <= wanted.limit:
         return found, ""
     return found[:-1], f"There are more: the list stops at --limit {wanted.limit}. {advice}"
+
+
+def none_found(what: str, id: str, command: str) -> NoReturn:
+    """Print that nothing has this id, and exit with status 1."""
+    from aibridged.records.id_prefixes import MIN_PREFIX
+
+    mend = f"See `aibridged {command} list`."
+    if len(id) < MIN_PREFIX:
+        mend = f"Type at least its first {MIN_PREFIX} characters. {mend}"
+    typer.echo(f"There is no {what} {printable(id)!r}. {mend}", err=True)
+    raise typer.Exit(1)
 
 
 NARROW = f"Narrow the filters, or raise it (up to {_MAX_LIMIT})."
@@ -203,32 +223,6 @@ def json_list(answers: Iterable[Any]) -> Iterator[str]:
     yield f"{before[:-1]}\n]" if before != "[" else "[]"
 
 
-def printable(text: str) -> str:
-    """Text on one line, without terminal control characters: it is a caller's."""
-    return text if text.isprintable() else "".join(map(_printable, text))
-
-
-def _field(value: object) -> str:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return "" if value is None else printable(str(value))
-
-
-def _printable(character: str) -> str:
-    if character.isprintable() or character in _JOINERS:
-        return character
-    blank = character in "\r\n\t" or unicodedata.category(character) == "Zs"
-    return " " if blank else "\N{REPLACEMENT CHARACTER}"
-
-
-def short(count: int) -> str:
-    """A short form of a count: 950, 12.3k, 4.5M."""
-    for unit, size in (("M", 1_000_000), ("k", 1_000)):
-        if count >= size:
-            return f"{count / size:.1f}{unit}"
-    return str(count)
-
-
 def moment(text: str, flag: str) -> datetime:
     """A time in RFC 3339, in UTC by default, or a duration before now."""
     from aibridged.clock import SystemClock
@@ -248,12 +242,19 @@ def moment(text: str, flag: str) -> datetime:
         ) from None
 
 
-def _filter(given: dict[str, Any]) -> "Filter":
+def _filter(query: "Query", given: dict[str, Any]) -> "Filter":
     from aibridged.records.query_results import Filter
 
     for name in ("started_after", "started_before"):
-        if given[name] is not None:
+        if given.get(name) is not None:
             given[name] = moment(given[name], f"--{name.replace('_', '-')}")
-    if given["status"] is not None:
-        given["status"] = given["status"].value
-    return Filter(**given)
+    status = given.pop("status")
+    if given.pop("failed"):
+        if status not in (None, Status.FAILED):
+            raise typer.BadParameter(
+                f"it contradicts --status {status}: use one of them.", param_hint="--failed"
+            )
+        status = Status.FAILED
+    if given["session"] is not None:
+        given["session"] = query.session_id(given["session"]) or given["session"]
+    return Filter(status=status and status.value, **given)

@@ -1,6 +1,6 @@
 """`aibridged sessions`: lists and shows recorded sessions, for people to read."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from itertools import groupby
 from operator import attrgetter
@@ -8,39 +8,56 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.interceptions import TOKENS, ending, reason
+from aibridged.cli.cells import duration, printable, short, time
+from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
+from aibridged.cli.interceptions import TOKENS, reason, seconds, status
 from aibridged.cli.query_options import (
     NARROW,
     Output,
     OutputFlag,
     json_list,
-    printable,
-    short,
+    none_found,
     takes_filter,
     takes_query,
     up_to_limit,
     write,
 )
-from aibridged.cli.table import WIDTH, wrapped
+from aibridged.cli.table import WIDTH, terminal_width, wrapped
 from aibridged.counted import counted, noun
 
 if TYPE_CHECKING:
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter, Interception, Row, Session
 
-_HEADINGS = ("SESSION", "USER", "CLIENT", "LAST", "N")
-_COLUMNS: "dict[str, Callable[[Session], object]]" = {
-    name: attrgetter(name)
-    for name in (
-        "session_id",
-        "initiator_id",
-        "username",
-        "client",
-        "started_at",
-        "last_at",
-        "interceptions",
-    )
-}
+
+def _user(each: "Session") -> str:
+    return each.username or each.initiator_id
+
+
+def _tokens_in(each: "Session") -> int:
+    return sum(getattr(each, name) for name in TOKENS[:-1])
+
+
+def _short_models(each: "Session") -> str:
+    first, *others = each.models
+    return f"{first} +{len(others)}" if others else first
+
+
+COLUMNS: "tuple[Column[Session], ...]" = (
+    Column("session_id", attrgetter("session_id"), "SESSION", Kind.ID),
+    Column("initiator_id", attrgetter("initiator_id"), is_shown=False),
+    Column("user", _user, in_csv=False, cut=True),
+    Column("username", attrgetter("username"), is_shown=False),
+    Column("client", attrgetter("client"), cut=True),
+    Column("models", attrgetter("models"), cut=True, spare=True, short=_short_models),
+    Column("started_at", attrgetter("started_at"), "STARTED", Kind.TIME, is_shown=False),
+    Column("last_at", attrgetter("last_at"), "LAST", Kind.TIME),
+    Column("interceptions", attrgetter("interceptions"), "N", Kind.COUNT),
+    *(Column(name, attrgetter(name), kind=Kind.COUNT, is_shown=False) for name in TOKENS[:-1]),
+    Column("tokens_in", _tokens_in, "IN", Kind.COUNT, in_csv=False),
+    Column("output_tokens", attrgetter("output_tokens"), "OUT", Kind.COUNT),
+    Column("first_prompt", attrgetter("first_prompt"), below=True, cut=True),
+)
 _MAX_LINES = 12
 _PAGE = 50
 
@@ -60,34 +77,32 @@ def sessions() -> typer.Typer:
     return group
 
 
-def _list(query: "Query", wanted: "Filter", output: OutputFlag = Output.TABLE) -> None:
-    """List sessions, most recently used first. Times are in UTC."""
+def _list(
+    query: "Query",
+    wanted: "Filter",
+    wide: WideFlag = False,
+    columns: ColumnsFlag = None,
+    output: OutputFlag = Output.TABLE,
+) -> None:
+    """List sessions, most recently used first, each with its first prompt. Times are in UTC.
+
+    In narrow terminals ids and times are short; the beginning of an id can be typed wherever an id
+    can.
+    """
+    view = chosen(COLUMNS, wide, columns, output=output)
     found, more = up_to_limit(query.sessions, wanted, NARROW)
-    write(
-        found,
-        output,
-        _HEADINGS,
-        _cells,
-        columns=_COLUMNS,
-        cut=("USER", "CLIENT"),  # the id is what `show` takes
-        nothing="No session matches.",
-        more=more,
-    )
-
-
-def _cells(each: "Session") -> tuple[str, ...]:
-    return (
-        each.session_id,
-        each.username or each.initiator_id,
-        each.client,
-        f"{each.last_at:%m-%d %H:%M}",
-        str(each.interceptions),
-    )
+    write(found, output, view, nothing="No session matches.", more=more)
 
 
 def _show(
     query: "Query",
-    session: Annotated[str, typer.Argument(metavar="SESSION", help="An id from `sessions list`.")],
+    session: Annotated[
+        str,
+        typer.Argument(
+            metavar="SESSION",
+            help="An id from `sessions list`, or its first 8 characters or more.",
+        ),
+    ],
     full: Annotated[bool, typer.Option("--full", help="Show long texts in full.")] = False,
     output: Annotated[
         ShownAs,
@@ -102,14 +117,12 @@ def _show(
     """Show a session thread by thread: prompts, thoughts, tool calls and tokens."""
     from aibridged.records.query_results import Filter
 
+    id = query.session_id(session)
+    if id is None:
+        none_found("session", session, "sessions")
     # One for each user who has a session with this id.
-    sessions = list(query.sessions(Filter(session=session)))
-    if not sessions:
-        typer.echo(
-            f"There is no session {printable(session)!r}. See `aibridged sessions list`.", err=True
-        )
-        raise typer.Exit(1)
-    found = _interceptions(query, session)
+    sessions = list(query.sessions(Filter(session=id)))
+    found = _interceptions(query, id)
     if output is ShownAs.JSON:
         lines = json_list(found)
     else:
@@ -137,9 +150,9 @@ def _story(
     sessions: "Sequence[Session]", found: "Iterator[Interception]", most: int | None
 ) -> Iterator[str]:
     began = min(sessions, key=attrgetter("started_at"))
-    who = ", ".join(sorted({each.username or each.initiator_id for each in sessions}))
+    who = ", ".join(sorted(set(map(_user, sessions))))
     yield printable(f"Session {began.session_id}")
-    yield printable(f"{who}, {began.client}, from {began.started_at:%Y-%m-%d %H:%M} UTC")
+    yield from _text("", f"{who}, {began.client}, from {time(began.started_at)} UTC", None)
     yield _tokens({name: sum(map(attrgetter(name), sessions)) for name in TOKENS})
     threads = groupby(found, key=lambda each: each.thread_root_id or each.id)
     for number, (_, thread) in enumerate(threads, 1):
@@ -150,10 +163,10 @@ def _story(
 
 
 def _turn(each: "Interception", most: int | None) -> Iterator[str]:
-    took = f"{(each.ended_at - each.started_at).total_seconds():.1f} s" if each.ended_at else "…"
+    took = duration(seconds(each)) or "…"
     purpose = (each.metadata or {}).get("purpose")
     what = f"{each.model}  ({purpose})" if purpose else each.model
-    head = f"{each.started_at:%H:%M:%S}  {what}  {ending(each)}  {took}"
+    head = f"{each.started_at:%H:%M:%S}  {what}  {status(each)}  {took}"
     used = _tokens({name: each.tokens(name) for name in TOKENS})
     yield from _text("  ", f"{head}  {used}", None)
     if why := reason(each):
@@ -184,7 +197,7 @@ def _cut(row: "Row", text: str, mark: str = "") -> Iterator[str]:
 
 def _text(mark: str, text: str, most: int | None) -> Iterator[str]:
     """The text wrapped after its marker; at most `most` lines of it."""
-    room = WIDTH - len(mark)
+    room = (terminal_width() or WIDTH) - len(mark)
     lines = [part for line in text.splitlines() for part in wrapped(printable(line), room) or [""]]
     shown = lines if most is None or len(lines) <= most else lines[:most]
     for number, line in enumerate(shown):

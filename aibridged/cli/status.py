@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from aibridged.config.options import Settings
 
 _EVERY_S = 2.0
+_WHOLE = 10_000  # cells of a line that is not for a terminal: nothing is cut there
 
 # The alternate screen, without a cursor, and back; a screen is drawn over the one before, so that
 # it doesn't flicker: each line is cleared to its end, and what is below the last one.
@@ -112,7 +113,7 @@ def _text(directory: Path, name: str, output: Form) -> str:
         raise NoDaemonError(
             f"What serves {directory / name} is not a daemon of this release."
         ) from None
-    return as_json(found) if output is Form.JSON else as_text(found, terminal_width())
+    return as_json(found) if output is Form.JSON else as_text(found, terminal_width() or _WHOLE)
 
 
 def _watch(read: Callable[[], str], output: Form, pause: Callable[[float], object]) -> None:
@@ -121,7 +122,7 @@ def _watch(read: Callable[[], str], output: Form, pause: Callable[[float], objec
     Raises:
         NoDaemonError: no daemon runs at the start. One that ends meanwhile may be restarting.
     """
-    from aibridged.cli.table import terminal_width, wrapped
+    from aibridged.cli.table import WIDTH, terminal_width, wrapped
     from aibridged.daemon.status_socket import NoDaemonError
 
     text = read()
@@ -137,7 +138,7 @@ def _watch(read: Callable[[], str], output: Form, pause: Callable[[float], objec
             except NoDaemonError as error:
                 if output is Form.JSON:
                     raise
-                text = "\n".join(wrapped(str(error), terminal_width()))
+                text = "\n".join(wrapped(str(error), terminal_width() or WIDTH))
     finally:
         if on_screen:
             _write(_LEAVE)

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from aibridged.cli.query_options import printable
+from aibridged.cli.cells import printable
 from aibridged.cli.table import fitted, shortened, width
 from aibridged.config import durations
 from aibridged.counted import noun

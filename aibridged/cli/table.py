@@ -1,4 +1,4 @@
-"""Terminal tables: aligned columns, and text fitted to a width in cells (wide characters take two).
+"""Aligned lines for a terminal, and text fitted to a width in cells (wide characters take two).
 
 rich knows the widths. It is imported only for text that isn't ASCII, to start fast.
 """
@@ -6,8 +6,7 @@ rich knows the widths. It is imported only for text that isn't ASCII, to start f
 import os
 import sys
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
-from itertools import zip_longest
+from collections.abc import Sequence
 
 WIDTH = 80
 """Width of a line where the terminal's isn't known."""
@@ -53,53 +52,35 @@ def shortened(text: str, room: int) -> str:
     return f"{wrapped(text, room - 2)[0]} {_CUT}"
 
 
-def terminal_width() -> int:
-    """Cells of a line where the output goes: those of the terminal, or `COLUMNS`."""
+def terminal_width() -> int | None:
+    """Cells of a line of the terminal, or `COLUMNS`; None where the output isn't a terminal.
+
+    A pipe or a file has no width: nothing that is written there is cut.
+    """
+    if not sys.stdout.isatty():
+        return None
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)
     try:
         return os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
-    except (OSError, ValueError):  # it is none
+    except (OSError, ValueError):
         return WIDTH
 
 
-def table(
-    headings: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    cut: Collection[str],
-    spare: Collection[str] = (),
-    notes: Iterable[str] = (),
-    room: int = WIDTH,
+def aligned(
+    texts: Sequence[str], widths: Sequence[int], right: Sequence[bool], *, cut: bool = True
 ) -> str:
-    """Aligned lines; to fit them into `room` cells, the columns named in `cut` are cut.
+    """One line of a table; each text is padded to its width, on the left if it is `right`-aligned.
 
-    Before that, those in `spare` are left out. Each row's note, if it isn't empty, is a line below
-    it.
+    Longer ones are cut, or else push the rest of the line to the right.
     """
-    columns = list(zip(headings, *rows, strict=True))
-    widths = [max(map(width, column)) for column in columns]
-    if spare and _excess(widths, room) > 0:
-        kept = [number for number, heading in enumerate(headings) if heading not in spare]
-        columns = [columns[number] for number in kept]
-        widths = [widths[number] for number in kept]
-    elastic = [number for number, column in enumerate(columns) if column[0] in cut]
-    for _ in range(_excess(widths, room)):
-        widest = max(elastic, key=widths.__getitem__)
-        widths[widest] = max(1, widths[widest] - 1)
-    lines = []
-    for cells, note in zip_longest(zip(*columns, strict=True), ["", *notes], fillvalue=""):
-        lines.append(aligned(cells, widths))
-        if note:
-            lines.append(f"    {shortened(note, room - 4)}")
-    return "\n".join(lines)
-
-
-def _excess(widths: Collection[int], room: int) -> int:
-    return sum(widths) + len(_GAP) * (len(widths) - 1) - room
-
-
-def aligned(cells: Iterable[str], widths: Iterable[int]) -> str:
-    """One line of a table; each cell is cut to its width."""
-    return _GAP.join(map(fitted, cells, widths)).rstrip()
+    cells = []
+    for text, room, is_right in zip(texts, widths, right, strict=True):
+        if width(text) > room and not cut:
+            cells.append(text)
+        elif is_right and width(text) <= room:
+            cells.append(" " * (room - width(text)) + text)
+        else:
+            cells.append(fitted(text, room))
+    return _GAP.join(cells).rstrip()

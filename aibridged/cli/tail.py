@@ -1,20 +1,20 @@
 """`aibridged tail`: interceptions as they end."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.interceptions import ending, tokens
-from aibridged.cli.query_options import as_json, moment, printable, takes_query
-from aibridged.cli.table import aligned
+from aibridged.cli.columns import ColumnsFlag, Layout, WideFlag, chosen
+from aibridged.cli.interceptions import COLUMNS, TOKENS
+from aibridged.cli.query_options import as_json, moment, takes_filter
+from aibridged.cli.table import terminal_width
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter, Interception
 
@@ -22,8 +22,20 @@ _EVERY_S = 0.5
 # A start may be committed a little after a later one.
 _LATE = timedelta(seconds=10)
 
-# Fixed columns, since the rows to come are unknown; 79 characters with the gaps.
-_COLUMNS = {"ENDED": 8, "USER": 13, "MODEL": 26, "END": 4, "TOOK": 6, "IN/OUT": 12}
+_SHOWN = {
+    "id",
+    "ended_at",
+    "user",
+    "model",
+    "status",
+    "took",
+    "tokens_in",
+    "output_tokens",
+    "reason",
+}
+_COLUMNS = tuple(
+    replace(column, is_shown=column.name in _SHOWN, spare=column.name == "id") for column in COLUMNS
+)
 
 
 class Form(StrEnum):
@@ -35,38 +47,102 @@ class Form(StrEnum):
 
 def _tail(
     query: "Query",
+    wanted: "Filter",
     since: Annotated[
         str,
         typer.Option(metavar="TIME", help="Start of the time range: 10m ago, or a time; 0 is now."),
     ] = "0",
+    wide: WideFlag = False,
+    columns: ColumnsFlag = None,
     output: Annotated[
         Form, typer.Option("--output", "-o", metavar="table|jsonl", help="Output format.")
     ] = Form.TABLE,
 ) -> None:
-    """Show interceptions as they end, until Ctrl-C. Times are in UTC."""
+    """Show interceptions as they end, until Ctrl-C. Times are in UTC.
+
+    Below a failed one is why. Narrow terminals leave out the ID.
+    """
+    view = chosen(_COLUMNS, wide, columns, output=output)
+    if wanted.status == "open":
+        raise typer.BadParameter(
+            "only interceptions that have ended are shown.", param_hint="--status"
+        )
+    found = _follow(query, wanted, moment(since, "--since"), threading.Event().wait)
     try:
-        if output is Form.TABLE:
-            typer.echo(_line(tuple(_COLUMNS)))
-        for each in _follow(query, moment(since, "--since"), threading.Event().wait):
-            typer.echo(_line(_cells(each)) if output is Form.TABLE else as_json(each, indent=None))
+        if output is Form.JSONL:
+            for each in found:
+                typer.echo(as_json(each, indent=None))
+            return
+        layout = Layout(view, [_typical()], None if wide else terminal_width())
+        typer.echo(layout.heading)
+        for each in found:
+            typer.echo("\n".join(layout.lines(each)))
     except KeyboardInterrupt:
         raise typer.Exit() from None
 
 
-tail = takes_query(_tail)
+tail = takes_filter(_tail, without=("started_after", "started_before", "limit"))
 tail.__name__ = "tail"
 
 
+def _typical() -> "Interception":
+    """An interception that takes as much room as most: the rows to come are unknown."""
+    from aibridged.records.query_results import Interception
+
+    return Interception(
+        id="0" * 36,
+        initiator_id="",
+        username="x" * 12,
+        api_key_id=None,
+        provider="",
+        provider_name="x" * 9,
+        model="x" * 26,
+        client="x" * 11,
+        user_agent=None,
+        client_session_id=None,
+        session_id="0" * 36,
+        credential_kind="",
+        credential_hint="",
+        thread_parent_id=None,
+        thread_root_id=None,
+        started_at=datetime(2026, 1, 1, tzinfo=UTC),
+        ended_at=datetime(2026, 1, 1, 0, 10, tzinfo=UTC),
+        status_code=200,
+        outcome="client_closed",
+        usage_partial=None,
+        time_to_first_byte_ms=None,
+        error_type=None,
+        error_source=None,
+        error_code=None,
+        error_message=None,
+        metadata=None,
+        token_usages=[dict.fromkeys(TOKENS, 100_000)],
+    )
+
+
 def _follow(
-    query: "Query", since: "datetime", pause: Callable[[float], object]
+    query: "Query", wanted: "Filter", since: datetime, pause: Callable[[float], object]
 ) -> "Iterator[Interception]":
-    """Each interception that started since then, once, when it has ended."""
-    from aibridged.records.query_results import Filter
+    """Each interception that is wanted and started since then, once, when it has ended."""
+    import msgspec
+
+    # How it ends isn't known while it is open.
+    outcome, wanted = wanted.status, msgspec.structs.replace(wanted, status=None)
+    for each in _ended(query, wanted, since, pause):
+        if outcome in (None, each.outcome):
+            yield each
+
+
+def _ended(
+    query: "Query", wanted: "Filter", since: datetime, pause: Callable[[float], object]
+) -> "Iterator[Interception]":
+    import msgspec
 
     known: dict[str, datetime] = {}
     waiting: set[str] = set()
     while True:
-        for each in _pages(query, Filter(started_after=since, oldest_first=True)):
+        started = msgspec.structs.replace(wanted, started_after=since, oldest_first=True)
+        for each in _pages(query, started):
             if each.id in known:
                 continue
             known[each.id] = each.started_at
@@ -78,7 +154,8 @@ def _follow(
             since = max(since, max(known.values()) - _LATE)
             known = {id: started_at for id, started_at in known.items() if started_at >= since}
         if waiting:
-            ended = waiting - {each.id for each in _pages(query, Filter(status="open"))}
+            still_open = msgspec.structs.replace(wanted, status="open")
+            ended = waiting - {each.id for each in _pages(query, still_open)}
             waiting -= ended
             # None is one that retention has deleted.
             found = (query.preview(id) for id in ended)
@@ -99,19 +176,3 @@ def _pages(query: "Query", wanted: "Filter") -> "Iterator[Interception]":
         if len(page) < MAX_LIMIT:
             return
         wanted = msgspec.structs.replace(wanted, after_id=page[-1].id)
-
-
-def _cells(each: "Interception") -> tuple[str, ...]:
-    ended_at = each.ended_at or each.started_at
-    return (
-        f"{ended_at:%H:%M:%S}",
-        each.username or each.initiator_id,
-        each.model,
-        ending(each),
-        f"{(ended_at - each.started_at).total_seconds():.1f}s",
-        tokens(each),
-    )
-
-
-def _line(cells: Sequence[str]) -> str:
-    return aligned(map(printable, cells), _COLUMNS.values())

@@ -2,25 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.identity_store import (
-    Access,
-    Output,
-    OutputFlag,
-    as_json,
-    day,
-    minute,
-    takes_store,
-)
-from aibridged.cli.table import table
+from aibridged.cli.cells import time
+from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
+from aibridged.cli.identity_store import Access, Output, OutputFlag, as_json, takes_store
 from aibridged.clock import SystemClock
 from aibridged.config import durations
 
 if TYPE_CHECKING:
     from aibridged.identity.tokens import TokenStore
+    from aibridged.identity.users import TokenInfo
 
 
 def tokens() -> typer.Typer:
@@ -34,6 +30,18 @@ def tokens() -> typer.Typer:
     for name, command, access in commands:
         group.command(name)(takes_store(command, access))
     return group
+
+
+def _columns(now: datetime) -> "tuple[Column[TokenInfo], ...]":
+    return (
+        Column("id", attrgetter("id")),
+        Column("username", attrgetter("username"), "USER", cut=True),
+        Column("name", attrgetter("name"), cut=True),
+        Column("status", lambda token: token.status(now)),
+        Column("created_at", attrgetter("created_at"), "CREATED", Kind.TIME, is_shown=False),
+        Column("expires_at", attrgetter("expires_at"), "EXPIRES", Kind.TIME, absent="never"),
+        Column("last_used_at", attrgetter("last_used_at"), "LAST USED", Kind.TIME, absent="never"),
+    )
 
 
 def _create(
@@ -58,7 +66,7 @@ def _create(
         typer.echo(as_json({**asdict(info), "token": secret.reveal()}))
     else:
         typer.echo(secret.reveal())
-    end = f"It expires on {minute(info.expires_at)} UTC." if seconds else "It never expires."
+    end = f"It expires on {time(info.expires_at)} UTC." if seconds else "It never expires."
     typer.echo(f"Save it now: it won't be shown again. {end}", err=True)
 
 
@@ -68,11 +76,14 @@ def _list(
         str | None, typer.Option("--user", metavar="USER", help="Only tokens of this user.")
     ] = None,
     revoked: Annotated[bool, typer.Option("--revoked", help="Include revoked tokens.")] = False,
+    wide: WideFlag = False,
+    columns: ColumnsFlag = None,
     output: OutputFlag = Output.TABLE,
 ) -> None:
     """List tokens, without secrets. Times are in UTC; the last use is accurate to a minute."""
-    found = store.list_tokens(user, revoked=revoked)
     now = SystemClock().wall()
+    view = chosen(_columns(now), wide, columns, output=output)
+    found = store.list_tokens(user, revoked=revoked)
     if output is Output.JSON:
         typer.echo(as_json([{**asdict(info), "status": info.status(now)} for info in found]))
         return
@@ -80,25 +91,16 @@ def _list(
         whose = f"{user} has" if user else "There are"
         typer.echo(f"{whose} no tokens in {store.place}.", err=True)
         return
-    headings = ("ID", "USER", "NAME", "STATUS", "EXPIRES", "LAST USED")
-    rows = [
-        (
-            info.id,
-            info.username,
-            info.name,
-            info.status(now),
-            day(info.expires_at),
-            minute(info.last_used_at),
-        )
-        for info in found
-    ]
-    typer.echo(table(headings, rows, cut=("USER", "NAME")))
+    typer.echo(view.table(found))
 
 
 def _revoke(
     store: "TokenStore",
     token_id: Annotated[
-        str, typer.Argument(metavar="TOKEN-ID", help="An id from `tokens list`: aib_<ID>_…")
+        str,
+        typer.Argument(
+            metavar="TOKEN-ID", help="An id from `tokens list`: aib_<ID>_…, or its beginning."
+        ),
     ],
     output: OutputFlag = Output.TABLE,
 ) -> None:

@@ -1,6 +1,5 @@
 """`aibridged usage`: token usage in total."""
 
-from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from operator import attrgetter
@@ -8,21 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
 from aibridged.cli.query_options import NARROW, Output, OutputFlag, takes_filter, up_to_limit, write
 
 if TYPE_CHECKING:
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter, Usage
-
-
-_NUMBERS = (
-    "interceptions",
-    "input_tokens",
-    "cache_read_input_tokens",
-    "cache_write_input_tokens",
-    "output_tokens",
-    "cached_share",
-)
 
 
 class By(StrEnum):
@@ -41,40 +31,41 @@ def _usage(
     by: Annotated[
         By, typer.Option(metavar="BY", help="Group by user, model, provider, client or day.")
     ] = By.USER,
+    wide: WideFlag = False,
+    columns: ColumnsFlag = None,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Show token usage by user, model, provider, client or day."""
+    """Show token usage by user, model, provider, client or day.
+
+    The last row of a table is the total of all that matches, also where the list stops at its
+    limit.
+    """
     from aibridged.records.query_results import UsageBy
 
-    headings = (by.value.upper(), "REQUESTS", "INPUT", "CACHE READ", "CACHE WRITE", "OUTPUT", "HIT")
-    totals, more = up_to_limit(partial(query.usage, UsageBy(by.value)), wanted, NARROW)
-    columns: dict[str, Callable[[Usage], object]] = {
-        by.value: attrgetter("key"),
-        **{name: attrgetter(name) for name in _NUMBERS},
-    }
-    write(
-        totals,
-        output,
-        headings,
-        _cells,
-        columns=columns,
-        cut=headings[:1],
-        nothing="No usage recorded.",
-        more=more,
-    )
+    view = chosen(_columns(by), wide, columns, output=output)
+    key = UsageBy(by.value)
+    totals, more = up_to_limit(partial(query.usage, key), wanted, NARROW)
+    total = None
+    if output is Output.TABLE and totals:
+        total = query.total_usage(key, wanted, None if more else totals)
+    write(totals, output, view, nothing="No usage recorded.", more=more, total=total)
 
 
 usage = takes_filter(_usage)
 usage.__name__ = "usage"
 
 
-def _cells(each: "Usage") -> tuple[str, ...]:
+def _columns(by: By) -> "tuple[Column[Usage], ...]":
     return (
-        each.key,
-        str(each.interceptions),
-        str(each.input_tokens),
-        str(each.cache_read_input_tokens),
-        str(each.cache_write_input_tokens),
-        str(each.output_tokens),
-        "-" if each.cached_share is None else f"{each.cached_share:.0%}",
+        Column(by.value, attrgetter("key"), cut=True),
+        _count("interceptions", "REQUESTS"),
+        _count("input_tokens", "INPUT"),
+        _count("cache_read_input_tokens", "CACHED"),
+        _count("cache_write_input_tokens", "CACHE WRITE"),
+        _count("output_tokens", "OUTPUT"),
+        Column("cached_share", attrgetter("cached_share"), "HIT", Kind.SHARE),
     )
+
+
+def _count(name: str, heading: str) -> "Column[Usage]":
+    return Column(name, attrgetter(name), heading, Kind.COUNT)

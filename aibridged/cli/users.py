@@ -1,25 +1,35 @@
 """`aibridged users`: manages users."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
 from aibridged.cli.identity_store import (
     Access,
     Output,
     OutputFlag,
     Username,
     as_json,
-    day,
     takes_store,
 )
 from aibridged.cli.mcp_token import mcp_token
-from aibridged.cli.table import table
 
 if TYPE_CHECKING:
     from aibridged.identity.tokens import TokenStore
     from aibridged.identity.users import User
+
+_COLUMNS: "tuple[Column[User], ...]" = (
+    Column("username", attrgetter("username"), cut=True),
+    Column("name", attrgetter("name"), cut=True),
+    Column("email", attrgetter("email"), cut=True),
+    Column("role", lambda user: "admin" if user.is_admin else "user"),
+    Column("status", attrgetter("status")),
+    Column("created_at", attrgetter("created_at"), "CREATED", Kind.TIME),
+    Column("id", attrgetter("id"), is_shown=False),
+)
 
 
 def users() -> typer.Typer:
@@ -55,28 +65,21 @@ def _create(
     _say(user, f"Created the user {user.username} in {store.place}.", output)
 
 
-def _list(store: "TokenStore", output: OutputFlag = Output.TABLE) -> None:
+def _list(
+    store: "TokenStore",
+    wide: WideFlag = False,
+    columns: ColumnsFlag = None,
+    output: OutputFlag = Output.TABLE,
+) -> None:
     """List all users, by username. Times are in UTC."""
+    view = chosen(_COLUMNS, wide, columns, output=output)
     found = store.list_users()
     if output is Output.JSON:
         typer.echo(as_json(found))
-        return
-    if not found:
+    elif found:
+        typer.echo(view.table(found))
+    else:
         typer.echo(f"There are no users in {store.place}.", err=True)
-        return
-    headings = ("USERNAME", "NAME", "EMAIL", "ROLE", "STATUS", "CREATED")
-    rows = [
-        (
-            user.username,
-            user.name,
-            user.email or "",
-            "admin" if user.is_admin else "user",
-            user.status,
-            day(user.created_at),
-        )
-        for user in found
-    ]
-    typer.echo(table(headings, rows, cut=("USERNAME", "NAME", "EMAIL")))
 
 
 def _suspend(store: "TokenStore", username: Username, output: OutputFlag = Output.TABLE) -> None:

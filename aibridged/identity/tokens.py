@@ -87,6 +87,9 @@ _TO_RECORD_USE = (
     .values(last_used_at=sa.bindparam("at"))
 )
 
+MIN_PREFIX = 8
+"""Characters of a token's id, at least, if it isn't the whole one."""
+
 
 class TokenStore:
     """Users and tokens. Every method is one transaction and may raise StoreUnavailableError.
@@ -205,24 +208,31 @@ class TokenStore:
     def revoke_token(self, token_id: str) -> TokenInfo:
         """Revoke a token; one that is revoked already stays as it is.
 
+        Of its id, the first characters are enough, at least `MIN_PREFIX`.
+
         Raises:
-            IdentityError: there is no such token.
+            IdentityError: there is no such token, or several begin like this.
         """
-        statement = sa.select(*_TOKEN).join(users).where(tokens.c.id == token_id)
+        # At once, so that those who change something else meanwhile wait for it.
+        revoke = tokens.update().where(tokens.c.revoked_at.is_(None)).values(revoked_at=self._now())
+        meant = tokens.c.id == token_id
+        if len(token_id) >= MIN_PREFIX:
+            meant = sa.func.substr(tokens.c.id, 1, len(token_id)) == token_id
         with self._transaction() as connection:
-            connection.execute(
-                tokens.update()
-                .where(tokens.c.id == token_id, tokens.c.revoked_at.is_(None))
-                .values(revoked_at=self._now())
-            )
-            row = connection.execute(statement).one_or_none()
-        if row is None:
+            connection.execute(revoke.where(meant))
+            rows = connection.execute(sa.select(*_TOKEN).join(users).where(meant).limit(2)).all()
+            if len(rows) > 1:
+                raise IdentityError(
+                    "Several tokens have an id that begins like this: type all of it. See "
+                    "`aibridged tokens list`."
+                )
+        if not rows:
             # The argument may be a whole token, so it isn't repeated.
             raise IdentityError(
                 "There is no token with this id. The id is the part between the underscores of a "
                 "token; see `aibridged tokens list`."
             )
-        return _as_token(row)
+        return _as_token(rows[0])
 
     def authenticate(self, token: str) -> Actor | None:
         """The actor of a token; None if it is unknown, expired or revoked, or its user suspended.

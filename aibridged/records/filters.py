@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import sqlalchemy as sa
 
 from aibridged.records.query_results import Filter
-from aibridged.records.rows import storable
-from aibridged.records.schema import interceptions
+from aibridged.records.schema import interceptions, not_completed
+from aibridged.records.storable import storable
 
 _I = interceptions.c
 
@@ -28,8 +29,11 @@ def conditions(
     def text(column: sa.ColumnElement[str]) -> sa.ColumnElement[str]:
         return column if by_index else column.concat("")
 
-    if wanted.owner is not None:
-        yield text(of.initiator_id) == wanted.owner
+    for id in (wanted.owner, wanted.initiator_id):
+        if id is not None:
+            yield text(of.initiator_id) == storable(id)
+    if wanted.username is not None:
+        yield text(of.username) == storable(wanted.username)
     if wanted.initiator is not None:
         initiator = storable(wanted.initiator)
         yield sa.or_(text(of.initiator_id) == initiator, of.username == initiator)
@@ -43,7 +47,9 @@ def conditions(
     if wanted.status == "open":
         yield of.ended_at.is_(None)
     elif wanted.status is not None:
-        yield of.outcome == wanted.status
+        yield text(of.outcome) == wanted.status
+        if wanted.status != "completed":
+            yield not_completed(of)  # those are few, and have an index of their own
     for value, column in (
         (wanted.provider_name, of.provider_name),
         (wanted.model, of.model),
@@ -52,6 +58,26 @@ def conditions(
     ):
         if value is not None:
             yield text(column) == storable(value)
+
+
+def resolved(connection: sa.Connection, wanted: Filter) -> Filter:
+    """The filter with an `initiator` that is known to be an id or a username, if it is one only.
+
+    Each has an index, which finds the newest first. Databases use neither for "one or the other".
+    """
+    if wanted.initiator is None:
+        return wanted
+    initiator = storable(wanted.initiator)
+    is_id, is_name = (
+        connection.scalar(
+            sa.select(sa.or_(*(sa.exists().where(part, column == initiator) for part in PARTS)))
+        )
+        for column in (_I.initiator_id, _I.username)
+    )
+    if is_id and is_name:
+        return wanted
+    known = {"username" if is_name else "initiator_id": wanted.initiator}
+    return msgspec.structs.replace(wanted, initiator=None, **known)
 
 
 def matching(*all_of: sa.ColumnElement[bool]) -> sa.Subquery:

@@ -8,7 +8,7 @@ in a thread.
 """
 
 import operator
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from typing import Any
 
@@ -18,7 +18,15 @@ import sqlalchemy as sa
 from aibridged.clock import Clock
 from aibridged.records.cancel_scope import TIME_LIMIT_S, CancelScope, QueryFailedError
 from aibridged.records.child_rows import ChildRows, FullInterception
-from aibridged.records.filters import PARTS, conditions, matching, row_id, thread_of
+from aibridged.records.filters import (
+    PARTS,
+    conditions,
+    matching,
+    resolved,
+    row_id,
+    thread_of,
+)
+from aibridged.records.id_prefixes import find_interception, find_session
 from aibridged.records.query_results import (
     Filter,
     Interception,
@@ -27,10 +35,11 @@ from aibridged.records.query_results import (
     Usage,
     UsageBy,
 )
-from aibridged.records.rows import storable
-from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages
+from aibridged.records.schema import interceptions
 from aibridged.records.sessions import NoSuchSessionError, count_sessions, find_sessions
+from aibridged.records.storable import storable
 from aibridged.records.threads import find_threads, sum_metadata
+from aibridged.records.usage import added_up, find_total, find_usage
 
 MAX_LIMIT = 1000
 MAX_NAMES = 10_000
@@ -43,18 +52,6 @@ _I = interceptions.c
 
 class NoSuchPageError(QueryFailedError):
     """There is nothing with the id that the page is to follow on."""
-
-
-_used_by = sa.func.coalesce(token_usages.c.provider_model, _I.model)
-"""The model whose tokens a row counts."""
-
-_KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
-    UsageBy.USER: lambda: sa.func.coalesce(_I.username, _I.initiator_id),
-    UsageBy.MODEL: lambda: _used_by,
-    UsageBy.PROVIDER: lambda: _I.provider_name,
-    UsageBy.CLIENT: lambda: _I.client,
-    UsageBy.DAY: lambda: sa.func.date(_I.started_at, type_=sa.String),
-}
 
 
 class Query:
@@ -90,6 +87,7 @@ class Query:
             QueryFailedError: it took too long, or the database is unavailable.
         """
         with self._connect() as connection:
+            wanted = resolved(connection, wanted)
             where = list(conditions(wanted))
             if wanted.after_id is not None:
                 where.append(_after(connection, wanted.after_id, wanted))
@@ -113,26 +111,34 @@ class Query:
 
     def count(self, wanted: Filter) -> int:
         """The number of interceptions on all pages."""
-        statement = sa.select(sa.func.count()).select_from(interceptions)
         with self._connect() as connection:
-            return connection.scalar(statement.where(*conditions(wanted))) or 0
+            where = list(conditions(resolved(connection, wanted)))
+            statement = sa.select(sa.func.count()).select_from(interceptions)
+            return sum(connection.scalar(statement.where(part, *where)) or 0 for part in PARTS)
 
     def preview(self, id: str) -> Interception | None:
         """One interception as in a list; None where there is none."""
         with self._connect() as connection:
-            for rows, children in self._read(connection, _one(id, None)):
+            for rows, children in self._read(connection, _one(row_id(id), None)):
                 return next(children.previews(rows), None)
             return None
 
     def interception(self, id: str, initiator: str | None = None) -> Interception | None:
-        """One full interception; None where there is none, or it isn't `initiator`'s."""
+        """One full interception; None where there is none, or it isn't `initiator`'s.
+
+        Of the id, the first characters are enough.
+
+        Raises:
+            AmbiguousIdError: several begin like this.
+        """
         with closing(self.full(id, initiator)) as found:
             return next((each.collected() for each in found), None)
 
     def full(self, id: str, initiator: str | None = None) -> Generator[FullInterception]:
         """The same, or nothing, with its child rows as iterators."""
         with self._connect() as connection:
-            for rows, children in self._read(connection, _one(id, initiator)):
+            found = find_interception(connection, id, initiator)
+            for rows, children in self._read(connection, _one(found, initiator)):
                 yield from children.full(rows)
 
     def sessions(self, wanted: Filter) -> Iterator[Session]:
@@ -144,15 +150,24 @@ class Query:
         """
         with self._connect() as connection:
             try:
-                yield from find_sessions(connection, wanted)
+                yield from find_sessions(connection, resolved(connection, wanted))
             except NoSuchSessionError:
                 message = f"There is no session {wanted.after_session!r} to page after."
                 raise NoSuchPageError(message) from None
 
+    def session_id(self, text: str, initiator: str | None = None) -> str | None:
+        """The id of the session (of `initiator`'s) that has this id, or alone begins like this.
+
+        Raises:
+            AmbiguousIdError: several begin like this.
+        """
+        with self._connect() as connection:
+            return find_session(connection, text, initiator)
+
     def count_sessions(self, wanted: Filter) -> int:
         """The number of sessions on all pages."""
         with self._connect() as connection:
-            return count_sessions(connection, wanted)
+            return count_sessions(connection, resolved(connection, wanted))
 
     def threads(
         self,
@@ -230,26 +245,22 @@ class Query:
 
         The model that is `wanted` is the one that used the tokens.
         """
-        key = _KEYS[by]().label("key")
-        counts = {name: token_usages.c[name] for name in TOKEN_COUNTS}
-        sums = {name: sa.func.coalesce(sa.func.sum(each), 0) for name, each in counts.items()}
-        all_tokens = sum(sums.values(), sa.literal(0))
-        order = (key.desc(),) if by is UsageBy.DAY else (all_tokens.desc(), key)
-        used_by = [] if wanted.model is None else [_used_by == storable(wanted.model)]
-        statement = (
-            sa.select(
-                key,
-                sa.func.count(sa.distinct(_I.id)).label("interceptions"),
-                *(each.label(name) for name, each in sums.items()),
-            )
-            .select_from(interceptions.outerjoin(token_usages))
-            .where(*conditions(msgspec.structs.replace(wanted, model=None)), *used_by)
-            .group_by(key)
-            .order_by(*order)
-            .limit(wanted.limit)
-        )
         with self._connect() as connection:
-            return [_usage(row) for row in connection.execute(statement)]
+            return find_usage(connection, by, resolved(connection, wanted))
+
+    def total_usage(self, by: UsageBy, wanted: Filter, all_of: Sequence[Usage] | None) -> Usage:
+        """The total of all that matches.
+
+        `all_of` are the totals of each, if they are known: those add up to it, but for the
+        interceptions that used several models.
+        """
+        if all_of is None:
+            with self._connect() as connection:
+                return find_total(connection, resolved(connection, wanted))
+        total = added_up(all_of)
+        if by is UsageBy.MODEL and wanted.model is None:
+            return msgspec.structs.replace(total, interceptions=self.count(wanted))
+        return total
 
     def models(self, wanted: Names, initiator: str | None = None) -> list[str]:
         """The models in use, sorted."""
@@ -291,8 +302,8 @@ class Query:
             yield few, ChildRows(connection, [row.id for row in few])
 
 
-def _one(id: str, initiator: str | None) -> sa.Select[Any]:
-    statement = sa.select(interceptions).where(_I.id == row_id(id))
+def _one(id: str | None, initiator: str | None) -> sa.Select[Any]:
+    statement = sa.select(interceptions).where(_I.id == id)
     return statement if initiator is None else statement.where(_I.initiator_id == initiator)
 
 
@@ -302,7 +313,8 @@ def _order(columns: Any, wanted: Filter) -> tuple[sa.ColumnElement[Any], ...]:
 
 
 def _after(connection: sa.Connection, id: str, wanted: Filter) -> sa.ColumnElement[bool]:
-    row = connection.execute(_one(id, wanted.owner)).one_or_none()
+    found = find_interception(connection, id, wanted.owner)
+    row = connection.execute(_one(found, wanted.owner)).one_or_none()
     if row is None:
         raise NoSuchPageError(f"There is no interception {id!r} to page after.")
     beyond = operator.gt if wanted.oldest_first else operator.lt
@@ -310,10 +322,3 @@ def _after(connection: sa.Connection, id: str, wanted: Filter) -> sa.ColumnEleme
         beyond(_I.started_at, row.started_at),
         sa.and_(_I.started_at == row.started_at, beyond(_I.id, row.id)),
     )
-
-
-def _usage(row: sa.Row[Any]) -> Usage:
-    counts = {name: int(row._mapping[name]) for name in row._mapping if name != "key"}
-    read = counts["cache_read_input_tokens"]
-    given = counts["input_tokens"] + read + counts["cache_write_input_tokens"]
-    return Usage(key=str(row.key), cached_share=read / given if given else None, **counts)

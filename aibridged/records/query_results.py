@@ -13,14 +13,17 @@ Row = dict[str, Any]
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """A filter of interceptions; None means any.
 
-    `owner` is the id of the only initiator that is considered; `initiator` is an id or a username,
-    `provider` a type or a configured name, `status` an outcome (or `open`). `after_id` gives those
-    older than that one, or newer with `oldest_first`; `after_session`, of sessions, those used
-    before that one. `offset` skips rows instead, and shifts when rows arrive between two pages.
+    `owner` is the id of the only initiator that is considered; `initiator` is an id or a username
+    (`initiator_id` or `username` where it is known which), `provider` a type or a configured name,
+    `status` an outcome (or `open`). `after_id` gives those older than that one, or newer with
+    `oldest_first`; `after_session`, of sessions, those used before that one. `offset` skips rows
+    instead, and shifts when rows arrive between two pages.
     """
 
     owner: str | None = None
     initiator: str | None = None
+    initiator_id: str | None = None
+    username: str | None = None
     started_after: datetime | None = None
     started_before: datetime | None = None
     provider: str | None = None
@@ -93,8 +96,8 @@ class Session(msgspec.Struct, kw_only=True):
     """The totals of a client's session, or of one thread without a session.
 
     `last_at` is when its last interception started; it has ended when none of them is open.
-    `client`, `user_agent` and `metadata` are those of the first that ended. `truncated` says that
-    the last prompt, or one of the lists, is longer.
+    `client`, `user_agent` and `metadata` are those of the first that ended. `truncated` says that a
+    prompt, or one of the lists, is longer.
     """
 
     session_id: str
@@ -108,6 +111,7 @@ class Session(msgspec.Struct, kw_only=True):
     ended_at: datetime | None
     interceptions: int
     threads: int
+    first_prompt: str | None
     last_prompt: str | None
     user_agent: str | None = None
     metadata: dict[str, Any] | None = None

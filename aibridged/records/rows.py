@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from aibridged.gateway_tokens import PREFIX, blanked
 from aibridged.records import schema
 from aibridged.records.facts import (
     BackgroundRecord,
@@ -37,6 +36,7 @@ from aibridged.records.schema import (
     MAX_URL,
     MAX_USER_AGENT,
 )
+from aibridged.records.storable import storable
 
 Time = Callable[[datetime], Any]
 """Converts a time to the driver's type."""
@@ -44,15 +44,6 @@ Time = Callable[[datetime], Any]
 _REMEMBERED = 512
 
 _encode_json = msgspec.json.Encoder().encode
-
-
-def storable(text: str) -> str:
-    """The text as both databases can store it, with tokens redacted."""
-    if PREFIX in text:
-        text = blanked(text)
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode()
-    return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -17,7 +17,6 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB, UUID
 
 from aibridged.columns import UtcDateTime
 
@@ -35,13 +34,27 @@ MAX_ERROR_MESSAGE = 2048
 MAX_STATUS = 32
 
 
-RowId = sa.String(36).with_variant(UUID(as_uuid=False), "postgresql")
+RowId = sa.String(36).with_variant(sa.Uuid(as_uuid=False), "postgresql")
 """A UUID in canonical text, which SQLite stores as it is."""
 
 
+class JsonObject(sa.TypeDecorator[dict[str, Any]]):
+    """A JSON object, NULL if it is empty; JSONB in PostgreSQL."""
+
+    impl = sa.JSON(none_as_null=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return self.impl_instance
+        # Only here: it takes longer to load than most queries take.
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        return JSONB(none_as_null=True)
+
+
 def _metadata() -> sa.Column[Any]:
-    """A JSON object, NULL if it is empty."""
-    return sa.Column("metadata", sa.JSON(none_as_null=True).with_variant(JSONB(), "postgresql"))
+    return sa.Column("metadata", JsonObject)
 
 
 def _created_at() -> sa.Column[datetime]:
@@ -97,15 +110,23 @@ interceptions = sa.Table(
 )
 
 
+def not_completed(columns: Any) -> sa.ColumnElement[bool]:
+    """The condition of the index of the few interceptions that have ended otherwise."""
+    condition: sa.ColumnElement[bool] = columns.outcome != sa.literal_column("'completed'")
+    return condition
+
+
 _ended = interceptions.c.ended_at.is_not(None)
 _open = interceptions.c.ended_at.is_(None)
 for _name, _columns, _when in (
     ("started_at", ("started_at",), _ended),
     ("initiator_id", ("initiator_id", "started_at"), _ended),
+    ("username", ("username", "started_at"), _ended),
     ("provider", ("provider", "started_at"), _ended),
     ("model", ("model", "started_at"), _ended),
     ("client", ("client", "started_at"), _ended),
     ("session_id", ("session_id", "initiator_id", "started_at"), _ended),
+    ("outcome", ("outcome", "started_at"), sa.and_(_ended, not_completed(interceptions.c))),
     ("open", ("recorder_id",), _open),
 ):
     sa.Index(
@@ -113,6 +134,8 @@ for _name, _columns, _when in (
         *(interceptions.c[_column] for _column in _columns),
         sqlite_where=_when,
         postgresql_where=_when,
+        # It finds ids by how they begin, too, whatever the database's collation.
+        postgresql_ops={"session_id": "text_pattern_ops"} if _name == "session_id" else {},
     )
 
 

@@ -12,7 +12,7 @@ from aibridged.records.filters import PARTS, conditions, matching, thread_of
 from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages, user_prompts
 
-_AT_ONCE = 20
+_AT_ONCE = 100
 _WINDOW = 8
 """So many interceptions are looked at for each session of a page; if that's too few, so many times
 more."""
@@ -47,7 +47,8 @@ class _Found(NamedTuple):
     providers: dict[_Key, list[str]]
     models: dict[_Key, list[str]]
     tokens: dict[_Key, dict[str, int]]
-    prompts: dict[_Key, str]
+    first_prompts: dict[_Key, str]
+    last_prompts: dict[_Key, str]
     firsts: dict[_Key, sa.Row[Any]]
 
 
@@ -183,7 +184,8 @@ def _find(connection: sa.Connection, batch: Sequence[_Key], wanted: Filter) -> _
         _names(connection, rows, "provider_name"),
         _names(connection, rows, "model"),
         _tokens(connection, rows),
-        _last_prompts(connection, batch, wanted),
+        _prompts(connection, batch, wanted, last=False),
+        _prompts(connection, batch, wanted, last=True),
         _firsts(connection, batch, wanted),
     )
 
@@ -236,57 +238,68 @@ def _tokens(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, dict[str
     }
 
 
-def _last_prompts(
-    connection: sa.Connection, batch: Sequence[_Key], wanted: Filter
+def _prompts(
+    connection: sa.Connection, batch: Sequence[_Key], wanted: Filter, *, last: bool
 ) -> dict[_Key, str]:
     """The beginning of each session's; one character more than is shown, if there is."""
-    found = _last_open_prompts(connection, batch, wanted)
-    for key in batch:
-        statement = (
-            _PROMPTS.where(PARTS[0], *_of(key), *_others(wanted))
-            .order_by(_I.started_at.desc(), user_prompts.c.id.desc())
-            .limit(1)
-        )
-        row = connection.execute(statement).one_or_none()
-        if row is not None and (key not in found or found[key].started_at < row.started_at):
+    order: list[sa.ColumnElement[Any]] = [_I.started_at, user_prompts.c.id]
+    if last:
+        order = [column.desc() for column in order]
+    found = _open_prompts(connection, batch, wanted, order)
+    statement = _PROMPTS.where(*_OF, *_others(wanted)).order_by(*order).limit(1)
+    for key, row in _of_each(connection, batch, statement).items():
+        if key not in found or (found[key].started_at < row.started_at) is last:
             found[key] = row
     return {key: row.prompt for key, row in found.items()}
 
 
-def _last_open_prompts(
-    connection: sa.Connection, batch: Sequence[_Key], wanted: Filter
+def _open_prompts(
+    connection: sa.Connection,
+    batch: Sequence[_Key],
+    wanted: Filter,
+    order: Sequence[sa.ColumnElement[Any]],
 ) -> dict[_Key, Any]:
     # The ids first: joined with the prompts, SQLite would read all of those.
     open_ones = sa.select(_I.id).where(
         PARTS[1], _I.session_id.in_({key.session_id for key in batch}), *_others(wanted)
     )
     ids = connection.scalars(open_ones).all()
-    statement = _PROMPTS.where(_I.id.in_(ids)).order_by(_I.started_at, user_prompts.c.id)
-    return {_key(row): row for row in connection.execute(statement)} if ids else {}
+    statement = _PROMPTS.where(_I.id.in_(ids)).order_by(*order)
+    rows = connection.execute(statement).all() if ids else []
+    return {_key(row): row for row in reversed(rows)}
 
 
 def _firsts(
     connection: sa.Connection, batch: Sequence[_Key], wanted: Filter
 ) -> dict[_Key, sa.Row[Any]]:
     """The first interception of each that has ended."""
-    found: dict[_Key, sa.Row[Any]] = {}
+    columns: sa.Select[Any] = sa.select(_I.client, _I.user_agent, _I.metadata)
+    statement = columns.where(*_OF, *_others(wanted)).order_by(_I.started_at).limit(1)
+    return _of_each(connection, batch, statement)
+
+
+def _of_each(
+    connection: sa.Connection, batch: Sequence[_Key], statement: sa.Select[Any]
+) -> dict[_Key, sa.Row[Any]]:
+    """What a statement finds of each session: at most a row, by an index, however many it has."""
+    found = {}
     for key in batch:
-        statement: sa.Select[Any] = sa.select(_I.client, _I.user_agent, _I.metadata).where(
-            PARTS[0], *_of(key), *_others(wanted)
-        )
-        row = connection.execute(statement.order_by(_I.started_at).limit(1)).one_or_none()
-        if row is not None:
+        named = {"session": key.session_id, "initiator": key.initiator_id}
+        if (row := connection.execute(statement, named).one_or_none()) is not None:
             found[key] = row
     return found
+
+
+_OF = (
+    PARTS[0],
+    _I.session_id == sa.bindparam("session"),
+    _I.initiator_id == sa.bindparam("initiator"),
+)
 
 
 def _others(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
     """Conditions beside that of the session, whose index is to be used."""
     return conditions(wanted, by_index=False)
-
-
-def _of(key: _Key) -> tuple[sa.ColumnElement[bool], ...]:
-    return _I.session_id == key.session_id, _I.initiator_id == key.initiator_id
 
 
 _PROMPTS = sa.select(
@@ -300,7 +313,8 @@ _PROMPTS = sa.select(
 def _session(row: sa.Row[Any], found: _Found) -> Session:
     key = _key(row)
     providers, models = found.providers.get(key, []), found.models.get(key, [])
-    prompt, first = found.prompts.get(key), found.firsts.get(key)
+    first_prompt, last_prompt = found.first_prompts.get(key), found.last_prompts.get(key)
+    first = found.firsts.get(key)
     return Session(
         session_id=row.session_id,
         initiator_id=row.initiator_id,
@@ -313,10 +327,11 @@ def _session(row: sa.Row[Any], found: _Found) -> Session:
         ended_at=row.ended_at if row.ended == row.interceptions else None,
         interceptions=row.interceptions,
         threads=row.threads,
-        last_prompt=prompt[:SHOWN_CHARACTERS] if prompt is not None else None,
+        first_prompt=first_prompt and first_prompt[:SHOWN_CHARACTERS],
+        last_prompt=last_prompt and last_prompt[:SHOWN_CHARACTERS],
         user_agent=first.user_agent if first is not None else None,
         metadata=first.metadata if first is not None else None,
         truncated=max(len(providers), len(models)) > SHOWN_ROWS
-        or len(prompt or "") > SHOWN_CHARACTERS,
+        or max(len(first_prompt or ""), len(last_prompt or "")) > SHOWN_CHARACTERS,
         **found.tokens.get(key, {}),
     )

@@ -17,8 +17,8 @@ from aibridged.config.private_file import open_private
 from aibridged.config.resolution import StartError
 from aibridged.counted import counted
 from aibridged.records.facts import Fact
-from aibridged.records.rows import storable
 from aibridged.records.stats import RecorderStats
+from aibridged.records.storable import storable
 
 _CHUNK = 500
 

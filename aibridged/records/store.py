@@ -21,11 +21,11 @@ from aibridged.records.rows import (
     end_row,
     noted_row,
     start_row,
-    storable,
 )
 from aibridged.records.schema import MAX_NAME
 from aibridged.records.sqlite import SqliteBackend
 from aibridged.records.statements import Statements
+from aibridged.records.storable import storable
 
 _T = TypeVar("_T")
 

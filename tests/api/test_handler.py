@@ -83,6 +83,17 @@ def uuid7_of_nobody():
     return "01890a5d-ac96-774b-bcce-b302099a8058"
 
 
+async def test_the_beginning_of_an_id_is_enough_where_it_is_ones_own(api, add, clock):
+    mine = add(ANN, session="session-1")
+    add(BOB, session="session-2")
+    assert (await get(api, ANN, f"/interceptions/{mine[:8]}"))["id"] == mine
+    assert (await get(api, ANN, "/sessions/session-"))["id"] == "session-1"
+    for path in (f"/interceptions/{mine[:8]}", "/sessions/session-"):
+        error = await refused(api, ADMIN, path)
+        assert error.kind.status == 400
+        assert "is the beginning of several ids: " in error.message
+
+
 async def test_pages_by_offset(api, add):
     added = [add(ANN, session=f"s-{number}") for number in range(5)]
     pages = [await get(api, ANN, "/interceptions", offset=n, limit=2) for n in (0, 2, 4)]

@@ -1,17 +1,30 @@
 """What the tests of the command line share."""
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from aibridged.cli import build
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.migrations import upgrade
+
+TERMINALS = (80, 140)
+
+
+class Terminal(io.StringIO):
+    """A stdout that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -60,3 +73,22 @@ def invoke_on_a_store(
         return invoke
 
     return of
+
+
+@pytest.fixture
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Types a command into a terminal of so many columns; returns what it shows."""
+    for name in os.environ:
+        if name.startswith("CODER_"):
+            monkeypatch.delenv(name)
+
+    def on_terminal(columns: int, *args: str) -> str:
+        shown = Terminal()
+        with monkeypatch.context() as patched:
+            patched.setenv("COLUMNS", str(columns))
+            patched.setattr(sys, "stdout", shown)
+            with suppress(SystemExit):
+                build()(args)
+        return shown.getvalue()
+
+    return on_terminal

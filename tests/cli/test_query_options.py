@@ -8,7 +8,8 @@ import typer
 from typer.testing import CliRunner
 
 from aibridged.cli import build
-from aibridged.cli.query_options import Output, as_json, moment, printable, short, write
+from aibridged.cli.columns import Column, chosen
+from aibridged.cli.query_options import Output, as_json, moment, write
 from aibridged.records.migrations import VERSION_TABLE
 
 DRIVING = "a\x1b[31m\x07b\x7f\x9b31m\u202ec\u2028d"
@@ -20,8 +21,8 @@ def ask(state_dir, *args):
 
 @pytest.mark.parametrize("output", list(Output))
 def test_no_text_drives_the_terminal(output, capsys):
-    cells = ("MODEL",), lambda text: (text,)
-    write([DRIVING], output, *cells, columns={"model": str}, cut=(), nothing="")
+    view = chosen([Column("model", str)], output=output)
+    write([DRIVING], output, view, nothing="")
     said = capsys.readouterr().out
     assert not set("\x1b\x07\x7f\x9b\u202e\u2028") & set(said)
 
@@ -29,27 +30,6 @@ def test_no_text_drives_the_terminal(output, capsys):
 def test_json_means_what_was_recorded():
     assert json.loads(as_json({"prompt": DRIVING})) == {"prompt": DRIVING}
     assert as_json("ü\n", indent=None) == '"ü\\n"'
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain", "plain"),
-        ("two\r\nlines\tand a tab", "two  lines and a tab"),
-        ("non\u00a0breaking\u3000ideographic", "non breaking ideographic"),
-        ("\N{WOMAN}\u200d\N{PERSONAL COMPUTER}", "\N{WOMAN}\u200d\N{PERSONAL COMPUTER}"),
-        ("\x1b]0;title\x07", "\ufffd]0;title\ufffd"),
-    ],
-)
-def test_text_on_one_line(text, shown):
-    assert printable(text) == shown
-
-
-@pytest.mark.parametrize(
-    ("count", "shown"), [(0, "0"), (999, "999"), (12_345, "12.3k"), (4_500_000, "4.5M")]
-)
-def test_counts_in_few_characters(count, shown):
-    assert short(count) == shown
 
 
 @pytest.mark.parametrize("text", ["soon", "", "2026-13-01", "0001-01-01T00:00:00+14:00", "5"])
@@ -77,6 +57,38 @@ def test_a_schema_of_another_release_is_left_as_it_is(sqlite_database):
     assert "aibridged db upgrade" in result.stderr
     with sqlite_database.engine.begin() as connection:
         assert connection.scalar(sa.text(f"SELECT count(*) FROM {VERSION_TABLE}")) == 0
+
+
+@pytest.mark.parametrize("command", ["interceptions list", "sessions list", "usage", "tail"])
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("--columns", "nonsense"), "There is no column 'nonsense'; there are "),
+        (("--failed", "--status", "completed"), "it contradicts --status completed"),
+        (("--wide", "-o", "jsonl"), "it is for tables, not for --output jsonl."),
+    ],
+)
+def test_what_cannot_be_is_wrong_usage(sqlite_database, command, args, said):
+    result = ask(sqlite_database.state_dir, *command.split(), *args)
+    assert result.exit_code == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("flags", [("--user", "ann"), ("--initiator", "ann"), ("--failed",)])
+def test_filters_have_short_names(sqlite_database, flags):
+    for command in ("interceptions list", "sessions list", "usage"):
+        assert ask(sqlite_database.state_dir, *command.split(), *flags).exit_code == 0
+
+
+@pytest.mark.parametrize("what", ["interception", "session"])
+@pytest.mark.parametrize(
+    ("id", "mend"),
+    [("0198c1d", "Type at least its first 8 characters. See "), ("0198c1d2", "See ")],
+)
+def test_what_is_not_there_is_said_with_the_mend(sqlite_database, what, id, mend):
+    result = ask(sqlite_database.state_dir, f"{what}s", "show", id)
+    assert result.exit_code == 1
+    assert result.stderr == f"There is no {what} '{id}'. {mend}`aibridged {what}s list`.\n"
 
 
 def test_no_text_that_can_be_typed_breaks_a_question(sqlite_database):

@@ -1,9 +1,17 @@
+"""Text in a terminal: its width, and lines that fit."""
+
+import fcntl
+import io
+import os
+import struct
 import subprocess
 import sys
+import termios
 
 import pytest
 
-from aibridged.cli.table import fitted, shortened, table, terminal_width, width, wrapped
+from aibridged.cli.table import aligned, fitted, shortened, terminal_width, width, wrapped
+from tests.cli.conftest import Terminal
 
 CHINESE = "请找出重试循环的测试在慢机器上失败的原因并修复它"  # no blanks, two cells a character
 
@@ -41,27 +49,34 @@ def test_lines_are_as_wide_as_there_is_room(text):
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
-def test_columns_that_can_be_spared_go_before_others_are_cut():
-    rows = [("x" * 10, "y" * 10, "z" * 10)]
-    whole = table(("A", "B", "C"), rows, cut={"A"}, spare={"C"}, room=34)
-    assert whole.splitlines()[1] == "xxxxxxxxxx  yyyyyyyyyy  zzzzzzzzzz"
-    spared = table(("A", "B", "C"), rows, cut={"A"}, spare={"C"}, room=33)
-    assert spared.splitlines() == ["A           B", "xxxxxxxxxx  yyyyyyyyyy"]
-    cut = table(("A", "B", "C"), rows, cut={"A"}, spare={"C"}, room=20)
-    assert cut.splitlines()[1] == "xxxxxxx…  yyyyyyyyyy"
-
-
-def test_a_note_stands_below_its_row_on_one_line():
-    notes = ["", "why it is so, in many words"]
-    assert table(("A",), [("1",), ("2",), ("3",)], cut=(), notes=notes, room=24) == (
-        "A\n1\n2\n    why it is so, in …\n3"
-    )
-
-
 @pytest.mark.parametrize(("columns", "cells"), [("140", 140), ("", 80), ("0", 80), ("wide", 80)])
-def test_a_line_is_as_wide_as_the_terminal(columns, cells, monkeypatch, capsys):
+def test_a_line_is_as_wide_as_the_terminal(columns, cells, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(sys, "stdout", Terminal())
     assert terminal_width() == cells
+
+
+def test_a_pipe_has_no_width(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    assert terminal_width() is None
+
+
+def test_the_terminal_itself_says_how_wide_it_is(monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    ours, its = os.openpty()
+    with open(its, "w") as stdout, open(ours, "rb"):
+        fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 123, 0, 0))
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert terminal_width() == 123
+
+
+@pytest.mark.parametrize(
+    ("cut", "line"), [(True, "alice      1  日…  1…"), (False, "alice      1  日本語  1234")]
+)
+def test_cells_are_aligned_to_either_side(cut, line):
+    texts, right = ("alice", "1", "日本語", "1234"), (False, True, False, True)
+    assert aligned(texts, (7, 3, 3, 2), right, cut=cut) == line
 
 
 def test_words_are_kept_whole():
@@ -92,33 +107,3 @@ def test_plain_text_is_measured_without_a_library():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
     assert done.stdout.strip() == b"False"
-
-
-def test_columns_are_aligned_and_nothing_trails():
-    rows = [("alice", "1", ""), ("bob", "1000", "x")]
-    assert table(("NAME", "N", "NOTE"), rows, cut={"NAME"}) == (
-        "NAME   N     NOTE\n"
-        "alice  1\n"
-        "bob    1000  x"
-    )  # fmt: skip
-
-
-def test_without_rows_there_are_headings():
-    assert table(("NAME", "N"), [], cut={"NAME"}) == "NAME  N"
-
-
-def test_the_widest_of_the_named_columns_are_cut_to_the_width():
-    rows = [("0123456789" * 3, "n" * 40, "e" * 60, "short")]
-    shown = table(("ID", "NAME", "EMAIL", "ROLE"), rows, cut={"NAME", "EMAIL", "ROLE"}, room=70)
-    _, row = shown.splitlines()
-    assert len(row) == 70
-    assert row.split("  ") == ["0123456789" * 3, "n" * 13 + "…", "e" * 14 + "…", "short"]
-
-
-def test_what_fits_exactly_is_not_cut():
-    shown = table(("A", "B"), [("x" * 4, "y" * 4)], cut={"A", "B"}, room=10)
-    assert shown == "A     B\nxxxx  yyyy"
-
-
-def test_what_cannot_fit_keeps_a_character_a_column():
-    assert table(("A", "B"), [("xxx", "yyy")], cut={"A"}, room=1) == "A  B\n…  yyy"

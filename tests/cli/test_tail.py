@@ -7,9 +7,11 @@ import pytest
 from typer.testing import CliRunner
 
 from aibridged.cli import build
+from aibridged.cli.columns import Layout, chosen
 from aibridged.records.facts import InterceptionEnd, InterceptionStart, Outcome
 from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
+from aibridged.records.query_results import Filter
 from aibridged.records.store import Store
 
 tail = importlib.import_module("aibridged.cli.tail")
@@ -47,14 +49,14 @@ def start(store, clock):
 
 @pytest.fixture
 def end(store, clock):
-    def end(*ids):
+    def end(*ids, outcome=Outcome.COMPLETED):
         store.write(
             [],
             [
                 InterceptionEnd(
                     interception_id=id,
                     ended_at=clock.wall(),
-                    outcome=Outcome.COMPLETED,
+                    outcome=outcome,
                     status_code=200,
                 )
                 for id in ids
@@ -68,7 +70,7 @@ def end(store, clock):
 def follow(sqlite_database, clock):
     """Follows while the given steps happen, one in each pause; returns what each round showed."""
 
-    def follow(*steps):
+    def follow(*steps, **wanted):
         rounds, left = [[]], iter(steps)
 
         class EndedError(Exception):
@@ -83,7 +85,7 @@ def follow(sqlite_database, clock):
 
         query = Query(sqlite_database.engine, clock)
         try:
-            for each in tail._follow(query, clock.wall(), pause):
+            for each in tail._follow(query, Filter(**wanted), clock.wall(), pause):
                 rounds[-1].append(each.id)
         except EndedError:
             return rounds
@@ -155,24 +157,68 @@ def test_a_start_that_is_committed_late_is_not_missed(follow, start, end, clock)
     assert rounds[2] == late
 
 
-def test_lines_keep_to_their_columns(start, end, clock, sqlite_database):
+def test_only_those_that_are_wanted_are_shown(follow, start, end):
+    (anns,) = start(username="ann", model="a")
+    bobs = sorted(start(2, username="bob", model="b"))
+
+    def end_all():
+        end(anns, bobs[0])
+        end(bobs[1], outcome=Outcome.FAILED)
+
+    def again():
+        end(*start(username="bob", model="b"), outcome=Outcome.FAILED)
+
+    assert follow(end_all, initiator="ann") == [[], [anns]]
+    assert follow(lambda: None, initiator="bob", model="b") == [bobs, []]
+    assert follow(lambda: None, status="failed") == [bobs[1:], []]
+    _, failed = follow(again, status="failed", initiator="bob")
+    assert len(failed) == 1
+
+
+@pytest.mark.parametrize("flag", ["--limit", "--started-after", "--started-before"])
+def test_what_has_no_end_has_no_limit(sqlite_database, flag):
+    args = ["tail", flag, "1", "--state-dir", str(sqlite_database.state_dir)]
+    assert "No such option" in CliRunner().invoke(build(), args).stderr
+
+
+def test_what_is_open_is_not_shown(sqlite_database):
+    args = ["tail", "--status", "open", "--state-dir", str(sqlite_database.state_dir)]
+    result = CliRunner().invoke(build(), args)
+    assert result.exit_code == 2
+    assert "only interceptions that have ended are shown" in result.stderr
+
+
+@pytest.mark.parametrize("columns", [80, 140])
+def test_lines_keep_to_their_columns(start, end, clock, sqlite_database, columns):
     (id,) = start(model="claude-" + "x" * 60, username="somebody-with-a-long-name\x1b[31m")
     clock.advance(12.34)
     end(id)
     each = Query(sqlite_database.engine, clock).interception(id)
-    heading, line = tail._line(tuple(tail._COLUMNS)), tail._line(tail._cells(each))
-    assert len(line) <= 80
+    layout = Layout(chosen(tail._COLUMNS), [tail._typical()], columns)
+    (line,) = layout.lines(each)
+    assert len(line) <= columns
     assert "\x1b" not in line
-    assert [line.index(text) for text in ("somebody", "claude", "200", "12.3s", "0/0")] == [
-        heading.index(text) for text in ("USER", "MODEL", "END  ", "TOOK", "IN/OUT")
+    assert [line.index(text) for text in ("somebody", "claude", "200")] == [
+        layout.heading.index(text) for text in ("USER", "MODEL", "STATUS")
     ]
+    assert line.index("12.3s") + 5 == layout.heading.index("TOOK") + 4
+    assert line.startswith(id) == (columns == 140)
+
+
+def test_a_pipe_has_lines_in_full(start, end, clock, sqlite_database):
+    (id,) = start(model="claude-" + "x" * 60)
+    end(id)
+    each = Query(sqlite_database.engine, clock).interception(id)
+    (line,) = Layout(chosen(tail._COLUMNS), [tail._typical()], None).lines(each)
+    assert id in line
+    assert "x" * 60 in line
 
 
 def test_the_command_shows_lines_until_ctrl_c(start, end, sqlite_database, clock, monkeypatch):
     (id,) = start(model="claude-x")
     end(id)
 
-    def follow(query, since, pause):
+    def follow(query, wanted, since, pause):
         yield query.interception(id)
         raise KeyboardInterrupt
 
@@ -180,5 +226,7 @@ def test_the_command_shows_lines_until_ctrl_c(start, end, sqlite_database, clock
     result = CliRunner().invoke(build(), ["tail", "--state-dir", str(sqlite_database.state_dir)])
     assert result.exit_code == 0, result.output
     heading, line = result.stdout.splitlines()
-    assert heading.split() == list(tail._COLUMNS)
-    assert line.split()[1:4] == ["ann", "claude-x", "200"]
+    assert heading.split() == [
+        "ID", "ENDED", "USER", "MODEL", "STATUS", "TOOK", "IN", "OUT", "REASON",
+    ]  # fmt: skip
+    assert line.split()[3:6] == ["ann", "claude-x", "200"]

@@ -12,6 +12,7 @@ from alembic.migration import MigrationContext
 from aibridged.identity import tokens as tokens_module
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.tables import StoreUnavailableError, metadata, users
+from aibridged.identity.tables import tokens as tokens_table
 from aibridged.identity.tokens import TokenStore
 from aibridged.identity.users import IdentityError, UserStatus
 from aibridged.records.migrations import upgrade
@@ -150,6 +151,25 @@ def test_a_revoked_token_stays_revoked(store, token, clock):
     assert store.authenticate(text) is None
     clock.advance(10)
     assert store.revoke_token(info.id) == first
+
+
+def test_a_token_is_revoked_by_how_its_id_begins(store, token):
+    id = token[0].id
+    for text in (id[:7], id[:8] + "-", id[:8].swapcase() + "-", ""):
+        with pytest.raises(IdentityError, match="There is no token"):
+            store.revoke_token(text)
+    assert store.revoke_token(id[:8]).id == id
+
+
+def test_what_several_tokens_begin_with_revokes_none(store, alice, engine):
+    for number in range(2):
+        info, _ = store.create_token("alice", name="", lifetime=None)
+        with engine.begin() as connection:
+            renamed = tokens_table.update().where(tokens_table.c.id == info.id)
+            connection.execute(renamed.values(id=f"abcdefgh{number:02}"))
+    with pytest.raises(IdentityError, match="Several tokens"):
+        store.revoke_token("abcdefgh")
+    assert len(store.list_tokens()) == 2
 
 
 def test_revoking_one_token_leaves_the_others(store, alice, token):

@@ -37,6 +37,19 @@ def test_every_filter(query, add, wanted, matches):
     assert {each.model for each in query.interceptions(Filter(**wanted))} == matches
 
 
+@pytest.mark.parametrize(
+    ("initiator", "matches"),
+    [(ANN, {"a"}), ("ann", {"a", "b"}), ("both", {"b", "c"}), ("no", set())],
+)
+def test_an_initiator_is_an_id_or_a_name(query, add, initiator, matches):
+    add(model="a", initiator_id=ANN, username="ann")
+    add(model="b", initiator_id="both", username="ann", ended=False)
+    add(model="c", initiator_id=BOB, username="both")
+    found = query.interceptions(Filter(initiator=initiator))
+    assert {each.model for each in found} == matches
+    assert query.count(Filter(initiator=initiator)) == len(matches)
+
+
 def test_times_include_the_first_and_exclude_the_last_moment(query, add, clock):
     added = []
     for _ in range(4):

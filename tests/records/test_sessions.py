@@ -7,9 +7,9 @@ from itertools import groupby
 import pytest
 import sqlalchemy as sa
 
-from aibridged.records import sessions
-from aibridged.records.query import NoSuchPageError
-from aibridged.records.query_results import Filter
+from aibridged.records import cancel_scope, sessions
+from aibridged.records.query import NoSuchPageError, Query
+from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS, interceptions
 from aibridged.records.sessions import find_sessions
 
@@ -42,7 +42,7 @@ def test_a_session_tells_what_its_interceptions_come_to(query, add, clock):
     assert (session.interceptions, session.threads) == (3, 2)
     assert session.providers == ["anthropic", "azure"]
     assert session.models == ["big", "small"]
-    assert session.last_prompt == "prompt of big"
+    assert (session.first_prompt, session.last_prompt) == ("prompt of small", "prompt of big")
     assert (session.input_tokens, session.output_tokens) == (11, 7)
     assert (session.cache_read_input_tokens, session.cache_write_input_tokens) == (3, 0)
     assert session.ended_at == session.last_at == last
@@ -55,10 +55,20 @@ def test_a_session_goes_on_while_one_of_its_interceptions_is_open(query, add):
     assert next(query.sessions(Filter())).ended_at is None
 
 
+@pytest.mark.parametrize("ended", [(True, False, True), (False, True, False)])
+def test_the_first_and_the_last_prompt_may_be_those_of_open_ones(query, add, clock, ended):
+    for number, each in enumerate(ended):
+        add(client_session_id="s", model=str(number), ended=each)
+        clock.advance(1)
+    (session,) = query.sessions(Filter())
+    assert (session.first_prompt, session.last_prompt) == ("prompt of 0", "prompt of 2")
+
+
 def test_a_session_without_tokens_or_prompts(query, store, new_start):
     store.write([new_start(client_session_id="s")], [])
     (session,) = query.sessions(Filter())
-    assert (session.last_prompt, session.input_tokens, session.threads) == (None, 0, 1)
+    assert (session.first_prompt, session.last_prompt) == (None, None)
+    assert (session.input_tokens, session.threads) == (0, 1)
 
 
 def test_what_does_not_match_does_not_count(query, add):
@@ -170,12 +180,9 @@ def steps(database, wanted):
     return len(taken)
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [{}, {"model": "m1"}, {"owner": ANN}, {"offset": 50}, {"after_session": "s100"}],
-)
-def test_a_page_costs_no_more_in_a_large_record(sqlite_database, fields):
-    """The sessions used last are found by an index, and what belongs to them by others."""
+@pytest.fixture
+def grow(sqlite_database):
+    """Adds interceptions of ANN's, with a prompt and a usage each, from a number on."""
 
     def grow(first, count):
         row = (
@@ -203,6 +210,15 @@ def test_a_page_costs_no_more_in_a_large_record(sqlite_database, fields):
                     " FROM n"
                 )
 
+    return grow
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"model": "m1"}, {"owner": ANN}, {"offset": 50}, {"after_session": "s100"}],
+)
+def test_a_page_costs_no_more_in_a_large_record(sqlite_database, grow, fields):
+    """The sessions used last are found by an index, and what belongs to them by others."""
     wanted = Filter(limit=20, **fields)
     grow(0, 1000)
     small = steps(sqlite_database, wanted)
@@ -211,3 +227,36 @@ def test_a_page_costs_no_more_in_a_large_record(sqlite_database, fields):
         count = connection.scalar(sa.select(sa.func.count()).select_from(interceptions))
     assert count == 21_000
     assert steps(sqlite_database, wanted) < 1.5 * small
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"initiator": "nobody"},
+        {"status": "failed"},
+        {"status": "interrupted", "initiator": "ann"},
+        {"model": "none"},
+        {"client": "none"},
+        {"session": "none"},
+    ],
+)
+def test_what_matches_nothing_costs_nothing(sqlite_database, clock, grow, monkeypatch, fields):
+    """Not even a walk through the record: an index tells."""
+    grow(0, 20_000)
+    monkeypatch.setattr(cancel_scope, "_STEPS", 100)
+
+    class Counting(type(clock)):
+        readings = 0  # one every 100 steps of SQLite's, and one a statement
+
+        def monotonic(self):
+            self.readings += 1
+            return super().monotonic()
+
+    counting = Counting()
+    query, wanted = Query(sqlite_database.engine, counting), Filter(**fields)
+    for ask in (query.interceptions, query.sessions):
+        assert list(ask(wanted)) == []
+    if "model" not in fields:  # whose tokens may be those of interceptions with another one
+        assert query.usage(UsageBy.USER, wanted) == []
+    assert query.count(wanted) == query.count_sessions(wanted) == 0
+    assert counting.readings < 60

@@ -1,28 +1,30 @@
 """Schema migrations with Alembic, in order.
 
-A revision is a file in `versions/`. It says all that it does by itself and imports nothing of the
-package, so that its behaviour never changes.
+A revision is a file in `versions/`, `r0001_records.py` that of revision 0001. It says all that it
+does by itself and imports nothing of the package, so that its behaviour never changes.
+
+Alembic is loaded for upgrades only: every query checks the schema first.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.records.database import BEGIN, DatabaseError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 VERSION_TABLE = "aibridged_schema_version"
 
 CHANGE_S = 3600.0
 """How long one change to the schema may take, on a database of any size."""
+
+_VERSIONS = Path(__file__).parent / "versions"
 
 _LOCK = 0x61696272696467  # any number of our own
 
@@ -45,7 +47,10 @@ def upgrade(engine: sa.Engine) -> None:
     Raises:
         DatabaseError: the database can't be reached, or is a later release's.
     """
-    with _connected(engine) as connection:
+    from alembic import command
+    from alembic.util import CommandError
+
+    with _connected(engine) as connection, _locked(connection):
         config = _config()
         config.attributes["connection"] = connection
         try:
@@ -60,15 +65,14 @@ def check(engine: sa.Engine) -> SchemaState:
     Raises:
         DatabaseError: the database can't be reached, or is a later release's.
     """
-    scripts = ScriptDirectory.from_config(_config())
-    needed = scripts.get_current_head()
-    assert needed is not None
+    known = {path.name[1:5] for path in _VERSIONS.glob("r*.py")}
+    version = sa.table(VERSION_TABLE, sa.column("version_num"))
     with _connected(engine) as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-        current = context.get_current_revision()
-    if current is not None and all(each.revision != current for each in scripts.walk_revisions()):
+        is_there = sa.inspect(connection).has_table(VERSION_TABLE)
+        current = connection.scalar(sa.select(version)) if is_there else None
+    if current is not None and current not in known:
         raise _later()
-    return SchemaState(current, needed)
+    return SchemaState(current, max(known))
 
 
 def _later() -> DatabaseError:
@@ -78,7 +82,9 @@ def _later() -> DatabaseError:
     )
 
 
-def _config() -> Config:
+def _config() -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     return config
@@ -86,20 +92,25 @@ def _config() -> Config:
 
 @contextmanager
 def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction with a lock against concurrent migrations."""
     try:
         with engine.connect() as connection:
-            if engine.dialect.name == "sqlite":
-                connection = connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
-            with connection.begin():
-                if engine.dialect.name == "postgresql":
-                    driver: Any = connection.connection.driver_connection
-                    driver.patience = CHANGE_S
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
-                yield connection
+            yield connection
     except DBAPIError as error:
         reason = str(error.orig).partition("\n")[0]
         raise DatabaseError(f"The database can't be used: {reason}.", _remedy(engine)) from None
+
+
+@contextmanager
+def _locked(connection: sa.Connection) -> Iterator[None]:
+    """A transaction with a lock against concurrent migrations."""
+    if connection.dialect.name == "sqlite":
+        connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+    with connection.begin():
+        if connection.dialect.name == "postgresql":
+            driver: Any = connection.connection.driver_connection
+            driver.patience = CHANGE_S
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+        yield
 
 
 def _remedy(engine: sa.Engine) -> str:

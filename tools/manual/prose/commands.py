@@ -182,15 +182,16 @@ $ aibridged serve --config aibridged.yaml
     ),
     "usage": Prose(
         about=(
-            "Input that the provider read from its cache, or wrote to it, is counted "
-            "separately. HIT is the cached share of all input.",
+            "Input that the provider read from its cache (CACHED), or wrote to it (CACHE "
+            "WRITE), is counted separately. HIT is the cached share of all input. TOTAL is "
+            "that of all that matches.",
         ),
         examples=(
             Example("By user, for all time:", "$ aibridged usage"),
             Example(
                 "One user's models in January:",
                 """\
-$ aibridged usage --by model --initiator alice \\
+$ aibridged usage --by model --user alice \\
     --started-after 2026-01-01T00:00:00Z \\
     --started-before 2026-02-01T00:00:00Z
 """,
@@ -204,12 +205,13 @@ $ aibridged usage --by model --initiator alice \\
     ),
     "tail": Prose(
         about=(
-            "An interception is shown when it has ended and its tokens are known. END is the "
-            "HTTP status, or one of left (the client disconnected), fail (the stream failed) "
-            "or cut (the daemon crashed).",
+            "An interception is shown when it has ended and its tokens are known. STATUS is "
+            "the HTTP status, or failed (the stream failed), client_closed (left in narrow "
+            "terminals: the client disconnected) or interrupted (cut: the daemon crashed).",
         ),
         examples=(
             Example("From now on:", "$ aibridged tail"),
+            Example("What fails of alice's:", "$ aibridged tail --user alice --failed"),
             Example(
                 "From ten minutes ago, as JSON Lines:",
                 "$ aibridged tail --since 10m --output jsonl | jq .model",
@@ -336,25 +338,34 @@ $ aibridged tokens revoke 4f9GhJk2Qs
                 "Requests to a model in the last two hours:",
                 "$ aibridged interceptions list --started-after 2h --model gpt-5",
             ),
-            "END is the HTTP status, or one of open (still running), left (the client "
-            "disconnected), fail (the stream failed) or cut (the daemon crashed)."
-            " IN/OUT are tokens, cached input included.",
+            "STATUS is the HTTP status, or one of open (still running), failed (the stream "
+            "failed), client_closed (left in narrow terminals: the client disconnected) or "
+            "interrupted (cut: the daemon crashed). IN and OUT are tokens, cached input "
+            "included.",
+            "A table takes the width of the terminal. Where that is too narrow, ids, times and "
+            "numbers are shortened, columns left out and names cut; `--wide`, a pipe and a file "
+            "have all in full. An id may be typed as short as it is shown, from 8 characters "
+            "on, if it is the only one that begins like this.",
         ),
         examples=(
             Example(
                 "One of them in full:",
-                "$ aibridged interceptions show 0198c1d2e3f4",
+                "$ aibridged interceptions show 0198c1d2-e3f4",
             ),
             Example(
                 "Failures of the last day, as CSV:",
                 """\
-$ aibridged interceptions list --status failed \\
+$ aibridged interceptions list --failed \\
     --started-after 1d --output csv
 """,
             ),
             Example(
+                "Some columns only, in this order:",
+                "$ aibridged interceptions list --columns user,model,took",
+            ),
+            Example(
                 "The next page, after the last row:",
-                "$ aibridged interceptions list --after-id 0198c1d2e3f4",
+                "$ aibridged interceptions list --after-id 0198c1d2-e3f4",
             ),
         ),
         see_also=("aibridged-sessions(1)", "aibridged-tail(1)", "aibridged-usage(1)"),
@@ -366,10 +377,12 @@ $ aibridged interceptions list --status failed \\
             Example(
                 "Alice's sessions of the last day, and one session in full:",
                 """\
-$ aibridged sessions list --initiator alice --started-after 1d
-$ aibridged sessions show 5a8a2a0e-52f3-4f0f-9c80-d0c0ffee0001 --full
+$ aibridged sessions list --user alice --started-after 1d
+$ aibridged sessions show 5a8a2a0e-52f3 --full
 """,
             ),
+            "N is the number of interceptions; IN and OUT are tokens, cached input included. "
+            "Below a session is its first prompt.",
             "In a session, > marks a prompt, ~ a thought of the model's, $ a tool call.",
         ),
         see_also=("aibridged-interceptions(1)", "aibridged-usage(1)"),

@@ -1,0 +1,213 @@
+"""Each list in terminals of 80 and 140 columns, as it was reviewed, and whole in a pipe.
+
+To accept a change: AIBRIDGED_WRITE_GOLDEN=1 pytest tests/cli/test_tables.py, and read it.
+"""
+
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from typer.testing import CliRunner
+
+from aibridged.cli import build
+from aibridged.cli.table import width
+from aibridged.identity.tables import tokens
+from aibridged.identity.tokens import TokenStore
+from aibridged.records.facts import (
+    InterceptionEnd,
+    InterceptionStart,
+    Outcome,
+    TokenUsageRecord,
+    UserPromptRecord,
+)
+from aibridged.records.ids import uuid7
+from aibridged.records.query_results import Filter
+from aibridged.records.store import Store
+from tests.cli.conftest import TERMINALS
+
+tail = importlib.import_module("aibridged.cli.tail")
+
+GOLDEN = Path(__file__).parent / "golden" / "tables"
+
+ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+CHINESE = (
+    "请找出重试循环的测试在慢机器上失败的原因，修复它，并为它加一个测试，然后更新文档和变更日志"
+)
+ERROR = {
+    "error_type": "overloaded",
+    "error_source": "provider",
+    "error_code": "overloaded_error",
+    "error_message": "Overloaded: " + "the model is busy. " * 9,
+}
+# Interceptions as (user, model, client, session, prompt, seconds or None, tokens, end).
+SESSION = "5a8a2a0e-52f3-4f0f-9c80-0a1b2c3d4e5f"
+ROWS = (
+    (ANN, "ann", "claude-sonnet-4-5-20250929", "Claude Code", SESSION,
+     CHINESE, 0.84, (1_234, 500, 765_432), {"outcome": Outcome.COMPLETED, "status_code": 200}),
+    (ANN, "ann", "claude-haiku-4-5-20251001", "Claude Code", SESSION,
+     None, 12.3, (90, 12, 0), {"outcome": Outcome.FAILED, "status_code": 529, **ERROR}),
+    (BOB, "somebody-with-a-long-name", "accounts/fireworks/models/deepseek-v3p1-terminus-with-more",
+     "GitHub Copilot (VS Code)", "0198c1d2-e3f4-7000-8000-000000000001",
+     "Ship it 🚀👩‍💻\nand then tell me what is left", 754.2, (1, 1, 0),
+     {"outcome": Outcome.CLIENT_CLOSED, "status_code": 200}),
+    (BOB, None, "gpt-5.2", "Codex", "s-1", "short", None, (0, 0, 0), {}),
+)  # fmt: skip
+
+COMMANDS = (
+    "interceptions list",
+    "sessions list",
+    "usage",
+    "usage --by model",
+    "usage --by day",
+    "tail",
+    "users list",
+    "tokens list",
+)
+
+
+@pytest.fixture
+def record(sqlite_database, clock):
+    """Writes these rows of the record, a minute apart, with ids of their own."""
+    store = Store(sqlite_database.engine)
+    store.connect()
+
+    def record(rows):
+        for number, (by, name, model, client, session, prompt, took, used, end) in enumerate(
+            rows, 1
+        ):
+            id = f"019b76da-a{number:03x}-7000-8000-{number:012x}"
+            at = clock.wall()
+            start = InterceptionStart(
+                id=id,
+                initiator_id=by,
+                username=name,
+                provider="anthropic",
+                provider_name="anthropic",
+                model=model,
+                client=client,
+                client_session_id=session,
+                started_at=at,
+            )
+            store.write([start], [])
+            own = {"interception_id": id, "created_at": at}
+            given, out, read = used
+            counts = {
+                "input_tokens": given,
+                "output_tokens": out,
+                "cache_read_input_tokens": read,
+            }
+            facts = [TokenUsageRecord(id=uuid7(at), **counts, **own)]
+            if prompt is not None:
+                facts.append(UserPromptRecord(id=uuid7(at), prompt=prompt, **own))
+            if took is not None:
+                clock.advance(took)
+                facts.append(InterceptionEnd(interception_id=id, ended_at=clock.wall(), **end))
+            store.write([], facts)
+            clock.advance(60)
+
+    yield record
+    store.close()
+
+
+@pytest.fixture
+def people(sqlite_database, clock):
+    """Two users and a token."""
+    store = TokenStore(sqlite_database.engine, clock)
+    store.create_user("ann", name="Ann 安妮", email="ann@example.com", is_admin=True)
+    store.create_user("somebody-with-a-long-name", name="n" * 40, email="e" * 40 + "@example.com")
+    info, _ = store.create_token("ann", name="laptop", lifetime=86_400 * 30)
+    store.record_uses({info.id: clock.wall()})
+    with sqlite_database.engine.begin() as connection:
+        connection.execute(sa.update(tokens).values(id="4f9ghjk2qs"))
+
+
+@pytest.fixture
+def shown(sqlite_database, clock, on_terminal, monkeypatch):
+    """What a command shows in a terminal of so many columns."""
+
+    def follow(query, wanted, since, pause):
+        ended = (each for each in query.interceptions(Filter(oldest_first=True)) if each.ended_at)
+        yield from ended
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tail, "_follow", follow)
+    state_dir = str(sqlite_database.state_dir)
+    return lambda columns, command: on_terminal(columns, *command.split(), "--state-dir", state_dir)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("columns", TERMINALS)
+def test_a_table_is_as_it_was_reviewed(record, people, shown, columns, command):
+    record(ROWS)
+    text = shown(columns, command)
+    assert max(map(width, text.splitlines())) <= columns
+    path = GOLDEN / f"{command.replace(' ', '-')}.{columns}.txt"
+    if os.environ.get("AIBRIDGED_WRITE_GOLDEN"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each != "tail"])
+def test_a_pipe_has_every_value_in_full(sqlite_database, record, people, monkeypatch, command):
+    """Whatever COLUMNS says: it is the terminal's, not the pipe's."""
+    record(ROWS)
+    monkeypatch.setenv("COLUMNS", "80")
+    args = [*command.split(), "--state-dir", str(sqlite_database.state_dir)]
+    text = CliRunner().invoke(build(), args).stdout
+    assert "…" not in text
+    wanted = {
+        "interceptions list": [ROWS[2][2], ROWS[2][1], "019b76da-a001-7000-8000-000000000001"],
+        "sessions list": [CHINESE, ROWS[2][3], ROWS[2][4], ROWS[2][2]],
+        "usage": ["765,432", "TOTAL"],
+        "usage --by model": [ROWS[2][2]],
+        "usage --by day": ["2026-01-01"],
+        "users list": ["n" * 40, "e" * 40 + "@example.com"],
+        "tokens list": ["4f9ghjk2qs", "2026-01-31 00:00:00"],
+    }
+    for value in wanted[command]:
+        assert value in text
+    assert "Overloaded: the model is busy." in text or command != "interceptions list"
+
+
+@pytest.mark.parametrize("command", [each for each in COMMANDS if each != "tail"])
+@pytest.mark.parametrize("columns", TERMINALS)
+def test_without_rows_there_is_no_table(sqlite_database, shown, columns, command):
+    assert shown(columns, command) == ""
+
+
+@pytest.mark.parametrize("columns", TERMINALS)
+def test_one_row_is_a_table(record, shown, columns):
+    record(ROWS[3:])
+    heading, row = shown(columns, "interceptions list").splitlines()
+    assert "STATUS" in heading
+    assert "open" in row
+    assert shown(columns, "usage").splitlines()[-1].split() == [
+        "TOTAL",
+        "1",
+        "0",
+        "0",
+        "0",
+        "0",
+        "-",
+    ]
+
+
+def test_what_a_narrow_table_shows_can_be_typed_back(record, shown):
+    record(ROWS)
+    for command in ("interceptions", "sessions"):
+        lines = shown(80, f"{command} list").splitlines()[1:]
+        ids = [line.split()[0] for line in lines if not line.startswith("    ")]
+        assert all(len(id) <= 13 for id in ids)
+        for id in ids:
+            assert id in shown(80, f"{command} show {id}")
+
+
+def test_columns_are_chosen_by_name(record, shown):
+    record(ROWS)
+    lines = shown(80, "interceptions list --columns status,user,session_id").splitlines()
+    assert lines[0].split() == ["STATUS", "USER", "SESSION_ID".replace("_", " ").split()[0], "ID"]
+    assert lines[-1].split() == ["200", "ann", ROWS[0][4]]
+    assert "SESSION ID" in shown(80, "interceptions list --wide")

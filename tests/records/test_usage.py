@@ -1,0 +1,75 @@
+"""Token usage in total: on SQLite and on PostgreSQL."""
+
+import pytest
+
+from aibridged.records.facts import TokenUsageRecord
+from aibridged.records.ids import uuid7
+from aibridged.records.query_results import Filter, UsageBy
+
+
+def test_totals_by_everything(query, add, clock):
+    add(model="big", username="ann", client="Codex", input=100, output=50, read=300)
+    clock.advance(86_400)
+    add(model="small", username="bob", input=1, output=1)
+    add(model="big", username="ann", input=0, output=0, ended=False)
+    big, small = query.usage(UsageBy.MODEL, Filter())
+    assert (big.key, big.interceptions, big.input_tokens, big.output_tokens) == ("big", 2, 100, 50)
+    assert (big.cache_read_input_tokens, big.cached_share) == (300, 0.75)
+    assert (small.key, small.cached_share) == ("small", 0.0)
+    assert [u.key for u in query.usage(UsageBy.USER, Filter())] == ["ann", "bob"]
+    assert [u.key for u in query.usage(UsageBy.CLIENT, Filter())] == ["Codex", "Unknown"]
+    assert [u.key for u in query.usage(UsageBy.DAY, Filter())] == ["2026-01-02", "2026-01-01"]
+    assert [u.key for u in query.usage(UsageBy.PROVIDER, Filter(model="small"))] == ["anthropic"]
+
+
+def test_tokens_of_another_model_are_totalled_as_that_models(query, add, store, clock):
+    id = add(model="claude", username="ann", input=10, output=5)
+    add(model="big", username="bob", input=1, output=0)
+    advice = {"input_tokens": 800, "output_tokens": 70, "provider_model": "big"}
+    summary = {"input_tokens": 200, "metadata": {"iteration": "compaction"}}
+    store.write(
+        [],
+        [
+            TokenUsageRecord(
+                id=uuid7(clock.wall()), interception_id=id, created_at=clock.wall(), **used
+            )
+            for used in (advice, summary)
+        ],
+    )
+
+    def totals(by, **wanted):
+        return [
+            (each.key, each.interceptions, each.input_tokens, each.output_tokens)
+            for each in query.usage(by, Filter(**wanted))
+        ]
+
+    assert totals(UsageBy.MODEL) == [("big", 2, 801, 70), ("claude", 1, 210, 5)]
+    assert totals(UsageBy.MODEL, model="big") == [("big", 2, 801, 70)]
+    assert totals(UsageBy.USER, model="big") == [("ann", 1, 800, 70), ("bob", 1, 1, 0)]
+    assert totals(UsageBy.USER) == [("ann", 1, 1010, 75), ("bob", 1, 1, 0)]
+    models = [row["provider_model"] for row in query.interception(id).token_usages]
+    assert sorted(models, key=str) == [None, None, "big"]
+
+
+@pytest.mark.parametrize("by", list(UsageBy))
+def test_the_total_is_that_of_all(query, add, store, clock, by):
+    for number in range(4):
+        id = add(model=f"m{number % 2}", username=f"u{number}", read=number)
+        clock.advance(86_400)
+    own = {"interception_id": id, "created_at": clock.wall(), "provider_model": "m0"}
+    store.write([], [TokenUsageRecord(id=uuid7(clock.wall()), input_tokens=7, **own)])
+
+    def total(of, **wanted):
+        found = query.total_usage(by, Filter(**wanted), of)
+        return found.interceptions, found.input_tokens, found.cache_read_input_tokens
+
+    assert total(None) == total(query.usage(by, Filter())) == (4, 47, 6)
+    mine = {"username": "u3"}
+    assert total(None, **mine) == total(query.usage(by, Filter(**mine)), **mine) == (1, 17, 3)
+    one = {"model": "m0"}
+    assert total(None, **one) == total(query.usage(by, Filter(**one)), **one) == (3, 27, 2)
+
+
+def test_a_share_of_nothing_is_none(query, add):
+    add(input=0, output=3)
+    assert query.usage(UsageBy.MODEL, Filter())[0].cached_share is None
