@@ -69,7 +69,7 @@ format: $(READY)  ## format the code and mend what can be mended
 bench: $(READY)  ## CPU a request and a streamed event, beside nginx where it is installed
 	$(BIN)/python -m bench $(ARGS)
 
-queries: $(READY)  ## what each question takes about 100 000 interceptions, at most 0.5 s
+queries: $(READY)  ## how long questions about 100 000 interceptions take; half a second is the goal
 	$(BIN)/python -m bench.queries $(ARGS)
 
 manual: $(READY)  ## regenerate man/ and completions/ from the settings and the commands

@@ -4,7 +4,6 @@ The command fits how the package was installed (PEP 610, `direct_url.json`). It 
 package alone: a package index may have somebody else's under that name.
 """
 
-import importlib.metadata
 import importlib.util
 import json
 import re
@@ -108,9 +107,11 @@ def _name(requirement: str) -> str:
 
 
 def _direct_url() -> str | None:
+    from importlib import metadata  # it takes a while, and only a hint needs it
+
     try:
-        return importlib.metadata.distribution(_PACKAGE).read_text("direct_url.json")
-    except (importlib.metadata.PackageNotFoundError, OSError, ValueError):
+        return metadata.distribution(_PACKAGE).read_text("direct_url.json")
+    except (metadata.PackageNotFoundError, OSError, ValueError):
         return None
 
 
