@@ -18,6 +18,9 @@ from aibridged.records.facts import Fact
 from aibridged.records.rows import storable
 from aibridged.records.stats import RecorderStats
 
+SPOOL_FILE = "spool.jsonl"
+"""Its name in the state directory."""
+
 _CHUNK = 500
 
 _encode = msgspec.json.Encoder().encode
@@ -124,6 +127,25 @@ class Spool:
         os.ftruncate(self._file, 0)
         os.fsync(self._file)
         self.size = 0
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a daemon holds this spool at the moment, and so runs on its state directory.
+
+    Raises:
+        OSError: that can't be told.
+    """
+    try:
+        file = open_private(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def fact_line(fact: Fact) -> bytes:
