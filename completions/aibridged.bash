@@ -23,7 +23,7 @@ _aibridged() {
     local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
-            ' serve' | ' check-config' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | ' proxy' | 'proxy init-ca')
+            ' serve' | ' check-config' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca')
                 command=${command:+$command }$word
                 ;;
             *' --'*=*) value= ;;
@@ -288,7 +288,7 @@ _aibridged() {
             ;;
         'db')
             flags='--help'
-            ((given)) || argument='words upgrade check prune'
+            ((given)) || argument='words upgrade check prune backup restore'
             ;;
         'db upgrade')
             flags='--config -c --state-dir --postgres-url --help'
@@ -312,6 +312,24 @@ _aibridged() {
                 --older-than | --postgres-url | --aibridge-retention) next='nothing' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
+            esac
+            ;;
+        'db backup')
+            flags='--force --config -c --state-dir --postgres-url --help'
+            ((given == 0)) && argument='nothing'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'db restore')
+            flags='--config -c --state-dir --postgres-url --help'
+            ((given == 0)) && argument='nothing'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
             esac
             ;;
         'proxy')

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aibridged.cli.backup import backup, restore
 from aibridged.cli.options import STORE, takes
 
 if TYPE_CHECKING:
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 def db() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(
-        name="db", no_args_is_help=True, help="Upgrade, check or prune the database."
+        name="db",
+        no_args_is_help=True,
+        help="Upgrade, check, back up, restore or prune the database.",
     )
     commands: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
         ("upgrade", _upgrade, STORE),
         ("check", _check, STORE),
         ("prune", _prune, (*STORE, "retention")),
+        ("backup", backup, STORE),
+        ("restore", restore, STORE),
     )
     for name, command, names in commands:
         group.command(name)(takes(names, command))

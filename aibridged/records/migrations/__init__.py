@@ -62,11 +62,23 @@ def check(engine: sa.Engine) -> SchemaState:
     Raises:
         DatabaseError: the database can't be reached.
     """
-    needed = ScriptDirectory.from_config(_config()).get_current_head()
-    assert needed is not None
+    needed = newest()
     with _connected(engine) as connection:
         context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
         return SchemaState(context.get_current_revision(), needed)
+
+
+def newest() -> str:
+    """The revision that this release needs."""
+    needed = ScriptDirectory.from_config(_config()).get_current_head()
+    assert needed is not None
+    return needed
+
+
+def is_known(revision: str) -> bool:
+    """Whether this release can upgrade from the revision, or needs it."""
+    each = ScriptDirectory.from_config(_config()).walk_revisions()
+    return any(script.revision == revision for script in each)
 
 
 def _config() -> Config:
