@@ -23,7 +23,7 @@ _aibridged() {
     local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
-            ' serve' | ' check-config' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca')
+            ' serve' | ' check-config' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca')
                 command=${command:+$command }$word
                 ;;
             *' --'*=*) value= ;;
@@ -111,7 +111,7 @@ _aibridged() {
             ;;
         'users')
             flags='--help'
-            ((given)) || argument='words create list suspend resume delete mcp-token'
+            ((given)) || argument='words create list suspend resume delete erase mcp-token'
             ;;
         'users create')
             flags='--name --email --admin --output -o --config -c --state-dir --postgres-url --help'
@@ -154,6 +154,16 @@ _aibridged() {
             ;;
         'users delete')
             flags='--output -o --config -c --state-dir --postgres-url --help'
+            ((given == 0)) && argument='names users'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'users erase')
+            flags='--yes --output -o --config -c --state-dir --postgres-url --help'
             ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;

@@ -4,8 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aibridged.cli.erase import erase
 from aibridged.cli.identity_store import Output, OutputFlag, Username, as_json, day, takes_store
 from aibridged.cli.mcp_token import mcp_token
+from aibridged.cli.options import STORE, takes
 from aibridged.cli.table import table
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ def users() -> typer.Typer:
         ("delete", _delete),
     ):
         group.command(name)(takes_store(command))
+    group.command("erase")(takes(STORE, erase))
     group.add_typer(mcp_token())
     return group
 

@@ -45,12 +45,16 @@ class Pace:
         self._next_at = now + max(took * (1 / self._share - 1), LEAST_PAUSE_S)
 
 
+def may_have_daemon(engine: sa.Engine, state_dir: Path) -> bool:
+    """Whether a daemon may be using the database now; that is known of SQLite only."""
+    if engine.dialect.name != "sqlite":
+        return True
+    try:
+        return is_in_use(state_dir / SPOOL_FILE)
+    except OSError:
+        return True
+
+
 def pace_beside_daemon(engine: sa.Engine, state_dir: Path, clock: Clock) -> Pace:
     """The pace for a command: a quick one where no daemon can be using the database."""
-    if engine.dialect.name == "sqlite":
-        try:
-            if not is_in_use(state_dir / SPOOL_FILE):
-                return Pace(clock, SHARE_ALONE)
-        except OSError:
-            pass  # it can't be told
-    return Pace(clock)
+    return Pace(clock, SHARE if may_have_daemon(engine, state_dir) else SHARE_ALONE)

@@ -50,8 +50,6 @@ def restore(
         raise DatabaseError(f"{file} is the database itself: choose a backup.")
     spool = Spool(state_dir / SPOOL_FILE)
     try:
-        with suppress(FileExistsError):
-            os.close(make_private(state_dir / SPOOL_FILE))
         spool.open()
     except SpoolInUseError:
         raise DatabaseError(
@@ -60,8 +58,6 @@ def restore(
         ) from None
     except SpoolError as error:
         raise DatabaseError(str(error)) from None
-    except OSError as error:
-        raise DatabaseError(f"{state_dir}: {error.strerror}.") from None
     try:
         with part_beside(database) as part:
             copy_of(file, part, clock, is_at_rest=True, sleep=sleep)

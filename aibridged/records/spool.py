@@ -8,12 +8,13 @@ as long as the daemon lives, which makes it the only recorder of its state direc
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from loguru import logger
 
-from aibridged.config.private_file import open_private
+from aibridged.config.private_file import make_private, open_private
 from aibridged.records.facts import Fact
 from aibridged.records.rows import storable
 from aibridged.records.stats import RecorderStats
@@ -56,7 +57,9 @@ class Spool:
             SpoolError: it can't be opened, or isn't a regular file.
         """
         try:
-            file = open_private(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND)
+            with suppress(FileExistsError):
+                os.close(make_private(self._path))
+            file = open_private(self._path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise SpoolError(
                 f"The spool {self._path} can't be opened: {error.strerror}. "

@@ -271,7 +271,10 @@ class Writer:
         self._write_facts(self._cut(facts))
 
     def _write_facts(self, facts: Sequence[Fact]) -> None:
-        """Write the facts; those that the database refuses are lost, and counted."""
+        """Write the facts; those that the database refuses are lost, and counted.
+
+        Not those of interceptions that were erased meanwhile: they go, too.
+        """
         if not facts:
             return
         try:
@@ -281,6 +284,8 @@ class Writer:
                 try:
                     self._commit([], [fact])
                 except RowRefusedError as error:
+                    if self._store.is_gone(fact):
+                        continue
                     self._stats.records_lost += 1
                     logger.error("A {} can't be stored and is lost: {}", type(fact).__name__, error)
 

@@ -239,6 +239,10 @@ $ aibridged tokens create --user alice --name laptop
                 "$ aibridged users create bob --admin",
             ),
             Example(
+                "Forget a person, with all prompts:",
+                "$ aibridged users erase alice",
+            ),
+            Example(
                 "Suspend a user temporarily:",
                 """\
 $ aibridged users suspend alice
