@@ -29,7 +29,9 @@ IO = {"asyncio", "aiohttp", "os", "socket", "sqlalchemy", "sqlite3", "ssl", "sub
 DATABASES = {"alembic", "sqlalchemy", "sqlite3"}
 SPEAK_SQL = {
     "columns.py",
+    "identity/audit.py",
     "identity/mcp_credentials.py",
+    "identity/people.py",
     "identity/tables.py",
     "identity/tokens.py",
 }
@@ -152,6 +154,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "records/migrations/versions/r0005_provider_model.py": "tests/records/migrations/test_env.py",
     "records/migrations/versions/r0007_session_index.py": "test_schema.py compares it",
     "records/migrations/versions/r0008_continuations.py": "test_schema.py compares it",
+    "records/migrations/versions/r0009_audit.py": "tests/identity/test_tokens.py compares it",
     "transport/handoff.py": AI_PROXY,
     "records/query_results.py": DECLARES,
     "records/jobs.py": DECLARES,

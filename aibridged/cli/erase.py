@@ -106,8 +106,8 @@ def _announcement(user: str, person: "Person", before: "Records") -> str:
         "               user agents; the user, with all tokens.",
         f"  Kept:        interceptions {before.interceptions:,}, without a person: times, models,",
         "               outcomes and token counts, for accounting.",
-        "  Not reached: log files, traces, --aibridge-dump-dir, backups, and what",
-        "               providers have stored.",
+        "  Not reached: log files, traces, metrics, --aibridge-dump-dir, backups, and",
+        "               what providers have stored.",
     ]
     if before.open:
         lines.append(f"  Waited for:  requests that haven't ended, {before.open:,} now.")

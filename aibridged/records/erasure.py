@@ -10,10 +10,11 @@ journal or spool.
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -31,6 +32,8 @@ from aibridged.records.schema import (
     user_prompts,
 )
 from aibridged.records.scrubbing import scrub
+
+_T = TypeVar("_T")
 
 ERASED_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 """The initiator of what was erased: the UUID of all ones, which is nobody's (RFC 9562, 5.10)."""
@@ -203,16 +206,16 @@ class Erasure:
             if after is not None:
                 page = page.where(at >= after)
             page = page.order_by(at).limit(OBJECTS_AT_ONCE)
-            found = self._read(lambda connection, page=page: connection.execute(page).all())
+            found = self._read(partial(_rows, page))
             if not found:
                 return
             after = found[-1].created_at
             keys = [(row.provider_name, row.object_id) for row in found]
             key = sa.tuple_(stored_objects.c.provider_name, stored_objects.c.object_id)
             delete = stored_objects.delete().where(key.in_(keys))
-            self._paced(lambda connection, delete=delete: connection.execute(delete))
+            self._paced(partial(_run, delete))
 
-    def _paced(self, work: Callable[[sa.Connection], Any]) -> Any:
+    def _paced(self, work: Callable[[sa.Connection], _T]) -> _T:
         """One transaction, when it is time for it."""
         self._sleep(self._pace.seconds_left(self._clock.monotonic()))
         began = self._clock.monotonic()
@@ -220,10 +223,10 @@ class Erasure:
         self._pace.done(began)
         return result
 
-    def _read(self, work: Callable[[sa.Connection], Any]) -> Any:
+    def _read(self, work: Callable[[sa.Connection], _T]) -> _T:
         return self._transaction(work, begin="BEGIN")
 
-    def _transaction(self, work: Callable[[sa.Connection], Any], *, begin: str) -> Any:
+    def _transaction(self, work: Callable[[sa.Connection], _T], *, begin: str) -> _T:
         try:
             with self._engine.connect() as connection:
                 connection = connection.execution_options(**{BEGIN: begin})
@@ -233,3 +236,11 @@ class Erasure:
             # Without the statement, which has values.
             reason = str(error.orig).partition("\n")[0]
             raise DatabaseError(f"The database failed: {reason}") from None
+
+
+def _rows(statement: sa.Select[Any], connection: sa.Connection) -> Sequence[sa.Row[Any]]:
+    return connection.execute(statement).all()
+
+
+def _run(statement: sa.Delete, connection: sa.Connection) -> None:
+    connection.execute(statement)
