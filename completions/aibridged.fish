@@ -40,7 +40,7 @@ complete -c aibridged -n '__aibridged_at 0' -a usage -d 'Show token usage by use
 complete -c aibridged -n '__aibridged_at 0' -a tail -d 'Show interceptions as they end, until Ctrl-C'
 complete -c aibridged -n '__aibridged_at 0' -a demo -d 'Demonstrate the gateway with a built-in fake provider'
 complete -c aibridged -n '__aibridged_at 0' -a fake-provider -d 'Run a fake provider that mimics Anthropic and OpenAI'
-complete -c aibridged -n '__aibridged_at 0' -a version -d 'Print the version'
+complete -c aibridged -n '__aibridged_at 0' -a version -d 'Print the version and the commit that it was built of'
 complete -c aibridged -n '__aibridged_at 0' -a users -d 'Manage the users of the gateway'
 complete -c aibridged -n '__aibridged_at 0' -a tokens -d 'Create, list and revoke tokens'
 complete -c aibridged -n '__aibridged_at 0' -a interceptions -d 'Show recorded interceptions'

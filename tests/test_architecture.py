@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 # From the lowest up. Imports point down only, and the parts of one layer don't import each other.
 LAYERS = (
-    {"columns", "errors", "clock", "config", "gateway_tokens", "tasks"},
+    {"columns", "commit", "errors", "clock", "config", "gateway_tokens", "tasks"},
     {"wire", "core", "observe"},
     {"fair_places"},
     {"transport", "mcp", "identity", "providers", "records"},

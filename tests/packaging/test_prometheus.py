@@ -79,11 +79,8 @@ def test_the_queries_by_name_find_every_user_once(promtool, tmp_path):
     """Though a user was renamed, and runs through two daemons."""
     [query] = [query for query in QUERIES if "username" in query and "$__range" in query]
     query = re.sub(r"\$__range", "1h", re.sub(r'=~"\$\w+"', '=~".*"', query))
-    same = 'provider="p", model="m", client="c"'
-    series = [
-        (f'coder_ai_gateway_tokens_total{{instance="{at}", initiator_id="1", type="input", {same}}}')
-        for at in ("a", "b")
-    ]
+    same = 'initiator_id="1", provider="p", model="m", type="input", client="c"'
+    series = [f'coder_ai_gateway_tokens_total{{instance="{at}", {same}}}' for at in ("a", "b")]
     infos = [
         f'aibridged_user_info{{instance="{at}", initiator_id="1", username="{name}"}}'
         for at, name in (("a", "alice"), ("b", "alice"), ("b", "old-alice"))
