@@ -7,27 +7,28 @@ BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 DIST = dist
 
-# Where `make install` puts things; with DESTDIR, what is below it becomes a package.
+# Where `make install` puts things; with DESTDIR, what is below it becomes a package. Settings are in
+# /etc, and those of an installation with a prefix of its own below that.
 PREFIX ?= /usr/local
+override PREFIX := $(abspath $(PREFIX))
+SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 DESTDIR ?=
-LIB = $(PREFIX)/lib/aibridged
-ETC = $(DESTDIR)/etc/aibridged
-# What the wheel brings beside the package, as systems look for it below PREFIX.
-SHARED = share/man share/bash-completion share/zsh share/fish lib/systemd
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test abuse agents ledger lint format bench queries manual dist install uninstall \
-	clean
+.PHONY: help dev demo run test abuse agents ledger lint format bench queries manual requirements \
+	build dist install uninstall clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
 
 $(READY): pyproject.toml packaging/constraints.txt
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check \
+	@echo 'Making $(VENV): the daemon with all that its demo and tests need, about 120 packages.'
+	@echo 'That takes a minute or two, once.'
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
 		--constraint packaging/constraints.txt --editable '.[all,demo]' --group dev
-	touch $(READY)
+	@touch $(READY)
 
 dev: $(READY)  ## make .venv with the daemon and all that its tests need
 
@@ -75,35 +76,37 @@ queries: $(READY)  ## how long questions about 100 000 interceptions take; half 
 manual: $(READY)  ## regenerate man/ and completions/ from the settings and the commands
 	$(BIN)/python -m tools.manual
 
-dist: $(READY)  ## build the wheel and the source archive, in dist/
+requirements: $(READY)  ## list the libraries of packaging/constraints.txt again, with their hashes
+	{ echo '# The libraries of aibridged[all], with the hashes of every file of each version. Made of'; \
+	echo '# constraints.txt by `make requirements`.'; \
+	$(BIN)/uv pip compile pyproject.toml --quiet --extra all --universal --python-version 3.11 \
+		--constraint packaging/constraints.txt --generate-hashes --no-annotate --no-header; } \
+		>packaging/requirements.txt
+
+build: $(READY)  ## build the wheel and the source archive, in dist/
 	rm -rf $(DIST)
 	$(BIN)/python -m build --no-isolation --outdir $(DIST)
 
-# Into a package goes the wheel alone: what it depends on is the package's to say. On this machine
-# it gets an environment of its own, so that no other program's libraries change.
-install: dist  ## install the command, manual, completions, units (PREFIX=, DESTDIR=)
-ifdef DESTDIR
-	DEB_PYTHON_INSTALL_LAYOUT=deb $(BIN)/python -m pip --python '$(PYTHON)' install --quiet \
-		--no-deps --ignore-installed --root '$(DESTDIR)' --prefix '$(PREFIX)' $(DIST)/*.whl
-else
-	$(PYTHON) -m venv --clear '$(LIB)'
-	'$(LIB)/bin/python' -m pip install --quiet --disable-pip-version-check \
-		--constraint packaging/constraints.txt "$$(echo $(DIST)/*.whl)[all]"
-	install -d '$(PREFIX)/bin'
-	ln -sf '$(LIB)/bin/aibridged' '$(PREFIX)/bin/aibridged'
-	cd '$(LIB)' && find $(SHARED) -name '*aibridged*' -type f \
-		-exec install -D -m 644 '{}' '$(PREFIX)/{}' ';'
-endif
-	install -d -m 755 '$(ETC)'
-	install -d -m 700 '$(ETC)/credentials'
-	test -e '$(ETC)/aibridged.env' || install -m 600 packaging/systemd/aibridged.env '$(ETC)'
-	test -e '$(ETC)/aibridged.yaml' || \
-		$(BIN)/python -m aibridged sample-config >'$(ETC)/aibridged.yaml'
+# The list of components needs the version, which pyproject.toml leaves to the package.
+dist: build  ## build them, with an SBOM (CycloneDX) and checksums
+	version=$$($(BIN)/python -c 'import aibridged; print(aibridged.__version__)') && \
+	sed "s/^dynamic = .*/version = \"$$version\"/" pyproject.toml >$(DIST)/pyproject.toml && \
+	$(BIN)/cyclonedx-py requirements packaging/requirements.txt --output-reproducible \
+		--pyproject $(DIST)/pyproject.toml --output-format JSON \
+		--output-file $(DIST)/aibridged-$$version.cdx.json
+	rm $(DIST)/pyproject.toml
+	cd $(DIST) && sha256sum aibridged* >SHA256SUMS
 
-uninstall:  ## remove that again, but neither settings nor records
-	test ! -d '$(LIB)' || (cd '$(LIB)' && find $(SHARED) -name '*aibridged*' -type f) | \
-		(cd '$(PREFIX)' && xargs rm -f)
-	rm -rf '$(LIB)' '$(PREFIX)/bin/aibridged'
+install: build  ## install command, manual, completions and units (PREFIX=, SYSCONFDIR=, DESTDIR=)
+ifdef DESTDIR
+	TOOLS=$(BIN) packaging/install stage '$(PYTHON)' "$$(echo $(DIST)/*.whl)" '$(PREFIX)' \
+		'$(SYSCONFDIR)' '$(DESTDIR)'
+else
+	packaging/install install '$(PYTHON)' "$$(echo $(DIST)/*.whl)" '$(PREFIX)' '$(SYSCONFDIR)'
+endif
+
+uninstall:  ## remove that again, but neither changed settings nor records
+	packaging/install uninstall '$(PREFIX)' '$(SYSCONFDIR)'
 
 clean:  ## remove .venv and caches
 	rm -rf $(VENV) $(DIST) .pytest_cache .mypy_cache .ruff_cache .hypothesis

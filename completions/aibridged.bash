@@ -23,7 +23,7 @@ _aibridged() {
     local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
-            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | ' proxy' | 'proxy init-ca' | 'proxy status')
+            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca' | 'proxy status')
                 command=${command:+$command }$word
                 ;;
             *' --'*=*) value= ;;
@@ -125,7 +125,7 @@ _aibridged() {
             ;;
         'users')
             flags='--help -h'
-            ((given)) || argument='words create list suspend resume delete mcp-token'
+            ((given)) || argument='words create list suspend resume delete erase mcp-token'
             ;;
         'users create')
             flags='--name --email --admin --output -o --config -c --state-dir --postgres-url --help -h'
@@ -168,6 +168,16 @@ _aibridged() {
             ;;
         'users delete')
             flags='--output -o --config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='names users'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'users erase')
+            flags='--yes --output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;
@@ -302,7 +312,7 @@ _aibridged() {
             ;;
         'db')
             flags='--help -h'
-            ((given)) || argument='words upgrade check prune'
+            ((given)) || argument='words upgrade check prune backup restore'
             ;;
         'db upgrade')
             flags='--config -c --state-dir --postgres-url --help -h'
@@ -326,6 +336,24 @@ _aibridged() {
                 --older-than | --postgres-url | --aibridge-retention) next='nothing' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
+            esac
+            ;;
+        'db backup')
+            flags='--force --config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='nothing'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'db restore')
+            flags='--config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='nothing'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
             esac
             ;;
         'proxy')

@@ -126,7 +126,7 @@ class PostgresServer:
     """
 
     def __init__(self, binaries: Path, directory: Path) -> None:
-        self._binaries = binaries
+        self.binaries = binaries
         self._data = directory / "data"
         self._user = None
         self._guard: subprocess.Popen[bytes] | None = None
@@ -135,7 +135,7 @@ class PostgresServer:
             self._user = pwd.getpwnam("nobody").pw_uid
             os.chown(directory, self._user, -1)
             if not _reachable_by_all(binaries):
-                self._binaries = _copied(binaries, directory / "postgres")
+                self.binaries = _copied(binaries, directory / "postgres")
         self._run("initdb", "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync")
         # Tests kill the server, not the machine.
         settings = f"-c fsync=off -c listen_addresses='' -c unix_socket_directories={directory}"
@@ -189,7 +189,7 @@ class PostgresServer:
         It waits for the end of a pipe whose other end only this process has. A session of its own
         keeps the terminal's Ctrl-C from it.
         """
-        stop = [self._binaries / "pg_ctl", "-D", self._data, "-m", "immediate", "stop"]
+        stop = [self.binaries / "pg_ctl", "-D", self._data, "-m", "immediate", "stop"]
         script = 'read -r _; directory=$1; shift; "$@"; rm -rf "$directory"'
         return subprocess.Popen(
             ["/bin/sh", "-c", script, "sh", self._data.parent, *stop],
@@ -203,7 +203,7 @@ class PostgresServer:
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [self._binaries / program, "-D", self._data, *arguments],
+            [self.binaries / program, "-D", self._data, *arguments],
             check=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

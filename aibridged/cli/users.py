@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
+from aibridged.cli.database import takes_database
+from aibridged.cli.erase import erase
 from aibridged.cli.identity_store import (
     Access,
     Output,
@@ -44,6 +46,7 @@ def users() -> typer.Typer:
     )
     for name, command, access in commands:
         group.command(name)(takes_store(command, access))
+    group.command("erase")(takes_database(erase))
     group.add_typer(mcp_token())
     return group
 

@@ -1,15 +1,18 @@
-"""`aibridged version`: version, Python and operating system."""
+"""`aibridged version`: version, commit, Python and operating system."""
 
 import platform
 
 import typer
 
 import aibridged
+from aibridged.commit import commit
 
 
 def version() -> None:
-    """Print the version."""
+    """Print the version and the commit that it was built of."""
+    built_of = commit()
     typer.echo(
-        f"aibridged {aibridged.__version__} "
-        f"({platform.python_implementation()} {platform.python_version()}, {platform.system()})"
+        f"aibridged {aibridged.__version__} ("
+        + (f"commit {built_of}, " if built_of else "")
+        + f"{platform.python_implementation()} {platform.python_version()}, {platform.system()})"
     )

@@ -39,11 +39,11 @@ from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.records.database import Engine, Place, describe, place_of
 from aibridged.records.facts import Record
-from aibridged.records.journal import Journal
-from aibridged.records.open_database import SPOOL, open_database
+from aibridged.records.journal import JOURNAL_FILE, Journal
+from aibridged.records.open_database import open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
-from aibridged.records.spool import Spool
+from aibridged.records.spool import SPOOL_FILE, Spool
 from aibridged.records.store import Store
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.structured_log import log_record
@@ -55,8 +55,6 @@ from aibridged.transport.time_slices import TimeSlices, Turns
 
 if TYPE_CHECKING:
     from aibridged.proxy.authority import Authority
-
-_JOURNAL = "journal.jsonl"
 
 
 # The default share of memory for bodies: some exist twice while they are changed.
@@ -214,8 +212,8 @@ async def _make_recorder(
 
     recorder = Recorder(
         Store(engine),
-        Spool(settings.state_dir / SPOOL),
-        Journal(settings.state_dir / _JOURNAL),
+        Spool(settings.state_dir / SPOOL_FILE),
+        Journal(settings.state_dir / JOURNAL_FILE),
         clock,
         truncator=truncator,
         on_record=on_record if listeners else None,

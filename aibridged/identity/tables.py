@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -12,6 +13,8 @@ from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.users import MAX_EMAIL, MAX_NAME, MAX_USERNAME
 
 MAX_SERVER_ID = 32
+MAX_ACTOR = 256
+MAX_ACTION = 64
 
 
 metadata = sa.MetaData()
@@ -58,6 +61,22 @@ mcp_credentials = sa.Table(
     sa.Column("server_id", sa.String(MAX_SERVER_ID), primary_key=True),
     sa.Column("encrypted_token", sa.LargeBinary, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+_json = sa.JSON(none_as_null=True).with_variant(JSONB(), "postgresql")
+audit = sa.Table(
+    "aibridged_audit",
+    metadata,
+    sa.Column(
+        "id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True
+    ),
+    sa.Column("at", UtcDateTime, nullable=False),
+    sa.Column("actor", sa.String(MAX_ACTOR), nullable=False),
+    sa.Column("action", sa.String(MAX_ACTION), nullable=False),
+    sa.Column("target", sa.String(MAX_ACTOR), nullable=False),
+    sa.Column("before", _json),
+    sa.Column("after", _json),
+    sa.Index("aibridged_audit_at", "at"),
 )
 
 

@@ -157,6 +157,13 @@ BREAKER_REJECTS = Metric(
     ("provider", "endpoint", "model"),
 )
 
+USER_INFO = Metric(
+    "aibridged_user_info",
+    Kind.GAUGE,
+    "Always 1; the labels are the id and the username of each initiator that is counted. Join by"
+    " initiator_id for metrics by name.",
+    ("initiator_id", "username"),
+)
 PROVIDER_INFO = Metric(
     "coder_ai_gateway_provider_info",
     Kind.GAUGE,
@@ -324,6 +331,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             UNREAD,
         ),
         "Callers": (
+            USER_INFO,
             AUTH_CACHE_HITS,
             AUTH_CACHE_MISSES,
             POOL_HITS,

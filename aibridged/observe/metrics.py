@@ -16,6 +16,8 @@ MAX_MODELS = 80
 MAX_TOOLS = 300
 MAX_INITIATORS = 2000
 MAX_ERROR_TYPES = 30
+MAX_USERNAME = 128
+"""Characters."""
 
 # Places for names that no provider has responded to yet: typing errors, or models that are down.
 _UNPROVEN_MODELS = 20
@@ -34,6 +36,7 @@ class Metrics:
         self._tools = Names(MAX_TOOLS)
         self._initiators = Names(MAX_INITIATORS)
         self._error_types = Names(MAX_ERROR_TYPES)
+        self._usernames: dict[str, str] = {}  # by the value of the label initiator_id
 
         self._series: list[CounterSeries | HistogramSeries] = []
         self._interceptions = self._counter(table.INTERCEPTIONS)
@@ -128,6 +131,7 @@ class Metrics:
             *(series.read() for series in self._series),
             Numbers(table.INTERCEPTIONS_INFLIGHT, self._inflight()),
             Numbers(table.PROXY_INFLIGHT, dict(self._proxied)),
+            Numbers(table.USER_INFO, dict.fromkeys(self._usernames.items(), 1.0)),
         ]
 
     def _counter(self, row: Metric) -> CounterSeries:
@@ -168,7 +172,10 @@ class Metrics:
     def _initiator(self, request: RequestSummary) -> str:
         if not self._by_initiator or request.initiator_id is None:
             return ""
-        return self._initiators.label(request.initiator_id, proven=True)
+        label = self._initiators.label(request.initiator_id, proven=True)
+        name = request.username if label != OTHER else None
+        self._usernames[label] = name[:MAX_USERNAME] if name else label
+        return label
 
     def _answered(self, request: RequestSummary, what: Labels, whose: Labels) -> None:
         for tool in request.tools:

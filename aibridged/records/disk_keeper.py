@@ -11,6 +11,7 @@ from loguru import logger
 from aibridged.clock import Clock
 from aibridged.records.flush_schedule import DiskSchedule
 from aibridged.records.jobs import DiskFailed, TruncateLog
+from aibridged.records.scrubbing import LOOK_S
 from aibridged.records.store import DatabaseAwayError, Store
 
 SLOW_S = 10.0
@@ -32,6 +33,7 @@ class DiskKeeper:
         self._clock = clock
         self._tell = tell
         self._schedule = DiskSchedule()
+        self._look_at = float("-inf")
         self._is_stopping = False
         self._awakened = threading.Event()
         self._thread = threading.Thread(target=self._run, name="disk keeper", daemon=True)
@@ -59,7 +61,8 @@ class DiskKeeper:
 
     def _run(self) -> None:
         while not self._is_stopping:
-            self._awakened.wait(self._schedule.seconds_left(self._clock.monotonic()))
+            left = self._schedule.seconds_left(self._clock.monotonic())
+            self._awakened.wait(LOOK_S if left is None else min(left, LOOK_S))
             self._awakened.clear()
             began = self._clock.monotonic()
             try:
@@ -73,6 +76,10 @@ class DiskKeeper:
     def _keep(self, now: float) -> None:
         if self._is_stopping:
             return
+        if now >= self._look_at:
+            self._look_at = now + LOOK_S
+            if self._store.is_scrub_requested():
+                self._tell(TruncateLog())
         if self._schedule.checkpoint_is_due(now):
             self._store.flush()
             if self._store.checkpoint_aside():

@@ -26,6 +26,8 @@ from aibridged.records.facts import Fact, InterceptionEnd
 from aibridged.records.spool import SpoolError, fact_line
 from aibridged.records.truncation import TEXTS, cut_short
 
+JOURNAL_FILE = "journal.jsonl"
+"""Its name in the state directory."""
 AREA_BYTES = 4 * 1024 * 1024
 """Of each of the two: the facts of some thousand requests."""
 MAX_TEXT = 64 * 1024

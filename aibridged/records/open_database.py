@@ -9,9 +9,7 @@ from aibridged.config.options import Settings
 from aibridged.config.private_file import make_private_directory
 from aibridged.records import migrations, schema
 from aibridged.records.database import DatabaseError, Engine, database_url, make_engine
-
-SPOOL = "spool.jsonl"
-"""The spool's name in the state directory, where every daemon makes one."""
+from aibridged.records.spool import SPOOL_FILE
 
 
 def make_database(settings: Settings) -> Engine:
@@ -78,7 +76,7 @@ def read_database(settings: Settings) -> Engine:
 
 def is_used(settings: Settings) -> bool:
     """Whether a daemon has ever used the database, which is there with a current schema."""
-    if settings.postgres_url is None and (settings.state_dir / SPOOL).exists():
+    if settings.postgres_url is None and (settings.state_dir / SPOOL_FILE).exists():
         return True
     try:
         with make_engine(_url(settings)).connect() as connection:

@@ -105,6 +105,9 @@ class PostgresBackend:
     def close_aside(self) -> None:
         """Nothing to do."""
 
+    def is_scrub_requested(self) -> bool:
+        return False
+
     def truncate_log(self) -> None:
         """Nothing to do."""
 

@@ -1,6 +1,7 @@
 """Retention: prunes old interceptions with all their rows, in small batches."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -11,17 +12,10 @@ from loguru import logger
 from aibridged.clock import Clock
 from aibridged.counted import counted
 from aibridged.records.jobs import Prune, RecordingFailedError
+from aibridged.records.pacing import Pace
 from aibridged.records.store import DatabaseAwayError, Store
 
 INTERVAL_S = 3600.0
-PRUNED_AT_ONCE = 50
-"""Interceptions, at most."""
-FIRST_BATCH = 5
-BATCH_S = 0.001
-"""How long the daemon deletes at a time, about."""
-SHARE = 0.05
-"""Of all time, what is spent on it at most: some hundred interceptions a second."""
-LEAST_PAUSE_S = 0.002
 
 
 async def keep_pruning(
@@ -47,8 +41,14 @@ async def keep_pruning(
         await asyncio.sleep(interval)
 
 
-def prune(engine: sa.Engine, before: datetime) -> int:
-    """Delete the ended interceptions that started before then, at once; returns how many.
+def prune(
+    engine: sa.Engine,
+    before: datetime,
+    clock: Clock,
+    pace: Pace,
+    sleep: Callable[[float], object] = time.sleep,
+) -> int:
+    """Delete the ended interceptions that started before then, at that pace; returns how many.
 
     For the command line: it blocks, on a connection of its own.
 
@@ -59,19 +59,22 @@ def prune(engine: sa.Engine, before: datetime) -> int:
     store.connect()
     try:
         total = 0
-        while deleted := store.prune(before, PRUNED_AT_ONCE):
+        while True:
+            sleep(pace.seconds_left(clock.monotonic()))
+            began, batch = clock.monotonic(), pace.batch
+            deleted = store.prune(before, batch)
+            pace.done(began)
             total += deleted
-        return total
+            if deleted < batch:
+                return total
     finally:
         store.close()
 
 
 class Pruning:
-    """The queue of prunes, each at a pace.
+    """The queue of prunes, which share a pace.
 
-    Starts wait for what is being deleted: so that takes about `BATCH_S` at a time, and a share of
-    all time that leaves room for others' commits and for the disk. `settle` resolves a prune: with
-    an error, or with the number of rows deleted.
+    `settle` resolves a prune: with an error, or with the number of rows deleted.
     """
 
     def __init__(
@@ -81,8 +84,7 @@ class Pruning:
         settle: Callable[[Prune, RecordingFailedError | None], None],
     ) -> None:
         self._clock = clock
-        self._batch = FIRST_BATCH
-        self._next_at = float("-inf")
+        self._pace = Pace(clock)
         self._store = store
         self._settle = settle
         self._prunes: deque[Prune] = deque()
@@ -93,14 +95,14 @@ class Pruning:
 
     def seconds_left(self, now: float) -> float | None:
         """How long until there is something to delete; None if nothing is asked for."""
-        return max(0.0, self._next_at - now) if self._prunes else None
+        return self._pace.seconds_left(now) if self._prunes else None
 
     def go_on(self, *, database_away: bool) -> None:
         """Delete a batch of rows for the first prune, if it is time to."""
         began = self._clock.monotonic()
-        if not self._prunes or (began < self._next_at and not database_away):
+        if not self._prunes or (self._pace.seconds_left(began) and not database_away):
             return
-        prune, batch = self._prunes[0], self._batch
+        prune, batch = self._prunes[0], self._pace.batch
         try:
             if database_away:
                 raise DatabaseAwayError
@@ -108,18 +110,10 @@ class Pruning:
         except DatabaseAwayError:
             self._end(RecordingFailedError())
             return
-        self._pace(batch, began)
+        self._pace.done(began)
         prune.deleted += deleted
         if deleted < batch:
             self._end()
-
-    def _pace(self, batch: int, began: float) -> None:
-        """Say when the next rows go, and how many, by what these have taken."""
-        now = self._clock.monotonic()
-        took = now - began
-        fitting = int(batch * BATCH_S / took) if took > 0 else PRUNED_AT_ONCE
-        self._batch = max(1, min(fitting, 2 * batch, PRUNED_AT_ONCE))
-        self._next_at = now + max(took * (1 / SHARE - 1), LEAST_PAUSE_S)
 
     def give_up(self) -> None:
         """Fail all prunes: the writer is closing."""

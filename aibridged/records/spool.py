@@ -8,17 +8,21 @@ as long as the daemon lives, which makes it the only recorder of its state direc
 import fcntl
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from loguru import logger
 
-from aibridged.config.private_file import open_private
+from aibridged.config.private_file import make_private, open_private
 from aibridged.config.resolution import StartError
 from aibridged.counted import counted
 from aibridged.records.facts import Fact
 from aibridged.records.stats import RecorderStats
 from aibridged.records.storable import storable
+
+SPOOL_FILE = "spool.jsonl"
+"""Its name in the state directory."""
 
 _CHUNK = 500
 
@@ -55,7 +59,9 @@ class Spool:
             SpoolError: it can't be opened, or isn't a regular file.
         """
         try:
-            file = open_private(self._path, os.O_CREAT | os.O_RDWR | os.O_APPEND)
+            with suppress(FileExistsError):
+                os.close(make_private(self._path))
+            file = open_private(self._path, os.O_RDWR | os.O_APPEND)
         except OSError as error:
             raise SpoolError(
                 f"The spool {self._path} can't be opened: {error.strerror}.",
@@ -126,6 +132,25 @@ class Spool:
         os.ftruncate(self._file, 0)
         os.fsync(self._file)
         self.size = 0
+
+
+def is_in_use(path: Path) -> bool:
+    """Whether a daemon holds this spool at the moment, and so runs on its state directory.
+
+    Raises:
+        OSError: that can't be told.
+    """
+    try:
+        file = open_private(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def fact_line(fact: Fact) -> bytes:

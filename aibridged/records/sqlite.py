@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aibridged.observe.descriptors import is_shortage
+from aibridged.records.scrubbing import REQUEST, empty_log
 
 # Takes the write lock at once, so that waiting for it happens here and not half-way.
 _BEGIN = "BEGIN IMMEDIATE"
@@ -152,12 +153,15 @@ class SqliteBackend:
         with self._aside_lock:
             self._drop_aside()
 
+    def is_scrub_requested(self) -> bool:
+        return os.path.exists(self._path + REQUEST)
+
     def truncate_log(self) -> None:
         """Copy what is left of the WAL, so that the next commit restarts it.
 
         Holding the write lock (FULL), and not while there is another checkpoint: see above. It
         waits a moment for that lock, since SQLite goes on without it otherwise; hardly longer for
-        readers, since requests wait, too.
+        readers, since requests wait, too. If a scrub is requested, the log is emptied, too.
         """
         if not self._aside_lock.acquire(blocking=False):
             return  # it is about to be called for again
@@ -167,7 +171,10 @@ class SqliteBackend:
                     each.execute("ROLLBACK")
             self._restart_wal()
             with self._patience(CHECKPOINT_PATIENCE_MS):
-                self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+                if not self.is_scrub_requested():
+                    self._connection.execute("PRAGMA wal_checkpoint(FULL)").fetchall()
+                elif empty_log(self._connection):
+                    os.unlink(self._path + REQUEST)
         finally:
             self._aside_lock.release()
 

@@ -44,6 +44,7 @@ class Statements:
         self.answer_prompt = self._compile(_ANSWER_PROMPT)
         self.note = self._compile(_note(engine.dialect.name))
         self.parent = self._compile(_PARENT)
+        self.find = self._compile(_FIND)
         self.owners_of_open = self._compile(_OWNERS_OF_OPEN)
         self.interrupt = self._compile(_INTERRUPT)
         self.prune = self._compile(_PRUNE)
@@ -116,6 +117,8 @@ _PARENT = (
     .order_by(tool_usages.c.created_at.desc())
     .limit(sa.literal_column("1"))
 )
+
+_FIND = sa.select(interceptions.c.id).where(interceptions.c.id == sa.bindparam("interception"))
 
 _OWNERS_OF_OPEN = (
     sa.select(interceptions.c.recorder_id).where(interceptions.c.ended_at.is_(None)).distinct()

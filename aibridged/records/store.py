@@ -109,6 +109,10 @@ class Backend(Protocol):
         """Close what `checkpoint_aside` has opened; from the same thread."""
         ...
 
+    def is_scrub_requested(self) -> bool:
+        """Whether a command wants no deleted text to be left: `truncate_log`. From any thread."""
+        ...
+
     def truncate_log(self) -> None:
         """Restart the write-ahead log, once all of it is in the database's own file."""
         ...
@@ -197,6 +201,12 @@ class Store:
 
         return self._transaction(delete)
 
+    def is_gone(self, fact: Fact) -> bool:
+        """Whether the fact is of an interception that is no longer in the database."""
+        sql = self._sql.find
+        row = sql.row(interception=fact.interception_id)
+        return not self._transaction(lambda: self._backend.execute(sql.sql, row))
+
     def flush(self) -> None:
         """Flush commits to disk. Another thread may commit meanwhile."""
         try:
@@ -217,6 +227,10 @@ class Store:
     def close_aside(self) -> None:
         """Close what `checkpoint_aside` has opened; from the same thread."""
         self._backend.close_aside()
+
+    def is_scrub_requested(self) -> bool:
+        """Whether a command wants no deleted text to be left: `truncate_log`. From any thread."""
+        return self._backend.is_scrub_requested()
 
     def truncate_log(self) -> None:
         """Restart the write-ahead log at the next commit, if no reader is in the way."""

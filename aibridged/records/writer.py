@@ -53,7 +53,6 @@ RETRY_S = 1.0
 FACTS_AT_ONCE = 64
 """Facts per transaction; starts that arrive meanwhile wait about a millisecond for it."""
 
-
 _Taken = tuple[
     list[Waiting], list[InterceptionEnd], bool, Close | None, DiskFailed | TruncateLog | None
 ]
@@ -229,10 +228,9 @@ class Writer:
         return self._pruning.seconds_left(self._clock.monotonic())
 
     def _write(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
-        if not waiting and not facts:
-            return
         try:
-            self._commit([one.start for one in waiting], facts)
+            if waiting or facts:
+                self._commit([one.start for one in waiting], facts)
         except RowRefusedError:
             self._write_singly(waiting, facts)
         except DatabaseAwayError as error:
@@ -282,6 +280,8 @@ class Writer:
                 try:
                     self._commit([], [fact])
                 except RowRefusedError as error:
+                    if self._store.is_gone(fact):
+                        continue  # with its interception, which was erased
                     self._stats.records_lost += 1
                     logger.error("A {} can't be stored and is lost: {}", type(fact).__name__, error)
 

@@ -243,9 +243,28 @@ def test_names_are_bounded(metrics, field, name, position, most):
     assert OTHER in found
 
 
+def test_those_who_are_counted_have_their_latest_name(metrics):
+    for id, name in (("1", "old"), ("1", "ann"), ("2", None), ("3", "b" * 1000)):
+        metrics.finished(interception(initiator_id=id, username=name))
+    assert values(metrics, "aibridged_user_info") == {
+        ("1", "ann"): 1,
+        ("2", "2"): 1,
+        ("3", "b" * subject.MAX_USERNAME): 1,
+    }
+
+
+def test_names_are_bounded_with_the_ids(metrics):
+    for number in range(subject.MAX_INITIATORS + 5):
+        metrics.finished(interception(initiator_id=f"id-{number}", username=f"name-{number}"))
+    names = values(metrics, "aibridged_user_info")
+    assert len(names) == subject.MAX_INITIATORS + 1
+    assert names[OTHER, OTHER] == 1
+
+
 def test_nobody_is_named_if_that_is_switched_off():
     metrics = Metrics(Running(), initiators=False)
-    metrics.finished(interception())
+    metrics.finished(interception(username="alice"))
+    assert values(metrics, "aibridged_user_info") == {}
     for name in ("interceptions_total", "prompts_total", "tokens_total"):
         assert all("alice" not in labels for labels in values(metrics, DAEMON + name))
         assert all("" in labels for labels in values(metrics, DAEMON + name))

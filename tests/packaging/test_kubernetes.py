@@ -101,8 +101,12 @@ def test_everything_is_in_the_namespace_and_refers_to_what_is_there(applied, wor
     labels = workload["spec"]["template"]["metadata"]["labels"]
     service = applied["Service", "aibridged"]["spec"]
     assert workload["spec"]["selector"]["matchLabels"] == service["selector"] == labels
+    assert [each["targetPort"] for each in service["ports"]] == ["http"]
+    metrics = applied["Service", "aibridged-metrics"]
+    assert metrics["spec"]["selector"] == labels
+    assert [each["targetPort"] for each in metrics["spec"]["ports"]] == ["metrics"]
     ports = {each["name"] for each in pod["containers"][0]["ports"]}
-    assert {each["targetPort"] for each in service["ports"]} == ports
+    assert ports == {"http", "metrics"}
 
 
 def test_the_daemon_takes_the_settings_and_listens_where_it_is_asked(settings, container):
@@ -213,3 +217,53 @@ def test_it_is_restricted_and_can_write_nothing_but_its_state(applied, pod, cont
     assert pod["automountServiceAccountToken"] is False
     writable = {each["mountPath"] for each in container["volumeMounts"] if not each.get("readOnly")}
     assert writable <= {"/var/lib/aibridged", "/tmp"}
+
+
+@pytest.fixture
+def beside(root) -> dict[tuple[str, str], Manifest]:
+    """What may be applied beside a variant."""
+    folder = root / "packaging" / "kubernetes"
+    return manifests(folder, "network-policy.yaml", "monitoring.yaml", "ingress.yaml")
+
+
+def test_prometheus_alone_reaches_the_metrics(applied, beside, pod):
+    monitor = beside["ServiceMonitor", "aibridged"]["spec"]
+    service = applied["Service", "aibridged-metrics"]
+    wanted = monitor["selector"]["matchLabels"]
+    assert wanted.items() <= service["metadata"]["labels"].items()
+    assert not wanted.items() <= applied["Service", "aibridged"]["metadata"]["labels"].items()
+    [endpoint] = monitor["endpoints"]
+    assert endpoint["port"] in {each["name"] for each in service["spec"]["ports"]}
+    policy = beside["NetworkPolicy", "aibridged"]["spec"]
+    labels = applied["Service", "aibridged"]["spec"]["selector"]
+    assert policy["podSelector"]["matchLabels"] == labels
+    reach = {port["port"]: rule.get("from") for rule in policy["ingress"] for port in rule["ports"]}
+    assert reach.keys() == {each["name"] for each in pod["containers"][0]["ports"]}
+    assert reach["http"] is None
+    assert reach["metrics"] is not None
+
+
+def test_the_policy_lets_the_daemon_reach_what_it_needs(beside, settings):
+    rules = beside["NetworkPolicy", "aibridged"]["spec"]["egress"]
+    ports = {port["port"] for rule in rules for port in rule["ports"]}
+    assert {53, 443} <= ports
+    if settings.postgres_url is not None:
+        assert f":{max(ports)}/" in settings.postgres_url.reveal()
+
+
+def test_the_ingress_passes_streams_on_as_they_come(applied, beside, settings):
+    ingress = beside["Ingress", "aibridged"]
+    prefix = "nginx.ingress.kubernetes.io/proxy-"
+    said = {
+        name.removeprefix(prefix): value
+        for name, value in ingress["metadata"]["annotations"].items()
+    }
+    assert said["buffering"] == said["request-buffering"] == said["next-upstream"] == "off"
+    assert int(said["read-timeout"]) > settings.upstream_idle_timeout
+    assert int(said["body-size"].removesuffix("m")) * MIB > settings.max_request_bytes
+    [rule] = ingress["spec"]["rules"]
+    [path] = rule["http"]["paths"]
+    service = path["backend"]["service"]
+    ports = applied["Service", service["name"]]["spec"]["ports"]
+    assert service["port"]["name"] in {each["name"] for each in ports}
+    assert [rule["host"]] == ingress["spec"]["tls"][0]["hosts"]

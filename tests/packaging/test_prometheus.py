@@ -69,6 +69,46 @@ def test_a_query_asks_for_metrics_and_labels_that_there_are(query):
         assert set(labels.split(", ")) <= common | OF_PROMETHEUS
 
 
+def test_panels_that_show_people_show_their_names():
+    legends = [target["legendFormat"] for panel in PANELS for target in panel["targets"]]
+    assert not [legend for legend in legends if "initiator_id" in legend]
+    assert len([legend for legend in legends if "username" in legend]) >= 2
+
+
+def test_the_queries_by_name_find_every_user_once(promtool, tmp_path):
+    """Though a user was renamed, and runs through two daemons."""
+    [query] = [query for query in QUERIES if "username" in query and "$__range" in query]
+    query = re.sub(r"\$__range", "1h", re.sub(r'=~"\$\w+"', '=~".*"', query))
+    same = 'initiator_id="1", provider="p", model="m", type="input", client="c"'
+    series = [f'coder_ai_gateway_tokens_total{{instance="{at}", {same}}}' for at in ("a", "b")]
+    infos = [
+        f'aibridged_user_info{{instance="{at}", initiator_id="1", username="{name}"}}'
+        for at, name in (("a", "alice"), ("b", "alice"), ("b", "old-alice"))
+    ]
+    test = {
+        "interval": "1m",
+        "input_series": [
+            *({"series": each, "values": "0+10x60"} for each in series),
+            *({"series": each, "values": "1x60"} for each in infos),
+        ],
+        "promql_expr_test": [
+            {
+                "expr": f"round(sum({query}))",
+                "eval_time": "1h",
+                "exp_samples": [{"labels": "{}", "value": 1200}],
+            },
+            {
+                "expr": f"count(count by (username) ({query}))",
+                "eval_time": "1h",
+                "exp_samples": [{"labels": "{}", "value": 1}],
+            },
+        ],
+    }
+    path = tmp_path / "names.yml"
+    path.write_text(yaml.safe_dump({"rule_files": [], "tests": [test]}))
+    assert "SUCCESS" in promtool("test", "rules", str(path))
+
+
 def test_the_dashboard_shows_every_metric_but_those_that_it_only_selects_by():
     shown = {metric(name).name for query in QUERIES for name in NAME.findall(query)}
     assert set(ROWS) - shown == {

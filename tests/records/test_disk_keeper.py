@@ -5,12 +5,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
 from aibridged.records.disk_keeper import SLOW_S, DiskKeeper
 from aibridged.records.flush_schedule import CHECKPOINT_S, FLUSH_S
 from aibridged.records.jobs import DiskFailed, TruncateLog
+from aibridged.records.scrubbing import LOOK_S
 from aibridged.records.store import DatabaseAwayError
 
 PROGRAM = Path(__file__).with_name("recorder_on_slow_disk.py")
@@ -45,6 +47,7 @@ class Disk:
     def __init__(self, clock):
         self.done = []
         self.too_long = False
+        self.scrub_requested = False
         self.error = None
         self.takes = 0.0
         self._clock = clock
@@ -62,6 +65,10 @@ class Disk:
 
     def close_aside(self):
         self._note("close")
+
+    def is_scrub_requested(self):
+        self._asked.set()
+        return self.scrub_requested
 
     def _note(self, what):
         self.done.append(what)
@@ -112,6 +119,18 @@ def test_the_writer_is_told_of_a_log_that_is_too_long(keeper, disk, clock, told)
     disk.wait(2)
     keeper.stop()
     assert told == [TruncateLog()]
+
+
+def test_the_writer_is_told_of_a_request_to_scrub_though_nothing_is_committed(disk, clock):
+    disk.scrub_requested = True
+    heard = SimpleQueue()
+    keeper = DiskKeeper(disk, clock, heard.put)
+    keeper.start()
+    clock.advance(LOOK_S)
+    keeper.wake()
+    assert heard.get(timeout=10) == TruncateLog()
+    keeper.stop()
+    assert disk.done == ["close"]
 
 
 def test_the_writer_is_told_of_a_disk_that_fails(keeper, disk, clock, told):

@@ -7,15 +7,8 @@ import pytest
 
 from aibridged.records import schema
 from aibridged.records.jobs import Prune, RecordingFailedError
-from aibridged.records.retention import (
-    BATCH_S,
-    FIRST_BATCH,
-    PRUNED_AT_ONCE,
-    SHARE,
-    Pruning,
-    keep_pruning,
-    prune,
-)
+from aibridged.records.pacing import BATCH_S, FIRST_BATCH, MOST_AT_ONCE, SHARE, Pace
+from aibridged.records.retention import Pruning, keep_pruning, prune
 from aibridged.records.store import DatabaseAwayError
 from tests.waiting import until
 
@@ -63,13 +56,21 @@ async def test_the_recorder_prunes_what_is_too_old(
     assert database.row(schema.interceptions)["id"] == young.id
 
 
-def test_the_command_line_prunes_at_once(database, store, new_start, new_facts, clock):
+def test_the_command_line_prunes_at_a_pace(database, store, new_start, new_facts, clock):
     old = [new_start() for _ in range(120)]
     store.write(old, [])
     store.write([], [new_facts(start.id)[-1] for start in old[:-1]])
     clock.advance(1)
-    assert prune(database.engine, clock.wall()) == 119
+    pauses = []
+
+    def sleep(seconds):
+        pauses.append(seconds)
+        clock.advance(seconds)
+
+    assert prune(database.engine, clock.wall(), clock, Pace(clock), sleep) == 119
     assert database.row(schema.interceptions)["id"] == old[-1].id, "it is still open"
+    assert len(pauses) >= 5
+    assert all(pause > 0 for pause in pauses[1:]), "others have their turn between batches"
 
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -115,16 +116,16 @@ def pruning(settled, clock):
 
 
 def test_the_first_is_done_bit_by_bit_and_then_the_next(pruning, settled, clock):
-    rows = Rows(2 * PRUNED_AT_ONCE + 1, clock)
+    rows = Rows(2 * MOST_AT_ONCE + 1, clock)
     later = AT + timedelta(days=1)
     jobs = pruning(rows, AT, later)
     while (left := jobs.seconds_left(clock.monotonic())) is not None:
         clock.advance(left)
         jobs.go_on(database_away=False)
-    assert settled == [(2 * PRUNED_AT_ONCE + 1, type(None)), (0, type(None))]
+    assert settled == [(2 * MOST_AT_ONCE + 1, type(None)), (0, type(None))]
     assert [before for before, _ in rows.asked][-2:] == [AT, later]
     limits = [limit for _, limit in rows.asked]
-    assert max(limits) == PRUNED_AT_ONCE
+    assert max(limits) == MOST_AT_ONCE
     assert jobs.seconds_left(clock.monotonic()) is None
     jobs.go_on(database_away=False)
     assert len(settled) == 2
@@ -150,7 +151,7 @@ def test_it_takes_a_small_share_of_the_time_and_little_at_once(pruning, clock, s
 
 @pytest.mark.parametrize("away", [False, True])
 def test_without_a_database_it_fails(pruning, settled, away, clock):
-    rows = Rows(PRUNED_AT_ONCE + 1, clock)
+    rows = Rows(MOST_AT_ONCE + 1, clock)
     jobs = pruning(rows, AT)
     jobs.go_on(database_away=False)
     rows.fails = not away

@@ -12,12 +12,12 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.records import journal, postgres, schema
-from aibridged.records.facts import UserPromptRecord
+from aibridged.records.facts import TokenUsageRecord
 from aibridged.records.flush_schedule import CHECKPOINT_S, FLUSH_S
 from aibridged.records.ids import uuid7
 from aibridged.records.jobs import RecordingFailedError
+from aibridged.records.pacing import MOST_AT_ONCE
 from aibridged.records.recorder import GATHERING_TURNS, SHUN_S, SLOW_S
-from aibridged.records.retention import PRUNED_AT_ONCE
 from aibridged.records.store import DatabaseAwayError
 from aibridged.records.writer import FACTS_AT_ONCE
 from tests.waiting import until
@@ -268,13 +268,13 @@ async def test_a_row_that_cannot_be_stored_takes_no_other_with_it(
     recorder = await make_recorder(database)
     start = new_start()
     await recorder.start(start)
-    orphan = UserPromptRecord(
+    no_number = TokenUsageRecord(
         id=uuid7(start.started_at),
-        interception_id=uuid7(start.started_at),
+        interception_id=start.id,
         created_at=start.started_at,
-        prompt="of nobody",
+        input_tokens=2**70,
     )
-    recorder.record(*new_facts(start.id), orphan)
+    recorder.record(*new_facts(start.id), no_number)
     await recorder.start(new_start())
     refused = recorder.start(new_start(metadata={"n": object()}))
     taken = recorder.start(new_start())
@@ -329,7 +329,7 @@ async def test_damaged_lines_of_the_spool_are_counted(database, make_recorder, n
 
 async def test_pruning_goes_on_between_starts(database, make_recorder, new_start, new_facts, clock):
     recorder = await make_recorder(database)
-    old = [new_start() for _ in range(3 * PRUNED_AT_ONCE)]
+    old = [new_start() for _ in range(3 * MOST_AT_ONCE)]
     await asyncio.gather(*(recorder.start(start) for start in old))
     for start in old:
         recorder.record(*new_facts(start.id))
@@ -340,9 +340,9 @@ async def test_pruning_goes_on_between_starts(database, make_recorder, new_start
     prune = recorder._writer._store.prune
     recorder._writer._store.prune = lambda *args: prunes.append(args) or prune(*args)
     count, _ = await asyncio.gather(recorder.prune(clock.wall()), recorder.start(new_start()))
-    assert count == 3 * PRUNED_AT_ONCE
+    assert count == 3 * MOST_AT_ONCE
     assert len(prunes) > 3
-    assert max(limit for _, limit in prunes) <= PRUNED_AT_ONCE
+    assert max(limit for _, limit in prunes) <= MOST_AT_ONCE
     assert young.id in {row["id"] for row in database.rows(schema.interceptions)}
     assert database.counts()["aibridge_user_prompts"] == 0
     await recorder.close()

@@ -65,7 +65,7 @@ def check(engine: sa.Engine) -> SchemaState:
     Raises:
         DatabaseError: the database can't be reached, or is a later release's.
     """
-    known = {path.name[1:5] for path in _VERSIONS.glob("r*.py")}
+    known = _known()
     version = sa.table(VERSION_TABLE, sa.column("version_num"))
     with _connected(engine) as connection:
         is_there = sa.inspect(connection).has_table(VERSION_TABLE)
@@ -80,6 +80,20 @@ def _later() -> DatabaseError:
         "The database was made by a later release of aibridged.",
         "Use that one, or the backup from before the upgrade.",
     )
+
+
+def newest() -> str:
+    """The revision that this release needs."""
+    return max(_known())
+
+
+def is_known(revision: str) -> bool:
+    """Whether this release can upgrade from the revision, or needs it."""
+    return revision in _known()
+
+
+def _known() -> frozenset[str]:
+    return frozenset(path.name[1:5] for path in _VERSIONS.glob("r*.py"))
 
 
 def _config() -> "Config":

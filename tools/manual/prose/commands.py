@@ -284,6 +284,10 @@ $ aibridged tokens create --user alice --name laptop
                 "$ aibridged users create bob --admin",
             ),
             Example(
+                "Forget a person, with all prompts:",
+                "$ aibridged users erase alice",
+            ),
+            Example(
                 "Suspend a user temporarily:",
                 """\
 $ aibridged users suspend alice
@@ -389,8 +393,9 @@ $ aibridged sessions show 5a8a2a0e-52f3 --full
     ),
     "db": Prose(
         about=(
-            "The daemon upgrades its database at startup and prunes it periodically; these "
-            "commands are for doing either by hand.",
+            "The daemon upgrades its database at startup and prunes it periodically; upgrade, "
+            "check and prune do so by hand. Backup and restore are for SQLite; with PostgreSQL "
+            "they print the command of `pg_dump` or `pg_restore`.",
             Example(
                 "Between installing a new release and starting it:",
                 """\
@@ -402,6 +407,13 @@ $ aibridged db check || aibridged db upgrade
             Example(
                 "Prune earlier than the configured retention:",
                 "$ aibridged db prune --older-than 30d",
+            ),
+            Example(
+                "Back up while the daemon runs, and restore while it doesn't:",
+                """\
+$ aibridged db backup /var/backups/aibridged.db
+$ aibridged db restore /var/backups/aibridged.db
+""",
             ),
         ),
         exit_status={
