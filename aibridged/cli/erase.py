@@ -6,6 +6,7 @@ import typer
 
 from aibridged.cli.cells import time
 from aibridged.cli.identity_store import Output, OutputFlag, as_json, errors_are_told
+from aibridged.counted import counted
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -86,7 +87,8 @@ def _the_one(user: str, found: "list[Person]", erasure: "Erasure") -> "Person":
         return found[0]
     lines = [f"  {each.id}  {_described(each, erasure)}" for each in found]
     raise IdentityError(
-        f"{len(found)} users have or had the name {user}: say which by the id.\n" + "\n".join(lines)
+        f"{counted(len(found), 'user')} have or had the name {user}: say which by the id.\n"
+        + "\n".join(lines)
     )
 
 
@@ -126,7 +128,7 @@ def _say_what_is_left(person: "Person", left: "Records", *, is_scrubbed: bool) -
         )
     if left.any:
         typer.echo(
-            f"{left.interceptions:,} requests are left, of which {left.open:,} haven't ended: what"
+            f"Left: {counted(left.interceptions, 'request')}, {left.open:,} still running: what"
             f" they record is still to come. Run `aibridged users erase {person.id}` again when"
             " they have; those of a daemon that was killed end when it is started.",
             err=True,

@@ -49,10 +49,10 @@ def audit(tmp_path):
 def test_it_says_beforehand_what_goes_and_asks(run, ids, tmp_path):
     asked = run("users", "erase", "alice")
     assert asked.exit_code == 1
-    assert asked.stderr.startswith(f"alice ({ids['alice']})\n  Deleted:     prompts ")
+    assert f"\nalice ({ids['alice']})\n  Deleted:     prompts " in asked.stderr
     assert "Kept:        interceptions 2, without a person" in asked.stderr
     assert "Not reached: log files" in asked.stderr
-    assert asked.stderr.rstrip().endswith("Aborted.")
+    assert asked.stderr.rstrip().endswith("Cancelled.")
     assert audit(tmp_path) == []
     assert "alice" in run("users", "list").stdout
 
@@ -82,7 +82,7 @@ def test_of_two_who_had_the_name_the_id_chooses(run, ids):
     run("users", "create", "alice")
     which = run("users", "erase", "alice", "--yes")
     assert which.exit_code == 1
-    assert which.stderr.startswith("2 users have or had the name alice: say which by the id.\n")
+    assert "\n2 users have or had the name alice: say which by the id.\n" in which.stderr
     assert f"  {ids['alice']}  created 2026-" in which.stderr
     erased = run("users", "erase", ids["alice"], "--yes", "-o", "json")
     told = json.loads(erased.stdout)
@@ -98,5 +98,5 @@ def test_of_what_has_not_ended_it_says_how_to_go_on(run, ids, tmp_path, monkeypa
     monkeypatch.setattr(erase, "PATIENCE_S", 0)
     left = run("users", "erase", "alice", "--yes")
     assert left.exit_code == 1
-    assert "1 requests are left, of which 1 haven't ended" in left.stderr
+    assert "Left: 1 request, 1 still running" in left.stderr
     assert f"users erase {ids['alice']}` again" in left.stderr

@@ -7,7 +7,6 @@ from aibridged.config.secret import Secret
 from aibridged.records import migrations
 from aibridged.records.database import DatabaseError
 from aibridged.records.open_database import (
-    SPOOL,
     existing_database,
     is_used,
     make_database,
@@ -15,6 +14,7 @@ from aibridged.records.open_database import (
     open_existing_database,
     read_database,
 )
+from aibridged.records.spool import SPOOL_FILE
 
 
 def test_the_state_directory_is_made_and_is_private(tmp_path):
@@ -76,5 +76,5 @@ def test_one_is_used_once_a_daemon_has_started_on_it(tmp_path):
     settings = replace(Settings(), state_dir=tmp_path)
     open_database(settings)
     assert not is_used(settings)
-    (tmp_path / SPOOL).touch()
+    (tmp_path / SPOOL_FILE).touch()
     assert is_used(settings)
