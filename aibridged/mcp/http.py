@@ -16,8 +16,8 @@ import httpx2
 
 from aibridged.clock import Clock
 from aibridged.config.proxy_url import ProxyUrl
+from aibridged.mcp.json_rpc import JSON, changed, media_type
 from aibridged.mcp.listing import Listing
-from aibridged.mcp.messages import JSON, changed, media_type
 from aibridged.mcp.results import lightened
 from aibridged.observe.connection_failure import cause_of
 

@@ -15,7 +15,7 @@ from mcp_types import Tool as ListedTool
 from mcp_types.version import LATEST_HANDSHAKE_VERSION, MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
-from aibridged.mcp.messages import fields_of, items_of
+from aibridged.mcp.json_rpc import fields_of, items_of
 
 MAX_ENTRIES = 20_000
 """Entries of a list that are kept; one more says that there are others."""

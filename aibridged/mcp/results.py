@@ -16,7 +16,7 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from aibridged.mcp.messages import fields_of, items_of
+from aibridged.mcp.json_rpc import fields_of, items_of
 from aibridged.mcp.tools import ToolResult
 from aibridged.wire.bounds import UNREADABLE, elements
 from aibridged.wire.lone_surrogates import mended

@@ -5,7 +5,7 @@ import threading
 import httpx2
 import pytest
 
-from aibridged.mcp.messages import changed, media_type
+from aibridged.mcp.json_rpc import changed, media_type
 
 
 def upper(message):
