@@ -93,7 +93,7 @@ def _prune(
     with _database(settings) as engine:
         migrations.upgrade(engine)
         before = clock.wall() - timedelta(seconds=seconds)
-        count = prune(engine, before, clock, pace_beside_daemon(engine, settings.state_dir, clock))
+        count = prune(engine, before, pace_beside_daemon(engine, settings.state_dir, clock))
     typer.echo(f"Pruned {counted(count, 'interception')}.")
 
 

@@ -84,6 +84,19 @@ def make_private_directory(path: Path) -> None:
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
 
 
+def flush(path: Path) -> None:
+    """Bring a file to the disk, or a directory: the name of a file in it is durable only then.
+
+    Raises:
+        OSError: it can't be flushed.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def why_not_writable(directory: Path) -> str | None:
     """Why this process can't create files in the directory, which may be missing; None: it can.
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from aibridged.clock import Clock
-from aibridged.config.private_file import make_private
-from aibridged.records.database import BUSY_TIMEOUT_S, DatabaseError
+from aibridged.config.private_file import flush, make_private
+from aibridged.records.database import BESIDE, BUSY_TIMEOUT_S, DatabaseError
 from aibridged.records.migrations import VERSION_TABLE, is_known, newest
 
 PAGES_AT_ONCE = 256
@@ -26,7 +26,6 @@ FLUSH_BYTES = 32 * 1024 * 1024
 """How much of the copy the system may keep in memory: one flush of all would stall the daemon's."""
 
 _DUMP_OF_POSTGRES = b"PGDMP"
-_BESIDE = ("-wal", "-shm", "-journal")
 
 
 class Copy(NamedTuple):
@@ -97,7 +96,7 @@ def copy_of(
                 database.backup(copy, pages=PAGES_AT_ONCE, progress=pauses.take)
             # The database's own mode came along: with it, the copy would need files beside it.
             copy.execute("PRAGMA journal_mode = DELETE")
-        _flush(part)
+        flush(part)
     except (sqlite3.Error, OSError) as error:
         raise DatabaseError(
             f"{source} can't be copied to {part.parent}: {_reason(error)}."
@@ -149,19 +148,6 @@ def check_is_sqlite(file: Path) -> None:
         raise DatabaseError(
             f"{file} is no SQLite database: choose a file of `aibridged db backup`."
         )
-
-
-def sync_directory(directory: Path) -> None:
-    """Flush the directory: the name of a file in it is durable only then.
-
-    Raises:
-        OSError: it can't be flushed.
-    """
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 class _Pauses:
@@ -231,7 +217,7 @@ def part_beside(target: Path) -> Iterator[Path]:
     try:
         yield part
     finally:
-        for suffix in ("", *_BESIDE):
+        for suffix in ("", *BESIDE):
             with suppress(OSError):
                 os.unlink(f"{part}{suffix}")
 
@@ -250,21 +236,13 @@ def _put(part: Path, target: Path, *, force: bool) -> None:
                 if os.path.lexists(target):
                     raise _exists(target) from None
                 os.rename(part, target)
-        sync_directory(target.parent)
+        flush(target.parent)
     except OSError as error:
         raise DatabaseError(f"{target} can't be written: {error.strerror}.") from None
 
 
 def _exists(target: Path) -> DatabaseError:
     return DatabaseError(f"{target} exists: choose another file, or replace it with --force.")
-
-
-def _flush(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _revision(connection: sqlite3.Connection, file: Path) -> str:

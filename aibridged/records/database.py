@@ -32,9 +32,11 @@ UNREACHABLE_S = 10
 BEGIN = "sqlite_begin"
 """Execution option: the statement that begins SQLite's transactions on this connection."""
 
+BESIDE = ("-wal", "-shm", "-journal")
+"""What the names of the files that SQLite keeps beside a database add to its own."""
+
 _FIXED_SQLITE = (3, 51, 3)
 _POSTGRES_PORT = 5432
-_BESIDE = ("-wal", "-shm", "-journal")
 
 
 Engine = sa.Engine
@@ -181,7 +183,7 @@ def _make_private(path: str) -> None:
         with suppress(FileExistsError):
             os.close(make_private(Path(path)))
         os.close(open_private(Path(path), os.O_RDWR))
-        for suffix in _BESIDE:
+        for suffix in BESIDE:
             check_regular(Path(path + suffix))
     except OSError as error:
         raise DatabaseError(

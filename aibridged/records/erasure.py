@@ -217,11 +217,8 @@ class Erasure:
 
     def _paced(self, work: Callable[[sa.Connection], _T]) -> _T:
         """One transaction, when it is time for it."""
-        self._sleep(self._pace.seconds_left(self._clock.monotonic()))
-        began = self._clock.monotonic()
-        result = self._transaction(work, begin="BEGIN IMMEDIATE")
-        self._pace.done(began)
-        return result
+        with self._pace.turn(self._sleep):
+            return self._transaction(work, begin="BEGIN IMMEDIATE")
 
     def _read(self, work: Callable[[sa.Connection], _T]) -> _T:
         return self._transaction(work, begin="BEGIN")

@@ -4,6 +4,8 @@ Starts wait for what is being deleted, so that takes about `BATCH_S` at once, an
 others' commits and for the disk.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -43,6 +45,14 @@ class Pace:
         fitting = int(self.batch * BATCH_S / took) if took > 0 else MOST_AT_ONCE
         self.batch = max(1, min(fitting, 2 * self.batch, MOST_AT_ONCE))
         self._next_at = now + max(took * (1 / self._share - 1), LEAST_PAUSE_S)
+
+    @contextmanager
+    def turn(self, sleep: Callable[[float], object]) -> Iterator[None]:
+        """Sleep until it is time for the next batch, which is what is done within."""
+        sleep(self.seconds_left(self._clock.monotonic()))
+        began = self._clock.monotonic()
+        yield
+        self.done(began)
 
 
 def may_have_daemon(engine: sa.Engine, state_dir: Path) -> bool:

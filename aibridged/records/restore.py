@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aibridged.clock import Clock
-from aibridged.config.private_file import make_private
+from aibridged.config.private_file import flush, make_private
 from aibridged.records.backup import (
     Copy,
     check_is_sqlite,
     checked,
     copy_of,
     part_beside,
-    sync_directory,
 )
-from aibridged.records.database import DatabaseError
+from aibridged.records.database import BESIDE, DatabaseError
 from aibridged.records.journal import JOURNAL_FILE
 from aibridged.records.spool import SPOOL_FILE, Spool, SpoolError, SpoolInUseError
 
@@ -78,7 +77,7 @@ def _swap(part: Path, database: Path, spool: Spool, clock: Clock) -> Path | None
     The log goes before its database: beside another one, it would destroy that.
     """
     state_dir = database.parent
-    files = [Path(f"{database}{suffix}") for suffix in ("-wal", "-shm", "-journal")]
+    files = [Path(f"{database}{suffix}") for suffix in BESIDE]
     aside = None
     if database.exists() or spool.size:
         aside = _make_aside(state_dir, clock)
@@ -91,9 +90,9 @@ def _swap(part: Path, database: Path, spool: Spool, clock: Clock) -> Path | None
                 os.link(database, aside / database.name)
             except OSError:  # a file system without hard links
                 os.rename(database, aside / database.name)
-        sync_directory(aside)
+        flush(aside)
     os.replace(part, database)
-    sync_directory(state_dir)
+    flush(state_dir)
     return aside
 
 

@@ -44,7 +44,6 @@ async def keep_pruning(
 def prune(
     engine: sa.Engine,
     before: datetime,
-    clock: Clock,
     pace: Pace,
     sleep: Callable[[float], object] = time.sleep,
 ) -> int:
@@ -60,10 +59,9 @@ def prune(
     try:
         total = 0
         while True:
-            sleep(pace.seconds_left(clock.monotonic()))
-            began, batch = clock.monotonic(), pace.batch
-            deleted = store.prune(before, batch)
-            pace.done(began)
+            with pace.turn(sleep):
+                batch = pace.batch
+                deleted = store.prune(before, batch)
             total += deleted
             if deleted < batch:
                 return total

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 from loguru import logger
 
-from aibridged.config.private_file import make_private, open_private
+from aibridged.config.private_file import flush, make_private, open_private
 from aibridged.config.resolution import StartError
 from aibridged.counted import counted
 from aibridged.records.facts import Fact
@@ -75,7 +75,7 @@ class Spool:
                 f"Another aibridged is using the state directory {self._path.parent}.",
                 "Stop it, or set a different --state-dir.",
             ) from None
-        _sync_directory(self._path.parent)
+        flush(self._path.parent)
         self._file = file
         self.size = os.fstat(file).st_size
 
@@ -171,15 +171,6 @@ def _storable(fact: Fact) -> Fact:
         if isinstance(value := getattr(fact, name), str)
     }
     return msgspec.structs.replace(fact, **texts)
-
-
-def _sync_directory(path: Path) -> None:
-    """Flush the directory: a file's name is durable only then."""
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 class Spooling:

@@ -67,7 +67,7 @@ def test_the_command_line_prunes_at_a_pace(database, store, new_start, new_facts
         pauses.append(seconds)
         clock.advance(seconds)
 
-    assert prune(database.engine, clock.wall(), clock, Pace(clock), sleep) == 119
+    assert prune(database.engine, clock.wall(), Pace(clock), sleep) == 119
     assert database.row(schema.interceptions)["id"] == old[-1].id, "it is still open"
     assert len(pauses) >= 5
     assert all(pause > 0 for pause in pauses[1:]), "others have their turn between batches"

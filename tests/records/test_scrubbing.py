@@ -119,7 +119,7 @@ def test_what_is_pruned_is_overwritten_too(database, store, new_start, clock):
         store.write([start], [])
         store.write([], facts)
     store.close()
-    assert prune(database.engine, clock.wall(), clock, Pace(clock), clock.advance) == 40
+    assert prune(database.engine, clock.wall(), Pace(clock), clock.advance) == 40
     assert files_with(SECRET, database.state_dir) == []
 
 
