@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aibridged.cli.identity_store import errors_are_told
+
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
     from aibridged.records.backup import Copy
@@ -71,16 +73,13 @@ def _sqlite(
     settings: "Settings", on_postgres: Callable[["Settings", Path], str], file: Path
 ) -> Iterator[Path]:
     """The path of the SQLite database; errors are printed, with exit status 1."""
-    from aibridged.records.database import DatabaseError, database_url
+    from aibridged.records.database import database_url
 
-    if settings.postgres_url is not None:
-        typer.echo(on_postgres(settings, file), err=True)
-        raise typer.Exit(1)
-    try:
+    with errors_are_told():
+        if settings.postgres_url is not None:
+            typer.echo(on_postgres(settings, file), err=True)
+            raise typer.Exit(1)
         yield Path(database_url(settings.state_dir).database or "")
-    except DatabaseError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
 
 
 def _contents(copy: "Copy") -> str:
@@ -109,14 +108,10 @@ def _pg_restore(settings: "Settings", file: Path) -> str:
 
 def _target(settings: "Settings") -> str:
     """The database as an argument in a shell, without the password."""
-    from aibridged.records.database import DatabaseError, database_url
+    from aibridged.records.database import database_url
 
     assert settings.postgres_url is not None
-    try:
-        url = database_url(settings.state_dir, settings.postgres_url.reveal())
-    except DatabaseError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+    url = database_url(settings.state_dir, settings.postgres_url.reveal())
     plain = url._replace(drivername="postgresql", password=None)
     plain = plain.difference_update_query(["password", "sslpassword"])
     return _quoted(plain.render_as_string(hide_password=False))

@@ -7,6 +7,8 @@ import unicodedata
 from collections.abc import Collection
 from datetime import datetime
 
+from aibridged.counted import noun
+
 PREFIX = 13
 """Characters of an id's short form, at least: a UUIDv7's are its millisecond, `0198c1d2-e3f4`."""
 
@@ -39,6 +41,11 @@ def short_time(at: datetime | None) -> str:
 def count(number: int) -> str:
     """A count with separators: `1,234,567`."""
     return f"{number:,}"
+
+
+def counted(number: int, one: str) -> str:
+    """The same with its noun: `1 fact`, `12,000 facts`."""
+    return f"{count(number)} {noun(number, one)}"
 
 
 def short(number: int) -> str:

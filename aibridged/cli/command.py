@@ -11,23 +11,8 @@ from aibridged.cli.usage_errors import UsageError, as_mistake, place, unknown_co
 HELP_FLAGS = ("--help", "-h")
 
 
-class Command(TyperCommand):
-    """A command with our help layout."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        given = list(args)
-        try:
-            return super().parse_args(ctx, args)
-        except UsageError as error:
-            place(error, ctx, given)
-            raise
-
-    def format_help(self, ctx: Any, formatter: Any) -> None:
-        _print_help(self, ctx)
-
-
-class Group(TyperGroup):
-    """A group of commands with our help layout, and our words for wrong usage."""
+class _Ours:
+    """What commands and groups of them have in common."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         _print_help(self, ctx)
@@ -35,10 +20,19 @@ class Group(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given = list(args)
         try:
-            return super().parse_args(ctx, args)
+            parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]  # Typer's
         except UsageError as error:
             place(error, ctx, given)
             raise
+        return parsed
+
+
+class Command(_Ours, TyperCommand):
+    """A command with our help layout, and our words for wrong usage."""
+
+
+class Group(_Ours, TyperGroup):
+    """A group of commands with the same."""
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:

@@ -57,11 +57,7 @@ def _check(settings: "Settings") -> None:
     with _database(settings) as engine:
         state = migrations.check(engine)
     if not state.is_current:
-        typer.echo(
-            f"The schema is at {state.current or 'nothing'}, but {state.needed} is required: "
-            "run `aibridged db upgrade`, or start the daemon.",
-            err=True,
-        )
+        typer.echo(state.demand, err=True)
         raise typer.Exit(1)
     typer.echo(f"The schema is current: {state.needed}.")
 

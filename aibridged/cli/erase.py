@@ -4,9 +4,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.cells import time
+from aibridged.cli.cells import counted, time
 from aibridged.cli.identity_store import Output, OutputFlag, as_json, errors_are_told
-from aibridged.counted import counted
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings

@@ -19,7 +19,7 @@ from aibridged.cli.query_options import (
 
 if TYPE_CHECKING:
     from aibridged.records.query import Query
-    from aibridged.records.query_results import Filter, Interception
+    from aibridged.records.query_results import Filter, Interception, Session
 
 TOKENS = (
     "input_tokens",
@@ -39,7 +39,7 @@ def interceptions() -> typer.Typer:
     return group
 
 
-def user(each: "Interception") -> str:
+def user(each: "Interception | Session") -> str:
     """The username, or the id of a user whose name wasn't known."""
     return each.username or each.initiator_id
 

@@ -1,10 +1,9 @@
 """Status of the MCP servers, for `check-config --connect`."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aibridged.cli.table import WIDTH, shortened
+from aibridged.cli.table import WIDTH, indented, shortened
 from aibridged.counted import counted
 
 if TYPE_CHECKING:
@@ -59,27 +58,16 @@ def as_data(reached: "Sequence[ProbeResult]") -> list[dict[str, Any]]:
 def _lines(reached: "ProbeResult") -> Iterator[str]:
     name, selection = reached.server.id, reached.selection
     if selection is None:
-        yield from _wrapped(f"{name}: skipped, each user needs their own token", "  ")
+        yield from indented(f"{name}: skipped, each user needs their own token", "  ")
         return
     if selection.error is not None:
-        yield from _wrapped(f"{name}: FAILED: {selection.error}", "  ")
+        yield from indented(f"{name}: FAILED: {selection.error}", "  ")
         return
     found = len(selection.tools) + len(selection.hidden) + len(selection.faults)
     yield f"  {name}: {counted(found, 'tool')}, {len(selection.tools)} offered"
     for tool in selection.tools:
         yield f"    {shortened(f'{tool.name} {tool.description}', WIDTH - 4)}"
     if selection.hidden:
-        yield from _wrapped(f"excluded by regex: {', '.join(selection.hidden)}", "    ")
+        yield from indented(f"excluded by regex: {', '.join(selection.hidden)}", "    ")
     for fault in selection.faults:
-        yield from _wrapped(f"skipped: {fault}", "    ")
-
-
-def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+        yield from indented(f"skipped: {fault}", "    ")

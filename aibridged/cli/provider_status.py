@@ -1,10 +1,9 @@
 """Status of the providers, for `check-config --connect`."""
 
-import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from aibridged.cli.table import WIDTH
+from aibridged.cli.table import indented
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -41,18 +40,11 @@ def as_data(check: "ProviderCheck") -> dict[str, Any]:
     }
 
 
-def _lines(check: "ProviderCheck") -> Iterator[str]:
+def _lines(check: "ProviderCheck") -> list[str]:
     provider = check.provider
     way = "directly" if provider.proxy is None else f"through {provider.proxy}"
     text = f"{provider.name}: {_said(check)} ({provider.base_url}, {way})"
-    yield from textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent="  ",
-        subsequent_indent="    ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    return indented(text, "  ")
 
 
 def _said(check: "ProviderCheck") -> str:

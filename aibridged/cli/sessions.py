@@ -10,7 +10,7 @@ import typer
 
 from aibridged.cli.cells import duration, printable, short, time
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
-from aibridged.cli.interceptions import TOKENS, reason, seconds, status
+from aibridged.cli.interceptions import TOKENS, reason, seconds, status, user
 from aibridged.cli.query_options import (
     NARROW,
     Output,
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from aibridged.records.query_results import Filter, Interception, Row, Session
 
 
-def _user(each: "Session") -> str:
-    return each.username or each.initiator_id
-
-
 def _tokens_in(each: "Session") -> int:
     return sum(getattr(each, name) for name in TOKENS[:-1])
 
@@ -46,7 +42,7 @@ def _short_models(each: "Session") -> str:
 COLUMNS: "tuple[Column[Session], ...]" = (
     Column("session_id", attrgetter("session_id"), "SESSION", Kind.ID),
     Column("initiator_id", attrgetter("initiator_id"), is_shown=False),
-    Column("user", _user, in_csv=False, cut=True),
+    Column("user", user, in_csv=False, cut=True),
     Column("username", attrgetter("username"), is_shown=False),
     Column("client", attrgetter("client"), cut=True),
     Column("models", attrgetter("models"), cut=True, spare=True, short=_short_models),
@@ -134,7 +130,7 @@ def _show(
 def _interceptions(query: "Query", session: str) -> "Iterator[Interception]":
     """All interceptions of a session, one page at a time in memory.
 
-        None is being read while they are printed: a pager may stop that for hours, and an open read
+    None is being read while they are printed: a pager may stop that for hours, and an open read
     keeps SQLite's WAL from being emptied.
     """
     after_id = None
@@ -150,7 +146,7 @@ def _story(
     sessions: "Sequence[Session]", found: "Iterator[Interception]", most: int | None
 ) -> Iterator[str]:
     began = min(sessions, key=attrgetter("started_at"))
-    who = ", ".join(sorted(set(map(_user, sessions))))
+    who = ", ".join(sorted(set(map(user, sessions))))
     yield printable(f"Session {began.session_id}")
     yield from _text("", f"{who}, {began.client}, from {time(began.started_at)} UTC", None)
     yield _tokens({name: sum(map(attrgetter(name), sessions)) for name in TOKENS})

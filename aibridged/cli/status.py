@@ -4,13 +4,13 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aibridged.cli.database import found_settings, out_of_reach
+from aibridged.cli.identity_store import Output, OutputFlag
 from aibridged.cli.options import takes, without_mistakes
 
 if TYPE_CHECKING:
@@ -27,22 +27,12 @@ _HOME, _TO_LINE_END, _BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
 _NAMES = ("state_dir",)
 
 
-class Form(StrEnum):
-    """Output format."""
-
-    TABLE = "table"
-    JSON = "json"
-
-
 Watch = Annotated[
     bool, typer.Option("--watch", "-w", help="Show it again every 2 seconds, until Ctrl-C.")
 ]
-OutputFlag = Annotated[
-    Form, typer.Option("--output", "-o", metavar="table|json", help="Output format.")
-]
 
 
-def _status(settings: "Settings", watch: Watch = False, output: OutputFlag = Form.TABLE) -> None:
+def _status(settings: "Settings", watch: Watch = False, output: OutputFlag = Output.TABLE) -> None:
     """Show what the running daemon does.
 
     That is requests, limits, circuits, database and memory. It is asked over a Unix socket in the
@@ -55,7 +45,7 @@ def _status(settings: "Settings", watch: Watch = False, output: OutputFlag = For
 
 
 def _proxy_status(
-    settings: "Settings", watch: Watch = False, output: OutputFlag = Form.TABLE
+    settings: "Settings", watch: Watch = False, output: OutputFlag = Output.TABLE
 ) -> None:
     """Show what the standalone AI Proxy does.
 
@@ -80,7 +70,7 @@ status.__name__ = "status"
 proxy_status = takes(_NAMES, _proxy_status, resolve=_resolve)
 
 
-def _show(directory: Path, name: str, *, watch: bool, output: Form) -> None:
+def _show(directory: Path, name: str, *, watch: bool, output: Output) -> None:
     from aibridged.daemon.status_socket import NoDaemonError
 
     try:
@@ -95,7 +85,7 @@ def _show(directory: Path, name: str, *, watch: bool, output: Form) -> None:
         raise typer.Exit() from None
 
 
-def _text(directory: Path, name: str, output: Form) -> str:
+def _text(directory: Path, name: str, output: Output) -> str:
     """The status as it is shown.
 
     Raises:
@@ -113,10 +103,10 @@ def _text(directory: Path, name: str, output: Form) -> str:
         raise NoDaemonError(
             f"What serves {directory / name} is not a daemon of this release."
         ) from None
-    return as_json(found) if output is Form.JSON else as_text(found, terminal_width() or _WHOLE)
+    return as_json(found) if output is Output.JSON else as_text(found, terminal_width() or _WHOLE)
 
 
-def _watch(read: Callable[[], str], output: Form, pause: Callable[[float], object]) -> None:
+def _watch(read: Callable[[], str], output: Output, pause: Callable[[float], object]) -> None:
     """Show the status again and again: on a terminal in one place, else one below the other.
 
     Raises:
@@ -126,7 +116,7 @@ def _watch(read: Callable[[], str], output: Form, pause: Callable[[float], objec
     from aibridged.daemon.status_socket import NoDaemonError
 
     text = read()
-    on_screen = output is Form.TABLE and sys.stdout.isatty()
+    on_screen = output is Output.TABLE and sys.stdout.isatty()
     if on_screen:
         _write(_ENTER)
     try:
@@ -136,7 +126,7 @@ def _watch(read: Callable[[], str], output: Form, pause: Callable[[float], objec
             try:
                 text = read()
             except NoDaemonError as error:
-                if output is Form.JSON:
+                if output is Output.JSON:
                     raise
                 text = "\n".join(wrapped(str(error), terminal_width() or WIDTH))
     finally:

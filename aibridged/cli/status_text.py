@@ -3,10 +3,9 @@
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from aibridged.cli.cells import printable
+from aibridged.cli.cells import counted, printable
 from aibridged.cli.table import fitted, shortened, width
 from aibridged.config import durations
-from aibridged.counted import noun
 from aibridged.daemon.status_report import (
     Circuit,
     Circuits,
@@ -63,11 +62,6 @@ def size(count: int) -> str:
         if amount < 1024 or unit == "TiB":
             break
     return f"{amount:.1f} {unit}"
-
-
-def counted(count: int, one: str) -> str:
-    """A number of things: 1 fact, 12,000 facts."""
-    return f"{count:,} {noun(count, one)}"
 
 
 def _entries(status: Status, room: int) -> Iterator[tuple[str, list[str]]]:

@@ -44,6 +44,18 @@ def wrapped(text: str, room: int) -> list[str]:
     return [line.plain.rstrip() for line in Text(text).wrap(Console(width=room), room)]
 
 
+def indented(text: str, indent: str) -> list[str]:
+    """The text in lines of `WIDTH`, those behind the first indented further; words stay whole."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=f"{indent}  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
 def shortened(text: str, room: int) -> str:
     """The first line, marked if there are more."""
     text = " ".join(text.split())

@@ -13,6 +13,7 @@ from operator import itemgetter
 
 from multidict import MultiMapping
 
+from aibridged.config.secret import Secret
 from aibridged.gateway_tokens import GATEWAY_TOKEN, PREFIX
 
 AUTHORIZATION = "Authorization"
@@ -157,6 +158,11 @@ class UpstreamCredential:
     kind: CredentialKind
     header: str | None
     value: str | None = field(repr=False)
+
+    @property
+    def hint(self) -> str:
+        """The key's masked form, empty without a key: the last word, after any scheme."""
+        return "" if self.value is None else str(Secret(self.value.rpartition(" ")[2]))
 
 
 class ByokDisabledError(Exception):

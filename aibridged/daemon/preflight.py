@@ -12,10 +12,14 @@ from aibridged.clock import SystemClock
 from aibridged.config.options import OPTIONS, Settings
 from aibridged.config.private_file import open_private, why_not_writable
 from aibridged.config.resolution import Mistake, Resolution, StartError
+from aibridged.identity.credential_key import KEY_FILE
 from aibridged.observe import otlp
+from aibridged.records.database import DATABASE_FILE
+from aibridged.records.journal import AREA_BYTES, JOURNAL_FILE
+from aibridged.records.spool import SPOOL_FILE
 
 # Files of the state directory, each of which the daemon opens for writing.
-_STATE_FILES = ("aibridged.db", "spool.jsonl", "journal.jsonl", "mcp-credentials.key")
+_STATE_FILES = (DATABASE_FILE, SPOOL_FILE, JOURNAL_FILE, KEY_FILE)
 _STREAMS = ("/dev/stderr", "/dev/stdout")
 
 
@@ -95,15 +99,14 @@ def _state_dir(settings: Settings, where: str) -> Iterator[Mistake]:
             continue
         except OSError as error:
             yield Mistake(where, f"{directory / name} can't be used: {error.strerror}", remedy)
-    if not (directory / "journal.jsonl").exists():
+    if not (directory / JOURNAL_FILE).exists():
         yield from _free_space(directory, where)
 
 
 def _free_space(directory: Path, where: str) -> Iterator[Mistake]:
-    from aibridged.records.journal import AREA_BYTES
-
     needed = 2 * AREA_BYTES
-    free = os.statvfs(directory).f_bavail * os.statvfs(directory).f_frsize
+    space = os.statvfs(directory)
+    free = space.f_bavail * space.f_frsize
     if free < needed:
         yield Mistake(
             where,
@@ -166,7 +169,7 @@ def _database(settings: Settings, where: dict[str, str]) -> Iterator[Mistake]:
     from aibridged.records import migrations
     from aibridged.records.open_database import make_database
 
-    if settings.postgres_url is None and not (settings.state_dir / _STATE_FILES[0]).exists():
+    if settings.postgres_url is None and not (settings.state_dir / DATABASE_FILE).exists():
         return
     try:
         migrations.check(make_database(settings))

@@ -10,6 +10,7 @@ from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.errors import GatewayError
 from aibridged.observe.descriptors import Shortages
 from aibridged.providers import Provider, make_providers
+from aibridged.providers.base import KEY_REFUSALS
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.upstream import Upstream
 from aibridged.transport.upstream_failure import FAILURES, describe
@@ -17,7 +18,6 @@ from aibridged.transport.upstream_proxy import UpstreamProxies
 
 DEADLINE_S = 20.0
 _AT_ONCE = 8
-_REFUSED = frozenset({401, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ async def _check(
 
 def _key(settings: ProviderSettings, status: int) -> str:
     has_key = settings.key is not None
-    if status in _REFUSED:
+    if status in KEY_REFUSALS:
         return "refused" if has_key else "none"
     if status < 300:
         return "accepted" if has_key else "needless"

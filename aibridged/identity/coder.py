@@ -14,9 +14,6 @@ from aibridged.identity.base import Actor
 from aibridged.identity.http_lookup import Service
 from aibridged.identity.token_format import CODER_TOKEN
 
-# Coder's keys are `<id>-<secret>`. Anything else, such as a provider's key in the wrong header,
-# must not be sent to Coder.
-
 # Such a user may do everything in a deployment.
 _ADMIN_ROLE = "owner"
 
@@ -58,6 +55,7 @@ class CoderAuthenticator:
         Raises:
             AuthUnavailableError: Coder can't be reached, or returns neither a user nor a refusal.
         """
+        # Anything else, such as a provider's key in the wrong header, must not be sent to Coder.
         match = CODER_TOKEN.fullmatch(token or "")
         if token is None or match is None:
             return None

@@ -8,7 +8,6 @@ from loguru import logger
 from multidict import MultiMapping
 
 from aibridged.clock import Clock
-from aibridged.config.secret import Secret
 from aibridged.core.auth import CredentialKind, UpstreamCredential
 from aibridged.counted import counted
 from aibridged.mcp.tools import CallerTools, Tool, Toolbox
@@ -101,7 +100,7 @@ class Bridge:
             user_agent=headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
             client_session_id=(session or "")[:MAX_NAME] or None,
             credential_kind=credential.kind.value,
-            credential_hint=_hint(credential.value),
+            credential_hint=credential.hint,
             tool_result_ids=last_results(facts.tool_result_ids),
             started_at=started_at,
             metadata={} if facts.purpose is None else {"purpose": facts.purpose},
@@ -336,10 +335,3 @@ class Interception:
 def outcome_of(status: int) -> Outcome:
     """How an interception ends by a whole response of this status."""
     return Outcome.COMPLETED if status < 400 else Outcome.FAILED
-
-
-def _hint(credential: str | None) -> str:
-    """A key's masked form; the key is the last word, after any scheme."""
-    if credential is None:
-        return ""
-    return str(Secret(credential.rpartition(" ")[2]))

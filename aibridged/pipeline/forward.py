@@ -18,7 +18,7 @@ from aibridged.pipeline.bridge import outcome_of
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
-from aibridged.pipeline.provider_key import REFUSALS
+from aibridged.providers.base import KEY_REFUSALS
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
 from aibridged.transport.relay import relay
@@ -73,10 +73,10 @@ async def ask(
 ) -> UpstreamResponse:
     """Send the request and wait for the response's head.
 
+    A POST is never sent twice, unless the provider has refused it for the gateway's own addition.
+
     Raises:
         GatewayError: there was none, or it only says that the gateway has no key.
-
-    A POST is never sent twice, unless the provider has refused it for the gateway's own addition.
     """
     name, interception = context.route.provider.name, context.interception
     if interception is not None:
@@ -98,7 +98,7 @@ async def ask(
             context.verdict.failure()
         where = upstream.shown_url(context.route.endpoint)
         raise refusal_of(error, f"The provider {name}", where) from None
-    if response.status in REFUSALS:
+    if response.status in KEY_REFUSALS:
         _look_into(response, context, components, dump)
     return response
 
@@ -165,14 +165,15 @@ async def relay_response(
             before_end=before_end,
         )
     except BrokenOffError as error:
-        name = context.route.provider.name
-        logger.warning(
-            "Provider {} aborted its response: {}: {}",
-            name,
-            components.upstreams[name].shown_url(context.route.endpoint),
-            error,
-        )
+        warn_of_break(context, components, str(error))
         raise
+
+
+def warn_of_break(context: RequestContext, components: Components, reason: str) -> None:
+    """Log that the provider didn't end its response."""
+    name = context.route.provider.name
+    where = components.upstreams[name].shown_url(context.route.endpoint)
+    logger.warning("Provider {} aborted its response: {}: {}", name, where, reason)
 
 
 def record_end(context: RequestContext, status: int) -> None:

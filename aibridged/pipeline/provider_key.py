@@ -7,13 +7,9 @@ too, instead of the provider's complaint about a key that the caller never sent.
 from loguru import logger
 
 from aibridged.clock import Clock
-from aibridged.config.secret import Secret
 from aibridged.core.auth import CredentialKind
 from aibridged.errors import PROVIDER_KEY_MISSING, GatewayError
 from aibridged.pipeline.context import RequestContext
-
-REFUSALS = frozenset({401, 403})
-"""Statuses of a provider that doesn't accept a key, or no request without one."""
 
 _LOG_EVERY_S = 60.0
 
@@ -35,7 +31,7 @@ class KeyRefusals:
         if credential.kind is not CredentialKind.CENTRALIZED:
             return
         if credential.value is not None:
-            self._warn(context, status, credential.value)
+            self._warn(context, status)
         elif provider.takes_key_for(context.route.endpoint):
             raise GatewayError(
                 PROVIDER_KEY_MISSING,
@@ -44,7 +40,7 @@ class KeyRefusals:
                 "own, send it as Authorization: Bearer, and the gateway token as X-Coder-Token.",
             )
 
-    def _warn(self, context: RequestContext, status: int, value: str) -> None:
+    def _warn(self, context: RequestContext, status: int) -> None:
         provider = context.route.provider
         now = self._monotonic()
         if now < self._quiet_until.get(provider.name, now):
@@ -53,7 +49,7 @@ class KeyRefusals:
         logger.warning(
             "Provider {} refuses the gateway's key {} with status {}: check {} and what it may do",
             provider.name,
-            Secret(value.rpartition(" ")[2]),
+            context.credential.hint,
             status,
             provider.key_setting,
         )

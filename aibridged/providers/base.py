@@ -15,6 +15,9 @@ from aibridged.wire.facts import WireApi
 READ = frozenset({"GET", "HEAD"})
 POST = frozenset({"POST"})
 
+KEY_REFUSALS = frozenset({401, 403})
+"""Statuses of a provider that doesn't accept a key, or no request without one."""
+
 
 class Stored(StrEnum):
     """What a provider stores under an id, for those who have its key."""

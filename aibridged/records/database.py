@@ -32,6 +32,8 @@ UNREACHABLE_S = 10
 BEGIN = "sqlite_begin"
 """Execution option: the statement that begins SQLite's transactions on this connection."""
 
+DATABASE_FILE = "aibridged.db"
+"""SQLite's database in the state directory."""
 BESIDE = ("-wal", "-shm", "-journal")
 """What the names of the files that SQLite keeps beside a database add to its own."""
 
@@ -53,7 +55,7 @@ def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:
         DatabaseError: `postgres_url` isn't valid.
     """
     if postgres_url is None:
-        return sa.URL.create("sqlite", database=str(state_dir / "aibridged.db"))
+        return sa.URL.create("sqlite", database=str(state_dir / DATABASE_FILE))
     try:
         url = sa.make_url(postgres_url)
     except (ArgumentError, ValueError):

@@ -67,10 +67,7 @@ def read_database(settings: Settings) -> Engine:
     engine = existing_database(settings)
     state = migrations.check(engine)
     if not state.is_current:
-        raise DatabaseError(
-            f"The schema is at {state.current or 'nothing'}, but {state.needed} is required: "
-            "run `aibridged db upgrade`, or start the daemon."
-        )
+        raise DatabaseError(state.demand)
     return engine
 
 

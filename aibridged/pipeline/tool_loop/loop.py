@@ -11,7 +11,6 @@ from contextlib import asynccontextmanager, suppress
 import aiohttp
 import msgspec
 from aiohttp import web
-from loguru import logger
 
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ErrorKind, GatewayError
 from aibridged.mcp.tools import Toolbox
@@ -258,9 +257,7 @@ class ToolLoop:
 
         A response under way ends with its connection, so that no client takes it as complete.
         """
-        name = self._context.route.provider.name
-        where = self._parts.upstreams[name].shown_url(self._context.route.endpoint)
-        logger.warning("Provider {} aborted its response: {}: {}", name, where, reason)
+        forward.warn_of_break(self._context, self._parts, reason)
         if self._context.request.writer.output_size > 0:
             return broken_off(self._context.request, reason)
         if self._context.verdict is not None:

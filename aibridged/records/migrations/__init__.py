@@ -40,6 +40,14 @@ class SchemaState(NamedTuple):
         """Whether this release can work with the database."""
         return self.current == self.needed
 
+    @property
+    def demand(self) -> str:
+        """What is to be done where it can't, as a sentence."""
+        return (
+            f"The schema is at {self.current or 'nothing'}, but {self.needed} is required: "
+            "run `aibridged db upgrade`, or start the daemon."
+        )
+
 
 def upgrade(engine: sa.Engine) -> None:
     """Bring the schema to this release's version. Two that do it at once do it once.
