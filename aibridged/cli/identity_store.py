@@ -2,19 +2,23 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum, StrEnum, auto
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from aibridged.cli.database import no_use_yet, takes_database
 
 if TYPE_CHECKING:
+    from aibridged.cli.columns import View
     from aibridged.config.options import Settings
     from aibridged.identity.tokens import TokenStore
     from aibridged.records.database import Engine
+
+
+T = TypeVar("T")
 
 
 class Output(StrEnum):
@@ -60,6 +64,18 @@ def as_json(value: object) -> str:
     import msgspec
 
     return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def show(
+    found: "Sequence[T]", view: "View[T]", output: Output, *, nothing: str, data: object = None
+) -> None:
+    """Print a list: `data`, by default what was found, as JSON; or a table, if that has rows."""
+    if output is Output.JSON:
+        typer.echo(as_json(found if data is None else data))
+    elif found:
+        typer.echo(view.table(found))
+    else:
+        typer.echo(nothing, err=True)
 
 
 def opened(settings: "Settings", access: Access) -> "Engine":

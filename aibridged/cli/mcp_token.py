@@ -13,9 +13,9 @@ from aibridged.cli.identity_store import (
     Output,
     OutputFlag,
     Username,
-    as_json,
     errors_are_told,
     opened,
+    show,
 )
 from aibridged.config import extras
 
@@ -82,12 +82,7 @@ def _list(
     view = chosen(_COLUMNS, wide, columns, output=output)
     with errors_are_told():
         found = _store(settings, Access.READ).list_all()
-    if output is Output.JSON:
-        typer.echo(as_json(found))
-    elif found:
-        typer.echo(view.table(found))
-    else:
-        typer.echo("No user has a token for an MCP server.", err=True)
+    show(found, view, output, nothing="No user has a token for an MCP server.")
 
 
 def _store(settings: "Settings", access: Access) -> "McpCredentialStore":

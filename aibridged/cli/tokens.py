@@ -10,7 +10,7 @@ import typer
 
 from aibridged.cli.cells import time
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
-from aibridged.cli.identity_store import Access, Output, OutputFlag, as_json, takes_store
+from aibridged.cli.identity_store import Access, Output, OutputFlag, as_json, show, takes_store
 from aibridged.clock import SystemClock
 from aibridged.config import durations
 
@@ -84,14 +84,9 @@ def _list(
     now = SystemClock().wall()
     view = chosen(_columns(now), wide, columns, output=output)
     found = store.list_tokens(user, revoked=revoked)
-    if output is Output.JSON:
-        typer.echo(as_json([{**asdict(info), "status": info.status(now)} for info in found]))
-        return
-    if not found:
-        whose = f"{user} has" if user else "There are"
-        typer.echo(f"{whose} no tokens in {store.place}.", err=True)
-        return
-    typer.echo(view.table(found))
+    data = [{**asdict(info), "status": info.status(now)} for info in found]
+    whose = f"{user} has" if user else "There are"
+    show(found, view, output, nothing=f"{whose} no tokens in {store.place}.", data=data)
 
 
 def _revoke(

@@ -15,6 +15,7 @@ from aibridged.cli.identity_store import (
     OutputFlag,
     Username,
     as_json,
+    show,
     takes_store,
 )
 from aibridged.cli.mcp_token import mcp_token
@@ -77,12 +78,7 @@ def _list(
     """List all users, by username. Times are in UTC."""
     view = chosen(_COLUMNS, wide, columns, output=output)
     found = store.list_users()
-    if output is Output.JSON:
-        typer.echo(as_json(found))
-    elif found:
-        typer.echo(view.table(found))
-    else:
-        typer.echo(f"There are no users in {store.place}.", err=True)
+    show(found, view, output, nothing=f"There are no users in {store.place}.")
 
 
 def _suspend(store: "TokenStore", username: Username, output: OutputFlag = Output.TABLE) -> None:

@@ -22,10 +22,9 @@ def mistakes(
 
     With `only` it is what keeps a command from using these, which are at most its database's.
     """
-    flags = {option.name: option.flag for option in OPTIONS}
 
     def where(name: str) -> str:
-        return given[name].where if name in given else flags[name]
+        return given[name].where if name in given else _FLAGS[name]
 
     for check in _CHECKS if only is None else (check_state_dir.mistakes,):
         # What is given and can't be read has been told already.
@@ -75,7 +74,6 @@ def warnings(
 
 def _without_their_switch(settings: Settings, given: Mapping[str, Given]) -> Iterator[str]:
     """Settings of a part of the daemon that is off, and wasn't switched off on purpose."""
-    flags = {option.name: option.flag for option in OPTIONS}
     for switch, group, names in _SWITCHES:
         if getattr(settings, switch) or switch in given:
             continue
@@ -86,7 +84,7 @@ def _without_their_switch(settings: Settings, given: Mapping[str, Given]) -> Ite
         ]
         if idle:
             have = noun(len(idle), "has", "have")
-            yield f"{', '.join(idle)} {have} no effect without {flags[switch]}."
+            yield f"{', '.join(idle)} {have} no effect without {_FLAGS[switch]}."
 
 
 def _in_the_clear(settings: Settings) -> Iterator[str]:
@@ -180,6 +178,7 @@ def _too_little_memory(settings: Settings, where: Where) -> Iterator[Mistake]:
         )
 
 
+_FLAGS = {option.name: option.flag for option in OPTIONS}
 # What switches a part on, and the settings that are for that part only. The AI Proxy's may be for
 # `aibridged proxy`, in the same file.
 _SWITCHES: tuple[tuple[str, Group | None, tuple[str, ...]], ...] = (

@@ -1,7 +1,7 @@
 """Optional libraries (extras): which are missing, and the command that installs them here.
 
 The command fits how the package was installed (PEP 610, `direct_url.json`). It never names the
-package alone: a package index may have somebody else's under that name.
+package alone: a package index may have another project's under that name.
 """
 
 import importlib.util

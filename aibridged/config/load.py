@@ -38,7 +38,7 @@ def resolve(
 ) -> Resolution:
     """Load the settings from the flags (`{"--http-address": ":4001"}`) and all other sources.
 
-    With `only` the values of settings that aren't named there may be wrong: whoever manages users
+    With `only` the values of settings that aren't named there may be wrong: a command for users
     need not be able to read the providers' keys.
     """
     mistakes: list[Mistake] = []

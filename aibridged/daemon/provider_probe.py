@@ -35,7 +35,7 @@ class ProviderCheck:
 
     @property
     def is_well(self) -> bool:
-        """Whether it can serve, or is only there by default: nobody may use it."""
+        """Whether it can serve, or is only there by default, and may be unused."""
         if is_default(self.provider):
             return True
         return self.error is None and self.key != "refused"

@@ -1,6 +1,6 @@
 """The status socket: a Unix socket in the state directory that says one document and closes.
 
-Nothing is read from it, so that whoever connects can change nothing. It is for the daemon's user
+Nothing is read from it, so that a client can change nothing. It is for the daemon's user
 and for root: its mode is 0600 from the moment it exists. This file has its address and asks it;
 `status_server` answers.
 """

@@ -53,7 +53,7 @@ def parse(token: str) -> TokenParts | None:
 
 
 def public_id(token: str) -> str | None:
-    """The public id of a token that nobody has verified, ours or a Coder deployment's."""
+    """The public id of an unverified token, ours or a Coder deployment's."""
     match = GATEWAY_TOKEN.fullmatch(token) or CODER_TOKEN.fullmatch(token)
     return match[1] if match else None
 

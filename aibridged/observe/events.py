@@ -66,7 +66,7 @@ _CALLER = (__name__, request_finished.__name__, request_finished.__code__.co_fir
 
 
 def _is_well(request: RequestSummary) -> bool:
-    """Whether nothing failed and nobody was refused: clients may leave, or offer a WebSocket."""
+    """Whether nothing failed or was refused: clients may leave, or offer a WebSocket."""
     return request.outcome in _WELL or request.reason == UPGRADE_NOT_SUPPORTED.code
 
 

@@ -82,7 +82,7 @@ def copy_of(
 ) -> None:
     """Copy a database to a file that is there and empty, as one file without a log beside it.
 
-    `is_at_rest` says that nobody can be writing to it.
+    `is_at_rest` says that no process can be writing to it.
 
     Raises:
         DatabaseError: one can't be read or the other not be written.

@@ -129,7 +129,7 @@ class Place(NamedTuple):
 
 
 def place_of(url: sa.URL) -> Place:
-    """The place of a database. Equal places are one database, whoever connects to it."""
+    """The place of a database. Equal places are one database, for any user."""
     if url.get_backend_name() == "sqlite":
         return Place("SQLite", os.path.abspath(url.database or ""))
     # A query may contain the password, too.

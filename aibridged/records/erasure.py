@@ -2,7 +2,7 @@
 
 Each interception is replaced by one without a person, under ids of its own, so that nothing that
 was logged or is still to come finds it: a fact that a daemon writes late refers to a row that is
-gone, and is refused by the database. Sessions stay together under names that nobody can trace.
+gone, and is refused by the database. Sessions stay together under names that can't be traced.
 
 Only ended interceptions are erased: as long as one is open, its facts may be in a daemon's memory,
 journal or spool.
@@ -36,7 +36,7 @@ from aibridged.records.scrubbing import scrub
 _T = TypeVar("_T")
 
 ERASED_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-"""The initiator of what was erased: the UUID of all ones, which is nobody's (RFC 9562, 5.10)."""
+"""The initiator of what was erased: the UUID of all ones, which no user has (RFC 9562, 5.10)."""
 ERASED_NAME = "(erased)"
 
 KEPT = (

@@ -88,7 +88,7 @@ async def test_the_way_of_the_guide(start_daemon, client, state, tmp_path):
     assert 5 <= (kept := count(backup)) <= count(state / "aibridged.db")
     assert "stop it first" in await operator("db", "restore", str(backup), status=1)
 
-    # Somebody is erased: nothing of the texts is left in the state directory of a running daemon.
+    # A user is erased: nothing of the texts is left in the state directory of a running daemon.
     await operator("users", "erase", "alice", "--yes")
     assert count(state / "aibridged.db", "username = '(erased)'") >= kept
     await ask(client, daemon, token, status=401)
@@ -109,7 +109,7 @@ async def test_the_way_of_the_guide(start_daemon, client, state, tmp_path):
 
 
 async def test_going_back_to_an_earlier_release_takes_its_backup(start_daemon, state, tmp_path):
-    """A later release is made of this one by a revision that nobody has."""
+    """A later release is made of this one by a revision that doesn't exist."""
     operator, backup = Operator(state), tmp_path / "before.db"
     settings = {"CODER_STATE_DIR": str(state)}
     await operator("db", "upgrade")
