@@ -10,7 +10,7 @@ class Actor:
     """The authenticated user or service behind a request.
 
     `api_key_id` names the token and is no secret; it is None where there is no token. `expires_at`
-    is the token's expiry, where it is known to have one.
+    is the token's expiry, where it is known to have one. `groups` are names, in order.
     """
 
     id: str
@@ -18,6 +18,8 @@ class Actor:
     api_key_id: str | None = None
     is_admin: bool = False
     expires_at: datetime | None = None
+    email: str | None = None
+    groups: tuple[str, ...] = ()
 
 
 class AuthUnavailableError(Exception):

@@ -15,6 +15,11 @@ from aibridged.identity.users import MAX_EMAIL, MAX_NAME, MAX_USERNAME
 MAX_SERVER_ID = 32
 MAX_ACTOR = 256
 MAX_ACTION = 64
+MAX_GROUP = 128
+MAX_ISSUER = 512
+MAX_SUBJECT = 255
+MAX_CLIENT = 64
+MAX_SIGN_IN_ID = 10
 
 
 metadata = sa.MetaData()
@@ -28,7 +33,9 @@ users = sa.Table(
     sa.Column("email", sa.String(MAX_EMAIL)),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("is_admin", sa.Boolean, nullable=False),
+    sa.Column("is_robot", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("last_seen_at", UtcDateTime),
     sa.Column("deleted_at", UtcDateTime),
 )
 not_deleted = users.c.deleted_at.is_(None)
@@ -51,7 +58,9 @@ tokens = sa.Table(
     sa.Column("expires_at", UtcDateTime),
     sa.Column("last_used_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
+    sa.Column("sign_in_id", sa.String(MAX_SIGN_IN_ID)),
     sa.Index("aibridged_tokens_user_id", "user_id"),
+    sa.Index("aibridged_tokens_sign_in_id", "sign_in_id"),
 )
 
 mcp_credentials = sa.Table(
@@ -61,6 +70,98 @@ mcp_credentials = sa.Table(
     sa.Column("server_id", sa.String(MAX_SERVER_ID), primary_key=True),
     sa.Column("encrypted_token", sa.LargeBinary, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+groups = sa.Table(
+    "aibridged_groups",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("name", sa.String(MAX_GROUP), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Index("aibridged_groups_name", "name", unique=True),
+)
+
+group_members = sa.Table(
+    "aibridged_group_members",
+    metadata,
+    sa.Column("group_id", sa.String(36), sa.ForeignKey(groups.c.id), primary_key=True),
+    sa.Column("user_id", sa.String(36), sa.ForeignKey(users.c.id), primary_key=True),
+    # Whether it follows the identity provider's claim; an administrator's additions stay.
+    sa.Column("by_sign_in", sa.Boolean, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Index("aibridged_group_members_user_id", "user_id"),
+)
+
+identities = sa.Table(
+    "aibridged_identities",
+    metadata,
+    sa.Column("issuer", sa.String(MAX_ISSUER), primary_key=True),
+    sa.Column("subject", sa.String(MAX_SUBJECT), primary_key=True),
+    sa.Column("user_id", sa.String(36), sa.ForeignKey(users.c.id), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Index("aibridged_identities_user_id", "user_id"),
+)
+
+sign_ins = sa.Table(
+    "aibridged_sign_ins",
+    metadata,
+    sa.Column("id", sa.String(MAX_SIGN_IN_ID), primary_key=True),
+    sa.Column("user_id", sa.String(36), sa.ForeignKey(users.c.id), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("client", sa.String(MAX_CLIENT), nullable=False),
+    sa.Column("issuer", sa.String(MAX_ISSUER), nullable=False),
+    sa.Column("encrypted_refresh_token", sa.LargeBinary),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    # When the identity provider last vouched for the user.
+    sa.Column("checked_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    # A lease: one refresh at a time, on all replicas.
+    sa.Column("refreshing_until", UtcDateTime),
+    sa.Column("ended_at", UtcDateTime),
+    sa.Index("aibridged_sign_ins_user_id", "user_id"),
+    sa.Index("aibridged_sign_ins_expires_at", "expires_at"),
+)
+
+refresh_tokens = sa.Table(
+    "aibridged_refresh_tokens",
+    metadata,
+    sa.Column("id", sa.String(10), primary_key=True),
+    sa.Column(
+        "sign_in_id", sa.String(MAX_SIGN_IN_ID), sa.ForeignKey(sign_ins.c.id), nullable=False
+    ),
+    sa.Column("secret_sha256", sa.LargeBinary(32), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("used_at", UtcDateTime),
+    # The successor's secret follows from the token's own, which isn't stored, and this.
+    sa.Column("successor_salt", sa.LargeBinary(32)),
+    sa.Index("aibridged_refresh_tokens_sign_in_id", "sign_in_id"),
+)
+
+device_codes = sa.Table(
+    "aibridged_device_codes",
+    metadata,
+    sa.Column("secret_sha256", sa.LargeBinary(32), primary_key=True),
+    sa.Column("user_code", sa.String(16), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("client", sa.String(MAX_CLIENT), nullable=False),
+    sa.Column("address", sa.String(64), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
+    sa.Column("polled_at", UtcDateTime),
+    sa.Column("interval_s", sa.Integer, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("sign_in_id", sa.String(MAX_SIGN_IN_ID)),
+    sa.Index("aibridged_device_codes_user_code", "user_code", unique=True),
+    sa.Index("aibridged_device_codes_expires_at", "expires_at"),
+)
+
+refusals = sa.Table(
+    "aibridged_refusals",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("user_id", sa.String(64), primary_key=True),
+    sa.Column("reason", sa.String(MAX_ACTION), primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
 )
 
 _json = sa.JSON(none_as_null=True).with_variant(JSONB(), "postgresql")

@@ -21,6 +21,8 @@ from aibridged.config.secret import Secret
 from aibridged.identity import token_format
 from aibridged.identity.base import Actor
 from aibridged.identity.tables import (
+    group_members,
+    groups,
     mcp_credentials,
     not_deleted,
     tokens,
@@ -28,6 +30,7 @@ from aibridged.identity.tables import (
     users,
 )
 from aibridged.identity.users import (
+    MAX_GROUPS,
     MAX_NAME,
     IdentityError,
     TokenInfo,
@@ -48,10 +51,9 @@ _ASKED_AT_ONCE = 1000
 _NO_DIGEST = bytes(32)
 
 
-_USER = [column for column in users.c if column is not users.c.deleted_at]
+_USER = [users.c[field] for field in User.__dataclass_fields__]
 _TOKEN = [
-    users.c.username,
-    *(column for column in tokens.c if column.name not in ("user_id", "secret_sha256")),
+    (users if field == "username" else tokens).c[field] for field in TokenInfo.__dataclass_fields__
 ]
 _NOT_TAKEN_BACK = (
     tokens.c.revoked_at.is_(None),
@@ -65,9 +67,17 @@ _TO_AUTHENTICATE = (
         tokens.c.expires_at,
         users.c.username,
         users.c.is_admin,
+        users.c.email,
     )
     .join(users)
     .where(tokens.c.id == sa.bindparam("token_id"), *_NOT_TAKEN_BACK)
+)
+_GROUPS = (
+    sa.select(groups.c.name)
+    .join(group_members)
+    .where(group_members.c.user_id == sa.bindparam("user_id"))
+    .order_by(groups.c.name)
+    .limit(MAX_GROUPS)
 )
 _STILL_GOOD = (
     sa.select(tokens.c.id)
@@ -244,12 +254,22 @@ class TokenStore:
             return None
         with self._transaction() as connection:
             row = connection.execute(_TO_AUTHENTICATE, {"token_id": parts.id}).one_or_none()
+            asked = {"user_id": "" if row is None else row.user_id}
+            of_groups = tuple(connection.execute(_GROUPS, asked).scalars())
         expected = _NO_DIGEST if row is None else row.secret_sha256
         if not hmac.compare_digest(parts.digest(), expected) or row is None:
             return None
         if row.expires_at is not None and row.expires_at <= self._now():
             return None
-        return Actor(row.user_id, row.username, parts.id, row.is_admin, row.expires_at)
+        return Actor(
+            row.user_id,
+            row.username,
+            parts.id,
+            row.is_admin,
+            row.expires_at,
+            row.email,
+            of_groups,
+        )
 
     def still_good(self, token_ids: Set[str]) -> set[str]:
         """Those of the tokens, by id, that are still valid."""

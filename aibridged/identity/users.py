@@ -10,6 +10,8 @@ from enum import StrEnum
 MAX_USERNAME = 32
 MAX_NAME = 64
 MAX_EMAIL = 254
+MAX_GROUPS = 1000
+"""Of one user."""
 _USERNAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _NOT_IN_USERNAMES = re.compile(r"[^a-z0-9]+", re.ASCII)
 

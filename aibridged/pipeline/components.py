@@ -36,6 +36,19 @@ from aibridged.transport.upstream import Upstream
 ApiHandler = Callable[[web.BaseRequest, Actor, str, str], Awaitable[web.StreamResponse]]
 """Serves a caller's query of the record, given the path below the prefix and the query string."""
 
+LocalHandler = Callable[[web.BaseRequest, Actor | None, str, bytes], Awaitable[web.StreamResponse]]
+"""Serves a local route, given the caller (None on public ones), the query string, and the key of
+the caller's network."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRoute:
+    """A path that the gateway serves itself; a public one without a gateway token."""
+
+    methods: frozenset[str]
+    serve: LocalHandler
+    is_public: bool = False
+
 
 @dataclass(frozen=True, slots=True)
 class Components:
@@ -44,7 +57,8 @@ class Components:
     `upstreams` has the connection pool of each provider, by name; what is None is disabled.
     `requests` are those that began with these components, `in_flight` are all. `ca_certificate` is
     the AI Proxy's CA as PEM. `api_roots` are the first path segments that `api` serves below the
-    gateway's own prefixes. `on_finished` are called at the end of every request.
+    gateway's own prefixes, and `local_routes` what the gateway serves otherwise, by exact path.
+    `on_finished` are called at the end of every request.
     """
 
     settings: Settings
@@ -77,3 +91,4 @@ class Components:
     ca_certificate: bytes | None
     api: ApiHandler
     api_roots: frozenset[str]
+    local_routes: Mapping[str, LocalRoute]

@@ -1,7 +1,8 @@
-"""Local routes: what the gateway serves itself, below its own prefixes.
+"""Local routes: what the gateway serves itself.
 
-Queries of the record need authentication. The certificate of the AI Proxy's CA is public: it can
-only be trusted.
+Queries of the record, below the gateway's own prefixes, need authentication. The certificate of the
+AI Proxy's CA is public: it can only be trusted. All other local routes are exact paths, which no
+provider can have: `components.local_routes` lists them.
 """
 
 from aiohttp import web
@@ -13,9 +14,9 @@ from aibridged.core.targets import (
     BadTargetError,
     split_target,
 )
-from aibridged.errors import INVALID_REQUEST, GatewayError
+from aibridged.errors import INVALID_REQUEST, METHOD_NOT_ALLOWED, GatewayError
 from aibridged.pipeline.auth import authenticated
-from aibridged.pipeline.components import Components
+from aibridged.pipeline.components import Components, LocalRoute
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 _PROXY = CERTIFICATE_PATH.split("/")[1]
@@ -25,15 +26,18 @@ _READ = frozenset({"GET", "HEAD"})
 def stage(components: Components) -> Middleware:
     api, certificate = components.api, components.ca_certificate
     roots = components.api_roots if certificate is None else {*components.api_roots, _PROXY}
-    beginnings = tuple(f"{prefix}/{root}" for prefix in PREFIXES for root in roots)
+    exact = components.local_routes
+    beginnings = (*(f"{prefix}/{root}" for prefix in PREFIXES for root in roots), *exact)
 
-    async def records_api(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    async def local_routes(context: RequestContext, handler: Handler) -> web.StreamResponse:
         if not context.request.target.startswith(beginnings):
             return await handler(context)
         try:
             path, query = split_target(context.request.target)
         except BadTargetError as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
+        if (found := exact.get(path)) is not None:
+            return await _local(context, components, found, query)
         if path == CERTIFICATE_PATH and certificate is not None and context.request.method in _READ:
             return web.Response(body=certificate, headers={"Content-Type": CERTIFICATE_TYPE})
         if path.split("/", 2)[1] not in components.api_roots:
@@ -42,4 +46,16 @@ def stage(components: Components) -> Middleware:
         context.actor = await authenticated(context, components)
         return await api(context.request, context.actor, path, query)
 
-    return records_api
+    return local_routes
+
+
+async def _local(
+    context: RequestContext, components: Components, route: LocalRoute, query: str
+) -> web.StreamResponse:
+    request = context.request
+    if request.method not in route.methods:
+        raise GatewayError(METHOD_NOT_ALLOWED, allow=", ".join(sorted(route.methods)))
+    actor = None
+    if not route.is_public:
+        actor = context.actor = await authenticated(context, components)
+    return await route.serve(request, actor, query, context.address(components.settings))

@@ -100,7 +100,8 @@ def test_an_unknown_user_is_answered_with_the_nearest(store, alice, act):
 def test_a_token_authenticates_its_user(store, alice, token):
     info, text = token
     assert text.startswith(f"aib_{info.id}_")
-    assert store.authenticate(text) == Actor(alice.id, "alice", info.id, is_admin=False)
+    actor = store.authenticate(text)
+    assert actor == Actor(alice.id, "alice", info.id, is_admin=False, email=alice.email)
 
 
 def test_an_admins_actor_is_an_admin(store):
