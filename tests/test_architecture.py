@@ -112,7 +112,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/forward.py": SHELL,
     "pipeline/lifecycle.py": SHELL,
     "pipeline/origin.py": SHELL,
-    "pipeline/in_flight_gauge.py": METRICS,
     "pipeline/ownership.py": "tests/e2e/test_stored_objects.py drives it through sockets",
     "pipeline/storing.py": "tests/e2e/test_stored_objects.py drives it through sockets",
     "pipeline/components.py": DECLARES,

@@ -10,7 +10,6 @@ from aibridged.pipeline import (
     errors,
     finish,
     forward,
-    in_flight_gauge,
     lifecycle,
     local_routes,
     origin,
@@ -39,7 +38,6 @@ STAGES = (
     body.stage,  # the breaker needs the model, which is in the body
     ownership.stage,  # the body may refer to what another caller has stored
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place
-    in_flight_gauge.stage,  # an interception is in flight as soon as nothing can refuse it any more
     record.stage,  # nothing goes upstream unrecorded
     tools.stage,  # last: all that it sends and calls is recorded
 )

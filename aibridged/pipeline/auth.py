@@ -1,5 +1,8 @@
 """Authentication stage: the caller, and the upstream credential. See `core.auth`."""
 
+from collections.abc import Awaitable
+from functools import partial
+
 from aiohttp import web
 
 from aibridged.core.auth import (
@@ -16,18 +19,34 @@ from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 async def authenticated(context: RequestContext, components: Components) -> Actor:
     """The caller, or GatewayError: the headers are malformed, or the token is invalid."""
+    return await components.gate.actor(
+        _token(context), lambda: context.address(components.settings)
+    )
+
+
+def _token(context: RequestContext) -> str | None:
     try:
-        token = context.presented.token
+        return context.presented.token
     except MalformedCredentialsError as error:
         raise GatewayError(UNAUTHENTICATED, str(error)) from None
-    return await components.gate.actor(token, lambda: context.address(components.settings))
 
 
 def stage(components: Components) -> Middleware:
     allow_byok, active_requests = components.settings.allow_byok, components.gate.active_requests
 
-    async def auth(context: RequestContext, handler: Handler) -> web.StreamResponse:
-        actor = context.actor = await authenticated(context, components)
+    def auth(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+        actor = components.gate.known(_token(context))
+        if actor is None:
+            return looked_up(context, handler)
+        return admitted(context, handler, actor)
+
+    async def looked_up(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        return await admitted(context, handler, await authenticated(context, components))
+
+    def admitted(
+        context: RequestContext, handler: Handler, actor: Actor
+    ) -> Awaitable[web.StreamResponse]:
+        context.actor = actor
         route = context.route
         provider = route.provider
         try:
@@ -43,9 +62,7 @@ def stage(components: Components) -> Middleware:
         except OwnKeyRequiredError:
             raise GatewayError(OWN_KEY_REQUIRED) from None
         active_requests.add(actor, context.presented.token, context)
-        try:
-            return await handler(context)
-        finally:
-            active_requests.remove(context)
+        context.at_end(partial(active_requests.remove, context))
+        return handler(context)
 
     return auth

@@ -45,62 +45,67 @@ def stage(components: Components) -> Middleware:
 
     async def body(context: RequestContext, handler: Handler) -> web.StreamResponse:
         hold = context.hold = Hold(budget, context.actor.id)
-        try:
-            if context.request.body_exists:
-                context.body = await _read(context, hold, settings, clock)
-            else:
-                context.body = b""
-            if (api := context.route.reads) is not None:
-                await reader.read(context, hold, api)
-                if api in _USAGE_ON_DEMAND and context.route.model is None:
-                    ask_on_behalf(context, components.usage_refusals)
-            return await handler(context)
-        finally:
-            hold.release()
+        context.at_end(hold.release)
+        if not context.request.body_exists:
+            context.body = b""
+        elif (arrived := _arrived(context, hold, settings)) is not None:
+            context.body = arrived
+        else:
+            context.body = await _read(context, hold, settings, clock)
+        if (api := context.route.reads) is not None:
+            context.plain = context.body
+            if "Content-Encoding" in context.request.headers:
+                await reader.decode(context, hold)
+            if not reader.read_at_once(context, api):
+                await reader.read_large(context, api)
+            if api in _USAGE_ON_DEMAND and context.route.model is None:
+                ask_on_behalf(context, components.usage_refusals)
+        return await handler(context)
 
     return body
 
 
 class _FactReader:
-    """Reads the facts of small bodies at once, and of large or coded ones in time slices."""
+    """Reads the facts of small bodies at once, and of large or coded ones in time slices.
+
+    Each method raises GatewayError: the body isn't a request of the API, or is over a bound.
+    """
 
     def __init__(self, settings: Settings, slices: TimeSlices) -> None:
         self._settings = settings
         self._slices = slices
 
-    async def read(self, context: RequestContext, hold: Hold, api: WireApi) -> None:
-        """Read `facts`; `plain` is the decoded body from then on.
-
-        Raises:
-            GatewayError: the body isn't a request of the API, or is over a bound.
-        """
+    async def decode(self, context: RequestContext, hold: Hold) -> None:
+        """Undo the content coding of the body, in `plain`."""
+        steps = decode_body(
+            context.body,
+            context.request.headers["Content-Encoding"],
+            self._settings.max_request_bytes,
+        )
         try:
-            context.plain = context.body
-            if "Content-Encoding" in context.request.headers:
-                context.plain = await self._decoded(context)
-                hold.take(len(context.plain))
-            if not (is_small(context.plain) and self._read_at_once(context, api)):
-                await self._read_large(context, api)
-        except (BodyTooLargeError, TooComplexError) as error:
-            raise GatewayError(REQUEST_TOO_LARGE, str(error)) from None
-        except UnsupportedCodingError as error:
-            raise GatewayError(UNSUPPORTED_CODING, str(error)) from None
-        except (CodingError, BadRequestError) as error:
-            raise GatewayError(INVALID_REQUEST, str(error)) from None
-        except TimeoutError:
-            raise GatewayError(AT_CAPACITY, retry_after=1) from None
+            context.plain = await self._in_slices(context, steps)
+        except _FAULTS as error:
+            raise _refusal(error) from None
+        hold.take(len(context.plain))
 
-    async def _decoded(self, context: RequestContext) -> bytes:
-        coding = context.request.headers["Content-Encoding"]
-        most = self._settings.max_request_bytes
-        return await self._in_slices(context, decode_body(context.body, coding, most))
-
-    def _read_at_once(self, context: RequestContext, api: WireApi) -> bool:
+    def read_at_once(self, context: RequestContext, api: WireApi) -> bool:
+        """Read `facts` if that takes no time, as of nearly all bodies."""
+        if not is_small(context.plain):
+            return False
         try:
             context.facts = read_request(api, context.plain, context.route.model)
+        except BadRequestError as error:
+            raise _refusal(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False  # the other path tells what is no JSON, and reports excessive depth
         return True
+
+    async def read_large(self, context: RequestContext, api: WireApi) -> None:
+        """Read `facts` and `members` of what isn't small, or can't be read at once."""
+        try:
+            await self._read_large(context, api)
+        except _FAULTS as error:
+            raise _refusal(error) from None
 
     async def _read_large(self, context: RequestContext, api: WireApi) -> None:
         outline, members = await self._in_slices(context, outline_request(context.plain))
@@ -114,6 +119,18 @@ class _FactReader:
             return await self._slices.run(steps, context.actor.id)
 
 
+_FAULTS = (BodyTooLargeError, TooComplexError, CodingError, BadRequestError, TimeoutError)
+
+
+def _refusal(error: Exception) -> GatewayError:
+    if isinstance(error, TimeoutError):
+        return GatewayError(AT_CAPACITY, retry_after=1)
+    if isinstance(error, BodyTooLargeError | TooComplexError):
+        return GatewayError(REQUEST_TOO_LARGE, str(error))
+    is_unsupported = isinstance(error, UnsupportedCodingError)
+    return GatewayError(UNSUPPORTED_CODING if is_unsupported else INVALID_REQUEST, str(error))
+
+
 def _too_large(settings: Settings) -> GatewayError:
     return GatewayError(
         REQUEST_TOO_LARGE,
@@ -122,14 +139,18 @@ def _too_large(settings: Settings) -> GatewayError:
     )
 
 
-async def _read(context: RequestContext, hold: Hold, settings: Settings, clock: Clock) -> bytes:
+def _arrived(context: RequestContext, hold: Hold, settings: Settings) -> bytes | None:
+    """The body if it has come with the head, as small ones do; its bytes are held from now on."""
     length = context.request.content_length or 0
     if length > settings.max_request_bytes:
         raise _too_large(settings)
     hold.take(length)
     content = context.request.content
-    if content.is_eof() and length:  # it has come with the head, as small ones do
-        return _within(content.read_nowait(), 0, settings)
+    return _within(content.read_nowait(), 0, settings) if length and content.is_eof() else None
+
+
+async def _read(context: RequestContext, hold: Hold, settings: Settings, clock: Clock) -> bytes:
+    length = context.request.content_length or 0
     began = clock.monotonic()
     # Not a list of chunks: these would fragment the heap, and take twice the memory when joined.
     body = BytesIO()

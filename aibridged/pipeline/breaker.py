@@ -1,5 +1,6 @@
 """Circuit breaker stage: rejects requests to an overloaded provider. See `core.breaker`."""
 
+from collections.abc import Awaitable
 from hashlib import blake2b
 
 from aiohttp import web
@@ -18,15 +19,12 @@ def stage(components: Components) -> Middleware | None:
     if breakers is None:
         return None
 
-    async def breaker(context: RequestContext, handler: Handler) -> web.StreamResponse:
-        if context.route.api is None:
-            return await handler(context)
-        admission = context.verdict = admit(breakers, context)
-        try:
-            return await handler(context)
-        finally:
+    def breaker(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+        if context.route.api is not None:
+            admission = context.verdict = admit(breakers, context)
             # Neutral unless `forward` has reported an outcome: the client disconnected before that.
-            admission.cancelled()
+            context.at_end(admission.cancelled)
+        return handler(context)
 
     return breaker
 

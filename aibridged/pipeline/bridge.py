@@ -1,6 +1,6 @@
 """A bridge: the cached state of one caller and key, with the caller's MCP tools."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 import msgspec
@@ -107,7 +107,10 @@ class Bridge:
         )
         prompt = None
         if facts.prompt is not None:
-            prompt = await self._prompt(start, facts.prompt)
+            # Made before the start is recorded: if it fails, nothing is left open.
+            prompt = _prompt(start, facts.prompt)
+            if self._truncator.may_truncate(prompt):
+                prompt = await self._truncator.truncate_in_thread(prompt)
         # With a key of their own a caller is shown what that key may see, whoever made it.
         if stores and (facts.background or credential.kind is CredentialKind.CENTRALIZED):
             storing = Storing(self._stored, start, background=facts.background)
@@ -124,18 +127,6 @@ class Bridge:
         if prompt is not None:
             interception.record_prompt(prompt)
         return interception
-
-    def _prompt(self, start: InterceptionStart, prompt: str) -> Awaitable[UserPromptRecord]:
-        """The prompt's record, made before the start's: if it fails, nothing is left open."""
-        return self._truncator.truncate_in_thread(
-            UserPromptRecord(
-                id=uuid7(start.started_at),
-                interception_id=start.id,
-                created_at=start.started_at,
-                prompt=str(prompt),
-                metadata=truncation_metadata(prompt),
-            )
-        )
 
     async def toolbox(self) -> Toolbox | None:
         """The caller's tools, None if there are none; see `CallerTools.open` for how long it waits.
@@ -330,6 +321,16 @@ class Interception:
         if reading is None:
             return self.awaits_response
         return reading.status == 200 and (facts.usage is None or facts.usage.partial)
+
+
+def _prompt(start: InterceptionStart, prompt: str) -> UserPromptRecord:
+    return UserPromptRecord(
+        id=uuid7(start.started_at),
+        interception_id=start.id,
+        created_at=start.started_at,
+        prompt=str(prompt),
+        metadata=truncation_metadata(prompt),
+    )
 
 
 def outcome_of(status: int) -> Outcome:

@@ -1,5 +1,7 @@
 """Concurrency limit stage. See `core.concurrency`."""
 
+from collections.abc import Awaitable
+
 from aiohttp import web
 
 from aibridged.errors import AT_CAPACITY, GatewayError
@@ -10,13 +12,10 @@ from aibridged.pipeline.context import Handler, Middleware, RequestContext
 def stage(components: Components) -> Middleware:
     slots = components.slots
 
-    async def concurrency(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def concurrency(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         if not slots.take():
             raise GatewayError(AT_CAPACITY, retry_after=1)
-        try:
-            # The response is written to its end inside, so the slot is held that long.
-            return await handler(context)
-        finally:
-            slots.release()
+        context.at_end(slots.release)  # when the response has been written
+        return handler(context)
 
     return concurrency

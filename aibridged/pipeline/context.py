@@ -83,6 +83,19 @@ class RequestContext:
     # Defaults are class attributes: a request pays only for what it sets.
     def __init__(self, request: GatewayRequest) -> None:
         self.request = request
+        self._endings: list[Callable[[], None]] = []
+
+    def at_end(self, ending: Callable[[], None]) -> None:
+        """Call it at the end of the request, however that ends: before what was to be called then.
+
+        A stage with a `finally` of its own would cost every request a coroutine.
+        """
+        self._endings.append(ending)
+
+    def end(self) -> None:
+        """The request has ended."""
+        while self._endings:
+            self._endings.pop()()
 
     @property
     def asks_for_usage(self) -> bool:

@@ -47,6 +47,7 @@ def stage(components: Components) -> Middleware:
             broken = RequestOutcome.INTERRUPTED if cut_off else RequestOutcome.CLIENT_CLOSED
             raise
         finally:
+            context.end()
             if not context.is_probe:
                 finished = account(context, status, broken, monotonic())
                 for listener in listeners:

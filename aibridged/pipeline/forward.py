@@ -79,12 +79,19 @@ async def ask(
         GatewayError: there was none, or it only says that the gateway has no key.
     """
     name, interception = context.route.provider.name, context.interception
+    idle_timeout = components.settings.upstream_idle_timeout
     if interception is not None:
         interception.awaits_response = True
     try:
-        response = await _asked(
-            context, upstream, headers, components.settings.upstream_idle_timeout
+        response = await upstream.ask(
+            context.request.method,
+            context.upstream_target,
+            headers,
+            context.upstream_body,
+            idle_timeout,
         )
+        if context.usage_ask is not None:
+            response = await _unasked(context, upstream, headers, response, idle_timeout)
     except GatewayError:  # there is no file descriptor left, which isn't the provider's fault
         if interception is not None:
             interception.awaits_response = False
@@ -119,13 +126,15 @@ def _look_into(
         raise
 
 
-async def _asked(
-    context: RequestContext, upstream: Upstream, headers: RawHeaders, idle_timeout: float
+async def _unasked(
+    context: RequestContext,
+    upstream: Upstream,
+    headers: RawHeaders,
+    response: UpstreamResponse,
+    idle_timeout: float,
 ) -> UpstreamResponse:
     """The response, to a second request where the first was refused for asking for usage."""
-    method, target = context.request.method, context.upstream_target
-    response = await upstream.ask(method, target, headers, context.upstream_body, idle_timeout)
-    ask = context.usage_ask
+    method, target, ask = context.request.method, context.upstream_target, context.usage_ask
     if ask is None or not await ask.is_refused(response):
         return response
     response.close()

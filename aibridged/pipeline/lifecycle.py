@@ -4,6 +4,8 @@ While draining, new requests are refused, unless another process takes over: the
 notice.
 """
 
+from collections.abc import Awaitable
+
 from aiohttp import web
 
 from aibridged.errors import AT_CAPACITY, SHUTTING_DOWN, GatewayError
@@ -18,24 +20,25 @@ def stage(components: Components) -> Middleware:
     in_flight, requests = components.in_flight, components.requests
     recorder = components.recorder_stats
 
-    async def lifecycle(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def lifecycle(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         target = context.request.target
         if context.request.method in _READ and target in ("/healthz", "/readyz"):
             context.is_probe = True
-            if target == "/readyz" and in_flight.draining:
-                return _line("shutting down", 503)
-            if target == "/readyz" and recorder.refuses:
-                return _line("requests can't be recorded", 503)
-            return _line("ok", 200)
+            return health(target)
         if in_flight.refusing:
             raise GatewayError(SHUTTING_DOWN, retry_after=1)
         if context.request.is_surplus:
             raise GatewayError(AT_CAPACITY, retry_after=1)
         requests.enter()
-        try:
-            return await handler(context)
-        finally:
-            requests.leave()
+        context.at_end(requests.leave)
+        return handler(context)
+
+    async def health(target: str) -> web.Response:
+        if target == "/readyz" and in_flight.draining:
+            return _line("shutting down", 503)
+        if target == "/readyz" and recorder.refuses:
+            return _line("requests can't be recorded", 503)
+        return _line("ok", 200)
 
     return lifecycle
 

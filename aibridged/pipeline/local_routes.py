@@ -5,6 +5,8 @@ AI Proxy's CA is public: it can only be trusted. All other local routes are exac
 provider can have: `components.local_routes` lists them.
 """
 
+from collections.abc import Awaitable
+
 from aiohttp import web
 
 from aibridged.core.targets import (
@@ -29,9 +31,12 @@ def stage(components: Components) -> Middleware:
     exact = components.local_routes
     beginnings = (*(f"{prefix}/{root}" for prefix in PREFIXES for root in roots), *exact)
 
-    async def local_routes(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def local_routes(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         if not context.request.target.startswith(beginnings):
-            return await handler(context)
+            return handler(context)
+        return served(context, handler)
+
+    async def served(context: RequestContext, handler: Handler) -> web.StreamResponse:
         try:
             path, query = split_target(context.request.target)
         except BadTargetError as error:

@@ -1,5 +1,7 @@
 """Cross-origin protection stage, for `--aibridge-auth none`. See `core.origins`."""
 
+from collections.abc import Awaitable
+
 from aiohttp import web
 
 from aibridged.core.origins import is_loopback_name, is_of_another_origin
@@ -17,10 +19,10 @@ def stage(components: Components) -> Middleware | None:
     if components.settings.auth != "none":
         return None
 
-    async def origin(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def origin(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         if not context.request.is_handed_over:  # the AI Proxy has a rule of its own
             _check(context)
-        return await handler(context)
+        return handler(context)
 
     return origin
 

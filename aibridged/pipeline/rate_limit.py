@@ -1,5 +1,6 @@
 """Rate limit stage: requests per second and caller. See `core.rate_limit`."""
 
+from collections.abc import Awaitable
 from hashlib import blake2b
 
 from aiohttp import web
@@ -27,9 +28,9 @@ def stage(components: Components) -> Middleware | None:
             return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
         return context.address(settings)
 
-    async def rate_limit(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def rate_limit(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         if not limiter.admit(caller(context)):
             raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
-        return await handler(context)
+        return handler(context)
 
     return rate_limit

@@ -1,13 +1,17 @@
-"""Recording stage, fails closed: the start is committed before anything goes upstream."""
+"""Recording stage, fails closed: the start is committed before anything goes upstream.
+
+It counts the interceptions in flight, too; `finish` counts them at their end.
+"""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
+from functools import partial
 
 from aiohttp import web
 from loguru import logger
 
 from aibridged.errors import INTERNAL_ERROR, RECORDING_FAILED, GatewayError
-from aibridged.pipeline.bridge import Interception, outcome_of
+from aibridged.pipeline.bridge import outcome_of
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
@@ -20,17 +24,26 @@ from aibridged.transport.in_flight import InFlight
 
 
 def stage(components: Components) -> Middleware:
-    pool, in_flight = components.bridges, components.in_flight
+    pool, in_flight, running = components.bridges, components.in_flight, components.running
     note = _Anomalies()
 
-    async def record(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def record(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         if context.route.api is None:
-            return await handler(context)
+            return handler(context)
+        # It is in flight as soon as nothing but its own record can refuse it any more.
+        route, provider = context.route, context.route.provider
+        kind = (provider.name, context.facts.model, provider.prefix + route.endpoint)
+        running.began(kind)
+        context.at_end(partial(running.ended, kind))
+        return recorded(context, handler)
+
+    async def recorded(context: RequestContext, handler: Handler) -> web.StreamResponse:
         actor = context.actor
         key, trace = BridgeKey(actor.id, actor.api_key_id), context.trace
         if trace is not None:
             trace.acquire(key, context.route.pattern)
         lease = pool.acquire(key)
+        context.at_end(lease.release)
         if trace is not None:
             trace.acquired()
         try:
@@ -44,16 +57,9 @@ def stage(components: Components) -> Middleware:
                 trace,
                 stores=context.route.api in STORED_APIS and context.facts.store,
             )
-            context.bridge, context.interception = lease.bridge, interception
-            return await _until_its_end(context, handler, interception)
         except RecordingFailedError:
             raise GatewayError(RECORDING_FAILED, retry_after=1) from None
-        finally:
-            lease.release()
-
-    async def _until_its_end(
-        context: RequestContext, handler: Handler, interception: Interception
-    ) -> web.StreamResponse:
+        context.bridge, context.interception = lease.bridge, interception
         outcome, status = Outcome.FAILED, None
         try:
             response = await handler(context)

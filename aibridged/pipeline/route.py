@@ -1,6 +1,6 @@
 """Routing stage: from the raw request target to the provider and route."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from aiohttp import web
 from aiohttp.http import HttpVersion10, HttpVersion11
@@ -25,7 +25,7 @@ _READ = frozenset({"GET", "HEAD"})
 def stage(components: Components) -> Middleware:
     providers = components.providers
 
-    async def route(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def route(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         if context.request.version not in _VERSIONS:
             raise GatewayError(INVALID_REQUEST, "The gateway only supports HTTP/1.1.")
         try:
@@ -37,20 +37,24 @@ def stage(components: Components) -> Middleware:
         method = context.request.method
         if provider is None:
             if method in _READ and (page := _FRONT_DOOR.get(path)) is not None:
-                return page(providers)
+                return _at_once(page(providers))
             raise _not_served(context, providers, path)
         rest = f"/{below[0]}" if below else "/"
         if rest.rstrip("/") in ("", provider.prefix) and method in _READ:
-            return _hello(provider.name)
+            return _at_once(_hello(provider.name))
         if context.request.headers.get("Upgrade", "").lower() == "websocket":
             raise GatewayError(UPGRADE_NOT_SUPPORTED)
         found = provider.route(method, rest)
         if found is None:
             raise _not_served(context, providers, path)
         context.route = found
-        return await handler(context)
+        return handler(context)
 
     return route
+
+
+async def _at_once(response: web.Response) -> web.Response:
+    return response
 
 
 def _not_served(

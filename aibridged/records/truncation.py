@@ -51,21 +51,20 @@ class Truncator:
         # One thread: a caller's many long prompts queue up, and leave a core to others.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="truncation")
 
-    def may_truncate(self, fact: Fact) -> bool:
-        """Cheap test whether `truncate` may have to change the record (false positives only)."""
-        texts = TEXTS.get(type(fact))
-        if texts is None:
-            return False
-        for name, mark in texts:
-            text: str | None = getattr(fact, name)
-            # Nearly all are short, which the first comparison shows.
-            if (
-                text
-                and len(text) * _MOST_BYTES > self.max_bytes
-                and _may_exceed(text, self.max_bytes)
-                and not _is_cut(fact, mark)
-            ):
-                return True
+    def may_truncate(self, *facts: Fact) -> bool:
+        """Cheap test whether `truncate` may have to change a record (false positives only)."""
+        short = self.max_bytes // _MOST_BYTES
+        for fact in facts:
+            for name, mark in TEXTS.get(type(fact), ()):
+                text: str | None = getattr(fact, name)
+                # Nearly all are short, which the first comparison shows.
+                if (
+                    text
+                    and len(text) > short
+                    and _may_exceed(text, self.max_bytes)
+                    and not _is_cut(fact, mark)
+                ):
+                    return True
         return False
 
     def truncate(self, fact: T) -> T:
@@ -85,8 +84,6 @@ class Truncator:
 
     async def truncate_in_thread(self, fact: T) -> T:
         """The same, off the event loop."""
-        if not self.may_truncate(fact):
-            return fact
         return await asyncio.get_running_loop().run_in_executor(self._executor, self.truncate, fact)
 
     def close(self) -> None:

@@ -132,9 +132,7 @@ class Writer:
             facts = self._facts.first(FACTS_AT_ONCE)
             if len(facts) < len(self._facts):
                 return False
-        if any(map(self._truncator.may_truncate, facts)) or not self._commit(
-            starts, facts, at_once=True
-        ):
+        if self._truncator.may_truncate(*facts) or not self._commit(starts, facts, at_once=True):
             return False
         if facts:
             self._facts.drop(len(facts))
