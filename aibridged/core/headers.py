@@ -5,10 +5,8 @@ End-to-end headers pass unchanged, known or not. Not forwarded are hop-by-hop he
 gateway sets itself.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
-from itertools import compress
-from operator import itemgetter, methodcaller
 from typing import AnyStr
 
 ACTOR_ID = "X-AI-Bridge-Actor-ID"
@@ -37,8 +35,7 @@ _CREDENTIAL_PREFIX = "x-coder-"
 _TRACE = frozenset({"traceparent", "tracestate", "baggage"})
 _ACTOR_PREFIX = "x-ai-bridge-actor-"
 
-_CONNECTION = frozenset({"connection", b"connection"})
-_name_of, _lower = itemgetter(0), methodcaller("lower")
+_CONNECTION_LENGTH = len("connection")
 
 # Callers choose names, so the cache of decisions is bounded.
 _REMEMBERED_NAMES = 1024
@@ -85,19 +82,23 @@ def named_by_connection(values: Iterable[str]) -> frozenset[str]:
 
 
 def end_to_end(
-    headers: Collection[tuple[AnyStr, AnyStr]], passes: Callable[[AnyStr], bool]
+    headers: Iterable[tuple[AnyStr, AnyStr]], passes: Callable[[AnyStr], bool]
 ) -> list[tuple[AnyStr, AnyStr]]:
     """The headers to forward: those that pass, except for those that `Connection` names.
 
     They may be text, or bytes as received. `Connection` itself must not pass.
     """
-    spelled: list[AnyStr] = [*map(_name_of, headers)]
-    kept = list(compress(headers, map(passes, spelled)))
-    if len(kept) == len(headers) or _CONNECTION.isdisjoint(map(_lower, spelled)):
+    kept: list[tuple[AnyStr, AnyStr]] = []
+    connection: list[str] = []
+    for header in headers:
+        name = header[0]
+        if passes(name):
+            kept.append(header)
+        elif len(name) == _CONNECTION_LENGTH and _text(name).lower() == "connection":
+            connection.append(_text(header[1]))
+    if not connection:
         return kept
-    names = named_by_connection(
-        _text(value) for name, value in headers if _text(name).lower() == "connection"
-    )
+    names = named_by_connection(connection)
     return [header for header in kept if _text(header[0]).lower() not in names]
 
 

@@ -49,7 +49,7 @@ async def relay(
     withholder = _withholder(source) if withhold_usage else None
     without = (b"content-length",) if withholder else ()
     response = DownstreamResponse(source, without=without, passes=passes)
-    await response.prepare(request)
+    response.begin(request)
     if source.is_whole and source.waiting <= SLICE and not (withholder or source.content_coding):
         # As most responses that aren't streams: all of it is here, and can be read at once.
         whole = source.take()

@@ -1,7 +1,6 @@
 """The downstream response: the provider's head, byte for byte, and its body."""
 
 from collections.abc import Callable, Collection
-from operator import itemgetter
 from typing import cast
 
 from aiohttp import web
@@ -13,7 +12,6 @@ from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 
 _WITHOUT_BODY = frozenset({204, 304})
-_name_of = itemgetter(0)
 _END_OF_HEAD = b"\r\n"  # behind the last line's own
 
 
@@ -42,7 +40,9 @@ class DownstreamResponse(web.StreamResponse):
             headers = [header for header in headers if header[0].lower() not in without]
         if length is not None:
             headers.append((b"Content-Length", b"%d" % length))
+        is_all = length is None and len(headers) == len(upstream_response.headers)
         self._raw = headers
+        self._names = upstream_response.names if is_all else [name.lower() for name, _ in headers]
         self._reason_bytes = upstream_response.reason
         self._head: bytes | None = None
         self._in_chunks = False
@@ -50,7 +50,7 @@ class DownstreamResponse(web.StreamResponse):
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
         """Bind the response to a request, and make the head ready."""
         if self._req is None and not self._eof_sent:
-            self._begin(cast(GatewayRequest, request))
+            self.begin(cast(GatewayRequest, request))
         return self._payload_writer
 
     def send(self, piece: bytes, *, last: bool = False) -> None:
@@ -75,7 +75,8 @@ class DownstreamResponse(web.StreamResponse):
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """`send`, with backpressure: waits while the client is slow."""
         self.send(bytes(data))
-        await self._drain()
+        if self._client.writing_paused:
+            await self._drain()
 
     async def write_eof(self, data: bytes | bytearray | memoryview = b"") -> None:
         """Write the last chunk, with backpressure. A second call does nothing."""
@@ -83,13 +84,15 @@ class DownstreamResponse(web.StreamResponse):
             return
         self.send(bytes(data), last=True)
         self._eof_sent = True
-        await self._drain()
+        if self._client.writing_paused:
+            await self._drain()
 
     async def _drain(self) -> None:
-        if self._client.writing_paused and self._payload_writer is not None:
+        if self._payload_writer is not None:
             await self._payload_writer.drain()
 
-    def _begin(self, request: GatewayRequest) -> None:
+    def begin(self, request: GatewayRequest) -> None:
+        """`prepare`, where nothing awaits it."""
         self._req = request
         self._client = request.protocol
         self._payload_writer = request.writer
@@ -97,12 +100,9 @@ class DownstreamResponse(web.StreamResponse):
         is_11 = request.version == HttpVersion11
         lines = [b"HTTP/1.%d %d %b" % (is_11, self._status, self._reason_bytes)]
         raw = self._raw
-        names = [*map(bytes.lower, map(_name_of, raw))]
-        has_length = b"content-length" in names
+        has_length = b"content-length" in self._names
         if has_length and self._status == 204:
-            raw = [
-                header for name, header in zip(names, raw, strict=True) if name != b"content-length"
-            ]
+            raw = [header for header in raw if header[0].lower() != b"content-length"]
         lines += map(b": ".join, raw)
         if not (has_length or self._status in _WITHOUT_BODY or request.method == "HEAD"):
             if is_11:

@@ -15,7 +15,7 @@ from aiohttp.connector import Connection
 
 from aibridged.tasks import Tasks
 from aibridged.transport.body import StreamedBody
-from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
+from aibridged.transport.upstream_response import UpstreamResponse
 
 MAX_HEAD_BYTES = 64 * 1024
 # A larger body is sent in pieces, so that writing it doesn't block the loop.
@@ -23,7 +23,7 @@ _ONE_PIECE_BYTES = 1024 * 1024
 _PIECE_BYTES = 256 * 1024
 # What a server of TLS answers to plain HTTP.
 _TLS_ALERT = b"\x15\x03"
-_NAME_LENGTH = len(b"transfer-encoding")
+_TRANSFER_ENCODING = b"transfer-encoding"
 
 
 class InvalidResponseError(aiohttp.ClientPayloadError):
@@ -217,7 +217,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _ended(self, exc: Exception | None) -> None:
         response = self.response
-        if exc is None and response is not None and _ends_with_connection(response.headers):
+        if exc is None and response is not None and _ends_with_connection(response):
             self._is_used_up = True
             self._end()
             response.feed(b"", whole=True)
@@ -244,7 +244,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        headers, lines = _tidied(self._headers)
+        headers = _tidied(self._headers)
         self._headers = []  # for the trailers, which are ignored
         if status < 200:
             if status < 100:
@@ -252,10 +252,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if self._head_bytes > MAX_HEAD_BYTES and sum(map(len, chain(*headers))) > MAX_HEAD_BYTES:
             raise _EnoughError("its head is too large")
-        if b"transfer-encoding" in lines.lower() and not _is_framed(headers):
+        response = UpstreamResponse(status, self._reason, headers, self)
+        if _TRANSFER_ENCODING in response.names and not _is_framed(response):
             # It is for this hop: the client would get bytes in a coding that nothing names.
             raise _EnoughError("its Transfer-Encoding is not supported, only chunked is")
-        self.response = UpstreamResponse(status, self._reason, headers, self)
+        self.response = response
         if self._method == "HEAD":
             self._is_whole = True
             raise _EnoughError("no body follows, whatever the length says")
@@ -331,27 +332,25 @@ class UpstreamConnection(asyncio.Protocol):
             self.transport.write(piece)
 
 
-def _tidied(headers: list[tuple[bytes, bytes]]) -> tuple[list[tuple[bytes, bytes]], bytes]:
-    """The headers with trailing whitespace removed, as the lenient parser keeps it.
-
-    Beside them the names and values as they came, a line each, to be searched at once.
-    """
+def _tidied(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers with trailing whitespace removed, as the lenient parser keeps it."""
+    # A line each, to be searched at once.
     lines = b"\n".join([*chain.from_iterable(headers), b""])
     if not (b" \n" in lines or b"\t\n" in lines or b"\0" in lines):
-        return headers, lines
+        return headers
     if any(b"\0" in value or name.endswith(b" ") for name, value in headers):
         raise _EnoughError("a header is malformed")
-    return [(name, value.rstrip(b" \t")) for name, value in headers], lines
+    return [(name, value.rstrip(b" \t")) for name, value in headers]
 
 
-def _is_framed(headers: RawHeaders) -> bool:
-    """Whether the body comes in no transfer coding but chunks, which the parser takes off."""
+def _is_framed(response: UpstreamResponse) -> bool:
+    """Whether the transfer coding of the body is chunks alone, which the parser takes off."""
     codings = [
         value.strip().lower()
-        for name, value in headers
-        if len(name) == _NAME_LENGTH and name.lower() == b"transfer-encoding"
+        for name, (_, value) in zip(response.names, response.headers, strict=True)
+        if name == _TRANSFER_ENCODING
     ]
-    return not codings or codings == [b"chunked"]
+    return codings == [b"chunked"]
 
 
 def _why(error: Exception, data: bytes) -> str:
@@ -365,7 +364,6 @@ def _why(error: Exception, data: bytes) -> str:
     return str(error)
 
 
-def _ends_with_connection(headers: RawHeaders) -> bool:
+def _ends_with_connection(response: UpstreamResponse) -> bool:
     """Whether a body has no other end."""
-    framing = (b"transfer-encoding", b"content-length")
-    return not any(name.lower() in framing for name, _ in headers)
+    return not (_TRANSFER_ENCODING in response.names or b"content-length" in response.names)

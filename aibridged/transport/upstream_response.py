@@ -3,13 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from operator import itemgetter
 from typing import Protocol
 
 HIGH_WATER = 256 * 1024
 """Bytes that may wait to be read; with as many, reading from the provider pauses."""
-
-_name_of = itemgetter(0)
 
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
@@ -25,11 +22,11 @@ class Source(Protocol):
 class UpstreamResponse:
     """A response from upstream, from its head on.
 
-    `headers` are the bytes as received; `content_type` is the media type in lower case without its
-    parameters, `content_coding` None where there is none. The body goes to `sink`, if there is one,
-    else it waits to be read. `is_whole` says that it has ended, `error` why it broke off: a
-    `aiohttp.ClientError`. `sink` is called with each chunk once, and with nothing at the end.
-    `waiting` is the number of bytes that wait to be read.
+    `headers` are the bytes as received, and `names` theirs in lower case; `content_type` is the
+    media type in lower case without its parameters, `content_coding` None where there is none. The
+    body goes to `sink`, if there is one, else it waits to be read. `is_whole` says that it has
+    ended, `error` why it broke off: a `aiohttp.ClientError`. `sink` is called with each chunk once,
+    and with nothing at the end. `waiting` is the number of bytes that wait to be read.
     """
 
     __slots__ = (
@@ -41,6 +38,7 @@ class UpstreamResponse:
         "error",
         "headers",
         "is_whole",
+        "names",
         "reason",
         "sink",
         "status",
@@ -60,7 +58,7 @@ class UpstreamResponse:
         self._waiter: asyncio.Future[None] | None = None
         self.content_type = ""
         self.content_coding: str | None = None
-        names = [*map(bytes.lower, map(_name_of, headers))]
+        names = self.names = [name.lower() for name, _ in headers]
         if b"content-type" in names:
             media_type = _text(headers[names.index(b"content-type")][1])
             self.content_type = media_type.partition(";")[0].strip().lower()
@@ -70,10 +68,7 @@ class UpstreamResponse:
 
     def header(self, name: bytes) -> str | None:
         """The first value of a header; `name` in lower case."""
-        for key, value in self.headers:
-            if len(key) == len(name) and key.lower() == name:
-                return _text(value)
-        return None
+        return _text(self.headers[self.names.index(name)][1]) if name in self.names else None
 
     def feed(self, piece: bytes, *, whole: bool) -> None:
         """Pass on a chunk from the connection; `whole` with the last one."""
