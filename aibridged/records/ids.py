@@ -4,7 +4,7 @@ import random
 from datetime import datetime
 from hashlib import blake2b
 
-_VARIANT = 0b10 << 62
+_FIXED = 7 << 76 | 0b10 << 62  # version and variant
 _RANDOM_BITS = 62
 
 
@@ -29,11 +29,5 @@ def uuid7_beside(id: str, sequence: int, name: str) -> str:
 
 
 def _made(milliseconds: int, sequence: int, noise: int) -> str:
-    noise |= _VARIANT
-    return "%08x-%04x-7%03x-%04x-%012x" % (  # noqa: UP031 - an f-string takes half as long again
-        milliseconds >> 16,
-        milliseconds & 0xFFFF,
-        sequence,
-        noise >> 48,
-        noise & 0xFFFF_FFFF_FFFF,
-    )
+    digits = (milliseconds << 80 | sequence << 64 | _FIXED | noise).to_bytes(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 from aibridged.columns import UtcDateTime
-from aibridged.records.facts import Outcome, StoredObjectRecord
+from aibridged.records.facts import Outcome, StoredObjectRecord, UserPromptRecord
 from aibridged.records.rows import END_COLUMNS, ERROR_COLUMNS, ROWS, START_COLUMNS
 from aibridged.records.schema import interceptions, stored_objects, tool_usages, user_prompts
 from aibridged.wire.facts import RUNNING
@@ -39,6 +39,7 @@ class Statements:
         self.inserts = {
             kind: self._insert(table, table.columns.keys()) for kind, (table, _) in ROWS.items()
         }
+        self.inserts[UserPromptRecord] = self._insert_prompt()
         self.inserts[StoredObjectRecord] = self._insert_stored()
         self.end = self._compile(_END)
         self.answer_prompt = self._compile(_ANSWER_PROMPT)
@@ -57,6 +58,17 @@ class Statements:
     def _insert(self, table: sa.Table, columns: Any) -> str:
         statement = self._inserting(table).on_conflict_do_nothing()
         return Statement(statement, self._dialect, list(columns)).sql
+
+    def _insert_prompt(self) -> str:
+        """One that is there already, without the answer that this one has, gets it."""
+        statement = self._inserting(user_prompts)
+        answer = statement.excluded.provider_response_id
+        statement = statement.on_conflict_do_update(
+            index_elements=[user_prompts.c.id],
+            set_={"provider_response_id": answer},
+            where=answer != sa.literal_column("''"),
+        )
+        return Statement(statement, self._dialect, user_prompts.columns.keys()).sql
 
     def _insert_stored(self) -> str:
         """The first maker stays it, and may tell the continuation later."""

@@ -10,9 +10,16 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
+import msgspec
 import sqlalchemy as sa
 
-from aibridged.records.facts import BackgroundRecord, Fact, InterceptionEnd, InterceptionStart
+from aibridged.records.facts import (
+    BackgroundRecord,
+    Fact,
+    InterceptionEnd,
+    InterceptionStart,
+    UserPromptRecord,
+)
 from aibridged.records.rows import (
     ROWS,
     Parent,
@@ -241,13 +248,21 @@ class Store:
         backend = self._backend
         rows: dict[type, list[Sequence[Any]]] = {}
         ends, answered, noted, background = [], [], [], []
+        answers = {
+            fact.interception_id: fact.prompt_response_id
+            for fact in facts
+            if type(fact) is InterceptionEnd and fact.prompt_response_id is not None
+        }
         for fact in facts:
             kind = type(fact)
+            if kind is UserPromptRecord and (answer := answers.pop(fact.interception_id, None)):
+                # One statement less than to insert it now and update it later.
+                fact = msgspec.structs.replace(fact, provider_response_id=answer)
             if kind in ROWS:
                 rows.setdefault(kind, []).append(ROWS[kind][1](fact, backend.time))
             elif isinstance(fact, InterceptionEnd):
                 ends.append(end_row(fact, backend.time))
-                if (row := answered_row(fact)) is not None:
+                if fact.interception_id in answers and (row := answered_row(fact)) is not None:
                     answered.append(row)
                 if (row := noted_row(fact)) is not None:
                     noted.append(row)
