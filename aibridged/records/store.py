@@ -248,7 +248,7 @@ class Store:
         backend = self._backend
         rows: dict[type, list[Sequence[Any]]] = {}
         ends, answered, noted, background = [], [], [], []
-        answers = {
+        answers: dict[str | None, str] = {
             fact.interception_id: fact.prompt_response_id
             for fact in facts
             if type(fact) is InterceptionEnd and fact.prompt_response_id is not None
