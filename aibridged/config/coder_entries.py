@@ -28,8 +28,6 @@ _GROUPS = frozenset(
         "notifications.webhook",
         "oauth2",
         "oauth2.github",
-        "oidc",
-        "oidc.authURLParams",
         "provisioning",
         "retention",
         "telemetry",
@@ -38,6 +36,8 @@ _GROUPS = frozenset(
         "workspace_prebuilds",
     }
 )
+# Groups of which some entries are settings here.
+_SHARED_GROUPS = frozenset({"oidc"})
 _OFF = frozenset({"", "false", "0", "0s", "{}", "[]", "~", "null"})
 # Entries that are off by default, outside of these groups.
 _OFF_BY_DEFAULT = frozenset(
@@ -55,7 +55,6 @@ _OFF_BY_DEFAULT = frozenset(
         "introspection.prometheus.collect_agent_stats",
         "introspection.prometheus.collect_db_metrics",
         "introspection.tracing.dataDog",
-        "networking.accessURL",
         "networking.browserOnly",
         "networking.hostPrefixCookie",
         "networking.http.additionalCSPPolicy",
@@ -74,6 +73,16 @@ _OFF_BY_DEFAULT = frozenset(
         "networking.tls.tlsAllowInsecureCiphers",
         "networking.tls.tlsCiphers",
         "networking.wildcardAccessURL",
+        "oidc.accessTokenClaims",
+        "oidc.dangerousSkipIssuerChecks",
+        "oidc.iconURL",
+        "oidc.oidc-redirect-url",
+        "oidc.oidcClientCertFile",
+        "oidc.oidcClientKeyFile",
+        "oidc.organizationField",
+        "oidc.organizationMapping",
+        "oidc.signupsDisabledText",
+        "oidc.userRoleDefault",
         "supportLinks",
         "termsOfServiceURL",
         "updateCheck",
@@ -91,7 +100,6 @@ _DEFAULTS = {
     "client.webTerminalRenderer": ("canvas",),
     "client.workspaceHostnameSuffix": ("coder",),
     "defaultOAuthRefreshLifetime": ("720h0m0s",),
-    "defaultTokenLifetime": ("168h0m0s",),
     "email.hello": ("localhost",),
     "externalAuthGithubDefaultProviderEnable": ("true",),
     "introspection.healthcheck.refresh": ("10m0s",),
@@ -112,9 +120,7 @@ _DEFAULTS = {
     ),
     "networking.docsURL": ("https://coder.com/docs",),
     "networking.http.maxAdminTokenLifetime": ("168h0m0s",),
-    "networking.http.maxTokenLifetime": ("876600h0m0s",),
     "networking.http.proxyHealthInterval": ("1m0s",),
-    "networking.http.sessionDuration": ("24h0m0s",),
     "networking.sameSiteAuthCookie": ("lax",),
     "networking.tls.address": ("127.0.0.1:3443",),
     "networking.tls.clientAuth": ("none",),
@@ -132,15 +138,7 @@ _DEFAULTS = {
     "notifications.storeSyncBufferSize": ("50",),
     "notifications.storeSyncInterval": ("2s",),
     "oauth2.github.defaultProviderEnable": ("true",),
-    "oidc.allowSignups": ("true",),
-    "oidc.authURLParams.access_type": ("offline",),
-    "oidc.emailField": ("email",),
-    "oidc.groupRegexFilter": (".*",),
-    "oidc.nameField": ("name",),
     "oidc.organizationAssignDefault": ("true",),
-    "oidc.scopes": ("openid,profile,email",),
-    "oidc.signInText": ("OpenID Connect",),
-    "oidc.usernameField": ("preferred_username",),
     "pgAuth": ("password",),
     "pgConnMaxIdle": ("auto",),
     "pgConnMaxOpen": ("10",),
@@ -206,11 +204,12 @@ def is_coders(key: str) -> bool:
 def says_nothing(key: str, text: str) -> bool:
     """Whether an entry asks for nothing: it is Coder's, and is off or has Coder's default.
 
-    In a group that only Coder has, an entry that is off may have any name: versions differ.
+    In a group that Coder has, an entry that is off may have any name: versions differ.
     """
     own = _own(key)
     defaults = _DEFAULTS.get(key, ()) if own is None else _GATEWAY_DEFAULTS.get(own, ())
-    return key in _ANY or text in defaults or (text in _OFF and is_coders(key))
+    may_be_off = is_coders(key) or key.rpartition(".")[0] in _SHARED_GROUPS
+    return key in _ANY or text in defaults or (text in _OFF and may_be_off)
 
 
 def _own(key: str) -> str | None:

@@ -20,6 +20,7 @@ class Group(StrEnum):
     MCP = "MCP tools"
     IDENTITY = "Identity"
     RECORDS = "Records"
+    SIGN_IN = "Sign-in"
     LISTENING = "Server"
     AI_PROXY = "AI Proxy"
     LOGGING = "Logs and metrics"

@@ -31,6 +31,12 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
     },
     "postgres": {"psycopg": "psycopg[binary]>=3.2"},
     "proxy": {"aiohappyeyeballs": "aiohappyeyeballs>=2", "cryptography": "cryptography>=44"},
+    "sign-in": {
+        "authlib": "Authlib>=1.6",
+        "cryptography": "cryptography>=44",
+        "jinja2": "Jinja2>=3.1",
+        "joserfc": "joserfc>=1.1",
+    },
     "tracing": {
         "opentelemetry.exporter.otlp.proto.grpc": "opentelemetry-exporter-otlp-proto-grpc>=1.30",
         "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http>=1.30",

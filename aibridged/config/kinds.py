@@ -46,7 +46,8 @@ class Address(NamedTuple):
 class Kind(Generic[T]):
     """A type of value. `metavar` is its name in help; `many`: a comma-separated list.
 
-    `pairs`: a list of `name: value`, which a file may write as a mapping.
+    `pairs`: a list of `name: value`, which a file may write as a mapping. `mapping`: a JSON object,
+    which a file writes as a mapping.
     """
 
     metavar: str
@@ -54,6 +55,7 @@ class Kind(Generic[T]):
     show: Callable[[T], str] = str
     many: bool = False
     pairs: bool = False
+    mapping: bool = False
 
 
 def is_loopback(host: str) -> bool:
@@ -213,6 +215,16 @@ def _optional_url(text: str) -> str | None:
     return _base_url(text) if text else None
 
 
+def _issuer_url(text: str) -> str:
+    """An issuer's identifier, compared character by character: a slash at its end is kept."""
+    if text:
+        _base_url(text)
+        url = urlsplit(text)
+        if url.scheme != "https" and not is_loopback(url.hostname or ""):
+            raise ValueError("is not an https:// URL, and only loopback addresses may do without")
+    return text
+
+
 def _address(text: str) -> Address:
     if "://" in text:
         raise ValueError(f"{text!r} is a URL: leave out all but the host and the port")
@@ -268,6 +280,14 @@ def _patterns(text: str) -> tuple[str, ...]:
     return patterns
 
 
+def _regex(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        at = "" if error.pos is None else f" at character {error.pos + 1}"
+        raise ValueError(f"{text!r} is not a regular expression: {error.msg}{at}") from None
+
+
 BOOL = Kind("BOOL", _bool, _show_bool)
 COUNT = Kind("INT", _whole_number(0))
 POSITIVE = Kind("INT", _whole_number(1))
@@ -287,9 +307,12 @@ METRIC_NAMES = choice("both", "new", "old")
 OPTIONAL_URL: Kind[str | None] = Kind("URL", _optional_url, _show_optional)
 SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)
 SECRET_URL: Kind[Secret | None] = Kind("URL", _secret_url, _show_optional)
+ISSUER_URL = Kind("URL", _issuer_url)
 BASE_URL = Kind("URL", _base_url)
 PROXY_URL: Kind[ProxyUrl | None] = Kind("URL", read_proxy_url, _show_optional)
 ADDRESS = Kind("HOST:PORT", _address)
 HEADERS = Kind("LIST", _headers, joined, many=True)
 NETWORKS = Kind("LIST", _networks, joined, many=True)
+WORDS = Kind("LIST", items, joined, many=True)
+REGEX: Kind[re.Pattern[str]] = Kind("REGEX", _regex, lambda pattern: pattern.pattern)
 PATTERNS = Kind("LIST", _patterns, joined, many=True)

@@ -80,16 +80,6 @@ def _show_headers(headers: tuple[tuple[str, Secret], ...]) -> str:
     return kinds.joined([f"{name}: ****" for name, _ in headers])
 
 
-def _regex(text: str) -> re.Pattern[str]:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        at = "" if error.pos is None else f" at character {error.pos + 1}"
-        raise ValueError(f"{text!r} is not a regular expression: {error.msg}{at}") from None
-
-
-_REGEX: Kind[re.Pattern[str]] = Kind("REGEX", _regex, lambda pattern: pattern.pattern)
-
 MCP_SERVERS = EntryList(
     name="mcp_servers",
     noun="MCP server",
@@ -102,8 +92,8 @@ MCP_SERVERS = EntryList(
         "token": kinds.SECRET,
         "token_file": kinds.PATH,
         "headers": Kind("HEADERS", _headers, _show_headers, pairs=True),
-        "tool_allow_regex": _REGEX,
-        "tool_deny_regex": _REGEX,
+        "tool_allow_regex": kinds.REGEX,
+        "tool_deny_regex": kinds.REGEX,
         "user_credentials": kinds.choice(*get_args(UserCredentials)),
     },
 )

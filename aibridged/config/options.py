@@ -16,6 +16,7 @@ from aibridged.config.rows.gateway import GatewayRows
 from aibridged.config.rows.logging import LoggingRows
 from aibridged.config.rows.people import PeopleRows
 from aibridged.config.rows.server import ServerRows
+from aibridged.config.rows.sign_in import SignInRows
 from aibridged.config.secret import Secret
 
 ProviderType = Literal["anthropic", "openai", "copilot"]
@@ -65,7 +66,7 @@ class McpServerSettings:
 
 @dataclass(frozen=True)
 # The fields of the last class come first.
-class Settings(LoggingRows, AiProxyRows, ServerRows, PeopleRows, GatewayRows):
+class Settings(LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, GatewayRows):
     """The effective settings, read at the start and at each reload. Durations are in seconds."""
 
     providers: tuple[ProviderSettings, ...] = ()

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from aibridged.config.declare import Group, Option
+from aibridged.config.kinds import items
 from aibridged.config.options import OPTIONS
 
 _WIDTH = 80
@@ -139,7 +140,7 @@ def _comment(text: str, indent: str, width: int) -> list[str]:
 
 def _yaml_default(option: Option) -> str:
     if option.kind.many:
-        return "[]"
+        return f"[{', '.join(items(option.default))}]"
     return option.default or '""'
 
 

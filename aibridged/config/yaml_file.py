@@ -15,6 +15,7 @@ from aibridged.config import coder_entries, kinds
 from aibridged.config.entries import Entry, EntryList
 from aibridged.config.key_mistakes import WrongTextError, file_text
 from aibridged.config.lists import LISTS
+from aibridged.config.mappings import as_json
 from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Mistake, Source
 from aibridged.config.sources import Given
@@ -25,7 +26,8 @@ MAX_FILE = 1024 * 1024
 """Bytes of a file that are read."""
 
 _LIST_OF = {name: declared for declared in LISTS for name in declared.yamls}
-_SETTINGS = frozenset(name for option in OPTIONS for name in option.yamls)
+_KIND_OF = {name: option.kind for option in OPTIONS for name in option.yamls}
+_SETTINGS = frozenset(_KIND_OF)
 _GROUPS = frozenset(
     ".".join(name.split(".")[:depth])
     for name in _SETTINGS
@@ -127,7 +129,7 @@ def _no_group(node: yaml.Node, prefix: str) -> tuple[str, str]:
 
 
 def _take_setting(file: YamlFile, key: str, key_node: yaml.Node, value: yaml.Node) -> None:
-    text = _text(file, key, value)
+    text = _text(file, key, value, mapping=_KIND_OF[key].mapping)
     if text is not None and key in file.settings:
         where = f"{file.where(key_node, key)} and {file.settings[key].where}"
         file.mistakes.append(Mistake(where, "two names of the same setting", "Remove one of them."))
@@ -190,12 +192,16 @@ def _pairs(
         yield name, key_node, value
 
 
-def _text(file: YamlFile, key: str, node: yaml.Node, *, pairs: bool = False) -> str | None:
+def _text(
+    file: YamlFile, key: str, node: yaml.Node, *, pairs: bool = False, mapping: bool = False
+) -> str | None:
     """The value as one would write it into a variable; None where the file leaves it empty."""
     if _is_null(node):
         return None
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
+    if mapping and isinstance(node, yaml.MappingNode):
+        return _json_text(file, key, node)
     if isinstance(node, yaml.SequenceNode):
         texts = [item.value for item in node.value if isinstance(item, yaml.ScalarNode)]
         if len(texts) == len(node.value):
@@ -204,12 +210,31 @@ def _text(file: YamlFile, key: str, node: yaml.Node, *, pairs: bool = False) -> 
         values = list(_pairs(file, node, key))
         if all(isinstance(value, yaml.ScalarNode) for _, _, value in values):
             return kinds.joined([f"{name}: {value.value}" for name, _, value in values])
-    if isinstance(node, yaml.MappingNode) and isinstance(node.value[0][0], yaml.MappingNode):
+    if (
+        isinstance(node, yaml.MappingNode)
+        and node.value
+        and isinstance(node.value[0][0], yaml.MappingNode)
+    ):
         file.wrong(node, key, "a template {{ … }} that nothing has filled in", "Write the value.")
         return None
     remedy = "Write a value, or a list of values, after the colon."
     file.wrong(node, key, "this is not a value", remedy)
     return None
+
+
+def _json_text(file: YamlFile, key: str, node: yaml.MappingNode) -> str | None:
+    """A mapping to strings or lists of strings as a JSON object."""
+    found: dict[str, str | list[str]] = {}
+    for name, _, value in _pairs(file, node, key):
+        if isinstance(value, yaml.ScalarNode):
+            found[name] = str(value.value)
+        elif isinstance(value, yaml.SequenceNode) and _is_plain(value):
+            found[name] = [str(item.value) for item in value.value]
+        else:
+            remedy = "Write a value, or a list of values, after each name."
+            file.wrong(value, f"{key}.{name}", "this is not a value", remedy)
+            return None
+    return as_json(found)
 
 
 def _is_null(node: yaml.Node) -> bool:

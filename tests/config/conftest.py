@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aibridged.config import kinds, load
+from aibridged.config import kinds, load, mappings
 from aibridged.config.declare import Option
 from aibridged.config.resolution import Resolution
 
@@ -28,6 +28,7 @@ _SAMPLES = {
     kinds.AUTH: ("token", "none", "token", "none"),
     kinds.METRIC_NAMES: ("new", "old", "new", "old"),
     kinds.OPTIONAL_URL: ("http://one", "https://two", "http://three:3", "http://four"),
+    kinds.ISSUER_URL: ("http://[::1]:1", "https://two/", "https://three", "https://four"),
     kinds.PROXY_URL: ("http://one:1", "https://u:p@two:2", "http://three:3", "http://u@four:4"),
     kinds.LOG_TARGET: ("/one", "/two", "/three", "/four"),
     kinds.SECRET: ("key-one", "key-two", "key-three", "key-four"),
@@ -36,6 +37,14 @@ _SAMPLES = {
     kinds.ADDRESS: ("127.0.0.1:0", "[::1]:0", "localhost:0", "127.0.0.2:0"),
     kinds.HEADERS: ("X-One", "X-Two,X-Other", "X-Three", "X-Four"),
     kinds.NETWORKS: ("10.0.0.1/32", "10.2.0.0/16,::1/128", "10.3.0.0/16", "10.4.0.0/16"),
+    kinds.TEXT: ("one", "two", "three", "four"),
+    kinds.WORDS: ("one", "two,other", "three", "four"),
+    kinds.REGEX: ("one", "two.*", "three", "four"),
+    mappings.STRINGS: tuple(f'{{"{name}": "x"}}' for name in ("one", "two", "three", "four")),
+    mappings.LISTS: tuple(f'{{"{name}": ["x"]}}' for name in ("one", "two", "three", "four")),
+    mappings.URL_PARAMETERS: tuple(
+        f'{{"{name}": "x"}}' for name in ("one", "two", "three", "four")
+    ),
     kinds.PATTERNS: ("one", "two,.*", "three", "four"),
 }
 

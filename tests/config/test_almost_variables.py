@@ -56,7 +56,7 @@ def test_a_prefix_that_can_only_be_meant_for_the_gateway() -> None:
         ("AIBRIDGED_PORT_4001_TCP_ADDR", "10.0.0.1"),
         ("CODER_AI_GATEWAY_SERVICE_HOST", "10.0.0.1"),
         ("CODER_AI_GATEWAY_PORT_4001_TCP", "tcp://10.0.0.1:4001"),
-        ("CODER_ACCESS_URL", "x"),
+        ("CODER_SWAGGER_ENABLE", "x"),
         ("CODER_TLS_ADDRESS", "x"),
         ("CODER_TLS_CLIENT_CERT_FILE", "x"),
         ("CODER_PPROF_ADDRESS", "x"),

@@ -24,11 +24,9 @@ def test_a_file_that_coder_wrote_loads(resolve: Resolve) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "key"),
     [
-        ("accessURL:", "accessURL: https://coder.example.com", "networking.accessURL"),
         ("    enable: false\n    redirectHTTP", "    enable: true\n    redirectHTTP", "tls.enable"),
         ("certFiles: []", "certFiles: [/cert.pem]", "networking.tls.certFiles"),
-        ("oidc:\n", "oidc:\n  issuerURL: https://id\n", "oidc.issuerURL"),
-        ("access_type: offline", "access_type: online", "oidc.authURLParams.access_type"),
+        ("  iconURL:", "  iconURL: https://id/icon", "oidc.iconURL"),
         ("daemons: 3", "daemons: 4", "provisioning.daemons"),
         ("supportLinks: []", "supportLinks: [{name: x}]", "supportLinks"),
         ('bedrock_region: ""', "bedrock_region: us-east-1", "ai_gateway.bedrock_region"),

@@ -47,6 +47,11 @@ TAKEN: list[tuple[Kind[Any], str, object]] = [
         "10.0.0.0/8,192.0.2.1,::1",
         tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "192.0.2.1/32", "::1/128"))),
     ),
+    (kinds.WORDS, "openid, profile,email", ("openid", "profile", "email")),
+    *(
+        (kinds.ISSUER_URL, text, text)
+        for text in ("", "https://id.example.com/realms/a/", "http://127.0.0.1:8080/realms/a")
+    ),
     (kinds.PATTERNS, '.*,"a{1,2}"', (".*", "a{1,2}")),
 ]
 REFUSED: list[tuple[Kind[Any], str, str]] = [
@@ -57,6 +62,10 @@ REFUSED: list[tuple[Kind[Any], str, str]] = [
     (kinds.SIZE, "0", "would reject every request"),
     *((kinds.SIZE, text, "not a number of bytes") for text in ("", "32MB", "-1", "1.5MiB")),
     (kinds.DURATION, "10", "has no unit"),
+    (kinds.ISSUER_URL, "http://id.example.com", "is not an https:// URL"),
+    (kinds.ISSUER_URL, "id.example.com", "has no https://"),
+    (kinds.ISSUER_URL, "https://id.example.com?a=b", "contains a ?"),
+    (kinds.REGEX, "team-(", "is not a regular expression"),
     (kinds.ADDRESS, "http://127.0.0.1:4001", "is a URL"),
     (kinds.ADDRESS, "x:65536", "the port 65536 is more than 65535"),
     (kinds.BASE_URL, "api.x.com", "has no https:// or http:// in front"),

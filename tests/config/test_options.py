@@ -29,7 +29,7 @@ def test_help_is_one_sentence(option: Option) -> None:
 def test_names_look_like_their_kind(option: Option) -> None:
     assert re.fullmatch(r"--[a-z]+(-[a-z]+)*", option.flag)
     assert re.fullmatch(r"CODER(_[A-Z]+)+", option.env)
-    assert option.yaml is None or re.fullmatch(r"[a-zA-Z_]+(\.[a-zA-Z_]+)+", option.yaml)
+    assert option.yaml is None or re.fullmatch(r"[a-zA-Z_]+(\.[a-zA-Z_]+)*", option.yaml)
 
 
 def test_no_two_settings_share_a_name() -> None:
@@ -91,6 +91,6 @@ def test_every_setting_reaches_its_attribute(
 def test_secrets_are_of_the_kind_that_masks() -> None:
     for option in OPTIONS:
         words = option.name.split("_")
-        holds_a_secret = words[-1] == "key" or "postgres" in words
+        holds_a_secret = words[-1] in ("key", "secret") or "postgres" in words
         assert option.secret == holds_a_secret
         assert option.secret == (option.kind in (kinds.SECRET, kinds.SECRET_URL))

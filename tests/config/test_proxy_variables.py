@@ -84,7 +84,7 @@ def test_a_daemon_does_not_ask_its_own_ai_proxy():
 
 def test_it_is_said_which_way_requests_go():
     environ = {
-        "HTTPS_PROXY": "http://u:secret@p:1",
+        "HTTPS_PROXY": "http://u:passw0rd@p:1",
         "NO_PROXY": ".internal",
         "CODER_AIBRIDGE_OPENAI_BASE_URL": "https://models.internal/v1",
         "CODER_AIBRIDGE_MCP_SERVER_0_ID": "tickets",
@@ -93,7 +93,7 @@ def test_it_is_said_which_way_requests_go():
     }
     resolution = resolve({}, environ)
     text = as_text(resolution)
-    assert "secret" not in text
+    assert "passw0rd" not in text
     said = " ".join(text.partition("Outgoing requests")[2].split())
     through, _, directly = said.partition("directly: ")
     assert through.startswith("through http://****@p:1 (HTTPS_PROXY): anthropic, ")

@@ -69,7 +69,7 @@ def test_nothing_that_is_declared_is_called_unsupported() -> None:
 
 
 def test_other_programs_variables_are_left_alone(resolve: Resolve) -> None:
-    environ = {"CODER_ACCESS_URL": "x", "CODER_AIBRIDGE": "x", "AIBRIDGE_X": "x"}
+    environ = {"CODER_SWAGGER_ENABLE": "x", "CODER_AIBRIDGE": "x", "AIBRIDGE_X": "x"}
     assert resolve(environ={**environ, "CODER_AIBRIDGE_EMPTY": ""}).mistakes == []
 
 

@@ -56,6 +56,22 @@ class PeopleRows:
         group=Group.IDENTITY,
         help="Grace period before running requests of a revoked token are cut off, or never.",
     )
+    default_token_lifetime: float = option(
+        "default-token-lifetime",
+        yaml="defaultTokenLifetime",
+        kind=kinds.POSITIVE_DURATION,
+        default="30d",
+        group=Group.IDENTITY,
+        help="Lifetime of a token that is created without one.",
+    )
+    max_token_lifetime: float = option(
+        "max-token-lifetime",
+        yaml="networking.http.maxTokenLifetime",
+        kind=kinds.POSITIVE_DURATION,
+        default="876600h",
+        group=Group.IDENTITY,
+        help="Maximum lifetime of a token.",
+    )
     pool_ttl: float = option(
         "aibridge-pool-ttl",
         yaml="aibridge.pool_ttl",

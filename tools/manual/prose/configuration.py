@@ -132,12 +132,15 @@ VALUES: Mapping[str, str] = {
     " in a variable `X-Team: core, X-Stage: live`.",
     "ID": "Lower-case letters, digits and single dashes.",
     "INT": "An integer.",
+    "JSON": "In the file, a mapping; as a flag or variable, a JSON object such as"
+    ' `{"name": "value"}`.',
     "KEY": "A secret: visible ASCII, without spaces.",
     "LIST": "In the file, a YAML list; as a flag or variable, comma-separated items. A flag "
     "may also be repeated.",
     "NAME": "Lower-case letters, digits and single dashes.",
     "PATH": "A file.",
     "REGEX": "A Python regular expression.",
+    "TEXT": "Any text.",
     "URL": "An http or https URL, without a user, a password, a query or a fragment,"
     " unless stated otherwise.",
 }

@@ -1,0 +1,1 @@
+"""Signing in with OpenID Connect: the identity provider's side."""
