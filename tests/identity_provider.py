@@ -26,6 +26,7 @@ import re
 import subprocess
 import sys
 import urllib.request
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -48,14 +49,21 @@ from authlib.oauth2.rfc6750 import BearerTokenGenerator
 from authlib.oauth2.rfc7636 import CodeChallenge
 from authlib.oidc.core import AuthorizationCodeMixin, OpenIDCode, OpenIDToken, UserInfo
 from joserfc import jwt
-from joserfc.jwk import ECKey, KeySet, OctKey, RSAKey
+from joserfc.errors import SecurityWarning
+from joserfc.jwk import ECKey, JWKRegistry, KeySet, OctKey
 
-from aibridged.clock import SystemClock
+from aibridged.clock import Clock, SystemClock
 
 CLIENT_ID = "gateway"
 CLIENT_SECRET = "the-gateways-secret"
 PASSWORD = "correct horse"
 _BLOCK = b" " * 65536
+# Types of keys: a parameter of a new one, and its algorithm.
+_KINDS: Mapping[str, tuple[Any, str]] = {
+    "EC": ("P-256", "ES256"),
+    "OKP": ("Ed25519", "EdDSA"),
+    "RSA": (2048, "RS256"),
+}
 _FORM = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Sign in at the test provider</title></head>
 <body><main><h1>Sign in</h1><form method="post" action="{action}">
@@ -129,8 +137,8 @@ class _Grant(AuthorizationCodeMixin, TokenMixin):
     def get_nonce(self) -> str | None:
         return self.parameters.get("nonce")
 
-    def get_auth_time(self) -> int:
-        return int(SystemClock().wall().timestamp())
+    def get_auth_time(self) -> None:
+        return None
 
     def check_client(self, client: ClientMixin) -> bool:
         return True
@@ -242,7 +250,14 @@ class _Server(AuthorizationServer):
 class IdentityProvider:
     """The provider in this process: users, keys, tokens, and the faults that a test wants."""
 
-    def __init__(self, *, client_secret: str | None = CLIENT_SECRET, key_type: str = "EC") -> None:
+    def __init__(
+        self,
+        *,
+        client_secret: str | None = CLIENT_SECRET,
+        key_type: str = "EC",
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
         self.users: dict[str, dict[str, Any]] = {}
         self.disabled: set[str] = set()
         self.faults: dict[str, Any] = {}
@@ -253,9 +268,9 @@ class IdentityProvider:
         self.access_tokens: dict[str, _Grant] = {}
         self.refresh_tokens: dict[str, _Grant] = {}
         self.issuer = ""
-        self._key_type = key_type
         self._keys: list[Any] = []
-        self.rotate_keys()
+        self._closing = asyncio.Event()
+        self.rotate_keys(key_type=key_type)
         self._server = _Server(self)
         self._runner: web.AppRunner | None = None
         self._site: web.BaseSite | None = None
@@ -286,13 +301,9 @@ class IdentityProvider:
         """Do these things wrong from now on, and no others."""
         self.faults = faults
 
-    def rotate_keys(self, *, keep: bool = False) -> None:
+    def rotate_keys(self, *, keep: bool = False, key_type: str = "EC") -> None:
         """Sign with a new key; the old one is no longer published, unless it is kept."""
-        key: Any = (
-            RSAKey.generate_key(2048, auto_kid=True)
-            if self._key_type == "RSA"
-            else ECKey.generate_key("P-256", auto_kid=True)
-        )
+        key: Any = JWKRegistry.generate_key(key_type, _KINDS[key_type][0], auto_kid=True)
         self._keys = [key, *(self._keys if keep else [])]
 
     def counts(self) -> dict[str, int]:
@@ -324,20 +335,22 @@ class IdentityProvider:
         return {**standard, **own}
 
     def id_token(self, token: dict[str, Any], request: OAuth2Request) -> str:
-        now, faults = int(SystemClock().wall().timestamp()), self.faults
+        now, faults = int(self._clock.wall().timestamp()), self.faults
         claims = {"iss": self.issuer, "aud": CLIENT_ID, "iat": now, "exp": now + 300}
         claims |= self.claims_of(request.user, token["scope"])
         if request.authorization_code:
             claims["nonce"] = request.authorization_code.get_nonce()
         _change(claims, faults.get("id_token_claims"))
-        key, header = self._keys[0], {"alg": "RS256" if self._key_type == "RSA" else "ES256"}
-        header["kid"] = faults.get("id_token_kid", key.kid)
+        key = self._keys[0]
+        header = {"alg": _KINDS[key.key_type][1], "kid": faults.get("id_token_kid", key.kid)}
         if faults.get("id_token_key") == "other":
             key = ECKey.generate_key("P-256")
         if alg := faults.get("id_token_alg"):
             header = {"alg": alg, "kid": header["kid"]}
             key = None if alg == "none" else OctKey.import_key(CLIENT_SECRET * 2)
-        return jwt.encode(header, claims, key, [header["alg"]])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)
+            return jwt.encode(header, claims, key, [header["alg"]])
 
     # Sockets.
 
@@ -358,16 +371,20 @@ class IdentityProvider:
         self.issuer = f"http://127.0.0.1:{self._port}"
 
     async def away(self) -> None:
-        """Refuse connections."""
+        """Refuse connections, and end those that there are."""
         assert self._site is not None
+        assert self._runner is not None
         await self._site.stop()
         self._site = None
+        for connection in self._runner.server.connections if self._runner.server else ():
+            connection.force_close()
 
     async def back(self) -> None:
         """Listen again, at the same place."""
         await self._listen(self._port)
 
     async def close(self) -> None:
+        self._closing.set()
         if self._runner is not None:
             await self._runner.cleanup()
 
@@ -381,7 +398,7 @@ class IdentityProvider:
         async def handler(request: web.Request) -> web.StreamResponse:
             self.requests[name] += 1
             if name in self.faults.get("slow", ()):
-                await asyncio.Event().wait()
+                await self._closing.wait()
             if name in self.faults.get("huge", ()):
                 response = web.StreamResponse(headers={"Content-Type": "application/json"})
                 await response.prepare(request)

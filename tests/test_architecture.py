@@ -88,6 +88,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "api/session_shapes.py": "tests/api/test_session_stream.py reads by it",
     "identity/http_lookup.py": "tests/identity/test_coder.py and test_remote.py drive it",
     "identity/base.py": DECLARES,
+    "observe/client_failure.py": "tests/identity/test_coder.py drives it",
     "observe/limit_table.py": DECLARES,
     "observe/record_table.py": DECLARES,
     "observe/mcp_table.py": DECLARES,

@@ -1,7 +1,9 @@
 """URL of an HTTP proxy, with secret credentials."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from aibridged.config.secret import Secret
@@ -38,6 +40,16 @@ class ProxyUrl:
         if self.authorization is None:
             return {}
         return {"Proxy-Authorization": self.authorization.reveal()}
+
+    def arguments(self, url: str, headers: Mapping[str, str]) -> dict[str, Any]:
+        """The keyword arguments of an aiohttp request that goes to `url` through this proxy."""
+        # Of a plain http request, the proxy gets the request itself.
+        own = self.headers if url.startswith("http:") else {}
+        return {
+            "headers": {**headers, **own},
+            "proxy": self.address,
+            "proxy_headers": self.headers,
+        }
 
     @property
     def _authority(self) -> str:

@@ -6,7 +6,7 @@ import aiohttp
 
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.identity.base import AuthUnavailableError
-from aibridged.observe.connection_failure import cause_of
+from aibridged.observe.client_failure import in_words
 from aibridged.observe.descriptors import at_capacity, is_shortage
 
 if TYPE_CHECKING:
@@ -65,21 +65,13 @@ class Service:
         except aiohttp.ClientError as error:
             if is_shortage(error):
                 raise at_capacity() from None
-            raise self.unavailable(f"could not be reached: {_reason(error)}") from None
+            raise self.unavailable(f"could not be reached: {in_words(error)}") from None
 
     def _get(self, url: str, headers: dict[str, str]) -> "_RequestContextManager":
+        proxy = self._proxy
+        arguments = {"headers": headers} if proxy is None else proxy.arguments(url, headers)
         # A redirect would carry the token to wherever it points.
-        if (proxy := self._proxy) is None:
-            return self._session.get(url, headers=headers, allow_redirects=False)
-        if url.startswith("http:"):  # then the proxy gets the request itself
-            headers = {**headers, **proxy.headers}
-        return self._session.get(
-            url,
-            headers=headers,
-            allow_redirects=False,
-            proxy=proxy.address,
-            proxy_headers=proxy.headers,
-        )
+        return self._session.get(url, allow_redirects=False, **arguments)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         body = bytearray()
@@ -92,14 +84,3 @@ class Service:
     def unavailable(self, what: str) -> AuthUnavailableError:
         """The error that says `what` is wrong with the service."""
         return AuthUnavailableError(f"{self._name} {what}; check {self._setting}")
-
-
-def _reason(error: aiohttp.ClientError) -> str:
-    """The reason in words: the library's own may quote what was sent."""
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return f"the upstream proxy responded with status {error.status}"
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "it closed the connection without a response"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return "its response is not HTTP"
-    return str(cause_of(error))

@@ -14,11 +14,16 @@ class GrantEndedError(Exception):
 
 
 class ProviderUnavailableError(Exception):
-    """The identity provider can't be asked at present; the message says why, without secrets."""
+    """The identity provider can't be asked at present; the message says why, without secrets.
 
-    def __init__(self, reason: str) -> None:
+    The refresh token that was used stays good, unless there is a `successor` to be kept in its
+    place: the provider had issued that before it failed.
+    """
+
+    def __init__(self, reason: str, successor: Secret | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.successor = successor
 
 
 class IdentityProvider(Protocol):
