@@ -33,6 +33,7 @@ SPEAK_SQL = {
     "identity/audit.py",
     "identity/mcp_credentials.py",
     "identity/people.py",
+    "identity/sign_up.py",
     "identity/tables.py",
     "identity/tokens.py",
 }

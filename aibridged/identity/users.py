@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from aibridged.core import claims
-
 MAX_USERNAME = 32
 MAX_NAME = 64
-MAX_EMAIL = claims.MAX_EMAIL
-MAX_GROUPS = claims.MAX_GROUPS
+MAX_EMAIL = 254
+MAX_GROUPS = 1000
 """Of one user."""
 _USERNAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _NOT_IN_USERNAMES = re.compile(r"[^a-z0-9]+", re.ASCII)

@@ -33,7 +33,10 @@ class IdentityProvider(Protocol):
     an answer isn't what it should be, is a SignInRefusedError.
     """
 
-    issuer: str
+    @property
+    def issuer(self) -> str:
+        """The identifier of the issuer, as in its tokens."""
+        ...
 
     async def authorization_url(
         self, *, redirect_uri: str, state: str, nonce: str, verifier: str

@@ -78,7 +78,7 @@ _MALFORMED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 @dataclass
 class OpenIdProvider:
-    """Implements `base.IdentityProvider`. `http` is closed by its owner."""
+    """Implements `base.IdentityProvider`; closed by its owner."""
 
     client: Client
     http: Http
@@ -96,6 +96,14 @@ class OpenIdProvider:
     @property
     def issuer(self) -> str:
         return self.client.issuer
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.http.close()
+
+    async def until_found(self) -> None:
+        """Try until the issuer is discovered, and log what keeps it away."""
+        await self.discovery.until_found()
 
     async def authorization_url(
         self, *, redirect_uri: str, state: str, nonce: str, verifier: str
