@@ -3,7 +3,13 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import combinations
 
-from aibridged.config import check_ai_proxy, check_base_urls, check_state_dir, extras
+from aibridged.config import (
+    check_ai_proxy,
+    check_base_urls,
+    check_sign_in,
+    check_state_dir,
+    extras,
+)
 from aibridged.config.declare import Group
 from aibridged.config.kinds import is_loopback
 from aibridged.config.mcp_servers import sends_in_the_clear, without_query
@@ -68,6 +74,7 @@ def warnings(
         *check_base_urls.warnings(settings.providers),
         *_mcp_warnings(settings),
         *check_ai_proxy.warnings(settings),
+        *check_sign_in.warnings(settings, given),
         *check_state_dir.warnings(settings),
     ]
 
@@ -142,6 +149,7 @@ def _libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
         ("tracing", settings.trace, where("trace")),
         ("postgres", settings.postgres_url is not None, where("postgres_url")),
         ("proxy", settings.proxy_enabled, where("proxy_enabled")),
+        ("sign-in", bool(settings.oidc_issuer_url), where("oidc_issuer_url")),
     )
     for extra, wanted, setting in needed:
         if wanted and (mistake := extras.mistake(extra, setting)) is not None:
@@ -194,6 +202,7 @@ _CHECKS = (
     _coder_without_url,
     _tls_files,
     check_ai_proxy.mistakes,
+    check_sign_in.mistakes,
     _too_little_memory,
     _libraries,
     check_state_dir.mistakes,

@@ -85,6 +85,8 @@ def _asked(settings: Settings) -> Iterator[tuple[str, ProxyUrl | None]]:
     for url in (settings.coder_url, settings.proxy_target):
         if url is not None:
             yield url, settings.outbound.for_url(url)
+    if issuer := settings.oidc_issuer_url:
+        yield issuer, settings.outbound.for_url(issuer)
     if settings.proxy_enabled:
         own = settings.proxy_upstream
         tunnels = settings.outbound.https if own is None else replace(own, source=_TUNNELS)

@@ -21,6 +21,9 @@ MAX_EMAIL = 254
 ADMIN_ROLE = "owner"
 """The role of administrators, as `coder server` calls it."""
 
+_IN_NONE = (
+    "You are in none of the groups that may sign in here. Ask an administrator to add you to one."
+)
 # The one domain whose addresses are accounts of their own at Google.
 _GMAIL = "gmail.com"
 
@@ -161,6 +164,8 @@ def _check_domain(
 
 def _groups(claims: Mapping[str, Any], rules: ClaimRules) -> tuple[str, ...] | None:
     if not rules.group_field:
+        if rules.allowed_groups:
+            raise SignInRefusedError(_IN_NONE)
         return None
     if _are_elsewhere(claims, rules.group_field):
         raise SignInRefusedError(
@@ -170,10 +175,7 @@ def _groups(claims: Mapping[str, Any], rules: ClaimRules) -> tuple[str, ...] | N
     claimed = _strings(claims, rules.group_field)
     names = {rules.group_mapping.get(name, name) for name in claimed} - {""}
     if rules.allowed_groups and not names & rules.allowed_groups:
-        raise SignInRefusedError(
-            "You are in none of the groups that may sign in here. Ask an administrator to add you "
-            "to one."
-        )
+        raise SignInRefusedError(_IN_NONE)
     found = sorted(name for name in names if rules.group_filter.search(name))
     for name in found:
         if len(name) > MAX_GROUP or not _fits(name):

@@ -2,12 +2,11 @@
 
 from aibridged.clock import Clock
 from aibridged.config import public_issuers
+from aibridged.config.check_sign_in import group_field
 from aibridged.config.options import Settings
 from aibridged.core.claims import ClaimRules
 from aibridged.oidc.http import Http
 from aibridged.oidc.provider import Client, OpenIdProvider
-
-_GROUPS = "groups"
 
 
 def make_provider(settings: Settings, clock: Clock) -> OpenIdProvider:
@@ -41,8 +40,3 @@ def claim_rules(settings: Settings) -> ClaimRules:
         role_field=settings.oidc_user_role_field,
         role_mapping=dict(settings.oidc_user_role_mapping),
     )
-
-
-def group_field(settings: Settings) -> str:
-    """The claim with the groups; "" where groups don't come from the identity provider."""
-    return settings.oidc_group_field or (_GROUPS if _GROUPS in settings.oidc_scopes else "")

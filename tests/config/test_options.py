@@ -80,6 +80,7 @@ def test_every_setting_reaches_its_attribute(
     texts["CODER_AIBRIDGE_PROXY_KEY_FILE"] = str(tls_pair[0].parent / "ca-key.pem")
     texts["CODER_AIBRIDGE_PROXY_UPSTREAM"] = "https://u:p@proxy:1"
     texts["CODER_AIBRIDGE_PROXY_UPSTREAM_CA"] = texts["CODER_AIBRIDGE_PROXY_CERT_FILE"]
+    texts["CODER_ACCESS_URL"], texts["CODER_OIDC_SCOPES"] = "https://one", "openid,one"
     texts["CODER_AIBRIDGE_DUMP_DIR"] = str(tmp_path)
     resolution = resolve(environ=texts)
     assert resolution.mistakes == []

@@ -113,6 +113,7 @@ def test_groups_are_mapped_then_allowed_then_filtered() -> None:
     assert of(rules, groups=["id-1", "id-2", "staff", "ai-x", "ai-x"]).groups == ("ai-devs", "ai-x")
     assert "none of the groups" in refused(rules, groups=["id-1"])
     assert "none of the groups" in refused(rules, groups=None)
+    assert "none of the groups" in refused(ClaimRules(allowed_groups=frozenset({"devs"})))
     renamed = ClaimRules(
         group_field="groups", group_mapping={"staff": "x"}, allowed_groups=frozenset({"staff"})
     )

@@ -6,7 +6,7 @@ import pytest
 
 from aibridged.config.options import Settings
 from aibridged.config.secret import Secret
-from aibridged.oidc.factory import claim_rules, group_field, make_provider
+from aibridged.oidc.factory import claim_rules, make_provider
 from tests.conftest import ManualClock
 
 SETTINGS = replace(
@@ -39,6 +39,9 @@ def test_at_google_an_address_of_a_domain_is_not_enough(issuer: str) -> None:
 
 
 def test_groups_are_in_the_claim_that_is_named_or_asked_for() -> None:
-    assert group_field(SETTINGS) == ""
-    assert group_field(replace(SETTINGS, oidc_scopes=("openid", "groups"))) == "groups"
-    assert group_field(replace(SETTINGS, oidc_group_field="memberOf")) == "memberOf"
+    for changed, name in (
+        (SETTINGS, ""),
+        (replace(SETTINGS, oidc_scopes=("openid", "groups")), "groups"),
+        (replace(SETTINGS, oidc_group_field="memberOf"), "memberOf"),
+    ):
+        assert claim_rules(changed).group_field == name
