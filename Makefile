@@ -15,11 +15,11 @@ SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test abuse agents ledger lint format bench queries manual requirements \
+.PHONY: help dev demo run test abuse agents test-keycloak ledger lint format bench queries manual requirements \
 	build dist install uninstall clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 15
 
 $(READY): pyproject.toml packaging/constraints.txt
 	@echo 'Making $(VENV): the daemon with all that its demo and tests need, about 120 packages.'
@@ -53,6 +53,14 @@ NAMES ?=
 agents: $(READY)  ## real coding agents (from npm and PyPI) through the daemon, and what is on record
 	$(BIN)/python -m tests.e2e.agents.packages '$(AGENTS)' $(NAMES)
 	AIBRIDGED_AGENTS='$(AGENTS)' $(BIN)/python -m pytest tests/e2e/agents -rP \
+		-o faulthandler_timeout=0 $(ARGS)
+
+# A real Keycloak, through mvn; it needs Java 17.
+KEYCLOAK ?= .keycloak
+
+test-keycloak: $(READY)  ## signing in at a real Keycloak (from Maven Central; needs mvn and Java 17)
+	$(BIN)/python -m tests.keycloak.server '$(KEYCLOAK)'
+	AIBRIDGED_KEYCLOAK='$(KEYCLOAK)' $(BIN)/python -m pytest tests/keycloak -rP \
 		-o faulthandler_timeout=0 $(ARGS)
 
 ledger: $(READY)  ## kill the daemon 200 times, and compare the record with what clients have seen

@@ -148,7 +148,7 @@ complete -c aibridged -n '__aibridged_in serve' -l aibridge-prometheus-initiator
 complete -c aibridged -n '__aibridged_in serve' -l aibridge-prometheus-names -x -a 'both new old' -d 'Names of Coder\'s metrics: new (coder_ai_gateway_*), old (coder_aibridged_*) or both'
 complete -c aibridged -n '__aibridged_in serve' -l help -s h -d 'Show this message and exit'
 complete -c aibridged -n '__aibridged_in check-config' -l output -s o -x -a 'text json' -d 'Output format'
-complete -c aibridged -n '__aibridged_in check-config' -l connect -d 'Ask each provider for its models, with its key, and each MCP server for its tools'
+complete -c aibridged -n '__aibridged_in check-config' -l connect -d 'Ask each provider for its models, with its key, each MCP server for its tools, and the OpenID Connect provider for its discovery document'
 complete -c aibridged -n '__aibridged_in check-config' -l config -s c -rF -d 'YAML configuration file (CODER_CONFIG_PATH); aibridged sample-config prints one'
 complete -c aibridged -n '__aibridged_in check-config' -l aibridge-enabled -a 'true false' -d 'Master switch; if false, serve logs that it is disabled and exits with status 0'
 complete -c aibridged -n '__aibridged_in check-config' -l aibridge-allow-byok -a 'true false' -d 'Permission for users to bring their own provider key (BYOK)'
