@@ -1,6 +1,26 @@
-"""`python -m aibridged` is `aibridged`."""
+"""The console script, and `python -m aibridged`.
 
-from aibridged.cli import main
+The commands of sign-in are run from here, without the libraries of all the others: agents call
+`aibridged access-token` often.
+"""
+
+import sys
+
+from aibridged.login import COMMANDS, HELP
+
+
+def main() -> None:
+    """Run a command."""
+    arguments = sys.argv[1:]
+    if arguments and arguments[0] in COMMANDS and not HELP.intersection(arguments):
+        from aibridged.login.command_line import main as main_of_login
+
+        main_of_login(arguments, "aibridged")
+    else:
+        from aibridged.cli import main as main_of_all
+
+        main_of_all()
+
 
 if __name__ == "__main__":
     main()

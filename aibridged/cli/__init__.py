@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from aibridged.cli.command import apply_help_layout
+from aibridged.login import COMMANDS as LOGIN_COMMANDS
 
 # In the order of `aibridged --help`: running the gateway, setting it up, querying it. Each is the
 # function of this name in the module of this name, with underscores.
@@ -33,7 +34,7 @@ GROUPS = ("users", "tokens", "interceptions", "sessions", "db", "proxy")
 COMPLETE = "complete"
 """Hidden: the shells' completions call it."""
 
-_ALL = frozenset((*WITH_SETTINGS, *COMMANDS, *GROUPS, COMPLETE))
+_ALL = frozenset((*WITH_SETTINGS, *COMMANDS, *GROUPS, *LOGIN_COMMANDS, COMPLETE))
 
 
 def build(only: Collection[str] = _ALL) -> typer.Typer:
@@ -53,6 +54,11 @@ def build(only: Collection[str] = _ALL) -> typer.Typer:
         app.command(cls=SettingsCommand, help=_paragraphs(configured))(takes_settings(configured))
     for name in filter(only.__contains__, COMMANDS):
         command = _imported(name)
+        app.command(help=_paragraphs(command))(command)
+    for name in filter(only.__contains__, LOGIN_COMMANDS):
+        from aibridged.cli.login_commands import login_command
+
+        command = login_command(name)
         app.command(help=_paragraphs(command))(command)
     for name in filter(only.__contains__, GROUPS):
         app.add_typer(_imported(name)())
@@ -82,7 +88,7 @@ def _paragraphs(command: Callable[..., None]) -> str:
 
 
 def main() -> None:
-    """Entry point of the console script."""
+    """Run any command but those of sign-in."""
     # Loading modules leaves no garbage: looking for it takes a tenth of a short command's time. The
     # daemon sets its own.
     gc.set_threshold(100_000)

@@ -48,7 +48,7 @@ def test_the_wheel_has_the_package_and_all_that_goes_beside_it(built, root):
         for path in (root / "aibridged").rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    assert b"aibridged = aibridged.cli:main" in files[f"{prefix}.dist-info/entry_points.txt"]
+    assert b"aibridged = aibridged.__main__:main" in files[f"{prefix}.dist-info/entry_points.txt"]
 
 
 def test_the_source_archive_has_what_the_makefile_and_the_tests_need(built):
