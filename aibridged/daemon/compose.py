@@ -21,7 +21,7 @@ from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.resources import Resources, body_bytes, make_resources
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.observe.events import circuit_changed
-from aibridged.pipeline import Components
+from aibridged.pipeline import Components, whoami
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.dump_writer import DumpWriter
 from aibridged.pipeline.provider_key import KeyRefusals
@@ -127,7 +127,7 @@ class Composition:
             ca_certificate=resources.authority.certificate_pem if resources.authority else None,
             api=resources.api,
             api_roots=ROOTS,
-            local_routes={},
+            local_routes={whoami.PATH: whoami.ROUTE},
         )
 
     def _dumper(self, directory: Path | None) -> Dumper | None:

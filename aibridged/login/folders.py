@@ -10,6 +10,7 @@ from pathlib import Path
 from .clock import SystemClock
 
 _OURS = "aibridged"
+_IS_WINDOWS = os.name == "nt"
 # On Windows a file can't be replaced or removed in the moment in which another process reads it.
 _TRIES = 20
 _PAUSE_S = 0.05
@@ -81,7 +82,7 @@ def _insist(act: Callable[[], object]) -> None:
         try:
             act()
         except PermissionError:
-            if left == 1 or os.name != "nt":
+            if left == 1 or not _IS_WINDOWS:
                 raise
             SystemClock().sleep(_PAUSE_S)
         else:

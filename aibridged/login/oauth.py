@@ -7,7 +7,7 @@ is on the gateway's own origin.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from .address import origin
 from .clock import Clock
@@ -206,11 +206,11 @@ def _origin(url: str) -> tuple[str, str, int] | None:
         return None
 
 
-def _is_token(value: object) -> bool:
+def _is_token(value: object) -> TypeGuard[str]:
     return _is_word(value, _LONGEST_TOKEN)
 
 
-def _is_word(value: object, longest: int) -> bool:
+def _is_word(value: object, longest: int) -> TypeGuard[str]:
     """Visible ASCII: nothing that a header, a shell or a terminal could take for more."""
     if not isinstance(value, str) or not 0 < len(value) <= longest:
         return False

@@ -84,7 +84,7 @@ def _without(lines: Sequence[str], name: tuple[str, ...]) -> tuple[int | None, l
             if inside and place is None:
                 place = len(kept)
         (dropped if inside else kept).append(line)
-    return place, kept + _trailing(dropped)
+    return place, [*kept, *_trailing(dropped)]
 
 
 def _trailing(lines: Sequence[str]) -> Sequence[str]:
