@@ -2,10 +2,8 @@
 
 from dataclasses import replace
 
-from . import oauth
 from .clock import Clock
-from .failure import LoginError, SignedOutError
-from .requests import TIMEOUT_S, UnreachableError
+from .failure import LoginError, SignedOutError, UnreachableError
 from .store import Login, Logins
 
 # Agents keep a bearer for five minutes before they ask again.
@@ -14,6 +12,7 @@ _FRACTION = 0.1
 # All attempts together; less than how long the lock counts.
 _REFRESH_S = 20.0
 _WAIT_S = 30.0
+_LONG_S = 10.0
 _SHORT_S = 3.0
 _PAUSE_S = 1.0
 
@@ -51,29 +50,18 @@ def fresh(logins: Logins, url: str | None, clock: Clock) -> Login:
         lock.release()
 
 
-def signed_in(url: str, endpoints: oauth.Endpoints, tokens: oauth.Tokens, clock: Clock) -> Login:
-    """A sign-in that has just been made."""
-    return Login(
-        url=url,
-        access_token=tokens.access,
-        expires_at=clock.now() + tokens.lifetime,
-        lifetime=tokens.lifetime,
-        token_endpoint=endpoints.token,
-        refresh_token=tokens.refresh,
-        revocation_endpoint=endpoints.revocation,
-        email=tokens.email,
-    )
-
-
 def _refreshed(logins: Logins, login: Login, clock: Clock) -> Login:
     if login.refresh_token is None:
         raise _ended(login)
+    # What speaks HTTP is loaded now only: most calls find a bearer that lasts.
+    from . import oauth
+
     deadline = clock.monotonic() + _REFRESH_S
     while True:
         left = deadline - clock.monotonic()
         try:
             # Who asks may not wait long, and a bearer that is valid is at hand.
-            patience = _SHORT_S if _is_valid(login, clock) else TIMEOUT_S
+            patience = _SHORT_S if _is_valid(login, clock) else _LONG_S
             timeout = min(patience, max(left, 1.0))
             tokens = oauth.refresh(
                 login.token_endpoint, login.refresh_token, login.ca_file, timeout

@@ -19,5 +19,9 @@ class LoginError(Exception):
         return "\n".join([*parts, *(f"      {line}".rstrip() for line in self.lines)])
 
 
+class UnreachableError(LoginError):
+    """The gateway gave no answer: it may do so later."""
+
+
 class SignedOutError(LoginError):
     """There is no sign-in, or it has ended: only a new one helps."""

@@ -11,8 +11,8 @@ from typing import Any, TypeGuard
 
 from .address import origin
 from .clock import Clock
-from .failure import LoginError, SignedOutError
-from .requests import Answer, UnreachableError, ask
+from .failure import LoginError, SignedOutError, UnreachableError
+from .requests import TIMEOUT_S, Answer, ask
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -140,7 +140,9 @@ def wait(endpoints: Endpoints, device: Device, clock: Clock, ca_file: str | None
     raise LoginError("the code has expired", "Run `aibridged login` again.")
 
 
-def refresh(token_endpoint: str, token: str, ca_file: str | None, timeout: float) -> Tokens:
+def refresh(
+    token_endpoint: str, token: str, ca_file: str | None, timeout: float = TIMEOUT_S
+) -> Tokens:
     """Exchange a refresh token for its successor and a new bearer.
 
     Raises:

@@ -16,14 +16,10 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from .address import is_loopback
-from .failure import LoginError
+from .failure import LoginError, UnreachableError
 
 MAX_BYTES = 64 * 1024
 TIMEOUT_S = 10.0
-
-
-class UnreachableError(LoginError):
-    """The gateway gave no answer: it may do so later."""
 
 
 @dataclass(frozen=True)

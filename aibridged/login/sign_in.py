@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import oauth
 from .address import normalised
-from .bearer import signed_in
+from .clock import Clock
 from .command_line import Terminal
 from .failure import LoginError
 from .store import Login
@@ -31,7 +31,7 @@ def run(terminal: Terminal, arguments: argparse.Namespace) -> None:
     _show(terminal, device, in_browser)
     tokens = oauth.wait(endpoints, device, terminal.clock, ca_file)
     login = replace(
-        signed_in(url, endpoints, tokens, terminal.clock),
+        _login(url, endpoints, tokens, terminal.clock),
         ca_file=ca_file,
         keyring=arguments.keyring,
     )
@@ -48,6 +48,20 @@ def run(terminal: Terminal, arguments: argparse.Namespace) -> None:
     if login.refresh_token is None:
         hours = login.lifetime / 3600
         terminal.say(f"The gateway can't renew this sign-in: it ends in {hours:.1f} h.")
+
+
+def _login(url: str, endpoints: oauth.Endpoints, tokens: oauth.Tokens, clock: Clock) -> Login:
+    """The sign-in that the tokens are of."""
+    return Login(
+        url=url,
+        access_token=tokens.access,
+        expires_at=clock.now() + tokens.lifetime,
+        lifetime=tokens.lifetime,
+        token_endpoint=endpoints.token,
+        refresh_token=tokens.refresh,
+        revocation_endpoint=endpoints.revocation,
+        email=tokens.email,
+    )
 
 
 def _store(terminal: Terminal, login: Login) -> Login | None:

@@ -1,4 +1,4 @@
-"""A gateway's sign-in, scripted, over a real socket; a clock to move; and the commands in process."""
+"""A gateway's sign-in, scripted, over a real socket; a clock to move; commands in this process."""
 
 import argparse
 import json

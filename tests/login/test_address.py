@@ -49,7 +49,12 @@ def test_what_is_none_is_refused(typed):
 
 @pytest.mark.parametrize(
     "typed",
-    ["http://gateway.example.com", "http://10.0.0.1", "http://127.0.0.1.example.com", "http://[::2]"],
+    [
+        "http://gateway.example.com",
+        "http://10.0.0.1",
+        "http://127.0.0.1.example.com",
+        "http://[::2]",
+    ],
 )
 def test_plain_http_is_for_loopback_alone(typed):
     with pytest.raises(LoginError, match="unencrypted"):

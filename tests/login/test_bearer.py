@@ -126,9 +126,7 @@ def test_a_gateway_that_is_away_for_a_moment_is_asked_again(
     assert clock.slept == [1, 1]
 
 
-def test_a_gateway_that_stays_away_is_said_and_nothing_is_lost(
-    logins, stored, clock, oauth_server
-):
+def test_a_gateway_that_stays_away_is_said_and_nothing_is_lost(logins, stored, clock, oauth_server):
     login = stored()
     clock.elapsed = 3600
     oauth_server.next(TOKEN, *[(503, {})] * 50)

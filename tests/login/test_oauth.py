@@ -3,8 +3,7 @@
 import pytest
 
 from aibridged.login import oauth
-from aibridged.login.failure import LoginError, SignedOutError
-from aibridged.login.requests import UnreachableError
+from aibridged.login.failure import LoginError, SignedOutError, UnreachableError
 from tests.login.conftest import PENDING, secret, successor
 
 WELL_KNOWN = "/.well-known/oauth-authorization-server"

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from aibridged.login.failure import LoginError
-from aibridged.login.requests import MAX_BYTES, UnreachableError, ask
+from aibridged.login.failure import LoginError, UnreachableError
+from aibridged.login.requests import MAX_BYTES, ask
 from tests.tls_files import CERT, KEY
 
 
@@ -119,11 +119,11 @@ def test_a_certificate_of_a_named_authority_is_trusted():
 def test_a_certificate_for_another_name_is_said():
     with (
         listening(over_tls, "127.0.0.2") as address,
-        pytest.raises(LoginError, match="isn't trusted.*127.0.0.2"),
+        pytest.raises(LoginError, match=r"isn't trusted.*127\.0\.0\.2"),
     ):
         ask(f"https://{address}/", ca_file=str(CERT))
 
 
 def test_authorities_that_cannot_be_read_are_said(tmp_path):
-    with pytest.raises(LoginError, match="nothing.pem"):
+    with pytest.raises(LoginError, match=r"nothing\.pem"):
         ask("https://localhost:1/", ca_file=str(tmp_path / "nothing.pem"))

@@ -32,7 +32,7 @@ def test_the_last_one_is_the_default_and_each_can_be_chosen(logins, stored):
     logins.delete(last)
     assert logins.chosen(None) == first
     logins.delete(first)
-    with pytest.raises(SignedOutError, match="not signed in$"):
+    with pytest.raises(SignedOutError, match=r"not signed in$"):
         logins.chosen(None)
     with pytest.raises(SignedOutError, match=r"not signed in at https://c\.example"):
         logins.chosen("https://c.example")

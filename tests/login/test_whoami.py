@@ -27,7 +27,12 @@ def test_the_gateway_is_asked_with_the_bearer(command, stored, oauth_server, cap
 
 def test_what_it_says_is_harmless(command, stored, oauth_server, capsys):
     stored()
-    person = {"username": "a\x1b[2Jn", "email": 7, "groups": ["x\n", 1], "roles": [{"name": "owner"}]}
+    person = {
+        "username": "a\x1b[2Jn",
+        "email": 7,
+        "groups": ["x\n", 1],
+        "roles": [{"name": "owner"}],
+    }
     oauth_server.next(ME, (200, person))
     command("whoami")
     lines = capsys.readouterr().out.splitlines()
