@@ -91,9 +91,10 @@ requirements: $(READY)  ## list the libraries of packaging/constraints.txt again
 		--constraint packaging/constraints.txt --generate-hashes --no-annotate --no-header; } \
 		>packaging/requirements.txt
 
-build: $(READY)  ## build the wheel and the source archive, in dist/
+build: $(READY)  ## build the wheels and the source archive, in dist/
 	rm -rf $(DIST)
 	$(BIN)/python -m build --no-isolation --outdir $(DIST)
+	$(BIN)/python -m build --no-isolation --wheel --outdir $(DIST) packaging/login
 
 # The list of components needs the version, which pyproject.toml leaves to the package.
 dist: build  ## build them, with an SBOM (CycloneDX) and checksums
@@ -107,10 +108,10 @@ dist: build  ## build them, with an SBOM (CycloneDX) and checksums
 
 install: build  ## install command, manual, completions and units (PREFIX=, SYSCONFDIR=, DESTDIR=)
 ifdef DESTDIR
-	TOOLS=$(BIN) packaging/install stage '$(PYTHON)' "$$(echo $(DIST)/*.whl)" '$(PREFIX)' \
+	TOOLS=$(BIN) packaging/install stage '$(PYTHON)' "$$(echo $(DIST)/aibridged-*.whl)" '$(PREFIX)' \
 		'$(SYSCONFDIR)' '$(DESTDIR)'
 else
-	packaging/install install '$(PYTHON)' "$$(echo $(DIST)/*.whl)" '$(PREFIX)' '$(SYSCONFDIR)'
+	packaging/install install '$(PYTHON)' "$$(echo $(DIST)/aibridged-*.whl)" '$(PREFIX)' '$(SYSCONFDIR)'
 endif
 
 uninstall:  ## remove that again, but neither changed settings nor records

@@ -144,6 +144,13 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "config/rows/sign_in.py": DECLARES,
     "oidc/base.py": DECLARES,
     "identity/tables.py": "tests/identity/test_tokens.py compares it with the migrations",
+    "login/__main__.py": "tests/packaging/test_login_wheel.py runs what it calls",
+    "login/clock.py": "thin names of the system's clocks",
+    "login/failure.py": DECLARES,
+    **{
+        f"login/setup/{name}.py": "tests/login/setup/test_agents.py"
+        for name in ("claude_code", "codex", "opencode", "pi", "target")
+    },
     "mcp/credentials.py": DECLARES,
     "mcp/limits.py": DECLARES,
     "mcp/tools.py": DECLARES,

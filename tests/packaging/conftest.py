@@ -47,6 +47,7 @@ class Built(NamedTuple):
     """What `make install` leaves below DESTDIR, and the archives that it was made of."""
 
     wheel: Path
+    login_wheel: Path
     sdist: Path
     stage: Path
 
@@ -75,9 +76,10 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Built]:
             # Not what a `make test` around it was given.
             env={**os.environ, "MAKEFLAGS": "", "PIP_NO_INDEX": "1"},
         )
-        [wheel] = folder.glob("dist/*.whl")
+        [wheel] = folder.glob("dist/aibridged-*.whl")
+        [login_wheel] = folder.glob("dist/aibridged_login-*.whl")
         [sdist] = folder.glob("dist/*.tar.gz")
-        return Built(wheel, sdist, folder / "stage")
+        return Built(wheel, login_wheel, sdist, folder / "stage")
 
     return install
 

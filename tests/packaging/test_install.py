@@ -224,7 +224,7 @@ def test_a_release_has_a_list_of_its_components_and_checksums(root, tmp_path):
     subprocess.run(
         ["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=dist, check=True
     )
-    assert len((dist / "SHA256SUMS").read_text().splitlines()) == len(list(dist.iterdir())) - 1 == 3
+    assert len((dist / "SHA256SUMS").read_text().splitlines()) == len(list(dist.iterdir())) - 1 == 4
     [file] = dist.glob("*.cdx.json")
     bom = json.loads(file.read_text())
     assert bom["bomFormat"] == "CycloneDX"

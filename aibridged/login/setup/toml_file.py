@@ -78,9 +78,11 @@ def _without(lines: Sequence[str], name: tuple[str, ...]) -> tuple[int | None, l
     for line in lines:
         header = _header(line)
         if header is not None:
-            kept += _trailing(dropped)
+            was_inside, inside = inside, header[: len(name)] == name
+            after = _trailing(dropped)
+            # Blank lines between two sections that go belong to them.
+            kept += after if not (was_inside and inside) or "".join(after).strip() else ()
             dropped = []
-            inside = header[: len(name)] == name
             if inside and place is None:
                 place = len(kept)
         (dropped if inside else kept).append(line)

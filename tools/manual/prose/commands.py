@@ -18,6 +18,17 @@ FILES: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+_LOGIN_EXAMPLE = """\
+$ aibridged login https://gateway.example.com
+$ aibridged setup codex
+"""
+_LOGIN_URL = {"AIBRIDGED_URL": "The gateway, where `--url` doesn't name one."}
+_LOGIN_FILES = {
+    "~/.config/aibridged/logins": "The sign-ins, a file for each gateway with mode 0600;"
+    " XDG_CONFIG_HOME names another directory than ~/.config. On macOS it is "
+    "~/Library/Application Support/aibridged, on Windows %APPDATA%.",
+}
+
 PROSE: Mapping[str, Prose] = {
     "serve": Prose(
         about=(
@@ -142,6 +153,90 @@ $ aibridged serve --aibridge-max-concurrency 200 \\
             "~/.local/state/aibridged/status.sock": "The socket, while the daemon is running.",
         },
         see_also=("aibridged-healthcheck(1)", "aibridged-metrics(7)"),
+    ),
+    "login": Prose(
+        about=(
+            "Where there is a browser, it opens by itself. Continue on the page only if it shows "
+            "the code that the terminal shows. Several gateways may be signed in to; the last one "
+            "is the default.",
+            "Addresses begin with https://, or with http:// for loopback. The variables "
+            "HTTPS_PROXY, NO_PROXY and SSL_CERT_FILE are heeded.",
+        ),
+        examples=(
+            Example("Sign in, and set Codex up:", _LOGIN_EXAMPLE),
+            Example(
+                "With a certificate authority of your own:",
+                "$ aibridged login https://gateway.internal --ca-file ~/ca.pem",
+            ),
+        ),
+        environment={"BROWSER": "The browser to open, also at the other end of SSH."},
+        exit_status={1: "Nobody was signed in; a message says why.", 130: "It was interrupted."},
+        files=_LOGIN_FILES,
+        see_also=("aibridged-access-token(1)", "aibridged-setup(1)", "aibridged-logout(1)"),
+    ),
+    "access-token": Prose(
+        about=(
+            "A token that has less than six minutes or a tenth of its lifetime left is renewed, "
+            "once however many processes ask. While the gateway is away, one that is still valid "
+            "is printed.",
+        ),
+        examples=(
+            Example(
+                "Ask the gateway for models:",
+                """\
+$ curl -H "Authorization: Bearer $(aibridged access-token)" \\
+    https://gateway.example.com/v1/models
+""",
+            ),
+        ),
+        environment=_LOGIN_URL,
+        exit_status={
+            1: "There is no valid token: nobody is signed in, the sign-in has ended, or the "
+            "gateway is away; a message on standard error says which.",
+        },
+        files=_LOGIN_FILES,
+        see_also=("aibridged-login(1)", "aibridged-setup(1)"),
+    ),
+    "logout": Prose(
+        examples=(Example("Everywhere:", "$ aibridged logout --all"),),
+        environment=_LOGIN_URL,
+        exit_status={1: "The gateway could not revoke the tokens; here they are removed."},
+        files=_LOGIN_FILES,
+        see_also=("aibridged-login(1)",),
+    ),
+    "whoami": Prose(
+        about=("The gateway is asked, with the token that agents get.",),
+        examples=(Example("At the default gateway:", "$ aibridged whoami"),),
+        environment=_LOGIN_URL,
+        files=_LOGIN_FILES,
+        see_also=("aibridged-login(1)",),
+    ),
+    "setup": Prose(
+        about=(
+            "The agent calls `aibridged-access-token(1)` for its token, so no token is in its "
+            "configuration. What can't be edited safely isn't touched; what to add by hand is "
+            "shown then.",
+        ),
+        examples=(
+            Example("Claude Code, without being asked:", "$ aibridged setup claude-code --yes"),
+            Example("Back to what was there before:", "$ aibridged setup claude-code --undo"),
+            Example(
+                "Managed settings for all users of a machine, with Claude Code's own sign-in:",
+                """\
+$ sudo aibridged setup claude-code --managed \\
+    --url https://gateway.example.com
+""",
+            ),
+        ),
+        environment={
+            **_LOGIN_URL,
+            "CLAUDE_CONFIG_DIR, CODEX_HOME, PI_CODING_AGENT_DIR": "Where these agents have their "
+            "configuration.",
+        },
+        files={
+            "~/.config/aibridged/setup": "What was there before, by agent.",
+        },
+        see_also=("aibridged-login(1)", "aibridged-access-token(1)"),
     ),
     "healthcheck": Prose(
         about=(
