@@ -1,9 +1,13 @@
 """How each agent is pointed at the gateway and run, and what has to be on record then."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from aibridged.login.clock import SystemClock
+from aibridged.login.store import Login, Logins
 
 FIRST = "Please list the files of this folder: plum-42."
 SECOND = "And now the second: quince-7."
@@ -12,11 +16,15 @@ MEANWHILE = "Also think of medlar-3, please."
 
 @dataclass
 class Setting:
-    """Where an agent runs: its home and work folder, the gateway's URL, its environment."""
+    """Where an agent runs: its home and work folder, the gateway's URL, its environment.
+
+    `token` is one that the gateway accepts.
+    """
 
     home: Path
     url: str
     program: str
+    token: str = "token"
     variables: dict[str, str] = field(default_factory=dict)
 
     def write(self, path: str, content: object) -> str:
@@ -43,7 +51,8 @@ class Case:
     """One agent with one API.
 
     `prompts` are what a person typed, as the record has to show it; `purposes` what the agent
-    may ask for beside. With `is_one_session` all requests have to be of one session.
+    may ask for beside. With `is_one_session` all requests have to be of one session. With
+    `signs_in` the gateway accepts its own tokens only.
     """
 
     name: str
@@ -54,6 +63,7 @@ class Case:
     purposes: frozenset[str] = frozenset()
     is_one_session: bool = False
     script: str = "tool"
+    signs_in: bool = False
 
 
 CASES: list[Case] = []
@@ -127,6 +137,40 @@ def _(at: Setting) -> Sequence[Command]:
     return _claude(at, FIRST)
 
 
+def _set_up(at: Setting, agent: str) -> Command:
+    """Store a sign-in, as `aibridged login` does; the command that sets the agent up."""
+    clock = SystemClock()
+    logins = Logins(at.home / ".config" / "aibridged", clock)
+    logins.save(
+        Login(
+            url=at.url,
+            access_token=at.token,
+            expires_at=clock.now() + 3600,
+            lifetime=3600.0,
+            token_endpoint=f"{at.url}/oauth/token",
+        )
+    )
+    at.variables["PYTHONPATH"] = str(Path(__file__).parents[3])
+    return [sys.executable, "-m", "aibridged", "setup", agent, "--yes"]
+
+
+@_case("claude-set-up", signs_in=True, **_CLAUDE)
+def _(at: Setting) -> Sequence[Command]:
+    commands = _claude(at, FIRST, SECOND)
+    for name in ("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN"):
+        del at.variables[name]
+    return [_set_up(at, "claude-code"), *commands]
+
+
+_CODEX = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+
+
+@_case("codex-set-up", "codex", "Codex", prompts=(FIRST,), is_one_session=True, signs_in=True)
+def _(at: Setting) -> Sequence[Command]:
+    at.write(".codex/config.toml", 'model = "gpt-5"  # mine\n\n[history]\npersistence = "none"\n')
+    return [_set_up(at, "codex"), [at.program, "exec", *_CODEX, FIRST]]
+
+
 @_case("codex", "codex", "Codex", is_one_session=True)
 def _(at: Setting) -> Sequence[Command]:
     at.variables["GATEWAY_TOKEN"] = "token"
@@ -136,9 +180,8 @@ def _(at: Setting) -> Sequence[Command]:
         f'name = "Gateway"\nbase_url = "{at.openai}"\nenv_key = "GATEWAY_TOKEN"\n'
         'wire_api = "responses"\nsupports_websockets = false\n',
     )
-    flags = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
-    resume = [at.program, "exec", "resume", "--last", *flags, SECOND]
-    return [[at.program, "exec", *flags, FIRST], resume]
+    resume = [at.program, "exec", "resume", "--last", *_CODEX, SECOND]
+    return [[at.program, "exec", *_CODEX, FIRST], resume]
 
 
 def _opencode(at: Setting, model: str, files: Sequence[str], *flags: str) -> Sequence[Command]:
@@ -175,6 +218,15 @@ for _api, _model in (
             at, model, ["kilo/kilo.json", "kilo/opencode.json"], "--auto"
         )
     )
+
+
+for _api, _model in (("messages", "anthropic/claude-sonnet-4-5"), ("responses", "openai/gpt-5")):
+
+    @_case(f"opencode-{_api}-set-up", "opencode", "OpenCode", signs_in=True, **_titled)
+    def _(at: Setting, model: str = _model) -> Sequence[Command]:
+        at.write(".config/opencode/opencode.jsonc", '{"permission": {"*": "allow"}} // mine\n')
+        run = [at.program, "run", "-m", model]
+        return [_set_up(at, "opencode"), [*run, FIRST], [*run, "-c", SECOND]]
 
 
 def _qwen(at: Setting, kind: str) -> Sequence[Command]:
@@ -257,6 +309,15 @@ for _api, _kind in (
         at.write(".pi/agent/models.json", {"providers": {"gateway": provider}})
         run = [at.program, "--provider", "gateway", "--model", "m-1"]
         return [[*run, "-p", FIRST], [*run, "-c", "-p", SECOND]]
+
+
+for _model in ("anthropic/claude-sonnet-4-5", "openai/gpt-5"):
+
+    @_case(f"pi-{_model.partition('/')[0]}-set-up", "pi", "pi", signs_in=True)
+    def _(at: Setting, model: str = _model) -> Sequence[Command]:
+        provider, _, name = model.partition("/")
+        run = [at.program, "--provider", provider, "--model", name]
+        return [_set_up(at, "pi"), [*run, "-p", FIRST], [*run, "-c", "-p", SECOND]]
 
 
 def _keys(at: Setting) -> None:

@@ -13,9 +13,13 @@ import pytest
 from typer.testing import CliRunner
 
 from aibridged.cli import build
+from aibridged.clock import SystemClock
 from aibridged.fake_provider import FakeProvider, Script
 from aibridged.fake_provider.answer import Answer, ToolCall
 from aibridged.fake_provider.received import Received
+from aibridged.identity.tokens import TokenStore
+from aibridged.records.database import database_url, make_engine
+from aibridged.records.migrations import upgrade
 from tests.e2e.agents.agents import CASES, Case, Setting
 from tests.e2e.agents.packages import PACKAGES, node, program
 
@@ -41,9 +45,14 @@ async def test_what_is_on_record(case, daemon_in_front_of, tmp_path, monkeypatch
     fake = FakeProvider(choose=_SCRIPTS[case.script])
     await fake.start()
     state = tmp_path / "state"
+    variables = {"CODER_STATE_DIR": str(state)}
+    token = "token"
+    if case.signs_in:
+        variables["CODER_AIBRIDGE_AUTH"] = "token"
+        token = _new_token(state)
     try:
-        async with daemon_in_front_of(fake.base_url, CODER_STATE_DIR=str(state)) as daemon:
-            said = await _run(case, daemon.url, tmp_path)
+        async with daemon_in_front_of(fake.base_url, **variables) as daemon:
+            said = await _run(case, daemon.url, token, tmp_path)
             daemon.process.send_signal(signal.SIGTERM)
             await daemon.process.wait()
     finally:
@@ -111,13 +120,25 @@ def _recorded(state: Path) -> tuple[Sequence[Mapping[str, Any]], str]:
     return rows, "\n".join(ask("sessions", "show", id) for id in sessions)
 
 
-async def _run(case: Case, url: str, folder: Path) -> str:
+def _new_token(state: Path) -> str:
+    """A token of a user in the state directory, which is made."""
+    state.mkdir(mode=0o700)
+    engine = make_engine(database_url(state))
+    upgrade(engine)
+    store = TokenStore(engine, SystemClock())
+    store.create_user("ann")
+    _, token = store.create_token("ann", name="laptop", lifetime=None)
+    engine.dispose()
+    return token.reveal()
+
+
+async def _run(case: Case, url: str, token: str, folder: Path) -> str:
     """Run the agent in a home of its own; what it said."""
     home, work = folder / "home", folder / "home" / "work"
     work.mkdir(parents=True)
     (work / "notes.txt").write_text("hello\n")
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
-    at = Setting(home, url, str(PROGRAMS[case.package]))
+    at = Setting(home, url, str(PROGRAMS[case.package]), token)
     commands = case.prepare(at)
     variables = {
         **kept,
