@@ -150,7 +150,7 @@ _aibridged() {
             ;;
         'setup')
             flags='--url --provider --managed --print --undo --yes -y --help -h'
-            ((given == 0)) && argument='words claude-code codex opencode pi'
+            ((given == 0)) && argument='words claude-code codex kilo opencode pi'
             case $option in
                 --url | --provider) next='nothing' ;;
             esac

@@ -312,7 +312,7 @@ complete -c aibridged -n '__aibridged_in logout' -l all -d 'Sign out of every ga
 complete -c aibridged -n '__aibridged_in logout' -l help -s h -d 'Show this message and exit'
 complete -c aibridged -n '__aibridged_in whoami' -l url -x -d 'Address of the gateway (AIBRIDGED_URL; default: the one signed in to last)'
 complete -c aibridged -n '__aibridged_in whoami' -l help -s h -d 'Show this message and exit'
-complete -c aibridged -n '__aibridged_at 0 setup' -a 'claude-code codex opencode pi'
+complete -c aibridged -n '__aibridged_at 0 setup' -a 'claude-code codex kilo opencode pi'
 complete -c aibridged -n '__aibridged_in setup' -l url -x -d 'Address of the gateway (AIBRIDGED_URL; default: the one signed in to last)'
 complete -c aibridged -n '__aibridged_in setup' -l provider -x -d 'Name of the gateway\'s provider (default: the first of the agent\'s type)'
 complete -c aibridged -n '__aibridged_in setup' -l managed -d 'Managed settings with the gateway\'s sign-in, for all users (Claude Code)'

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -46,6 +47,16 @@ CLOCK_READINGS = re.compile(
 
 # The commands of sign-in are a package of their own, with a clock of their own.
 ASK_THE_TIME = {"clock.py", "login/clock.py"}
+
+# What Windows hasn't.
+POSIX_MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+POSIX_CALLS = {
+    f"os.{name}"
+    for name in (
+        *("chown", "fchmod", "fchown", "fork", "getegid", "geteuid", "getgid", "getpgid", "getuid"),
+        *("kill", "killpg", "lchown", "mkfifo", "nice", "setsid", "uname", "wait"),
+    )
+}
 
 STARTS_TASKS = {"create_task", "ensure_future", "run_coroutine_threadsafe"}
 
@@ -150,7 +161,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "login/failure.py": DECLARES,
     **{
         f"login/setup/{name}.py": "tests/login/setup/test_agents.py"
-        for name in ("claude_code", "codex", "opencode", "pi", "target")
+        for name in ("claude_code", "codex", "kilo", "opencode", "pi", "target")
     },
     "mcp/credentials.py": DECLARES,
     "mcp/limits.py": DECLARES,
@@ -302,6 +313,25 @@ def touches_aiohttp_inside(module: Module) -> Iterator[str]:
             yield ast.unparse(node)
 
 
+def needs_more_than_every_system_has(module: Module) -> Iterator[str]:
+    """In the commands of sign-in, which need the standard library alone, on every system."""
+    if module.part != "login":
+        return
+    allowed = sys.stdlib_module_names - POSIX_MODULES | {"keyring"}
+    for name in module.imports():
+        if name.split(".")[0] not in allowed and not name.startswith("aibridged.login"):
+            yield name
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in POSIX_CALLS:
+            yield ast.unparse(node)
+
+
+def takes_the_sign_in_for_a_library(module: Module) -> Iterator[str]:
+    """The daemon has nothing to do with the commands that sign in to it."""
+    if module.part not in ("login", "cli", "__main__"):
+        yield from (name for name in module.imports() if name.startswith("aibridged.login"))
+
+
 def is_too_long(module: Module) -> Iterator[str]:
     lines = module.source.count("\n")
     if lines > MAX_LINES:
@@ -331,6 +361,8 @@ RULES = (
     knows_a_provider,
     starts_untracked_tasks,
     touches_aiohttp_inside,
+    needs_more_than_every_system_has,
+    takes_the_sign_in_for_a_library,
     is_too_long,
     has_no_subject,
     lacks_a_test,
@@ -374,6 +406,11 @@ def test_no_module(rule):
         (touches_aiohttp_inside, "api/x.py", "from aiohttp.web_protocol import RequestHandler"),
         (touches_aiohttp_inside, "api/x.py", "path = request._message.path"),
         (touches_aiohttp_inside, "proxy/x.py", "from aiohttp.base_protocol import BaseProtocol"),
+        (needs_more_than_every_system_has, "login/x.py", "import msgspec"),
+        (needs_more_than_every_system_has, "login/x.py", "from aibridged.errors import ERRORS"),
+        (needs_more_than_every_system_has, "login/x.py", "def f():\n    import fcntl"),
+        (needs_more_than_every_system_has, "login/setup/x.py", "import os\nos.fchmod(1, 0o600)"),
+        (takes_the_sign_in_for_a_library, "daemon/x.py", "from aibridged.login import oauth"),
         (is_too_long, "app.py", "\n" * 401),
         (has_no_subject, "core/utils.py", ""),
         (has_no_subject, "helpers/x.py", ""),
@@ -406,6 +443,9 @@ def test_a_breach_is_seen(rule, path, source):
         ),
         (touches_aiohttp_inside, "transport/x.py", "path = request._message.path"),
         (touches_aiohttp_inside, "api/x.py", "from aiohttp import web\nx = self._message"),
+        (needs_more_than_every_system_has, "login/x.py", "import os\nfrom . import oauth"),
+        (needs_more_than_every_system_has, "cli/x.py", "import fcntl, typer"),
+        (takes_the_sign_in_for_a_library, "cli/x.py", "from aibridged.login import COMMANDS"),
         (lacks_a_test, "core/__init__.py", ""),
         (lacks_a_test, "core/breaker.py", ""),
     ],

@@ -88,7 +88,7 @@ def _logout(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--all", action="store_true", help="Sign out of every gateway.")
 
 
-AGENTS = ("claude-code", "codex", "opencode", "pi")
+AGENTS = ("claude-code", "codex", "kilo", "opencode", "pi")
 
 
 def _setup(parser: argparse.ArgumentParser) -> None:
@@ -96,7 +96,7 @@ def _setup(parser: argparse.ArgumentParser) -> None:
         "agent",
         metavar="AGENT",
         choices=AGENTS,
-        help="The agent: claude-code, codex, opencode or pi.",
+        help="The agent: claude-code, codex, kilo, opencode or pi.",
     )
     _at(parser)
     parser.add_argument(

@@ -12,6 +12,7 @@ from .undo import Journal
 _AGENTS = {
     "claude-code": "claude_code",
     "codex": "codex",
+    "kilo": "kilo",
     "opencode": "opencode",
     "pi": "pi",
 }

@@ -13,7 +13,7 @@ from .change import Change, read
 from .target import Target
 
 _PLUGIN = """\
-// Made by `aibridged setup opencode`; `aibridged setup opencode --undo` removes it.
+// Made by `aibridged setup %(agent)s`; `aibridged setup %(agent)s --undo` removes it.
 import { execFile } from "node:child_process"
 
 const BASE_URL = %(base)s
@@ -55,16 +55,22 @@ _PROVIDERS = ("anthropic", "openai")
 
 def plan(target: Target) -> tuple[Sequence[Change], Sequence[str]]:
     """The changes, and what the person has to know."""
+    return plugin(target, "opencode")
+
+
+def plugin(target: Target, agent: str) -> tuple[Sequence[Change], Sequence[str]]:
+    """The plugin for OpenCode, or for an agent that was made of it and is called so."""
     if target.provider is not None:
         raise LoginError(
-            "--provider can't be given for opencode: it uses several",
+            f"--provider can't be given for {agent}: it uses several",
             "The gateway's first provider of each type serves it.",
         )
     made = _PLUGIN % {
+        "agent": agent,
         "base": json.dumps(f"{target.base}/v1"),
         "command": json.dumps(list(target.command)),
         "providers": json.dumps(_PROVIDERS),
     }
-    folder = xdg_config(target.environ, target.home) / "opencode"
+    folder = xdg_config(target.environ, target.home) / agent
     path = folder / "plugins" / "aibridged.js"
     return [Change(path, read(path), made)], target.notes()

@@ -228,6 +228,11 @@ for _api, _model in (("messages", "anthropic/claude-sonnet-4-5"), ("responses", 
         run = [at.program, "run", "-m", model]
         return [_set_up(at, "opencode"), [*run, FIRST], [*run, "-c", SECOND]]
 
+    @_case(f"kilo-{_api}-set-up", "kilo", "Kilo Code", signs_in=True, **_titled)
+    def _(at: Setting, model: str = _model) -> Sequence[Command]:
+        run = [at.program, "run", "--auto", "-m", model]
+        return [_set_up(at, "kilo"), [*run, FIRST], [*run, "-c", SECOND]]
+
 
 def _qwen(at: Setting, kind: str) -> Sequence[Command]:
     run = [at.program, "--auth-type", kind, "-y"]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from aibridged.login.failure import LoginError
-from aibridged.login.setup import claude_code, codex, opencode, pi
+from aibridged.login.setup import claude_code, codex, kilo, opencode, pi
 from tests.login.setup.conftest import URL
 
 COMMAND = f"'/opt/my bin/aibridged' access-token --url {URL}"
@@ -94,9 +94,11 @@ def test_what_codex_cannot_be_given_is_shown_to_be_added_by_hand(target, tmp_pat
     assert tomllib.loads(added)["model_providers"]["aibridge"]["auth"]["args"][0] == "access-token"
 
 
-def test_opencode_has_a_plugin(target, tmp_path):
-    [change], _ = opencode.plan(target(environ={"XDG_CONFIG_HOME": str(tmp_path / "x")}))
-    assert change.path == tmp_path / "x" / "opencode" / "plugins" / "aibridged.js"
+@pytest.mark.parametrize(("agent", "folder"), [(opencode, "opencode"), (kilo, "kilo")])
+def test_opencode_and_what_is_made_of_it_have_a_plugin(target, tmp_path, agent, folder):
+    [change], _ = agent.plan(target(environ={"XDG_CONFIG_HOME": str(tmp_path / "x")}))
+    assert change.path == tmp_path / "x" / folder / "plugins" / "aibridged.js"
+    assert f"`aibridged setup {folder} --undo`" in change.after
     assert f'const BASE_URL = "{URL}/v1"\n' in change.after
     words = json.dumps(["/opt/my bin/aibridged", "access-token", "--url", URL])
     assert f"const COMMAND = {words}\n" in change.after
@@ -114,7 +116,7 @@ def test_pi_calls_for_its_keys(target, tmp_path):
     }
 
 
-@pytest.mark.parametrize("agent", [opencode, pi])
+@pytest.mark.parametrize("agent", [kilo, opencode, pi])
 def test_who_uses_several_providers_is_given_none(target, agent):
     with pytest.raises(LoginError, match="uses several"):
         agent.plan(target(provider="openai"))
