@@ -23,10 +23,12 @@ def test_an_answer_is_its_status_and_its_object(oauth_server):
     assert oauth_server.forms("/x")[0] == {"a": "b c&d"}
 
 
-def test_a_redirect_is_not_followed(oauth_server):
-    oauth_server.next("/x", (307, {}))
-    assert ask(f"{oauth_server.url}/x", form={"token": "t"}).status == 307
-    assert [path for path, _, _ in oauth_server.requests] == ["/x"]
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(oauth_server, status):
+    oauth_server.next("/x", (status, {}), (status, {}))
+    assert ask(f"{oauth_server.url}/x", form={"token": "t"}).status == status
+    assert ask(f"{oauth_server.url}/x", bearer="t").status == status
+    assert [path for path, _, _ in oauth_server.requests] == ["/x", "/x"]
 
 
 def test_loopback_goes_through_no_proxy(oauth_server, monkeypatch):
