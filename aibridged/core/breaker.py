@@ -159,8 +159,9 @@ class Breakers:
         """Whether a request for `key` may go upstream now."""
         if len(key.model) > MAX_MODEL_NAME:
             key = key._replace(model=key.model[:MAX_MODEL_NAME])
-        circuit = self._circuits.get(key)
-        if circuit is None:
+        try:  # `get` would look it up twice
+            circuit = self._circuits[key]
+        except KeyError:
             circuit = _Circuit(key, self.settings, self._clock, self._on_change)
             self._circuits[key] = circuit
         return circuit.admit()

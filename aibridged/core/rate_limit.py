@@ -69,8 +69,9 @@ class RateLimiter:
 
     def admit(self, caller: bytes) -> bool:
         """Count a request of `caller`, a key that doesn't reveal the token."""
-        limiter = self._limiters.get(caller)
-        if limiter is None:
+        try:  # `get` would look it up twice
+            limiter = self._limiters[caller]
+        except KeyError:
             limiter = self._limiters[caller] = _CallerLimiter(self.rate, self._time)
         if limiter.take():
             return True

@@ -92,14 +92,14 @@ class BridgePool(Generic[B]):
 
     def acquire(self, key: BridgeKey) -> Lease[B]:
         """The caller's bridge, created if there is none."""
-        lease = self._leases.get(key)
-        if lease is None:
+        try:  # `get` would look it up twice
+            lease = self._leases[key]
+            self.stats.hits += 1
+        except KeyError:
             self.stats.misses += 1
             lease = Lease(self._make(key), self._close)
             self._leases[key] = lease
             self.stats.additions += 1
-        else:
-            self.stats.hits += 1
         lease.take()
         return lease
 

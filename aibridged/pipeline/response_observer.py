@@ -49,6 +49,8 @@ class ResponseObserver:
 
     def feed(self, chunk: bytes) -> Iterator[None] | None:
         """Read what has just been relayed; large chunks in steps, if steps are returned."""
+        if self.is_settled:
+            return self._reader.feed(chunk)
         if self.first_byte_at is None:
             self.first_byte_at = self._monotonic()
         steps = self._reader.feed(chunk)
@@ -62,7 +64,6 @@ class ResponseObserver:
         if self.first_byte_at is None:
             self.first_byte_at = self._monotonic()
         self._judge()
-        self.is_settled = self._undecided is None and self._on_id is None
 
     def _in_steps(self, steps: Iterator[None]) -> Iterator[None]:
         for step in steps:
@@ -80,6 +81,7 @@ class ResponseObserver:
             else:
                 self._undecided.success()
             self._undecided = None
+        self.is_settled = self._undecided is None and self._on_id is None
 
     def facts(self) -> ResponseFacts:
         """The facts of the response, as far as it came. Once only."""

@@ -57,11 +57,13 @@ def has_more_elements(json: bytes | bytearray | msgspec.Raw, most: int) -> bool:
 
 def is_given(raw: msgspec.Raw) -> bool:
     """Whether a field is there, and isn't null."""
-    return len(raw) > 0 and raw != _NULL
+    return raw is not ABSENT and len(raw) > 0 and raw != _NULL
 
 
 def is_nothing(raw: msgspec.Raw) -> bool:
     """Whether a field is missing, or holds what servers write for nothing."""
+    if raw is ABSENT:
+        return True
     return len(raw) <= _SHORT and bytes(raw).translate(None, b" \t\r\n") in _NOTHING
 
 

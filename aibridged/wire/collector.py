@@ -63,8 +63,6 @@ class Collector:
 
     def usage(self, raw: msgspec.Raw) -> dict[str, Any] | None:
         """The counts of a usage object; None where there are none, or none that can be read."""
-        if not bounds.is_given(raw):
-            return None
         try:
             return bounds.counts(raw)
         except bounds.UNREADABLE:

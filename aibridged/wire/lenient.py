@@ -164,11 +164,13 @@ class Parser(Generic[T]):
         if not source:
             count(f"unreadable_{what}")
             return None
-        crowd = elements(bytes(source)) if len(source) > SMALL else 0
-        if crowd > MAX_CROWD:
-            count(f"crowded_{what}")
-            return None
         try:
+            if len(source) <= SMALL:
+                return self.decode(source)
+            crowd = elements(bytes(source))
+            if crowd > MAX_CROWD:
+                count(f"crowded_{what}")
+                return None
             if crowd > MAX_ELEMENTS and self._outline is not None:
                 outlined = self._outline(source)
                 if self._loses:

@@ -217,12 +217,22 @@ class BodyReader:
 
     def __init__(self, read_body: Callable[[bytes], ResponseFacts]) -> None:
         self._read_body = read_body
-        self._kept = Kept(MAX_BODY_BYTES)
+        self._first = b""
+        self._kept: Kept | None = None  # of a body that comes in several pieces
         self._commas = 0
 
     def feed(self, chunk: bytes) -> None:
         """Keep the next bytes of the body."""
-        kept = self._kept
+        if self._kept is not None:
+            self._keep(self._kept, chunk)
+        elif not self._first:
+            self._first = chunk
+        else:
+            self._kept = Kept(MAX_BODY_BYTES)
+            self._keep(self._kept, self._first)
+            self._keep(self._kept, chunk)
+
+    def _keep(self, kept: Kept, chunk: bytes) -> None:
         kept.fresh += chunk
         kept.bound(len(kept.fresh))
         self._commas += chunk.count(b",")
@@ -232,10 +242,12 @@ class BodyReader:
     def finish(self, complete: bool) -> ResponseFacts:
         """The facts; of a body that broke off within its JSON there are none."""
         kept = self._kept
-        body = kept.text(len(kept.fresh))
+        body = self._first if kept is None else kept.text(len(kept.fresh))
         if not body.strip() or not (complete or is_json(body)):
             return ResponseFacts()
         facts = self._read_body(body)
+        if kept is None:
+            return facts
         if kept.is_oversized:
             kind = "crowded_body" if self._commas > MAX_CROWD else "oversized_body"
             return msgspec.structs.replace(facts, anomalies={kind: 1})

@@ -4,6 +4,7 @@ A stream tells the usage more than once; each later report replaces the same fie
 one, and nothing is added up (see `usage_sums.latest_counts`).
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,16 +24,20 @@ from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage
 from aibridged.wire.lenient import json_of, usage_in
 from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, Message
 from aibridged.wire.reader import StreamReader
-from aibridged.wire.sse import CR, LF
 from aibridged.wire.usage import messages_usage
 from aibridged.wire.usage_sums import reported
 
 _SERVER_SIDE = {"tool_use": False, "server_tool_use": True, "mcp_tool_use": True}
 _DELTA = b"content_block_delta"
-_DELTA_LINES = b"event: %b\ndata: " % _DELTA
 _HEAD = 150  # within so many bytes an event has said which kind of delta it is
 # With the field's name: a thought, or a piece of arguments, may be just this word.
 _TEXT, _SPACED_TEXT = b'"type":"text_delta"', b'"type": "text_delta"'
+# As Anthropic itself spells one, and with the spaces that other servers put there; nothing is tried
+# twice, and there is no other line.
+_text_event = re.compile(
+    rb'event: content_block_delta\ndata: \{"type": ?+"content_block_delta", ?+"index": ?+\d++, ?+'
+    rb'"delta": ?+\{"type": ?+"text_delta"[^\r\n]*+\n\n'
+).fullmatch
 
 
 @dataclass(slots=True)
@@ -69,14 +74,7 @@ class MessagesReader(StreamReader[Event]):
         )
 
     def is_text(self, chunk: bytes) -> bool:
-        return (
-            self.verdict is not None
-            and (chunk.find(_TEXT, 0, _HEAD) > 0 or chunk.find(_SPACED_TEXT, 0, _HEAD) > 0)
-            and chunk.startswith(_DELTA_LINES)
-            and chunk.endswith(b"\n\n")
-            and chunk.find(LF, len(_DELTA_LINES)) == len(chunk) - 2  # there is no other line
-            and CR not in chunk
-        )
+        return self.verdict is not None and _text_event(chunk) is not None
 
     def _take(self, event: Event) -> None:
         kind = event.type

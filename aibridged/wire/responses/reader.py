@@ -5,6 +5,7 @@ and once more in the response that the last event carries. The whole item is wha
 are kept for the case that it never comes.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -25,11 +26,12 @@ from aibridged.wire.responses.items import (
     is_tool_call,
     thoughts_of,
 )
-from aibridged.wire.sse import CR, LF
 from aibridged.wire.usage import responses_usage
 
 _TEXT_DELTA = b"response.output_text.delta"
-_TEXT_DELTA_LINES = b"event: %b\ndata: " % _TEXT_DELTA
+_text_event = re.compile(
+    rb"event: %b\ndata: [^\r\n]*+\n\n" % re.escape(_TEXT_DELTA)  # and no other line
+).fullmatch
 
 # Events that hold no fact, or one that a later event tells whole. They are told by their name and
 # not looked into: some restate the request with all its tools, some carry images.
@@ -99,13 +101,7 @@ class ResponsesReader(StreamReader[Event]):
         return name in _SILENT or (name == _TEXT_DELTA and not self._comments)
 
     def is_text(self, chunk: bytes) -> bool:
-        return (
-            not self._comments
-            and chunk.startswith(_TEXT_DELTA_LINES)
-            and chunk.endswith(b"\n\n")
-            and chunk.find(LF, len(_TEXT_DELTA_LINES)) == len(chunk) - 2  # there is no other line
-            and CR not in chunk
-        )
+        return not self._comments and _text_event(chunk) is not None
 
     def _take(self, event: Event) -> None:
         self.item = self._item_in(event)
