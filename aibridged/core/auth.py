@@ -7,10 +7,10 @@ token, and aren't forwarded. `Coder-Session-Token`, which Coder's own API takes,
 """
 
 import re
-from dataclasses import dataclass, field
 from enum import StrEnum
 from operator import itemgetter
 
+import msgspec
 from multidict import MultiMapping
 
 from aibridged.config.secret import Secret
@@ -41,16 +41,18 @@ class MalformedCredentialsError(ValueError):
     """A duplicate or invalid auth header; the message never quotes it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Presented:
+class Presented(msgspec.Struct, frozen=True):
     """The contents of a request's auth headers, hidden in the repr.
 
     `token` authenticates to the gateway; `own` are the caller's provider headers, by name, as
     received. The gateway token is never among them.
     """
 
-    token: str | None = field(repr=False)
-    own: dict[str, str] = field(repr=False)
+    token: str | None
+    own: dict[str, str]
+
+    def __repr__(self) -> str:
+        return "Presented()"
 
 
 def read_credentials(headers: MultiMapping[str], *, session_first: bool = False) -> Presented:
@@ -138,11 +140,13 @@ def is_from_helper(headers: MultiMapping[str]) -> bool:
 
 def _single(headers: MultiMapping[str], name: str) -> str | None:
     values = headers.getall(name, ())
+    if not values:
+        return None
     if len(values) > 1:
         raise MalformedCredentialsError(f"The {name} header is given more than once.")
-    if values and not (values[0].strip() and values[0].isascii()):
+    if not (values[0].strip() and values[0].isascii()):
         raise MalformedCredentialsError(f"The {name} header is empty, or not ASCII.")
-    return values[0] if values else None
+    return values[0]
 
 
 def _token(value: str, name: str) -> str:
@@ -151,13 +155,18 @@ def _token(value: str, name: str) -> str:
     return value
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamCredential:
-    """What authenticates to the provider: one header, or none where there is no key."""
+class UpstreamCredential(msgspec.Struct, frozen=True):
+    """What authenticates to the provider: one header, or none where there is no key.
+
+    The key is hidden in the repr.
+    """
 
     kind: CredentialKind
     header: str | None
-    value: str | None = field(repr=False)
+    value: str | None
+
+    def __repr__(self) -> str:
+        return f"UpstreamCredential(kind={self.kind!r}, header={self.header!r})"
 
     @property
     def hint(self) -> str:

@@ -20,22 +20,26 @@ def request_finished(request: RequestSummary) -> None:
     """The access log: one line per request, with caller, model, outcome and times.
 
     The client's address stands in for an unknown caller, the user agent for an unknown client.
+    Nothing is wrong where clients leave, or offer a WebSocket.
     """
-    status, reason = request.status, request.reason
+    status, reason, seconds = request.status, request.reason, request.seconds
+    first_byte = request.seconds_to_first_byte
+    client = None if request.client == _UNKNOWN else request.client
+    is_well = request.outcome in _WELL or reason == UPGRADE_NOT_SUPPORTED.code
     http = HttpRequest(
         method=request.method,
         path=request.path,
-        seconds=request.seconds,
+        seconds=seconds,
         status=status,
         remote=request.remote,
-        user_agent=request.user_agent if request.client == _UNKNOWN else None,
+        user_agent=request.user_agent if client is None else None,
     )
     fields: dict[str, Any] = {
         "http": http,
-        "outcome": request.outcome.value,
+        "outcome": str(request.outcome),
         "reason": reason,
         "username": request.username,
-        "api_key_id": None if _is_well(request) else request.api_key_id,
+        "api_key_id": None if is_well else request.api_key_id,
         "claimed_api_key_id": request.claimed_api_key_id,
         "remote": request.remote if request.username is None else None,
         "provider": request.provider,
@@ -46,18 +50,18 @@ def request_finished(request: RequestSummary) -> None:
         "provider_error": request.provider_error,
         "unread": request.unread,
         "streamed": request.streamed or None,
-        "first_byte_ms": _milliseconds(request.seconds_to_first_byte),
-        "total_ms": _milliseconds(request.seconds),
+        "first_byte_ms": None if first_byte is None else round(first_byte * 1000),
+        "total_ms": round(seconds * 1000),
     }
     if (tokens := request.all_tokens) is not None:
         fields["input_tokens"] = tokens.input
         fields["output_tokens"] = tokens.output
         fields["cache_read_tokens"] = tokens.cache_read or None
         fields["cache_write_tokens"] = tokens.cache_write or None
-    fields["client"] = None if request.client == _UNKNOWN else request.client
-    told = {name: value for name, value in fields.items() if value is not None}
+    fields["client"] = client
     text = f"{request.method} {request.path} {'-' if status is None else status}"
-    level = "INFO" if _is_well(request) else "WARNING"
+    level = "INFO" if is_well else "WARNING"
+    told = {name: value for name, value in fields.items() if value is not None}
     if not DIRECT.write(level, text, told, _CALLER):
         logger.bind(**told).log(level, text)
 
@@ -65,17 +69,8 @@ def request_finished(request: RequestSummary) -> None:
 _CALLER = (__name__, request_finished.__name__, request_finished.__code__.co_firstlineno)
 
 
-def _is_well(request: RequestSummary) -> bool:
-    """Whether nothing failed or was refused: clients may leave, or offer a WebSocket."""
-    return request.outcome in _WELL or request.reason == UPGRADE_NOT_SUPPORTED.code
-
-
 def circuit_changed(*, provider: str, endpoint: str, model: str, before: str, now: str) -> None:
     """A circuit breaker has opened or closed, or lets probes through."""
     logger.bind(provider=provider, endpoint=endpoint, model=model).warning(
         "Circuit breaker: {} -> {}", before, now
     )
-
-
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)

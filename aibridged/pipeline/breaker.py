@@ -43,6 +43,6 @@ def _key(context: RequestContext) -> BreakerKey:
     if credential.kind is CredentialKind.BYOK and credential.value is not None:
         owner = blake2b(credential.value.encode(), digest_size=_KEY_BYTES).hexdigest()
     else:
-        owner = credential.kind.value
+        owner = str(credential.kind)
     route = context.route
     return BreakerKey(route.provider.name, route.endpoint, context.facts.model, owner)

@@ -99,7 +99,7 @@ class Bridge:
             client=client,
             user_agent=headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
             client_session_id=(session or "")[:MAX_NAME] or None,
-            credential_kind=credential.kind.value,
+            credential_kind=str(credential.kind),
             credential_hint=credential.hint,
             tool_result_ids=last_results(facts.tool_result_ids),
             started_at=started_at,

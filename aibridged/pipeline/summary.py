@@ -136,7 +136,7 @@ class Summarizer:
 def _key_kind(context: RequestContext) -> str | None:
     """Whose key goes upstream, None where the request was refused before that was decided."""
     credential: UpstreamCredential | None = getattr(context, "credential", None)
-    return None if credential is None else credential.kind.value
+    return None if credential is None else str(credential.kind)
 
 
 def _outcome(

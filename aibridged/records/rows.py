@@ -138,7 +138,7 @@ def end_row(end: InterceptionEnd, time: Time) -> tuple[Any, ...]:
     return (
         time(end.ended_at),
         end.status_code,
-        end.outcome.value,
+        str(end.outcome),  # `value` takes three times as long
         end.usage_partial,
         end.time_to_first_byte_ms,
         *_error(end),
