@@ -17,6 +17,7 @@ import msgspec
 
 from aibridged.gateway_tokens import blanked
 from aibridged.observe.scope import Scope
+from aibridged.observe.stamps import Stamps
 
 if TYPE_CHECKING:
     from loguru import Record
@@ -34,6 +35,7 @@ _REMEMBERED = 1024
 _SHORT = 64  # characters
 
 _splits = re.compile(r"[\s\"=]").search
+_stamp = Stamps(3)
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -93,7 +95,7 @@ def human(record: "Record") -> str:
         below = (f"    {_printable(each)}" for each in _traceback(record).splitlines())
         line = "\n".join((line, *below))
     own = cast(dict[str, Any], record)
-    own["stamp"] = record["time"].isoformat(" ", "milliseconds")[:23]
+    own["stamp"] = _stamp(record["time"])
     own["rendered"] = blanked(line)
     return _HUMAN
 

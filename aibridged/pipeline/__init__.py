@@ -1,7 +1,5 @@
 """The stages of a request, in order; nothing else defines it."""
 
-from functools import partial
-
 from aibridged.pipeline import (
     auth,
     body,
@@ -20,7 +18,7 @@ from aibridged.pipeline import (
     tools,
 )
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, RequestContext
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.transport.request import Handler as RequestHandler
 
 __all__ = ["STAGES", "Components", "build"]
@@ -52,5 +50,9 @@ def build(components: Components) -> RequestHandler:
     for stage in reversed(STAGES):
         middleware = stage(components)
         if middleware is not None:
-            handler = partial(middleware, handler=handler)
+            handler = _around(handler, middleware)
     return lambda request: handler(RequestContext(request))
+
+
+def _around(handler: Handler, middleware: Middleware) -> Handler:
+    return lambda context: middleware(context, handler)  # `partial` costs several times as much

@@ -209,7 +209,7 @@ def _encode(facts: Sequence[Fact]) -> bytes:
         except (TypeError, ValueError, OverflowError):
             pass  # a text is no Unicode, or a fact no JSON
         else:
-            if _TOKEN not in lines:
+            if lines.find(_TOKEN) < 0:
                 return lines
     # What can't be encoded, the writer counts.
     return b"".join(map(fact_line, _shortened(facts)))

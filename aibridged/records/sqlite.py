@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from types import NoneType
 from typing import Any
 
 import sqlalchemy as sa
 
 from aibridged.observe.descriptors import is_shortage
+from aibridged.observe.stamps import Stamps
 from aibridged.records.scrubbing import REQUEST, empty_log
 
 # Takes the write lock at once, so that waiting for it happens here and not half-way.
@@ -22,6 +24,9 @@ _FRAME_BYTES = 4096 + 24
 
 CHECKPOINT_PATIENCE_MS = 10
 """Longer than a transaction of the token store takes, and short for a request that waits."""
+
+
+_NOTHING: dict[None, None] = {}
 
 
 class SqliteBackend:
@@ -43,11 +48,15 @@ class SqliteBackend:
         self._busy_timeout_ms = 0
         self._wal_restarts = True
         self._changes_before = 0
+        self._stamps = Stamps()
         self._aside: list[sqlite3.Connection] = []
         self._aside_is_stale = True
         self._aside_lock = threading.Lock()
 
     def connect(self) -> None:
+        # Without these, the driver looks for one with every such value, and fails to find it.
+        sqlite3.register_adapter(NoneType, _NOTHING.get)  # None, and no call of Python's
+        sqlite3.register_adapter(bool, int)
         self._file = self._file_in_place()
         self._aside_is_stale = True
         connection = self._engine_connection()
@@ -96,7 +105,7 @@ class SqliteBackend:
 
     def time(self, at: datetime) -> str:
         # In the format of SQLAlchemy's DateTime. All times come from the clock, in UTC.
-        return at.isoformat(" ", "microseconds")[:26]
+        return self._stamps(at)
 
     def owner_is_dead(self, recorder_id: int) -> bool:
         return recorder_id != self._recorder_id

@@ -255,8 +255,9 @@ class Store:
         }
         for fact in facts:
             kind = type(fact)
-            if kind is UserPromptRecord and (answer := answers.pop(fact.interception_id, None)):
+            if isinstance(fact, UserPromptRecord) and fact.interception_id in answers:
                 # One statement less than to insert it now and update it later.
+                answer = answers.pop(fact.interception_id)
                 fact = msgspec.structs.replace(fact, provider_response_id=answer)
             if kind in ROWS:
                 rows.setdefault(kind, []).append(ROWS[kind][1](fact, backend.time))

@@ -168,7 +168,7 @@ def _introduction(instructions: msgspec.Raw, items: _Items) -> bytes:
 
 def introduction_in(item: bytes) -> bytes:
     """The beginning of an item, unless that is the user's."""
-    return b"" if _USER in item[:_ROLE] else item
+    return item if item.find(_USER, 0, _ROLE) < 0 else b""
 
 
 def read_head(api: WireApi, body: bytes) -> Head:

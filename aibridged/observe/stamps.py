@@ -1,0 +1,27 @@
+"""Times as text: within a second only the fraction is formatted, at a fraction of the cost."""
+
+from datetime import UTC, datetime
+
+_DIGITS = 6  # of microseconds
+
+
+class Stamps:
+    """Formats times with a fraction of `digits`: `2026-01-31 23:59:59.123`, without the offset.
+
+    Threads may share it.
+    """
+
+    def __init__(self, digits: int = _DIGITS) -> None:
+        self._cut = digits - _DIGITS or None
+        self._last = datetime.min.replace(tzinfo=UTC), ""  # a second, and its text
+
+    def __call__(self, at: datetime) -> str:
+        """The text of an aware time; the fraction is cut, not rounded."""
+        second, text = self._last
+        within = at - second
+        if within.days or within.seconds or at.tzinfo is not second.tzinfo:
+            second = at.replace(microsecond=0)
+            text = second.isoformat(" ", "seconds")[:19]
+            within = at - second
+            self._last = second, text
+        return f"{text}.{within.microseconds:06d}"[: self._cut]
