@@ -15,6 +15,7 @@ from aibridged.records.journal import Journal
 from aibridged.records.recorder import GATHERING_TURNS, STALL_S, Recorder
 from aibridged.records.spool import Spool, SpoolInUseError
 from aibridged.records.store import DatabaseAwayError, Store
+from aibridged.records.writer import FACTS_AT_ONCE
 from tests.waiting import until
 
 
@@ -83,6 +84,29 @@ async def test_facts_are_written_without_more_ado(
     recorder.record(*new_facts(start.id))
     await until(lambda: recorder.queue_length == 0 and len(commits) == 2)
     assert database.open_count() == 0
+    await recorder.close()
+
+
+@pytest.mark.parametrize(
+    ("others", "sets", "is_committed"),
+    [(0, 1, True), (1, 1, False), (1, FACTS_AT_ONCE // 2, True)],
+    ids=["no other request", "others come", "many facts"],
+)
+async def test_facts_wait_for_those_of_requests_that_come(
+    database, make_recorder, new_start, new_facts, others, sets, is_committed
+):
+    recorder = await make_recorder(database, linger=1000)
+    start = new_start()
+    await recorder.start(start)
+    for _ in range(sets):
+        recorder.record(*new_facts(start.id))
+    started = recorder._started
+    await asyncio.gather(*(recorder.start(new_start()) for _ in range(others)))
+    recorder._flush_unless_more_come(started)
+    if is_committed:
+        await until(lambda: recorder.queue_length == 0)
+    else:
+        assert recorder.queue_length == len(new_facts(start.id))
     await recorder.close()
 
 
