@@ -23,7 +23,7 @@ def test_a_backup_brings_back_who_was_there(run, state, tmp_path):
     backed_up = run("db", "backup", file, environ=state)
     assert backed_up.returncode == 0
     assert backed_up.stdout == (
-        f"Backed up {tmp_path}/state/aibridged.db to {file}: 0.2 MB, schema {newest()}, users 1,"
+        f"Backed up {tmp_path}/state/aibridged.db to {file}: 0.3 MB, schema {newest()}, users 1,"
         " tokens 0, interceptions 0.\n"
     )
     assert "mcp-credentials.key" in backed_up.stderr

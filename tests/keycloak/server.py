@@ -1,7 +1,7 @@
 """A real Keycloak with a realm; `python -m tests.keycloak.server FOLDER` fetches it.
 
-It is from Maven Central, and needs Java 17 and mvn. The realm has the groups devs and ops, and
-alice, who is in devs.
+It is from Maven Central, and needs Java 17 and mvn. The realm has the groups devs and ops, alice,
+who is in devs, and bob.
 """
 
 import json
