@@ -8,26 +8,29 @@ the one place where each of these is made.
 import re
 from urllib.parse import unquote
 
-GATEWAY_TOKEN = re.compile(r"aib_([0-9a-z]{10})_([0-9A-Za-z]{43})")
-"""The pattern of a gateway token, with its id and its secret."""
+GATEWAY_TOKEN = re.compile(r"ai[br]_([0-9a-z]{10})_([0-9A-Za-z]{43})")
+"""The pattern of a gateway token or of a sign-in's refresh token, with its id and its secret."""
 
-PREFIX = "aib_"
-"""What a token begins with: for text without one, the search for this is the only cost."""
+PREFIXES = ("aib_", "air_")
+"""What they begin with: for text without these, the search for them is the only cost."""
 
 # Truncated ones, too, since the rest of a partial secret is worth guessing.
-_WHOLE_OR_CUT = re.compile(r"aib_([0-9a-z]{10})_[0-9A-Za-z]+")
+_WHOLE_OR_CUT = re.compile(r"(ai[br])_([0-9a-z]{10})_[0-9A-Za-z]+")
+_GATEWAY, _REFRESH = PREFIXES
 _MAX_DECODINGS = 3
 
 
 def blanked(text: str) -> str:
     """The text with tokens' secrets redacted. Their ids stay: they say which one to revoke."""
-    return _WHOLE_OR_CUT.sub(r"aib_\1_***", text) if PREFIX in text else text
+    if _GATEWAY in text or _REFRESH in text:
+        return _WHOLE_OR_CUT.sub(r"\1_\2_***", text)
+    return text
 
 
 def holds_token(target: str) -> bool:
     """Whether a request's target contains a token, percent-encoded or not, and however often."""
     for _ in range(_MAX_DECODINGS):
-        if PREFIX in target and GATEWAY_TOKEN.search(target) is not None:
+        if GATEWAY_TOKEN.search(target) is not None:
             return True
         if "%" not in target:
             return False

@@ -18,7 +18,7 @@ LAYERS = (
     {"wire", "core", "observe"},
     {"fair_places"},
     {"transport", "mcp", "identity", "oidc", "providers", "records"},
-    {"pipeline", "proxy", "fake_provider", "api"},
+    {"pipeline", "proxy", "fake_provider", "api", "sign_in"},
     {"daemon"},
     {"cli"},
     {"__main__"},
@@ -32,9 +32,13 @@ DATABASES = {"alembic", "sqlalchemy", "sqlite3"}
 SPEAK_SQL = {
     "columns.py",
     "identity/audit.py",
+    "identity/device_codes.py",
+    "identity/grants.py",
     "identity/mcp_credentials.py",
     "identity/people.py",
     "identity/sign_up.py",
+    "identity/sign_in_purge.py",
+    "identity/sign_ins.py",
     "identity/tables.py",
     "identity/tokens.py",
 }
@@ -95,8 +99,10 @@ MIRRORED = (
     "pipeline",
     "proxy",
     "transport",
+    "sign_in",
 )
 AI_PROXY = "tests/e2e/ai_proxy drives it through sockets"
+SIGN_IN = "tests/e2e/sign_in drives it through sockets"
 SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
 DECLARES = "declares types only: there is nothing to run"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
@@ -105,6 +111,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "identity/http_lookup.py": "tests/identity/test_coder.py and test_remote.py drive it",
     "identity/base.py": DECLARES,
     "observe/client_failure.py": "tests/identity/test_coder.py drives it",
+    "identity/sign_in.py": DECLARES,
     "observe/limit_table.py": DECLARES,
     "observe/record_table.py": DECLARES,
     "observe/mcp_table.py": DECLARES,
@@ -187,6 +194,10 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "test_env.py",
     "records/migrations/versions/r0010_audit.py": "tests/identity/test_tokens.py compares it",
     "records/migrations/versions/r0011_sign_in.py": "tests/identity/test_tokens.py compares it",
+    **{
+        f"sign_in/{name}.py": SIGN_IN
+        for name in ("callback", "components", "device", "oauth", "refresh", "routes", "tokens")
+    },
     "transport/handoff.py": AI_PROXY,
     "records/query_results.py": DECLARES,
     "records/jobs.py": DECLARES,

@@ -19,6 +19,7 @@ BLANK = "aib_0123456789_***"
         (TOKEN, BLANK),
         (f"a {TOKEN}, and {TOKEN}!", f"a {BLANK}, and {BLANK}!"),
         (f"x{TOKEN}y", f"x{BLANK}"),
+        (f"a {TOKEN.replace('aib_', 'air_')} of a sign-in", "a air_0123456789_*** of a sign-in"),
         (TOKEN[:-1], BLANK),
         (TOKEN[:20], BLANK),
         (f'{{"arguments": "{TOKEN}"}}', f'{{"arguments": "{BLANK}"}}'),
@@ -39,6 +40,7 @@ def encoded(text):
     [
         f"/anthropic/v1/models?key={TOKEN}",
         f"/{TOKEN}/v1/messages",
+        f"/{TOKEN.replace('aib_', 'air_')}/v1/messages",
         f"/anthropic/v1/models/x{TOKEN}x",
         f"/anthropic/v1/models?key={encoded(TOKEN)}",
         f"/anthropic/v1/models?key={TOKEN.replace('_', '%5F')}",

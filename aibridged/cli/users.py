@@ -19,6 +19,7 @@ from aibridged.cli.identity_store import (
     takes_store,
 )
 from aibridged.cli.mcp_token import mcp_token
+from aibridged.cli.sign_out import sign_out
 
 if TYPE_CHECKING:
     from aibridged.identity.tokens import TokenStore
@@ -48,6 +49,7 @@ def users() -> typer.Typer:
     for name, command, access in commands:
         group.command(name)(takes_store(command, access))
     group.command("erase")(takes_database(erase))
+    group.command("sign-out")(takes_database(sign_out))
     group.add_typer(mcp_token())
     return group
 

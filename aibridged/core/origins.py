@@ -50,3 +50,24 @@ def is_of_another_origin(headers: MultiMapping[str]) -> bool:
     hosts = headers.getall("Host", ())
     own = {f"{scheme}://{host}".lower() for scheme in ("http", "https") for host in hosts}
     return any(origin.lower() not in own for origin in origins)
+
+
+def is_own_form(headers: MultiMapping[str], origin: str) -> bool:
+    """Whether a form that is posted comes from a page of `origin`, the gateway's own.
+
+    A page that sends no referrer sends `null` as the origin of its forms, too, so `Sec-Fetch-Site`
+    counts first; browsers that don't send it say the origin.
+    """
+    origins, sites = headers.getall("Origin", ()), headers.getall("Sec-Fetch-Site", ())
+    if any(each.lower() not in (origin.lower(), "null") for each in origins):
+        return False
+    if sites:
+        return list(sites) == ["same-origin"]
+    return [each.lower() for each in origins] == [origin.lower()]
+
+
+def is_opened_by_a_person(headers: MultiMapping[str]) -> bool:
+    """Whether a page is loaded into a tab, and not by another page as a frame or an image."""
+    return headers.get("Sec-Fetch-Mode", "navigate") == "navigate" and (
+        headers.get("Sec-Fetch-Dest", "document") == "document"
+    )

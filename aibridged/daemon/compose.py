@@ -127,7 +127,7 @@ class Composition:
             ca_certificate=resources.authority.certificate_pem if resources.authority else None,
             api=resources.api,
             api_roots=ROOTS,
-            local_routes={whoami.PATH: whoami.ROUTE},
+            local_routes={whoami.PATH: whoami.ROUTE, **resources.sign_in},
         )
 
     def _dumper(self, directory: Path | None) -> Dumper | None:

@@ -20,7 +20,9 @@ from aibridged.daemon.status import daemon_status
 from aibridged.daemon.status_report import Listening
 from aibridged.daemon.status_server import StatusServer
 from aibridged.daemon.systemd import PassedSockets
+from aibridged.identity.credential_key import CredentialKeyError
 from aibridged.identity.first_run import first_run
+from aibridged.identity.tables import StoreUnavailableError
 from aibridged.observe.metric import Names
 from aibridged.observe.otlp import TracingError
 from aibridged.pipeline import Components, build
@@ -110,7 +112,8 @@ class Gateway:
 
         Raises:
             CannotStartError: records can't be kept, the address is in use or not local, the
-                certificate is invalid, or traces can't be exported.
+                certificate is invalid, traces can't be exported, or the key of the identity
+                provider's grants is lost.
         """
         settings = self._settings
         try:
@@ -141,6 +144,8 @@ class Gateway:
             CannotListenError,
             TracingError,
             AiProxyError,
+            CredentialKeyError,
+            StoreUnavailableError,
         ) as error:
             await self._stack.aclose()
             raise CannotStartError(str(error)) from None

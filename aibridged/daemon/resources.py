@@ -18,6 +18,7 @@ from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.memory import available_memory
+from aibridged.daemon.sign_in import make_sign_in
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.mcp_credentials import McpCredentialStore
@@ -34,6 +35,7 @@ from aibridged.observe.request_summary import RequestSummary
 from aibridged.observe.running import Running
 from aibridged.pipeline.bridge import Bridge
 from aibridged.pipeline.bridge_pool import BridgeKey, BridgePool, keep_expiring
+from aibridged.pipeline.components import LocalRoute
 from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
@@ -67,6 +69,7 @@ class Resources:
 
     `tokens` is the store of users and tokens, if this daemon has one; `records` describes where
     records are kept, `place` names it without its version; `truncator` bounds their texts.
+    `sign_in` are the routes of signing in, none where it isn't configured.
     """
 
     clock: Clock
@@ -97,6 +100,7 @@ class Resources:
     metrics: Metrics | None
     on_finished: tuple[Callable[[RequestSummary], None], ...]
     authority: "Authority | None"
+    sign_in: Mapping[str, LocalRoute]
 
 
 async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Resources:
@@ -106,6 +110,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
         TracingError: traces can't be exported.
         AiProxyError: the AI Proxy is enabled, and has no CA.
+        CredentialKeyError, StoreUnavailableError: the identity provider's grants can't be kept.
     """
     authority = load_ca(settings, clock) if settings.proxy_enabled else None
     # First, so that it is closed last: the last records have spans, too.
@@ -160,6 +165,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         traces=traces,
         metrics=metrics,
         authority=authority,
+        sign_in=await make_sign_in(settings, engine, clock, metrics, stack),
         on_finished=(request_finished, *([metrics.finished] if metrics is not None else [])),
     )
 

@@ -81,9 +81,10 @@ class CredentialKey:
             plain = AESGCM(self._read()).decrypt(nonce, data, bound_to.encode())
         except (InvalidTag, ValueError):
             raise CredentialKeyError(
-                f"The users' tokens for MCP servers were not encrypted with the key in {self.path}."
-                " Daemons that share a database need the same key file: copy it, or set the tokens "
-                "again with `aibridged users mcp-token set`."
+                f"Credentials in the database were not encrypted with the key in {self.path}. "
+                "Daemons that share a database need the same key file: copy it. Otherwise set the "
+                "users' tokens for MCP servers again (`aibridged users mcp-token set`), and sign "
+                "out those who have signed in (`aibridged users sign-out`)."
             ) from None
         return Secret(plain.decode())
 
@@ -109,7 +110,8 @@ class CredentialKey:
     def lost(self) -> CredentialKeyError:
         """The error for credentials whose key is missing."""
         return CredentialKeyError(
-            f"The key file {self.path} is missing, and the users' tokens for MCP servers can't "
-            "be decrypted without it. Restore it from a backup. If there is none, remove "
-            "each token (`aibridged users mcp-token list` and `remove`) and set it again."
+            f"The key file {self.path} is missing, and credentials in the database can't be "
+            "decrypted without it. Restore it from a backup. If there is none, remove the users' "
+            "tokens for MCP servers (`aibridged users mcp-token list` and `remove`), and sign out "
+            "those who have signed in (`aibridged users sign-out`)."
         )

@@ -13,7 +13,15 @@ import sqlalchemy as sa
 
 from aibridged.clock import Clock
 from aibridged.identity import audit
-from aibridged.identity.tables import mcp_credentials, tokens, transaction, users
+from aibridged.identity.tables import (
+    identities,
+    mcp_credentials,
+    refresh_tokens,
+    sign_ins,
+    tokens,
+    transaction,
+    users,
+)
 
 ERASE = "user.erase"
 
@@ -51,7 +59,11 @@ class People:
         """Delete the tokens and credentials, and the user but for the name that records go by."""
         deleted_at = sa.func.coalesce(users.c.deleted_at, self._now())
         with transaction(self._engine) as connection:
-            for table in (tokens, mcp_credentials):
+            theirs = sa.select(sign_ins.c.id).where(sign_ins.c.user_id == person.id)
+            connection.execute(
+                refresh_tokens.delete().where(refresh_tokens.c.sign_in_id.in_(theirs))
+            )
+            for table in (tokens, mcp_credentials, sign_ins, identities):
                 connection.execute(table.delete().where(table.c.user_id == person.id))
             connection.execute(
                 users.update()

@@ -99,6 +99,10 @@ identities = sa.Table(
     sa.Column("subject", sa.String(MAX_SUBJECT), primary_key=True),
     sa.Column("user_id", sa.String(36), sa.ForeignKey(users.c.id), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    # The identity provider's, which all sign-ins of the person share.
+    sa.Column("encrypted_refresh_token", sa.LargeBinary),
+    # A lease: one refresh at a time, on all replicas.
+    sa.Column("refreshing_until", UtcDateTime),
     sa.Index("aibridged_identities_user_id", "user_id"),
 )
 
@@ -110,13 +114,11 @@ sign_ins = sa.Table(
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("client", sa.String(MAX_CLIENT), nullable=False),
     sa.Column("issuer", sa.String(MAX_ISSUER), nullable=False),
-    sa.Column("encrypted_refresh_token", sa.LargeBinary),
+    sa.Column("subject", sa.String(MAX_SUBJECT), nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     # When the identity provider last vouched for the user.
     sa.Column("checked_at", UtcDateTime, nullable=False),
     sa.Column("expires_at", UtcDateTime, nullable=False),
-    # A lease: one refresh at a time, on all replicas.
-    sa.Column("refreshing_until", UtcDateTime),
     sa.Column("ended_at", UtcDateTime),
     sa.Index("aibridged_sign_ins_user_id", "user_id"),
     sa.Index("aibridged_sign_ins_expires_at", "expires_at"),

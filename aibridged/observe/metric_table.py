@@ -200,6 +200,15 @@ UPSTREAM_RESPONSES = Metric(
     "gateway's) or byok. With 401 or 403 to the gateway's key, the provider refuses it.",
     ("provider", "status", "key"),
 )
+SIGN_INS = Metric(
+    "aibridged_sign_ins_total",
+    Kind.COUNTER,
+    "Steps of sign-ins, by outcome: a device started, its user signed_in or denied it, it was "
+    "issued its tokens, which were refreshed or revoked. refused, refresh_refused and reused: the "
+    "person or the token is not accepted. provider_unavailable and refresh_unavailable: the "
+    "identity provider is away. wrong_state, cross_site and too_many: nobody's own attempts.",
+    ("outcome",),
+)
 UNREAD = Metric(
     "aibridged_unread_responses_total",
     Kind.COUNTER,
@@ -332,6 +341,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
         ),
         "Callers": (
             USER_INFO,
+            SIGN_INS,
             AUTH_CACHE_HITS,
             AUTH_CACHE_MISSES,
             POOL_HITS,

@@ -57,6 +57,7 @@ class Metrics:
         self._stream_errors = self._counter(table.STREAM_ERRORS)
         self._upstream_responses = self._counter(table.UPSTREAM_RESPONSES)
         self._unread = self._counter(table.UNREAD)
+        self._sign_ins = self._counter(table.SIGN_INS)
         self._proxy_sessions = self._counter(table.PROXY_SESSIONS)
         self._proxy_requests = self._counter(table.PROXY_REQUESTS)
         self._proxy_responses = self._counter(table.PROXY_RESPONSES)
@@ -107,6 +108,10 @@ class Metrics:
         """The gateway has called a tool of an MCP server."""
         tool = self._tools.label(name, proven=True)
         self._invocations.add((provider, self.model(model), server, tool))
+
+    def signed_in(self, outcome: str) -> None:
+        """A step of somebody's sign-in has come to this, one of a few words."""
+        self._sign_ins.add((outcome,))
 
     def connect_session(self, kind: str) -> None:
         """A client of the AI Proxy has a CONNECT session: mitm or tunneled."""

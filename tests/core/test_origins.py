@@ -1,7 +1,12 @@
 import pytest
 from multidict import CIMultiDict
 
-from aibridged.core.origins import is_loopback_name, is_of_another_origin
+from aibridged.core.origins import (
+    is_loopback_name,
+    is_of_another_origin,
+    is_opened_by_a_person,
+    is_own_form,
+)
 
 LOOPBACK = [
     "localhost",
@@ -96,3 +101,42 @@ def test_what_comes_from_a_page_of_another_origin(origins, sites, foreign):
 
 def test_without_a_host_every_origin_is_another():
     assert is_of_another_origin(CIMultiDict(Origin="http://localhost:4001"))
+
+
+OWN = "https://ai.example.com"
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_own"),
+    [
+        ({"Sec-Fetch-Site": "same-origin", "Origin": OWN}, True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, True),
+        ({"Sec-Fetch-Site": "same-origin"}, True),
+        ({"Origin": OWN}, True),
+        ({"Origin": "https://AI.example.com"}, True),
+        ({}, False),
+        ({"Origin": "null"}, False),
+        ({"Origin": "https://evil.example.com"}, False),
+        ({"Origin": "http://ai.example.com"}, False),
+        ({"Origin": f"{OWN}:8443"}, False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": OWN}, False),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": OWN}, False),
+        ({"Sec-Fetch-Site": "none", "Origin": OWN}, False),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://evil.example.com"}, False),
+    ],
+)
+def test_whose_form_it_is(headers, is_own):
+    assert is_own_form(CIMultiDict(headers), OWN) is is_own
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_opened"),
+    [
+        ({}, True),
+        ({"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, True),
+        ({"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, False),
+        ({"Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, False),
+    ],
+)
+def test_what_is_loaded_into_a_tab(headers, is_opened):
+    assert is_opened_by_a_person(CIMultiDict(headers)) is is_opened

@@ -56,3 +56,17 @@ def test_what_is_no_token_of_ours_has_no_parts(text):
 
 def test_the_secret_does_not_show():
     assert SECRET not in repr(token_format.parse(TOKEN))
+
+
+def test_successors_follow_from_the_secret_and_the_salt():
+    parent = token_format.mint("air")
+    bearer = token_format.derive(parent, b"salt", "aib")
+    refresh = token_format.derive(parent, b"salt", "air")
+    for made in (bearer, refresh):
+        assert token_format.parse(made.text, made.prefix) == made
+        assert token_format.derive(parent, b"salt", made.prefix) == made
+        assert token_format.derive(parent, b"pepper", made.prefix).secret != made.secret
+    assert token_format.derive(token_format.mint("air"), b"salt", "aib").secret != bearer.secret
+    assert len({parent.secret, bearer.secret, refresh.secret}) == 3
+    assert token_format.parse(bearer.text, "air") is None
+    assert token_format.parse(refresh.text) is None

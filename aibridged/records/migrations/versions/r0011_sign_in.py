@@ -52,6 +52,8 @@ def _sign_ins() -> None:
         sa.Column("subject", sa.String(255), primary_key=True),
         sa.Column("user_id", sa.String(36), sa.ForeignKey("aibridged_users.id"), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
+        sa.Column("encrypted_refresh_token", sa.LargeBinary),
+        sa.Column("refreshing_until", _TIME),
     )
     op.create_index("aibridged_identities_user_id", "aibridged_identities", ["user_id"])
     op.create_table(
@@ -61,11 +63,10 @@ def _sign_ins() -> None:
         sa.Column("kind", sa.String(16), nullable=False),
         sa.Column("client", sa.String(64), nullable=False),
         sa.Column("issuer", sa.String(512), nullable=False),
-        sa.Column("encrypted_refresh_token", sa.LargeBinary),
+        sa.Column("subject", sa.String(255), nullable=False),
         sa.Column("created_at", _TIME, nullable=False),
         sa.Column("checked_at", _TIME, nullable=False),
         sa.Column("expires_at", _TIME, nullable=False),
-        sa.Column("refreshing_until", _TIME),
         sa.Column("ended_at", _TIME),
     )
     op.create_index("aibridged_sign_ins_user_id", "aibridged_sign_ins", ["user_id"])

@@ -1,0 +1,132 @@
+"""Signing in, where an identity provider is configured: its parts, and what runs beside it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from functools import partial
+
+from loguru import logger
+from sqlalchemy import Engine
+from yarl import URL
+
+from aibridged.clock import Clock
+from aibridged.config.options import Settings
+from aibridged.core.claims import Person
+from aibridged.core.guesses import Guesses
+from aibridged.counted import counted
+from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.credential_key import KEY_FILE, CredentialKey
+from aibridged.identity.device_codes import DeviceCodes
+from aibridged.identity.grants import Grants
+from aibridged.identity.lookups import Lookups
+from aibridged.identity.sign_in_purge import SignInPurge
+from aibridged.identity.sign_ins import SignInStore
+from aibridged.identity.sign_up import SignUps
+from aibridged.identity.users import User
+from aibridged.observe.metrics import Metrics
+from aibridged.pipeline.components import LocalRoute
+from aibridged.tasks import Tasks
+
+PURGE_INTERVAL_S = 3600.0
+_FINISH_S = 5.0
+
+
+async def make_sign_in(
+    settings: Settings, engine: Engine, clock: Clock, metrics: Metrics | None, stack: AsyncExitStack
+) -> Mapping[str, LocalRoute]:
+    """The routes of signing in; none where it isn't configured. `stack` closes what they use.
+
+    Raises:
+        CredentialKeyError: the key is lost, or can't be created.
+        StoreUnavailableError: the database failed.
+    """
+    if not settings.oidc_issuer_url or settings.access_url is None or settings.auth != "token":
+        return {}
+    # They need an extra.
+    from aibridged.oidc.factory import make_provider
+    from aibridged.sign_in.components import (
+        GUESS_PERIOD_S,
+        GUESSES,
+        PLACES,
+        REFRESH_PERIOD_S,
+        REFRESHES,
+        Components,
+        Threads,
+    )
+    from aibridged.sign_in.cookies import Cookies
+    from aibridged.sign_in.routes import paths
+
+    base = URL(settings.access_url)
+    key = CredentialKey(settings.state_dir / KEY_FILE)
+    provider = make_provider(settings, clock)
+    stack.push_async_callback(provider.http.close)
+    off_loop = Threads()
+    stack.push_async_callback(off_loop.close)
+    tasks, refreshes = Tasks(), Tasks()
+    stack.push_async_callback(tasks.cancel)
+    stack.push_async_callback(_finish, refreshes)
+    grants = Grants(engine, key, clock)
+    await asyncio.to_thread(grants.prepare)
+    sign_ins = SignInStore(engine, clock, bearer_ttl=settings.bearer_ttl)
+    components = Components(
+        base=base,
+        provider=provider,
+        provider_name=settings.oidc_sign_in_text,
+        session_s=settings.session_duration,
+        clock=clock,
+        off_loop=off_loop,
+        codes=DeviceCodes(engine, clock, sign_ins),
+        sign_ins=sign_ins,
+        grants=grants,
+        cookies=Cookies(key, clock, is_secure=base.scheme == "https"),
+        admit=_admitting(settings, SignUps(engine, clock)),
+        places=Lookups(PLACES, clock),
+        guesses=Guesses(GUESSES, GUESS_PERIOD_S, clock),
+        refreshes=Guesses(REFRESHES, REFRESH_PERIOD_S, clock),
+        tasks=refreshes,
+        count=metrics.signed_in if metrics is not None else _uncounted,
+    )
+    tasks.start(provider.discovery.until_found(), "discovery of the identity provider")
+    tasks.start(keep_purging(partial(off_loop, SignInPurge(engine, clock))), "purge of sign-ins")
+    return {
+        path: LocalRoute(found.methods, found.serve, is_public=True)
+        for path, found in paths(components).items()
+    }
+
+
+async def keep_purging(
+    purge: Callable[[], Awaitable[int]], interval: float = PURGE_INTERVAL_S
+) -> None:
+    """Delete what is expired, now and every `interval` seconds, until cancelled."""
+    while True:
+        total = 0
+        with suppress(AuthUnavailableError):  # the next time is soon enough
+            while deleted := await purge():
+                total += deleted
+                await asyncio.sleep(0.1)  # others write, too
+        if total:
+            logger.info("Deleted {} of sign-ins that are over", counted(total, "row"))
+        await asyncio.sleep(interval)
+
+
+def _admitting(settings: Settings, sign_ups: SignUps) -> Callable[[Person, bool], User]:
+    def admit(person: Person, is_new: bool) -> User:
+        return sign_ups.admit(
+            person,
+            allow_signups=is_new and settings.oidc_allow_signups,
+            auto_create_groups=settings.oidc_group_auto_create,
+        )
+
+    return admit
+
+
+async def _finish(refreshes: Tasks) -> None:
+    """Let refreshes end: the identity provider may have issued what must be kept."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_FINISH_S):
+            await refreshes.idle()
+    await refreshes.cancel()
+
+
+def _uncounted(outcome: str) -> None:
+    """Without metrics nothing is counted."""

@@ -1,0 +1,154 @@
+"""The pages that people see: templates that escape what they show, and headers that confine them.
+
+They need no script, load nothing, and can't be framed. A form may lead to the gateway itself and to
+the identity provider, with wherever that sends the browser: Chromium holds all redirects that
+follow a form against `form-action`, and many providers pass people on to another one.
+"""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Iterable
+from datetime import datetime
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from yarl import URL
+
+from aibridged.identity.device_codes import Waiting
+from aibridged.sign_in.cookies import Cookie
+
+DEVICE = "/device"
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Type": "text/html; charset=utf-8",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+# A client chooses what it calls itself, so only known names are shown.
+_PROGRAMS = {"claude-code": "Claude Code", "aibridged": "aibridged"}
+_MINUTE_S = 60
+
+
+class PageError(Exception):
+    """What ends in a page that says why; `again` offers another attempt."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        text: str,
+        *,
+        again: bool = True,
+        retry_after: int | None = None,
+        cookies: Iterable[Cookie] = (),
+    ) -> None:
+        super().__init__(text)
+        self.status = status
+        self.title = title
+        self.text = text
+        self.again = again
+        self.retry_after = retry_after
+        self.cookies = tuple(cookies)
+
+
+class Pages:
+    """Renders the pages of the gateway at `base`. `provider` is what people call the sign-in."""
+
+    def __init__(self, base: URL, provider: str, *, is_secure: bool) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("aibridged.sign_in"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+        )
+        loader = self._environment.loader
+        assert loader is not None
+        style = loader.get_source(self._environment, "style.css")[0]
+        digest = b64encode(hashlib.sha256(style.encode()).digest()).decode()
+        self._style = Markup(style)
+        self._policy = (
+            f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; "
+            "frame-ancestors 'none'; form-action 'self'"
+        )
+        self._action = f"{base.path.rstrip('/')}{DEVICE}"
+        self._provider = provider
+        self._is_secure = is_secure
+
+    def enter(self, *, status: int = 200, typed: str = "", error: str = "") -> web.Response:
+        """The page on which a code is typed."""
+        return self._page("enter.html", status, typed=typed, error=error, action=self._action)
+
+    def question(
+        self, waiting: Waiting, now: datetime, account: str | None, leads_to: str
+    ) -> web.Response:
+        """The question whether the device is one's own; the form may lead to that origin, too."""
+        minutes = int((now - waiting.created_at).total_seconds()) // _MINUTE_S
+        return self._page(
+            "question.html",
+            200,
+            form_action=leads_to,
+            code=waiting.user_code,
+            client=_program(waiting.client),
+            network=waiting.address,
+            asked=f"{minutes} min ago" if minutes else "just now",
+            account=account,
+            provider=self._provider,
+            action=self._action,
+        )
+
+    def message(
+        self, title: str, text: str, *, status: int = 200, again: bool = False
+    ) -> web.Response:
+        """A page with a sentence or two."""
+        link = self._action if again else None
+        return self._page(
+            "message.html", status, title=title, text=text, again=link, is_error=status >= 400
+        )
+
+    def error(self, error: PageError) -> web.Response:
+        """The page of an error."""
+        response = self.message(error.title, error.text, status=error.status, again=error.again)
+        if error.retry_after is not None:
+            response.headers["Retry-After"] = str(error.retry_after)
+        return self.with_cookies(response, error.cookies)
+
+    def leave(self, url: str, cookies: Iterable[Cookie]) -> web.Response:
+        """Send the browser to the identity provider."""
+        headers = {name: _HEADERS[name] for name in ("Cache-Control", "Referrer-Policy")}
+        response = web.Response(status=303, headers={**headers, "Location": url})
+        return self.with_cookies(response, cookies)
+
+    def with_cookies(self, response: web.Response, cookies: Iterable[Cookie]) -> web.Response:
+        """The response, setting these cookies."""
+        for cookie in cookies:
+            response.set_cookie(
+                cookie.name,
+                cookie.value,
+                max_age=cookie.max_age,
+                path="/",
+                secure=self._is_secure,
+                httponly=True,
+                samesite="Lax",
+            )
+        return response
+
+    def _page(
+        self, template: str, status: int, *, form_action: str = "", **values: object
+    ) -> web.Response:
+        text = self._environment.get_template(template).render(style=self._style, **values)
+        policy = f"{self._policy} {form_action} https:" if form_action else self._policy
+        headers = {**_HEADERS, "Content-Security-Policy": policy}
+        return web.Response(status=status, body=text.encode(), headers=headers)
+
+
+def _program(client: str) -> str:
+    name, _, version = client.partition("/")
+    known = _PROGRAMS.get(name)
+    if known is None:
+        return "unknown"
+    return f"{known} {version}" if version else known

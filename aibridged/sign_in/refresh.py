@@ -1,0 +1,179 @@
+"""Refreshes: the identity provider is asked again, and then there is a new pair of tokens.
+
+One refresh of a person runs at a time, on all replicas. Whoever waits for another one's finds the
+refresh token used a moment ago, and gets the same successor.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import NoReturn
+
+from loguru import logger
+
+from aibridged.core.claims import SignInRefusedError
+from aibridged.counted import counted
+from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.grants import Identity
+from aibridged.identity.sign_in import Pair, Presented, Standing
+from aibridged.identity.sign_ins import UNUSED_S
+from aibridged.oidc.base import GrantEndedError, ProviderUnavailableError
+from aibridged.sign_in.components import Components
+from aibridged.sign_in.oauth import invalid_grant, unavailable
+
+GATEWAY = "gateway"
+"""The actor of what nobody did by hand, in the audit log."""
+
+_AGAIN = "Sign in again."
+_LEASE_WAIT_S, _LEASE_POLL_S = 10.0, 0.2
+
+
+class NotVouchedForError(Exception):
+    """The identity provider no longer vouches for a person: all their sign-ins have ended."""
+
+
+async def refreshed(c: Components, refresh_token: str) -> Pair:
+    """The successors of a refresh token.
+
+    Raises:
+        OAuthError: 401 if it is worth nothing, 503 if that can't be told at present.
+    """
+    presented = await c.off_loop(c.sign_ins.present, refresh_token)
+    if presented is None:
+        c.count("refresh_refused")
+        raise invalid_grant(f"The refresh token is not valid. {_AGAIN}")
+    if presented.standing is not Standing.GOOD:
+        return await _not_good(c, presented)
+    if not c.refreshes.take(presented.sign_in.id.encode()):
+        raise unavailable("This sign-in was refreshed too often.", int(c.refreshes.period_s / 10))
+    # It goes on when the client leaves: what the identity provider has issued must be kept.
+    task = c.tasks.start(_with_lease(c, presented), "refresh of a sign-in")
+    return await asyncio.shield(task)
+
+
+async def vouched(c: Components, identity: Identity) -> bool:
+    """Ask the identity provider about a person; False: it has granted no way to ask.
+
+    Their name, groups and role follow its answer.
+
+    Raises:
+        NotVouchedForError: it no longer vouches for them.
+        ProviderUnavailableError, AuthUnavailableError: that can't be told at present.
+    """
+    async with _lease(c, identity):
+        return await _ask(c, identity)
+
+
+async def _with_lease(c: Components, presented: Presented) -> Pair:
+    sign_in, token = presented.sign_in, presented.token
+    try:
+        async with _lease(c, sign_in.identity):
+            now = await c.off_loop(c.sign_ins.present, token.text)
+            if now is None or now.standing is not Standing.GOOD:
+                return await _not_good(c, now or presented)
+            lifetime = UNUSED_S if await _ask(c, sign_in.identity) else None
+            pair = await c.off_loop(c.sign_ins.rotate, token, sign_in.id, lifetime)
+    except NotVouchedForError as error:
+        c.count("refresh_refused")
+        raise invalid_grant(f"{error} {_AGAIN}") from None
+    except ProviderUnavailableError as error:
+        c.count("refresh_unavailable")
+        logger.warning("A sign-in of {} can't be refreshed: {}", sign_in.username, error.reason)
+        raise unavailable("The identity provider can't be reached. Please try again.") from None
+    if pair is None:
+        c.count("refresh_refused")
+        raise invalid_grant(f"The sign-in has ended. {_AGAIN}")
+    c.count("refreshed")
+    return pair
+
+
+async def _not_good(c: Components, presented: Presented) -> Pair:
+    sign_in = presented.sign_in
+    if presented.standing is Standing.REPEATED:
+        pair = await c.off_loop(c.sign_ins.repeat, presented)
+        if pair is not None:
+            c.count("refreshed")
+            return pair
+    if presented.standing is Standing.REUSED:
+        c.count("reused")
+        ended = await c.off_loop(
+            c.sign_ins.end, sign_in.id, reason="a refresh token was used twice", actor=GATEWAY
+        )
+        if ended:
+            logger.warning(
+                "The sign-in {} of {} has ended: its refresh token {} was used before, so that "
+                "somebody else may have a copy",
+                sign_in.id,
+                sign_in.username,
+                presented.token.id,
+            )
+    c.count("refresh_refused")
+    raise invalid_grant(f"The sign-in has ended. {_AGAIN}")
+
+
+async def _ask(c: Components, identity: Identity) -> bool:
+    """Ask the identity provider, under the person's lease."""
+    for _ in range(2):
+        grant = await c.off_loop(c.grants.of, identity)
+        if grant is None:
+            return False
+        try:
+            person, successor = await c.provider.refresh(grant.refresh_token, identity.subject)
+        except GrantEndedError:
+            if await c.off_loop(c.grants.drop, grant):
+                await _end(c, identity, "the identity provider has ended it")
+                sentence = "The identity provider no longer accepts your sign-in."
+                raise NotVouchedForError(sentence) from None
+            continue  # they have signed in again meanwhile
+        except SignInRefusedError as error:
+            await _refuse(c, identity, error)
+        except ProviderUnavailableError as error:
+            if error.successor is not None:
+                await c.off_loop(c.grants.replace, grant, error.successor)
+            raise
+        if successor is not None:
+            await c.off_loop(c.grants.replace, grant, successor)
+        if (person.issuer, person.subject) != (identity.issuer, identity.subject):
+            await _refuse(c, identity, SignInRefusedError("The account is another one's."))
+        try:
+            await c.off_loop(c.admit, person, False)
+        except SignInRefusedError as error:
+            await _refuse(c, identity, error)
+        return True
+    return False
+
+
+async def _refuse(c: Components, identity: Identity, error: SignInRefusedError) -> NoReturn:
+    await _end(c, identity, "the identity provider's claims no longer allow it")
+    raise NotVouchedForError(error.sentence) from None
+
+
+async def _end(c: Components, identity: Identity, reason: str) -> None:
+    ended = await c.off_loop(c.sign_ins.end_of, identity, reason=reason, actor=GATEWAY)
+    logger.info(
+        "{} of the subject {} ended: {}",
+        counted(ended, "sign-in has", "sign-ins have"),
+        identity.subject,
+        reason,
+    )
+
+
+@asynccontextmanager
+async def _lease(c: Components, identity: Identity) -> AsyncIterator[None]:
+    """The person's lease for the duration of the block.
+
+    Raises:
+        OAuthError: another refresh has had it for too long.
+    """
+    for _ in range(int(_LEASE_WAIT_S / _LEASE_POLL_S)):
+        lease = await c.off_loop(c.grants.lease, identity)
+        if lease is not None:
+            break
+        await asyncio.sleep(_LEASE_POLL_S)
+    else:
+        raise unavailable("Another refresh of yours is under way. Please try again.", 2)
+    try:
+        yield
+    finally:
+        with suppress(AuthUnavailableError):  # it ends by itself
+            await c.off_loop(c.grants.release, identity, lease)
