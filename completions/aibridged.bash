@@ -23,7 +23,7 @@ _aibridged() {
     local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
-            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' login' | ' access-token' | ' logout' | ' whoami' | ' setup' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca' | 'proxy status')
+            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' login' | ' access-token' | ' logout' | ' whoami' | ' setup' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users sign-out' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca' | 'proxy status')
                 command=${command:+$command }$word
                 ;;
             *' --'*=*) value= ;;
@@ -157,7 +157,7 @@ _aibridged() {
             ;;
         'users')
             flags='--help -h'
-            ((given)) || argument='words create list suspend resume delete erase mcp-token'
+            ((given)) || argument='words create list suspend resume delete erase sign-out mcp-token'
             ;;
         'users create')
             flags='--name --email --admin --output -o --config -c --state-dir --postgres-url --help -h'
@@ -210,6 +210,16 @@ _aibridged() {
             ;;
         'users erase')
             flags='--yes --output -o --config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='names users'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'users sign-out')
+            flags='--output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;

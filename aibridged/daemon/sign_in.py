@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack, suppress
 from functools import partial
 
 from loguru import logger
-from sqlalchemy import Engine
 from yarl import URL
 
 from aibridged.clock import Clock
@@ -25,6 +24,7 @@ from aibridged.identity.sign_up import SignUps
 from aibridged.identity.users import User
 from aibridged.observe.metrics import Metrics
 from aibridged.pipeline.components import LocalRoute
+from aibridged.records.database import Engine
 from aibridged.tasks import Tasks
 
 PURGE_INTERVAL_S = 3600.0

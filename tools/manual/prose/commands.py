@@ -383,6 +383,10 @@ $ aibridged tokens create --user alice --name laptop
                 "$ aibridged users erase alice",
             ),
             Example(
+                "End a user's sign-ins everywhere, of agents and browsers:",
+                "$ aibridged users sign-out alice",
+            ),
+            Example(
                 "Suspend a user temporarily:",
                 """\
 $ aibridged users suspend alice
