@@ -196,7 +196,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "records/migrations/versions/r0011_sign_in.py": "tests/identity/test_tokens.py compares it",
     **{
         f"sign_in/{name}.py": SIGN_IN
-        for name in ("callback", "components", "device", "oauth", "refresh", "routes", "tokens")
+        for name in ("callback", "device", "oauth", "refresh", "routes", "tokens")
     },
     "transport/handoff.py": AI_PROXY,
     "records/query_results.py": DECLARES,

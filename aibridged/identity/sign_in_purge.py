@@ -10,10 +10,12 @@ import sqlalchemy as sa
 from aibridged.clock import Clock
 from aibridged.identity.tables import (
     device_codes,
+    identities,
     refresh_tokens,
     sign_ins,
     tokens,
     transaction,
+    users,
 )
 
 BATCH = 500
@@ -39,7 +41,7 @@ class SignInPurge:
         Raises:
             StoreUnavailableError: the database failed.
         """
-        return sum(map(self._delete, self._expired()))
+        return self._forget_grants() + sum(map(self._delete, self._expired()))
 
     def _expired(self) -> tuple[tuple[sa.Table, sa.ColumnElement[bool]], ...]:
         now = self._now()
@@ -62,6 +64,18 @@ class SignInPurge:
             ),
             (sign_ins, sa.and_(over, ~is_referred_to)),
         )
+
+    def _forget_grants(self) -> int:
+        """Remove the identity provider's refresh tokens of users who were deleted."""
+        deleted = sa.select(users.c.id).where(users.c.deleted_at.is_not(None))
+        theirs = sa.and_(
+            identities.c.encrypted_refresh_token.is_not(None), identities.c.user_id.in_(deleted)
+        )
+        with transaction(self._engine) as connection:
+            if connection.execute(sa.select(identities.c.subject).where(theirs).limit(1)).first():
+                forgotten = identities.update().where(theirs).values(encrypted_refresh_token=None)
+                return connection.execute(forgotten).rowcount
+        return 0
 
     def _delete(self, expired: tuple[sa.Table, sa.ColumnElement[bool]]) -> int:
         table, which = expired

@@ -3,7 +3,10 @@
 import pytest
 import sqlalchemy as sa
 
+from aibridged.config.secret import Secret
 from aibridged.identity import sign_in_purge
+from aibridged.identity.credential_key import CredentialKey
+from aibridged.identity.grants import Grants
 from aibridged.identity.sign_in import Standing
 from aibridged.identity.sign_in_purge import SignInPurge
 from aibridged.identity.sign_ins import UNUSED_S
@@ -58,3 +61,17 @@ def test_batches_are_bounded(purge, counts, codes, clock, monkeypatch):
         codes.create("", "")
     clock.advance(DAY_S)
     assert [purge() for _ in range(4)] == [2, 2, 1, 0]
+
+
+def test_what_a_provider_granted_for_a_deleted_user_is_forgotten(
+    purge, engine, store, identity, tmp_path, clock
+):
+    key = CredentialKey(tmp_path / "key")
+    grants = Grants(engine, key, clock)
+    grants.prepare()
+    grants.put(identity, Secret("granted"))
+    assert purge() == 0
+    store.delete_user("ann")
+    assert purge() == 1
+    assert grants.of(identity) is None
+    assert purge() == 0

@@ -90,11 +90,13 @@ class SigningIn:
         self._client = client
 
     async def post(self, path: str, data: Any = None, **options: Any) -> Reply:
-        options = {"allow_redirects": False, **options}
+        options = {"allow_redirects": False, "ssl": False, **options}
         return await read(self._client.post(self.url + path, data=data, **options))
 
     async def get(self, path: str, **options: Any) -> Reply:
-        return await read(self._client.get(self.url + path, allow_redirects=False, **options))
+        return await read(
+            self._client.get(self.url + path, allow_redirects=False, ssl=False, **options)
+        )
 
     async def start(self, user_agent: str = "claude-code/2.1.332") -> dict[str, Any]:
         form = {"surface": "claude_code"}
@@ -169,8 +171,11 @@ async def signing_in(
     async def start(**changes: Any) -> SigningIn:
         port = free_port()
         changes = {"state_dir": sqlite_database.state_dir, **changes}
-        await start_gateway(**settings_for(port, **changes))
-        return SigningIn(f"http://127.0.0.1:{port}", client)
+        if "tls_cert_file" in changes:
+            changes["access_url"] = f"https://localhost:{port}"
+        settings = settings_for(port, **changes)
+        await start_gateway(**settings)
+        return SigningIn(settings["access_url"], client)
 
     return start
 

@@ -68,10 +68,11 @@ async def sign_in_at_provider(page: Any) -> None:
     await page.get_by_role("button", name="Sign in").click()
 
 
-async def test_a_person_signs_in(gateway, provider, open_tab):
-    """With scripts switched off, on a phone, by the code in the link."""
+async def test_a_person_signs_in(signing_in, provider, open_tab):
+    """With scripts switched off, on a phone, by the code in the link, over TLS as usual."""
+    gateway = await signing_in(tls_cert_file=CERT, tls_key_file=KEY)
     codes = await gateway.start()
-    tab = await open_tab(java_script_enabled=False, viewport=PHONE)
+    tab = await open_tab(java_script_enabled=False, viewport=PHONE, ignore_https_errors=True)
     page = tab.page
     await page.goto(codes["verification_uri_complete"])
     assert await page.get_by_role("heading").inner_text() == "Does this match your device?"
@@ -87,6 +88,9 @@ async def test_a_person_signs_in(gateway, provider, open_tab):
     await page.get_by_role("button", name="Yes, connect it").click()
     await page.get_by_role("heading", name="You're signed in").wait_for()
     assert (await gateway.poll(codes)).status == 200
+    (session,) = await page.context.cookies(gateway.url)
+    assert session["name"] == "__Host-aibridged-session"
+    assert (session["secure"], session["httpOnly"], session["sameSite"]) == (True, True, "Lax")
     assert [line for line in tab.console if line.startswith(gateway.url)] == []
     assert {url.split("/")[2] for url in tab.requests} == {
         gateway.url.split("/")[2],

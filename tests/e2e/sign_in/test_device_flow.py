@@ -3,6 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
+from aibridged.sign_in import forms
 from aibridged.sign_in.forms import MAX_BYTES
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -113,6 +114,18 @@ async def test_errors_are_oauths(gateway):
         reply = await gateway.post(path, form)
         is_refused(reply, status, error)
         assert reply.headers.get("X-Should-Retry") == ("false" if status == 401 else None)
+
+
+async def test_a_form_that_stalls_is_given_up(gateway, monkeypatch, raw):
+    monkeypatch.setattr(forms, "READ_TIMEOUT_S", 0.05)
+    for path in OAUTH:
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\ngrant"
+        reply = await raw(gateway.url, head.encode())
+        assert (reply.status, reply.json()["error"]) == (408, "invalid_request")
+    head = "POST /device HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nuser"
+    reply = await raw(gateway.url, head.encode())
+    assert reply.status == 408
+    assert b"<h1>" in reply.body
 
 
 async def test_other_methods_are_told_which_one_is_right(gateway):

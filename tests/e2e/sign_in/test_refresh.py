@@ -4,7 +4,10 @@ import asyncio
 import shutil
 from functools import partial
 
+import pytest
+
 from aibridged.config.secret import Secret
+from aibridged.daemon.gateway import CannotStartError
 from aibridged.daemon.sign_in import keep_purging
 from aibridged.identity.credential_key import KEY_FILE
 from aibridged.identity.sign_in_purge import SignInPurge
@@ -43,6 +46,18 @@ async def test_groups_and_names_follow_the_provider(gateway, sign_in, provider, 
     second = (await gateway.refresh(first)).json
     assert store.authenticate(second["access_token"]).groups == ("leads", "ops")
     assert second["email"] == "ann.lee@example.com"
+
+
+async def test_the_role_follows_the_provider(signing_in, new_browser, provider, store):
+    gateway = await signing_in(oidc_user_role_field="roles")
+    provider.change_user("ann", roles=["owner"])
+    codes = await gateway.start()
+    await new_browser(gateway).confirm(codes["user_code"], "ann")
+    first = (await gateway.poll(codes)).json
+    assert store.authenticate(first["access_token"]).is_admin
+    provider.change_user("ann", roles=[])
+    second = (await gateway.refresh(first)).json
+    assert not store.authenticate(second["access_token"]).is_admin
 
 
 async def test_somebody_who_was_disabled_is_out(gateway, sign_in, provider, store, sqlite_database):
@@ -259,3 +274,17 @@ async def test_a_bearers_lifetime_is_a_setting(signing_in, new_browser):
     codes = await gateway.start()
     await new_browser(gateway).confirm(codes["user_code"], "ann")
     assert (await gateway.poll(codes)).json["expires_in"] == 60
+
+
+async def test_the_start_is_refused_without_the_key_of_what_is_encrypted(
+    start_gateway, settings_for, client, new_browser, sqlite_database
+):
+    port, state_dir = free_port(), sqlite_database.state_dir
+    settings = settings_for(port, state_dir=state_dir)
+    daemon = await start_gateway(**settings)
+    gateway = SigningIn(settings["access_url"], client)
+    await new_browser(gateway).confirm((await gateway.start())["user_code"], "ann")
+    await daemon.stop()
+    (state_dir / KEY_FILE).rename(state_dir / "elsewhere")
+    with pytest.raises(CannotStartError, match=r"is missing.*users sign-out"):
+        await start_gateway(**settings)
