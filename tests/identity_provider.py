@@ -91,7 +91,9 @@ class _Request(OAuth2Request):
 
 
 class _Client(ClientMixin):
-    """The gateway; public where it has no secret."""
+    """The gateway; public where it has no secret. With a `method` it has to use that."""
+
+    method: str | None = None
 
     def __init__(self, secret: str | None) -> None:
         self.secret = secret
@@ -109,7 +111,9 @@ class _Client(ClientMixin):
         return self.secret == client_secret
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
-        return (method == "none") == (self.secret is None)
+        if self.secret is None:
+            return method == "none"
+        return method != "none" and self.method in (None, method)
 
     def check_response_type(self, response_type: str) -> bool:
         return response_type == "code"
@@ -403,6 +407,7 @@ class IdentityProvider:
                 response = web.StreamResponse(headers={"Content-Type": "application/json"})
                 await response.prepare(request)
                 while True:
+                    self.requests["huge"] += 1
                     await response.write(_BLOCK)
             if answer := self.faults.get("answers", {}).get(name):
                 text = answer.get("body", "")

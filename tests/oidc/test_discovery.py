@@ -49,7 +49,11 @@ async def test_one_that_is_away_is_asked_again_with_backoff(
     assert idp.requests["discovery"] == 1
     pause = subject.FIRST_BACKOFF_S
     for attempt in range(2, 12):
-        clock.advance(pause)
+        clock.advance(pause * 0.49)
+        with pytest.raises(ProviderUnavailableError):
+            await discovery.get()
+        assert idp.requests["discovery"] == attempt - 1
+        clock.advance(pause * 0.51)
         with pytest.raises(ProviderUnavailableError):
             await discovery.get()
         assert idp.requests["discovery"] == attempt

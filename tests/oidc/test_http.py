@@ -20,6 +20,8 @@ async def test_one_that_never_ends_has_a_bound(idp: IdentityProvider, http: Http
     idp.fail(huge=["jwks"])
     with pytest.raises(ProviderUnavailableError, match="larger than 1 MiB"):
         await http.get("jwks_uri", f"{idp.issuer}/jwks")
+    # Blocks of 64 KiB; some were on the way.
+    assert idp.requests["huge"] * 65536 < 24 * subject.MAX_ANSWER_BYTES
 
 
 async def test_one_that_never_comes_has_a_deadline(

@@ -66,11 +66,23 @@ async def test_an_endpoint_keeps_its_own_query(idp: IdentityProvider, provider: 
     assert (query["tenant"], query["state"]) == (["a"], ["s"])
 
 
-@pytest.mark.parametrize("methods", [["client_secret_post"], ["client_secret_basic"], None])
+@pytest.mark.parametrize(
+    ("supported", "method"),
+    [
+        (["private_key_jwt", "client_secret_post"], "client_secret_post"),
+        (["client_secret_post", "client_secret_basic"], "client_secret_basic"),
+        (None, "client_secret_basic"),
+    ],
+)
 async def test_the_secret_goes_where_the_provider_wants_it(
-    methods: list[str] | None, idp: IdentityProvider, provider: OpenIdProvider, enter: SignIn
+    supported: list[str] | None,
+    method: str,
+    idp: IdentityProvider,
+    provider: OpenIdProvider,
+    enter: SignIn,
 ) -> None:
-    idp.fail(discovery={"token_endpoint_auth_methods_supported": methods})
+    idp.client.method = method
+    idp.fail(discovery={"token_endpoint_auth_methods_supported": supported})
     await enter(provider)
 
 
@@ -292,6 +304,7 @@ async def test_what_does_not_end_a_grant(
     error = await unavailable(provider.refresh(Secret("a-refresh-token"), "subject-1"))
     assert said in error.reason
     assert "a-refresh-token" not in error.reason
+    assert "<" not in error.reason
     assert error.successor is None
 
 
