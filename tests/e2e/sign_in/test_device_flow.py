@@ -1,5 +1,6 @@
 """A device's side of signing in: each clause of the OAuth endpoints, over sockets."""
 
+import asyncio
 import re
 from urllib.parse import urlsplit
 
@@ -116,16 +117,25 @@ async def test_errors_are_oauths(gateway):
         assert reply.headers.get("X-Should-Retry") == ("false" if status == 401 else None)
 
 
-async def test_a_form_that_stalls_is_given_up(gateway, monkeypatch, raw):
-    monkeypatch.setattr(forms, "READ_TIMEOUT_S", 0.05)
-    for path in OAUTH:
-        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\ngrant"
-        reply = await raw(gateway.url, head.encode())
-        assert (reply.status, reply.json()["error"]) == (408, "invalid_request")
-    head = "POST /device HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nuser"
-    reply = await raw(gateway.url, head.encode())
-    assert reply.status == 408
-    assert b"<h1>" in reply.body
+async def test_a_form_that_trickles_in_is_given_up(gateway, monkeypatch):
+    """However little of it comes at a time."""
+    monkeypatch.setattr(forms, "READ_TIMEOUT_S", 0.1)
+    for path, shape in (("/oauth/token", b'"error":"invalid_request"'), ("/device", b"<h1>")):
+        reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(gateway.url).port)
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 8000\r\n\r\n"
+        writer.write(head.encode())
+
+        async def trickle(writer=writer):
+            while True:
+                writer.write(b"a")
+                await asyncio.sleep(0.01)
+
+        trickling = asyncio.get_running_loop().create_task(trickle())
+        async with asyncio.timeout(5):
+            assert b" 408 " in await reader.readline()
+            assert shape in await reader.readuntil(shape)
+        trickling.cancel()
+        writer.close()
 
 
 async def test_other_methods_are_told_which_one_is_right(gateway):

@@ -93,6 +93,7 @@ async def test_another_account_can_be_chosen(gateway, browser, sign_in, provider
     codes = await gateway.start()
     left = await browser.answer(codes["user_code"], "other")
     assert parse_qs(urlsplit(left.headers["Location"]).query)["prompt"] == ["login"]
+    assert "aibridged-session" not in browser.cookies
     await browser.get(await browser.at_provider(left.headers["Location"], "bob"))
     assert (await gateway.poll(codes)).json["email"] == "bob@example.com"
 
