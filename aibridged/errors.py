@@ -30,6 +30,19 @@ INVALID_REQUEST = ErrorKind(
 WRONG_BASE_URL = ErrorKind("wrong_base_url", 400, "invalid_request_error", "The base URL is wrong.")
 """For requests of Anthropic's API: at a 404, Claude Code says that the model doesn't exist, and
 nothing else."""
+PROVIDER_NOT_ALLOWED = ErrorKind(
+    "provider_not_allowed",
+    400,
+    "invalid_request_error",
+    "This provider is not granted to you. Ask the operator of the gateway.",
+)
+MODEL_NOT_ALLOWED = ErrorKind(
+    "model_not_allowed",
+    400,
+    "invalid_request_error",
+    "This model is not granted to you. Ask the operator of the gateway.",
+)
+"""400 and not 403, which Codex repeats six times."""
 UNAUTHENTICATED = ErrorKind(
     "unauthenticated",
     401,
@@ -85,6 +98,18 @@ PREVIOUS_RESPONSE_NOT_FOUND = ErrorKind(
     "invalid_request_error",
     "There is no previous response with this id that you made through the gateway.",
 )
+MODEL_NOT_FOUND = ErrorKind(
+    "model_not_found",
+    404,
+    "not_found_error",
+    "There is no model of this name that is granted to you.",
+)
+NO_MANAGED_SETTINGS = ErrorKind(
+    "no_managed_settings",
+    404,
+    "not_found_error",
+    "The gateway has no managed settings for you.",
+)
 METHOD_NOT_ALLOWED = ErrorKind(
     "method_not_allowed", 405, "invalid_request_error", "This resource is read-only: use GET."
 )
@@ -118,6 +143,12 @@ UPGRADE_NOT_SUPPORTED = ErrorKind(
 )
 RATE_LIMITED = ErrorKind(
     "rate_limited", 429, "rate_limit_error", "Too many requests. Please slow down."
+)
+CONCURRENCY_LIMITED = ErrorKind(
+    "concurrency_limited",
+    429,
+    "rate_limit_error",
+    "Too many of your requests are in progress. Please wait until one has ended.",
 )
 HEADER_TOO_LARGE = ErrorKind(
     "header_too_large", 431, "invalid_request_error", "The request's header is too large."
@@ -178,6 +209,8 @@ UPSTREAM_TIMEOUT = ErrorKind(
 ERRORS = (
     INVALID_REQUEST,
     WRONG_BASE_URL,
+    PROVIDER_NOT_ALLOWED,
+    MODEL_NOT_ALLOWED,
     UNAUTHENTICATED,
     OWN_KEY_REQUIRED,
     PROVIDER_KEY_MISSING,
@@ -187,6 +220,8 @@ ERRORS = (
     ROUTE_NOT_SUPPORTED,
     STORED_OBJECT_NOT_FOUND,
     PREVIOUS_RESPONSE_NOT_FOUND,
+    MODEL_NOT_FOUND,
+    NO_MANAGED_SETTINGS,
     METHOD_NOT_ALLOWED,
     PROXY_UNAUTHENTICATED,
     REQUEST_TIMEOUT,
@@ -195,6 +230,7 @@ ERRORS = (
     MISDIRECTED_REQUEST,
     UPGRADE_NOT_SUPPORTED,
     RATE_LIMITED,
+    CONCURRENCY_LIMITED,
     HEADER_TOO_LARGE,
     INTERNAL_ERROR,
     UPSTREAM_UNREACHABLE,

@@ -9,6 +9,7 @@ from aibridged.config import (
     check_sign_in,
     check_state_dir,
     extras,
+    policies,
 )
 from aibridged.config.declare import Group
 from aibridged.config.kinds import is_loopback
@@ -73,6 +74,7 @@ def warnings(
         *_in_the_clear(settings),
         *check_base_urls.warnings(settings.providers),
         *_mcp_warnings(settings),
+        *policies.warnings(settings),
         *check_ai_proxy.warnings(settings),
         *check_sign_in.warnings(settings, given),
         *check_state_dir.warnings(settings),

@@ -13,11 +13,17 @@ from aibridged.config.resolution import Mistake, Value
 from aibridged.config.sources import Given
 
 
+NO_VALUE = "there is no value, which would restrict nothing"
+VALUE_OR_NOTHING = "Give it a value, or remove it."
+
+
 @dataclass(frozen=True)
 class EntryList:
     """Declaration of a list: its key in the file, its fields, and the name of an entry.
 
-    `word` is part of the variables (`CODER_AIBRIDGE_<word>_0_…`), `first` is how an entry begins.
+    `word` is part of the variables (`CODER_AIBRIDGE_<word>_0_…`), `first` is how an entry begins,
+    `plural` what several are called. Where a list is `explicit`, a field that is there without a
+    value is a mistake, and an empty list is a value.
     """
 
     name: str
@@ -26,6 +32,12 @@ class EntryList:
     first: str
     group: Group
     fields: Mapping[str, Kind[Any]]
+    plural: str = ""
+    explicit: bool = False
+
+    @property
+    def nouns(self) -> str:
+        return self.plural or f"{self.noun}s"
 
     @property
     def yamls(self) -> tuple[str, str]:
@@ -68,9 +80,12 @@ def from_environment(
             Mistake(
                 f"{prefix}{numbers[gaps[0]]}_*",
                 f"there is no {prefix}{gaps[0]}_*",
-                f"Number the {declared.noun}s from 0, without a gap.",
+                f"Number the {declared.nouns} from 0, without a gap.",
             )
         )
+    if declared.explicit:
+        empty = (name for name in environ if not environ[name] and declared.variable.fullmatch(name))
+        mistakes += (Mistake(name, NO_VALUE, VALUE_OR_NOTHING) for name in sorted(empty))
     return [_from_variables(declared, number, environ, mistakes) for number in numbers]
 
 

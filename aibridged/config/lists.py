@@ -2,6 +2,7 @@
 
 from aibridged.config.entries import EntryList
 from aibridged.config.mcp_servers import MCP_SERVERS
+from aibridged.config.policies import POLICIES
 from aibridged.config.providers import PROVIDERS
 
-LISTS: tuple[EntryList, ...] = (PROVIDERS, MCP_SERVERS)
+LISTS: tuple[EntryList, ...] = (PROVIDERS, MCP_SERVERS, POLICIES)

@@ -15,6 +15,7 @@ from aibridged.config import (
     check,
     entries,
     mcp_servers,
+    policies,
     providers,
     proxy_variables,
     sources,
@@ -26,6 +27,7 @@ from aibridged.config.entries import Entry
 from aibridged.config.lists import LISTS
 from aibridged.config.mcp_servers import MCP_SERVERS
 from aibridged.config.options import OPTIONS, Settings, routed
+from aibridged.config.policies import POLICIES
 from aibridged.config.providers import PROVIDERS
 from aibridged.config.resolution import DEFAULT, Mistake, Resolution, Source, Value
 from aibridged.config.sources import Given
@@ -64,6 +66,12 @@ def resolve(
     listed = providers.read_list(found_lists[PROVIDERS.name], of_others)
     values["providers"] = providers.effective(listed, values, given, of_others)
     values["mcp_servers"] = mcp_servers.read_list(found_lists[MCP_SERVERS.name], of_others)
+    values["policies"] = policies.read_list(
+        found_lists[POLICIES.name],
+        {each.name for each in values["providers"]},
+        {each.id for each in values["mcp_servers"]},
+        of_others,
+    )
     outbound = proxy_variables.read(values["upstream_proxy"], environ, of_others)
     settings = routed(Settings(**values), outbound)
     mistakes += unknown.unknown_variables(environ)

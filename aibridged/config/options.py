@@ -65,12 +65,32 @@ class McpServerSettings:
 
 
 @dataclass(frozen=True)
+class PolicySettings:
+    """What the members of its groups may use; without `groups` it is for everybody.
+
+    None restricts nothing, and an empty tuple grants nothing. `models` are globs; `rate_limit` is
+    in requests per second. `claude_code` are managed settings: JSON with sorted keys and without
+    blanks.
+    """
+
+    groups: tuple[str, ...] | None = None
+    models: tuple[str, ...] | None = None
+    providers: tuple[str, ...] | None = None
+    allow_byok: bool = True
+    rate_limit: int | None = None
+    max_concurrency: int | None = None
+    mcp_servers: tuple[str, ...] | None = None
+    claude_code: str | None = None
+
+
+@dataclass(frozen=True)
 # The fields of the last class come first.
 class Settings(LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, GatewayRows):
     """The effective settings, read at the start and at each reload. Durations are in seconds."""
 
     providers: tuple[ProviderSettings, ...] = ()
     mcp_servers: tuple[McpServerSettings, ...] = ()
+    policies: tuple[PolicySettings, ...] = ()
     outbound: OutboundProxies = field(default_factory=OutboundProxies)
 
 

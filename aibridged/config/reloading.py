@@ -57,6 +57,7 @@ def change(running: Settings, wanted: Settings) -> Change:
         *at_once,
         *_provider_changes(running.providers, settings.providers),
         *_server_changes(running.mcp_servers, settings.mcp_servers),
+        *(["the policies"] if running.policies != settings.policies else []),
     ]
     return Change(settings, changes, waiting)
 

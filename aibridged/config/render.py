@@ -46,6 +46,21 @@ _SAMPLE_LISTS = """\
 #    tool_allow_regex: ^(search|read)_
 #    tool_deny_regex: _private$
 #    user_credentials: optional
+# What people may use, by their groups: the first policy that has one of
+# them counts, and one without groups is for everybody. Without policies
+# everything is granted; with them, nothing to those whom none fits. A
+# field that is left out restricts nothing. Variables:
+# CODER_AIBRIDGE_POLICY_0_GROUPS, _MODELS, and so on.
+#policies:
+#  - groups: [contractors]
+#    models: [claude-haiku-*, gpt-5.4-nano]
+#    providers: [anthropic, openai]
+#    allow_byok: false
+#    rate_limit: 2
+#    max_concurrency: 4
+#    mcp_servers: [docs]
+#    claude_code: {model: haiku}
+#  - models: ["*"]
 """
 
 

@@ -17,7 +17,8 @@ CREDENTIAL_PREFIX = "aibridged_"
 MAX_KEY_FILE = 64 * 1024
 """Bytes that are read of a file with a key."""
 
-_PATTERNS = ("REGEX",)
+# Their values may contain ${…}, for a regular expression or a program elsewhere.
+_VERBATIM = ("REGEX", "MAPPING")
 _WRITE_THE_VALUE = "Write the value itself: variables are not replaced in settings."
 
 
@@ -104,7 +105,7 @@ def inline_or_file(
 def read(given: Given, kind: Kind[T], remedy: str, mistakes: list[Mistake]) -> T | None:
     """The parsed value, or None and a mistake."""
     try:
-        if kind.metavar not in _PATTERNS and holds_reference(given.text):
+        if kind.metavar not in _VERBATIM and holds_reference(given.text):
             # Its name isn't quoted: it could be part of a password.
             raise WrongTextError("contains ${…}, which stands for no value here", _WRITE_THE_VALUE)
         return kind.parse(given.text)

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 
 from aibridged.config import coder_entries, kinds
-from aibridged.config.entries import Entry, EntryList
+from aibridged.config.entries import NO_VALUE, VALUE_OR_NOTHING, Entry, EntryList
 from aibridged.config.key_mistakes import WrongTextError, file_text
 from aibridged.config.lists import LISTS
 from aibridged.config.mappings import as_json
@@ -20,6 +20,7 @@ from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Mistake, Source
 from aibridged.config.sources import Given
 from aibridged.config.unknown import unknown_key
+from aibridged.config.yaml_tree import NotJsonError, tree_as_json
 from aibridged.config.yaml_syntax import NO_SPACE, lacks_space, syntax_mistake
 
 MAX_FILE = 1024 * 1024
@@ -148,7 +149,7 @@ def _take_list(
         return
     if file.lists.get(declared.name):
         where = f"{file.where(key_node, key)} and {file.list_keys[declared.name]}"
-        remedy = f"Keep all {declared.noun}s in one of them."
+        remedy = f"Keep all {declared.nouns} in one of them."
         file.mistakes.append(Mistake(where, "two names of the same list", remedy))
         return
     file.list_keys[declared.name] = file.where(key_node, key)
@@ -171,8 +172,13 @@ def _entry(file: YamlFile, declared: EntryList, prefix: str, node: yaml.MappingN
         if name not in declared.fields:
             known = [f"{prefix}.{known}" for known in declared.fields]
             file.mistakes.append(unknown_key(file.where(key_node, key), key, known))
-        elif text := _text(file, key, value, pairs=declared.fields[name].pairs):
+            continue
+        kind = declared.fields[name]
+        text = _text(file, key, value, pairs=kind.pairs, tree=kind.tree)
+        if text or (text == "" and declared.explicit and isinstance(value, yaml.SequenceNode)):
             fields[name] = Given(text, file.where(key_node, key), file.source(key_node))
+        elif declared.explicit and (text == "" or _is_null(value)):
+            file.wrong(key_node, key, NO_VALUE, VALUE_OR_NOTHING)
     return Entry(file.where(node, prefix), fields)
 
 
@@ -193,11 +199,23 @@ def _pairs(
 
 
 def _text(
-    file: YamlFile, key: str, node: yaml.Node, *, pairs: bool = False, mapping: bool = False
+    file: YamlFile,
+    key: str,
+    node: yaml.Node,
+    *,
+    pairs: bool = False,
+    mapping: bool = False,
+    tree: bool = False,
 ) -> str | None:
     """The value as one would write it into a variable; None where the file leaves it empty."""
     if _is_null(node):
         return None
+    if tree and isinstance(node, yaml.MappingNode):
+        try:
+            return tree_as_json(node)
+        except NotJsonError as error:
+            file.wrong(error.node, key, str(error), error.remedy)
+            return None
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     if mapping and isinstance(node, yaml.MappingNode):

@@ -15,6 +15,7 @@ from aibridged.api.routes import ROOTS
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
+from aibridged.core.policies import Policies
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
@@ -24,6 +25,7 @@ from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Components, whoami
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.dump_writer import DumpWriter
+from aibridged.pipeline.managed_settings import SETTINGS_PATH, managed_settings
 from aibridged.pipeline.provider_key import KeyRefusals
 from aibridged.providers import make_providers
 from aibridged.records.retention import keep_pruning
@@ -95,7 +97,7 @@ class Composition:
         await asyncio.to_thread(self._dump_writer.finish, _DUMPS_S)
 
     def _configured(self, settings: Settings, before: Components | None) -> Components:
-        resources = self.resources
+        resources, policies = self.resources, self._policies(settings, before)
         return Components(
             settings=settings,
             clock=resources.clock,
@@ -111,6 +113,8 @@ class Composition:
             shortages=resources.shortages,
             body_budget=resources.body_budget,
             slices=resources.slices,
+            policies=policies,
+            person_limits=resources.person_limits,
             rate_limiter=_rate_limiter(settings, resources.clock, before),
             breakers=_breakers(settings, resources.clock, before, self._circuit_changed),
             bridges=resources.bridges,
@@ -127,8 +131,21 @@ class Composition:
             ca_certificate=resources.authority.certificate_pem if resources.authority else None,
             api=resources.api,
             api_roots=ROOTS,
-            local_routes={whoami.PATH: whoami.ROUTE, **resources.sign_in},
+            local_routes={
+                whoami.PATH: whoami.ROUTE,
+                SETTINGS_PATH: managed_settings(policies),
+                **resources.sign_in,
+            },
         )
+
+    def _policies(self, settings: Settings, before: Components | None) -> Policies | None:
+        self.resources.person_limits.keep(
+            [each.rate_limit for each in settings.policies if each.rate_limit is not None]
+        )
+        kept = before.policies if before is not None else None
+        if kept is not None and kept.settings == settings.policies:
+            return kept
+        return Policies(settings.policies) if settings.policies else None
 
     def _dumper(self, directory: Path | None) -> Dumper | None:
         if directory is None:

@@ -15,6 +15,7 @@ from aibridged.config.secret import Secret
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.connection_limiter import ConnectionLimiter
+from aibridged.core.policies import PersonLimits
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.memory import available_memory
@@ -83,6 +84,7 @@ class Resources:
     in_flight: InFlight
     running: Running
     slots: Slots
+    person_limits: PersonLimits
     connection_limiter: ConnectionLimiter
     shortages: Shortages
     pools: Pools
@@ -149,6 +151,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         in_flight=InFlight(),
         running=running,
         slots=Slots(settings.max_concurrency),
+        person_limits=PersonLimits(clock),
         connection_limiter=connection_limiter,
         shortages=shortages,
         pools=Pools(connection_limiter, shortages),
@@ -258,7 +261,7 @@ def _make_bridges(
     mcp: McpTools,
 ) -> BridgePool[Bridge]:
     def make(key: BridgeKey) -> Bridge:
-        tools = mcp.of(key.initiator_id)
+        tools = mcp.of(key.initiator_id, key.mcp_servers)
         return Bridge(key, recorder, truncator, clock, stored_objects, tools)
 
     return BridgePool(

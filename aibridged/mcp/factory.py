@@ -6,7 +6,7 @@ The SDK is imported with the first server that is configured: most daemons have 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from aibridged.clock import Clock
@@ -69,13 +69,19 @@ class McpTools:
             for each in self._servers
         }
 
-    def of(self, initiator_id: str) -> CallerTools | None:
-        """The caller's tools, not yet opened; None where no server is configured."""
-        if self._shared is None or not self._servers:
+    def of(
+        self, initiator_id: str, granted: Collection[str] | None = None
+    ) -> CallerTools | None:
+        """The caller's tools, not yet opened; None where no server is configured and granted.
+
+        `granted` are the ids of the servers that the caller may use, None for all.
+        """
+        servers = [each for each in self._servers if granted is None or each.id in granted]
+        if self._shared is None or not servers:
             return None
         from aibridged.mcp.servers import ServerProxyManager
 
-        return ServerProxyManager(initiator_id, self._servers, self._limits, self._shared)
+        return ServerProxyManager(initiator_id, servers, self._limits, self._shared)
 
     async def close(self) -> None:
         """Wait until the sessions of all callers, which are closed by now, have ended."""

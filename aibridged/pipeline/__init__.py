@@ -12,6 +12,7 @@ from aibridged.pipeline import (
     local_routes,
     origin,
     ownership,
+    policy,
     rate_limit,
     record,
     route,
@@ -34,6 +35,7 @@ STAGES = (
     rate_limit.stage,  # before the token is looked up: what is refused here costs no lookup
     auth.stage,  # an unauthenticated caller may not make the gateway read a body
     body.stage,  # the breaker needs the model, which is in the body
+    policy.stage,  # it grants models, and nothing that it refuses is looked up, recorded or sent
     ownership.stage,  # the body may refer to what another caller has stored
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place
     record.stage,  # nothing goes upstream unrecorded

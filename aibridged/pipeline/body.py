@@ -10,6 +10,7 @@ from aiohttp import web
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.byte_budget import Hold
+from aibridged.core.policies import Policies
 from aibridged.errors import (
     AT_CAPACITY,
     INVALID_REQUEST,
@@ -20,6 +21,7 @@ from aibridged.errors import (
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.stream_options import ask_on_behalf
+from aibridged.providers.base import AboutModels
 from aibridged.transport.body import arriving
 from aibridged.transport.time_slices import TimeSlices
 from aibridged.wire.coding import (
@@ -41,6 +43,7 @@ _USAGE_ON_DEMAND = frozenset({WireApi.CHAT_COMPLETIONS, WireApi.COMPLETIONS})
 
 def stage(components: Components) -> Middleware:
     settings, clock, budget = components.settings, components.clock, components.body_budget
+    policies = components.policies
     reader = _FactReader(settings, components.slices)
 
     async def body(context: RequestContext, handler: Handler) -> web.StreamResponse:
@@ -52,7 +55,10 @@ def stage(components: Components) -> Middleware:
             context.body = arrived
         else:
             context.body = await _read(context, hold, settings, clock)
-        if (api := context.route.reads) is not None:
+        api = context.route.reads
+        if api is None and policies is not None:
+            api = _read_for_its_model(context, policies)
+        if api is not None:
             context.plain = context.body
             if "Content-Encoding" in context.request.headers:
                 await reader.decode(context, hold)
@@ -63,6 +69,14 @@ def stage(components: Components) -> Middleware:
         return await handler(context)
 
     return body
+
+
+def _read_for_its_model(context: RequestContext, policies: Policies) -> WireApi | None:
+    """As what a body is read that needn't be but for a policy, which doesn't grant all models."""
+    if context.route.about_models is not AboutModels.BODY:
+        return None
+    policy = policies.of(context.actor.groups)
+    return WireApi.MESSAGES if policy is not None and policy.restricts_models else None
 
 
 class _FactReader:

@@ -19,10 +19,15 @@ B = TypeVar("B")
 
 
 class BridgeKey(NamedTuple):
-    """Key of a bridge; `api_key_id` names the token, None where there is no token."""
+    """Key of a bridge; `api_key_id` names the token, None where there is no token.
+
+    `mcp_servers` are those that are granted, None for all: with another policy it is another
+    bridge.
+    """
 
     initiator_id: str
     api_key_id: str | None
+    mcp_servers: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from aibridged.core.breaker import Breakers
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.connection_limiter import ConnectionLimiter
+from aibridged.core.policies import PersonLimits, Policies
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity.base import Actor
 from aibridged.identity.throttle import Throttle
@@ -76,6 +77,8 @@ class Components:
     body_budget: ByteBudget
     slices: TimeSlices
     rate_limiter: RateLimiter | None
+    policies: Policies | None
+    person_limits: PersonLimits
     breakers: Breakers | None
     bridges: BridgePool[Bridge]
     continuations: Continuations

@@ -10,6 +10,7 @@ from aibridged.config.options import Settings
 from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
 from aibridged.core.byte_budget import Hold
 from aibridged.core.client_ip import client_ip, rate_limit_key
+from aibridged.core.policies import Policy
 from aibridged.errors import ErrorKind
 from aibridged.identity.base import Actor
 from aibridged.observe.scope import Scope
@@ -23,6 +24,7 @@ from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.chat_completions.stream_usage import Unasking
 from aibridged.wire.facts import RequestFacts, ResponseFacts, WireApi
+from aibridged.wire.model_lists import Page
 from aibridged.wire.outline import Span
 from aibridged.wire.reader import ResponseReader
 from aibridged.wire.splice import Fields
@@ -35,7 +37,8 @@ class RequestContext:
     it has lost its content coding, `usage_ask` that the gateway asks for a stream's usage where the
     client didn't, and `unasking` undoes that in further requests. `plain` is the decoded body;
     of a large one `members` are the positions of its fields. `hold` is the body's share of the byte
-    budget.
+    budget. `policy` is the caller's, None where there are no policies; `model_page` is set where the
+    response is a list of models that isn't shown whole.
 
     For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
     the provider's response arrived, with `upstream_status`; `body_wait` is how many seconds the
@@ -59,6 +62,8 @@ class RequestContext:
     plain: bytes
     hold: Hold
     facts: RequestFacts
+    policy: Policy | None = None
+    model_page: Page | None = None
     members: Mapping[str, Span] | None = None
     usage_ask: UsageAsk | None = None
     unasking: Unasking | None = None

@@ -18,6 +18,7 @@ from aibridged.pipeline.bridge import outcome_of
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
+from aibridged.pipeline.model_list import relay_granted
 from aibridged.providers.base import KEY_REFUSALS
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
@@ -56,6 +57,8 @@ def handler(components: Components) -> Handler:
             context.answered_at, context.upstream_status = monotonic(), reply.status
             context.let_body_go()
             try:
+                if context.model_page is not None and 200 <= reply.status < 300:
+                    return await relay_granted(context, reply, dump, components)
                 return await relay_response(context, reply, dump, components)
             finally:
                 # Closes the connection unless the response has been read to its end.

@@ -39,7 +39,8 @@ def stage(components: Components) -> Middleware:
 
     async def recorded(context: RequestContext, handler: Handler) -> web.StreamResponse:
         actor = context.actor
-        key, trace = BridgeKey(actor.id, actor.api_key_id), context.trace
+        servers = context.policy.settings.mcp_servers if context.policy is not None else None
+        key, trace = BridgeKey(actor.id, actor.api_key_id, servers), context.trace
         if trace is not None:
             trace.acquire(key, context.route.pattern)
         lease = pool.acquire(key)

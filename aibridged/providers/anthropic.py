@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from aibridged.providers.base import POST, READ, Provider
+from aibridged.providers.base import POST, READ, AboutModels, Provider
 from aibridged.wire.facts import WireApi
 
 # Claude Code's telemetry, with or without a key.
@@ -21,6 +21,12 @@ class Anthropic(Provider):
         "/v1/messages/count_tokens": POST,
         _TELEMETRY: POST,
     }
+    about_models: ClassVar[Mapping[str, AboutModels]] = {
+        "/v1/models": AboutModels.LIST,
+        "/v1/models/*": AboutModels.ONE,
+        "/v1/messages/count_tokens": AboutModels.BODY,
+    }
+    whole_list = "limit=1000"
     # A user's telemetry must not be sent with the organisation's key.
     own_key_or_none = frozenset({_TELEMETRY})
     public_urls = ("https://api.anthropic.com",)

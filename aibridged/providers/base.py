@@ -33,6 +33,18 @@ class StoredId(NamedTuple):
     id: str
 
 
+class AboutModels(StrEnum):
+    """What a passthrough route has to do with models.
+
+    The body of `BODY` is one of Messages.
+    """
+
+    LIST = "list"  # the response lists them
+    ONE = "one"  # the path names one, which is shown
+    BODY = "body"  # the body names one, which isn't run
+    UNSEEN = "unseen"  # it may run one that the request doesn't name
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """The route of a request's path.
@@ -43,6 +55,7 @@ class Route:
     `model` is the one that a body is about if it names none. `about` is the stored object that the
     path names, and `makes` the kind of what the request lets the provider store. `refers` says that
     the body may name stored objects, on a passthrough route: a bridged one's is read anyway.
+    `path_model` is the model that the path names, whatever the body says.
     """
 
     provider: "Provider"
@@ -53,6 +66,8 @@ class Route:
     about: StoredId | None = None
     makes: Stored | None = None
     refers: WireApi | None = None
+    about_models: AboutModels | None = None
+    path_model: str | None = None
 
     @property
     def pattern(self) -> str:
@@ -86,6 +101,10 @@ class Provider(ABC):
     # Passthrough paths that let the provider store something, and those whose body refers to such.
     makes: ClassVar[Mapping[str, Stored]] = {}
     refers: ClassVar[Mapping[str, WireApi]] = {}
+    # What passthrough paths have to do with models.
+    about_models: ClassVar[Mapping[str, AboutModels]] = {}
+    # The query that gets the whole list of models, where it comes in pages.
+    whole_list: ClassVar[str | None] = None
     # Where the vendor's own clients send requests, as base URLs.
     public_urls: ClassVar[tuple[str, ...]] = ()
     # The header that the provider uses if it gets both of a caller's own auth headers.
@@ -145,7 +164,7 @@ class Provider(ABC):
                     return self._bridged_by(endpoint, below, found[1])
         for endpoint, (pattern, methods) in self._passthrough_patterns.items():
             if method in methods and (found := pattern.fullmatch(below)) is not None:
-                return self._passed(endpoint, below, found)
+                return self._passed(endpoint, below, found, method)
         return None
 
     def may_be_bridged(self, folded: str) -> bool:
@@ -169,14 +188,19 @@ class Provider(ABC):
         }
 
     def _bridged_by(self, endpoint: str, path: str, segment: str) -> Route:
-        model = unquote(segment) if self.models.get(endpoint) == "*" else self.models.get(endpoint)
-        return Route(self, endpoint, path, self.bridged[endpoint], model=model)
+        of_path = unquote(segment) if self.models.get(endpoint) == "*" else None
+        model = of_path or self.models.get(endpoint)
+        return Route(
+            self, endpoint, path, self.bridged[endpoint], model=model, path_model=of_path
+        )
 
-    def _passed(self, endpoint: str, path: str, found: re.Match[str]) -> Route:
+    def _passed(self, endpoint: str, path: str, found: re.Match[str], method: str) -> Route:
         about = None
         if (kind := self.stored.get(endpoint)) is not None:
             # As the provider will read it. One that isn't proper UTF-8 has no maker.
             about = StoredId(kind, unquote(found[1].partition("/")[0]))
+        about_models = self.about_models.get(endpoint)
+        is_shown = about_models is AboutModels.ONE and method in READ
         return Route(
             self,
             endpoint,
@@ -186,6 +210,8 @@ class Provider(ABC):
             about=about,
             makes=self.makes.get(endpoint),
             refers=self.refers.get(endpoint),
+            about_models=about_models,
+            path_model=unquote(found[1]) if is_shown else None,
         )
 
 

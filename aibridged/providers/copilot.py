@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from aibridged.providers.base import POST, READ, Provider, Stored
+from aibridged.providers.base import POST, READ, AboutModels, Provider, Stored
 from aibridged.wire.facts import WireApi
 
 _DELETE = frozenset({"DELETE"})
@@ -64,6 +64,12 @@ class Copilot(Provider):
     stored: ClassVar[Mapping[str, Stored]] = {
         "/responses/*": Stored.RESPONSE,
         "/responses/*/cancel": Stored.RESPONSE,
+    }
+    about_models: ClassVar[Mapping[str, AboutModels]] = {
+        "/models": AboutModels.LIST,
+        "/models/*": AboutModels.ONE,
+        "/v1/messages/count_tokens": AboutModels.BODY,
+        "/agents/*": AboutModels.UNSEEN,
     }
     own_key_only = frozenset({*bridged, *passthrough}) - _KEYLESS
     secret = frozenset({_INTERNAL})

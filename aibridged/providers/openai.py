@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-from aibridged.providers.base import POST, READ, Provider, Stored
+from aibridged.providers.base import POST, READ, AboutModels, Provider, Stored
 from aibridged.wire.facts import WireApi
 
 _DELETE = frozenset({"DELETE"})
@@ -41,6 +41,10 @@ class OpenAI(Provider):
     }
     makes: ClassVar[Mapping[str, Stored]] = {"/conversations": Stored.CONVERSATION}
     refers: ClassVar[Mapping[str, WireApi]] = {"/responses/input_tokens": WireApi.RESPONSES}
+    about_models: ClassVar[Mapping[str, AboutModels]] = {
+        "/models": AboutModels.LIST,
+        "/models/*": AboutModels.ONE,
+    }
     public_urls = ("https://api.openai.com/v1",)
     preferred_credential = "Authorization"
 

@@ -19,7 +19,7 @@ def test_the_sample_changes_nothing(resolve: Resolve) -> None:
 
 def test_the_sample_holds_every_setting_with_its_default(resolve: Resolve) -> None:
     enabled = re.sub(
-        r"^( *)#(?! )(?!providers|mcp_servers:)(?=\w)", r"\1", render.sample_yaml(), flags=re.M
+        r"^( *)#(?! )(?!providers|mcp_servers:|policies:)(?=\w)", r"\1", render.sample_yaml(), flags=re.M
     )
     resolution = resolve(yaml=enabled)
     assert resolution.mistakes == []
@@ -32,7 +32,7 @@ def test_the_sample_holds_every_setting_with_its_default(resolve: Resolve) -> No
 
 def test_the_samples_lists_can_be_used(resolve: Resolve) -> None:
     sample = render.sample_yaml()
-    enabled = re.sub(r"^( *)#(?=providers|mcp_servers:|  )", r"\1", sample, flags=re.M)
+    enabled = re.sub(r"^( *)#(?=providers|mcp_servers:|policies:|  )", r"\1", sample, flags=re.M)
     of_provider, of_server = resolve(yaml=enabled).mistakes  # their secrets' files aren't there
     assert "/run/credentials/aibridged.service/aibridged_local-key" in of_provider.where
     assert "/run/credentials/aibridged.service/aibridged_docs-token" in of_server.where

@@ -117,6 +117,31 @@ CODER_AIBRIDGE_MCP_SERVER_0_TOKEN_FILE=/etc/aibridged/docs-token
 CODER_AIBRIDGE_MCP_SERVER_0_TOOL_ALLOW_REGEX=^(search|read)_
 """,
     ),
+    "policies": ListProse(
+        about="What people may use, by their groups: the first policy that has one of them counts. "
+        "Without policies everything is granted; with them, nothing to those whom none fits. A "
+        "field that is left out restricts nothing, and an empty list grants nothing.",
+        fields={
+            "groups": "Groups that it is for; without this field it is for everybody, and has to "
+            "be the last one.",
+            "models": "Names of models: `*` stands for any text, `?` for any character.",
+            "providers": "Names of providers.",
+            "allow_byok": "Whether keys of their own are allowed, where --aibridge-allow-byok "
+            "allows them; default `true`.",
+            "rate_limit": "Maximum number of requests per second per person, beside "
+            "--aibridge-rate-limit.",
+            "max_concurrency": "Maximum number of concurrent requests per person.",
+            "mcp_servers": "Ids of the MCP servers whose tools are offered.",
+            "claude_code": "Managed settings for Claude Code, which asks for them when it has "
+            "signed in.",
+        },
+        variables="""\
+CODER_AIBRIDGE_POLICY_0_GROUPS=contractors
+CODER_AIBRIDGE_POLICY_0_MODELS=claude-haiku-*,gpt-5.4-nano
+CODER_AIBRIDGE_POLICY_0_CLAUDE_CODE={"model":"haiku"}
+CODER_AIBRIDGE_POLICY_1_MODELS=*
+""",
+    ),
 }
 
 VALUES: Mapping[str, str] = {
@@ -137,6 +162,7 @@ VALUES: Mapping[str, str] = {
     "KEY": "A secret: visible ASCII, without spaces.",
     "LIST": "In the file, a YAML list; as a flag or variable, comma-separated items. A flag "
     "may also be repeated.",
+    "MAPPING": "In the file, a YAML mapping; in a variable, a JSON object.",
     "NAME": "Lower-case letters, digits and single dashes.",
     "PATH": "A file.",
     "REGEX": "A Python regular expression.",

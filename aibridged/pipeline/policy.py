@@ -1,0 +1,132 @@
+"""Policy stage: what the caller's groups grant, and the person's own limits. See `core.policies`.
+
+It stands behind the body, which names the model, and before anything that is recorded or sent.
+"""
+
+from collections.abc import Iterator
+
+from aiohttp import web
+
+from aibridged.core.auth import CredentialKind, sent_secrets
+from aibridged.core.policies import Policies, Policy
+from aibridged.core.rate_limit import RETRY_AFTER_S
+from aibridged.core.targets import shown_path
+from aibridged.errors import (
+    BYOK_DISABLED,
+    CONCURRENCY_LIMITED,
+    MODEL_NOT_ALLOWED,
+    MODEL_NOT_FOUND,
+    PROVIDER_NOT_ALLOWED,
+    RATE_LIMITED,
+    GatewayError,
+)
+from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.model_list import ask_for_all
+from aibridged.providers.base import READ, AboutModels
+from aibridged.wire.named_models import UnseenModelError, other_models
+
+_MAX_SHOWN = 20  # globs in a sentence, and characters of each
+_MAX_GLOB = 80
+_ASK = "Ask the operator of the gateway."
+
+
+def stage(components: Components) -> Middleware | None:
+    policies, limits = components.policies, components.person_limits
+    if policies is None:
+        return None
+
+    async def policy(context: RequestContext, handler: Handler) -> web.StreamResponse:
+        found = context.policy = _granted(policies, context)
+        person, settings = context.actor.id, found.settings
+        if settings.rate_limit is not None and not limits.admit(person, settings.rate_limit):
+            raise GatewayError(
+                RATE_LIMITED,
+                f"Too many requests: your limit is {settings.rate_limit} a second. Please slow "
+                "down.",
+                retry_after=RETRY_AFTER_S,
+            )
+        if settings.max_concurrency is None:
+            return await handler(context)
+        if not limits.take(person, settings.max_concurrency):
+            raise GatewayError(
+                CONCURRENCY_LIMITED,
+                f"Too many of your requests are in progress: your limit is "
+                f"{settings.max_concurrency}. Please wait until one has ended.",
+                retry_after=1,
+            )
+        try:
+            return await handler(context)
+        finally:
+            limits.release(person)
+
+    return policy
+
+
+def _granted(policies: Policies, context: RequestContext) -> Policy:
+    """The caller's policy, or GatewayError: it doesn't grant the request."""
+    policy = policies.of(context.actor.groups)
+    if policy is None:
+        raise GatewayError(
+            PROVIDER_NOT_ALLOWED,
+            f"No policy of the gateway fits your groups, so nothing is granted to you. {_ASK}",
+        )
+    provider = context.route.provider.name
+    if not policy.grants_provider(provider):
+        granted = ", ".join(policy.settings.providers or ()) or "none"
+        raise GatewayError(
+            PROVIDER_NOT_ALLOWED,
+            f"The provider {provider} is not granted to you. Granted: {granted}. {_ASK}",
+        )
+    if not policy.settings.allow_byok and context.credential.kind is CredentialKind.BYOK:
+        raise GatewayError(
+            BYOK_DISABLED,
+            "Bringing your own provider key (BYOK) is not granted to you: send only the gateway "
+            "token.",
+        )
+    if policy.restricts_models:
+        _check_models(policy, context)
+    return policy
+
+
+def _check_models(policy: Policy, context: RequestContext) -> None:
+    route = context.route
+    match route.about_models:
+        case AboutModels.LIST:
+            ask_for_all(context)
+        case AboutModels.ONE if route.path_model is not None:
+            if not policy.grants_model(route.path_model):
+                raise GatewayError(MODEL_NOT_FOUND)
+        case AboutModels.UNSEEN if context.request.method not in READ:
+            raise GatewayError(
+                MODEL_NOT_ALLOWED,
+                "Models are restricted for you, and this route may run one that the gateway "
+                f"can't see. {_ASK}",
+            )
+        case _ if route.reads is not None or route.about_models is AboutModels.BODY:
+            try:
+                for model in _named(context):
+                    if not policy.grants_model(model):
+                        raise GatewayError(MODEL_NOT_ALLOWED, _sentence(policy, context, model))
+            except UnseenModelError as error:
+                raise GatewayError(MODEL_NOT_ALLOWED, str(error)) from None
+
+
+def _named(context: RequestContext) -> Iterator[str]:
+    """All models that a request names, the one that it asks first."""
+    yield context.facts.model
+    if context.route.path_model is not None:
+        yield context.route.path_model
+    yield from other_models(context.plain, context.members)
+
+
+def _sentence(policy: Policy, context: RequestContext, model: str) -> str:
+    globs = policy.settings.models or ()
+    granted = ", ".join(glob[:_MAX_GLOB] for glob in globs[:_MAX_SHOWN]) or "none"
+    if len(globs) > _MAX_SHOWN:
+        granted += f" and {len(globs) - _MAX_SHOWN} more"
+    if not model:
+        return f"The request names no model, and models are restricted for you. Granted: {granted}."
+    # Nothing that may be a key is repeated.
+    shown = shown_path(f"/{model}", sent_secrets(context.request.headers))[1:]
+    return f"The model {shown} is not granted to you. Granted: {granted}. {_ASK}"

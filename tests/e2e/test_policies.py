@@ -1,0 +1,417 @@
+"""What people are granted by their groups, through the whole gateway."""
+
+import asyncio
+import gzip
+import json
+from dataclasses import replace
+from uuid import uuid4
+
+import anthropic
+import openai
+import pytest
+import sqlalchemy as sa
+
+from aibridged.config.options import McpServerSettings, PolicySettings, ProviderSettings
+from aibridged.config.secret import Secret
+from aibridged.fake_provider import Script
+from aibridged.identity import tables
+from aibridged.identity.tokens import TokenStore
+from aibridged.records import schema
+
+SMALL = PolicySettings(("contractors",), ("claude-fake-small", "gpt-fake-small"))
+STAFF = PolicySettings(("staff",))
+MESSAGES = [{"role": "user", "content": "hi"}]
+GRANTED = "Granted: claude-fake-small, gpt-fake-small. Ask the operator of the gateway."
+
+
+@pytest.fixture
+def token_of(database, clock):
+    """Makes a user of these groups, and returns a token of theirs."""
+    store = TokenStore(database.engine, clock)
+
+    def token_of(username, *groups):
+        user = store.create_user(username)
+        with database.engine.begin() as connection:
+            for name in groups:
+                id = connection.scalar(
+                    sa.select(tables.groups.c.id).where(tables.groups.c.name == name)
+                )
+                if id is None:
+                    id = str(uuid4())
+                    connection.execute(
+                        tables.groups.insert().values(id=id, name=name, created_at=clock.wall())
+                    )
+                connection.execute(
+                    tables.group_members.insert().values(
+                        group_id=id, user_id=user.id, by_sign_in=False, created_at=clock.wall()
+                    )
+                )
+        return store.create_token(username, name="laptop", lifetime=None)[1].reveal()
+
+    return token_of
+
+
+@pytest.fixture
+def send(client):
+    """Sends a request with a token; the status, the reason, the sentence and the body."""
+
+    async def send(gateway, token, path, body=None, *, method=None, **headers):
+        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
+        method = method or ("GET" if data is None else "POST")
+        given = {"X-Coder-Token": token, **headers}
+        async with client.request(method, gateway.url + path, data=data, headers=given) as response:
+            content = await response.read()
+        return response, content
+
+    return send
+
+
+def code(response):
+    return response.status, response.headers.get("X-Aibridge-Reason")
+
+
+async def test_each_sdk_raises_its_own_exception_with_the_model_and_what_is_granted(
+    recording, token_of, connect_sdk, fake
+):
+    token = token_of("ann", "contractors")
+    gateway = await recording.start(auth="token", policies=(SMALL, STAFF))
+    claude, gpt = (
+        connect_sdk(name, gateway.url, api_key=token) for name in ("anthropic", "openai")
+    )
+    with pytest.raises(anthropic.BadRequestError) as said:
+        await claude.messages.create(model="claude-fake-large", max_tokens=9, messages=MESSAGES)
+    assert said.value.body["error"]["message"] == (
+        f"The model claude-fake-large is not granted to you. {GRANTED}"
+    )
+    assert said.value.body["error"]["type"] == "invalid_request_error"
+    with pytest.raises(anthropic.BadRequestError):
+        await claude.messages.count_tokens(model="claude-fake-large", messages=MESSAGES)
+    with pytest.raises(openai.BadRequestError) as said:
+        await gpt.chat.completions.create(model="gpt-fake-large", messages=MESSAGES)
+    assert said.value.code == "model_not_allowed"
+    assert "The model gpt-fake-large is not granted to you" in said.value.message
+    with pytest.raises(openai.BadRequestError):
+        await gpt.responses.create(model="gpt-fake-large", input="hi")
+    with pytest.raises(openai.BadRequestError):
+        await gpt.embeddings.create(model="gpt-fake-large", input="hi")
+    assert fake.requests == []
+    await claude.messages.create(model="claude-fake-small", max_tokens=9, messages=MESSAGES)
+    await claude.messages.count_tokens(model="claude-fake-small", messages=MESSAGES)
+    await gpt.chat.completions.create(model="gpt-fake-small", messages=MESSAGES)
+    await gpt.responses.create(model="gpt-fake-small", input="hi")
+    models = [row["interception"]["model"] for row in await recording.rows()]
+    assert models == ["claude-fake-small", "gpt-fake-small", "gpt-fake-small"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/anthropic/v1/messages", {"fallbacks": [{"model": "claude-fake-large"}]}),
+        ("/anthropic/v1/messages", {"tools": [{"name": "a", "model": "claude-fake-large"}]}),
+        ("/anthropic/v1/messages/count_tokens", {"fallbacks": ["claude-fake-large"]}),
+        ("/openai/v1/chat/completions", {"models": ["gpt-fake-large"]}),
+        ("/openai/v1/responses", {"prompt": {"id": "pmpt_1"}, "input": "hi"}),
+        ("/openai/v1/responses/compact", {"model": "gpt-fake-large", "input": "hi"}),
+        ("/openai/v1/responses/input_tokens", {"model": "gpt-fake-large", "input": "hi"}),
+        ("/openai/v1/responses/input_tokens", {"model": None, "previous_response_id": "resp_1"}),
+        ("/openai/v1/completions", {"model": "gpt-fake-large", "prompt": "hi"}),
+        ("/openai/v1/embeddings", {"embedding_model": "gpt-fake-large", "input": "hi"}),
+        ("/copilot/v1/engines/gpt-fake-large/completions", {"prompt": "hi"}),
+        ("/copilot/v1/engines/gpt-fake-large/completions", {"model": None, "prompt": "hi"}),
+        ("/copilot/chunks", {"model": None, "content": "hi"}),
+        ("/copilot/agents/tasks", {"prompt": "hi"}),
+        ("/copilot/v1/messages/count_tokens", {"model": "gpt-fake-large"}),
+    ],
+)
+async def test_what_else_may_choose_a_model_is_refused_before_it_is_sent(
+    database, start_gateway, token_of, send, fake, path, body
+):
+    token = token_of("ann", "contractors")
+    gateway = await start_gateway(**_settings(database, fake), policies=(SMALL,))
+    asked = {"model": "claude-fake-small", "messages": MESSAGES, **body}
+    own = {"Authorization": "Bearer own"} if path.startswith("/copilot") else {}
+    for content in (asked, gzip.compress(json.dumps(asked).encode())):
+        coded = {"Content-Encoding": "gzip"} if isinstance(content, bytes) else {}
+        response, said = await send(gateway, token, path, content, **own, **coded)
+        assert code(response) == (400, "model_not_allowed"), said
+        assert response.headers["X-Should-Retry"] == "false"
+    assert fake.requests == []
+
+
+async def test_a_large_request_is_checked_as_a_small_one_is(
+    database, start_gateway, token_of, send, fake
+):
+    token = token_of("ann", "contractors")
+    gateway = await start_gateway(**_settings(database, fake), policies=(SMALL,))
+    text = [{"role": "user", "content": "x"} for _ in range(60_000)]
+    asked = {"model": "claude-fake-small", "max_tokens": 9, "messages": text}
+    for extra, wanted in (({}, (200, None)), ({"fallbacks": ["x"]}, (400, "model_not_allowed"))):
+        response, _ = await send(gateway, token, "/anthropic/v1/messages", {**asked, **extra})
+        assert code(response) == wanted
+
+
+async def test_a_name_that_may_be_a_key_is_not_repeated(
+    database, start_gateway, token_of, send, fake
+):
+    token = token_of("ann", "contractors")
+    gateway = await start_gateway(**_settings(database, fake), policies=(SMALL,))
+    for model in ("sk-ant-api03-0123456789abcdefghijkl", "x\x00\n" * 100, token, "\ud800"):
+        asked = {"model": model, "messages": MESSAGES}
+        response, said = await send(gateway, token, "/anthropic/v1/messages", asked)
+        assert code(response) == (400, "model_not_allowed")
+        assert json.loads(said)["message"] == f"The model * is not granted to you. {GRANTED}"
+
+
+async def test_who_fits_no_policy_gets_nothing(database, start_gateway, token_of, send, fake):
+    token = token_of("bob", "other")
+    gateway = await start_gateway(**_settings(database, fake), policies=(SMALL, STAFF))
+    for path, body in (
+        ("/anthropic/v1/messages", {"model": "m", "messages": MESSAGES}),
+        ("/openai/v1/models", None),
+        ("/anthropic/api/event_logging/batch", {}),
+    ):
+        response, said = await send(gateway, token, path, body)
+        assert code(response) == (400, "provider_not_allowed")
+        assert "No policy of the gateway fits your groups" in json.loads(said)["message"]
+    assert fake.requests == []
+
+
+async def test_providers_and_keys_of_ones_own(database, start_gateway, token_of, send, fake):
+    contractor, staff = token_of("ann", "contractors"), token_of("bob", "staff")
+    policy = PolicySettings(("contractors",), providers=("openai",), allow_byok=False)
+    gateway = await start_gateway(**_settings(database, fake), policies=(policy, STAFF))
+    claude = ("/anthropic/v1/messages", {"model": "m", "max_tokens": 9, "messages": MESSAGES})
+    gpt = ("/openai/v1/chat/completions", {"model": "m", "messages": MESSAGES})
+    own = {"Authorization": "Bearer sk-own"}
+    response, said = await send(gateway, contractor, *claude)
+    assert code(response) == (400, "provider_not_allowed")
+    assert json.loads(said)["message"] == (
+        "The provider anthropic is not granted to you. Granted: openai. Ask the operator of the "
+        "gateway."
+    )
+    response, _ = await send(gateway, contractor, *gpt, **own)
+    assert code(response) == (403, "byok_disabled")
+    assert fake.requests == []
+    for token, question, headers in ((contractor, gpt, {}), (staff, claude, {}), (staff, gpt, own)):
+        response, _ = await send(gateway, token, *question, **headers)
+        assert response.status == 200
+
+
+async def test_a_persons_own_rate_counts_all_of_their_tokens(
+    database, start_gateway, token_of, send, fake, clock
+):
+    tokens = [token_of("ann", "staff")]
+    store = TokenStore(database.engine, clock)
+    tokens.append(store.create_token("ann", name="server", lifetime=None)[1].reveal())
+    other = token_of("bob", "staff")
+    policy = replace(STAFF, rate_limit=2)
+    gateway = await start_gateway(**_settings(database, fake), policies=(policy,))
+    asked = ("/openai/v1/chat/completions", {"model": "m", "messages": MESSAGES})
+    for token in tokens:
+        assert (await send(gateway, token, *asked))[0].status == 200
+    response, said = await send(gateway, tokens[0], *asked)
+    assert code(response) == (429, "rate_limited")
+    assert response.headers["Retry-After"] == "1"
+    assert "X-Should-Retry" not in response.headers
+    assert "your limit is 2 a second" in json.loads(said)["message"]
+    assert (await send(gateway, other, *asked))[0].status == 200
+    clock.advance(1)
+    assert (await send(gateway, tokens[1], *asked))[0].status == 200
+    assert len(fake.requests) == 4
+
+
+async def test_a_persons_own_requests_at_once(database, start_gateway, token_of, send, fake):
+    ann, bob = token_of("ann", "staff"), token_of("bob", "staff")
+    gateway = await start_gateway(
+        **_settings(database, fake), policies=(replace(STAFF, max_concurrency=1),)
+    )
+    gate = asyncio.Event()
+    fake.play(Script(before_headers=gate))
+    asked = ("/openai/v1/chat/completions", {"model": "m", "messages": MESSAGES})
+    first = asyncio.ensure_future(send(gateway, ann, *asked))
+    async with asyncio.timeout(5):
+        while not fake.requests:
+            await asyncio.sleep(0.005)
+    response, said = await send(gateway, ann, *asked)
+    assert code(response) == (429, "concurrency_limited")
+    assert response.headers["Retry-After"] == "1"
+    assert "your limit is 1" in json.loads(said)["message"]
+    assert (await send(gateway, bob, *asked))[0].status == 200
+    gate.set()
+    assert (await first)[0].status == 200
+    assert (await send(gateway, ann, *asked))[0].status == 200
+    assert len(gateway.components.person_limits) == 0
+
+
+async def test_nothing_that_is_refused_is_recorded(recording, token_of, send):
+    token = token_of("ann", "contractors")
+    gateway = await recording.start(auth="token", policies=(SMALL,))
+    asked = {"model": "large", "messages": MESSAGES}
+    assert (await send(gateway, token, "/anthropic/v1/messages", asked))[0].status == 400
+    await recording.stop()
+    assert recording.database.rows(schema.interceptions) == []
+
+
+async def test_a_reload_changes_what_is_granted_and_keeps_the_rest(
+    database, start_gateway, token_of, send, fake
+):
+    token = token_of("ann", "contractors")
+    gateway = await start_gateway(**_settings(database, fake))
+    asked = ("/openai/v1/chat/completions", {"model": "large", "messages": MESSAGES})
+    assert (await send(gateway, token, *asked))[0].status == 200
+    gateway.reconfigure(replace(gateway.settings, policies=(SMALL,)))
+    assert code((await send(gateway, token, *asked))[0]) == (400, "model_not_allowed")
+    kept = gateway.components.policies
+    gateway.reconfigure(replace(gateway.settings, retention=60.0))
+    assert gateway.components.policies is kept
+    gateway.reconfigure(replace(gateway.settings, policies=()))
+    assert (await send(gateway, token, *asked))[0].status == 200
+
+
+async def test_both_lists_of_models_show_what_is_granted(
+    database, start_gateway, token_of, connect_sdk, fake
+):
+    token = token_of("ann", "contractors")
+    gateway = await start_gateway(**_settings(database, fake), policies=(SMALL,))
+    claude, gpt = (
+        connect_sdk(name, gateway.url, api_key=token) for name in ("anthropic", "openai")
+    )
+    page = await claude.models.list(limit=1)
+    assert [model.id async for model in page] == ["claude-fake-small"]
+    assert (page.has_more, page.first_id, page.last_id) == (
+        False,
+        "claude-fake-small",
+        "claude-fake-small",
+    )
+    assert [model.id async for model in gpt.models.list()] == ["gpt-fake-small"]
+    assert (await claude.models.retrieve("claude-fake-small")).id == "claude-fake-small"
+    assert (await gpt.models.retrieve("gpt-fake-small")).id == "gpt-fake-small"
+    seen = len(fake.requests)
+    with pytest.raises(anthropic.NotFoundError) as said:
+        await claude.models.retrieve("claude-fake-large")
+    assert said.value.body["error"]["type"] == "not_found_error"
+    with pytest.raises(openai.NotFoundError) as said:
+        await gpt.models.retrieve("gpt-fake-large")
+    assert said.value.code == "model_not_found"
+    assert len(fake.requests) == seen
+
+
+async def test_without_a_restriction_a_list_is_the_providers_byte_for_byte(
+    database, start_gateway, token_of, send, fake
+):
+    staff = token_of("bob", "staff")
+    gateway = await start_gateway(**_settings(database, fake), policies=(SMALL, STAFF))
+    body = b'{"data": [ {"id": "x"} ],\n "has_more": true}'
+    fake.play(Script(body=body, headers=(("ETag", '"1"'),)))
+    response, content = await send(gateway, staff, "/anthropic/v1/models?limit=1")
+    assert (content, response.headers["ETag"]) == (body, '"1"')
+    assert fake.requests[-1].target == "/v1/models?limit=1"
+
+
+@pytest.mark.parametrize("is_coded", [False, True])
+async def test_a_filtered_list_has_its_own_length_and_no_coding_or_tag(
+    database, start_gateway, token_of, send, fake, is_coded
+):
+    token = token_of("ann", "contractors")
+    gateway = await start_gateway(**_settings(database, fake), policies=(SMALL,))
+    body = b'{"object":"list","data":[{"id":"gpt-fake-small"},{"id":"x"}]}'
+    coding = (("Content-Encoding", "gzip"),) if is_coded else ()
+    fake.play(
+        Script(
+            body=gzip.compress(body) if is_coded else body,
+            headers=(*coding, ("ETag", '"1"'), ("X-Kept", "1")),
+        )
+    )
+    response, content = await send(gateway, token, "/openai/v1/models")
+    assert json.loads(content) == {"object": "list", "data": [{"id": "gpt-fake-small"}]}
+    assert response.headers["Content-Length"] == str(len(content))
+    assert response.headers["X-Kept"] == "1"
+    assert not {"ETag", "Content-Encoding"} & set(response.headers)
+    response, content = await send(gateway, token, "/openai/v1/models", method="HEAD")
+    assert (response.status, content) == (200, b"")
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Script(body=b"<html>"),
+        Script(body=b'{"data":[' + b'{"id":"x"},' * 300_000 + b"0]}"),
+        Script(body=b"\x1f\x8bnot", headers=(("Content-Encoding", "gzip"),)),
+        Script(body=b'{"data":[]}', headers=(("Content-Encoding", "br"),)),
+        Script(status=206, body=b'{"data":[{"id":"gpt-fake-large"'),
+    ],
+)
+async def test_a_list_that_can_not_be_filtered_is_not_shown(
+    database, start_gateway, token_of, send, fake, script
+):
+    token = token_of("ann", "contractors")
+    gateway = await start_gateway(**_settings(database, fake), policies=(SMALL,))
+    fake.play(script)
+    response, content = await send(gateway, token, "/openai/v1/models")
+    assert code(response) == (502, "upstream_invalid")
+    assert b"gpt-fake-large" not in content
+
+
+async def test_a_providers_error_in_place_of_a_list_is_relayed(
+    database, start_gateway, token_of, send, fake
+):
+    token = token_of("ann", "contractors")
+    gateway = await start_gateway(**_settings(database, fake), policies=(SMALL,))
+    fake.play(Script(status=429, body=b"slow down"))
+    response, content = await send(gateway, token, "/openai/v1/models")
+    assert (response.status, content) == (429, b"slow down")
+
+
+async def test_managed_settings_are_for_those_who_have_signed_in(
+    database, start_gateway, token_of, send, fake
+):
+    ann, bob = token_of("ann", "contractors"), token_of("bob", "staff")
+    policy = replace(SMALL, claude_code='{"model":"haiku"}')
+    gateway = await start_gateway(**_settings(database, fake), policies=(policy, STAFF))
+    response, content = await send(gateway, ann, "/managed/settings")
+    assert json.loads(content)["settings"] == {"model": "haiku"}
+    tag = response.headers["ETag"]
+    response, content = await send(gateway, ann, "/managed/settings", If_None_Match=tag)
+    assert response.status == 200, "it isn't a header's name"
+    response, content = await send(
+        gateway, ann, "/managed/settings", **{"If-None-Match": f'W/{tag}, "x"'}
+    )
+    assert (response.status, content) == (304, b"")
+    assert code((await send(gateway, bob, "/managed/settings"))[0]) == (404, "no_managed_settings")
+    assert (await send(gateway, "wrong", "/managed/settings"))[0].status == 401
+    gateway.reconfigure(replace(gateway.settings, policies=()))
+    assert (await send(gateway, ann, "/managed/settings"))[0].status == 404
+    assert fake.requests == []
+
+
+async def test_a_bridge_has_the_tools_of_the_servers_that_are_granted(
+    database, start_gateway, token_of, send, fake
+):
+    """With another policy it is another bridge, at once."""
+    token = token_of("ann", "contractors")
+    servers = (McpServerSettings("tickets", "http://127.0.0.1:1/mcp"),)
+    gateway = await start_gateway(**_settings(database, fake), mcp_servers=servers)
+    asked = ("/openai/v1/chat/completions", {"model": "m", "messages": MESSAGES})
+    seen = []
+    for granted in (None, (), ("tickets",)):
+        policies = (PolicySettings(mcp_servers=granted),)
+        gateway.reconfigure(replace(gateway.settings, policies=policies))
+        assert (await send(gateway, token, *asked))[0].status == 200
+        key, lease = list(gateway.components.bridges._leases.items())[-1]
+        seen.append((key.mcp_servers, lease.bridge._tools is not None))
+    assert seen == [(None, True), ((), False), (("tickets",), True)]
+
+
+def _settings(database, fake):
+    return {
+        "auth": "token",
+        "state_dir": database.state_dir,
+        "postgres_url": None
+        if database.is_sqlite
+        else Secret(database.url.render_as_string(hide_password=False)),
+        "providers": (
+            ProviderSettings("anthropic", "anthropic", None, fake.base_url),
+            ProviderSettings("openai", "openai", None, f"{fake.base_url}/v1"),
+            ProviderSettings("copilot", "copilot", None, fake.base_url),
+        ),
+    }
