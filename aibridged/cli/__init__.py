@@ -30,7 +30,7 @@ COMMANDS = (
     "fake-provider",
     "version",
 )
-GROUPS = ("users", "tokens", "interceptions", "sessions", "db", "proxy")
+GROUPS = ("users", "tokens", "policies", "interceptions", "sessions", "db", "proxy")
 COMPLETE = "complete"
 """Hidden: the shells' completions call it."""
 

@@ -41,9 +41,11 @@ def check_config(
     from aibridged.cli import issuer_status, provider_status
     from aibridged.cli import mcp_status as reached
     from aibridged.config import load, report
+    from aibridged.daemon.policy_findings import with_policy_findings
     from aibridged.daemon.preflight import with_preflight, with_start
 
     resolution = with_start(with_preflight(load.resolve(flags, os.environ)))
+    resolution = with_policy_findings(resolution)
     settings = resolution.settings
     checks = provider_status.reach(settings) if connect and settings is not None else None
     servers = reached.reach(settings) if connect and settings is not None else None

@@ -12,7 +12,6 @@ from aibridged.config.kinds import Kind
 from aibridged.config.resolution import Mistake, Value
 from aibridged.config.sources import Given
 
-
 NO_VALUE = "there is no value, which would restrict nothing"
 VALUE_OR_NOTHING = "Give it a value, or remove it."
 
@@ -84,7 +83,9 @@ def from_environment(
             )
         )
     if declared.explicit:
-        empty = (name for name in environ if not environ[name] and declared.variable.fullmatch(name))
+        empty = (
+            name for name in environ if not environ[name] and declared.variable.fullmatch(name)
+        )
         mistakes += (Mistake(name, NO_VALUE, VALUE_OR_NOTHING) for name in sorted(empty))
     return [_from_variables(declared, number, environ, mistakes) for number in numbers]
 

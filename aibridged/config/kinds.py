@@ -46,8 +46,8 @@ class Address(NamedTuple):
 class Kind(Generic[T]):
     """A type of value. `metavar` is its name in help; `many`: a comma-separated list.
 
-    `pairs`: a list of `name: value`, which a file may write as a mapping. `mapping`: a JSON object of
-    strings, or lists of them, which a file writes as a mapping; `tree`: one of values of any type.
+    `pairs`: a list of `name: value`, which a file may write as a mapping. `mapping`: a JSON object
+    of strings, or lists of them, which a file writes as a mapping; `tree`: one of any values.
     """
 
     metavar: str

@@ -68,9 +68,14 @@ def resolve(
     values["mcp_servers"] = mcp_servers.read_list(found_lists[MCP_SERVERS.name], of_others)
     values["policies"] = policies.read_list(
         found_lists[POLICIES.name],
-        {each.name for each in values["providers"]},
-        {each.id for each in values["mcp_servers"]},
-        of_others,
+        # Those with mistakes have no names here.
+        {}
+        if of_others
+        else {
+            "providers": {each.name for each in values["providers"]},
+            "mcp_servers": {each.id for each in values["mcp_servers"]},
+        },
+        noted("policies"),
     )
     outbound = proxy_variables.read(values["upstream_proxy"], environ, of_others)
     settings = routed(Settings(**values), outbound)

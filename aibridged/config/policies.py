@@ -1,7 +1,7 @@
 """Settings of the policies: what the members of groups may use."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from aibridged.config import kinds, sources
@@ -111,16 +111,13 @@ POLICIES = EntryList(
 
 
 def read_list(
-    entries: Sequence[Entry],
-    providers: Collection[str],
-    mcp_servers: Collection[str],
-    mistakes: list[Mistake],
+    entries: Sequence[Entry], known: Mapping[str, Collection[str]], mistakes: list[Mistake]
 ) -> tuple[PolicySettings, ...]:
     """The policies in their order; each invalid or unreachable one is reported as a mistake.
 
-    `providers` and `mcp_servers` are the names that there are.
+    `known` has the names of providers and MCP servers, by the field that they are for, as far as
+    they can be told.
     """
-    known = {"providers": providers, "mcp_servers": mcp_servers}
     before = len(mistakes)
     policies = []
     for entry in entries:
@@ -129,15 +126,14 @@ def read_list(
             for field, given in entry.fields.items()
         }
         policies.append(PolicySettings(**read))
-        if not before:  # otherwise they may be there, with a mistake
-            mistakes += _unknown_names(entry, policies[-1], known)
+        mistakes += _unknown_names(entry, policies[-1], known)
     if len(mistakes) == before:
         mistakes += _unreachable(entries, policies)
     return tuple(policies)
 
 
 def _unknown_names(
-    entry: Entry, policy: PolicySettings, known: dict[str, Collection[str]]
+    entry: Entry, policy: PolicySettings, known: Mapping[str, Collection[str]]
 ) -> Iterator[Mistake]:
     for field, names in known.items():
         for name in getattr(policy, field) or ():

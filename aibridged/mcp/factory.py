@@ -69,9 +69,7 @@ class McpTools:
             for each in self._servers
         }
 
-    def of(
-        self, initiator_id: str, granted: Collection[str] | None = None
-    ) -> CallerTools | None:
+    def of(self, initiator_id: str, granted: Collection[str] | None = None) -> CallerTools | None:
         """The caller's tools, not yet opened; None where no server is configured and granted.
 
         `granted` are the ids of the servers that the caller may use, None for all.

@@ -37,8 +37,8 @@ class RequestContext:
     it has lost its content coding, `usage_ask` that the gateway asks for a stream's usage where the
     client didn't, and `unasking` undoes that in further requests. `plain` is the decoded body;
     of a large one `members` are the positions of its fields. `hold` is the body's share of the byte
-    budget. `policy` is the caller's, None where there are no policies; `model_page` is set where the
-    response is a list of models that isn't shown whole.
+    budget. `policy` is the caller's, None where there are no policies; `model_page` is set where
+    the response is a list of models that isn't shown whole.
 
     For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
     the provider's response arrived, with `upstream_status`; `body_wait` is how many seconds the

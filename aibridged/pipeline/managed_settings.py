@@ -33,9 +33,7 @@ class _Managed(NamedTuple):
 
 def managed_settings(policies: Policies | None) -> LocalRoute:
     """The route: 404 for a caller without such settings, 200 with `{}` for an empty mapping."""
-    answers = {
-        each: _managed(each) for each in _each_text(policies) if each is not None
-    }
+    answers = {each: _managed(each) for each in _each_text(policies) if each is not None}
 
     async def serve(
         request: web.BaseRequest, actor: Actor | None, query: str, address: bytes

@@ -190,9 +190,7 @@ class Provider(ABC):
     def _bridged_by(self, endpoint: str, path: str, segment: str) -> Route:
         of_path = unquote(segment) if self.models.get(endpoint) == "*" else None
         model = of_path or self.models.get(endpoint)
-        return Route(
-            self, endpoint, path, self.bridged[endpoint], model=model, path_model=of_path
-        )
+        return Route(self, endpoint, path, self.bridged[endpoint], model=model, path_model=of_path)
 
     def _passed(self, endpoint: str, path: str, found: re.Match[str], method: str) -> Route:
         about = None

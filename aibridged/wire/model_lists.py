@@ -74,7 +74,9 @@ def split_query(query: str, whole: str) -> tuple[Page, str]:
     text = given.get("limit", "")
     limit = int(text) if text.isdecimal() and len(text) < 6 else _DEFAULT_LIMIT
     page = Page(
-        min(max(limit, 1), _MAX_LIMIT), given.get("after_id") or None, given.get("before_id") or None
+        min(max(limit, 1), _MAX_LIMIT),
+        given.get("after_id") or None,
+        given.get("before_id") or None,
     )
     return page, f"{rest}&{whole}" if rest else whole
 

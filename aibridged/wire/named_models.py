@@ -109,9 +109,7 @@ class _Pairs(list[tuple[str, Any]]):
     """An object, in which a provider may take any of the values that a key has."""
 
 
-def _fields(
-    body: bytes, members: Mapping[str, Span] | None
-) -> Iterable[tuple[str, bytes]]:
+def _fields(body: bytes, members: Mapping[str, Span] | None) -> Iterable[tuple[str, bytes]]:
     """The fields that may name a model, and aren't null."""
     if members is None:
         try:
@@ -158,4 +156,3 @@ def _named(value: Any, depth: int, *, under: bool = False) -> Iterator[str]:
     elif isinstance(value, list):
         for each in value:
             yield from _named(each, depth + 1, under=under)
-

@@ -43,9 +43,7 @@ def of_file(resolve: Resolve, *lines: str) -> Resolution:
 
 
 def mistakes(resolution: Resolution) -> list[tuple[str, str, str]]:
-    return [
-        (each.where.rpartition("/")[2], each.what, each.remedy) for each in resolution.mistakes
-    ]
+    return [(each.where.rpartition("/")[2], each.what, each.remedy) for each in resolution.mistakes]
 
 
 def test_without_a_word_there_are_none(resolve: Resolve) -> None:

@@ -19,7 +19,10 @@ def test_the_sample_changes_nothing(resolve: Resolve) -> None:
 
 def test_the_sample_holds_every_setting_with_its_default(resolve: Resolve) -> None:
     enabled = re.sub(
-        r"^( *)#(?! )(?!providers|mcp_servers:|policies:)(?=\w)", r"\1", render.sample_yaml(), flags=re.M
+        r"^( *)#(?! )(?!providers|mcp_servers:|policies:)(?=\w)",
+        r"\1",
+        render.sample_yaml(),
+        flags=re.M,
     )
     resolution = resolve(yaml=enabled)
     assert resolution.mistakes == []

@@ -39,7 +39,9 @@ def test_an_alias_stands_for_its_value() -> None:
         "{[a]: 1}",
         "{x: &x {b: 1}, a: {<<: *x}}",
         "{a: " + "[" * 40 + "]" * 40 + "}",
-        "\n".join(["a: &a0 [1, 1]", *(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 20))]),
+        "\n".join(
+            ["a: &a0 [1, 1]", *(f"b{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 20))]
+        ),
         "{a: &a [*a]}",
     ],
 )

@@ -45,7 +45,8 @@ async def test_the_settings_of_the_policy_with_their_checksum():
 
 async def test_they_have_an_id_of_their_own():
     first, again, other = [
-        json.loads((await ask(group)).body)["uuid"] for group in ("contractors", "contractors", "bare")
+        json.loads((await ask(group)).body)["uuid"]
+        for group in ("contractors", "contractors", "bare")
     ]
     assert first == again != other
 

@@ -6,8 +6,10 @@ import pytest
 
 from aibridged.wire.model_lists import MAX_MODELS, NoListError, Page, granted_only, split_query
 
+WHOLE = Page()
 
-def filtered(body, *granted, page=Page()):
+
+def filtered(body, *granted, page=WHOLE):
     steps = granted_only(body, granted.__contains__, page)
     try:
         while True:
@@ -25,9 +27,10 @@ def anthropic(*names, has_more=False):
 
 
 def test_entries_that_stay_are_the_providers_bytes():
+    body = anthropic(b"a", b"c")
+    entries = body[: body.index(b"]")].removeprefix(b'{"data": ')
     assert filtered(anthropic(b"a", b"b", b"c"), "a", "c") == (
-        b'{"data":[{"type": "model",  "id": "a", "n": 1.50},{"type": "model",  "id": "c", "n": 1.50}],'
-        b'"has_more":false,"first_id":"a","last_id":"c"}'
+        b'{"data":%b],"has_more":false,"first_id":"a","last_id":"c"}' % entries
     )
 
 
@@ -43,7 +46,10 @@ def test_nothing_may_be_left():
 @pytest.mark.parametrize(
     ("body", "kept"),
     [
-        (b'{"object":"list","data":[{"id":"a"},{"id":"b"}]}', {"object": "list", "data": [{"id": "a"}]}),
+        (
+            b'{"object":"list","data":[{"id":"a"},{"id":"b"}]}',
+            {"object": "list", "data": [{"id": "a"}]},
+        ),
         (b'[{"id":"a"},{"id":"b"}]', [{"id": "a"}]),
         (b'{"models":[{"slug":"a"},{"slug":"b"}]}', {"models": [{"slug": "a"}]}),
         (

@@ -37,7 +37,10 @@ def members_of(body):
     [
         ({}, []),
         ({"stream": True, "max_tokens": 5, "thinking": {"type": "enabled"}}, []),
-        ({"fallbacks": [{"model": "large"}, {"model": "huge", "speed": "fast"}]}, ["large", "huge"]),
+        (
+            {"fallbacks": [{"model": "large"}, {"model": "huge", "speed": "fast"}]},
+            ["large", "huge"],
+        ),
         ({"fallbacks": ["large"]}, ["large"]),
         ({"fallbacks": [{"small": ["large"]}]}, ["large"]),
         ({"fallback_models": ["large"]}, ["large"]),

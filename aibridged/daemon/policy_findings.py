@@ -1,0 +1,56 @@
+"""What the database tells of the policies: groups without members, and globs that match nothing."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import sqlalchemy as sa
+
+from aibridged.clock import SystemClock
+from aibridged.config.globs import matcher
+from aibridged.config.options import Settings
+from aibridged.config.resolution import Resolution
+from aibridged.fake_provider.rest_resources import ANTHROPIC_MODELS, OPENAI_MODELS
+from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.memberships import Memberships
+from aibridged.records.cancel_scope import QueryFailedError
+from aibridged.records.database import DatabaseError
+from aibridged.records.open_database import read_database
+from aibridged.records.query import Query
+from aibridged.records.query_results import Names
+
+_MAX_MODELS = 10_000
+
+
+def with_policy_findings(resolution: Resolution) -> Resolution:
+    """Add hints about the policies; none where the database can't be read."""
+    settings = resolution.settings
+    if settings is None or not settings.enabled or not settings.policies:
+        return resolution
+    try:
+        engine = read_database(settings)
+    except DatabaseError:
+        return resolution
+    try:
+        found = [*_findings(settings, engine)]
+    except (DatabaseError, AuthUnavailableError, QueryFailedError):
+        found = []
+    finally:
+        engine.dispose()
+    return replace(resolution, warnings=[*resolution.warnings, *found])
+
+
+def _findings(settings: Settings, engine: sa.Engine) -> Iterator[str]:
+    members = Memberships(engine).with_members() if settings.auth == "token" else None
+    recorded = Query(engine, SystemClock()).models(Names("", _MAX_MODELS))
+    known = [*recorded, *ANTHROPIC_MODELS, *OPENAI_MODELS]
+    for number, policy in enumerate(settings.policies, 1):
+        for group in policy.groups or ():
+            if members is not None and group not in members:
+                yield f"Policy {number}: nobody is in the group {group}."
+        for glob in policy.models or ():
+            # Without a record nothing is known.
+            if recorded and not any(map(matcher([glob]), known)):
+                yield (
+                    f"Policy {number}: {glob} matches no model on record so far; check its "
+                    "spelling."
+                )
