@@ -45,6 +45,7 @@ class _Values:
             return dict(self._pairs(node, depth))
         if isinstance(node, yaml.SequenceNode):
             return [self.of(item, depth + 1) for item in node.value]
+        assert isinstance(node, yaml.ScalarNode), "there is no other kind of node"
         return self._scalar(node)
 
     def _pairs(self, node: yaml.MappingNode, depth: int) -> Iterator[tuple[str, Any]]:
@@ -59,7 +60,7 @@ class _Values:
             lines[key.value] = key.start_mark.line + 1
             yield key.value, self.of(value, depth + 1)
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _scalar(self, node: yaml.ScalarNode) -> Any:
         read = {
             "null": self._scalars.construct_yaml_null,
             "bool": self._scalars.construct_yaml_bool,

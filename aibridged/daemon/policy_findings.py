@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import sqlalchemy as sa
-
 from aibridged.clock import SystemClock
 from aibridged.config.globs import matcher
 from aibridged.config.options import Settings
@@ -13,7 +11,7 @@ from aibridged.fake_provider.rest_resources import ANTHROPIC_MODELS, OPENAI_MODE
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.memberships import Memberships
 from aibridged.records.cancel_scope import QueryFailedError
-from aibridged.records.database import DatabaseError
+from aibridged.records.database import DatabaseError, Engine
 from aibridged.records.open_database import read_database
 from aibridged.records.query import Query
 from aibridged.records.query_results import Names
@@ -39,7 +37,7 @@ def with_policy_findings(resolution: Resolution) -> Resolution:
     return replace(resolution, warnings=[*resolution.warnings, *found])
 
 
-def _findings(settings: Settings, engine: sa.Engine) -> Iterator[str]:
+def _findings(settings: Settings, engine: Engine) -> Iterator[str]:
     members = Memberships(engine).with_members() if settings.auth == "token" else None
     recorded = Query(engine, SystemClock()).models(Names("", _MAX_MODELS))
     known = [*recorded, *ANTHROPIC_MODELS, *OPENAI_MODELS]

@@ -3,7 +3,8 @@
 It stands behind the body, which names the model, and before anything that is recorded or sent.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable
+from functools import partial
 
 from aiohttp import web
 
@@ -36,7 +37,7 @@ def stage(components: Components) -> Middleware | None:
     if policies is None:
         return None
 
-    async def policy(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    def policy(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         found = context.policy = _granted(policies, context)
         person, settings = context.actor.id, found.settings
         if settings.rate_limit is not None and not limits.admit(person, settings.rate_limit):
@@ -46,19 +47,17 @@ def stage(components: Components) -> Middleware | None:
                 "down.",
                 retry_after=RETRY_AFTER_S,
             )
-        if settings.max_concurrency is None:
-            return await handler(context)
-        if not limits.take(person, settings.max_concurrency):
-            raise GatewayError(
-                CONCURRENCY_LIMITED,
-                f"Too many of your requests are in progress: your limit is "
-                f"{settings.max_concurrency}. Please wait until one has ended.",
-                retry_after=1,
-            )
-        try:
-            return await handler(context)
-        finally:
-            limits.release(person)
+        most = settings.max_concurrency
+        if most is not None:
+            if not limits.take(person, most):
+                raise GatewayError(
+                    CONCURRENCY_LIMITED,
+                    f"Too many of your requests are in progress: your limit is {most}. Please wait "
+                    "until one has ended.",
+                    retry_after=1,
+                )
+            context.at_end(partial(limits.release, person))
+        return handler(context)
 
     return policy
 
@@ -104,20 +103,20 @@ def _check_models(policy: Policy, context: RequestContext) -> None:
                 f"can't see. {_ASK}",
             )
         case _ if route.reads is not None or route.about_models is AboutModels.BODY:
-            try:
-                for model in _named(context):
-                    if not policy.grants_model(model):
-                        raise GatewayError(MODEL_NOT_ALLOWED, _sentence(policy, context, model))
-            except UnseenModelError as error:
-                raise GatewayError(MODEL_NOT_ALLOWED, str(error)) from None
+            _check_named(policy, context)
 
 
-def _named(context: RequestContext) -> Iterator[str]:
-    """All models that a request names, the one that it asks first."""
-    yield context.facts.model
-    if context.route.path_model is not None:
-        yield context.route.path_model
-    yield from other_models(context.plain, context.members)
+def _check_named(policy: Policy, context: RequestContext) -> None:
+    """GatewayError: a model that the request names isn't granted, or that can't be told."""
+    for model in (context.facts.model, context.route.path_model):
+        if model is not None and not policy.grants_model(model):
+            raise GatewayError(MODEL_NOT_ALLOWED, _sentence(policy, context, model))
+    try:
+        for model in other_models(context.plain, context.members):
+            if not policy.grants_model(model):
+                raise GatewayError(MODEL_NOT_ALLOWED, _sentence(policy, context, model))
+    except UnseenModelError as error:
+        raise GatewayError(MODEL_NOT_ALLOWED, str(error)) from None
 
 
 def _sentence(policy: Policy, context: RequestContext, model: str) -> str:

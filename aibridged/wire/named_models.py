@@ -7,7 +7,7 @@ be seen is an error.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -56,18 +56,23 @@ _SCHEMAS = frozenset(
 _NAMES = re.compile(r"models?(?:_?(?:id|name|slug)s?)?$|fallback")
 # The same in JSON, with a value: but for an object that begins like a schema.
 _VALUES = (
-    re.compile(
-        rb'model(?:s|s?_?(?:id|name|slug)s?)?"\s*+:\s*+'
-        rb'(?!\{\s*"(?:type|description|title|enum|const|default|anyof|oneof|allof|\$ref)")'
+    (
+        b"model",
+        re.compile(
+            rb'model(?:s|s?_?(?:id|name|slug)s?)?"\s*+:\s*+'
+            rb'(?!\{\s*"(?:type|description|title|enum|const|default|anyof|oneof|allof|\$ref)")'
+        ),
     ),
-    re.compile(rb'fallback[\w.-]*"\s*:'),
+    (b"fallback", re.compile(rb'fallback[\w.-]*"\s*:')),
     # A name may be spelled with escapes.
-    re.compile(rb"\\u00[4567]"),
+    (b"\\u00", re.compile(rb"\\u00[4567]")),
 )
 _SHORTEST = len(b'{"model":"m"}')
 _TOO_LARGE = "The request is too large beside its conversation for its models to be checked."
+_UNREADABLE = "The request can't be read."
 _TWICE = "The request has a field twice, or too many of them."
 
+_NULL = msgspec.Raw(b"null")
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
@@ -75,17 +80,22 @@ class UnseenModelError(ValueError):
     """A request that may run models that can't be seen; the sentence says why, and the mend."""
 
 
-def other_models(body: bytes, members: Mapping[str, Span] | None = None) -> Iterator[str]:
+def other_models(body: bytes, members: Mapping[str, Span] | None = None) -> Iterable[str]:
     """The models that a JSON body names, but for the value of its `model`.
 
     `members` are the positions of its fields, where they are known. It takes some microseconds, and
     a few milliseconds at the most.
 
     Raises:
-        UnseenModelError: it can't be told.
+        UnseenModelError: it can't be told; also while the models are looked through.
     """
+    fields = _fields(body, members)
+    return _in_fields(fields) if fields else ()
+
+
+def _in_fields(fields: Iterable[tuple[str, bytes]]) -> Iterator[str]:
     checked = decoded = 0
-    for name, raw in _fields(body, members):
+    for name, raw in fields:
         checked += len(raw)
         if checked > MAX_CHECKED:
             raise UnseenModelError(_TOO_LARGE)
@@ -94,14 +104,14 @@ def other_models(body: bytes, members: Mapping[str, Span] | None = None) -> Iter
                 f"The field {name} refers to settings that the provider keeps, which may choose "
                 "another model. Models are restricted for you: send what it stands for instead."
             )
-        if _is_model(name) or _may_name(raw):
+        if _may_name(raw) or _is_model(name):
             decoded += len(raw)
             if decoded > MAX_DECODED or elements(raw) > MAX_ELEMENTS:
                 raise UnseenModelError(_TOO_LARGE)
             try:
                 value = json.loads(raw, object_pairs_hook=_Pairs)
             except (ValueError, RecursionError):
-                raise UnseenModelError("The request can't be read.") from None
+                raise UnseenModelError(_UNREADABLE) from None
             yield from _named(_Pairs([(name, value)]), 0)
 
 
@@ -109,18 +119,16 @@ class _Pairs(list[tuple[str, Any]]):
     """An object, in which a provider may take any of the values that a key has."""
 
 
-def _fields(body: bytes, members: Mapping[str, Span] | None) -> Iterable[tuple[str, bytes]]:
+def _fields(body: bytes, members: Mapping[str, Span] | None) -> Sequence[tuple[str, bytes]]:
     """The fields that may name a model, and aren't null."""
     if members is None:
         try:
             found = _decode_fields(body)
         except UNREADABLE:
-            raise UnseenModelError("The request can't be read.") from None
-        count = len(found)
-        # Without blanks the sizes add up, unless a field is there twice.
-        if sum(map(len, found)) + sum(map(len, found.values())) + 4 * count + 1 == len(body):
-            given = ((name, bytes(found[name])) for name in found.keys() - _ORDINARY)
-            return [each for each in given if each[1] != b"null"]
+            raise UnseenModelError(_UNREADABLE) from None
+        if _has_each_once(body, found):
+            unusual = found.keys() - _ORDINARY
+            return [(name, bytes(found[name])) for name in unusual if found[name] != _NULL]
     try:
         fields = Fields(body, members)
     except UnsplittableError:
@@ -129,11 +137,25 @@ def _fields(body: bytes, members: Mapping[str, Span] | None) -> Iterable[tuple[s
     return [(name, raw) for name in names if (raw := fields.raw(name)) is not None]
 
 
+def _has_each_once(body: bytes, found: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether no field was there twice: true only where that takes no search.
+
+    Without blanks the sizes add up then. With one behind each comma and colon, as many programs
+    write them, the body is what is written of the fields again.
+    """
+    count = len(found)
+    blanks = len(body) - sum(map(len, found)) - sum(map(len, found.values())) - 4 * count - 1
+    if blanks != 2 * count - 1:
+        return blanks == 0
+    fields = [b'"%b": %b' % (name.encode(), value) for name, value in found.items()]
+    return body == b"{%b}" % b", ".join(fields)
+
+
 def _may_name(raw: bytes) -> bool:
     if len(raw) < _SHORTEST:
         return False
     low = raw.lower()
-    return any(pattern.search(low) is not None for pattern in _VALUES)
+    return any(mark in low and value.search(low) is not None for mark, value in _VALUES)
 
 
 def _is_model(name: str) -> bool:

@@ -433,6 +433,20 @@ $ aibridged tokens revoke 4f9GhJk2Qs
         ),
         see_also=("aibridged-users(1)",),
     ),
+    "policies": Prose(
+        about=(
+            "Policies are a list in the settings file (`aibridged.yaml(5)`). The first one that "
+            "has a group of a person's counts. Without policies everything is granted; with them, "
+            "nothing to those whom none fits.",
+        ),
+        examples=(
+            Example(
+                "Why a user may not use a model:",
+                "$ aibridged policies explain alice claude-opus-4-8",
+            ),
+        ),
+        see_also=("aibridged-users(1)", "aibridged.yaml(5)"),
+    ),
     "interceptions": Prose(
         about=(
             "An interception is one bridged (recorded) request with its response: the "
