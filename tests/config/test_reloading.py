@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 from aibridged.config.declare import Option
-from aibridged.config.options import OPTIONS, McpServerSettings, ProviderSettings, Settings
+from aibridged.config.options import (
+    OPTIONS,
+    McpServerSettings,
+    PolicySettings,
+    ProviderSettings,
+    Settings,
+)
 from aibridged.config.reloading import change
 from aibridged.config.secret import Secret
 
@@ -89,3 +95,15 @@ def test_mcp_servers_that_come_go_and_change_are_told_apart() -> None:
         result = change(running, replace(running, mcp_servers=servers))
         assert result.changes == told
         assert result.settings.mcp_servers == servers
+
+
+def test_policies_are_told_of_as_one() -> None:
+    running = Settings(policies=(PolicySettings(("staff",)),))
+    for policies, told in [
+        (running.policies, []),
+        ((PolicySettings(("staff",), models=("m",)),), ["the policies"]),
+        ((), ["the policies"]),
+    ]:
+        result = change(running, replace(running, policies=policies))
+        assert result.changes == told
+        assert result.settings.policies == policies

@@ -341,7 +341,8 @@ async def test_a_filtered_list_has_its_own_length_and_no_coding_or_tag(
     assert json.loads(content) == {"object": "list", "data": [{"id": "gpt-fake-small"}]}
     assert response.headers["Content-Length"] == str(len(content))
     assert response.headers["X-Kept"] == "1"
-    assert not {"ETag", "Content-Encoding"} & set(response.headers)
+    assert "ETag" not in response.headers
+    assert "Content-Encoding" not in response.headers
     fake.play(Script(body=b""))
     response, content = await send(gateway, token, "/openai/v1/models", method="HEAD")
     assert (response.status, content) == (200, b"")
@@ -351,7 +352,7 @@ async def test_a_filtered_list_has_its_own_length_and_no_coding_or_tag(
     "script",
     [
         Script(body=b"<html>"),
-        Script(body=b'{"data":[' + b'{"id":"x"},' * 300_000 + b"0]}"),
+        Script(body=b'{"data":[{"id":"gpt-fake-small","x":"%b"}]}' % (b"x" * 2 * 1024 * 1024)),
         Script(body=b"\x1f\x8bnot", headers=(("Content-Encoding", "gzip"),)),
         Script(body=b'{"data":[]}', headers=(("Content-Encoding", "br"),)),
         Script(status=206, body=b'{"data":[{"id":"gpt-fake-large"'),

@@ -105,6 +105,16 @@ async def test_a_bridge_in_use_keeps_its_sessions_until_its_last_request(offer, 
     bridges.close()
 
 
+async def test_a_caller_has_the_tools_of_the_servers_that_are_granted(offer, tiny, foreign_server):
+    tools = offer({"docs": tiny.url, "other": foreign_server.url})
+    caller = tools.of("ann", ("other", "gone"))
+    assert {tool.server for tool in (await caller.open()).tools} == {"other"}
+    assert "initialize" not in tiny.methods(), "the other one isn't even asked"
+    assert tools.of("ann", ("gone",)) is None
+    assert tools.of("ann", ()) is None
+    caller.close()
+
+
 async def test_a_reload_is_for_the_bridges_that_come_after_it(offer, pool, tiny, foreign_server):
     tools = offer({"docs": tiny.url})
     bridges = pool(tools)

@@ -89,6 +89,8 @@ def test_however_it_is_written(body, names):
         b'{"model":"small","model":"large"}',
         b'{"model":"large","model":"small"}',
         rb'{"model":"small","mod\u0065l":"large"}',
+        # What it takes is what a program's blanks would take.
+        b'{"model":"ab","stream":1,"model":"large","n":1,"seed":1,"top_p":1,"top_k":1,"store":1}',
         b'{"model":"s","prompt":{"id":"pmpt_1"}}',
         b'{"model":"s","Prompt":{"id":"pmpt_1"}}',
         b'{"model":"s","preset":"mine"}',
