@@ -20,8 +20,8 @@ from aibridged.config.options import OPTIONS
 from aibridged.config.resolution import Mistake, Source
 from aibridged.config.sources import Given
 from aibridged.config.unknown import unknown_key
-from aibridged.config.yaml_tree import NotJsonError, tree_as_json
 from aibridged.config.yaml_syntax import NO_SPACE, lacks_space, syntax_mistake
+from aibridged.config.yaml_tree import NotJsonError, tree_as_json
 
 MAX_FILE = 1024 * 1024
 """Bytes of a file that are read."""

@@ -74,7 +74,9 @@ class McpTools:
 
         `granted` are the ids of the servers that the caller may use, None for all.
         """
-        servers = [each for each in self._servers if granted is None or each.id in granted]
+        servers = self._servers
+        if granted is not None:
+            servers = [each for each in servers if each.id in granted]
         if self._shared is None or not servers:
             return None
         from aibridged.mcp.servers import ServerProxyManager

@@ -162,7 +162,7 @@ VALUES: Mapping[str, str] = {
     "KEY": "A secret: visible ASCII, without spaces.",
     "LIST": "In the file, a YAML list; as a flag or variable, comma-separated items. A flag "
     "may also be repeated.",
-    "MAPPING": "In the file, a YAML mapping; in a variable, a JSON object.",
+    "MAPPING": "In the file, a mapping of values of any type; in a variable, a JSON object.",
     "NAME": "Lower-case letters, digits and single dashes.",
     "PATH": "A file.",
     "REGEX": "A Python regular expression.",
