@@ -6,6 +6,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from aibridged.cli.plain_values import spare_validation
 from aibridged.cli.usage_errors import UsageError, as_mistake, place, unknown_command
 
 HELP_FLAGS = ("--help", "-h")
@@ -19,6 +20,7 @@ class _Ours:
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         given = list(args)
+        spare_validation(self.get_params(ctx))  # type: ignore[attr-defined]  # Typer's
         try:
             parsed: list[str] = super().parse_args(ctx, args)  # type: ignore[misc]  # Typer's
         except UsageError as error:

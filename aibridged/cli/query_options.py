@@ -182,9 +182,18 @@ def up_to_limit(
     find: "Callable[[Filter], Iterable[T]]", wanted: "Filter", advice: str
 ) -> tuple[list[T], str]:
     """What is found, up to the limit; and what to say of it if there is more, with this advice."""
+    return cut_to_limit(list(find(one_more(wanted))), wanted, advice)
+
+
+def one_more(wanted: "Filter") -> "Filter":
+    """The filter whose limit is one above: only so is it known whether there is more."""
     import msgspec
 
-    found = list(find(msgspec.structs.replace(wanted, limit=wanted.limit + 1)))
+    return msgspec.structs.replace(wanted, limit=wanted.limit + 1)
+
+
+def cut_to_limit(found: list[T], wanted: "Filter", advice: str) -> tuple[list[T], str]:
+    """What `one_more` has found, without that one, and what to say of it."""
     if len(found) <= wanted.limit:
         return found, ""
     return found[:-1], f"There are more: the list stops at --limit {wanted.limit}. {advice}"

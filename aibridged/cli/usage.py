@@ -1,14 +1,21 @@
 """`aibridged usage`: token usage in total."""
 
 from enum import StrEnum
-from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
-from aibridged.cli.query_options import NARROW, Output, OutputFlag, takes_filter, up_to_limit, write
+from aibridged.cli.query_options import (
+    NARROW,
+    Output,
+    OutputFlag,
+    cut_to_limit,
+    one_more,
+    takes_filter,
+    write,
+)
 
 if TYPE_CHECKING:
     from aibridged.records.query import Query
@@ -43,11 +50,8 @@ def _usage(
     from aibridged.records.query_results import UsageBy
 
     view = chosen(_columns(by), wide, columns, output=output)
-    key = UsageBy(by.value)
-    totals, more = up_to_limit(partial(query.usage, key), wanted, NARROW)
-    total = None
-    if output is Output.TABLE and totals:
-        total = query.total_usage(key, wanted, None if more else totals)
+    found, total = query.usage_and_total(UsageBy(by.value), one_more(wanted))
+    totals, more = cut_to_limit(found, wanted, NARROW)
     write(totals, output, view, nothing="No usage recorded.", more=more, total=total)
 
 

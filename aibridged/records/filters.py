@@ -13,7 +13,7 @@ from aibridged.records.storable import storable
 
 _I = interceptions.c
 
-# Open interceptions are few, and have an index of their own; see `schema`.
+# Open interceptions are few, and have an index of their own; see `indexes`.
 PARTS = (_I.ended_at.is_not(None), _I.ended_at.is_(None))
 
 

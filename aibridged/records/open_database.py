@@ -9,7 +9,6 @@ from aibridged.config.options import Settings
 from aibridged.config.private_file import make_private_directory
 from aibridged.records import migrations, schema
 from aibridged.records.database import DatabaseError, Engine, database_url, make_engine
-from aibridged.records.spool import SPOOL_FILE
 
 
 def make_database(settings: Settings) -> Engine:
@@ -73,6 +72,8 @@ def read_database(settings: Settings) -> Engine:
 
 def is_used(settings: Settings) -> bool:
     """Whether a daemon has ever used the database, which is there with a current schema."""
+    from aibridged.records.spool import SPOOL_FILE
+
     if settings.postgres_url is None and (settings.state_dir / SPOOL_FILE).exists():
         return True
     try:

@@ -39,7 +39,7 @@ from aibridged.records.schema import interceptions
 from aibridged.records.sessions import NoSuchSessionError, count_sessions, find_sessions
 from aibridged.records.storable import storable
 from aibridged.records.threads import find_threads, sum_metadata
-from aibridged.records.usage import added_up, find_total, find_usage
+from aibridged.records.usage import find_usage
 
 MAX_LIMIT = 1000
 MAX_NAMES = 10_000
@@ -246,21 +246,16 @@ class Query:
         The model that is `wanted` is the one that used the tokens.
         """
         with self._connect() as connection:
-            return find_usage(connection, by, resolved(connection, wanted))
+            return find_usage(connection, by, resolved(connection, wanted))[0]
 
-    def total_usage(self, by: UsageBy, wanted: Filter, all_of: Sequence[Usage] | None) -> Usage:
-        """The total of all that matches.
-
-        `all_of` are the totals of each, if they are known: those add up to it, but for the
-        interceptions that used several models.
-        """
-        if all_of is None:
-            with self._connect() as connection:
-                return find_total(connection, resolved(connection, wanted))
-        total = added_up(all_of)
+    def usage_and_total(self, by: UsageBy, wanted: Filter) -> tuple[list[Usage], Usage]:
+        """The same, and the total of all that matches, whatever the limit."""
+        with self._connect() as connection:
+            found, total = find_usage(connection, by, resolved(connection, wanted))
         if by is UsageBy.MODEL and wanted.model is None:
-            return msgspec.structs.replace(total, interceptions=self.count(wanted))
-        return total
+            # It counted interceptions that used several models as often.
+            total = msgspec.structs.replace(total, interceptions=self.count(wanted))
+        return found, total
 
     def models(self, wanted: Names, initiator: str | None = None) -> list[str]:
         """The models in use, sorted."""

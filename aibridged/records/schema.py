@@ -6,11 +6,7 @@ an interception ended (of which Coder has error_type and error_message), and
 its initiator, so that its row outlives the user. The provider_model of a token usage is NULL where
 the tokens are those of the interception's own model, whatever the provider calls it.
 
-The indexes find the newest rows first, all or by the value of one column; rows of one instant are
-ordered by id. An open interception is in one small index only, and enters the others
-when it ends: requests wait for their start rows, while ends are written many at a time. A query
-over all interceptions is therefore a UNION ALL of the ended (`ended_at IS NOT NULL`) and the open
-ones (`ended_at IS NULL`).
+The interceptions' indexes are in `indexes`.
 """
 
 from datetime import datetime
@@ -114,29 +110,6 @@ def not_completed(columns: Any) -> sa.ColumnElement[bool]:
     """The condition of the index of the few interceptions that have ended otherwise."""
     condition: sa.ColumnElement[bool] = columns.outcome != sa.literal_column("'completed'")
     return condition
-
-
-_ended = interceptions.c.ended_at.is_not(None)
-_open = interceptions.c.ended_at.is_(None)
-for _name, _columns, _when in (
-    ("started_at", ("started_at",), _ended),
-    ("initiator_id", ("initiator_id", "started_at"), _ended),
-    ("username", ("username", "started_at"), _ended),
-    ("provider", ("provider", "started_at"), _ended),
-    ("model", ("model", "started_at"), _ended),
-    ("client", ("client", "started_at"), _ended),
-    ("session_id", ("session_id", "initiator_id", "started_at"), _ended),
-    ("outcome", ("outcome", "started_at"), sa.and_(_ended, not_completed(interceptions.c))),
-    ("open", ("recorder_id",), _open),
-):
-    sa.Index(
-        f"idx_aibridge_interceptions_{_name}",
-        *(interceptions.c[_column] for _column in _columns),
-        sqlite_where=_when,
-        postgresql_where=_when,
-        # It finds ids by how they begin, too, whatever the database's collation.
-        postgresql_ops={"session_id": "text_pattern_ops"} if _name == "session_id" else {},
-    )
 
 
 def _belonging(name: str, *columns: sa.Column[Any]) -> sa.Table:

@@ -12,10 +12,12 @@ from aibridged.records.filters import PARTS, conditions, matching, thread_of
 from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages, user_prompts
 
-_AT_ONCE = 100
-_WINDOW = 8
+_AT_ONCE = 500
+_WINDOW = 16
 """So many interceptions are looked at for each session of a page; if that's too few, so many times
 more."""
+_PAIRS = 10 * SHOWN_ROWS
+"""Bound on the providers and models of a session, which callers determine."""
 
 _I = interceptions.c
 
@@ -44,8 +46,7 @@ class _Found(NamedTuple):
     """The child data of some sessions."""
 
     sessions: dict[_Key, sa.Row[Any]]
-    providers: dict[_Key, list[str]]
-    models: dict[_Key, list[str]]
+    names: dict[_Key, list[tuple[str, str]]]
     tokens: dict[_Key, dict[str, int]]
     first_prompts: dict[_Key, str]
     last_prompts: dict[_Key, str]
@@ -179,14 +180,16 @@ def _follows(last: sa.ColumnElement[Any], keys: _Keys, after: _Position) -> sa.C
 
 def _find(connection: sa.Connection, batch: Sequence[_Key], wanted: Filter) -> _Found:
     rows = matching(_I.session_id.in_({key.session_id for key in batch}), *_others(wanted))
+    totals = _totals(connection, rows, wanted)
+    first = {key: row.first_prompt_id for key, row in totals.items()}
+    last = {key: row.last_prompt_id for key, row in totals.items()}
     return _Found(
-        _totals(connection, rows),
-        _names(connection, rows, "provider_name"),
-        _names(connection, rows, "model"),
+        totals,
+        _names(connection, rows),
         _tokens(connection, rows),
-        _prompts(connection, batch, wanted, last=False),
-        _prompts(connection, batch, wanted, last=True),
-        _firsts(connection, batch, wanted),
+        _prompts(connection, batch, wanted, first, last=False),
+        _prompts(connection, batch, wanted, last, last=True),
+        _firsts(connection, totals),
     )
 
 
@@ -198,8 +201,14 @@ def _keys(rows: sa.FromClause) -> _Keys:
     return rows.c.session_id, rows.c.initiator_id
 
 
-def _totals(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, sa.Row[Any]]:
-    statement = sa.select(
+def _totals(
+    connection: sa.Connection, rows: sa.Subquery, wanted: Filter
+) -> dict[_Key, sa.Row[Any]]:
+    """The totals of each, and of what has ended the ids of the first, and of two prompts.
+
+    Each of those is found by an index, however many the session has.
+    """
+    grouped = sa.select(
         *_keys(rows),
         sa.func.max(rows.c.username).label("username"),
         sa.func.max(rows.c.client).label("client"),
@@ -210,18 +219,35 @@ def _totals(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, sa.Row[A
         sa.func.count().label("interceptions"),
         sa.func.count(sa.distinct(thread_of(rows.c))).label("threads"),
     ).group_by(*_keys(rows))
-    return {_key(row): row for row in connection.execute(statement)}
+    each = grouped.subquery()
+    of = (_I.session_id == each.c.session_id, _I.initiator_id == each.c.initiator_id)
+    ended = (PARTS[0], *of, *_others(wanted))
+    first = sa.select(_I.id).where(*ended).order_by(_I.started_at)
+    prompts = sa.select(user_prompts.c.id).select_from(_WITH_PROMPTS).where(*ended)
+    picked = {
+        "first_id": first,
+        "first_prompt_id": prompts.order_by(*_order(last=False)),
+        "last_prompt_id": prompts.order_by(*_order(last=True)),
+    }
+    ids = (
+        statement.limit(1).correlate(each).scalar_subquery().label(name)
+        for name, statement in picked.items()
+    )
+    return {_key(row): row for row in connection.execute(sa.select(each, *ids))}
 
 
-def _names(connection: sa.Connection, rows: sa.Subquery, column: str) -> dict[_Key, list[str]]:
-    """The providers or models of each session, sorted; one more than shown, if there are more."""
-    each = sa.select(*_keys(rows), rows.c[column].label("name")).distinct().subquery()
-    number = sa.func.row_number().over(partition_by=_keys(each), order_by=each.c.name)
+def _names(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, list[tuple[str, str]]]:
+    """The providers and models of each session, in pairs; at most `_PAIRS`."""
+    pair = (rows.c.provider_name, rows.c.model)
+    each = sa.select(*_keys(rows), *pair).distinct().subquery()
+    order = (each.c.provider_name, each.c.model)
+    number = sa.func.row_number().over(partition_by=_keys(each), order_by=order)
     numbered = sa.select(each, number.label("number")).subquery()
-    statement = sa.select(numbered).where(numbered.c.number <= SHOWN_ROWS + 1)
+    columns = (*_keys(numbered), numbered.c.provider_name, numbered.c.model)
     found = defaultdict(list)
-    for row in connection.execute(statement):
-        found[_key(row)].append(row.name)
+    statement = sa.select(*columns).where(numbered.c.number <= _PAIRS)
+    for session_id, initiator_id, provider, model in connection.execute(statement):
+        found[_Key(session_id, initiator_id)].append((provider, model))
     return found
 
 
@@ -239,62 +265,50 @@ def _tokens(connection: sa.Connection, rows: sa.Subquery) -> dict[_Key, dict[str
 
 
 def _prompts(
-    connection: sa.Connection, batch: Sequence[_Key], wanted: Filter, *, last: bool
+    connection: sa.Connection,
+    batch: Sequence[_Key],
+    wanted: Filter,
+    ended: dict[_Key, str | None],
+    *,
+    last: bool,
 ) -> dict[_Key, str]:
-    """The beginning of each session's; one character more than is shown, if there is."""
-    order: list[sa.ColumnElement[Any]] = [_I.started_at, user_prompts.c.id]
-    if last:
-        order = [column.desc() for column in order]
-    found = _open_prompts(connection, batch, wanted, order)
-    statement = _PROMPTS.where(*_OF, *_others(wanted)).order_by(*order).limit(1)
-    for key, row in _of_each(connection, batch, statement).items():
+    """The beginning of each session's; one character more than is shown, if there is.
+
+    `ended` are the ids of those of the interceptions that have ended.
+    """
+    found = _open_prompts(connection, batch, wanted, last=last)
+    ids = [id for id in ended.values() if id is not None]
+    for row in connection.execute(_PROMPTS.where(user_prompts.c.id.in_(ids))):
+        key = _key(row)
         if key not in found or (found[key].started_at < row.started_at) is last:
             found[key] = row
     return {key: row.prompt for key, row in found.items()}
 
 
 def _open_prompts(
-    connection: sa.Connection,
-    batch: Sequence[_Key],
-    wanted: Filter,
-    order: Sequence[sa.ColumnElement[Any]],
+    connection: sa.Connection, batch: Sequence[_Key], wanted: Filter, *, last: bool
 ) -> dict[_Key, Any]:
     # The ids first: joined with the prompts, SQLite would read all of those.
     open_ones = sa.select(_I.id).where(
         PARTS[1], _I.session_id.in_({key.session_id for key in batch}), *_others(wanted)
     )
     ids = connection.scalars(open_ones).all()
-    statement = _PROMPTS.where(_I.id.in_(ids)).order_by(*order)
+    statement = _PROMPTS.where(_I.id.in_(ids)).order_by(*_order(last=last))
     rows = connection.execute(statement).all() if ids else []
     return {_key(row): row for row in reversed(rows)}
 
 
-def _firsts(
-    connection: sa.Connection, batch: Sequence[_Key], wanted: Filter
-) -> dict[_Key, sa.Row[Any]]:
+def _order(*, last: bool) -> Sequence[sa.ColumnElement[Any]]:
+    order: list[sa.ColumnElement[Any]] = [_I.started_at, user_prompts.c.id]
+    return [column.desc() for column in order] if last else order
+
+
+def _firsts(connection: sa.Connection, totals: dict[_Key, sa.Row[Any]]) -> dict[_Key, sa.Row[Any]]:
     """The first interception of each that has ended."""
-    columns: sa.Select[Any] = sa.select(_I.client, _I.user_agent, _I.metadata)
-    statement = columns.where(*_OF, *_others(wanted)).order_by(_I.started_at).limit(1)
-    return _of_each(connection, batch, statement)
-
-
-def _of_each(
-    connection: sa.Connection, batch: Sequence[_Key], statement: sa.Select[Any]
-) -> dict[_Key, sa.Row[Any]]:
-    """What a statement finds of each session: at most a row, by an index, however many it has."""
-    found = {}
-    for key in batch:
-        named = {"session": key.session_id, "initiator": key.initiator_id}
-        if (row := connection.execute(statement, named).one_or_none()) is not None:
-            found[key] = row
-    return found
-
-
-_OF = (
-    PARTS[0],
-    _I.session_id == sa.bindparam("session"),
-    _I.initiator_id == sa.bindparam("initiator"),
-)
+    ids = [row.first_id for row in totals.values() if row.first_id is not None]
+    columns = (_I.session_id, _I.initiator_id, _I.client, _I.user_agent, _I.metadata)
+    statement: sa.Select[Any] = sa.select(*columns).where(_I.id.in_(ids))
+    return {_key(row): row for row in connection.execute(statement)}
 
 
 def _others(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
@@ -302,17 +316,19 @@ def _others(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
     return conditions(wanted, by_index=False)
 
 
+_WITH_PROMPTS = interceptions.join(user_prompts, user_prompts.c.interception_id == _I.id)
 _PROMPTS = sa.select(
     _I.session_id,
     _I.initiator_id,
     _I.started_at,
     sa.func.substr(user_prompts.c.prompt, 1, SHOWN_CHARACTERS + 1).label("prompt"),
-).join(user_prompts, user_prompts.c.interception_id == _I.id)
+).select_from(_WITH_PROMPTS)
 
 
 def _session(row: sa.Row[Any], found: _Found) -> Session:
     key = _key(row)
-    providers, models = found.providers.get(key, []), found.models.get(key, [])
+    names = found.names.get(key, [])
+    providers, models = ({pair[column] for pair in names} for column in (0, 1))
     first_prompt, last_prompt = found.first_prompts.get(key), found.last_prompts.get(key)
     first = found.firsts.get(key)
     return Session(
@@ -320,8 +336,8 @@ def _session(row: sa.Row[Any], found: _Found) -> Session:
         initiator_id=row.initiator_id,
         username=row.username,
         client=first.client if first is not None else row.client,
-        providers=sorted(providers[:SHOWN_ROWS]),
-        models=sorted(models[:SHOWN_ROWS]),
+        providers=sorted(providers)[:SHOWN_ROWS],
+        models=sorted(models)[:SHOWN_ROWS],
         started_at=row.started_at,
         last_at=row.last_at,
         ended_at=row.ended_at if row.ended == row.interceptions else None,
@@ -331,7 +347,8 @@ def _session(row: sa.Row[Any], found: _Found) -> Session:
         last_prompt=last_prompt and last_prompt[:SHOWN_CHARACTERS],
         user_agent=first.user_agent if first is not None else None,
         metadata=first.metadata if first is not None else None,
-        truncated=max(len(providers), len(models)) > SHOWN_ROWS
+        truncated=len(names) == _PAIRS
+        or max(len(providers), len(models)) > SHOWN_ROWS
         or max(len(first_prompt or ""), len(last_prompt or "")) > SHOWN_CHARACTERS,
         **found.tokens.get(key, {}),
     )

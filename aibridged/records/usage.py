@@ -1,7 +1,6 @@
 """Token usage in total, by what it is grouped by."""
 
-from collections.abc import Callable, Sequence
-from operator import attrgetter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -25,30 +24,28 @@ _KEYS: dict[UsageBy, Callable[[], sa.ColumnElement[Any]]] = {
     UsageBy.DAY: lambda: sa.func.date(_I.started_at, type_=sa.String),
 }
 _TOTAL = "TOTAL"
+_ALL = "all_"
 _COUNTS = ("interceptions", *TOKEN_COUNTS)
 
 
-def find_usage(connection: sa.Connection, by: UsageBy, wanted: Filter) -> list[Usage]:
-    """Totals of each, those with the most tokens first; days newest first."""
-    found = _summed(wanted, _KEYS[by]().label("key"), is_grouped=True)
+def find_usage(connection: sa.Connection, by: UsageBy, wanted: Filter) -> tuple[list[Usage], Usage]:
+    """Totals of each, those with the most tokens first (days newest first), and their sum.
+
+    The sum is of those behind the limit as well. An interception that used several models counts
+    for each of them.
+    """
+    found = _summed(wanted, _KEYS[by]().label("key"))
     all_tokens = sum((found.c[name] for name in TOKEN_COUNTS), sa.literal(0))
     order = (found.c.key.desc(),) if by is UsageBy.DAY else (all_tokens.desc(), found.c.key)
-    statement = sa.select(found).order_by(*order).limit(wanted.limit)
-    return [_usage(row) for row in connection.execute(statement)]
+    sums = (sa.func.sum(found.c[name]).over().label(f"{_ALL}{name}") for name in _COUNTS)
+    statement = sa.select(found, *sums).order_by(*order).limit(wanted.limit)
+    rows = connection.execute(statement).all()
+    total = {name: int(rows[0]._mapping[f"{_ALL}{name}"]) if rows else 0 for name in _COUNTS}
+    each = ((row.key, {name: int(row._mapping[name]) for name in _COUNTS}) for row in rows)
+    return [_made(str(key), counts) for key, counts in each], _made(_TOTAL, total)
 
 
-def find_total(connection: sa.Connection, wanted: Filter) -> Usage:
-    """The total of all."""
-    key = sa.literal(_TOTAL, sa.Text).label("key")
-    return _usage(connection.execute(sa.select(_summed(wanted, key, is_grouped=False))).one())
-
-
-def added_up(all_of: Sequence[Usage]) -> Usage:
-    """The total of some totals."""
-    return _made(_TOTAL, {name: sum(map(attrgetter(name), all_of)) for name in _COUNTS})
-
-
-def _summed(wanted: Filter, key: sa.Label[Any], *, is_grouped: bool) -> sa.Subquery:
+def _summed(wanted: Filter, key: sa.Label[Any]) -> sa.Subquery:
     """The sums of those that have ended and of the open ones, each found by an index, together."""
     used_by = [] if wanted.model is None else [_used_by == storable(wanted.model)]
     where = list(conditions(msgspec.structs.replace(wanted, model=None)))
@@ -57,19 +54,15 @@ def _summed(wanted: Filter, key: sa.Label[Any], *, is_grouped: bool) -> sa.Subqu
     ]
     parts = []
     for part in PARTS:
-        statement = (
+        parts.append(
             sa.select(key, sa.func.count(sa.distinct(_I.id)).label("interceptions"), *sums)
             .select_from(interceptions.outerjoin(token_usages))
             .where(part, *where, *used_by)
+            .group_by(key)
         )
-        parts.append(statement.group_by(key) if is_grouped else statement)
     both = sa.union_all(*parts).subquery()
     totals = (sa.func.sum(both.c[name]).label(name) for name in _COUNTS)
     return sa.select(both.c.key, *totals).group_by(both.c.key).subquery()
-
-
-def _usage(row: sa.Row[Any]) -> Usage:
-    return _made(str(row.key), {name: int(row._mapping[name]) for name in _COUNTS})
 
 
 def _made(key: str, counts: dict[str, int]) -> Usage:

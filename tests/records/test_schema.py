@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 import sqlalchemy as sa
 
-from aibridged.records import schema
+from aibridged.records import indexes, schema
 
 
 def insert(database, table, **values):
@@ -91,6 +91,7 @@ def test_the_longest_values_fit_into_every_index(database, an_interception, cloc
 
 
 def test_what_is_indexed_is_bounded():
+    assert {each.table for each in indexes.INDEXES} == {schema.interceptions}
     for table in schema.metadata.tables.values():
         for index in table.indexes:
             for column in index.columns:

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.records import cancel_scope, sessions
+from aibridged.records.child_rows import SHOWN_ROWS
 from aibridged.records.query import NoSuchPageError, Query
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS, interceptions
@@ -47,6 +48,23 @@ def test_a_session_tells_what_its_interceptions_come_to(query, add, clock):
     assert (session.cache_read_input_tokens, session.cache_write_input_tokens) == (3, 0)
     assert session.ended_at == session.last_at == last
     assert query.count_sessions(Filter()) == 2
+
+
+def test_models_are_shown_up_to_a_bound(query, add, monkeypatch):
+    for number in range(SHOWN_ROWS):
+        add(client_session_id="s", model=f"m{number:03}")
+    (session,) = query.sessions(Filter())
+    assert (len(session.models), session.truncated) == (SHOWN_ROWS, False)
+    add(client_session_id="s", model="m999")
+    (session,) = query.sessions(Filter())
+    assert (len(session.models), session.models[-1], session.truncated) == (
+        SHOWN_ROWS,
+        f"m{SHOWN_ROWS - 1:03}",
+        True,
+    )
+    monkeypatch.setattr(sessions, "_PAIRS", 3)
+    (session,) = query.sessions(Filter())
+    assert (session.models, session.truncated) == (["m000", "m001", "m002"], True)
 
 
 def test_a_session_goes_on_while_one_of_its_interceptions_is_open(query, add):

@@ -59,15 +59,14 @@ def test_the_total_is_that_of_all(query, add, store, clock, by):
     own = {"interception_id": id, "created_at": clock.wall(), "provider_model": "m0"}
     store.write([], [TokenUsageRecord(id=uuid7(clock.wall()), input_tokens=7, **own)])
 
-    def total(of, **wanted):
-        found = query.total_usage(by, Filter(**wanted), of)
+    def total(**wanted):
+        _, found = query.usage_and_total(by, Filter(**wanted))
         return found.interceptions, found.input_tokens, found.cache_read_input_tokens
 
-    assert total(None) == total(query.usage(by, Filter())) == (4, 47, 6)
-    mine = {"username": "u3"}
-    assert total(None, **mine) == total(query.usage(by, Filter(**mine)), **mine) == (1, 17, 3)
-    one = {"model": "m0"}
-    assert total(None, **one) == total(query.usage(by, Filter(**one)), **one) == (3, 27, 2)
+    assert total() == total(limit=1) == (4, 47, 6)
+    assert total(username="u3") == (1, 17, 3)
+    assert total(model="m0") == (3, 27, 2)
+    assert total(model="none") == (0, 0, 0)
 
 
 def test_a_share_of_nothing_is_none(query, add):

@@ -9,7 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from aibridged.records import schema
+from aibridged.records import indexes, schema
 from aibridged.records.database import BEGIN, DatabaseError, database_url, make_engine
 from aibridged.records.migrations import VERSION_TABLE, SchemaState, _config, check, upgrade
 
@@ -42,6 +42,7 @@ def test_the_migrated_schema_is_the_one_that_the_code_uses(engine):
                 ),
             },
         )
+        assert {each.table for each in indexes.INDEXES} == {schema.interceptions}
         assert compare_metadata(context, schema.metadata) == []
     inspector = sa.inspect(engine)
     for table in schema.metadata.sorted_tables:
