@@ -16,8 +16,8 @@ from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row, Session
 
-_AT_ONCE = 1000
-"""Interceptions that are read in one go, without their child rows."""
+_AT_ONCE = 10_000
+"""Interceptions whose order is found in one go."""
 
 Chunks = Generator[bytes]
 

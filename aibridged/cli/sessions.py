@@ -56,6 +56,7 @@ COLUMNS: "tuple[Column[Session], ...]" = (
 )
 _MAX_LINES = 12
 _PAGE = 50
+_IN_ORDER = 10_000  # ids that are found at once
 
 
 class ShownAs(StrEnum):
@@ -134,12 +135,10 @@ def _interceptions(query: "Query", session: str) -> "Iterator[Interception]":
     keeps SQLite's WAL from being emptied.
     """
     after_id = None
-    while True:
-        page = [each.collected() for each in query.session(session, after_id=after_id, limit=_PAGE)]
-        yield from page
-        if len(page) < _PAGE:
-            return
-        after_id = page[-1].id
+    while ids := query.session_ids(session, after_id=after_id, limit=_IN_ORDER):
+        for start in range(0, len(ids), _PAGE):
+            yield from [each.collected() for each in query.each_of(ids[start : start + _PAGE])]
+        after_id = ids[-1]
 
 
 def _story(

@@ -8,6 +8,7 @@ after the texts, and SQLite would have to read through them.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -29,7 +30,9 @@ SHOWN_ROWS = 100
 """Rows of each kind that has texts, per interception in a list."""
 
 _READ_CHARACTERS = 16 * 1024  # read at first of texts that are wanted in full, enough for most
-_READ_ROWS = 16
+# Rows that are read at once: few at first and of long texts, for which SQLite reads all of each.
+_FEW_ROWS = 4
+_MOST_ROWS = 64
 _IDS_AT_ONCE = 1000  # bound on the parameters of a statement
 
 _COLUMNS = [name for name in Interception.__struct_fields__ if name not in {*KINDS, "truncated"}]
@@ -57,6 +60,12 @@ class ChildRows:
     def __init__(self, connection: sa.Connection, interception_ids: Sequence[str]) -> None:
         self._connection = connection
         self._ids = {kind: self._read_ids(kind, interception_ids) for kind in KINDS}
+        self._in_order = {
+            kind: [id for owner in interception_ids for id in found.get(owner, ())]
+            for kind, found in self._ids.items()
+        }
+        self._ahead: dict[str, dict[str, Row]] = {kind: {} for kind in KINDS}
+        self._at_once = dict.fromkeys(KINDS, _FEW_ROWS)
 
     def previews(self, rows: Sequence[sa.Row[Any]]) -> Iterator[Interception]:
         """The interceptions with what a list shows of their child rows."""
@@ -69,19 +78,28 @@ class ChildRows:
             yield made
 
     def full(self, rows: Sequence[sa.Row[Any]]) -> Iterator[FullInterception]:
-        """The interceptions with all their child rows."""
+        """The interceptions with all their child rows.
+
+        These are read ahead, those of the next interceptions too: most have few.
+        """
         for row in rows:
-            yield FullInterception(_interception(row), self._reader(row.id))
+            yield FullInterception(_interception(row), partial(self._rows_of, row.id))
 
-    def _reader(self, interception_id: str) -> Callable[[str], Iterator[Row]]:
-        def read(kind: str) -> Iterator[Row]:
-            ids = self._ids[kind][interception_id]
-            for start in range(0, len(ids), _READ_ROWS):
-                group = ids[start : start + _READ_ROWS]
-                for _, row in self._read(kind, group, _READ_CHARACTERS):
-                    yield self._read_one(kind, row["id"]) if row["truncated"] else row
+    def _rows_of(self, interception_id: str, kind: str) -> Iterator[Row]:
+        for id in self._ids[kind].get(interception_id, ()):
+            if id not in self._ahead[kind]:
+                self._ahead[kind] = self._read_from(kind, id)
+            row = self._ahead[kind][id]
+            yield self._read_one(kind, id) if row["truncated"] else row
 
-        return read
+    def _read_from(self, kind: str, id: str) -> dict[str, Row]:
+        """The row and those that are probably read next."""
+        at = self._in_order[kind].index(id)
+        ids = self._in_order[kind][at : at + self._at_once[kind]]
+        found = {row["id"]: row for _, row in self._read(kind, ids, _READ_CHARACTERS)}
+        is_long = any(row["truncated"] for row in found.values())
+        self._at_once[kind] = _FEW_ROWS if is_long else min(2 * len(ids), _MOST_ROWS)
+        return found
 
     def _previews(self, kind: str) -> Mapping[str, list[Row]]:
         most = None if kind == "token_usages" else SHOWN_ROWS

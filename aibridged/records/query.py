@@ -45,7 +45,8 @@ MAX_LIMIT = 1000
 MAX_NAMES = 10_000
 """Bound on the models or clients in a list, whose number callers determine."""
 
-_AT_ONCE = 20  # interceptions, with their child rows
+_AT_ONCE = 20  # interceptions, with the beginnings of their child rows
+_FULL_AT_ONCE = 100  # with the ids of those
 
 _I = interceptions.c
 
@@ -209,11 +210,26 @@ class Query:
         after_id: str | None = None,
         limit: int | None = None,
     ) -> Iterator[FullInterception]:
-        """The interceptions of a session by thread, in order; threads by their start.
+        """The interceptions that `session_ids` has found, which says more, and raises the same."""
+        ids = self.session_ids(
+            session_id, initiator, threads=threads, after_id=after_id, limit=limit
+        )
+        yield from self.each_of(ids)
+
+    def session_ids(
+        self,
+        session_id: str,
+        initiator: str | None = None,
+        *,
+        threads: Sequence[str] | None = None,
+        after_id: str | None = None,
+        limit: int | None = None,
+    ) -> Sequence[str]:
+        """The ids of a session's interceptions by thread, in order; threads by their start.
 
         Where callers happen to use the same session id, `initiator` (an id) tells them apart.
         `threads` are the only ones that are wanted. A page has at most `limit`, and the one after
-        it follows on its last, `after_id`.
+        it follows on its last, `after_id`. Each page is found among all of the session's.
 
         Raises:
             NoSuchPageError: `after_id` isn't of this session.
@@ -222,10 +238,10 @@ class Query:
         rows = matching(*conditions(Filter(session=session_id, owner=initiator)))
         root = thread_of(rows.c)
         began = sa.func.min(rows.c.started_at).over(partition_by=root)
-        table = sa.select(rows, began.label("began"), root.label("root")).subquery()
-        each = table.c
+        own = (rows.c.started_at, rows.c.id)
+        each = sa.select(began.label("began"), root.label("root"), *own).subquery().c
         order = (each.began, each.root, each.started_at, each.id)
-        statement = sa.select(table).order_by(*order).limit(limit)
+        statement = sa.select(each.id).order_by(*order).limit(limit)
         if threads is not None:
             statement = statement.where(each.root.in_(threads))
         with self._connect() as connection:
@@ -237,8 +253,21 @@ class Query:
                     raise NoSuchPageError(f"The session has no interception {after_id!r}.")
                 position = (sa.literal(at, by.type) for at, by in zip(last, order, strict=True))
                 statement = statement.where(sa.tuple_(*order) > sa.tuple_(*position))
-            for found, children in self._read(connection, statement):
-                yield from children.full(found)
+            return connection.scalars(statement).all()
+
+    def each_of(self, ids: Sequence[str]) -> Iterator[FullInterception]:
+        """The full interceptions with these ids, in this order; those that are gone are left out.
+
+        Raises:
+            QueryFailedError: it took too long, or the database is unavailable.
+        """
+        with self._connect() as connection:
+            for start in range(0, len(ids), _FULL_AT_ONCE):
+                few = ids[start : start + _FULL_AT_ONCE]
+                statement = sa.select(interceptions).where(_I.id.in_(few))
+                found = {row.id: row for row in connection.execute(statement)}
+                rows = [found[id] for id in few if id in found]
+                yield from ChildRows(connection, [row.id for row in rows]).full(rows)
 
     def usage(self, by: UsageBy, wanted: Filter) -> list[Usage]:
         """Totals, those with the most tokens first; days newest first.

@@ -3,6 +3,7 @@
 import tracemalloc
 
 import pytest
+import sqlalchemy as sa
 
 from aibridged.records import child_rows
 from aibridged.records.child_rows import SHOWN_CHARACTERS, SHOWN_ROWS
@@ -109,3 +110,38 @@ def test_many_values_are_asked_for_in_parts(query, add_rows, monkeypatch):
     monkeypatch.setattr(child_rows, "_IDS_AT_ONCE", 7)
     add_rows(*((TokenUsageRecord, {"input_tokens": 1}) for _ in range(20)))
     assert listed(query).tokens("input_tokens") == 20
+
+
+def test_rows_are_read_ahead_across_interceptions(query, add_rows, database, monkeypatch):
+    """A session of 20 000 short answers isn't read answer by answer."""
+    ids = [
+        add_rows(
+            *((ToolUsageRecord, {"tool": f"{n}.{k}", "input": LONG[:9]}) for k in range(n % 3)),
+            (TokenUsageRecord, {"input_tokens": n}),
+        )
+        for n in range(40)
+    ]
+
+    def read():
+        statements = []
+        note = lambda *args: statements.append(args[2])  # noqa: E731
+        sa.event.listen(database.engine, "before_cursor_execute", note)
+        found = [each.collected() for each in query.each_of(ids)]
+        sa.event.remove(database.engine, "before_cursor_execute", note)
+        return found, len(statements)
+
+    found, statements = read()
+    assert [each.id for each in found] == ids
+    assert [[row["tool"] for row in each.tool_usages] for each in found] == [
+        [f"{n}.{k}" for k in range(n % 3)] for n in range(40)
+    ]
+    assert [each.tokens("input_tokens") for each in found] == list(range(40))
+    assert statements < 25
+    monkeypatch.setattr(child_rows, "_MOST_ROWS", 3)
+    assert read()[0] == found
+
+
+def test_what_is_gone_is_left_out(query, add_rows):
+    id = add_rows()
+    unknown = "01890a5d-ac96-774b-bcce-b302099a8057"
+    assert [each.found.id for each in query.each_of([unknown, id])] == [id]
