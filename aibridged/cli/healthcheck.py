@@ -43,20 +43,58 @@ def healthcheck(
     which is not verified.
     """
     flags = {"--http-address": http_address, "--config": config}
-    address, tls = _where({flag: text for flag, text in flags.items() if text})
+    address, tls, source = _where({flag: text for flag, text in flags.items() if text})
     path = "/readyz" if ready else "/healthz"
     url = f"{'https' if tls else 'http'}://{address}{path}"
     try:
         status, said = _ask(address, path, tls=tls)
     except OSError as error:
-        typer.echo(f"{url}: {error.strerror or error}", err=True)
+        from aibridged.config.report import mistake_text
+        from aibridged.config.resolution import Mistake
+
+        what, remedy = _told(error, source, tls=tls)
+        typer.echo(mistake_text(Mistake(url, what, remedy)), err=True)
         raise typer.Exit(1) from None
-    typer.echo(f"{url}: {status} {said}", err=status != 200)
+    typer.echo(f"{url}: {status} {said}".rstrip(), err=status != 200)
+    if status not in (200, 503):
+        typer.echo("  → That is not the daemon's answer: check the address.", err=True)
     raise typer.Exit(0 if status == 200 else 1)
 
 
-def _where(flags: dict[str, str]) -> "tuple[Address, bool]":
-    """The address, and whether it uses TLS.
+class _NotHttpError(OSError):
+    """A response that isn't HTTP."""
+
+
+def _told(error: OSError, source: str, *, tls: bool) -> tuple[str, str]:
+    """What is wrong, and the mend; `source` is what has named the address, "" for the default."""
+    import ssl
+
+    from aibridged.observe.connection_failure import cause_of
+
+    elsewhere = f"correct {source}" if source else "name its address by --http-address"
+    if isinstance(error, TimeoutError):
+        mend = "It is too busy or stuck, or a firewall is between: see its log, and `aibridged status`."
+        return f"no answer within {_TIMEOUT_S:g} s", mend
+    if isinstance(error, (_NotHttpError, ssl.SSLError, ConnectionResetError)):
+        spoken = "HTTPS" if tls else "HTTP"
+        other = "without" if tls else "with"
+        mend = (
+            f"Give the settings that the daemon runs with (--config): it may be one {other} TLS. "
+            f"If it isn't the daemon that listens there, {elsewhere}."
+        )
+        return f"what listens there doesn't answer in {spoken}", mend
+    cause = cause_of(error).words
+    if isinstance(error, ConnectionRefusedError):
+        mend = (
+            "No daemon listens there: start it (`aibridged serve`, or `systemctl start "
+            f"aibridged`), or {elsewhere}."
+        )
+        return f"no answer, {cause}", mend
+    return f"no answer, {cause}", f"{elsewhere[0].upper()}{elsewhere[1:]}."
+
+
+def _where(flags: dict[str, str]) -> "tuple[Address, bool, str]":
+    """The address, whether it uses TLS, and what has named it.
 
     Mistakes in other settings are ignored: the daemon may be running with earlier ones.
     """
@@ -64,14 +102,16 @@ def _where(flags: dict[str, str]) -> "tuple[Address, bool]":
     from aibridged.config.kinds import ADDRESS, Address
 
     resolution = found_settings(flags, ("http_address",)).resolution
-    values = {value.name: value.text for value in resolution.values}
+    values = {value.name: value for value in resolution.values}
     try:
-        address = ADDRESS.parse(values["http_address"])
+        address = ADDRESS.parse(values["http_address"].text)
     except ValueError:
         typer.echo(report.problems(resolution), err=True)
         raise typer.Exit(1) from None
     host = _LOOPBACK.get(address.host, address.host)
-    return Address(host, address.port), bool(values["tls_cert_file"])
+    source = values["http_address"].source
+    name = "" if source.kind == "default" else str(source)
+    return Address(host, address.port), bool(values["tls_cert_file"].text), name
 
 
 def _ask(address: "Address", path: str, *, tls: bool) -> tuple[int, str]:
@@ -97,6 +137,6 @@ def _ask(address: "Address", path: str, *, tls: bool) -> tuple[int, str]:
         response = connection.getresponse()
         return response.status, response.read(1000).decode("utf-8", "replace").strip()
     except http.client.HTTPException as error:
-        raise OSError(f"the response is not HTTP: {error!r}") from None
+        raise _NotHttpError(str(error)) from None
     finally:
         connection.close()

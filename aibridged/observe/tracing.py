@@ -166,6 +166,8 @@ def open_tracing(clock: Clock) -> Tracing:
     """
     # It quotes malformed headers, which contain keys.
     logging.getLogger("opentelemetry.util.re").disabled = True
+    # What it could say is checked by then, or the default: a ratio that isn't given is 1.
+    logging.getLogger("opentelemetry.sdk.trace.sampling").disabled = True
     try:
         return Tracing(_exporter(protocol(os.environ)), clock)
     except TracingError:

@@ -63,7 +63,42 @@ def test_it_is_gone(run: Run) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
     asked = run("healthcheck", "--http-address", address)
     assert (asked.returncode, asked.stdout) == (1, "")
-    assert asked.stderr == f"http://{address}/healthz: Connection refused\n"
+    said = " ".join(asked.stderr.split())
+    assert said.startswith(f"http://{address}/healthz: no answer, connection refused. → No daemon")
+    assert said.endswith("`systemctl start aibridged`), or correct --http-address.")
+
+
+def test_its_host_is_not_known(run: Run) -> None:
+    asked = run("healthcheck", environ={"CODER_HTTP_ADDRESS": "gateway.invalid:4001"})
+    assert asked.returncode == 1
+    assert " no such host.\n  → Correct CODER_HTTP_ADDRESS.\n" in asked.stderr
+
+
+def test_it_is_another_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Daemon, "do_GET", lambda self: self.send_error(404))
+    with listening() as port:
+        asked = run("healthcheck", "--http-address", f"127.0.0.1:{port}")
+    assert asked.returncode == 1
+    assert "404" in asked.stderr
+    assert "not the daemon's answer: check the address." in asked.stderr
+
+
+def test_it_does_not_answer(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        asked = run("healthcheck", "--http-address", f"127.0.0.1:{server.getsockname()[1]}")
+    assert asked.returncode == 1
+    assert "no answer within 3 s" in asked.stderr
+    assert "`aibridged status`" in asked.stderr
+
+
+def test_it_speaks_tls_and_the_settings_do_not_say_so(run: Run) -> None:
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(CERT, KEY)
+    with listening(tls) as port:
+        asked = run("healthcheck", "--http-address", f"127.0.0.1:{port}")
+    assert asked.returncode == 1
+    assert "doesn't answer in HTTP." in asked.stderr
+    assert "(--config): it may be one with TLS." in " ".join(asked.stderr.split())
 
 
 def test_it_speaks_something_else(run: Run) -> None:
@@ -80,7 +115,7 @@ def test_it_speaks_something_else(run: Run) -> None:
         asked = run("healthcheck", "--http-address", f"127.0.0.1:{server.getsockname()[1]}")
         thread.join()
     assert asked.returncode == 1
-    assert "not HTTP" in asked.stderr
+    assert "what listens there doesn't answer in HTTP." in asked.stderr
 
 
 def test_over_tls_where_the_settings_say_so(run: Run) -> None:

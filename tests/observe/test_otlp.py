@@ -47,3 +47,43 @@ def test_headers_that_are_none_are_not_quoted(of):
     with pytest.raises(TracingError, match=variable) as caught:
         protocol({variable: "a=b,canary-key"})
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("OTEL_TRACES_SAMPLER", "sometimes", "'sometimes'. Choose always_on, always_off,"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "zip", "'zip'. Choose gzip, deflate or none."),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "10s", "'10s'. Write a number of seconds, without a unit."),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0", "'0'. Write a number of seconds"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "5s", "'5s'. Write a whole number, at least 1,"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "0", "'0'. Write a whole number, at least 1,"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "-1", "'-1'. Write a whole number, at least 0,"),
+        ("OTEL_TRACES_SAMPLER", "x" * 1000, f"'{'x' * 40}…'. Choose"),
+    ],
+)
+def test_a_value_that_cannot_be_used(variable, value, said):
+    with pytest.raises(TracingError) as caught:
+        protocol({variable: value})
+    assert str(caught.value).startswith(f"{variable} is {said}")
+
+
+@pytest.mark.parametrize("ratio", ["some", "1.5", "-1", "nan"])
+def test_a_ratio_that_is_none(ratio):
+    variables = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": ratio}
+    with pytest.raises(TracingError, match="OTEL_TRACES_SAMPLER_ARG is .* from 0 to 1"):
+        protocol(variables)
+    # Another sampler's argument isn't a ratio.
+    assert protocol({**variables, "OTEL_TRACES_SAMPLER": "always_on"}) == "grpc"
+
+
+def test_values_that_can_be_used():
+    variables = {
+        "OTEL_TRACES_SAMPLER": "ParentBased_TraceIdRatio",
+        "OTEL_TRACES_SAMPLER_ARG": "0.25",
+        "OTEL_EXPORTER_OTLP_TIMEOUT": "2.5",
+        "OTEL_EXPORTER_OTLP_COMPRESSION": "GZIP",
+        "OTEL_BSP_SCHEDULE_DELAY": "5000",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "0",
+    }
+    assert protocol(variables) == "grpc"
