@@ -7,9 +7,23 @@ from typing import Any, Protocol
 import msgspec
 
 from aibridged import __version__
+from aibridged.core.auth import API_KEY, SESSION_TOKEN, TOKEN_HEADERS
 from aibridged.errors import ERRORS
 
 _JSON = "application/json"
+
+# Any one of them, with a gateway token.
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    **{
+        name: {"type": "apiKey", "in": "header", "name": header}
+        for name, header in (
+            ("token", TOKEN_HEADERS[0]),
+            ("apiKey", API_KEY),
+            ("sessionToken", SESSION_TOKEN),
+        )
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +65,13 @@ def document(routes: Iterable[Described]) -> dict[str, Any]:
             "their own.",
         },
         "servers": [{"url": "/api/v2/aibridge"}, {"url": "/api/v2/ai-gateway"}],
-        "security": [{"token": []}],
+        "security": [{name: []} for name in _SCHEMES],
         "paths": {
             route.path: {"get": _operation(route, answer)}
             for route, answer in zip(described, answers, strict=True)
         },
         "components": {
-            "securitySchemes": {
-                "token": {"type": "apiKey", "in": "header", "name": "X-Coder-Token"}
-            },
+            "securitySchemes": _SCHEMES,
             "schemas": {**schemas, "Error": _error()},
         },
     }

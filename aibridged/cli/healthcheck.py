@@ -73,7 +73,7 @@ def _told(error: OSError, source: str, *, tls: bool) -> tuple[str, str]:
 
     elsewhere = f"correct {source}" if source else "name its address by --http-address"
     if isinstance(error, TimeoutError):
-        mend = "It is too busy or stuck, or a firewall is between: see its log, and `aibridged status`."
+        mend = "It is busy or stuck, or a firewall is between: see `aibridged status`, and its log."
         return f"no answer within {_TIMEOUT_S:g} s", mend
     if isinstance(error, (_NotHttpError, ssl.SSLError, ConnectionResetError)):
         spoken = "HTTPS" if tls else "HTTP"

@@ -40,7 +40,11 @@ def mistakes(
 
 
 def warnings(
-    settings: Settings, given: Mapping[str, Given], listed: Iterable[ProviderSettings]
+    settings: Settings,
+    given: Mapping[str, Given],
+    listed: Iterable[ProviderSettings],
+    *,
+    in_container: bool = False,
 ) -> list[str]:
     """Settings that work, but are probably not intended; `listed` are the providers of the list."""
     found = []
@@ -71,7 +75,7 @@ def warnings(
             )
     return [
         *found,
-        *_in_the_clear(settings),
+        *_in_the_clear(settings, in_container),
         *check_base_urls.warnings(settings.providers),
         *_mcp_warnings(settings),
         *policies.warnings(settings),
@@ -96,9 +100,15 @@ def _without_their_switch(settings: Settings, given: Mapping[str, Given]) -> Ite
             yield f"{', '.join(idle)} {have} no effect without {_FLAGS[switch]}."
 
 
-def _in_the_clear(settings: Settings) -> Iterator[str]:
-    """A reverse proxy that is named is taken to terminate TLS."""
+def _in_the_clear(settings: Settings, in_container: bool) -> Iterator[str]:
+    """A reverse proxy that is named is taken to terminate TLS.
+
+    All interfaces of a container are its own: where it is published, and what terminates TLS there,
+    is said outside.
+    """
     address = settings.http_address
+    if in_container and _ANY.get(address.host, address.host) == "":
+        return
     encrypted = settings.tls_cert_file is not None or settings.proxy_trusted_origins
     if settings.auth != "none" and not is_loopback(address.host) and not encrypted:
         yield (

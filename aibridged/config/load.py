@@ -33,6 +33,8 @@ from aibridged.config.resolution import DEFAULT, Mistake, Resolution, Source, Va
 from aibridged.config.sources import Given
 
 CONFIG_FLAG = "--config"
+_IN_CONTAINER = "container"
+"""The variable that container managers and images set, by the convention of systemd."""
 
 
 def resolve(
@@ -86,7 +88,12 @@ def resolve(
         values=_shown(given, found_lists),
         mistakes=mistakes,
         warnings=[
-            *check.warnings(settings, given, [each.settings for each in listed]),
+            *check.warnings(
+                settings,
+                given,
+                [each.settings for each in listed],
+                in_container=bool(environ.get(_IN_CONTAINER)),
+            ),
             *almost_variables.hints(environ),
             *almost_variables.unread_keys(settings, environ),
         ],

@@ -1,5 +1,6 @@
 """Report of the effective settings, as text and as JSON, with secrets masked."""
 
+import re
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,6 +13,8 @@ from aibridged.config.resolution import Mistake, Resolution, Value
 from aibridged.counted import counted
 
 _WIDTH = 80
+_COMMAND = re.compile(r"`[^`\n]{1,70}`")
+_BLANK = "\0"  # that textwrap doesn't break at
 _TUNNELS = "--aibridge-proxy-upstream"
 
 
@@ -136,11 +139,14 @@ def mistake_text(mistake: Mistake) -> str:
 
 
 def _wrapped(text: str, indent: str, first: str = "") -> str:
-    return textwrap.fill(
-        text,
+    """The text in lines, of which a command in backquotes is never broken if it fits into one."""
+    kept = _COMMAND.sub(lambda found: found[0].replace(" ", _BLANK), text)
+    filled = textwrap.fill(
+        kept,
         _WIDTH,
         initial_indent=first,
         subsequent_indent=indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return filled.replace(_BLANK, " ")

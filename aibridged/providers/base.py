@@ -164,7 +164,10 @@ class Provider(ABC):
                     return self._bridged_by(endpoint, below, found[1])
         for endpoint, (pattern, methods) in self._passthrough_patterns.items():
             if method in methods and (found := pattern.fullmatch(below)) is not None:
-                return self._passed(endpoint, below, found, method)
+                route = self._passed(endpoint, below, found, method)
+                # A client has appended its path to a base URL with an endpoint in it.
+                is_path = route.about is not None and route.about.id in self._first_segments
+                return None if is_path else route
         return None
 
     def may_be_bridged(self, folded: str) -> bool:
@@ -179,6 +182,11 @@ class Provider(ABC):
     @cached_property
     def _bridged_patterns(self) -> Mapping[str, re.Pattern[str]]:
         return {path: re.compile(_pattern(path)) for path in self.bridged if "*" in path}
+
+    @cached_property
+    def _first_segments(self) -> frozenset[str]:
+        paths = (*self.bridged, *self.passthrough, "/v1")
+        return frozenset(path.split("/")[1] for path in paths)
 
     @cached_property
     def _passthrough_patterns(self) -> Mapping[str, tuple[re.Pattern[str], frozenset[str]]]:

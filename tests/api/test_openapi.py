@@ -3,8 +3,11 @@
 import json
 import re
 
+from multidict import CIMultiDict
+
 from aibridged.api.openapi import document
 from aibridged.api.routes import ROOTS, ROUTES
+from aibridged.core.auth import read_credentials
 from aibridged.errors import ERRORS
 
 
@@ -17,6 +20,17 @@ def test_every_route_stands_in_the_document():
         assert [each["name"] for each in parameters] == [each.name for each in route.parameters]
         for each in parameters:
             assert each["required"] == (f"{{{each['name']}}}" in route.path)
+
+
+def test_every_header_that_authenticates_stands_in_the_document():
+    made = document(ROUTES)
+    schemes = made["components"]["securitySchemes"]
+    assert made["security"] == [{name: []} for name in schemes]
+    for scheme in schemes.values():
+        name, value = scheme.get("name", "Authorization"), "aib_token"
+        headers = {name: f"Bearer {value}" if name == "Authorization" else value}
+        assert read_credentials(CIMultiDict(headers), session_first=True).token == value
+    assert len(schemes) == 4
 
 
 def test_every_code_stands_in_the_document():

@@ -95,6 +95,19 @@ def test_settings_of_what_is_off(resolve: Resolve) -> None:
     assert resolve({**breaker, "--aibridge-circuit-breaker-enabled": "false"}).warnings == []
 
 
+@pytest.mark.parametrize("address", [":4001", "0.0.0.0:4001", "[::]:4001"])
+def test_clear_text_on_all_interfaces_is_warned_of_but_in_a_container(
+    address: str, resolve: Resolve
+) -> None:
+    flags = {"--http-address": address}
+    [warning] = resolve(flags).warnings
+    assert f"Clients on {address} send their tokens and prompts unencrypted" in warning
+    assert resolve(flags, {"container": "docker"}).warnings == []
+    one = {"--http-address": "192.0.2.1:4001"}
+    assert len(resolve(one).warnings) == len(resolve(one, {"container": "podman"}).warnings) == 1
+    assert resolve({"--http-address": "127.0.0.1:4001"}).warnings == []
+
+
 def test_two_listeners_on_one_port(resolve: Resolve) -> None:
     metrics = {"--prometheus-address": "127.0.0.1:4001"}
     assert resolve(metrics).mistakes == []

@@ -71,7 +71,7 @@ def test_a_value_that_cannot_be_used(variable, value, said):
 @pytest.mark.parametrize("ratio", ["some", "1.5", "-1", "nan"])
 def test_a_ratio_that_is_none(ratio):
     variables = {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": ratio}
-    with pytest.raises(TracingError, match="OTEL_TRACES_SAMPLER_ARG is .* from 0 to 1"):
+    with pytest.raises(TracingError, match=r"OTEL_TRACES_SAMPLER_ARG is .* from 0 to 1"):
         protocol(variables)
     # Another sampler's argument isn't a ratio.
     assert protocol({**variables, "OTEL_TRACES_SAMPLER": "always_on"}) == "grpc"

@@ -71,7 +71,10 @@ def test_it_runs_as_a_user_of_a_fixed_number_who_owns_the_volume(steps, image, v
 
 
 def test_its_variables_are_the_daemons(variables, resolve):
-    ours = {name: value for name, value in variables.items() if name != "PATH"}
+    ours = {name: value for name, value in variables.items() if name.startswith("CODER_")}
+    assert set(variables) - set(ours) == {"PATH", "container"}
+    # Its port is published outside, where TLS may be terminated.
+    assert resolve(variables).warnings == []
     resolution = resolve(ours)
     assert resolution.mistakes == []
     assert {v.source.name for v in resolution.values if v.source.kind == "environment"} == set(ours)

@@ -124,6 +124,27 @@ def test_a_wrong_base_url_is_told_with_its_mend(path, sentence):
     assert sentence in told("POST", path).message
 
 
+@pytest.mark.parametrize(
+    ("path", "mend"),
+    [
+        ("/openai/v1/responses/models", "Take /responses out of the base URL (clients append it"),
+        ("/openai/v1/responses/v1/models", "Take /v1/responses out of the base URL"),
+        ("/openai/v1/conversations/models", "Take /conversations out of the base URL"),
+        ("/copilot/responses/models", "Take /responses out of the base URL"),
+    ],
+)
+def test_a_path_behind_an_endpoint_is_no_stored_id(path, mend):
+    _, name, below = path.split("/", 2)
+    assert PROVIDERS[name].route("GET", f"/{below}") is None
+    assert mend in told("GET", path).message
+
+
+def test_a_stored_id_is_one():
+    for id in ("resp_1", "modelsx", "resp_models"):
+        route = PROVIDERS["openai"].route("GET", f"/v1/responses/{id}/input_items")
+        assert route.about.id == id
+
+
 # At a 404, Claude Code says that the model doesn't exist, and nothing else.
 @pytest.mark.parametrize("path", [path for path, _ in BASE_URLS])
 def test_claude_code_shows_the_sentence(path):
