@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aibridged.cli.cells import counted
 from aibridged.cli.identity_store import errors_are_told
+from aibridged.cli.say import say
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -33,8 +35,8 @@ def backup(
 
     with _sqlite(settings, _pg_dump, file) as database:
         copy = back_up(database, file, SystemClock(), force=force)
-    typer.echo(f"Backed up {database} to {file}: {_contents(copy)}.")
-    typer.echo(_MISSING, err=True)
+    say(f"Backed up {database} to {file}: {_contents(copy)}.")
+    say(_MISSING, err=True)
 
 
 def restore(
@@ -56,12 +58,12 @@ def restore(
         except OSError as error:
             raise DatabaseError(f"{database.parent} can't be made: {error.strerror}.") from None
         copy, replaced = restore(file, database, SystemClock())
-    typer.echo(f"Restored {file} to {database}: {_contents(copy)}.")
+    say(f"Restored {file} to {database}: {_contents(copy)}.")
     if not copy.is_current:
-        typer.echo("Its schema is an earlier release's: the daemon upgrades it when it starts.")
+        say("Its schema is an earlier release's: the daemon upgrades it when it starts.")
     if replaced is not None:
-        typer.echo(f"What it replaces is in {replaced}: delete it when you no longer need it.")
-    typer.echo(
+        say(f"What it replaces is in {replaced}: delete it when you no longer need it.")
+    say(
         "Tokens that were revoked and users that were erased since the backup are back: revoke and"
         " erase them again.",
         err=True,
@@ -77,15 +79,15 @@ def _sqlite(
 
     with errors_are_told():
         if settings.postgres_url is not None:
-            typer.echo(on_postgres(settings, file), err=True)
+            say(on_postgres(settings, file), err=True)
             raise typer.Exit(1)
         yield Path(database_url(settings.state_dir).database or "")
 
 
 def _contents(copy: "Copy") -> str:
     return (
-        f"{copy.size / 1e6:,.1f} MB, schema {copy.revision}, users {copy.users:,}, tokens"
-        f" {copy.tokens:,}, interceptions {copy.interceptions:,}"
+        f"{copy.size / 1e6:,.1f} MB, schema {copy.revision}, {counted(copy.users, 'user')},"
+        f" {counted(copy.tokens, 'token')}, {counted(copy.interceptions, 'interception')}"
     )
 
 

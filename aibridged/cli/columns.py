@@ -153,7 +153,7 @@ def chosen(
     for name in names.split(","):
         if _plain(name) not in known:
             raise typer.BadParameter(
-                f"There is no column {cells.printable(name.strip())!r}; there are "
+                f"there is no column {cells.printable(name.strip())!r}; there are "
                 f"{', '.join(each.name for each in columns)}.",
                 param_hint="--columns",
             )

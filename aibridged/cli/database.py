@@ -10,9 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import typer
-
 from aibridged.cli.options import STORE, takes, without_mistakes
+from aibridged.cli.say import say
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -41,7 +40,7 @@ def takes_database(command: Callable[..., None], also: Sequence[str] = ()) -> Ca
         found = found_settings(flags, names)
         settings = without_mistakes(found.resolution)
         for line in _remarks(found, settings):
-            typer.echo(line, err=True)
+            say(line, err=True)
         return settings
 
     return takes(names, command, resolve=resolve)

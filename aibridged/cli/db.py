@@ -9,6 +9,7 @@ import typer
 
 from aibridged.cli.backup import backup, restore
 from aibridged.cli.database import takes_database
+from aibridged.cli.say import say
 from aibridged.counted import counted
 
 if TYPE_CHECKING:
@@ -43,11 +44,9 @@ def _upgrade(settings: "Settings") -> None:
         before = migrations.check(engine)
         migrations.upgrade(engine)
         if before.is_current:
-            typer.echo(f"The schema is current: {before.needed}.")
+            say(f"The schema is current: {before.needed}.")
         else:
-            typer.echo(
-                f"Upgraded the schema from {before.current or 'nothing'} to {before.needed}."
-            )
+            say(f"Upgraded the schema from {before.current or 'nothing'} to {before.needed}.")
 
 
 def _check(settings: "Settings") -> None:
@@ -57,9 +56,9 @@ def _check(settings: "Settings") -> None:
     with _database(settings) as engine:
         state = migrations.check(engine)
     if not state.is_current:
-        typer.echo(state.demand, err=True)
+        say(state.demand, err=True)
         raise typer.Exit(1)
-    typer.echo(f"The schema is current: {state.needed}.")
+    say(f"The schema is current: {state.needed}.")
 
 
 def _prune(
@@ -83,14 +82,14 @@ def _prune(
 
     seconds = _seconds(older_than) if older_than is not None else settings.retention
     if seconds == 0:
-        typer.echo("Nothing to prune: interceptions are kept forever.", err=True)
+        say("Nothing to prune: interceptions are kept forever.", err=True)
         raise typer.Exit(1)
     clock = SystemClock()
     with _database(settings) as engine:
         migrations.upgrade(engine)
         before = clock.wall() - timedelta(seconds=seconds)
         count = prune(engine, before, pace_beside_daemon(engine, settings.state_dir, clock))
-    typer.echo(f"Pruned {counted(count, 'interception')}.")
+    say(f"Pruned {counted(count, 'interception')}.")
 
 
 def _seconds(text: str) -> float:
@@ -111,5 +110,5 @@ def _database(settings: "Settings", *, create: bool = False) -> "Iterator[Engine
     try:
         yield make_database(settings) if create else existing_database(settings)
     except (DatabaseError, DatabaseAwayError) as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         raise typer.Exit(1) from None

@@ -6,6 +6,7 @@ import typer
 
 from aibridged.cli.cells import counted, time
 from aibridged.cli.identity_store import Output, OutputFlag, as_json, errors_are_told
+from aibridged.cli.say import say
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -58,7 +59,7 @@ def erase(
         told = {"id": person.id, "erased": before._asdict(), "left": left._asdict()}
         typer.echo(as_json({**told, "scrubbed": is_scrubbed}))
     else:
-        typer.echo(f"Erased {user}. The audit log has it under the id {person.id}.")
+        say(f"Erased {user}. The audit log has it under the id {person.id}.")
     _say_what_is_left(person, left, is_scrubbed=is_scrubbed)
 
 
@@ -92,7 +93,7 @@ def _the_one(user: str, found: "list[Person]", erasure: "Erasure") -> "Person":
 
 
 def _described(person: "Person", erasure: "Erasure") -> str:
-    requests = f"interceptions {erasure.count(person.id).interceptions:,}"
+    requests = counted(erasure.count(person.id).interceptions, "interception")
     if person.created_at is None:
         return f"no user of this database, {requests}"
     end = f"deleted {time(person.deleted_at)}" if person.deleted_at else "active"
@@ -120,13 +121,13 @@ def _announcement(user: str, person: "Person", before: "Records") -> str:
 
 def _say_what_is_left(person: "Person", left: "Records", *, is_scrubbed: bool) -> None:
     if not is_scrubbed:
-        typer.echo(
+        say(
             "The daemon hasn't emptied the write-ahead log yet, since something else reads the"
             " database: it does so afterwards, within seconds. Until then deleted text is in it.",
             err=True,
         )
     if left.any:
-        typer.echo(
+        say(
             f"Left: {counted(left.interceptions, 'request')}, {left.open:,} still running: what"
             f" they record is still to come. Run `aibridged users erase {person.id}` again when"
             " they have; those of a daemon that was killed end when it is started.",

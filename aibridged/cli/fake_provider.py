@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from aibridged.cli.say import say
 from aibridged.config.kinds import ADDRESS, DURATION, Address, Kind
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ async def _serve(fake: "FakeProvider", address: Address) -> None:
         await fake.start(address.host, address.port)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
-        typer.echo(f"Cannot listen on {address}: {reason}.", err=True)
+        mend = "Choose another --address; port 0 picks a free port."
+        say(f"Cannot listen on {address}: {reason}. {mend}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"fake provider listening on {fake.base_url}")
     await stopped.wait()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from aibridged.cli.database import no_use_yet, takes_database
+from aibridged.cli.say import say
 
 if TYPE_CHECKING:
     from aibridged.cli.columns import View
@@ -53,7 +54,7 @@ def takes_store(command: Callable[..., None], access: Access) -> Callable[..., N
         with errors_are_told():
             command(_store(settings, access), **arguments)
             if access is Access.CREATE and (remark := no_use_yet(settings)):
-                typer.echo(remark, err=True)
+                say(remark, err=True)
 
     with_store.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
     return takes_database(with_store)
@@ -75,7 +76,7 @@ def show(
     elif found:
         typer.echo(view.table(found))
     else:
-        typer.echo(nothing, err=True)
+        say(nothing, err=True)
 
 
 def opened(settings: "Settings", access: Access) -> "Engine":
@@ -112,5 +113,5 @@ def errors_are_told() -> Iterator[None]:
     try:
         yield
     except (IdentityError, StoreUnavailableError, DatabaseError) as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         raise typer.Exit(1) from None

@@ -17,6 +17,7 @@ from aibridged.cli.identity_store import (
     opened,
     show,
 )
+from aibridged.cli.say import say
 from aibridged.config import extras
 
 if TYPE_CHECKING:
@@ -62,14 +63,14 @@ def _set(settings: "Settings", user: Username, server: _Server) -> None:
     token = _read_token(user, server)
     with errors_are_told():
         _store(settings, Access.CHANGE).put(user, server, token)
-    typer.echo(f"Saved the token of {user} for {server}. {_WHEN}")
+    say(f"Saved the token of {user} for {server}. {_WHEN}")
 
 
 def _remove(settings: "Settings", user: Username, server: _Server) -> None:
     """Remove a user's token for an MCP server."""
     with errors_are_told():
         _store(settings, Access.CHANGE).remove(user, server)
-    typer.echo(f"Removed the token of {user} for {server}. {_WHEN}")
+    say(f"Removed the token of {user} for {server}. {_WHEN}")
 
 
 def _list(
@@ -103,7 +104,7 @@ def _warn_of(settings: "Settings", server: str) -> None:
         why = "has user_credentials: none in these settings, so users' tokens are not sent"
     else:
         return
-    typer.echo(f"Note: {server} {why}.", err=True)
+    say(f"Note: {server} {why}.", err=True)
 
 
 def _is_terminal() -> bool:
@@ -121,9 +122,9 @@ def _read_token(user: str, server: str) -> "Secret":
     try:
         token = kinds.SECRET.parse(text.strip())
     except WrongTextError as error:
-        typer.echo(f"Not a valid token: it {error}. {error.remedy}", err=True)
+        say(f"Not a valid token: it {error}. {error.remedy}", err=True)
         raise typer.Exit(1) from None
     if token is None:
-        typer.echo("No token on stdin.", err=True)
+        say("No token on stdin.", err=True)
         raise typer.Exit(1)
     return token

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from aibridged.cli.options import takes
+from aibridged.cli.say import say
 from aibridged.cli.status import proxy_status
 from aibridged.config.private_file import make_private_directory
 
@@ -166,9 +167,9 @@ def _write(files: dict[Path, tuple[bytes, int]]) -> None:
             each.unlink()
         if isinstance(error, FileExistsError):
             _fail(f"{path} already exists: move it away, or choose another DIRECTORY.")
-        _fail(f"{path} can't be written: {error.strerror}.")
+        _fail(f"{path} can't be written: {error.strerror}. Choose another DIRECTORY.")
 
 
 def _fail(sentence: str) -> NoReturn:
-    typer.echo(sentence, err=True)
+    say(sentence, err=True)
     raise typer.Exit(1)

@@ -16,6 +16,7 @@ import typer
 from aibridged.cli.cells import printable
 from aibridged.cli.columns import View
 from aibridged.cli.database import takes_database
+from aibridged.cli.say import say
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -117,7 +118,7 @@ def takes_query(command: Callable[..., None]) -> Callable[..., None]:
         try:
             command(Query(read_database(settings), SystemClock()), **arguments)
         except (DatabaseError, QueryFailedError) as error:
-            typer.echo(str(error), err=True)
+            say(str(error), err=True)
             raise typer.Exit(1) from None
 
     with_query.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
@@ -173,9 +174,9 @@ def write(
         case Output.TABLE if answers:
             typer.echo(view.table(answers, total))
         case Output.TABLE:
-            typer.echo(nothing, err=True)
+            say(nothing, err=True)
     if more:
-        typer.echo(more, err=True)
+        say(more, err=True)
 
 
 def up_to_limit(
@@ -206,7 +207,7 @@ def none_found(what: str, id: str, command: str) -> NoReturn:
     mend = f"See `aibridged {command} list`."
     if len(id) < MIN_PREFIX:
         mend = f"Type at least its first {MIN_PREFIX} characters. {mend}"
-    typer.echo(f"There is no {what} {printable(id)!r}. {mend}", err=True)
+    say(f"There is no {what} {printable(id)!r}. {mend}", err=True)
     raise typer.Exit(1)
 
 

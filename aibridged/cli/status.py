@@ -12,6 +12,7 @@ import typer
 from aibridged.cli.database import found_settings, out_of_reach
 from aibridged.cli.identity_store import Output, OutputFlag
 from aibridged.cli.options import takes, without_mistakes
+from aibridged.cli.say import say
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -61,7 +62,7 @@ def _proxy_status(
 def _resolve(flags: Mapping[str, str]) -> "Settings":
     found = found_settings(flags, _NAMES)
     if remark := out_of_reach(found):
-        typer.echo(remark, err=True)
+        say(remark, err=True)
     return without_mistakes(found.resolution)
 
 
@@ -79,7 +80,7 @@ def _show(directory: Path, name: str, *, watch: bool, output: Output) -> None:
         else:
             typer.echo(_text(directory, name, output))
     except NoDaemonError as error:
-        typer.echo(str(error), err=True)
+        say(str(error), err=True)
         raise typer.Exit(1) from None
     except KeyboardInterrupt:
         raise typer.Exit() from None

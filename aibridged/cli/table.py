@@ -7,6 +7,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Sequence
+from typing import TextIO
 
 WIDTH = 80
 """Width of a line where the terminal's isn't known."""
@@ -64,18 +65,19 @@ def shortened(text: str, room: int) -> str:
     return f"{wrapped(text, room - 2)[0]} {_CUT}"
 
 
-def terminal_width() -> int | None:
-    """Cells of a line of the terminal, or `COLUMNS`; None where the output isn't a terminal.
+def terminal_width(stream: TextIO | None = None) -> int | None:
+    """Cells of a line of the terminal, or `COLUMNS`; None where the stream isn't a terminal.
 
-    A pipe or a file has no width: nothing that is written there is cut.
+    A pipe or a file has no width: nothing that is written there is cut. The default is stdout.
     """
-    if not sys.stdout.isatty():
+    stream = stream or sys.stdout
+    if not stream.isatty():
         return None
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
+        return os.get_terminal_size(stream.fileno()).columns or WIDTH
     except (OSError, ValueError):
         return WIDTH
 

@@ -11,6 +11,7 @@ import typer
 from aibridged.cli.cells import time
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
 from aibridged.cli.identity_store import Access, Output, OutputFlag, as_json, show, takes_store
+from aibridged.cli.say import say
 from aibridged.clock import SystemClock
 from aibridged.config import durations
 
@@ -67,7 +68,7 @@ def _create(
     else:
         typer.echo(secret.reveal())
     end = f"It expires on {time(info.expires_at)} UTC." if seconds else "It never expires."
-    typer.echo(f"Save it now: it won't be shown again. {end}", err=True)
+    say(f"Save it now: it won't be shown again. {end}", err=True)
 
 
 def _list(
@@ -107,9 +108,7 @@ def _revoke(
     if output is Output.JSON:
         typer.echo(as_json(info))
         return
-    typer.echo(
-        f"Revoked {info.id} of {info.username}. A running daemon rejects it within a few seconds."
-    )
+    say(f"Revoked {info.id} of {info.username}. A running daemon rejects it within a few seconds.")
 
 
 def _seconds(lifetime: str) -> float | None:

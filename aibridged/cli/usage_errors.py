@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -51,6 +51,7 @@ _OPTION_SYNONYMS = {
     **dict.fromkeys(("--database-url", "--database", "--db"), "--postgres-url"),
     **dict.fromkeys(("--config-file", "--config-path", "--file"), "--config"),
     **dict.fromkeys(("--since", "--after", "--from"), "--started-after"),
+    "--started-after": "--since",
     **dict.fromkeys(("--until", "--before", "--to"), "--started-before"),
     **dict.fromkeys(("--json", "--format"), "--output"),
 }
@@ -116,7 +117,8 @@ def _told(error: Any, context: Any, path: str) -> tuple[str, str]:
             return f"{error.option_name} has no value", f"Write {error.option_name} {value}."
         return f"{error.option_name} takes no value", f"Write {error.option_name} alone."
     if match := _EXTRA.match(error.message):
-        return _extra(match["words"], getattr(error, "given_args", ()), path)
+        options = {name for each in context.command.params for name in each.opts}
+        return _extra(match["words"], getattr(error, "given_args", ()), path, options)
     if isinstance(error, typer.BadParameter):
         # Typer's validation puts the kind of its own error in front.
         message = error.message.removeprefix("Value error, ").rstrip(".")
@@ -139,7 +141,9 @@ def _unknown_option(option: str, context: Any, path: str) -> tuple[str, str]:
     return what, f"`{path} --help` lists all options."
 
 
-def _extra(words: str, given: Sequence[str], path: str) -> tuple[str, str]:
+def _extra(
+    words: str, given: Sequence[str], path: str, options: Collection[str]
+) -> tuple[str, str]:
     first = words.split()[0] if words.split() else ""
     at = given.index(first) if first in given else 0
     before = given[at - 1].removesuffix("=true") if at else ""
@@ -148,8 +152,16 @@ def _extra(words: str, given: Sequence[str], path: str) -> tuple[str, str]:
         return f"{before} takes its value after an equals sign", f"Write {before}={value}."
     return (
         f"{_quoted(first)} is one argument too many",
-        f"Put a value with spaces into quotes; `{path} --help` shows what the command takes.",
+        f"{_meant_as_option(first, options)}Put a value with spaces into quotes; "
+        f"`{path} --help` shows what the command takes.",
     )
+
+
+def _meant_as_option(word: str, options: Collection[str]) -> str:
+    """The mend for a user's name that isn't behind its option."""
+    if "--user" not in options or _quoted(word) != word:
+        return ""
+    return f"For a user, write --user {word}. "
 
 
 def _nearest(name: str, known: Sequence[str]) -> str | None:

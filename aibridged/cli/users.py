@@ -19,6 +19,7 @@ from aibridged.cli.identity_store import (
     takes_store,
 )
 from aibridged.cli.mcp_token import mcp_token
+from aibridged.cli.say import say
 from aibridged.cli.sign_out import sign_out
 
 if TYPE_CHECKING:
@@ -120,4 +121,7 @@ def _delete(store: "TokenStore", username: Username, output: OutputFlag = Output
 
 
 def _say(user: "User", sentence: str, output: Output) -> None:
-    typer.echo(as_json(user) if output is Output.JSON else sentence)
+    if output is Output.JSON:
+        typer.echo(as_json(user))
+    else:
+        say(sentence)

@@ -1,7 +1,5 @@
 """Report of the effective settings, as text and as JSON, with secrets masked."""
 
-import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -10,11 +8,10 @@ from typing import Any
 from aibridged.config.options import Settings
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.config.resolution import Mistake, Resolution, Value
+from aibridged.config.wrapping import wrapped
 from aibridged.counted import counted
 
 _WIDTH = 80
-_COMMAND = re.compile(r"`[^`\n]{1,70}`")
-_BLANK = "\0"  # that textwrap doesn't break at
 _TUNNELS = "--aibridge-proxy-upstream"
 
 
@@ -139,14 +136,4 @@ def mistake_text(mistake: Mistake) -> str:
 
 
 def _wrapped(text: str, indent: str, first: str = "") -> str:
-    """The text in lines, of which a command in backquotes is never broken if it fits into one."""
-    kept = _COMMAND.sub(lambda found: found[0].replace(" ", _BLANK), text)
-    filled = textwrap.fill(
-        kept,
-        _WIDTH,
-        initial_indent=first,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return filled.replace(_BLANK, " ")
+    return wrapped(text, _WIDTH, indent, first)

@@ -15,6 +15,7 @@ DAEMON = "status.sock"
 PROXY = "proxy-status.sock"
 """The name of a standalone AI Proxy's, which may share the daemon's state directory."""
 _WHO = {DAEMON: "daemon", PROXY: "standalone AI Proxy"}
+_STARTED_BY = {DAEMON: "serve", PROXY: "proxy"}
 
 MAX_BYTES = 1 << 20
 """Of a document, by far."""
@@ -83,7 +84,10 @@ def ask(directory: Path, name: str = DAEMON, within: float = DEADLINE_S) -> byte
                     break
                 document += chunk
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
-        raise NoDaemonError(f"No {who} is running with the state directory {directory}.") from None
+        raise NoDaemonError(
+            f"No {who} is running with the state directory {directory}. Start it with `aibridged "
+            f"{_STARTED_BY[name]}`, or set --state-dir to that of the one that is running."
+        ) from None
     except PermissionError:
         raise NoDaemonError(
             f"Only root and the {who}'s own user may ask for the status in {directory}: run this "

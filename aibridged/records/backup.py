@@ -138,7 +138,9 @@ def check_is_sqlite(file: Path) -> None:
         with open(file, "rb") as opened:
             head = opened.read(16)
     except OSError as error:
-        raise DatabaseError(f"{file} can't be read: {error.strerror}.") from None
+        raise DatabaseError(
+            f"{file} can't be read: {error.strerror}.", "Choose a file of `aibridged db backup`."
+        ) from None
     if head.startswith(_DUMP_OF_POSTGRES):
         raise DatabaseError(
             f"{file} is a dump of a PostgreSQL database: restore it with pg_restore, and set"

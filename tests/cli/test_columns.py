@@ -132,7 +132,7 @@ def test_an_unknown_column_is_named_with_those_there_are(names):
         chosen(COLUMNS, names=names)
     unknown = "nonsense" if "nonsense" in names else ""
     assert str(caught.value) == (
-        f"There is no column {unknown!r}; there are id, at, name, hidden, spare, total_count, note."
+        f"there is no column {unknown!r}; there are id, at, name, hidden, spare, total_count, note."
     )
 
 

@@ -38,7 +38,10 @@ def test_a_taken_port_is_one_clear_line():
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         ended = run("--address", address)
     assert ended.returncode == 1
-    assert ended.stderr == f"Cannot listen on {address}: Address already in use.\n"
+    assert ended.stderr == (
+        f"Cannot listen on {address}: Address already in use. Choose another --address; port 0 "
+        "picks a free port.\n"
+    )
 
 
 @pytest.mark.parametrize("flags", [("--address", "nonsense"), ("--delay", "10"), ("--events", "0")])

@@ -63,7 +63,7 @@ def test_a_schema_of_another_release_is_left_as_it_is(sqlite_database):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("--columns", "nonsense"), "There is no column 'nonsense'; there are "),
+        (("--columns", "nonsense"), "there is no column 'nonsense'; there are "),
         (("--failed", "--status", "completed"), "it contradicts --status completed"),
         (("--wide", "-o", "jsonl"), "it is for tables, not for --output jsonl."),
     ],

@@ -33,6 +33,8 @@ WRONG = [
     ("sessions list --limit x", "--limit: this is not an integer.", "--help` describes it."),
     ("sessions list --limit 0", "--limit: this must be at least 1.", "--help` describes it."),
     ("sessions list --since 2h", "there is no option --since.", "Did you mean --started-after?"),
+    ("tail --started-after 2h", "there is no option --started-after.", "Did you mean --since?"),
+    ("usage alice", "alice is one argument too many.", "For a user, write --user alice."),
     (f"serve {KEY}", "aibridged serve: … is one argument too many.", "into quotes"),
     (f"serve --anthropic-ky={KEY}", "there is no option --anthropic-ky.", "anthropic-key?"),
 ]

@@ -97,9 +97,3 @@ def test_data_is_json(resolve: Resolve) -> None:
             "remedy": "Correct or remove it: the default is 0.",
         }
     ]
-
-
-def test_a_command_is_not_broken_over_two_lines() -> None:
-    for length in range(60, 80):
-        mistake = Mistake("x", "y", f"{'z' * length} `aibridged serve --config x`, or so.")
-        assert "`aibridged serve --config x`," in report.mistake_text(mistake)

@@ -84,7 +84,7 @@ async def test_the_way_of_the_guide(start_daemon, client, state, tmp_path):
         said = await operator("db", "backup", str(backup))
         going = False
     assert not any(task.exception() for task in working)
-    assert f"schema {newest()}, users 1, tokens 1, interceptions " in said
+    assert f"schema {newest()}, 1 user, 1 token, " in said
     assert 5 <= (kept := count(backup)) <= count(state / "aibridged.db")
     assert "stop it first" in await operator("db", "restore", str(backup), status=1)
 

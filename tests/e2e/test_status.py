@@ -122,7 +122,10 @@ async def test_the_socket_is_private_and_is_one_daemons(start_daemon, fake, tmp_
     assert not (state / DAEMON).exists()
     gone = await command("status", "--state-dir", str(state))
     assert (gone.status, gone.out) == (1, "")
-    assert gone.err == f"No daemon is running with the state directory {state}.\n"
+    assert gone.err == (
+        f"No daemon is running with the state directory {state}. Start it with `aibridged serve`, "
+        "or set --state-dir to that of the one that is running.\n"
+    )
 
 
 async def test_commands_ask_the_running_daemon(start_daemon, state, command):
