@@ -1,4 +1,4 @@
-"""The commit that this installation was built of."""
+"""The commit that this installation was built from."""
 
 from pathlib import Path
 

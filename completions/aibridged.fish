@@ -41,7 +41,7 @@ complete -c aibridged -n '__aibridged_at 0' -a usage -d 'Show token usage by use
 complete -c aibridged -n '__aibridged_at 0' -a tail -d 'Show interceptions as they end, until Ctrl-C'
 complete -c aibridged -n '__aibridged_at 0' -a demo -d 'Demonstrate the gateway with a built-in fake provider'
 complete -c aibridged -n '__aibridged_at 0' -a fake-provider -d 'Run a fake provider that mimics Anthropic and OpenAI'
-complete -c aibridged -n '__aibridged_at 0' -a version -d 'Print the version and the commit that it was built of'
+complete -c aibridged -n '__aibridged_at 0' -a version -d 'Print the version and the commit that it was built from'
 complete -c aibridged -n '__aibridged_at 0' -a login -d 'Sign in at a gateway with the browser'
 complete -c aibridged -n '__aibridged_at 0' -a access-token -d 'Print a fresh token for the gateway, for agents to call'
 complete -c aibridged -n '__aibridged_at 0' -a logout -d 'Sign out: revoke the tokens and remove them here'

@@ -9,7 +9,7 @@ from aibridged.commit import commit
 
 
 def version() -> None:
-    """Print the version and the commit that it was built of."""
+    """Print the version and the commit that it was built from."""
     built_of = commit()
     typer.echo(
         f"aibridged {aibridged.__version__} ("

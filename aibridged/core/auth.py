@@ -90,6 +90,34 @@ def read_credentials(headers: MultiMapping[str], *, session_first: bool = False)
     return Presented(None if session is None else _token(session, SESSION_TOKEN), {})
 
 
+def why_refused(token: str | None, *, own_tokens: bool) -> str:
+    """The sentence on a token that wasn't accepted, and the mend; it never quotes it.
+
+    `own_tokens` says that the gateway's own are required, and not Coder's.
+    """
+    if token is None:
+        made = "; `aibridged tokens create` makes one" if own_tokens else ""
+        return (
+            "No gateway token came with the request: send it as the client's API key, or in "
+            f"X-Coder-Token{made}."
+        )
+    bare = token.strip("\"'")
+    if not own_tokens or GATEWAY_TOKEN.fullmatch(token) is not None:
+        return (
+            "The gateway token is not valid: it is unknown, expired or revoked, or its user is "
+            "suspended. Ask for a new one."
+        )
+    if GATEWAY_TOKEN.fullmatch(bare) is not None:
+        return "The gateway token has quotes around it: remove them."
+    if bare.startswith(PREFIX):
+        return "The gateway token is not whole, or something is appended to it: copy it again."
+    return (
+        f"The API key is not a gateway token, which begins with {PREFIX}: clients need one of "
+        "`aibridged tokens create`, not the provider's key, which the gateway has. A provider key "
+        "of your own goes with the token in X-Coder-Token."
+    )
+
+
 def carries(value: str, token: str) -> bool:
     """Whether a header's value contains this token: some clients insist on a key of any kind.
 

@@ -10,6 +10,7 @@ from aibridged.core.auth import (
     MalformedCredentialsError,
     OwnKeyRequiredError,
     upstream_credential,
+    why_refused,
 )
 from aibridged.errors import BYOK_DISABLED, OWN_KEY_REQUIRED, UNAUTHENTICATED, GatewayError
 from aibridged.identity.base import Actor
@@ -19,9 +20,14 @@ from aibridged.pipeline.context import Handler, Middleware, RequestContext
 
 async def authenticated(context: RequestContext, components: Components) -> Actor:
     """The caller, or GatewayError: the headers are malformed, or the token is invalid."""
-    return await components.gate.actor(
-        _token(context), lambda: context.address(components.settings)
-    )
+    token = _token(context)
+    try:
+        return await components.gate.actor(token, lambda: context.address(components.settings))
+    except GatewayError as error:
+        if error.kind is not UNAUTHENTICATED:
+            raise
+        own_tokens = components.settings.auth == "token"
+        raise GatewayError(UNAUTHENTICATED, why_refused(token, own_tokens=own_tokens)) from None
 
 
 def _token(context: RequestContext) -> str | None:

@@ -31,6 +31,11 @@ _OWN = {
         ("health", "healthcheck", "healthz", "livez", "ping", "ready", "readyz", "status"), _PROBES
     ),
     "api": "The gateway's own paths are below /api/v2/aibridge/ and /api/v2/ai-gateway/.",
+    **dict.fromkeys(
+        ("client", "interception", "model", "provider", "session", "threads", "usage", "users"),
+        "The HTTP API of the record has /interceptions, /sessions, /models, /clients and "
+        "/providers: it is described at /api/v2/aibridge/openapi.json.",
+    ),
     "metrics": "Metrics are served at an address of their own (--prometheus-address).",
     **dict.fromkeys(
         ("docs", "openapi.json", "redoc", "swagger"),

@@ -13,6 +13,7 @@ from aibridged.core.auth import (
     read_credentials,
     sent_secrets,
     upstream_credential,
+    why_refused,
     without_tokens,
 )
 
@@ -252,3 +253,27 @@ def test_credentials_are_known_whatever_their_form():
         ]
     )
     assert sent_secrets(headers) == ("abc", "x", "y", "z")
+
+
+TOKEN = f"aib_0123456789_{'x' * 43}"
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [
+        (None, "No gateway token came with the request: send it as the client's API key"),
+        (TOKEN, "The gateway token is not valid: it is unknown, expired or revoked"),
+        (f'"{TOKEN}"', "The gateway token has quotes around it: remove them."),
+        (TOKEN[:-1], "The gateway token is not whole"),
+        (f"{TOKEN}x", "The gateway token is not whole, or something is appended to it"),
+        ("sk-ant-api03-secret", "The API key is not a gateway token, which begins with aib_"),
+    ],
+)
+def test_why_a_token_is_refused(token, said):
+    sentence = why_refused(token, own_tokens=True)
+    assert sentence.startswith(said)
+    assert token is None or token not in sentence
+    # Coder's tokens have no form that is known here.
+    elsewhere = why_refused(token, own_tokens=False)
+    assert elsewhere.startswith("No gateway token" if token is None else "The gateway token is not")
+    assert "aibridged tokens create" not in elsewhere

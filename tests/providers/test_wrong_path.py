@@ -139,6 +139,11 @@ def test_a_path_behind_an_endpoint_is_no_stored_id(path, mend):
     assert mend in told("GET", path).message
 
 
+@pytest.mark.parametrize("path", ["/session", "/interception/1", "/usage"])
+def test_a_wrong_path_of_the_api_is_told_which_there_are(path):
+    assert "described at /api/v2/aibridge/openapi.json" in told("GET", path).message
+
+
 def test_a_stored_id_is_one():
     for id in ("resp_1", "modelsx", "resp_models"):
         route = PROVIDERS["openai"].route("GET", f"/v1/responses/{id}/input_items")
