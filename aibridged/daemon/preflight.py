@@ -198,7 +198,8 @@ async def _addresses(
             await listener.try_address()
         except CannotListenError as error:
             if error.in_use:
-                warnings.append(f"{error.what} Unless that is this daemon: {error.remedy}")
+                mend = f"{error.remedy[:1].lower()}{error.remedy[1:]}"
+                warnings.append(f"{error.what} Unless that is this daemon, {mend}")
             else:
                 mistakes.append(error.as_mistake(where[name]))
     return mistakes
