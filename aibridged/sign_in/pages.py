@@ -30,7 +30,7 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
 }
 # A client chooses what it calls itself, so only known names are shown.
-_PROGRAMS = {"claude-code": "Claude Code", "aibridged": "aibridged"}
+_PROGRAMS = {"claude-code": "Claude Code", "aibridged-login": "aibridged login"}
 _MINUTE_S = 60
 
 

@@ -69,7 +69,7 @@ def test_texts_are_escaped(pages, waiting, clock):
     [
         ("claude-code/2.1.332", "Claude Code 2.1.332"),
         ("claude-code", "Claude Code"),
-        ("aibridged/1.0", "aibridged 1.0"),
+        ("aibridged-login", "aibridged login"),
         ("Your-IT-department/1", "unknown"),
         ("", "unknown"),
     ],
