@@ -110,6 +110,9 @@ NO_MANAGED_SETTINGS = ErrorKind(
     "not_found_error",
     "The gateway has no managed settings for you.",
 )
+NO_BUDGET = ErrorKind(
+    "no_budget", 404, "not_found_error", "The gateway keeps no budgets: there is no usage to show."
+)
 METHOD_NOT_ALLOWED = ErrorKind(
     "method_not_allowed", 405, "invalid_request_error", "This resource is read-only: use GET."
 )
@@ -155,6 +158,9 @@ HEADER_TOO_LARGE = ErrorKind(
 )
 INTERNAL_ERROR = ErrorKind(
     "internal_error", 500, "api_error", "The gateway failed to handle the request."
+)
+NOT_SUPPORTED = ErrorKind(
+    "not_supported", 501, "not_supported", "The provider does not count the tokens of a request."
 )
 UPSTREAM_UNREACHABLE = ErrorKind(
     "upstream_unreachable", 502, "api_error", "The provider could not be reached."
@@ -222,6 +228,7 @@ ERRORS = (
     PREVIOUS_RESPONSE_NOT_FOUND,
     MODEL_NOT_FOUND,
     NO_MANAGED_SETTINGS,
+    NO_BUDGET,
     METHOD_NOT_ALLOWED,
     PROXY_UNAUTHENTICATED,
     REQUEST_TIMEOUT,
@@ -233,6 +240,7 @@ ERRORS = (
     CONCURRENCY_LIMITED,
     HEADER_TOO_LARGE,
     INTERNAL_ERROR,
+    NOT_SUPPORTED,
     UPSTREAM_UNREACHABLE,
     UPSTREAM_INVALID,
     DESTINATION_UNREACHABLE,
@@ -251,7 +259,7 @@ SHOULD_RETRY = "X-Should-Retry"
 Code silently repeats a request with a wrong token for three minutes, and then reports a network
 failure."""
 # A retry doesn't help: the caller has to change something first.
-_FINAL_STATUSES = frozenset({400, 401, 403, 404, 413, 415, 431})
+_FINAL_STATUSES = frozenset({400, 401, 403, 404, 413, 415, 431, 501})
 
 _encode = msgspec.json.Encoder().encode
 
@@ -282,7 +290,11 @@ class GatewayError(Exception):
 
     def headers(self) -> dict[str, str]:
         """The response headers that go with `body`."""
-        headers = {"Content-Type": "application/json", "X-Aibridge-Reason": self.kind.code}
+        headers = {
+            "Content-Type": "application/json",
+            "Cache-Control": "no-store",  # without it a 404 or 501 may be taken from a cache
+            "X-Aibridge-Reason": self.kind.code,
+        }
         if self.kind.status in _FINAL_STATUSES:
             headers[SHOULD_RETRY] = "false"
         if self.retry_after is not None:

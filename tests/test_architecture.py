@@ -141,6 +141,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/lifecycle.py": SHELL,
     "pipeline/origin.py": SHELL,
     "pipeline/ownership.py": "tests/e2e/test_stored_objects.py drives it through sockets",
+    "pipeline/standing.py": "tests/e2e/test_unnamed_paths.py asks for it",
     "pipeline/storing.py": "tests/e2e/test_stored_objects.py drives it through sockets",
     "pipeline/components.py": DECLARES,
     "pipeline/rate_limit.py": SHELL,

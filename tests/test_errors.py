@@ -7,7 +7,7 @@ from aibridged.errors import ERRORS, GatewayError
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.code)
 def test_clients_are_told_not_to_repeat_what_no_repetition_mends(kind):
-    final = kind.status in (400, 401, 403, 404, 413, 415, 431)
+    final = kind.status in (400, 401, 403, 404, 413, 415, 431, 501)
     assert GatewayError(kind).headers().get("X-Should-Retry") == ("false" if final else None)
 
 
@@ -15,3 +15,8 @@ def test_clients_are_told_not_to_repeat_what_no_repetition_mends(kind):
 def test_no_sentence_is_one_that_claude_code_replaces(kind):
     """It takes every error that names this header for a missing login at Anthropic."""
     assert "x-api-key" not in kind.sentence.lower()
+
+
+@pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.code)
+def test_no_cache_keeps_a_refusal(kind):
+    assert GatewayError(kind).headers()["Cache-Control"] == "no-store"

@@ -38,6 +38,12 @@ RESERVED = frozenset(
         "clients",
         "providers",
         "proxy",
+        # Of sign-in, of what the gateway tells its users, and of paths without a provider's name.
+        "device",
+        "managed",
+        "oauth",
+        "ui",
+        "v1",
     }
 )
 
@@ -123,7 +129,7 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
     if key is not None:
         fields["key"] = key
     read: dict[str, Any] = {
-        field: sources.read(given, PROVIDERS.fields[field], "Correct it.", mistakes)
+        field: sources.read(given, PROVIDERS.fields[field], _remedy(field, given), mistakes)
         for field, given in fields.items()
     }
     if len(mistakes) > before:
@@ -143,6 +149,12 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
         key_setting=_key_setting(entry, read.get("name", provider_type)),
     )
     return Listed(settings, fields.get("name", fields["type"]).where)
+
+
+def _remedy(field: str, given: Given) -> str:
+    if field == "name" and given.text in RESERVED:
+        return "Rename it, and change the base URLs of its clients: they contain the name."
+    return "Correct it."
 
 
 def _key_setting(entry: Entry, name: str) -> str:

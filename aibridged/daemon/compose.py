@@ -22,7 +22,7 @@ from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.resources import Resources, body_bytes, make_resources
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.observe.events import circuit_changed
-from aibridged.pipeline import Components, whoami
+from aibridged.pipeline import Components, standing, whoami
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.dump_writer import DumpWriter
 from aibridged.pipeline.managed_settings import SETTINGS_PATH, managed_settings
@@ -134,6 +134,7 @@ class Composition:
             local_routes={
                 whoami.PATH: whoami.ROUTE,
                 SETTINGS_PATH: managed_settings(policies),
+                standing.PATH: standing.ROUTE,
                 **resources.sign_in,
             },
         )

@@ -46,6 +46,8 @@ class RequestContext:
     `trace` is None where it isn't sampled. `is_cut_off` says that it was aborted because of its
     token.
 
+    `is_unnamed` says that its path names no provider.
+
     `queries_records` says that it is for the HTTP API of the record. `reads_stored` says that the
     response is read, on a passthrough route, for what the provider stores; `fetched` is what it
     told of a response in the background, once.
@@ -76,6 +78,7 @@ class RequestContext:
     reads_stored: bool = False
     fetched: ResponseFacts | None = None
     is_probe: bool = False
+    is_unnamed: bool = False
     queries_records: bool = False
     is_cut_off: bool = False
     refusal: ErrorKind | None = None

@@ -13,13 +13,14 @@ from aibridged.core.headers import (
     end_to_end,
     request_header_passes,
 )
-from aibridged.errors import GatewayError
+from aibridged.errors import NOT_SUPPORTED, GatewayError
 from aibridged.pipeline.bridge import outcome_of
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.model_list import relay_granted
 from aibridged.providers.base import KEY_REFUSALS
+from aibridged.providers.unnamed import CANT_COUNT, COUNT_TOKENS
 from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.read_backlog import Reader
 from aibridged.transport.relay import relay
@@ -110,7 +111,17 @@ async def ask(
         raise refusal_of(error, f"The provider {name}", where) from None
     if response.status in KEY_REFUSALS:
         _look_into(response, context, components, dump)
+    elif response.status in CANT_COUNT and _is_count(context):
+        context.upstream_status = response.status
+        if dump is not None:
+            dump.response(response)
+        response.close()
+        raise GatewayError(NOT_SUPPORTED)
     return response
+
+
+def _is_count(context: RequestContext) -> bool:
+    return context.is_unnamed and context.route.endpoint == COUNT_TOKENS
 
 
 def _look_into(

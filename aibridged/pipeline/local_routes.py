@@ -59,7 +59,8 @@ async def _local(
 ) -> web.StreamResponse:
     request = context.request
     if request.method not in route.methods:
-        raise GatewayError(METHOD_NOT_ALLOWED, allow=", ".join(sorted(route.methods)))
+        allowed = ", ".join(sorted(route.methods))
+        raise GatewayError(METHOD_NOT_ALLOWED, f"Use {allowed} for this path.", allow=allowed)
     actor = None
     if not route.is_public:
         actor = context.actor = await authenticated(context, components)

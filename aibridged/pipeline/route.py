@@ -15,6 +15,7 @@ from aibridged.errors import (
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.providers import Provider
+from aibridged.providers.unnamed import BASES, Unnamed
 from aibridged.providers.wrong_path import base_urls, wrong_path
 from aibridged.transport.refusal import SERVER
 
@@ -24,6 +25,7 @@ _READ = frozenset({"GET", "HEAD"})
 
 def stage(components: Components) -> Middleware:
     providers = components.providers
+    unnamed = Unnamed(providers)
 
     def route(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         if context.request.version not in _VERSIONS:
@@ -38,8 +40,13 @@ def stage(components: Components) -> Middleware:
         if provider is None:
             if method in _READ and (page := _FRONT_DOOR.get(path)) is not None:
                 return _at_once(page(providers))
-            raise _not_served(context, providers, path)
-        rest = f"/{below[0]}" if below else "/"
+            home = unnamed.find(method, path, context.request.headers)
+            if home is None:
+                raise _not_served(context, providers, path)
+            provider, rest = home
+            context.is_unnamed, path = True, f"/{provider.name}{rest}"
+        else:
+            rest = f"/{below[0]}" if below else "/"
         if rest.rstrip("/") in ("", provider.prefix) and method in _READ:
             return _at_once(_hello(provider.name))
         if context.request.headers.get("Upgrade", "").lower() == "websocket":
@@ -84,7 +91,7 @@ def _robots(_: Mapping[str, Provider]) -> web.Response:
 
 _FRONT_DOOR: Mapping[str, Callable[[Mapping[str, Provider]], web.Response]] = {
     "/": _front_page,
-    **dict.fromkeys(PREFIXES, _front_page),
+    **dict.fromkeys((*PREFIXES, *BASES), _front_page),
     "/favicon.ico": _no_icon,
     "/robots.txt": _robots,
 }

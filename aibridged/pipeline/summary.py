@@ -7,6 +7,7 @@ from aibridged.core.client_ip import client_ip
 from aibridged.core.targets import shown_path
 from aibridged.errors import (
     INTERNAL_ERROR,
+    NOT_SUPPORTED,
     UPSTREAM_INVALID,
     UPSTREAM_TIMEOUT,
     UPSTREAM_UNREACHABLE,
@@ -28,7 +29,13 @@ _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,63}")
 _MAX_TEXT = 256  # characters of what a caller or a provider chooses
 
 # A request that ends with another error of ours has not reached the provider.
-_FAILURES = (INTERNAL_ERROR, UPSTREAM_INVALID, UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE)
+_FAILURES = (
+    INTERNAL_ERROR,
+    NOT_SUPPORTED,
+    UPSTREAM_INVALID,
+    UPSTREAM_TIMEOUT,
+    UPSTREAM_UNREACHABLE,
+)
 # A limit refuses before the token is looked up.
 _LIMITS = frozenset({429, 503})
 _NOTHING = ResponseFacts()

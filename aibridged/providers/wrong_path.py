@@ -13,6 +13,7 @@ from aibridged.core.targets import STRAY, has_stray_end, holds_secret, shown_pat
 from aibridged.errors import METHOD_NOT_ALLOWED, ROUTE_NOT_SUPPORTED, WRONG_BASE_URL, GatewayError
 from aibridged.providers.base import POST, READ, Provider
 from aibridged.providers.foreign_apis import FOREIGN, NOT_SERVED
+from aibridged.providers.unnamed import missing_type
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _VERSION = "v1"
@@ -53,7 +54,8 @@ def wrong_path(
     credentials that came with the request, which no sentence quotes.
     """
     name, *below = path[1:].split("/")
-    kind = WRONG_BASE_URL if below[-1:] in _OF_MESSAGES and method in POST else ROUTE_NOT_SUPPORTED
+    is_message = [name, *below][-1:] in _OF_MESSAGES and method in POST
+    kind = WRONG_BASE_URL if is_message else ROUTE_NOT_SUPPORTED
     if len(below) > _MAX_SEGMENTS or len(path) > _MAX_PATH:
         return GatewayError(ROUTE_NOT_SUPPORTED)
     if any(holds_secret(each, secrets) for each in (name, *below)):
@@ -108,22 +110,36 @@ def _without_provider(
     if own := _OWN.get(name):
         return own
     every = _for_everyone(providers.values())
-    fits = [fit.target for each in every for fit in _fits(each, method, whole) if not fit.excess]
-    if fits:
+    fits = [fit for each in every for fit in _fits(each, method, whole)]
+    if twice := next((fit for fit in fits if _has_version_twice(fit)), None):
+        return f"{_mend(twice)}, so that requests go to {twice.target}."
+    if targets := [fit.target for fit in fits if not fit.excess]:
         return (
             "The base URL lacks the name of a provider: put it before the path, so that requests "
-            f"go to {_listed(list(dict.fromkeys(fits)), 'or')}."
+            f"go to {_listed(list(dict.fromkeys(targets)), 'or')}."
         )
-    return _not_served(whole) or _no_such_provider(providers, name)
+    if said := _not_served(whole):
+        return said
+    if (missing := missing_type(method, _joined(whole))) is not None:
+        shown = shown_path(_joined(whole))
+        return f"{shown} needs a provider of type {missing}; {_there_are(providers)}."
+    return _no_such_provider(providers, name)
+
+
+def _has_version_twice(fit: _Fit) -> bool:
+    return fit.excess == f"/{_VERSION}" and fit.path.startswith(f"/{_VERSION}/")
 
 
 def _no_such_provider(providers: Mapping[str, Provider], name: str) -> str:
     shown = shown_path(f"/{name}")[1:]
-    there = f"there are {_listed(list(providers))}" if providers else "none is configured"
-    sentence = f"There is no provider '{shown}'; {there}."
+    sentence = f"There is no provider '{shown}'; {_there_are(providers)}."
     if near := get_close_matches(name.lower(), list(providers), 1, _SIMILAR):
         sentence += f" Did you mean {_base(providers[near[0]])}?"
     return sentence
+
+
+def _there_are(providers: Mapping[str, Provider]) -> str:
+    return f"there are {_listed(list(providers))}" if providers else "none is configured"
 
 
 def _after_another(

@@ -141,16 +141,16 @@ MISTAKES = [
             f"{name!r} is not a name like my-openai (a-z, 0-9, single dashes)",
             "Correct it.",
         )
-        for name in ("X", "-x", "x-", "a--b", "a_b", "a/b", "x\n")
+        for name in ("X", "-x", "x-", "a--b", "a_b", "a/b", "x\n", ".well-known")
     ),
     *(
         (
             entry(0, type="openai", name=name),
             "CODER_AIBRIDGE_PROVIDER_0_NAME",
             f"'{name}' is the name of one of the gateway's own routes",
-            "Correct it.",
+            "Rename it, and change the base URLs of its clients: they contain the name.",
         )
-        for name in ("api", "healthz", "readyz")
+        for name in ("api", "healthz", "readyz", "v1", "oauth", "device", "managed", "ui")
     ),
     (
         {**entry(0, type="openai", name="x"), **entry(1, type="anthropic", name="x")},

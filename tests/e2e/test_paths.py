@@ -67,6 +67,9 @@ AMBIGUOUS = [
     b"/anthropic/v1/models/x%20",
     b"/anthropic/v1/models/%20",
     b"/anthropic/v1/messages;x=y",
+    b"/v1/messages;x=y",
+    b"/v1/models/..%2Forganizations",
+    b"/v1/../v1/messages",
     b"/anthropic/api/event_logging/..%20/batch",
     b"/openai/v1/conversations/c;x/items",
     b"/openai/v1/responses/%c0%ae%c0%ae/files",
@@ -105,7 +108,11 @@ async def test_ambiguous_paths(gateway, fake, raw, method):
 
 UNLISTED = [
     (b"POST", b"/"),
-    (b"POST", b"/v1/messages"),
+    (b"POST", b"/v1"),
+    (b"POST", b"/v1/messages/"),
+    (b"POST", b"/v1/messages/batches"),
+    (b"POST", b"/v1/v1/messages"),
+    (b"GET", b"/v1/files"),
     (b"POST", b"/unknown/v1/messages"),
     (b"POST", b"/Anthropic/v1/messages"),
     (b"POST", b"/%61nthropic/v1/messages"),
@@ -155,6 +162,8 @@ async def test_routes_that_are_not_listed(gateway, fake, raw):
 
 
 WRONG_METHODS = [
+    (b"GET", b"/v1/messages"),
+    (b"PROPFIND", b"/chat/completions"),
     (b"GET", b"/anthropic/v1/messages"),
     (b"PUT", b"/anthropic/v1/messages"),
     (b"GET", b"/anthropic/v1/messages/count_tokens"),
@@ -328,6 +337,9 @@ EXACT = [
     (b"/openai/v1/models?a=%2F..&b=?/c&&d=+%20&a=1", "/v1/models?a=%2F..&b=?/c&&d=+%20&a=1"),
     (b"/openai/v1/models?x=%zz&y=\"<>\\^`{|}'", "/v1/models?x=%zz&y=\"<>\\^`{|}'"),
     (b"/openai/v1/models?url=http://evil.example/", "/v1/models?url=http://evil.example/"),
+    (b"/v1/models/gpt%2D4.1?a=%2F", "/v1/models/gpt%2D4.1?a=%2F"),
+    (b"/responses/resp_1?x=/..", "/v1/responses/resp_1?x=/.."),
+    (b"/api/v2/aibridge/v1/models?limit=1", "/v1/models?limit=1"),
     (b"/api/v2/aibridge/openai/v1/models?limit=1", "/v1/models?limit=1"),
     (b"/api/v2/ai-gateway/openai/v1/models?limit=1", "/v1/models?limit=1"),
 ]

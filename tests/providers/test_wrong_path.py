@@ -23,13 +23,10 @@ def told(method, path, providers=PROVIDERS):
 BASE_URLS = [
     # A provider's name is missing, wrong, or in the wrong place.
     (
-        "/v1/messages",
-        "lacks the name of a provider: put it before the path, so that requests go to "
-        "/anthropic/v1/messages.",
+        "/v1/v1/messages",
+        "Take /v1 out of the base URL, so that requests go to /anthropic/v1/messages.",
     ),
-    ("/v1/chat/completions", "so that requests go to /openai/v1/chat/completions."),
-    ("/chat/completions", "so that requests go to /openai/v1/chat/completions."),
-    ("/responses", "so that requests go to /openai/v1/responses."),
+    ("/v1/v1/chat/completions", "so that requests go to /openai/v1/chat/completions."),
     (
         "/antropic/v1/messages",
         "There is no provider 'antropic'; there are anthropic, openai and "
@@ -148,6 +145,37 @@ def test_a_stored_id_is_one():
     for id in ("resp_1", "modelsx", "resp_models"):
         route = PROVIDERS["openai"].route("GET", f"/v1/responses/{id}/input_items")
         assert route.about.id == id
+
+
+COPILOTS = make_providers(COPILOT_PLANS[:2])
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        (
+            "/v1/messages",
+            "lacks the name of a provider: put it before the path, so that requests go to "
+            "/copilot/v1/messages or /copilot-business/v1/messages.",
+        ),
+        ("/chat/completions", "go to /copilot/chat/completions or /copilot-business/chat/"),
+        (
+            "/v1/embeddings",
+            "/v1/embeddings needs a provider of type openai; there are copilot and copilot-busi",
+        ),
+        ("/v1/messages/zebra", "There is no provider 'v1'; there are copilot and copilot-business"),
+    ],
+)
+def test_a_path_without_a_name_that_no_provider_is_there_for(path, sentence):
+    assert sentence in told("POST", path, COPILOTS).message
+
+
+def test_a_type_that_is_missing_is_named():
+    only = {"openai": PROVIDERS["openai"]}
+    for path in ("/v1/messages", "/messages", "/v1/messages/count_tokens"):
+        error = told("POST", path, only)
+        assert error.kind.status == 400
+        assert error.message == f"{path} needs a provider of type anthropic; there are openai."
 
 
 # At a 404, Claude Code says that the model doesn't exist, and nothing else.
