@@ -109,10 +109,10 @@ def why_refused(token: str | None, *, own_tokens: bool) -> str:
         )
     if GATEWAY_TOKEN.fullmatch(bare) is not None:
         return "The gateway token has quotes around it: remove them."
-    if bare.startswith(PREFIX):
+    if bare.startswith(PREFIXES):
         return "The gateway token is not whole, or something is appended to it: copy it again."
     return (
-        f"The API key is not a gateway token, which begins with {PREFIX}: clients need one of "
+        f"The API key is not a gateway token, which begins with {PREFIXES[0]}: clients need one of "
         "`aibridged tokens create`, not the provider's key, which the gateway has. A provider key "
         "of your own goes with the token in X-Coder-Token."
     )
