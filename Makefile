@@ -52,7 +52,8 @@ NAMES ?=
 
 agents: $(READY)  ## real coding agents (from npm and PyPI) through the daemon, and what is on record
 	$(BIN)/python -m tests.e2e.agents.packages '$(AGENTS)' $(NAMES)
-	AIBRIDGED_AGENTS='$(AGENTS)' $(BIN)/python -m pytest tests/e2e/agents -rP \
+	AIBRIDGED_AGENTS='$(AGENTS)' $(BIN)/python -m pytest tests/e2e/agents \
+		tests/e2e/sign_in/test_claude_code.py -rP \
 		-o faulthandler_timeout=0 $(ARGS)
 
 # A real Keycloak, through mvn; it needs Java 17.

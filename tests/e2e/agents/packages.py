@@ -32,6 +32,8 @@ class Package:
 
 PACKAGES = (
     Package("claude", "npm", "@anthropic-ai/claude-code@2.1.332", "claude"),
+    # The oldest whose sign-in at a gateway is held.
+    Package("claude-2.1.197", "npm", "@anthropic-ai/claude-code@2.1.197", "claude"),
     Package("codex", "npm", "@openai/codex@0.171.0", "codex"),
     Package("opencode", "npm", "opencode-ai@1.18.33", "opencode"),
     Package("kilo", "npm", "@kilocode/cli@7.7.7", "kilo"),

@@ -1,5 +1,6 @@
 """Signing in at a gateway in this process, with the test provider and a clock to move."""
 
+import os
 import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -16,6 +17,9 @@ from aibridged.config.secret import Secret
 from aibridged.identity.tokens import TokenStore
 from tests import identity_provider
 from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProvider
+
+# A real agent, where `make agents` has installed it.
+collect_ignore = [] if os.environ.get("AIBRIDGED_AGENTS") else ["test_claude_code.py"]
 
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin", "Origin": "null"}
