@@ -254,6 +254,9 @@ ERRORS = (
     UPSTREAM_TIMEOUT,
 )
 
+CONCERN_A_PERSON = frozenset({kind.code for kind in (RATE_LIMITED, BYOK_DISABLED)})
+"""Codes of refusals that say what a person may do, or how much: these are counted per person."""
+
 SHOULD_RETRY = "X-Should-Retry"
 """Tells clients whether to retry. The official SDKs and Claude Code obey it; without it, Claude
 Code silently repeats a request with a wrong token for three minutes, and then reports a network

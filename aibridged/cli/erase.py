@@ -105,8 +105,9 @@ def _announcement(user: str, person: "Person", before: "Records") -> str:
         f"{user} ({person.id})",
         f"  Deleted:     prompts {before.prompts:,}, tool calls {before.tool_calls:,}, thoughts"
         f" {before.thoughts:,},",
-        f"               stored objects {before.stored_objects:,}; error messages, session ids,",
-        "               user agents; the user, with all tokens.",
+        f"               stored objects {before.stored_objects:,}, counts of refusals"
+        f" {before.refusals:,}; error messages,",
+        "               session ids, user agents; the user, with all tokens.",
         f"  Kept:        interceptions {before.interceptions:,}, without a person: times, models,",
         "               outcomes and token counts, for accounting.",
         "  Not reached: log files, traces, metrics, --aibridge-dump-dir, backups, and",

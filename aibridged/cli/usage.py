@@ -44,6 +44,9 @@ def _usage(
 ) -> None:
     """Show token usage by user, model, provider, client or day.
 
+    Users and days have the number of requests that were refused for what a person may do, or how
+    much: a limit, or a policy. Those are counted by whole days.
+
     The last row of a table is the total of all that matches, also where the list stops at its
     limit.
     """
@@ -60,6 +63,7 @@ usage.__name__ = "usage"
 
 
 def _columns(by: By) -> "tuple[Column[Usage], ...]":
+    refused = (_count("refused", "REFUSED"),) if by in (By.USER, By.DAY) else ()
     return (
         Column(by.value, attrgetter("key"), cut=True),
         _count("interceptions", "REQUESTS"),
@@ -68,6 +72,7 @@ def _columns(by: By) -> "tuple[Column[Usage], ...]":
         _count("cache_write_input_tokens", "CACHE WRITE"),
         _count("output_tokens", "OUTPUT"),
         Column("cached_share", attrgetter("cached_share"), "HIT", Kind.SHARE),
+        *refused,
     )
 
 

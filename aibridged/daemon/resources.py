@@ -46,6 +46,7 @@ from aibridged.records.journal import JOURNAL_FILE, Journal
 from aibridged.records.open_database import open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
+from aibridged.records.refusals import RefusalCounts
 from aibridged.records.spool import SPOOL_FILE, Spool
 from aibridged.records.store import Store
 from aibridged.records.stored_objects import StoredObjects
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
 
 # The default share of memory for bodies: some exist twice while they are changed.
 SHARE_OF_BODIES = 4
+# How long the database may take for the last counts of refusals.
+_COUNTS_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     truncator = Truncator(settings.max_stored_text)
     stack.callback(truncator.close)
     recorder = await _make_recorder(settings, engine, clock, truncator, stack, traces)
+    refusals = RefusalCounts(engine, clock)
+    stack.push_async_callback(asyncio.to_thread, refusals.finish, _COUNTS_S)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
     running = Running()
     metrics = _make_metrics(settings, clock, running, stack)
@@ -169,7 +174,11 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         metrics=metrics,
         authority=authority,
         sign_in=await make_sign_in(settings, engine, clock, metrics, stack),
-        on_finished=(request_finished, *([metrics.finished] if metrics is not None else [])),
+        on_finished=(
+            request_finished,
+            refusals.note,
+            *([metrics.finished] if metrics is not None else []),
+        ),
     )
 
 

@@ -157,15 +157,6 @@ device_codes = sa.Table(
     sa.Index("aibridged_device_codes_expires_at", "expires_at"),
 )
 
-refusals = sa.Table(
-    "aibridged_refusals",
-    metadata,
-    sa.Column("day", sa.Date, primary_key=True),
-    sa.Column("user_id", sa.String(64), primary_key=True),
-    sa.Column("reason", sa.String(MAX_ACTION), primary_key=True),
-    sa.Column("count", sa.BigInteger, nullable=False),
-)
-
 _json = sa.JSON(none_as_null=True).with_variant(JSONB(), "postgresql")
 audit = sa.Table(
     "aibridged_audit",

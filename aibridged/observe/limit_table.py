@@ -37,6 +37,13 @@ RATE_LIMITER_CALLERS = Metric(
     Kind.GAUGE,
     "Callers tracked by the rate limiter.",
 )
+PERSON_REFUSALS = Metric(
+    "aibridged_person_refusals_total",
+    Kind.COUNTER,
+    "Requests refused for what a person may do, or how much, by the reason in X-Aibridge-Reason "
+    "and the person's group: empty for those in none; those in several are counted in each.",
+    ("reason", "group"),
+)
 
 LIMITS = (
     SLOTS_IN_USE,
@@ -46,4 +53,5 @@ LIMITS = (
     IDLE_CLOSED,
     SHORTAGES,
     RATE_LIMITER_CALLERS,
+    PERSON_REFUSALS,
 )

@@ -4,7 +4,8 @@ A request is counted once, at its end. Counts that other components keep are rea
 are requested (see `daemon.metrics_snapshot`).
 """
 
-from aibridged.errors import CIRCUIT_OPEN, ERRORS
+from aibridged.errors import CIRCUIT_OPEN, CONCERN_A_PERSON, ERRORS
+from aibridged.observe import limit_table
 from aibridged.observe import metric_table as table
 from aibridged.observe.labels import OTHER, Names
 from aibridged.observe.metric import Metric
@@ -16,6 +17,9 @@ MAX_MODELS = 80
 MAX_TOOLS = 300
 MAX_INITIATORS = 2000
 MAX_ERROR_TYPES = 30
+MAX_GROUPS = 50
+MAX_GROUPS_EACH = 20
+"""Of one person that are counted in."""
 MAX_USERNAME = 128
 """Characters."""
 
@@ -36,6 +40,7 @@ class Metrics:
         self._tools = Names(MAX_TOOLS)
         self._initiators = Names(MAX_INITIATORS)
         self._error_types = Names(MAX_ERROR_TYPES)
+        self._groups = Names(MAX_GROUPS)
         self._usernames: dict[str, str] = {}  # by the value of the label initiator_id
 
         self._series: list[CounterSeries | HistogramSeries] = []
@@ -43,6 +48,7 @@ class Metrics:
         self._durations = self._histogram(table.INTERCEPTIONS_DURATION)
         self._passthrough = self._counter(table.PASSTHROUGH)
         self._rejections = self._counter(table.REJECTIONS)
+        self._person_refusals = self._counter(limit_table.PERSON_REFUSALS)
         self._prompts = self._counter(table.PROMPTS)
         self._tokens = self._counter(table.TOKENS)
         self._selections = self._counter(table.TOOL_SELECTIONS)
@@ -71,6 +77,8 @@ class Metrics:
         """Count a request that has ended."""
         if request.reason is not None:
             self._rejections.add((request.reason,))
+            if request.reason in CONCERN_A_PERSON and request.initiator_id is not None:
+                self._person_refused(request.reason, request.groups)
         provider = request.provider
         if provider is None:
             return
@@ -148,6 +156,12 @@ class Metrics:
         series = HistogramSeries(row)
         self._series.append(series)
         return series
+
+    def _person_refused(self, reason: str, groups: tuple[str, ...]) -> None:
+        """Once in each group; those that share a label count as one."""
+        names = groups[:MAX_GROUPS_EACH]
+        for label in {self._groups.label(name, proven=True) for name in names} or ("",):
+            self._person_refusals.add((reason, label))
 
     def _interception(self, request: RequestSummary, provider: str, route: str) -> None:
         model = self._models.label(

@@ -45,9 +45,10 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     couldn't be read; `error_type` and `error_source` are those on record, if an interception
     failed.
 
-    `claimed_api_key_id` is the public id of a token that was not looked up, so it may be made up.
-    `upstream_status` is that of the provider's response, and the last one of several turns.
-    `upstream_url` is where a request went that failed there, without credentials and query.
+    `groups` are the initiator's. `claimed_api_key_id` is the public id of a token that was not
+    looked up, so it may be made up. `upstream_status` is that of the provider's response, and the
+    last one of several turns. `upstream_url` is where a request went that failed there, without
+    credentials and query.
 
     `tokens` are the response's own, `additional_tokens` those used for it that it excludes.
 
@@ -69,6 +70,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     initiator_id: str | None = None
     username: str | None = None
+    groups: tuple[str, ...] = ()
     api_key_id: str | None = None
     claimed_api_key_id: str | None = None
     credential_kind: str | None = None

@@ -85,6 +85,7 @@ class Summarizer:
             remote=self._remote(context),
             initiator_id=actor.id if actor else None,
             username=actor.username if actor else None,
+            groups=actor.groups if actor else (),
             api_key_id=actor.api_key_id if actor else None,
             claimed_api_key_id=claimed,
             credential_kind=_key_kind(context),

@@ -26,6 +26,7 @@ from aibridged.records.pacing import Pace
 from aibridged.records.schema import (
     interceptions,
     model_thoughts,
+    refusals,
     stored_objects,
     token_usages,
     tool_usages,
@@ -63,13 +64,17 @@ LOOK_AGAIN_S = 0.5
 
 
 class Records(NamedTuple):
-    """How much there is of a person: interceptions with what belongs to them, and `open` ones."""
+    """How much there is of a person: interceptions with what belongs to them, and `open` ones.
+
+    `refusals` are rows: one a day and reason.
+    """
 
     interceptions: int
     prompts: int
     tool_calls: int
     thoughts: int
     stored_objects: int
+    refusals: int
     open: int
 
     @property
@@ -114,7 +119,7 @@ class Erasure:
 
         def count(connection: sa.Connection, table: sa.Table, *where: Any) -> int:
             statement = sa.select(sa.func.count()).select_from(table).where(*where)
-            if table not in (interceptions, stored_objects):
+            if table not in (interceptions, stored_objects, refusals):
                 statement = statement.join_from(table, interceptions).where(theirs)
             return int(connection.scalar(statement) or 0)
 
@@ -125,6 +130,7 @@ class Erasure:
                 count(connection, tool_usages),
                 count(connection, model_thoughts),
                 count(connection, stored_objects, stored_objects.c.initiator_id == initiator),
+                count(connection, refusals, refusals.c.user_id == initiator),
                 count(connection, interceptions, theirs, is_open),
             )
         )
@@ -143,6 +149,8 @@ class Erasure:
                 break
             self._sleep(LOOK_AGAIN_S)
         self._erase_objects(initiator)
+        # One row a day and reason: a year has thousands.
+        self._paced(partial(_run, refusals.delete().where(refusals.c.user_id == initiator)))
 
     def scrub(self, state_dir: Path, patience: float) -> bool:
         """Remove what was deleted from SQLite's files; false if a daemon is still to do it."""

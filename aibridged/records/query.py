@@ -275,12 +275,12 @@ class Query:
         The model that is `wanted` is the one that used the tokens.
         """
         with self._connect() as connection:
-            return find_usage(connection, by, resolved(connection, wanted))[0]
+            return find_usage(connection, by, wanted)[0]
 
     def usage_and_total(self, by: UsageBy, wanted: Filter) -> tuple[list[Usage], Usage]:
         """The same, and the total of all that matches, whatever the limit."""
         with self._connect() as connection:
-            found, total = find_usage(connection, by, resolved(connection, wanted))
+            found, total = find_usage(connection, by, wanted)
         if by is UsageBy.MODEL and wanted.model is None:
             # It counted interceptions that used several models as often.
             total = msgspec.structs.replace(total, interceptions=self.count(wanted))

@@ -123,7 +123,11 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 class Usage(msgspec.Struct, kw_only=True):
-    """Tokens of one user, model, provider, client or day."""
+    """Tokens of one user, model, provider, client or day.
+
+    `refused` is how many requests were refused for what a person may do: None for those that can't
+    be told by it. Days are whole.
+    """
 
     key: str
     interceptions: int
@@ -133,6 +137,7 @@ class Usage(msgspec.Struct, kw_only=True):
     cache_write_input_tokens: int
     cached_share: float | None
     """The share of input tokens that were read from the cache; None where there were none."""
+    refused: int | None = None
 
 
 class UsageBy(StrEnum):

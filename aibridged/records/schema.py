@@ -1,8 +1,9 @@
 """Database schema, for SQLite and PostgreSQL, with the names and columns of Coder's AI Bridge.
 
 What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id, recorder_id, how
-an interception ended (of which Coder has error_type and error_message), and
-`aibridged_stored_objects`: who made what a provider stores. An interception has no foreign key on
+an interception ended (of which Coder has error_type and error_message),
+`aibridged_stored_objects`: who made what a provider stores, and `aibridged_refusals`: how often
+each person was refused something on a day (in UTC). An interception has no foreign key on
 its initiator, so that its row outlives the user. The provider_model of a token usage is NULL where
 the tokens are those of the interception's own model, whatever the provider calls it.
 
@@ -28,6 +29,8 @@ MAX_ID = 1024
 MAX_URL = 2048
 MAX_ERROR_MESSAGE = 2048
 MAX_STATUS = 32
+MAX_USER_ID = 64
+MAX_REASON = 64
 
 
 RowId = sa.String(36).with_variant(sa.Uuid(as_uuid=False), "postgresql")
@@ -188,3 +191,13 @@ stored_objects = sa.Table(
     sa.Column("continuation", sa.Text),
 )
 sa.Index("idx_aibridged_stored_objects_created_at", stored_objects.c.created_at)
+
+refusals = sa.Table(
+    "aibridged_refusals",
+    metadata,
+    sa.Column("day", sa.Date, primary_key=True),
+    # No foreign key: other identity backends have users, too.
+    sa.Column("user_id", sa.String(MAX_USER_ID), primary_key=True),
+    sa.Column("reason", sa.String(MAX_REASON), primary_key=True),
+    sa.Column("count", sa.BigInteger, nullable=False),
+)

@@ -9,7 +9,13 @@ from sqlalchemy.sql.expression import ClauseElement
 from aibridged.columns import UtcDateTime
 from aibridged.records.facts import Outcome, StoredObjectRecord, UserPromptRecord
 from aibridged.records.rows import END_COLUMNS, ERROR_COLUMNS, ROWS, START_COLUMNS
-from aibridged.records.schema import interceptions, stored_objects, tool_usages, user_prompts
+from aibridged.records.schema import (
+    interceptions,
+    refusals,
+    stored_objects,
+    tool_usages,
+    user_prompts,
+)
 from aibridged.wire.facts import RUNNING
 
 
@@ -50,6 +56,7 @@ class Statements:
         self.interrupt = self._compile(_INTERRUPT)
         self.prune = self._compile(_PRUNE)
         self.prune_stored = self._compile(_PRUNE_STORED)
+        self.prune_refusals = self._compile(_PRUNE_REFUSALS)
         self.background = self._compile(_BACKGROUND)
 
     def _compile(self, statement: ClauseElement) -> Statement:
@@ -169,6 +176,16 @@ _PRUNE_STORED = sa.delete(stored_objects).where(
         sa.select(*_STORED)
         .where(stored_objects.c.created_at < sa.bindparam("before", type_=UtcDateTime))
         .order_by(stored_objects.c.created_at)
+        .limit(sa.bindparam("most", type_=sa.Integer))
+    )
+)
+
+_REFUSED = tuple(refusals.primary_key)
+_PRUNE_REFUSALS = sa.delete(refusals).where(
+    sa.tuple_(*_REFUSED).in_(
+        sa.select(*_REFUSED)
+        .where(refusals.c.day < sa.bindparam("before", type_=sa.Date))
+        .order_by(refusals.c.day)
         .limit(sa.bindparam("most", type_=sa.Integer))
     )
 )

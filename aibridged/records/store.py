@@ -196,14 +196,20 @@ class Store:
     def prune(self, before: datetime, limit: int) -> int:
         """Delete up to `limit` interceptions that started before then and have ended.
 
-        Their child rows are deleted with them, and who made what the provider has stored since
-        before then. Returns the number of interceptions deleted.
+        Their child rows are deleted with them, who made what the provider has stored since before
+        then, and the refusals of the days before. Returns the number of interceptions deleted.
         """
-        at = self._backend.time(before)
+        at, day = self._backend.time(before), before.date().isoformat()
 
         def delete() -> int:
-            stored, sql = self._sql.prune_stored, self._sql.prune
-            self._backend.changed(stored.sql, stored.row(before=at, most=limit * _STORED_EACH))
+            stored, refused, sql = (
+                self._sql.prune_stored,
+                self._sql.prune_refusals,
+                self._sql.prune,
+            )
+            most = limit * _STORED_EACH
+            self._backend.changed(stored.sql, stored.row(before=at, most=most))
+            self._backend.changed(refused.sql, refused.row(before=day, most=most))
             return self._backend.changed(sql.sql, sql.row(before=at, most=limit))
 
         return self._transaction(delete)

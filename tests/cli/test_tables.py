@@ -192,6 +192,7 @@ def test_one_row_is_a_table(record, shown, columns):
         "0",
         "0",
         "-",
+        "0",
     ]
 
 

@@ -388,6 +388,18 @@ async def test_every_metric_of_the_manual_is_produced(
     gateway._composition.resources.mcp.failures["docs"] += 1
     gateway._composition.resources.mcp.ended["docs"] += 1
     metrics.connect_session("mitm")
+    metrics.finished(
+        RequestSummary(
+            request_id="r",
+            outcome="rejected",
+            method="POST",
+            path="/",
+            began=0,
+            ended=0,
+            reason="rate_limited",
+            initiator_id="alice",
+        )
+    )
     gateway.components.connection_limiter.idle.closed += 1
     gateway.components.shortages.counts["clients"] += 1
     metrics.proxied_request_began("anthropic")

@@ -109,7 +109,7 @@ async def test_a_route_that_is_only_forwarded(start_gateway, client, fake, line)
 
 
 REFUSALS = [
-    ({}, "/v1/messages", BODY, (400, "wrong_base_url", "WARNING", None)),
+    ({}, "/antropic/v1/messages", BODY, (400, "wrong_base_url", "WARNING", None)),
     ({}, "/antropic/x?key=sk-x", BODY, (404, "route_not_supported", "WARNING", None)),
     ({}, "/anthropic/%zz", BODY, (400, "invalid_request", "WARNING", None)),
     ({}, MESSAGES, {"model": 1}, (400, "invalid_request", "WARNING", "local")),

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from aibridged.records import schema
+from aibridged.records import refusals, schema
 from aibridged.records.database import DatabaseError
 from aibridged.records.erasure import ERASED_ID, ERASED_NAME, KEPT, Erasure
 from aibridged.records.facts import (
@@ -47,8 +47,8 @@ def erasure(database, clock, pauses, meanwhile):
 
 
 @pytest.fixture
-def record(add, store, clock):
-    """Records of both: a session each, with a thought, and a stored object."""
+def record(add, store, clock, database):
+    """Records of both: a session each, with a thought, a stored object, and refusals."""
 
     def record(count=3):
         for number in range(count):
@@ -76,6 +76,8 @@ def record(add, store, clock):
                         ),
                     ],
                 )
+                refused = (clock.wall().date(), initiator, f"reason-{number}")
+                refusals.add(database.engine, {refused: 1})
             clock.advance(1)
 
     return record
@@ -94,7 +96,7 @@ def test_what_is_counted_stays_and_all_else_goes(database, erasure, record, cloc
     before = {row["id"]: row for row in database.rows(schema.interceptions, initiator_id=ALICE)}
     bobs = database.rows(schema.interceptions, initiator_id=BOB)
     assert erasure.initiators("alice") == [ALICE]
-    assert erasure.count(ALICE) == (3, 3, 3, 3, 3, 0)
+    assert erasure.count(ALICE) == (3, 3, 3, 3, 3, 3, 0)
     erasure.erase(ALICE, 0, 60)
     assert not erasure.count(ALICE).any
     assert erasure.initiators("alice") == []
@@ -120,6 +122,7 @@ def test_what_is_counted_stays_and_all_else_goes(database, erasure, record, cloc
         found = {row["interception_id"] for row in database.rows(table)}
         assert found == {row["id"] for row in bobs}
     assert {row["initiator_id"] for row in database.rows(schema.stored_objects)} == {BOB}
+    assert {row["user_id"] for row in database.rows(schema.refusals)} == {BOB}
     assert {row["provider_response_id"] for row in database.rows(schema.token_usages)} == {""}
 
 
@@ -177,7 +180,7 @@ def test_what_stays_open_is_left_whole(erasure, record, add, clock):
     began = clock.monotonic()
     erasure.erase(ALICE, 0, 5)
     assert 5 <= clock.monotonic() - began < 8
-    assert erasure.count(ALICE) == (1, 1, 0, 0, 0, 1)
+    assert erasure.count(ALICE) == (1, 1, 0, 0, 0, 0, 1)
     assert erasure.initiators("alice") == [ALICE], "it can be erased later"
 
 

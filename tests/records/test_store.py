@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from aibridged.records import schema
+from aibridged.records import refusals, schema
 from aibridged.records.facts import (
     BackgroundRecord,
     InterceptionEnd,
@@ -291,6 +291,9 @@ def test_pruning_takes_old_ended_interceptions_with_all_that_belongs_to_them(
 ):
     old = [new_start() for _ in range(5)]
     old_but_open = new_start()
+    today = clock.wall().date()
+    days = [today - timedelta(days=number) for number in range(4)]
+    refusals.add(database.engine, {(day, "ann", "rate_limited"): 1 for day in days})
     clock.advance(100)
     boundary = clock.wall()
     young = new_start()
@@ -309,7 +312,9 @@ def test_pruning_takes_old_ended_interceptions_with_all_that_belongs_to_them(
         "aibridge_tool_usages": 1,
         "aibridge_model_thoughts": 0,
         "aibridged_stored_objects": 0,
+        "aibridged_refusals": 1,
     }
+    assert database.row(schema.refusals)["day"] == today
 
 
 def test_a_row_without_its_interception_is_refused_with_its_batch(

@@ -1,7 +1,11 @@
 """Token usage in total: on SQLite and on PostgreSQL."""
 
-import pytest
+from datetime import UTC, date, datetime
 
+import pytest
+import sqlalchemy as sa
+
+from aibridged.records import refusals
 from aibridged.records.facts import TokenUsageRecord
 from aibridged.records.ids import uuid7
 from aibridged.records.query_results import Filter, UsageBy
@@ -72,3 +76,61 @@ def test_the_total_is_that_of_all(query, add, store, clock, by):
 def test_a_share_of_nothing_is_none(query, add):
     add(input=0, output=3)
     assert query.usage(UsageBy.MODEL, Filter())[0].cached_share is None
+
+
+ANN, BOB = "ann-id", "bob-id"
+
+
+@pytest.fixture
+def refused(database, add, clock):
+    """Ann has a record and refusals of two days, Bob is a user and has nothing but a refusal."""
+    add(initiator_id=ANN, username="ann")
+    clock.advance(86_400)
+    first, second = date(2026, 1, 1), date(2026, 1, 2)
+    counts = {
+        (first, ANN, "rate_limited"): 3,
+        (second, ANN, "rate_limited"): 4,
+        (second, ANN, "byok_disabled"): 1,
+        (second, BOB, "rate_limited"): 2,
+        (second, "who", "rate_limited"): 1,
+    }
+    refusals.add(database.engine, counts)
+    refusals.add(database.engine, {(second, BOB, "rate_limited"): 3})
+    user = {"id": BOB, "username": "bob", "name": "", "status": "active", "is_admin": False}
+    with database.engine.begin() as connection:
+        connection.execute(
+            sa.text(
+                "INSERT INTO aibridged_users (id, username, name, status, is_admin, created_at)"
+                " VALUES (:id, :username, :name, :status, :is_admin, '2026-01-01 00:00:00')"
+            ),
+            user,
+        )
+
+
+@pytest.mark.parametrize(
+    ("by", "wanted", "expected"),
+    [
+        (UsageBy.USER, {}, {"ann": (1, 8), "bob": (0, 5), "who": (0, 1)}),
+        (UsageBy.DAY, {}, {"2026-01-01": (1, 3), "2026-01-02": (0, 11)}),
+        (UsageBy.USER, {"initiator": "ann"}, {"ann": (1, 8)}),
+        (UsageBy.USER, {"initiator": "bob"}, {"bob": (0, 5)}),
+        (UsageBy.USER, {"initiator": BOB}, {"bob": (0, 5)}),
+        (UsageBy.USER, {"username": "bob"}, {"bob": (0, 5)}),
+        (UsageBy.DAY, {"owner": ANN}, {"2026-01-01": (1, 3), "2026-01-02": (0, 5)}),
+        (
+            UsageBy.USER,
+            {"started_after": datetime(2026, 1, 2, tzinfo=UTC)},
+            {"ann": (0, 5), "bob": (0, 5), "who": (0, 1)},
+        ),
+        (UsageBy.USER, {"started_before": datetime(2026, 1, 2, tzinfo=UTC)}, {"ann": (1, 3)}),
+        # Whose refusals these would be isn't known.
+        (UsageBy.MODEL, {}, {"claude": (1, None)}),
+        (UsageBy.USER, {"model": "claude"}, {"ann": (1, None)}),
+        (UsageBy.DAY, {"status": "completed"}, {"2026-01-01": (1, None)}),
+    ],
+)
+def test_refusals_are_counted_beside_requests(query, refused, by, wanted, expected):
+    found, total = query.usage_and_total(by, Filter(**wanted))
+    assert {each.key: (each.interceptions, each.refused) for each in found} == expected
+    counts = [count for _, count in expected.values()]
+    assert total.refused == (None if None in counts else sum(counts))

@@ -49,7 +49,7 @@ def test_the_migrated_schema_is_the_one_that_the_code_uses(engine):
         (key,) = inspector.get_foreign_keys(table.name) or [None]
         assert (key and key["options"]) == (
             None
-            if table in (schema.interceptions, schema.stored_objects)
+            if table in (schema.interceptions, schema.stored_objects, schema.refusals)
             else {"ondelete": "CASCADE"}
         )
 
