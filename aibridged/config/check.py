@@ -18,6 +18,7 @@ from aibridged.config.options import OPTIONS, ProviderSettings, Settings
 from aibridged.config.providers import OWN_KEY_ONLY
 from aibridged.config.resolution import Mistake
 from aibridged.config.sources import Given
+from aibridged.config.telemetry import sends_in_the_clear as telemetry_in_the_clear
 from aibridged.config.tls_files import Where, check_pair
 from aibridged.counted import noun
 
@@ -79,6 +80,7 @@ def warnings(
         *check_base_urls.warnings(settings.providers),
         *_mcp_warnings(settings),
         *policies.warnings(settings),
+        *_telemetry_warnings(settings),
         *check_ai_proxy.warnings(settings),
         *check_sign_in.warnings(settings, given),
         *check_state_dir.warnings(settings),
@@ -129,6 +131,15 @@ def _mcp_warnings(settings: Settings) -> Iterator[str]:
             yield (
                 f"The MCP server {server.id} has user_credentials, which require "
                 "--aibridge-auth token (see `aibridged users mcp-token`)."
+            )
+
+
+def _telemetry_warnings(settings: Settings) -> Iterator[str]:
+    for destination in settings.telemetry:
+        if telemetry_in_the_clear(destination):
+            yield (
+                f"The telemetry destination {destination.url} uses plain HTTP: what agents tell, "
+                "with their users' names, is sent unencrypted."
             )
 
 

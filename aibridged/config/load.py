@@ -19,6 +19,7 @@ from aibridged.config import (
     providers,
     proxy_variables,
     sources,
+    telemetry,
     unknown,
 )
 from aibridged.config.almost_variables import CONFIG_VARIABLE
@@ -31,6 +32,7 @@ from aibridged.config.policies import POLICIES
 from aibridged.config.providers import PROVIDERS
 from aibridged.config.resolution import DEFAULT, Mistake, Resolution, Source, Value
 from aibridged.config.sources import Given
+from aibridged.config.telemetry import TELEMETRY
 
 CONFIG_FLAG = "--config"
 _IN_CONTAINER = "container"
@@ -79,6 +81,7 @@ def resolve(
         },
         noted("policies"),
     )
+    values["telemetry"] = telemetry.read_list(found_lists[TELEMETRY.name], of_others)
     outbound = proxy_variables.read(values["upstream_proxy"], environ, of_others)
     settings = routed(Settings(**values), outbound)
     mistakes += unknown.unknown_variables(environ)

@@ -8,26 +8,17 @@ from urllib.parse import urlsplit
 from aibridged.config import kinds, sources
 from aibridged.config.declare import Group
 from aibridged.config.entries import Entry, EntryList
+from aibridged.config.headers import header_kind
 from aibridged.config.kinds import Kind
 from aibridged.config.options import McpServerSettings, UserCredentials
 from aibridged.config.resolution import Mistake
-from aibridged.config.secret import Secret
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAX_ID = 32
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_PROTOCOL_HEADERS = frozenset(
-    {
-        "accept",
-        "accept-encoding",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "host",
-        "last-event-id",
-        "transfer-encoding",
-    }
+_PROTOCOL_HEADERS = re.compile(
+    r"accept|accept-encoding|connection|content-encoding|content-length|content-type|host"
+    r"|last-event-id|transfer-encoding|mcp-.*",
+    re.IGNORECASE,
 )
 
 
@@ -59,26 +50,6 @@ def _show_url(url: str) -> str:
     return shown if shown == url else f"{shown}?…"
 
 
-def _headers(text: str) -> tuple[tuple[str, Secret], ...]:
-    headers: dict[str, tuple[str, Secret]] = {}
-    for item in kinds.items(text):
-        name, colon, value = item.partition(":")
-        name, value = name.strip(), value.strip()
-        if not colon or not _HEADER_NAME.fullmatch(name):
-            raise ValueError("is not a list of headers like X-Team: core, X-Stage: live")
-        if name.lower() in _PROTOCOL_HEADERS or name.lower().startswith("mcp-"):
-            raise ValueError(f"the header {name} is reserved by the protocol")
-        if not value or not all(" " <= character <= "~" for character in value):
-            raise ValueError(f"the header {name} has no valid value")
-        if name.lower() in headers:
-            raise ValueError(f"the header {name} is given twice")
-        headers[name.lower()] = (name, Secret(value))
-    return tuple(headers.values())
-
-
-def _show_headers(headers: tuple[tuple[str, Secret], ...]) -> str:
-    return kinds.joined([f"{name}: ****" for name, _ in headers])
-
 
 MCP_SERVERS = EntryList(
     name="mcp_servers",
@@ -91,7 +62,7 @@ MCP_SERVERS = EntryList(
         "url": Kind("URL", _url, _show_url),
         "token": kinds.SECRET,
         "token_file": kinds.PATH,
-        "headers": Kind("HEADERS", _headers, _show_headers, pairs=True),
+        "headers": header_kind(_PROTOCOL_HEADERS),
         "tool_allow_regex": kinds.REGEX,
         "tool_deny_regex": kinds.REGEX,
         "user_credentials": kinds.choice(*get_args(UserCredentials)),

@@ -20,6 +20,7 @@ from aibridged.config.rows.sign_in import SignInRows
 from aibridged.config.secret import Secret
 
 ProviderType = Literal["anthropic", "openai", "copilot"]
+TelemetrySignal = Literal["metrics", "logs", "traces"]
 UserCredentials = Literal["none", "optional", "required"]
 StreamOptions = Literal["auto", "always", "never"]
 """Whether a provider of Chat Completions is asked for the usage of streams: `auto` until it refuses
@@ -84,6 +85,16 @@ class PolicySettings:
 
 
 @dataclass(frozen=True)
+class TelemetrySettings:
+    """An OTLP receiver, to whose base URL `/v1/<signal>` is appended."""
+
+    url: str
+    headers: tuple[tuple[str, Secret], ...] = ()
+    signals: tuple[TelemetrySignal, ...] = ("metrics", "logs", "traces")
+    proxy: ProxyUrl | None = None
+
+
+@dataclass(frozen=True)
 # The fields of the last class come first.
 class Settings(LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, GatewayRows):
     """The effective settings, read at the start and at each reload. Durations are in seconds."""
@@ -91,11 +102,12 @@ class Settings(LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, Gat
     providers: tuple[ProviderSettings, ...] = ()
     mcp_servers: tuple[McpServerSettings, ...] = ()
     policies: tuple[PolicySettings, ...] = ()
+    telemetry: tuple[TelemetrySettings, ...] = ()
     outbound: OutboundProxies = field(default_factory=OutboundProxies)
 
 
 def routed(settings: Settings, outbound: OutboundProxies) -> Settings:
-    """The settings with these proxies, and by them the way to each provider and MCP server."""
+    """The settings with these proxies, and by them the way to all other servers."""
     return replace(
         settings,
         outbound=outbound,
@@ -104,6 +116,9 @@ def routed(settings: Settings, outbound: OutboundProxies) -> Settings:
         ),
         mcp_servers=tuple(
             replace(each, proxy=outbound.for_url(each.url)) for each in settings.mcp_servers
+        ),
+        telemetry=tuple(
+            replace(each, proxy=outbound.for_url(each.url)) for each in settings.telemetry
         ),
     )
 

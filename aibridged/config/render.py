@@ -61,6 +61,14 @@ _SAMPLE_LISTS = """\
 #    mcp_servers: [docs]
 #    claude_code: {model: haiku}
 #  - models: ["*"]
+# Where telemetry that agents send (OTLP over HTTP) is relayed to: the
+# path of the signal, such as /v1/metrics, is appended to the url.
+# headers_file has lines like "Authorization: Bearer KEY". Variables:
+# CODER_AIBRIDGE_TELEMETRY_0_URL, _HEADERS or _HEADERS_FILE, _SIGNALS.
+#telemetry:
+#  - url: https://otlp.example.com
+#    headers_file: /run/credentials/aibridged.service/aibridged_otlp
+#    signals: [metrics, logs]
 """
 
 

@@ -82,6 +82,8 @@ def _asked(settings: Settings) -> Iterator[tuple[str, ProxyUrl | None]]:
         yield provider.name, provider.proxy
     for server in settings.mcp_servers:
         yield f"MCP server {server.id}", server.proxy
+    for destination in settings.telemetry:
+        yield f"telemetry to {destination.url}", destination.proxy
     for url in (settings.coder_url, settings.proxy_target):
         if url is not None:
             yield url, settings.outbound.for_url(url)

@@ -5,7 +5,7 @@ makes new ones (`Composition.reconfigure`).
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -15,6 +15,7 @@ from aibridged.api.routes import ROOTS
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
+from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.policies import Policies
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
@@ -22,7 +23,8 @@ from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.resources import Resources, body_bytes, make_resources
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.observe.events import circuit_changed
-from aibridged.pipeline import Components, standing, whoami
+from aibridged.pipeline import Components, standing, telemetry, whoami
+from aibridged.pipeline.components import LocalRoute
 from aibridged.pipeline.dump import Dumper
 from aibridged.pipeline.dump_writer import DumpWriter
 from aibridged.pipeline.managed_settings import SETTINGS_PATH, managed_settings
@@ -50,7 +52,11 @@ class Composition:
         self.resources = resources
         self.metrics_snapshot = (
             MetricsSnapshot(
-                resources.metrics, resources.recorder, resources.gatekeeper, resources.mcp
+                resources.metrics,
+                resources.recorder,
+                resources.gatekeeper,
+                resources.mcp,
+                resources.telemetry.counts,
             )
             if resources.metrics is not None
             else None
@@ -63,6 +69,10 @@ class Composition:
         self._dump_writer = DumpWriter()
         self._pruning: asyncio.Task[None] | None = None
         self._retention: float | None = None
+        resources.telemetry.configure(settings.telemetry)
+        self._telemetry_budget = ByteBudget(
+            telemetry.MAX_IN_FLIGHT_BYTES, telemetry.MAX_BATCH_BYTES
+        )
         self.components = self._configured(settings, None)
         self._prune(settings.retention)
 
@@ -74,6 +84,7 @@ class Composition:
         new ones before anything is awaited.
         """
         before, resources = self.components, self.resources
+        resources.telemetry.configure(settings.telemetry)
         self.components = self._configured(settings, before)
         resources.slots.limit = settings.max_concurrency
         limit_idle(resources.connection_limiter, settings)
@@ -131,12 +142,7 @@ class Composition:
             ca_certificate=resources.authority.certificate_pem if resources.authority else None,
             api=resources.api,
             api_roots=ROOTS,
-            local_routes={
-                whoami.PATH: whoami.ROUTE,
-                SETTINGS_PATH: managed_settings(policies),
-                standing.PATH: standing.ROUTE,
-                **resources.sign_in,
-            },
+            local_routes=self._local_routes(settings, policies),
         )
 
     def _policies(self, settings: Settings, before: Components | None) -> Policies | None:
@@ -147,6 +153,20 @@ class Composition:
         if kept is not None and kept.settings == settings.policies:
             return kept
         return Policies(settings.policies) if settings.policies else None
+
+    def _local_routes(
+        self, settings: Settings, policies: Policies | None
+    ) -> Mapping[str, LocalRoute]:
+        resources = self.resources
+        return {
+            whoami.PATH: whoami.ROUTE,
+            SETTINGS_PATH: managed_settings(policies),
+            standing.PATH: standing.ROUTE,
+            **telemetry.routes(
+                settings, resources.telemetry, self._telemetry_budget, resources.slices
+            ),
+            **resources.sign_in,
+        }
 
     def _dumper(self, directory: Path | None) -> Dumper | None:
         if directory is None:

@@ -7,7 +7,7 @@ from aibridged import __version__
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.mcp.factory import McpTools
-from aibridged.observe import limit_table, mcp_table, record_table
+from aibridged.observe import limit_table, mcp_table, record_table, telemetry_table
 from aibridged.observe import metric_table as table
 from aibridged.observe.log_outputs import LOST
 from aibridged.observe.metric import Metric
@@ -15,15 +15,22 @@ from aibridged.observe.metrics import Metrics
 from aibridged.observe.series import Labels, Numbers, Reading
 from aibridged.pipeline.components import Components
 from aibridged.records.recorder import Recorder
+from aibridged.telemetry.destination import Counts
 
 
 class MetricsSnapshot:
     """All metrics at one moment. It costs requests nothing, and is taken on the event loop."""
 
     def __init__(
-        self, metrics: Metrics, recorder: Recorder, gatekeeper: Gatekeeper, mcp: McpTools
+        self,
+        metrics: Metrics,
+        recorder: Recorder,
+        gatekeeper: Gatekeeper,
+        mcp: McpTools,
+        telemetry: Counts,
     ) -> None:
         self._metrics = metrics
+        self._telemetry = telemetry
         self._mcp = mcp
         self._recorder = recorder
         self._gatekeeper = gatekeeper
@@ -44,6 +51,8 @@ class MetricsSnapshot:
                 mcp_table.MCP_SESSIONS_ENDED, {(name,): n for name, n in self._mcp.ended.items()}
             ),
             *_records(self._recorder),
+            Numbers(telemetry_table.TELEMETRY_RELAYED, {**self._telemetry.relayed}),
+            Numbers(telemetry_table.TELEMETRY_DROPPED, {**self._telemetry.dropped}),
             Numbers(table.LOG_LINES_LOST, {(why.value,): float(n) for why, n in LOST.items()}),
             self._build,
         ]

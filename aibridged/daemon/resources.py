@@ -53,6 +53,7 @@ from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.structured_log import log_record
 from aibridged.records.truncation import Truncator
 from aibridged.tasks import Tasks
+from aibridged.telemetry.relay import TelemetryRelay
 from aibridged.transport.idle_pools import Pools
 from aibridged.transport.in_flight import InFlight
 from aibridged.transport.time_slices import TimeSlices, Turns
@@ -101,6 +102,7 @@ class Resources:
     mcp: McpTools
     api: Api
     reloads: ReloadStats
+    telemetry: TelemetryRelay
     traces: Traces | None
     metrics: Metrics | None
     on_finished: tuple[Callable[[RequestSummary], None], ...]
@@ -132,6 +134,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     api = Api(Query(engine, clock), clock)
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
+    telemetry = TelemetryRelay(clock)
+    stack.push_async_callback(telemetry.close)
     stored_objects = StoredObjects(engine, recorder.record)
     bridges = _make_bridges(settings, recorder, truncator, clock, stored_objects, mcp)
     stack.callback(bridges.close)
@@ -170,6 +174,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         mcp=mcp,
         api=api,
         reloads=ReloadStats(last_attempt=now, last_success=now),
+        telemetry=telemetry,
         traces=traces,
         metrics=metrics,
         authority=authority,

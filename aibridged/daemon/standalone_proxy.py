@@ -134,7 +134,7 @@ async def _serve(settings: Settings) -> int:
         logger.error("{}", error)
         return 1
     logger.info("aibridged {} forwards to the gateway at {}", __version__, settings.proxy_target)
-    for way in report.ways(replace(settings, providers=(), mcp_servers=())):
+    for way in report.ways(replace(settings, providers=(), mcp_servers=(), telemetry=())):
         logger.info("Outgoing requests go {}", way)
     log_connection_limit(alone.connection_limiter)
     announce_proxy(alone.proxy)

@@ -15,6 +15,7 @@ from aibridged.observe.limit_table import LIMITS
 from aibridged.observe.mcp_table import MCP_SERVERS
 from aibridged.observe.metric import Kind, Metric
 from aibridged.observe.record_table import RECORDS
+from aibridged.observe.telemetry_table import TELEMETRY
 
 # A histogram has a series for each of its buckets.
 _FEW = 100
@@ -351,6 +352,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             POOL_SIZE,
         ),
         "Records": RECORDS,
+        "Telemetry of agents": TELEMETRY,
         "Daemon": (BUILD_INFO, READY, LOG_LINES_LOST, *_PROCESS),
         "AI Proxy": (PROXY_SESSIONS, PROXY_REQUESTS, PROXY_INFLIGHT, PROXY_RESPONSES),
     }

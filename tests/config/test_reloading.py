@@ -13,6 +13,7 @@ from aibridged.config.options import (
     PolicySettings,
     ProviderSettings,
     Settings,
+    TelemetrySettings,
 )
 from aibridged.config.reloading import change
 from aibridged.config.secret import Secret
@@ -80,6 +81,17 @@ def test_no_key_is_told() -> None:
     rotated = replace(CLAUDE, key=Secret("sk-very-long-and-very-secret-key"))
     result = change(WITH_PROVIDERS, replace(WITH_PROVIDERS, providers=(rotated, LOCAL)))
     assert "sk-" not in str(result.changes)
+
+
+def test_telemetry_destinations_that_change_are_told_without_their_keys() -> None:
+    one = TelemetrySettings("http://one")
+    running = Settings(telemetry=(one,))
+    keyed = replace(one, headers=(("X-Key", Secret("canary")),))
+    for wanted in ((), (keyed,), (one, keyed)):
+        result = change(running, replace(running, telemetry=wanted))
+        assert result.changes == ["the telemetry destinations"]
+        assert result.settings.telemetry == wanted
+    assert change(running, running).changes == []
 
 
 def test_mcp_servers_that_come_go_and_change_are_told_apart() -> None:

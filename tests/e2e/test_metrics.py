@@ -387,6 +387,9 @@ async def test_every_metric_of_the_manual_is_produced(
     metrics.tool_invoked("anthropic", "m", "github", "search")
     gateway._composition.resources.mcp.failures["docs"] += 1
     gateway._composition.resources.mcp.ended["docs"] += 1
+    counts = gateway._composition.resources.telemetry.counts
+    counts.relayed["http://otlp", "logs"] += 1
+    counts.dropped["http://otlp", "refused"] += 1
     metrics.connect_session("mitm")
     metrics.finished(
         RequestSummary(

@@ -142,6 +142,22 @@ CODER_AIBRIDGE_POLICY_0_CLAUDE_CODE={"model":"haiku"}
 CODER_AIBRIDGE_POLICY_1_MODELS=*
 """,
     ),
+    "telemetry": ListProse(
+        about="OTLP receivers to which telemetry is relayed that agents send to the gateway's "
+        "/v1/metrics, /v1/logs and /v1/traces, with the user's identity as resource attributes.",
+        fields={
+            "url": "Base URL; the path of the signal is appended.",
+            "headers": "Request headers, such as a key, as a mapping. Prefer headers_file, which "
+            "keeps them out of this file.",
+            "headers_file": "Path of a file that contains the headers, one `Name: value` a line.",
+            "signals": "Which of metrics, logs and traces are relayed; defaults to all.",
+        },
+        variables="""\
+CODER_AIBRIDGE_TELEMETRY_0_URL=https://otlp.example.com
+CODER_AIBRIDGE_TELEMETRY_0_HEADERS_FILE=/etc/aibridged/otlp-headers
+CODER_AIBRIDGE_TELEMETRY_0_SIGNALS=metrics,logs
+""",
+    ),
 }
 
 VALUES: Mapping[str, str] = {

@@ -1,0 +1,1 @@
+"""Relay of the telemetry that agents send, to OTLP receivers."""
