@@ -254,7 +254,15 @@ ERRORS = (
     UPSTREAM_TIMEOUT,
 )
 
-CONCERN_A_PERSON = frozenset({kind.code for kind in (RATE_LIMITED, BYOK_DISABLED)})
+CONCERN_A_PERSON = frozenset(
+    {
+        "byok_disabled",
+        "concurrency_limited",
+        "model_not_allowed",
+        "provider_not_allowed",
+        "rate_limited",
+    }
+)
 """Codes of refusals that say what a person may do, or how much: these are counted per person."""
 
 SHOULD_RETRY = "X-Should-Retry"

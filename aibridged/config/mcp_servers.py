@@ -50,7 +50,6 @@ def _show_url(url: str) -> str:
     return shown if shown == url else f"{shown}?…"
 
 
-
 MCP_SERVERS = EntryList(
     name="mcp_servers",
     noun="MCP server",
