@@ -83,8 +83,7 @@ class _Receiver:
         try:
             body = await self._read(request, hold)
             if self._relay.wants(signal):
-                hold.take(2 * MAX_BATCH_BYTES if "Content-Encoding" in request.headers else 0)
-                stamped = await self._stamped(body, request, encoding, actor)
+                stamped = await self._stamped(body, request, encoding, actor, hold)
                 if stamped:
                     self._relay.put(Batch(signal, encoding, stamped))
         finally:
@@ -105,13 +104,14 @@ class _Receiver:
         return body.getvalue()
 
     async def _stamped(
-        self, body: bytes, request: web.BaseRequest, encoding: Encoding, actor: Actor
+        self, body: bytes, request: web.BaseRequest, encoding: Encoding, actor: Actor, hold: Hold
     ) -> bytes:
         identity = Identity(actor.id, actor.username, actor.email, actor.groups)
         try:
             if (coding := request.headers.get("Content-Encoding")) is not None:
                 decoding = decode_body(body, coding, MAX_BATCH_BYTES)
                 body = await self._slices.run(decoding, actor.id)
+                hold.take(len(body))
             return await self._slices.run(stamp(body, encoding, identity), actor.id)
         except BodyTooLargeError:
             raise _too_large() from None

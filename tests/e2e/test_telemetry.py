@@ -216,6 +216,21 @@ async def test_a_batch_of_unknown_length_has_the_same_bound(gateway, collector, 
     assert collector.received == []
 
 
+async def test_batches_share_a_budget_of_their_own(gateway, collector, client):
+    budget, body = gateway._composition._telemetry_budget, json.dumps(BATCH).encode()
+    coded = {"data": gzip.compress(body), "headers": {**JSON, "Content-Encoding": "gzip"}}
+    for size, status in ((len(body) * 2, 200), (len(body), 503)):
+        budget.resize(size, size)
+        async with client.post(f"{gateway.url}/v1/logs", **coded) as response:
+            assert response.status == status
+    async with client.post(f"{gateway.url}/v1/logs", data=body, headers=JSON) as response:
+        assert response.status == 200, "all has been given back"
+    budget.resize(len(body) - 1, 1)
+    async with client.post(f"{gateway.url}/v1/logs", data=body, headers=JSON) as response:
+        assert response.headers["X-Aibridge-Reason"] == "at_capacity"
+    await until(lambda: len(collector.received) == 2)
+
+
 async def test_only_callers_who_are_known_are_relayed(start_gateway, collector, client):
     gateway = await start_gateway(auth="token", telemetry=(TelemetrySettings(collector.url),))
     async with client.post(f"{gateway.url}/v1/logs", json=BATCH) as response:
