@@ -60,8 +60,8 @@ agents: $(READY)  ## real coding agents (from npm and PyPI) through the daemon, 
 KEYCLOAK ?= .keycloak
 
 test-keycloak: $(READY)  ## signing in at a real Keycloak (from Maven Central; needs mvn and Java 17)
-	$(BIN)/python -m tests.keycloak.server '$(KEYCLOAK)'
-	AIBRIDGED_KEYCLOAK='$(KEYCLOAK)' $(BIN)/python -m pytest tests/keycloak -rP \
+	$(BIN)/python -m tests.e2e.keycloak.server '$(KEYCLOAK)'
+	AIBRIDGED_KEYCLOAK='$(KEYCLOAK)' $(BIN)/python -m pytest tests/e2e/keycloak -rP \
 		-o faulthandler_timeout=0 $(ARGS)
 
 ledger: $(READY)  ## kill the daemon 200 times, and compare the record with what clients have seen

@@ -1,11 +1,13 @@
 """Against a real Keycloak: `make test-keycloak`."""
 
+import asyncio
 import html
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
@@ -20,7 +22,7 @@ from aibridged.oidc.base import GrantEndedError, ProviderUnavailableError
 from aibridged.oidc.factory import make_provider
 from aibridged.oidc.probe import probe_issuer
 from aibridged.oidc.provider import OpenIdProvider
-from tests.keycloak.server import (
+from tests.e2e.keycloak.server import (
     CLIENT_ID,
     CLIENT_SECRET,
     PASSWORD,
@@ -28,6 +30,7 @@ from tests.keycloak.server import (
     Keycloak,
     home,
 )
+from tests.e2e.sign_in.conftest import Browser, SigningIn
 
 FOLDER = os.environ.get("AIBRIDGED_KEYCLOAK", "")
 VERIFIER, NONCE = "v" * 64, "n" * 32
@@ -67,11 +70,8 @@ async def provider(settings: Settings) -> AsyncIterator[OpenIdProvider]:
     await made.close()
 
 
-async def code_of(keycloak: Keycloak, provider: OpenIdProvider, username: str) -> str:
-    """Fill in Keycloak's own login page; the code that it sends the browser back with."""
-    url = await provider.authorization_url(
-        redirect_uri=REDIRECT_URI, state="s-1", nonce=NONCE, verifier=VERIFIER
-    )
+async def log_in(keycloak: Keycloak, url: str, username: str) -> str:
+    """Fill in Keycloak's own login page; where it sends the browser then."""
     jar = aiohttp.CookieJar(unsafe=True, treat_as_secure_origin=[URL(keycloak.url)])
     async with aiohttp.ClientSession(cookie_jar=jar) as browser:
         async with browser.get(url) as response:
@@ -82,7 +82,15 @@ async def code_of(keycloak: Keycloak, provider: OpenIdProvider, username: str) -
         target = html.unescape(form[1])
         async with browser.post(target, data=filled, allow_redirects=False) as response:
             assert response.status == 302, await response.text()
-            back = response.headers["Location"]
+            return response.headers["Location"]
+
+
+async def code_of(keycloak: Keycloak, provider: OpenIdProvider, username: str) -> str:
+    """Log in at Keycloak; the code that it sends the browser back with."""
+    url = await provider.authorization_url(
+        redirect_uri=REDIRECT_URI, state="s-1", nonce=NONCE, verifier=VERIFIER
+    )
+    back = await log_in(keycloak, url, username)
     assert back.startswith(f"{REDIRECT_URI}?")
     query = parse_qs(urlsplit(back).query)
     assert query["state"] == ["s-1"]
@@ -152,6 +160,44 @@ async def test_keys_rotate(
     finally:
         await fresh.close()
     assert now.subject == person.subject
+
+
+async def test_a_device_signs_in_at_a_gateway(
+    keycloak: Keycloak, start_daemon: Callable[..., Awaitable[Any]], client: aiohttp.ClientSession
+) -> None:
+    """The whole way: device flow, Keycloak's page, a request, a refresh, and out."""
+    url = keycloak.gateway_url
+    await start_daemon(
+        CODER_HTTP_ADDRESS=url.removeprefix("http://"),
+        CODER_ACCESS_URL=url,
+        CODER_AIBRIDGE_AUTH="token",
+        CODER_OIDC_ISSUER_URL=keycloak.issuer,
+        CODER_OIDC_CLIENT_ID=CLIENT_ID,
+        CODER_OIDC_CLIENT_SECRET=CLIENT_SECRET,
+        CODER_OIDC_SCOPES="openid,profile,email,offline_access",
+        CODER_OIDC_GROUP_FIELD="groups",
+        CODER_OIDC_ALLOWED_GROUPS="ops",
+    )
+    gateway, browser = SigningIn(url, client), Browser(url)
+    try:
+        codes = await gateway.start()
+        left = await browser.answer(codes["user_code"])
+        assert left.status == 303, left.shown
+        page = await browser.get(await log_in(keycloak, left.headers["Location"], "carol"))
+        assert page.status == 200, page.shown
+    finally:
+        await browser.session.close()
+    tokens = (await gateway.poll(codes)).json
+    assert tokens["email"] == "carol@example.com"
+    assert (await gateway.models(tokens)).status == 200
+    tokens = (await gateway.refresh(tokens)).json
+    assert (await gateway.models(tokens)).status == 200
+    keycloak.disable("carol")
+    refused = await gateway.refresh(tokens)
+    assert (refused.status, refused.json["error"]) == (401, "invalid_grant")
+    async with asyncio.timeout(10):  # what is remembered of a token lasts a few seconds
+        while (await gateway.models(tokens)).status != 401:  # noqa: ASYNC110 - nothing signals it
+            await asyncio.sleep(0.1)
 
 
 async def test_a_disabled_user_is_out(keycloak: Keycloak, provider: OpenIdProvider) -> None:

@@ -1,7 +1,7 @@
-"""A real Keycloak with a realm; `python -m tests.keycloak.server FOLDER` fetches it.
+"""A real Keycloak with a realm; `python -m tests.e2e.keycloak.server FOLDER` fetches it.
 
 It is from Maven Central, and needs Java 17 and mvn. The realm has the groups devs and ops, alice,
-who is in devs, and bob.
+who is in devs, bob and carol.
 """
 
 import json
@@ -55,24 +55,27 @@ _GROUPS_MAPPER = {
         "userinfo.token.claim": "true",
     },
 }
-_REALM = {
-    "realm": REALM,
-    "enabled": True,
-    # A refresh token is good once.
-    "revokeRefreshToken": True,
-    "groups": [{"name": "devs"}, {"name": "ops"}],
-    "users": [_user("alice", "devs"), _user("bob", "ops")],
-    "clients": [
-        {
-            "clientId": CLIENT_ID,
-            "secret": CLIENT_SECRET,
-            "redirectUris": [REDIRECT_URI],
-            "standardFlowEnabled": True,
-            "attributes": {"pkce.code.challenge.method": "S256"},
-            "protocolMappers": [_GROUPS_MAPPER],
-        }
-    ],
-}
+
+
+def _realm(*redirect_uris: str) -> dict[str, Any]:
+    return {
+        "realm": REALM,
+        "enabled": True,
+        # A refresh token is good once.
+        "revokeRefreshToken": True,
+        "groups": [{"name": "devs"}, {"name": "ops"}],
+        "users": [_user("alice", "devs"), _user("bob", "ops"), _user("carol", "ops")],
+        "clients": [
+            {
+                "clientId": CLIENT_ID,
+                "secret": CLIENT_SECRET,
+                "redirectUris": [REDIRECT_URI, *redirect_uris],
+                "standardFlowEnabled": True,
+                "attributes": {"pkce.code.challenge.method": "S256"},
+                "protocolMappers": [_GROUPS_MAPPER],
+            }
+        ],
+    }
 
 
 def home(folder: Path) -> Path:
@@ -99,9 +102,10 @@ class Keycloak:
     """A running server, with the realm and a database in memory."""
 
     def __init__(self, folder: Path, scratch: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
+        port = _free_port()
         self.url = f"http://127.0.0.1:{port}"
+        self.gateway_url = f"http://127.0.0.1:{_free_port()}"
+        """Where a gateway may be at which people sign in."""
         self.issuer = f"{self.url}/realms/{REALM}"
         self._log = scratch / "keycloak.log"
         copy = scratch / "keycloak"
@@ -109,7 +113,9 @@ class Keycloak:
         shutil.copytree(home(folder), copy)
         imported = copy / "data" / "import"
         imported.mkdir(parents=True)
-        (imported / "realm.json").write_text(json.dumps(_REALM))
+        (imported / "realm.json").write_text(
+            json.dumps(_realm(f"{self.gateway_url}/oauth/callback"))
+        )
         command = [
             str(copy / "bin" / "kc.sh"),
             "start-dev",
@@ -195,6 +201,12 @@ class Keycloak:
         log = self._log.read_text(errors="replace")
         self.close()
         raise RuntimeError(f"Keycloak has not started:\n{log[-4000:]}")
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 if __name__ == "__main__":
