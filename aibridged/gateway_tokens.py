@@ -17,6 +17,7 @@ PREFIXES = ("aib_", "air_")
 # Truncated ones, too, since the rest of a partial secret is worth guessing.
 _WHOLE_OR_CUT = re.compile(r"(ai[br])_([0-9a-z]{10})_[0-9A-Za-z]+")
 _GATEWAY, _REFRESH = PREFIXES
+_GATEWAY_BYTES, _REFRESH_BYTES = (prefix.encode() for prefix in PREFIXES)
 _MAX_DECODINGS = 3
 
 
@@ -25,6 +26,12 @@ def blanked(text: str) -> str:
     if _GATEWAY in text or _REFRESH in text:
         return _WHOLE_OR_CUT.sub(r"\1_\2_***", text)
     return text
+
+
+def may_hold_token(raw: bytes) -> bool:
+    """Whether the bytes contain what a token begins with."""
+    # `in` would try to take what it looks for as a number first, and format an error.
+    return raw.find(_GATEWAY_BYTES) >= 0 or raw.find(_REFRESH_BYTES) >= 0
 
 
 def holds_token(target: str) -> bool:

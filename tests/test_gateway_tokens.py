@@ -2,7 +2,7 @@ from urllib.parse import quote
 
 import pytest
 
-from aibridged.gateway_tokens import blanked, holds_token
+from aibridged.gateway_tokens import blanked, holds_token, may_hold_token
 
 SECRET = "s3creT" * 7 + "x"
 TOKEN = f"aib_0123456789_{SECRET}"
@@ -28,7 +28,13 @@ BLANK = "aib_0123456789_***"
 )
 def test_the_secret_of_a_token_is_blanked_and_its_id_stays(text, shown):
     assert blanked(text) == shown
+    if text != shown:
+        assert may_hold_token(text.encode("utf-8", "surrogatepass"))
     assert blanked(shown) == shown
+
+
+def test_most_bytes_hold_no_token_at_a_glance():
+    assert not may_hold_token(b"said aib and air")
 
 
 def encoded(text):

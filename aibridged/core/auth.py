@@ -14,14 +14,13 @@ import msgspec
 from multidict import MultiMapping
 
 from aibridged.config.secret import Secret
-from aibridged.gateway_tokens import GATEWAY_TOKEN, PREFIXES
+from aibridged.gateway_tokens import GATEWAY_TOKEN, may_hold_token
 
 AUTHORIZATION = "Authorization"
 API_KEY = "X-Api-Key"
 SESSION_TOKEN = "Coder-Session-Token"
 TOKEN_HEADERS = ("X-Coder-Token", "X-Coder-AI-Governance-Token")
 _value_of = itemgetter(1)
-_BEARER, _REFRESH = (prefix.encode() for prefix in PREFIXES)
 _GATEWAY_TOKEN_BYTES = re.compile(GATEWAY_TOKEN.pattern.encode())
 # Without authentication any token is accepted, and a short one may be a substring of anything.
 _SHORTEST_SECRET = 16
@@ -137,7 +136,7 @@ def without_tokens(
     """
     own = token.encode() if token is not None and len(token) >= _SHORTEST_SECRET else None
     values = b"\n".join(map(_value_of, headers))
-    if not (_BEARER in values or _REFRESH in values or (own is not None and own in values)):
+    if not (may_hold_token(values) or (own is not None and values.find(own) >= 0)):
         return headers  # as nearly always
 
     def holds(value: bytes) -> bool:

@@ -298,7 +298,7 @@ def response_records(
                 output_tokens=used.output,
                 cache_read_input_tokens=used.cache_read,
                 cache_write_input_tokens=used.cache_write,
-                metadata={**used.extra, **_cached(used), **_iteration(used)},
+                metadata=_details(used),
             )
         )
     for number, thought in enumerate(response.thoughts):
@@ -337,16 +337,17 @@ def response_records(
     return records
 
 
-def _cached(used: TokenUsage) -> Metadata:
-    """The cache's counts once more, where Coder's Grafana dashboard looks for them."""
-    if not (used.cache_read or used.cache_write):
-        return {}
-    counts = {"cache_read_input": used.cache_read, "cache_creation_input": used.cache_write}
-    return {name: count for name, count in counts.items() if count}
-
-
-def _iteration(used: TokenUsage) -> Metadata:
-    return {} if used.iteration is None else {"iteration": used.iteration}
+def _details(used: TokenUsage) -> Metadata:
+    """The breakdown of the counts, and those of the cache once more, where Coder's Grafana
+    dashboard looks for them."""
+    details: Metadata = {**used.extra}
+    if used.cache_read:
+        details["cache_read_input"] = used.cache_read
+    if used.cache_write:
+        details["cache_creation_input"] = used.cache_write
+    if used.iteration is not None:
+        details["iteration"] = used.iteration
+    return details
 
 
 def told_once(

@@ -21,7 +21,7 @@ import msgspec
 from loguru import logger
 
 from aibridged.config.private_file import open_private
-from aibridged.gateway_tokens import PREFIXES
+from aibridged.gateway_tokens import may_hold_token
 from aibridged.records.facts import Fact, InterceptionEnd
 from aibridged.records.spool import SpoolError, fact_line
 from aibridged.records.truncation import TEXTS, cut_short
@@ -38,7 +38,6 @@ MAX_TEXTS = 256 * 1024
 _CHUNK = 500
 _ZEROS = bytes(64 * 1024)
 _NOTHING = re.compile(rb"\0+")
-_BEARER, _REFRESH = (prefix.encode() for prefix in PREFIXES)
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 _decode = msgspec.json.Decoder(Fact).decode
@@ -209,7 +208,7 @@ def _encode(facts: Sequence[Fact]) -> bytes:
         except (TypeError, ValueError, OverflowError):
             pass  # a text is no Unicode, or a fact no JSON
         else:
-            if _BEARER not in lines and _REFRESH not in lines:
+            if not may_hold_token(lines):
                 return lines
     # What can't be encoded, the writer counts.
     return b"".join(map(fact_line, _shortened(facts)))
