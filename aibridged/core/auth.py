@@ -100,7 +100,12 @@ def why_refused(token: str | None, *, own_tokens: bool) -> str:
             "No gateway token came with the request: send it as the client's API key, or in "
             f"X-Coder-Token{made}."
         )
-    bare = token.strip("\"'")
+    bare, (prefix, refresh) = token.strip("\"'"), PREFIXES
+    if own_tokens and bare.startswith(refresh):
+        return (
+            "This is a refresh token, for `aibridged login` alone: send a gateway token, which "
+            f"begins with {prefix}."
+        )
     if not own_tokens or GATEWAY_TOKEN.fullmatch(token) is not None:
         return (
             "The gateway token is not valid: it is unknown, expired or revoked, or its user is "
@@ -108,10 +113,10 @@ def why_refused(token: str | None, *, own_tokens: bool) -> str:
         )
     if GATEWAY_TOKEN.fullmatch(bare) is not None:
         return "The gateway token has quotes around it: remove them."
-    if bare.startswith(PREFIXES):
+    if bare.startswith(prefix):
         return "The gateway token is not whole, or something is appended to it: copy it again."
     return (
-        f"The API key is not a gateway token, which begins with {PREFIXES[0]}: clients need one of "
+        f"The API key is not a gateway token, which begins with {prefix}: clients need one of "
         "`aibridged tokens create`, not the provider's key, which the gateway has. A provider key "
         "of your own goes with the token in X-Coder-Token."
     )

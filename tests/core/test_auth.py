@@ -265,6 +265,7 @@ TOKEN = f"aib_0123456789_{'x' * 43}"
         (TOKEN, "The gateway token is not valid: it is unknown, expired or revoked"),
         (f'"{TOKEN}"', "The gateway token has quotes around it: remove them."),
         (TOKEN[:-1], "The gateway token is not whole"),
+        (TOKEN.replace("aib_", "air_"), "This is a refresh token, for `aibridged login` alone"),
         (f"{TOKEN}x", "The gateway token is not whole, or something is appended to it"),
         ("sk-ant-api03-secret", "The API key is not a gateway token, which begins with aib_"),
     ],

@@ -153,6 +153,21 @@ async def test_what_the_command_line_takes_back_is_worthless_within_a_minute(
     assert await ask(gateway, second) == GRANTED
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_who_is_refused_hears_why(recording, new_token, client):
+    gateway = await recording.start(auth="token")
+    _, token = new_token("ann")
+    for headers, said in (
+        ({}, "No gateway token came with the request"),
+        ({"X-Api-Key": "sk-ant-api03-nonsense"}, "The API key is not a gateway token"),
+        ({"Authorization": f'Bearer "{token}"'}, "The gateway token has quotes around it"),
+        ({"X-Api-Key": f"aib_0123456789_{'a' * 43}"}, "The gateway token is not valid"),
+    ):
+        async with client.post(f"{gateway.url}/anthropic/v1/messages", headers=headers) as reply:
+            assert reply.status == 401
+            assert (await reply.json())["message"].startswith(said)
+
+
 async def test_what_the_command_line_takes_back_is_soon_worthless(
     recording, store, new_token, post, monkeypatch
 ):
