@@ -14,7 +14,7 @@ import msgspec
 from multidict import MultiMapping
 
 from aibridged.config.secret import Secret
-from aibridged.gateway_tokens import GATEWAY_TOKEN, may_hold_token
+from aibridged.gateway_tokens import GATEWAY_TOKEN, PREFIXES, may_hold_token
 
 AUTHORIZATION = "Authorization"
 API_KEY = "X-Api-Key"
