@@ -49,6 +49,26 @@ UNAUTHENTICATED = ErrorKind(
     "authentication_error",
     "A valid gateway token is required, as Authorization: Bearer, the API key or X-Coder-Token.",
 )
+TOKEN_EXPIRED = ErrorKind(
+    "token_expired",
+    401,
+    "authentication_error",
+    "The gateway token has expired: sign in again, or ask the operator to renew it "
+    "(aibridged tokens renew).",
+)
+TOKEN_REVOKED = ErrorKind(
+    "token_revoked",
+    401,
+    "authentication_error",
+    "The gateway token has been revoked: sign in again, or ask the operator for another one.",
+)
+USER_SUSPENDED = ErrorKind(
+    "user_suspended",
+    401,
+    "authentication_error",
+    "The user of the gateway token is suspended: only the operator can resume them "
+    "(aibridged users resume).",
+)
 OWN_KEY_REQUIRED = ErrorKind(
     "own_key_required",
     401,
@@ -68,6 +88,9 @@ BYOK_DISABLED = ErrorKind(
     "permission_error",
     "Bringing your own provider key (BYOK) is disabled: send only the gateway token, "
     "or ask the operator to set --aibridge-allow-byok.",
+)
+ADMIN_REQUIRED = ErrorKind(
+    "admin_required", 403, "permission_error", "Only administrators may see this."
 )
 ORIGIN_REFUSED = ErrorKind(
     "origin_refused",
@@ -218,9 +241,13 @@ ERRORS = (
     PROVIDER_NOT_ALLOWED,
     MODEL_NOT_ALLOWED,
     UNAUTHENTICATED,
+    TOKEN_EXPIRED,
+    TOKEN_REVOKED,
+    USER_SUSPENDED,
     OWN_KEY_REQUIRED,
     PROVIDER_KEY_MISSING,
     BYOK_DISABLED,
+    ADMIN_REQUIRED,
     ORIGIN_REFUSED,
     DESTINATION_REFUSED,
     ROUTE_NOT_SUPPORTED,
@@ -265,6 +292,8 @@ CONCERN_A_PERSON = frozenset(
 )
 """Codes of refusals that say what a person may do, or how much: these are counted per person."""
 
+REASON = "X-Aibridge-Reason"
+"""The header with an error's code."""
 SHOULD_RETRY = "X-Should-Retry"
 """Tells clients whether to retry. The official SDKs and Claude Code obey it; without it, Claude
 Code silently repeats a request with a wrong token for three minutes, and then reports a network
@@ -304,7 +333,7 @@ class GatewayError(Exception):
         headers = {
             "Content-Type": "application/json",
             "Cache-Control": "no-store",  # without it a 404 or 501 may be taken from a cache
-            "X-Aibridge-Reason": self.kind.code,
+            REASON: self.kind.code,
         }
         if self.kind.status in _FINAL_STATUSES:
             headers[SHOULD_RETRY] = "false"

@@ -23,7 +23,7 @@ _aibridged() {
     local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
-            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' login' | ' access-token' | ' logout' | ' whoami' | ' setup' | ' users' | 'users create' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users sign-out' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens revoke' | ' policies' | 'policies list' | 'policies explain' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca' | 'proxy status')
+            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' login' | ' access-token' | ' logout' | ' whoami' | ' setup' | ' users' | 'users create' | 'users edit' | 'users import' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users sign-out' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' groups' | 'groups create' | 'groups list' | 'groups delete' | 'groups add' | 'groups remove' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens renew' | 'tokens revoke' | ' policies' | 'policies list' | 'policies explain' | ' audit' | 'audit list' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca' | 'proxy status')
                 command=${command:+$command }$word
                 ;;
             *' --'*=*) value= ;;
@@ -37,27 +37,27 @@ _aibridged() {
     case $command in
         '')
             flags='--version --help -h'
-            ((given)) || argument='words serve check-config status healthcheck sample-config usage tail demo fake-provider version login access-token logout whoami setup users tokens policies interceptions sessions db proxy'
+            ((given)) || argument='words serve check-config status healthcheck sample-config usage tail demo fake-provider version login access-token logout whoami setup users groups tokens policies audit interceptions sessions db proxy'
             ;;
         'serve')
-            flags='--config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --default-token-lifetime --max-token-lifetime --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-max-stored-text --aibridge-structured-logging --access-url --oidc-issuer-url --oidc-client-id --oidc-client-secret --oidc-scopes --oidc-auth-url-params --oidc-allow-signups --oidc-email-domain --oidc-ignore-email-verified --oidc-ignore-userinfo --oidc-username-field --oidc-name-field --oidc-email-field --oidc-group-field --oidc-group-mapping --oidc-allowed-groups --oidc-group-regex-filter --oidc-group-auto-create --oidc-user-role-field --oidc-user-role-mapping --oidc-sign-in-text --session-duration --aibridge-bearer-ttl --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help -h'
+            flags='--config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --default-token-lifetime --max-token-lifetime --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-audit-retention --aibridge-max-stored-text --aibridge-structured-logging --access-url --oidc-issuer-url --oidc-client-id --oidc-client-secret --oidc-scopes --oidc-auth-url-params --oidc-allow-signups --oidc-email-domain --oidc-ignore-email-verified --oidc-ignore-userinfo --oidc-username-field --oidc-name-field --oidc-email-field --oidc-group-field --oidc-group-mapping --oidc-allowed-groups --oidc-group-regex-filter --oidc-group-auto-create --oidc-user-role-field --oidc-user-role-mapping --oidc-sign-in-text --session-duration --aibridge-bearer-ttl --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help -h'
             case $option in
                 --config | -c | --tls-cert-file | --tls-key-file | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json | --log-stackdriver) next='files' ;;
                 --aibridge-enabled | --aibridge-allow-byok | --aibridge-send-actor-headers | --aibridge-circuit-breaker-enabled | --aibridge-structured-logging | --oidc-allow-signups | --oidc-ignore-email-verified | --oidc-ignore-userinfo | --oidc-group-auto-create | --http-allow-half-close | --aibridge-proxy-enabled | --verbose | --trace | --trace-logs | --prometheus-enable | --aibridge-prometheus-initiator-labels) [[ $inline ]] && next='words true false' ;;
                 --aibridge-dump-dir | --state-dir) next='directories' ;;
-                --aibridge-anthropic-base-url | --aibridge-anthropic-key | --aibridge-openai-base-url | --aibridge-openai-key | --aibridge-upstream-connect-timeout | --aibridge-upstream-idle-timeout | --aibridge-upstream-keepalive-timeout | --aibridge-upstream-proxy | --aibridge-max-concurrency | --aibridge-rate-limit | --aibridge-max-request-bytes | --aibridge-max-inflight-bytes | --aibridge-circuit-breaker-failure-threshold | --aibridge-circuit-breaker-interval | --aibridge-circuit-breaker-timeout | --aibridge-circuit-breaker-max-requests | --aibridge-mcp-init-timeout | --aibridge-mcp-max-tools | --aibridge-mcp-call-timeout | --aibridge-mcp-result-bytes | --aibridge-mcp-max-turns | --coder-url | --aibridge-auth-cache-ttl | --aibridge-auth-cache-bad-ttl | --aibridge-revocation-grace | --default-token-lifetime | --max-token-lifetime | --aibridge-pool-ttl | --aibridge-pool-max-items | --postgres-url | --aibridge-retention | --aibridge-max-stored-text | --access-url | --oidc-issuer-url | --oidc-client-id | --oidc-client-secret | --oidc-scopes | --oidc-auth-url-params | --oidc-email-domain | --oidc-username-field | --oidc-name-field | --oidc-email-field | --oidc-group-field | --oidc-group-mapping | --oidc-allowed-groups | --oidc-group-regex-filter | --oidc-user-role-field | --oidc-user-role-mapping | --oidc-sign-in-text | --session-duration | --aibridge-bearer-ttl | --http-address | --http-read-timeout | --http-write-timeout | --shutdown-timeout | --aibridge-max-idle-connections | --aibridge-max-idle-connections-per-address | --proxy-trusted-headers | --proxy-trusted-origins | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target | --log-filter | --prometheus-address) next='nothing' ;;
+                --aibridge-anthropic-base-url | --aibridge-anthropic-key | --aibridge-openai-base-url | --aibridge-openai-key | --aibridge-upstream-connect-timeout | --aibridge-upstream-idle-timeout | --aibridge-upstream-keepalive-timeout | --aibridge-upstream-proxy | --aibridge-max-concurrency | --aibridge-rate-limit | --aibridge-max-request-bytes | --aibridge-max-inflight-bytes | --aibridge-circuit-breaker-failure-threshold | --aibridge-circuit-breaker-interval | --aibridge-circuit-breaker-timeout | --aibridge-circuit-breaker-max-requests | --aibridge-mcp-init-timeout | --aibridge-mcp-max-tools | --aibridge-mcp-call-timeout | --aibridge-mcp-result-bytes | --aibridge-mcp-max-turns | --coder-url | --aibridge-auth-cache-ttl | --aibridge-auth-cache-bad-ttl | --aibridge-revocation-grace | --default-token-lifetime | --max-token-lifetime | --aibridge-pool-ttl | --aibridge-pool-max-items | --postgres-url | --aibridge-retention | --aibridge-audit-retention | --aibridge-max-stored-text | --access-url | --oidc-issuer-url | --oidc-client-id | --oidc-client-secret | --oidc-scopes | --oidc-auth-url-params | --oidc-email-domain | --oidc-username-field | --oidc-name-field | --oidc-email-field | --oidc-group-field | --oidc-group-mapping | --oidc-allowed-groups | --oidc-group-regex-filter | --oidc-user-role-field | --oidc-user-role-mapping | --oidc-sign-in-text | --session-duration | --aibridge-bearer-ttl | --http-address | --http-read-timeout | --http-write-timeout | --shutdown-timeout | --aibridge-max-idle-connections | --aibridge-max-idle-connections-per-address | --proxy-trusted-headers | --proxy-trusted-origins | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target | --log-filter | --prometheus-address) next='nothing' ;;
                 --aibridge-auth) next='words token coder none' ;;
                 --aibridge-prometheus-names) next='words both new old' ;;
             esac
             ;;
         'check-config')
-            flags='--output -o --connect --config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --default-token-lifetime --max-token-lifetime --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-max-stored-text --aibridge-structured-logging --access-url --oidc-issuer-url --oidc-client-id --oidc-client-secret --oidc-scopes --oidc-auth-url-params --oidc-allow-signups --oidc-email-domain --oidc-ignore-email-verified --oidc-ignore-userinfo --oidc-username-field --oidc-name-field --oidc-email-field --oidc-group-field --oidc-group-mapping --oidc-allowed-groups --oidc-group-regex-filter --oidc-group-auto-create --oidc-user-role-field --oidc-user-role-mapping --oidc-sign-in-text --session-duration --aibridge-bearer-ttl --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help -h'
+            flags='--output -o --connect --config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --default-token-lifetime --max-token-lifetime --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-audit-retention --aibridge-max-stored-text --aibridge-structured-logging --access-url --oidc-issuer-url --oidc-client-id --oidc-client-secret --oidc-scopes --oidc-auth-url-params --oidc-allow-signups --oidc-email-domain --oidc-ignore-email-verified --oidc-ignore-userinfo --oidc-username-field --oidc-name-field --oidc-email-field --oidc-group-field --oidc-group-mapping --oidc-allowed-groups --oidc-group-regex-filter --oidc-group-auto-create --oidc-user-role-field --oidc-user-role-mapping --oidc-sign-in-text --session-duration --aibridge-bearer-ttl --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help -h'
             case $option in
                 --output | -o) next='words text json' ;;
                 --config | -c | --tls-cert-file | --tls-key-file | --aibridge-proxy-tls-cert-file | --aibridge-proxy-tls-key-file | --aibridge-proxy-cert-file | --aibridge-proxy-key-file | --aibridge-proxy-upstream-ca | --log-human | --log-json | --log-stackdriver) next='files' ;;
                 --aibridge-enabled | --aibridge-allow-byok | --aibridge-send-actor-headers | --aibridge-circuit-breaker-enabled | --aibridge-structured-logging | --oidc-allow-signups | --oidc-ignore-email-verified | --oidc-ignore-userinfo | --oidc-group-auto-create | --http-allow-half-close | --aibridge-proxy-enabled | --verbose | --trace | --trace-logs | --prometheus-enable | --aibridge-prometheus-initiator-labels) [[ $inline ]] && next='words true false' ;;
                 --aibridge-dump-dir | --state-dir) next='directories' ;;
-                --aibridge-anthropic-base-url | --aibridge-anthropic-key | --aibridge-openai-base-url | --aibridge-openai-key | --aibridge-upstream-connect-timeout | --aibridge-upstream-idle-timeout | --aibridge-upstream-keepalive-timeout | --aibridge-upstream-proxy | --aibridge-max-concurrency | --aibridge-rate-limit | --aibridge-max-request-bytes | --aibridge-max-inflight-bytes | --aibridge-circuit-breaker-failure-threshold | --aibridge-circuit-breaker-interval | --aibridge-circuit-breaker-timeout | --aibridge-circuit-breaker-max-requests | --aibridge-mcp-init-timeout | --aibridge-mcp-max-tools | --aibridge-mcp-call-timeout | --aibridge-mcp-result-bytes | --aibridge-mcp-max-turns | --coder-url | --aibridge-auth-cache-ttl | --aibridge-auth-cache-bad-ttl | --aibridge-revocation-grace | --default-token-lifetime | --max-token-lifetime | --aibridge-pool-ttl | --aibridge-pool-max-items | --postgres-url | --aibridge-retention | --aibridge-max-stored-text | --access-url | --oidc-issuer-url | --oidc-client-id | --oidc-client-secret | --oidc-scopes | --oidc-auth-url-params | --oidc-email-domain | --oidc-username-field | --oidc-name-field | --oidc-email-field | --oidc-group-field | --oidc-group-mapping | --oidc-allowed-groups | --oidc-group-regex-filter | --oidc-user-role-field | --oidc-user-role-mapping | --oidc-sign-in-text | --session-duration | --aibridge-bearer-ttl | --http-address | --http-read-timeout | --http-write-timeout | --shutdown-timeout | --aibridge-max-idle-connections | --aibridge-max-idle-connections-per-address | --proxy-trusted-headers | --proxy-trusted-origins | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target | --log-filter | --prometheus-address) next='nothing' ;;
+                --aibridge-anthropic-base-url | --aibridge-anthropic-key | --aibridge-openai-base-url | --aibridge-openai-key | --aibridge-upstream-connect-timeout | --aibridge-upstream-idle-timeout | --aibridge-upstream-keepalive-timeout | --aibridge-upstream-proxy | --aibridge-max-concurrency | --aibridge-rate-limit | --aibridge-max-request-bytes | --aibridge-max-inflight-bytes | --aibridge-circuit-breaker-failure-threshold | --aibridge-circuit-breaker-interval | --aibridge-circuit-breaker-timeout | --aibridge-circuit-breaker-max-requests | --aibridge-mcp-init-timeout | --aibridge-mcp-max-tools | --aibridge-mcp-call-timeout | --aibridge-mcp-result-bytes | --aibridge-mcp-max-turns | --coder-url | --aibridge-auth-cache-ttl | --aibridge-auth-cache-bad-ttl | --aibridge-revocation-grace | --default-token-lifetime | --max-token-lifetime | --aibridge-pool-ttl | --aibridge-pool-max-items | --postgres-url | --aibridge-retention | --aibridge-audit-retention | --aibridge-max-stored-text | --access-url | --oidc-issuer-url | --oidc-client-id | --oidc-client-secret | --oidc-scopes | --oidc-auth-url-params | --oidc-email-domain | --oidc-username-field | --oidc-name-field | --oidc-email-field | --oidc-group-field | --oidc-group-mapping | --oidc-allowed-groups | --oidc-group-regex-filter | --oidc-user-role-field | --oidc-user-role-mapping | --oidc-sign-in-text | --session-duration | --aibridge-bearer-ttl | --http-address | --http-read-timeout | --http-write-timeout | --shutdown-timeout | --aibridge-max-idle-connections | --aibridge-max-idle-connections-per-address | --proxy-trusted-headers | --proxy-trusted-origins | --aibridge-proxy-listen-addr | --aibridge-proxy-upstream | --aibridge-proxy-allowed-private-cidrs | --aibridge-proxy-target | --log-filter | --prometheus-address) next='nothing' ;;
                 --aibridge-auth) next='words token coder none' ;;
                 --aibridge-prometheus-names) next='words both new old' ;;
             esac
@@ -81,10 +81,10 @@ _aibridged() {
             flags='--help -h'
             ;;
         'usage')
-            flags='--by --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit --config -c --state-dir --postgres-url --help -h'
+            flags='--by --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --by) next='words user model provider client day' ;;
-                --columns | --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
+                --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
                 --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
@@ -157,16 +157,38 @@ _aibridged() {
             ;;
         'users')
             flags='--help -h'
-            ((given)) || argument='words create list suspend resume delete erase sign-out mcp-token'
+            ((given)) || argument='words create edit import list suspend resume delete erase sign-out mcp-token'
             ;;
         'users create')
-            flags='--name --email --admin --output -o --config -c --state-dir --postgres-url --help -h'
+            flags='--name --email --admin --robot --group --output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='nothing'
             case $option in
                 --name | --email | --postgres-url) next='nothing' ;;
+                --group) next='names groups' ;;
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
+            esac
+            ;;
+        'users edit')
+            flags='--username --name --email --admin --group --output -o --config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='names users'
+            case $option in
+                --username | --name | --email | --postgres-url) next='nothing' ;;
+                --group) next='names groups' ;;
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'users import')
+            flags='--update --dry-run --output -o --config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='files'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
             esac
             ;;
         'users list')
@@ -199,7 +221,7 @@ _aibridged() {
             esac
             ;;
         'users delete')
-            flags='--output -o --config -c --state-dir --postgres-url --help -h'
+            flags='--yes --output -o --config -c --state-dir --postgres-url --help -h'
             ((given == 0)) && argument='names users'
             case $option in
                 --output | -o) next='words table json' ;;
@@ -261,25 +283,88 @@ _aibridged() {
                 --state-dir) next='directories' ;;
             esac
             ;;
+        'groups')
+            flags='--help -h'
+            ((given)) || argument='words create list delete add remove'
+            ;;
+        'groups create')
+            flags='--output -o --config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='nothing'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'groups list')
+            flags='--wide --columns --output -o --config -c --state-dir --postgres-url --help -h'
+            case $option in
+                --columns | --postgres-url) next='nothing' ;;
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'groups delete')
+            flags='--yes --output -o --config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='names groups'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'groups add')
+            flags='--config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='names groups'
+            ((given == 1)) && argument='names users'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'groups remove')
+            flags='--config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='names groups'
+            ((given == 1)) && argument='names users'
+            case $option in
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
         'tokens')
             flags='--help -h'
-            ((given)) || argument='words create list revoke'
+            ((given)) || argument='words create list renew revoke'
             ;;
         'tokens create')
-            flags='--user --name --lifetime --output -o --config -c --state-dir --postgres-url --help -h'
+            flags='--user --name --lifetime --output -o --config -c --default-token-lifetime --max-token-lifetime --state-dir --postgres-url --help -h'
             case $option in
                 --user) next='names users' ;;
-                --name | --lifetime | --postgres-url) next='nothing' ;;
+                --name | --lifetime | --default-token-lifetime | --max-token-lifetime | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
             esac
             ;;
         'tokens list')
-            flags='--user --revoked --wide --columns --output -o --config -c --state-dir --postgres-url --help -h'
+            flags='--user --revoked --all --wide --columns --output -o --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --user) next='names users' ;;
                 --columns | --postgres-url) next='nothing' ;;
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'tokens renew')
+            flags='--lifetime --output -o --config -c --default-token-lifetime --max-token-lifetime --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='names tokens'
+            case $option in
+                --lifetime | --default-token-lifetime | --max-token-lifetime | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
@@ -318,14 +403,27 @@ _aibridged() {
                 --postgres-url) next='nothing' ;;
             esac
             ;;
+        'audit')
+            flags='--help -h'
+            ((given)) || argument='words list'
+            ;;
+        'audit list')
+            flags='--actor --action --target --started-after --started-before --limit -n --after-id --wide --columns --output -o --config -c --state-dir --postgres-url --help -h'
+            case $option in
+                --actor | --action | --target | --started-after | --started-before | --limit | -n | --after-id | --columns | --postgres-url) next='nothing' ;;
+                --output | -o) next='words table json jsonl csv' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
         'interceptions')
             flags='--help -h'
             ((given)) || argument='words list show'
             ;;
         'interceptions list')
-            flags='--after-id --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit --config -c --state-dir --postgres-url --help -h'
+            flags='--after-id --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --after-id | --columns | --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
+                --after-id | --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
                 --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
@@ -351,9 +449,9 @@ _aibridged() {
             ((given)) || argument='words list show'
             ;;
         'sessions list')
-            flags='--wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit --config -c --state-dir --postgres-url --help -h'
+            flags='--wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --columns | --started-after | --started-before | --limit | --postgres-url) next='nothing' ;;
+                --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
                 --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
@@ -396,16 +494,16 @@ _aibridged() {
             esac
             ;;
         'db prune')
-            flags='--older-than --config -c --state-dir --postgres-url --aibridge-retention --help -h'
+            flags='--older-than --config -c --state-dir --postgres-url --aibridge-retention --aibridge-audit-retention --help -h'
             case $option in
-                --older-than | --postgres-url | --aibridge-retention) next='nothing' ;;
+                --older-than | --postgres-url | --aibridge-retention | --aibridge-audit-retention) next='nothing' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
             esac
             ;;
         'db backup')
             flags='--force --config -c --state-dir --postgres-url --help -h'
-            ((given == 0)) && argument='nothing'
+            ((given == 0)) && argument='files'
             case $option in
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
@@ -414,7 +512,7 @@ _aibridged() {
             ;;
         'db restore')
             flags='--config -c --state-dir --postgres-url --help -h'
-            ((given == 0)) && argument='nothing'
+            ((given == 0)) && argument='files'
             case $option in
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;

@@ -34,6 +34,7 @@ SPEAK_SQL = {
     "identity/audit.py",
     "identity/device_codes.py",
     "identity/grants.py",
+    "identity/groups.py",
     "identity/mcp_credentials.py",
     "identity/memberships.py",
     "identity/people.py",
@@ -42,6 +43,7 @@ SPEAK_SQL = {
     "identity/sign_ins.py",
     "identity/tables.py",
     "identity/tokens.py",
+    "identity/user_store.py",
 }
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|CREATE|ALTER|DROP|PRAGMA)\s+\w.*", re.DOTALL)
 

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from aibridged.identity.audit import AuditFilter
 from aibridged.records.facts import Outcome
 from aibridged.records.query import MAX_LIMIT, MAX_NAMES
 from aibridged.records.query_results import Filter, Names
+from aibridged.records.storable import storable
 
 MAX_OFFSET = 1_000_000
+MAX_ROW = 2**63 - 1
 
 TERMS = {
     "initiator": "A username, an id, or me.",
@@ -21,6 +24,13 @@ TERMS = {
     "status": "open, completed, failed, client_closed or interrupted.",
     "started_after": "Start of the time range (RFC 3339).",
     "started_before": "End of the time range (RFC 3339), exclusive.",
+}
+AUDIT_TERMS = {
+    "actor": "Part of the actor.",
+    "action": "An action, or what it begins with: user.edit, user.",
+    "target": "A target, or the username of one.",
+    "started_after": TERMS["started_after"],
+    "started_before": TERMS["started_before"],
 }
 _STATUSES = frozenset({"open", *(outcome.value for outcome in Outcome)})
 _TIMES = frozenset({"started_after", "started_before"})
@@ -57,6 +67,22 @@ def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
     )
 
 
+def read_audit_filter(query: Mapping[str, str]) -> AuditFilter:
+    """Parse the query parameters `q`, `limit` and `after_id` of a request for the audit log.
+
+    Raises:
+        BadFilterError: an unknown or repeated term, or an invalid value.
+    """
+    after, terms = query.get("after_id"), _terms(query.get("q", ""), AUDIT_TERMS)
+    for name, term in terms.items():
+        terms[name] = storable(term) if isinstance(term, str) else term
+    return AuditFilter(
+        **terms,
+        limit=read_limit(query),
+        after_id=_whole_number("after_id", after, 0, MAX_ROW) if after else None,
+    )
+
+
 def read_limit(query: Mapping[str, str], default: int = 100, most: int = MAX_LIMIT) -> int:
     """Parse the query parameter `limit`; 0 is the default, as in Coder's API.
 
@@ -84,7 +110,7 @@ def _offset(query: Mapping[str, str]) -> int:
     return _whole_number("offset", query.get("offset", "0"), 0, MAX_OFFSET)
 
 
-def _terms(text: str) -> dict[str, Any]:
+def _terms(text: str, known: Mapping[str, str] = TERMS) -> dict[str, Any]:
     terms: dict[str, Any] = {}
     position = 0
     while text[position:].strip():
@@ -95,9 +121,9 @@ def _terms(text: str) -> dict[str, Any]:
                 f'{rest!r} is not a filter term: use name:value, or name:"a value".'
             )
         name, quoted, bare = match.groups()
-        if name not in TERMS:
+        if name not in known:
             raise BadFilterError(
-                f"{name!r} is not a filter. Available filters: {', '.join(TERMS)}."
+                f"{name!r} is not a filter. Available filters: {', '.join(known)}."
             )
         if name in terms:
             raise BadFilterError(f"{name!r} is given twice in the filter.")

@@ -15,6 +15,7 @@ from aibridged.api.query_runner import QueryRunner
 from aibridged.api.routes import ROUTES, Question, Route, find, read_query
 from aibridged.clock import Clock
 from aibridged.errors import (
+    ADMIN_REQUIRED,
     INVALID_REQUEST,
     METHOD_NOT_ALLOWED,
     QUERY_FAILED,
@@ -49,8 +50,8 @@ class Api:
         """The response to `path` (`/interceptions`).
 
         Raises:
-            GatewayError: there is no such resource, it is read-only, the filter is invalid, the
-                caller is over its limits, or the database is unavailable.
+            GatewayError: there is no such resource, it is read-only or for admins, the filter is
+                invalid, the caller is over its limits, or the database is unavailable.
             BrokenOffError: the database failed in the middle of the response.
         """
         found = None if path == "/openapi.json" else find(path)
@@ -59,6 +60,8 @@ class Api:
         if found is None:
             return web.Response(body=self._document, content_type=_JSON)
         route, id = found
+        if route.for_admins and not actor.is_admin:
+            raise GatewayError(ADMIN_REQUIRED)
         owner = None if actor.is_admin else actor.id
         try:
             question = Question(actor, owner, id, read_query(raw_query, route))

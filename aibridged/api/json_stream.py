@@ -5,11 +5,13 @@ always page on. All of these block, and belong in a thread.
 """
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import TypeVar
 
 import msgspec
 
 from aibridged.api import shapes
+from aibridged.identity.audit import AuditFilter, count, entries
 from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row
@@ -66,6 +68,16 @@ def session(query: Query, id: str, owner: str | None, after_id: str | None, limi
         more = yield from _page(_with(first, found), limit, threads.chunks, separator=b"")
     yield from threads.end()
     yield b'],"more":%s}' % _encode(more)
+
+
+def audit(query: Query, wanted: AuditFilter) -> Chunks:
+    """`shapes.Audit`."""
+    one_more = msgspec.structs.replace(wanted, limit=wanted.limit + 1)
+    with query.reading() as connection:
+        total = count(connection, wanted)
+        with closing(entries(connection, one_more)) as found:
+            page = _page(found, wanted.limit, lambda each: [_encode(each)])
+            yield from _list(total, "results", page)
 
 
 def names(found: list[str]) -> Chunks:

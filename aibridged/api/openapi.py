@@ -48,6 +48,8 @@ class Described(Protocol):
     def shape(self) -> Any: ...
     @property
     def parameters(self) -> tuple[Parameter, ...]: ...
+    @property
+    def for_admins(self) -> bool: ...
 
 
 def document(routes: Iterable[Described]) -> dict[str, Any]:
@@ -78,6 +80,7 @@ def document(routes: Iterable[Described]) -> dict[str, Any]:
 
 
 def _operation(route: Described, answer: dict[str, Any]) -> dict[str, Any]:
+    statuses = (400, 401, *([403] if route.for_admins else []), 404, 429, 503)
     failure = {
         "description": "Why not",
         "content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
@@ -87,7 +90,7 @@ def _operation(route: Described, answer: dict[str, Any]) -> dict[str, Any]:
         "parameters": [_parameter(each) for each in route.parameters],
         "responses": {
             "200": {"description": "The answer", "content": {_JSON: {"schema": answer}}},
-            **{str(status): failure for status in (400, 401, 404, 429, 503)},
+            **{str(status): failure for status in statuses},
         },
     }
 

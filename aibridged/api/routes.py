@@ -1,15 +1,18 @@
 """Table of API routes: their parameters, and the queries behind them."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
 from aibridged.api import json_stream, session_shapes, session_stream, shapes
 from aibridged.api.filters import (
+    AUDIT_TERMS,
     MAX_OFFSET,
+    MAX_ROW,
     TERMS,
     BadFilterError,
+    read_audit_filter,
     read_filter,
     read_limit,
     read_names,
@@ -20,7 +23,9 @@ from aibridged.identity.base import Actor
 from aibridged.records.query import MAX_LIMIT, MAX_NAMES, Query
 from aibridged.records.query_results import Filter
 
-ROOTS = frozenset({"interceptions", "sessions", "models", "clients", "providers", "openapi.json"})
+ROOTS = frozenset(
+    {"interceptions", "sessions", "models", "clients", "providers", "audit", "openapi.json"}
+)
 """First segments of the paths that are served here."""
 
 _THREADS = 50
@@ -46,7 +51,7 @@ class Route:
     """A path below the prefix, with `{id}` for one segment.
 
     `answer` generates the JSON chunk by chunk, or nothing where there is no such item; it blocks.
-    `shape` is the JSON's type.
+    `shape` is the JSON's type. Where it is `for_admins`, others get 403.
     """
 
     path: str
@@ -54,6 +59,7 @@ class Route:
     answer: Callable[[Query, Question], Generator[bytes]]
     shape: Any
     parameters: tuple[Parameter, ...] = ()
+    for_admins: bool = False
 
 
 def find(path: str) -> tuple[Route, str]:
@@ -118,6 +124,10 @@ def _session_interceptions(query: Query, question: Question) -> json_stream.Chun
     return json_stream.session(query, question.id, question.owner, after_id, limit)
 
 
+def _audit(query: Query, question: Question) -> json_stream.Chunks:
+    return json_stream.audit(query, read_audit_filter(question.parameters))
+
+
 def _models(query: Query, question: Question) -> json_stream.Chunks:
     wanted = read_names(question.parameters, "model")
     return json_stream.names(query.models(wanted, question.owner))
@@ -133,11 +143,15 @@ def _providers(query: Query, question: Question) -> json_stream.Chunks:
     return json_stream.names(query.providers(wanted, question.owner))
 
 
-_Q = Parameter(
-    "q",
-    "Filter terms name:value, all of which must match. "
-    + " ".join(f"{k}: {v}" for k, v in TERMS.items()),
-)
+def _terms(known: Mapping[str, str]) -> Parameter:
+    return Parameter(
+        "q",
+        "Filter terms name:value, all of which must match. "
+        + " ".join(f"{k}: {v}" for k, v in known.items()),
+    )
+
+
+_Q = _terms(TERMS)
 _LIMIT = Parameter(
     "limit",
     "Maximum page size, 0 for 100; a page with large items ends earlier and indicates that there is"
@@ -147,6 +161,12 @@ _LIMIT = Parameter(
 )
 _AFTER = Parameter(
     "after_id", "Cursor of the next page: the id of the last interception on this one."
+)
+_AFTER_ROW = Parameter(
+    "after_id",
+    "Cursor of the next page: the id of the last row on this one.",
+    minimum=0,
+    maximum=MAX_ROW,
 )
 _AFTER_SESSION = Parameter(
     "after_session_id",
@@ -210,6 +230,14 @@ ROUTES = (
         _session_interceptions,
         shapes.SessionInterceptions,
         (_ID, _LIMIT, _AFTER),
+    ),
+    Route(
+        "/audit",
+        "List what administrators and commands changed, newest first; for administrators",
+        _audit,
+        shapes.Audit,
+        (_terms(AUDIT_TERMS), _LIMIT, _AFTER_ROW),
+        for_admins=True,
     ),
     *(
         Route(

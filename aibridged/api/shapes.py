@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from aibridged.identity.audit import AuditEntry
 from aibridged.records import query_results as answers
 from aibridged.records.structured_log import with_user_agent
 
@@ -144,6 +145,14 @@ class Interceptions(msgspec.Struct, kw_only=True):
 
     count: Count
     results: list[Interception]
+    more: bool
+
+
+class Audit(msgspec.Struct, kw_only=True):
+    """A page of the audit log; `count` is the total over all pages."""
+
+    count: Count
+    results: list[AuditEntry]
     more: bool
 
 

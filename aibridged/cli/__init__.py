@@ -30,7 +30,17 @@ COMMANDS = (
     "fake-provider",
     "version",
 )
-GROUPS = ("users", "tokens", "policies", "interceptions", "sessions", "db", "proxy")
+GROUPS = (
+    "users",
+    "groups",
+    "tokens",
+    "policies",
+    "audit",
+    "interceptions",
+    "sessions",
+    "db",
+    "proxy",
+)
 COMPLETE = "complete"
 """Hidden: the shells' completions call it."""
 

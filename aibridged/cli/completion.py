@@ -26,6 +26,7 @@ class Names(StrEnum):
     """Kinds of names that can be completed."""
 
     USERS = "users"
+    GROUPS = "groups"
     TOKENS = "tokens"
     INITIATORS = "initiators"
     PROVIDERS = "providers"

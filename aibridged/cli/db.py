@@ -27,7 +27,7 @@ def db() -> typer.Typer:
     commands: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
         ("upgrade", _upgrade, ()),
         ("check", _check, ()),
-        ("prune", _prune, ("retention",)),
+        ("prune", _prune, ("retention", "audit_retention")),
         ("backup", backup, ()),
         ("restore", restore, ()),
     )
@@ -72,24 +72,33 @@ def _prune(
 ) -> None:
     """Delete interceptions that are past the retention period, with all their records.
 
+    Rows of the audit log have a period of their own.
+
     While a daemon runs, that takes a twentieth of the database's time, as the daemon's own pruning
     does: some hundred interceptions a second.
     """
     from aibridged.clock import SystemClock
+    from aibridged.identity import audit
     from aibridged.records import migrations
     from aibridged.records.pacing import pace_beside_daemon
     from aibridged.records.retention import prune
 
     seconds = _seconds(older_than) if older_than is not None else settings.retention
-    if seconds == 0:
-        say("Nothing to prune: interceptions are kept forever.", err=True)
+    if seconds == settings.audit_retention == 0:
+        say("Nothing to prune: everything is kept forever.", err=True)
         raise typer.Exit(1)
     clock = SystemClock()
+    count = rows = 0
     with _database(settings) as engine:
         migrations.upgrade(engine)
-        before = clock.wall() - timedelta(seconds=seconds)
-        count = prune(engine, before, pace_beside_daemon(engine, settings.state_dir, clock))
-    say(f"Pruned {counted(count, 'interception')}.")
+        now = clock.wall()
+        if seconds:
+            pace = pace_beside_daemon(engine, settings.state_dir, clock)
+            count = prune(engine, now - timedelta(seconds=seconds), pace)
+        if settings.audit_retention:
+            rows = audit.prune(engine, now - timedelta(seconds=settings.audit_retention))
+    also = f" and {counted(rows, 'row')} of the audit log" if rows else ""
+    say(f"Pruned {counted(count, 'interception')}{also}.")
 
 
 def _seconds(text: str) -> float:
@@ -103,12 +112,13 @@ def _seconds(text: str) -> float:
 
 @contextmanager
 def _database(settings: "Settings", *, create: bool = False) -> "Iterator[Engine]":
+    from aibridged.identity.tables import StoreUnavailableError
     from aibridged.records.database import DatabaseError
     from aibridged.records.open_database import existing_database, make_database
     from aibridged.records.store import DatabaseAwayError
 
     try:
         yield make_database(settings) if create else existing_database(settings)
-    except (DatabaseError, DatabaseAwayError) as error:
+    except (DatabaseError, DatabaseAwayError, StoreUnavailableError) as error:
         say(str(error), err=True)
         raise typer.Exit(1) from None

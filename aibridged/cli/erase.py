@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from aibridged.cli.cells import counted, time
+from aibridged.cli.confirmation import YesFlag, confirm
 from aibridged.cli.identity_store import Output, OutputFlag, as_json, errors_are_told
 from aibridged.cli.say import say
 
@@ -25,7 +26,7 @@ def erase(
     user: Annotated[
         str, typer.Argument(metavar="USER", help="Username, or the id of a user in the records.")
     ],
-    yes: Annotated[bool, typer.Option("--yes", help="Don't ask for confirmation.")] = False,
+    yes: YesFlag = False,
     output: OutputFlag = Output.TABLE,
 ) -> None:
     """Delete a person's prompts, tool calls, tokens and name, for a request to be forgotten.
@@ -47,8 +48,7 @@ def erase(
         person = _the_one(user, people.find(user, erasure.initiators(user)), erasure)
         before = erasure.count(person.id)
         typer.echo(_announcement(user, person, before), err=True)
-        if not yes:
-            typer.confirm("Erase?", abort=True, err=True)
+        confirm("Erase?", yes=yes)
         people.revoke(person)
         least = NOTICED_S if may_have_daemon(engine, settings.state_dir) else 0
         erasure.erase(person.id, least, PATIENCE_S)

@@ -52,7 +52,7 @@ def takes_store(command: Callable[..., None], access: Access) -> Callable[..., N
     @functools.wraps(command)
     def with_store(settings: "Settings", **arguments: Any) -> None:
         with errors_are_told():
-            command(_store(settings, access), **arguments)
+            command(store_of(settings, access), **arguments)
             if access is Access.CREATE and (remark := no_use_yet(settings)):
                 say(remark, err=True)
 
@@ -79,6 +79,14 @@ def show(
         say(nothing, err=True)
 
 
+def told(value: object, output: Output, sentence: str) -> None:
+    """Print what a command has changed as JSON, or the sentence on it."""
+    if output is Output.JSON:
+        typer.echo(as_json(value))
+    else:
+        say(sentence)
+
+
 def opened(settings: "Settings", access: Access) -> "Engine":
     """The database for a command.
 
@@ -96,7 +104,12 @@ def opened(settings: "Settings", access: Access) -> "Engine":
             return open_database.open_database(settings)
 
 
-def _store(settings: "Settings", access: Access) -> "TokenStore":
+def store_of(settings: "Settings", access: Access) -> "TokenStore":
+    """The store of users and tokens for a command.
+
+    Raises:
+        DatabaseError: it isn't there, or can't be used.
+    """
     from aibridged.clock import SystemClock
     from aibridged.identity.tokens import TokenStore
 

@@ -20,10 +20,12 @@ from aibridged.cli.say import say
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
+    from aibridged.identity.audit import AuditFilter
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter
 
 T = TypeVar("T")
+F = TypeVar("F", "Filter", "AuditFilter")
 
 _MAX_LIMIT = 1000
 # What JSON leaves unescaped: DEL, the C1 controls, line ends and changes of direction.
@@ -53,6 +55,22 @@ OutputFlag = Annotated[
     Output, typer.Option("--output", "-o", metavar="table|json|jsonl|csv", help="Output format.")
 ]
 
+StartedAfterFlag = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TIME", help="Start of the time range: 2026-01-31T12:00:00Z, or 2h, 7d ago."
+    ),
+]
+StartedBeforeFlag = Annotated[
+    str | None, typer.Option(metavar="TIME", help="End of the time range, in the same format.")
+]
+LimitFlag = Annotated[
+    int,
+    typer.Option(
+        "--limit", "-n", metavar="N", min=1, max=_MAX_LIMIT, help="Maximum number of results."
+    ),
+]
+
 
 def _filters(
     initiator: Annotated[
@@ -64,15 +82,8 @@ def _filters(
             help="Filter by user: a username or an id.",
         ),
     ] = None,
-    started_after: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="Start of the time range: 2026-01-31T12:00:00Z, or 2h, 7d ago."
-        ),
-    ] = None,
-    started_before: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End of the time range, in the same format.")
-    ] = None,
+    started_after: StartedAfterFlag = None,
+    started_before: StartedBeforeFlag = None,
     provider: Annotated[
         str | None, typer.Option(metavar="PROVIDER", help="A provider's name or type.")
     ] = None,
@@ -94,9 +105,7 @@ def _filters(
     failed: Annotated[
         bool, typer.Option("--failed", help="Only failed ones, like --status failed.")
     ] = False,
-    limit: Annotated[
-        int, typer.Option(metavar="N", min=1, max=_MAX_LIMIT, help="Maximum number of results.")
-    ] = 100,
+    limit: LimitFlag = 100,
 ) -> None:
     """The parameters of every query."""
 
@@ -179,21 +188,21 @@ def write(
         say(more, err=True)
 
 
-def up_to_limit(
-    find: "Callable[[Filter], Iterable[T]]", wanted: "Filter", advice: str
-) -> tuple[list[T], str]:
+def up_to_limit(find: Callable[[F], Iterable[T]], wanted: F, advice: str) -> tuple[list[T], str]:
     """What is found, up to the limit; and what to say of it if there is more, with this advice."""
     return cut_to_limit(list(find(one_more(wanted))), wanted, advice)
 
 
-def one_more(wanted: "Filter") -> "Filter":
+def one_more(wanted: F) -> F:
     """The filter whose limit is one above: only so is it known whether there is more."""
     import msgspec
 
     return msgspec.structs.replace(wanted, limit=wanted.limit + 1)
 
 
-def cut_to_limit(found: list[T], wanted: "Filter", advice: str) -> tuple[list[T], str]:
+def cut_to_limit(
+    found: list[T], wanted: "Filter | AuditFilter", advice: str
+) -> tuple[list[T], str]:
     """What `one_more` has found, without that one, and what to say of it."""
     if len(found) <= wanted.limit:
         return found, ""

@@ -106,6 +106,12 @@ class Settings(LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, Gat
     outbound: OutboundProxies = field(default_factory=OutboundProxies)
 
 
+def longest_lifetime(settings: Settings) -> float | None:
+    """The maximum lifetime of a token in seconds; None for Coder's default of a hundred years."""
+    longest = settings.max_token_lifetime
+    return longest if longest < Settings().max_token_lifetime else None
+
+
 def routed(settings: Settings, outbound: OutboundProxies) -> Settings:
     """The settings with these proxies, and by them the way to all other servers."""
     return replace(

@@ -7,7 +7,6 @@ makes new ones (`Composition.reconfigure`).
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from aibridged.core.policies import Policies
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
+from aibridged.daemon.pruning import Pruning
 from aibridged.daemon.resources import Resources, body_bytes, make_resources
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.observe.events import circuit_changed
@@ -30,7 +30,6 @@ from aibridged.pipeline.dump_writer import DumpWriter
 from aibridged.pipeline.managed_settings import SETTINGS_PATH, managed_settings
 from aibridged.pipeline.provider_key import KeyRefusals
 from aibridged.providers import make_providers
-from aibridged.records.retention import keep_pruning
 from aibridged.tasks import Tasks
 from aibridged.transport.chunk_time import timed
 from aibridged.transport.upstream import Upstream
@@ -67,14 +66,18 @@ class Composition:
         limit_idle(resources.connection_limiter, settings)
         self._tasks = Tasks()
         self._dump_writer = DumpWriter()
-        self._pruning: asyncio.Task[None] | None = None
-        self._retention: float | None = None
+        self._pruning = Pruning(
+            resources.recorder.prune, "interception", self._tasks, resources.clock
+        )
+        self._audit_pruning = Pruning(
+            resources.prune_audit, "audit row", self._tasks, resources.clock
+        )
         resources.telemetry.configure(settings.telemetry)
         self._telemetry_budget = ByteBudget(
             telemetry.MAX_IN_FLIGHT_BYTES, telemetry.MAX_BATCH_BYTES
         )
         self.components = self._configured(settings, None)
-        self._prune(settings.retention)
+        self._prune(settings)
 
     def reconfigure(self, settings: Settings) -> Components:
         """Make new `components`; what these settings leave unchanged is kept, with its state.
@@ -98,8 +101,12 @@ class Composition:
             resources.gatekeeper.remember_for(
                 good_ttl=settings.auth_cache_ttl, bad_ttl=settings.auth_cache_bad_ttl
             )
-        self._prune(settings.retention)
+        self._prune(settings)
         return self.components
+
+    def _prune(self, settings: Settings) -> None:
+        self._pruning.keep(settings.retention)
+        self._audit_pruning.keep(settings.audit_retention)
 
     async def close(self) -> None:
         """Stop background tasks, and close the connections to the providers."""
@@ -193,23 +200,6 @@ class Composition:
         if self.resources.metrics is not None and now is State.OPEN and provider is not None:
             route = provider.prefix + key.endpoint
             self.resources.metrics.circuit_opened(key.provider, route, key.model)
-
-    def _prune(self, retention: float | None) -> None:
-        if retention == self._retention:
-            return
-        self._retention = retention
-        if self._pruning is not None:
-            self._pruning.cancel()
-        self._pruning = None
-        if retention:
-            self._pruning = self._tasks.start(
-                keep_pruning(
-                    self.resources.recorder.prune,
-                    self.resources.clock,
-                    timedelta(seconds=retention),
-                ),
-                "retention",
-            )
 
 
 async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Composition:

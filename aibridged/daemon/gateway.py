@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from loguru import logger
 
 from aibridged.clock import Clock, SystemClock
-from aibridged.config.options import Settings
+from aibridged.config.options import Settings, longest_lifetime
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.counted import counted
 from aibridged.daemon import metrics_endpoint as scrape
@@ -222,6 +222,7 @@ class Gateway:
             terminal=terminal,
             anthropic_base_url=bases.get("anthropic"),
             openai_base_url=f"{openai}/v1" if openai else None,
+            lifetime=longest_lifetime(self._settings),
         )
 
     def status(self) -> str:

@@ -19,6 +19,7 @@ from aibridged.core.policies import PersonLimits
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.memory import available_memory
+from aibridged.daemon.pruning import Ask, audit_pruner
 from aibridged.daemon.sign_in import make_sign_in
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
@@ -83,6 +84,7 @@ class Resources:
     place: Place
     truncator: Truncator
     tokens: TokenStore | None
+    prune_audit: Ask
     gatekeeper: Gatekeeper
     gate: Throttle
     in_flight: InFlight
@@ -155,6 +157,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         place=place_of(engine.url),
         truncator=truncator,
         tokens=tokens,
+        prune_audit=audit_pruner(engine),
         gatekeeper=gatekeeper,
         gate=gate,
         in_flight=InFlight(),

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
 
 
@@ -29,6 +30,26 @@ class AuthUnavailableError(Exception):
     """
 
 
+class Rejection(StrEnum):
+    """Why a token is not valid although its secret is right."""
+
+    EXPIRED = "token_expired"
+    REVOKED = "token_revoked"
+    SUSPENDED = "user_suspended"
+
+
+class TokenRejectedError(Exception):
+    """A token whose secret is right is no longer valid: the caller may be told why.
+
+    `actor` is its user, with the token's public id.
+    """
+
+    def __init__(self, rejection: Rejection, actor: Actor) -> None:
+        super().__init__(rejection.value)
+        self.rejection = rejection
+        self.actor = actor
+
+
 class Authenticator(Protocol):
     """Authenticates tokens."""
 
@@ -36,6 +57,7 @@ class Authenticator(Protocol):
         """The actor behind `token`, or None where it isn't valid.
 
         Raises:
+            TokenRejectedError: it was valid once; a wrong secret never learns that.
             AuthUnavailableError: the identity backend is unavailable.
         """
         ...
@@ -49,5 +71,9 @@ class Gatekeeper(Authenticator, Protocol):
         ...
 
     def refuses(self, token: str) -> bool:
-        """Whether `token` is known to be invalid without a lookup."""
+        """Whether `token` is known to be invalid without a lookup.
+
+        Raises:
+            TokenRejectedError: it is, and its secret is right.
+        """
         ...

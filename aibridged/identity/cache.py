@@ -13,7 +13,12 @@ from hashlib import blake2b
 
 from aibridged.clock import Clock
 from aibridged.core.expiring import Expiring
-from aibridged.identity.base import Actor, Authenticator, AuthUnavailableError
+from aibridged.identity.base import (
+    Actor,
+    Authenticator,
+    AuthUnavailableError,
+    TokenRejectedError,
+)
 
 GOOD_TTL_S = 60.0
 BAD_TTL_S = 10.0
@@ -28,7 +33,7 @@ class _Ending(Enum):
 
 
 # The outcome of a lookup, for its waiters; None is an invalid token.
-_Outcome = Actor | AuthUnavailableError | _Ending | None
+_Outcome = Actor | AuthUnavailableError | TokenRejectedError | _Ending | None
 
 
 class CachedAuthenticator:
@@ -66,12 +71,16 @@ class CachedAuthenticator:
 
     def _forget_all(self) -> None:
         self._good: Expiring[Actor] = Expiring(self._max_entries, self._clock)
-        self._bad: Expiring[bool] = Expiring(self._max_entries, self._clock)
+        # The reason of a rejection, None for tokens that nobody has.
+        self._bad: Expiring[tuple[TokenRejectedError | None]] = Expiring(
+            self._max_entries, self._clock
+        )
 
     async def authenticate(self, token: str | None) -> Actor | None:
         """The actor behind `token`, or None.
 
         Raises:
+            TokenRejectedError: as the authenticator behind it, and from the cache.
             AuthUnavailableError: as the authenticator behind it; this is never cached.
         """
         if token is None:
@@ -91,10 +100,19 @@ class CachedAuthenticator:
         return actor
 
     def refuses(self, token: str) -> bool:
-        """Whether a token is cached as rejected."""
-        is_bad = self._bad.get(_key(token)) is not None
-        self.hits += is_bad
-        return is_bad
+        """Whether a token is cached as rejected.
+
+        Raises:
+            TokenRejectedError: it is, with this reason.
+        """
+        bad = self._bad.get(_key(token))
+        if bad is None:
+            return False
+        self.hits += 1
+        (rejected,) = bad
+        if rejected is not None:
+            raise _again(rejected)
+        return True
 
     def remembered(self) -> set[str]:
         """The ids of the tokens that are cached as valid."""
@@ -117,6 +135,8 @@ class CachedAuthenticator:
             outcome = await asyncio.shield(running)
             if isinstance(outcome, AuthUnavailableError):
                 raise AuthUnavailableError(str(outcome))
+            if isinstance(outcome, TokenRejectedError):
+                raise _again(outcome)
             if outcome is not _Ending.GIVEN_UP:
                 return outcome
 
@@ -129,8 +149,12 @@ class CachedAuthenticator:
             if actor is not None:
                 self._good.put(key, actor, min(self._good_ttl, self._left(actor)))
             else:
-                self._bad.put(key, True, self._bad_ttl)
+                self._bad.put(key, (None,), self._bad_ttl)
             return actor
+        except TokenRejectedError as error:
+            outcome = _again(error)
+            self._bad.put(key, (outcome,), self._bad_ttl)
+            raise
         except AuthUnavailableError as error:
             outcome = error
             raise
@@ -142,8 +166,14 @@ class CachedAuthenticator:
         """Look up a token, again if anything was forgotten meanwhile."""
         while True:
             forgettings = self._forgettings
-            actor = await self._authenticator.authenticate(token)
+            rejected, actor = None, None
+            try:
+                actor = await self._authenticator.authenticate(token)
+            except TokenRejectedError as error:
+                rejected = error
             if forgettings == self._forgettings:
+                if rejected is not None:
+                    raise rejected
                 return actor
 
     def _left(self, actor: Actor) -> float:
@@ -151,6 +181,11 @@ class CachedAuthenticator:
         if actor.expires_at is None:
             return math.inf
         return (actor.expires_at - self._clock.wall()).total_seconds()
+
+
+def _again(error: TokenRejectedError) -> TokenRejectedError:
+    """The same error without the frames that one request raised it in."""
+    return TokenRejectedError(error.rejection, error.actor)
 
 
 def _key(token: str) -> bytes:

@@ -177,7 +177,7 @@ class DeviceCodes:
                 at=self._now(),
                 actor=username,
                 action=CREATE,
-                target=username,
+                target=user_id,
                 after={
                     "id": sign_in_id,
                     "kind": Kind.DEVICE.value,

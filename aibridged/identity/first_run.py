@@ -12,7 +12,7 @@ _TOKEN_NAME = "first"
 
 _INTRODUCTION = """\
 First start: created the admin {username}.
-The token below never expires and is shown only once.
+The token below {end} and is shown only once.
 """
 _CLAUDE_CODE = """
 Claude Code, in a shell:
@@ -50,12 +50,14 @@ def first_run(
     terminal: bool,
     anthropic_base_url: str | None,
     openai_base_url: str | None,
+    lifetime: float | None = None,
 ) -> str | None:
     """Create the first user and a token if there has never been one; returns a text for a terminal.
 
     The text contains the token: it goes to the terminal and never into a log. Without a terminal
     nothing is created, and the log says which commands to run. The URLs are the base URLs of the
-    clients, or None where the gateway has no such provider.
+    clients, or None where the gateway has no such provider. The token is valid for `lifetime`
+    seconds, None for ever.
 
     Raises:
         StoreUnavailableError: the database failed.
@@ -73,8 +75,10 @@ def first_run(
         user = store.create_user(_own_username(), is_admin=True)
     except IdentityError:
         return None  # another daemon on the same database was first, and has shown its token
-    token = store.create_token(user.username, name=_TOKEN_NAME, lifetime=None)[1].reveal()
-    parts = [_INTRODUCTION.format(username=user.username)]
+    info, secret = store.create_token(user.username, name=_TOKEN_NAME, lifetime=lifetime)
+    token, at = secret.reveal(), info.expires_at
+    end = "never expires" if at is None else f"expires on {at:%Y-%m-%d %H:%M:%S} UTC"
+    parts = [_INTRODUCTION.format(username=user.username, end=end)]
     if anthropic_base_url is not None:
         parts.append(_CLAUDE_CODE.format(base_url=anthropic_base_url, token=token))
     if openai_base_url is not None:

@@ -1,5 +1,6 @@
 """Token lookup over HTTP at another service, with a deadline and a size limit; fails closed."""
 
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -46,8 +47,13 @@ class Service:
         self._session = session
         self._proxy = proxy
 
-    async def ask(self, url: str, headers: dict[str, str]) -> bytes | None:
-        """The body of a 200, or None for a refusal.
+    async def ask(
+        self,
+        url: str,
+        headers: dict[str, str],
+        on_refusal: Callable[[Mapping[str, str]], object] = lambda headers: None,
+    ) -> bytes | None:
+        """The body of a 200, or None for a refusal, whose headers `on_refusal` is called with.
 
         Raises:
             AuthUnavailableError: the service can't be reached, or returns neither.
@@ -56,6 +62,7 @@ class Service:
         try:
             async with self._get(url, headers) as response:
                 if response.status in _REFUSED:
+                    on_refusal(response.headers)
                     return None
                 if response.status != 200:
                     raise self.unavailable(f"responded with {response.status}")

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from aibridged.clock import Clock
 from aibridged.config.secret import Secret
+from aibridged.identity.audit import Trail
 from aibridged.identity.credential_key import CredentialKey
 from aibridged.identity.tables import (
     MAX_SERVER_ID,
@@ -32,12 +33,18 @@ class McpCredential:
 
 
 class McpCredentialStore:
-    """Stores users' tokens for MCP servers. Every method may raise StoreUnavailableError."""
+    """Stores users' tokens for MCP servers. Every method may raise StoreUnavailableError.
 
-    def __init__(self, engine: sa.Engine, key: CredentialKey, clock: Clock) -> None:
+    `actor` is who changes them, for the audit log: by default the user of the operating system.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, key: CredentialKey, clock: Clock, actor: str | None = None
+    ) -> None:
         self._engine = engine
         self._key = key
         self._now = clock.wall
+        self._trail = Trail(clock, actor)
 
     def put(self, username: str, server_id: str, token: Secret) -> McpCredential:
         """Store the user's token for the server, replacing any earlier one.
@@ -63,6 +70,7 @@ class McpCredentialStore:
         with transaction(self._engine) as connection:
             connection.execute(mcp_credentials.delete().where(_is(user_id, server_id)))
             connection.execute(mcp_credentials.insert().from_select(["user_id", *row], of_user))
+            self._trail.note(connection, "mcp_token.set", user_id, after={"server": server_id})
         return credential
 
     def remove(self, username: str, server_id: str) -> None:
@@ -74,11 +82,12 @@ class McpCredentialStore:
         user_id, _ = self._look_up(username)
         with transaction(self._engine) as connection:
             gone = connection.execute(mcp_credentials.delete().where(_is(user_id, server_id)))
-        if gone.rowcount == 0:
-            raise IdentityError(
-                f"{username} has no token for the MCP server {server_id!r}. "
-                "See `aibridged users mcp-token list`."
-            )
+            if gone.rowcount == 0:
+                raise IdentityError(
+                    f"{username} has no token for the MCP server {server_id!r}. "
+                    "See `aibridged users mcp-token list`."
+                )
+            self._trail.note(connection, "mcp_token.remove", user_id, before={"server": server_id})
 
     def list_all(self) -> list[McpCredential]:
         """All tokens' public parts, by user and server."""

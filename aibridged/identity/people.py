@@ -13,7 +13,10 @@ import sqlalchemy as sa
 
 from aibridged.clock import Clock
 from aibridged.identity import audit
+from aibridged.identity.tables import audit as audit_rows
 from aibridged.identity.tables import (
+    device_codes,
+    group_members,
     identities,
     mcp_credentials,
     refresh_tokens,
@@ -56,14 +59,17 @@ class People:
         return found + [Person(id) for id in initiator_ids if id not in known]
 
     def revoke(self, person: Person) -> None:
-        """Delete the tokens and credentials, and the user but for the name that records go by."""
+        """Delete tokens, credentials, sign-ins and memberships, and what the audit log tells.
+
+        Of the user, the name that records go by is left.
+        """
         deleted_at = sa.func.coalesce(users.c.deleted_at, self._now())
+        theirs = sa.select(sign_ins.c.id).where(sign_ins.c.user_id == person.id)
         with transaction(self._engine) as connection:
-            theirs = sa.select(sign_ins.c.id).where(sign_ins.c.user_id == person.id)
-            connection.execute(
-                refresh_tokens.delete().where(refresh_tokens.c.sign_in_id.in_(theirs))
-            )
-            for table in (tokens, mcp_credentials, sign_ins, identities):
+            _blank(connection, person)
+            for table in (device_codes, refresh_tokens):
+                connection.execute(table.delete().where(table.c.sign_in_id.in_(theirs)))
+            for table in (tokens, mcp_credentials, sign_ins, identities, group_members):
                 connection.execute(table.delete().where(table.c.user_id == person.id))
             connection.execute(
                 users.update()
@@ -93,3 +99,16 @@ class People:
                 before=before,
                 after=after,
             )
+
+
+def _blank(connection: sa.Connection, person: Person) -> None:
+    """Remove the names in the rows on a user and their tokens; that they changed stays."""
+    of_theirs = sa.select(tokens.c.id).where(tokens.c.user_id == person.id)
+    about = sa.or_(audit_rows.c.target == person.id, audit_rows.c.target.in_(of_theirs))
+    their_own = sa.and_(about, audit_rows.c.actor == person.username)
+    connection.execute(audit_rows.update().where(their_own).values(actor=person.id))
+    connection.execute(
+        audit_rows.update()
+        .where(about, audit_rows.c.action != ERASE)
+        .values(before=sa.null(), after=sa.null())
+    )

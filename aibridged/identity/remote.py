@@ -4,6 +4,8 @@ The AI Proxy alone knows no tokens. It asks the gateway behind it for its OpenAP
 needs a valid token: 200, or 401.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 
 import aiohttp
@@ -12,7 +14,8 @@ from aibridged.config.proxy_url import ProxyUrl
 from aibridged.core.auth import TOKEN_HEADERS
 from aibridged.core.client_ip import PROXIED_FOR
 from aibridged.core.targets import PREFIXES
-from aibridged.identity.base import Actor
+from aibridged.errors import REASON
+from aibridged.identity.base import Actor, Rejection, TokenRejectedError
 from aibridged.identity.http_lookup import Service
 from aibridged.identity.token_format import parse
 
@@ -38,6 +41,7 @@ class RemoteAuthenticator:
         """An actor if the gateway accepts the token, or None.
 
         Raises:
+            TokenRejectedError: the gateway says that it is no longer valid.
             AuthUnavailableError: the gateway can't be reached, or can't tell.
         """
         # Anything else, such as a provider's key in the wrong place, must not be sent to the
@@ -47,7 +51,12 @@ class RemoteAuthenticator:
         headers = {TOKEN_HEADERS[0]: token}
         if (caller := CALLER_IP.get()) is not None:
             headers[PROXIED_FOR] = caller
+        actor = Actor(parts.id, parts.id, parts.id)
+
+        def tell_why(answer: Mapping[str, str]) -> None:
+            with suppress(ValueError):  # it is refused for another reason
+                raise TokenRejectedError(Rejection(answer.get(REASON, "")), actor)
+
         document = f"{self._url}{PREFIXES[0]}/openapi.json"
-        if await self._gateway.ask(document, headers) is None:
-            return None
-        return Actor(parts.id, parts.id, parts.id)
+        accepted = await self._gateway.ask(document, headers, tell_why)
+        return None if accepted is None else actor

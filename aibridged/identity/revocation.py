@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Set
 from contextlib import suppress
 
 from aibridged.identity.active_requests import ActiveRequests
-from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.base import AuthUnavailableError, TokenRejectedError
 from aibridged.identity.cache import CachedAuthenticator
 
 INTERVAL_S = 5.0
@@ -48,6 +48,8 @@ async def keep_rechecking(
         for token_id, token in active_requests.tokens_to_check().items():
             try:
                 is_good = token_id in remembered or await cache.authenticate(token) is not None
+            except TokenRejectedError:
+                is_good = False
             except AuthUnavailableError:
                 break  # the service is unavailable, for the others, too
             active_requests.record_validity({token_id}, {token_id} if is_good else set())

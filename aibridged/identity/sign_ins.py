@@ -335,7 +335,7 @@ class SignInStore:
                     at=self._now(),
                     actor=actor or names[user_id],
                     action=END,
-                    target=names[user_id],
+                    target=user_id,
                     before={name: row[name] for name in ("id", "kind", "client")},
                     after={"reason": reason},
                 )

@@ -10,12 +10,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from aibridged.columns import UtcDateTime
 from aibridged.identity.base import AuthUnavailableError
-from aibridged.identity.users import MAX_EMAIL, MAX_NAME, MAX_USERNAME
+from aibridged.identity.users import MAX_EMAIL, MAX_GROUP, MAX_NAME, MAX_USERNAME
 
 MAX_SERVER_ID = 32
 MAX_ACTOR = 256
 MAX_ACTION = 64
-MAX_GROUP = 128
 MAX_ISSUER = 512
 MAX_SUBJECT = 255
 MAX_CLIENT = 64

@@ -1,6 +1,7 @@
 """Authentication with throttled lookups. Fails closed: if the backend is down, requests get 503."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from loguru import logger
 
@@ -8,16 +9,45 @@ from aibridged.clock import Clock
 from aibridged.errors import (
     AUTH_UNAVAILABLE,
     RATE_LIMITED,
+    TOKEN_EXPIRED,
+    TOKEN_REVOKED,
     UNAUTHENTICATED,
+    USER_SUSPENDED,
     ErrorKind,
     GatewayError,
 )
 from aibridged.identity.active_requests import ActiveRequests
-from aibridged.identity.base import Actor, AuthUnavailableError, Gatekeeper
+from aibridged.identity.base import (
+    Actor,
+    AuthUnavailableError,
+    Gatekeeper,
+    Rejection,
+    TokenRejectedError,
+)
 from aibridged.identity.lookups import Lookups, NoRoomError
 
 _LOG_EVERY_S = 10.0
 _RETRY_S = 2
+_KINDS = {
+    Rejection.EXPIRED: TOKEN_EXPIRED,
+    Rejection.REVOKED: TOKEN_REVOKED,
+    Rejection.SUSPENDED: USER_SUSPENDED,
+}
+
+
+class TokenRefusedError(GatewayError):
+    """The refusal of a token whose secret is right; `actor` is its user."""
+
+    def __init__(self, rejected: TokenRejectedError, refusal: ErrorKind) -> None:
+        kind = replace(_KINDS[rejected.rejection], status=refusal.status)
+        id = rejected.actor.api_key_id
+        super().__init__(kind, kind.sentence if id is None else f"{kind.sentence} Its id is {id}.")
+        self.actor = rejected.actor
+
+    def log(self, what: str) -> None:
+        """Log it, where there is no line for each request."""
+        fields = {"username": self.actor.username, "api_key_id": self.actor.api_key_id}
+        logger.bind(**fields).warning("{} refused: {}", what, self.kind.code)
 
 
 class Throttle:
@@ -52,10 +82,16 @@ class Throttle:
         """The actor of a token; `address` is called for the caller's network if a lookup is needed.
 
         Raises:
-            GatewayError: `refusal` if the token is invalid, or that the address or the gateway is
+            TokenRefusedError: the token is no longer valid; with the status of `refusal`.
+            GatewayError: `refusal` if there is no such token, or that the address or the gateway is
                 over its limits.
         """
-        return self._gatekeeper.known(token) or await self._look_up(token, address, refusal)
+        if (actor := self._gatekeeper.known(token)) is not None:
+            return actor
+        try:
+            return await self._look_up(token, address, refusal)
+        except TokenRejectedError as error:
+            raise TokenRefusedError(error, refusal) from None
 
     async def _look_up(
         self, token: str | None, address: Callable[[], bytes], refusal: ErrorKind

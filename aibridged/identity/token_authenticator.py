@@ -23,7 +23,7 @@ LOOKUP_TIMEOUT_S = 5.0
 
 
 class TokenAuthenticator:
-    """Looks tokens up in its own threads, and records their last use in the background.
+    """Looks tokens up in its own threads, and records when they were used in the background.
 
     A lookup never waits for that: one thread writes all uses since its last write, and a database
     that can't be written to costs a log line, not a request.
@@ -39,18 +39,21 @@ class TokenAuthenticator:
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="token-uses")
         self._writing: Future[None] | None = None
         self._used_at: dict[str, datetime] = {}
+        self._seen_at: dict[str, datetime] = {}
 
     async def authenticate(self, token: str | None) -> Actor | None:
         """The actor behind `token`, or None.
 
         Raises:
+            TokenRejectedError: it is no longer valid.
             AuthUnavailableError: the database fails or takes longer than the timeout.
         """
         if token is None or parse(token) is None:
             return None  # no database is needed to tell
         actor = await self._in_time(self._store.authenticate, token)
         if actor is not None and actor.api_key_id is not None:
-            self._used_at[actor.api_key_id] = self._clock.wall()
+            now = self._clock.wall()
+            self._used_at[actor.api_key_id] = self._seen_at[actor.id] = now
             if self._writing is None or self._writing.done():
                 self._write()
         return actor
@@ -82,11 +85,14 @@ class TokenAuthenticator:
 
     def _write(self) -> None:
         used_at, self._used_at = self._used_at, {}
-        self._writing = self._writer.submit(self._record, used_at)
+        seen_at, self._seen_at = self._seen_at, {}
+        self._writing = self._writer.submit(self._record, used_at, seen_at)
 
-    def _record(self, used_at: Mapping[str, datetime]) -> None:
+    def _record(self, used_at: Mapping[str, datetime], seen_at: Mapping[str, datetime]) -> None:
+        if not used_at:
+            return
         try:
-            self._store.record_uses(used_at)
+            self._store.record_uses(used_at, seen_at)
         except AuthUnavailableError as error:
             tokens = counted(len(used_at), "token")
             logger.warning("The last use of {} could not be saved: {}", tokens, error)

@@ -1,44 +1,29 @@
 """Store of users and tokens in the daemon's own database.
 
 Everything here blocks: the daemon calls it off its event loop. Only the id and the SHA-256 of its
-secret are stored of a token. A deleted user leaves a row behind, so that records still have a
-name; the username is free again.
+secret are stored of a token.
 """
 
 import hmac
 from collections.abc import Mapping, Set
-from contextlib import AbstractContextManager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
 
-from aibridged.clock import Clock
 from aibridged.config.secret import Secret
 from aibridged.identity import token_format
-from aibridged.identity.base import Actor
-from aibridged.identity.tables import (
-    group_members,
-    groups,
-    mcp_credentials,
-    not_deleted,
-    tokens,
-    transaction,
-    users,
-)
+from aibridged.identity.base import Actor, Rejection, TokenRejectedError
+from aibridged.identity.groups import groups_of
+from aibridged.identity.tables import not_deleted, tokens, users
+from aibridged.identity.user_store import UserStore
 from aibridged.identity.users import (
-    MAX_GROUPS,
     MAX_NAME,
     IdentityError,
     TokenInfo,
-    User,
     UserStatus,
     check_text,
-    check_user,
-    no_such_user,
 )
 
 # Uses that follow the last recorded one within this time aren't recorded.
@@ -50,34 +35,23 @@ _ASKED_AT_ONCE = 1000
 # Stands in for the digest of an unknown token: no known secret hashes to it.
 _NO_DIGEST = bytes(32)
 
-
-_USER = [users.c[field] for field in User.__dataclass_fields__]
 _TOKEN = [
     (users if field == "username" else tokens).c[field] for field in TokenInfo.__dataclass_fields__
 ]
-_NOT_TAKEN_BACK = (
-    tokens.c.revoked_at.is_(None),
-    users.c.status == UserStatus.ACTIVE,
-    not_deleted,
-)
 _TO_AUTHENTICATE = (
     sa.select(
         tokens.c.user_id,
         tokens.c.secret_sha256,
         tokens.c.expires_at,
+        tokens.c.revoked_at,
         users.c.username,
         users.c.is_admin,
         users.c.email,
+        users.c.status,
+        users.c.deleted_at,
     )
     .join(users)
-    .where(tokens.c.id == sa.bindparam("token_id"), *_NOT_TAKEN_BACK)
-)
-_GROUPS = (
-    sa.select(groups.c.name)
-    .join(group_members)
-    .where(group_members.c.user_id == sa.bindparam("user_id"))
-    .order_by(groups.c.name)
-    .limit(MAX_GROUPS)
+    .where(tokens.c.id == sa.bindparam("token_id"))
 )
 _STILL_GOOD = (
     sa.select(tokens.c.id)
@@ -85,101 +59,29 @@ _STILL_GOOD = (
     .where(
         tokens.c.id.in_(sa.bindparam("token_ids", expanding=True)),
         sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > sa.bindparam("now")),
-        *_NOT_TAKEN_BACK,
+        tokens.c.revoked_at.is_(None),
+        users.c.status == UserStatus.ACTIVE,
+        not_deleted,
     )
 )
-_TO_RECORD_USE = (
-    tokens.update()
-    .where(
-        tokens.c.id == sa.bindparam("token_id"),
-        sa.or_(tokens.c.last_used_at.is_(None), tokens.c.last_used_at <= sa.bindparam("before")),
-    )
-    .values(last_used_at=sa.bindparam("at"))
-)
+
+
+def _to_record(table: sa.Table, time: sa.Column[Any]) -> sa.Update:
+    """Sets the time of a row to a later one, unless it is about as recent."""
+    is_old = sa.or_(time.is_(None), time <= sa.bindparam("before"))
+    row = table.update().where(table.c.id == sa.bindparam("row_id"), is_old)
+    return row.values({time: sa.bindparam("at")})
+
+
+_TO_RECORD_USE = _to_record(tokens, tokens.c.last_used_at)
+_TO_RECORD_SEEN = _to_record(users, users.c.last_seen_at)
 
 MIN_PREFIX = 8
 """Characters of a token's id, at least, if it isn't the whole one."""
 
 
-class TokenStore:
-    """Users and tokens. Every method is one transaction and may raise StoreUnavailableError.
-
-    Methods that take a username raise IdentityError for unknown ones. A transaction that changes
-    something starts with the change: on SQLite, one that reads first can't go on to write when
-    another connection has written in between.
-    """
-
-    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
-        self._engine = engine
-        self._now = clock.wall
-
-    @property
-    def place(self) -> str:
-        """Location of the database, for people; without its password."""
-        url = self._engine.url
-        backend = url.get_backend_name()
-        if backend == "sqlite":
-            return str(url.database)
-        # A query may contain the password, too.
-        return url.set(drivername=backend, query={}).render_as_string(hide_password=True)
-
-    def is_empty(self) -> bool:
-        """Whether there has never been a user, not even a deleted one."""
-        with self._transaction() as connection:
-            return connection.execute(sa.select(users.c.id).limit(1)).first() is None
-
-    def create_user(
-        self, username: str, *, name: str = "", email: str | None = None, is_admin: bool = False
-    ) -> User:
-        """Create a user, who is active from now on.
-
-        Raises:
-            IdentityError: the username is taken, or one of the texts can't be stored.
-        """
-        check_user(username, name, email)
-        user = User(
-            str(uuid4()), username, name, email, UserStatus.ACTIVE, is_admin, created_at=self._now()
-        )
-        with self._transaction() as connection:
-            try:
-                connection.execute(users.insert().values(asdict(user)))
-            except IntegrityError:
-                raise IdentityError(
-                    f"The user {username} already exists. Choose another username, or see "
-                    "`aibridged users list`."
-                ) from None
-        return user
-
-    def list_users(self) -> list[User]:
-        """Every user who isn't deleted, by username."""
-        statement = sa.select(*_USER).where(not_deleted).order_by(users.c.username)
-        with self._transaction() as connection:
-            return [_as_user(row) for row in connection.execute(statement)]
-
-    def suspend_user(self, username: str) -> User:
-        """Suspend a user: their tokens are invalid until they are resumed."""
-        return self._set_status(username, UserStatus.SUSPENDED)
-
-    def resume_user(self, username: str) -> User:
-        """Resume a user: their tokens are valid again."""
-        return self._set_status(username, UserStatus.ACTIVE)
-
-    def delete_user(self, username: str) -> User:
-        """Revoke the user's tokens and delete the user, except for what records refer to.
-
-        Their own tokens for MCP servers are deleted for good.
-        """
-        now = self._now()
-        gone = {"deleted_at": now, "name": "", "email": None}
-        with self._transaction() as connection:
-            user = self._change_user(connection, username, gone)
-            connection.execute(
-                tokens.update()
-                .where(tokens.c.user_id == user.id, tokens.c.revoked_at.is_(None))
-                .values(revoked_at=now)
-            )
-            connection.execute(mcp_credentials.delete().where(mcp_credentials.c.user_id == user.id))
-        return user
+class TokenStore(UserStore):
+    """Users and their tokens. Every method is one transaction: see `UserStore`."""
 
     def create_token(
         self, username: str, *, name: str, lifetime: float | None
@@ -198,15 +100,25 @@ class TokenStore:
         of_user = sa.select(users.c.id, *values).where(users.c.username == username, not_deleted)
         with self._transaction() as connection:
             inserted = tokens.insert().from_select(["user_id", *row], of_user)
-            if connection.execute(inserted.returning(tokens.c.id)).first() is None:
+            owner = connection.execute(inserted.returning(tokens.c.user_id)).scalar_one_or_none()
+            if owner is None:
                 raise self._no_such_user(connection, username)
+            state = {"user": owner, "name": name, "expires_at": _text(expires_at)}
+            self._trail.note(connection, "token.create", info.id, after=state)
         return info, Secret(minted.text)
 
-    def list_tokens(self, username: str | None = None, *, revoked: bool = False) -> list[TokenInfo]:
-        """The tokens of one user, or of all, by user and age; revoked ones only on request."""
+    def list_tokens(
+        self, username: str | None = None, *, revoked: bool = False, sign_ins: bool = False
+    ) -> list[TokenInfo]:
+        """The tokens of one user, or of all, by user and age.
+
+        Revoked ones, and those that sign-ins issued, only on request.
+        """
         statement = sa.select(*_TOKEN).join(users).order_by(users.c.username, tokens.c.created_at)
         if not revoked:
             statement = statement.where(tokens.c.revoked_at.is_(None))
+        if not sign_ins:
+            statement = statement.where(tokens.c.sign_in_id.is_(None))
         with self._transaction() as connection:
             if username is None:
                 return [_as_token(row) for row in connection.execute(statement)]
@@ -223,19 +135,49 @@ class TokenStore:
         Raises:
             IdentityError: there is no such token, or several begin like this.
         """
-        # At once, so that those who change something else meanwhile wait for it.
-        revoke = tokens.update().where(tokens.c.revoked_at.is_(None)).values(revoked_at=self._now())
+        now = self._now()
+        with self._transaction() as connection:
+            info = self._locked_token(connection, token_id)
+            if info.revoked_at is None:
+                this = tokens.c.id == info.id
+                connection.execute(tokens.update().where(this).values(revoked_at=now))
+                self._trail.note(connection, "token.revoke", info.id)
+                info = replace(info, revoked_at=now)
+        return info
+
+    def renew_token(self, token_id: str, lifetime: float | None) -> TokenInfo:
+        """Let a token expire in `lifetime` seconds from now (None: never), expired or not.
+
+        Raises:
+            IdentityError: there is no such token, several begin like this, it is revoked or of a
+                sign-in, or it doesn't expire before then.
+        """
+        now = self._now()
+        expires_at = None if lifetime is None else now + timedelta(seconds=lifetime)
+        with self._transaction() as connection:
+            info = self._locked_token(connection, token_id)
+            _check_renewal(info, expires_at)
+            this = tokens.c.id == info.id
+            connection.execute(tokens.update().where(this).values(expires_at=expires_at))
+            before, after = (
+                {"expires_at": _text(info.expires_at)},
+                {"expires_at": _text(expires_at)},
+            )
+            self._trail.note(connection, "token.renew", info.id, before=before, after=after)
+        return replace(info, expires_at=expires_at)
+
+    def _locked_token(self, connection: sa.Connection, token_id: str) -> TokenInfo:
+        """The token, which nobody else changes until the end of the transaction."""
         meant = tokens.c.id == token_id
         if len(token_id) >= MIN_PREFIX:
             meant = sa.func.substr(tokens.c.id, 1, len(token_id)) == token_id
-        with self._transaction() as connection:
-            connection.execute(revoke.where(meant))
-            rows = connection.execute(sa.select(*_TOKEN).join(users).where(meant).limit(2)).all()
-            if len(rows) > 1:
-                raise IdentityError(
-                    "Several tokens have an id that begins like this: type all of it. See "
-                    "`aibridged tokens list`."
-                )
+        connection.execute(tokens.update().where(meant).values(name=tokens.c.name))
+        rows = connection.execute(sa.select(*_TOKEN).join(users).where(meant).limit(2)).all()
+        if len(rows) > 1:
+            raise IdentityError(
+                "Several tokens have an id that begins like this: type all of it. See "
+                "`aibridged tokens list --all`."
+            )
         if not rows:
             # The argument may be a whole token, so it isn't repeated.
             raise IdentityError(
@@ -245,23 +187,24 @@ class TokenStore:
         return _as_token(rows[0])
 
     def authenticate(self, token: str) -> Actor | None:
-        """The actor of a token; None if it is unknown, expired or revoked, or its user suspended.
+        """The actor of a token; None if its id is unknown, or its secret wrong.
 
-        An unknown id takes as long as a wrong secret.
+        Both take the same time, and the same statement.
+
+        Raises:
+            TokenRejectedError: the secret is right, and the token expired or revoked, or its user
+                suspended.
         """
         parts = token_format.parse(token)
         if parts is None:
             return None
         with self._transaction() as connection:
             row = connection.execute(_TO_AUTHENTICATE, {"token_id": parts.id}).one_or_none()
-            asked = {"user_id": "" if row is None else row.user_id}
-            of_groups = tuple(connection.execute(_GROUPS, asked).scalars())
-        expected = _NO_DIGEST if row is None else row.secret_sha256
-        if not hmac.compare_digest(parts.digest(), expected) or row is None:
-            return None
-        if row.expires_at is not None and row.expires_at <= self._now():
-            return None
-        return Actor(
+            expected = _NO_DIGEST if row is None else row.secret_sha256
+            if not hmac.compare_digest(parts.digest(), expected) or row is None:
+                return None
+            of_groups = groups_of(connection, row.user_id)
+        actor = Actor(
             row.user_id,
             row.username,
             parts.id,
@@ -270,6 +213,9 @@ class TokenStore:
             row.email,
             of_groups,
         )
+        if (rejection := _rejection(row, self._now())) is not None:
+            raise TokenRejectedError(rejection, actor)
+        return actor
 
     def still_good(self, token_ids: Set[str]) -> set[str]:
         """Those of the tokens, by id, that are still valid."""
@@ -280,40 +226,55 @@ class TokenStore:
                 good.update(connection.execute(_STILL_GOOD, asked).scalars())
         return good
 
-    def record_uses(self, used_at: Mapping[str, datetime]) -> None:
-        """Record when tokens, by id, were last used, unless the last record is about as recent."""
-        pause = timedelta(seconds=USES_ARE_TOLD_APART_S)
-        uses = [
-            {"token_id": token_id, "at": at, "before": at - pause}
-            for token_id, at in sorted(used_at.items())  # in one order, to avoid deadlocks
-        ]
-        if uses:
-            with self._transaction() as connection:
-                connection.execute(_TO_RECORD_USE, uses)
+    def record_uses(
+        self, used_at: Mapping[str, datetime], seen_at: Mapping[str, datetime] | None = None
+    ) -> None:
+        """Record when tokens were last used and users last seen, both by their ids.
 
-    def _set_status(self, username: str, status: UserStatus) -> User:
+        Not where the last record is about as recent.
+        """
         with self._transaction() as connection:
-            return self._change_user(connection, username, {"status": status})
-
-    def _change_user(
-        self, connection: sa.Connection, username: str, values: dict[str, Any]
-    ) -> User:
-        changed = users.update().where(users.c.username == username, not_deleted).values(values)
-        row = connection.execute(changed.returning(*_USER)).one_or_none()
-        if row is None:
-            raise self._no_such_user(connection, username)
-        return _as_user(row)
-
-    def _no_such_user(self, connection: sa.Connection, username: str) -> IdentityError:
-        known = connection.execute(sa.select(users.c.username).where(not_deleted)).scalars()
-        return no_such_user(username, list(known))
-
-    def _transaction(self) -> AbstractContextManager[sa.Connection]:
-        return transaction(self._engine)
+            # Users before their tokens, as in other transactions.
+            for statement, times in ((_TO_RECORD_SEEN, seen_at or {}), (_TO_RECORD_USE, used_at)):
+                if rows := _rows(times):
+                    connection.execute(statement, rows)
 
 
-def _as_user(row: sa.Row[Any]) -> User:
-    return User(**{**row._mapping, "status": UserStatus(row.status)})
+def _rows(times: Mapping[str, datetime]) -> list[dict[str, Any]]:
+    pause = timedelta(seconds=USES_ARE_TOLD_APART_S)
+    return [
+        {"row_id": id, "at": at, "before": at - pause}
+        for id, at in sorted(times.items())  # in one order, to avoid deadlocks
+    ]
+
+
+def _rejection(row: Any, now: datetime) -> Rejection | None:
+    if row.revoked_at is not None or row.deleted_at is not None:
+        return Rejection.REVOKED
+    if row.status != UserStatus.ACTIVE:
+        return Rejection.SUSPENDED
+    if row.expires_at is not None and row.expires_at <= now:
+        return Rejection.EXPIRED
+    return None
+
+
+def _check_renewal(info: TokenInfo, expires_at: datetime | None) -> None:
+    another = f"Create another one with `aibridged tokens create --user {info.username}`."
+    if info.revoked_at is not None:
+        raise IdentityError(f"The token {info.id} is revoked, which can't be undone. {another}")
+    if info.sign_in_id is not None:
+        raise IdentityError(f"The token {info.id} is of a sign-in, which renews it. {another}")
+    if info.expires_at is None:
+        raise IdentityError(f"The token {info.id} never expires.")
+    if expires_at is not None and expires_at <= info.expires_at:
+        raise IdentityError(
+            f"The token {info.id} is valid until {info.expires_at:%Y-%m-%d %H:%M:%S} UTC already: "
+            "give a longer --lifetime."
+        )
+
+
+def _text(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")
 
 
 def _as_token(row: sa.Row[Any]) -> TokenInfo:

@@ -4,14 +4,16 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 MAX_USERNAME = 32
 MAX_NAME = 64
 MAX_EMAIL = 254
+MAX_GROUP = 128
 MAX_GROUPS = 1000
 """Of one user."""
+SOON = timedelta(days=7)
 _USERNAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 _NOT_IN_USERNAMES = re.compile(r"[^a-z0-9]+", re.ASCII)
 
@@ -25,7 +27,10 @@ class UserStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user who may have tokens."""
+    """A user who may have tokens. `last_seen_at` is exact to a minute or two.
+
+    A robot is a user that no identity provider knows, and that can't sign in.
+    """
 
     id: str
     username: str
@@ -34,11 +39,28 @@ class User:
     status: UserStatus
     is_admin: bool
     created_at: datetime
+    is_robot: bool = False
+    groups: tuple[str, ...] = ()
+    last_seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserEdit:
+    """New values of a user's fields; None leaves one as it is, and an empty `email` is none."""
+
+    username: str | None = None
+    name: str | None = None
+    email: str | None = None
+    is_admin: bool | None = None
+    groups: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """The public part of a token. `last_used_at` is exact to a minute or two."""
+    """The public part of a token. `last_used_at` is exact to a minute or two.
+
+    `sign_in_id` is that of the sign-in that issued it, if one did.
+    """
 
     id: str
     username: str
@@ -47,6 +69,7 @@ class TokenInfo:
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None
+    sign_in_id: str | None = None
 
     def status(self, now: datetime) -> str:
         """`active`, `expired` or `revoked`."""
@@ -55,6 +78,12 @@ class TokenInfo:
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"
         return "active"
+
+    def ends_soon(self, now: datetime) -> bool:
+        """Whether it is active and expires within `SOON`."""
+        if self.expires_at is None or self.status(now) != "active":
+            return False
+        return self.expires_at <= now + SOON
 
 
 class IdentityError(Exception):
@@ -93,9 +122,30 @@ def check_text(what: str, text: str, longest: int) -> None:
         )
 
 
+def check_group(name: str) -> None:
+    """Check the name of a group.
+
+    Raises:
+        IdentityError: it is empty, or can't be stored.
+    """
+    if not name.strip():
+        raise IdentityError("A group needs a name.")
+    check_text("group's name", name, MAX_GROUP)
+
+
 def nearest_username(text: str) -> str:
     """The text as a username: `Bob Smith` becomes `bob-smith`; "" where nothing is left."""
     return _NOT_IN_USERNAMES.sub("-", text.lower()).strip("-")[:MAX_USERNAME].rstrip("-")
+
+
+def no_such_group(name: str, known: Sequence[str]) -> IdentityError:
+    """The error for an unknown group, with the nearest known one."""
+    close = difflib.get_close_matches(name, sorted(known), n=3)
+    if close:
+        remedy = f"Did you mean {' or '.join(close)}?"
+    else:
+        remedy = "See `aibridged groups list`, or create it with `aibridged groups create`."
+    return IdentityError(f"There is no group {name!r}. {remedy}")
 
 
 def no_such_user(username: str, known: Sequence[str]) -> IdentityError:

@@ -45,8 +45,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     couldn't be read; `error_type` and `error_source` are those on record, if an interception
     failed.
 
-    `groups` are the initiator's. `claimed_api_key_id` is the public id of a token that was not
-    looked up, so it may be made up. `upstream_status` is that of the provider's response, and the
+    `groups` are the initiator's. `claimed_api_key_id` is the public id of a token that is not
+    verified, so it may be made up. `upstream_status` is that of the provider's response, and the
     last one of several turns. `upstream_url` is where a request went that failed there, without
     credentials and query.
 

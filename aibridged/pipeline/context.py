@@ -42,9 +42,9 @@ class RequestContext:
 
     For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
     the provider's response arrived, with `upstream_status`; `body_wait` is how many seconds the
-    gateway waited for the client's body; `refusal` is the gateway's own error that it ended with.
-    `trace` is None where it isn't sampled. `is_cut_off` says that it was aborted because of its
-    token.
+    gateway waited for the client's body; `refusal` is the gateway's own error that it ended with,
+    and `rejected` the user of a token that is no longer valid. `trace` is None where it isn't
+    sampled. `is_cut_off` says that it was aborted because of its token.
 
     `is_unnamed` says that its path names no provider.
 
@@ -82,6 +82,7 @@ class RequestContext:
     queries_records: bool = False
     is_cut_off: bool = False
     refusal: ErrorKind | None = None
+    rejected: Actor | None = None
     body_wait: float = 0.0
     sent_at: float | None = None
     answered_at: float | None = None

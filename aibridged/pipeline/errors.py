@@ -4,11 +4,22 @@ from aiohttp import web
 from loguru import logger
 
 from aibridged.core.auth import is_from_helper
-from aibridged.errors import INTERNAL_ERROR, SHOULD_RETRY, UNAUTHENTICATED, GatewayError
+from aibridged.errors import (
+    INTERNAL_ERROR,
+    SHOULD_RETRY,
+    TOKEN_EXPIRED,
+    TOKEN_REVOKED,
+    UNAUTHENTICATED,
+    GatewayError,
+)
+from aibridged.identity.throttle import TokenRefusedError
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.transport.abort import broken_off
 from aibridged.transport.refusal import refusal
+
+# Another token would do.
+_TOKENS_FAULTS = (UNAUTHENTICATED, TOKEN_EXPIRED, TOKEN_REVOKED)
 
 
 def stage(components: Components) -> Middleware:
@@ -30,8 +41,10 @@ def stage(components: Components) -> Middleware:
 
 def _refuse(context: RequestContext, error: GatewayError) -> web.Response:
     context.refusal = error.kind
+    if isinstance(error, TokenRefusedError):
+        context.rejected = error.actor
     response = refusal(error, context.scope.request_id)
-    if error.kind is UNAUTHENTICATED and is_from_helper(context.request.headers):
+    if error.kind in _TOKENS_FAULTS and is_from_helper(context.request.headers):
         # The client asks its helper for another token only before a retry.
         del response.headers[SHOULD_RETRY]
     return response

@@ -36,8 +36,8 @@ _FAILURES = (
     UPSTREAM_TIMEOUT,
     UPSTREAM_UNREACHABLE,
 )
-# A limit refuses before the token is looked up.
-_LIMITS = frozenset({429, 503})
+# A limit refuses before the token is looked up; one that nobody has may be a typing error.
+_UNVERIFIED = frozenset({401, 429, 503})
 _NOTHING = ResponseFacts()
 _OUTCOMES = {outcome: RequestOutcome(outcome) for outcome in Outcome}
 
@@ -59,14 +59,14 @@ class Summarizer:
     ) -> RequestSummary:
         """`status` is that of the client's response; `broken` is the outcome if there was none."""
         # How far the request got decides which fields are set.
-        actor: Actor | None = getattr(context, "actor", None)
+        actor: Actor | None = getattr(context, "actor", None) or context.rejected
         route: Route | None = getattr(context, "route", None)
         asked: RequestFacts | None = getattr(context, "facts", None)
         interception, refusal, reading = context.interception, context.refusal, context.observer
         failure = interception.failure if interception is not None else None
         answer = interception.answer if interception is not None else context.fetched or _NOTHING
         claimed = None
-        if actor is None and refusal is not None and refusal.status in _LIMITS:
+        if actor is None and refusal is not None and refusal.status in _UNVERIFIED:
             actor, claimed = self._who(context)
         method = context.request.method
         outcome = _outcome(context, status, broken)
@@ -121,7 +121,7 @@ class Summarizer:
         )
 
     def _who(self, context: RequestContext) -> tuple[Actor | None, str | None]:
-        """Who was refused before the token was looked up: the actor if known, or the token's id."""
+        """Who was refused without a lookup or in vain: the actor if known, or the token's id."""
         try:
             token = context.presented.token
         except MalformedCredentialsError:

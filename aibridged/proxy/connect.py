@@ -26,7 +26,7 @@ from aibridged.errors import (
 from aibridged.gateway_tokens import holds_token
 from aibridged.identity.base import Actor
 from aibridged.identity.remote import CALLER_IP
-from aibridged.identity.throttle import Throttle
+from aibridged.identity.throttle import Throttle, TokenRefusedError
 from aibridged.observe.metrics import Metrics
 from aibridged.proxy.authority import AuthorityError
 from aibridged.proxy.client import Client
@@ -91,7 +91,9 @@ class Connects:
             else:
                 self._answer(client, message)
         except GatewayError as error:
-            if error.kind is PROXY_UNAUTHENTICATED:
+            if isinstance(error, TokenRefusedError):
+                error.log("CONNECT")
+            if error.kind.status == PROXY_UNAUTHENTICATED.status:
                 client.refuse(error, Proxy_Authenticate=CHALLENGE)
             else:
                 client.refuse(error)

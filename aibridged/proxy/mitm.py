@@ -32,7 +32,7 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.remote import CALLER_IP
-from aibridged.identity.throttle import Throttle
+from aibridged.identity.throttle import Throttle, TokenRefusedError
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.proxy.forwarding import Forwarder
@@ -129,6 +129,8 @@ class Intercepted:
         try:
             return await self._serve(session, request, request_id)
         except GatewayError as error:
+            if isinstance(error, TokenRefusedError):
+                error.log(f"A request to {session.destination}")
             response = refusal(error)
             if error.kind is MISDIRECTED_REQUEST:
                 response.force_close()  # the next one belongs on another connection

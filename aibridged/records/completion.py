@@ -19,6 +19,7 @@ _LATELY = """(
 # Each returns names with their descriptions.
 _QUESTIONS: Mapping[str, str] = {
     "users": "SELECT username, name FROM aibridged_users WHERE deleted_at IS NULL ORDER BY 1",
+    "groups": "SELECT name, '' FROM aibridged_groups ORDER BY 1",
     "tokens": """
         SELECT tokens.id, username || ' ' || tokens.name
         FROM aibridged_tokens AS tokens JOIN aibridged_users AS users ON users.id = user_id

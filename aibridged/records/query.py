@@ -312,6 +312,10 @@ class Query:
         with self._connect() as connection:
             return [row[0] for row in connection.execute(statement)]
 
+    def reading(self) -> AbstractContextManager[sa.Connection]:
+        """A connection to read what other packages keep in the database; bound by the scope."""
+        return self._connect()
+
     def _connect(self) -> AbstractContextManager[sa.Connection]:
         scope = self._scope or CancelScope(self._clock, self._time_limit)
         return scope.connect(self._engine)

@@ -23,12 +23,13 @@ async def keep_pruning(
     clock: Clock,
     retention: timedelta,
     *,
+    what: str = "interception",
     interval: float = INTERVAL_S,
 ) -> None:
     """Delete what is older than `retention`, now and every `interval` seconds, until cancelled.
 
-    `ask` is the recorder's `prune`: its writer does it, between its other work. Open interceptions
-    are kept.
+    `ask` does it, and returns how many rows of `what` it deleted. For interceptions that is the
+    recorder's `prune`: its writer does it, between its other work, and open ones are kept.
     """
     while True:
         try:
@@ -37,7 +38,7 @@ async def keep_pruning(
             logger.warning("Pruning is postponed: the database is unavailable")
         else:
             if count:
-                logger.info("Pruned {} older than {}", counted(count, "interception"), retention)
+                logger.info("Pruned {} older than {}", counted(count, what), retention)
         await asyncio.sleep(interval)
 
 

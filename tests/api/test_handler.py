@@ -12,6 +12,7 @@ from aibridged.api import Api
 from aibridged.api.query_runner import A_SECOND
 from aibridged.errors import GatewayError
 from aibridged.identity.base import Actor
+from aibridged.identity.user_store import UserStore
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.facts import InterceptionStart
 from aibridged.records.ids import uuid7
@@ -92,6 +93,34 @@ async def test_the_beginning_of_an_id_is_enough_where_it_is_ones_own(api, add, c
         error = await refused(api, ADMIN, path)
         assert error.kind.status == 400
         assert "is the beginning of several ids: " in error.message
+
+
+@pytest.fixture
+def changed(database, clock):
+    """Five users are made, a second apart."""
+    users = UserStore(database.engine, clock, actor="root")
+    for number in range(5):
+        clock.advance(1)
+        users.create_user(f"user-{number}")
+
+
+async def test_the_audit_log_comes_in_pages_and_for_admins_alone(api, changed):
+    pages, after = [], {}
+    for _ in range(3):
+        page = await get(api, ADMIN, "/audit", limit=2, **after)
+        after = {"after_id": page["results"][-1]["id"]}
+        pages.append((page["count"], page["more"], [row["username"] for row in page["results"]]))
+    assert pages == [
+        (5, True, ["user-4", "user-3"]),
+        (5, True, ["user-2", "user-1"]),
+        (5, False, ["user-0"]),
+    ]
+    query = 'action:user.create target:user-3 actor:root started_after:"2026-01-01T00:00:04Z"'
+    [row] = (await get(api, ADMIN, "/audit", q=query))["results"]
+    assert (row["at"], row["before"]) == ("2026-01-01T00:00:04Z", None)
+    assert row["after"]["username"] == "user-3"
+    error = await refused(api, ANN, "/audit")
+    assert (error.kind.code, error.kind.status) == ("admin_required", 403)
 
 
 async def test_pages_by_offset(api, add):

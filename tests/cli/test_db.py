@@ -54,7 +54,9 @@ def test_prune_deletes_what_is_older_than_it_is_told(run, state, tmp_path):
 
 
 def test_nothing_is_pruned_where_everything_is_kept(run, state):
-    pruned = run("db", "prune", "--aibridge-retention", "0", environ=state)
+    pruned = run(
+        "db", "prune", "--aibridge-retention", "0", "--aibridge-audit-retention", "0", environ=state
+    )
     assert pruned.returncode == 1
     assert "kept forever" in pruned.stderr
 

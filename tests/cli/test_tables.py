@@ -13,8 +13,11 @@ from typer.testing import CliRunner
 
 from aibridged.cli import build
 from aibridged.cli.table import width
-from aibridged.identity.tables import tokens
+from aibridged.identity import user_store
+from aibridged.identity.groups import GroupStore
+from aibridged.identity.tables import audit, tokens
 from aibridged.identity.tokens import TokenStore
+from aibridged.identity.users import UserEdit
 from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
@@ -32,6 +35,7 @@ tail = importlib.import_module("aibridged.cli.tail")
 GOLDEN = Path(__file__).parent / "golden" / "tables"
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
+USERS = "f9e113f0-b9b4-4c3e-8d1f-7a5d1c0e9b21", "1015a9d2-d441-4a0b-9c7e-52f38e6b0d94"
 CHINESE = (
     "请找出重试循环的测试在慢机器上失败的原因，修复它，并为它加一个测试，然后更新文档和变更日志"
 )
@@ -64,6 +68,8 @@ COMMANDS = (
     "tail",
     "users list",
     "tokens list",
+    "groups list",
+    "audit list",
 )
 
 
@@ -112,15 +118,26 @@ def record(sqlite_database, clock):
 
 
 @pytest.fixture
-def people(sqlite_database, clock):
-    """Two users and a token."""
-    store = TokenStore(sqlite_database.engine, clock)
-    store.create_user("ann", name="Ann 安妮", email="ann@example.com", is_admin=True)
-    store.create_user("somebody-with-a-long-name", name="n" * 40, email="e" * 40 + "@example.com")
+def people(sqlite_database, clock, monkeypatch):
+    """Two users, a token and two groups."""
+    ids = iter(USERS)
+    monkeypatch.setattr(user_store, "uuid4", lambda: next(ids))
+    engine = sqlite_database.engine
+    store = TokenStore(engine, clock, "root (uid 0), sudo by ann")
+    ann = store.create_user("ann", name="Ann 安妮", email="ann@example.com", is_admin=True)
+    long = "somebody-with-a-long-name"
+    store.create_user(long, name="n" * 40, email="e" * 40 + "@example.com", is_robot=True)
     info, _ = store.create_token("ann", name="laptop", lifetime=86_400 * 30)
-    store.record_uses({info.id: clock.wall()})
-    with sqlite_database.engine.begin() as connection:
+    store.record_uses({info.id: clock.wall()}, {ann.id: clock.wall()})
+    groups = GroupStore(engine, clock, "root (uid 0)")
+    for name in ("staff", "contractors-with-a-rather-long-name"):
+        groups.create(name)
+        groups.add(name, ["ann", long])
+    store.edit_user("ann", UserEdit(name="Ann A. 安妮", is_admin=False))
+    with engine.begin() as connection:
         connection.execute(sa.update(tokens).values(id="4f9ghjk2qs"))
+        made = audit.c.action == "token.create"
+        connection.execute(sa.update(audit).where(made).values(target="4f9ghjk2qs"))
 
 
 @pytest.fixture
@@ -164,8 +181,10 @@ def test_a_pipe_has_every_value_in_full(sqlite_database, record, people, monkeyp
         "usage": ["765,432", "TOTAL"],
         "usage --by model": [ROWS[2][2]],
         "usage --by day": ["2026-01-01"],
-        "users list": ["n" * 40, "e" * 40 + "@example.com"],
+        "users list": ["n" * 40, "e" * 40 + "@example.com", USERS[1]],
         "tokens list": ["4f9ghjk2qs", "2026-01-31 00:00:00"],
+        "groups list": ["contractors-with-a-rather-long-name", "ann, somebody-with-a-long-name"],
+        "audit list": ["root (uid 0), sudo by ann", "name: Ann 安妮 → Ann A. 安妮"],
     }
     for value in wanted[command]:
         assert value in text

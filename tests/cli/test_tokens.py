@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 import typer
 from typer.testing import Result
 
 from aibridged.cli.tokens import tokens
 from aibridged.clock import SystemClock
+from aibridged.identity.base import TokenRejectedError
+from aibridged.identity.tables import tokens as table
 from aibridged.identity.tokens import TokenStore
 from aibridged.records.database import database_url, make_engine
 
@@ -98,12 +101,73 @@ def test_a_revoked_token_is_worthless_and_hidden(invoke: Invoke, daemon: TokenSt
     done = invoke("revoke", made["id"])
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout.startswith(f"Revoked {made['id']} of alice. A running daemon rejects it")
-    assert daemon.authenticate(made["token"]) is None
+    with pytest.raises(TokenRejectedError):
+        daemon.authenticate(made["token"])
     assert made["id"] not in invoke("list").stdout
-    assert "revoked" in invoke("list", "--revoked").stdout
-    [row] = json.loads(invoke("list", "--revoked", "-o", "json").stdout)
-    assert (row["id"], row["status"]) == (made["id"], "revoked")
+    for flag in ("--revoked", "--all"):
+        assert "revoked" in invoke("list", flag).stdout
+        [row] = json.loads(invoke("list", flag, "-o", "json").stdout)
+        assert (row["id"], row["status"]) == (made["id"], "revoked")
     assert json.loads(invoke("revoke", made["id"], "-o", "json").stdout)["revoked_at"]
+
+
+def test_tokens_of_sign_ins_are_shown_on_request_alone(
+    invoke: Invoke, daemon: TokenStore, tmp_path: Path
+) -> None:
+    made = make(invoke, "--user", "alice")
+    with make_engine(database_url(tmp_path)).begin() as connection:
+        connection.execute(sa.update(table).values(sign_in_id="0123456789"))
+    assert made["id"] not in invoke("list", "--revoked").stdout
+    shown = invoke("list", "--all")
+    assert made["id"] in shown.stdout
+    assert json.loads(invoke("list", "--all", "-o", "json").stdout)[0]["sign_in_id"] == "0123456789"
+
+
+def test_a_token_that_ends_within_a_week_is_marked_and_can_be_renewed(
+    invoke: Invoke, daemon: TokenStore
+) -> None:
+    soon = make(invoke, "--user", "alice", "--lifetime", "6d")
+    make(invoke, "--user", "bob", "--lifetime", "8d")
+    listed = invoke("list")
+    assert [line.split()[2] for line in listed.stdout.splitlines()[1:]] == ["expiring", "active"]
+    assert listed.stderr == "1 token ends within 7 days: `aibridged tokens renew TOKEN-ID`.\n"
+    rows = json.loads(invoke("list", "-o", "json").stdout)
+    assert [(row["status"], row["ends_soon"]) for row in rows] == [
+        ("active", True),
+        ("active", False),
+    ]
+    renewed = invoke("renew", soon["id"][:8])
+    assert (renewed.exit_code, renewed.stderr) == (0, "")
+    assert renewed.stdout.startswith(f"Renewed {soon['id']} of alice. It expires on ")
+    after = json.loads(invoke("list", "-o", "json").stdout)[0]["expires_at"]
+    left = datetime.fromisoformat(after) - SystemClock().wall()
+    assert timedelta(days=29) < left < timedelta(days=30)
+    assert invoke("list").stderr == ""
+    refused = invoke("renew", soon["id"], "--lifetime", "1d")
+    assert (refused.exit_code, "give a longer --lifetime" in refused.stderr) == (1, True)
+    assert "never expires" in invoke("renew", soon["id"], "--lifetime", "0").stdout
+
+
+@pytest.mark.parametrize("command", ["create", "renew"])
+@pytest.mark.parametrize("lifetime", ["0", "41d"])
+def test_no_token_lasts_longer_than_the_maximum(
+    invoke: Invoke, daemon: TokenStore, command: str, lifetime: str
+) -> None:
+    id = make(invoke, "--user", "alice", "--lifetime", "1d")["id"]
+    what = ("--user", "alice") if command == "create" else (id,)
+    limits = ("--max-token-lifetime", "40d", "--default-token-lifetime", "50d")
+    refused = invoke(command, *what, *limits, "--lifetime", lifetime)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert "longer than --max-token-lifetime" in refused.stderr
+    done = json.loads(invoke(command, *what, *limits, "-o", "json").stdout)
+    left = datetime.fromisoformat(done["expires_at"]) - SystemClock().wall()
+    assert timedelta(days=39) < left < timedelta(days=40), "the default is within it"
+
+
+def test_the_default_lifetime_is_a_setting(invoke: Invoke, daemon: TokenStore) -> None:
+    made = make(invoke, "--user", "alice", "--default-token-lifetime", "3d")
+    created, expires = (datetime.fromisoformat(made[key]) for key in ("created_at", "expires_at"))
+    assert expires - created == timedelta(days=3)
 
 
 def test_an_empty_list_says_where_it_looked(

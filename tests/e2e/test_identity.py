@@ -75,10 +75,13 @@ def ask(connect_sdk):
 
 
 GRANTED = [None, None]
-REFUSED = [
-    (anthropic.AuthenticationError, "unauthenticated"),
-    (openai.AuthenticationError, "unauthenticated"),
-]
+
+
+def refused_as(code):
+    return [(anthropic.AuthenticationError, code), (openai.AuthenticationError, code)]
+
+
+REFUSED = refused_as("unauthenticated")
 UNAVAILABLE = [
     (anthropic.ServiceUnavailableError, "auth_unavailable"),
     (openai.InternalServerError, "auth_unavailable"),
@@ -127,9 +130,16 @@ async def test_no_other_token_passes(recording, store, new_token, ask, post, clo
     clock.advance(DAY_S)
     wrong_secret = good[:-1] + ("a" if good[-1] != "a" else "b")
     unknown = f"aib_0123456789_{'a' * 43}"
-    bad = [expired, revoked, suspended, deleted, wrong_secret, unknown, good[:-1], good + "a"]
+    bad = [wrong_secret, unknown, good[:-1], good + "a", f"{expired[:15]}{'a' * 43}"]
     for token in (*bad, "sk-ant-nonsense", "aib_"):
         assert await ask(gateway, token) == REFUSED, token
+    for token, code in (
+        (expired, "token_expired"),
+        (revoked, "token_revoked"),
+        (suspended, "user_suspended"),
+        (deleted, "token_revoked"),
+    ):
+        assert await ask(gateway, token) == refused_as(code), code
     status, headers = await post(gateway)
     assert (status, headers["X-Aibridge-Reason"]) == (401, "unauthenticated")
     assert fake.seen == 0
@@ -146,10 +156,11 @@ async def test_what_the_command_line_takes_back_is_worthless_within_a_minute(
     store.revoke_token(first_id)
     store.suspend_user("bob")
     clock.advance(Settings().auth_cache_ttl + 1)
-    assert await ask(gateway, first) == await ask(gateway, second) == REFUSED
+    assert await ask(gateway, first) == refused_as("token_revoked")
+    assert await ask(gateway, second) == refused_as("user_suspended")
     store.resume_user("bob")
     clock.advance(Settings().auth_cache_bad_ttl + 1)
-    assert await ask(gateway, first) == REFUSED
+    assert await ask(gateway, first) == refused_as("token_revoked")
     assert await ask(gateway, second) == GRANTED
 
 

@@ -130,6 +130,18 @@ async def test_admins_see_all_and_others_their_own(asked, get):
     ]
 
 
+async def test_admins_see_what_was_changed(get, tokens):
+    status, page = await get("admin", "/audit", q="action:user target:ann", limit="1")
+    assert (status, page["count"], page["more"]) == (200, 1, False)
+    [row] = page["results"]
+    assert (row["action"], row["username"], row["before"]) == ("user.create", "ann", None)
+    assert row["after"]["username"] == "ann"
+    _, rest = await get("admin", "/audit", after_id=str(row["id"]))
+    assert row["id"] not in [each["id"] for each in rest["results"]]
+    _, nothing = await get("admin", "/audit", q='actor:"\0" started_after:2025-01-01T00:00:00Z')
+    assert nothing == {"count": 0, "results": [], "more": False}
+
+
 async def test_filters_and_pages(asked, get):
     _, first = await get("admin", "/interceptions", limit="1")
     _, second = await get("admin", "/interceptions", after_id=first["results"][0]["id"])
@@ -159,6 +171,9 @@ async def test_a_session_has_coders_shape(asked, get):
     ("who", "path", "query", "status", "code"),
     [
         (None, "/interceptions", {}, 401, "unauthenticated"),
+        ("ann", "/audit", {}, 403, "admin_required"),
+        ("admin", "/audit", {"q": "colour:red"}, 400, "invalid_request"),
+        ("admin", "/audit", {"after_id": "x"}, 400, "invalid_request"),
         ("admin", "/interceptions", {"q": "colour:red"}, 400, "invalid_request"),
         ("admin", "/interceptions", {"after_id": "nope"}, 400, "invalid_request"),
         ("admin", "/interceptions", {"limit": "1001"}, 400, "invalid_request"),

@@ -130,11 +130,11 @@ async def test_what_a_reload_leaves_as_it_was_is_kept(start_gateway):
     composition = gateway._composition
     bridges = gateway.components.bridges
     bridges.acquire(BridgeKey("ann", None)).release()
-    before, pruning = gateway.components, composition._pruning
+    before, pruning = gateway.components, composition._pruning.task
     reload(gateway, allow_byok=False)
     assert gateway.components.rate_limiter is before.rate_limiter
     assert gateway.components.breakers is before.breakers
-    assert composition._pruning is pruning
+    assert composition._pruning.task is pruning
     assert len(bridges) == 1
     for changes in (
         {"mcp_servers": (replace(SERVER, id="other"),)},
@@ -145,9 +145,14 @@ async def test_what_a_reload_leaves_as_it_was_is_kept(start_gateway):
         assert len(bridges) == 0, changes
         bridges.acquire(BridgeKey("ann", None)).release()
     reload(gateway, retention=90.0)
-    assert composition._pruning is not pruning
+    assert composition._pruning.task is not pruning
     reload(gateway, retention=None)
-    assert composition._pruning is None
+    assert composition._pruning.task is None
+    of_audit = composition._audit_pruning.task
+    reload(gateway, audit_retention=60.0)
+    assert composition._audit_pruning.task is not of_audit
+    reload(gateway, audit_retention=0.0)
+    assert composition._audit_pruning.task is None
 
 
 async def test_slots_count_the_requests_that_are_under_way(start_gateway, fake, ask, stream):

@@ -201,6 +201,40 @@ async def test_a_token_that_nobody_has_looked_up_is_a_claim(guarded, client, lin
     assert not any("claimed_api_key_id" in each for each in others)
 
 
+async def test_a_token_that_is_no_longer_valid_is_told_why_and_so_is_the_log(
+    guarded, client, lines, fake
+):
+    gateway, token, public_id = await guarded()
+    tokens = gateway._composition.resources.tokens
+    tokens.suspend_user("ann")
+    answers = [await ask(client, gateway, **{"X-Coder-Token": token}) for _ in range(2)]
+    for answer in answers:
+        assert (answer.status, answer.headers["X-Should-Retry"]) == (401, "false")
+        assert answer.headers["X-Aibridge-Reason"] == "user_suspended"
+        message = (await answer.json(content_type=None))["error"]["message"]
+        assert message.startswith("The user of the gateway token is suspended")
+        assert message.endswith(f"Its id is {public_id}.")
+    for told in lines():
+        assert (told["reason"], told["username"]) == ("user_suspended", "ann")
+        assert (told["api_key_id"], told["level"]) == (public_id, "WARNING")
+        assert token not in str(told)
+    assert fake.seen == 0
+
+
+async def test_a_wrong_secret_is_told_nothing_and_the_log_has_what_it_claims(
+    guarded, client, lines
+):
+    gateway, token, public_id = await guarded()
+    gateway._composition.resources.tokens.revoke_token(public_id)
+    wrong = token[:15] + "x" * 43
+    answer = await ask(client, gateway, **{"X-Coder-Token": wrong})
+    assert answer.headers["X-Aibridge-Reason"] == "unauthenticated"
+    assert public_id not in str(await answer.json(content_type=None))
+    [told] = lines()
+    assert (told.get("username"), told["claimed_api_key_id"]) == (None, public_id)
+    assert "x" * 43 not in str(told)
+
+
 async def test_a_failed_request_says_where_it_went(start_gateway, client, fake, lines):
     gateway = await start_gateway()
     fake.play(Script(status=500), Script(close=True))

@@ -4,7 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.base import (
+    Actor,
+    AuthUnavailableError,
+    Rejection,
+    TokenRejectedError,
+)
 from aibridged.identity.cache import BAD_TTL_S, GOOD_TTL_S, CachedAuthenticator
 
 ALICE = Actor("1", "alice", "token-1")
@@ -85,6 +90,38 @@ async def test_a_good_answer_ends_with_its_token(cache, backend, clock):
     assert cache.known("for 90 s") is not None
     clock.advance(0.1)
     assert cache.known("for 90 s") is None  # its end is later than that of the answer
+
+
+async def test_the_reason_of_a_rejection_is_remembered_and_told_to_all_who_wait(
+    cache, backend, clock
+):
+    backend.answers["alice"] = TokenRejectedError(Rejection.EXPIRED, ALICE)
+    backend.open.clear()
+    requests = begin(cache, *["alice"] * 3)
+    await settle()
+    backend.open.set()
+    ends = await asyncio.gather(*requests, return_exceptions=True)
+    with pytest.raises(TokenRejectedError) as again:
+        await cache.authenticate("alice")
+    with pytest.raises(TokenRejectedError) as refused:
+        cache.refuses("alice")
+    told = [*ends, again.value, refused.value]
+    assert [(end.rejection, end.actor) for end in told] == [(Rejection.EXPIRED, ALICE)] * 5
+    assert (backend.asked, cache.hits) == (["alice"], 2)
+    clock.advance(10)
+    backend.answers["alice"] = ALICE
+    assert await cache.authenticate("alice") == ALICE
+
+
+async def test_a_rejection_that_is_older_than_a_change_is_asked_for_again(cache, backend):
+    backend.answers["alice"] = TokenRejectedError(Rejection.SUSPENDED, ALICE)
+    backend.open.clear()
+    [request] = begin(cache, "alice")
+    await settle()
+    backend.answers["alice"] = ALICE
+    cache.forget({"token-1"})
+    backend.open.set()
+    assert await request == ALICE
 
 
 async def test_whether_a_token_is_known_to_be_wrong_can_be_asked(cache, backend, clock):

@@ -80,8 +80,9 @@ def test_a_device_waits_until_it_is_approved_and_gets_its_tokens_once(
     assert poll(code) is Answer.UNKNOWN
     assert not approve(code)
     with engine.begin() as connection:
-        (row,) = connection.execute(sa.select(audit)).all()
-    assert (row.actor, row.action, row.target) == ("ann", "sign_in.create", "ann")
+        *_, row = connection.execute(sa.select(audit).order_by(audit.c.id)).all()
+    [ann] = store.list_users()
+    assert (row.actor, row.action, row.target) == ("ann", "sign_in.create", ann.id)
     assert row.after["client"] == "claude-code/2.1.197"
     assert row.after["address"] == "10.0.0.1"
 

@@ -1,5 +1,6 @@
 import getpass
 import tomllib
+from datetime import timedelta
 
 import pytest
 from loguru import logger
@@ -45,6 +46,13 @@ def test_in_a_terminal_there_is_a_user_and_what_to_paste(store, log):
     assert store.authenticate(given["AIBRIDGE_TOKEN"]).username == "ann-example"
     assert log == []
     assert all(len(line) <= 80 for line in text.splitlines() if "export" not in line)
+
+
+def test_where_there_is_a_maximum_the_token_says_when_it_ends(store, clock):
+    text = first_run(store, terminal=True, **URLS, lifetime=86400)
+    assert "The token below expires on 2026-01-02 00:00:00 UTC and is shown only once." in text
+    [info] = store.list_tokens()
+    assert info.expires_at == clock.wall() + timedelta(days=1)
 
 
 def test_what_is_pasted_for_codex_is_toml(store):

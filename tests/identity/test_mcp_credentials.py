@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from aibridged.config.secret import Secret
 from aibridged.identity.credential_key import CredentialKey, CredentialKeyError
 from aibridged.identity.mcp_credentials import McpCredential, McpCredentialStore
-from aibridged.identity.tables import StoreUnavailableError, mcp_credentials, metadata
+from aibridged.identity.tables import StoreUnavailableError, audit, mcp_credentials, metadata
 from aibridged.identity.users import IdentityError
 
 CANARY = "canary-0123456789"
@@ -48,6 +48,21 @@ def test_they_are_listed_without_the_tokens(credentials, alice, clock):
     credentials.put("alice", "docs", Secret(CANARY))
     assert credentials.list_all() == [McpCredential("alice", "docs", clock.wall())]
     assert CANARY not in repr(credentials.list_all())
+
+
+def test_every_change_is_in_the_audit_log_without_the_token(credentials, alice, engine):
+    credentials.put("alice", "docs", Secret(CANARY))
+    credentials.remove("alice", "docs")
+    with pytest.raises(IdentityError):
+        credentials.remove("alice", "docs")
+    statement = sa.select(audit).where(audit.c.action.startswith("mcp_token.")).order_by("id")
+    with engine.connect() as connection:
+        rows = connection.execute(statement).all()
+    assert [(row.action, row.target, row.before, row.after) for row in rows] == [
+        ("mcp_token.set", alice, None, {"server": "docs"}),
+        ("mcp_token.remove", alice, {"server": "docs"}, None),
+    ]
+    assert CANARY not in repr(rows)
 
 
 def test_a_removed_token_is_gone(credentials, alice):

@@ -47,8 +47,8 @@ def test_nothing_of_the_user_is_left_but_the_audit_row(people, store, engine, cl
     assert (left["name"], left["email"], left["deleted_at"]) == ("", None, clock.wall())
     forget(people, person)
     assert [row["username"] for row in rows(engine, users)] == ["bob"]
-    [row] = rows(engine, audit)
-    assert row.pop("id") == 1
+    row = rows(engine, audit)[-1]
+    del row["id"]
     assert row == {
         "at": clock.wall(),
         "actor": "root",
@@ -68,7 +68,7 @@ def test_as_long_as_records_are_left_the_user_can_be_found(people, store, engine
     assert again.id == person.id
     assert again.deleted_at is not None
     forget(people, again)
-    assert [row["id"] for row in rows(engine, audit)] == [1, 2]
+    assert [row["action"] for row in rows(engine, audit)] == ["user.create", ERASE, ERASE]
 
 
 def test_who_is_of_another_backend_is_forgotten_too(people, engine):

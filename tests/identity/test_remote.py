@@ -6,7 +6,7 @@ from aiohttp.test_utils import TestServer
 
 from aibridged.identity import http_lookup as asking
 from aibridged.identity import remote
-from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.base import AuthUnavailableError, Rejection, TokenRejectedError
 from aibridged.identity.token_format import mint
 
 
@@ -44,8 +44,17 @@ async def test_whom_the_gateway_lets_in_is_named_after_the_public_part(authentic
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_whom_it_refuses(authenticator, gateway, status):
-    gateway[2].answer = {"status": status}
+    gateway[2].answer = {"status": status, "headers": {"X-Aibridge-Reason": "unauthenticated"}}
     assert await authenticator.authenticate(mint().text) is None
+
+
+@pytest.mark.parametrize("rejection", Rejection)
+async def test_why_it_refuses_whom_it_once_let_in(authenticator, gateway, rejection):
+    gateway[2].answer = {"status": 401, "headers": {"X-Aibridge-Reason": rejection.value}}
+    token = mint()
+    with pytest.raises(TokenRejectedError) as caught:
+        await authenticator.authenticate(token.text)
+    assert (caught.value.rejection, caught.value.actor.api_key_id) == (rejection, token.id)
 
 
 @pytest.mark.parametrize("token", [None, "", "sk-ant-key", "aib_short"])

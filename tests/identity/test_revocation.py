@@ -5,7 +5,12 @@ import asyncio
 import pytest
 
 from aibridged.identity.active_requests import ActiveRequests
-from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.base import (
+    Actor,
+    AuthUnavailableError,
+    Rejection,
+    TokenRejectedError,
+)
 from aibridged.identity.cache import GOOD_TTL_S, CachedAuthenticator
 from aibridged.identity.revocation import keep_rechecking, keep_revoking
 from aibridged.identity.tables import StoreUnavailableError
@@ -42,16 +47,22 @@ def tokens(store):
     return made
 
 
+async def rejection(cache, token):
+    with pytest.raises(TokenRejectedError) as caught:
+        await cache.authenticate(token)
+    return caught.value.rejection
+
+
 async def test_what_another_process_takes_back_is_soon_refused(cache, tokens, engine, clock):
     for token in tokens.values():
         assert await cache.authenticate(token) is not None
     commands = TokenStore(engine, clock)
     commands.revoke_token(tokens["ann"].split("_")[1])
     await until(lambda: cache.known(tokens["ann"]) is None)
-    assert await cache.authenticate(tokens["ann"]) is None
+    assert await rejection(cache, tokens["ann"]) is Rejection.REVOKED
     commands.suspend_user("bob")
     await until(lambda: cache.known(tokens["bob"]) is None)
-    assert await cache.authenticate(tokens["bob"]) is None
+    assert await rejection(cache, tokens["bob"]) is Rejection.SUSPENDED
     assert cache.known(tokens["eve"]) is not None
 
 

@@ -4,14 +4,20 @@ import asyncio
 
 import pytest
 
-from aibridged.errors import PROXY_UNAUTHENTICATED, GatewayError
+from aibridged.errors import PROXY_UNAUTHENTICATED, UNAUTHENTICATED, GatewayError
 from aibridged.identity.active_requests import ActiveRequests
 from aibridged.identity.anonymous import LOCAL_ACTOR, NoneAuthenticator
-from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.base import (
+    Actor,
+    AuthUnavailableError,
+    Rejection,
+    TokenRejectedError,
+)
 from aibridged.identity.lookups import Lookups
-from aibridged.identity.throttle import Throttle
+from aibridged.identity.throttle import Throttle, TokenRefusedError
 
 ALICE = Actor("1", "alice")
+EVE = Actor("2", "eve", "0123456789")
 
 
 class Keeper:
@@ -21,12 +27,15 @@ class Keeper:
         self.asked: list[str | None] = []
         self.remembers = False
         self.away = False
+        self.rejected: dict[str | None, Rejection] = {}
         self.answers = asyncio.Event()
         self.answers.set()
 
     async def authenticate(self, token):
         self.asked.append(token)
         await self.answers.wait()
+        if token in self.rejected:
+            raise TokenRejectedError(self.rejected[token], EVE)
         if self.away:
             raise AuthUnavailableError("the database is away")
         return ALICE if token == "alice's" else None
@@ -35,6 +44,8 @@ class Keeper:
         return ALICE if self.remembers and token == "alice's" else None
 
     def refuses(self, token):
+        if token in self.rejected and self.remembers:
+            raise TokenRejectedError(self.rejected[token], EVE)
         return self.remembers and token != "alice's"
 
 
@@ -80,6 +91,20 @@ async def test_without_authentication_no_token_is_needed(clock):
 async def test_the_refusal_is_that_of_the_way_in(gate):
     error = await refusal(gate, "wrong", refusal=PROXY_UNAUTHENTICATED)
     assert error.kind is PROXY_UNAUTHENTICATED
+
+
+@pytest.mark.parametrize("remembers", [False, True])
+@pytest.mark.parametrize("rejection", Rejection)
+@pytest.mark.parametrize("way", [UNAUTHENTICATED, PROXY_UNAUTHENTICATED])
+async def test_a_token_that_was_valid_once_is_told_why_it_is_not(
+    gate, keeper, remembers, rejection, way
+):
+    keeper.remembers, keeper.rejected = remembers, {"eve's": rejection}
+    error = await refusal(gate, "eve's", refusal=way)
+    assert isinstance(error, TokenRefusedError)
+    assert (error.kind.code, error.kind.status) == (rejection.value, way.status)
+    assert error.message == f"{error.kind.sentence} Its id is 0123456789."
+    assert error.actor == EVE
 
 
 async def test_wrong_tokens_lock_nobody_out(gate):

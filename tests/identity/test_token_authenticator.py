@@ -4,7 +4,7 @@ import traceback
 import pytest
 from loguru import logger
 
-from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.base import AuthUnavailableError, TokenRejectedError
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.tables import metadata
 from aibridged.identity.token_authenticator import TokenAuthenticator
@@ -77,14 +77,15 @@ async def test_the_use_of_a_token_is_written_down(store, clock, token):
     await authenticator.authenticate("aib_0123456789_" + "x" * 43)
     await authenticator.close()
     [info] = store.list_tokens()
-    assert info.last_used_at == clock.wall()
+    [user] = store.list_users()
+    assert info.last_used_at == user.last_seen_at == clock.wall()
 
 
 async def test_uses_wait_for_each_other_and_requests_do_not(store, clock, token, monkeypatch):
     """While one write hangs, lookups go on; then what has gathered is written in one go."""
     goes_on, written = threading.Event(), []
 
-    def record_uses(used_at):
+    def record_uses(used_at, seen_at):
         goes_on.wait(10)
         written.append(sorted(used_at))
 
@@ -102,7 +103,7 @@ async def test_uses_wait_for_each_other_and_requests_do_not(store, clock, token,
 async def test_a_store_that_cannot_be_written_to_costs_a_log_line(
     store, clock, token, monkeypatch, log
 ):
-    def record_uses(used_at):
+    def record_uses(used_at, seen_at):
         raise AuthUnavailableError("read-only")
 
     monkeypatch.setattr(store, "record_uses", record_uses)
@@ -118,7 +119,8 @@ async def test_what_this_process_revokes_is_refused_at_once(store, clock, token,
     actor = await cache.authenticate(token)
     store.revoke_token(actor.api_key_id)
     cache.forget({actor.api_key_id})
-    assert await cache.authenticate(token) is None
+    with pytest.raises(TokenRejectedError):
+        await cache.authenticate(token)
 
 
 async def test_what_another_process_revokes_is_refused_within_a_minute(
@@ -130,4 +132,5 @@ async def test_what_another_process_revokes_is_refused_within_a_minute(
     clock.advance(59)
     assert await cache.authenticate(token) == actor
     clock.advance(1)
-    assert await cache.authenticate(token) is None
+    with pytest.raises(TokenRejectedError):
+        await cache.authenticate(token)

@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from aibridged.identity import tokens as tokens_module
-from aibridged.identity.base import Actor, AuthUnavailableError
+from aibridged.identity.base import Actor, AuthUnavailableError, Rejection, TokenRejectedError
 from aibridged.identity.tables import StoreUnavailableError, metadata, users
 from aibridged.identity.tables import tokens as tokens_table
 from aibridged.identity.tokens import TokenStore
@@ -58,6 +58,65 @@ def test_a_name_that_spoils_a_table_is_refused_everywhere(store, alice):
         store.create_token("alice", name="two\nlines", lifetime=None)
 
 
+def test_the_reasons_of_a_rejection_have_an_order(store, alice, clock):
+    info, secret = store.create_token("alice", name="", lifetime=DAY)
+    clock.advance(DAY)
+    assert rejection(store, secret.reveal()) is Rejection.EXPIRED
+    store.suspend_user("alice")
+    assert rejection(store, secret.reveal()) is Rejection.SUSPENDED
+    store.revoke_token(info.id)
+    assert rejection(store, secret.reveal()) is Rejection.REVOKED
+
+
+def test_a_wrong_secret_learns_nothing_of_a_token_that_is_no_longer_valid(store, engine, token):
+    info, text = token
+    wrong, unknown = text[:15] + "x" * 43, text.replace(info.id, info.id[::-1])
+    store.revoke_token(info.id)
+    asked = []
+    sa.event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    for each in (wrong, unknown):
+        assert store.authenticate(each) is None
+    half = len(asked) // 2
+    assert asked[:half] == asked[half:], "the same statements tell the time"
+    assert sum("aibridged_tokens" in each for each in asked) == 2
+
+
+def test_a_token_is_renewed_from_now_on_expired_or_not(store, alice, clock):
+    info, secret = store.create_token("alice", name="", lifetime=DAY)
+    clock.advance(DAY / 2)
+    renewed = store.renew_token(info.id[:8], DAY)
+    assert renewed.expires_at == clock.wall() + timedelta(days=1)
+    assert store.list_tokens() == [renewed]
+    clock.advance(2 * DAY)
+    assert rejection(store, secret.reveal()) is Rejection.EXPIRED
+    store.renew_token(info.id, DAY)
+    assert store.authenticate(secret.reveal()) is not None
+    assert store.renew_token(info.id, None).expires_at is None
+
+
+def test_what_cannot_be_renewed_says_why_and_stays(store, engine, alice, clock):
+    def of(lifetime):
+        return store.create_token("alice", name="", lifetime=lifetime)[0].id
+
+    revoked, endless, long, of_sign_in = of(DAY), of(None), of(2 * DAY), of(DAY)
+    store.revoke_token(revoked)
+    with engine.begin() as connection:
+        this = tokens_table.c.id == of_sign_in
+        connection.execute(tokens_table.update().where(this).values(sign_in_id="0123456789"))
+    before = store.list_tokens(revoked=True, sign_ins=True)
+    for id, said in (
+        (revoked, "is revoked, which can't be undone"),
+        (endless, "never expires"),
+        (long, "is valid until 2026-01-03 00:00:00 UTC already"),
+        (of_sign_in, "is of a sign-in"),
+        ("0123456780", "There is no token with this id"),
+    ):
+        with pytest.raises(IdentityError, match=said):
+            store.renew_token(id, DAY)
+    assert store.list_tokens(revoked=True, sign_ins=True) == before
+    assert of_sign_in not in [info.id for info in store.list_tokens(revoked=True)]
+
+
 def test_of_many_tokens_the_good_ones_are_told_at_once(store, clock):
     made = {}
     for username in ("ann", "bob", "dan", "eve"):
@@ -95,6 +154,16 @@ def test_a_store_is_empty_until_its_first_user(store):
 def test_an_unknown_user_is_answered_with_the_nearest(store, alice, act):
     with pytest.raises(IdentityError, match=r"no user 'alicce'\. Did you mean alice\?"):
         act(store)
+
+
+def rejection(store, text):
+    """Why a token is refused whose secret is right, and whose it is said to be."""
+    with pytest.raises(TokenRejectedError) as caught:
+        store.authenticate(text)
+    assert caught.value.actor.username == "alice"
+    assert caught.value.actor.api_key_id == text.split("_")[1]
+    assert text[15:] not in repr(vars(caught.value))
+    return caught.value.rejection
 
 
 def test_a_token_authenticates_its_user(store, alice, token):
@@ -142,14 +211,14 @@ def test_a_token_expires_when_its_lifetime_is_over(store, alice, clock):
     clock.advance(30 * DAY - 1)
     assert store.authenticate(secret.reveal()) is not None
     clock.advance(1)
-    assert store.authenticate(secret.reveal()) is None
+    assert rejection(store, secret.reveal()) is Rejection.EXPIRED
 
 
 def test_a_revoked_token_stays_revoked(store, token, clock):
     info, text = token
     first = store.revoke_token(info.id)
     assert first.revoked_at == clock.wall()
-    assert store.authenticate(text) is None
+    assert rejection(store, text) is Rejection.REVOKED
     clock.advance(10)
     assert store.revoke_token(info.id) == first
 
@@ -190,7 +259,7 @@ def test_an_unknown_token_is_not_repeated(store, token):
 def test_a_suspended_users_tokens_are_worthless_until_they_are_resumed(store, token):
     _, text = token
     assert store.suspend_user("alice").status is UserStatus.SUSPENDED
-    assert store.authenticate(text) is None
+    assert rejection(store, text) is Rejection.SUSPENDED
     assert [user.status for user in store.list_users()] == [UserStatus.SUSPENDED]
     assert store.resume_user("alice").status is UserStatus.ACTIVE
     assert store.authenticate(text) is not None
@@ -198,7 +267,7 @@ def test_a_suspended_users_tokens_are_worthless_until_they_are_resumed(store, to
 
 def test_a_deleted_user_is_forgotten_but_for_what_records_refer_to(store, engine, alice, token):
     assert store.delete_user("alice").id == alice.id
-    assert store.authenticate(token[1]) is None
+    assert rejection(store, token[1]) is Rejection.REVOKED
     assert store.list_users() == []
     with pytest.raises(IdentityError):
         store.delete_user("alice")
@@ -211,7 +280,7 @@ def test_a_deleted_users_name_is_free_again(store, alice, token):
     store.delete_user("alice")
     again = store.create_user("alice")
     assert again.id != alice.id
-    assert store.authenticate(token[1]) is None
+    assert rejection(store, token[1]) is Rejection.REVOKED
     assert store.list_tokens("alice") == []
     store.delete_user("alice")
     store.create_user("alice")
@@ -283,7 +352,7 @@ def test_another_process_sees_what_one_did(engine, clock, store, token):
     other = TokenStore(engine, clock)
     assert other.authenticate(token[1]) is not None
     other.suspend_user("alice")
-    assert store.authenticate(token[1]) is None
+    assert rejection(store, token[1]) is Rejection.SUSPENDED
 
 
 def test_changes_wait_for_each_other_and_all_succeed(engine, clock, store, token):

@@ -15,6 +15,7 @@ NOTE = "Made by `python -m tools.manual`; to change it, change what it is made f
 
 _NAMES: Mapping[str, Names] = {
     "USER": Names.USERS,
+    "GROUP": Names.GROUPS,
     "TOKEN-ID": Names.TOKENS,
     "INITIATOR": Names.INITIATORS,
     "PROVIDER": Names.PROVIDERS,
@@ -24,6 +25,7 @@ _NAMES: Mapping[str, Names] = {
     "SERVER": Names.SERVERS,
 }
 _DIRECTORIES = ("DIR", "DIRECTORY")
+_FILES = ("FILE", "PATH")
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def values(of: Flag | Argument) -> Values:
         return Words(of.choices)
     if of.value in _NAMES:
         return Running(_NAMES[of.value])
-    if of.value in _DIRECTORIES or of.value == "PATH":
+    if of.value in _DIRECTORIES or of.value in _FILES:
         return Files(directories=of.value in _DIRECTORIES)
     return Anything()
 

@@ -116,6 +116,14 @@ class PeopleRows:
         group=Group.RECORDS,
         help="Retention period of interceptions; 0 is forever.",
     )
+    audit_retention: float = option(
+        "aibridge-audit-retention",
+        yaml="aibridge.audit_retention",
+        kind=kinds.DURATION,
+        default="365d",
+        group=Group.RECORDS,
+        help="Retention period of the audit log; 0 is forever.",
+    )
     max_stored_text: int = option(
         "aibridge-max-stored-text",
         yaml="aibridge.max_stored_text",

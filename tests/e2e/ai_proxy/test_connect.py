@@ -54,6 +54,19 @@ async def test_who_shows_no_good_token_is_challenged(proxied, log):
         assert proxied.token not in connect.head + connect.body.decode() + "".join(log)
 
 
+async def test_a_token_that_was_revoked_is_told_so_and_challenged(proxied, log):
+    id = proxied.token.split("_")[1]
+    proxied.gateway._composition.resources.tokens.revoke_token(id)
+    connect = await proxied.connect("api.anthropic.com:443")
+    assert connect.status == 407
+    assert connect.header("Proxy-Authenticate").startswith('Basic realm="')
+    assert connect.header("X-Aibridge-Reason") == "token_revoked"
+    assert f"Its id is {id}." in connect.body.decode()
+    [line] = [each for each in log if "CONNECT refused: token_revoked" in each]
+    assert (id in line, "alice" in line) == (True, True)
+    assert proxied.token not in connect.head + connect.body.decode() + "".join(log)
+
+
 async def test_a_doubled_header_is_no_credential(proxied):
     connect = await proxied.connect(
         "api.anthropic.com:443", f"Proxy-Authorization: {proxied.authorization}"

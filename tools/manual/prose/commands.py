@@ -379,6 +379,17 @@ $ aibridged tokens create --user alice --name laptop
                 "$ aibridged users create bob --admin",
             ),
             Example(
+                "A pipeline, which can't sign in, in a group:",
+                "$ aibridged users create ci-runner --robot --group pipelines",
+            ),
+            Example(
+                "Many users from a file, after a look at what would change:",
+                """\
+$ aibridged users import people.csv --update --dry-run
+$ aibridged users import people.csv --update
+""",
+            ),
+            Example(
                 "Forget a person, with all prompts:",
                 "$ aibridged users erase alice",
             ),
@@ -401,7 +412,53 @@ $ aibridged users list --output json |
 """,
             ),
         ),
-        see_also=("aibridged-tokens(1)",),
+        see_also=("aibridged-groups(1)", "aibridged-tokens(1)", "aibridged-audit(1)"),
+    ),
+    "groups": Prose(
+        about=(
+            "A user may be in several groups. Members are added by these commands, or by the "
+            "identity provider when they sign in.",
+            Example(
+                "A group and its first members:",
+                """\
+$ aibridged groups create staff
+$ aibridged groups add staff alice bob
+""",
+            ),
+        ),
+        examples=(
+            Example(
+                "Who is in which group, for a script:",
+                "$ aibridged groups list --output json",
+            ),
+            Example(
+                "Delete a group without being asked:",
+                "$ aibridged groups delete staff --yes",
+            ),
+        ),
+        see_also=("aibridged-users(1)", "aibridged-audit(1)"),
+    ),
+    "audit": Prose(
+        about=(
+            "Each change of users, groups and tokens leaves a row: who did what, when, and what "
+            "was there before and after, without secrets. Rows are kept for "
+            "`--aibridge-audit-retention` (365 days by default).",
+            Example(
+                "What happened to a user and their tokens:",
+                "$ aibridged audit list --target alice",
+            ),
+        ),
+        examples=(
+            Example(
+                "Who created or renewed tokens in the last week:",
+                "$ aibridged audit list --action token --started-after 7d",
+            ),
+            Example(
+                "All of it, line by line, for another system:",
+                "$ aibridged audit list --limit 1000 --output jsonl",
+            ),
+        ),
+        see_also=("aibridged-users(1)", "aibridged-groups(1)", "aibridged-tokens(1)"),
     ),
     "tokens": Prose(
         about=(
@@ -422,6 +479,10 @@ $ aibridged tokens create --user ci --name runner --lifetime 365d
 $ aibridged tokens create --user ci --name runner |
     vault kv put secret/aibridge token=-
 """,
+            ),
+            Example(
+                "Let a token last for another year:",
+                "$ aibridged tokens renew 4f9ghjk2qs --lifetime 365d",
             ),
             Example(
                 "Revoke the token of a lost laptop:",
