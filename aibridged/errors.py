@@ -282,13 +282,14 @@ ERRORS = (
 )
 
 CONCERN_A_PERSON = frozenset(
-    {
-        "byok_disabled",
-        "concurrency_limited",
-        "model_not_allowed",
-        "provider_not_allowed",
-        "rate_limited",
-    }
+    kind.code
+    for kind in (
+        BYOK_DISABLED,
+        CONCURRENCY_LIMITED,
+        MODEL_NOT_ALLOWED,
+        PROVIDER_NOT_ALLOWED,
+        RATE_LIMITED,
+    )
 )
 """Codes of refusals that say what a person may do, or how much: these are counted per person."""
 
