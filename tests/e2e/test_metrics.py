@@ -390,6 +390,7 @@ async def test_every_metric_of_the_manual_is_produced(
     counts = gateway._composition.resources.telemetry.counts
     counts.relayed["http://otlp", "logs"] += 1
     counts.dropped["http://otlp", "refused"] += 1
+    metrics.signed_in("started")
     metrics.connect_session("mitm")
     metrics.finished(
         RequestSummary(
