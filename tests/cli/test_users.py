@@ -199,3 +199,14 @@ def test_help_says_when_a_running_daemon_notices(invoke: Invoke, command: str) -
     shown = invoke(command, "--help").stdout
     assert "within a few seconds" in " ".join(shown.split())
     assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_somebody_who_has_not_signed_in_is_signed_out_all_the_same(invoke: Invoke) -> None:
+    invoke("create", "alice")
+    out = invoke("sign-out", "alice")
+    assert (out.exit_code, out.stdout) == (0, "Signed alice out: 0 sign-ins ended.\n")
+    told = invoke("sign-out", "alice", "--output", "json")
+    assert json.loads(told.stdout) == {"username": "alice", "ended": 0}
+    nobody = invoke("sign-out", "alcie")
+    assert nobody.exit_code == 1
+    assert "Did you mean alice?" in nobody.stderr

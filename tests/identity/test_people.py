@@ -4,7 +4,14 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.identity.people import ERASE, People, Person
-from aibridged.identity.tables import audit, tokens, users
+from aibridged.identity.tables import (
+    audit,
+    identities,
+    refresh_tokens,
+    sign_ins,
+    tokens,
+    users,
+)
 
 
 @pytest.fixture
@@ -75,3 +82,12 @@ def test_who_is_of_another_backend_is_forgotten_too(people, engine):
     people.revoke(Person("of-coder"))
     forget(people, Person("of-coder"))
     assert [row["target"] for row in rows(engine, audit)] == ["of-coder"]
+
+
+def test_who_has_signed_in_leaves_nothing(people, engine, sign_in):
+    sign_in()
+    (person,) = people.find("ann", [])
+    people.revoke(person)
+    forget(people, person)
+    for table in (sign_ins, refresh_tokens, identities, tokens, users):
+        assert rows(engine, table) == []

@@ -14,7 +14,7 @@ from aibridged.identity.credential_key import KEY_FILE
 from aibridged.identity.sign_in_purge import SignInPurge
 from aibridged.identity.sign_ins import SignInStore
 from aibridged.identity.tables import StoreUnavailableError, audit, sign_ins, tokens
-from aibridged.sign_in.components import REFRESHES
+from aibridged.sign_in import components
 from aibridged.tasks import Tasks
 from tests.e2e.sign_in.conftest import SigningIn, free_port
 from tests.waiting import until
@@ -240,9 +240,13 @@ async def test_a_client_that_leaves_loses_nothing(gateway, sign_in, provider, cl
     assert (await gateway.refresh(reply.json)).status == 200
 
 
-async def test_refreshes_are_limited(gateway, sign_in, clock, provider):
-    tokens = await sign_in()
-    for _ in range(REFRESHES):
+async def test_refreshes_are_limited(signing_in, new_browser, clock, monkeypatch):
+    monkeypatch.setattr(components, "REFRESHES", 3)
+    gateway = await signing_in()
+    codes = await gateway.start()
+    await new_browser(gateway).confirm(codes["user_code"], "ann")
+    tokens = (await gateway.poll(codes)).json
+    for _ in range(3):
         reply = await gateway.refresh(tokens)
         assert reply.status == 200
         tokens = reply.json
