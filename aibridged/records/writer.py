@@ -50,7 +50,7 @@ _ENDS = (InterceptionEnd, BackgroundRecord)
 
 RETRY_S = 1.0
 """Seconds between attempts to reach the database again."""
-FACTS_AT_ONCE = 64
+FACTS_AT_ONCE = 128
 """Facts per transaction; starts that arrive meanwhile wait about a millisecond for it."""
 
 _Taken = tuple[
