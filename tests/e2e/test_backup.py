@@ -7,10 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from alembic import command as alembic_command
 from typer.testing import CliRunner
 
 from aibridged.cli import build
-from aibridged.records.migrations import newest
+from aibridged.records.migrations import _config, newest
 
 BODY = {
     "model": "m",
@@ -131,12 +133,10 @@ async def test_the_backup_of_an_earlier_release_is_upgraded_at_the_start(
     start_daemon, state, tmp_path
 ):
     operator, backup = Operator(state), tmp_path / "earlier.db"
-    await operator("db", "upgrade")
-    await operator("db", "backup", str(backup))
-    with closing(sqlite3.connect(backup)) as database:
-        database.execute("DROP TABLE aibridged_audit")
-        database.execute("UPDATE aibridged_schema_version SET version_num = '0009'")
-        database.commit()
+    engine, config = sa.create_engine(f"sqlite:///{backup}"), _config()
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        alembic_command.upgrade(config, "0009")
     said = await operator("db", "restore", str(backup))
     assert "the daemon upgrades it when it starts" in said
     daemon = await start_daemon(CODER_STATE_DIR=str(state))
