@@ -38,9 +38,9 @@ def short_time(at: datetime | None) -> str:
     return f"{at:%m-%d %H:%M:%S}" if at else ""
 
 
-def count(number: int) -> str:
-    """A count with separators: `1,234,567`."""
-    return f"{number:,}"
+def count(number: int | None) -> str:
+    """A count with separators: `1,234,567`; `-` for one that isn't known."""
+    return "-" if number is None else f"{number:,}"
 
 
 def counted(number: int, one: str) -> str:
@@ -48,8 +48,10 @@ def counted(number: int, one: str) -> str:
     return f"{count(number)} {noun(number, one)}"
 
 
-def short(number: int) -> str:
-    """A count in a few characters: 950, 12.3k, 4.5M."""
+def short(number: int | None) -> str:
+    """A count in a few characters: 950, 12.3k, 4.5M; `-` for one that isn't known."""
+    if number is None:
+        return "-"
     for unit, size in _UNITS:
         if number >= 0.99995 * size:  # what rounds to it
             return f"{number / size:.1f}{unit}"

@@ -60,6 +60,7 @@ def test_times_counts_and_shares():
     assert (cells.time(at), cells.short_time(at)) == ("2026-01-31 12:00:05", "01-31 12:00:05")
     assert (cells.time(None), cells.short_time(None)) == ("", "")
     assert cells.count(1_234_567) == "1,234,567"
+    assert cells.count(None) == cells.short(None) == "-"
     assert (cells.share(None), cells.share(0.954)) == ("-", "95%")
 
 

@@ -191,6 +191,14 @@ def test_a_pipe_has_every_value_in_full(sqlite_database, record, people, monkeyp
     assert "Overloaded: the model is busy." in text or command != "interceptions list"
 
 
+@pytest.mark.parametrize("columns", TERMINALS)
+def test_a_count_that_is_not_known_has_a_cell(record, people, shown, columns):
+    """Refusals aren't counted by outcome."""
+    record(ROWS)
+    total = shown(columns, "usage --status completed").splitlines()[-1].split()
+    assert (total[0], total[-1]) == ("TOTAL", "-")
+
+
 @pytest.mark.parametrize("command", [each for each in COMMANDS if each != "tail"])
 @pytest.mark.parametrize("columns", TERMINALS)
 def test_without_rows_there_is_no_table(sqlite_database, shown, columns, command):
