@@ -30,6 +30,7 @@ COPILOT_PLANS: tuple[ProviderSettings, ...] = tuple(
 RESERVED = frozenset(
     {
         "api",
+        "audit",
         "healthz",
         "readyz",
         "interceptions",

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from aibridged.api.routes import ROOTS
 from aibridged.config.options import ProviderSettings
+from aibridged.config.providers import RESERVED
 from aibridged.config.resolution import Resolution
 from aibridged.config.secret import Secret
 
@@ -207,3 +209,7 @@ def test_mistakes(
         what,
         remedy,
     )
+
+
+def test_the_apis_own_names_are_no_providers():
+    assert ROOTS - {"openapi.json"} <= RESERVED
