@@ -8,6 +8,7 @@ be seen is an error.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -68,6 +69,9 @@ _VALUES = (
     (b"\\u00", re.compile(rb"\\u00[4567]")),
 )
 _SHORTEST = len(b'{"model":"m"}')
+# An agent sends the same tools with each request, and their hash takes a tenth of a search.
+_REMEMBERED = 64
+_MAX_REMEMBERED = 64 * 1024
 _TOO_LARGE = "The request is too large beside its conversation for its models to be checked."
 _UNREADABLE = "The request can't be read."
 _TWICE = "The request has a field twice, or too many of them."
@@ -154,8 +158,15 @@ def _has_each_once(body: bytes, found: Mapping[str, msgspec.Raw]) -> bool:
 def _may_name(raw: bytes) -> bool:
     if len(raw) < _SHORTEST:
         return False
+    return _searched_once(raw) if len(raw) <= _MAX_REMEMBERED else _searched(raw)
+
+
+def _searched(raw: bytes) -> bool:
     low = raw.lower()
     return any(mark in low and value.search(low) is not None for mark, value in _VALUES)
+
+
+_searched_once = lru_cache(_REMEMBERED)(_searched)
 
 
 def _is_model(name: str) -> bool:
