@@ -5,6 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from aibridged.counted import counted
 from aibridged.identity.users import (
     MAX_GROUPS,
     IdentityError,
@@ -74,7 +75,7 @@ def read_users(content: bytes) -> list[Line]:
             except IdentityError as error:
                 faults.append((number, str(error)))
             if len(lines) + len(faults) > MAX_USERS:
-                raise IdentityError(f"A file has at most {MAX_USERS} users: split it.")
+                raise IdentityError(f"A file has at most {counted(MAX_USERS, 'user')}: split it.")
     except csv.Error as error:
         faults.append((number, f"not CSV: {error}."))
     if faults:

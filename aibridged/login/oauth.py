@@ -73,7 +73,8 @@ def discover(url: str, ca_file: str | None) -> Endpoints:
     issuer = answer.data.get("issuer")
     if isinstance(issuer, str) and _origin(issuer) not in (None, _origin(url)):
         raise LoginError(
-            f"{url} calls itself {_plain(issuer, 200)}", "Sign in at that address, if it is yours."
+            f"The issuer at {url} is {_plain(issuer, 200)}",
+            "Sign in at that address, if it is yours.",
         )
     found = {
         name: _endpoint(url, answer.data, f"{name}_endpoint")

@@ -39,6 +39,7 @@ _WORDS: Mapping[str, ErrorType] = {
     "invalid_request_error": ErrorType.BAD_REQUEST,
     "not_found_error": ErrorType.BAD_REQUEST,
     "request_too_large": ErrorType.BAD_REQUEST,
+    "not_supported": ErrorType.BAD_REQUEST,
     "authentication_error": ErrorType.UNAUTHORIZED,
     "permission_error": ErrorType.UNAUTHORIZED,
     "rate_limit_error": ErrorType.RATE_LIMITED,

@@ -193,7 +193,7 @@ async def test_refusals(get, who, path, query, status, code):
 
 async def test_it_is_there_under_both_prefixes_and_no_other(gateway, get, client, tokens):
     assert (await get("ann", "/models", prefix="/api/v2/ai-gateway"))[0] == 200
-    assert (await get("ann", "/models", prefix=""))[0] == 404
+    assert (await get("ann", "/clients", prefix=""))[0] == 404
     headers = {"X-Coder-Token": tokens["ann"]}
     async with client.delete(f"{gateway.url}{API}/models", headers=headers) as reply:
         assert (reply.status, reply.headers["Allow"]) == (405, "GET, HEAD")

@@ -52,7 +52,7 @@ def test_endpoints_elsewhere_are_refused(oauth_server, changes):
 def test_the_name_of_the_gateway_itself_is_said(oauth_server):
     document = oauth_server.metadata(issuer="https://right.example")
     oauth_server.next(WELL_KNOWN, (200, document))
-    with pytest.raises(LoginError, match=r"calls itself https://right\.example"):
+    with pytest.raises(LoginError, match=r"The issuer at .* is https://right\.example"):
         oauth.discover(oauth_server.url, None)
 
 

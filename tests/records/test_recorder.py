@@ -67,6 +67,7 @@ async def test_a_request_leaves_exactly_its_rows(
         "aibridge_tool_usages": 1,
         "aibridge_model_thoughts": 0,
         "aibridged_stored_objects": 0,
+        "aibridged_refusals": 0,
     }
     assert database.row(schema.user_prompts)["id"] == facts[0].id
     assert database.row(schema.interceptions)["outcome"] == "completed"
