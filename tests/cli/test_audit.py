@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from aibridged.cli import build
+from aibridged.cli import asked_for, build
 from aibridged.cli.groups import groups
 
 
@@ -17,7 +17,7 @@ def run(invoke_on_a_store: Callable[..., object], tmp_path: Path) -> Callable[..
     invoke_on_a_store(groups())
 
     def run(*args: str) -> Result:
-        return CliRunner().invoke(build(), [*args, "--state-dir", str(tmp_path)])
+        return CliRunner().invoke(build(asked_for(args)), [*args, "--state-dir", str(tmp_path)])
 
     assert run("audit", "list").stderr == "No row of the audit log matches.\n"
     run("users", "create", "ann", "--name", "Ann")

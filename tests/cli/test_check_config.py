@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from aibridged.cli import build
+from aibridged.cli import asked_for, build
 from aibridged.config import load
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -92,7 +92,9 @@ def test_no_secret_is_ever_printed(
     file.write_text(yaml)
     for command in (["check-config"], ["check-config", "--output=json"]):
         shown = CliRunner().invoke(
-            build(), [*command, *args], env=environ | {"CODER_CONFIG_PATH": str(file)}
+            build(asked_for(command)),
+            [*command, *args],
+            env=environ | {"CODER_CONFIG_PATH": str(file)},
         )
         assert shown.output
         assert CANARY not in shown.output

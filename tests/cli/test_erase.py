@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 from typer.testing import CliRunner
 
-from aibridged.cli import build, confirmation, erase
+from aibridged.cli import asked_for, build, confirmation, erase
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.migrations import upgrade
 
@@ -18,7 +18,7 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
 
     def run(*args):
-        return CliRunner().invoke(build(), args)
+        return CliRunner().invoke(build(asked_for(args)), args)
 
     return run
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from aibridged.cli import build, confirmation
+from aibridged.cli import asked_for, build, confirmation
 from aibridged.cli.groups import groups
 
 
@@ -17,7 +17,9 @@ def run(invoke_on_a_store: Callable[..., object], tmp_path: Path) -> Callable[..
     invoke_on_a_store(groups())
 
     def run(*args: str, input: str | None = None) -> Result:
-        return CliRunner().invoke(build(), [*args, "--state-dir", str(tmp_path)], input=input)
+        return CliRunner().invoke(
+            build(asked_for(args)), [*args, "--state-dir", str(tmp_path)], input=input
+        )
 
     for username in ("ann", "bob"):
         run("users", "create", username)

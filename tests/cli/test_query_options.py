@@ -7,7 +7,7 @@ import sqlalchemy as sa
 import typer
 from typer.testing import CliRunner
 
-from aibridged.cli import build
+from aibridged.cli import asked_for, build
 from aibridged.cli.columns import Column, chosen
 from aibridged.cli.query_options import Output, as_json, moment, write
 from aibridged.records.migrations import VERSION_TABLE
@@ -16,7 +16,7 @@ DRIVING = "a\x1b[31m\x07b\x7f\x9b31m\u202ec\u2028d"
 
 
 def ask(state_dir, *args):
-    return CliRunner().invoke(build(), [*args, "--state-dir", str(state_dir)])
+    return CliRunner().invoke(build(asked_for(args)), [*args, "--state-dir", str(state_dir)])
 
 
 @pytest.mark.parametrize("output", list(Output))

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 from typer.testing import CliRunner
 
-from aibridged.cli import build
+from aibridged.cli import asked_for, build
 from aibridged.config.options import Settings
 from aibridged.config.resolution import Resolution
 
@@ -47,7 +47,7 @@ def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
     daemon.run = run  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "aibridged.daemon.main", daemon)
     args = ["serve", "--aibridge-rate-limit=5", "--aibridge-openai-key=sk-1"]
-    result = CliRunner().invoke(build(), args)
+    result = CliRunner().invoke(build(asked_for(args)), args)
     assert result.exit_code == 7
     [(settings, resolve, warnings)] = calls
     assert resolve().settings == settings  # a reload reads what the start read

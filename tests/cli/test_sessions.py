@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from typer.testing import CliRunner
 
-from aibridged.cli import build
+from aibridged.cli import asked_for, build
 from aibridged.cli.query_options import json_list
 from aibridged.cli.table import width
 from aibridged.records.facts import (
@@ -34,7 +34,7 @@ SESSION = "5a8a2a0e-52f3-4f0f-9c80-0a1b2c3d4e5f"
 def ask(sqlite_database):
     def ask(*args):
         state_dir = str(sqlite_database.state_dir)
-        result = CliRunner().invoke(build(), [*args, "--state-dir", state_dir])
+        result = CliRunner().invoke(build(asked_for(args)), [*args, "--state-dir", state_dir])
         assert result.exit_code == 0, result.output
         return result.stdout
 

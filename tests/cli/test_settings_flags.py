@@ -25,7 +25,7 @@ def flag_ids(value: object) -> str:
 @pytest.fixture(scope="module")
 def check() -> Check:
     """What `check-config` says of one setting, with these arguments."""
-    app = build()
+    app = build(["check-config"])
     runner = CliRunner()
 
     def check(name: str, *args: str) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from typer.testing import CliRunner
 
-from aibridged.cli import build
+from aibridged.cli import asked_for, build
 from aibridged.cli.table import width
 from aibridged.identity import user_store
 from aibridged.identity.groups import GroupStore
@@ -173,7 +173,7 @@ def test_a_pipe_has_every_value_in_full(sqlite_database, record, people, monkeyp
     record(ROWS)
     monkeypatch.setenv("COLUMNS", "80")
     args = [*command.split(), "--state-dir", str(sqlite_database.state_dir)]
-    text = CliRunner().invoke(build(), args).stdout
+    text = CliRunner().invoke(build(asked_for(args)), args).stdout
     assert "…" not in text
     wanted = {
         "interceptions list": [ROWS[2][2], ROWS[2][1], "019b76da-a001-7000-8000-000000000001"],

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from typer.testing import CliRunner
 
-from aibridged.cli import build
+from aibridged.cli import asked_for, build
 from aibridged.cli.columns import Layout, chosen
 from aibridged.records.facts import InterceptionEnd, InterceptionStart, Outcome
 from aibridged.records.ids import uuid7
@@ -178,12 +178,12 @@ def test_only_those_that_are_wanted_are_shown(follow, start, end):
 @pytest.mark.parametrize("flag", ["--limit", "--started-after", "--started-before"])
 def test_what_has_no_end_has_no_limit(sqlite_database, flag):
     args = ["tail", flag, "1", "--state-dir", str(sqlite_database.state_dir)]
-    assert f"there is no option {flag}" in CliRunner().invoke(build(), args).stderr
+    assert f"there is no option {flag}" in CliRunner().invoke(build(asked_for(args)), args).stderr
 
 
 def test_what_is_open_is_not_shown(sqlite_database):
     args = ["tail", "--status", "open", "--state-dir", str(sqlite_database.state_dir)]
-    result = CliRunner().invoke(build(), args)
+    result = CliRunner().invoke(build(asked_for(args)), args)
     assert result.exit_code == 2
     assert "only interceptions that have ended are shown" in result.stderr
 
@@ -223,7 +223,9 @@ def test_the_command_shows_lines_until_ctrl_c(start, end, sqlite_database, clock
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tail, "_follow", follow)
-    result = CliRunner().invoke(build(), ["tail", "--state-dir", str(sqlite_database.state_dir)])
+    result = CliRunner().invoke(
+        build(["tail"]), ["tail", "--state-dir", str(sqlite_database.state_dir)]
+    )
     assert result.exit_code == 0, result.output
     heading, line = result.stdout.splitlines()
     assert heading.split() == [

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from aibridged.cli import build, confirmation
+from aibridged.cli import asked_for, build, confirmation
 from aibridged.cli.users import users
 
 Invoke = Callable[..., Result]
@@ -29,7 +29,9 @@ def run_on_a_store(invoke: Invoke, tmp_path: Path) -> Callable[..., Result]:
     """Runs any command on the test's own store."""
 
     def run(*args: str, input: str | None = None) -> Result:
-        return CliRunner().invoke(build(), [*args, "--state-dir", str(tmp_path)], input=input)
+        return CliRunner().invoke(
+            build(asked_for(args)), [*args, "--state-dir", str(tmp_path)], input=input
+        )
 
     return run
 

@@ -11,7 +11,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from aibridged.cli import build
+from aibridged.cli import asked_for, build
 from aibridged.fake_provider import Script
 
 PATH = "/anthropic/v1/messages"
@@ -30,7 +30,7 @@ def ask(state, monkeypatch):
             monkeypatch.delenv(name)
 
     def ask(*args, exits=0):
-        result = CliRunner().invoke(build(), [*args, "--state-dir", str(state)])
+        result = CliRunner().invoke(build(asked_for(args)), [*args, "--state-dir", str(state)])
         assert result.exit_code == exits, result.output
         return result.stdout if exits == 0 else result.stderr
 
@@ -109,7 +109,7 @@ async def test_why_one_failed_is_told_in_every_form(asked, ask):
 async def test_a_list_says_when_it_stopped_at_its_limit(asked, state, args, said, output):
     def run(limit):
         flags = ("--limit", limit, "-o", output, "--state-dir", str(state))
-        return CliRunner().invoke(build(), [*args, *flags])
+        return CliRunner().invoke(build(asked_for(args)), [*args, *flags])
 
     stopped = run("1")
     assert stopped.stderr == f"There are more: the list stops at --limit 1. {said}\n"
