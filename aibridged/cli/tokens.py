@@ -126,7 +126,7 @@ def _list(
     ]
     whose = f"{user} has" if user else "There are"
     show(found, view, output, nothing=f"{whose} no tokens in {store.place}.", data=data)
-    ending = [info for info in found if info.ends_soon(now) and info.sign_in_id is None]
+    ending = [info for info in found if info.ends_soon(now)]
     if ending and output is Output.TABLE:
         say(
             f"{counted(len(ending), 'token ends', 'tokens end')} within 7 days: "

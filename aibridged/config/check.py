@@ -1,6 +1,6 @@
 """Cross-field validation of the settings: errors and warnings."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import combinations
 
 from aibridged.config import (
@@ -36,7 +36,7 @@ def mistakes(
 
     for check in _CHECKS if only is None else (check_state_dir.mistakes,):
         # What is given and can't be read has been told already.
-        if check is not _coder_without_url or "coder_url" not in given:
+        if (required := given.get(_REQUIRED.get(check, ""))) is None or not required.text:
             yield from check(settings, where)
 
 
@@ -46,8 +46,12 @@ def warnings(
     listed: Iterable[ProviderSettings],
     *,
     in_container: bool = False,
+    complete: bool = True,
 ) -> list[str]:
-    """Settings that work, but are probably not intended; `listed` are the providers of the list."""
+    """Settings that work, but are probably not intended; `listed` are the providers of the list.
+
+    Unless they are `complete`, what seems to be missing may be among those with mistakes.
+    """
     found = []
     for option in OPTIONS:
         if option.secret and option.name in given and given[option.name].source.kind == "flag":
@@ -67,7 +71,9 @@ def warnings(
         )
     if settings.trace_logs and not settings.trace:
         found.append("--trace-logs has no effect without --trace.")
-    found += _without_their_switch(settings, given)
+    if complete:
+        found += _without_their_switch(settings, given)
+        found += check_sign_in.warnings(settings, given)
     for provider in listed:
         if provider.type in OWN_KEY_ONLY and not settings.allow_byok:
             found.append(
@@ -82,7 +88,6 @@ def warnings(
         *policies.warnings(settings),
         *_telemetry_warnings(settings),
         *check_ai_proxy.warnings(settings),
-        *check_sign_in.warnings(settings, given),
         *check_state_dir.warnings(settings),
     ]
 
@@ -219,14 +224,21 @@ _SWITCHES: tuple[tuple[str, Group | None, tuple[str, ...]], ...] = (
 # Addresses that mean every interface.
 _ANY = {"0.0.0.0": "", "::": ""}
 
-_CHECKS = (
+_Check = Callable[[Settings, Where], Iterator[Mistake]]
+_CHECKS: tuple[_Check, ...] = (
     _same_address,
     _loopback_without_authentication,
     _coder_without_url,
     _tls_files,
     check_ai_proxy.mistakes,
     check_sign_in.mistakes,
+    check_sign_in.without_access_url,
     _too_little_memory,
     _libraries,
     check_state_dir.mistakes,
 )
+# Checks that a setting is there.
+_REQUIRED: Mapping[_Check, str] = {
+    _coder_without_url: "coder_url",
+    check_sign_in.without_access_url: "access_url",
+}

@@ -31,7 +31,11 @@ def mistakes(settings: Settings, where: Where) -> Iterator[Mistake]:
     yield from _missing(settings, where)
     yield from _access_url(settings, where)
     yield from _who_may(settings, where)
-    if "openid" not in settings.oidc_scopes:
+    if any(" " in scope for scope in settings.oidc_scopes):
+        yield Mistake(
+            where("oidc_scopes"), "a scope has no blanks", "Separate the scopes by commas."
+        )
+    elif "openid" not in settings.oidc_scopes:
         yield Mistake(
             where("oidc_scopes"), "the scope openid is missing", "Add openid to --oidc-scopes."
         )
@@ -82,9 +86,13 @@ def _missing(settings: Settings, where: Where) -> Iterator[Mistake]:
             "--oidc-client-id is missing",
             "Set it to the client ID that the OpenID Connect provider has given the gateway.",
         )
-    if settings.access_url is None:
+
+
+def without_access_url(settings: Settings, where: Where) -> Iterator[Mistake]:
+    """The identity provider has to know where to send people back to."""
+    if settings.oidc_issuer_url and settings.access_url is None:
         yield Mistake(
-            issuer,
+            where("oidc_issuer_url"),
             "--access-url is missing",
             "Set it to the URL under which users reach the gateway; the provider sends them back "
             "there, to /oauth/callback.",

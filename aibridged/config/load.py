@@ -96,6 +96,7 @@ def resolve(
                 given,
                 [each.settings for each in listed],
                 in_container=bool(environ.get(_IN_CONTAINER)),
+                complete=not mistakes,
             ),
             *almost_variables.hints(environ),
             *almost_variables.unread_keys(settings, environ),

@@ -223,6 +223,7 @@ class Gateway:
             anthropic_base_url=bases.get("anthropic"),
             openai_base_url=f"{openai}/v1" if openai else None,
             lifetime=longest_lifetime(self._settings),
+            can_sign_up=bool(self._settings.oidc_issuer_url) and self._settings.oidc_allow_signups,
         )
 
     def status(self) -> str:

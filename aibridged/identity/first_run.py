@@ -51,13 +51,14 @@ def first_run(
     anthropic_base_url: str | None,
     openai_base_url: str | None,
     lifetime: float | None = None,
+    can_sign_up: bool = False,
 ) -> str | None:
     """Create the first user and a token if there has never been one; returns a text for a terminal.
 
     The text contains the token: it goes to the terminal and never into a log. Without a terminal
     nothing is created, and the log says which commands to run. The URLs are the base URLs of the
     clients, or None where the gateway has no such provider. The token is valid for `lifetime`
-    seconds, None for ever.
+    seconds, None for ever. Where people `can_sign_up` by signing in, there is nothing to run.
 
     Raises:
         StoreUnavailableError: the database failed.
@@ -65,6 +66,9 @@ def first_run(
     if not store.is_empty():
         return None
     if not terminal:
+        if can_sign_up:
+            logger.info("There are no users yet: each person becomes one by signing in")
+            return None
         logger.warning(
             "There are no users yet, so the gateway can't be used. Create one with "
             "`aibridged users create USERNAME` and a token with "

@@ -80,8 +80,8 @@ class TokenInfo:
         return "active"
 
     def ends_soon(self, now: datetime) -> bool:
-        """Whether it is active and expires within `SOON`."""
-        if self.expires_at is None or self.status(now) != "active":
+        """Whether it is active and expires within `SOON`; a sign-in has a new one by then."""
+        if self.sign_in_id is not None or self.expires_at is None or self.status(now) != "active":
             return False
         return self.expires_at <= now + SOON
 

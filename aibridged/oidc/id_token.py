@@ -128,7 +128,7 @@ def _reason(error: errors.JoseError) -> str:
         case errors.InvalidKeyIdError():
             return "it is signed with a key that the provider does not publish"
         case errors.ExpiredTokenError():
-            return "it has expired; check this machine's clock"
+            return "it has expired; check the gateway's clock"
         case errors.ClaimError():
             return f"its claim {error.claim} is missing or not the expected one"
         case errors.UnsupportedAlgorithmError():

@@ -120,7 +120,21 @@ def test_tokens_of_sign_ins_are_shown_on_request_alone(
     assert made["id"] not in invoke("list", "--revoked").stdout
     shown = invoke("list", "--all")
     assert made["id"] in shown.stdout
-    assert json.loads(invoke("list", "--all", "-o", "json").stdout)[0]["sign_in_id"] == "0123456789"
+    [row] = json.loads(invoke("list", "--all", "-o", "json").stdout)
+    assert row["sign_in_id"] == "0123456789"
+
+
+def test_a_token_of_a_sign_in_is_not_marked_as_ending(
+    invoke: Invoke, daemon: TokenStore, tmp_path: Path
+) -> None:
+    make(invoke, "--user", "alice", "--lifetime", "1h")
+    with make_engine(database_url(tmp_path)).begin() as connection:
+        connection.execute(sa.update(table).values(sign_in_id="0123456789"))
+    listed = invoke("list", "--all")
+    assert listed.stdout.splitlines()[1].split()[2] == "active"
+    assert "within 7 days" not in listed.stderr
+    [row] = json.loads(invoke("list", "--all", "-o", "json").stdout)
+    assert row["ends_soon"] is False
 
 
 def test_a_token_that_ends_within_a_week_is_marked_and_can_be_renewed(

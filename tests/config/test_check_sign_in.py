@@ -38,6 +38,9 @@ def test_good_settings(resolve: Resolve) -> None:
         ({"ACCESS_URL": "https://x.example.com/gw"}, "has the path /gw", "a host of its own"),
         ({"AIBRIDGE_AUTH": "none"}, "which none does not know", "--aibridge-auth to token"),
         ({"OIDC_SCOPES": "profile,email"}, "openid is missing", "Add openid"),
+        ({"OIDC_SCOPES": "openid profile email"}, "no blanks", "by commas"),
+        ({"ACCESS_URL": "gw.example.com"}, "no https:// or http://", ""),
+        ({"OIDC_ISSUER_URL": "id.example.com"}, "no https:// or http://", ""),
         ({"OIDC_EMAIL_DOMAIN": "@example.com"}, "is not a domain", "follows the @"),
         ({"OIDC_EMAIL_DOMAIN": "*.example.com"}, "is not a domain", "follows the @"),
         (
@@ -68,9 +71,18 @@ def test_good_settings(resolve: Resolve) -> None:
 def test_what_keeps_it_from_starting(
     variables: dict[str, str], what: str, remedy: str, resolve: Resolve
 ) -> None:
-    [mistake] = resolve(environ=changed(**variables)).mistakes
+    resolution = resolve(environ=changed(**variables))
+    [mistake] = resolution.mistakes
     assert what in mistake.what
     assert remedy in mistake.remedy
+    assert not [each for each in resolution.warnings if "no effect" in each]
+
+
+def test_a_file_with_mistakes_is_not_said_to_lack_what_is_in_it(resolve: Resolve) -> None:
+    for text in ("oidc: [", "oidc:\n  issuerUrl: https://id.example.com\n  clientID: gateway\n"):
+        resolution = resolve(environ={"CODER_OIDC_CLIENT_SECRET": "s3cr3t"}, yaml=text)
+        assert len(resolution.mistakes) == 1
+        assert not [each for each in resolution.warnings if "no effect" in each]
 
 
 @pytest.mark.parametrize(

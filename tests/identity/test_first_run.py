@@ -91,6 +91,11 @@ def test_without_a_terminal_nothing_is_made_and_the_log_says_what_to_do(store, l
     assert "`aibridged tokens create --user USERNAME`" in line
 
 
+def test_where_people_sign_up_the_log_asks_for_nothing(store, log):
+    assert first_run(store, terminal=False, **URLS, can_sign_up=True) is None
+    assert log == ["INFO There are no users yet: each person becomes one by signing in\n"]
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_there_is_only_one_first_run(store, log, terminal):
     first_run(store, terminal=True, **URLS)
