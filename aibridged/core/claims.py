@@ -5,7 +5,7 @@ server`. The provider's signature has been verified by then, but nothing else of
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,16 +24,22 @@ ADMIN_ROLE = "owner"
 _IN_NONE = (
     "You are in none of the groups that may sign in here. Ask an administrator to add you to one."
 )
+_LISTED = 10
 # The one domain whose addresses are accounts of their own at Google.
 _GMAIL = "gmail.com"
 
 
 class SignInRefusedError(Exception):
-    """Somebody may not sign in; `sentence` tells them why, and what helps."""
+    """Somebody may not sign in; `sentence` tells them why, and what helps.
 
-    def __init__(self, sentence: str) -> None:
+    For the log, `who` is what the provider calls them, and `claimed` what counted against them.
+    """
+
+    def __init__(self, sentence: str, claimed: str = "") -> None:
         super().__init__(sentence)
         self.sentence = sentence
+        self.claimed = claimed
+        self.who = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,15 @@ def person(claims: Mapping[str, Any], issuer: str, rules: ClaimRules) -> Person:
     Raises:
         SignInRefusedError: they may not sign in, or a claim isn't what it should be.
     """
+    try:
+        return _person(claims, issuer, rules)
+    except SignInRefusedError as error:
+        names = (_text(claims, name) for name in (rules.email_field, rules.username_field, "sub"))
+        error.who = next(filter(None, names), "")[:MAX_EMAIL]
+        raise
+
+
+def _person(claims: Mapping[str, Any], issuer: str, rules: ClaimRules) -> Person:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not 0 < len(subject) <= MAX_SUBJECT or not _fits(subject):
         raise SignInRefusedError(
@@ -175,7 +190,7 @@ def _groups(claims: Mapping[str, Any], rules: ClaimRules) -> tuple[str, ...] | N
     claimed = _strings(claims, rules.group_field)
     names = {rules.group_mapping.get(name, name) for name in claimed} - {""}
     if rules.allowed_groups and not names & rules.allowed_groups:
-        raise SignInRefusedError(_IN_NONE)
+        raise SignInRefusedError(_IN_NONE, f"{rules.group_field}: {listed(names) or 'no groups'}")
     found = sorted(name for name in names if rules.group_filter.search(name))
     for name in found:
         if len(name) > MAX_GROUP or not _fits(name):
@@ -234,3 +249,10 @@ def _text(claims: Mapping[str, Any], name: str) -> str:
 def _fits(text: str) -> bool:
     """Whether a database can store the text, and a terminal show it."""
     return text.isprintable()
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for the log: the first few, each cut."""
+    found = sorted(filter(_fits, names))
+    shown = ", ".join(name[:MAX_GROUP] for name in found[:_LISTED])
+    return f"{shown} and {len(found) - _LISTED} more" if len(found) > _LISTED else shown

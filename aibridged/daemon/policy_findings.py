@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from shlex import quote
 
 from aibridged.clock import SystemClock
 from aibridged.config.globs import matcher
@@ -38,12 +39,21 @@ def with_policy_findings(resolution: Resolution) -> Resolution:
 
 
 def _findings(settings: Settings, engine: Engine) -> Iterator[str]:
-    members = Memberships(engine).with_members() if settings.auth == "token" else None
+    memberships = Memberships(engine)
+    members = memberships.with_members() if settings.auth == "token" else None
+    named = {group for policy in settings.policies for group in policy.groups or ()}
+    signing_in_makes_them = settings.oidc_issuer_url and settings.oidc_group_auto_create
+    missing = memberships.missing(named) if members is not None else set()
     recorded = Query(engine, SystemClock()).models(Names("", _MAX_MODELS))
     known = [*recorded, *ANTHROPIC_MODELS, *OPENAI_MODELS]
     for number, policy in enumerate(settings.policies, 1):
         for group in policy.groups or ():
-            if members is not None and group not in members:
+            if group in missing and not signing_in_makes_them:
+                yield (
+                    f"Policy {number}: there is no group {group}, so nobody is in it: "
+                    f"`aibridged groups create {quote(group)}`."
+                )
+            elif members is not None and group not in members:
                 yield f"Policy {number}: nobody is in the group {group}."
         for glob in policy.models or ():
             # Without a record nothing is known.

@@ -1,7 +1,7 @@
 """Signing in, where an identity provider is configured: its parts, and what runs beside it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
@@ -9,8 +9,9 @@ from loguru import logger
 from yarl import URL
 
 from aibridged.clock import Clock
+from aibridged.config.check_sign_in import group_field
 from aibridged.config.options import Settings
-from aibridged.core.claims import Person
+from aibridged.core.claims import Person, listed
 from aibridged.core.guesses import Guesses
 from aibridged.counted import counted
 from aibridged.identity.base import AuthUnavailableError
@@ -18,6 +19,7 @@ from aibridged.identity.credential_key import KEY_FILE, CredentialKey
 from aibridged.identity.device_codes import DeviceCodes
 from aibridged.identity.grants import Grants
 from aibridged.identity.lookups import Lookups
+from aibridged.identity.memberships import Memberships
 from aibridged.identity.sign_in_purge import SignInPurge
 from aibridged.identity.sign_ins import SignInStore
 from aibridged.identity.sign_up import SignUps
@@ -79,7 +81,7 @@ async def make_sign_in(
         sign_ins=sign_ins,
         grants=grants,
         cookies=Cookies(key, clock, is_secure=base.scheme == "https"),
-        admit=_admitting(settings, SignUps(engine, clock)),
+        admit=_admitting(settings, SignUps(engine, clock), Memberships(engine)),
         places=Lookups(PLACES, clock),
         guesses=Guesses(GUESSES, GUESS_PERIOD_S, clock),
         refreshes=Guesses(REFRESHES, REFRESH_PERIOD_S, clock),
@@ -109,15 +111,39 @@ async def keep_purging(
         await asyncio.sleep(interval)
 
 
-def _admitting(settings: Settings, sign_ups: SignUps) -> Callable[[Person, bool], User]:
+def _admitting(
+    settings: Settings, sign_ups: SignUps, memberships: Memberships
+) -> Callable[[Person, bool], User]:
     def admit(person: Person, is_new: bool) -> User:
-        return sign_ups.admit(
+        user = sign_ups.admit(
             person,
             allow_signups=is_new and settings.oidc_allow_signups,
             auto_create_groups=settings.oidc_group_auto_create,
         )
+        if is_new and person.groups is not None:
+            _tell_of_groups(settings, user.username, person.groups, memberships)
+        return user
 
     return admit
+
+
+def _tell_of_groups(
+    settings: Settings, username: str, claimed: Sequence[str], memberships: Memberships
+) -> None:
+    """Log what would otherwise be known by the policy alone that then counts."""
+    if not claimed:
+        logger.info(
+            "The claim {} gives {} no groups: it is missing, empty or filtered",
+            group_field(settings),
+            username,
+        )
+    elif missing := memberships.missing(claimed):
+        logger.info(
+            "{} is not in {}: no such group exists here; `aibridged groups create` makes one, and "
+            "--oidc-group-auto-create all",
+            username,
+            listed(missing),
+        )
 
 
 async def _finish(refreshes: Tasks) -> None:

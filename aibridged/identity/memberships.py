@@ -1,5 +1,7 @@
 """Who is in which group, for questions about policies. Blocks; reads only."""
 
+from collections.abc import Collection
+
 import sqlalchemy as sa
 
 from aibridged.identity.tables import group_members, groups, not_deleted, transaction, users
@@ -33,6 +35,12 @@ class Memberships:
                 raise no_such_user(username, list(known))
             found = _MEMBERSHIPS.where(is_named).limit(MAX_GROUPS)
             return tuple(connection.execute(found).scalars())
+
+    def missing(self, names: Collection[str]) -> set[str]:
+        """Those of the names that no group has."""
+        asked = sa.select(groups.c.name).where(groups.c.name.in_(names))
+        with transaction(self._engine) as connection:
+            return {*names} - set(connection.execute(asked).scalars())
 
     def with_members(self) -> set[str]:
         """The names of the groups that have a member."""

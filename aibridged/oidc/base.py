@@ -26,6 +26,10 @@ class ProviderUnavailableError(Exception):
         self.successor = successor
 
 
+class ClientRefusedError(ProviderUnavailableError):
+    """The identity provider doesn't accept the gateway's client ID or secret."""
+
+
 class IdentityProvider(Protocol):
     """An OpenID Connect provider. Each method has a deadline of its own.
 

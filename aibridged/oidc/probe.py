@@ -1,10 +1,12 @@
-"""Probe that asks an identity provider for its discovery document and keys once, for a check."""
+"""Probe that asks an identity provider once for what signing in needs, for a check."""
 
 from dataclasses import dataclass
 
+from aibridged.clock import SystemClock
 from aibridged.config.options import Settings
 from aibridged.oidc import metadata
 from aibridged.oidc.base import ProviderUnavailableError
+from aibridged.oidc.factory import make_provider
 from aibridged.oidc.http import Http
 from aibridged.oidc.id_token import read_keys
 from aibridged.oidc.metadata import Metadata
@@ -23,12 +25,14 @@ class IssuerCheck:
 
 
 async def probe_issuer(settings: Settings) -> IssuerCheck:
-    """Ask the issuer of the settings."""
-    issuer, http = settings.oidc_issuer_url, Http(settings.outbound)
+    """Ask the issuer of the settings, and whether it accepts the gateway as its client."""
+    issuer, provider = settings.oidc_issuer_url, make_provider(settings, SystemClock())
+    http = provider.http
     try:
         document = await _body(http, "discovery document", metadata.well_known(issuer))
         found = metadata.read(document, issuer)
         keys = read_keys(await _body(http, "jwks_uri", found.jwks_uri))
+        await provider.check_client(found, f"{settings.access_url}/oauth/callback")
     except ProviderUnavailableError as error:
         return IssuerCheck(issuer, error.reason)
     finally:

@@ -17,7 +17,7 @@ from aibridged.config.secret import Secret
 from aibridged.core import claims
 from aibridged.core.claims import ClaimRules, Person, SignInRefusedError
 from aibridged.oidc import id_token
-from aibridged.oidc.base import GrantEndedError, ProviderUnavailableError
+from aibridged.oidc.base import ClientRefusedError, GrantEndedError, ProviderUnavailableError
 from aibridged.oidc.discovery import FIRST_BACKOFF_S, Discovery
 from aibridged.oidc.http import Answer, Http
 from aibridged.oidc.id_token import IdTokenError
@@ -172,6 +172,20 @@ class OpenIdProvider:
             raise GrantEndedError
         return claims.person(found, self.issuer, self.client.rules), successor
 
+    async def check_client(self, metadata: Metadata, redirect_uri: str) -> None:
+        """Ask for tokens for a code that nobody has, to see whether the client is accepted.
+
+        Raises:
+            ClientRefusedError: its ID or secret is wrong. Any other answer tells nothing.
+        """
+        fields = {"code": "check-config", "redirect_uri": redirect_uri, "code_verifier": "c" * 43}
+        try:
+            await self._ask_for_tokens(metadata, "authorization_code", **fields)
+        except ClientRefusedError:
+            raise
+        except (GrantEndedError, ProviderUnavailableError):
+            return
+
     async def _claims_now(
         self, metadata: Metadata, tokens: _Tokens, subject: str
     ) -> dict[str, Any]:
@@ -269,7 +283,7 @@ def _refusal(answer: Answer) -> Exception:
         return GrantEndedError()
     said = f"status {answer.status}{f' ({code})' if code else ''}"
     if code in _CLIENT_REFUSED or answer.status == 401:
-        return ProviderUnavailableError(
+        return ClientRefusedError(
             f"its token endpoint refused the gateway with {said}; check --oidc-client-id and "
             "--oidc-client-secret"
         )

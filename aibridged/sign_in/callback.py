@@ -71,8 +71,7 @@ class Callback:
             raise await self._refused(trip, error) from None
         except ProviderUnavailableError as error:
             c.count("provider_unavailable")
-            logger.warning("Nobody can sign in: {}", error.reason)
-            raise provider_away() from None
+            raise provider_away(c.provider.issuer, error) from None
         session = await self._sign_in(trip, person, refresh_token, user)
         page = self._pages.message(*done(user.email or user.username))
         return self._pages.with_cookies(page, [session])
@@ -118,5 +117,7 @@ class Callback:
     async def _refused(self, trip: Trip, error: SignInRefusedError) -> PageError:
         await self._c.off_loop(self._c.codes.deny, trip.user_code)
         self._c.count("refused")
-        logger.warning("A sign-in was refused: {}", error.sentence)
+        whose = f"The sign-in of {error.who}" if error.who else "A sign-in"
+        claimed = f" ({error.claimed})" if error.claimed else ""
+        logger.warning("{} was refused: {}{}", whose, error.sentence, claimed)
         return PageError(403, "Not signed in", error.sentence, again=False)

@@ -19,7 +19,7 @@ from aibridged.identity.device_codes import (
 )
 from aibridged.identity.sign_in import SignIn
 from aibridged.identity.sign_ins import UNUSED_S
-from aibridged.oidc.base import ProviderUnavailableError
+from aibridged.oidc.base import ClientRefusedError, ProviderUnavailableError
 from aibridged.sign_in.components import Components
 from aibridged.sign_in.cookies import Cookie, new_trip
 from aibridged.sign_in.oauth import answer, unavailable
@@ -181,18 +181,22 @@ class DevicePage:
         return self._pages.leave(str(url), cookies)
 
     async def _authorization_url(self, state: str, nonce: str, verifier: str) -> str:
-        try:
-            return await self._c.provider.authorization_url(
-                redirect_uri=self._c.url(CALLBACK), state=state, nonce=nonce, verifier=verifier
-            )
-        except ProviderUnavailableError as error:
-            self._c.count("provider_unavailable")
-            logger.warning("Nobody can sign in: {}", error.reason)
-            raise provider_away() from None
+        return await self._c.provider.authorization_url(
+            redirect_uri=self._c.url(CALLBACK), state=state, nonce=nonce, verifier=verifier
+        )
 
 
-def provider_away() -> PageError:
-    """The page where the identity provider can't be asked."""
+def provider_away(issuer: str, error: ProviderUnavailableError) -> PageError:
+    """The page where the identity provider can't be asked; the log says why."""
+    logger.warning("Nobody can sign in at {}: {}", issuer, error.reason)
+    if isinstance(error, ClientRefusedError):
+        return PageError(
+            503,
+            "Signing in is not possible at the moment",
+            "The identity provider does not accept this gateway. Tell an administrator of the "
+            "gateway.",
+            retry_after=60,
+        )
     return PageError(
         503,
         "Signing in is not possible at the moment",

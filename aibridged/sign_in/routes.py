@@ -119,8 +119,7 @@ async def _page(
         return pages.error(PageError(503, "The gateway is busy", text, retry_after=5))
     except ProviderUnavailableError as error:
         c.count("provider_unavailable")
-        logger.warning("Nobody can sign in: {}", error.reason)
-        return pages.error(provider_away())
+        return pages.error(provider_away(c.provider.issuer, error))
     except (AuthUnavailableError, CredentialKeyError) as error:
         logger.error("A sign-in failed: {}", error)
         return pages.error(PageError(503, "Signing in is not possible", _AWAY, retry_after=5))

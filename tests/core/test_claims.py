@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from aibridged.core import claims as subject
-from aibridged.core.claims import ClaimRules, Person, SignInRefusedError, merged, person
+from aibridged.core.claims import ClaimRules, Person, SignInRefusedError, listed, merged, person
 
 ISSUER = "https://id.example.com"
 ALICE: dict[str, Any] = {
@@ -184,3 +184,26 @@ def test_a_verified_address_does_not_vouch_for_another() -> None:
     assert "email_verified" not in merged(id_token, {"sub": "s-1", "email": "boss@x"}, "email")
     both = merged(id_token, {"sub": "s-1", "email": "b@x", "email_verified": False}, "email")
     assert both["email_verified"] is False
+
+
+# What the log says.
+
+
+def test_who_is_refused_is_named_as_the_provider_does() -> None:
+    rules = ClaimRules(group_field="groups", allowed_groups=frozenset({"staff"}))
+    for changed, who in (
+        ({}, "alice@example.com"),
+        ({"email": None}, "alice"),
+        ({"email": "a\nb", "preferred_username": None}, "s-1"),
+        ({"email": "a" * 500}, "a" * 254),
+    ):
+        with pytest.raises(SignInRefusedError) as caught:
+            of(rules, **changed)
+        assert caught.value.who == who
+        assert caught.value.claimed == "groups: devs, ops"
+
+
+def test_names_for_the_log_are_few_short_and_printable() -> None:
+    assert listed(["b", "a", "x\ny"]) == "a, b"
+    assert listed(f"g-{number:02}" for number in range(12)).endswith("g-09 and 2 more")
+    assert listed(["g" * 500]) == "g" * 128

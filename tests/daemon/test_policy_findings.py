@@ -71,9 +71,23 @@ def test_without_a_database_nothing_is_said_and_none_is_made(found, tmp_path):
 
 def test_groups_that_nobody_is_in(found, engine, clock):
     member(engine, clock, "staff")
+    with engine.begin() as connection:
+        new = {"id": str(uuid4()), "name": "contractors", "created_at": clock.wall()}
+        connection.execute(tables.groups.insert().values(new))
     assert found() == ["before", "Policy 1: nobody is in the group contractors."]
     assert found(auth="coder") == ["before"]
     assert found(policies=()) == ("before",)
+
+
+def test_groups_that_do_not_exist(found, engine, clock):
+    member(engine, clock, "staff")
+    missing = (
+        "Policy 1: there is no group contractors, so nobody is in it: "
+        "`aibridged groups create contractors`."
+    )
+    assert found() == ["before", missing]
+    made = {"oidc_issuer_url": "https://id.example.com", "oidc_group_auto_create": True}
+    assert found(**made) == ["before", "Policy 1: nobody is in the group contractors."]
 
 
 def test_globs_that_match_no_model_on_record(found, engine, clock):

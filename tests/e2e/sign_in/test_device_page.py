@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from yarl import URL
 
+from aibridged.config.secret import Secret
 from aibridged.sign_in import components
 from aibridged.sign_in.components import GUESS_PERIOD_S
 from tests.e2e.sign_in.conftest import SAME_ORIGIN
@@ -328,6 +329,36 @@ async def test_who_may_not_sign_in_is_told_why(signing_in, new_browser):
     assert (await gateway.poll(codes)).json["error"] == "access_denied"
 
 
+async def test_the_log_says_who_was_refused(signing_in, new_browser, log):
+    gateway = await signing_in(oidc_allowed_groups=("staff",))
+    await new_browser(gateway).confirm((await gateway.start())["user_code"], "ann")
+    await new_browser(gateway).confirm((await gateway.start())["user_code"], "bob")
+    refused = [line for line in log if "was refused" in line]
+    assert "The sign-in of ann@example.com" in refused[0]
+    assert "(groups: engineers)" in refused[0]
+    assert "The sign-in of bob@example.com" in refused[1]
+    assert "(groups: no groups)" in refused[1]
+
+
+async def test_groups_of_the_claim_that_do_not_exist_are_logged(signing_in, new_browser, log):
+    gateway = await signing_in(oidc_group_auto_create=False)
+    await new_browser(gateway).confirm((await gateway.start())["user_code"], "ann")
+    await new_browser(gateway).confirm((await gateway.start())["user_code"], "bob")
+    text = "".join(log)
+    assert "ann is not in engineers: no such group exists here" in text
+    assert "The claim groups gives bob no groups" in text
+
+
+async def test_a_gateway_that_the_provider_does_not_accept(signing_in, new_browser, clock, log):
+    gateway = await signing_in(oidc_client_secret=Secret("wrong"))
+    codes = await gateway.start()
+    page = await new_browser(gateway).confirm(codes["user_code"], "ann")
+    assert page.status == 503
+    assert "does not accept this gateway" in page.shown
+    assert "check --oidc-client-id and --oidc-client-secret" in "".join(log)
+    assert await is_pending(gateway, codes, clock)
+
+
 async def test_somebody_who_is_suspended_is_not_signed_in(gateway, browser, sign_in, store):
     await sign_in()
     store.suspend_user("ann")
@@ -357,6 +388,17 @@ async def test_a_provider_that_is_away(gateway, browser, sign_in, provider, cloc
     assert page.status == 503
     assert "can't be reached" in page.shown
     assert await is_pending(gateway, waiting, clock)
+
+
+async def test_a_provider_that_was_never_there(signing_in, new_browser, provider, clock, log):
+    await provider.away()
+    gateway = await signing_in()
+    codes = await gateway.start()
+    page = await new_browser(gateway).answer(codes["user_code"])
+    assert page.status == 503
+    assert "can't be reached" in page.shown
+    assert f"Nobody can sign in at {provider.issuer}: its discovery document" in "".join(log)
+    assert await is_pending(gateway, codes, clock)
 
 
 async def test_the_form_carries_what_it_needs(gateway, browser):
