@@ -19,6 +19,12 @@ _MAX_ITEM = 512  # characters; of a model's name, too
 # Claude Code starts with the latest Opus or Sonnet, depending on its version.
 _DEFAULTS = ("claude-opus-4-8", "claude-sonnet-4-6")
 _FAMILIES = ("opus", "sonnet")
+# Its short names for the latest model of a family, and such a model.
+_SHORT = {
+    "haiku": "claude-haiku-4-5",
+    "opus": "claude-opus-4-8",
+    "sonnet": "claude-sonnet-4-6",
+}
 
 
 def _items(text: str) -> tuple[str, ...]:
@@ -172,6 +178,24 @@ def warnings(settings: Settings) -> Iterator[str]:
                 "requests would be refused: set availableModels and enforceAvailableModels in its "
                 "claude_code, or model."
             )
+        elif (model := _not_granted(policy)) is not None:
+            yield (
+                f"Policy {number} has Claude Code start with the model {model}, which it does not "
+                "grant: its requests would be refused."
+            )
+
+
+def _not_granted(policy: PolicySettings) -> str | None:
+    """The model of the managed settings, if it is known not to be among those granted."""
+    model = json.loads(policy.claude_code or "{}").get("model")
+    if not isinstance(model, str) or policy.models is None:
+        return None
+    name = model.removesuffix("[1m]")
+    if name in _SHORT:
+        is_granted = any(name in glob for glob in policy.models)
+    else:
+        is_granted = not name.startswith("claude-")
+    return None if is_granted or matcher(policy.models)(_SHORT.get(name, name)) else model
 
 
 def _leaves_out_default(policy: PolicySettings) -> bool:

@@ -203,6 +203,28 @@ def test_a_claude_code_policy_that_leaves_out_the_default_model_is_warned_of(
     assert any("enforceAvailableModels" in each for each in resolution.warnings) is is_warned
 
 
+@pytest.mark.parametrize(
+    ("granted", "model", "is_warned"),
+    [
+        ("claude-haiku-*", "opus", True),
+        ("claude-haiku-*", "'sonnet[1m]'", True),
+        ("claude-haiku-*", "claude-opus-4-8", True),
+        ("claude-haiku-*", "haiku", False),
+        ("claude-haiku-*", "claude-haiku-4-5", False),
+        ("claude-opus-4-1", "opus", False),
+        ("'*'", "'opus[1m]'", False),
+        ("claude-haiku-*", "a-name-of-ones-own", False),
+        ("claude-haiku-*", "7", False),
+    ],
+)
+def test_a_model_of_claude_code_that_is_not_granted_is_warned_of(
+    resolve: Resolve, granted: str, model: str, is_warned: bool
+) -> None:
+    resolution = of_file(resolve, f"- models: [{granted}]", f"  claude_code: {{model: {model}}}")
+    assert resolution.mistakes == []
+    assert any("which it does not grant" in each for each in resolution.warnings) is is_warned
+
+
 @pytest.mark.parametrize("auth", ["token", "none", "coder"])
 def test_groups_without_an_identity_backend_that_has_them_are_warned_of(
     resolve: Resolve, auth: str
