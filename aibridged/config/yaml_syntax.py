@@ -47,7 +47,8 @@ _PROBLEMS: Sequence[tuple[str, str, str, bool]] = (
         False,
     ),
     (
-        r"found character '[@%`]'|undefined alias|chomping or indentation",
+        r"found character '[@%`]'|undefined alias|chomping or indentation|"
+        r"expected alphabetic or numeric character",
         "a value that begins with a character of YAML's own",
         "Put the value into quotes.",
         False,

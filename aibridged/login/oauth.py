@@ -238,7 +238,10 @@ def _may_pass(answer: Answer) -> bool:
 
 
 def _declined(answer: Answer) -> LoginError:
-    return LoginError(_said(answer) or "the sign-in was declined", "Ask who runs the gateway.")
+    return LoginError(
+        _said(answer) or "the sign-in was declined",
+        "The page in the browser says why; else ask who runs the gateway.",
+    )
 
 
 def _refused(answer: Answer) -> LoginError:

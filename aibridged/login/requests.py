@@ -128,6 +128,9 @@ def _in_words(url: str, error: Exception, ca_file: str | None) -> LoginError:
         )
         return LoginError(f"{where}: its certificate isn't trusted: {why.rstrip('.')}", mend)
     if isinstance(reason, ssl.SSLError):
+        is_plain = reason.reason == "WRONG_VERSION_NUMBER"
+        if is_plain and is_loopback(urlsplit(url).hostname or ""):
+            return UnreachableError(f"{where} doesn't speak TLS", f"Try http://{where}.")
         what = f"no TLS ({reason.reason or reason})"
     elif isinstance(reason, ConnectionRefusedError):
         what = "it refuses connections"

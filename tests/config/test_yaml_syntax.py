@@ -22,6 +22,7 @@ WRONG = [
     ("a: [\n", "2:1", "a bracket that is never closed", "Close it"),
     ("a: @canary\n", "1:4", "begins with a character of YAML's own", "Put the value into quotes."),
     ("a: *canary\n", "1:4", "begins with a character of YAML's own", "Put the value into quotes."),
+    ("a: [*]\n", "1:6", "begins with a character of YAML's own", "Put the value into quotes."),
     ("a: >x\n", "1:5", "begins with a character of YAML's own", "Put the value into quotes."),
     ('a: "C:\\dir"\n', "1:8", "a backslash in double quotes", "Use single quotes."),
     ("a: 1\n---\nb: 2\n", "2:1", "a second document begins here", "Remove the line ---."),

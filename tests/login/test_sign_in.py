@@ -108,9 +108,17 @@ def test_a_damaged_one_is_replaced(command, logins, stored, oauth_server):
 def test_who_declines_is_not_signed_in_and_keeps_what_was(command, logins, stored, oauth_server):
     before = stored(access_token=secret(9))
     oauth_server.next(TOKEN, (400, {"error": "access_denied"}))
-    with pytest.raises(LoginError, match="declined"):
+    with pytest.raises(LoginError, match="declined") as caught:
         command("login", oauth_server.url)
+    assert "browser says why" in caught.value.mend
     assert logins.chosen(None) == before
+
+
+def test_a_gateway_on_loopback_without_tls_is_named_with_its_scheme(command, oauth_server):
+    address = oauth_server.url.removeprefix("http://")
+    with pytest.raises(LoginError, match="doesn't speak TLS") as caught:
+        command("login", address)
+    assert caught.value.mend == f"Try http://{address}."
 
 
 def test_one_that_cannot_be_renewed_says_so(command, oauth_server, capsys):
