@@ -111,14 +111,14 @@ def verify(
 
 
 def _read_key(data: dict[str, Any]) -> Key | None:
-    if data.get("kty") not in _ASYMMETRIC or data.get("use", "sig") != "sig" or "d" in data:
+    if str(data.get("kty")) not in _ASYMMETRIC or data.get("use", "sig") != "sig" or "d" in data:
         return None
     if any(len(str(data.get(name, ""))) > most for name, most in _MOST.items()):
         return None
     try:
         return JWKRegistry.import_key(data)
-    except (errors.JoseError, ValueError, TypeError):
-        return None
+    except (errors.JoseError, LookupError, *_MALFORMED):
+        return None  # of a curve that the library doesn't know, for instance
 
 
 def _reason(error: errors.JoseError) -> str:

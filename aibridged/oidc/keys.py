@@ -24,6 +24,8 @@ class KeyCache:
         self._keys: KeySet | None = None
         self._fetched_at = self._tried_at = -MAX_AGE_S
         self._lock = asyncio.Lock()
+        self._failures = 0
+        self._failed: ProviderUnavailableError | None = None
 
     async def with_id(self, kid: str | None) -> KeySet:
         """The keys, fetched again for an id that isn't among them (None: a token without one).
@@ -31,8 +33,12 @@ class KeyCache:
         Raises:
             ProviderUnavailableError: they are needed, and can't be fetched.
         """
+        failures = self._failures
         async with self._lock:
             keys = self._keys
+            if keys is None and self._failed is not None and self._failures != failures:
+                # Of those who waited for this fetch, none waits for another one.
+                raise ProviderUnavailableError(self._failed.reason)
             is_known = keys is not None and (kid is None or any(key.kid == kid for key in keys))
             is_stale = keys is None or self._now() - self._fetched_at >= MAX_AGE_S
             may_ask = keys is None or self._now() - self._tried_at >= INTERVAL_S
@@ -41,7 +47,9 @@ class KeyCache:
             self._tried_at = self._now()
             try:
                 self._keys = read_keys(await self._fetch())
-            except ProviderUnavailableError:
+            except ProviderUnavailableError as error:
+                self._failures += 1
+                self._failed = error
                 if keys is None or not is_known:
                     raise
                 return keys

@@ -25,6 +25,10 @@ def test_keys_that_cannot_be_used_are_left_out() -> None:
         {"kty": "RSA", "n": "AQAB"},
         {"kty": "EC", "crv": "P-256", "x": "AA", "y": 7},
         {"kty": "AKP", "alg": "ML-DSA-44"},
+        {**PUBLIC, "crv": "brainpoolP256r1"},
+        {"kty": "OKP", "crv": "X9999", "x": "AA"},
+        {**PUBLIC, "kty": ["EC"]},
+        {**PUBLIC, "kty": {}},
         {},
     ]
     found = read_keys(jwks(*unusable, PUBLIC))

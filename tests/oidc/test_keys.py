@@ -1,5 +1,6 @@
 """The cache of keys: when it asks, and what it does with keys that are gone or unknown."""
 
+import asyncio
 import json
 
 import pytest
@@ -20,6 +21,7 @@ class Published:
 
     async def fetch(self) -> bytes:
         self.fetches += 1
+        await asyncio.sleep(0)  # others get their turn meanwhile
         if self.keys is None:
             raise ProviderUnavailableError("away")
         return json.dumps({"keys": [{**_PUBLIC, "kid": kid} for kid in self.keys]}).encode()
@@ -86,3 +88,11 @@ async def test_without_any_keys_there_is_no_pause(cache: KeyCache, published: Pu
         await cache.with_id("one")
     published.keys = ["one"]
     assert await ids(cache, "one") == ["one"]
+
+
+async def test_many_who_wait_at_once_share_a_failure(cache: KeyCache, published: Published) -> None:
+    published.keys = None
+    waiting = [cache.with_id("one") for _ in range(20)]
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(each) for each in failures} == {"away"}
+    assert published.fetches == 1
