@@ -228,9 +228,9 @@ def _plain(value: object, longest: int) -> str:
 
 
 def _seconds(value: object, default: float, least: float, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return default
-    return min(max(float(value), least), most)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        return default  # NaN isn't itself
+    return float(min(max(value, least), most))
 
 
 def _may_pass(answer: Answer) -> bool:

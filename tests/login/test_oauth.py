@@ -91,6 +91,8 @@ def test_times_and_notices_are_bounded(oauth_server):
     assert len(device.notice) == 500
     device = begun(oauth_server, expires_in="soon", interval=10**9)
     assert (device.lifetime, device.interval) == (600, 60)
+    device = begun(oauth_server, expires_in=float("nan"), interval=10**400)
+    assert (device.lifetime, device.interval) == (600, 60)
 
 
 def waited(server, clock):
