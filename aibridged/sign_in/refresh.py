@@ -5,21 +5,24 @@ refresh token used a moment ago, and gets the same successor.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
-from typing import NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from loguru import logger
 
 from aibridged.core.claims import SignInRefusedError
 from aibridged.counted import counted
 from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.credential_key import CredentialKeyError
 from aibridged.identity.grants import Identity
 from aibridged.identity.sign_in import Pair, Presented, Standing
 from aibridged.identity.sign_ins import UNUSED_S
 from aibridged.oidc.base import GrantEndedError, ProviderUnavailableError
 from aibridged.sign_in.components import Components
-from aibridged.sign_in.oauth import invalid_grant, unavailable
+from aibridged.sign_in.oauth import OAuthError, invalid_grant, unavailable
+
+T = TypeVar("T")
 
 GATEWAY = "gateway"
 """The actor of what nobody did by hand, in the audit log."""
@@ -30,6 +33,15 @@ _LEASE_WAIT_S, _LEASE_POLL_S = 10.0, 0.2
 
 class NotVouchedForError(Exception):
     """The identity provider no longer vouches for a person: all their sign-ins have ended."""
+
+
+_ORDINARY = (
+    OAuthError,
+    NotVouchedForError,
+    ProviderUnavailableError,
+    AuthUnavailableError,
+    CredentialKeyError,
+)
 
 
 async def refreshed(c: Components, refresh_token: str) -> Pair:
@@ -46,9 +58,7 @@ async def refreshed(c: Components, refresh_token: str) -> Pair:
         return await _not_good(c, presented)
     if not c.refreshes.take(presented.sign_in.id.encode()):
         raise unavailable("This sign-in was refreshed too often.", int(c.refreshes.period_s / 10))
-    # It goes on when the client leaves: what the identity provider has issued must be kept.
-    task = c.tasks.start(_with_lease(c, presented), "refresh of a sign-in")
-    return await asyncio.shield(task)
+    return await _to_the_end(c, _with_lease(c, presented))
 
 
 async def vouched(c: Components, identity: Identity) -> bool:
@@ -60,8 +70,31 @@ async def vouched(c: Components, identity: Identity) -> bool:
         NotVouchedForError: it no longer vouches for them.
         ProviderUnavailableError, AuthUnavailableError: that can't be told at present.
     """
-    async with _lease(c, identity):
-        return await _ask(c, identity)
+
+    async def ask() -> bool:
+        async with _lease(c, identity):
+            return await _ask(c, identity)
+
+    return await _to_the_end(c, ask())
+
+
+async def _to_the_end(c: Components, asking: Coroutine[Any, Any, T]) -> T:
+    """Await what asks the identity provider.
+
+    It goes on when the client leaves: what the provider has issued must be kept.
+    """
+
+    async def outcome() -> T | Exception:
+        try:
+            return await asking
+        except _ORDINARY as error:
+            return error  # for the client, and no failure of the task
+
+    found = await asyncio.shield(c.tasks.start(outcome(), "refresh of a sign-in"))
+    if isinstance(found, _ORDINARY):
+        raise found
+    assert not isinstance(found, Exception)
+    return found
 
 
 async def _with_lease(c: Components, presented: Presented) -> Pair:
@@ -150,12 +183,8 @@ async def _refuse(c: Components, identity: Identity, error: SignInRefusedError) 
 
 async def _end(c: Components, identity: Identity, reason: str) -> None:
     ended = await c.off_loop(c.sign_ins.end_of, identity, reason=reason, actor=GATEWAY)
-    logger.info(
-        "{} of the subject {} ended: {}",
-        counted(ended, "sign-in has", "sign-ins have"),
-        identity.subject,
-        reason,
-    )
+    sign_ins = counted(ended, "sign-in has", "sign-ins have")
+    logger.info("For the subject {}, {} ended: {}", identity.subject, sign_ins, reason)
 
 
 @asynccontextmanager

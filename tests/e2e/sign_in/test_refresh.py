@@ -240,6 +240,44 @@ async def test_a_client_that_leaves_loses_nothing(gateway, sign_in, provider, cl
     assert (await gateway.refresh(reply.json)).status == 200
 
 
+async def test_a_browser_that_leaves_loses_nothing(gateway, sign_in, browser, provider):
+    """The provider is asked about the person, and answers after the page was closed."""
+    first = await sign_in()
+    codes = await gateway.start()
+    asked = provider.counts()["token"]
+    asking = asyncio.get_running_loop().create_task(browser.answer(codes["user_code"]))
+    await until(lambda: provider.counts()["token"] > asked)
+    asking.cancel()
+    assert (await gateway.refresh(first)).status == 200
+
+
+@pytest.mark.parametrize("trouble", ["disabled", "away", "reused", "database"])
+async def test_a_refresh_that_is_refused_is_no_failure_of_the_gateway(
+    gateway, sign_in, provider, store, clock, log, trouble, monkeypatch
+):
+    first = await sign_in()
+    match trouble:
+        case "disabled":
+            await sign_in()
+            provider.disable("ann")
+        case "away":
+            await provider.away()
+        case "reused":
+            await gateway.refresh(first)
+            clock.advance(31)
+        case "database":
+            fails = StoreUnavailableError("The database of users and tokens failed")
+            monkeypatch.setattr(SignInStore, "rotate", lambda *_: raise_(fails))
+    assert (await gateway.refresh(first)).status in (401, 503)
+    assert not any("The task" in line or "Traceback" in line for line in log)
+    if trouble == "disabled":
+        assert any(", 3 sign-ins have ended: the identity" in line for line in log)
+
+
+def raise_(error):
+    raise error
+
+
 async def test_refreshes_are_limited(signing_in, new_browser, clock, monkeypatch):
     monkeypatch.setattr(components, "REFRESHES", 3)
     gateway = await signing_in()
