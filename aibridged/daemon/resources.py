@@ -181,7 +181,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         traces=traces,
         metrics=metrics,
         authority=authority,
-        sign_in=await make_sign_in(settings, engine, clock, metrics, stack),
+        sign_in=await make_sign_in(settings, engine, clock, gatekeeper, metrics, stack),
         on_finished=(
             request_finished,
             refusals.note,

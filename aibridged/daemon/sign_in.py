@@ -14,7 +14,8 @@ from aibridged.config.options import Settings
 from aibridged.core.claims import Person, listed
 from aibridged.core.guesses import Guesses
 from aibridged.counted import counted
-from aibridged.identity.base import AuthUnavailableError
+from aibridged.identity.base import AuthUnavailableError, Gatekeeper
+from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey
 from aibridged.identity.device_codes import DeviceCodes
 from aibridged.identity.grants import Grants
@@ -34,9 +35,16 @@ _FINISH_S = 5.0
 
 
 async def make_sign_in(
-    settings: Settings, engine: Engine, clock: Clock, metrics: Metrics | None, stack: AsyncExitStack
+    settings: Settings,
+    engine: Engine,
+    clock: Clock,
+    gatekeeper: Gatekeeper,
+    metrics: Metrics | None,
+    stack: AsyncExitStack,
 ) -> Mapping[str, LocalRoute]:
     """The routes of signing in; none where it isn't configured. `stack` closes what they use.
+
+    Bearers of a sign-in that ends here are forgotten by `gatekeeper` at once.
 
     Raises:
         CredentialKeyError: the key is lost, or can't be created.
@@ -69,7 +77,9 @@ async def make_sign_in(
     stack.push_async_callback(_finish, refreshes)
     grants = Grants(engine, key, clock)
     await asyncio.to_thread(grants.prepare)
-    sign_ins = SignInStore(engine, clock, bearer_ttl=settings.bearer_ttl)
+    assert isinstance(gatekeeper, CachedAuthenticator), "tokens are looked up in the database"
+    forget = partial(asyncio.get_running_loop().call_soon_threadsafe, gatekeeper.forget)
+    sign_ins = SignInStore(engine, clock, bearer_ttl=settings.bearer_ttl, on_revoked=forget)
     components = Components(
         base=base,
         provider=provider,

@@ -8,6 +8,7 @@ daemon calls it off its event loop.
 """
 
 import hmac
+from collections.abc import Callable, Set
 from datetime import timedelta
 from os import urandom
 from typing import Any
@@ -60,13 +61,22 @@ _SIGN_IN = (
 class SignInStore:
     """Sign-ins and what they issue. Every method is one transaction.
 
-    Each may raise StoreUnavailableError. `bearer_ttl` is in seconds.
+    Each may raise StoreUnavailableError. `bearer_ttl` is in seconds. `on_revoked` is told the ids
+    of bearers that were revoked because their sign-in was ended, in the thread that did it.
     """
 
-    def __init__(self, engine: sa.Engine, clock: Clock, *, bearer_ttl: float) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        clock: Clock,
+        *,
+        bearer_ttl: float,
+        on_revoked: Callable[[Set[str]], None] | None = None,
+    ) -> None:
         self._engine = engine
         self._now = clock.wall
         self._bearer_ttl = timedelta(seconds=bearer_ttl)
+        self._on_revoked = on_revoked
 
     def open_browser(self, user_id: str, identity: Identity, lifetime: float) -> str:
         """Sign a browser in for `lifetime` seconds; returns the id of the sign-in."""
@@ -303,27 +313,30 @@ class SignInStore:
 
     def _end(
         self, connection: sa.Connection, which: sa.ColumnElement[bool]
-    ) -> list[dict[str, Any]]:
+    ) -> tuple[list[dict[str, Any]], set[str]]:
+        """The sign-ins that end, and the ids of their bearers."""
         now = self._now()
         ending = sign_ins.update().where(which, sign_ins.c.ended_at.is_(None)).values(ended_at=now)
         ended = connection.execute(
             ending.returning(sign_ins.c.id, sign_ins.c.user_id, sign_ins.c.kind, sign_ins.c.client)
         ).mappings()
         rows = [dict(row) for row in ended]
-        if rows:
-            connection.execute(
-                tokens.update()
-                .where(
-                    tokens.c.sign_in_id.in_([row["id"] for row in rows]),
-                    tokens.c.revoked_at.is_(None),
-                )
-                .values(revoked_at=now)
+        if not rows:
+            return [], set()
+        revoking = (
+            tokens.update()
+            .where(
+                tokens.c.sign_in_id.in_([row["id"] for row in rows]),
+                tokens.c.revoked_at.is_(None),
             )
-        return rows
+            .values(revoked_at=now)
+        )
+        revoked = connection.execute(revoking.returning(tokens.c.id)).scalars()
+        return rows, set(revoked)
 
     def _end_with_audit(self, which: sa.ColumnElement[bool], actor: str | None, reason: str) -> int:
         with transaction(self._engine) as connection:
-            rows = self._end(connection, which)
+            rows, revoked = self._end(connection, which)
             names: dict[str, str] = {}
             for row in rows:
                 user_id = row["user_id"]
@@ -339,6 +352,8 @@ class SignInStore:
                     before={name: row[name] for name in ("id", "kind", "client")},
                     after={"reason": reason},
                 )
+        if revoked and self._on_revoked is not None:
+            self._on_revoked(revoked)
         return len(rows)
 
     def _goes_on(self, row: sa.Row[Any]) -> bool:

@@ -69,10 +69,12 @@ async def test_the_role_follows_the_provider(signing_in, new_browser, provider, 
 
 async def test_somebody_who_was_disabled_is_out(gateway, sign_in, provider, store, sqlite_database):
     laptop, desktop = await sign_in(), await sign_in()
+    assert (await gateway.models(desktop)).status == 200
     provider.disable("ann")
     is_refused(refused := await gateway.refresh(laptop), 401, "invalid_grant")
     assert refused.headers["X-Should-Retry"] == "false"
     for each in (laptop, desktop):
+        assert (await gateway.models(each)).status == 401
         assert is_revoked(store, each)
         is_refused(await gateway.refresh(each), 401, "invalid_grant")
     ends = [row for row in sqlite_database.rows(audit) if row["action"] == "sign_in.end"]
