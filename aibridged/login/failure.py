@@ -12,11 +12,15 @@ class LoginError(Exception):
         self.what, self.mend, self.lines = what, mend, lines
 
     def text(self, command: str) -> str:
-        """The message that `command` ends with."""
-        parts = [f"{command}: {self.what}"]
+        """The message that `command` ends with; what came from outside can't steer a terminal."""
+        parts = [f"{command}: {_plain(self.what)}"]
         if self.mend:
-            parts.append(f"  → {self.mend}")
+            parts.append(f"  → {_plain(self.mend)}")
         return "\n".join([*parts, *(f"      {line}".rstrip() for line in self.lines)])
+
+
+def _plain(text: str) -> str:
+    return "".join(each if each.isprintable() else " " for each in text)
 
 
 class UnreachableError(LoginError):

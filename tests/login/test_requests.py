@@ -129,3 +129,17 @@ def test_a_certificate_for_another_name_is_said():
 def test_authorities_that_cannot_be_read_are_said(tmp_path):
     with pytest.raises(LoginError, match=r"nothing\.pem"):
         ask("https://localhost:1/", ca_file=str(tmp_path / "nothing.pem"))
+
+
+def test_what_a_proxy_says_cannot_steer_the_terminal(monkeypatch):
+    def refuse(connection):
+        connection.recv(4096)
+        connection.sendall(b"HTTP/1.1 403 \x1b]0;mine\x07\x9b2Jno\r\n\r\n")
+
+    with listening(refuse) as address:
+        monkeypatch.setenv("https_proxy", f"http://{address}")
+        with pytest.raises(UnreachableError) as raised:
+            ask("https://gateway.example")
+    text = raised.value.text("aibridged login")
+    assert "403" in text
+    assert all(each.isprintable() for each in text.replace("\n", ""))

@@ -1,12 +1,15 @@
 """Edits of JSON files, in the layout that they have."""
 
 import json
+import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from .change import UneditableError
 
+_UNKEPT = "it has a number or a text that would not stay as it is"
 _INDENT = re.compile(r"\{\r?\n([ \t]+)\"")
 
 
@@ -19,7 +22,7 @@ def edit_json(text: str, edit: Callable[[dict[str, Any]], None]) -> str:
     if text.startswith("\ufeff"):
         raise UneditableError("it begins with a byte order mark")
     try:
-        data = json.loads(text, object_pairs_hook=_unique) if text.strip() else {}
+        data = _loads(text) if text.strip() else {}
     except json.JSONDecodeError as error:
         raise UneditableError(
             f"it isn't JSON: line {error.lineno}, column {error.colno}"
@@ -35,6 +38,8 @@ def edit_json(text: str, edit: Callable[[dict[str, Any]], None]) -> str:
         return text
     found = _INDENT.search(text)
     made = json.dumps(data, indent=found[1] if found else 2, ensure_ascii=False)
+    if not made.isascii() and any("\ud800" <= each <= "\udfff" for each in made):
+        raise UneditableError(_UNKEPT)
     made += "\n" if not text or text.endswith("\n") else ""
     return made.replace("\n", "\r\n") if "\r\n" in text else made
 
@@ -49,6 +54,25 @@ def member(data: dict[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UneditableError(f'"{name}" isn\'t an object')
     return found
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(
+            text, object_pairs_hook=_unique, parse_float=_exact, parse_constant=_exact
+        )
+    except (UneditableError, json.JSONDecodeError):
+        raise
+    except ValueError:  # an integer of thousands of digits
+        raise UneditableError(_UNKEPT) from None
+
+
+def _exact(written: str) -> float:
+    """A number that is written back with the value that it has."""
+    number = float(written)
+    if not math.isfinite(number) or Decimal(written) != Decimal(repr(number)):
+        raise UneditableError(_UNKEPT)
+    return number
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

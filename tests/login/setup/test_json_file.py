@@ -46,6 +46,11 @@ def test_what_is_there_already_changes_nothing():
         ('{"env": []}', '"env" isn\'t an object'),
         ("\ufeff{}", "byte order mark"),
         ("[" * 100_000, "nested too deeply"),
+        ('{"a": "\\ud800"}', "would not stay"),
+        ('{"a": 1e400}', "would not stay"),
+        ('{"a": NaN}', "would not stay"),
+        ('{"a": 1.00000000000000000001}', "would not stay"),
+        ('{"a": ' + "9" * 5000 + "}", "would not stay"),
     ],
 )
 def test_what_cannot_be_edited_is_said(text, why):
