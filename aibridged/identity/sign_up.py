@@ -15,6 +15,7 @@ from aibridged.clock import Clock
 from aibridged.core.claims import Person, SignInRefusedError
 from aibridged.identity import audit
 from aibridged.identity.tables import (
+    StoreUnavailableError,
     group_members,
     groups,
     identities,
@@ -67,7 +68,8 @@ class SignUps:
                     return self._admit(connection, person, allow_signups, auto_create_groups)
             except _OvertakenError:
                 continue
-        raise SignInRefusedError("Too many people are signing up at the moment. Try again.")
+        # No reason to end anybody's sign-ins.
+        raise StoreUnavailableError("Too many people are signing in at the moment.")
 
     def _admit(
         self, connection: sa.Connection, person: Person, allow_signups: bool, auto_create: bool

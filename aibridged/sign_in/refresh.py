@@ -11,11 +11,12 @@ from typing import Any, NoReturn, TypeVar
 
 from loguru import logger
 
+from aibridged.config.secret import Secret
 from aibridged.core.claims import SignInRefusedError
 from aibridged.counted import counted
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.credential_key import CredentialKeyError
-from aibridged.identity.grants import Identity
+from aibridged.identity.grants import Grant, Identity
 from aibridged.identity.sign_in import Pair, Presented, Standing
 from aibridged.identity.sign_ins import UNUSED_S
 from aibridged.oidc.base import GrantEndedError, ProviderUnavailableError
@@ -29,6 +30,8 @@ GATEWAY = "gateway"
 
 _AGAIN = "Sign in again."
 _LEASE_WAIT_S, _LEASE_POLL_S = 10.0, 0.2
+# With what the provider may take, less than the lease.
+_KEEP_S, _KEEP_PAUSE_S = 20.0, 0.5
 
 
 class NotVouchedForError(Exception):
@@ -162,10 +165,10 @@ async def _ask(c: Components, identity: Identity) -> bool:
             await _refuse(c, identity, error)
         except ProviderUnavailableError as error:
             if error.successor is not None:
-                await c.off_loop(c.grants.replace, grant, error.successor)
+                await _keep(c, grant, error.successor)
             raise
         if successor is not None:
-            await c.off_loop(c.grants.replace, grant, successor)
+            await _keep(c, grant, successor)
         if (person.issuer, person.subject) != (identity.issuer, identity.subject):
             await _refuse(c, identity, SignInRefusedError("The account is another one's."))
         try:
@@ -174,6 +177,21 @@ async def _ask(c: Components, identity: Identity) -> bool:
             await _refuse(c, identity, error)
         return True
     return False
+
+
+async def _keep(c: Components, grant: Grant, successor: Secret) -> None:
+    """Store the identity provider's next refresh token: it exists nowhere else.
+
+    A database that fails, or is locked, is tried again for a while.
+    """
+    deadline = c.clock.monotonic() + _KEEP_S
+    while True:
+        try:
+            return await c.off_loop(c.grants.replace, grant, successor)
+        except AuthUnavailableError:
+            if c.clock.monotonic() >= deadline:
+                raise
+            await asyncio.sleep(_KEEP_PAUSE_S)
 
 
 async def _refuse(c: Components, identity: Identity, error: SignInRefusedError) -> NoReturn:

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 
 from aibridged.core import claims
 from aibridged.core.claims import Person, SignInRefusedError
-from aibridged.identity import tables, users
+from aibridged.identity import sign_up, tables, users
+from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.sign_up import SignUps
 from aibridged.identity.tables import audit, group_members, groups, identities
 from aibridged.identity.tokens import TokenStore
@@ -172,6 +173,15 @@ def test_each_change_is_on_record(sign_ups: SignUps, engine: sa.Engine, clock: M
     assert found[1].after["groups"] == ["devs"]
     assert found[2].before == {"name": "Alice", "groups": ["devs"]}
     assert found[2].after == {"name": "New", "groups": []}
+
+
+def test_whom_others_overtake_each_time_is_not_refused(
+    sign_ups: SignUps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refusal would end their sign-ins."""
+    monkeypatch.setattr(sign_up, "_ATTEMPTS", 0)
+    with pytest.raises(AuthUnavailableError):
+        admit(sign_ups, ALICE)
 
 
 def test_two_sign_ins_at_once_make_one_user(

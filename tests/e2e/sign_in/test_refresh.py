@@ -11,6 +11,7 @@ from aibridged.daemon.gateway import CannotStartError
 from aibridged.daemon.sign_in import keep_purging
 from aibridged.identity.base import Rejection, TokenRejectedError
 from aibridged.identity.credential_key import KEY_FILE
+from aibridged.identity.grants import Grants
 from aibridged.identity.sign_in_purge import SignInPurge
 from aibridged.identity.sign_ins import SignInStore
 from aibridged.identity.tables import StoreUnavailableError, audit, sign_ins, tokens
@@ -306,6 +307,24 @@ async def test_a_database_that_fails_is_no_reason_to_sign_out(gateway, sign_in, 
         broken.setattr(SignInStore, "rotate", fail)
         is_refused(await gateway.refresh(first), 503, "temporarily_unavailable")
     assert (await gateway.refresh(first)).status == 200
+
+
+async def test_the_providers_next_token_outlives_a_database_that_is_locked(
+    gateway, sign_in, monkeypatch
+):
+    """The provider accepts each of its refresh tokens once: the next one must not get lost."""
+    first = await sign_in()
+    replace, failures = Grants.replace, iter((True,))
+
+    def locked_at_first(*arguments):
+        if next(failures, False):
+            raise StoreUnavailableError("The database of users and tokens failed: it is locked")
+        replace(*arguments)
+
+    monkeypatch.setattr(Grants, "replace", locked_at_first)
+    second = await gateway.refresh(first)
+    assert second.status == 200
+    assert (await gateway.refresh(second.json)).status == 200
 
 
 async def test_rows_that_are_over_are_deleted(gateway, sign_in, clock, sqlite_database):
