@@ -27,6 +27,7 @@ from aibridged.records.cancel_scope import QueryFailedError, QueryTimeoutError
 from aibridged.records.id_prefixes import AmbiguousIdError
 from aibridged.records.query import NoSuchPageError, Query
 from aibridged.transport.abort import broken_off
+from aibridged.transport.refusal import SERVER
 
 ANSWER_S = 60.0
 """Deadline of a response, from the request to its last byte.
@@ -90,7 +91,7 @@ async def _send(request: web.BaseRequest, channel: Channel) -> web.StreamRespons
     following = await channel.read()
     if following is None:
         return web.Response(body=piece, content_type=_JSON)
-    response = web.StreamResponse(headers={"Content-Type": _JSON})
+    response = web.StreamResponse(headers={"Content-Type": _JSON, "Server": SERVER})
     await response.prepare(request)
     if request.method == "HEAD":
         return response

@@ -20,6 +20,7 @@ from aibridged.errors import INVALID_REQUEST, METHOD_NOT_ALLOWED, GatewayError
 from aibridged.pipeline.auth import authenticated
 from aibridged.pipeline.components import Components, LocalRoute
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.transport.refusal import SERVER
 
 _PROXY = CERTIFICATE_PATH.split("/")[1]
 _READ = frozenset({"GET", "HEAD"})
@@ -41,6 +42,15 @@ def stage(components: Components) -> Middleware:
             path, query = split_target(context.request.target)
         except BadTargetError as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
+        response = await answered(context, handler, path, query)
+        if not response.prepared:
+            # Rather than the libraries with their versions.
+            response.headers.setdefault("Server", SERVER)
+        return response
+
+    async def answered(
+        context: RequestContext, handler: Handler, path: str, query: str
+    ) -> web.StreamResponse:
         if (found := exact.get(path)) is not None:
             return await _local(context, components, found, query)
         if path == CERTIFICATE_PATH and certificate is not None and context.request.method in _READ:

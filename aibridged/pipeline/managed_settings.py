@@ -15,7 +15,6 @@ from aibridged.core.policies import Policies
 from aibridged.errors import NO_MANAGED_SETTINGS, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.pipeline.components import LocalRoute
-from aibridged.transport.refusal import SERVER
 
 SETTINGS_PATH = "/managed/settings"
 
@@ -43,7 +42,7 @@ def managed_settings(policies: Policies | None) -> LocalRoute:
         if settings is None:
             raise GatewayError(NO_MANAGED_SETTINGS)
         body, etag = answers[settings]
-        headers = {"ETag": etag, "Cache-Control": "private, no-cache", "Server": SERVER}
+        headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
         if _has(request.headers.getall("If-None-Match", ()), etag):
             return web.Response(status=304, headers=headers)
         return web.Response(body=body, headers={**headers, "Content-Type": "application/json"})

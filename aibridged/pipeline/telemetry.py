@@ -23,7 +23,6 @@ from aibridged.pipeline.components import LocalRoute
 from aibridged.telemetry.destination import Batch
 from aibridged.telemetry.relay import TelemetryRelay
 from aibridged.transport.body import arriving
-from aibridged.transport.refusal import SERVER
 from aibridged.transport.time_slices import TimeSlices
 from aibridged.wire.coding import (
     BodyTooLargeError,
@@ -88,9 +87,7 @@ class _Receiver:
                     self._relay.put(Batch(signal, encoding, stamped))
         finally:
             hold.release()
-        return web.Response(
-            body=_EMPTY[encoding], headers={"Content-Type": encoding.value, "Server": SERVER}
-        )
+        return web.Response(body=_EMPTY[encoding], headers={"Content-Type": encoding.value})
 
     async def _read(self, request: web.BaseRequest, hold: Hold) -> bytes:
         if (request.content_length or 0) > MAX_BATCH_BYTES:

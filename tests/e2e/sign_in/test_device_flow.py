@@ -18,6 +18,11 @@ def is_refused(reply, status, error):
     assert reply.headers["Cache-Control"] == "no-store"
 
 
+async def test_no_response_names_the_libraries(gateway, browser):
+    for path in ("/device", "/oauth/callback", "/oauth/token", "/api/v2/users/me"):
+        assert (await browser.get(path)).headers["Server"] == "aibridged", path
+
+
 async def test_the_metadata_names_the_endpoints_on_one_origin(gateway):
     reply = await gateway.get("/.well-known/oauth-authorization-server")
     assert reply.status == 200
