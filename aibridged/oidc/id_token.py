@@ -28,7 +28,13 @@ _MOST = {"n": 1368, "e": 8}
 _ASYMMETRIC = frozenset({"RSA", "EC", "OKP"})
 _MALFORMED = (ValueError, TypeError, AttributeError, RecursionError)
 _NO_JWT = "it is not a signed JWT"
+_TOO_LARGE = "it is too large; the userinfo endpoint may say more, such as many groups"
 _registry = JWSRegistry(algorithms=list(ALGORITHMS), strict_check_header=False)
+# In characters. Some providers put a chain of certificates into the header, and the signature of the
+# largest key has to fit. A payload of this size takes some milliseconds.
+_registry.max_header_length = 16 * 1024
+_registry.max_payload_length = 128 * 1024
+_registry.max_signature_length = _MOST["n"]
 
 
 class IdTokenError(Exception):
@@ -62,10 +68,12 @@ def key_id(token: str) -> str | None:
     """The id of the key that a token says it is signed with.
 
     Raises:
-        IdTokenError: it has no header.
+        IdTokenError: it has no header, or is too large.
     """
     try:
-        found = extract_compact(token.encode()).headers().get("kid")
+        found = extract_compact(token.encode(), registry=_registry).headers().get("kid")
+    except errors.ExceededSizeError:
+        raise IdTokenError(_TOO_LARGE) from None
     except (errors.JoseError, *_MALFORMED):
         raise IdTokenError(_NO_JWT) from None
     return found if isinstance(found, str) else None
