@@ -30,8 +30,8 @@ _MALFORMED = (ValueError, TypeError, AttributeError, RecursionError)
 _NO_JWT = "it is not a signed JWT"
 _TOO_LARGE = "it is too large; the userinfo endpoint may say more, such as many groups"
 _registry = JWSRegistry(algorithms=list(ALGORITHMS), strict_check_header=False)
-# In characters. Some providers put a chain of certificates into the header, and the signature of the
-# largest key has to fit. A payload of this size takes some milliseconds.
+# In characters. Some providers put a chain of certificates into the header, and the largest key's
+# signature has to fit. A payload of this size takes some milliseconds.
 _registry.max_header_length = 16 * 1024
 _registry.max_payload_length = 128 * 1024
 _registry.max_signature_length = _MOST["n"]

@@ -31,7 +31,7 @@ GATEWAY = "gateway"
 _AGAIN = "Sign in again."
 _LEASE_WAIT_S, _LEASE_POLL_S = 10.0, 0.2
 # With what the provider may take, less than the lease.
-_KEEP_S, _KEEP_PAUSE_S = 20.0, 0.5
+_KEEP_S, _KEEP_PAUSE_S = 15.0, 0.5
 
 
 class NotVouchedForError(Exception):
