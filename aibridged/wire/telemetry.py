@@ -29,6 +29,8 @@ _STEP = 256  # fields
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _SIZES = {_FIXED64: 8, _FIXED32: 4}
 _MAX_VARINT = 10  # bytes
+# Some decoders would take the lower bits of a greater one.
+_MAX_NUMBER = 2**29 - 1
 _FIRST = 1  # the number of the field that matters, at each level
 _FIRST_TAG = bytes([_FIRST << 3 | _BYTES])
 
@@ -202,7 +204,7 @@ class _Stamper:
             at += _SIZES[kind]
         else:
             raise MalformedTelemetryError
-        if number == 0 or at > end:
+        if not 0 < number <= _MAX_NUMBER or at > end:
             raise MalformedTelemetryError
         return _Field(number, kind, start, value, at)
 

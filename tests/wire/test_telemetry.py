@@ -155,6 +155,7 @@ def test_no_spelling_of_json_lets_another_identity_through(body):
         b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
         b"\x00\x00",
         b"\x0b\x0c",  # a group
+        b"\x8a\x80\x80\x80\x10\x00",  # the number 2**29 + 1
         b"\x0d\x00",
         field(1, b"\x0a\x7f"),
         field(1, field(1, b"\x0a\x7f")),
