@@ -1,7 +1,7 @@
 """Signing in, where an identity provider is configured: its parts, and what runs beside it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, suppress
 from functools import partial
 
@@ -78,8 +78,12 @@ async def make_sign_in(
     grants = Grants(engine, key, clock)
     await asyncio.to_thread(grants.prepare)
     assert isinstance(gatekeeper, CachedAuthenticator), "tokens are looked up in the database"
-    forget = partial(asyncio.get_running_loop().call_soon_threadsafe, gatekeeper.forget)
-    sign_ins = SignInStore(engine, clock, bearer_ttl=settings.bearer_ttl, on_revoked=forget)
+    loop, forget = asyncio.get_running_loop(), gatekeeper.forget
+
+    def on_revoked(bearers: Set[str]) -> None:
+        loop.call_soon_threadsafe(forget, bearers)
+
+    sign_ins = SignInStore(engine, clock, bearer_ttl=settings.bearer_ttl, on_revoked=on_revoked)
     components = Components(
         base=base,
         provider=provider,
