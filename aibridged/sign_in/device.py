@@ -124,7 +124,7 @@ class DevicePage:
     async def _look(self, typed: str, browser: SignIn | None, address: bytes) -> Waiting | None:
         """The device with this code; wrong ones are counted."""
         # Somebody who is signed in isn't kept out by others in the same network.
-        guesses, who = self._c.guesses, address if browser is None else browser.id.encode()
+        guesses, who = self._c.guesses, address if browser is None else browser.user_id.encode()
         if not guesses.take(who):
             self._c.count("too_many")
             raise PageError(

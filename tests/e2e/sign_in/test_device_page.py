@@ -161,6 +161,17 @@ async def test_somebody_who_is_signed_in_has_guesses_of_their_own(
     assert refused.status == 429
 
 
+async def test_another_browser_gives_nobody_more_guesses(gateway, new_browser):
+    """Neither does signing in again: a program can do that as often as it likes."""
+    first, second = new_browser(gateway), new_browser(gateway)
+    for browser in (first, second):
+        page = await browser.confirm((await gateway.start())["user_code"], "ann")
+        assert page.status == 200
+    for _ in range(GUESSES):
+        assert (await first.post({"user_code": "BBBB-BBBB"})).status == 400
+    assert (await second.post({"user_code": "BBBB-BBBB"})).status == 429
+
+
 async def test_a_code_is_accepted_ten_times(gateway, browser, clock):
     codes = await gateway.start()
     for _ in range(10):
