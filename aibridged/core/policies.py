@@ -15,6 +15,11 @@ MAX_REMEMBERED = 4096
 """Answers that are kept, for each question: models and sets of groups that callers have."""
 
 
+def named_groups(settings: Sequence[PolicySettings]) -> set[str]:
+    """The groups that these policies are for."""
+    return {group for policy in settings for group in policy.groups or ()}
+
+
 class Policy:
     """One policy; `number` counts from 1. Its answers about models are memoised."""
 

@@ -15,7 +15,7 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
 from aibridged.core.byte_budget import ByteBudget
-from aibridged.core.policies import Policies
+from aibridged.core.policies import Policies, named_groups
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
@@ -156,6 +156,9 @@ class Composition:
         self.resources.person_limits.keep(
             [each.rate_limit for each in settings.policies if each.rate_limit is not None]
         )
+        groups, named = self.resources.policy_groups, named_groups(settings.policies)
+        groups |= named  # other threads look into it, so it is never empty in between
+        groups &= named
         kept = before.policies if before is not None else None
         if kept is not None and kept.settings == settings.policies:
             return kept

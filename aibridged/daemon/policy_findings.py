@@ -8,6 +8,7 @@ from aibridged.clock import SystemClock
 from aibridged.config.globs import matcher
 from aibridged.config.options import Settings
 from aibridged.config.resolution import Resolution
+from aibridged.core.policies import named_groups
 from aibridged.fake_provider.rest_resources import ANTHROPIC_MODELS, OPENAI_MODELS
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.memberships import Memberships
@@ -41,14 +42,12 @@ def with_policy_findings(resolution: Resolution) -> Resolution:
 def _findings(settings: Settings, engine: Engine) -> Iterator[str]:
     memberships = Memberships(engine)
     members = memberships.with_members() if settings.auth == "token" else None
-    named = {group for policy in settings.policies for group in policy.groups or ()}
-    signing_in_makes_them = settings.oidc_issuer_url and settings.oidc_group_auto_create
-    missing = memberships.missing(named) if members is not None else set()
+    missing = memberships.missing(named_groups(settings.policies)) if members is not None else set()
     recorded = Query(engine, SystemClock()).models(Names("", _MAX_MODELS))
     known = [*recorded, *ANTHROPIC_MODELS, *OPENAI_MODELS]
     for number, policy in enumerate(settings.policies, 1):
         for group in policy.groups or ():
-            if group in missing and not signing_in_makes_them:
+            if group in missing and not settings.oidc_issuer_url:  # signing in makes them
                 yield (
                     f"Policy {number}: there is no group {group}, so nobody is in it: "
                     f"`aibridged groups create {quote(group)}`."

@@ -75,7 +75,8 @@ class Resources:
 
     `tokens` is the store of users and tokens, if this daemon has one; `records` describes where
     records are kept, `place` names it without its version; `truncator` bounds their texts.
-    `sign_in` are the routes of signing in, none where it isn't configured.
+    `sign_in` are the routes of signing in, none where it isn't configured; `policy_groups` are the
+    groups that the current policies are for.
     """
 
     clock: Clock
@@ -110,6 +111,7 @@ class Resources:
     on_finished: tuple[Callable[[RequestSummary], None], ...]
     authority: "Authority | None"
     sign_in: Mapping[str, LocalRoute]
+    policy_groups: set[str]
 
 
 async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Resources:
@@ -122,6 +124,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         CredentialKeyError, StoreUnavailableError: the identity provider's grants can't be kept.
     """
     authority = load_ca(settings, clock) if settings.proxy_enabled else None
+    policy_groups: set[str] = set()
     # First, so that it is closed last: the last records have spans, too.
     traces = _make_traces(settings, clock, stack)
     engine = await asyncio.to_thread(open_database, settings)
@@ -181,7 +184,10 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         traces=traces,
         metrics=metrics,
         authority=authority,
-        sign_in=await make_sign_in(settings, engine, clock, gatekeeper, metrics, stack),
+        sign_in=await make_sign_in(
+            settings, engine, clock, gatekeeper, policy_groups, metrics, stack
+        ),
+        policy_groups=policy_groups,
         on_finished=(
             request_finished,
             refusals.note,

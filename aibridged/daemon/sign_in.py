@@ -39,12 +39,15 @@ async def make_sign_in(
     engine: Engine,
     clock: Clock,
     gatekeeper: Gatekeeper,
+    policy_groups: Set[str],
     metrics: Metrics | None,
     stack: AsyncExitStack,
 ) -> Mapping[str, LocalRoute]:
     """The routes of signing in; none where it isn't configured. `stack` closes what they use.
 
-    Bearers of a sign-in that ends here are forgotten by `gatekeeper` at once.
+    Groups of `policy_groups` are created where a claim names them: the members of a group that a
+    policy is for must not get what the policy for everybody grants. Bearers of a sign-in that ends
+    here are forgotten by `gatekeeper` at once.
 
     Raises:
         CredentialKeyError: the key is lost, or can't be created.
@@ -95,7 +98,7 @@ async def make_sign_in(
         sign_ins=sign_ins,
         grants=grants,
         cookies=Cookies(key, clock, is_secure=base.scheme == "https"),
-        admit=_admitting(settings, SignUps(engine, clock), Memberships(engine)),
+        admit=_admitting(settings, SignUps(engine, clock), Memberships(engine), policy_groups),
         places=Lookups(PLACES, clock),
         guesses=Guesses(GUESSES, GUESS_PERIOD_S, clock),
         refreshes=Guesses(REFRESHES, REFRESH_PERIOD_S, clock),
@@ -126,13 +129,15 @@ async def keep_purging(
 
 
 def _admitting(
-    settings: Settings, sign_ups: SignUps, memberships: Memberships
+    settings: Settings, sign_ups: SignUps, memberships: Memberships, policy_groups: Set[str]
 ) -> Callable[[Person, bool], User]:
+    creates_all = settings.oidc_group_auto_create
+
     def admit(person: Person, is_new: bool) -> User:
         user = sign_ups.admit(
             person,
             allow_signups=is_new and settings.oidc_allow_signups,
-            auto_create_groups=settings.oidc_group_auto_create,
+            may_create_group=lambda name: creates_all or name in policy_groups,
         )
         if is_new and person.groups is not None:
             _tell_of_groups(settings, user.username, person.groups, memberships)

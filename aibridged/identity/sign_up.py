@@ -4,7 +4,7 @@ A person is found by issuer and subject, never by an email address or a name. Ev
 blocks: the daemon calls it off its event loop.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -53,11 +53,14 @@ class SignUps:
         self._engine = engine
         self._now = clock.wall
 
-    def admit(self, person: Person, *, allow_signups: bool, auto_create_groups: bool) -> User:
+    def admit(
+        self, person: Person, *, allow_signups: bool, may_create_group: Callable[[str], bool]
+    ) -> User:
         """The user of a person who signs in, or whom the identity provider still vouches for.
 
         Name, email address, groups and whether they are an administrator follow the claims, as far
         as those say; the username stays. Groups into which an administrator has put them stay, too.
+        Of groups that don't exist, those that `may_create_group` are created.
 
         Raises:
             SignInRefusedError: they are suspended, or new and `allow_signups` is false.
@@ -65,14 +68,18 @@ class SignUps:
         for _ in range(_ATTEMPTS):
             try:
                 with transaction(self._engine) as connection:
-                    return self._admit(connection, person, allow_signups, auto_create_groups)
+                    return self._admit(connection, person, allow_signups, may_create_group)
             except _OvertakenError:
                 continue
         # No reason to end anybody's sign-ins.
         raise StoreUnavailableError("Too many people are signing in at the moment.")
 
     def _admit(
-        self, connection: sa.Connection, person: Person, allow_signups: bool, auto_create: bool
+        self,
+        connection: sa.Connection,
+        person: Person,
+        allow_signups: bool,
+        may_create: Callable[[str], bool],
     ) -> User:
         user = self._find(connection, person)
         is_new = user is None
@@ -88,7 +95,7 @@ class SignUps:
                 f"Your user {user.username} at this gateway is suspended. Ask an administrator."
             )
         before = {} if is_new else self._state(connection, user)
-        user = self._follow(connection, user, person, auto_create)
+        user = self._follow(connection, user, person, may_create)
         after = self._state(connection, user)
         changed = [name for name in after if before.get(name) != after[name]]
         if is_new or changed:
@@ -152,7 +159,11 @@ class SignUps:
         return next(free, _numbered(base, uuid4().hex[:8]))
 
     def _follow(
-        self, connection: sa.Connection, user: User, person: Person, auto_create: bool
+        self,
+        connection: sa.Connection,
+        user: User,
+        person: Person,
+        may_create: Callable[[str], bool],
     ) -> User:
         values: dict[str, Any] = {"name": person.name[:MAX_NAME], "email": person.email}
         if person.is_admin is not None:
@@ -160,18 +171,22 @@ class SignUps:
         changed = users.update().where(users.c.id == user.id).values(values)
         row = connection.execute(changed.returning(*_USER)).one()
         if person.groups is not None:
-            wanted = self._group_ids(connection, person, person.groups, auto_create)
+            wanted = self._group_ids(connection, person, person.groups, may_create)
             self._join(connection, user.id, wanted)
         return _as_user(row)
 
     def _group_ids(
-        self, connection: sa.Connection, person: Person, names: tuple[str, ...], auto_create: bool
+        self,
+        connection: sa.Connection,
+        person: Person,
+        names: tuple[str, ...],
+        may_create: Callable[[str], bool],
     ) -> set[str]:
         """The ids of the groups that exist, by then, of those that the claim names."""
         found = sa.select(groups.c.name, groups.c.id).where(groups.c.name.in_(names))
         ids = {row.name: row.id for row in connection.execute(found)}
         for name in names:
-            if auto_create and name not in ids:
+            if name not in ids and may_create(name):
                 ids[name] = str(uuid4())
                 row = {"id": ids[name], "name": name, "created_at": self._now()}
                 try:

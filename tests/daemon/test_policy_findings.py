@@ -86,7 +86,7 @@ def test_groups_that_do_not_exist(found, engine, clock):
         "`aibridged groups create contractors`."
     )
     assert found() == ["before", missing]
-    made = {"oidc_issuer_url": "https://id.example.com", "oidc_group_auto_create": True}
+    made = {"oidc_issuer_url": "https://id.example.com"}
     assert found(**made) == ["before", "Policy 1: nobody is in the group contractors."]
 
 

@@ -26,7 +26,7 @@ def sign_ups(engine: sa.Engine, clock: ManualClock) -> SignUps:
 
 
 def admit(sign_ups: SignUps, person: Person, *, new: bool = True, create: bool = False) -> User:
-    return sign_ups.admit(person, allow_signups=new, auto_create_groups=create)
+    return sign_ups.admit(person, allow_signups=new, may_create_group=lambda _: create)
 
 
 def rows(engine: sa.Engine, statement: Any) -> list[Any]:

@@ -1,16 +1,19 @@
 """The page on which a device is confirmed, and the attacks on it."""
 
 import re
+from dataclasses import replace
 from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from yarl import URL
 
+from aibridged.config.options import PolicySettings
 from aibridged.config.secret import Secret
+from aibridged.identity.memberships import Memberships
 from aibridged.sign_in import components
 from aibridged.sign_in.components import GUESS_PERIOD_S
-from tests.e2e.sign_in.conftest import SAME_ORIGIN
+from tests.e2e.sign_in.conftest import SAME_ORIGIN, SigningIn, free_port
 
 GUESSES = 5
 QUESTION = "Does this match your device?"
@@ -358,6 +361,19 @@ async def test_groups_of_the_claim_that_do_not_exist_are_logged(signing_in, new_
     text = "".join(log)
     assert "ann is not in engineers: no such group exists here" in text
     assert "The claim groups gives bob no groups" in text
+
+
+async def test_a_group_that_a_policy_names_is_made_by_who_claims_it(
+    start_gateway, settings_for, client, new_browser, sqlite_database
+):
+    """Or what the policy for everybody grants would be theirs."""
+    changes = {"state_dir": sqlite_database.state_dir, "oidc_group_auto_create": False}
+    daemon = await start_gateway(**settings_for(free_port(), **changes))
+    policies = (PolicySettings(groups=("engineers",), models=("a-*",)), PolicySettings())
+    daemon.reconfigure(replace(daemon.settings, policies=policies))
+    gateway = SigningIn(daemon.settings.access_url, client)
+    await new_browser(gateway).confirm((await gateway.start())["user_code"], "ann")
+    assert Memberships(sqlite_database.engine).with_members() == {"engineers"}
 
 
 async def test_a_gateway_that_the_provider_does_not_accept(signing_in, new_browser, clock, log):
