@@ -29,7 +29,12 @@ from aibridged.records.migrations import upgrade
 from aibridged.records.schema import interceptions, metadata
 from tests.processes import children
 
-pytest_plugins = ("tests.socket_fixtures", "tests.forward_proxy", "tests.identity_provider")
+pytest_plugins = (
+    "tests.socket_fixtures",
+    "tests.forward_proxy",
+    "tests.identity_provider",
+    "tests.price_tables",
+)
 
 # A busy machine is no fault of a test's, and CI says the same of one commit each time: what random
 # examples find, they find at a desk.

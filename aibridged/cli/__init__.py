@@ -35,6 +35,7 @@ GROUPS = (
     "groups",
     "tokens",
     "policies",
+    "prices",
     "audit",
     "interceptions",
     "sessions",

@@ -6,6 +6,7 @@ Each has a full form, and some have a short one for terminals that are too narro
 import unicodedata
 from collections.abc import Collection
 from datetime import datetime
+from decimal import Decimal
 
 from aibridged.counted import noun
 
@@ -76,6 +77,14 @@ def duration(seconds: float | None) -> str:
 def share(part: float | None) -> str:
     """A share in percent."""
     return "-" if part is None else f"{part:.0%}"
+
+
+def dollars(amount: Decimal | None) -> str:
+    """Dollars with cents, and all further decimals: `1,250.00`, `0.0875`; `-` for None."""
+    if amount is None:
+        return "-"
+    whole, _, rest = f"{amount:,f}".partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
 
 
 def prefix_length(ids: Collection[str]) -> int:

@@ -39,14 +39,16 @@ class Kind(Enum):
     COUNT = auto()
     DURATION = auto()
     SHARE = auto()
+    DOLLARS = auto()
 
 
-_NUMBERS = (Kind.COUNT, Kind.DURATION, Kind.SHARE)
+_NUMBERS = (Kind.COUNT, Kind.DURATION, Kind.SHARE, Kind.DOLLARS)
 _FULL: dict[Kind, Callable[[Any], str]] = {
     Kind.TIME: cells.time,
     Kind.COUNT: cells.count,
     Kind.DURATION: cells.duration,
     Kind.SHARE: cells.share,
+    Kind.DOLLARS: cells.dollars,
 }
 _SHORT: dict[Kind, Callable[[Any], str]] = {Kind.TIME: cells.short_time, Kind.COUNT: cells.short}
 # In this order, until the table fits.

@@ -16,6 +16,7 @@ from aibridged.config import (
     entries,
     mcp_servers,
     policies,
+    prices,
     providers,
     proxy_variables,
     sources,
@@ -29,6 +30,7 @@ from aibridged.config.lists import LISTS
 from aibridged.config.mcp_servers import MCP_SERVERS
 from aibridged.config.options import OPTIONS, Settings, routed
 from aibridged.config.policies import POLICIES
+from aibridged.config.prices import PRICES
 from aibridged.config.providers import PROVIDERS
 from aibridged.config.resolution import DEFAULT, Mistake, Resolution, Source, Value
 from aibridged.config.sources import Given
@@ -70,17 +72,19 @@ def resolve(
     listed = providers.read_list(found_lists[PROVIDERS.name], of_others)
     values["providers"] = providers.effective(listed, values, given, of_others)
     values["mcp_servers"] = mcp_servers.read_list(found_lists[MCP_SERVERS.name], of_others)
+    # Those with mistakes have no names here.
+    of_providers = None if of_others else {each.name for each in values["providers"]}
     values["policies"] = policies.read_list(
         found_lists[POLICIES.name],
-        # Those with mistakes have no names here.
         {}
-        if of_others
+        if of_providers is None
         else {
-            "providers": {each.name for each in values["providers"]},
+            "providers": of_providers,
             "mcp_servers": {each.id for each in values["mcp_servers"]},
         },
         noted("policies"),
     )
+    values["prices"] = prices.read_list(found_lists[PRICES.name], of_providers, noted("prices"))
     values["telemetry"] = telemetry.read_list(found_lists[TELEMETRY.name], of_others)
     outbound = proxy_variables.read(values["upstream_proxy"], environ, of_others)
     settings = routed(Settings(**values), outbound)

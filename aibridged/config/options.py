@@ -6,6 +6,8 @@ the documentation are made from the rows in `rows`. To add a setting is to add a
 
 import re
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
+from decimal import Decimal
 from typing import Literal
 
 from aibridged.config.declare import Option
@@ -95,6 +97,26 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True)
+class PriceSettings:
+    """What models of a provider cost by contract; without `provider` or `model`, a glob, all do.
+
+    Rates are dollars per million tokens, of `web_search` per thousand searches; one that is None
+    is the table's, times `multiplier`. It counts from the day of `start` on, in UTC.
+    """
+
+    provider: str | None = None
+    model: str | None = None
+    input: Decimal | None = None
+    output: Decimal | None = None
+    cache_read: Decimal | None = None
+    cache_write_5m: Decimal | None = None
+    cache_write_1h: Decimal | None = None
+    web_search: Decimal | None = None
+    multiplier: Decimal | None = None
+    start: date | None = None
+
+
+@dataclass(frozen=True)
 # The fields of the last class come first.
 class Settings(LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, GatewayRows):
     """The effective settings, read at the start and at each reload. Durations are in seconds."""
@@ -103,6 +125,7 @@ class Settings(LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, Gat
     mcp_servers: tuple[McpServerSettings, ...] = ()
     policies: tuple[PolicySettings, ...] = ()
     telemetry: tuple[TelemetrySettings, ...] = ()
+    prices: tuple[PriceSettings, ...] = ()
     outbound: OutboundProxies = field(default_factory=OutboundProxies)
 
 

@@ -58,6 +58,7 @@ def change(running: Settings, wanted: Settings) -> Change:
         *_provider_changes(running.providers, settings.providers),
         *_server_changes(running.mcp_servers, settings.mcp_servers),
         *(["the policies"] if running.policies != settings.policies else []),
+        *(["the prices"] if running.prices != settings.prices else []),
         *(["the telemetry destinations"] if running.telemetry != settings.telemetry else []),
     ]
     return Change(settings, changes, waiting)

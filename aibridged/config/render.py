@@ -69,6 +69,23 @@ _SAMPLE_LISTS = """\
 #  - url: https://otlp.example.com
 #    headers_file: /run/credentials/aibridged.service/aibridged_otlp
 #    signals: [metrics, logs]
+# What models cost by contract, instead of the table that is installed
+# (`aibridged prices list`): the first entry that fits and has begun counts.
+# In dollars per million tokens, web_search per thousand searches. What an
+# entry leaves out is the table's, times its multiplier. Variables:
+# CODER_AIBRIDGE_PRICE_0_PROVIDER, _MODEL, _INPUT, and so on.
+#prices:
+#  - provider: anthropic
+#    model: claude-opus-4-8*
+#    input: 4.5
+#    output: 22.5
+#    cache_read: 0.45
+#    cache_write_5m: 5.625
+#    cache_write_1h: 9
+#    web_search: 10
+#    from: 2026-01-01
+#  - provider: openai
+#    multiplier: 0.85
 """
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from aibridged.config.options import (
     OPTIONS,
     McpServerSettings,
     PolicySettings,
+    PriceSettings,
     ProviderSettings,
     Settings,
     TelemetrySettings,
@@ -119,3 +121,15 @@ def test_policies_are_told_of_as_one() -> None:
         result = change(running, replace(running, policies=policies))
         assert result.changes == told
         assert result.settings.policies == policies
+
+
+def test_prices_are_told_of_as_one() -> None:
+    running = Settings(prices=(PriceSettings(model="m", input=Decimal(1)),))
+    for prices, told in [
+        (running.prices, []),
+        ((PriceSettings(model="m", input=Decimal(2)),), ["the prices"]),
+        ((), ["the prices"]),
+    ]:
+        result = change(running, replace(running, prices=prices))
+        assert result.changes == told
+        assert result.settings.prices == prices

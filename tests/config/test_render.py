@@ -36,7 +36,10 @@ def test_the_sample_holds_every_setting_with_its_default(resolve: Resolve) -> No
 def test_the_samples_lists_can_be_used(resolve: Resolve) -> None:
     sample = render.sample_yaml()
     enabled = re.sub(
-        r"^( *)#(?=providers|mcp_servers:|policies:|telemetry:|  )", r"\1", sample, flags=re.M
+        r"^( *)#(?=providers|mcp_servers:|policies:|telemetry:|prices:|  )",
+        r"\1",
+        sample,
+        flags=re.M,
     )
     of_provider, of_server, of_telemetry = resolve(yaml=enabled).mistakes  # the files aren't there
     assert "/run/credentials/aibridged.service/aibridged_local-key" in of_provider.where

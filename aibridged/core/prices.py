@@ -1,0 +1,276 @@
+"""What a response costs: its usage times a rate card.
+
+Amounts are integers of nano-dollars. Rates are integers of nano-dollars per million units (tokens,
+searches), so that a sum is exact until it is rounded once, half up, to a whole nano-dollar. A
+dollar per million tokens is `DOLLAR`.
+
+A price that isn't known is None, never zero.
+"""
+
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_HALF_UP, Decimal
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+import msgspec
+
+DOLLAR = 10**9
+"""Nano-dollars."""
+_MILLION = 10**6
+
+STANDARD, BATCH, FLEX, PRIORITY, FAST = "standard", "batch", "flex", "priority", "fast"
+TIERS = (STANDARD, BATCH, FLEX, PRIORITY, FAST)
+"""The tiers of processing that have prices of their own."""
+_STANDARD_NAMES = frozenset({"", "auto", "default", "standard", "on_demand"})
+
+
+class Label(StrEnum):
+    """How sure an amount is: by the usage and the price of exactly this, a guess, or none."""
+
+    EXACT = "exact"
+    ESTIMATED = "estimated"
+    UNPRICED = "unpriced"
+
+
+class Reason(StrEnum):
+    """Why an amount isn't exact."""
+
+    PARTIAL = "partial"
+    """The usage is that of a response that broke, or is not told whole."""
+    TIER = "tier"
+    """The tier has no price of its own, or nobody has told which one it was."""
+    PROVIDER = "provider"
+    """Nobody knows the prices of the provider's host: they are those of the API's maker."""
+    MODALITY = "modality"
+    """Audio has no price of its own; or it or images may have been read from the cache, and the
+    usage doesn't tell how many."""
+    CACHE_WRITE = "cache_write"
+    """Writes for an hour have no price: they are taken as twice the input's."""
+    TOOL = "tool"
+    """A tool of the provider's has no price, and isn't in the amount."""
+    MODEL = "model"
+    """The model has no price, or lacks one for what was used."""
+
+
+class Usage(Protocol):
+    """Tokens of a response, as `wire.facts.TokenUsage` has them."""
+
+    @property
+    def input(self) -> int: ...
+    @property
+    def output(self) -> int: ...
+    @property
+    def cache_read(self) -> int: ...
+    @property
+    def cache_write(self) -> int: ...
+    @property
+    def extra(self) -> Mapping[str, int]: ...
+    @property
+    def partial(self) -> bool: ...
+
+
+class Rates(msgspec.Struct, frozen=True, gc=False):
+    """Nano-dollars per million units; None where there is no price of its own.
+
+    What has none is priced as what it is part of: a cache read as input, reasoning as output.
+    """
+
+    input: int | None = None
+    output: int | None = None
+    cache_read: int | None = None
+    cache_write_5m: int | None = None
+    cache_write_1h: int | None = None
+    input_audio: int | None = None
+    output_audio: int | None = None
+    input_image: int | None = None
+    output_reasoning: int | None = None
+    web_search: int | None = None
+    request: int | None = None
+
+
+class Step(msgspec.Struct, frozen=True, gc=False):
+    """Rates of requests whose input, cache included, is more than `above` tokens.
+
+    `is_derived` ones are no published or agreed prices, but in proportion to some.
+    """
+
+    above: int
+    rates: Rates
+    is_derived: bool = False
+
+
+class Tier(msgspec.Struct, frozen=True):
+    """The rates of a tier of processing; the first of the steps is for any length."""
+
+    steps: tuple[Step, ...]
+
+
+class RateCard(msgspec.Struct, frozen=True):
+    """What a model costs at a provider: the rates by tier, `standard` always among them.
+
+    `provider` and `model` are the table's names, if it knows them, and `version` is its version.
+    `own` is the number of the own rate that overrides it, from 0. `is_guessed` tells that the
+    provider isn't in the table, and that these are the prices of the API's maker.
+    """
+
+    provider: str
+    model: str
+    version: str | None
+    tiers: Mapping[str, Tier]
+    is_guessed: bool = False
+    own: int | None = None
+
+
+class Cost(NamedTuple):
+    """An amount in nano-dollars, None where there is no price."""
+
+    amount: int | None
+    label: Label
+    reasons: tuple[Reason, ...] = ()
+
+
+UNPRICED = Cost(None, Label.UNPRICED, (Reason.MODEL,))
+
+
+def tier_of(service_tier: str | None, speed: str | None = None) -> str:
+    """The tier that a provider's words name; its own word for one that isn't known here."""
+    if speed == FAST:
+        return FAST
+    if service_tier is None or service_tier in _STANDARD_NAMES:
+        return STANDARD
+    return service_tier
+
+
+def cost(
+    usage: Usage,
+    card: RateCard | None,
+    tier: str = STANDARD,
+    *,
+    is_tier_told: bool = True,
+    web_searches: int = 0,
+) -> Cost:
+    """What one model's usage in one request costs.
+
+    `web_searches` are those that the usage doesn't count. Where it isn't the provider that has
+    told the tier, `is_tier_told` is False. The usage has to be that of a single request to the
+    provider: a sum of several could seem to be a long one.
+    """
+    if card is None:
+        return UNPRICED
+    reasons = set()
+    if usage.partial:
+        reasons.add(Reason.PARTIAL)
+    if card.is_guessed:
+        reasons.add(Reason.PROVIDER)
+    own = card.tiers.get(tier)
+    step = _step(own or card.tiers[STANDARD], usage.input + usage.cache_read + usage.cache_write)
+    if own is None or step.is_derived or not is_tier_told:
+        reasons.add(Reason.TIER)
+    rates = step.rates
+    given = _given(usage, rates, reasons)
+    generated = _generated(usage, rates)
+    if given is None or generated is None:
+        return UNPRICED
+    total = given + generated + (rates.request or 0)
+    searches = usage.extra.get("web_search_requests", 0) + web_searches
+    if searches and rates.web_search is None:
+        reasons.add(Reason.TOOL)
+    elif searches:
+        total += searches * (rates.web_search or 0)
+    amount = (total + _MILLION // 2) // _MILLION
+    if not reasons:
+        return Cost(amount, Label.EXACT)
+    return Cost(amount, Label.ESTIMATED, tuple(sorted(reasons)))
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """The sum; unpriced where one of them is, since nobody knows how much is missing."""
+    amount: int | None = 0
+    reasons: set[Reason] = set()
+    for each in costs:
+        reasons.update(each.reasons)
+        amount = None if amount is None or each.amount is None else amount + each.amount
+    if amount is None:
+        return Cost(None, Label.UNPRICED, tuple(sorted(reasons)))
+    return Cost(amount, Label.ESTIMATED if reasons else Label.EXACT, tuple(sorted(reasons)))
+
+
+def _step(tier: Tier, given: int) -> Step:
+    found = tier.steps[0]
+    for step in tier.steps[1:]:
+        if given <= step.above:
+            break
+        found = step
+    return found
+
+
+def _given(usage: Usage, rates: Rates, reasons: set[Reason]) -> int | None:
+    """The price of what the model was given, times a million; None where a rate is missing."""
+    rate = rates.input
+    if rate is None:
+        return None if usage.input or usage.cache_read or usage.cache_write else 0
+    extra = usage.extra
+    total = usage.input * rate
+    if usage.cache_read:
+        total += usage.cache_read * (rate if rates.cache_read is None else rates.cache_read)
+    if usage.cache_write:
+        short = rate if rates.cache_write_5m is None else rates.cache_write_5m
+        long = min(extra.get("cache_ephemeral_1h_input", 0), usage.cache_write)
+        total += (usage.cache_write - long) * short
+        if long and rates.cache_write_1h is None:
+            reasons.add(Reason.CACHE_WRITE)
+            total += long * 2 * rate
+        elif long:
+            total += long * (rates.cache_write_1h or 0)
+    left = usage.input
+    if (rates.input_audio is None and "prompt_audio" in extra) or (
+        rates.output_audio is None and "completion_audio" in extra
+    ):
+        reasons.add(Reason.MODALITY)
+    for name, own in (("prompt_audio", rates.input_audio), ("prompt_image", rates.input_image)):
+        count = extra.get(name, 0)
+        if count and own is not None and own != rate:
+            if usage.cache_read:
+                reasons.add(Reason.MODALITY)
+            count = min(count, left)
+            left -= count
+            total += count * (own - rate)
+    return total
+
+
+def _generated(usage: Usage, rates: Rates) -> int | None:
+    """The price of what the model generated, times a million; None where a rate is missing."""
+    rate = rates.output
+    if rate is None:
+        return None if usage.output else 0
+    total = usage.output * rate
+    left = usage.output
+    if rates.output_audio is not None and (count := usage.extra.get("completion_audio", 0)):
+        count = min(count, left)
+        left -= count
+        total += count * (rates.output_audio - rate)
+    if rates.output_reasoning is not None:
+        thought = sum(usage.extra.get(name, 0) for name in _REASONING)
+        total += min(thought, left) * (rates.output_reasoning - rate)
+    return total
+
+
+_REASONING = ("output_reasoning", "completion_reasoning", "output_thinking")  # one an API
+
+
+def rate(dollars: Decimal) -> int:
+    """The rate of so many dollars per million units."""
+    return int((dollars * DOLLAR).to_integral_value(ROUND_HALF_UP))
+
+
+def in_dollars(rate: int) -> Decimal:
+    """Dollars per million units; of an amount, dollars."""
+    return Decimal(rate) / DOLLAR
+
+
+def scaled(rates: Rates, by: Mapping[str, Decimal]) -> Rates:
+    """The rates times a factor of their own each."""
+    found = {name: getattr(rates, name) for name in by}
+    return Rates(
+        **{name: v if v is None else rate(in_dollars(v) * by[name]) for name, v in found.items()}
+    )
