@@ -27,7 +27,7 @@ _ROOM = 28  # cells of a model's name in a narrow terminal
 
 _Provider = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="A provider of the settings, or of the table, like aws."),
+    typer.Option(metavar="PROVIDER", help="A provider of the settings, or of the table, like aws."),
 ]
 
 

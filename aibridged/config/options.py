@@ -100,8 +100,9 @@ class TelemetrySettings:
 class PriceSettings:
     """What models of a provider cost by contract; without `provider` or `model`, a glob, all do.
 
-    Rates are dollars per million tokens, of `web_search` per thousand searches; one that is None
-    is the table's, times `multiplier`. It counts from the day of `start` on, in UTC.
+    Rates are dollars per million tokens, of `web_search` per thousand searches. One that is None
+    is the table's, times `multiplier`, or in proportion to what it is part of: the cache's to
+    `input`. It counts from the day of `start` on, in UTC.
     """
 
     provider: str | None = None

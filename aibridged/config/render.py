@@ -72,7 +72,8 @@ _SAMPLE_LISTS = """\
 # What models cost by contract, instead of the table that is installed
 # (`aibridged prices list`): the first entry that fits and has begun counts.
 # In dollars per million tokens, web_search per thousand searches. What an
-# entry leaves out is the table's, times its multiplier. Variables:
+# entry leaves out is the table's, times its multiplier; what the cache costs
+# keeps its proportion to the input. Variables:
 # CODER_AIBRIDGE_PRICE_0_PROVIDER, _MODEL, _INPUT, and so on.
 #prices:
 #  - provider: anthropic

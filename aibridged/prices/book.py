@@ -64,6 +64,11 @@ _PRICES: Mapping[str, tuple[tuple[str, ...], int]] = {
     "request": (("requests_kcount",), 1000),
 }
 _OWN = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "web_search")
+# What keeps its proportion to a rate where that alone is given, as providers define them.
+_PARTS = {
+    "input": ("cache_read", "cache_write_5m", "cache_write_1h", "input_audio", "input_image"),
+    "output": ("output_audio", "output_reasoning"),
+}
 # Types of providers whose makers the library calls something else.
 _MAKERS = {"copilot": "github-copilot"}
 
@@ -228,7 +233,7 @@ def _at(price: Any, above: int, name: str) -> int | None:
 
 
 def _by_contract(card: RateCard | None, own: _Own, provider: str, model: str) -> RateCard | None:
-    """The card with the own rates; the tiers keep their proportions to the standard one."""
+    """The card with the own rates; what they leave out keeps its proportion to them."""
     settings = own.settings
     given = {
         name: rate(value * _PRICES[name][1])
@@ -244,17 +249,24 @@ def _by_contract(card: RateCard | None, own: _Own, provider: str, model: str) ->
     factors = dict.fromkeys(Rates.__struct_fields__, settings.multiplier or Decimal(1))
     for name, value in given.items():
         if public := getattr(base, name):
-            factors[name] = in_dollars(value) / in_dollars(public)
+            factor = in_dollars(value) / in_dollars(public)
+            factors |= dict.fromkeys(_PARTS.get(name, ()), factor) | {name: factor}
     tokens = given.keys() - {"web_search"}
-    tiers = {}
-    for tier, of in card.tiers.items():
-        steps = [
-            _step_by_contract(
-                step, factors, given, is_first=tier == STANDARD and not number, tokens=bool(tokens)
+    tiers = {
+        tier: Tier(
+            tuple(
+                _step_by_contract(
+                    step,
+                    factors,
+                    given,
+                    is_first=tier == STANDARD and number == 0,
+                    has_tokens=bool(tokens),
+                )
+                for number, step in enumerate(of.steps)
             )
-            for number, step in enumerate(of.steps)
-        ]
-        tiers[tier] = Tier(tuple(steps))
+        )
+        for tier, of in card.tiers.items()
+    }
     return msgspec.structs.replace(
         card,
         tiers=tiers,
@@ -269,7 +281,7 @@ def _step_by_contract(
     given: Mapping[str, int],
     *,
     is_first: bool,
-    tokens: bool,
+    has_tokens: bool,
 ) -> Step:
     rates = scaled(step.rates, factors)
     exact = {
@@ -280,5 +292,5 @@ def _step_by_contract(
     return Step(
         step.above,
         msgspec.structs.replace(rates, **exact),
-        is_derived=tokens and not is_first,
+        is_derived=has_tokens and not is_first,
     )

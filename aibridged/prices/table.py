@@ -6,6 +6,7 @@ Both are genai-prices' data, whose import takes 0.2 s and 30 MB: nothing but `in
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import msgspec
 
-from aibridged.config.private_file import flush
+from aibridged.config.private_file import flush, make_private, open_private
 
 if TYPE_CHECKING:
     from genai_prices.types import ModelInfo, ModelPrice, Provider
@@ -115,9 +116,10 @@ def store(state_dir: Path, content: bytes, fetched_at: datetime) -> None:
     """
     file = _File(fetched_at, _sha256(content), msgspec.Raw(content))
     part = state_dir / f"{FILE}.part"
+    part.unlink(missing_ok=True)  # one of a process that was killed
     try:
-        part.write_bytes(msgspec.json.encode(file))
-        part.chmod(0o644)  # nothing in it is secret, and root may have fetched it for the daemon
+        with open(make_private(part), "wb") as opened:
+            opened.write(msgspec.json.encode(file))
         flush(part)
         part.replace(state_dir / FILE)
         flush(state_dir)
@@ -129,7 +131,7 @@ def store(state_dir: Path, content: bytes, fetched_at: datetime) -> None:
 
 def _fetched_table(path: Path) -> Table | None:
     try:
-        with path.open("rb") as opened:
+        with open(open_private(path, os.O_RDONLY), "rb") as opened:
             content = opened.read(MAX_BYTES + 1024)
         file = msgspec.json.decode(content, type=_File)
     except FileNotFoundError:

@@ -65,7 +65,7 @@ def test_the_list_has_own_rates_where_there_are_some(invoke: Invoke) -> None:
     lines = [line.split() for line in result.stdout.splitlines()]
     assert lines[0][:4] == ["MODEL", "PROVIDER", "INPUT", "OUTPUT"]
     [opus] = [line for line in lines if line[0] == "claude-opus-4-8"]
-    assert opus[:7] == ["claude-opus-4-8", "anthropic", "4.50", "22.50", "0.50", "6.25", "10.00"]
+    assert opus[:7] == ["claude-opus-4-8", "anthropic", "4.50", "22.50", "0.45", "5.625", "9.00"]
     assert opus[-1] == "own"
     assert invoke("list", "--model", "our-*").stdout.split("\n")[1].split()[:4] == [
         "our-own",

@@ -119,11 +119,8 @@ def test_own_rates_come_before_the_tables_and_say_so() -> None:
     assert card is not None
     assert card.own == 0
     assert card.version == book.table.version
-    assert (dollars(card), dollars(card, "output"), dollars(card, "cache_read")) == (
-        "4.5",
-        "20",
-        "0.5",
-    )
+    found = [dollars(card, name) for name in ("input", "output", "cache_read", "web_search")]
+    assert found == ["4.5", "20", "0.45", "10000"]
     assert cost(TokenUsage(1, 1, 1), card).label is Label.EXACT
     other = book.card("anthropic", "claude-sonnet-4-6", AT)
     assert other is not None
@@ -171,6 +168,19 @@ def test_a_model_that_only_the_own_rates_know_has_their_price() -> None:
     assert (card.version, card.own, card.is_guessed) == (None, 0, False)
     assert cost(TokenUsage(5, 5), card) == (1000, Label.EXACT, ())
     assert made(price(multiplier="0.5")).card("local", "qwen3", AT) is None
+
+
+def test_parts_keep_their_proportion_to_the_own_rate_unless_they_have_one() -> None:
+    free = made(price(provider="local", input="0", output="0")).card("local", "gpt-5.2", AT)
+    assert cost(TokenUsage(9, 9, 9, 9), free) == (0, Label.EXACT, ())
+    own = made(price(model=OPUS, input="4", cache_read="0.1")).card("anthropic", OPUS, AT)
+    assert [dollars(own, f"cache_{name}") for name in ("read", "write_5m", "write_1h")] == [
+        "0.1",
+        "5",
+        "8",
+    ]
+    audio = made(price(output="8")).card("local", "gpt-audio", AT)
+    assert (dollars(audio, "output_audio"), dollars(audio, "input_audio")) == ("51.2", "32")
 
 
 def test_own_rates_for_a_provider_that_is_guessed_are_no_guess() -> None:

@@ -67,7 +67,7 @@ def test_a_file_that_is_no_table_is_told_and_the_installed_one_is_used(
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / FILE).mkdir()
-    assert "can't be read (Is a directory)" in str(current_table(tmp_path)[1])
+    assert "can't be read (it is not a regular file)" in str(current_table(tmp_path)[1])
 
 
 def test_a_table_is_stored_whole_or_not_at_all(
@@ -75,7 +75,7 @@ def test_a_table_is_stored_whole_or_not_at_all(
 ) -> None:
     store(tmp_path, published(models=1), AT)
     before = (tmp_path / FILE).read_bytes()
-    assert oct((tmp_path / FILE).stat().st_mode & 0o777) == "0o644"
+    assert oct((tmp_path / FILE).stat().st_mode & 0o777) == "0o600"
 
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
@@ -95,6 +95,18 @@ def changed(content: bytes, path: str, value: Any) -> bytes:
         at = at[int(name) if name.isdecimal() else name]
     at[last] = value
     return json.dumps(providers).encode()
+
+
+def test_no_symbolic_link_is_followed(published: Published, tmp_path: Path) -> None:
+    """Root may fetch for a daemon that has a user of its own."""
+    other = tmp_path / "other"
+    other.write_text("precious")
+    (tmp_path / f"{FILE}.part").symlink_to(other)
+    store(tmp_path, published(), AT)
+    assert other.read_text() == "precious"
+    (tmp_path / FILE).rename(other)
+    (tmp_path / FILE).symlink_to(other)
+    assert "it is a symbolic link" in str(current_table(tmp_path)[1])
 
 
 @pytest.mark.parametrize(

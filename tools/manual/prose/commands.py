@@ -508,6 +508,31 @@ $ aibridged tokens revoke 4f9GhJk2Qs
         ),
         see_also=("aibridged-users(1)", "aibridged.yaml(5)"),
     ),
+    "prices": Prose(
+        about=(
+            "Prices are those of a table of public ones, genai-prices, unless the list of prices "
+            "in the settings file (`aibridged.yaml(5)`) has some of a contract. Nothing is "
+            "fetched but by `aibridged prices update`.",
+            Example(
+                "What Claude costs at Anthropic, and at Amazon Bedrock:",
+                """\
+$ aibridged prices list --provider anthropic
+$ aibridged prices list --provider aws --model '*claude*'
+""",
+            ),
+        ),
+        examples=(
+            Example(
+                "The prices of a model at every tier, and who says so:",
+                "$ aibridged prices show gpt-5.4 --provider openai",
+            ),
+            Example(
+                "Fetch a newer table, once a day:",
+                "$ aibridged prices update",
+            ),
+        ),
+        see_also=("aibridged-usage(1)", "aibridged.yaml(5)"),
+    ),
     "interceptions": Prose(
         about=(
             "An interception is one bridged (recorded) request with its response: the "

@@ -142,6 +142,34 @@ CODER_AIBRIDGE_POLICY_0_CLAUDE_CODE={"model":"haiku"}
 CODER_AIBRIDGE_POLICY_1_MODELS=*
 """,
     ),
+    "prices": ListProse(
+        about="What models cost by contract, in place of the table of public prices that "
+        "`aibridged prices list` shows. The first entry that fits the provider and the model, and "
+        "has begun, counts. A rate that it leaves out is the table's, times its multiplier; those "
+        "of the cache keep their proportion to the input's.",
+        fields={
+            "provider": "Name of a provider; all, if it is left out.",
+            "model": "Names of models: `*` stands for any text, `?` for any character; all, if it "
+            "is left out.",
+            "input": "Dollars per million tokens that a model is given, without the cache's.",
+            "output": "Dollars per million tokens that it generates, reasoning included.",
+            "cache_read": "Dollars per million tokens read from the cache.",
+            "cache_write_5m": "Dollars per million tokens written to the cache, for 5 minutes or "
+            "where there is one kind.",
+            "cache_write_1h": "Dollars per million tokens written to the cache for an hour.",
+            "web_search": "Dollars per thousand searches by the provider's tool.",
+            "multiplier": "Factor for the table's rates.",
+            "from": "Day from which the entry counts, in UTC.",
+        },
+        variables="""\
+CODER_AIBRIDGE_PRICE_0_PROVIDER=anthropic
+CODER_AIBRIDGE_PRICE_0_MODEL=claude-opus-4-8*
+CODER_AIBRIDGE_PRICE_0_INPUT=4.5
+CODER_AIBRIDGE_PRICE_0_OUTPUT=22.5
+CODER_AIBRIDGE_PRICE_1_PROVIDER=openai
+CODER_AIBRIDGE_PRICE_1_MULTIPLIER=0.85
+""",
+    ),
     "telemetry": ListProse(
         about="OTLP receivers to which telemetry is relayed that agents send to the gateway's "
         "/v1/metrics, /v1/logs and /v1/traces, with the user's identity as resource attributes.",
@@ -164,9 +192,12 @@ VALUES: Mapping[str, str] = {
     "BOOL": "`true`, `t` or `1`; `false`, `f` or `0`."
     " As a flag: `--verbose`, `--verbose=false`, `--no-verbose`.",
     "BYTES": "A number of bytes, or one with a unit: `1048576`, `512KiB`, `32MiB`, `1GiB`.",
+    "DATE": "A day, such as `2026-01-31`.",
     "DIR": "A directory; `~` is the home directory.",
+    "DOLLARS": "An amount such as `2.50` or `0.0875`, with at most 9 decimals.",
     "DURATION": "Numbers with units, such as `500ms`, `10s`, `1m30s`, `12h` or `60d`; or `0`."
     " A number other than 0 requires a unit.",
+    "GLOB": "A name in which `*` stands for any text, and `?` for any character.",
     "HOST:PORT": "An address to listen on: `127.0.0.1:4001`, `[::1]:4001`,"
     " or `:4001` for every interface.",
     "HEADERS": "In the file, a mapping of names to values;"
@@ -180,6 +211,7 @@ VALUES: Mapping[str, str] = {
     "may also be repeated.",
     "MAPPING": "In the file, a mapping of values of any type; in a variable, a JSON object.",
     "NAME": "Lower-case letters, digits and single dashes.",
+    "NUMBER": "A number such as `0.85`, with at most 9 decimals.",
     "PATH": "A file.",
     "REGEX": "A Python regular expression.",
     "TEXT": "Any text.",
