@@ -287,7 +287,7 @@ def _step_by_contract(
     exact = {
         name: value
         for name, value in given.items()
-        if is_first or name == "web_search" or getattr(step.rates, name) is None
+        if is_first or getattr(step.rates, name) is None
     }
     return Step(
         step.above,

@@ -153,7 +153,7 @@ def read_providers(content: bytes) -> "list[Provider]":
     from pydantic import ValidationError
 
     try:
-        raw = json.loads(content, parse_float=Decimal, parse_constant=_no_number)
+        raw = json.loads(content, parse_constant=_no_number)
         providers = _providers_from_raw(raw)
         _check(providers)
     except (ValidationError, ValueError, RecursionError, TypeError, AssertionError):
