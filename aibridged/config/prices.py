@@ -13,6 +13,8 @@ from aibridged.config.kinds import Kind
 from aibridged.config.options import PriceSettings
 from aibridged.config.resolution import Mistake
 
+MAX_ENTRIES = 500
+"""Each is compared with all before it, and with each new model's name."""
 _MAX_NAME = 512  # characters
 _MAX_DOLLARS = 1_000_000
 _MAX_MULTIPLIER = 1_000
@@ -80,6 +82,10 @@ def read_list(
     `known` are the providers' names, None where they can't be told.
     """
     before = len(mistakes)
+    if len(entries) > MAX_ENTRIES:
+        what = f"there are {len(entries)} prices, and at most {MAX_ENTRIES} are read"
+        mistakes.append(Mistake(entries[MAX_ENTRIES].where, what, "Join models by globs."))
+        return ()
     prices = []
     for entry in entries:
         read: dict[str, Any] = {

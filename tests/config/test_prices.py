@@ -110,3 +110,10 @@ def test_an_entry_that_never_counts_is_a_mistake(
 def test_an_entry_without_a_value_is_a_mistake(resolve: Resolve) -> None:
     [mistake] = resolve(yaml="aibridge: {prices: [{input: 1, output: }]}").mistakes
     assert "there is no value" in mistake.what
+
+
+def test_there_is_an_end_to_the_list(resolve: Resolve) -> None:
+    entries = [f"{{model: m{number}, input: 1}}" for number in range(501)]
+    assert len(read(resolve(yaml=f"aibridge: {{prices: [{', '.join(entries[:500])}]}}"))) == 500
+    [mistake] = resolve(yaml=f"aibridge: {{prices: [{', '.join(entries)}]}}").mistakes
+    assert mistake.what == "there are 501 prices, and at most 500 are read"
