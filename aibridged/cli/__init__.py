@@ -39,6 +39,7 @@ GROUPS = (
     "audit",
     "interceptions",
     "sessions",
+    "export",
     "db",
     "proxy",
 )

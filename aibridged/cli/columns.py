@@ -150,17 +150,23 @@ def chosen(
             f"they are for tables and CSV: --output {output} has all fields.",
             param_hint="--columns",
         )
+    return View([named(columns, name, "--columns") for name in names.split(",")], True, wide)
+
+
+def named(columns: Sequence[Column[T]], name: str, flag: str) -> Column[T]:
+    """The column that a user names by its name or heading.
+
+    Raises:
+        typer.BadParameter: there is no such column.
+    """
     known = {spelling: each for each in columns for spelling in (_plain(each.title), each.name)}
-    found = []
-    for name in names.split(","):
-        if _plain(name) not in known:
-            raise typer.BadParameter(
-                f"there is no column {cells.printable(name.strip())!r}; there are "
-                f"{', '.join(each.name for each in columns)}.",
-                param_hint="--columns",
-            )
-        found.append(known[_plain(name)])
-    return View(found, True, wide)
+    if _plain(name) not in known:
+        raise typer.BadParameter(
+            f"there is no column {cells.printable(name.strip())!r}; there are "
+            f"{', '.join(each.name for each in columns)}.",
+            param_hint=flag,
+        )
+    return known[_plain(name)]
 
 
 def _plain(name: str) -> str:

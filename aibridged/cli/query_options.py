@@ -230,6 +230,11 @@ def as_json(answer: Any, *, indent: int | None = 2) -> str:
 
     encoded = msgspec.json.encode(answer)
     text = (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
+    return escaped(text)
+
+
+def escaped(text: str) -> str:
+    """JSON with the terminal control characters that its encoder leaves in."""
     return _DRIVES_TERMINALS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 

@@ -1,12 +1,13 @@
 """`aibridged usage`: token usage in total."""
 
-from enum import StrEnum
+from collections.abc import Callable, Sequence
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
+from aibridged.cli.cells import printable
+from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen, named
 from aibridged.cli.query_options import (
     NARROW,
     Output,
@@ -19,30 +20,42 @@ from aibridged.cli.query_options import (
 
 if TYPE_CHECKING:
     from aibridged.records.query import Query
-    from aibridged.records.query_results import Filter, Usage
+    from aibridged.records.query_results import Filter, Usage, UsageBy
 
+DIMENSIONS = ("user", "model", "provider", "client", "session", "token", "day", "hour")
+"""What totals can be grouped by."""
 
-class By(StrEnum):
-    """What totals are grouped by."""
+_REFUSED_BY = {"user", "day"}
 
-    USER = "user"
-    MODEL = "model"
-    PROVIDER = "provider"
-    CLIENT = "client"
-    DAY = "day"
+ByFlag = Annotated[
+    str,
+    typer.Option(
+        metavar="BY,...",
+        help=f"Group by {', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}, or by several of them.",
+        autocompletion=lambda: list(DIMENSIONS),
+    ),
+]
 
 
 def _usage(
     query: "Query",
     wanted: "Filter",
-    by: Annotated[
-        By, typer.Option(metavar="BY", help="Group by user, model, provider, client or day.")
-    ] = By.USER,
+    by: ByFlag = "user",
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column to sort by: the greatest number, the first name or the last time on top.",
+        ),
+    ] = None,
     wide: WideFlag = False,
     columns: ColumnsFlag = None,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Show token usage by user, model, provider, client or day.
+    """Show token usage by user, model, provider, client, session, token, day or hour.
+
+    With several, separated by commas, there is a row for each combination, such as a user's tokens
+    by model. Those with the most tokens are first, or the newest where the first one is a time.
 
     Users and days have the number of requests that were refused for what a person may do, or how
     much: a limit, or a policy. Those are counted by whole days.
@@ -50,10 +63,11 @@ def _usage(
     The last row of a table is the total of all that matches, also where the list stops at its
     limit.
     """
-    from aibridged.records.query_results import UsageBy
-
-    view = chosen(_columns(by), wide, columns, output=output)
-    found, total = query.usage_and_total(UsageBy(by.value), one_more(wanted))
+    dimensions = parsed_dimensions(by)
+    own = _columns(dimensions)
+    view = chosen(own, wide, columns, output=output)
+    order = None if sort is None else named(own, sort, "--sort").name
+    found, total = query.usage_and_total(dimensions, one_more(wanted), order)
     totals, more = cut_to_limit(found, wanted, NARROW)
     write(totals, output, view, nothing="No usage recorded.", more=more, total=total)
 
@@ -62,10 +76,33 @@ usage = takes_filter(_usage)
 usage.__name__ = "usage"
 
 
-def _columns(by: By) -> "tuple[Column[Usage], ...]":
-    refused = (_count("refused", "REFUSED"),) if by in (By.USER, By.DAY) else ()
+def parsed_dimensions(text: str) -> "list[UsageBy]":
+    """The dimensions of `--by`.
+
+    Raises:
+        typer.BadParameter: one is unknown, or named twice.
+    """
+    from aibridged.records.query_results import UsageBy
+
+    names = [name.strip().lower() for name in text.split(",")]
+    for number, name in enumerate(names):
+        if name not in DIMENSIONS:
+            raise typer.BadParameter(
+                f"usage isn't counted by {printable(name)!r}: use some of "
+                f"{', '.join(DIMENSIONS)}, separated by commas.",
+                param_hint="--by",
+            )
+        if name in names[:number]:
+            raise typer.BadParameter(f"{name!r} is named twice: name each once.", param_hint="--by")
+    return list(map(UsageBy, names))
+
+
+def _columns(dimensions: "Sequence[UsageBy]") -> "tuple[Column[Usage], ...]":
+    refused = (_count("refused", "REFUSED"),) if _REFUSED_BY.issuperset(dimensions) else ()
+    first, *others = (each.value for each in dimensions)
     return (
-        Column(by.value, attrgetter("key"), cut=True),
+        Column(first, lambda each: each.by.get(first, each.key), cut=True),
+        *(Column(name, _value(name), cut=True) for name in others),
         _count("interceptions", "REQUESTS"),
         _count("input_tokens", "INPUT"),
         _count("cache_read_input_tokens", "CACHED"),
@@ -74,6 +111,10 @@ def _columns(by: By) -> "tuple[Column[Usage], ...]":
         Column("cached_share", attrgetter("cached_share"), "HIT", Kind.SHARE),
         *refused,
     )
+
+
+def _value(name: str) -> "Callable[[Usage], str]":
+    return lambda each: each.by.get(name, "")
 
 
 def _count(name: str, heading: str) -> "Column[Usage]":

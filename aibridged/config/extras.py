@@ -29,6 +29,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
         "mcp": "mcp>=2",
         "pydantic": "pydantic>=2",
     },
+    "parquet": {"pyarrow": "pyarrow>=18"},
     "postgres": {"psycopg": "psycopg[binary]>=3.2"},
     "proxy": {"aiohappyeyeballs": "aiohappyeyeballs>=2", "cryptography": "cryptography>=44"},
     "sign-in": {

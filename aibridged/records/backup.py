@@ -9,15 +9,16 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
 from aibridged.clock import Clock
-from aibridged.config.private_file import flush, make_private
-from aibridged.records.database import BESIDE, BUSY_TIMEOUT_S, DatabaseError
+from aibridged.config.private_file import flush
+from aibridged.records.database import BUSY_TIMEOUT_S, DatabaseError
 from aibridged.records.migrations import VERSION_TABLE, is_known, newest
+from aibridged.records.whole_file import check_target, part_beside, put
 
 PAGES_AT_ONCE = 256
 SHARE = 0.5
@@ -68,7 +69,7 @@ def back_up(
     with part_beside(target) as part:
         copy_of(database, part, clock, sleep=sleep)
         copy = checked(part)
-        _put(part, target, force=force)
+        put(part, target, force=force)
     return copy
 
 
@@ -196,55 +197,10 @@ def _opened(file: Path, mode: str = "mode=rw") -> sqlite3.Connection:
 
 
 def _check_target(database: Path, target: Path, *, force: bool) -> None:
-    if target.is_dir():
-        raise DatabaseError(f"{target} is a directory: name a file in it.")
-    if not target.parent.is_dir():
-        raise DatabaseError(f"The directory {target.parent} does not exist: create it first.")
+    check_target(target, force=True)
     if target.exists() and target.samefile(database):
         raise DatabaseError(f"{target} is the database itself: choose another file.")
-    if os.path.lexists(target) and not force:
-        raise _exists(target)
-
-
-@contextmanager
-def part_beside(target: Path) -> Iterator[Path]:
-    """A private, empty file beside the target, which is gone at the end unless it was renamed."""
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        os.close(make_private(part))
-    except OSError as error:
-        raise DatabaseError(
-            f"Nothing can be written in {target.parent}: {error.strerror}."
-        ) from None
-    try:
-        yield part
-    finally:
-        for suffix in ("", *BESIDE):
-            with suppress(OSError):
-                os.unlink(f"{part}{suffix}")
-
-
-def _put(part: Path, target: Path, *, force: bool) -> None:
-    """Give the copy its name, at once."""
-    try:
-        if force:
-            os.replace(part, target)
-        else:
-            try:
-                os.link(part, target)
-            except FileExistsError:
-                raise _exists(target) from None
-            except OSError:  # a file system without hard links
-                if os.path.lexists(target):
-                    raise _exists(target) from None
-                os.rename(part, target)
-        flush(target.parent)
-    except OSError as error:
-        raise DatabaseError(f"{target} can't be written: {error.strerror}.") from None
-
-
-def _exists(target: Path) -> DatabaseError:
-    return DatabaseError(f"{target} exists: choose another file, or replace it with --force.")
+    check_target(target, force=force)
 
 
 def _revision(connection: sqlite3.Connection, file: Path) -> str:

@@ -90,7 +90,7 @@ def make_engine(url: sa.URL, *, busy_timeout: float = BUSY_TIMEOUT_S) -> sa.Engi
         "keepalives_count": 2,
         "tcp_user_timeout": UNREACHABLE_S * 1000,
         "application_name": "aibridged",
-        "options": "-c TimeZone=UTC",
+        "options": "-c TimeZone=UTC -c DateStyle=ISO",
     }
     try:
         # Only here, because the driver is an extra.

@@ -1,6 +1,6 @@
 """Query filters as SQL conditions."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -85,6 +85,26 @@ def matching(*all_of: sa.ColumnElement[bool]) -> sa.Subquery:
     return sa.union_all(
         *(sa.select(interceptions).where(part, *all_of) for part in PARTS)
     ).subquery()
+
+
+def page_of(
+    columns: Sequence[sa.ColumnElement[Any]],
+    where: Sequence[sa.ColumnElement[bool]],
+    order: Callable[[Any], Sequence[sa.ColumnElement[Any]]],
+    limit: int,
+    offset: int = 0,
+) -> sa.Select[Any]:
+    """Columns of the first interceptions in an `order` of theirs, each part found by an index."""
+    parts = [
+        sa.select(*columns)
+        .where(part, *where)
+        .order_by(*order(interceptions.c))
+        .limit(offset + limit)
+        .subquery()
+        for part in PARTS
+    ]
+    both = sa.union_all(*map(sa.select, parts)).subquery()
+    return sa.select(both).order_by(*order(both.c)).limit(limit).offset(offset)
 
 
 def row_id(text: str) -> str | None:

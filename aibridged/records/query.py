@@ -10,6 +10,7 @@ in a thread.
 import operator
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from aibridged.records.filters import (
     PARTS,
     conditions,
     matching,
+    page_of,
     resolved,
     row_id,
     thread_of,
@@ -39,7 +41,7 @@ from aibridged.records.schema import interceptions
 from aibridged.records.sessions import NoSuchSessionError, count_sessions, find_sessions
 from aibridged.records.storable import storable
 from aibridged.records.threads import find_threads, sum_metadata
-from aibridged.records.usage import find_usage
+from aibridged.records.usage import find_usage, stream_usage
 
 MAX_LIMIT = 1000
 MAX_NAMES = 10_000
@@ -92,20 +94,8 @@ class Query:
             where = list(conditions(wanted))
             if wanted.after_id is not None:
                 where.append(_after(connection, wanted.after_id, wanted))
-            parts = [
-                sa.select(interceptions)
-                .where(part, *where)
-                .order_by(*_order(_I, wanted))
-                .limit(wanted.offset + wanted.limit)
-                .subquery()
-                for part in PARTS
-            ]
-            both = sa.union_all(*map(sa.select, parts)).subquery()
-            statement = (
-                sa.select(both)
-                .order_by(*_order(both.c, wanted))
-                .limit(wanted.limit)
-                .offset(wanted.offset)
+            statement = page_of(
+                list(_I), where, partial(_order, wanted), wanted.limit, wanted.offset
             )
             for rows, children in self._read(connection, statement):
                 yield from children.previews(rows)
@@ -269,22 +259,37 @@ class Query:
                 rows = [found[id] for id in few if id in found]
                 yield from ChildRows(connection, [row.id for row in rows]).full(rows)
 
-    def usage(self, by: UsageBy, wanted: Filter) -> list[Usage]:
-        """Totals, those with the most tokens first; days newest first.
+    def usage(self, by: Sequence[UsageBy], wanted: Filter) -> list[Usage]:
+        """Totals of each combination of the dimensions, those with the most tokens first.
 
-        The model that is `wanted` is the one that used the tokens.
+        Where the first one is a time, the newest are first. The model that is `wanted` is the one
+        that used the tokens.
         """
         with self._connect() as connection:
             return find_usage(connection, by, wanted)[0]
 
-    def usage_and_total(self, by: UsageBy, wanted: Filter) -> tuple[list[Usage], Usage]:
-        """The same, and the total of all that matches, whatever the limit."""
+    def usage_and_total(
+        self, by: Sequence[UsageBy], wanted: Filter, sort: str | None = None
+    ) -> tuple[list[Usage], Usage]:
+        """The same, in the order of `sort`, and the total of all that matches, whatever the limit.
+
+        `sort` is a dimension, or the name of a number of a `Usage`, which puts the greatest first.
+        """
         with self._connect() as connection:
-            found, total = find_usage(connection, by, wanted)
-        if by is UsageBy.MODEL and wanted.model is None:
+            found, total = find_usage(connection, by, wanted, sort)
+        if UsageBy.MODEL in by and wanted.model is None:
             # It counted interceptions that used several models as often.
             total = msgspec.structs.replace(total, interceptions=self.count(wanted))
         return found, total
+
+    def each_usage(self, by: Sequence[UsageBy], wanted: Filter) -> Iterator[Usage]:
+        """All totals, whatever the limit, a few at a time in memory.
+
+        Raises:
+            QueryFailedError: it took too long, or the database is unavailable.
+        """
+        with self._connect() as connection:
+            yield from stream_usage(connection, by, wanted)
 
     def models(self, wanted: Names, initiator: str | None = None) -> list[str]:
         """The models in use, sorted."""
@@ -335,7 +340,7 @@ def _one(id: str | None, initiator: str | None) -> sa.Select[Any]:
     return statement if initiator is None else statement.where(_I.initiator_id == initiator)
 
 
-def _order(columns: Any, wanted: Filter) -> tuple[sa.ColumnElement[Any], ...]:
+def _order(wanted: Filter, columns: Any) -> tuple[sa.ColumnElement[Any], ...]:
     order = (columns.started_at, columns.id)
     return order if wanted.oldest_first else tuple(column.desc() for column in order)
 

@@ -123,13 +123,15 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 class Usage(msgspec.Struct, kw_only=True):
-    """Tokens of one user, model, provider, client or day.
+    """Tokens of one user, model, day, …, or of one combination of these.
 
-    `refused` is how many requests were refused for what a person may do: None for those that can't
-    be told by it. Days are whole.
+    `by` has the value of each dimension, and `key` has them in one text. `refused` is how many
+    requests were refused for what a person may do: None for those that can't be told by it. Days
+    are whole.
     """
 
     key: str
+    by: dict[str, str]
     interceptions: int
     input_tokens: int
     output_tokens: int
@@ -147,4 +149,7 @@ class UsageBy(StrEnum):
     MODEL = "model"
     PROVIDER = "provider"
     CLIENT = "client"
+    SESSION = "session"
+    TOKEN = "token"
     DAY = "day"
+    HOUR = "hour"

@@ -14,11 +14,11 @@ from aibridged.records.backup import (
     check_is_sqlite,
     checked,
     copy_of,
-    part_beside,
 )
 from aibridged.records.database import BESIDE, DatabaseError
 from aibridged.records.journal import JOURNAL_FILE
 from aibridged.records.spool import SPOOL_FILE, Spool, SpoolError, SpoolInUseError
+from aibridged.records.whole_file import part_beside
 
 
 class Restored(NamedTuple):

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+import msgspec
 import sqlalchemy as sa
 
 from aibridged.records.child_rows import SHOWN_CHARACTERS, SHOWN_ROWS
@@ -31,7 +32,7 @@ class _Key(NamedTuple):
     initiator_id: str
 
 
-class _Position(NamedTuple):
+class Position(NamedTuple):
     """Where a session stands in the list."""
 
     key: _Key
@@ -59,7 +60,26 @@ def find_sessions(connection: sa.Connection, wanted: Filter) -> Iterator[Session
     Raises:
         NoSuchSessionError: none of them has the id `after_session`.
     """
-    page = _page(connection, wanted)
+    after = None if wanted.after_session is None else _position(connection, wanted)
+    yield from _sessions(
+        connection, [place.key for place in _page(connection, wanted, after)], wanted
+    )
+
+
+def session_page(
+    connection: sa.Connection, wanted: Filter, after: Position | None, limit: int
+) -> tuple[Sequence[Session], Position | None]:
+    """The page that follows on a position, from the first one, and its own last position.
+
+    Such pages have each session once, also where initiators share an id.
+    """
+    wanted = msgspec.structs.replace(wanted, limit=limit, offset=0)
+    page = _page(connection, wanted, after)
+    sessions = list(_sessions(connection, [place.key for place in page], wanted))
+    return sessions, page[-1] if page else None
+
+
+def _sessions(connection: sa.Connection, page: Sequence[_Key], wanted: Filter) -> Iterator[Session]:
     for start in range(0, len(page), _AT_ONCE):
         batch = page[start : start + _AT_ONCE]
         found = _find(connection, batch, wanted)
@@ -91,22 +111,21 @@ def count_sessions(connection: sa.Connection, wanted: Filter) -> int:
     )
 
 
-def _page(connection: sa.Connection, wanted: Filter) -> list[_Key]:
+def _page(connection: sa.Connection, wanted: Filter, after: Position | None) -> Sequence[Position]:
     """The sessions of a page, by walking from the newest interception until the page is full.
 
     Of a session that is met, the newest interception is met first; one that isn't met was used
     before all that are.
     """
     window = _WINDOW * (wanted.offset + wanted.limit)
-    after = None if wanted.after_session is None else _position(connection, wanted)
     while True:
         found, oldest = _newest(connection, wanted, window, after)
         if oldest is None or (len(found) == wanted.limit and found[-1].last_at > oldest):
-            return [_key(row) for row in found]
+            return [Position(_key(row), row.last_at) for row in found]
         window *= _WINDOW
 
 
-def _position(connection: sa.Connection, wanted: Filter) -> _Position:
+def _position(connection: sa.Connection, wanted: Filter) -> Position:
     """The position of `after_session`: of those that share the id, the one used longest ago.
 
     Pages that follow on one another thus come to an end.
@@ -118,10 +137,10 @@ def _position(connection: sa.Connection, wanted: Filter) -> _Position:
     row = connection.execute(last_of_all).one_or_none()
     if row is None:
         raise NoSuchSessionError
-    return _Position(_key(row), row.last_at)
+    return Position(_key(row), row.last_at)
 
 
-def _older(wanted: Filter, after: _Position) -> Iterator[sa.ColumnElement[bool]]:
+def _older(wanted: Filter, after: Position) -> Iterator[sa.ColumnElement[bool]]:
     """Conditions on the interceptions of the sessions that weren't used after that one."""
     newer = interceptions.alias()
     since = newer.c.started_at > after.last_at
@@ -142,7 +161,7 @@ def _older(wanted: Filter, after: _Position) -> Iterator[sa.ColumnElement[bool]]
 
 
 def _newest(
-    connection: sa.Connection, wanted: Filter, window: int, after: _Position | None
+    connection: sa.Connection, wanted: Filter, window: int, after: Position | None
 ) -> tuple[Sequence[Any], datetime | None]:
     """The page, as far as the newest `window` interceptions tell, and when the last one started.
 
@@ -172,7 +191,7 @@ def _newest(
     return connection.execute(statement).all(), oldest
 
 
-def _follows(last: sa.ColumnElement[Any], keys: _Keys, after: _Position) -> sa.ColumnElement[bool]:
+def _follows(last: sa.ColumnElement[Any], keys: _Keys, after: Position) -> sa.ColumnElement[bool]:
     """Whether a session stands behind that one, among those that were last used at one moment."""
     beyond = sa.tuple_(*keys) > sa.tuple_(*map(sa.literal, after.key))
     return sa.or_(last < after.last_at, sa.and_(last == after.last_at, beyond))

@@ -87,7 +87,7 @@ def by_user(database, clock):
     """The report by user: requests and tokens."""
     return {
         row.key: (row.interceptions, row.input_tokens)
-        for row in Query(database.engine, clock).usage(UsageBy.USER, Filter())
+        for row in Query(database.engine, clock).usage([UsageBy.USER], Filter())
     }
 
 

@@ -16,14 +16,14 @@ def test_totals_by_everything(query, add, clock):
     clock.advance(86_400)
     add(model="small", username="bob", input=1, output=1)
     add(model="big", username="ann", input=0, output=0, ended=False)
-    big, small = query.usage(UsageBy.MODEL, Filter())
+    big, small = query.usage([UsageBy.MODEL], Filter())
     assert (big.key, big.interceptions, big.input_tokens, big.output_tokens) == ("big", 2, 100, 50)
     assert (big.cache_read_input_tokens, big.cached_share) == (300, 0.75)
     assert (small.key, small.cached_share) == ("small", 0.0)
-    assert [u.key for u in query.usage(UsageBy.USER, Filter())] == ["ann", "bob"]
-    assert [u.key for u in query.usage(UsageBy.CLIENT, Filter())] == ["Codex", "Unknown"]
-    assert [u.key for u in query.usage(UsageBy.DAY, Filter())] == ["2026-01-02", "2026-01-01"]
-    assert [u.key for u in query.usage(UsageBy.PROVIDER, Filter(model="small"))] == ["anthropic"]
+    assert [u.key for u in query.usage([UsageBy.USER], Filter())] == ["ann", "bob"]
+    assert [u.key for u in query.usage([UsageBy.CLIENT], Filter())] == ["Codex", "Unknown"]
+    assert [u.key for u in query.usage([UsageBy.DAY], Filter())] == ["2026-01-02", "2026-01-01"]
+    assert [u.key for u in query.usage([UsageBy.PROVIDER], Filter(model="small"))] == ["anthropic"]
 
 
 def test_tokens_of_another_model_are_totalled_as_that_models(query, add, store, clock):
@@ -44,7 +44,7 @@ def test_tokens_of_another_model_are_totalled_as_that_models(query, add, store, 
     def totals(by, **wanted):
         return [
             (each.key, each.interceptions, each.input_tokens, each.output_tokens)
-            for each in query.usage(by, Filter(**wanted))
+            for each in query.usage([by], Filter(**wanted))
         ]
 
     assert totals(UsageBy.MODEL) == [("big", 2, 801, 70), ("claude", 1, 210, 5)]
@@ -55,7 +55,7 @@ def test_tokens_of_another_model_are_totalled_as_that_models(query, add, store, 
     assert sorted(models, key=str) == [None, None, "big"]
 
 
-@pytest.mark.parametrize("by", list(UsageBy))
+@pytest.mark.parametrize("by", [UsageBy.USER, UsageBy.MODEL, UsageBy.DAY, UsageBy.HOUR])
 def test_the_total_is_that_of_all(query, add, store, clock, by):
     for number in range(4):
         id = add(model=f"m{number % 2}", username=f"u{number}", read=number)
@@ -64,7 +64,7 @@ def test_the_total_is_that_of_all(query, add, store, clock, by):
     store.write([], [TokenUsageRecord(id=uuid7(clock.wall()), input_tokens=7, **own)])
 
     def total(**wanted):
-        _, found = query.usage_and_total(by, Filter(**wanted))
+        _, found = query.usage_and_total([by], Filter(**wanted))
         return found.interceptions, found.input_tokens, found.cache_read_input_tokens
 
     assert total() == total(limit=1) == (4, 47, 6)
@@ -73,9 +73,62 @@ def test_the_total_is_that_of_all(query, add, store, clock, by):
     assert total(model="none") == (0, 0, 0)
 
 
+@pytest.fixture
+def several(add, clock):
+    """Ann used two models in two hours of one day, Bob one of them on the next day."""
+    add(model="big", username="ann", input=5, output=0, read=15, api_key_id="t-1")
+    clock.advance(3_600)
+    add(model="big", username="ann", input=1, output=0, client_session_id="s-1")
+    add(model="small", username="ann", input=100, output=0, ended=False)
+    clock.advance(86_400)
+    add(model="big", username="bob", input=50, output=0)
+
+
+@pytest.mark.parametrize(
+    ("by", "sort", "expected"),
+    [
+        ("user,model", None, [("ann", "small", 1), ("bob", "big", 1), ("ann", "big", 2)]),
+        ("model,user", None, [("small", "ann", 1), ("big", "bob", 1), ("big", "ann", 2)]),
+        (
+            "day,user",
+            None,
+            [("2026-01-02", "bob", 1), ("2026-01-01", "ann", 3)],
+        ),
+        (
+            "user,model",
+            "interceptions",
+            [("ann", "big", 2), ("ann", "small", 1), ("bob", "big", 1)],
+        ),
+        ("user,model", "model", [("bob", "big", 1), ("ann", "big", 2), ("ann", "small", 1)]),
+        ("user,model", "cached_share", [("ann", "big", 2), ("ann", "small", 1), ("bob", "big", 1)]),
+        (
+            "hour",
+            None,
+            [
+                ("2026-01-02T01:00:00Z", 1),
+                ("2026-01-01T01:00:00Z", 2),
+                ("2026-01-01T00:00:00Z", 1),
+            ],
+        ),
+        ("user,token", "token", [("ann", "(none)", 2), ("bob", "(none)", 1), ("ann", "t-1", 1)]),
+    ],
+)
+def test_several_dimensions_are_counted_together(query, several, by, sort, expected):
+    dimensions = list(map(UsageBy, by.split(",")))
+    found, total = query.usage_and_total(dimensions, Filter(), sort)
+    assert [(*each.by.values(), each.interceptions) for each in found] == expected
+    assert [list(each.by) for each in found] == [dimensions] * len(found)
+    assert (total.key, total.by, total.interceptions, total.input_tokens) == ("TOTAL", {}, 4, 156)
+
+
+def test_sessions_are_counted_by_their_id(query, several):
+    first, *others = query.usage([UsageBy.SESSION], Filter(session="s-1"))
+    assert (first.key, first.input_tokens, others) == ("s-1", 1, [])
+
+
 def test_a_share_of_nothing_is_none(query, add):
     add(input=0, output=3)
-    assert query.usage(UsageBy.MODEL, Filter())[0].cached_share is None
+    assert query.usage([UsageBy.MODEL], Filter())[0].cached_share is None
 
 
 ANN, BOB = "ann-id", "bob-id"
@@ -123,6 +176,17 @@ def refused(database, add, clock):
             {"ann": (0, 5), "bob": (0, 5), "who": (0, 1)},
         ),
         (UsageBy.USER, {"started_before": datetime(2026, 1, 2, tzinfo=UTC)}, {"ann": (1, 3)}),
+        (
+            "day,user",
+            {},
+            {
+                "2026-01-01, ann": (1, 3),
+                "2026-01-02, ann": (0, 5),
+                "2026-01-02, bob": (0, 5),
+                "2026-01-02, who": (0, 1),
+            },
+        ),
+        ("user,model", {}, {"ann, claude": (1, None)}),
         # Whose refusals these would be isn't known.
         (UsageBy.MODEL, {}, {"claude": (1, None)}),
         (UsageBy.USER, {"model": "claude"}, {"ann": (1, None)}),
@@ -130,7 +194,7 @@ def refused(database, add, clock):
     ],
 )
 def test_refusals_are_counted_beside_requests(query, refused, by, wanted, expected):
-    found, total = query.usage_and_total(by, Filter(**wanted))
+    found, total = query.usage_and_total(list(map(UsageBy, by.split(","))), Filter(**wanted))
     assert {each.key: (each.interceptions, each.refused) for each in found} == expected
     counts = [count for _, count in expected.values()]
     assert total.refused == (None if None in counts else sum(counts))

@@ -292,6 +292,14 @@ $ aibridged usage --by model --user alice \\
 """,
             ),
             Example(
+                "Whose tokens of which models were the most, this week:",
+                "$ aibridged usage --by user,model --started-after 7d",
+            ),
+            Example(
+                "Users by the share that their requests read from the cache:",
+                "$ aibridged usage --sort hit",
+            ),
+            Example(
                 "By day, for a spreadsheet:",
                 "$ aibridged usage --by day --output csv > usage.csv",
             ),
