@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 # What a spreadsheet begins a formula with, in full width, too.
 _BEGIN_FORMULAS = tuple("=+-@\t\r\n＝＋－＠")
-_GROUP_BYTES = 16 * 1024 * 1024
+_GROUP_BYTES = 8 * 1024 * 1024
 """Of Parquet's row groups, which are in memory until they are written."""
 
 

@@ -74,5 +74,5 @@ async def test_a_persons_refusals_are_told_and_counted(recording, fake, client, 
         for group in ("contractors", "core")
     }
     await recording.stop()
-    [used] = Query(recording.database.engine, clock).usage(UsageBy.USER, Filter())
+    [used] = Query(recording.database.engine, clock).usage([UsageBy.USER], Filter())
     assert (used.key, used.interceptions, used.refused) == ("ann", 1, 2)

@@ -104,6 +104,6 @@ async def test_a_count_of_any_size_leaves_the_reports_readable(recording, ask, f
         (counted, 50)
     ] * 3
     query = Query(recording.database.engine, clock)
-    (usage,) = query.usage(UsageBy.USER, Filter())
+    (usage,) = query.usage([UsageBy.USER], Filter())
     assert (usage.input_tokens, usage.output_tokens) == (3 * counted, 150)
     assert len(list(query.sessions(Filter()))) > 0

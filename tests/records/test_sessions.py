@@ -275,6 +275,6 @@ def test_what_matches_nothing_costs_nothing(sqlite_database, clock, grow, monkey
     for ask in (query.interceptions, query.sessions):
         assert list(ask(wanted)) == []
     if "model" not in fields:  # whose tokens may be those of interceptions with another one
-        assert query.usage(UsageBy.USER, wanted) == []
+        assert query.usage([UsageBy.USER], wanted) == []
     assert query.count(wanted) == query.count_sessions(wanted) == 0
     assert counting.readings < 60

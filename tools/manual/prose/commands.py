@@ -598,6 +598,38 @@ $ aibridged sessions show 5a8a2a0e-52f3 --full
         ),
         see_also=("aibridged-interceptions(1)", "aibridged-usage(1)"),
     ),
+    "export": Prose(
+        about=(
+            "Lists stop at a limit; an export has all that matches, and is written a page at a "
+            "time in constant memory, while the daemon runs. A file appears whole or not at all. "
+            "On a terminal, progress is shown on stderr.",
+            "A text that a spreadsheet would take for a formula gets an apostrophe in front in "
+            "CSV, unless --raw is given. Parquet needs the extra parquet.",
+            "The exit status is 130 after Ctrl-C, 143 after SIGTERM, and 141 if the reader of a "
+            "pipe has closed it.",
+        ),
+        examples=(
+            Example(
+                "A month of interceptions, without texts:",
+                "$ aibridged export interceptions --started-after 30d --output month.csv",
+            ),
+            Example(
+                "Alice's prompts, as JSON Lines:",
+                """\
+$ aibridged export interceptions --user alice --with-texts \\
+    --format jsonl > alice.jsonl
+""",
+            ),
+            Example(
+                "Tokens by user, model and day, for a data warehouse:",
+                """\
+$ aibridged export usage --by user,model,day \\
+    --format parquet --output usage.parquet
+""",
+            ),
+        ),
+        see_also=("aibridged-interceptions(1)", "aibridged-sessions(1)", "aibridged-usage(1)"),
+    ),
     "db": Prose(
         about=(
             "The daemon upgrades its database at startup and prunes it periodically; upgrade, "
