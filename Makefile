@@ -27,7 +27,7 @@ $(READY): pyproject.toml packaging/constraints.txt
 	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
-		--constraint packaging/constraints.txt --editable '.[all,demo]' --group dev
+		--constraint packaging/constraints.txt --editable '.[all,demo,parquet]' --group dev
 	@touch $(READY)
 
 dev: $(READY)  ## make .venv with the daemon and all that its tests need

@@ -79,9 +79,13 @@ class CsvWriter:
 def _csv_conversions(
     field: "Field", texts: Sequence[Callable[[str], str]]
 ) -> Sequence[Callable[[Any], str]]:
-    return {"text": texts, "time": (_rfc3339,), "boolean": (_boolean,), "json": (_json,)}.get(
-        field.type.value, ()
-    )
+    known: dict[str, Sequence[Callable[[Any], str]]] = {
+        "text": texts,
+        "time": (_rfc3339,),
+        "boolean": (_boolean,),
+        "json": (_json,),
+    }
+    return known.get(field.type.value, ())
 
 
 def _no_formula(text: str) -> str:

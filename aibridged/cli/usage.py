@@ -52,9 +52,9 @@ def _usage(
     columns: ColumnsFlag = None,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Show token usage by user, model, provider, client, session, token, day or hour.
+    """Show token usage by user, model, day and more.
 
-    With several, separated by commas, there is a row for each combination, such as a user's tokens
+    With several dimensions, separated by commas, there is a row for each combination, such as a user's tokens
     by model. Those with the most tokens are first, or the newest where the first one is a time.
 
     Users and days have the number of requests that were refused for what a person may do, or how

@@ -90,12 +90,13 @@ def stream_usage(
 def _order(
     found: sa.Subquery, by: Sequence[UsageBy], sort: str | None
 ) -> Iterator[sa.ColumnElement[Any]]:
-    if sort in by:
+    if sort is None:
+        if by[0] in _TIMES:
+            yield _in_order(found, by[0])
+    elif sort in by:
         yield _in_order(found, UsageBy(sort))
-    elif sort is not None:
+    else:
         yield _number(found, sort).desc().nulls_last()
-    elif by[0] in _TIMES:
-        yield _in_order(found, by[0])
     yield sum((found.c[name] for name in TOKEN_COUNTS), sa.literal(0)).desc()
     yield from (_in_order(found, each) for each in by)
 

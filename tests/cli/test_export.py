@@ -35,8 +35,9 @@ _AT = "strftime('%Y-%m-%d %H:%M:%f000', 1760000000 + i / 10.0, 'unixepoch')"
 _FILL = (
     f"""INSERT INTO aibridge_interceptions (id, initiator_id, username, provider, provider_name,
     model, client, credential_kind, credential_hint, recorder_id, started_at, ended_at, outcome)
-    {_NUMBERS} SELECT {_ID.replace("{kind}", "0")}, 'user-' || (i % 50), 'user' || (i % 50), 'openai',
-    'openai', 'gpt-5.' || (i % 3), 'Codex', 'centralized', '', 1, {_AT}, {_AT}, 'completed' FROM n""",
+    {_NUMBERS} SELECT {_ID.replace("{kind}", "0")}, 'user-' || (i % 50), 'user' || (i % 50),
+    'openai', 'openai', 'gpt-5.' || (i % 3), 'Codex', 'centralized', '', 1, {_AT}, {_AT},
+    'completed' FROM n""",
     f"""INSERT INTO aibridge_token_usages (id, interception_id, provider_response_id, created_at,
     input_tokens, output_tokens, cache_read_input_tokens, cache_write_input_tokens)
     {_NUMBERS} SELECT {_ID.replace("{kind}", "1")}, {_ID.replace("{kind}", "0")}, '', {_AT},

@@ -611,7 +611,10 @@ $ aibridged sessions show 5a8a2a0e-52f3 --full
         examples=(
             Example(
                 "A month of interceptions, without texts:",
-                "$ aibridged export interceptions --started-after 30d --output month.csv",
+                """\
+$ aibridged export interceptions --started-after 30d \\
+    --output month.csv
+""",
             ),
             Example(
                 "Alice's prompts, as JSON Lines:",
