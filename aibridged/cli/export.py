@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from tempfile import SpooledTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
@@ -246,6 +245,8 @@ def _sink(target: _Target, *, is_collected: bool) -> Iterator[Sink]:
         return
     output = sys.stdout.buffer
     if is_collected:
+        from tempfile import SpooledTemporaryFile
+
         with SpooledTemporaryFile(_SPOOL_BYTES) as collected:
             yield collected
             collected.seek(0)

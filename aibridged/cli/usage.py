@@ -54,8 +54,9 @@ def _usage(
 ) -> None:
     """Show token usage by user, model, day and more.
 
-    With several dimensions, separated by commas, there is a row for each combination, such as a user's tokens
-    by model. Those with the most tokens are first, or the newest where the first one is a time.
+    With several dimensions, separated by commas, there is a row for each combination, such as a
+    user's tokens by model. Those with the most tokens are first, or the newest where the first one
+    is a time.
 
     Users and days have the number of requests that were refused for what a person may do, or how
     much: a limit, or a policy. Those are counted by whole days.

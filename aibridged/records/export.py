@@ -23,7 +23,7 @@ from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages
 from aibridged.records.sessions import Position, session_page
 
 ROWS_AT_ONCE = 1000
-SESSIONS_AT_ONCE = 200
+SESSIONS_AT_ONCE = 500
 _WITH_TEXTS_AT_ONCE = 100
 TEXT_AT_ONCE = 4 * 1024 * 1024
 """Characters of text after which a page ends. One interception may have as much."""
