@@ -70,10 +70,10 @@ _SAMPLE_LISTS = """\
 #    headers_file: /run/credentials/aibridged.service/aibridged_otlp
 #    signals: [metrics, logs]
 # What models cost by contract, instead of the table that is installed
-# (`aibridged prices list`): the first entry that fits and has begun counts.
-# In dollars per million tokens, web_search per thousand searches. What an
-# entry leaves out is the table's, times its multiplier; what the cache costs
-# keeps its proportion to the input. Variables:
+# (`aibridged prices list`): the first entry that fits and has begun
+# counts. In dollars per million tokens, web_search per thousand
+# searches. What an entry leaves out is the table's, times its
+# multiplier; the cache keeps its proportion to the input. Variables:
 # CODER_AIBRIDGE_PRICE_0_PROVIDER, _MODEL, _INPUT, and so on.
 #prices:
 #  - provider: anthropic

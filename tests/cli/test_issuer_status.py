@@ -7,7 +7,7 @@ from collections.abc import Callable
 from aibridged.cli import issuer_status
 from aibridged.config.options import Settings
 from aibridged.oidc.probe import IssuerCheck
-from tests.identity_provider import IdentityProviderProcess
+from tests.identity_provider import CLIENT_ID, CLIENT_SECRET, IdentityProviderProcess
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -20,7 +20,8 @@ def test_it_is_asked_and_what_is_wrong_is_told(
         f"{key}TYPE": "openai",
         f"{key}BASE_URL": f"{identity_provider.issuer}/no-models",
         "CODER_OIDC_ISSUER_URL": identity_provider.issuer,
-        "CODER_OIDC_CLIENT_ID": "gateway",
+        "CODER_OIDC_CLIENT_ID": CLIENT_ID,
+        "CODER_OIDC_CLIENT_SECRET": CLIENT_SECRET,
         "CODER_ACCESS_URL": "http://localhost:4001",
     }
     shown = run("check-config", "--connect", environ=environ)
