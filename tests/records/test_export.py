@@ -134,10 +134,9 @@ def test_what_ends_between_two_pages_is_there_once(query, add, store, clock, sma
     assert found == ids
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 @pytest.mark.parametrize("of", [export_interceptions, export_sessions])
 def test_the_log_can_be_emptied_between_two_pages(query, add, database, small_pages, of):
-    if database.engine.dialect.name != "sqlite":
-        pytest.skip("a matter of SQLite's")
     for _ in range(7):
         add()
     pages = of(query, Filter(), with_texts=False)
