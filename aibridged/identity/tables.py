@@ -9,6 +9,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from aibridged.columns import UtcDateTime
+from aibridged.core import claims
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.users import MAX_EMAIL, MAX_GROUP, MAX_NAME, MAX_USERNAME
 
@@ -16,7 +17,7 @@ MAX_SERVER_ID = 32
 MAX_ACTOR = 256
 MAX_ACTION = 64
 MAX_ISSUER = 512
-MAX_SUBJECT = 255
+MAX_SUBJECT = claims.MAX_SUBJECT
 MAX_CLIENT = 64
 MAX_SIGN_IN_ID = 10
 

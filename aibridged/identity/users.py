@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from aibridged.core import claims
+
 MAX_USERNAME = 32
 MAX_NAME = 64
-MAX_EMAIL = 254
-MAX_GROUP = 128
-MAX_GROUPS = 1000
+MAX_EMAIL = claims.MAX_EMAIL
+MAX_GROUP = claims.MAX_GROUP
+MAX_GROUPS = claims.MAX_GROUPS
 """Of one user."""
 SOON = timedelta(days=7)
 _USERNAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
