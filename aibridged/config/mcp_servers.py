@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 from urllib.parse import urlsplit
 
 from aibridged.config import kinds, sources
@@ -99,16 +99,8 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> McpServerSettings | No
     ):
         if needed not in entry.fields:
             mistakes.append(Mistake(entry.where, f"the MCP server has no {needed}", remedy))
-    fields = dict(entry.fields)
-    token = sources.inline_or_file(
-        fields.pop("token", None), fields.pop("token_file", None), mistakes
-    )
-    if token is not None:
-        fields["token"] = token
-    read: dict[str, Any] = {
-        field: sources.read(given, MCP_SERVERS.fields[field], "Correct it.", mistakes)
-        for field, given in fields.items()
-    }
+    fields = sources.with_inline_secret(entry.fields, "token", mistakes)
+    read = sources.read_fields(fields, MCP_SERVERS.fields, mistakes)
     if len(mistakes) > before:
         return None
     server = McpServerSettings(**read)

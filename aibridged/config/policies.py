@@ -127,10 +127,7 @@ def read_list(
     before = len(mistakes)
     policies = []
     for entry in entries:
-        read: dict[str, Any] = {
-            field: sources.read(given, POLICIES.fields[field], "Correct it.", mistakes)
-            for field, given in entry.fields.items()
-        }
+        read = sources.read_fields(entry.fields, POLICIES.fields, mistakes)
         policies.append(PolicySettings(**read))
         mistakes += _unknown_names(entry, policies[-1], known)
     if len(mistakes) == before:

@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 from aibridged.config import kinds, sources
 from aibridged.config.declare import Group
@@ -88,10 +87,7 @@ def read_list(
         return ()
     prices = []
     for entry in entries:
-        read: dict[str, Any] = {
-            field: sources.read(given, PRICES.fields[field], "Correct it.", mistakes)
-            for field, given in entry.fields.items()
-        }
+        read = sources.read_fields(entry.fields, PRICES.fields, mistakes)
         read["start"] = read.pop("from", None)
         prices.append(PriceSettings(**read))
         mistakes += _wrong(entry, prices[-1], known)

@@ -125,10 +125,8 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> Listed | None:
         mistakes.append(Mistake(entry.where, "the provider has no type", remedy))
         return None
     before = len(mistakes)
-    fields = dict(entry.fields)
-    key = sources.inline_or_file(fields.pop("key", None), fields.pop("key_file", None), mistakes)
-    if key is not None:
-        fields["key"] = key
+    fields = sources.with_inline_secret(entry.fields, "key", mistakes)
+    key = fields.get("key")
     read: dict[str, Any] = {
         field: sources.read(given, PROVIDERS.fields[field], _remedy(field, given), mistakes)
         for field, given in fields.items()

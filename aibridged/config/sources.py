@@ -66,7 +66,7 @@ def secret_variables(
     """A secret from its variable, or from the file that its `_FILE` variable names."""
     inline = the_one(variables(names, environ), kind, mistakes)
     files = variables([f"{name}_FILE" for name in names], environ)
-    return inline_or_file(inline, the_one(files, kind, mistakes), mistakes)
+    return _inline_or_file(inline, the_one(files, kind, mistakes), mistakes)
 
 
 def credential(name: str, environ: Mapping[str, str], mistakes: list[Mistake]) -> Given | None:
@@ -84,7 +84,7 @@ def credential(name: str, environ: Mapping[str, str], mistakes: list[Mistake]) -
     return _from_file(Given(file, where, Source("credential", where)), mistakes)
 
 
-def inline_or_file(
+def _inline_or_file(
     inline: Given | None, file: Given | None, mistakes: list[Mistake]
 ) -> Given | None:
     """A secret from its value, or from the file that is named; having both is a mistake."""
@@ -102,6 +102,15 @@ def inline_or_file(
     return _from_file(file, mistakes)
 
 
+def with_inline_secret(
+    fields: Mapping[str, Given], name: str, mistakes: list[Mistake]
+) -> dict[str, Given]:
+    """An entry's fields, with the secret of `name` in that field, whether given or in a file."""
+    rest = dict(fields)
+    secret = _inline_or_file(rest.pop(name, None), rest.pop(f"{name}_file", None), mistakes)
+    return rest if secret is None else {**rest, name: secret}
+
+
 def read(given: Given, kind: Kind[T], remedy: str, mistakes: list[Mistake]) -> T | None:
     """The parsed value, or None and a mistake."""
     try:
@@ -114,6 +123,15 @@ def read(given: Given, kind: Kind[T], remedy: str, mistakes: list[Mistake]) -> T
     except ValueError as error:
         mistakes.append(Mistake(given.where, str(error), remedy))
     return None
+
+
+def read_fields(
+    fields: Mapping[str, Given], kinds: Mapping[str, Kind[Any]], mistakes: list[Mistake]
+) -> dict[str, Any]:
+    """The parsed values of an entry's fields; None and a mistake where one is invalid."""
+    return {
+        field: read(given, kinds[field], "Correct it.", mistakes) for field, given in fields.items()
+    }
 
 
 def as_value(name: str, group: str, given: Given, kind: Kind[Any]) -> Value:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 from urllib.parse import urlsplit
 
 from aibridged.config import kinds, sources
@@ -65,16 +65,8 @@ def _read_entry(entry: Entry, mistakes: list[Mistake]) -> TelemetrySettings | No
     if "url" not in entry.fields:
         remedy = "Add the base URL of an OTLP receiver, such as https://otlp.example.com."
         mistakes.append(Mistake(entry.where, "the telemetry destination has no url", remedy))
-    fields = dict(entry.fields)
-    headers = sources.inline_or_file(
-        fields.pop("headers", None), fields.pop("headers_file", None), mistakes
-    )
-    if headers is not None:
-        fields["headers"] = headers
-    read: dict[str, Any] = {
-        field: sources.read(given, TELEMETRY.fields[field], "Correct it.", mistakes)
-        for field, given in fields.items()
-    }
+    fields = sources.with_inline_secret(entry.fields, "headers", mistakes)
+    read = sources.read_fields(fields, TELEMETRY.fields, mistakes)
     return None if len(mistakes) > before else TelemetrySettings(**read)
 
 
