@@ -4,9 +4,10 @@ import asyncio
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
+from aiohttp import web
 
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.observe.descriptors import Shortages
@@ -25,6 +26,18 @@ Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 LARGE = bytes(range(256)) * 20480  # 5 MiB
+
+
+@asynccontextmanager
+async def listening(
+    serve: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+) -> AsyncIterator[str]:
+    """An HTTP server on a free port of 127.0.0.1; its URL."""
+    server = web.Server(serve)
+    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+    listener.close()
+    await server.shutdown(0.1)
 
 
 async def whole(answer: UpstreamResponse) -> bytes:

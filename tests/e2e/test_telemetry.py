@@ -31,6 +31,7 @@ from aibridged.config.secret import Secret
 from aibridged.identity.tokens import TokenStore
 from aibridged.pipeline.telemetry import MAX_BATCH_BYTES
 from aibridged.records.database import database_url, make_engine
+from tests.socket_fixtures import listening
 from tests.waiting import until
 
 BATCH = {"resourceLogs": [{"resource": {}, "scopeLogs": [{"logRecords": [{"severityNumber": 9}]}]}]}
@@ -66,13 +67,9 @@ class Collector:
 @pytest.fixture
 async def collector():
     made = Collector()
-    server = web.Server(made.serve)
-    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    yield made
-    made.may_answer.set()
-    listener.close()
-    await server.shutdown(0.1)
+    async with listening(made.serve) as made.url:
+        yield made
+        made.may_answer.set()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from loguru import logger
 from aibridged.config.options import TelemetrySettings
 from aibridged.telemetry.destination import Batch, Counts, Destination
 from aibridged.wire.telemetry import Encoding, Signal
+from tests.socket_fixtures import listening
 
 
 class Receiver:
@@ -39,13 +40,9 @@ def batch(body=b"abc", signal=Signal.LOGS):
 @pytest.fixture
 async def receiver():
     made = Receiver()
-    server = web.Server(made.serve)
-    listener = await asyncio.get_running_loop().create_server(server, "127.0.0.1", 0)
-    made.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-    yield made
-    made.may_answer.set()
-    listener.close()
-    await server.shutdown(0.1)
+    async with listening(made.serve) as made.url:
+        yield made
+        made.may_answer.set()
 
 
 @pytest.fixture
