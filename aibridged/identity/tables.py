@@ -157,6 +157,21 @@ device_codes = sa.Table(
     sa.Index("aibridged_device_codes_expires_at", "expires_at"),
 )
 
+spend_limits = sa.Table(
+    "aibridged_spend_limits",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("scope_type", sa.String(16), nullable=False),
+    # Empty for the organisation's. No foreign key: other identity backends have users, too.
+    sa.Column("scope_id", sa.String(64), nullable=False),
+    sa.Column("period", sa.String(16), nullable=False),
+    # NULL is unlimited.
+    sa.Column("amount_cents", sa.BigInteger),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Index("aibridged_spend_limits_scope", "scope_type", "scope_id", "period", unique=True),
+)
+
 _json = sa.JSON(none_as_null=True).with_variant(JSONB(), "postgresql")
 audit = sa.Table(
     "aibridged_audit",

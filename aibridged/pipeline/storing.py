@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+import msgspec
+
 from aibridged.pipeline.failure import error_fields
 from aibridged.records.facts import (
     BackgroundRecord,
@@ -79,6 +81,6 @@ def background_records(
         status=response.status,
         outcome=outcome,
         usage_partial=partial,
-        **error_fields(failure),
     )
+    status = msgspec.structs.replace(status, **error_fields(failure))
     return (*told_once(interception_id, response, at), status)

@@ -104,7 +104,7 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     that some used tokens weren't counted. `prompt_response_id` is the id of the first response,
     where there was a prompt: it is added to the prompt's row. The `error_` fields are those of a
     `Failure`, if it failed. `metadata` is added to the start's: `unread` in it is the first kind of
-    part of the response that couldn't be read.
+    part of the response that couldn't be read. The cost is that of all turns; see `core.prices`.
     """
 
     interception_id: str
@@ -119,6 +119,8 @@ class InterceptionEnd(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="
     error_code: str | None = None
     error_message: str | None = None
     metadata: Metadata = {}
+    cost_nanos: int | None = None
+    cost_label: str | None = None
 
 
 def refused_end(start: InterceptionStart) -> InterceptionEnd:
@@ -147,6 +149,9 @@ class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=
     output_tokens: int = 0
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
+    cost_nanos: int | None = None
+    cost_label: str | None = None
+    price_version: str | None = None
     metadata: Metadata = {}
 
 
@@ -224,6 +229,8 @@ class BackgroundRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=
     error_source: str | None = None
     error_code: str | None = None
     error_message: str | None = None
+    cost_nanos: int | None = None
+    cost_label: str | None = None
 
 
 class ToolRun(msgspec.Struct, frozen=True, kw_only=True, gc=False):

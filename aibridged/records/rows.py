@@ -121,6 +121,7 @@ def start_row(
     )
 
 
+COST_COLUMNS = ("cost_nanos", "cost_label")
 ERROR_COLUMNS = ("error_type", "error_source", "error_code", "error_message")
 
 END_COLUMNS = (
@@ -130,6 +131,7 @@ END_COLUMNS = (
     "usage_partial",
     "time_to_first_byte_ms",
     *ERROR_COLUMNS,
+    *COST_COLUMNS,
 )
 
 
@@ -142,6 +144,8 @@ def end_row(end: InterceptionEnd, time: Time) -> tuple[Any, ...]:
         end.usage_partial,
         end.time_to_first_byte_ms,
         *_error(end),
+        end.cost_nanos,
+        end.cost_label,
         end.interception_id,
     )
 
@@ -180,6 +184,9 @@ def _usage_row(usage: TokenUsageRecord, time: Time) -> tuple[Any, ...]:
         usage.output_tokens,
         usage.cache_read_input_tokens,
         usage.cache_write_input_tokens,
+        usage.cost_nanos,
+        usage.cost_label,
+        usage.price_version,
         _json(usage.metadata),
         time(usage.created_at),
     )

@@ -3,8 +3,12 @@
 What goes beyond Coder's columns: username, user_agent, correlating_tool_call_id, recorder_id, how
 an interception ended (of which Coder has error_type and error_message),
 `aibridged_stored_objects`: who made what a provider stores, and `aibridged_refusals`: how often
-each person was refused something on a day (in UTC). An interception has no foreign key on
-its initiator, so that its row outlives the user. The provider_model of a token usage is NULL where
+each person was refused something on a day (in UTC). Of costs, `aibridged_cost_revisions` keeps
+what a usage's was before it was computed again, and `aibridged_spend` what a subject (user, token
+or group pool) has spent and reserved on a day, of the interceptions that started on it: an
+interception's `reserved_nanos` are reserved until it ends, and its `charged_to` are the subjects
+beside its initiator, separated by blanks. An interception has no foreign key on its initiator, so
+that its row outlives the user. The provider_model of a token usage is NULL where
 the tokens are those of the interception's own model, whatever the provider calls it.
 
 The interceptions' indexes are in `indexes`.
@@ -31,6 +35,9 @@ MAX_ERROR_MESSAGE = 2048
 MAX_STATUS = 32
 MAX_USER_ID = 64
 MAX_REASON = 64
+MAX_LABEL = 16
+MAX_PRICE_VERSION = 64
+MAX_SUBJECT = 96
 
 
 RowId = sa.String(36).with_variant(sa.Uuid(as_uuid=False), "postgresql")
@@ -54,6 +61,11 @@ class JsonObject(sa.TypeDecorator[dict[str, Any]]):
 
 def _metadata() -> sa.Column[Any]:
     return sa.Column("metadata", JsonObject)
+
+
+def _cost() -> tuple[sa.Column[int | None], sa.Column[str | None]]:
+    """Nano-dollars and their label (see `core.prices`); both NULL where it wasn't computed."""
+    return sa.Column("cost_nanos", sa.BigInteger), sa.Column("cost_label", sa.String(MAX_LABEL))
 
 
 def _created_at() -> sa.Column[datetime]:
@@ -106,6 +118,9 @@ interceptions = sa.Table(
     sa.Column("error_code", sa.String(MAX_NAME)),
     sa.Column("error_message", sa.Text),
     sa.Column("background_status", sa.String(MAX_STATUS)),
+    *_cost(),
+    sa.Column("reserved_nanos", sa.BigInteger),
+    sa.Column("charged_to", sa.Text),
 )
 
 
@@ -148,6 +163,8 @@ token_usages = _belonging(
     _response_id(),
     sa.Column("provider_model", sa.String(MAX_NAME)),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in TOKEN_COUNTS),
+    *_cost(),
+    sa.Column("price_version", sa.String(MAX_PRICE_VERSION)),
 )
 
 user_prompts = _belonging(
@@ -200,4 +217,40 @@ refusals = sa.Table(
     sa.Column("user_id", sa.String(MAX_USER_ID), primary_key=True),
     sa.Column("reason", sa.String(MAX_REASON), primary_key=True),
     sa.Column("count", sa.BigInteger, nullable=False),
+)
+
+cost_revisions = sa.Table(
+    "aibridged_cost_revisions",
+    metadata,
+    sa.Column("usage_id", RowId, primary_key=True),
+    sa.Column("revised_at", UtcDateTime, primary_key=True),
+    sa.Column(
+        "interception_id",
+        RowId,
+        sa.ForeignKey(interceptions.c.id, ondelete="CASCADE"),
+        nullable=False,
+    ),
+    *_cost(),
+    sa.Column("price_version", sa.String(MAX_PRICE_VERSION)),
+    sa.Index("idx_aibridged_cost_revisions_interception_id", "interception_id"),
+)
+
+spend = sa.Table(
+    "aibridged_spend",
+    metadata,
+    sa.Column("subject", sa.String(MAX_SUBJECT), primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("spent_nanos", sa.BigInteger, nullable=False),
+    sa.Column("reserved_nanos", sa.BigInteger, nullable=False),
+)
+
+budget_alerts = sa.Table(
+    "aibridged_budget_alerts",
+    metadata,
+    sa.Column("limit_id", sa.String(32), primary_key=True),
+    sa.Column("subject", sa.String(MAX_SUBJECT), primary_key=True),
+    sa.Column("period_start", sa.Date, primary_key=True),
+    sa.Column("threshold", sa.Integer, primary_key=True),
+    sa.Column("reached_at", UtcDateTime, nullable=False),
+    sa.Column("sent_at", UtcDateTime),
 )

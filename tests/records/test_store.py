@@ -67,6 +67,10 @@ def test_a_start_is_a_row(database, store, new_start):
         "error_code": None,
         "error_message": None,
         "background_status": None,
+        "cost_nanos": None,
+        "cost_label": None,
+        "reserved_nanos": None,
+        "charged_to": None,
     }
 
 
@@ -81,6 +85,9 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
         output_tokens=2,
         cache_read_input_tokens=3,
         cache_write_input_tokens=2**62,
+        cost_nanos=42_000,
+        cost_label="estimated",
+        price_version="prices 1",
         metadata={"web_search_requests": 1},
         **own,
     )
@@ -112,6 +119,8 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
         error_code="overloaded_error",
         error_message="Überlastet",
         metadata={"unread": "unreadable_event"},
+        cost_nanos=42_000,
+        cost_label="estimated",
     )
     store.write([start], [])
     store.write([], [end, usage, prompt, tool, thought])
@@ -120,6 +129,7 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
     assert (row["usage_partial"], row["time_to_first_byte_ms"]) == (True, 40)
     assert (row["error_type"], row["error_source"]) == ("overloaded", "provider")
     assert (row["error_code"], row["error_message"]) == ("overloaded_error", "Überlastet")
+    assert (row["cost_nanos"], row["cost_label"]) == (42_000, "estimated")
     assert row["metadata"] == {**start.metadata, "unread": "unreadable_event"}
     assert database.row(schema.token_usages) == {
         "id": usage.id,
@@ -130,6 +140,9 @@ def test_facts_are_rows_and_an_end_completes_its_start(database, store, new_star
         "output_tokens": 2,
         "cache_read_input_tokens": 3,
         "cache_write_input_tokens": 2**62,
+        "cost_nanos": 42_000,
+        "cost_label": "estimated",
+        "price_version": "prices 1",
         "metadata": {"web_search_requests": 1},
         "created_at": AT,
     }
@@ -313,6 +326,9 @@ def test_pruning_takes_old_ended_interceptions_with_all_that_belongs_to_them(
         "aibridge_model_thoughts": 0,
         "aibridged_stored_objects": 0,
         "aibridged_refusals": 1,
+        "aibridged_cost_revisions": 0,
+        "aibridged_spend": 0,
+        "aibridged_budget_alerts": 0,
     }
     assert database.row(schema.refusals)["day"] == today
 

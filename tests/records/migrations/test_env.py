@@ -28,6 +28,15 @@ def test_an_empty_database_is_brought_up_to_date(engine):
     assert check(engine).is_current
 
 
+_WITHOUT_PARENT = (
+    schema.interceptions,
+    schema.stored_objects,
+    schema.refusals,
+    schema.spend,
+    schema.budget_alerts,
+)
+
+
 def test_the_migrated_schema_is_the_one_that_the_code_uses(engine):
     upgrade(engine)
     with engine.connect() as connection:
@@ -48,9 +57,7 @@ def test_the_migrated_schema_is_the_one_that_the_code_uses(engine):
     for table in schema.metadata.sorted_tables:
         (key,) = inspector.get_foreign_keys(table.name) or [None]
         assert (key and key["options"]) == (
-            None
-            if table in (schema.interceptions, schema.stored_objects, schema.refusals)
-            else {"ondelete": "CASCADE"}
+            None if table in _WITHOUT_PARENT else {"ondelete": "CASCADE"}
         )
 
 

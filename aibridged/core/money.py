@@ -1,0 +1,31 @@
+"""Amounts of nano-dollars as text."""
+
+from aibridged.core.prices import DOLLAR, Label
+
+_CENT = DOLLAR // 100
+_LEAST = DOLLAR // 10**4  # what is shown below a dollar
+
+
+def dollars(nanos: int) -> str:
+    """Dollars as exact decimal text: `0.0875`, `12`."""
+    sign = "-" if nanos < 0 else ""
+    whole, rest = divmod(abs(nanos), DOLLAR)
+    return f"{sign}{whole}.{rest:09}".rstrip("0").rstrip(".")
+
+
+def shown(nanos: int | None, label: str | None, *, lacks_some: bool = False) -> str:
+    """An amount for people: `$1,234.56`, below a dollar `$0.0123`.
+
+    An estimate begins with `~`. A sum that `lacks_some` parts, which are unpriced, ends with `+`.
+    Without an amount it is `unpriced`, or `-` where no cost was computed.
+    """
+    if nanos is None:
+        return "unpriced" if label == Label.UNPRICED else "-"
+    size = abs(nanos)
+    if size >= DOLLAR:
+        whole, cents = divmod((size + _CENT // 2) // _CENT, 100)
+        text = f"{whole:,}.{cents:02}"
+    else:
+        text = f"{(size + _LEAST // 2) // _LEAST / 10**4:.4f}"
+    sign = "-" if nanos < 0 else ""
+    return f"{'~' if label == Label.ESTIMATED else ''}{sign}${text}{'+' if lacks_some else ''}"
