@@ -541,11 +541,12 @@ _aibridged() {
             esac
             ;;
         'export usage')
-            flags='--by --format -f --output -o --force --raw --initiator --user --started-after --started-before --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
+            flags='--by --format -f --output -o --force --raw --charge-period --initiator --user --started-after --started-before --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
             case $option in
                 --by) next='words user model provider client session token day hour' ;;
-                --format | -f) next='words csv jsonl parquet' ;;
+                --format | -f) next='words csv jsonl parquet focus' ;;
                 --output | -o | --config | -c) next='files' ;;
+                --charge-period) next='words hour day' ;;
                 --initiator | --user) next='names initiators' ;;
                 --started-after | --started-before | --postgres-url) next='nothing' ;;
                 --provider) next='names providers' ;;

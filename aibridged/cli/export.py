@@ -5,7 +5,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
@@ -13,12 +12,25 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 import typer
 
 from aibridged.cli.cells import counted
+from aibridged.cli.export_flags import (
+    ChargePeriod,
+    ChargePeriodFlag,
+    ForceFlag,
+    Form,
+    FormatFlag,
+    OutputFileFlag,
+    RawFlag,
+    TextsFlag,
+    UsageForm,
+    UsageFormatFlag,
+)
 from aibridged.cli.export_formats import CsvWriter, JsonlWriter, ParquetWriter, Sink, Writer
 from aibridged.cli.query_options import takes_filter
 from aibridged.cli.say import say
 from aibridged.cli.usage import ByFlag, parsed_dimensions
 
 if TYPE_CHECKING:
+    from aibridged.config.options import Settings
     from aibridged.records.cancel_scope import CancelScope
     from aibridged.records.export import Field, Values
     from aibridged.records.query import Query
@@ -27,43 +39,11 @@ if TYPE_CHECKING:
 TIME_LIMIT_S = 600.0
 """For a page of rows, and for all totals together."""
 
+_BY = "user"
 _SPOOL_BYTES = 8 * 1024 * 1024  # in memory, before there is a temporary file
 _COPIED_BYTES = 64 * 1024
 _PROGRESS_S = 0.2
 _BROKEN_PIPE = 128 + 13  # as a process that SIGPIPE ends
-
-
-class Form(StrEnum):
-    """Format of an export."""
-
-    CSV = "csv"
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-
-
-FormatFlag = Annotated[
-    Form,
-    typer.Option(
-        "--format", "-f", metavar="csv|jsonl|parquet", help="Format; Parquet is an extra."
-    ),
-]
-OutputFileFlag = Annotated[
-    Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="File to write, instead of the output."),
-]
-ForceFlag = Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")]
-RawFlag = Annotated[
-    bool,
-    typer.Option(
-        "--raw", help="CSV texts as recorded, also where a spreadsheet takes them for formulas."
-    ),
-]
-TextsFlag = Annotated[
-    bool,
-    typer.Option(
-        "--with-texts", help="Prompts, tool calls, reasoning and messages of errors, too."
-    ),
-]
 
 
 class _Target(NamedTuple):
@@ -80,12 +60,9 @@ def export() -> typer.Typer:
     group = typer.Typer(
         name="export", no_args_is_help=True, help="Export the record to a file, without a limit."
     )
-    for name, command in (
-        ("interceptions", _interceptions),
-        ("sessions", _sessions),
-        ("usage", _usage),
-    ):
+    for name, command in (("interceptions", _interceptions), ("sessions", _sessions)):
         group.command(name)(takes_filter(command, without=("limit",)))
+    group.command("usage")(takes_filter(_usage, without=("limit",), also=("prices",)))
     return group
 
 
@@ -137,22 +114,53 @@ def _sessions(
 def _usage(
     query: "Query",
     wanted: "Filter",
-    by: ByFlag = "user",
-    form: FormatFlag = Form.CSV,
+    settings: "Settings",
+    by: ByFlag = _BY,
+    form: UsageFormatFlag = UsageForm.CSV,
     output: OutputFileFlag = None,
     force: ForceFlag = False,
     raw: RawFlag = False,
+    charge_period: ChargePeriodFlag = None,
 ) -> None:
-    """Export token usage by one dimension or several, as `aibridged usage` counts it."""
+    """Export token usage by one dimension or several, as `aibridged usage` counts it.
+
+    With `--format focus` it is the cost of tokens by charge period, person, client, model and kind
+    of token. What has no cost is left out and told, and the exit status is 1.
+    """
     from aibridged.records import export as records
 
-    target, dimensions = _target(form, output, force, raw), parsed_dimensions(by)
+    if form is UsageForm.FOCUS:
+        if by != _BY:
+            raise typer.BadParameter("--format focus has columns of its own.", param_hint="--by")
+        _focus(query, wanted, settings, _target(Form.CSV, output, force, raw), charge_period)
+        return
+    if charge_period is not None:
+        raise typer.BadParameter("it is for --format focus.", param_hint="--charge-period")
+    target, dimensions = _target(Form(form), output, force, raw), parsed_dimensions(by)
     fields = records.usage_fields(dimensions)
 
     def find(query: "Query") -> "Iterator[Sequence[Values]]":
         return records.export_usage(query, dimensions, _until_now(wanted))
 
     _export(query, find, fields, target, "row", one_read=True)
+
+
+def _focus(
+    query: "Query",
+    wanted: "Filter",
+    settings: "Settings",
+    target: _Target,
+    charge_period: ChargePeriod | None,
+) -> None:
+    from aibridged.cli.focus import FocusRows
+    from aibridged.records.focus import FOCUS_FIELDS
+
+    period = charge_period or ChargePeriod.DAY
+    found = FocusRows(settings, _until_now(wanted), period)
+    _export(query, found.pages, FOCUS_FIELDS, target, "row", one_read=True)
+    if left_out := found.left_out():
+        say(left_out, err=True)
+        raise typer.Exit(1)
 
 
 def _until_now(wanted: "Filter") -> "Filter":

@@ -28,6 +28,7 @@ T = TypeVar("T")
 F = TypeVar("F", "Filter", "AuditFilter")
 
 _MAX_LIMIT = 1000
+_SETTINGS = "settings"  # the argument of a command
 # What JSON leaves unescaped: DEL, the C1 controls, line ends and changes of direction.
 _DRIVES_TERMINALS = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
@@ -110,9 +111,12 @@ def _filters(
     """The parameters of every query."""
 
 
-def takes_query(command: Callable[..., None]) -> Callable[..., None]:
+def takes_query(
+    command: Callable[..., None], also: Sequence[str] | None = None
+) -> Callable[..., None]:
     """Give a command a `Query` as its first argument, and flags for the database's location.
 
+    `also` are further settings that it needs: then it gets all of them as its argument `settings`.
     Errors are printed on stderr, with exit status 1.
     """
 
@@ -124,18 +128,24 @@ def takes_query(command: Callable[..., None]) -> Callable[..., None]:
         from aibridged.records.open_database import read_database
         from aibridged.records.query import Query
 
+        if also is not None:
+            arguments[_SETTINGS] = settings
         try:
             command(Query(read_database(settings), SystemClock()), **arguments)
         except (DatabaseError, QueryFailedError) as error:
             say(str(error), err=True)
             raise typer.Exit(1) from None
 
-    with_query.__signature__ = inspect.signature(command)  # type: ignore[attr-defined]
-    return takes_database(with_query)
+    given = inspect.signature(command).parameters.values()
+    offered = [each for each in given if each.name != _SETTINGS]
+    with_query.__signature__ = inspect.Signature(offered)  # type: ignore[attr-defined]
+    return takes_database(with_query, also or ())
 
 
 def takes_filter(
-    command: Callable[..., None], without: Collection[str] = ()
+    command: Callable[..., None],
+    without: Collection[str] = (),
+    also: Sequence[str] | None = None,
 ) -> Callable[..., None]:
     """Like `takes_query`, with the filter flags as a `Filter` in the second argument.
 
@@ -153,7 +163,7 @@ def takes_filter(
     parameters = [query, *own, *shared]
     keyword_only = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in parameters[1:]]
     with_filter.__signature__ = inspect.Signature([query, *keyword_only])  # type: ignore[attr-defined]
-    return takes_query(with_filter)
+    return takes_query(with_filter, also)
 
 
 def write(

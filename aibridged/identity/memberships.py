@@ -46,3 +46,11 @@ class Memberships:
         """The names of the groups that have a member."""
         with transaction(self._engine) as connection:
             return set(connection.execute(_MEMBERSHIPS.distinct()).scalars())
+
+
+def groups_by_member(connection: sa.Connection) -> dict[str, list[str]]:
+    """The names of the groups of every user who has some, in order, by the user's id."""
+    found: dict[str, list[str]] = {}
+    for name, user_id in connection.execute(_MEMBERSHIPS.add_columns(users.c.id)):
+        found.setdefault(user_id, []).append(name)
+    return found
