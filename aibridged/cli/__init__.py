@@ -25,6 +25,7 @@ COMMANDS = (
     "healthcheck",
     "sample-config",
     "usage",
+    "reconcile",
     "tail",
     "demo",
     "fake-provider",

@@ -306,6 +306,38 @@ $ aibridged usage --by model --user alice \\
         ),
         see_also=("aibridged-interceptions(1)", "aibridged-sessions(1)"),
     ),
+    "reconcile": Prose(
+        about=(
+            "RECORD and PROVIDER are the figures of both sides, DIFFERENCE is what the provider has "
+            "more, and SHARE that in percent of the record's. Below are up to three reasons, the "
+            "likeliest first. TOTAL is that of all days and models, those that agree included.",
+            "Days are in UTC, and those on which requests began. Requests with people's own keys "
+            "aren't compared, since they are on other bills.",
+        ),
+        examples=(
+            Example(
+                "The Claude Console's usage export, and a page of OpenAI's costs:",
+                """\
+$ aibridged reconcile claude_api_tokens_2026_11.csv
+$ aibridged reconcile costs.json --provider openai \\
+    --from 2026-11-01 --to 2026-11-15
+""",
+            ),
+            Example(
+                "Only the models with a difference of more than 5%, for a script:",
+                """\
+$ aibridged reconcile usage.csv --tolerance 5% --output json |
+    jq '.days[] | select(.differs != []) | .model'
+""",
+            ),
+        ),
+        exit_status={
+            0: "Nothing differs by more than the tolerance.",
+            1: "Something does, or the settings have mistakes.",
+            2: "Nothing could be compared; a message on standard error says why.",
+        },
+        see_also=("aibridged-usage(1)", "aibridged-export(1)", "aibridged-prices(1)"),
+    ),
     "tail": Prose(
         about=(
             "An interception is shown when it has ended and its tokens are known. STATUS is "
@@ -628,6 +660,14 @@ $ aibridged export interceptions --user alice --with-texts \\
                 """\
 $ aibridged export usage --by user,model,day \\
     --format parquet --output usage.parquet
+""",
+            ),
+            Example(
+                "The costs of November, for a FinOps tool:",
+                """\
+$ aibridged export usage --format focus \\
+    --started-after 2026-11-01 --started-before 2026-12-01 \\
+    --output november.csv
 """,
             ),
         ),
