@@ -38,7 +38,7 @@ complete -c aibridged -n '__aibridged_at 0' -a status -d 'Show what the running 
 complete -c aibridged -n '__aibridged_at 0' -a healthcheck -d 'Check the health of the daemon on this machine'
 complete -c aibridged -n '__aibridged_at 0' -a sample-config -d 'Print a YAML file with every setting and its help text'
 complete -c aibridged -n '__aibridged_at 0' -a usage -d 'Show token usage by user, model, day and more'
-complete -c aibridged -n '__aibridged_at 0' -a reconcile -d 'Compare the record with a provider\'s usage or cost export, by day and model'
+complete -c aibridged -n '__aibridged_at 0' -a reconcile -d 'Compare the record with a provider\'s usage or cost export'
 complete -c aibridged -n '__aibridged_at 0' -a tail -d 'Show interceptions as they end, until Ctrl-C'
 complete -c aibridged -n '__aibridged_at 0' -a demo -d 'Demonstrate the gateway with a built-in fake provider'
 complete -c aibridged -n '__aibridged_at 0' -a fake-provider -d 'Run a fake provider that mimics Anthropic and OpenAI'

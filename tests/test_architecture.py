@@ -110,6 +110,7 @@ AI_PROXY = "tests/e2e/ai_proxy drives it through sockets"
 SIGN_IN = "tests/e2e/sign_in drives it through sockets"
 SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
 DECLARES = "declares types only: there is nothing to run"
+RECONCILIATION = "tests/core/test_reconciliation.py compares by it"
 USAGE_FILES = "tests/providers/test_usage_files.py reads by it"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
@@ -134,6 +135,8 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/policy.py": "tests/e2e/test_policies.py drives it through sockets",
     "pipeline/provider_key.py": "tests/e2e/test_provider_keys.py",
     "pipeline/summary.py": "tests/e2e/test_request_lines.py reads the lines that it makes",
+    "core/discrepancies.py": RECONCILIATION,
+    "core/usage_figures.py": RECONCILIATION,
     "providers/anthropic_usage.py": USAGE_FILES,
     "providers/openai_usage.py": USAGE_FILES,
     "providers/usage_export.py": USAGE_FILES,

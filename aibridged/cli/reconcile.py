@@ -17,7 +17,7 @@ from aibridged.cli.table import indented, terminal_width
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
-    from aibridged.core.reconciliation import Entry, Recorded
+    from aibridged.core.usage_figures import Entry, Recorded
     from aibridged.providers.usage_files import Read
     from aibridged.records.daily_usage import Place
 
@@ -83,13 +83,15 @@ def _reconcile(
     ] = "0.5%",
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Compare the record with a provider's usage or cost export, by day and model.
+    """Compare the record with a provider's usage or cost export.
 
     Files of Anthropic's and OpenAI's usage and cost APIs (JSON) and of their consoles (CSV) are
-    known by their content. What differs by more than the tolerance is shown with the likeliest
-    reasons, and the exit status is 1; it is 2 where nothing could be compared.
+    known by their content. Figures are compared by day and model. What differs by more than the
+    tolerance is shown with the likeliest reasons, and the exit status is 1; it is 2 where nothing
+    could be compared.
     """
-    from aibridged.core.reconciliation import Circumstances, compare
+    from aibridged.core.discrepancies import Circumstances
+    from aibridged.core.reconciliation import compare
 
     share = _share(tolerance)
     read = _read(file, _day(first, "--from"), _day(last, "--to"))
@@ -141,7 +143,7 @@ def _day(text: str | None, flag: str) -> date | None:
 
 
 def _read(file: Path, first: date | None, last: date | None) -> "Read":
-    from aibridged.core.reconciliation import within
+    from aibridged.core.usage_figures import within
     from aibridged.providers.usage_files import Read, UsageFileError, read_usage_file
 
     try:
@@ -218,7 +220,7 @@ def _note_own_rates(settings: "Settings", recorded: "Mapping[Place, Recorded]") 
 
 
 def _by_model(recorded: "Mapping[Place, Recorded]") -> "Mapping[tuple[date, str], Recorded]":
-    from aibridged.core.reconciliation import together
+    from aibridged.core.usage_figures import together
 
     found: dict[tuple[date, str], Recorded] = {}
     for (day, _, model), each in recorded.items():
@@ -271,7 +273,7 @@ def _columns(lines: Sequence[_Line]) -> "list[Column[_Line]]":
 
 
 def _lines(entry: "Entry", metrics: Sequence[str]) -> Iterator[_Line]:
-    from aibridged.core.reconciliation import as_text
+    from aibridged.core.usage_figures import as_text
 
     for metric in metrics:
         record, provider = entry.record[metric], entry.provider[metric]
@@ -309,7 +311,7 @@ def _remarks(
     if found.byok:
         yield f"{counted(found.byok, 'request')} with people's own keys aren't compared."
     if statement.is_by_model and statement.apart:
-        from aibridged.core.reconciliation import as_text
+        from aibridged.core.usage_figures import as_text
 
         amount = sum(sum(each.values()) for each in statement.apart.values())
         yield f"{as_text('cost', amount)} of the provider's are of no model, and aren't compared."
@@ -318,7 +320,8 @@ def _remarks(
 def _data(
     file: Path, read: "Read", found: _Found, tolerance: str, entries: "Sequence[Entry]"
 ) -> dict[str, Any]:
-    from aibridged.core.reconciliation import as_data, totals
+    from aibridged.core.reconciliation import totals
+    from aibridged.core.usage_figures import as_data
 
     def values(entry: "Entry") -> dict[str, dict[str, int | str]]:
         return {

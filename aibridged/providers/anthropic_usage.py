@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from aibridged.core.reconciliation import COST, TOKENS
+from aibridged.core.usage_figures import COST, TOKENS
 from aibridged.providers.usage_export import (
     Format,
     Line,

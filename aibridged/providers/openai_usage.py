@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from aibridged.core.reconciliation import COST, REQUESTS, TOKENS
+from aibridged.core.usage_figures import COST, REQUESTS, TOKENS
 from aibridged.providers.usage_export import (
     Format,
     Line,

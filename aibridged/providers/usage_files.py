@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 
 import msgspec
 
-from aibridged.core.reconciliation import COST, Key, Statement
+from aibridged.core.usage_figures import COST, Key, Statement
 from aibridged.providers import anthropic_usage, openai_usage
 from aibridged.providers.usage_export import STANDARD, Format, Line
 

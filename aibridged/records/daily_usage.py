@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aibridged.core.reconciliation import COST, REQUESTS, Recorded
+from aibridged.core.usage_figures import COST, REQUESTS, Recorded
 from aibridged.records.filters import PARTS, conditions
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter

@@ -5,19 +5,16 @@ from decimal import Decimal
 
 import pytest
 
-from aibridged.core.reconciliation import (
+from aibridged.core.discrepancies import Circumstances
+from aibridged.core.reconciliation import compare, differs, same_names, totals
+from aibridged.core.usage_figures import (
     COST,
     METRICS,
     TOKENS,
-    Circumstances,
     Recorded,
     Statement,
     base_name,
-    compare,
-    differs,
-    same_names,
     together,
-    totals,
     within,
 )
 

@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from aibridged.core.reconciliation import METRICS
+from aibridged.core.usage_figures import METRICS
 from aibridged.providers import usage_files
 from aibridged.providers.usage_files import FORMATS, UsageFileError, read_usage_file
 

@@ -308,9 +308,9 @@ $ aibridged usage --by model --user alice \\
     ),
     "reconcile": Prose(
         about=(
-            "RECORD and PROVIDER are the figures of both sides, DIFFERENCE is what the provider has "
-            "more, and SHARE that in percent of the record's. Below are up to three reasons, the "
-            "likeliest first. TOTAL is that of all days and models, those that agree included.",
+            "RECORD and PROVIDER are the figures of both sides, DIFFERENCE is what the provider "
+            "has more, and SHARE that in percent of the record's. Below are up to three reasons, "
+            "the likeliest first. TOTAL is that of all days and models, those that agree included.",
             "Days are in UTC, and those on which requests began. Requests with people's own keys "
             "aren't compared, since they are on other bills.",
         ),
