@@ -11,6 +11,7 @@ MAX_COUNT = 10**15
 MAX_NANOS = 10**18
 MAX_NAME = 256
 """Characters of a model's name, or of what a cost is for."""
+_DIGITS = 15  # of what is within that bound
 _EPOCH_BOUNDS = (946_684_800, 4_102_444_800)  # the years 2000 to 2100
 STANDARD = "standard"
 _STANDARD_NAMES = {"", STANDARD, "default", "auto", "message"}
@@ -49,6 +50,8 @@ def count(fields: Mapping[str, Any], name: str) -> int:
     value = fields.get(name)
     if value is None or value == "":
         return 0
+    if isinstance(value, str) and value.isdigit() and value.isascii() and len(value) <= _DIGITS:
+        return int(value)  # as most are, in a fifth of the time
     number = _decimal(value, name)
     if number != number.to_integral_value() or not 0 <= number <= MAX_COUNT:
         raise ValueError(f"{name} is {_shown(value)}, which is no count")

@@ -137,7 +137,7 @@ def test_without_models_whole_days_are_compared():
             (DAY, "a"): Recorded(figures=figures(cost=4), unpriced=1),
             (DAY, "b"): Recorded(figures=figures(cost=6), unpriced=2),
         },
-        statement({(DAY, None): figures(cost=20)}, [COST], apart={DAY: {"other": 20}}),
+        statement({(DAY, None): figures(cost=5)}, [COST], apart={DAY: {"other": 5}}),
         USUAL,
     )
     assert (entry.model, entry.record[COST]) == (None, 10)
