@@ -99,9 +99,13 @@ class FocusRows:
         of = charge.provider_name, charge.model, charge.start
         card = self._book.card(*of)
         if card is None or card.own is None:
-            return focus.Prices(_standard(card))
-        return focus.Prices(_standard(card), _standard(self._public.card(*of)))
+            return focus.Prices(_rates(card, charge.tier))
+        public = self._public.card(*of)
+        return focus.Prices(_rates(card, charge.tier), _rates(public, charge.tier))
 
 
-def _standard(card: RateCard | None) -> Rates | None:
-    return None if card is None else card.tiers[STANDARD].steps[0].rates
+def _rates(card: RateCard | None, tier: str) -> Rates | None:
+    """The rates of requests of any length."""
+    if card is None:
+        return None
+    return (card.tiers.get(tier) or card.tiers[STANDARD]).steps[0].rates

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from aibridged.core.money import dollars
-from aibridged.core.prices import Rates
+from aibridged.core.prices import STANDARD, Rates
 
 MILLION = 10**6
 CURRENCY = "USD"
@@ -32,7 +32,8 @@ class ChargePeriod(StrEnum):
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What somebody's client used of a model in one charge period, with one label and price table.
+    """What somebody's client used of a model at a tier, with one label and price table, in one
+    charge period.
 
     `tokens` are input, output, read from the cache and written to it, none in another. `cost` is in
     nano-dollars, None where there is none.
@@ -45,6 +46,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     username: str | None
     client: str
     is_byok: bool
+    tier: str
     label: str | None
     price_version: str | None
     requests: int
@@ -250,6 +252,11 @@ def _of_part(charge: Charge, seller: Seller, part: _Part) -> Mapping[str, Any]:
     )
     cost = dollars(part.cost)
     sku = f"{seller.id}/{charge.model}"
+    price_id = f"{sku}/{part.meter.lower().replace(' ', '-')}"
+    details = {"Model": charge.model, "Meter": part.meter}
+    if charge.tier != STANDARD:
+        price_id = f"{price_id}/{charge.tier}"
+        details["Tier"] = charge.tier
     return {
         "BilledCost": cost,
         "ContractedCost": cost,
@@ -267,8 +274,8 @@ def _of_part(charge: Charge, seller: Seller, part: _Part) -> Mapping[str, Any]:
         "ChargeDescription": f"{charge.model} of {seller.name}: {part.quantity} {part.meter}",
         "SkuId": sku,
         "SkuMeter": part.meter,
-        "SkuPriceId": f"{sku}/{part.meter.lower().replace(' ', '-')}",
-        "SkuPriceDetails": {"Model": charge.model, "Meter": part.meter},
+        "SkuPriceId": price_id,
+        "SkuPriceDetails": details,
     }
 
 

@@ -8,6 +8,7 @@ import msgspec
 import sqlalchemy as sa
 
 from aibridged.core.focus import COLUMNS, Charge, ChargePeriod
+from aibridged.core.prices import STANDARD, TIERS, tier_of
 from aibridged.records.export import ROWS_AT_ONCE, Field, Type
 from aibridged.records.filters import PARTS, conditions, resolved
 from aibridged.records.query import Query
@@ -21,6 +22,7 @@ _OBJECTS = {"SkuPriceDetails", "Tags"}
 _NUMBERS = ("Cost", "Price", "Quantity")
 _CHARACTERS = {ChargePeriod.DAY: 10, ChargePeriod.HOUR: 13}
 _BYOK = "byok"
+_TIER, _SPEED = "told_tier", "told_speed"
 
 
 def _type(name: str) -> Type:
@@ -64,7 +66,11 @@ def _statement(wanted: Filter, period: ChargePeriod) -> sa.Select[Any]:
         _I.credential_kind,
         sa.case((is_alone, _I.cost_label), else_=_T.cost_label).label("label"),
         _T.price_version,
+        _noted("service_tier").label(_TIER),
+        _noted("speed").label(_SPEED),
     ]
+    # By their names: PostgreSQL wouldn't know an expression with parameters again.
+    by_name = [key.name if key.name in (_TIER, _SPEED) else key for key in keys]
     cost = sa.case((is_alone, _I.cost_nanos), else_=_T.cost_nanos)
     sums = [sa.func.coalesce(sa.func.sum(_T[name]), 0).label(name) for name in TOKEN_COUNTS]
     return (
@@ -78,9 +84,15 @@ def _statement(wanted: Filter, period: ChargePeriod) -> sa.Select[Any]:
         )
         .select_from(interceptions.outerjoin(token_usages))
         .where(*where)
-        .group_by(*keys)
-        .order_by(*keys)
+        .group_by(*by_name)
+        .order_by(*by_name)
     )
+
+
+def _noted(name: str) -> sa.ColumnElement[str]:
+    """What the response has told, or else the request has asked for."""
+    told, asked = (_T.metadata[each].as_string() for each in (name, f"asked_{name}"))
+    return sa.func.coalesce(told, asked)
 
 
 def _start(characters: int) -> sa.ColumnElement[str]:
@@ -102,6 +114,7 @@ def _charge(row: sa.Row[Any]) -> Charge:
         username=row.username,
         client=row.client,
         is_byok=row.credential_kind == _BYOK,
+        tier=tier if (tier := tier_of(row.told_tier, row.told_speed)) in TIERS else STANDARD,
         label=row.label,
         price_version=row.price_version,
         requests=row.requests,

@@ -33,6 +33,7 @@ def charge(**fields):
             "username": "ann",
             "client": "Claude Code",
             "is_byok": False,
+            "tier": "standard",
             "label": "exact",
             "price_version": "table-1",
             "requests": 3,
@@ -66,6 +67,7 @@ CASES = {
     "own key": {"is_byok": True},
     "own key of somebody without a name": {"is_byok": True, "username": None},
     "free": {"cost": 0},
+    "batch": {"tier": "batch"},
     "very many": {"tokens": (10**12, 1, 0, 0), "cost": 10**15 + 1},
     "an estimate without tokens": {"tokens": (0, 0, 0, 0), "label": "estimated"},
 }
@@ -108,6 +110,14 @@ def test_the_list_cost_is_that_of_the_public_table():
     found = written(charge(cost=0), prices=Prices(free, RATES))
     assert [row["ListCost"] for row in found] == ["0.003", "0.003", "0.009", "0.015"]
     assert {row["BilledCost"] for row in found} == {"0"}
+
+
+def test_a_tier_has_prices_of_its_own():
+    (standard, *_), (batch, *_) = written(charge()), written(charge(tier="batch"))
+    assert standard["SkuId"] == batch["SkuId"] == "anthropic/claude-sonnet-4-5"
+    assert standard["SkuPriceId"] == "anthropic/claude-sonnet-4-5/input-tokens"
+    assert batch["SkuPriceId"] == "anthropic/claude-sonnet-4-5/input-tokens/batch"
+    assert json.loads(batch["SkuPriceDetails"])["Tier"] == "batch"
 
 
 def test_what_has_no_cost_has_no_row():

@@ -86,6 +86,23 @@ def test_own_keys_and_other_models_are_told_apart(query, add, costs, database):
     }
 
 
+@pytest.mark.parametrize(
+    ("metadata", "tier"),
+    [
+        (None, "standard"),
+        ({"service_tier": "flex"}, "flex"),
+        ({"speed": "fast"}, "fast"),
+        ({"asked_service_tier": "priority"}, "priority"),
+        ({"service_tier": "of their own"}, "standard"),
+    ],
+)
+def test_tiers(query, add, database, metadata, tier):
+    add()
+    with database.engine.begin() as connection:
+        connection.execute(token_usages.update().values(metadata=metadata, cost_nanos=1))
+    assert [each.tier for each in charges(query)] == [tier]
+
+
 def test_columns_have_types():
     types = {field.name: field.type.value for field in FOCUS_FIELDS}
     assert types["BilledCost"] == types["PricingQuantity"] == types["ListUnitPrice"] == "number"
