@@ -283,7 +283,7 @@ def _lines(entry: "Entry", metrics: Sequence[str]) -> Iterator[_Line]:
             f"{entry.day}",
             _ALL if entry.model is None else entry.model,
             _NAMES[metric],
-            as_text(metric, record),
+            as_text(metric, record, entry.cost_label),
             as_text(metric, provider),
             f"{'+' if more > 0 else ''}{as_text(metric, more)}",
             share if len(share) <= 7 else "",
@@ -324,13 +324,16 @@ def _data(
     from aibridged.core.usage_figures import as_data
 
     def values(entry: "Entry") -> dict[str, dict[str, int | str]]:
-        return {
+        found = {
             name: {
                 "record": as_data(name, entry.record[name]),
                 "provider": as_data(name, entry.provider[name]),
             }
             for name in entry.record
         }
+        if "cost" in found:
+            found["cost"]["record_label"] = entry.cost_label
+        return found
 
     statement = read.statement
     return {

@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 
 from aibridged.core.discrepancies import Circumstances, excess_of, reasons_of
+from aibridged.core.prices import Label
 from aibridged.core.usage_figures import (
     METRICS,
     Entry,
@@ -15,6 +16,9 @@ from aibridged.core.usage_figures import (
     base_name,
     together,
 )
+
+NOTHING = Recorded(figures={})
+_WORST_FIRST = (Label.UNPRICED, Label.ESTIMATED, Label.EXACT)
 
 
 def same_names(
@@ -57,18 +61,18 @@ def compare(
         {model for _, model in statement.figures if model is not None},
     )
     ours = _renamed(recorded, names, by_model=statement.is_by_model)
-    nothing = Recorded(figures={})
+    metrics = [name for name in METRICS if name in statement.metrics]
     entries = []
     for key in sorted({*ours, *statement.figures}, key=lambda key: (key[0], key[1] or "")):
         if key[1] is None and statement.is_by_model:
             continue  # the costs apart
-        record = ours.get(key, nothing).figures
-        provider = statement.figures.get(key, {})
+        record, provider = ours.get(key, NOTHING), statement.figures.get(key, {})
         entry = Entry(
             day=key[0],
             model=key[1],
-            record={name: record.get(name, 0) for name in METRICS if name in statement.metrics},
-            provider={name: provider.get(name, 0) for name in METRICS if name in statement.metrics},
+            record={name: record.figures.get(name, 0) for name in metrics},
+            provider={name: provider.get(name, 0) for name in metrics},
+            cost_label=record.cost_label,
         )
         entry.differing = tuple(
             name
@@ -81,7 +85,7 @@ def compare(
         if entry.differing:
             key = entry.day, entry.model
             found = reasons_of(
-                entry, ours.get(key, nothing), statement, circumstances, excess, ambiguous
+                entry, ours.get(key, NOTHING), statement, circumstances, excess, ambiguous
             )
             entry.reasons = tuple(sorted(found, key=lambda reason: -reason.weight))
     return entries
@@ -96,11 +100,20 @@ def totals(entries: Iterable[Entry]) -> Entry:
     """The sums of all entries."""
     record: dict[str, int] = defaultdict(int)
     provider: dict[str, int] = defaultdict(int)
+    labels = {Label.EXACT}
     for entry in entries:
+        labels.add(entry.cost_label)
         for sums, of in ((record, entry.record), (provider, entry.provider)):
             for name, value in of.items():
                 sums[name] += value
-    return Entry(day=date.max, model=None, record=dict(record), provider=dict(provider))
+    label = next(each for each in _WORST_FIRST if each in labels)
+    return Entry(
+        day=date.max,
+        model=None,
+        record=dict(record),
+        provider=dict(provider),
+        cost_label=label,
+    )
 
 
 def _renamed(

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from aibridged.core.money import dollars, shown
+from aibridged.core.prices import Label
 
 REQUESTS, COST = "requests", "cost"
 TOKENS = (
@@ -66,6 +67,13 @@ class Recorded(msgspec.Struct, kw_only=True):
     late: int = 0
     own_rates: bool = False
 
+    @property
+    def cost_label(self) -> Label:
+        """How sure the cost is; unpriced where it lacks that of some requests."""
+        if self.unpriced or self.uncosted:
+            return Label.UNPRICED
+        return Label.ESTIMATED if self.estimated else Label.EXACT
+
 
 class Reason(NamedTuple):
     """Why figures may differ; `weight` (0 to 1) is how well it fits them."""
@@ -76,12 +84,16 @@ class Reason(NamedTuple):
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """A day and model: both sides' figures, which of them differ, and why, likeliest first."""
+    """A day and model: both sides' figures, which of them differ, and why, likeliest first.
+
+    `cost_label` is that of the record's cost.
+    """
 
     day: date
     model: str | None
     record: dict[str, int]
     provider: dict[str, int]
+    cost_label: Label = Label.EXACT
     differing: tuple[str, ...] = ()
     reasons: tuple[Reason, ...] = ()
 
@@ -111,9 +123,11 @@ def _sum(one: Figures, other: Figures) -> dict[str, int]:
     return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 
-def as_text(metric: str, value: int) -> str:
-    """A figure for people."""
-    return shown(value, None) if metric == COST else f"{value:,}"
+def as_text(metric: str, value: int, label: Label = Label.EXACT) -> str:
+    """A figure for people; a cost with its label."""
+    if metric != COST:
+        return f"{value:,}"
+    return shown(value, label, lacks_some=label is Label.UNPRICED)
 
 
 def as_data(metric: str, value: int) -> int | str:

@@ -92,7 +92,9 @@ def test_json_has_everything_in_exact_numbers(ask):
     told = json.loads(done.stdout)
     assert told["differs"] is True
     (ours,) = [each for each in told["days"] if each["model"] == "gpt-5.1"]
-    assert ours["figures"] == {"cost": {"record": "0.97", "provider": "0.5"}}
+    assert ours["figures"] == {
+        "cost": {"record": "0.97", "provider": "0.5", "record_label": "exact"}
+    }
     assert ours["reasons"][0].keys() == {"code", "text"}
     assert (told["from"], told["to"], told["byok_requests"]) == ("2025-10-09", "2025-10-09", 3)
 

@@ -13,6 +13,7 @@ from aibridged.core.usage_figures import (
     TOKENS,
     Recorded,
     Statement,
+    as_text,
     base_name,
     together,
     within,
@@ -225,6 +226,28 @@ def test_costs_that_are_missing_or_guessed(fields, code):
     ours = Recorded(figures=figures(cost=10**8), **fields)
     assert reasons(ours, figures())[0] == code
     assert code not in reasons(ours, figures(5000, cost=10**8))
+
+
+@pytest.mark.parametrize(
+    ("fields", "shown"),
+    [
+        ({}, "$1.00"),
+        ({"estimated": 1}, "~$1.00"),
+        ({"estimated": 1, "unpriced": 1}, "$1.00+"),
+        ({"uncosted": 1}, "$1.00+"),
+    ],
+)
+def test_a_cost_on_record_has_its_label(fields, shown):
+    entries = compare(
+        {
+            (DAY, "m"): Recorded(figures=figures(), **fields),
+            (DAY, "n"): Recorded(figures=figures(cost=0)),
+        },
+        statement({}),
+        USUAL,
+    )
+    for each in (entries[0], totals(entries)):
+        assert as_text(COST, each.record[COST], each.cost_label) == shown
 
 
 def test_prices():
