@@ -17,7 +17,7 @@ PREFIXES = ("aib_", "air_")
 # Truncated ones, too, since the rest of a partial secret is worth guessing.
 _WHOLE_OR_CUT = re.compile(r"(ai[br])_([0-9a-z]{10})_[0-9A-Za-z]+")
 _GATEWAY, _REFRESH = PREFIXES
-_GATEWAY_BYTES, _REFRESH_BYTES = (prefix.encode() for prefix in PREFIXES)
+_prefix_in_bytes = re.compile(b"|".join(prefix.encode() for prefix in PREFIXES)).search
 _MAX_DECODINGS = 3
 
 
@@ -30,8 +30,7 @@ def blanked(text: str) -> str:
 
 def may_hold_token(raw: bytes) -> bool:
     """Whether the bytes contain what a token begins with."""
-    # `in` would try to take what it looks for as a number first, and format an error.
-    return raw.find(_GATEWAY_BYTES) >= 0 or raw.find(_REFRESH_BYTES) >= 0
+    return _prefix_in_bytes(raw) is not None
 
 
 def holds_token(target: str) -> bool:

@@ -148,7 +148,9 @@ class Interception:
     `outcome` and `answer` are the results of all turns, where the gateway runs tools for the model,
     but without the calls of injected tools. `injected` are these tools, by the names that the model
     knows. `runs` are their calls in the current turn, by their ids; `awaits_response` says whether
-    the provider may be working on it. `failure` is why it failed, as far as that is known.
+    the provider may be working on it. `failure` is why it failed, as far as that is known. `on_id`
+    is to be told a response's id as soon as it is known, since the client may ask for what the
+    provider stores; it is None where that stores nothing.
     """
 
     def __init__(
@@ -178,11 +180,7 @@ class Interception:
         self._clock = clock
         self._trace = trace
         self._storing = storing
-
-    def note_id(self, response_id: str) -> None:
-        """Note that the provider stores this response, which the client may ask for from now on."""
-        if self._storing is not None:
-            self._storing.note(response_id)
+        self.on_id = None if storing is None else storing.note
 
     def record_prompt(self, prompt: UserPromptRecord) -> None:
         """Record the user's prompt."""

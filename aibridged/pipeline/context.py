@@ -93,18 +93,17 @@ class RequestContext:
     def __init__(self, request: GatewayRequest) -> None:
         self.request = request
         self._endings: list[Callable[[], None]] = []
-
-    def at_end(self, ending: Callable[[], None]) -> None:
-        """Call it at the end of the request, however that ends: before what was to be called then.
+        self.at_end = self._endings.append
+        """Have something called at the end of the request, however that ends; the last one first.
 
         A stage with a `finally` of its own would cost every request a coroutine.
         """
-        self._endings.append(ending)
 
     def end(self) -> None:
         """The request has ended."""
-        while self._endings:
-            self._endings.pop()()
+        endings = self._endings
+        while endings:
+            endings.pop()()
 
     @property
     def asks_for_usage(self) -> bool:
@@ -160,7 +159,7 @@ class RequestContext:
             self.verdict,
             self.route.provider.failure_statuses,
             reader,
-            on_id=interception.note_id if interception is not None else None,
+            on_id=interception.on_id if interception is not None else None,
         )
         return self.observer
 
