@@ -12,6 +12,7 @@ import msgspec
 
 from aibridged.api import shapes
 from aibridged.identity.audit import AuditFilter, count, entries
+from aibridged.records import cost_sums
 from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row
@@ -148,6 +149,7 @@ class _Threads:
         self._prompt: str | None = None
         self._error: tuple[str | None, str | None] = None, None
         self._tokens: dict[str, int] = {}
+        self._cost = cost_sums.NOTHING
 
     def chunks(self, each: FullInterception) -> Chunks:
         """The next interception, and the JSON before it."""
@@ -159,11 +161,13 @@ class _Threads:
                 yield b","
             self._id, self._prompt, self._error = id, None, (None, None)
             self._tokens = dict.fromkeys(shapes.Tokens.__struct_fields__, 0)
+            self._cost = cost_sums.NOTHING
             yield b'{"id":%s,"interceptions":[' % _encode(id)
         else:
             yield b","
         if each.found.id == id:
             self._error = each.found.error_type, each.found.error_message
+        self._cost = cost_sums.added(self._cost, each.found.cost, each.found.cost_label)
         yield from _whole(each, self._note)
 
     def end(self) -> Chunks:
@@ -172,7 +176,8 @@ class _Threads:
             prompt, tokens = _encode(self._prompt), _encode(shapes.Tokens(**self._tokens))
             kind, message = map(_encode, self._error)
             yield b'],"error_type":%s,"error_message":%s' % (kind, message)
-            yield b',"prompt":%s,"token_usage":%s}' % (prompt, tokens)
+            yield b',"prompt":%s,"token_usage":%s,' % (prompt, tokens)
+            yield _encode(shapes.cost(*self._cost))[1:]
 
     def _note(self, name: str, row: Row) -> None:
         if name == "token_usages":

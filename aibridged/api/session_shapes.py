@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from aibridged.api import shapes
-from aibridged.api.shapes import Initiator, Moment, Tokens, Uuid
+from aibridged.api.shapes import CostLabel, Dollars, Initiator, Moment, Tokens, Uuid
 from aibridged.records import query_results as answers
 from aibridged.records.query_results import Row
 
@@ -41,6 +41,8 @@ class AgenticActionHead(msgspec.Struct, kw_only=True):
 
     model: str
     token_usage: TokenTotals
+    cost: Dollars | None
+    cost_label: CostLabel | None
 
 
 class AgenticAction(AgenticActionHead, kw_only=True):
@@ -61,6 +63,8 @@ class ThreadTotals(msgspec.Struct, kw_only=True):
     started_at: Moment
     ended_at: Moment | None
     token_usage: TokenTotals
+    cost: Dollars | None
+    cost_label: CostLabel | None
     error_type: str | None
     error_message: str | None
 
@@ -84,6 +88,8 @@ class SessionHead(msgspec.Struct, kw_only=True):
     started_at: Moment
     ended_at: Moment | None
     token_usage_summary: TokenTotals
+    cost: Dollars | None
+    cost_label: CostLabel | None
 
 
 class SessionThreads(SessionHead, kw_only=True):

@@ -11,7 +11,9 @@ from itertools import chain
 import msgspec
 
 from aibridged.api import session_shapes as shapes
-from aibridged.api.shapes import Tokens
+from aibridged.api.shapes import Tokens, cost
+from aibridged.core.money import exact_dollars
+from aibridged.records import cost_sums
 from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row, Session
@@ -94,6 +96,7 @@ class _Page:
         self._id: str | None = None
         self._totals: shapes.ThreadTotals
         self._tokens = _Sums()
+        self._cost = cost_sums.NOTHING
         self._actions = 0
 
     def chunks(self, each: FullInterception) -> Chunks:
@@ -108,6 +111,7 @@ class _Page:
         if found.ended_at is not None:
             totals.ended_at = max(totals.ended_at or found.ended_at, found.ended_at)
             self.ended_at = max(self.ended_at or found.ended_at, found.ended_at)
+        self._cost = cost_sums.added(self._cost, found.cost, found.cost_label)
         used = _Sums()
         for row in each.rows("token_usages"):
             used.add(row)
@@ -118,12 +122,15 @@ class _Page:
         """The end of a thread, if one has begun, and what follows."""
         if self._id is not None:
             self._totals.token_usage = self._tokens.total()
+            amount, self._totals.cost_label = self._cost
+            self._totals.cost = exact_dollars(amount)
             yield b"],%s%s" % (_encode(self._totals)[1:], following)
 
     def _begin(self, id: str, each: FullInterception) -> None:
         found = each.found
         prompt = next(each.rows("user_prompts"), None)
         self._id, self._tokens, self._actions = id, _Sums(), 0
+        self._cost = cost_sums.NOTHING
         self._totals = shapes.ThreadTotals(
             prompt=None if prompt is None else prompt["prompt"],
             model=found.model,
@@ -133,6 +140,8 @@ class _Page:
             started_at=found.started_at,
             ended_at=None,
             token_usage=self._tokens.total(),
+            cost=None,
+            cost_label=None,
             error_type=found.error_type if found.id == id else None,
             error_message=found.error_message if found.id == id else None,
         )
@@ -144,7 +153,10 @@ class _Page:
         first = next(calls, None)
         if first is None:
             return
-        head = shapes.AgenticActionHead(model=each.found.model, token_usage=used.total())
+        found = each.found
+        head = shapes.AgenticActionHead(
+            model=found.model, token_usage=used.total(), **cost(found.cost, found.cost_label)
+        )
         yield b'%s%s,"thinking":[' % (b"," if self._actions else b"", _encode(head)[:-1])
         self._actions += 1
         for number, row in enumerate(each.rows("model_thoughts")):

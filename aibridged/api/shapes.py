@@ -6,10 +6,11 @@ that is stored of them, and its `metadata` marks what was `cut` before it was st
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from aibridged.core.money import exact_dollars
 from aibridged.identity.audit import AuditEntry
 from aibridged.records import query_results as answers
 from aibridged.records.structured_log import with_user_agent
@@ -17,6 +18,9 @@ from aibridged.records.structured_log import with_user_agent
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Uuid = Annotated[str, msgspec.Meta(extra_json_schema={"format": "uuid"})]
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Dollars = Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]{1,9})?$")]
+"""An amount in US dollars, as exact decimal text."""
+CostLabel = Literal["exact", "estimated", "unpriced"]
 
 
 class Initiator(msgspec.Struct, kw_only=True):
@@ -31,7 +35,7 @@ class TokenUsage(msgspec.Struct, kw_only=True):
 
     `provider_model` used them, null for the interception's own model. `metadata` holds the
     `iteration` of a usage that the response's own excludes: a compaction, an advisor_message, or
-    the message of an attempt that was declined.
+    the message of an attempt that was declined. `price_version` is that of the table of prices.
     """
 
     id: Uuid
@@ -42,6 +46,9 @@ class TokenUsage(msgspec.Struct, kw_only=True):
     output_tokens: Count
     cache_read_input_tokens: Count
     cache_write_input_tokens: Count
+    cost: Dollars | None
+    cost_label: CostLabel | None
+    price_version: str | None
     truncated: bool
     metadata: dict[str, Any]
     created_at: Moment
@@ -96,7 +103,8 @@ class InterceptionHead(msgspec.Struct, kw_only=True):
 
     The error of a failed one is the provider's or the gateway's own, as `error_source` says.
     `background_status` is the last one known of a response that runs in the background: as long as
-    it is queued or in_progress, nobody has fetched the rest through the gateway.
+    it is queued or in_progress, nobody has fetched the rest through the gateway. Without a
+    `cost_label` no cost was computed; an unpriced one lacks the cost of some of its tokens or all.
     """
 
     id: Uuid
@@ -124,6 +132,8 @@ class InterceptionHead(msgspec.Struct, kw_only=True):
     error_source: str | None
     error_code: str | None
     error_message: str | None
+    cost: Dollars | None
+    cost_label: CostLabel | None
     metadata: dict[str, Any]
     truncated: bool
 
@@ -169,7 +179,8 @@ class Session(msgspec.Struct, kw_only=True):
     """Totals of a session; `last_active_at` is when its last interception started.
 
     `metadata` is that of its first interception. It is `truncated` if its last prompt is longer, or
-    it has more models or providers, than shown.
+    it has more models or providers, than shown. Its cost is that of the interceptions that have
+    one; an unpriced one lacks some.
     """
 
     id: str
@@ -184,6 +195,8 @@ class Session(msgspec.Struct, kw_only=True):
     interceptions: Count
     threads: Count
     token_usage_summary: Tokens
+    cost: Dollars | None
+    cost_label: CostLabel | None
     first_prompt: str | None
     last_prompt: str | None
     truncated: bool
@@ -208,6 +221,8 @@ class ThreadInterceptions(msgspec.Struct, kw_only=True):
     error_message: str | None
     prompt: str | None
     token_usage: Tokens
+    cost: Dollars | None
+    cost_label: CostLabel | None
     interceptions: list[Interception]
 
 
@@ -251,6 +266,8 @@ def row(
     if name == "tool_usages":  # as in Coder's API, these are never null
         for text in ("server_url", "invocation_error"):
             fields[text] = fields[text] or ""
+    elif name == "token_usages":
+        fields["cost"] = exact_dollars(found["cost"])
     return CHILD_KINDS[name](**fields)
 
 
@@ -271,16 +288,23 @@ def session(found: answers.Session) -> Session:
         token_usage_summary=Tokens(
             **{name: getattr(found, name) for name in Tokens.__struct_fields__}
         ),
+        **cost(found.cost, found.cost_label),
         first_prompt=found.first_prompt,
         last_prompt=found.last_prompt,
         truncated=found.truncated,
     )
 
 
+def cost(amount: int | None, label: str | None) -> dict[str, Any]:
+    """The two fields of a cost in nano-dollars."""
+    return {"cost": exact_dollars(amount), "cost_label": label}
+
+
 def _head(found: answers.Interception) -> dict[str, Any]:
     fields = {name: getattr(found, name) for name in _HEAD}
     return {
         **fields,
+        **cost(found.cost, found.cost_label),
         "initiator": _initiator(found.initiator_id, found.username),
         "metadata": with_user_agent(found.metadata or {}, found.user_agent),
     }

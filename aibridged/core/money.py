@@ -6,6 +6,26 @@ _CENT = DOLLAR // 100
 _LEAST = DOLLAR // 10**4  # what is shown below a dollar
 
 
+class NanoDollars(int):
+    """An amount that JSON has as exact dollars: encoders take `in_json` as their hook."""
+
+
+def in_json(value: object) -> str:
+    """The exact dollars of `NanoDollars`, for an encoder.
+
+    Raises:
+        NotImplementedError: it is something else.
+    """
+    if isinstance(value, NanoDollars):
+        return dollars(value)
+    raise NotImplementedError(f"{type(value).__name__} has no JSON")
+
+
+def exact_dollars(nanos: int | None) -> str | None:
+    """The same as `dollars`; None where there is no amount."""
+    return None if nanos is None else dollars(nanos)
+
+
 def dollars(nanos: int) -> str:
     """Dollars as exact decimal text: `0.0875`, `12`."""
     sign = "-" if nanos < 0 else ""

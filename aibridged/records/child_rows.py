@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from aibridged.core.money import NanoDollars
 from aibridged.records.query_results import Interception, Row
 from aibridged.records.schema import model_thoughts, token_usages, tool_usages, user_prompts
 
@@ -35,7 +36,8 @@ _FEW_ROWS = 4
 _MOST_ROWS = 64
 _IDS_AT_ONCE = 1000  # bound on the parameters of a statement
 
-_COLUMNS = [name for name in Interception.__struct_fields__ if name not in {*KINDS, "truncated"}]
+_NO_COLUMNS = {*KINDS, "truncated", "cost"}
+_COLUMNS = [name for name in Interception.__struct_fields__ if name not in _NO_COLUMNS]
 
 
 class FullInterception(NamedTuple):
@@ -124,7 +126,7 @@ class ChildRows:
             # One more character than shown tells whether there are more.
             values = {"ids": ids[start : start + _IDS_AT_ONCE], "characters": characters + 1}
             for found in self._connection.execute(_PREVIEWS[kind], values).all():
-                row = dict(found._mapping)
+                row = _row(found)
                 owner = row.pop("interception_id")
                 row["truncated"] = False
                 for name in _TEXTS[kind]:
@@ -134,13 +136,28 @@ class ChildRows:
                 yield owner, row
 
     def _read_one(self, kind: str, id: str) -> Row:
-        row = dict(self._connection.execute(_WHOLE[kind], {"id": id}).one()._mapping)
+        row = _row(self._connection.execute(_WHOLE[kind], {"id": id}).one())
         del row["interception_id"]
         return {**row, "truncated": False}
 
 
 def _interception(row: sa.Row[Any]) -> Interception:
-    return Interception(**{name: row._mapping[name] for name in _COLUMNS})
+    return Interception(
+        **{name: row._mapping[name] for name in _COLUMNS}, cost=nano_dollars(row.cost_nanos)
+    )
+
+
+def nano_dollars(amount: int | None) -> NanoDollars | None:
+    """An amount of the database's, if there is one."""
+    return None if amount is None else NanoDollars(amount)
+
+
+def _row(found: sa.Row[Any]) -> Row:
+    """A child row by its columns, with the `cost` of one that may have it."""
+    row = dict(found._mapping)
+    if "cost_nanos" in row:
+        row["cost"] = nano_dollars(row.pop("cost_nanos"))
+    return row
 
 
 def _ids(table: sa.Table) -> sa.Select[Any]:

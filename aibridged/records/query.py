@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from aibridged.clock import Clock
 from aibridged.records.cancel_scope import TIME_LIMIT_S, CancelScope, QueryFailedError
 from aibridged.records.child_rows import ChildRows, FullInterception
+from aibridged.records.cost_sums import Cost
 from aibridged.records.filters import (
     PARTS,
     conditions,
@@ -40,7 +41,7 @@ from aibridged.records.query_results import (
 from aibridged.records.schema import interceptions
 from aibridged.records.sessions import NoSuchSessionError, count_sessions, find_sessions
 from aibridged.records.storable import storable
-from aibridged.records.threads import find_threads, sum_metadata
+from aibridged.records.threads import find_threads, sum_costs, sum_metadata
 from aibridged.records.usage import find_usage, stream_usage
 
 MAX_LIMIT = 1000
@@ -185,6 +186,11 @@ class Query:
         if found is None:
             raise NoSuchPageError(f"The session has no interception {cursor!r}.")
         return found
+
+    def thread_costs(self, session: Session) -> dict[str, Cost]:
+        """What each of a session's threads costs, by its id."""
+        with self._connect() as connection:
+            return sum_costs(connection, session)
 
     def usage_metadata(self, session: Session) -> dict[str, int]:
         """The sums of the numbers in the metadata of a session's token usages."""

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from aibridged.core.money import NanoDollars
+
 Row = dict[str, Any]
 """A row of a table, by column."""
 
@@ -51,7 +53,8 @@ class Interception(msgspec.Struct, kw_only=True):
     """One row of `aibridge_interceptions` with its child rows.
 
     In a list texts are `truncated`, as each row says of its own; so is the interception if it has
-    more rows than are shown.
+    more rows than are shown. `cost` and `cost_label` (see `core.prices`) are those of all its token
+    usages, which have their own, too: both None while it is open, and where no cost was computed.
     """
 
     id: str
@@ -80,6 +83,8 @@ class Interception(msgspec.Struct, kw_only=True):
     error_code: str | None
     error_message: str | None
     background_status: str | None = None
+    cost: NanoDollars | None = None
+    cost_label: str | None = None
     metadata: dict[str, Any] | None
     truncated: bool = False
     token_usages: list[Row] = []
@@ -97,7 +102,8 @@ class Session(msgspec.Struct, kw_only=True):
 
     `last_at` is when its last interception started; it has ended when none of them is open.
     `client`, `user_agent` and `metadata` are those of the first that ended. `truncated` says that a
-    prompt, or one of the lists, is longer.
+    prompt, or one of the lists, is longer. `cost` and `cost_label` are those of what has a cost; see
+    `records.cost_sums`.
     """
 
     session_id: str
@@ -120,6 +126,8 @@ class Session(msgspec.Struct, kw_only=True):
     output_tokens: int = 0
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
+    cost: NanoDollars | None = None
+    cost_label: str | None = None
 
 
 class Usage(msgspec.Struct, kw_only=True):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from aibridged.records import cost_sums
 from aibridged.records.child_rows import SHOWN_CHARACTERS, SHOWN_ROWS
 from aibridged.records.filters import PARTS, conditions, matching, thread_of
 from aibridged.records.query_results import Filter, Session
@@ -237,6 +238,7 @@ def _totals(
         sa.func.count(rows.c.ended_at).label("ended"),
         sa.func.count().label("interceptions"),
         sa.func.count(sa.distinct(thread_of(rows.c))).label("threads"),
+        *cost_sums.sums(rows.c),
     ).group_by(*_keys(rows))
     each = grouped.subquery()
     of = (_I.session_id == each.c.session_id, _I.initiator_id == each.c.initiator_id)
@@ -350,6 +352,7 @@ def _session(row: sa.Row[Any], found: _Found) -> Session:
     providers, models = ({pair[column] for pair in names} for column in (0, 1))
     first_prompt, last_prompt = found.first_prompts.get(key), found.last_prompts.get(key)
     first = found.firsts.get(key)
+    cost, cost_label = cost_sums.of_row(row)
     return Session(
         session_id=row.session_id,
         initiator_id=row.initiator_id,
@@ -366,6 +369,8 @@ def _session(row: sa.Row[Any], found: _Found) -> Session:
         last_prompt=last_prompt and last_prompt[:SHOWN_CHARACTERS],
         user_agent=first.user_agent if first is not None else None,
         metadata=first.metadata if first is not None else None,
+        cost=cost,
+        cost_label=cost_label,
         truncated=len(names) == _PAIRS
         or max(len(providers), len(models)) > SHOWN_ROWS
         or max(len(first_prompt or ""), len(last_prompt or "")) > SHOWN_CHARACTERS,

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 
+from aibridged.records import cost_sums
 from aibridged.records.filters import conditions, matching, row_id, thread_of
 from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import interceptions, token_usages
@@ -34,6 +35,14 @@ def find_threads(
         statement = statement.where(here < position if backwards else here > position)
     found = list(connection.scalars(statement))
     return found[::-1] if backwards else found
+
+
+def sum_costs(connection: sa.Connection, session: Session) -> dict[str, cost_sums.Cost]:
+    """What each of a session's threads costs, by its id."""
+    rows = _of(session)
+    root = thread_of(rows.c).label("root")
+    statement = sa.select(root, *cost_sums.sums(rows.c)).group_by(root)
+    return {row.root: cost_sums.of_row(row) for row in connection.execute(statement)}
 
 
 def sum_metadata(connection: sa.Connection, session: Session) -> dict[str, int]:
