@@ -87,6 +87,17 @@ def dollars(amount: Decimal | None) -> str:
     return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
 
 
+def cost(amount: int | None, label: str | None) -> str:
+    """A cost in nano-dollars with its label: `$0.0123`, `~$0.0123`, `unpriced`; `-` for none.
+
+    One that lacks unpriced parts ends with `+`.
+    """
+    from aibridged.core.money import shown
+    from aibridged.core.prices import Label
+
+    return shown(amount, label, lacks_some=label == Label.UNPRICED)
+
+
 def prefix_length(ids: Collection[str]) -> int:
     """How many characters tell these ids apart, at least `PREFIX`."""
     different, length = len(set(ids)), PREFIX

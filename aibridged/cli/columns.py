@@ -31,7 +31,10 @@ ColumnsFlag = Annotated[
 
 
 class Kind(Enum):
-    """What a column's values are; numbers are aligned to the right."""
+    """What a column's values are; numbers are aligned to the right.
+
+    A `COST` is an amount of nano-dollars with its label, either of them None where there is none.
+    """
 
     TEXT = auto()
     ID = auto()
@@ -40,15 +43,17 @@ class Kind(Enum):
     DURATION = auto()
     SHARE = auto()
     DOLLARS = auto()
+    COST = auto()
 
 
-_NUMBERS = (Kind.COUNT, Kind.DURATION, Kind.SHARE, Kind.DOLLARS)
+_NUMBERS = (Kind.COUNT, Kind.DURATION, Kind.SHARE, Kind.DOLLARS, Kind.COST)
 _FULL: dict[Kind, Callable[[Any], str]] = {
     Kind.TIME: cells.time,
     Kind.COUNT: cells.count,
     Kind.DURATION: cells.duration,
     Kind.SHARE: cells.share,
     Kind.DOLLARS: cells.dollars,
+    Kind.COST: lambda cost: cells.cost(*cost),
 }
 _SHORT: dict[Kind, Callable[[Any], str]] = {Kind.TIME: cells.short_time, Kind.COUNT: cells.short}
 # In this order, until the table fits.
@@ -100,6 +105,10 @@ class Column(Generic[T]):
         value = self.value(row)
         if isinstance(value, datetime):
             return value.isoformat()
+        if self.kind is Kind.COST:
+            from aibridged.core.money import exact_dollars
+
+            return exact_dollars(value[0]) or ""
         return cells.printable(_text(value))
 
 

@@ -75,6 +75,11 @@ def tokens_in(each: "Interception") -> int:
     return sum(each.tokens(name) for name in TOKENS[:-1])
 
 
+def cost(each: "Interception | Session") -> tuple[int | None, str | None]:
+    """Nano-dollars and their label; see `Kind.COST`."""
+    return each.cost, each.cost_label
+
+
 def reason(each: "Interception") -> str:
     """Why it failed, and whose error it is; empty if it didn't."""
     if each.error_type is None:
@@ -101,8 +106,10 @@ COLUMNS: "tuple[Column[Interception], ...]" = (
         Column(name, methodcaller("tokens", name), kind=Kind.COUNT, is_shown=False)
         for name in TOKENS[:-1]
     ),
-    Column("tokens_in", tokens_in, "IN", Kind.COUNT, in_csv=False),
+    Column("tokens_in", tokens_in, "IN", Kind.COUNT, in_csv=False, spare=True),
     Column("output_tokens", methodcaller("tokens", "output_tokens"), "OUT", Kind.COUNT),
+    Column("cost", cost, kind=Kind.COST),
+    _on_demand("cost_label"),
     *map(_on_demand, ("error_type", "error_source", "error_code", "error_message")),
     Column("reason", reason, in_csv=False, below=True, cut=True),
 )

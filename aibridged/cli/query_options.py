@@ -238,7 +238,9 @@ def as_json(answer: Any, *, indent: int | None = 2) -> str:
     """A result as JSON, with terminal control characters escaped: its strings are callers'."""
     import msgspec
 
-    encoded = msgspec.json.encode(answer)
+    from aibridged.core.money import in_json
+
+    encoded = msgspec.json.encode(answer, enc_hook=in_json)
     text = (encoded if indent is None else msgspec.json.format(encoded, indent=indent)).decode()
     return escaped(text)
 

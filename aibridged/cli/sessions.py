@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from aibridged.cli import cells
 from aibridged.cli.cells import duration, printable, short, time
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
-from aibridged.cli.interceptions import TOKENS, reason, seconds, status, user
+from aibridged.cli.interceptions import TOKENS, cost, reason, seconds, status, user
 from aibridged.cli.query_options import (
     NARROW,
     Output,
@@ -26,6 +27,7 @@ from aibridged.cli.table import WIDTH, terminal_width, wrapped
 from aibridged.counted import counted, noun
 
 if TYPE_CHECKING:
+    from aibridged.records.cost_sums import Cost
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter, Interception, Row, Session
 
@@ -50,8 +52,10 @@ COLUMNS: "tuple[Column[Session], ...]" = (
     Column("last_at", attrgetter("last_at"), "LAST", Kind.TIME),
     Column("interceptions", attrgetter("interceptions"), "N", Kind.COUNT),
     *(Column(name, attrgetter(name), kind=Kind.COUNT, is_shown=False) for name in TOKENS[:-1]),
-    Column("tokens_in", _tokens_in, "IN", Kind.COUNT, in_csv=False),
+    Column("tokens_in", _tokens_in, "IN", Kind.COUNT, in_csv=False, spare=True),
     Column("output_tokens", attrgetter("output_tokens"), "OUT", Kind.COUNT),
+    Column("cost", cost, kind=Kind.COST),
+    Column("cost_label", attrgetter("cost_label"), is_shown=False),
     Column("first_prompt", attrgetter("first_prompt"), below=True, cut=True),
 )
 _MAX_LINES = 12
@@ -111,7 +115,7 @@ def _show(
         ),
     ] = ShownAs.TEXT,
 ) -> None:
-    """Show a session thread by thread: prompts, thoughts, tool calls and tokens."""
+    """Show a session thread by thread: prompts, thoughts, tool calls, tokens and costs."""
     from aibridged.records.query_results import Filter
 
     id = query.session_id(session)
@@ -123,7 +127,10 @@ def _show(
     if output is ShownAs.JSON:
         lines = json_list(found)
     else:
-        lines = _story(sessions, found, None if full else _MAX_LINES)
+        costs = {
+            thread: each for one in sessions for thread, each in query.thread_costs(one).items()
+        }
+        lines = _story(sessions, found, costs, None if full else _MAX_LINES)
     for line in lines:
         typer.echo(line)
 
@@ -142,17 +149,26 @@ def _interceptions(query: "Query", session: str) -> "Iterator[Interception]":
 
 
 def _story(
-    sessions: "Sequence[Session]", found: "Iterator[Interception]", most: int | None
+    sessions: "Sequence[Session]",
+    found: "Iterator[Interception]",
+    costs: "Mapping[str, Cost]",
+    most: int | None,
 ) -> Iterator[str]:
+    from aibridged.records import cost_sums
+
     began = min(sessions, key=attrgetter("started_at"))
     who = ", ".join(sorted(set(map(user, sessions))))
     yield printable(f"Session {began.session_id}")
     yield from _text("", f"{who}, {began.client}, from {time(began.started_at)} UTC", None)
-    yield _tokens({name: sum(map(attrgetter(name), sessions)) for name in TOKENS})
+    tokens = _tokens({name: sum(map(attrgetter(name), sessions)) for name in TOKENS})
+    total = cost_sums.NOTHING
+    for one in sessions:
+        total = cost_sums.added(total, *cost(one))
+    yield f"{tokens}{_cost(total)}"
     threads = groupby(found, key=lambda each: each.thread_root_id or each.id)
-    for number, (_, thread) in enumerate(threads, 1):
+    for number, (id, thread) in enumerate(threads, 1):
         yield ""
-        yield f"Thread {number}"
+        yield f"Thread {number}{_cost(costs.get(id, cost_sums.NOTHING))}"
         for each in thread:
             yield from _turn(each, most)
 
@@ -162,7 +178,7 @@ def _turn(each: "Interception", most: int | None) -> Iterator[str]:
     purpose = (each.metadata or {}).get("purpose")
     what = f"{each.model}  ({purpose})" if purpose else each.model
     head = f"{each.started_at:%H:%M:%S}  {what}  {status(each)}  {took}"
-    used = _tokens({name: each.tokens(name) for name in TOKENS})
+    used = _tokens({name: each.tokens(name) for name in TOKENS}) + _cost(cost(each))
     yield from _text("  ", f"{head}  {used}", None)
     if why := reason(each):
         yield from _text("    ! ", why, most)
@@ -199,6 +215,12 @@ def _text(mark: str, text: str, most: int | None) -> Iterator[str]:
         yield (mark if number == 0 else " " * len(mark)) + line
     if len(shown) < len(lines):
         yield f"{' ' * len(mark)}… {counted(len(lines) - len(shown), 'more line')} (--full)"
+
+
+def _cost(known: "tuple[int | None, str | None]") -> str:
+    """What goes behind the tokens: nothing, where there is no cost."""
+    amount, label = known
+    return "" if label is None else f", {cells.cost(amount, label)}"
 
 
 def _tokens(counts: "Mapping[str, int]") -> str:

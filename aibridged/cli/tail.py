@@ -31,10 +31,13 @@ _SHOWN = {
     "took",
     "tokens_in",
     "output_tokens",
+    "cost",
     "reason",
 }
+_SPARE = ("id", "tokens_in")
 _COLUMNS = tuple(
-    replace(column, is_shown=column.name in _SHOWN, spare=column.name == "id") for column in COLUMNS
+    replace(column, is_shown=column.name in _SHOWN, spare=column.name in _SPARE)
+    for column in COLUMNS
 )
 
 
@@ -60,7 +63,7 @@ def _tail(
 ) -> None:
     """Show interceptions as they end, until Ctrl-C. Times are in UTC.
 
-    Below a failed one is why. Narrow terminals leave out the ID.
+    Below a failed one is why. Narrow terminals leave out the ID and the input tokens.
     """
     view = chosen(_COLUMNS, wide, columns, output=output)
     if wanted.status == "open":
@@ -87,6 +90,8 @@ tail.__name__ = "tail"
 
 def _typical() -> "Interception":
     """An interception that takes as much room as most: the rows to come are unknown."""
+    from aibridged.core.money import NanoDollars
+    from aibridged.core.prices import DOLLAR
     from aibridged.records.query_results import Interception
 
     return Interception(
@@ -116,6 +121,8 @@ def _typical() -> "Interception":
         error_code=None,
         error_message=None,
         metadata=None,
+        cost=NanoDollars(100 * DOLLAR),
+        cost_label="estimated",
         token_usages=[dict.fromkeys(TOKENS, 100_000)],
     )
 

@@ -102,8 +102,8 @@ class Session(msgspec.Struct, kw_only=True):
 
     `last_at` is when its last interception started; it has ended when none of them is open.
     `client`, `user_agent` and `metadata` are those of the first that ended. `truncated` says that a
-    prompt, or one of the lists, is longer. `cost` and `cost_label` are those of what has a cost; see
-    `records.cost_sums`.
+    prompt, or one of the lists, is longer. `cost` and `cost_label` are those of what has a cost;
+    see `records.cost_sums`.
     """
 
     session_id: str

@@ -45,17 +45,24 @@ ERROR = {
     "error_code": "overloaded_error",
     "error_message": "Overloaded: " + "the model is busy. " * 9,
 }
+COSTS = (
+    {"cost_nanos": 1_234_567_890, "cost_label": "exact"},
+    {"cost_nanos": 12_345_678, "cost_label": "estimated"},
+    {"cost_nanos": None, "cost_label": "unpriced"},
+)
 # Interceptions as (user, model, client, session, prompt, seconds or None, tokens, end).
 SESSION = "5a8a2a0e-52f3-4f0f-9c80-0a1b2c3d4e5f"
 ROWS = (
     (ANN, "ann", "claude-sonnet-4-5-20250929", "Claude Code", SESSION,
-     CHINESE, 0.84, (1_234, 500, 765_432), {"outcome": Outcome.COMPLETED, "status_code": 200}),
+     CHINESE, 0.84, (1_234, 500, 765_432), 
+     {"outcome": Outcome.COMPLETED, "status_code": 200, **COSTS[0]}),
     (ANN, "ann", "claude-haiku-4-5-20251001", "Claude Code", SESSION,
-     None, 12.3, (90, 12, 0), {"outcome": Outcome.FAILED, "status_code": 529, **ERROR}),
+     None, 12.3, (90, 12, 0), {"outcome": Outcome.FAILED, "status_code": 529, **ERROR,
+                                **COSTS[1]}),
     (BOB, "somebody-with-a-long-name", "accounts/fireworks/models/deepseek-v3p1-terminus-with-more",
      "GitHub Copilot (VS Code)", "0198c1d2-e3f4-7000-8000-000000000001",
      "Ship it 🚀👩‍💻\nand then tell me what is left", 754.2, (1, 1, 0),
-     {"outcome": Outcome.CLIENT_CLOSED, "status_code": 200}),
+     {"outcome": Outcome.CLIENT_CLOSED, "status_code": 200, **COSTS[2]}),
     (BOB, None, "gpt-5.2", "Codex", "s-1", "short", None, (0, 0, 0), {}),
 )  # fmt: skip
 
