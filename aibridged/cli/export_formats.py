@@ -4,9 +4,11 @@ import csv
 import io
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aibridged.cli.cells import printable
+from aibridged.core.money import dollars, exact_dollars
 
 if TYPE_CHECKING:
     from aibridged.records.export import Field, Values
@@ -84,6 +86,7 @@ def _csv_conversions(
         "time": (_rfc3339,),
         "boolean": (_boolean,),
         "json": (_json,),
+        "dollars": (dollars,),
     }
     return known.get(field.type.value, ())
 
@@ -114,17 +117,28 @@ class JsonlWriter:
 
         self._sink = sink
         self._names = [field.name for field in fields]
+        self._amounts = _of_dollars(fields)
         self._encode = msgspec.json.Encoder().encode_lines
 
     def write(self, page: "Sequence[Values]") -> None:
         """Write some rows."""
         from aibridged.cli.query_options import escaped
 
-        lines = self._encode([dict(zip(self._names, values, strict=True)) for values in page])
+        lines = self._encode([self._object(values) for values in page])
         self._sink.write(escaped(lines.decode()).encode())
 
     def close(self) -> None:
         """Nothing belongs at the end."""
+
+    def _object(self, values: "Values") -> dict[str, Any]:
+        made = dict(zip(self._names, values, strict=True))
+        for name in self._amounts:
+            made[name] = exact_dollars(made[name])
+        return made
+
+
+def _of_dollars(fields: "Sequence[Field]") -> Sequence[str]:
+    return [field.name for field in fields if field.type.value == "dollars"]
 
 
 class ParquetWriter:
@@ -141,9 +155,11 @@ class ParquetWriter:
             "boolean": pa.bool_(),
             "time": pa.timestamp("us", tz="UTC"),
             "json": pa.string(),
+            "dollars": pa.decimal128(38, 9),
         }
         self._pa = pa
-        self._is_json = [field.type.value == "json" for field in fields]
+        made = {"json": _json, "dollars": _decimal}
+        self._conversions = [made.get(field.type.value) for field in fields]
         self._schema = pa.schema([(field.name, types[field.type.value]) for field in fields])
         self._file = pa.PythonFile(_Counting(sink), mode="w")
         self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")
@@ -153,13 +169,13 @@ class ParquetWriter:
         """Write some rows, or keep them until they are enough for a row group."""
         columns = [
             self._pa.array(
-                [None if value is None else _json(value) for value in column]
-                if is_json
-                else column,
+                column
+                if convert is None
+                else [None if value is None else convert(value) for value in column],
                 type=field.type,
             )
-            for column, is_json, field in zip(
-                zip(*page, strict=True), self._is_json, self._schema, strict=True
+            for column, convert, field in zip(
+                zip(*page, strict=True), self._conversions, self._schema, strict=True
             )
         ]
         self._waiting.append(self._pa.RecordBatch.from_arrays(columns, schema=self._schema))
@@ -177,6 +193,10 @@ class ParquetWriter:
             table = self._pa.Table.from_batches(self._waiting)
             self._waiting = []
             self._writer.write_table(table, row_group_size=table.num_rows)
+
+
+def _decimal(nanos: int) -> Decimal:
+    return Decimal(nanos).scaleb(-9)
 
 
 class _Counting(io.RawIOBase):

@@ -38,6 +38,8 @@ class Type(StrEnum):
     BOOLEAN = "boolean"
     TIME = "time"
     JSON = "json"
+    DOLLARS = "dollars"
+    """An amount of nano-dollars, which files have as exact dollars."""
 
 
 class Field(NamedTuple):
@@ -52,6 +54,7 @@ Values = Sequence[Any]
 """A row, in the order of the fields."""
 
 _COUNTED = tuple(Field(name, Type.INTEGER) for name in TOKEN_COUNTS)
+_COST = (Field("cost", Type.DOLLARS), Field("cost_label", Type.TEXT))
 INTERCEPTION_FIELDS = (
     Field("id", Type.TEXT),
     Field("started_at", Type.TIME),
@@ -80,6 +83,7 @@ INTERCEPTION_FIELDS = (
     Field("usage_partial", Type.BOOLEAN),
     Field("metadata", Type.JSON),
     *_COUNTED,
+    *_COST,
     Field("error_message", Type.TEXT, is_text=True),
     Field("prompts", Type.JSON, is_text=True),
     Field("tool_calls", Type.JSON, is_text=True),
@@ -99,6 +103,7 @@ SESSION_FIELDS = (
     Field("interceptions", Type.INTEGER),
     Field("threads", Type.INTEGER),
     *_COUNTED,
+    *_COST,
     Field("first_prompt", Type.TEXT, is_text=True),
     Field("last_prompt", Type.TEXT, is_text=True),
 )
@@ -112,8 +117,9 @@ _USAGE_NUMBERS = (
 _COLUMNS = [
     interceptions.c[field.name]
     for field in INTERCEPTION_FIELDS
-    if field.name in interceptions.c and not field.is_text
+    if field.name in interceptions.c and not field.is_text and field not in _COST
 ]
+_COST_COLUMNS = [interceptions.c.cost_nanos, interceptions.c.cost_label]
 _NO_TOKENS = (0,) * len(TOKEN_COUNTS)
 _CALL = ("tool", "input", "server_url", "injected", "invocation_error")
 _I = interceptions.c
@@ -168,11 +174,13 @@ def _page(
 def _without_texts(
     connection: sa.Connection, where: Sequence[sa.ColumnElement[bool]], after: _Place
 ) -> tuple[Sequence[Values], _Place]:
-    rows = connection.execute(_page(_COLUMNS, where, after, ROWS_AT_ONCE)).all()
+    columns = [*_COLUMNS, *_COST_COLUMNS]
+    rows = connection.execute(_page(columns, where, after, ROWS_AT_ONCE)).all()
     if not rows:
         return [], None
     tokens = _tokens(connection, [row[0] for row in rows])
-    page = [(*row, *tokens.get(row[0], _NO_TOKENS)) for row in rows]
+    of_end = -len(_COST_COLUMNS)
+    page = [(*row[:of_end], *tokens.get(row[0], _NO_TOKENS), *row[of_end:]) for row in rows]
     return page, (rows[-1].started_at, rows[-1].id)
 
 
@@ -212,6 +220,8 @@ def _values(each: Interception) -> Values:
     return (
         *(getattr(each, column.name) for column in _COLUMNS),
         *(each.tokens(name) for name in TOKEN_COUNTS),
+        each.cost,
+        each.cost_label,
         each.error_message,
         [prompt["prompt"] for prompt in each.user_prompts],
         calls,

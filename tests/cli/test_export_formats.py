@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -12,7 +13,7 @@ from aibridged.records.export import Field, Type
 
 FIELDS = [Field(each.value, each) for each in Type]
 AT = datetime(2026, 1, 31, 12, 0, 0, 250_000, tzinfo=UTC)
-ROW = ('a, "b"\nü', 7, 0.25, True, AT, {"a": [1]})
+ROW = ('a, "b"\nü', 7, 0.25, True, AT, {"a": [1]}, 87_500_000)
 NOTHING = (None,) * len(FIELDS)
 
 
@@ -32,8 +33,9 @@ def as_csv(*rows, raw=False, for_terminal=False, fields=FIELDS):
 
 def test_csv_has_exact_values_below_a_heading():
     heading, row, nothing = as_csv(ROW, NOTHING)
-    assert heading == ["text", "integer", "number", "boolean", "time", "json"]
-    assert row == [ROW[0], "7", "0.25", "true", "2026-01-31T12:00:00.250000Z", '{"a":[1]}']
+    assert heading == ["text", "integer", "number", "boolean", "time", "json", "dollars"]
+    time = "2026-01-31T12:00:00.250000Z"
+    assert row == [ROW[0], "7", "0.25", "true", time, '{"a":[1]}', "0.0875"]
     assert nothing == [""] * len(FIELDS)
 
 
@@ -61,6 +63,7 @@ def test_json_lines_have_an_object_for_each_row():
         "boolean": True,
         "time": "2026-01-31T12:00:00.250000Z",
         "json": {"a": [1]},
+        "dollars": "0.0875",
     }
     assert json.loads(nothing) == dict.fromkeys(json.loads(row))
     driving = "\x7f\x9b\u2028"
@@ -78,9 +81,10 @@ def test_parquet_has_typed_columns(monkeypatch):
     table = file.read()
     assert [str(type) for type in table.schema.types] == [
         "string", "int64", "double", "bool", "timestamp[us, tz=UTC]", "string",
+        "decimal128(38, 9)",
     ]  # fmt: skip
     first, _, last = table.to_pylist()
-    assert tuple(first.values()) == (*ROW[:-1], '{"a":[1]}')
+    assert tuple(first.values()) == (*ROW[:-2], '{"a":[1]}', Decimal("0.0875"))
     assert set(last.values()) == {None}
     assert 1 < file.metadata.num_row_groups <= 3
     empty = written(lambda sink: ParquetWriter(sink, FIELDS))

@@ -54,7 +54,7 @@ COSTS = (
 SESSION = "5a8a2a0e-52f3-4f0f-9c80-0a1b2c3d4e5f"
 ROWS = (
     (ANN, "ann", "claude-sonnet-4-5-20250929", "Claude Code", SESSION,
-     CHINESE, 0.84, (1_234, 500, 765_432), 
+     CHINESE, 0.84, (1_234, 500, 765_432),
      {"outcome": Outcome.COMPLETED, "status_code": 200, **COSTS[0]}),
     (ANN, "ann", "claude-haiku-4-5-20251001", "Claude Code", SESSION,
      None, 12.3, (90, 12, 0), {"outcome": Outcome.FAILED, "status_code": 529, **ERROR,
