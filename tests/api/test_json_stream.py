@@ -6,8 +6,10 @@ import sqlalchemy as sa
 
 from aibridged.api import json_stream, shapes
 from aibridged.records.facts import (
+    InterceptionEnd,
     InterceptionStart,
     ModelThoughtRecord,
+    Outcome,
     TokenUsageRecord,
     ToolUsageRecord,
     UserPromptRecord,
@@ -31,7 +33,7 @@ def add(database, clock):
     store = Store(database.engine)
     store.connect()
 
-    def add(text="hm", *, call="c", answers=()):
+    def add(text="hm", *, call="c", answers=(), cost=None):
         clock.advance(1)
         start = InterceptionStart(
             id=uuid7(clock.wall()),
@@ -56,9 +58,20 @@ def add(database, clock):
                     ModelThoughtRecord(id=uuid7(clock.wall(), n), content=text, **own)
                     for n in range(2)
                 ),
-                TokenUsageRecord(id=uuid7(clock.wall()), input_tokens=3, output_tokens=4, **own),
+                TokenUsageRecord(
+                    id=uuid7(clock.wall()), input_tokens=3, output_tokens=4, cost_nanos=cost, **own
+                ),
             ],
         )
+        if cost is not None:
+            end = InterceptionEnd(
+                interception_id=start.id,
+                ended_at=clock.wall(),
+                outcome=Outcome.COMPLETED,
+                cost_nanos=cost,
+                cost_label="exact",
+            )
+            store.write([], [end])
         return start.id
 
     yield add
@@ -95,12 +108,18 @@ def test_a_list(query, add):
 
 
 def test_a_session_and_its_threads(query, add):
-    first = add("one", call="one")
+    first = add("one", call="one", cost=87_500_000)
     second = add("two", call="two")
-    third = add("not shown as the prompt", answers=("one",))
+    third = add("not shown as the prompt", answers=("one",), cost=1)
     found = read(json_stream.session(query, "s", ANN, None, 100), shapes.SessionInterceptions)
     assert [(each.id, each.prompt) for each in found.threads] == [(first, "one"), (second, "two")]
     assert [each.token_usage.output_tokens for each in found.threads] == [8, 4]
+    assert [(each.cost, each.cost_label) for each in found.threads] == [
+        ("0.087500001", "exact"),
+        (None, None),
+    ]
+    assert [each.cost for each in found.threads[0].interceptions] == ["0.0875", "0.000000001"]
+    assert found.threads[0].interceptions[0].token_usages[0].cost == "0.0875"
     assert ids_of(found) == [first, third, second]
     assert found.threads[0].interceptions[1] == shapes.interception(query.interception(third))
     assert not found.more

@@ -31,7 +31,17 @@ def add(database, clock):
     store = Store(database.engine)
     store.connect()
 
-    def add(*, prompt=None, calls=(), thoughts=(), usages=(), ended=True, error=None, **start):
+    def add(
+        *,
+        prompt=None,
+        calls=(),
+        thoughts=(),
+        usages=(),
+        ended=True,
+        error=None,
+        cost=(None, None),
+        **start,
+    ):
         clock.advance(1)
         fields = {
             "id": uuid7(clock.wall()),
@@ -71,6 +81,8 @@ def add(database, clock):
                     outcome=outcome,
                     error_type=error,
                     error_message=error and f"{error}!",
+                    cost_nanos=cost[0],
+                    cost_label=cost[1],
                     **own,
                 )
             )
@@ -196,3 +208,21 @@ def test_a_long_thread_is_whole_and_made_of_small_chunks(query, add, monkeypatch
     assert [each.tool_calls[0].input for each in thread.agentic_actions] == ["x" * 50_000] * 5
     made = session_stream.session(query, "s", None, after_id=None, before_id=None, limit=9)
     assert max(map(len, made)) < 51_000
+
+
+def test_costs_are_those_of_the_session_its_threads_and_actions(query, add):
+    add(calls=(("one", "{}"),), cost=(87_500_000, "exact"))
+    add(tool_result_ids=("one",), cost=(1, "estimated"), calls=(("two", "{}"),))
+    add(cost=(None, "unpriced"))
+    add(ended=False)
+    found = read(query)
+    assert (found.cost, found.cost_label) == ("0.087500001", "unpriced")
+    assert [(each.cost, each.cost_label) for each in found.threads] == [
+        ("0.087500001", "estimated"),
+        (None, "unpriced"),
+        (None, None),
+    ]
+    assert [(each.cost, each.cost_label) for each in found.threads[0].agentic_actions] == [
+        ("0.0875", "exact"),
+        ("0.000000001", "estimated"),
+    ]

@@ -18,6 +18,9 @@ from aibridged.records.query import Query
 from aibridged.records.query_results import Filter
 from aibridged.records.store import Store
 
+COST = {"cost_nanos": 87_500_000, "cost_label": "exact"}
+PRICED = {**COST, "price_version": "sha256:0123456789ab"}
+
 # What Coder's API reference documents for GET /api/v2/aibridge/….
 CODERS = {
     shapes.Interception: (
@@ -87,7 +90,7 @@ def query(database, clock):
     made = {"interception_id": whole.id, "created_at": clock.wall()}
     facts = [
         UserPromptRecord(id=uuid7(clock.wall()), prompt="Hello?", **made),
-        TokenUsageRecord(id=uuid7(clock.wall()), input_tokens=3, output_tokens=4, **made),
+        TokenUsageRecord(id=uuid7(clock.wall()), input_tokens=3, output_tokens=4, **PRICED, **made),
         ToolUsageRecord(
             id=uuid7(clock.wall()), tool="ls", input="{}", provider_tool_call_id="c", **made
         ),
@@ -99,6 +102,7 @@ def query(database, clock):
             ended_at=clock.wall(),
             outcome=Outcome.COMPLETED,
             status_code=200,
+            **COST,
         ),
     ]
     store.write([whole], [])
@@ -137,12 +141,17 @@ def test_an_interception_with_all_that_belongs_to_it(query):
     assert {each.interception_id for kind in belonging for each in kind} == {whole.id}
     assert (open_one.ended_at, open_one.initiator.username) == (None, "")
     assert (open_one.metadata, open_one.token_usages) == ({}, [])
+    usage = whole.token_usages[0]
+    assert (whole.cost, whole.cost_label) == (usage.cost, usage.cost_label) == ("0.0875", "exact")
+    assert usage.price_version == PRICED["price_version"]
+    assert (open_one.cost, open_one.cost_label) == (None, None)
 
 
 def test_a_session(query):
     (session,) = map(shapes.session, query.sessions(Filter()))
     assert strictly(session) == session
     assert (session.id, session.interceptions, session.threads) == ("s", 2, 1)
+    assert (session.cost, session.cost_label) == ("0.0875", "exact")
     assert session.token_usage_summary == shapes.Tokens(
         input_tokens=3, output_tokens=4, cache_read_input_tokens=0, cache_write_input_tokens=0
     )

@@ -175,3 +175,19 @@ def test_a_total_is_the_last_row(monkeypatch):
 def test_a_narrow_terminal_is_no_error():
     assert shown(1)[1].startswith("0198c1d2-e3f4")
     assert shown(3, row(note="words and words"))
+
+
+@pytest.mark.parametrize(
+    ("cost", "label", "cell", "field"),
+    [
+        (87_500_000, "exact", "$0.0875", "0.0875"),
+        (1_234_567_890_001, "estimated", "~$1,234.57", "1234.567890001"),
+        (10**9, "unpriced", "$1.00+", "1"),
+        (None, "unpriced", "unpriced", ""),
+        (None, None, "-", ""),
+    ],
+)
+def test_a_cost_is_short_in_a_table_and_exact_in_a_file(cost, label, cell, field):
+    costs = Column("cost", lambda row: row, kind=Kind.COST)
+    assert costs.full_text((cost, label)) == costs.short_text((cost, label)) == cell
+    assert costs.field((cost, label)) == field

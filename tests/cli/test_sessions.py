@@ -28,6 +28,7 @@ from aibridged.records.truncation import Truncator
 sessions = importlib.import_module("aibridged.cli.sessions")
 
 SESSION = "5a8a2a0e-52f3-4f0f-9c80-0a1b2c3d4e5f"
+COST = {"cost_nanos": 2_087_500_000, "cost_label": "estimated"}
 
 
 @pytest.fixture
@@ -61,10 +62,12 @@ def asked(sqlite_database, clock):
     made = {"id": uuid7(clock.wall()), "created_at": clock.wall(), **own}
     prompt = UserPromptRecord(prompt="word " * 400, **made)
     usage = TokenUsageRecord(
-        input_tokens=123_456, cache_read_input_tokens=765_432, output_tokens=98_765, **made
+        input_tokens=123_456, cache_read_input_tokens=765_432, output_tokens=98_765, **COST, **made
     )
     clock.advance(12.5)
-    end = InterceptionEnd(ended_at=clock.wall(), outcome=Outcome.COMPLETED, status_code=200, **own)
+    end = InterceptionEnd(
+        ended_at=clock.wall(), outcome=Outcome.COMPLETED, status_code=200, **COST, **own
+    )
     store.write([start], [])
     store.write([], [prompt, usage, end])
     store.close()
@@ -169,6 +172,37 @@ def test_what_was_too_long_to_be_stored_is_told(sqlite_database, asked, clock, a
     assert found["user_prompts"][-1]["metadata"]["length"] == 6
 
 
+def test_costs_stand_by_the_tokens_and_the_threads(sqlite_database, asked, clock, ask):
+    clock.advance(1)
+    other = msgspec.structs.replace(
+        asked, id=uuid7(clock.wall()), started_at=clock.wall(), model="local"
+    )
+    own = {"interception_id": other.id, "cost_label": "unpriced"}
+    end = InterceptionEnd(ended_at=clock.wall(), outcome=Outcome.COMPLETED, status_code=200, **own)
+    still_open = msgspec.structs.replace(other, id=uuid7(clock.wall(), 1))
+    store = Store(sqlite_database.engine)
+    store.connect()
+    store.write([other, still_open], [])
+    store.write([], [end])
+    store.close()
+    lines = ask("sessions", "show", SESSION).splitlines()
+    assert any(line.endswith("98.8k out, $2.09+") for line in lines)
+    threads = [line for line in lines if line.startswith("Thread")]
+    assert threads == ["Thread 1, ~$2.09", "Thread 2, unpriced", "Thread 3"]
+    used = [line.split("out", 1)[1] for line in lines if line.startswith("  ") and " out" in line]
+    assert used == [", ~$2.09", ", unpriced", ""]
+
+
+@pytest.mark.parametrize("args", [("sessions", "list"), ("interceptions", "list")])
+@pytest.mark.parametrize("output", ["json", "jsonl"])
+def test_programs_get_costs_as_exact_text(asked, ask, args, output):
+    found = json.loads(ask(*args, "-o", output), parse_float=lambda text: pytest.fail(text))
+    (row,) = found if output == "json" else [found]
+    for each in (row, *row.get("token_usages", ())):
+        assert (each["cost"], each["cost_label"]) == ("2.0875", "estimated")
+        assert "cost_nanos" not in each
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_list_of_json_is_json(count):
     answers = [{"text": "a\n\u2028b", "list": [1]}] * count
@@ -203,6 +237,8 @@ def test_a_session_of_several_pages_is_shown_whole(sqlite_database, clock, ask, 
     ("args", "exact"),
     [
         (("interceptions", "list"), {"input_tokens": "123456", "session_id": SESSION}),
+        (("interceptions", "list"), {"cost": "2.0875", "cost_label": "estimated"}),
+        (("sessions", "list"), {"cost": "2.0875", "cost_label": "estimated"}),
         (("interceptions", "list"), {"started_at": "2026-01-01T00:00:00+00:00"}),
         (("sessions", "list"), {"session_id": SESSION, "client": "GitHub Copilot (VS Code)"}),
         (("usage", "--by", "day"), {"day": "2026-01-01", "cache_read_input_tokens": "765432"}),

@@ -1,8 +1,9 @@
 """Amounts as text: exact for programs, short for people."""
 
+import msgspec
 import pytest
 
-from aibridged.core.money import dollars, shown
+from aibridged.core.money import NanoDollars, dollars, exact_dollars, in_json, shown
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,13 @@ def test_an_amount_is_short_for_people(nanos, label, text):
 
 def test_a_sum_tells_that_parts_are_missing():
     assert shown(12_340_000_000, "estimated", lacks_some=True) == "~$12.34+"
+
+
+def test_json_has_exact_dollars_and_never_a_number():
+    encode = msgspec.json.Encoder(enc_hook=in_json).encode
+    assert (
+        encode({"cost": NanoDollars(87_500_000), "none": None}) == b'{"cost":"0.0875","none":null}'
+    )
+    assert (exact_dollars(1), exact_dollars(None)) == ("0.000000001", None)
+    with pytest.raises(NotImplementedError):
+        encode(object())

@@ -125,9 +125,13 @@ def query(database, clock):
 
 @pytest.fixture
 def add(store, new_start, clock):
-    """Writes an interception with one usage and one prompt; ended unless told otherwise."""
+    """Writes an interception with one usage and one prompt; ended unless told otherwise.
 
-    def add(*, ended=True, input=10, output=5, read=0, call=None, **fields):
+    `cost` is the amount and the label of both.
+    """
+
+    def add(*, ended=True, input=10, output=5, read=0, call=None, cost=(None, None), **fields):
+        costs = dict(zip(("cost_nanos", "cost_label"), cost, strict=True))
         start = new_start(started_at=clock.wall(), **fields)
         facts = [
             UserPromptRecord(
@@ -143,6 +147,7 @@ def add(store, new_start, clock):
                 input_tokens=input,
                 output_tokens=output,
                 cache_read_input_tokens=read,
+                **costs,
             ),
         ]
         if call is not None:
@@ -163,6 +168,7 @@ def add(store, new_start, clock):
                     ended_at=clock.wall(),
                     outcome=Outcome.COMPLETED,
                     status_code=200,
+                    **costs,
                 )
             )
         store.write([start], [])

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from aibridged.records import child_rows
 from aibridged.records.child_rows import SHOWN_CHARACTERS, SHOWN_ROWS
 from aibridged.records.facts import (
+    InterceptionEnd,
     ModelThoughtRecord,
     TokenUsageRecord,
     ToolUsageRecord,
@@ -60,6 +61,27 @@ def test_a_list_shows_the_beginning_of_each_text(query, add_rows):
     assert (len(thought["content"]), thought["truncated"]) == (SHOWN_CHARACTERS, False)
     assert not found.truncated
     assert query.preview(id) == found
+
+
+def test_costs_are_those_of_the_interception_and_of_each_usage(query, add_rows, store, clock):
+    priced = {"cost_nanos": 10**18 + 1, "cost_label": "exact", "price_version": "sha256:1"}
+    id = add_rows((TokenUsageRecord, priced), (TokenUsageRecord, {"cost_label": "unpriced"}))
+    listed_open = listed(query)
+    assert (listed_open.cost, listed_open.cost_label) == (None, None)
+    end = InterceptionEnd(
+        interception_id=id,
+        ended_at=clock.wall(),
+        outcome="completed",
+        cost_nanos=7,
+        cost_label="estimated",
+    )
+    store.write([], [end])
+    for found in (listed(query), query.interception(id), query.preview(id)):
+        assert (found.cost, found.cost_label) == (7, "estimated")
+        costs = [
+            (row["cost"], row["cost_label"], row["price_version"]) for row in found.token_usages
+        ]
+        assert costs == [(10**18 + 1, "exact", "sha256:1"), (None, "unpriced", None)]
 
 
 def test_one_by_itself_is_whole(query, add_rows):

@@ -75,6 +75,7 @@ def test_a_row_has_its_interceptions_columns_and_tokens(query, add, store, clock
         input=1,
         output=2,
         read=3,
+        cost=(87_500_000, "exact"),
     )
     own = {"interception_id": id, "created_at": clock.wall(), "provider_model": "advisor"}
     store.write([], [TokenUsageRecord(id=uuid7(clock.wall()), input_tokens=100, **own)])
@@ -85,6 +86,9 @@ def test_a_row_has_its_interceptions_columns_and_tokens(query, add, store, clock
         expected = whole.tokens(name) if name.endswith("_tokens") else getattr(whole, name)
         assert value == expected, name
     assert (row["input_tokens"], row["output_tokens"], row["metadata"]) == (101, 2, metadata)
+    assert (row["cost"], row["cost_label"]) == (87_500_000, "exact")
+    (with_texts,) = exported(query, with_texts=True)
+    assert with_texts.items() >= row.items()
 
 
 def test_texts_are_there_in_full_where_they_are_asked_for(query, add, store, clock):
@@ -151,7 +155,11 @@ def test_the_log_can_be_emptied_between_two_pages(query, add, database, small_pa
 
 def test_every_session_is_there_once_like_in_the_list(query, add, clock, small_pages):
     for number in range(12):
-        add(client_session_id=f"s{number % 5}", initiator_id=(ANN, BOB)[number % 2])
+        add(
+            client_session_id=f"s{number % 5}",
+            initiator_id=(ANN, BOB)[number % 2],
+            cost=(1, "exact"),
+        )
         if number % 3 == 2:
             clock.advance(1)
     pages = list(export_sessions(query, Filter(limit=1), with_texts=True))
@@ -160,6 +168,7 @@ def test_every_session_is_there_once_like_in_the_list(query, add, clock, small_p
     assert len(pages) > 2
     assert found == [{name: getattr(each, name) for name in found[0]} for each in listed]
     keys = Counter((each["session_id"], each["initiator_id"]) for each in found)
+    assert sum(each["cost"] for each in found) == 12
     assert len(keys) == 10
     assert set(keys.values()) == {1}
     (page,) = export_sessions(query, Filter(session="s1", owner=BOB), with_texts=False)
