@@ -82,6 +82,7 @@ QUESTIONS = (
     "interceptions list --client none",
     "interceptions list --session none",
     "interceptions list --user user7 --failed",
+    "interceptions list --min-cost 1000",
     "interceptions list --limit 1000",
     "interceptions list --limit 1000 --output json",
     "sessions list",

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from aibridged.core.money import parsed
 from aibridged.identity.audit import AuditFilter
 from aibridged.records.facts import Outcome
 from aibridged.records.query import MAX_LIMIT, MAX_NAMES
@@ -25,6 +26,7 @@ TERMS = {
     "started_after": "Start of the time range (RFC 3339).",
     "started_before": "End of the time range (RFC 3339), exclusive.",
 }
+INTERCEPTION_TERMS = {**TERMS, "min_cost": "Dollars that it has cost at least."}
 AUDIT_TERMS = {
     "actor": "Part of the actor.",
     "action": "An action, or what it begins with: user.edit, user.",
@@ -41,10 +43,13 @@ class BadFilterError(ValueError):
     """A filter that can't be parsed; the message says which term and how to fix it."""
 
 
-def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
+def read_filter(
+    query: Mapping[str, str], me: str, owner: str | None, known: Mapping[str, str] = TERMS
+) -> Filter:
     """Parse the query parameters `q`, `limit`, `offset` and the cursors of a request for a list.
 
-    `me` is the caller's id; `owner` is set where a caller may see only their own.
+    `me` is the caller's id; `owner` is set where a caller may see only their own, and `known` are
+    the terms of the list.
 
     Raises:
         BadFilterError: an unknown or repeated term, or an invalid value.
@@ -52,7 +57,7 @@ def read_filter(query: Mapping[str, str], me: str, owner: str | None) -> Filter:
     for cursor in ("after_id", "after_session_id"):
         if query.get(cursor) and _offset(query):
             raise BadFilterError(f"{cursor} and offset are mutually exclusive: remove one.")
-    terms = _terms(query.get("q", ""))
+    terms = _terms(query.get("q", ""), known)
     if terms.get("initiator") == "me":
         terms["initiator"] = me
     if "session_id" in terms:
@@ -110,7 +115,7 @@ def _offset(query: Mapping[str, str]) -> int:
     return _whole_number("offset", query.get("offset", "0"), 0, MAX_OFFSET)
 
 
-def _terms(text: str, known: Mapping[str, str] = TERMS) -> dict[str, Any]:
+def _terms(text: str, known: Mapping[str, str]) -> dict[str, Any]:
     terms: dict[str, Any] = {}
     position = 0
     while text[position:].strip():
@@ -132,9 +137,11 @@ def _terms(text: str, known: Mapping[str, str] = TERMS) -> dict[str, Any]:
     return terms
 
 
-def _value(name: str, text: str) -> str | datetime:
+def _value(name: str, text: str) -> str | datetime | int:
     if name == "status" and text not in _STATUSES:
         raise BadFilterError(f"status:{text} is none of {', '.join(sorted(_STATUSES))}.")
+    if name == "min_cost":
+        return _amount(text)
     if name not in _TIMES:
         return text
     try:
@@ -144,6 +151,13 @@ def _value(name: str, text: str) -> str | datetime:
         raise BadFilterError(
             f"{name} takes a time like 2026-01-31T12:00:00Z, not {text!r}."
         ) from None
+
+
+def _amount(text: str) -> int:
+    try:
+        return parsed(text)
+    except ValueError as error:
+        raise BadFilterError(f"min_cost: {error}") from None
 
 
 def _whole_number(name: str, text: str, least: int, most: int) -> int:

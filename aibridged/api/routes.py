@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote
 from aibridged.api import json_stream, session_shapes, session_stream, shapes
 from aibridged.api.filters import (
     AUDIT_TERMS,
+    INTERCEPTION_TERMS,
     MAX_OFFSET,
     MAX_ROW,
     TERMS,
@@ -41,9 +42,8 @@ class Question:
     id: str
     parameters: dict[str, str]
 
-    @property
-    def filter(self) -> Filter:
-        return read_filter(self.parameters, self.actor.id, self.owner)
+    def filter(self, known: Mapping[str, str]) -> Filter:
+        return read_filter(self.parameters, self.actor.id, self.owner, known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ def read_query(raw_query: str, route: Route) -> dict[str, str]:
 
 
 def _interceptions(query: Query, question: Question) -> json_stream.Chunks:
-    return json_stream.interceptions(query, question.filter)
+    return json_stream.interceptions(query, question.filter(INTERCEPTION_TERMS))
 
 
 def _interception(query: Query, question: Question) -> json_stream.Chunks:
@@ -99,7 +99,7 @@ def _interception(query: Query, question: Question) -> json_stream.Chunks:
 
 
 def _sessions(query: Query, question: Question) -> json_stream.Chunks:
-    return json_stream.sessions(query, question.filter)
+    return json_stream.sessions(query, question.filter(TERMS))
 
 
 def _session_threads(query: Query, question: Question) -> json_stream.Chunks:
@@ -151,7 +151,6 @@ def _terms(known: Mapping[str, str]) -> Parameter:
     )
 
 
-_Q = _terms(TERMS)
 _LIMIT = Parameter(
     "limit",
     "Maximum page size, 0 for 100; a page with large items ends earlier and indicates that there is"
@@ -201,7 +200,7 @@ ROUTES = (
         "List interceptions, newest first, with truncated texts",
         _interceptions,
         shapes.Interceptions,
-        (_Q, _LIMIT, _AFTER, _OFFSET),
+        (_terms(INTERCEPTION_TERMS), _LIMIT, _AFTER, _OFFSET),
     ),
     Route(
         "/interceptions/{id}",
@@ -215,7 +214,7 @@ ROUTES = (
         "List sessions, most recently used first",
         _sessions,
         shapes.Sessions,
-        (_Q, _LIMIT, _AFTER_SESSION, _OFFSET),
+        (_terms(TERMS), _LIMIT, _AFTER_SESSION, _OFFSET),
     ),
     Route(
         "/sessions/{id}",

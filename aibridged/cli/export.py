@@ -25,7 +25,7 @@ from aibridged.cli.export_flags import (
     UsageFormatFlag,
 )
 from aibridged.cli.export_formats import CsvWriter, JsonlWriter, ParquetWriter, Sink, Writer
-from aibridged.cli.query_options import takes_filter
+from aibridged.cli.query_options import MinCostFlag, costing, takes_filter
 from aibridged.cli.say import say
 from aibridged.cli.usage import ByFlag, parsed_dimensions
 
@@ -69,6 +69,7 @@ def export() -> typer.Typer:
 def _interceptions(
     query: "Query",
     wanted: "Filter",
+    min_cost: MinCostFlag = None,
     form: FormatFlag = Form.CSV,
     output: OutputFileFlag = None,
     force: ForceFlag = False,
@@ -83,7 +84,8 @@ def _interceptions(
 
     target, all_fields = _target(form, output, force, raw), records.INTERCEPTION_FIELDS
     fields = all_fields if with_texts else records.without_texts(all_fields)
-    find = partial(records.export_interceptions, wanted=_until_now(wanted), with_texts=with_texts)
+    wanted = costing(_until_now(wanted), min_cost)
+    find = partial(records.export_interceptions, wanted=wanted, with_texts=with_texts)
     _export(query, find, fields, target, "interception")
 
 

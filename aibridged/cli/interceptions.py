@@ -7,9 +7,11 @@ import typer
 
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
 from aibridged.cli.query_options import (
+    MinCostFlag,
     Output,
     OutputFlag,
     as_json,
+    costing,
     none_found,
     takes_filter,
     takes_query,
@@ -121,6 +123,7 @@ def _list(
     after_id: Annotated[
         str | None, typer.Option(metavar="ID", help="Show the next page, after this interception.")
     ] = None,
+    min_cost: MinCostFlag = None,
     wide: WideFlag = False,
     columns: ColumnsFlag = None,
     output: OutputFlag = Output.TABLE,
@@ -134,7 +137,7 @@ def _list(
     import msgspec
 
     view = chosen(COLUMNS, wide, columns, output=output)
-    wanted = msgspec.structs.replace(wanted, after_id=after_id)
+    wanted = msgspec.structs.replace(costing(wanted, min_cost), after_id=after_id)
     advice = "--after-id with the last ID goes on."
     found, more = up_to_limit(query.interceptions, wanted, advice)
     write(found, output, view, nothing="No interception matches.", more=more)

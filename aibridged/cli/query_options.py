@@ -71,6 +71,9 @@ LimitFlag = Annotated[
         "--limit", "-n", metavar="N", min=1, max=_MAX_LIMIT, help="Maximum number of results."
     ),
 ]
+MinCostFlag = Annotated[
+    str | None, typer.Option(metavar="DOLLARS", help="Only what has cost that much, such as 0.50.")
+]
 
 
 def _filters(
@@ -276,6 +279,24 @@ def moment(text: str, flag: str) -> datetime:
             f"{text!r} is not a time: use 2026-01-31T12:00:00Z, or 2h or 7d for that long ago.",
             param_hint=flag,
         ) from None
+
+
+def costing(wanted: "Filter", min_cost: str | None) -> "Filter":
+    """The filter with what `--min-cost` says.
+
+    Raises:
+        typer.BadParameter: it isn't an amount.
+    """
+    import msgspec
+
+    from aibridged.core.money import parsed
+
+    if min_cost is None:
+        return wanted
+    try:
+        return msgspec.structs.replace(wanted, min_cost=parsed(min_cost))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--min-cost") from None
 
 
 def _filter(query: "Query", given: dict[str, Any]) -> "Filter":

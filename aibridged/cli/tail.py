@@ -11,7 +11,7 @@ import typer
 
 from aibridged.cli.columns import ColumnsFlag, Layout, WideFlag, chosen
 from aibridged.cli.interceptions import COLUMNS, TOKENS
-from aibridged.cli.query_options import as_json, moment, takes_filter
+from aibridged.cli.query_options import MinCostFlag, as_json, costing, moment, takes_filter
 from aibridged.cli.table import terminal_width
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def _tail(
         str,
         typer.Option(metavar="TIME", help="Start of the time range: 10m ago, or a time; 0 is now."),
     ] = "0",
+    min_cost: MinCostFlag = None,
     wide: WideFlag = False,
     columns: ColumnsFlag = None,
     output: Annotated[
@@ -70,6 +71,7 @@ def _tail(
         raise typer.BadParameter(
             "only interceptions that have ended are shown.", param_hint="--status"
         )
+    wanted = costing(wanted, min_cost)
     found = _follow(query, wanted, moment(since, "--since"), threading.Event().wait)
     try:
         if output is Form.JSONL:
@@ -133,10 +135,12 @@ def _follow(
     """Each interception that is wanted and started since then, once, when it has ended."""
     import msgspec
 
-    # How it ends isn't known while it is open.
-    outcome, wanted = wanted.status, msgspec.structs.replace(wanted, status=None)
+    # How it ends, and what it costs, isn't known while it is open.
+    outcome, least = wanted.status, wanted.min_cost
+    wanted = msgspec.structs.replace(wanted, status=None, min_cost=None)
     for each in _ended(query, wanted, since, pause):
-        if outcome in (None, each.outcome):
+        is_dear = least is None or (each.cost is not None and each.cost >= least)
+        if is_dear and outcome in (None, each.outcome):
             yield each
 
 

@@ -1,9 +1,25 @@
 """Amounts of nano-dollars as text."""
 
+import re
+
 from aibridged.core.prices import DOLLAR, Label
 
+_AMOUNT = re.compile(r"\$?([0-9]{1,9})(?:\.([0-9]{1,9}))?", re.ASCII)
 _CENT = DOLLAR // 100
 _LEAST = DOLLAR // 10**4  # what is shown below a dollar
+
+
+def parsed(text: str) -> int:
+    """The nano-dollars of an amount in dollars: `0.05`, `$2`.
+
+    Raises:
+        ValueError: it isn't one; the message says what is.
+    """
+    found = _AMOUNT.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is not an amount in dollars: use 0.05 or 2.")
+    whole, decimals = found.groups(default="")
+    return int(whole) * DOLLAR + int(decimals.ljust(9, "0"))
 
 
 class NanoDollars(int):

@@ -44,6 +44,8 @@ def conditions(
     if wanted.provider is not None:
         provider = storable(wanted.provider)
         yield sa.or_(of.provider_name == provider, text(of.provider) == provider)
+    if wanted.min_cost is not None:
+        yield of.cost_nanos >= wanted.min_cost
     if wanted.status == "open":
         yield of.ended_at.is_(None)
     elif wanted.status is not None:

@@ -17,9 +17,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     `owner` is the id of the only initiator that is considered; `initiator` is an id or a username
     (`initiator_id` or `username` where it is known which), `provider` a type or a configured name,
-    `status` an outcome (or `open`). `after_id` gives those older than that one, or newer with
-    `oldest_first`; `after_session`, of sessions, those used before that one. `offset` skips rows
-    instead, and shifts when rows arrive between two pages.
+    `status` an outcome (or `open`), `min_cost` nano-dollars that each has cost at least. `after_id`
+    gives those older than that one, or newer with `oldest_first`; `after_session`, of sessions,
+    those used before that one. `offset` skips rows instead, and shifts when rows arrive between two
+    pages.
     """
 
     owner: str | None = None
@@ -34,6 +35,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     client: str | None = None
     session: str | None = None
     status: str | None = None
+    min_cost: int | None = None
     after_id: str | None = None
     after_session: str | None = None
     offset: int = 0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibridged.api.filters import BadFilterError, read_filter, read_names
+from aibridged.api.filters import INTERCEPTION_TERMS, BadFilterError, read_filter, read_names
 from aibridged.records.query import MAX_NAMES
 from aibridged.records.query_results import Filter, Names
 
@@ -39,6 +39,17 @@ def read(q="", me="me-id", owner=None, **more):
 )
 def test_the_language(q, expected):
     assert read(q) == expected
+
+
+def test_interceptions_are_filtered_by_cost_and_sessions_are_not():
+    def read_by_cost(text):
+        return read_filter({"q": f"min_cost:{text}"}, "me", None, INTERCEPTION_TERMS)
+
+    assert read_by_cost("0.5") == Filter(min_cost=500_000_000)
+    with pytest.raises(BadFilterError, match="min_cost: 'much' is not an amount in dollars"):
+        read_by_cost("much")
+    with pytest.raises(BadFilterError, match="'min_cost' is not a filter"):
+        read("min_cost:0.5")
 
 
 def test_limit_page_and_owner():

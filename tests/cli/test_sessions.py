@@ -203,6 +203,21 @@ def test_programs_get_costs_as_exact_text(asked, ask, args, output):
         assert "cost_nanos" not in each
 
 
+@pytest.mark.parametrize(("least", "count"), [("2.0875", 1), ("$2.0876", 0)])
+@pytest.mark.parametrize("args", [("interceptions", "list"), ("export", "interceptions")])
+def test_interceptions_are_found_by_what_they_cost(asked, ask, args, least, count):
+    output = ("-f" if args[0] == "export" else "-o", "csv")
+    assert len(ask(*args, "--min-cost", least, *output).splitlines()) == 1 + count
+
+
+def test_a_wrong_amount_is_told(asked, sqlite_database):
+    state_dir = str(sqlite_database.state_dir)
+    args = ["interceptions", "list", "--min-cost", "much", "--state-dir", state_dir]
+    result = CliRunner().invoke(build(asked_for(args)), args)
+    assert result.exit_code == 2
+    assert "'much' is not an amount in dollars: use 0.05 or 2." in " ".join(result.output.split())
+
+
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_a_list_of_json_is_json(count):
     answers = [{"text": "a\n\u2028b", "list": [1]}] * count

@@ -49,7 +49,7 @@ def start(store, clock):
 
 @pytest.fixture
 def end(store, clock):
-    def end(*ids, outcome=Outcome.COMPLETED):
+    def end(*ids, outcome=Outcome.COMPLETED, cost=None):
         store.write(
             [],
             [
@@ -58,6 +58,8 @@ def end(store, clock):
                     ended_at=clock.wall(),
                     outcome=outcome,
                     status_code=200,
+                    cost_nanos=cost,
+                    cost_label=None if cost is None else "exact",
                 )
                 for id in ids
             ],
@@ -111,6 +113,18 @@ def test_each_is_shown_once_when_it_has_ended(follow, start, end, clock):
         [first],
         [],
     ]
+
+
+def test_what_one_costs_is_known_when_it_has_ended(follow, start, end, clock):
+    dear, cheap, unknown = start(3)
+
+    def end_all():
+        clock.advance(60)
+        end(dear, cost=10**9)
+        end(cheap, cost=10**9 - 1)
+        end(unknown)
+
+    assert follow(end_all, min_cost=10**9) == [[], [dear]]
 
 
 def test_those_that_ended_meanwhile_come_in_the_order_of_their_ends(follow, start, end, clock):
@@ -202,7 +216,7 @@ def test_lines_keep_to_their_columns(start, end, clock, sqlite_database, columns
         layout.heading.index(text) for text in ("USER", "MODEL", "STATUS")
     ]
     assert line.index("12.3s") + 5 == layout.heading.index("TOOK") + 4
-    assert line.startswith(id) == (columns == 140)
+    assert line.startswith(id[:13]) == (columns == 140)
 
 
 def test_a_pipe_has_lines_in_full(start, end, clock, sqlite_database):
@@ -229,6 +243,6 @@ def test_the_command_shows_lines_until_ctrl_c(start, end, sqlite_database, clock
     assert result.exit_code == 0, result.output
     heading, line = result.stdout.splitlines()
     assert heading.split() == [
-        "ID", "ENDED", "USER", "MODEL", "STATUS", "TOOK", "IN", "OUT", "REASON",
+        "ID", "ENDED", "USER", "MODEL", "STATUS", "TOOK", "IN", "OUT", "COST", "REASON",
     ]  # fmt: skip
     assert line.split()[3:6] == ["ann", "claude-x", "200"]

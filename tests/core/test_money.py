@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from aibridged.core.money import NanoDollars, dollars, exact_dollars, in_json, shown
+from aibridged.core.money import NanoDollars, dollars, exact_dollars, in_json, parsed, shown
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,24 @@ def test_json_has_exact_dollars_and_never_a_number():
     assert (exact_dollars(1), exact_dollars(None)) == ("0.000000001", None)
     with pytest.raises(NotImplementedError):
         encode(object())
+
+
+@pytest.mark.parametrize(
+    ("text", "nanos"),
+    [
+        ("2", 2 * 10**9),
+        ("$0.05", 50_000_000),
+        ("0.000000001", 1),
+        ("999999999", 999_999_999 * 10**9),
+    ],
+)
+def test_an_amount_is_read_exactly(text, nanos):
+    assert parsed(text) == nanos
+
+
+@pytest.mark.parametrize(
+    "text", ["", "-1", "1e3", "1,5", "٣", "1.", ".5", "0.1234567891", "1" * 10]
+)
+def test_what_is_no_amount_is_told(text):
+    with pytest.raises(ValueError, match="is not an amount in dollars: use 0"):
+        parsed(text)

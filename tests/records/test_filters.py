@@ -28,12 +28,17 @@ def ids(found):
         ({"status": "completed"}, {"a", "c"}),
         ({"status": "failed"}, set()),
         ({"initiator": "bob", "status": "open"}, {"b"}),
+        ({"min_cost": 0}, {"a", "c"}),
+        ({"min_cost": 10**9}, {"c"}),
+        ({"min_cost": 10**9 + 1}, set()),
     ],
 )
 def test_every_filter(query, add, wanted, matches):
-    add(model="a", initiator_id=ANN, username="ann", client_session_id="s-1")
+    cheap, dear = (0, "exact"), (10**9, "unpriced")
+    add(model="a", initiator_id=ANN, username="ann", client_session_id="s-1", cost=cheap)
     add(model="b", initiator_id=BOB, username="bob", client="Codex", ended=False)
-    add(model="c", initiator_id=BOB, username="bob", provider="openai", provider_name="azure")
+    other = {"provider": "openai", "provider_name": "azure"}
+    add(model="c", initiator_id=BOB, username="bob", cost=dear, **other)
     assert {each.model for each in query.interceptions(Filter(**wanted))} == matches
 
 
