@@ -108,9 +108,9 @@ _aibridged() {
             esac
             ;;
         'tail')
-            flags='--since --wide --columns --output -o --initiator --user --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
+            flags='--since --min-cost --wide --columns --output -o --initiator --user --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --since | --columns | --postgres-url) next='nothing' ;;
+                --since | --min-cost | --columns | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table jsonl' ;;
                 --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
@@ -465,9 +465,9 @@ _aibridged() {
             ((given)) || argument='words list show'
             ;;
         'interceptions list')
-            flags='--after-id --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
+            flags='--after-id --min-cost --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --after-id | --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
+                --after-id | --min-cost | --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
                 --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
@@ -522,12 +522,12 @@ _aibridged() {
             ((given)) || argument='words interceptions sessions usage'
             ;;
         'export interceptions')
-            flags='--format -f --output -o --force --with-texts --raw --initiator --user --started-after --started-before --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
+            flags='--min-cost --format -f --output -o --force --with-texts --raw --initiator --user --started-after --started-before --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
             case $option in
+                --min-cost | --started-after | --started-before | --postgres-url) next='nothing' ;;
                 --format | -f) next='words csv jsonl parquet' ;;
                 --output | -o | --config | -c) next='files' ;;
                 --initiator | --user) next='names initiators' ;;
-                --started-after | --started-before | --postgres-url) next='nothing' ;;
                 --provider) next='names providers' ;;
                 --model) next='names models' ;;
                 --client) next='names clients' ;;

@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aibridged.cli.cells import printable
-from aibridged.core.money import dollars, exact_dollars
 
 if TYPE_CHECKING:
     from aibridged.records.export import Field, Values
@@ -81,6 +80,8 @@ class CsvWriter:
 def _csv_conversions(
     field: "Field", texts: Sequence[Callable[[str], str]]
 ) -> Sequence[Callable[[Any], str]]:
+    from aibridged.core.money import dollars
+
     known: dict[str, Sequence[Callable[[Any], str]]] = {
         "text": texts,
         "time": (_rfc3339,),
@@ -115,7 +116,10 @@ class JsonlWriter:
     def __init__(self, sink: Sink, fields: "Sequence[Field]") -> None:
         import msgspec
 
+        from aibridged.core.money import exact_dollars
+
         self._sink = sink
+        self._exact = exact_dollars
         self._names = [field.name for field in fields]
         self._amounts = _of_dollars(fields)
         self._encode = msgspec.json.Encoder().encode_lines
@@ -133,7 +137,7 @@ class JsonlWriter:
     def _object(self, values: "Values") -> dict[str, Any]:
         made = dict(zip(self._names, values, strict=True))
         for name in self._amounts:
-            made[name] = exact_dollars(made[name])
+            made[name] = self._exact(made[name])
         return made
 
 

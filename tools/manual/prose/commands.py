@@ -584,7 +584,8 @@ $ aibridged prices list --provider aws --model '*claude*'
             "STATUS is the HTTP status, or one of open (still running), failed (the stream "
             "failed), client_closed (left in narrow terminals: the client disconnected) or "
             "interrupted (cut: the daemon crashed). IN and OUT are tokens, cached input "
-            "included.",
+            "included. COST is in dollars: ~ in front marks an estimate, + at the end a sum that "
+            "lacks what has no price, and - what isn't known (yet).",
             "A table takes the width of the terminal. Where that is too narrow, ids, times and "
             "numbers are shortened, columns left out and names cut; `--wide`, a pipe and a file "
             "have all in full. An id may be typed as short as it is shown, from 8 characters "
@@ -625,7 +626,8 @@ $ aibridged sessions show 5a8a2a0e-52f3 --full
 """,
             ),
             "N is the number of interceptions; IN and OUT are tokens, cached input included. "
-            "Below a session is its first prompt.",
+            "Below a session is its first prompt. COST is in dollars, as in "
+            "`aibridged interceptions`.",
             "In a session, > marks a prompt, ~ a thought of the model's, $ a tool call.",
         ),
         see_also=("aibridged-interceptions(1)", "aibridged-usage(1)"),
