@@ -36,6 +36,7 @@ _FEW_ROWS = 4
 _MOST_ROWS = 64
 _IDS_AT_ONCE = 1000  # bound on the parameters of a statement
 
+_NAMES = {"cost_nanos": "cost"}  # that a row has for its columns
 _NO_COLUMNS = {*KINDS, "truncated", "cost"}
 _COLUMNS = [name for name in Interception.__struct_fields__ if name not in _NO_COLUMNS]
 
@@ -154,9 +155,9 @@ def nano_dollars(amount: int | None) -> NanoDollars | None:
 
 def _row(found: sa.Row[Any]) -> Row:
     """A child row by its columns, with the `cost` of one that may have it."""
-    row = dict(found._mapping)
-    if "cost_nanos" in row:
-        row["cost"] = nano_dollars(row.pop("cost_nanos"))
+    row = {_NAMES.get(name, name): value for name, value in found._mapping.items()}
+    if "cost" in row:
+        row["cost"] = nano_dollars(row["cost"])
     return row
 
 
