@@ -12,7 +12,6 @@ import msgspec
 
 from aibridged.api import session_shapes as shapes
 from aibridged.api.shapes import Tokens, cost
-from aibridged.core.money import exact_dollars
 from aibridged.records import cost_sums
 from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
@@ -121,10 +120,10 @@ class _Page:
     def end(self, following: bytes = b"") -> Chunks:
         """The end of a thread, if one has begun, and what follows."""
         if self._id is not None:
-            self._totals.token_usage = self._tokens.total()
-            amount, self._totals.cost_label = self._cost
-            self._totals.cost = exact_dollars(amount)
-            yield b"],%s%s" % (_encode(self._totals)[1:], following)
+            totals = msgspec.structs.replace(
+                self._totals, token_usage=self._tokens.total(), **cost(*self._cost)
+            )
+            yield b"],%s%s" % (_encode(totals)[1:], following)
 
     def _begin(self, id: str, each: FullInterception) -> None:
         found = each.found
