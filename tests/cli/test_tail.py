@@ -118,13 +118,18 @@ def test_each_is_shown_once_when_it_has_ended(follow, start, end, clock):
 def test_what_one_costs_is_known_when_it_has_ended(follow, start, end, clock):
     dear, cheap, unknown = start(3)
 
-    def end_all():
+    def later():
         clock.advance(60)
+        end(*start(), cost=2 * 10**9)
+
+    def end_all():
         end(dear, cost=10**9)
         end(cheap, cost=10**9 - 1)
         end(unknown)
 
-    assert follow(end_all, min_cost=10**9) == [[], [dear]]
+    rounds = follow(later, end_all, min_cost=10**9)
+    assert [len(shown) for shown in rounds] == [0, 1, 1]
+    assert rounds[2] == [dear]
 
 
 def test_those_that_ended_meanwhile_come_in_the_order_of_their_ends(follow, start, end, clock):
