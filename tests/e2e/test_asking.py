@@ -64,7 +64,7 @@ async def asked(start_gateway, client, fake, clock):
 async def test_a_list_leads_to_the_one(asked, ask):
     heading, *rows = ask("interceptions", "list").splitlines()
     assert heading.split() == [
-        "ID", "STARTED", "USER", "MODEL", "STATUS", "TOOK", "IN", "OUT", "REASON",
+        "ID", "STARTED", "USER", "MODEL", "STATUS", "TOOK", "IN", "OUT", "COST", "REASON",
     ]  # fmt: skip
     assert rows[1].endswith("  provider: overloaded_error: Overloaded")
     assert [row.split()[5] for row in rows] == ["200", "529", "200", "200"]
