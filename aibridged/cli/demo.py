@@ -178,6 +178,11 @@ def _gateway(provider: str, state: str, tools: str | None) -> Iterator[str]:
         "CODER_AIBRIDGE_ANTHROPIC_KEY": "the-organisations-anthropic-key",
         "CODER_AIBRIDGE_OPENAI_BASE_URL": f"{provider}/v1",
         "CODER_AIBRIDGE_OPENAI_KEY": "the-organisations-openai-key",
+        "CODER_AIBRIDGE_PRICE_0_MODEL": "*-demo",
+        "CODER_AIBRIDGE_PRICE_0_INPUT": "3",
+        "CODER_AIBRIDGE_PRICE_0_CACHE_READ": "0.3",
+        "CODER_AIBRIDGE_PRICE_0_CACHE_WRITE_5M": "3.75",
+        "CODER_AIBRIDGE_PRICE_0_OUTPUT": "15",
         "CODER_AIBRIDGE_CIRCUIT_BREAKER_ENABLED": "true",
         "CODER_AIBRIDGE_CIRCUIT_BREAKER_FAILURE_THRESHOLD": str(_THRESHOLD),
     }

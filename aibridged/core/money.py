@@ -55,7 +55,7 @@ def shown(nanos: int | None, label: str | None, *, lacks_some: bool = False) -> 
     An estimate begins with `~`. A sum that `lacks_some` parts, which are unpriced, ends with `+`.
     Without an amount it is `unpriced`, or `-` where no cost was computed.
     """
-    if nanos is None:
+    if nanos is None or (nanos == 0 and label == Label.UNPRICED):
         return "unpriced" if label == Label.UNPRICED else "-"
     size = abs(nanos)
     if size >= DOLLAR:
