@@ -25,6 +25,7 @@ def test_an_amount_is_exact_for_programs(nanos, text):
     ("nanos", "label", "text"),
     [
         (0, "exact", "$0.0000"),
+        (0, "unpriced", "unpriced"),
         (87_500_000, "exact", "$0.0875"),
         (49_999, "exact", "$0.0000"),
         (999_960_000, "exact", "$1.0000"),
@@ -32,7 +33,6 @@ def test_an_amount_is_exact_for_programs(nanos, text):
         (-2_000_000_000, "exact", "-$2.00"),
         (12_340_000_000, "estimated", "~$12.34"),
         (None, "unpriced", "unpriced"),
-        (0, "unpriced", "unpriced"),
         (None, None, "-"),
     ],
 )
