@@ -52,8 +52,8 @@ def dollars(nanos: int) -> str:
 def shown(nanos: int | None, label: str | None, *, lacks_some: bool = False) -> str:
     """An amount for people: `$1,234.56`, below a dollar `$0.0123`.
 
-    An estimate begins with `~`. A sum that `lacks_some` parts, which are unpriced, ends with `+`.
-    Without an amount it is `unpriced`, or `-` where no cost was computed.
+    An estimate begins with `~`. A sum that `lacks_some` parts, or is unpriced for that, ends with
+    `+`. Without an amount it is `unpriced`, or `-` where no cost was computed.
     """
     if nanos is None or (nanos == 0 and label == Label.UNPRICED):
         return "unpriced" if label == Label.UNPRICED else "-"
@@ -64,4 +64,5 @@ def shown(nanos: int | None, label: str | None, *, lacks_some: bool = False) -> 
     else:
         text = f"{(size + _LEAST // 2) // _LEAST / 10**4:.4f}"
     sign = "-" if nanos < 0 else ""
-    return f"{'~' if label == Label.ESTIMATED else ''}{sign}${text}{'+' if lacks_some else ''}"
+    more = "+" if lacks_some or label == Label.UNPRICED else ""
+    return f"{'~' if label == Label.ESTIMATED else ''}{sign}${text}{more}"

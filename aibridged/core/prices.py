@@ -16,6 +16,8 @@ import msgspec
 
 DOLLAR = 10**9
 """Nano-dollars."""
+MAX_AMOUNT = 10_000 * DOLLAR
+"""More than any response costs; SQLite refuses sums that exceed 63 bits."""
 _MILLION = 10**6
 
 STANDARD, BATCH, FLEX, PRIORITY, FAST = "standard", "batch", "flex", "priority", "fast"
@@ -110,7 +112,8 @@ class RateCard(msgspec.Struct, frozen=True):
 
     `provider` and `model` are the table's names, if it knows them, and `version` is its version.
     `own` is the number of the own rate that overrides it, from 0. `is_guessed` tells that the
-    provider isn't in the table, and that these are the prices of the API's maker.
+    provider isn't in the table, and that these are the prices of the API's maker. `source` names
+    the rates on record: the table with its newest change, and the own rate.
     """
 
     provider: str
@@ -119,6 +122,7 @@ class RateCard(msgspec.Struct, frozen=True):
     tiers: Mapping[str, Tier]
     is_guessed: bool = False
     own: int | None = None
+    source: str = ""
 
 
 class Cost(NamedTuple):
@@ -130,6 +134,22 @@ class Cost(NamedTuple):
 
 
 UNPRICED = Cost(None, Label.UNPRICED, (Reason.MODEL,))
+FREE = Cost(0, Label.EXACT)
+
+
+class Priced(NamedTuple):
+    """What a usage costs, by which rates.
+
+    `cost` is None where it couldn't be computed, `source` (see `RateCard`) where there is no rate.
+    `model` is the response's name of the model, where only that has a price.
+    """
+
+    cost: Cost | None
+    source: str | None = None
+    model: str | None = None
+
+
+NOT_COMPUTED = Priced(None)
 
 
 def tier_of(service_tier: str | None, speed: str | None = None) -> str:
@@ -177,22 +197,23 @@ def cost(
         reasons.add(Reason.TOOL)
     elif searches:
         total += searches * (rates.web_search or 0)
-    amount = (total + _MILLION // 2) // _MILLION
+    amount = min((total + _MILLION // 2) // _MILLION, MAX_AMOUNT)
     if not reasons:
         return Cost(amount, Label.EXACT)
     return Cost(amount, Label.ESTIMATED, tuple(sorted(reasons)))
 
 
 def total(costs: Iterable[Cost]) -> Cost:
-    """The sum; unpriced where one of them is, since nobody knows how much is missing."""
-    amount: int | None = 0
+    """The sum of what has a price; unpriced where one of them is, and None where all are."""
+    amount, is_priced, lacks_some = 0, False, False
     reasons: set[Reason] = set()
     for each in costs:
         reasons.update(each.reasons)
-        amount = None if amount is None or each.amount is None else amount + each.amount
-    if amount is None:
-        return Cost(None, Label.UNPRICED, tuple(sorted(reasons)))
-    return Cost(amount, Label.ESTIMATED if reasons else Label.EXACT, tuple(sorted(reasons)))
+        if each.amount is not None:
+            amount, is_priced = amount + each.amount, True
+        lacks_some = lacks_some or each.label is Label.UNPRICED
+    label = Label.UNPRICED if lacks_some else Label.ESTIMATED if reasons else Label.EXACT
+    return Cost(amount if is_priced or not lacks_some else None, label, tuple(sorted(reasons)))
 
 
 def _step(tier: Tier, given: int) -> Step:

@@ -77,6 +77,7 @@ class Composition:
             telemetry.MAX_IN_FLIGHT_BYTES, telemetry.MAX_BATCH_BYTES
         )
         self.components = self._configured(settings, None)
+        resources.pricing.configure(settings)
         self._prune(settings)
 
     def reconfigure(self, settings: Settings) -> Components:
@@ -88,6 +89,7 @@ class Composition:
         """
         before, resources = self.components, self.resources
         resources.telemetry.configure(settings.telemetry)
+        resources.pricing.configure(settings)
         self.components = self._configured(settings, before)
         resources.slots.limit = settings.max_concurrency
         limit_idle(resources.connection_limiter, settings)
@@ -123,6 +125,7 @@ class Composition:
             upstreams=self._upstreams.for_providers(settings),
             gate=resources.gate,
             recorder_stats=resources.recorder.stats,
+            pricing=resources.pricing,
             in_flight=resources.in_flight,
             running=resources.running,
             requests=resources.in_flight.next_generation(),

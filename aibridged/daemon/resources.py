@@ -41,6 +41,7 @@ from aibridged.pipeline.components import LocalRoute
 from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
+from aibridged.prices.pricing import Pricing
 from aibridged.records.database import Engine, Place, describe, place_of
 from aibridged.records.facts import Record
 from aibridged.records.journal import JOURNAL_FILE, Journal
@@ -84,6 +85,7 @@ class Resources:
     records: str
     place: Place
     truncator: Truncator
+    pricing: Pricing
     tokens: TokenStore | None
     prune_audit: Ask
     gatekeeper: Gatekeeper
@@ -142,7 +144,9 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     telemetry = TelemetryRelay(clock)
     stack.push_async_callback(telemetry.close)
     stored_objects = StoredObjects(engine, recorder.record)
-    bridges = _make_bridges(settings, recorder, truncator, clock, stored_objects, mcp)
+    pricing = Pricing(settings.state_dir)
+    stack.push_async_callback(pricing.close)
+    bridges = _make_bridges(settings, recorder, truncator, clock, stored_objects, mcp, pricing)
     stack.callback(bridges.close)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
@@ -159,6 +163,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         records=describe(engine),
         place=place_of(engine.url),
         truncator=truncator,
+        pricing=pricing,
         tokens=tokens,
         prune_audit=audit_pruner(engine),
         gatekeeper=gatekeeper,
@@ -282,10 +287,11 @@ def _make_bridges(
     clock: Clock,
     stored_objects: StoredObjects,
     mcp: McpTools,
+    pricing: Pricing,
 ) -> BridgePool[Bridge]:
     def make(key: BridgeKey) -> Bridge:
         tools = mcp.of(key.initiator_id, key.mcp_servers)
-        return Bridge(key, recorder, truncator, clock, stored_objects, tools)
+        return Bridge(key, recorder, truncator, clock, stored_objects, pricing, tools)
 
     return BridgePool(
         make, Bridge.close, clock, ttl=settings.pool_ttl, max_items=settings.pool_max_items

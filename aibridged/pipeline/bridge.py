@@ -9,14 +9,17 @@ from multidict import MultiMapping
 
 from aibridged.clock import Clock
 from aibridged.core.auth import CredentialKind, UpstreamCredential
+from aibridged.core.prices import Cost
 from aibridged.counted import counted
 from aibridged.mcp.tools import CallerTools, Tool, Toolbox
 from aibridged.observe.scope import Scope
+from aibridged.pipeline.bill import Bill, cost_fields
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.failure import error_fields, of_response, redacted
 from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.pipeline.storing import Storing, background_records
 from aibridged.pipeline.trace import RequestTrace
+from aibridged.prices.pricing import Pricing
 from aibridged.providers import Provider
 from aibridged.records.facts import (
     ErrorSource,
@@ -28,10 +31,10 @@ from aibridged.records.facts import (
     UserPromptRecord,
     ended_at,
     last_results,
-    response_records,
 )
 from aibridged.records.ids import uuid7
 from aibridged.records.recorder import Recorder
+from aibridged.records.response_records import response_records
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.truncation import Truncator, truncation_metadata
@@ -56,12 +59,14 @@ class Bridge:
         truncator: Truncator,
         clock: Clock,
         stored: StoredObjects,
+        pricing: Pricing,
         tools: CallerTools | None = None,
     ) -> None:
         self._key = key
         self._stored = stored
         self._tools = tools
         self._recorder = recorder
+        self._pricing = pricing
         self._truncator = truncator
         self._clock = clock
         self._begun = 0
@@ -85,6 +90,8 @@ class Bridge:
         Raises:
             RecordingFailedError: it couldn't be recorded, so the request must not go upstream.
         """
+        if self._pricing.book is None:
+            await self._pricing.loaded()
         began = self._clock.monotonic()
         client, session = identify(headers, facts.introduction, session_id=facts.session_id)
         started_at = self._clock.wall()
@@ -116,7 +123,8 @@ class Bridge:
             storing = Storing(self._stored, start, background=facts.background)
         else:
             storing = None
-        interception = Interception(start, began, self._recorder, self._clock, trace, storing)
+        bill = Bill(self._pricing, provider.name, start.model, started_at)
+        interception = Interception(start, began, self._recorder, self._clock, trace, bill, storing)
         scope.interception_id = start.id
         if trace is not None:
             trace.intercept(start, began, streaming=facts.stream)
@@ -150,7 +158,8 @@ class Interception:
     knows. `runs` are their calls in the current turn, by their ids; `awaits_response` says whether
     the provider may be working on it. `failure` is why it failed, as far as that is known. `on_id`
     is to be told a response's id as soon as it is known, since the client may ask for what the
-    provider stores; it is None where that stores nothing.
+    provider stores; it is None where that stores nothing. `cost` is that of all turns, None until
+    it has ended, or where it couldn't be computed.
     """
 
     def __init__(
@@ -160,12 +169,14 @@ class Interception:
         recorder: Recorder,
         clock: Clock,
         trace: RequestTrace | None,
+        bill: Bill,
         storing: Storing | None = None,
     ) -> None:
         self.id = start.id
         self.start = start
         self.outcome = Outcome.FAILED
         self.failure: Failure | None = None
+        self.cost: Cost | None = None
         self.answer = ResponseFacts()
         self.injected: Mapping[str, Tool] = {}
         self.runs: dict[str, ToolRun] = {}
@@ -179,6 +190,7 @@ class Interception:
         self._recorder = recorder
         self._clock = clock
         self._trace = trace
+        self._bill = bill
         self._storing = storing
         self.on_id = None if storing is None else storing.note
 
@@ -195,7 +207,7 @@ class Interception:
             self._trace.answered()
         runs = self._runs_in(facts)
         self._recorder.record(
-            *response_records(self.id, facts, self._now(), runs),
+            *response_records(self.id, facts, self._now(), runs, self._bill.of(facts)),
             initiator_id=self.start.initiator_id,
         )
         self._keep(facts, runs)
@@ -240,9 +252,11 @@ class Interception:
         told = reading or self._told
         first_byte = told.first_byte_at if told is not None else None
         if facts.status is None:
-            records = response_records(self.id, facts, at, runs)
+            records = response_records(self.id, facts, at, runs, self._bill.of(facts))
         else:
-            records = background_records(self.id, facts, at)
+            records = background_records(self.id, facts, at, self._bill)
+        if facts.status not in RUNNING:
+            self.cost = self._bill.total
         end = InterceptionEnd(
             interception_id=self.id,
             ended_at=at,
@@ -254,6 +268,7 @@ class Interception:
             ),
             prompt_response_id=self._response_id() if self._has_prompt else None,
             metadata={} if unread is None else {"unread": unread},
+            **cost_fields(self.cost),
         )
         if failure is not None:
             end = msgspec.structs.replace(end, **error_fields(failure))

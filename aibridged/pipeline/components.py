@@ -27,6 +27,7 @@ from aibridged.pipeline.provider_key import KeyRefusals
 from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
+from aibridged.prices.pricing import Pricing
 from aibridged.providers import Provider
 from aibridged.records.stats import RecorderStats
 from aibridged.records.stored_objects import StoredObjects
@@ -68,6 +69,7 @@ class Components:
     upstreams: Mapping[str, Upstream]
     gate: Throttle
     recorder_stats: RecorderStats
+    pricing: Pricing
     in_flight: InFlight
     running: Running
     requests: Requests

@@ -18,11 +18,13 @@ from aibridged.errors import (
     ErrorKind,
     GatewayError,
 )
+from aibridged.pipeline.bill import Bill
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.pipeline.failure import of_response, redacted
 from aibridged.pipeline.storing import OUTCOMES, STORED_APIS, background_records
 from aibridged.records.facts import Outcome, StoredObjectRecord
+from aibridged.records.ids import made_at
 from aibridged.records.stored_objects import LookupFailedError, Maker
 from aibridged.wire.splice import Fields, UnsplittableError
 
@@ -32,7 +34,7 @@ _MARKS = (b"previous_response", b"conversation", b"\\u00")
 
 
 def stage(components: Components) -> Middleware:
-    stored, clock = components.stored_objects, components.clock
+    stored, clock, pricing = components.stored_objects, components.clock, components.pricing
     # Without authentication all callers are the same person.
     is_single = components.settings.auth == "none"
 
@@ -106,8 +108,9 @@ def stage(components: Components) -> Middleware:
             failure = None
             if OUTCOMES[facts.status] is Outcome.FAILED:
                 failure = redacted(of_response(reading.status, facts.error), context.secrets())
+            bill = Bill(pricing, name, maker.model, made_at(maker.interception_id))
             records = background_records(
-                maker.interception_id, facts, clock.wall(), is_fetched=True, failure=failure
+                maker.interception_id, facts, clock.wall(), bill, is_fetched=True, failure=failure
             )
             stored.record(*records, initiator_id=actor.id)
 

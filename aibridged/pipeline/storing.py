@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from aibridged.pipeline.bill import Bill, cost_fields
 from aibridged.pipeline.failure import error_fields
 from aibridged.records.facts import (
     BackgroundRecord,
@@ -13,8 +14,8 @@ from aibridged.records.facts import (
     InterceptionStart,
     Outcome,
     StoredObjectRecord,
-    told_once,
 )
+from aibridged.records.response_records import told_once
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.wire.facts import ResponseFacts, WireApi
 
@@ -55,7 +56,8 @@ class Storing:
                 created_at=start.started_at,
                 interception_id=start.id,
                 is_background=self._background or background,
-            )
+            ),
+            model=start.model,
         )
 
 
@@ -63,24 +65,29 @@ def background_records(
     interception_id: str,
     response: ResponseFacts,
     at: datetime,
+    bill: Bill,
     *,
     is_fetched: bool = False,
     failure: Failure | None = None,
 ) -> Sequence[Fact]:
     """What is recorded of a response in the background, at the end of the request for it or later.
 
-    The rows are the same every time. Once `is_fetched`, it decides how its interception has ended.
+    The rows are the same every time. Once `is_fetched`, it decides how its interception has ended,
+    and what that has cost.
     """
     assert response.status is not None, "it runs in the background"
-    outcome = partial = None
+    outcome = partial = cost = None
+    rows = told_once(interception_id, response, at, bill.of(response))
     if is_fetched:
         outcome = OUTCOMES[response.status]
         partial = response.usage is None
+        cost = bill.total
     status = BackgroundRecord(
         interception_id=interception_id,
         status=response.status,
         outcome=outcome,
         usage_partial=partial,
+        **cost_fields(cost),
     )
     status = msgspec.structs.replace(status, **error_fields(failure))
-    return (*told_once(interception_id, response, at), status)
+    return (*rows, status)

@@ -88,6 +88,11 @@ class _Own:
     settings: PriceSettings
     fits_model: Callable[[str], bool]
 
+    @property
+    def source(self) -> str:
+        """Its name on record."""
+        return f"prices[{self.number}]"
+
 
 class PriceBook:
     """Finds rate cards. Nothing in it changes: a reload makes another. Threads may share it."""
@@ -168,6 +173,7 @@ class PriceBook:
                     version=self.table.version,
                     tiers=dict(_tiers(found, at, is_own)),
                     is_guessed=is_guessed,
+                    source=self.table.source,
                 )
             yield start, card if own is None else _by_contract(card, own, provider, model)
 
@@ -243,8 +249,8 @@ def _by_contract(card: RateCard | None, own: _Own, provider: str, model: str) ->
     if card is None:
         if not given:
             return None
-        steps = (Step(-1, Rates(**given)),)
-        return RateCard(provider, model, None, {STANDARD: Tier(steps)}, own=own.number)
+        tiers = {STANDARD: Tier((Step(-1, Rates(**given)),))}
+        return RateCard(provider, model, None, tiers, own=own.number, source=own.source)
     base = card.tiers[STANDARD].steps[0].rates
     factors = dict.fromkeys(Rates.__struct_fields__, settings.multiplier or Decimal(1))
     for name, value in given.items():
@@ -271,6 +277,7 @@ def _by_contract(card: RateCard | None, own: _Own, provider: str, model: str) ->
         card,
         tiers=tiers,
         own=own.number,
+        source=f"{own.source} over {card.source}",
         is_guessed=card.is_guessed and not {"input", "output"} <= given.keys(),
     )
 

@@ -54,6 +54,11 @@ class Table:
     fetched_at: datetime | None = None
 
     @property
+    def source(self) -> str:
+        """Its name on record: the version, and the day of the newest change."""
+        return self.version + (f" of {self.newest_change}" if self.newest_change else "")
+
+    @property
     def models(self) -> int:
         """How many models it has."""
         return sum(len(each.models) for each in self.providers)

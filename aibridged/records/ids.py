@@ -1,7 +1,7 @@
 """Row ids: UUIDv7, which sort by time of creation (RFC 9562, 5.7)."""
 
 import random
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 
 _FIXED = 7 << 76 | 0b10 << 62  # version and variant
@@ -18,12 +18,21 @@ def uuid7(at: datetime, sequence: int = 0) -> str:
     return _made(int(at.timestamp() * 1000), sequence, random.getrandbits(_RANDOM_BITS))
 
 
+def made_at(id: str) -> datetime:
+    """The time in an id, to the millisecond."""
+    return datetime.fromtimestamp(_milliseconds(id) / 1000, UTC)
+
+
+def _milliseconds(id: str) -> int:
+    return int(id.replace("-", "")[:12], 16)
+
+
 def uuid7_beside(id: str, sequence: int, name: str) -> str:
     """The id of the row of this name that belongs to `id`: the same every time, of its millisecond.
 
     Another daemon that writes the row makes the same id.
     """
-    milliseconds = int(id.replace("-", "")[:12], 16)
+    milliseconds = _milliseconds(id)
     digest = blake2b(f"{id}/{name}".encode("utf-8", "replace"), digest_size=8).digest()
     return _made(milliseconds, sequence, int.from_bytes(digest) >> (64 - _RANDOM_BITS))
 

@@ -41,6 +41,7 @@ _MAKER = (
         sa.or_(
             _C.is_background, interceptions.c.id.is_(None), interceptions.c.ended_at.is_not(None)
         ),
+        interceptions.c.model,
     )
     .select_from(stored_objects)
     .outerjoin(interceptions, interceptions.c.id == _C.interception_id)
@@ -56,7 +57,7 @@ class Maker(NamedTuple):
     """Who made it, and by which request; `is_background` if what it comes to isn't known yet.
 
     `continuation` says how a request goes on from it, where that isn't from this very object; it
-    may yet come if it isn't `is_settled`.
+    may yet come if it isn't `is_settled`. `model` is the one that the request asked for.
     """
 
     initiator_id: str
@@ -64,6 +65,7 @@ class Maker(NamedTuple):
     is_background: bool
     continuation: str | None = None
     is_settled: bool = True
+    model: str | None = None
 
 
 class _Key(NamedTuple):
@@ -90,13 +92,17 @@ class StoredObjects:
         self._known: LRUCache[_Key, Maker] = LRUCache(REMEMBERED)
         self._places: FairPlaces[str] = FairPlaces(BOUNDS, deadline)
 
-    def made(self, made: StoredObjectRecord) -> None:
-        """Note who made it, and its continuation; the first that is noted stays its maker."""
+    def made(self, made: StoredObjectRecord, model: str | None = None) -> None:
+        """Note who made it, by which model, and its continuation; the first stays its maker."""
         key = _Key(made.provider_name, object_key(made.object_id))
         known = self._known.get(key)
         if known is None:
             self._known[key] = Maker(
-                made.initiator_id, made.interception_id, made.is_background, made.continuation
+                made.initiator_id,
+                made.interception_id,
+                made.is_background,
+                made.continuation,
+                model=model,
             )
         elif made.continuation is not None and known.initiator_id == made.initiator_id:
             self._known[key] = known._replace(continuation=made.continuation)

@@ -33,6 +33,7 @@ def test_an_amount_is_exact_for_programs(nanos, text):
         (-2_000_000_000, "exact", "-$2.00"),
         (12_340_000_000, "estimated", "~$12.34"),
         (None, "unpriced", "unpriced"),
+        (12_340_000_000, "unpriced", "$12.34+"),
         (None, None, "-"),
     ],
 )

@@ -7,6 +7,7 @@ import pytest
 from aibridged.core.prices import (
     BATCH,
     FAST,
+    MAX_AMOUNT,
     PRIORITY,
     STANDARD,
     Cost,
@@ -48,10 +49,16 @@ def test_an_amount_is_rounded_once_and_half_up() -> None:
 
 
 def test_an_amount_is_exact_where_a_float_is_not() -> None:
-    """The largest counts that are read, times a rate with all its digits."""
-    found = cost(TokenUsage(input=2**40), card(Step(-1, rates(input="1.234567891"))))
-    assert found.amount == int(Decimal(2**40) * Decimal("1234.567891") + Decimal("0.5"))
+    """A large count times a rate with all its digits."""
+    found = cost(TokenUsage(input=2**32 - 1), card(Step(-1, rates(input="1.234567891"))))
+    assert found.amount == int(Decimal(2**32 - 1) * Decimal("1234.567891") + Decimal("0.5"))
     assert isinstance(found.amount, int)
+
+
+def test_an_amount_can_be_summed_whatever_a_provider_counts() -> None:
+    found = cost(TokenUsage(input=2**40), card(Step(-1, rates(input="1000000"))))
+    assert found.amount == MAX_AMOUNT
+    assert MAX_AMOUNT * 900_000 < 2**63
 
 
 def test_nothing_used_costs_nothing() -> None:
@@ -180,7 +187,9 @@ def test_a_total_is_as_sure_as_its_parts() -> None:
     assert total([exact, exact]) == Cost(6, Label.EXACT)
     assert total([exact, guess]) == Cost(7, Label.ESTIMATED, (Reason.TIER,))
     none = Cost(None, Label.UNPRICED, (Reason.MODEL,))
-    assert total([guess, none, exact]) == Cost(None, Label.UNPRICED, (Reason.MODEL, Reason.TIER))
+    # What has a price is counted, and nobody takes it for all.
+    assert total([guess, none, exact]) == Cost(7, Label.UNPRICED, (Reason.MODEL, Reason.TIER))
+    assert total([none, none]) == Cost(None, Label.UNPRICED, (Reason.MODEL,))
 
 
 def test_rates_are_scaled_each_by_its_own_factor() -> None:

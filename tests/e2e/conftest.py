@@ -118,8 +118,8 @@ class Recording:
     async def rows(self) -> list[dict[str, Any]]:
         """Stop; every interception, the oldest first, with the rows of the other tables.
 
-        They are whole but for ids and times. Where a column names an interception, it is by its
-        place in this list.
+        They are whole but for ids, times and money (see `costs`). Where a column names an
+        interception, it is by its place in this list.
         """
         await self.stop()
         found = sorted(self.database.rows(schema.interceptions), key=lambda row: row["started_at"])
@@ -128,13 +128,13 @@ class Recording:
             {
                 name: value if isinstance(value, dict) else places.get(value, value)
                 for name, value in row.items()
-                if name not in ("id", "recorder_id", "started_at", "ended_at")
+                if name not in ("id", "recorder_id", "started_at", "ended_at", *_MONEY)
             }
             for row in found
         ]
         assert all(row["ended_at"] is None or row["started_at"] <= row["ended_at"] for row in found)
         whole = [{"interception": row, **{table.name: [] for table in _BELONGING}} for row in own]
-        dropped = ("id", "interception_id", "created_at")
+        dropped = ("id", "interception_id", "created_at", *_MONEY)
         for table in _BELONGING:
             for row in self.database.rows(table):
                 kept = {name: value for name, value in row.items() if name not in dropped}
@@ -145,7 +145,21 @@ class Recording:
         """Stop; the rows of token usage, those of the oldest interception first."""
         return [usage for row in await self.rows() for usage in row["aibridge_token_usages"]]
 
+    async def costs(self) -> list[tuple[Any, list[Any]]]:
+        """Stop; the cost of each interception, the oldest first, with those of its usages.
 
+        A cost is an amount with its label; a usage's has the source of its rates, too.
+        """
+        await self.stop()
+        found = sorted(self.database.rows(schema.interceptions), key=lambda row: row["started_at"])
+        parts: dict[str, list[Any]] = {row["id"]: [] for row in found}
+        for row in sorted(self.database.rows(schema.token_usages), key=lambda row: row["id"]):
+            priced = (row["cost_nanos"], row["cost_label"], row["price_version"])
+            parts[row["interception_id"]].append(priced)
+        return [((row["cost_nanos"], row["cost_label"]), parts[row["id"]]) for row in found]
+
+
+_MONEY = ("cost_nanos", "cost_label", "price_version", "reserved_nanos", "charged_to")
 _BELONGING = (
     schema.token_usages,
     schema.user_prompts,

@@ -7,7 +7,7 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.identity import tables
-from aibridged.records.facts import response_records
+from aibridged.records.response_records import response_records
 from aibridged.wire.facts import ResponseFacts, TokenUsage
 
 DOCS = Path(__file__).parents[2] / "docs" / "coder-compatibility.md"
