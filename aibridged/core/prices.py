@@ -23,7 +23,7 @@ _MILLION = 10**6
 STANDARD, BATCH, FLEX, PRIORITY, FAST = "standard", "batch", "flex", "priority", "fast"
 TIERS = (STANDARD, BATCH, FLEX, PRIORITY, FAST)
 """The tiers of processing that have prices of their own."""
-_STANDARD_NAMES = frozenset({"", "auto", "default", "standard", "on_demand"})
+_STANDARD_NAMES = frozenset({"", "auto", "default", "standard", "standard_only", "on_demand"})
 
 
 class Label(StrEnum):
@@ -69,6 +69,10 @@ class Usage(Protocol):
     def extra(self) -> Mapping[str, int]: ...
     @property
     def partial(self) -> bool: ...
+    @property
+    def service_tier(self) -> str | None: ...
+    @property
+    def speed(self) -> str | None: ...
 
 
 class Rates(msgspec.Struct, frozen=True, gc=False):
@@ -141,12 +145,12 @@ class Priced(NamedTuple):
     """What a usage costs, by which rates.
 
     `cost` is None where it couldn't be computed, `source` (see `RateCard`) where there is no rate.
-    `model` is the response's name of the model, where only that has a price.
+    `notes` are what it is computed of beside the usage, by name, as the record has them.
     """
 
     cost: Cost | None
     source: str | None = None
-    model: str | None = None
+    notes: Mapping[str, str | int] = {}
 
 
 NOT_COMPUTED = Priced(None)

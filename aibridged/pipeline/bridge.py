@@ -1,6 +1,6 @@
 """A bridge: the cached state of one caller and key, with the caller's MCP tools."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -13,16 +13,17 @@ from aibridged.core.prices import Cost
 from aibridged.counted import counted
 from aibridged.mcp.tools import CallerTools, Tool, Toolbox
 from aibridged.observe.scope import Scope
-from aibridged.pipeline.bill import Bill, cost_fields
+from aibridged.pipeline.bill import Bill, Guess, cost_fields, guessed
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.failure import error_fields, of_response, redacted
 from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.pipeline.storing import Storing, background_records
 from aibridged.pipeline.trace import RequestTrace
-from aibridged.prices.pricing import Pricing
+from aibridged.prices.pricing import NOTHING, Asked, Pricing
 from aibridged.providers import Provider
 from aibridged.records.facts import (
     ErrorSource,
+    Fact,
     Failure,
     InterceptionEnd,
     InterceptionStart,
@@ -39,7 +40,7 @@ from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.truncation import Truncator, truncation_metadata
 from aibridged.wire.clients import identify
-from aibridged.wire.facts import RUNNING, RequestFacts, ResponseFacts
+from aibridged.wire.facts import RUNNING, RequestFacts, ResponseFacts, TokenUsage
 from aibridged.wire.usage_sums import together
 
 _MAX_USER_AGENT = 512  # characters
@@ -123,7 +124,9 @@ class Bridge:
             storing = Storing(self._stored, start, background=facts.background)
         else:
             storing = None
-        bill = Bill(self._pricing, provider.name, start.model, started_at)
+        tier, speed = facts.service_tier, facts.speed
+        asked = NOTHING if tier is None and speed is None else Asked(tier, speed)
+        bill = Bill(self._pricing, provider.name, start.model, started_at, asked)
         interception = Interception(start, began, self._recorder, self._clock, trace, bill, storing)
         scope.interception_id = start.id
         if trace is not None:
@@ -156,10 +159,10 @@ class Interception:
     `outcome` and `answer` are the results of all turns, where the gateway runs tools for the model,
     but without the calls of injected tools. `injected` are these tools, by the names that the model
     knows. `runs` are their calls in the current turn, by their ids; `awaits_response` says whether
-    the provider may be working on it. `failure` is why it failed, as far as that is known. `on_id`
-    is to be told a response's id as soon as it is known, since the client may ask for what the
-    provider stores; it is None where that stores nothing. `cost` is that of all turns, None until
-    it has ended, or where it couldn't be computed.
+    the provider may be working on it, and `asked_bytes` how large it is. `failure` is why it
+    failed, as far as that is known. `on_id` is to be told a response's id as soon as it is known,
+    since the client may ask for what the provider stores; it is None where that stores nothing.
+    `cost` is that of all turns, None until it has ended, or where it couldn't be computed.
     """
 
     def __init__(
@@ -181,6 +184,7 @@ class Interception:
         self.injected: Mapping[str, Tool] = {}
         self.runs: dict[str, ToolRun] = {}
         self.awaits_response = False
+        self.asked_bytes = 0
         self._has_prompt = False
         self._has_ended = False
         self._first_response_id: str | None = None
@@ -252,7 +256,7 @@ class Interception:
         told = reading or self._told
         first_byte = told.first_byte_at if told is not None else None
         if facts.status is None:
-            records = response_records(self.id, facts, at, runs, self._bill.of(facts))
+            records = self._rows(reading, facts, at, runs)
         else:
             records = background_records(self.id, facts, at, self._bill)
         if facts.status not in RUNNING:
@@ -328,6 +332,29 @@ class Interception:
 
     def _now(self) -> datetime:
         return ended_at(self._started_at, self._clock.monotonic() - self._began)
+
+    def _rows(
+        self,
+        reading: ResponseObserver | None,
+        facts: ResponseFacts,
+        at: datetime,
+        runs: Mapping[int, ToolRun],
+    ) -> Sequence[Fact]:
+        """The rows of the last response, with a guess at what its provider didn't tell."""
+        guess = None
+        if facts.usage is None or (facts.usage.partial and not facts.complete):
+            guess = self._guess(reading)
+        if guess is not None and facts.usage is None:
+            facts = msgspec.structs.replace(facts, usage=TokenUsage(partial=True))
+        return response_records(self.id, facts, at, runs, self._bill.of(facts, guess))
+
+    def _guess(self, reading: ResponseObserver | None) -> Guess | None:
+        """The tokens that may have been used; None where there were none."""
+        if reading is None:
+            return guessed(self.asked_bytes) if self.awaits_response else None
+        if reading.status != 200:
+            return None
+        return guessed(self.asked_bytes, reading.size, reading.api, is_stream=reading.is_stream)
 
     def _uncounted(self, reading: ResponseObserver | None, facts: ResponseFacts) -> bool:
         """Whether tokens may have been used that weren't counted."""

@@ -86,6 +86,7 @@ async def ask(
     idle_timeout = components.settings.upstream_idle_timeout
     if interception is not None:
         interception.awaits_response = True
+        interception.asked_bytes = len(context.body)
     try:
         response = await upstream.ask(
             context.request.method,

@@ -22,8 +22,9 @@ class Verdict(Protocol):
 class ResponseObserver:
     """Observes one response.
 
-    `first_byte_at` is monotonic; `complete` is set once the response has been relayed to its end. A
-    `reader` that is given is fed by its owner, who then calls `progress`. `on_id` is told the
+    `first_byte_at` is monotonic; `complete` is set once the response has been relayed to its end;
+    `size` counts the bytes that came. A `reader` that is given is fed by its owner, who then counts
+    them, and calls `progress`. `on_id` is told the
     response's id as soon as a stream has told it.
     """
 
@@ -41,6 +42,9 @@ class ResponseObserver:
         self.status = response.status
         self.first_byte_at: float | None = None
         self.complete = False
+        self.size = 0
+        self.api = api
+        self.is_stream = response.content_type == "text/event-stream"
         self.is_settled = False  # no more `progress` needs to be told
         self._monotonic = clock.monotonic
         self._reader = reader or open_reader(api, response.content_type, response.content_coding)
@@ -49,6 +53,7 @@ class ResponseObserver:
 
     def feed(self, chunk: bytes) -> Iterator[None] | None:
         """Read what has just been relayed; large chunks in steps, if steps are returned."""
+        self.size += len(chunk)
         if self.is_settled:
             return self._reader.feed(chunk)
         if self.first_byte_at is None:

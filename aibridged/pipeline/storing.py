@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from aibridged.pipeline.bill import Bill, cost_fields
+from aibridged.pipeline.bill import UNTOLD, Bill, cost_fields
 from aibridged.pipeline.failure import error_fields
 from aibridged.records.facts import (
     BackgroundRecord,
@@ -81,7 +81,7 @@ def background_records(
     if is_fetched:
         outcome = OUTCOMES[response.status]
         partial = response.usage is None
-        cost = bill.total
+        cost = UNTOLD if partial else bill.total
     status = BackgroundRecord(
         interception_id=interception_id,
         status=response.status,

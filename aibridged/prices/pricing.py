@@ -1,21 +1,24 @@
 """What usages cost by the price book in use, which is loaded beside everything else."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from loguru import logger
 
 from aibridged.config.options import Settings
 from aibridged.core.prices import (
     NOT_COMPUTED,
+    STANDARD,
     UNPRICED,
     Priced,
     RateCard,
     Usage,
     cost,
+    tier_of,
 )
 from aibridged.prices.book import PriceBook
 from aibridged.prices.table import Table, current_table
@@ -23,6 +26,59 @@ from aibridged.tasks import Tasks
 
 PATIENCE_S = 5.0
 """For how long requests wait for the table at the start of the daemon; it takes 0.3 s."""
+
+
+class Asked(NamedTuple):
+    """What a request asks for, in the provider's words: it counts where the response tells none."""
+
+    service_tier: str | None = None
+    speed: str | None = None
+
+
+NOTHING = Asked()
+NO_NOTES: Mapping[str, str | int] = {}
+
+PRICED_MODEL = "priced_model"
+ASKED_TIER, ASKED_SPEED = "asked_service_tier", "asked_speed"
+ESTIMATED_INPUT, ESTIMATED_OUTPUT = "estimated_input", "estimated_output"
+"""The notes of a cost: what it is computed of beside the counts on record. Estimated tokens take
+the place of those that the provider told too few of, before the response broke."""
+
+
+def price(
+    book: PriceBook,
+    provider: str,
+    models: Sequence[str | None],
+    at: datetime,
+    usage: Usage,
+    asked: Asked = NOTHING,
+) -> Priced:
+    """What the usage costs by the first of the model's names that has a price.
+
+    The notes have that name as `priced_model` if it isn't the first, and what was asked for, as
+    `asked_service_tier` and `asked_speed`, if that had to be taken for the tier.
+    """
+    for name in models:
+        card = None if name is None else book.card(provider, name, at)
+        if card is not None:
+            break
+    else:
+        return Priced(UNPRICED)
+    tier = STANDARD
+    notes = NO_NOTES if name is models[0] else {PRICED_MODEL: str(name)}
+    told, speed = usage.service_tier, usage.speed
+    if told is not None or speed is not None:
+        tier = tier_of(told, speed)
+    if tier == STANDARD and asked is not NOTHING:
+        guessed = Asked(
+            asked.service_tier if told is None else None, asked.speed if speed is None else None
+        )
+        tier = tier_of(*guessed)
+        if tier != STANDARD:
+            words = {ASKED_TIER: guessed.service_tier, ASKED_SPEED: guessed.speed}
+            notes = {**notes, **{what: word for what, word in words.items() if word is not None}}
+            return Priced(cost(usage, card, tier, is_tier_told=False), card.source, notes)
+    return Priced(cost(usage, card, tier), card.source, notes)
 
 
 class Pricing:
@@ -66,18 +122,16 @@ class Pricing:
         return None if self.book is None else self.book.card(provider, model, at)
 
     def price(
-        self, provider: str, models: Sequence[str | None], at: datetime, usage: Usage
+        self,
+        provider: str,
+        models: Sequence[str | None],
+        at: datetime,
+        usage: Usage,
+        asked: Asked = NOTHING,
     ) -> Priced:
-        """What the usage costs by the first of the model's names that has a price."""
+        """See `price`; NOT_COMPUTED where there is no book yet."""
         book = self.book
-        if book is None:
-            return NOT_COMPUTED
-        for name in models:
-            card = None if name is None else book.card(provider, name, at)
-            if card is not None:
-                told = None if name is models[0] else name
-                return Priced(cost(usage, card), card.source, told)
-        return Priced(UNPRICED)
+        return NOT_COMPUTED if book is None else price(book, provider, models, at, usage, asked)
 
     async def _read(self) -> None:
         async with self._reading:

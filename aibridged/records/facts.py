@@ -136,8 +136,8 @@ class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=
     """Tokens of one response; `input_tokens` excludes the two cache counts.
 
     `provider_model` used them, None for the interception's own. `metadata` holds the `iteration` of
-    a usage that the response's own excludes (see `wire.facts.TokenUsage`), the `priced_model` where
-    only the response's name for the model has a price, and the `cost_reasons` of an estimate.
+    a usage that the response's own excludes (see `wire.facts.TokenUsage`), and what its cost is
+    computed of: see `prices.pricing`.
     """
 
     id: str

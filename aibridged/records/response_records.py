@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from aibridged.core.prices import NOT_COMPUTED, Label, Priced
+from aibridged.core.prices import NOT_COMPUTED, STANDARD, Label, Priced, tier_of
 from aibridged.records.facts import (
     Fact,
     Metadata,
@@ -114,8 +114,11 @@ def _details(used: TokenUsage, priced: Priced) -> Metadata:
         details["cache_creation_input"] = used.cache_write
     if used.iteration is not None:
         details["iteration"] = used.iteration
-    if priced.model is not None:
-        details["priced_model"] = priced.model[:MAX_NAME]
+    if used.service_tier is not None and tier_of(used.service_tier) != STANDARD:
+        details["service_tier"] = used.service_tier
+    if used.speed is not None and tier_of(None, used.speed) != STANDARD:
+        details["speed"] = used.speed
+    details |= priced.notes
     if priced.cost is not None and priced.cost.label is Label.ESTIMATED:
         details["cost_reasons"] = " ".join(priced.cost.reasons)
     return details

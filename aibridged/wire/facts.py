@@ -53,7 +53,7 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     `session_id` is the one in the body; headers may name a better one (see `clients`).
     `include_usage` is what the caller asked of a Chat Completions stream, in `stream_options` if it
     `has_options`. `introduction` is how the system prompt begins, in JSON. `anomalies` names what
-    couldn't be read.
+    couldn't be read. `service_tier` and `speed` are the provider's own words.
 
     Of Responses: `background` asks the provider to answer later, `store` lets it keep the response,
     and the request goes on from a stored `previous_response` or in a `conversation`; an id that
@@ -74,6 +74,8 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     store: bool = True
     previous_response: str | None = None
     conversation: str | None = None
+    service_tier: str | None = None
+    speed: str | None = None
 
 
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
@@ -86,7 +88,8 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
 
     `model` used the tokens, None for the requested one. `additional` are tokens of the same
     response that these figures exclude: an `iteration` of the type that Anthropic gives it
-    (compaction, advisor_message, message), by this or by another model.
+    (compaction, advisor_message, message), by this or by another model. `service_tier` and `speed`
+    are what the response says of its processing, in the provider's own words.
     """
 
     input: int = 0
@@ -98,6 +101,8 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     model: str | None = None
     iteration: str | None = None
     additional: tuple["TokenUsage", ...] = ()
+    service_tier: str | None = None
+    speed: str | None = None
 
 
 class ToolCall(msgspec.Struct, frozen=True, gc=False):

@@ -50,6 +50,8 @@ _HEAD = (
     "embedding_model",
     "stream",
     "stream_options",
+    "service_tier",
+    "speed",
     "metadata",
     "background",
     "store",

@@ -15,6 +15,7 @@ from aibridged.wire.conversation import MAX_RESULTS, End, decode_text, end_of, l
 from aibridged.wire.envelopes import SILENT, Said, said_in
 from aibridged.wire.facts import RequestFacts, WireApi
 from aibridged.wire.splice import Fields, UnsplittableError
+from aibridged.wire.usage import word
 
 MAX_MODEL = 512
 """Characters of a model's name."""
@@ -37,6 +38,8 @@ class Head(msgspec.Struct):
     model: str | None = None
     stream: msgspec.Raw = ABSENT
     stream_options: msgspec.Raw = ABSENT
+    service_tier: msgspec.Raw = ABSENT
+    speed: msgspec.Raw = ABSENT
 
 
 H = TypeVar("H", bound=Head)
@@ -228,9 +231,12 @@ def facts_of(
         introduction,
         anomalies,
     )
-    if isinstance(head, ResponsesHead):
-        return msgspec.structs.replace(facts, **_stored(head))
-    return facts
+    more = _stored(head) if isinstance(head, ResponsesHead) else {}
+    if head.service_tier is not ABSENT:
+        more["service_tier"] = word(_text_of(head.service_tier))
+    if head.speed is not ABSENT:
+        more["speed"] = word(_text_of(head.speed))
+    return msgspec.structs.replace(facts, **more) if more else facts
 
 
 def _stored(head: ResponsesHead) -> dict[str, Any]:

@@ -6,12 +6,14 @@ has one. Usage is read leniently: a count that is missing, null or no number is 
 refused.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from aibridged.wire.facts import TokenUsage
+from aibridged.wire.lenient import well_formed
 
 MAX_COUNT = 2**40
 """More tokens than any response has; a larger count is none.
@@ -25,6 +27,16 @@ MAX_ITERATIONS = 512
 MAX_ADDITIONAL = 8
 """Additional usages that are kept of a response, one per model and type of iteration."""
 
+MAX_WORD = 32
+"""Characters kept of a word for how a request was processed."""
+
+WORDS = frozenset({"service_tier", "speed"})
+"""What is read of a usage object beside its counts."""
+
+_SEARCHES = "web_search_requests"
+# Of Chat Completions, these alone search, once with each request; their usage doesn't tell.
+_searching = re.compile(r"-search-(?:preview|api)(?![a-z])").search
+
 # Of a usage object the parts, and in each the counts with their names in `extra`.
 _Parts = Mapping[str, Mapping[str, str]]
 _CACHE_CREATION: _Parts = {
@@ -36,7 +48,7 @@ _CACHE_CREATION: _Parts = {
 _MESSAGES_EXTRA: _Parts = {
     **_CACHE_CREATION,
     "server_tool_use": {
-        "web_search_requests": "web_search_requests",
+        "web_search_requests": _SEARCHES,
         "web_fetch_requests": "web_fetch_requests",
     },
     "output_tokens_details": {"thinking_tokens": "output_thinking"},
@@ -104,14 +116,46 @@ def messages_usage(
     return _with_iterations(own, iterations, model)
 
 
-def chat_usage(usage: Mapping[str, Any], *, partial: bool) -> TokenUsage:
-    """Usage of Chat Completions, whose prompt counts include the cache."""
-    return _inclusive(usage, _CHAT_EXTRA, "completion_reasoning", partial=partial)
+def chat_usage(
+    usage: Mapping[str, Any],
+    *,
+    partial: bool,
+    model: str | None = None,
+    service_tier: str | None = None,
+) -> TokenUsage:
+    """Usage of Chat Completions, whose prompt counts include the cache.
+
+    `model` and `service_tier` are what the response names.
+    """
+    used = _inclusive(usage, _CHAT_EXTRA, "completion_reasoning", partial=partial)
+    searches = 1 if model is not None and "-search-" in model and _searching(model) else 0
+    return _told(used, service_tier, searches)
 
 
-def responses_usage(usage: Mapping[str, Any]) -> TokenUsage:
-    """Usage of Responses, whose input counts include the cache; it comes at the end, or never."""
-    return _inclusive(usage, _RESPONSES_EXTRA, "output_reasoning", partial=False)
+def responses_usage(
+    usage: Mapping[str, Any], *, service_tier: str | None = None, searches: int = 0
+) -> TokenUsage:
+    """Usage of Responses, whose input counts include the cache; it comes at the end, or never.
+
+    `service_tier` is what the response names, `searches` are those of the web in its items.
+    """
+    used = _inclusive(usage, _RESPONSES_EXTRA, "output_reasoning", partial=False)
+    return _told(used, service_tier, searches)
+
+
+def _told(used: TokenUsage, service_tier: str | None, searches: int) -> TokenUsage:
+    """The usage with what is told beside it."""
+    if not searches and service_tier is None:
+        return used
+    extra = {**used.extra, _SEARCHES: searches} if searches else used.extra
+    return msgspec.structs.replace(used, extra=extra, service_tier=word(service_tier))
+
+
+def word(value: object) -> str | None:
+    """A provider's word, cut to its bound; None where it is empty, or no text."""
+    if not isinstance(value, str) or not value:
+        return None
+    return well_formed(value[:MAX_WORD])
 
 
 def _message(usage: Mapping[str, Any], *, partial: bool = False) -> TokenUsage:
@@ -127,6 +171,8 @@ def _message(usage: Mapping[str, Any], *, partial: bool = False) -> TokenUsage:
         cache_write=written,
         extra=extra,
         partial=partial,
+        service_tier=word(usage.get("service_tier")),
+        speed=word(usage.get("speed")),
     )
 
 
@@ -145,9 +191,9 @@ def _with_iterations(own: TokenUsage, iterations: Sequence[Any], model: str | No
     is_cut = len(iterations) > MAX_ITERATIONS
     declined = _declined(attempts, answering, own.output)
     for entry in (*declined, *(each for each in entries if each.get("type") in _ADDITIONAL)):
-        used = _message(entry)
         name = _model(entry)
         key = (name if is_fallback or name != model else None, entry["type"])
+        used = _as_processed(_message(entry), own, is_same_model=key[0] is None)
         if key in additional:
             additional[key] = add_tokens(additional[key], used)
         elif len(additional) < MAX_ADDITIONAL:
@@ -159,6 +205,15 @@ def _with_iterations(own: TokenUsage, iterations: Sequence[Any], model: str | No
         model=answering if is_fallback else None,
         additional=tuple(additional.values()),
         partial=own.partial or is_cut,
+    )
+
+
+def _as_processed(used: TokenUsage, own: TokenUsage, *, is_same_model: bool) -> TokenUsage:
+    """An iteration, processed as the message was where it doesn't tell; the speed is a model's."""
+    return msgspec.structs.replace(
+        used,
+        service_tier=used.service_tier or own.service_tier,
+        speed=used.speed or (own.speed if is_same_model else None),
     )
 
 

@@ -6,7 +6,14 @@ from typing import Any
 import msgspec
 
 from aibridged.wire.facts import ResponseFacts, TokenUsage
-from aibridged.wire.usage import COUNTS, MAX_ADDITIONAL, MAX_ITERATIONS, add_tokens
+from aibridged.wire.usage import (
+    COUNTS,
+    MAX_ADDITIONAL,
+    MAX_ITERATIONS,
+    MAX_WORD,
+    WORDS,
+    add_tokens,
+)
 
 _MAX_DEPTH = 2  # objects in a usage object that hold objects: Qwen's cache_creation
 
@@ -14,16 +21,18 @@ _MAX_DEPTH = 2  # objects in a usage object that hold objects: Qwen's cache_crea
 def reported(before: Mapping[str, Any] | None, usage: Mapping[str, Any]) -> dict[str, Any]:
     """A stream's usage so far, given one more report of it; see `latest_counts`.
 
-    Only counts that are read are kept, so that it can't grow with the stream.
+    Only what is read is kept, so that it can't grow with the stream.
     """
     counts = _known(usage, _MAX_DEPTH)
     return latest_counts(before, counts) if before else counts
 
 
 def _known(usage: Mapping[str, Any], depth: int) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for name, value in usage.items():
         if name not in COUNTS:
+            if name in WORDS and isinstance(value, str):
+                found[name] = value[:MAX_WORD]
             continue
         if isinstance(value, dict):
             if depth:

@@ -138,6 +138,12 @@ class Recording:
         for table in _BELONGING:
             for row in self.database.rows(table):
                 kept = {name: value for name, value in row.items() if name not in dropped}
+                if table is schema.token_usages:
+                    notes = kept["metadata"] or {}
+                    if not any(kept[name] for name in schema.TOKEN_COUNTS) and _GUESSED in notes:
+                        continue
+                    told = {name: value for name, value in notes.items() if name not in _NOTES}
+                    kept["metadata"] = told or None
                 whole[places[row["interception_id"]]][table.name].append(kept)
         return whole
 
@@ -159,6 +165,8 @@ class Recording:
         return [((row["cost_nanos"], row["cost_label"]), parts[row["id"]]) for row in found]
 
 
+_GUESSED = "estimated_input"
+_NOTES = (_GUESSED, "estimated_output", "cost_reasons")
 _MONEY = ("cost_nanos", "cost_label", "price_version", "reserved_nanos", "charged_to")
 _BELONGING = (
     schema.token_usages,

@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import msgspec
 import pytest
 from loguru import logger
 
 from aibridged.config.options import PriceSettings, ProviderSettings, Settings
 from aibridged.core.prices import NOT_COMPUTED, UNPRICED, Cost, Label, Priced, Reason
 from aibridged.prices import pricing as module
-from aibridged.prices.pricing import Pricing
+from aibridged.prices.pricing import Asked, Pricing
 from aibridged.prices.table import FILE, installed_table, store
 from aibridged.wire.facts import TokenUsage
 
@@ -58,9 +59,11 @@ async def test_a_usage_has_the_price_of_the_first_name_that_has_one(loaded):
     exact = Cost(5_250_000, Label.EXACT)
     assert loaded.price("anthropic", (OPUS, "other"), AT, USED) == Priced(exact, source)
     by_answer = loaded.price("anthropic", ("my-alias", OPUS), AT, USED)
-    assert by_answer == Priced(exact, source, OPUS)
+    assert by_answer == Priced(exact, source, {"priced_model": OPUS})
     assert loaded.price("anthropic", ("my-alias", None), AT, USED) == Priced(UNPRICED)
-    assert loaded.price("anthropic", (None, OPUS), AT, USED) == Priced(exact, source, OPUS)
+    assert loaded.price("anthropic", (None, OPUS), AT, USED) == Priced(
+        exact, source, {"priced_model": OPUS}
+    )
 
 
 async def test_own_rates_count_at_once_and_are_named(loaded):
@@ -113,3 +116,29 @@ async def test_prices_of_another_maker_are_a_guess(loaded):
     loaded.configure(replace(Settings(), providers=(local,)))
     cost = Cost(5_250_000, Label.ESTIMATED, (Reason.PROVIDER,))
     assert loaded.price("local", (OPUS,), AT, USED).cost == cost
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "nanos", "notes"),
+    [
+        # By the response, whatever was asked for.
+        (("standard", "fast"), (None, None), 10_500_000, {}),
+        (("standard", None), ("priority", None), 5_250_000, {}),
+        (("batch", None), ("priority", "fast"), 2_625_000, {}),
+        (("standard", "standard"), (None, "fast"), 5_250_000, {}),
+        # By the request, where the response tells nothing of it.
+        ((None, None), ("auto", None), 5_250_000, {}),
+        ((None, None), ("standard_only", None), 5_250_000, {}),
+        (("standard", None), (None, "fast"), 10_500_000, {"asked_speed": "fast"}),
+        (("standard", None), ("priority", "fast"), 10_500_000, {"asked_speed": "fast"}),
+        ((None, None), ("batch", None), 2_625_000, {"asked_service_tier": "batch"}),
+    ],
+)
+async def test_the_tier_is_the_one_that_is_told_or_else_asked_for(
+    loaded, told, asked, nanos, notes
+):
+    used = msgspec.structs.replace(USED, service_tier=told[0], speed=told[1])
+    priced = loaded.price("anthropic", (OPUS,), AT, used, Asked(*asked))
+    reasons = (Reason.TIER,) if notes else ()
+    assert priced.cost == Cost(nanos, Label.ESTIMATED if notes else Label.EXACT, reasons)
+    assert priced.notes == notes

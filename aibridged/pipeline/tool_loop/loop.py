@@ -148,6 +148,7 @@ class ToolLoop:
     def _show(self, part: bytes) -> None:
         """Send the visible part of the next bytes of a stream."""
         seen = self._dialogue.feed(part)
+        self._reading.size += len(part)
         if not self._reading.is_settled:
             self._reading.progress()
         if self._dialogue.continuation is not None:

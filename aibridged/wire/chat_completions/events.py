@@ -50,6 +50,7 @@ class Completion(TypedEvent):
     object: str | None = None
     created: msgspec.Raw = ABSENT
     model: str | None = None
+    service_tier: str | None = None
     choices: list[Choice] | None = None
     usage: msgspec.Raw = ABSENT
     x_groq: msgspec.Raw = ABSENT

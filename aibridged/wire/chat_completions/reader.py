@@ -68,6 +68,7 @@ class ChatCompletionsReader(StreamReader[Completion]):
         self._counted: Text | None = None  # the only one, where the choices' indices count chunks
         self._finished: set[int] = set()  # choices with facts that have said why they stopped
         self._counts: dict[str, Any] | None = None
+        self._tier: str | None = None
 
     def is_silent(self, name: bytes, data: bytes) -> bool:
         if data == DONE:
@@ -78,7 +79,7 @@ class ChatCompletionsReader(StreamReader[Completion]):
     def _take(self, chunk: Completion) -> None:
         collector = self._collector
         if chunk.usage is not ABSENT:
-            self._take_usage(chunk.usage)
+            self._take_usage(chunk.usage, chunk.service_tier)
         if chunk.x_groq is not ABSENT:
             self._take_usage(usage_of_groq(chunk.x_groq))
         if chunk.error is not ABSENT or chunk.object == FAILED or chunk.type == FAILED:
@@ -91,6 +92,7 @@ class ChatCompletionsReader(StreamReader[Completion]):
         if collector.response_id is None or collector.model is None:
             collector.response_id = collector.response_id or (str(chunk.id) if chunk.id else None)
             collector.model = collector.model or chunk.model
+            self._tier = self._tier or chunk.service_tier
         for choice in chunk.choices or ():
             delta = choice.delta
             if delta and not _TEXT.issuperset(delta):
@@ -100,11 +102,12 @@ class ChatCompletionsReader(StreamReader[Completion]):
             if choice.finish_reason or choice.error is not ABSENT:
                 self._finish(choice)
 
-    def _take_usage(self, usage: msgspec.Raw) -> None:
+    def _take_usage(self, usage: msgspec.Raw, tier: str | None = None) -> None:
         """Some servers tell the usage so far with every chunk."""
         counts = self._collector.usage(usage)
         if counts is not None:
             self._counts = reported(self._counts, counts)
+            self._tier = tier or self._tier
 
     def _take_unread(self, name: bytes, usage: msgspec.Raw) -> None:
         self._take_usage(usage)
@@ -180,7 +183,12 @@ class ChatCompletionsReader(StreamReader[Completion]):
     def _usage(self) -> TokenUsage | None:
         if self._counts is None:
             return None
-        return chat_usage(self._counts, partial=not (self._stopped or self._ended))
+        return chat_usage(
+            self._counts,
+            partial=not (self._stopped or self._ended),
+            model=self._collector.model,
+            service_tier=self._tier,
+        )
 
 
 def read_body(body: bytes) -> ResponseFacts:
@@ -195,9 +203,14 @@ def facts_of(completion: Completion | None, body: bytes, collector: Collector) -
     for raw in (usage_in(body),) if completion is None else completion.usages():
         if (counts := collector.usage(raw)) is not None:
             usage = counts if usage is None else latest_counts(usage, counts)
-    told = None if usage is None else chat_usage(usage, partial=False)
     if completion is None:
+        told = None if usage is None else chat_usage(usage, partial=False)
         return collector.result(told, complete=False)
+    told = None
+    if usage is not None:
+        told = chat_usage(
+            usage, partial=False, model=completion.model, service_tier=completion.service_tier
+        )
     collector.response_id = str(completion.id) if completion.id else None
     collector.model = completion.model
     collector.error = completion.failure()

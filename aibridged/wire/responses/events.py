@@ -15,6 +15,7 @@ class Response(msgspec.Struct):
     status: str | None = None
     background: bool | None = None
     store: bool | None = None
+    service_tier: str | None = None
     output: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT

@@ -81,6 +81,13 @@ ITEMS = Parser(Item)
 _decode_parts = msgspec.json.Decoder().decode
 
 
+class _Action(msgspec.Struct):
+    type: str = "search"
+
+
+_decode_action = msgspec.json.Decoder(_Action).decode
+
+
 def is_tool_call(item: Item) -> bool:
     """Whether the item is a call of a tool, as opposed to a message, a thought or a result."""
     return item.type in _TOOLS
@@ -89,6 +96,16 @@ def is_tool_call(item: Item) -> bool:
 def is_commentary(item: Item) -> bool:
     """Whether the item is a message that comments on the work and isn't the answer."""
     return item.type == "message" and item.phase == "commentary"
+
+
+def is_web_search(item: Item) -> bool:
+    """Whether the item is a search of the web; opening a page that it found is none."""
+    if item.type != "web_search_call":
+        return False
+    try:
+        return not is_given(item.action) or _decode_action(item.action).type == "search"
+    except UNREADABLE:
+        return False
 
 
 def thoughts_of(item: Item) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ from aibridged.wire.responses.items import (
     add_tool_call,
     is_commentary,
     is_tool_call,
+    is_web_search,
     thoughts_of,
 )
 from aibridged.wire.usage import responses_usage
@@ -96,6 +97,8 @@ class ResponsesReader(StreamReader[Event]):
         self._comments = 0  # how many open items are commentary, whose text is a thought
         self._any_done = False
         self._counts: dict[str, Any] | None = None
+        self._tier: str | None = None
+        self._searches = 0
 
     def is_silent(self, name: bytes, data: bytes) -> bool:
         return name in _SILENT or (name == _TEXT_DELTA and not self._comments)
@@ -160,6 +163,7 @@ class ResponsesReader(StreamReader[Event]):
             self._collector.response_id = response.id or self._collector.response_id
             self._collector.model = response.model or self._collector.model
             self._collector.status = _status(response, is_stored=self._is_stored)
+            self._tier = response.service_tier or self._tier
 
     def _created(self, event: Event) -> None:
         """No verdict yet: a refusal for overload comes after this event, too."""
@@ -235,6 +239,7 @@ class ResponsesReader(StreamReader[Event]):
             self._told.update(names)
         texts = opened.texts if opened is not None else {}
         if is_tool_call(item):
+            self._searches += is_web_search(item)
             if opened is not None or self._collector.keeps(item.id, item.call_id, item.name):
                 text = texts.get(_ARGUMENTS) or Text(self._collector)
                 add_tool_call(self._collector, item, text, complete=True)
@@ -269,7 +274,9 @@ class ResponsesReader(StreamReader[Event]):
             self._item_broken(index)
 
     def _usage(self) -> TokenUsage | None:
-        return None if self._counts is None else responses_usage(self._counts)
+        if self._counts is None:
+            return None
+        return responses_usage(self._counts, service_tier=self._tier, searches=self._searches)
 
     _LIFECYCLE: ClassVar[Mapping[str, Callable[["ResponsesReader", Event], None]]] = {
         "response.created": _created,
@@ -342,16 +349,20 @@ def facts_of(
 ) -> ResponseFacts:
     """The facts of a body that has been parsed, or couldn't be; that is counted already."""
     usage = collector.usage(usage_in(body) if response is None else response.usage)
-    told = None if usage is None else responses_usage(usage)
     if response is None:
+        told = None if usage is None else responses_usage(usage)
         return collector.result(told, complete=False)
-    _take(collector, response)
+    searches, told = _take(collector, response), None
+    if usage is not None:
+        told = responses_usage(usage, service_tier=response.service_tier, searches=searches)
     runs = response.status in RUNNING
     collector.status = _status(response, is_stored=is_stored or runs)
     return collector.result(told, complete=not runs)
 
 
-def _take(collector: Collector, response: Response) -> None:
+def _take(collector: Collector, response: Response) -> int:
+    """Take its facts; returns how often it has searched the web."""
+    searches = 0
     collector.response_id, collector.model = response.id, response.model
     if not is_nothing(response.error) or (response.status is None and is_given(response.error)):
         collector.error = provider_error(error_in(response.error))
@@ -362,8 +373,10 @@ def _take(collector: Collector, response: Response) -> None:
         if item is None:
             continue
         if is_tool_call(item):
+            searches += is_web_search(item)
             if collector.keeps(item.id, item.call_id, item.name):
                 add_tool_call(collector, item, Text(collector), complete=True)
         else:
             for source, content in thoughts_of(item):
                 collector.add_thought(content, source)
+    return searches

@@ -28,6 +28,7 @@ EXPECTED = {
                 "completion_accepted_prediction": 10,
                 "completion_rejected_prediction": 3,
             },
+            service_tier="default",
         ),
         complete=True,
     ),

@@ -24,6 +24,7 @@ EXPECTED = {
             cache_read=4000,
             cache_write=1200,
             extra={"cache_ephemeral_5m_input": 1000, "cache_ephemeral_1h_input": 200},
+            service_tier="standard",
         ),
         complete=True,
     ),

@@ -40,7 +40,7 @@ EXPECTED = {
     "responses_server_tools": ResponseFacts(
         response_id="resp_02",
         model="gpt-5",
-        usage=TokenUsage(input=50, output=20),
+        usage=TokenUsage(input=50, output=20, extra={"web_search_requests": 1}),
         tool_calls=(
             call(
                 "ws_01", "ws_01", "web_search", '{"type":"search","query":"aibridged"}', server=True
