@@ -8,7 +8,11 @@ import os
 import sys
 
 # What a daemon loads, before the first of them.
+from genai_prices import data
+
 from aibridged.cli import main
+
+assert data
 
 for _ in sys.stdin:
     if child := os.fork():
