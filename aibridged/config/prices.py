@@ -1,11 +1,10 @@
 """Settings of the own rates: what contracts say that models cost."""
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
 
-from aibridged.config import kinds, sources
+from aibridged.config import kinds, rates, sources
 from aibridged.config.declare import Group
 from aibridged.config.entries import Entry, EntryList
 from aibridged.config.kinds import Kind
@@ -15,27 +14,12 @@ from aibridged.config.resolution import Mistake
 MAX_ENTRIES = 500
 """Each is compared with all before it, and with each new model's name."""
 _MAX_NAME = 512  # characters
-_MAX_DOLLARS = 1_000_000
 _MAX_MULTIPLIER = 1_000
-_NUMBER = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
 _RATES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "web_search")
 
 
-def _number(text: str, most: int) -> Decimal:
-    if not _NUMBER.fullmatch(text.strip()):
-        raise ValueError(f"{text!r} is not a number like 2.50, with at most 9 decimals")
-    value = Decimal(text.strip())
-    if value > most:
-        raise ValueError(f"{text.strip()} is more than {most}")
-    return value
-
-
-def _dollars(text: str) -> Decimal:
-    return _number(text, _MAX_DOLLARS)
-
-
 def _multiplier(text: str) -> Decimal:
-    value = _number(text, _MAX_MULTIPLIER)
+    value = rates.number(text, _MAX_MULTIPLIER)
     if not value:
         raise ValueError("is 0: give rates of 0 to what costs nothing")
     return value
@@ -54,7 +38,7 @@ def _glob(text: str) -> str:
     return text
 
 
-_DOLLARS = Kind("DOLLARS", _dollars)
+_DOLLARS = Kind("DOLLARS", rates.dollars)
 
 PRICES = EntryList(
     name="prices",

@@ -13,6 +13,7 @@ from aibridged.observe.log_lines import HttpRequest
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 
 _UNKNOWN = "Unknown"
+_EXACT = "exact"
 _WELL = frozenset({RequestOutcome.COMPLETED, RequestOutcome.CLIENT_CLOSED})
 
 
@@ -58,6 +59,8 @@ def request_finished(request: RequestSummary) -> None:
         fields["output_tokens"] = tokens.output
         fields["cache_read_tokens"] = tokens.cache_read or None
         fields["cache_write_tokens"] = tokens.cache_write or None
+    fields["cost"] = request.cost
+    fields["cost_label"] = None if request.cost_label == _EXACT else request.cost_label
     fields["client"] = client
     text = f"{request.method} {request.path} {'-' if status is None else status}"
     level = "INFO" if is_well else "WARNING"

@@ -78,6 +78,20 @@ TOKENS = Metric(
     ("provider", "model", "type", "initiator_id", "client"),
     most=_MANY,
 )
+COSTS = Metric(
+    "aibridged_cost_dollars_total",
+    Kind.COUNTER,
+    "Dollars that ended interceptions cost, by the requested model, and by the first of the"
+    " initiator's groups. The label is exact, estimated, or unpriced for those whose parts don't"
+    " all have a price.",
+    ("provider", "model", "group", "label"),
+)
+UNPRICED = Metric(
+    "aibridged_unpriced_total",
+    Kind.COUNTER,
+    "Interceptions whose cost isn't known, or not whole, since a model has no price.",
+    ("provider", "model"),
+)
 TOOL_SELECTIONS = Metric(
     "coder_ai_gateway_non_injected_tool_selections_total",
     Kind.COUNTER,
@@ -321,6 +335,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             REJECTIONS,
         ),
         "Tokens, prompts and tools": (PROMPTS, TOKENS, TOOL_SELECTIONS, TOOL_INVOCATIONS),
+        "Costs": (COSTS, UNPRICED),
         "MCP servers": MCP_SERVERS,
         "Time": (
             TIME_TO_FIRST_BYTE,

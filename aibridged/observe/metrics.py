@@ -23,6 +23,7 @@ MAX_GROUPS_EACH = 20
 MAX_USERNAME = 128
 """Characters."""
 
+_UNPRICED = "unpriced"
 # Places for names that no provider has responded to yet: typing errors, or models that are down.
 _UNPROVEN_MODELS = 20
 
@@ -51,6 +52,8 @@ class Metrics:
         self._person_refusals = self._counter(limit_table.PERSON_REFUSALS)
         self._prompts = self._counter(table.PROMPTS)
         self._tokens = self._counter(table.TOKENS)
+        self._costs = self._counter(table.COSTS)
+        self._unpriced = self._counter(table.UNPRICED)
         self._selections = self._counter(table.TOOL_SELECTIONS)
         self._invocations = self._counter(table.TOOL_INVOCATIONS)
         self._first_bytes = self._histogram(table.TIME_TO_FIRST_BYTE)
@@ -179,6 +182,7 @@ class Metrics:
         if request.unread is not None:
             self._unread.add((provider, request.unread))
         self._answered(request, (provider, model), (initiator, client))
+        self._cost(request, provider, model)
         self._time(request, (provider, model))
 
     def _fetched(self, request: RequestSummary, provider: str) -> None:
@@ -187,6 +191,7 @@ class Metrics:
             return
         model = self._models.label(request.response_model or OTHER, proven=True)
         self._answered(request, (provider, model), (self._initiator(request), request.client))
+        self._cost(request, provider, model)
 
     def _initiator(self, request: RequestSummary) -> str:
         if not self._by_initiator or request.initiator_id is None:
@@ -195,6 +200,16 @@ class Metrics:
         name = request.username if label != OTHER else None
         self._usernames[label] = name[:MAX_USERNAME] if name else label
         return label
+
+    def _cost(self, request: RequestSummary, provider: str, model: str) -> None:
+        label = request.cost_label
+        if label is None:
+            return
+        if label == _UNPRICED:
+            self._unpriced.add((provider, model))
+        if request.cost is not None:
+            group = self._groups.label(request.groups[0], proven=True) if request.groups else ""
+            self._costs.add((provider, model, group, label), float(request.cost))
 
     def _answered(self, request: RequestSummary, what: Labels, whose: Labels) -> None:
         for tool in request.tools:

@@ -50,7 +50,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     last one of several turns. `upstream_url` is where a request went that failed there, without
     credentials and query.
 
-    `tokens` are the response's own, `additional_tokens` those used for it that it excludes.
+    `tokens` are the response's own, `additional_tokens` those used for it that it excludes. `cost`
+    is that of all turns in dollars, as exact text, with the label exact, estimated or unpriced.
 
     `began` to `ended` are monotonic seconds: `sent_at` is when the request went upstream,
     `answered_at` when the response's head came, `first_byte_at` when the first byte of the body was
@@ -96,6 +97,8 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     response_model: str | None = None
     tokens: TokenCounts | None = None
     additional_tokens: tuple[TokenCounts, ...] = ()
+    cost: str | None = None
+    cost_label: str | None = None
     tools: tuple[str, ...] = ()
     provider_error: str | None = None
     error_type: str | None = None

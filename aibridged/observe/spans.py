@@ -1,7 +1,8 @@
 """THE table of spans: the spans of a request's trace, under the names that Coder documents.
 
 Attributes that begin with `gen_ai.`, `http.`, `url.`, `server.` and `error.` are OpenTelemetry's
-(semantic conventions), the others Coder's. None contains a prompt, a response or a key.
+(semantic conventions), those of the cost are aibridged's, the others Coder's. None contains a
+prompt, a response or a key.
 """
 
 from dataclasses import dataclass
@@ -137,6 +138,8 @@ SPANS = (
             "gen_ai.usage.output_tokens",
             "gen_ai.usage.cache_read.input_tokens",
             "gen_ai.usage.cache_creation.input_tokens",
+            "cost_dollars",
+            "cost_label",
             "http.request.method",
             "http.response.status_code",
             "server.address",

@@ -11,6 +11,7 @@ from aibridged.core.auth import Presented, UpstreamCredential, read_credentials
 from aibridged.core.byte_budget import Hold
 from aibridged.core.client_ip import client_ip, rate_limit_key
 from aibridged.core.policies import Policy
+from aibridged.core.prices import Cost
 from aibridged.errors import ErrorKind
 from aibridged.identity.base import Actor
 from aibridged.observe.scope import Scope
@@ -50,7 +51,7 @@ class RequestContext:
 
     `queries_records` says that it is for the HTTP API of the record. `reads_stored` says that the
     response is read, on a passthrough route, for what the provider stores; `fetched` is what it
-    told of a response in the background, once.
+    told of a response in the background, once, and `fetched_cost` what that has cost.
     """
 
     request: GatewayRequest
@@ -77,6 +78,7 @@ class RequestContext:
     trace: RequestTrace | None = None
     reads_stored: bool = False
     fetched: ResponseFacts | None = None
+    fetched_cost: Cost | None = None
     is_probe: bool = False
     is_unnamed: bool = False
     queries_records: bool = False

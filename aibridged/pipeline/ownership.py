@@ -112,6 +112,7 @@ def stage(components: Components) -> Middleware:
             records = background_records(
                 maker.interception_id, facts, clock.wall(), bill, is_fetched=True, failure=failure
             )
+            context.fetched_cost = bill.total
             stored.record(*records, initiator_id=actor.id)
 
     return ownership

@@ -4,6 +4,7 @@ import re
 
 from aibridged.core.auth import MalformedCredentialsError, UpstreamCredential, sent_secrets
 from aibridged.core.client_ip import client_ip
+from aibridged.core.money import dollars
 from aibridged.core.targets import shown_path
 from aibridged.errors import (
     INTERNAL_ERROR,
@@ -65,6 +66,7 @@ class Summarizer:
         interception, refusal, reading = context.interception, context.refusal, context.observer
         failure = interception.failure if interception is not None else None
         answer = interception.answer if interception is not None else context.fetched or _NOTHING
+        cost = interception.cost if interception is not None else context.fetched_cost
         claimed = None
         if actor is None and refusal is not None and refusal.status in _UNVERIFIED:
             actor, claimed = self._who(context)
@@ -113,6 +115,8 @@ class Summarizer:
             response_model=_cut(answer.model),
             tokens=_counts(answer.usage) if answer.usage else None,
             additional_tokens=_additional(answer.usage) if answer.usage else (),
+            cost=None if cost is None or cost.amount is None else dollars(cost.amount),
+            cost_label=cost and str(cost.label),
             tools=tuple(call.name[:_MAX_TEXT] for call in answer.tool_calls),
             provider_error=_error_type(answer.error),
             error_type=failure.type.value if failure else None,

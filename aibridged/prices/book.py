@@ -95,15 +95,20 @@ class _Own:
 
 
 class PriceBook:
-    """Finds rate cards. Nothing in it changes: a reload makes another. Threads may share it."""
+    """Finds rate cards. Nothing in it changes: a reload makes another. Threads may share it.
+
+    `unpriced` is the card of models that have none, where the settings give them a rate.
+    """
 
     def __init__(
         self,
         table: Table,
         own: Sequence[PriceSettings] = (),
         providers: Sequence[ProviderSettings] = (),
+        unpriced: Decimal | None = None,
     ) -> None:
         self.table = table
+        self.unpriced = None if unpriced is None else _of_any(unpriced)
         self._own = [
             _Own(number, each, matcher([each.model or "*"])) for number, each in enumerate(own)
         ]
@@ -184,6 +189,13 @@ class PriceBook:
             if has_begun and of.provider in (None, provider) and each.fits_model(model):
                 return each
         return None
+
+
+def _of_any(dollars: Decimal) -> RateCard:
+    """A card with one rate for all tokens."""
+    all_tokens = Rates(input=rate(dollars), output=rate(dollars))
+    tiers = {STANDARD: Tier((Step(-1, all_tokens),))}
+    return RateCard("", "", None, tiers, source=f"unpriced at {dollars}")
 
 
 def _changes(model: "ModelInfo | None") -> Iterator[time]:

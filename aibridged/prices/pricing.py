@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,8 +15,11 @@ from aibridged.core.prices import (
     NOT_COMPUTED,
     STANDARD,
     UNPRICED,
+    Cost,
+    Label,
     Priced,
     RateCard,
+    Reason,
     Usage,
     cost,
     tier_of,
@@ -63,22 +67,33 @@ def price(
         if card is not None:
             break
     else:
-        return Priced(UNPRICED)
-    tier = STANDARD
+        return _unpriced(book, usage)
     notes = NO_NOTES if name is models[0] else {PRICED_MODEL: str(name)}
     told, speed = usage.service_tier, usage.speed
-    if told is not None or speed is not None:
-        tier = tier_of(told, speed)
+    tier = STANDARD if told is None and speed is None else tier_of(told, speed)
+    is_told = True
     if tier == STANDARD and asked is not NOTHING:
-        guessed = Asked(
+        words = Asked(
             asked.service_tier if told is None else None, asked.speed if speed is None else None
         )
-        tier = tier_of(*guessed)
-        if tier != STANDARD:
-            words = {ASKED_TIER: guessed.service_tier, ASKED_SPEED: guessed.speed}
-            notes = {**notes, **{what: word for what, word in words.items() if word is not None}}
-            return Priced(cost(usage, card, tier, is_tier_told=False), card.source, notes)
-    return Priced(cost(usage, card, tier), card.source, notes)
+        tier = tier_of(*words)
+        is_told = tier == STANDARD
+        if not is_told:
+            named = zip((ASKED_TIER, ASKED_SPEED), words, strict=True)
+            notes = {**notes, **{what: word for what, word in named if word is not None}}
+    found = cost(usage, card, tier, is_tier_told=is_told)
+    if found.amount is None:
+        return _unpriced(book, usage)
+    return Priced(found, card.source, notes)
+
+
+def _unpriced(book: PriceBook, usage: Usage) -> Priced:
+    """The price of what has none: an estimate, where there is a rate for that."""
+    if book.unpriced is None:
+        return Priced(UNPRICED)
+    found = cost(usage, book.unpriced)
+    reasons = tuple(sorted({*found.reasons, Reason.MODEL}))
+    return Priced(Cost(found.amount, Label.ESTIMATED, reasons), book.unpriced.source)
 
 
 class Pricing:
@@ -146,4 +161,6 @@ class Pricing:
 
     def _use(self, table: Table) -> None:
         self._table = table
-        self.book = PriceBook(table, self._settings.prices, self._settings.providers)
+        settings = self._settings
+        rate = settings.unpriced if isinstance(settings.unpriced, Decimal) else None
+        self.book = PriceBook(table, settings.prices, settings.providers, rate)

@@ -72,6 +72,30 @@ def test_tokens_of_another_model_are_counted_as_that_models(metrics):
     assert sums(metrics, "aibridged_time_between_tokens_seconds")["openai", "m"][0] == 1
 
 
+def test_costs_are_counted_by_model_and_the_first_group(metrics):
+    groups = ("research", "all")
+    metrics.finished(interception(cost="0.25", cost_label="exact", groups=groups))
+    metrics.finished(interception(cost="0.5", cost_label="exact", groups=groups))
+    metrics.finished(interception(cost="1", cost_label="estimated"))
+    metrics.finished(interception(cost="0.125", cost_label="unpriced", model="n"))
+    metrics.finished(interception(cost_label="unpriced", model="n"))
+    metrics.finished(interception())  # not computed
+    assert values(metrics, "aibridged_cost_dollars_total") == {
+        ("openai", "m", "research", "exact"): 0.75,
+        ("openai", "m", "", "estimated"): 1,
+        ("openai", "n", "", "unpriced"): 0.125,
+    }
+    assert values(metrics, "aibridged_unpriced_total") == {("openai", "n"): 2}
+
+
+def test_groups_that_pay_have_a_bound(metrics):
+    for number in range(2 * subject.MAX_GROUPS):
+        metrics.finished(interception(cost="1", cost_label="exact", groups=(f"g{number}",)))
+    paid = values(metrics, "aibridged_cost_dollars_total")
+    assert len(paid) == subject.MAX_GROUPS + 1
+    assert paid["openai", "m", OTHER, "exact"] == subject.MAX_GROUPS
+
+
 def test_models_that_an_answer_names_have_a_bound(metrics):
     for number in range(2 * MAX_MODELS):
         used = TokenCounts(1, 0, 0, 0, {}, f"model-{number}")

@@ -142,3 +142,18 @@ async def test_the_tier_is_the_one_that_is_told_or_else_asked_for(
     reasons = (Reason.TIER,) if notes else ()
     assert priced.cost == Cost(nanos, Label.ESTIMATED if notes else Label.EXACT, reasons)
     assert priced.notes == notes
+
+
+async def test_what_has_no_price_costs_the_rate_for_that_if_there_is_one(loaded):
+    loaded.configure(replace(SETTINGS, unpriced=Decimal(15)))
+    priced = loaded.price("anthropic", ("unheard-of",), AT, TokenUsage(100, 10, 20, 3))
+    cost = Cost(133 * 15_000, Label.ESTIMATED, (Reason.MODEL,))
+    assert priced == Priced(cost, "unpriced at 15")
+    assert loaded.price("anthropic", (OPUS,), AT, USED).cost.label is Label.EXACT
+    # An own rate that lacks what was used is no price, either.
+    lacking = PriceSettings(model="unheard-of", input=Decimal(1))
+    loaded.configure(replace(SETTINGS, unpriced=Decimal(15), prices=(lacking,)))
+    assert loaded.price("anthropic", ("unheard-of",), AT, USED).cost.amount == 1010 * 15_000
+    for word in ("", "allow", "deny"):
+        loaded.configure(replace(SETTINGS, unpriced=word))
+        assert loaded.price("anthropic", ("unheard-of",), AT, USED) == Priced(UNPRICED)

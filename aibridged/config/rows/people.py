@@ -6,6 +6,7 @@ from pathlib import Path
 
 from aibridged.config import kinds
 from aibridged.config.declare import Group, option
+from aibridged.config.rates import UNPRICED, Unpriced
 from aibridged.config.secret import Secret
 
 
@@ -123,6 +124,15 @@ class PeopleRows:
         default="365d",
         group=Group.RECORDS,
         help="Retention period of the audit log; 0 is forever.",
+    )
+    unpriced: Unpriced = option(
+        "aibridge-unpriced",
+        yaml="aibridge.unpriced",
+        kind=UNPRICED,
+        default="",
+        group=Group.RECORDS,
+        help="Policy for models without a price: allow, deny, or a rate in dollars per million "
+        "tokens (default: denied to users with a spend limit, allowed to others).",
     )
     max_stored_text: int = option(
         "aibridge-max-stored-text",

@@ -32,6 +32,10 @@ QUERIES = (
         "sum by (model) (rate(coder_ai_gateway_tokens_total[5m]))",
     ),
     Example(
+        "Dollars in the last day, by group:",
+        "sum by (group) (increase(aibridged_cost_dollars_total[1d]))",
+    ),
+    Example(
         "Requests per second refused by the gateway itself, by reason:",
         "sum by (reason) (rate(aibridged_rejections_total[5m]))",
     ),
