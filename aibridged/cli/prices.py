@@ -9,9 +9,10 @@ import typer
 
 from aibridged.cli.cells import count, counted, dollars, printable
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
-from aibridged.cli.database import found_settings
+from aibridged.cli.database import found_settings, takes_database
 from aibridged.cli.identity_store import Output, OutputFlag, as_json, show
 from aibridged.cli.options import takes, without_mistakes
+from aibridged.cli.recompute import recompute
 from aibridged.cli.say import say
 from aibridged.cli.table import fitted, width
 
@@ -92,11 +93,12 @@ _TIER_COLUMNS: "tuple[Column[_Row], ...]" = (
 def prices() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(
-        name="prices", no_args_is_help=True, help="Show what models cost, and update the table."
+        name="prices", no_args_is_help=True, help="Show what models cost, and update it."
     )
     group.command("list")(takes(_NEEDED, _list, resolve=_settings))
     group.command("show")(takes(_NEEDED, _show, resolve=_settings))
     group.command("update")(takes((*_NEEDED, "upstream_proxy"), _update, resolve=_settings))
+    group.command("recompute")(takes_database(recompute, also=("prices", "unpriced")))
     return group
 
 

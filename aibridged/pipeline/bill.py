@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from aibridged.core.cost_notes import ESTIMATED_INPUT, ESTIMATED_OUTPUT, NOTHING, Asked
 from aibridged.core.prices import Cost, Label, Priced, Reason, total
-from aibridged.prices.pricing import ESTIMATED_INPUT, ESTIMATED_OUTPUT, NOTHING, Asked, Pricing
+from aibridged.prices.pricing import Pricing
 from aibridged.wire.facts import ResponseFacts, TokenUsage, WireApi
 
 BYTES_A_TOKEN = 4

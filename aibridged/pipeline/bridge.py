@@ -9,6 +9,7 @@ from multidict import MultiMapping
 
 from aibridged.clock import Clock
 from aibridged.core.auth import CredentialKind, UpstreamCredential
+from aibridged.core.cost_notes import NOTHING, Asked
 from aibridged.core.prices import Cost
 from aibridged.counted import counted
 from aibridged.mcp.tools import CallerTools, Tool, Toolbox
@@ -19,7 +20,7 @@ from aibridged.pipeline.failure import error_fields, of_response, redacted
 from aibridged.pipeline.response_observer import ResponseObserver
 from aibridged.pipeline.storing import Storing, background_records
 from aibridged.pipeline.trace import RequestTrace
-from aibridged.prices.pricing import NOTHING, Asked, Pricing
+from aibridged.prices.pricing import Pricing
 from aibridged.providers import Provider
 from aibridged.records.facts import (
     ErrorSource,

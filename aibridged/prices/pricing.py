@@ -1,16 +1,23 @@
 """What usages cost by the price book in use, which is loaded beside everything else."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import NamedTuple
 
 from loguru import logger
 
 from aibridged.config.options import Settings
+from aibridged.core.cost_notes import (
+    ASKED_SPEED,
+    ASKED_TIER,
+    NO_NOTES,
+    NOTHING,
+    PRICED_MODEL,
+    Asked,
+)
 from aibridged.core.prices import (
     NOT_COMPUTED,
     STANDARD,
@@ -30,23 +37,6 @@ from aibridged.tasks import Tasks
 
 PATIENCE_S = 5.0
 """For how long requests wait for the table at the start of the daemon; it takes 0.3 s."""
-
-
-class Asked(NamedTuple):
-    """What a request asks for, in the provider's words: it counts where the response tells none."""
-
-    service_tier: str | None = None
-    speed: str | None = None
-
-
-NOTHING = Asked()
-NO_NOTES: Mapping[str, str | int] = {}
-
-PRICED_MODEL = "priced_model"
-ASKED_TIER, ASKED_SPEED = "asked_service_tier", "asked_speed"
-ESTIMATED_INPUT, ESTIMATED_OUTPUT = "estimated_input", "estimated_output"
-"""The notes of a cost: what it is computed of beside the counts on record. Estimated tokens take
-the place of those that the provider told too few of, before the response broke."""
 
 
 def price(
@@ -85,6 +75,12 @@ def price(
     if found.amount is None:
         return _unpriced(book, usage)
     return Priced(found, card.source, notes)
+
+
+def book_of(settings: Settings, table: Table) -> PriceBook:
+    """The book of the settings' rates over a table."""
+    rate = settings.unpriced if isinstance(settings.unpriced, Decimal) else None
+    return PriceBook(table, settings.prices, settings.providers, rate)
 
 
 def _unpriced(book: PriceBook, usage: Usage) -> Priced:
@@ -161,6 +157,4 @@ class Pricing:
 
     def _use(self, table: Table) -> None:
         self._table = table
-        settings = self._settings
-        rate = settings.unpriced if isinstance(settings.unpriced, Decimal) else None
-        self.book = PriceBook(table, settings.prices, settings.providers, rate)
+        self.book = book_of(self._settings, table)

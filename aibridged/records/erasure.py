@@ -56,6 +56,8 @@ KEPT = (
     "error_type",
     "error_source",
     "background_status",
+    "cost_nanos",
+    "cost_label",
 )
 """What stays of an interception; its other columns are erased."""
 

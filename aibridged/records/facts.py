@@ -137,7 +137,7 @@ class TokenUsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False, tag=
 
     `provider_model` used them, None for the interception's own. `metadata` holds the `iteration` of
     a usage that the response's own excludes (see `wire.facts.TokenUsage`), and what its cost is
-    computed of: see `prices.pricing`.
+    computed of: see `core.cost_notes`.
     """
 
     id: str

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import msgspec
 
+from aibridged.core.cost_notes import REASONS, SERVICE_TIER, SPEED
 from aibridged.core.prices import NOT_COMPUTED, STANDARD, Label, Priced, tier_of
 from aibridged.records.facts import (
     Fact,
@@ -115,12 +116,12 @@ def _details(used: TokenUsage, priced: Priced) -> Metadata:
     if used.iteration is not None:
         details["iteration"] = used.iteration
     if used.service_tier is not None and tier_of(used.service_tier) != STANDARD:
-        details["service_tier"] = used.service_tier
+        details[SERVICE_TIER] = used.service_tier
     if used.speed is not None and tier_of(None, used.speed) != STANDARD:
-        details["speed"] = used.speed
+        details[SPEED] = used.speed
     details |= priced.notes
     if priced.cost is not None and priced.cost.label is Label.ESTIMATED:
-        details["cost_reasons"] = " ".join(priced.cost.reasons)
+        details[REASONS] = " ".join(priced.cost.reasons)
     return details
 
 

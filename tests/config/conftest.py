@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aibridged.config import kinds, load, mappings
+from aibridged.config import kinds, load, mappings, rates
 from aibridged.config.declare import Option
 from aibridged.config.resolution import Resolution
 
@@ -37,6 +37,7 @@ _SAMPLES = {
     kinds.ADDRESS: ("127.0.0.1:0", "[::1]:0", "localhost:0", "127.0.0.2:0"),
     kinds.HEADERS: ("X-One", "X-Two,X-Other", "X-Three", "X-Four"),
     kinds.NETWORKS: ("10.0.0.1/32", "10.2.0.0/16,::1/128", "10.3.0.0/16", "10.4.0.0/16"),
+    rates.UNPRICED: ("allow", "deny", "2.5", "0"),
     kinds.TEXT: ("one", "two", "three", "four"),
     kinds.WORDS: ("one", "two,other", "three", "four"),
     kinds.REGEX: ("one", "two.*", "three", "four"),

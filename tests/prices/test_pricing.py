@@ -10,9 +10,10 @@ import pytest
 from loguru import logger
 
 from aibridged.config.options import PriceSettings, ProviderSettings, Settings
+from aibridged.core.cost_notes import Asked
 from aibridged.core.prices import NOT_COMPUTED, UNPRICED, Cost, Label, Priced, Reason
 from aibridged.prices import pricing as module
-from aibridged.prices.pricing import Asked, Pricing
+from aibridged.prices.pricing import Pricing
 from aibridged.prices.table import FILE, installed_table, store
 from aibridged.wire.facts import TokenUsage
 
