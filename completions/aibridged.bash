@@ -23,7 +23,7 @@ _aibridged() {
     local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
-            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' reconcile' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' login' | ' access-token' | ' logout' | ' whoami' | ' setup' | ' users' | 'users create' | 'users edit' | 'users import' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users sign-out' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' groups' | 'groups create' | 'groups list' | 'groups delete' | 'groups add' | 'groups remove' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens renew' | 'tokens revoke' | ' policies' | 'policies list' | 'policies explain' | ' prices' | 'prices list' | 'prices show' | 'prices update' | ' audit' | 'audit list' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' export' | 'export interceptions' | 'export sessions' | 'export usage' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca' | 'proxy status')
+            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' reconcile' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' login' | ' access-token' | ' logout' | ' whoami' | ' setup' | ' users' | 'users create' | 'users edit' | 'users import' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users sign-out' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' groups' | 'groups create' | 'groups list' | 'groups delete' | 'groups add' | 'groups remove' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens renew' | 'tokens revoke' | ' policies' | 'policies list' | 'policies explain' | ' prices' | 'prices list' | 'prices show' | 'prices update' | 'prices recompute' | ' audit' | 'audit list' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' export' | 'export interceptions' | 'export sessions' | 'export usage' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca' | 'proxy status')
                 command=${command:+$command }$word
                 ;;
             *' --'*=*) value= ;;
@@ -418,7 +418,7 @@ _aibridged() {
             ;;
         'prices')
             flags='--help -h'
-            ((given)) || argument='words list show update'
+            ((given)) || argument='words list show update recompute'
             ;;
         'prices list')
             flags='--provider --model --wide --columns --output -o --config -c --state-dir --help -h'
@@ -447,6 +447,19 @@ _aibridged() {
                 --output | -o) next='words table json' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
+            esac
+            ;;
+        'prices recompute')
+            flags='--since --until --provider --model --user --dry-run --output -o --config -c --state-dir --postgres-url --aibridge-unpriced --help -h'
+            case $option in
+                --since | --until | --postgres-url) next='nothing' ;;
+                --provider) next='names providers' ;;
+                --model) next='names models' ;;
+                --user) next='names users' ;;
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --aibridge-unpriced) next='words allow deny RATE' ;;
             esac
             ;;
         'audit')

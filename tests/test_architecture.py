@@ -119,6 +119,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "identity/base.py": DECLARES,
     "observe/client_failure.py": "tests/identity/test_coder.py drives it",
     "identity/sign_in.py": DECLARES,
+    "core/cost_notes.py": DECLARES,
     "observe/limit_table.py": DECLARES,
     "observe/record_table.py": DECLARES,
     "observe/mcp_table.py": DECLARES,

@@ -12,10 +12,9 @@ from aibridged.cli.query_options import moment
 from aibridged.cli.say import say
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from aibridged.clock import Clock
     from aibridged.config.options import Settings
+    from aibridged.records.database import Engine
     from aibridged.records.query_results import Filter
     from aibridged.records.recosting import Changes
 
@@ -123,7 +122,7 @@ def _say(done: "Changes", *, dry_run: bool) -> None:
         say(f"{counted(done.unpriced, 'interception')} used a model without a price.")
 
 
-def _note(engine: "sa.Engine", clock: "Clock", wanted: "Filter", done: "Changes") -> None:
+def _note(engine: "Engine", clock: "Clock", wanted: "Filter", done: "Changes") -> None:
     """Leave a row in the audit log: of what was done, also if the rest failed."""
     from aibridged.core.money import dollars
     from aibridged.identity.audit import Trail

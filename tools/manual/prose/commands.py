@@ -570,6 +570,14 @@ $ aibridged prices list --provider aws --model '*claude*'
                 "Fetch a newer table, once a day:",
                 "$ aibridged prices update",
             ),
+            Example(
+                "The last month by the rates of a contract that came late: what would change, and "
+                "the change:",
+                """\
+$ aibridged prices recompute --since 30d --dry-run
+$ aibridged prices recompute --since 30d
+""",
+            ),
         ),
         see_also=("aibridged-usage(1)", "aibridged.yaml(5)"),
     ),
