@@ -7,7 +7,7 @@ dollar per million tokens is `DOLLAR`.
 A price that isn't known is None, never zero.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from typing import NamedTuple, Protocol
@@ -181,15 +181,18 @@ def cost(
     """
     if card is None:
         return UNPRICED
-    reasons = set()
+    reasons: list[Reason] = []
     if usage.partial:
-        reasons.add(Reason.PARTIAL)
+        reasons.append(Reason.PARTIAL)
     if card.is_guessed:
-        reasons.add(Reason.PROVIDER)
+        reasons.append(Reason.PROVIDER)
     own = card.tiers.get(tier)
-    step = _step(own or card.tiers[STANDARD], usage.input + usage.cache_read + usage.cache_write)
+    steps = (own or card.tiers[STANDARD]).steps
+    step = steps[0]
+    if len(steps) > 1:
+        step = _step(steps, usage.input + usage.cache_read + usage.cache_write)
     if own is None or step.is_derived or not is_tier_told:
-        reasons.add(Reason.TIER)
+        reasons.append(Reason.TIER)
     rates = step.rates
     given = _given(usage, rates, reasons)
     generated = _generated(usage, rates)
@@ -198,13 +201,13 @@ def cost(
     total = given + generated + (rates.request or 0)
     searches = usage.extra.get("web_search_requests", 0) + web_searches
     if searches and rates.web_search is None:
-        reasons.add(Reason.TOOL)
+        reasons.append(Reason.TOOL)
     elif searches:
         total += searches * (rates.web_search or 0)
     amount = min((total + _MILLION // 2) // _MILLION, MAX_AMOUNT)
     if not reasons:
         return Cost(amount, Label.EXACT)
-    return Cost(amount, Label.ESTIMATED, tuple(sorted(reasons)))
+    return Cost(amount, Label.ESTIMATED, tuple(sorted({*reasons})))
 
 
 def total(costs: Iterable[Cost]) -> Cost:
@@ -220,43 +223,52 @@ def total(costs: Iterable[Cost]) -> Cost:
     return Cost(amount if is_priced or not lacks_some else None, label, tuple(sorted(reasons)))
 
 
-def _step(tier: Tier, given: int) -> Step:
-    found = tier.steps[0]
-    for step in tier.steps[1:]:
+def _step(steps: Sequence[Step], given: int) -> Step:
+    found = steps[0]
+    for step in steps[1:]:
         if given <= step.above:
             break
         found = step
     return found
 
 
-def _given(usage: Usage, rates: Rates, reasons: set[Reason]) -> int | None:
+def _given(usage: Usage, rates: Rates, reasons: list[Reason]) -> int | None:
     """The price of what the model was given, times a million; None where a rate is missing."""
-    rate = rates.input
+    rate, fresh, read, written = rates.input, usage.input, usage.cache_read, usage.cache_write
     if rate is None:
-        return None if usage.input or usage.cache_read or usage.cache_write else 0
-    extra = usage.extra
-    total = usage.input * rate
-    if usage.cache_read:
-        total += usage.cache_read * (rate if rates.cache_read is None else rates.cache_read)
-    if usage.cache_write:
+        return None if fresh or read or written else 0
+    total = fresh * rate
+    if read:
+        total += read * (rate if rates.cache_read is None else rates.cache_read)
+    if written:
         short = rate if rates.cache_write_5m is None else rates.cache_write_5m
-        long = min(extra.get("cache_ephemeral_1h_input", 0), usage.cache_write)
-        total += (usage.cache_write - long) * short
+        long = min(usage.extra.get("cache_ephemeral_1h_input", 0), written)
+        total += (written - long) * short
         if long and rates.cache_write_1h is None:
-            reasons.add(Reason.CACHE_WRITE)
+            reasons.append(Reason.CACHE_WRITE)
             total += long * 2 * rate
         elif long:
             total += long * (rates.cache_write_1h or 0)
-    left = usage.input
+    if not usage.extra.keys().isdisjoint(_MODALITIES):
+        total += _modalities(usage, rates, rate, reasons)
+    return total
+
+
+_MODALITIES = frozenset({"prompt_audio", "prompt_image", "completion_audio"})
+
+
+def _modalities(usage: Usage, rates: Rates, rate: int, reasons: list[Reason]) -> int:
+    """What audio and images that the model was given cost beyond text, times a million."""
+    extra, total, left = usage.extra, 0, usage.input
     if (rates.input_audio is None and "prompt_audio" in extra) or (
         rates.output_audio is None and "completion_audio" in extra
     ):
-        reasons.add(Reason.MODALITY)
+        reasons.append(Reason.MODALITY)
     for name, own in (("prompt_audio", rates.input_audio), ("prompt_image", rates.input_image)):
         count = extra.get(name, 0)
         if count and own is not None and own != rate:
             if usage.cache_read:
-                reasons.add(Reason.MODALITY)
+                reasons.append(Reason.MODALITY)
             count = min(count, left)
             left -= count
             total += count * (own - rate)
@@ -265,11 +277,11 @@ def _given(usage: Usage, rates: Rates, reasons: set[Reason]) -> int | None:
 
 def _generated(usage: Usage, rates: Rates) -> int | None:
     """The price of what the model generated, times a million; None where a rate is missing."""
-    rate = rates.output
+    rate, output = rates.output, usage.output
     if rate is None:
-        return None if usage.output else 0
-    total = usage.output * rate
-    left = usage.output
+        return None if output else 0
+    total = output * rate
+    left = output
     if rates.output_audio is not None and (count := usage.extra.get("completion_audio", 0)):
         count = min(count, left)
         left -= count

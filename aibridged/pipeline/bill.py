@@ -78,9 +78,9 @@ class Bill:
 
         def price(used: TokenUsage) -> Priced:
             models = (self._model, response.model) if used.model is None else (used.model,)
-            notes: dict[str, str | int] = {}
+            notes: dict[str, str | int] | None = None
             if guess is not None and used is response.usage:
-                used = _completed(used, guess, notes)
+                used = _completed(used, guess, notes := {})
             priced = self._pricing.price(self._provider, models, self._at, used, self._asked)
             self._costs.append(priced.cost)
             return priced._replace(notes={**priced.notes, **notes}) if notes else priced

@@ -126,14 +126,17 @@ class PriceBook:
         """
         if len(model) > MAX_NAME:
             return None
-        at = at.astimezone(UTC)
+        if at.tzinfo is not UTC:
+            at = at.astimezone(UTC)
         key = provider, model, at.date()
         with self._lock:
             cards = self._cards.get(key)
             if cards is None:
                 self._cards[key] = cards = [*self._of_day(*key)]
-        now = at.time()
         found = cards[0][1]
+        if len(cards) == 1:  # as most models have: their prices are the same all day
+            return found
+        now = at.time()
         for start, card in cards[1:]:
             if start > now:
                 break
