@@ -213,7 +213,7 @@ def _model_call(finished: RequestSummary) -> Attributes:
             "gen_ai.usage.output_tokens": tokens.output if tokens else None,
             "gen_ai.usage.cache_read.input_tokens": tokens.cache_read if tokens else None,
             "gen_ai.usage.cache_creation.input_tokens": tokens.cache_write if tokens else None,
-            "cost_dollars": finished.cost,
+            "cost_dollars": None if finished.cost is None else float(finished.cost),
             "cost_label": finished.cost_label,
             "http.request.method": finished.method,
             "http.response.status_code": finished.status,

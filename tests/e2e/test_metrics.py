@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections import defaultdict
 from dataclasses import replace
+from decimal import Decimal
 from functools import partial
 
 import aiohttp
@@ -16,6 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from aibridged.config.kinds import Address
+from aibridged.config.options import PriceSettings
 from aibridged.core.breaker import BreakerKey
 from aibridged.daemon import metrics_endpoint as endpoint
 from aibridged.daemon import resources as resources
@@ -342,6 +344,7 @@ async def test_every_metric_of_the_manual_is_produced(
         rate_limit=100,
         circuit_breaker_enabled=True,
         circuit_breaker_failure_threshold=1,
+        prices=(PriceSettings(model="m", input=Decimal(1), output=Decimal(1)),),
     )
     store = TokenStore(make_engine(database_url(tmp_path)), clock)
     for name in ("alice", "bob"):

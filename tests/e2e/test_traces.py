@@ -173,6 +173,8 @@ async def test_the_attributes(start_gateway, client, fake, receiver, over_grpc):
     usage = {name: upstream.pop(name) for name in sorted(upstream) if ".usage." in name}
     assert usage["gen_ai.usage.output_tokens"] > 0
     assert usage["gen_ai.usage.input_tokens"] > 0
+    assert upstream.pop("cost_dollars") > 0
+    assert upstream.pop("cost_label") == "estimated"  # by the prices of the API's maker
     assert upstream == {
         **of_interception,
         "gen_ai.operation.name": "chat",

@@ -3,12 +3,13 @@
 import asyncio
 import json
 from contextlib import suppress
+from decimal import Decimal
 
 import aiohttp
 import pytest
 
 from aibridged.config.kinds import Address
-from aibridged.config.options import McpServerSettings
+from aibridged.config.options import McpServerSettings, PriceSettings
 from aibridged.fake_provider import Answer, Script, ToolCall, Usage
 from aibridged.mcp.tools import ToolResult
 from aibridged.observe.spans import SpanName
@@ -232,3 +233,24 @@ async def test_each_call_has_a_span(with_tools, ask, toolbox, fake, spans, api):
     assert len(recorded) == 2
     assert all(span.start_time_unix_nano >= process.start_time_unix_nano for span in recorded)
     assert "canary" not in str(spans)
+
+
+@ONE_API
+@pytest.mark.parametrize("way", ["streaming"])
+async def test_every_turn_is_on_the_bill(recording, start, ask, fake, api, clock):
+    """Also the one that nobody has read to its end: by its last figures, or the size of it."""
+    rates = PriceSettings(input=Decimal(3), output=Decimal(15), cache_read=Decimal("0.3"))
+    gateway = await start(prices=(rates,))
+    fake.play(*(Script(answer=answer) for answer in (CALL, CALL, TEXT)))
+    assert (await ask(gateway, api))[0] == 200
+    clock.advance(1)
+    fake.play(Script(answer=CALL), Script(answer=TEXT, cut_after=500))
+    with suppress(aiohttp.ClientError):
+        await ask(gateway, api)
+    turn = (10 * 3 + 5 * 15) * 1000 + 3 * 300
+    whole, broken = await recording.costs()
+    assert whole == ((3 * turn, "exact"), [(turn, "exact", "prices[0]")] * 3)
+    cost, turns = broken
+    [guess] = [each for each in turns if each[1] == "estimated"]
+    assert sorted(turns) == sorted([guess, (turn, "exact", "prices[0]")])
+    assert cost == (turn + guess[0], "estimated")
