@@ -52,14 +52,14 @@ def conditions(
         yield text(of.outcome) == wanted.status
         if wanted.status != "completed":
             yield not_completed(of)  # those are few, and have an index of their own
-    for value, column in (
-        (wanted.provider_name, of.provider_name),
-        (wanted.model, of.model),
-        (wanted.client, of.client),
-        (wanted.session, of.session_id),
+    for value, name in (
+        (wanted.provider_name, "provider_name"),
+        (wanted.model, "model"),
+        (wanted.client, "client"),
+        (wanted.session, "session_id"),
     ):
         if value is not None:
-            yield text(column) == storable(value)
+            yield text(of[name]) == storable(value)
 
 
 def resolved(connection: sa.Connection, wanted: Filter) -> Filter:

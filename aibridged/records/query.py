@@ -282,11 +282,7 @@ class Query:
         `sort` is a dimension, or the name of a number of a `Usage`, which puts the greatest first.
         """
         with self._connect() as connection:
-            found, total = find_usage(connection, by, wanted, sort)
-        if UsageBy.MODEL in by and wanted.model is None:
-            # It counted interceptions that used several models as often.
-            total = msgspec.structs.replace(total, interceptions=self.count(wanted))
-        return found, total
+            return find_usage(connection, by, wanted, sort)
 
     def each_usage(self, by: Sequence[UsageBy], wanted: Filter) -> Iterator[Usage]:
         """All totals, whatever the limit, a few at a time in memory.

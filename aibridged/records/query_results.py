@@ -149,6 +149,10 @@ class Usage(msgspec.Struct, kw_only=True):
     cache_write_input_tokens: int
     cached_share: float | None
     """The share of input tokens that were read from the cache; None where there were none."""
+    cost: str | None = None
+    """Dollars as exact decimal text; None where nothing has a cost."""
+    cost_label: str | None = None
+    """`exact`; `estimated`, if any of it is; `unpriced`, if the cost lacks some of the tokens."""
     refused: int | None = None
 
 
@@ -161,5 +165,7 @@ class UsageBy(StrEnum):
     CLIENT = "client"
     SESSION = "session"
     TOKEN = "token"
+    KEY = "key"
+    GROUP = "group"
     DAY = "day"
     HOUR = "hour"

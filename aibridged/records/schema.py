@@ -7,8 +7,9 @@ each person was refused something on a day (in UTC). Of costs, `aibridged_cost_r
 what a usage's was before it was computed again, and `aibridged_spend` what a subject (user, token
 or group pool) has spent and reserved on a day, of the interceptions that started on it: an
 interception's `reserved_nanos` are reserved until it ends, and its `charged_to` are the subjects
-beside its initiator, separated by blanks. An interception has no foreign key on its initiator, so
-that its row outlives the user. The provider_model of a token usage is NULL where
+beside its initiator, separated by blanks. `aibridged_usage_hours` sums up usage by the hour (see `usage_summaries`), and
+holds for the hours of `aibridged_summarised_hours` that aren't dirty. An interception has no
+foreign key on its initiator, so that its row outlives the user. The provider_model of a token usage is NULL where
 the tokens are those of the interception's own model, whatever the provider calls it.
 
 The interceptions' indexes are in `indexes`.
@@ -253,4 +254,41 @@ budget_alerts = sa.Table(
     sa.Column("threshold", sa.Integer, primary_key=True),
     sa.Column("reached_at", UtcDateTime, nullable=False),
     sa.Column("sent_at", UtcDateTime),
+)
+
+COST_COUNTS = ("priced", "estimated", "unpriced", "uncosted")
+"""How many parts of a sum have a cost, an estimated one, no price, or were recorded without one."""
+
+usage_hours = sa.Table(
+    "aibridged_usage_hours",
+    metadata,
+    sa.Column("hour", UtcDateTime, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("initiator_id", sa.String(36), nullable=False),
+    sa.Column("username", sa.Text),
+    sa.Column("api_key_id", sa.Text),
+    sa.Column("provider", sa.String(MAX_NAME), nullable=False),
+    sa.Column("provider_name", sa.String(MAX_NAME), nullable=False),
+    sa.Column("model", sa.String(MAX_NAME), nullable=False),
+    sa.Column("client", sa.String(MAX_CLIENT), nullable=False),
+    sa.Column("credential_kind", sa.String(16), nullable=False),
+    sa.Column("credential_hint", sa.String(MAX_CREDENTIAL_HINT), nullable=False),
+    # Those that used the model; of these, those that no other row counts.
+    sa.Column("model_interceptions", sa.BigInteger, nullable=False),
+    sa.Column("interceptions", sa.BigInteger, nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in TOKEN_COUNTS),
+    sa.Column("cost_nanos", sa.BigInteger, nullable=False),
+    *(sa.Column(name, sa.BigInteger, nullable=False) for name in COST_COUNTS),
+    # The rows of an hour are together in the file.
+    sqlite_with_rowid=False,
+)
+
+summarised_hours = sa.Table(
+    "aibridged_summarised_hours",
+    metadata,
+    sa.Column("hour", UtcDateTime, primary_key=True),
+    sa.Column("is_dirty", sa.Boolean, nullable=False),
+    # A lease of the daemon that is at it.
+    sa.Column("claimed_by", sa.BigInteger),
+    sa.Column("claimed_until", UtcDateTime),
 )

@@ -16,6 +16,7 @@ from aibridged.records.schema import (
     tool_usages,
     user_prompts,
 )
+from aibridged.records.summarised_hours import marking_dirty
 from aibridged.wire.facts import RUNNING
 
 
@@ -58,6 +59,7 @@ class Statements:
         self.prune_stored = self._compile(_PRUNE_STORED)
         self.prune_refusals = self._compile(_PRUNE_REFUSALS)
         self.background = self._compile(_BACKGROUND)
+        self.mark_dirty = self._compile(marking_dirty(engine.dialect.name))
 
     def _compile(self, statement: ClauseElement) -> Statement:
         return Statement(statement, self._dialect)
@@ -168,7 +170,7 @@ _PRUNE = sa.delete(interceptions).where(
         .order_by(interceptions.c.started_at)
         .limit(sa.bindparam("most", type_=sa.Integer))
     )
-)
+).returning(interceptions.c.started_at)
 
 _STORED = (stored_objects.c.provider_name, stored_objects.c.object_id)
 _PRUNE_STORED = sa.delete(stored_objects).where(

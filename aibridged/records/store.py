@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 import sqlalchemy as sa
 
+from aibridged.clock import Clock, SystemClock
 from aibridged.records.facts import (
     BackgroundRecord,
     Fact,
@@ -33,6 +34,7 @@ from aibridged.records.schema import MAX_NAME
 from aibridged.records.sqlite import SqliteBackend
 from aibridged.records.statements import Statements
 from aibridged.records.storable import storable
+from aibridged.records.summarised_hours import LateRecords, hours_of_stored
 
 _T = TypeVar("_T")
 
@@ -140,11 +142,12 @@ class Store:
     must be called again.
     """
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, clock: Clock | None = None) -> None:
         self.recorder_id = secrets.randbits(63)
         self._backend = _make_backend(engine, self.recorder_id)
         self.has_own_disk = self._backend.has_own_disk
         self._sql = Statements(engine)
+        self._late = LateRecords(clock or SystemClock())
 
     def connect(self) -> None:
         """Open or reopen the connection."""
@@ -210,7 +213,9 @@ class Store:
             most = limit * _STORED_EACH
             self._backend.changed(stored.sql, stored.row(before=at, most=most))
             self._backend.changed(refused.sql, refused.row(before=day, most=most))
-            return self._backend.changed(sql.sql, sql.row(before=at, most=limit))
+            deleted = self._backend.execute(sql.sql, sql.row(before=at, most=limit))
+            self._mark_dirty(hours_of_stored(started for (started,) in deleted))
+            return len(deleted)
 
         return self._transaction(delete)
 
@@ -287,6 +292,13 @@ class Store:
             backend.execute_many(self._sql.note.sql, noted)
         if background:
             backend.execute_many(self._sql.background.sql, background)
+        self._mark_dirty(self._late.hours(starts, facts))
+
+    def _mark_dirty(self, hours: Sequence[datetime]) -> None:
+        sql = self._sql.mark_dirty
+        if hours:
+            rows = [sql.row(hour=self._backend.time(hour)) for hour in hours]
+            self._backend.execute_many(sql.sql, rows)
 
     def _start_row(self, start: InterceptionStart) -> Sequence[Any]:
         call = start.correlating_tool_call_id

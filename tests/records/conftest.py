@@ -24,8 +24,8 @@ from aibridged.records.store import Store
 
 
 @pytest.fixture
-def store(database) -> Iterator[Store]:
-    made = Store(database.engine)
+def store(database, clock) -> Iterator[Store]:
+    made = Store(database.engine, clock)
     made.connect()
     yield made
     made.close()

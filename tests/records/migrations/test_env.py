@@ -34,6 +34,8 @@ _WITHOUT_PARENT = (
     schema.refusals,
     schema.spend,
     schema.budget_alerts,
+    schema.usage_hours,
+    schema.summarised_hours,
 )
 
 

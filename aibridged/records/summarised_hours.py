@@ -1,0 +1,112 @@
+"""Which hours of usage have been summed up, and are no longer so once something changes.
+
+An hour is clean (its summary is exact), dirty, or has no row. A transaction that changes an hour
+that may have been summed up marks it dirty, so that no reader sees the one without the other. What
+that costs is next to nothing: hours are summed up when they have been over for `SETTLED_S`, and of
+those that have been over for less than `LATE_S` nothing is marked. The time between is for the
+clocks of several daemons, and for transactions under way.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from aibridged.clock import Clock
+from aibridged.records.facts import (
+    BackgroundRecord,
+    Fact,
+    InterceptionEnd,
+    InterceptionStart,
+    TokenUsageRecord,
+)
+from aibridged.records.schema import summarised_hours, usage_hours
+
+HOUR = timedelta(hours=1)
+SETTLED_S = 600.0
+LATE_S = 300.0
+
+_COUNTED = (InterceptionEnd, BackgroundRecord, TokenUsageRecord)
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+
+def hour_of(at: datetime) -> datetime:
+    """The hour that a time is in, by its beginning."""
+    return at.replace(minute=0, second=0, microsecond=0)
+
+
+def hours_of_stored(times: Iterable[datetime | str]) -> Sequence[datetime]:
+    """The hours, in order, that times are in as the drivers give them: SQLite's are texts."""
+    aware = (datetime.fromisoformat(at) if isinstance(at, str) else at for at in times)
+    return sorted({hour_of(at.replace(tzinfo=at.tzinfo or UTC)) for at in aware})
+
+
+class LateRecords:
+    """Tells which hours that may have been summed up records change, by the interceptions' ids.
+
+    These are UUIDv7 of the time at which the interceptions started. Where the wall clock steps
+    back, what was over before stays so.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._until = _LONG_AGO  # from when on another hour is over
+        self._first = ""  # how the ids of hours that aren't over begin, at least
+
+    def hours(
+        self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]
+    ) -> Sequence[datetime]:
+        """The hours, in order: two daemons never wait for each other."""
+        now = self._clock.wall()
+        if now >= self._until:
+            over = hour_of(now - timedelta(seconds=LATE_S))
+            self._until = over + HOUR + timedelta(seconds=LATE_S)
+            self._first = _prefix(over)
+        late = {start.id for start in starts if start.id < self._first}
+        for fact in facts:
+            if isinstance(fact, _COUNTED) and fact.interception_id < self._first:
+                late.add(fact.interception_id)
+        return sorted(set(map(_hour_of_id, late))) if late else ()
+
+
+def _prefix(at: datetime) -> str:
+    digits = f"{int(at.timestamp() * 1000):012x}"
+    return f"{digits[:8]}-{digits[8:]}"
+
+
+def _hour_of_id(id: str) -> datetime:
+    return hour_of(datetime.fromtimestamp(int(id[:8] + id[9:13], 16) / 1000, UTC))
+
+
+def marking_dirty(dialect: str) -> Any:
+    """The statement that marks one hour, `hour`, dirty. Whoever is summing it up starts again."""
+    statement = inserting(dialect, summarised_hours)
+    return statement.values(hour=sa.bindparam("hour"), is_dirty=sa.true()).on_conflict_do_update(
+        index_elements=[summarised_hours.c.hour],
+        set_={"is_dirty": sa.true(), "claimed_by": sa.null(), "claimed_until": sa.null()},
+    )
+
+
+def inserting(dialect: str, table: sa.Table) -> Any:
+    """An INSERT that may have an ON CONFLICT."""
+    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return insert(table)
+
+
+def mark_dirty(connection: sa.Connection, hours: Iterable[datetime]) -> None:
+    """Mark the hours dirty that these times are in: the usage of interceptions has changed.
+
+    In the transaction that changes it, which may have begun before.
+    """
+    rows = [{"hour": hour} for hour in sorted({hour_of(at.astimezone(UTC)) for at in hours})]
+    if rows:
+        connection.execute(marking_dirty(connection.dialect.name), rows)
+
+
+def forget(connection: sa.Connection, hours: Iterable[datetime]) -> None:
+    """Mark the hours dirty and delete their summaries, which name people."""
+    found = {hour_of(at.astimezone(UTC)) for at in hours}
+    mark_dirty(connection, found)
+    connection.execute(usage_hours.delete().where(usage_hours.c.hour.in_(sorted(found))))

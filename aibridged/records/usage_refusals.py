@@ -1,0 +1,77 @@
+"""Refusals beside usage: they are counted by person and day, and have no model or provider."""
+
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from aibridged.records.filters import PARTS
+from aibridged.records.query_results import Filter, UsageBy
+from aibridged.records.schema import TOKEN_COUNTS, interceptions, refusals
+from aibridged.records.storable import storable
+from aibridged.records.usage_sums import SUMS
+
+_I = interceptions.c
+_users = sa.table("aibridged_users", sa.column("id"), sa.column("username"))
+_REFUSED_BY: dict[UsageBy, sa.Column[Any]] = {
+    UsageBy.USER: refusals.c.user_id,
+    UsageBy.DAY: refusals.c.day,
+}
+
+
+def counts_refusals(by: Sequence[UsageBy], wanted: Filter) -> bool:
+    """Whether it is known which refusals are meant."""
+    others = (
+        wanted.provider,
+        wanted.provider_name,
+        wanted.model,
+        wanted.client,
+        wanted.session,
+        wanted.status,
+    )
+    return set(by) <= set(_REFUSED_BY) and not any(each is not None for each in others)
+
+
+def refused(by: Sequence[UsageBy], wanted: Filter) -> sa.Select[Any]:
+    """Their numbers, and nothing else, in the columns of the parts of usage."""
+    columns = [_REFUSED_BY[each] for each in by]
+    count = sa.func.sum(refusals.c["count"]).label("refused")
+    each = sa.select(*columns, count).where(*_of_persons(wanted)).group_by(*columns).subquery()
+    keys: list[sa.ColumnElement[Any]] = [
+        _name_of(each.c.user_id)
+        if by is UsageBy.USER
+        else sa.func.date(each.c.day, type_=sa.String)
+        for by in by
+    ]
+    names = [key.label(by.value) for key, by in zip(keys, by, strict=True)]
+    zeros = [sa.literal(0).label(name) for name in ("interceptions", *SUMS)]
+    return sa.select(*names, *zeros, each.c.refused)
+
+
+def _name_of(person: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The name on the person's last record, else the user's, else the id."""
+    last = (
+        sa.select(_I.username)
+        .where(_I.initiator_id == person, PARTS[0])
+        .order_by(_I.started_at.desc())
+        .limit(1)
+    )
+    user = sa.select(_users.c.username).where(_users.c.id == person)
+    return sa.func.coalesce(last.scalar_subquery(), user.scalar_subquery(), person)
+
+
+def _of_persons(wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:
+    person, day = refusals.c.user_id, refusals.c.day
+    for id in (wanted.owner, wanted.initiator_id):
+        if id is not None:
+            yield person == storable(id)
+    if wanted.username is not None:
+        yield _name_of(person) == storable(wanted.username)
+    if wanted.initiator is not None:
+        initiator = storable(wanted.initiator)
+        yield sa.or_(person == initiator, _name_of(person) == initiator)
+    if wanted.started_after is not None:
+        yield day >= wanted.started_after.date()
+    if wanted.started_before is not None:
+        yield day <= (wanted.started_before - timedelta(microseconds=1)).date()

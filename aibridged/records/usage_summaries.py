@@ -1,0 +1,269 @@
+"""Summaries of usage, by the hour, so that totals of millions of interceptions take a second.
+
+A row of `aibridged_usage_hours` sums up what has the same values in all columns that totals can be
+grouped or filtered by. An hour is summed up once it has been over for a while, and again when
+something in it has changed (see `summarised_hours`), by a thread and on connections of its own:
+reading takes as long as it does and keeps nobody from writing, and rows are written a few at a
+time. The newest hours are first, so that a record of an earlier release is soon quick to ask for
+what people ask for; older ones follow bit by bit.
+
+Who sums an hour up has claimed it. Marking the hour dirty takes the claim away, so what was read
+before is never taken for the whole; and so does another daemon, once the claim has run out.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from loguru import logger
+from sqlalchemy.exc import DBAPIError
+
+from aibridged.clock import Clock
+from aibridged.records.cancel_scope import CancelScope, QueryFailedError
+from aibridged.records.database import BEGIN
+from aibridged.records.filters import PARTS
+from aibridged.records.schema import (
+    interceptions,
+    summarised_hours,
+    token_usages,
+    usage_hours,
+)
+from aibridged.records.summarised_hours import HOUR, SETTLED_S, hour_of, inserting
+from aibridged.records.usage_sums import SUMS, used_by
+
+FIRST_S = 20.0
+"""After the daemon's start, which has other things to do."""
+INTERVAL_S = 120.0
+"""How often hours are looked for."""
+SHARE = 0.1
+"""Of all time, what is spent on it at most."""
+LEAST_PAUSE_S = 0.005
+LEASE_S = 300.0
+"""How long nobody else sums up an hour that a daemon has begun with."""
+TIME_LIMIT_S = 120.0
+"""For reading an hour."""
+HOURS_AT_ONCE = 1000
+"""That are looked for together."""
+ROWS_AT_ONCE = 250
+"""That are written together, for which others wait."""
+
+_M = summarised_hours.c
+_KEYS = tuple(
+    interceptions.c[name]
+    for name in (
+        "initiator_id",
+        "username",
+        "api_key_id",
+        "provider",
+        "provider_name",
+        "client",
+        "credential_kind",
+        "credential_hint",
+    )
+)
+
+
+class ClaimLostError(Exception):
+    """The hour was marked dirty meanwhile, or is another daemon's."""
+
+
+async def keep_summarising(summaries: "Summaries", *, first: float = FIRST_S) -> None:
+    """Sum up hours as they are over, off the event loop, until cancelled."""
+    await asyncio.sleep(first)
+    while True:
+        await asyncio.sleep(await asyncio.to_thread(summaries.go_on))
+
+
+class Summaries:
+    """Keeps the summaries of one database. Everything but `stop` blocks, and is for one thread."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._scope = CancelScope(clock, TIME_LIMIT_S)
+        self._name = secrets.randbits(63)
+        self._waiting: deque[datetime] = deque()
+        self._is_away = False
+        self._claim = _claiming(engine.dialect.name)
+
+    def go_on(self) -> float:
+        """Sum up an hour, if there is one; returns the seconds until there is more to do."""
+        began = self._clock.monotonic()
+        try:
+            if not self._waiting:
+                self._waiting.extend(self._look())
+            while self._waiting:
+                if self._sum_up(self._waiting.popleft()):
+                    break
+        except (DBAPIError, QueryFailedError, OSError) as error:
+            self._waiting.clear()
+            if not self._is_away:
+                cause = error.orig if isinstance(error, DBAPIError) else error
+                reason = str(cause).partition("\n")[0]
+                logger.warning("Usage can't be summed up at the moment: {}", reason)
+            self._is_away = True
+            return INTERVAL_S
+        self._is_away = False
+        if not self._waiting:
+            return INTERVAL_S
+        took = self._clock.monotonic() - began
+        return max(took * (1 / SHARE - 1), LEAST_PAUSE_S)
+
+    def stop(self) -> None:
+        """End what is being read. From any thread."""
+        self._scope.cancel()
+
+    def _look(self) -> Sequence[datetime]:
+        """The hours that are over and not summed up, newest first."""
+        settled = hour_of(self._clock.wall() - timedelta(seconds=SETTLED_S))
+        with self._scope.connect(self._engine) as connection:
+            known = {hour: is_dirty for hour, is_dirty in connection.execute(_KNOWN)}
+            starts = (connection.scalar(_first(part)) for part in PARTS)
+            oldest = min((hour_of(start) for start in starts if start is not None), default=settled)
+        self._put_right(known, oldest, settled)
+        dirty = sorted((hour for hour in known if known[hour] and hour < settled), reverse=True)
+        hour, missing = settled - HOUR, []
+        while hour >= oldest and len(missing) < HOURS_AT_ONCE:
+            if hour not in known:
+                missing.append(hour)
+            hour -= HOUR
+        return sorted({*dirty[:HOURS_AT_ONCE], *missing}, reverse=True)
+
+    def _put_right(
+        self, known: Mapping[datetime, bool], oldest: datetime, settled: datetime
+    ) -> None:
+        """Drop what is left of hours whose interceptions were deleted, and what isn't over yet.
+
+        The latter were over before the wall clock stepped back.
+        """
+        clean = _M.is_dirty == sa.false()
+        if any(hour < oldest and not is_dirty for hour, is_dirty in known.items()):
+            with self._writing() as connection:
+                connection.execute(
+                    summarised_hours.delete().where(_M.hour < oldest, clean)
+                )
+        if any(hour >= settled and not is_dirty for hour, is_dirty in known.items()):
+            with self._writing() as connection:
+                connection.execute(
+                    summarised_hours.update()
+                    .where(_M.hour >= settled, clean)
+                    .values(is_dirty=sa.true())
+                )
+
+    def _sum_up(self, hour: datetime) -> bool:
+        """Whether it was for this daemon to do."""
+        now = self._clock.wall()
+        lease = {"me": self._name, "now": now, "until": now + timedelta(seconds=LEASE_S)}
+        with self._writing() as connection:
+            if not connection.execute(self._claim, {"hour": hour, **lease}).rowcount:
+                return False
+        try:
+            with self._scope.connect(self._engine) as reading:
+                self._write(hour, _pages(reading, hour))
+        except ClaimLostError:
+            pass  # it is looked for again
+        return True
+
+    def _write(self, hour: datetime, pages: Iterator[Sequence[Mapping[str, Any]]]) -> None:
+        page, is_first = next(pages, ()), True
+        while page or is_first:
+            following = next(pages, ())
+            with self._writing() as connection:
+                self._hold(connection, hour, is_last=not following)
+                if is_first:
+                    connection.execute(usage_hours.delete().where(usage_hours.c.hour == hour))
+                if page:
+                    connection.execute(usage_hours.insert(), page)
+            page, is_first = following, False
+
+    def _hold(self, connection: sa.Connection, hour: datetime, *, is_last: bool) -> None:
+        """Make sure that the hour is still claimed, until the end of the transaction."""
+        values: dict[str, Any] = {"claimed_by": self._name}
+        if is_last:
+            values = {"is_dirty": False, "claimed_by": None, "claimed_until": None}
+        mine = (_M.hour == hour, _M.claimed_by == self._name)
+        if not connection.execute(summarised_hours.update().where(*mine).values(values)).rowcount:
+            raise ClaimLostError
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with self._engine.connect() as connection:
+            connection = connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+            with connection.begin():
+                yield connection
+
+
+_KNOWN = sa.select(_M.hour, _M.is_dirty)
+
+
+def _first(part: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    started = interceptions.c.started_at
+    return sa.select(started).where(part).order_by(started).limit(1)
+
+
+def _claiming(dialect: str) -> Any:
+    statement = inserting(dialect, summarised_hours)
+    now = sa.bindparam("now", type_=_M.claimed_until.type)
+    claim = {
+        "is_dirty": sa.true(),
+        "claimed_by": sa.bindparam("me"),
+        "claimed_until": sa.bindparam("until", type_=_M.claimed_until.type),
+    }
+    return statement.values(hour=sa.bindparam("hour"), **claim).on_conflict_do_update(
+        index_elements=[_M.hour],
+        set_=claim,
+        where=sa.and_(
+            _M.is_dirty == sa.true(), sa.or_(_M.claimed_until.is_(None), _M.claimed_until < now)
+        ),
+    )
+
+
+def _pages(
+    connection: sa.Connection, hour: datetime
+) -> Iterator[Sequence[Mapping[str, Any]]]:
+    streaming = connection.execution_options(yield_per=ROWS_AT_ONCE)
+    number = 0
+    for rows in streaming.execute(_SUMMED, {"hour": hour, "end": hour + HOUR}).partitions():
+        yield [{"hour": hour, "number": number + n, **row._mapping} for n, row in enumerate(rows)]
+        number += len(rows)
+
+
+def _summed() -> sa.Select[Any]:
+    """The rows of an hour. An interception that used several models is counted once, at one."""
+    at = interceptions.c.started_at
+    hour, end = (sa.bindparam(name, type_=at.type) for name in ("hour", "end"))
+    id = interceptions.c.id
+    each = sa.union_all(
+        *(
+            sa.select(
+                *_KEYS,
+                used_by.label("model"),
+                sa.func.row_number().over(partition_by=id, order_by=used_by).label("turn"),
+                *(each.label(name) for name, each in SUMS.items()),
+            )
+            .select_from(interceptions.outerjoin(token_usages))
+            .where(part, at >= hour, at < end)
+            .group_by(id, *_KEYS, used_by)
+            for part in PARTS
+        )
+    ).subquery()
+    keys = [each.c[name] for name in (*(key.name for key in _KEYS), "model")]
+    once = sa.case((each.c.turn == 1, 1), else_=0)
+    return (
+        sa.select(
+            *keys,
+            sa.func.count().label("model_interceptions"),
+            sa.func.sum(once).label("interceptions"),
+            *(sa.cast(sa.func.sum(each.c[name]), sa.BigInteger).label(name) for name in SUMS),
+        )
+        .group_by(*keys)
+        .order_by(*keys)
+    )
+
+
+_SUMMED = _summed()
