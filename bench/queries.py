@@ -1,10 +1,13 @@
 """What a question about a large record costs: each command as a whole, on SQLite.
 
-A database is filled with interceptions of 200 users over 90 days, with their prompts, token usages
-and tool calls, and each command runs several times as a process of its own. The figure is the best
-of its runs: other load on the machine only adds. The exit status is 1 if one is over the limit.
+A database is filled with interceptions of 200 users and 12 models in the working hours of 60 days,
+with their prompts, token usages, costs and tool calls, and its hours are summed up, as a daemon
+would. Then each command runs several times as a process of its own. The figure is the best of its
+runs: other load on the machine only adds. The exit status is 1 if one is over the limit.
 
     python -m bench.queries [--interceptions 100000] [--limit 0.5] [--keep DIRECTORY]
+
+Two million interceptions take about 3 GB of disk for as long as they are there, and some minutes.
 """
 
 import argparse
@@ -26,11 +29,16 @@ _RUNS = 5
 _TIMEOUT_S = 60.0
 
 _USERS, _SESSION = 200, 12
-# The last day, in the past of any machine that runs this.
-_END, _SPAN_S = 1_760_000_000, 90 * 86_400
+# A Monday at 8:00, in the past of any machine that runs this.
+_BEGIN = 1_754_899_200
+_DAYS, _DAY_S = 43, 9 * 3600  # working days, and how long they are
 
 _NUMBERS = "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n LIMIT {count}) "
-_SECONDS = f"({_END} - {_SPAN_S} + i * {_SPAN_S}.0 / {{count}})"
+_DAY = f"(i * {_DAYS} / {{count}})"
+_SECONDS = (
+    f"({_BEGIN} + ({_DAY} / 5 * 7 + {_DAY} % 5) * 86400"
+    f" + (i * {_DAYS}.0 / {{count}} - {_DAY}) * {_DAY_S})"
+)
 _AT = f"strftime('%Y-%m-%d %H:%M:%f000', {_SECONDS}, 'unixepoch')"
 _ENDED = f"strftime('%Y-%m-%d %H:%M:%f000', {_SECONDS} + 0.5 + i % 40, 'unixepoch')"
 # As UUIDv7: the time in milliseconds, then what tells rows of one moment apart.
@@ -38,23 +46,32 @@ _ID = (
     f"printf('%08x-%04x-7000-8{{kind}}00-%012x', cast({_SECONDS} * 1000 AS integer) >> 16,"
     f" cast({_SECONDS} * 1000 AS integer) & 65535, i * 7919)"
 )
-_USER = f"(i / {_SESSION}) % {_USERS}"
+_NUMBER = f"(i / {_SESSION})"  # of the session
+_USER = f"({_NUMBER} % {_USERS})"
+_IS_OPENAI = f"{_USER} % 3 = 0"
+_HAIKU = "claude-haiku-4-5"
+_COST = "(i % 900 * 3 + i % 700 * 15 + i % 90000 * 3 / 10) * 1000"
+_LABEL = "CASE WHEN i % 70 = 1 THEN 'estimated' ELSE 'exact' END"
 _OUTCOME = "CASE WHEN i % 40 = 0 THEN 'failed' WHEN i % 70 = 1 THEN 'client_closed' "
 _INTERCEPTIONS = f"""
-INSERT INTO aibridge_interceptions (id, initiator_id, username, provider, provider_name, model,
-    client, client_session_id, credential_kind, credential_hint, recorder_id, started_at, ended_at,
-    status_code, outcome, error_type, error_source, error_code, error_message)
+INSERT INTO aibridge_interceptions (id, initiator_id, username, api_key_id, provider,
+    provider_name, model, client, client_session_id, credential_kind, credential_hint, recorder_id,
+    started_at, ended_at, status_code, outcome, error_type, error_source, error_code, error_message,
+    cost_nanos, cost_label)
 {_NUMBERS} SELECT {_ID}, printf('00000000-0000-4000-8000-%012x', {_USER}),
-    'user' || ({_USER}),
-    CASE i % 3 WHEN 0 THEN 'openai' ELSE 'anthropic' END,
-    CASE i % 6 WHEN 0 THEN 'azure' WHEN 3 THEN 'openai' ELSE 'anthropic' END,
-    CASE i % 3 WHEN 0 THEN 'gpt-5.' || (i % 4) ELSE 'claude-sonnet-4-5-2025092' || (i % 8) END,
-    CASE i % 3 WHEN 0 THEN 'Codex' ELSE 'Claude Code' END,
-    printf('%08x-0000-4000-8000-%012x', i / {_SESSION} * 2654435761 % 4294967296, i / {_SESSION}),
+    'user' || {_USER}, printf('t%09d', {_USER}),
+    CASE WHEN {_IS_OPENAI} THEN 'openai' ELSE 'anthropic' END,
+    CASE WHEN {_IS_OPENAI} AND {_USER} % 2 THEN 'azure' WHEN {_IS_OPENAI} THEN 'openai'
+        ELSE 'anthropic' END,
+    CASE WHEN {_IS_OPENAI} THEN 'gpt-5.' || ({_NUMBER} / {_USERS} % 4) WHEN i % 4 = 0
+        THEN '{_HAIKU}' ELSE 'claude-sonnet-4-5-2025092' || ({_NUMBER} / {_USERS} % 7) END,
+    CASE WHEN {_IS_OPENAI} THEN 'Codex' ELSE 'Claude Code' END,
+    printf('%08x-0000-4000-8000-%012x', {_NUMBER} * 2654435761 % 4294967296, {_NUMBER}),
     'centralized', 'sk-a...b', 1, {_AT}, {_ENDED},
     CASE WHEN i % 40 = 0 THEN 529 ELSE 200 END, {_OUTCOME} ELSE 'completed' END,
     CASE WHEN i % 40 = 0 THEN 'overloaded_error' END, CASE WHEN i % 40 = 0 THEN 'provider' END,
-    CASE WHEN i % 40 = 0 THEN 'overloaded' END, CASE WHEN i % 40 = 0 THEN 'Overloaded' END
+    CASE WHEN i % 40 = 0 THEN 'overloaded' END, CASE WHEN i % 40 = 0 THEN 'Overloaded' END,
+    {_COST}, {_LABEL}
     FROM n"""
 _CHILD = f"""
 INSERT INTO aibridge_{{table}} (id, interception_id, provider_response_id, created_at, {{columns}})
@@ -63,8 +80,9 @@ WHERE i % {{every}} = 0"""
 _CHILDREN = (
     (
         "token_usages",
-        "input_tokens, output_tokens, cache_read_input_tokens, cache_write_input_tokens",
-        "i % 900, i % 700, i % 90000, i % 3000",
+        "input_tokens, output_tokens, cache_read_input_tokens, cache_write_input_tokens,"
+        " cost_nanos, cost_label",
+        f"i % 900, i % 700, i % 90000, i % 3000, {_COST}, {_LABEL}",
         1,
     ),
     ("user_prompts", "prompt", "replace(hex(zeroblob(60)), '00', 'Mend the test. ') || i", 3),
@@ -95,12 +113,15 @@ QUESTIONS = (
     "usage --by model",
     "usage --by provider",
     "usage --by client",
+    "usage --by user,model",
+    "usage --by user,model,day",
     "usage --by day",
     "usage --user user7",
     "usage --user nobody",
     "usage --status failed",
     "usage --model gpt-5.0 --by day",
     "usage --started-after 2025-09-01",
+    "usage --by user --started-after 2025-10-01T11:30:00Z --sort cost",
 )
 
 

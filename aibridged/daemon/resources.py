@@ -54,6 +54,7 @@ from aibridged.records.store import Store
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.structured_log import log_record
 from aibridged.records.truncation import Truncator
+from aibridged.records.usage_summaries import Summaries, keep_summarising
 from aibridged.tasks import Tasks
 from aibridged.telemetry.relay import TelemetryRelay
 from aibridged.transport.idle_pools import Pools
@@ -150,6 +151,9 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     stack.callback(bridges.close)
     tasks = Tasks()
     tasks.start(keep_expiring(bridges), "expiry of bridges")
+    summaries = Summaries(engine, clock)
+    tasks.start(keep_summarising(summaries), "summaries of usage")
+    stack.callback(summaries.stop)
     stack.push_async_callback(tasks.cancel)
     gatekeeper, gate = make_gatekeeper(settings, tokens, clock, stack)
     stack.callback(api.close)
@@ -248,7 +252,7 @@ async def _make_recorder(
             listener(record)
 
     recorder = Recorder(
-        Store(engine),
+        Store(engine, clock),
         Spool(settings.state_dir / SPOOL_FILE),
         Journal(settings.state_dir / JOURNAL_FILE),
         clock,

@@ -33,6 +33,7 @@ from aibridged.records.schema import (
     user_prompts,
 )
 from aibridged.records.scrubbing import scrub
+from aibridged.records.summarised_hours import forget
 
 _T = TypeVar("_T")
 
@@ -194,6 +195,7 @@ class Erasure:
         if counted:
             connection.execute(token_usages.insert(), counted)
         connection.execute(interceptions.delete().where(interceptions.c.id.in_([*ids])))
+        forget(connection, (row["started_at"] for row in rows))
         return len(rows) == batch
 
     def _anonymous(self, row: sa.RowMapping, id: str) -> dict[str, Any]:

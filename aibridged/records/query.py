@@ -13,7 +13,6 @@ from contextlib import AbstractContextManager, closing
 from functools import partial
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from aibridged.clock import Clock

@@ -7,10 +7,11 @@ each person was refused something on a day (in UTC). Of costs, `aibridged_cost_r
 what a usage's was before it was computed again, and `aibridged_spend` what a subject (user, token
 or group pool) has spent and reserved on a day, of the interceptions that started on it: an
 interception's `reserved_nanos` are reserved until it ends, and its `charged_to` are the subjects
-beside its initiator, separated by blanks. `aibridged_usage_hours` sums up usage by the hour (see `usage_summaries`), and
-holds for the hours of `aibridged_summarised_hours` that aren't dirty. An interception has no
-foreign key on its initiator, so that its row outlives the user. The provider_model of a token usage is NULL where
-the tokens are those of the interception's own model, whatever the provider calls it.
+beside its initiator, separated by blanks. `aibridged_usage_hours` sums up usage by the hour (see
+`usage_summaries`), which holds for the hours of `aibridged_summarised_hours` that aren't dirty. An
+interception has no foreign key on its initiator, so that its row outlives the user. The
+provider_model of a token usage is NULL where the tokens are those of the interception's own model,
+whatever the provider calls it.
 
 The interceptions' indexes are in `indexes`.
 """

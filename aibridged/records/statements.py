@@ -160,17 +160,21 @@ _INTERRUPT = (
     )
 )
 
-_PRUNE = sa.delete(interceptions).where(
-    interceptions.c.id.in_(
-        sa.select(interceptions.c.id)
-        .where(
-            interceptions.c.ended_at.is_not(None),
-            interceptions.c.started_at < sa.bindparam("before", type_=UtcDateTime),
+_PRUNE = (
+    sa.delete(interceptions)
+    .where(
+        interceptions.c.id.in_(
+            sa.select(interceptions.c.id)
+            .where(
+                interceptions.c.ended_at.is_not(None),
+                interceptions.c.started_at < sa.bindparam("before", type_=UtcDateTime),
+            )
+            .order_by(interceptions.c.started_at)
+            .limit(sa.bindparam("most", type_=sa.Integer))
         )
-        .order_by(interceptions.c.started_at)
-        .limit(sa.bindparam("most", type_=sa.Integer))
     )
-).returning(interceptions.c.started_at)
+    .returning(interceptions.c.started_at)
+)
 
 _STORED = (stored_objects.c.provider_name, stored_objects.c.object_id)
 _PRUNE_STORED = sa.delete(stored_objects).where(

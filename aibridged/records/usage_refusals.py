@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from aibridged.records.filters import PARTS
 from aibridged.records.query_results import Filter, UsageBy
-from aibridged.records.schema import TOKEN_COUNTS, interceptions, refusals
+from aibridged.records.schema import interceptions, refusals
 from aibridged.records.storable import storable
 from aibridged.records.usage_sums import SUMS
 

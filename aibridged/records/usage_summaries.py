@@ -15,7 +15,7 @@ import asyncio
 import secrets
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
-from aibridged.records.cancel_scope import CancelScope, QueryFailedError
+from aibridged.records.cancel_scope import CancelScope, QueryCancelledError, QueryFailedError
 from aibridged.records.database import BEGIN
 from aibridged.records.filters import PARTS
 from aibridged.records.schema import (
@@ -48,7 +48,9 @@ LEASE_S = 300.0
 TIME_LIMIT_S = 120.0
 """For reading an hour."""
 HOURS_AT_ONCE = 1000
-"""That are looked for together."""
+"""That are looked for together, of those in which something started."""
+MOST_HOURS = 24 * 366 * 10
+"""What started earlier isn't summed up."""
 ROWS_AT_ONCE = 250
 """That are written together, for which others wait."""
 
@@ -74,9 +76,10 @@ class ClaimLostError(Exception):
 
 async def keep_summarising(summaries: "Summaries", *, first: float = FIRST_S) -> None:
     """Sum up hours as they are over, off the event loop, until cancelled."""
-    await asyncio.sleep(first)
+    pause = first
     while True:
-        await asyncio.sleep(await asyncio.to_thread(summaries.go_on))
+        await asyncio.sleep(pause)
+        pause = await asyncio.to_thread(summaries.go_on)
 
 
 class Summaries:
@@ -90,6 +93,7 @@ class Summaries:
         self._waiting: deque[datetime] = deque()
         self._is_away = False
         self._claim = _claiming(engine.dialect.name)
+        self._note = inserting(engine.dialect.name, summarised_hours).on_conflict_do_nothing()
 
     def go_on(self) -> float:
         """Sum up an hour, if there is one; returns the seconds until there is more to do."""
@@ -100,6 +104,8 @@ class Summaries:
             while self._waiting:
                 if self._sum_up(self._waiting.popleft()):
                     break
+        except QueryCancelledError:
+            return INTERVAL_S
         except (DBAPIError, QueryFailedError, OSError) as error:
             self._waiting.clear()
             if not self._is_away:
@@ -122,17 +128,21 @@ class Summaries:
         """The hours that are over and not summed up, newest first."""
         settled = hour_of(self._clock.wall() - timedelta(seconds=SETTLED_S))
         with self._scope.connect(self._engine) as connection:
-            known = {hour: is_dirty for hour, is_dirty in connection.execute(_KNOWN)}
+            known = {row.hour: row.is_dirty for row in connection.execute(_KNOWN)}
             starts = (connection.scalar(_first(part)) for part in PARTS)
             oldest = min((hour_of(start) for start in starts if start is not None), default=settled)
+            oldest = max(oldest, settled - MOST_HOURS * HOUR)
+            missing = deque(each for each in _hours(oldest, settled) if each not in known)
+            full, empty = _parted(connection, missing)
         self._put_right(known, oldest, settled)
+        for start in range(0, len(empty), ROWS_AT_ONCE):
+            few = [
+                {"hour": hour, "is_dirty": False} for hour in empty[start : start + ROWS_AT_ONCE]
+            ]
+            with self._writing() as connection:
+                connection.execute(self._note, few)
         dirty = sorted((hour for hour in known if known[hour] and hour < settled), reverse=True)
-        hour, missing = settled - HOUR, []
-        while hour >= oldest and len(missing) < HOURS_AT_ONCE:
-            if hour not in known:
-                missing.append(hour)
-            hour -= HOUR
-        return sorted({*dirty[:HOURS_AT_ONCE], *missing}, reverse=True)
+        return sorted({*dirty[:HOURS_AT_ONCE], *full}, reverse=True)
 
     def _put_right(
         self, known: Mapping[datetime, bool], oldest: datetime, settled: datetime
@@ -144,9 +154,7 @@ class Summaries:
         clean = _M.is_dirty == sa.false()
         if any(hour < oldest and not is_dirty for hour, is_dirty in known.items()):
             with self._writing() as connection:
-                connection.execute(
-                    summarised_hours.delete().where(_M.hour < oldest, clean)
-                )
+                connection.execute(summarised_hours.delete().where(_M.hour < oldest, clean))
         if any(hour >= settled and not is_dirty for hour, is_dirty in known.items()):
             with self._writing() as connection:
                 connection.execute(
@@ -157,17 +165,18 @@ class Summaries:
 
     def _sum_up(self, hour: datetime) -> bool:
         """Whether it was for this daemon to do."""
+        if not self._take(hour):
+            return False
+        with suppress(ClaimLostError), self._scope.connect(self._engine) as reading:
+            self._write(hour, _pages(reading, hour))
+        return True
+
+    def _take(self, hour: datetime) -> bool:
+        """Claim the hour, if it is to be summed up and isn't claimed by another daemon."""
         now = self._clock.wall()
         lease = {"me": self._name, "now": now, "until": now + timedelta(seconds=LEASE_S)}
         with self._writing() as connection:
-            if not connection.execute(self._claim, {"hour": hour, **lease}).rowcount:
-                return False
-        try:
-            with self._scope.connect(self._engine) as reading:
-                self._write(hour, _pages(reading, hour))
-        except ClaimLostError:
-            pass  # it is looked for again
-        return True
+            return connection.execute(self._claim, {"hour": hour, **lease}).first() is not None
 
     def _write(self, hour: datetime, pages: Iterator[Sequence[Mapping[str, Any]]]) -> None:
         page, is_first = next(pages, ()), True
@@ -206,6 +215,39 @@ def _first(part: sa.ColumnElement[bool]) -> sa.Select[Any]:
     return sa.select(started).where(part).order_by(started).limit(1)
 
 
+def _hours(first: datetime, end: datetime) -> Iterator[datetime]:
+    """The hours before `end`, newest first."""
+    while end > first:
+        end -= HOUR
+        yield end
+
+
+def _parted(
+    connection: sa.Connection, hours: deque[datetime]
+) -> tuple[Sequence[datetime], Sequence[datetime]]:
+    """Those of the hours in which something started, and those in which nothing did."""
+    full: list[datetime] = []
+    empty: list[datetime] = []
+    while hours and len(full) < HOURS_AT_ONCE:
+        end = {"end": hours[0] + HOUR}
+        starts = (connection.scalar(each, end) for each in _LAST_BEFORE)
+        last = max((hour_of(start) for start in starts if start is not None), default=None)
+        while hours and (last is None or hours[0] > last):
+            empty.append(hours.popleft())
+        if hours and hours[0] == last:
+            full.append(hours.popleft())
+    return full, empty
+
+
+def _last_before(part: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    started = interceptions.c.started_at
+    before = started < sa.bindparam("end", type_=started.type)
+    return sa.select(started).where(part, before).order_by(started.desc()).limit(1)
+
+
+_LAST_BEFORE = tuple(map(_last_before, PARTS))
+
+
 def _claiming(dialect: str) -> Any:
     statement = inserting(dialect, summarised_hours)
     now = sa.bindparam("now", type_=_M.claimed_until.type)
@@ -214,18 +256,17 @@ def _claiming(dialect: str) -> Any:
         "claimed_by": sa.bindparam("me"),
         "claimed_until": sa.bindparam("until", type_=_M.claimed_until.type),
     }
-    return statement.values(hour=sa.bindparam("hour"), **claim).on_conflict_do_update(
+    statement = statement.values(hour=sa.bindparam("hour"), **claim).on_conflict_do_update(
         index_elements=[_M.hour],
         set_=claim,
         where=sa.and_(
             _M.is_dirty == sa.true(), sa.or_(_M.claimed_until.is_(None), _M.claimed_until < now)
         ),
     )
+    return statement.returning(_M.hour)
 
 
-def _pages(
-    connection: sa.Connection, hour: datetime
-) -> Iterator[Sequence[Mapping[str, Any]]]:
+def _pages(connection: sa.Connection, hour: datetime) -> Iterator[Sequence[Mapping[str, Any]]]:
     streaming = connection.execution_options(yield_per=ROWS_AT_ONCE)
     number = 0
     for rows in streaming.execute(_SUMMED, {"hour": hour, "end": hour + HOUR}).partitions():

@@ -1,0 +1,225 @@
+"""Totals are the same wherever they come from: of summaries, of interceptions, or of both."""
+
+import random
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+import sqlalchemy as sa
+
+from aibridged.identity.tokens import TokenStore
+from aibridged.records import schema
+from aibridged.records.ids import uuid7
+from aibridged.records.query_results import Filter, UsageBy
+from aibridged.records.summarised_hours import HOUR, mark_dirty
+from aibridged.records.usage_parts import MAX_RUNS, _runs
+from aibridged.records.usage_summaries import Summaries
+
+DAYS = 2
+SPAN = timedelta(days=DAYS)
+LABELS = ("exact", "exact", "estimated", "unpriced", None)
+COUNTS = (
+    "interceptions",
+    *schema.TOKEN_COUNTS,
+    "cost",
+    "cost_label",
+    "refused",
+)
+
+
+@pytest.fixture
+def summaries(database, clock):
+    made = Summaries(database.engine, clock)
+
+    def all_of_it():
+        made.go_on()
+        while made._waiting:
+            made.go_on()
+        return made
+
+    return all_of_it
+
+
+def priced(chance):
+    label = chance.choice(LABELS)
+    return {
+        "cost_nanos": chance.randrange(10**10) if label in ("exact", "estimated") else None,
+        "cost_label": label,
+    }
+
+
+def interception(chance, start, people):
+    at = start + timedelta(seconds=chance.randrange(int(SPAN.total_seconds())))
+    if chance.random() < 0.2:
+        at = at.replace(minute=chance.choice((0, 59)), second=0)
+    id, username = chance.choice(people)
+    provider = chance.choice(("anthropic", "openai"))
+    return {
+        "id": uuid7(at),
+        "initiator_id": id,
+        "username": username,
+        "api_key_id": chance.choice((None, "t1", "t2")),
+        "provider": provider,
+        "provider_name": chance.choice((provider, "other", "openai")),
+        "model": chance.choice("abc"),
+        "client": chance.choice(("Codex", "Claude Code")),
+        "client_session_id": chance.choice((None, "s1", "s2")),
+        "credential_kind": chance.choice(("centralized", "byok")),
+        "credential_hint": chance.choice(("", "sk-1", "sk-2")),
+        "recorder_id": 1,
+        "started_at": at,
+        "ended_at": chance.choice((None, at, at)),
+        "outcome": chance.choice(("completed", "failed")),
+        **priced(chance),
+    }
+
+
+def usages(chance, of):
+    for number in range(chance.choice((0, 1, 1, 1, 2, 3))):
+        yield {
+            "id": uuid7(of["started_at"], number),
+            "interception_id": of["id"],
+            "provider_response_id": "",
+            "provider_model": chance.choice((None, None, "a", "d")),
+            **{name: chance.randrange(1000) for name in schema.TOKEN_COUNTS},
+            **priced(chance),
+            "created_at": of["started_at"],
+        }
+
+
+@pytest.fixture
+def fill(database, clock):
+    """Fills the record with two days of four people, two of whom share a name, and their groups."""
+
+    def fill(chance, count=160):
+        store = TokenStore(database.engine, clock)
+        users = [store.create_user(name, name=name).id for name in ("ann", "bob", "cid")]
+        people = [*zip(users, ("ann", "bob", None), strict=True), ("other-id", "ann")]
+        start = clock.wall()
+        rows = [interception(chance, start, people) for _ in range(count)]
+        with database.engine.begin() as connection:
+            connection.execute(schema.interceptions.insert(), rows)
+            used = [usage for row in rows for usage in usages(chance, row)]
+            connection.execute(schema.token_usages.insert(), used)
+            groups, members = (
+                sa.Table(name, sa.MetaData(), autoload_with=connection)
+                for name in ("aibridged_groups", "aibridged_group_members")
+            )
+            at = {"created_at": start}
+            connection.execute(
+                groups.insert(), [{"id": each, "name": each, **at} for each in ("g1", "g2")]
+            )
+            belong = [("g1", users[0]), ("g2", users[0]), ("g2", users[1])]
+            connection.execute(
+                members.insert(),
+                [
+                    {"group_id": group, "user_id": user, "by_sign_in": False, **at}
+                    for group, user in belong
+                ],
+            )
+            refused = {"day": start.date(), "user_id": users[0], "reason": "r", "count": 3}
+            connection.execute(schema.refusals.insert(), refused)
+        return people
+
+    return fill
+
+
+def questions(chance, people, count):
+    """Random questions, of which every dimension and every filter is some."""
+
+    def time():
+        at = datetime(2026, 1, 1, tzinfo=UTC) + chance.random() * SPAN
+        return chance.choice((at, at.replace(minute=0, second=0, microsecond=0)))
+
+    filters = {
+        "owner": lambda: people[0][0],
+        "initiator": lambda: chance.choice(("ann", people[2][0], "nobody")),
+        "initiator_id": lambda: people[1][0],
+        "username": lambda: "ann",
+        "started_after": time,
+        "started_before": time,
+        "provider": lambda: chance.choice(("openai", "other")),
+        "provider_name": lambda: "other",
+        "model": lambda: chance.choice("ad"),
+        "client": lambda: "Codex",
+        "session": lambda: "s1",
+        "status": lambda: chance.choice(("completed", "failed", "open")),
+    }
+    dimensions, names = list(UsageBy), list(filters)
+    for number in range(count):
+        by = {dimensions[number % len(dimensions)], *chance.sample(dimensions, chance.choice((0, 1, 2)))}
+        chosen = {names[number % len(names)]} if number >= len(dimensions) else set()
+        if chance.random() < 0.5:
+            chosen.add(chance.choice(("started_after", "started_before")))
+        wanted = Filter(**{name: filters[name]() for name in chosen}, limit=1000)
+        yield sorted(by, key=lambda _: chance.random()), wanted
+
+
+def answer(query, by, wanted):
+    found, total = query.usage_and_total(by, wanted)
+    rows = {tuple(each.by.values()): [getattr(each, name) for name in COUNTS] for each in found}
+    assert len(rows) == len(found)
+    streamed = list(query.each_usage(by, wanted))
+    assert sorted(map(msgspec.json.encode, streamed)) == sorted(map(msgspec.json.encode, found))
+    return rows, [getattr(total, name) for name in COUNTS]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_answers_are_those_of_the_interceptions(database, query, clock, fill, summaries, seed):
+    chance = random.Random(seed)
+    people = fill(chance)
+    asked = list(questions(chance, people, 40))
+    before = [answer(query, *each) for each in asked]
+    assert all(hour["is_dirty"] for hour in database.rows(schema.summarised_hours))
+    clock.advance(chance.choice((0.4, 0.8)) * SPAN.total_seconds())
+    summaries()
+    hours = [row["hour"] for row in database.rows(schema.summarised_hours)]
+    assert len(hours) > 10
+    assert database.rows(schema.usage_hours)
+    assert [answer(query, *each) for each in asked] == before
+    with database.engine.begin() as connection:
+        dirty = chance.sample(hours, 5)
+        mark_dirty(connection, dirty)
+        connection.execute(
+            schema.usage_hours.update()
+            .where(schema.usage_hours.c.hour.in_(dirty))
+            .values(input_tokens=10**9)
+        )
+    assert [answer(query, *each) for each in asked] == before
+    clock.advance(SPAN.total_seconds())
+    summaries()
+    assert not any(row["is_dirty"] for row in database.rows(schema.summarised_hours))
+    assert [answer(query, *each) for each in asked] == before
+
+
+def test_summaries_are_what_is_read(database, query, clock, add, summaries):
+    """Otherwise the test above compares the interceptions with themselves."""
+    add(username="ann", input=10)
+    clock.advance(7200)
+    summaries()
+    with database.engine.begin() as connection:
+        connection.execute(schema.usage_hours.update().values(input_tokens=77))
+
+    def input(*by, **wanted):
+        return [each.input_tokens for each in query.usage(list(map(UsageBy, by)), Filter(**wanted))]
+
+    assert input("user", "model") == input("group") == input("day", "key") == [77]
+    assert input("user", model="claude", started_after=datetime(2026, 1, 1, tzinfo=UTC)) == [77]
+    first, end = (datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in (0, 1))
+    assert input("user", started_after=first, started_before=end) == [77]
+    second = timedelta(seconds=1)
+    assert input("user", started_after=first - second, started_before=end + second) == [77]
+    assert input("user", started_before=end - second) == [10]
+    assert input("session") == input("user", status="completed") == [10]
+
+
+def test_many_gaps_are_read_with_what_is_between_them():
+    first = datetime(2026, 1, 1, tzinfo=UTC)
+    hours = [first + number * HOUR for number in range(300) if number % 3]
+    runs = _runs(iter(hours))
+    assert len(runs) == MAX_RUNS
+    assert runs == sorted(runs)
+    assert all(end - start == 2 * HOUR for start, end in runs)
+    longest = _runs(iter([first - 9 * HOUR, first - 8 * HOUR, first - 7 * HOUR, *hours]))
+    assert longest[0] == (first - 9 * HOUR, first - 6 * HOUR)
+    assert _runs(iter(())) == []
