@@ -1,7 +1,7 @@
 """Coder's filter language: `initiator:me model:claude-x started_after:"2026-01-31T12:00:00Z"`."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from aibridged.core.money import parsed
 from aibridged.identity.audit import AuditFilter
 from aibridged.records.facts import Outcome
 from aibridged.records.query import MAX_LIMIT, MAX_NAMES
-from aibridged.records.query_results import Filter, Names
+from aibridged.records.query_results import USAGE_NUMBERS, Filter, Names, UsageBy
 from aibridged.records.storable import storable
 
 MAX_OFFSET = 1_000_000
@@ -27,6 +27,11 @@ TERMS = {
     "started_before": "End of the time range (RFC 3339), exclusive.",
 }
 INTERCEPTION_TERMS = {**TERMS, "min_cost": "Dollars that it has cost at least."}
+USAGE_TERMS = {
+    **TERMS,
+    "group": "The name of a group that the user is in now.",
+    "key": "The hint of the provider's key.",
+}
 AUDIT_TERMS = {
     "actor": "Part of the actor.",
     "action": "An action, or what it begins with: user.edit, user.",
@@ -95,6 +100,25 @@ def read_limit(query: Mapping[str, str], default: int = 100, most: int = MAX_LIM
         BadFilterError: it isn't a number, or out of bounds.
     """
     return _whole_number("limit", query.get("limit", "0"), 0, most) or default
+
+
+def read_usage(query: Mapping[str, str]) -> tuple[Sequence[UsageBy], str | None]:
+    """Parse the query parameters `by` and `sort` of a request for usage.
+
+    Raises:
+        BadFilterError: a dimension is unknown or named twice, or there is nothing to sort by.
+    """
+    known = [each.value for each in UsageBy]
+    names = (query.get("by") or UsageBy.USER).split(",")
+    for number, name in enumerate(names):
+        if name not in known:
+            raise BadFilterError(f"{name!r} is not a dimension. There are {', '.join(known)}.")
+        if name in names[:number]:
+            raise BadFilterError(f"{name!r} is named twice in by.")
+    sort, columns = query.get("sort") or None, [*names, *USAGE_NUMBERS]
+    if sort is not None and sort not in columns:
+        raise BadFilterError(f"{sort!r} can't be sorted by. There are {', '.join(columns)}.")
+    return list(map(UsageBy, names)), sort
 
 
 def read_names(query: Mapping[str, str], term: str) -> Names:

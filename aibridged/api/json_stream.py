@@ -4,7 +4,7 @@ A page ends early once it has `PAGE_BYTES`, but never before its first item, so 
 always page on. All of these block, and belong in a thread.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from aibridged.identity.audit import AuditFilter, count, entries
 from aibridged.records import cost_sums
 from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
-from aibridged.records.query_results import Filter, Row
+from aibridged.records.query_results import Filter, Row, UsageBy
 
 PAGE_BYTES = 8 * 1024 * 1024
 
@@ -44,6 +44,14 @@ def sessions(query: Query, wanted: Filter) -> Chunks:
         "sessions",
         _page(found, wanted.limit, lambda each: [_encode(shapes.session(each))]),
     )
+
+
+def usage(query: Query, by: Sequence[UsageBy], wanted: Filter, sort: str | None) -> Chunks:
+    """`shapes.Usages`."""
+    found, total = query.usage_and_total(by, _one_more(wanted), sort)
+    yield b'{"usage":['
+    more = yield from _page(found, wanted.limit, lambda each: [_encode(shapes.usage(each))])
+    yield b'],"total":%s,"more":%s}' % (_encode(shapes.usage(total)), _encode(more))
 
 
 def interception(query: Query, id: str, owner: str | None) -> Chunks:

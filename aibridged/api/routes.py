@@ -12,20 +12,31 @@ from aibridged.api.filters import (
     MAX_OFFSET,
     MAX_ROW,
     TERMS,
+    USAGE_TERMS,
     BadFilterError,
     read_audit_filter,
     read_filter,
     read_limit,
     read_names,
+    read_usage,
 )
 from aibridged.api.openapi import Parameter
 from aibridged.errors import ROUTE_NOT_SUPPORTED, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.records.query import MAX_LIMIT, MAX_NAMES, Query
-from aibridged.records.query_results import Filter
+from aibridged.records.query_results import USAGE_NUMBERS, Filter, UsageBy
 
 ROOTS = frozenset(
-    {"interceptions", "sessions", "models", "clients", "providers", "audit", "openapi.json"}
+    {
+        "interceptions",
+        "sessions",
+        "usage",
+        "models",
+        "clients",
+        "providers",
+        "audit",
+        "openapi.json",
+    }
 )
 """First segments of the paths that are served here."""
 
@@ -102,6 +113,11 @@ def _sessions(query: Query, question: Question) -> json_stream.Chunks:
     return json_stream.sessions(query, question.filter(TERMS))
 
 
+def _usage(query: Query, question: Question) -> json_stream.Chunks:
+    by, sort = read_usage(question.parameters)
+    return json_stream.usage(query, by, question.filter(USAGE_TERMS), sort)
+
+
 def _session_threads(query: Query, question: Question) -> json_stream.Chunks:
     given = question.parameters
     after_id, before_id = given.get("after_id") or None, given.get("before_id") or None
@@ -157,6 +173,14 @@ _LIMIT = Parameter(
     " more.",
     minimum=0,
     maximum=MAX_LIMIT,
+)
+_BY = Parameter(
+    "by", f"Dimensions, separated by commas, {UsageBy.USER} by default: {', '.join(UsageBy)}."
+)
+_SORT = Parameter(
+    "sort",
+    "A dimension, whose first name or last time is on top, or a number, the greatest on top:"
+    f" {', '.join(USAGE_NUMBERS)}.",
 )
 _AFTER = Parameter(
     "after_id", "Cursor of the next page: the id of the last interception on this one."
@@ -229,6 +253,13 @@ ROUTES = (
         _session_interceptions,
         shapes.SessionInterceptions,
         (_ID, _LIMIT, _AFTER),
+    ),
+    Route(
+        "/usage",
+        "Sum up usage and costs by user, model, day and more, those with the most tokens first",
+        _usage,
+        shapes.Usages,
+        (_BY, _SORT, _terms(USAGE_TERMS), _LIMIT),
     ),
     Route(
         "/audit",

@@ -175,6 +175,30 @@ class Tokens(msgspec.Struct, kw_only=True):
     cache_write_input_tokens: Count
 
 
+class Usage(Tokens, kw_only=True):
+    """Totals of one value of each dimension, which are in `by`; of everything that matches without.
+
+    `cached_share` is the part of the input that was read from the cache. The cost is that of what
+    has one; an unpriced one lacks some. `refused` is how many requests were refused for what a
+    person may do, null where that isn't known by these dimensions and filters.
+    """
+
+    by: dict[str, str]
+    interceptions: Count
+    cached_share: float | None
+    cost: Dollars | None
+    cost_label: CostLabel | None
+    refused: Count | None
+
+
+class Usages(msgspec.Struct, kw_only=True):
+    """Totals, the `total` of all that matches, and whether there are `more` behind the limit."""
+
+    usage: list[Usage]
+    total: Usage
+    more: bool
+
+
 class Session(msgspec.Struct, kw_only=True):
     """Totals of a session; `last_active_at` is when its last interception started.
 
@@ -293,6 +317,12 @@ def session(found: answers.Session) -> Session:
         last_prompt=found.last_prompt,
         truncated=found.truncated,
     )
+
+
+def usage(found: answers.Usage) -> Usage:
+    """A total as the API has it."""
+    same = {name: getattr(found, name) for name in Usage.__struct_fields__}
+    return Usage(**{**same, **cost(found.cost, found.cost_label)})
 
 
 def cost(amount: int | None, label: str | None) -> dict[str, Any]:

@@ -27,7 +27,13 @@ from aibridged.cli.export_flags import (
 from aibridged.cli.export_formats import CsvWriter, JsonlWriter, ParquetWriter, Sink, Writer
 from aibridged.cli.query_options import MinCostFlag, costing, takes_filter
 from aibridged.cli.say import say
-from aibridged.cli.usage import ByFlag, parsed_dimensions
+from aibridged.cli.usage import (
+    ByFlag,
+    GroupFlag,
+    KeyFlag,
+    of_group_and_key,
+    parsed_dimensions,
+)
 
 if TYPE_CHECKING:
     from aibridged.config.options import Settings
@@ -118,19 +124,22 @@ def _usage(
     wanted: "Filter",
     settings: "Settings",
     by: ByFlag = _BY,
+    group: GroupFlag = None,
+    key: KeyFlag = None,
     form: UsageFormatFlag = UsageForm.CSV,
     output: OutputFileFlag = None,
     force: ForceFlag = False,
     raw: RawFlag = False,
     charge_period: ChargePeriodFlag = None,
 ) -> None:
-    """Export token usage by one dimension or several, as `aibridged usage` counts it.
+    """Export token usage and costs by one dimension or several, as `aibridged usage` has them.
 
     With `--format focus` it is the cost of tokens by charge period, person, client, model and kind
     of token. What has no cost is left out and told, and the exit status is 1.
     """
     from aibridged.records import export as records
 
+    wanted = of_group_and_key(wanted, group, key)
     if form is UsageForm.FOCUS:
         if by != _BY:
             raise typer.BadParameter("--format focus has columns of its own.", param_hint="--by")

@@ -1,4 +1,4 @@
-"""`aibridged usage`: token usage in total."""
+"""`aibridged usage`: token usage and costs in total."""
 
 from collections.abc import Callable, Sequence
 from operator import attrgetter
@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter, Usage, UsageBy
 
-DIMENSIONS = ("user", "model", "provider", "client", "session", "token", "day", "hour")
+DIMENSIONS = (
+    "user",
+    "group",
+    "model",
+    "provider",
+    "key",
+    "client",
+    "session",
+    "token",
+    "day",
+    "hour",
+)
 """What totals can be grouped by."""
 
 _REFUSED_BY = {"user", "day"}
@@ -34,6 +45,13 @@ ByFlag = Annotated[
         help=f"Group by {', '.join(DIMENSIONS[:-1])} or {DIMENSIONS[-1]}, or by several of them.",
         autocompletion=lambda: list(DIMENSIONS),
     ),
+]
+
+GroupFlag = Annotated[
+    str | None, typer.Option(metavar="GROUP", help="The group that the user is in now.")
+]
+KeyFlag = Annotated[
+    str | None, typer.Option(metavar="HINT", help="The hint of the provider's key: sk-a...bc.")
 ]
 
 
@@ -48,15 +66,20 @@ def _usage(
             help="Column to sort by: the greatest number, the first name or the last time on top.",
         ),
     ] = None,
+    group: GroupFlag = None,
+    key: KeyFlag = None,
     wide: WideFlag = False,
     columns: ColumnsFlag = None,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Show token usage by user, model, day and more.
+    """Show token usage and what it cost, by user, model, day and more.
 
     With several dimensions, separated by commas, there is a row for each combination, such as a
     user's tokens by model. Those with the most tokens are first, or the newest where the first one
-    is a time.
+    is a time. Groups are those that people are in now: one in several counts in each of them, and
+    in the total once.
+
+    A cost with ~ is an estimate, one with + lacks tokens without a price.
 
     Users and days have the number of requests that were refused for what a person may do, or how
     much: a limit, or a policy. Those are counted by whole days.
@@ -68,6 +91,7 @@ def _usage(
     own = _columns(dimensions)
     view = chosen(own, wide, columns, output=output)
     order = None if sort is None else named(own, sort, "--sort").name
+    wanted = of_group_and_key(wanted, group, key)
     found, total = query.usage_and_total(dimensions, one_more(wanted), order)
     totals, more = cut_to_limit(found, wanted, NARROW)
     write(totals, output, view, nothing="No usage recorded.", more=more, total=total)
@@ -75,6 +99,13 @@ def _usage(
 
 usage = takes_filter(_usage)
 usage.__name__ = "usage"
+
+
+def of_group_and_key(wanted: "Filter", group: str | None, key: str | None) -> "Filter":
+    """The filter with what `--group` and `--key` say."""
+    import msgspec
+
+    return msgspec.structs.replace(wanted, group=group, key=key)
 
 
 def parsed_dimensions(text: str) -> "list[UsageBy]":
@@ -110,6 +141,8 @@ def _columns(dimensions: "Sequence[UsageBy]") -> "tuple[Column[Usage], ...]":
         _count("cache_write_input_tokens", "CACHE WRITE"),
         _count("output_tokens", "OUTPUT"),
         Column("cached_share", attrgetter("cached_share"), "HIT", Kind.SHARE),
+        Column("cost", lambda each: (each.cost, each.cost_label), kind=Kind.COST),
+        Column("cost_label", attrgetter("cost_label"), is_shown=False),
         *refused,
     )
 

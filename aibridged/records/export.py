@@ -112,6 +112,7 @@ _USAGE_NUMBERS = (
     *_COUNTED,
     Field("cached_share", Type.NUMBER),
     Field("refused", Type.INTEGER),
+    *_COST,
 )
 
 _COLUMNS = [

@@ -13,6 +13,12 @@ from aibridged.records.storable import storable
 
 _I = interceptions.c
 
+# Identity's tables.
+groups = sa.table("aibridged_groups", sa.column("id"), sa.column("name"))
+group_members = sa.table(
+    "aibridged_group_members", sa.column("group_id"), sa.column("user_id", sa.String)
+)
+
 # Open interceptions are few, and have an index of their own; see `indexes`.
 PARTS = (_I.ended_at.is_not(None), _I.ended_at.is_(None))
 
@@ -44,6 +50,8 @@ def conditions(
     if wanted.provider is not None:
         provider = storable(wanted.provider)
         yield sa.or_(of.provider_name == provider, text(of.provider) == provider)
+    if wanted.group is not None:
+        yield of.initiator_id.in_(_members_of(wanted.group))
     if wanted.min_cost is not None:
         yield of.cost_nanos >= wanted.min_cost
     if wanted.status == "open":
@@ -56,10 +64,17 @@ def conditions(
         (wanted.provider_name, "provider_name"),
         (wanted.model, "model"),
         (wanted.client, "client"),
+        (wanted.key, "credential_hint"),
         (wanted.session, "session_id"),
     ):
         if value is not None:
             yield text(of[name]) == storable(value)
+
+
+def _members_of(group: str) -> sa.Select[tuple[str]]:
+    joined = group_members.join(groups, groups.c.id == group_members.c.group_id)
+    members = sa.select(group_members.c.user_id).select_from(joined)
+    return members.where(groups.c.name == storable(group))
 
 
 def resolved(connection: sa.Connection, wanted: Filter) -> Filter:

@@ -17,7 +17,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     `owner` is the id of the only initiator that is considered; `initiator` is an id or a username
     (`initiator_id` or `username` where it is known which), `provider` a type or a configured name,
-    `status` an outcome (or `open`), `min_cost` nano-dollars that each has cost at least. `after_id`
+    `status` an outcome (or `open`), `min_cost` nano-dollars that each has cost at least, `group`
+    the name of one that the initiator is in now, `key` the hint of the provider's key. `after_id`
     gives those older than that one, or newer with `oldest_first`; `after_session`, of sessions,
     those used before that one. `offset` skips rows instead, and shifts when rows arrive between two
     pages.
@@ -36,6 +37,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     status: str | None = None
     min_cost: int | None = None
+    group: str | None = None
+    key: str | None = None
     after_id: str | None = None
     after_session: str | None = None
     offset: int = 0
@@ -133,7 +136,7 @@ class Session(msgspec.Struct, kw_only=True):
 
 
 class Usage(msgspec.Struct, kw_only=True):
-    """Tokens of one user, model, day, …, or of one combination of these.
+    """Tokens of one user, model, day, …, or of one combination of these, and what they cost.
 
     `by` has the value of each dimension, and `key` has them in one text. `refused` is how many
     requests were refused for what a person may do: None for those that can't be told by it. Days
@@ -149,11 +152,23 @@ class Usage(msgspec.Struct, kw_only=True):
     cache_write_input_tokens: int
     cached_share: float | None
     """The share of input tokens that were read from the cache; None where there were none."""
-    cost: str | None = None
-    """Dollars as exact decimal text; None where nothing has a cost."""
+    cost: NanoDollars | None = None
+    """Of what has one."""
     cost_label: str | None = None
-    """`exact`; `estimated`, if any of it is; `unpriced`, if the cost lacks some of the tokens."""
     refused: int | None = None
+
+
+USAGE_NUMBERS = (
+    "interceptions",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_input_tokens",
+    "cache_write_input_tokens",
+    "cached_share",
+    "cost",
+    "refused",
+)
+"""The numbers of a `Usage`, which it can be sorted by."""
 
 
 class UsageBy(StrEnum):

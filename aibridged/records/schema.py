@@ -257,8 +257,8 @@ budget_alerts = sa.Table(
     sa.Column("sent_at", UtcDateTime),
 )
 
-COST_COUNTS = ("priced", "estimated", "unpriced", "uncosted")
-"""How many parts of a sum have a cost, an estimated one, no price, or were recorded without one."""
+COST_COUNTS = ("priced", "estimated", "unpriced")
+"""How many parts of a sum have a cost, an estimated one, or no price."""
 
 usage_hours = sa.Table(
     "aibridged_usage_hours",

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from aibridged.core.money import dollars
+from aibridged.core.money import NanoDollars
 from aibridged.core.prices import Label
-from aibridged.records.filters import resolved
+from aibridged.records.filters import group_members, groups, resolved
 from aibridged.records.query_results import Filter, Usage, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS
 from aibridged.records.usage_parts import INITIATOR, NONE, Parts, key_of
@@ -20,9 +20,6 @@ _TOTAL = "TOTAL"
 _ALL = "all_"
 _COUNTS = ("interceptions", *SUMS, "refused")
 _STREAMED_ROWS = 1000  # in memory at once
-
-_groups = sa.table("aibridged_groups", sa.column("id"), sa.column("name"))
-_members = sa.table("aibridged_group_members", sa.column("group_id"), sa.column("user_id"))
 
 
 def find_usage(
@@ -105,10 +102,11 @@ def _summed(parts: Parts, by: Sequence[UsageBy], wanted: Filter) -> sa.Subquery:
     rows = sa.union_all(*selects).subquery()
     source: sa.FromClause = rows
     if UsageBy.GROUP in by:
-        source = rows.outerjoin(_members, _members.c.user_id == rows.c[INITIATOR]).outerjoin(
-            _groups, _groups.c.id == _members.c.group_id
+        member = group_members.c
+        source = rows.outerjoin(group_members, member.user_id == rows.c[INITIATOR]).outerjoin(
+            groups, groups.c.id == member.group_id
         )
-    group = sa.func.coalesce(_groups.c.name, NONE)
+    group = sa.func.coalesce(groups.c.name, NONE)
     keys = [group if each is UsageBy.GROUP else rows.c[key_of(each)] for each in by]
     named = [key.label(each.value) for key, each in zip(keys, by, strict=True)]
     sums = (sa.func.sum(rows.c[name]).label(name) for name in _COUNTS)
@@ -130,20 +128,16 @@ def _made(by: Mapping[str, str], counts: Mapping[str, int], is_refused_known: bo
         interceptions=counts["interceptions"],
         **{name: counts[name] for name in TOKEN_COUNTS},
         cached_share=read / given if given else None,
-        cost=dollars(counts["cost_nanos"]) if counts["priced"] else None,
+        cost=NanoDollars(counts["cost_nanos"]) if counts["priced"] else None,
         cost_label=_label(counts),
         refused=counts["refused"] if is_refused_known else None,
     )
 
 
 def _label(counts: Mapping[str, int]) -> Label | None:
-    """The label of a sum.
-
-    It lacks what is unpriced, and what was recorded without a cost beside something with one.
-    """
-    has_cost = counts["priced"] or counts["unpriced"]
-    if counts["unpriced"] or (has_cost and counts["uncosted"]):
+    """The label of a sum: what has no cost doesn't change it."""
+    if counts["unpriced"]:
         return Label.UNPRICED
     if counts["estimated"]:
         return Label.ESTIMATED
-    return Label.EXACT if has_cost else None
+    return Label.EXACT if counts["priced"] else None

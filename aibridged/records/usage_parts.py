@@ -160,7 +160,8 @@ def key_of(by: UsageBy) -> str:
 
 
 def _is_summed_up(by: Sequence[UsageBy], wanted: Filter) -> bool:
-    return UsageBy.SESSION not in by and wanted.session is None and wanted.status is None
+    others = (wanted.session, wanted.status, wanted.min_cost)
+    return UsageBy.SESSION not in by and all(each is None for each in others)
 
 
 def _of_model(source: _Source, wanted: Filter) -> Iterator[sa.ColumnElement[bool]]:

@@ -29,6 +29,9 @@ def counts_refusals(by: Sequence[UsageBy], wanted: Filter) -> bool:
         wanted.client,
         wanted.session,
         wanted.status,
+        wanted.min_cost,
+        wanted.group,
+        wanted.key,
     )
     return set(by) <= set(_REFUSED_BY) and not any(each is not None for each in others)
 

@@ -42,6 +42,5 @@ SUMS: Mapping[str, sa.ColumnElement[int]] = {
     "priced": sa.func.count(_cost),
     "estimated": _number(_label == _literal(Label.ESTIMATED)),
     "unpriced": _number(_label == _literal(Label.UNPRICED)),
-    "uncosted": _number(sa.and_(_T.id.is_not(None), _T.cost_label.is_(None))),
 }
 """The sums by the names of their columns in `usage_hours`."""

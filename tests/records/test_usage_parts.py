@@ -3,7 +3,6 @@
 import random
 from datetime import UTC, datetime, timedelta
 
-import msgspec
 import pytest
 import sqlalchemy as sa
 
@@ -144,10 +143,16 @@ def questions(chance, people, count):
         "client": lambda: "Codex",
         "session": lambda: "s1",
         "status": lambda: chance.choice(("completed", "failed", "open")),
+        "min_cost": lambda: 10**9,
+        "group": lambda: "g2",
+        "key": lambda: "sk-1",
     }
     dimensions, names = list(UsageBy), list(filters)
     for number in range(count):
-        by = {dimensions[number % len(dimensions)], *chance.sample(dimensions, chance.choice((0, 1, 2)))}
+        by = {
+            dimensions[number % len(dimensions)],
+            *chance.sample(dimensions, chance.choice((0, 1, 2))),
+        }
         chosen = {names[number % len(names)]} if number >= len(dimensions) else set()
         if chance.random() < 0.5:
             chosen.add(chance.choice(("started_after", "started_before")))
@@ -159,16 +164,13 @@ def answer(query, by, wanted):
     found, total = query.usage_and_total(by, wanted)
     rows = {tuple(each.by.values()): [getattr(each, name) for name in COUNTS] for each in found}
     assert len(rows) == len(found)
-    streamed = list(query.each_usage(by, wanted))
-    assert sorted(map(msgspec.json.encode, streamed)) == sorted(map(msgspec.json.encode, found))
     return rows, [getattr(total, name) for name in COUNTS]
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_answers_are_those_of_the_interceptions(database, query, clock, fill, summaries, seed):
-    chance = random.Random(seed)
+def test_answers_are_those_of_the_interceptions(database, query, clock, fill, summaries):
+    chance = random.Random(database.engine.dialect.name)
     people = fill(chance)
-    asked = list(questions(chance, people, 40))
+    asked = list(questions(chance, people, 26))
     before = [answer(query, *each) for each in asked]
     assert all(hour["is_dirty"] for hour in database.rows(schema.summarised_hours))
     clock.advance(chance.choice((0.4, 0.8)) * SPAN.total_seconds())
@@ -190,6 +192,8 @@ def test_answers_are_those_of_the_interceptions(database, query, clock, fill, su
     summaries()
     assert not any(row["is_dirty"] for row in database.rows(schema.summarised_hours))
     assert [answer(query, *each) for each in asked] == before
+    by, wanted = asked[0]
+    assert list(query.each_usage(by, wanted)) == query.usage(by, wanted)
 
 
 def test_summaries_are_what_is_read(database, query, clock, add, summaries):

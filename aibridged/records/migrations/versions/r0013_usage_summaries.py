@@ -18,7 +18,6 @@ _COUNTS = (
     "priced",
     "estimated",
     "unpriced",
-    "uncosted",
 )
 
 
