@@ -72,7 +72,7 @@ def _usage(
     columns: ColumnsFlag = None,
     output: OutputFlag = Output.TABLE,
 ) -> None:
-    """Show token usage and what it cost, by user, model, day and more.
+    """Show token usage and costs by user, model, day and more.
 
     With several dimensions, separated by commas, there is a row for each combination, such as a
     user's tokens by model. Those with the most tokens are first, or the newest where the first one

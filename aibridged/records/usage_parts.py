@@ -16,7 +16,7 @@ from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import interceptions, summarised_hours, token_usages, usage_hours
 from aibridged.records.storable import storable
 from aibridged.records.summarised_hours import HOUR, hour_of
-from aibridged.records.usage_sums import SUMS, used_by
+from aibridged.records.usage_sums import SUMS, sums, used_by
 
 MAX_RUNS = 16
 """Runs of summarised hours that are used, the longest ones. The gaps between them are read from the
@@ -47,7 +47,7 @@ class _Source(NamedTuple):
     at: sa.ColumnElement[datetime]
 
 
-_INTERCEPTIONS = _Source(interceptions.c, used_by, interceptions.c.started_at)
+_INTERCEPTIONS = _Source(interceptions.c, used_by(interceptions.c), interceptions.c.started_at)
 _HOURS = _Source(usage_hours.c, usage_hours.c.model, usage_hours.c.hour)
 
 _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
@@ -87,7 +87,7 @@ class Parts:
                 sa.select(
                     *keys,
                     sa.func.count(sa.distinct(interceptions.c.id)).label("interceptions"),
-                    *(each.label(name) for name, each in SUMS.items()),
+                    *(each.label(name) for name, each in sums(interceptions.c).items()),
                 )
                 .select_from(interceptions.outerjoin(token_usages))
                 .where(part, *where)

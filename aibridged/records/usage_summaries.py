@@ -26,7 +26,7 @@ from sqlalchemy.exc import DBAPIError
 from aibridged.clock import Clock
 from aibridged.records.cancel_scope import CancelScope, QueryCancelledError, QueryFailedError
 from aibridged.records.database import BEGIN
-from aibridged.records.filters import PARTS
+from aibridged.records.filters import PARTS, matching
 from aibridged.records.schema import (
     interceptions,
     summarised_hours,
@@ -34,7 +34,7 @@ from aibridged.records.schema import (
     usage_hours,
 )
 from aibridged.records.summarised_hours import HOUR, SETTLED_S, hour_of, inserting
-from aibridged.records.usage_sums import SUMS, used_by
+from aibridged.records.usage_sums import SUMS, sums, used_by
 
 FIRST_S = 20.0
 """After the daemon's start, which has other things to do."""
@@ -55,18 +55,15 @@ ROWS_AT_ONCE = 250
 """That are written together, for which others wait."""
 
 _M = summarised_hours.c
-_KEYS = tuple(
-    interceptions.c[name]
-    for name in (
-        "initiator_id",
-        "username",
-        "api_key_id",
-        "provider",
-        "provider_name",
-        "client",
-        "credential_kind",
-        "credential_hint",
-    )
+_KEYS = (
+    "initiator_id",
+    "username",
+    "api_key_id",
+    "provider",
+    "provider_name",
+    "client",
+    "credential_kind",
+    "credential_hint",
 )
 
 
@@ -278,22 +275,22 @@ def _summed() -> sa.Select[Any]:
     """The rows of an hour. An interception that used several models is counted once, at one."""
     at = interceptions.c.started_at
     hour, end = (sa.bindparam(name, type_=at.type) for name in ("hour", "end"))
-    id = interceptions.c.id
-    each = sa.union_all(
-        *(
-            sa.select(
-                *_KEYS,
-                used_by.label("model"),
-                sa.func.row_number().over(partition_by=id, order_by=used_by).label("turn"),
-                *(each.label(name) for name, each in SUMS.items()),
-            )
-            .select_from(interceptions.outerjoin(token_usages))
-            .where(part, at >= hour, at < end)
-            .group_by(id, *_KEYS, used_by)
-            for part in PARTS
+    # Together before they are grouped: SQLite would walk through all that there are in that order.
+    found = matching(at >= hour, at < end)
+    of, model = found.c, used_by(found.c)
+    own = [of[name] for name in _KEYS]
+    each = (
+        sa.select(
+            *own,
+            model.label("model"),
+            sa.func.row_number().over(partition_by=of.id, order_by=model).label("turn"),
+            *(each.label(name) for name, each in sums(of).items()),
         )
-    ).subquery()
-    keys = [each.c[name] for name in (*(key.name for key in _KEYS), "model")]
+        .select_from(found.outerjoin(token_usages, token_usages.c.interception_id == of.id))
+        .group_by(of.id, *own, model)
+        .subquery()
+    )
+    keys = [each.c[name] for name in (*_KEYS, "model")]
     once = sa.case((each.c.turn == 1, 1), else_=0)
     return (
         sa.select(

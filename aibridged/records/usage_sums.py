@@ -11,21 +11,35 @@ from typing import Any
 import sqlalchemy as sa
 
 from aibridged.core.prices import Label
-from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages
+from aibridged.records.schema import COST_COUNTS, TOKEN_COUNTS, token_usages
 
-_I, _T = interceptions.c, token_usages.c
+_T = token_usages.c
+
+SUMS = (*TOKEN_COUNTS, "cost_nanos", *COST_COUNTS)
+"""The names of the sums, which are columns of `usage_hours`, too."""
+
+
+def used_by(of: Any) -> sa.ColumnElement[str]:
+    """The model whose tokens a row counts; `of` are the columns of the interceptions."""
+    return sa.func.coalesce(_T.provider_model, of.model)
+
+
+def sums(of: Any) -> Mapping[str, sa.ColumnElement[int]]:
+    """The sums, by their names; `of` are the columns of the interceptions."""
+    has_none = _T.id.is_(None)
+    cost = sa.case((has_none, of.cost_nanos), else_=_T.cost_nanos)
+    label = sa.case((has_none, of.cost_label), else_=_T.cost_label)
+    return {
+        **{name: _sum(_T[name]) for name in TOKEN_COUNTS},
+        "cost_nanos": _sum(cost),
+        "priced": sa.func.count(cost),
+        "estimated": _number(label == _literal(Label.ESTIMATED)),
+        "unpriced": _number(label == _literal(Label.UNPRICED)),
+    }
 
 
 def _literal(label: Label) -> sa.ColumnElement[str]:
     return sa.literal_column(f"'{label}'")
-
-
-_no_usage = _T.id.is_(None)
-_cost = sa.case((_no_usage, _I.cost_nanos), else_=_T.cost_nanos)
-_label = sa.case((_no_usage, _I.cost_label), else_=_T.cost_label)
-
-used_by: sa.ColumnElement[str] = sa.func.coalesce(_T.provider_model, _I.model)
-"""The model whose tokens a row counts."""
 
 
 def _sum(of: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
@@ -34,13 +48,3 @@ def _sum(of: sa.ColumnElement[Any]) -> sa.ColumnElement[int]:
 
 def _number(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
     return _sum(sa.case((condition, 1), else_=0))
-
-
-SUMS: Mapping[str, sa.ColumnElement[int]] = {
-    **{name: _sum(_T[name]) for name in TOKEN_COUNTS},
-    "cost_nanos": _sum(_cost),
-    "priced": sa.func.count(_cost),
-    "estimated": _number(_label == _literal(Label.ESTIMATED)),
-    "unpriced": _number(_label == _literal(Label.UNPRICED)),
-}
-"""The sums by the names of their columns in `usage_hours`."""

@@ -112,7 +112,8 @@ def record(sqlite_database, clock):
                 "output_tokens": out,
                 "cache_read_input_tokens": read,
             }
-            facts = [TokenUsageRecord(id=uuid7(at), **counts, **own)]
+            costs = {name: end[name] for name in ("cost_nanos", "cost_label") if name in end}
+            facts = [TokenUsageRecord(id=uuid7(at), **counts, **costs, **own)]
             if prompt is not None:
                 facts.append(UserPromptRecord(id=uuid7(at), prompt=prompt, **own))
             if took is not None:
@@ -227,6 +228,7 @@ def test_one_row_is_a_table(record, shown, columns):
         "0",
         "0",
         "0",
+        "-",
         "-",
         "0",
     ]

@@ -30,7 +30,7 @@ def test_every_dimension_of_the_query_has_a_name():
     ("args", "said"),
     [
         (("--by", "user,user"), "'user' is named twice: name each once."),
-        (("--by", "group"), "usage isn't counted by 'group': use some of user, model,"),
+        (("--by", "team"), "usage isn't counted by 'team': use some of user, group, model,"),
         (("--by", "user,"), "usage isn't counted by '': use some of"),
         (("--sort", "model"), "there is no column 'model'; there are user, interceptions,"),
         (("--by", "model", "--sort", "refused"), "there is no column 'refused'"),
