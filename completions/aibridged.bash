@@ -83,10 +83,11 @@ _aibridged() {
             flags='--help -h'
             ;;
         'usage')
-            flags='--by --sort --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
+            flags='--by --sort --group --key --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --by) next='words user model provider client session token day hour' ;;
-                --sort | --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
+                --by) next='words user group model provider key client session token day hour' ;;
+                --sort | --key | --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
+                --group) next='names groups' ;;
                 --output | -o) next='words table json jsonl csv' ;;
                 --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
@@ -567,14 +568,15 @@ _aibridged() {
             esac
             ;;
         'export usage')
-            flags='--by --format -f --output -o --force --raw --charge-period --initiator --user --started-after --started-before --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
+            flags='--by --group --key --format -f --output -o --force --raw --charge-period --initiator --user --started-after --started-before --provider --model --client --session --status --failed --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --by) next='words user model provider client session token day hour' ;;
+                --by) next='words user group model provider key client session token day hour' ;;
+                --group) next='names groups' ;;
+                --key | --started-after | --started-before | --postgres-url) next='nothing' ;;
                 --format | -f) next='words csv jsonl parquet focus' ;;
                 --output | -o | --config | -c) next='files' ;;
                 --charge-period) next='words hour day' ;;
                 --initiator | --user) next='names initiators' ;;
-                --started-after | --started-before | --postgres-url) next='nothing' ;;
                 --provider) next='names providers' ;;
                 --model) next='names models' ;;
                 --client) next='names clients' ;;

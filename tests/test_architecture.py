@@ -181,6 +181,8 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "config/rows/server.py": DECLARES,
     "config/rows/sign_in.py": DECLARES,
     "oidc/base.py": DECLARES,
+    "records/usage_refusals.py": "tests/records/test_usage.py asks for refusals beside usage",
+    "records/usage_sums.py": "tests/records/test_usage_parts.py compares the sums both ways",
     "identity/tables.py": "tests/identity/test_tokens.py compares it with the migrations",
     "login/__main__.py": "tests/packaging/test_login_wheel.py runs what it calls",
     "login/clock.py": "thin names of the system's clocks",

@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aibridged.api.filters import INTERCEPTION_TERMS, BadFilterError, read_filter, read_names
+from aibridged.api.filters import (
+    INTERCEPTION_TERMS,
+    USAGE_TERMS,
+    BadFilterError,
+    read_filter,
+    read_names,
+    read_usage,
+)
 from aibridged.records.query import MAX_NAMES
-from aibridged.records.query_results import Filter, Names
+from aibridged.records.query_results import Filter, Names, UsageBy
 
 
 def read(q="", me="me-id", owner=None, **more):
@@ -115,3 +122,28 @@ def test_cursors_exclude_an_offset():
 def test_any_text_is_a_filter_or_a_mistake(text):
     with contextlib.suppress(BadFilterError):
         assert isinstance(read(text), Filter)
+
+
+def test_usage_is_asked_for_by_dimensions_and_a_column():
+    assert read_usage({}) == ([UsageBy.USER], None)
+    assert read_usage({"by": "user,model", "sort": "cost"}) == (
+        [UsageBy.USER, UsageBy.MODEL],
+        "cost",
+    )
+    assert read_usage({"by": "hour", "sort": "hour"})[1] == "hour"
+    wanted = read_filter({"q": "group:g key:sk-a...b"}, "me", None, USAGE_TERMS)
+    assert (wanted.group, wanted.key) == ("g", "sk-a...b")
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({"by": "user,team"}, "'team' is not a dimension. There are user, model,"),
+        ({"by": "user,user"}, "'user' is named twice in by"),
+        ({"by": ","}, "'' is not a dimension"),
+        ({"sort": "model"}, "'model' can't be sorted by. There are user, interceptions,"),
+    ],
+)
+def test_what_usage_has_not_is_refused(query, said):
+    with pytest.raises(BadFilterError, match=said):
+        read_usage(query)

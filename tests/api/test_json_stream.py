@@ -16,7 +16,7 @@ from aibridged.records.facts import (
 )
 from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
-from aibridged.records.query_results import Filter
+from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.store import Store
 
 ANN = "00000000-0000-4000-8000-00000000000a"
@@ -181,3 +181,18 @@ def test_an_answer_that_is_left_lets_go_of_its_connection(query, add, database):
     assert len(open_now) == 1
     made.close()
     assert open_now == []
+
+
+def test_usage_is_its_shape_with_the_total_of_all(query, add):
+    add(cost=1_500_000_000)
+    add(cost=1)
+    by = [UsageBy.USER, UsageBy.MODEL]
+    made = b"".join(json_stream.usage(query, by, Filter(limit=1), "cost"))
+    found = msgspec.json.decode(made, type=shapes.Usages)
+    (row,) = found.usage
+    assert row.by == {"user": ANN, "model": "claude"}
+    assert (row.cost, row.cost_label, row.interceptions) == ("1.500000001", "exact", 2)
+    assert (found.total, found.more) == (msgspec.structs.replace(row, by={}), False)
+    made = b"".join(json_stream.usage(query, [UsageBy.HOUR], Filter(limit=1, model="none"), None))
+    found = msgspec.json.decode(made, type=shapes.Usages)
+    assert (found.usage, found.total.interceptions, found.total.cost) == ([], 0, None)

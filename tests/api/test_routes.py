@@ -15,6 +15,7 @@ from aibridged.errors import GatewayError
         ("/sessions/a%2Fb/interceptions", "/sessions/{id}/interceptions", "a/b"),
         ("/providers", "/providers", ""),
         ("/models", "/models", ""),
+        ("/usage", "/usage", ""),
     ],
 )
 def test_paths(path, route, id):

@@ -5,8 +5,10 @@ from datetime import UTC, date, datetime
 import pytest
 import sqlalchemy as sa
 
+from aibridged.identity.groups import GroupStore
+from aibridged.identity.tokens import TokenStore
 from aibridged.records import refusals
-from aibridged.records.facts import TokenUsageRecord
+from aibridged.records.facts import InterceptionEnd, Outcome, TokenUsageRecord
 from aibridged.records.ids import uuid7
 from aibridged.records.query_results import Filter, UsageBy
 
@@ -119,6 +121,87 @@ def test_several_dimensions_are_counted_together(query, several, by, sort, expec
     assert [(*each.by.values(), each.interceptions) for each in found] == expected
     assert [list(each.by) for each in found] == [dimensions] * len(found)
     assert (total.key, total.by, total.interceptions, total.input_tokens) == ("TOTAL", {}, 4, 156)
+
+
+@pytest.mark.parametrize(
+    ("costs", "expected"),
+    [
+        ([], (None, None)),
+        ([(None, None)], (None, None)),
+        ([(5, "exact"), (6, "exact"), (None, None)], (11, "exact")),
+        ([(0, "exact")], (0, "exact")),
+        ([(5, "exact"), (6, "estimated")], (11, "estimated")),
+        ([(5, "exact"), (6, "estimated"), (None, "unpriced")], (11, "unpriced")),
+        ([(None, "unpriced"), (None, None)], (None, "unpriced")),
+    ],
+)
+def test_a_sum_is_as_sure_as_its_least_sure_part(query, add, store, clock, costs, expected):
+    id = add(cost=costs[0] if costs else (None, None))
+    own = {"interception_id": id, "created_at": clock.wall()}
+    store.write(
+        [],
+        [
+            TokenUsageRecord(id=uuid7(clock.wall()), cost_nanos=cost, cost_label=label, **own)
+            for cost, label in costs[1:]
+        ],
+    )
+    (row,), total = query.usage_and_total([UsageBy.USER], Filter())
+    assert (row.cost, row.cost_label) == (total.cost, total.cost_label) == expected
+
+
+def test_a_cost_without_usage_is_the_interceptions(query, add, store, new_start, clock):
+    """Where there is usage, the interception's own cost is the sum of it, and isn't added."""
+    add(username="ann", model="m", cost=(7, "exact"))
+    start = new_start(started_at=clock.wall(), username="ann", model="broken")
+    end = {"ended_at": clock.wall(), "outcome": Outcome.INTERRUPTED}
+    store.write([start], [])
+    store.write(
+        [],
+        [InterceptionEnd(interception_id=start.id, cost_nanos=3, cost_label="estimated", **end)],
+    )
+    models, total = query.usage_and_total([UsageBy.MODEL], Filter(), "cost")
+    assert [(each.key, each.cost, each.cost_label) for each in models] == [
+        ("m", 7, "exact"),
+        ("broken", 3, "estimated"),
+    ]
+    assert (total.cost, total.cost_label, total.interceptions) == (10, "estimated", 2)
+
+
+def test_those_without_a_price_are_sorted_last_by_cost(query, add):
+    add(username="a", cost=(None, "unpriced"))
+    add(username="b", cost=(0, "exact"))
+    add(username="c", cost=(9, "estimated"))
+    found, _ = query.usage_and_total([UsageBy.USER], Filter(), "cost")
+    assert [each.key for each in found] == ["c", "b", "a"]
+
+
+def test_people_count_in_each_of_their_groups_and_once_in_the_total(database, query, add, clock):
+    users = TokenStore(database.engine, clock)
+    ann, bob = (users.create_user(name, name=name).id for name in ("ann", "bob"))
+    groups = GroupStore(database.engine, clock)
+    for name, members in (("all", ["ann", "bob"]), ("few", ["ann"])):
+        groups.create(name)
+        groups.add(name, members)
+    add(initiator_id=ann, username="ann", input=10, cost=(5, "exact"), credential_hint="sk-1")
+    add(initiator_id=bob, username="bob", input=1, cost=(6, "estimated"))
+    add(username="guest", input=100)
+
+    def totals(*by, **wanted):
+        found, total = query.usage_and_total(list(map(UsageBy, by)), Filter(**wanted))
+        rows = {each.key: (each.interceptions, each.input_tokens, each.cost) for each in found}
+        return rows, (total.interceptions, total.input_tokens, total.cost, total.cost_label)
+
+    assert totals("group") == (
+        {"(none)": (1, 100, None), "all": (2, 11, 11), "few": (1, 10, 5)},
+        (3, 111, 11, "estimated"),
+    )
+    assert totals("group", "user")[0]["all, ann"] == (1, 10, 5)
+    assert totals("user", group="few") == ({"ann": (1, 10, 5)}, (1, 10, 5, "exact"))
+    assert totals("key") == (
+        {"(none)": (2, 101, 6), "sk-1": (1, 10, 5)},
+        (3, 111, 11, "estimated"),
+    )
+    assert totals("user", key="sk-1")[0] == {"ann": (1, 10, 5)}
 
 
 def test_sessions_are_counted_by_their_id(query, several):

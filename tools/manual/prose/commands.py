@@ -280,6 +280,10 @@ $ aibridged serve --config aibridged.yaml
             "Input that the provider read from its cache (CACHED), or wrote to it (CACHE "
             "WRITE), is counted separately. HIT is the cached share of all input. TOTAL is "
             "that of all that matches.",
+            "Whole hours that are over are read from summaries that the daemon keeps, and the "
+            "rest from the interceptions: totals are always those of the record, and take about "
+            "a second with millions of interceptions. By session, and with --session, --status or "
+            "--failed, all of it is read from the interceptions.",
         ),
         examples=(
             Example("By user, for all time:", "$ aibridged usage"),
@@ -294,6 +298,14 @@ $ aibridged usage --by model --user alice \\
             Example(
                 "Whose tokens of which models were the most, this week:",
                 "$ aibridged usage --by user,model --started-after 7d",
+            ),
+            Example(
+                "Who spent most this week:",
+                "$ aibridged usage --by user --started-after 7d --sort cost",
+            ),
+            Example(
+                "What groups spent, by the key that paid for it:",
+                "$ aibridged usage --by group,provider,key --sort cost",
             ),
             Example(
                 "Users by the share that their requests read from the cache:",
