@@ -216,6 +216,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "records/migrations/versions/r0010_audit.py": "tests/identity/test_tokens.py compares it",
     "records/migrations/versions/r0011_sign_in.py": "tests/identity/test_tokens.py compares it",
     "records/migrations/versions/r0012_costs.py": "tests/records/migrations compare it",
+    "records/migrations/versions/r0013_usage_summaries.py": "tests/records/migrations compare it",
     **{
         f"sign_in/{name}.py": SIGN_IN
         for name in ("callback", "device", "oauth", "refresh", "routes", "tokens")

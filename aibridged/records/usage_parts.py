@@ -110,7 +110,7 @@ class Parts:
                 .group_by(*keys)
             )
 
-    def counts(self) -> Iterator[sa.Select[tuple[int]]]:
+    def counts(self) -> Iterator[sa.Select[Any]]:
         """The numbers of interceptions, whatever models they used: of all parts together."""
         for part, where in self._directly():
             yield sa.select(sa.func.count()).select_from(interceptions).where(part, *where)

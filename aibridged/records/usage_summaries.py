@@ -13,6 +13,7 @@ before is never taken for the whole; and so does another daemon, once the claim 
 
 import asyncio
 import secrets
+import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,7 @@ from aibridged.records.schema import (
     token_usages,
     usage_hours,
 )
+from aibridged.records.statements import Statement
 from aibridged.records.summarised_hours import HOUR, SETTLED_S, hour_of, inserting
 from aibridged.records.usage_sums import SUMS, sums, used_by
 
@@ -40,7 +42,7 @@ FIRST_S = 20.0
 """After the daemon's start, which has other things to do."""
 INTERVAL_S = 120.0
 """How often hours are looked for."""
-SHARE = 0.1
+SHARE = 0.05
 """Of all time, what is spent on it at most."""
 LEAST_PAUSE_S = 0.005
 LEASE_S = 300.0
@@ -51,10 +53,15 @@ HOURS_AT_ONCE = 1000
 """That are looked for together, of those in which something started."""
 MOST_HOURS = 24 * 366 * 10
 """What started earlier isn't summed up."""
-ROWS_AT_ONCE = 250
-"""That are written together, for which others wait."""
+ROWS_AT_ONCE = 100
+"""That are written together: SQLite has one writer, and requests wait for it."""
+GAP_S = 0.003
+"""For those who wait, before more is written."""
 
 _M = summarised_hours.c
+_Row = tuple[Any, ...]
+_ALL = [each.name for each in usage_hours.c]
+_OWN = ("hour", "number")  # first in a row
 _KEYS = (
     "initiator_id",
     "username",
@@ -89,6 +96,9 @@ class Summaries:
         self._name = secrets.randbits(63)
         self._waiting: deque[datetime] = deque()
         self._is_away = False
+        self._stopped = threading.Event()
+        # As tuples that the driver takes: requests may wait until they are written.
+        self._insert = Statement(usage_hours.insert(), engine.dialect, _ALL).sql
         self._claim = _claiming(engine.dialect.name)
         self._note = inserting(engine.dialect.name, summarised_hours).on_conflict_do_nothing()
 
@@ -119,6 +129,7 @@ class Summaries:
 
     def stop(self) -> None:
         """End what is being read. From any thread."""
+        self._stopped.set()
         self._scope.cancel()
 
     def _look(self) -> Sequence[datetime]:
@@ -173,19 +184,23 @@ class Summaries:
         now = self._clock.wall()
         lease = {"me": self._name, "now": now, "until": now + timedelta(seconds=LEASE_S)}
         with self._writing() as connection:
-            return connection.execute(self._claim, {"hour": hour, **lease}).first() is not None
+            if connection.execute(self._claim, {"hour": hour, **lease}).first() is None:
+                return False
+            connection.execute(usage_hours.delete().where(usage_hours.c.hour == hour))
+            return True
 
-    def _write(self, hour: datetime, pages: Iterator[Sequence[Mapping[str, Any]]]) -> None:
-        page, is_first = next(pages, ()), True
-        while page or is_first:
+    def _write(self, hour: datetime, pages: Iterator[Sequence[_Row]]) -> None:
+        page = next(pages, ())
+        while True:
             following = next(pages, ())
             with self._writing() as connection:
                 self._hold(connection, hour, is_last=not following)
-                if is_first:
-                    connection.execute(usage_hours.delete().where(usage_hours.c.hour == hour))
                 if page:
-                    connection.execute(usage_hours.insert(), page)
-            page, is_first = following, False
+                    connection.exec_driver_sql(self._insert, page)
+            if not following:
+                return
+            page = following
+            self._stopped.wait(GAP_S)
 
     def _hold(self, connection: sa.Connection, hour: datetime, *, is_last: bool) -> None:
         """Make sure that the hour is still claimed, until the end of the transaction."""
@@ -263,16 +278,23 @@ def _claiming(dialect: str) -> Any:
     return statement.returning(_M.hour)
 
 
-def _pages(connection: sa.Connection, hour: datetime) -> Iterator[Sequence[Mapping[str, Any]]]:
+def _pages(connection: sa.Connection, hour: datetime) -> Iterator[Sequence[_Row]]:
     streaming = connection.execution_options(yield_per=ROWS_AT_ONCE)
+    as_bound = usage_hours.c.hour.type.dialect_impl(connection.dialect).bind_processor(
+        connection.dialect
+    )
+    at = hour if as_bound is None else as_bound(hour)
     number = 0
     for rows in streaming.execute(_SUMMED, {"hour": hour, "end": hour + HOUR}).partitions():
-        yield [{"hour": hour, "number": number + n, **row._mapping} for n, row in enumerate(rows)]
+        yield [(at, number + place, *row) for place, row in enumerate(rows)]
         number += len(rows)
 
 
 def _summed() -> sa.Select[Any]:
-    """The rows of an hour. An interception that used several models is counted once, at one."""
+    """The rows of an hour, without `_OWN`: the columns in their order.
+
+    An interception that used several models is counted once, at one.
+    """
     at = interceptions.c.started_at
     hour, end = (sa.bindparam(name, type_=at.type) for name in ("hour", "end"))
     # Together before they are grouped: SQLite would walk through all that there are in that order.
@@ -292,16 +314,17 @@ def _summed() -> sa.Select[Any]:
     )
     keys = [each.c[name] for name in (*_KEYS, "model")]
     once = sa.case((each.c.turn == 1, 1), else_=0)
-    return (
-        sa.select(
-            *keys,
-            sa.func.count().label("model_interceptions"),
-            sa.func.sum(once).label("interceptions"),
-            *(sa.cast(sa.func.sum(each.c[name]), sa.BigInteger).label(name) for name in SUMS),
-        )
-        .group_by(*keys)
-        .order_by(*keys)
+    made = {
+        "model_interceptions": sa.func.count(),
+        "interceptions": sa.func.sum(once),
+        **{name: sa.cast(sa.func.sum(each.c[name]), sa.BigInteger) for name in SUMS},
+    }
+    columns = (
+        made[name].label(name) if name in made else each.c[name]
+        for name in _ALL
+        if name not in _OWN
     )
+    return sa.select(*columns).group_by(*keys).order_by(*keys)
 
 
 _SUMMED = _summed()
