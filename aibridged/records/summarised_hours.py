@@ -64,10 +64,12 @@ class LateRecords:
             over = hour_of(now - timedelta(seconds=LATE_S))
             self._until = over + HOUR + timedelta(seconds=LATE_S)
             self._first = _prefix(over)
-        late = {start.id for start in starts if start.id < self._first}
+        first = self._first
+        late = {start.id for start in starts if start.id < first}
         for fact in facts:
-            if isinstance(fact, _COUNTED) and fact.interception_id < self._first:
-                late.add(fact.interception_id)
+            id = fact.interception_id
+            if id is not None and id < first and isinstance(fact, _COUNTED):
+                late.add(id)
         return sorted(set(map(_hour_of_id, late))) if late else ()
 
 
