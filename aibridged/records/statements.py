@@ -16,7 +16,6 @@ from aibridged.records.schema import (
     tool_usages,
     user_prompts,
 )
-from aibridged.records.summarised_hours import marking_dirty
 from aibridged.wire.facts import RUNNING
 
 
@@ -59,7 +58,6 @@ class Statements:
         self.prune_stored = self._compile(_PRUNE_STORED)
         self.prune_refusals = self._compile(_PRUNE_REFUSALS)
         self.background = self._compile(_BACKGROUND)
-        self.mark_dirty = self._compile(marking_dirty(engine.dialect.name))
 
     def _compile(self, statement: ClauseElement) -> Statement:
         return Statement(statement, self._dialect)

@@ -34,7 +34,7 @@ from aibridged.records.schema import MAX_NAME
 from aibridged.records.sqlite import SqliteBackend
 from aibridged.records.statements import Statements
 from aibridged.records.storable import storable
-from aibridged.records.summarised_hours import LateRecords, hours_of_stored
+from aibridged.records.summarised_hours import HourMarks
 
 _T = TypeVar("_T")
 
@@ -147,7 +147,7 @@ class Store:
         self._backend = _make_backend(engine, self.recorder_id)
         self.has_own_disk = self._backend.has_own_disk
         self._sql = Statements(engine)
-        self._late = LateRecords(clock or SystemClock())
+        self._hours = HourMarks(engine, clock or SystemClock())
 
     def connect(self) -> None:
         """Open or reopen the connection."""
@@ -214,7 +214,7 @@ class Store:
             self._backend.changed(stored.sql, stored.row(before=at, most=most))
             self._backend.changed(refused.sql, refused.row(before=day, most=most))
             deleted = self._backend.execute(sql.sql, sql.row(before=at, most=limit))
-            self._mark_dirty(hours_of_stored(started for (started,) in deleted))
+            self._hours.changed(self._backend, deleted)
             return len(deleted)
 
         return self._transaction(delete)
@@ -292,13 +292,7 @@ class Store:
             backend.execute_many(self._sql.note.sql, noted)
         if background:
             backend.execute_many(self._sql.background.sql, background)
-        self._mark_dirty(self._late.hours(starts, facts))
-
-    def _mark_dirty(self, hours: Sequence[datetime]) -> None:
-        sql = self._sql.mark_dirty
-        if hours:
-            rows = [sql.row(hour=self._backend.time(hour)) for hour in hours]
-            self._backend.execute_many(sql.sql, rows)
+        self._hours.changed_late(backend, starts, facts)
 
     def _start_row(self, start: InterceptionStart) -> Sequence[Any]:
         call = start.correlating_tool_call_id

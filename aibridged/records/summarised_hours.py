@@ -9,7 +9,7 @@ clocks of several daemons, and for transactions under way.
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -23,6 +23,7 @@ from aibridged.records.facts import (
     TokenUsageRecord,
 )
 from aibridged.records.schema import summarised_hours, usage_hours
+from aibridged.records.statements import Statement
 
 HOUR = timedelta(hours=1)
 SETTLED_S = 600.0
@@ -71,6 +72,37 @@ class LateRecords:
             if id is not None and id < first and isinstance(fact, _COUNTED):
                 late.add(id)
         return sorted(set(map(_hour_of_id, late))) if late else ()
+
+
+class _Writing(Protocol):
+    """What the store's backend is asked for."""
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None: ...
+    def time(self, at: datetime) -> Any: ...
+
+
+class HourMarks:
+    """Marks hours dirty in the transactions of the writer."""
+
+    def __init__(self, engine: sa.Engine, clock: Clock) -> None:
+        self._late = LateRecords(clock)
+        self._sql = Statement(marking_dirty(engine.dialect.name), engine.dialect)
+
+    def changed_late(
+        self, backend: _Writing, starts: Sequence[InterceptionStart], facts: Sequence[Fact]
+    ) -> None:
+        """Mark the hours that these change, if they may have been summed up."""
+        if hours := self._late.hours(starts, facts):
+            self._mark(backend, hours)
+
+    def changed(self, backend: _Writing, deleted: Iterable[Sequence[datetime | str]]) -> None:
+        """Mark the hours of deleted interceptions: rows of the times at which they started."""
+        self._mark(backend, hours_of_stored(at for (at,) in deleted))
+
+    def _mark(self, backend: _Writing, hours: Sequence[datetime]) -> None:
+        rows = [self._sql.row(hour=backend.time(hour)) for hour in hours]
+        if rows:
+            backend.execute_many(self._sql.sql, rows)
 
 
 def _prefix(at: datetime) -> str:

@@ -32,14 +32,16 @@ def store(database, clock) -> Iterator[Store]:
 
 
 @pytest.fixture
-def make_recorder():
+def make_recorder(clock):
     """Makes recorders on a database, which retry soon, and closes them in the end."""
     made = []
+
+    of_ids = clock
 
     async def make(database, clock=None, **options) -> Recorder:
         spool = Spool(database.state_dir / "spool.jsonl")
         recorder = Recorder(
-            Store(database.engine),
+            Store(database.engine, of_ids),
             spool,
             Journal(database.state_dir / "journal.jsonl"),
             clock or SystemClock(),

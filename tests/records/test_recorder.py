@@ -68,6 +68,11 @@ async def test_a_request_leaves_exactly_its_rows(
         "aibridge_model_thoughts": 0,
         "aibridged_stored_objects": 0,
         "aibridged_refusals": 0,
+        "aibridged_cost_revisions": 0,
+        "aibridged_spend": 0,
+        "aibridged_budget_alerts": 0,
+        "aibridged_usage_hours": 0,
+        "aibridged_summarised_hours": 0,
     }
     assert database.row(schema.user_prompts)["id"] == facts[0].id
     assert database.row(schema.interceptions)["outcome"] == "completed"

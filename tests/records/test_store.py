@@ -329,6 +329,8 @@ def test_pruning_takes_old_ended_interceptions_with_all_that_belongs_to_them(
         "aibridged_cost_revisions": 0,
         "aibridged_spend": 0,
         "aibridged_budget_alerts": 0,
+        "aibridged_usage_hours": 0,
+        "aibridged_summarised_hours": 1,
     }
     assert database.row(schema.refusals)["day"] == today
 
