@@ -40,8 +40,7 @@ def find_usage(
     is_refused_known = counts_refusals(by, wanted)
     totals = [_of_row(row, by, is_refused_known) for row in rows]
     if UsageBy.GROUP in by:
-        of_all = [each for each in by if each is not UsageBy.GROUP]
-        _, total = find_usage(connection, of_all, msgspec.structs.replace(wanted, limit=1))
+        _, total = find_usage(connection, [], wanted)
         return totals, msgspec.structs.replace(total, refused=None)
     counts = {name: int(rows[0]._mapping[f"{_ALL}{name}"]) if rows else 0 for name in _COUNTS}
     if UsageBy.MODEL in by and wanted.model is None:
