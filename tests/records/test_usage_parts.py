@@ -160,6 +160,15 @@ def questions(chance, people, count):
         yield sorted(by, key=lambda _: chance.random()), wanted
 
 
+ALWAYS = (
+    ([UsageBy.USER], Filter()),
+    ([UsageBy.USER], Filter(model="a")),
+    ([UsageBy.GROUP, UsageBy.MODEL], Filter()),
+    ([UsageBy.MODEL, UsageBy.DAY], Filter(model="d")),
+)
+"""How an interception is counted that used several models."""
+
+
 def answer(query, by, wanted):
     found, total = query.usage_and_total(by, wanted)
     rows = {tuple(each.by.values()): [getattr(each, name) for name in COUNTS] for each in found}
@@ -170,7 +179,7 @@ def answer(query, by, wanted):
 def test_answers_are_those_of_the_interceptions(database, query, clock, fill, summaries):
     chance = random.Random(database.engine.dialect.name)
     people = fill(chance)
-    asked = list(questions(chance, people, 26))
+    asked = [*ALWAYS, *questions(chance, people, 24)]
     before = [answer(query, *each) for each in asked]
     assert all(hour["is_dirty"] for hour in database.rows(schema.summarised_hours))
     clock.advance(chance.choice((0.4, 0.8)) * SPAN.total_seconds())
