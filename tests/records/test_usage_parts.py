@@ -162,7 +162,7 @@ def questions(chance, people, count):
 
 ALWAYS = (
     ([UsageBy.USER], Filter()),
-    ([UsageBy.USER], Filter(model="a")),
+    ([UsageBy.USER], Filter(model="d")),
     ([UsageBy.GROUP, UsageBy.MODEL], Filter()),
     ([UsageBy.MODEL, UsageBy.DAY], Filter(model="d")),
 )
