@@ -43,6 +43,7 @@ from aibridged.records.schema import (
     spend,
     token_usages,
 )
+from aibridged.records.summarised_hours import mark_dirty
 from aibridged.wire.facts import RUNNING, TokenUsage
 
 _T = TypeVar("_T")
@@ -201,6 +202,7 @@ class Recosting:
         if sums:
             connection.execute(_SET_INTERCEPTION, sums)
         _charge(connection, changed)
+        mark_dirty(connection, [each.row.started_at for each in changed])
 
     def _read(self, work: Callable[[sa.Connection], _T]) -> _T:
         return self._transaction(work, begin="BEGIN")

@@ -117,6 +117,18 @@ def test_a_new_price_replaces_the_old_one_which_is_kept(database, recosting, wri
     assert len(database.rows(schema.cost_revisions)) == 1
 
 
+def test_the_summaries_of_hours_in_which_a_cost_has_changed_are_dirty(
+    database, recosting, write, clock
+):
+    hour = clock.wall()
+    write({"input_tokens": 10, **exact(10)}, end=exact(10))
+    clock.advance(3600)
+    write({"input_tokens": 10, **exact(20)}, end=exact(20))
+    last(recosting)
+    [marked] = database.rows(schema.summarised_hours)
+    assert (marked["hour"], marked["is_dirty"]) == (hour, True)
+
+
 def test_a_dry_run_changes_nothing(database, recosting, write):
     write({"input_tokens": 10, **exact(10)}, end=exact(10))
     assert last(recosting, dry_run=True) == Changes(1, 1, 10, 20, 0)
