@@ -15,7 +15,7 @@ SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 DESTDIR ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test abuse agents test-keycloak ledger lint format bench queries manual requirements \
+.PHONY: help dev demo run test drills abuse agents test-keycloak ledger lint format bench queries manual requirements \
 	build dist install uninstall clean
 
 help:  ## list the targets
@@ -38,8 +38,11 @@ demo: $(READY)  ## see it work: a fake provider, both official SDKs, the breaker
 run: $(READY)  ## start the daemon for real use (settings from the environment, see docs/settings.md)
 	$(BIN)/aibridged serve $(ARGS)
 
-test: $(READY)  ## run all tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 $(ARGS)
+test: $(READY)  ## run all tests but the drills
+	$(BIN)/python -m pytest -m 'not drill' --numprocesses auto --maxprocesses 4 $(ARGS)
+
+drills: $(READY)  ## tests that take long: packaging, a browser, full disks, frozen databases
+	$(BIN)/python -m pytest -m drill --numprocesses auto --maxprocesses 4 --timeout 300 $(ARGS)
 
 abuse: $(READY)  ## hostile requests and providers at full length, and what others noticed
 	AIBRIDGED_ABUSE=1 $(BIN)/python -m pytest tests/e2e/abuse tests/e2e/test_hostile_providers.py \

@@ -114,6 +114,7 @@ def start():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux says how much memory was used")
+@pytest.mark.drill
 def test_the_memory_does_not_grow_with_the_record(large, tmp_path):
     directory, engine = large
     file = tmp_path / "export.csv"

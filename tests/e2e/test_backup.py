@@ -62,6 +62,7 @@ def state(tmp_path):
     return tmp_path / "state"
 
 
+@pytest.mark.drill
 async def test_the_way_of_the_guide(start_daemon, client, state, tmp_path):
     operator, backup = Operator(state), tmp_path / "aibridged-before-upgrade.db"
     settings = {"CODER_STATE_DIR": str(state), "CODER_AIBRIDGE_AUTH": "token"}

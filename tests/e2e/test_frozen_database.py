@@ -7,6 +7,8 @@ import pytest
 from aibridged.fake_provider import Script
 from aibridged.records import schema
 
+pytestmark = pytest.mark.drill
+
 MESSAGES = "/anthropic/v1/messages"
 REQUEST = {
     "model": "m",

@@ -15,6 +15,8 @@ from aibridged.fake_provider import Script
 from tests.e2e.conftest import LISTENS, daemon_environment
 from tests.processes import children
 
+pytestmark = pytest.mark.drill
+
 MESSAGES = "/anthropic/v1/messages"
 REQUEST = {
     "model": "m",

@@ -176,6 +176,7 @@ class Traffic:
             await self._progress.wait()
 
 
+@pytest.mark.drill
 async def test_200_requests_across_a_restart_and_none_fails(start_daemon, fake, tmp_path):
     """Half of the clients keep their connections, the others make one for each request.
 

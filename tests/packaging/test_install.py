@@ -16,6 +16,8 @@ import pytest
 import aibridged
 from aibridged.config import render
 
+pytestmark = pytest.mark.drill
+
 COMPLETIONS = {
     "share/bash-completion/completions/aibridged": "aibridged.bash",
     "share/zsh/site-functions/_aibridged": "_aibridged",

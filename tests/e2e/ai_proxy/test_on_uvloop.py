@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.drill
+
 RUN = """
 import asyncio, sys
 import pytest, uvloop

@@ -14,6 +14,8 @@ from aiohttp import web
 from tests.identity_provider import PASSWORD
 from tests.tls_files import CERT, KEY
 
+pytestmark = pytest.mark.drill
+
 PHONE = {"width": 360, "height": 640}
 
 
