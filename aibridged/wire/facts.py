@@ -55,6 +55,8 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     `has_options`. `introduction` is how the system prompt begins, in JSON. `anomalies` names what
     couldn't be read. `service_tier` and `speed` are the provider's own words.
 
+    `max_tokens` is the most that each of its `choices` may generate, whatever the field's name.
+
     Of Responses: `background` asks the provider to answer later, `store` lets it keep the response,
     and the request goes on from a stored `previous_response` or in a `conversation`; an id that
     can't be read is empty.
@@ -76,6 +78,8 @@ class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     conversation: str | None = None
     service_tier: str | None = None
     speed: str | None = None
+    max_tokens: int | None = None
+    choices: int = 1
 
 
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):

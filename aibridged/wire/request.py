@@ -25,6 +25,7 @@ INTRODUCTION = 512
 _USER = b'"user"'
 _ROLE = 64  # bytes in which the role of an item stands, if its content doesn't stand before that
 _MAX_SESSION = 256  # characters; real session ids are UUIDs
+_MAX_DIGITS = 9
 _MAX_USER = 4 * 1024  # bytes of the field that may hold one
 
 
@@ -40,6 +41,10 @@ class Head(msgspec.Struct):
     stream_options: msgspec.Raw = ABSENT
     service_tier: msgspec.Raw = ABSENT
     speed: msgspec.Raw = ABSENT
+    max_tokens: msgspec.Raw = ABSENT
+    max_completion_tokens: msgspec.Raw = ABSENT
+    max_output_tokens: msgspec.Raw = ABSENT
+    n: msgspec.Raw = ABSENT
 
 
 H = TypeVar("H", bound=Head)
@@ -230,6 +235,8 @@ def facts_of(
         session_id,
         introduction,
         anomalies,
+        max_tokens=_most_tokens(head),
+        choices=1 if head.n is ABSENT else _count(head.n) or 1,
     )
     more = _stored(head) if isinstance(head, ResponsesHead) else {}
     if head.service_tier is not ABSENT:
@@ -237,6 +244,20 @@ def facts_of(
     if head.speed is not ABSENT:
         more["speed"] = word(_text_of(head.speed))
     return msgspec.structs.replace(facts, **more) if more else facts
+
+
+def _most_tokens(head: Head) -> int | None:
+    """The most tokens that may be generated; the newer name counts where there are two."""
+    for given in (head.max_completion_tokens, head.max_output_tokens, head.max_tokens):
+        if given is not ABSENT and (count := _count(given)) is not None:
+            return count
+    return None
+
+
+def _count(raw: msgspec.Raw) -> int | None:
+    """A whole number of a size that a provider may accept."""
+    digits = bytes(memoryview(raw)[: _MAX_DIGITS + 1])
+    return int(digits) if len(digits) <= _MAX_DIGITS and digits.isdigit() else None
 
 
 def _stored(head: ResponsesHead) -> dict[str, Any]:

@@ -484,3 +484,32 @@ def test_whether_a_response_is_stored_and_answered_later() -> None:
     assert (got.background, got.store) == (True, False)
     got = facts(WireApi.RESPONSES, background=None, store=None)
     assert (got.background, got.store) == (False, True)
+
+
+@pytest.mark.parametrize("api", DECODERS)
+@pytest.mark.parametrize("padding", ["", "x" * 100_000])
+@pytest.mark.parametrize(
+    ("fields", "max_tokens"),
+    [
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 0}, 0),
+        ({"max_output_tokens": 999_999_999}, 999_999_999),
+        ({"max_output_tokens": None, "max_tokens": 7}, 7),
+        ({"max_completion_tokens": 9, "max_tokens": 7}, 9),
+        ({"max_tokens": -1}, None),
+        ({"max_tokens": 1.5}, None),
+        ({"max_tokens": "5"}, None),
+        ({"max_tokens": 10**9}, None),
+        ({"max_tokens": [5] * 20_000}, None),
+    ],
+)
+def test_how_much_may_be_generated(
+    api: WireApi, padding: str, fields: dict[str, Any], max_tokens: int | None
+) -> None:
+    assert facts(api, padding=padding, **fields).max_tokens == max_tokens
+
+
+@pytest.mark.parametrize(("n", "choices"), [(3, 3), (0, 1), (None, 1), ("3", 1), (10**12, 1)])
+def test_how_often(n: Any, choices: int) -> None:
+    assert facts(WireApi.CHAT_COMPLETIONS).choices == 1
+    assert facts(WireApi.CHAT_COMPLETIONS, n=n).choices == choices
