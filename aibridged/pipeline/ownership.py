@@ -25,7 +25,8 @@ from aibridged.pipeline.failure import of_response, redacted
 from aibridged.pipeline.storing import OUTCOMES, STORED_APIS, background_records
 from aibridged.records.facts import Outcome, StoredObjectRecord
 from aibridged.records.ids import made_at
-from aibridged.records.stored_objects import LookupFailedError, Maker
+from aibridged.records.lookups import LookupFailedError
+from aibridged.records.stored_objects import Maker
 from aibridged.wire.splice import Fields, UnsplittableError
 
 _ERRORS = 400

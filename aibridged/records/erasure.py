@@ -20,6 +20,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
+from aibridged.core.budgets import user_subject
 from aibridged.records.database import BEGIN, DatabaseError
 from aibridged.records.ids import uuid7
 from aibridged.records.pacing import Pace
@@ -27,6 +28,7 @@ from aibridged.records.schema import (
     interceptions,
     model_thoughts,
     refusals,
+    spend,
     stored_objects,
     token_usages,
     tool_usages,
@@ -154,6 +156,8 @@ class Erasure:
         self._erase_objects(initiator)
         # One row a day and reason: a year has thousands.
         self._paced(partial(_run, refusals.delete().where(refusals.c.user_id == initiator)))
+        spent = spend.c.subject == user_subject(initiator)
+        self._paced(partial(_run, spend.delete().where(spent)))
 
     def scrub(self, state_dir: Path, patience: float) -> bool:
         """Remove what was deleted from SQLite's files; false if a daemon is still to do it."""

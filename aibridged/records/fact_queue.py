@@ -60,6 +60,14 @@ class FactQueue:
                 if not self._counts[initiator_id]:
                     del self._counts[initiator_id]
 
+    def come_before(self, starts: Sequence[InterceptionStart]) -> bool:
+        """Whether they are to be written with these starts, to tell what has been spent by then."""
+        if not self._facts:
+            return False
+        if any(start.reservation is not None for start in starts):
+            return True
+        return self.are_continued_by(starts)
+
     def are_continued_by(self, starts: Sequence[InterceptionStart]) -> bool:
         """Whether one of the starts continues a tool call that is queued here."""
         calls = {call for start in starts if (call := start.correlating_tool_call_id)}

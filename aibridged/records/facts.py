@@ -5,7 +5,7 @@ must tell them apart when it reads them back, and because they are cheap to crea
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 import msgspec
@@ -62,6 +62,25 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     message: str | None
 
 
+class Check(msgspec.Struct, frozen=True, gc=False):
+    """What `subject` may have spent and reserved since a day: `cap` nano-dollars."""
+
+    subject: str
+    since: date
+    cap: int
+
+
+class Reservation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a request is going to cost at the worst, reserved if all checks allow for it.
+
+    It is charged to its initiator, and to the subjects `charged_to` besides.
+    """
+
+    amount: int = 0
+    checks: tuple[Check, ...] = ()
+    charged_to: tuple[str, ...] = ()
+
+
 class InterceptionStart(
     msgspec.Struct, frozen=True, kw_only=True, gc=False, tag="interception_start"
 ):
@@ -70,6 +89,7 @@ class InterceptionStart(
     `provider` is the type and `provider_name` the configured name. `credential_kind` is
     centralized or byok; `credential_hint` is masked already. `tool_result_ids` are the ids of the
     tool calls whose results it carries: the last one finds the interception that this continues.
+    `reservation` is None where no spend limit concerns it.
     """
 
     id: str
@@ -87,6 +107,7 @@ class InterceptionStart(
     credential_hint: str = ""
     tool_result_ids: tuple[str, ...] = ()
     metadata: Metadata = {}
+    reservation: Reservation | None = None
 
     @property
     def correlating_tool_call_id(self) -> str | None:

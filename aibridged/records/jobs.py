@@ -1,7 +1,7 @@
 """Jobs that the event loop hands to the writer thread."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -13,11 +13,27 @@ class RecordingFailedError(Exception):
     """A start that couldn't be recorded: its request must not go upstream."""
 
 
+class BudgetExceededError(Exception):
+    """A start whose reservation a spend limit doesn't allow for: it isn't recorded.
+
+    `used` are the nano-dollars spent and reserved by then, for each of its checks.
+    """
+
+    def __init__(self, used: tuple[int, ...]) -> None:
+        super().__init__("a spend limit is reached")
+        self.used = used
+
+
+Admission = tuple[int, ...] | BudgetExceededError
+"""What was used before for each check of a start's reservation, or that they don't allow for it."""
+
+
 class Waiting(NamedTuple):
-    """A start, and the future that resolves once it is committed."""
+    """A start, and the future that resolves once it is committed: to what was used for each check
+    of its reservation."""
 
     start: InterceptionStart
-    committed: asyncio.Future[None]
+    committed: asyncio.Future[tuple[int, ...]]
 
 
 @dataclass(slots=True)
@@ -48,6 +64,30 @@ class TruncateLog(NamedTuple):
 Work = Waiting | InterceptionEnd | Prune | Close | DiskFailed | TruncateLog | None
 """An end whose start nobody waits for any more: it follows the start in the queue, so it is written
 after it. None only says that there are facts to write."""
+
+
+def without_refused(
+    starts: Sequence[InterceptionStart], admissions: Mapping[str, Admission]
+) -> Sequence[InterceptionStart]:
+    """The starts that are recorded."""
+    if not admissions:
+        return starts
+    return [
+        start for start in starts if not isinstance(admissions.get(start.id), BudgetExceededError)
+    ]
+
+
+def settle_starts(waiting: Sequence[Waiting], admissions: Mapping[str, Admission]) -> None:
+    """Resolve the futures of starts that are committed, or refused; from the event loop.
+
+    The admissions are those of starts with a reservation, by id.
+    """
+    for one in waiting:
+        admission = admissions.get(one.start.id, ())
+        if isinstance(admission, BudgetExceededError):
+            settle([one.committed], admission)
+        else:
+            settle([one.committed], result=admission)
 
 
 def settle(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import date, datetime
 from math import inf
 from typing import Any
 
@@ -13,10 +13,26 @@ from psycopg import errors
 from aibridged.clock import SystemClock
 from aibridged.records.bounded_connection import BoundedConnection
 from aibridged.records.database import UNREACHABLE_S
+from aibridged.records.ledger import iso_day
 
 COMMIT_S = UNREACHABLE_S + 0.3
 """How long a transaction may take: the server's own timeout, which says why, comes before it."""
 _LEAST_S = 1.0  # for a transaction that begins when the time of `finish_by` is up
+
+_LOCK_LEDGER = """
+SELECT pg_advisory_xact_lock(1768055396, place) FROM (
+    SELECT DISTINCT hashtext(subject) & 1023 AS place FROM (
+        SELECT unnest(%s::text[]) AS subject
+        UNION ALL
+        SELECT 'user:' || initiator_id FROM aibridge_interceptions WHERE id = ANY(%s::uuid[])
+        UNION ALL
+        SELECT unnest(string_to_array(charged_to, ' ')) FROM aibridge_interceptions
+        WHERE id = ANY(%s::uuid[])
+    ) AS subjects ORDER BY place
+) AS places
+"""
+"""Locks the counters of subjects and of interceptions', in an order that all daemons share. There
+are so many locks that few subjects share one, and few enough for any number of subjects."""
 
 _monotonic = SystemClock.monotonic
 
@@ -32,6 +48,7 @@ class PostgresBackend:
     """
 
     has_own_disk = False
+    shares_ledger = True
 
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
         self._engine = engine
@@ -50,6 +67,10 @@ class PostgresBackend:
         self._connection, self._close = connection, connection.close
         self._limit()
         self._cursor = connection.cursor()
+        # What another daemon has reserved counts from the moment that its locks are released.
+        self._cursor.execute(
+            "SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED"
+        )
         self._cursor.execute(f"SET statement_timeout = '{UNREACHABLE_S}s'")
         # A shared lock, since the server may not know yet that the connection before is lost.
         self._cursor.execute("SELECT pg_advisory_lock_shared(%s)", (self._recorder_id,))
@@ -83,6 +104,12 @@ class PostgresBackend:
 
     def time(self, at: datetime) -> datetime:
         return at
+
+    def day(self, stored: date | datetime) -> str:
+        return iso_day(stored)
+
+    def lock_ledger(self, subjects: Sequence[str], interceptions: Sequence[str]) -> None:
+        self._cursor.execute(_LOCK_LEDGER, ([*subjects], [*interceptions], [*interceptions]))
 
     def owner_is_dead(self, recorder_id: int) -> bool:
         if recorder_id == self._recorder_id:

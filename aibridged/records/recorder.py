@@ -12,7 +12,7 @@ with everything that was queued while it wrote (see `writer`). Facts after the s
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from math import inf
 from queue import SimpleQueue
@@ -32,7 +32,16 @@ from aibridged.records.facts import (
     ended_at,
     refused_end,
 )
-from aibridged.records.jobs import Close, Prune, RecordingFailedError, Waiting, Work, settle
+from aibridged.records.jobs import (
+    Admission,
+    Close,
+    Prune,
+    RecordingFailedError,
+    Waiting,
+    Work,
+    settle,
+    settle_starts,
+)
 from aibridged.records.journal import Journal
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
@@ -148,24 +157,27 @@ class Recorder:
         self._thread.start()
         await opened
 
-    async def start(self, start: InterceptionStart) -> None:
-        """Return once the row is committed. Cancelled meanwhile, the interception ends.
+    async def start(self, start: InterceptionStart) -> tuple[int, ...]:
+        """Return once the row is committed: what was used before, by check of its reservation.
+
+        Cancelled meanwhile, the interception ends.
 
         Raises:
             RecordingFailedError: it can't be committed, and the request must not go upstream.
+            BudgetExceededError: its reservation isn't allowed, and it isn't recorded.
         """
         if self._closed or self.stats.refuses or not self._has_room_for(start.initiator_id):
             self.stats.starts_refused += 1
             raise RecordingFailedError
         began = self._clock.monotonic()
-        committed: asyncio.Future[None] = self._loop.create_future()
+        committed: asyncio.Future[tuple[int, ...]] = self._loop.create_future()
         self._waiting += 1
         self._started += 1
         self._starts.append(Waiting(start, committed))
         if len(self._starts) == 1:
             self._loop.call_soon(self._gather, 0, GATHERING_TURNS)
         try:
-            await committed
+            used = await committed
         except asyncio.CancelledError:
             self._commit_starts()  # this one may be among them, and its end must follow it
             self._abandon(start, self._clock.monotonic() - began)
@@ -173,6 +185,7 @@ class Recorder:
         finally:
             self._waiting -= 1
         self.stats.start_waits.observe((), self._clock.monotonic() - began)
+        return used
 
     def _has_room_for(self, initiator_id: str) -> bool:
         length = self.queue_length
@@ -291,8 +304,9 @@ class Recorder:
         waiting, self._starts = self._starts, []
         if not waiting:
             return
-        if self._write_now(*(one.start for one in waiting)):
-            settle([one.committed for one in waiting])
+        admissions = self._write_now(*(one.start for one in waiting))
+        if admissions is not None:
+            settle_starts(waiting, admissions)
             return
         now = self._clock.monotonic()
         for one in waiting:
@@ -315,7 +329,9 @@ class Recorder:
         if handed_over:
             self._watch = self._loop.call_later(WATCH_S, self._look_after_starts)
 
-    def _refuse_stalled(self, start: InterceptionStart, committed: asyncio.Future[None]) -> None:
+    def _refuse_stalled(
+        self, start: InterceptionStart, committed: asyncio.Future[tuple[int, ...]]
+    ) -> None:
         if not self.stats.stalled:
             self.stats.stalled = True
             logger.error(
@@ -329,19 +345,22 @@ class Recorder:
         self._work.put(refused_end(start))
 
     def _flush(self) -> None:
-        if self._facts and not self._write_now():
+        if self._facts and self._write_now() is None:
             self._work.put(None)
         elif self._facts:
             self._loop.call_soon(self._flush)
             return
         self._flush_is_due = False
 
-    def _write_now(self, *starts: InterceptionStart) -> bool:
+    def _write_now(self, *starts: InterceptionStart) -> Mapping[str, Admission] | None:
         """Write the starts, or without any the facts that are due, if that can't block."""
         began = self._clock.monotonic()
-        if began < self._shun_until or not self._writer.write_now(starts, flush=not starts):
-            return False
+        if began < self._shun_until:
+            return None
+        admissions = self._writer.write_now(starts, flush=not starts)
+        if admissions is None:
+            return None
         now = self._clock.monotonic()
         if now - began > SLOW_S:
             self._shun_until = now + SHUN_S
-        return True
+        return admissions

@@ -92,6 +92,8 @@ START_COLUMNS = (
     "recorder_id",
     "started_at",
     "metadata",
+    "reserved_nanos",
+    "charged_to",
 )
 
 
@@ -99,6 +101,7 @@ def start_row(
     start: InterceptionStart, parent: Parent, recorder_id: int, time: Time
 ) -> tuple[Any, ...]:
     """The values of `START_COLUMNS`."""
+    reservation = start.reservation
     return (
         start.id,
         start.initiator_id,
@@ -118,6 +121,8 @@ def start_row(
         recorder_id,
         time(start.started_at),
         _json(start.metadata),
+        (reservation and reservation.amount) or None,
+        " ".join(reservation.charged_to) or None if reservation is not None else None,
     )
 
 
@@ -230,6 +235,11 @@ def _thought_row(thought: ModelThoughtRecord, time: Time) -> tuple[Any, ...]:
     )
 
 
+def is_charged(background: BackgroundRecord) -> bool:
+    """Whether it tells what the response has cost: a last status does, if that is known."""
+    return background.outcome is not None and background.cost_label is not None
+
+
 def background_values(background: BackgroundRecord) -> dict[str, Any]:
     """The bound parameters of the statement that notes a status."""
     return {
@@ -238,6 +248,9 @@ def background_values(background: BackgroundRecord) -> dict[str, Any]:
         "new_outcome": background.outcome and background.outcome.value,
         "new_partial": background.usage_partial,
         "is_last": background.outcome is not None,
+        "is_charged": is_charged(background),
+        "new_cost_nanos": background.cost_nanos,
+        "new_cost_label": background.cost_label,
         **{
             f"new_{name}": value
             for name, value in zip(ERROR_COLUMNS, _error(background), strict=True)

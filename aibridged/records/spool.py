@@ -228,6 +228,25 @@ class Spooling:
         """How many facts are in memory only, since the spool couldn't be written."""
         return len(self._unsaved)
 
+    def leave_to_journal(self, missed: int) -> None:
+        """Say what becomes of the facts that neither the database nor the spool has taken.
+
+        The journal has missed so many.
+        """
+        if not (unsaved := self.unsaved):
+            return
+        lost = min(missed, unsaved)
+        if lost < unsaved:
+            left = counted(unsaved - lost, "record is", "records are")
+            logger.warning("{} in the journal only, and will be recorded at the next start", left)
+        if lost:
+            self._stats.lost_at_end = lost
+            self._stats.records_lost += lost
+            logger.error(
+                "{} lost: the database, the spool and the journal did not accept them",
+                counted(lost, "record is", "records are"),
+            )
+
     def close(self) -> None:
         """Close the spool, and drop what is only in memory."""
         self._spool.close()

@@ -26,6 +26,8 @@ CHECKPOINT_PATIENCE_MS = 10
 """Longer than a transaction of the token store takes, and short for a request that waits."""
 
 
+_ISO_DAY = len("2026-01-01")
+
 _NOTHING: dict[None, None] = {}
 
 
@@ -37,6 +39,7 @@ class SqliteBackend:
     """
 
     has_own_disk = True
+    shares_ledger = False
 
     def __init__(self, engine: sa.Engine, recorder_id: int) -> None:
         self._engine = engine
@@ -106,6 +109,12 @@ class SqliteBackend:
     def time(self, at: datetime) -> str:
         # In the format of SQLAlchemy's DateTime. All times come from the clock, in UTC.
         return self._stamps(at)
+
+    def day(self, stored: str) -> str:
+        return stored[:_ISO_DAY]
+
+    def lock_ledger(self, subjects: Sequence[str], interceptions: Sequence[str]) -> None:
+        """No-op: the transaction has the write lock."""
 
     def owner_is_dead(self, recorder_id: int) -> bool:
         return recorder_id != self._recorder_id

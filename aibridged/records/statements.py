@@ -1,22 +1,27 @@
 """The writer's SQL statements, compiled once from SQLAlchemy's for the bare driver."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 from aibridged.columns import UtcDateTime
 from aibridged.records.facts import Outcome, StoredObjectRecord, UserPromptRecord
-from aibridged.records.rows import END_COLUMNS, ERROR_COLUMNS, ROWS, START_COLUMNS
+from aibridged.records.rows import COST_COLUMNS, END_COLUMNS, ERROR_COLUMNS, ROWS, START_COLUMNS
 from aibridged.records.schema import (
     interceptions,
     refusals,
+    spend,
     stored_objects,
     tool_usages,
     user_prompts,
 )
 from aibridged.wire.facts import RUNNING
+
+_encode = msgspec.json.Encoder().encode
 
 
 class Statement:
@@ -58,6 +63,17 @@ class Statements:
         self.prune_stored = self._compile(_PRUNE_STORED)
         self.prune_refusals = self._compile(_PRUNE_REFUSALS)
         self.background = self._compile(_BACKGROUND)
+        self.reserved_of = self._compile(_RESERVED_OF)
+        self.charges = self._compile(_charges(engine.dialect.name))
+        self.used = self._compile(_used(engine.dialect.name))
+        self.count_spend = self._count_spend()
+        self.prune_spend = self._compile(_PRUNE_SPEND)
+
+    def list_of(self, texts: Sequence[str]) -> Any:
+        """Texts as a parameter of `charges` and `used`."""
+        if self._dialect.name == "sqlite":
+            return _encode(texts).decode()
+        return list(texts)
 
     def _compile(self, statement: ClauseElement) -> Statement:
         return Statement(statement, self._dialect)
@@ -90,6 +106,16 @@ class Statements:
         )
         return Statement(statement, self._dialect, stored_objects.columns.keys()).sql
 
+    def _count_spend(self) -> str:
+        """Adds to a subject's counters of a day."""
+        statement = self._inserting(spend)
+        added = statement.excluded
+        statement = statement.on_conflict_do_update(
+            index_elements=[spend.c.subject, spend.c.day],
+            set_={name: spend.c[name] + added[name] for name in ("spent_nanos", "reserved_nanos")},
+        )
+        return Statement(statement, self._dialect, spend.columns.keys()).sql
+
     def _inserting(self, table: sa.Table) -> Any:
         insert = sqlite.insert if self._dialect.name == "sqlite" else postgresql.insert
         return insert(table)
@@ -98,7 +124,9 @@ class Statements:
 _END = (
     sa.update(interceptions)
     .where(interceptions.c.id == sa.bindparam("interception"))
-    .values({name: sa.bindparam(f"new_{name}") for name in END_COLUMNS})
+    .values(
+        {name: sa.bindparam(f"new_{name}") for name in END_COLUMNS} | {"reserved_nanos": sa.null()}
+    )
 )
 
 _ANSWER_PROMPT = (
@@ -155,8 +183,52 @@ _INTERRUPT = (
         ),
         outcome=Outcome.INTERRUPTED.value,
         usage_partial=sa.true(),
+        reserved_nanos=sa.null(),
     )
 )
+
+_RESERVED_OF = sa.select(interceptions.c.id).where(
+    interceptions.c.recorder_id == sa.bindparam("recorder"),
+    interceptions.c.ended_at.is_(None),
+    interceptions.c.reserved_nanos.is_not(None),
+)
+
+
+def _is_one_of(column: sa.Column[Any], texts: str, dialect: str) -> sa.ColumnElement[bool]:
+    """Whether the column is one of the texts of a parameter; see `Statements.list_of`."""
+    if dialect == "sqlite":
+        each = sa.func.json_each(sa.bindparam(texts, type_=sa.Text))
+        return column.in_(sa.select(sa.column("value")).select_from(each))
+    array = postgresql.ARRAY(sa.Uuid(as_uuid=False) if column.name == "id" else sa.Text)
+    return column == sa.any_(sa.bindparam(texts, type_=array))
+
+
+def _charges(dialect: str) -> sa.Select[Any]:
+    """What interceptions are charged with, and to whom."""
+    columns = interceptions.c
+    return sa.select(
+        columns.id,
+        columns.initiator_id,
+        columns.charged_to,
+        columns.started_at,
+        columns.credential_kind,
+        columns.cost_nanos,
+        columns.reserved_nanos,
+        columns.background_status,
+    ).where(_is_one_of(columns.id, "ids", dialect))
+
+
+def _used(dialect: str) -> sa.Select[Any]:
+    """What subjects have spent and reserved on each day since one."""
+    return sa.select(
+        spend.c.subject, spend.c.day, spend.c.spent_nanos + spend.c.reserved_nanos
+    ).where(
+        _is_one_of(spend.c.subject, "subjects", dialect),
+        spend.c.day >= sa.bindparam("since", type_=sa.Date),
+    )
+
+
+_PRUNE_SPEND = sa.delete(spend).where(spend.c.day < sa.bindparam("before", type_=sa.Date))
 
 _PRUNE = (
     sa.delete(interceptions)
@@ -217,6 +289,13 @@ _BACKGROUND = (
                 else_=interceptions.c[name],
             )
             for name in ERROR_COLUMNS
+        },
+        **{
+            name: sa.case(
+                (sa.bindparam("is_charged", type_=sa.Boolean), sa.bindparam(f"new_{name}")),
+                else_=interceptions.c[name],
+            )
+            for name in COST_COLUMNS
         },
     )
 )

@@ -5,15 +5,16 @@ again: so a batch whose commit was not confirmed can be written once more.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 import msgspec
 import sqlalchemy as sa
 
 from aibridged.clock import Clock, SystemClock
+from aibridged.records.backend import Backend
 from aibridged.records.facts import (
     BackgroundRecord,
     Fact,
@@ -21,6 +22,8 @@ from aibridged.records.facts import (
     InterceptionStart,
     UserPromptRecord,
 )
+from aibridged.records.jobs import Admission, without_refused
+from aibridged.records.ledger import Ledger
 from aibridged.records.rows import (
     ROWS,
     Parent,
@@ -41,6 +44,7 @@ _T = TypeVar("_T")
 _Row = Sequence[Any]
 
 _NO_PARENT = Parent()
+_PERIOD = timedelta(days=31)
 _STORED_EACH = 8  # stored objects that an interception makes at most, as a rule
 
 
@@ -50,89 +54,6 @@ class DatabaseAwayError(Exception):
 
 class RowRefusedError(Exception):
     """The database refuses the values of a row; nothing of its batch is written."""
-
-
-class Backend(Protocol):
-    """The differences between the databases: the one connection that writes, over the bare driver.
-
-    All of it blocks, and errors are the driver's own. `has_own_disk` says whether the daemon has to
-    bring commits to the disk.
-    """
-
-    has_own_disk: bool
-
-    def connect(self) -> None:
-        """Open the connection, and claim the rows of this recorder."""
-        ...
-
-    def disconnect(self) -> None:
-        """Drop the connection, whatever its state."""
-        ...
-
-    def begin(self) -> None: ...
-
-    def begin_at_once(self) -> bool:
-        """Begin, if neither this nor the commit will block: no disk, no locks, no network."""
-        ...
-
-    def commit(self) -> None: ...
-
-    def rollback(self) -> None: ...
-
-    def execute(self, sql: str, parameters: _Row = ()) -> list[Any]:
-        """Run one statement; returns its rows."""
-        ...
-
-    def execute_many(self, sql: str, rows: Sequence[_Row]) -> None:
-        """Run one statement for each of the rows."""
-        ...
-
-    def changed(self, sql: str, parameters: _Row) -> int:
-        """Run one statement; returns the number of rows that it changed."""
-        ...
-
-    def time(self, at: datetime) -> Any:
-        """A time as the driver takes it."""
-        ...
-
-    def owner_is_dead(self, recorder_id: int) -> bool:
-        """Whether no living recorder has this id; called within a transaction."""
-        ...
-
-    def finish_by(self, seconds: float) -> None:
-        """Give up within that time what can be given up. From any thread."""
-        ...
-
-    def flush(self) -> None:
-        """Flush commits to disk, out of a power cut's reach; may run beside other commits."""
-        ...
-
-    def checkpoint_aside(self) -> bool:
-        """Bring commits into the database's own file, flushed, while others commit.
-
-        Returns whether `truncate_log` is called for. For one thread of its own.
-        """
-        ...
-
-    def close_aside(self) -> None:
-        """Close what `checkpoint_aside` has opened; from the same thread."""
-        ...
-
-    def is_scrub_requested(self) -> bool:
-        """Whether a command wants no deleted text to be left: `truncate_log`. From any thread."""
-        ...
-
-    def truncate_log(self) -> None:
-        """Restart the write-ahead log, once all of it is in the database's own file."""
-        ...
-
-    def is_refusal(self, error: Exception) -> bool:
-        """Whether the error is about a row's values, and not about the database's state."""
-        ...
-
-    def reason(self, error: Exception) -> str:
-        """The reason in a database's error, without any values."""
-        ...
 
 
 class Store:
@@ -147,11 +68,13 @@ class Store:
         self._backend = _make_backend(engine, self.recorder_id)
         self.has_own_disk = self._backend.has_own_disk
         self._sql = Statements(engine)
+        self._ledger = Ledger(self._backend, self._sql)
         self._hours = HourMarks(engine, clock or SystemClock())
 
     def connect(self) -> None:
         """Open or reopen the connection."""
         self._backend.disconnect()
+        self._ledger.forget()
         try:
             self._backend.connect()
         except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
@@ -165,29 +88,45 @@ class Store:
         """Close the connection."""
         self._backend.disconnect()
 
-    def write(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> None:
-        """Write everything in one transaction.
+    def write(
+        self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]
+    ) -> Mapping[str, Admission]:
+        """Write everything in one transaction, but for starts that spend limits don't allow for.
+
+        Returns what became of the starts with a reservation, by id.
 
         Raises:
             RowRefusedError: nothing was written, because of one row.
         """
-        self._transaction(lambda: self._write(starts, facts), of_rows=True)
+        admissions = self._transaction(lambda: self._write(starts, facts), of_rows=True)
+        self._ledger.keep()
+        return admissions
 
-    def write_at_once(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> bool:
-        """Write everything in one transaction, if that can't block.
+    def write_at_once(
+        self,
+        starts: Sequence[InterceptionStart],
+        facts: Sequence[Fact],
+        *,
+        may_refuse: bool = True,
+    ) -> Mapping[str, Admission] | None:
+        """`write`, if that can't block, nor refuses a start where it mayn't.
 
-        False: nothing is known to be written; `write` will tell why.
+        None: nothing is known to be written; `write` will tell why.
         """
         try:
             if not self._backend.begin_at_once():
-                return False
-            self._write(starts, facts)
+                return None
+            admissions = self._write(starts, facts)
+            if not may_refuse and len(without_refused(starts, admissions)) < len(starts):
+                self._backend.rollback()
+                return None
             self._backend.commit()
         except Exception:  # noqa: BLE001 - `write` will meet it, too
             with suppress(Exception):
                 self._backend.rollback()
-            return False
-        return True
+            return None
+        self._ledger.keep()
+        return admissions
 
     def close_left_open(self, now: datetime) -> int:
         """End as interrupted what dead recorders left open; returns how many there were.
@@ -200,20 +139,21 @@ class Store:
         """Delete up to `limit` interceptions that started before then and have ended.
 
         Their child rows are deleted with them, who made what the provider has stored since before
-        then, and the refusals of the days before. Returns the number of interceptions deleted.
+        then, and the refusals of the days before; what was spent is known for longer, since the
+        spend limits of a month need it. Returns the number of interceptions deleted.
         """
         at, day = self._backend.time(before), before.date().isoformat()
+        counted_since = (before - _PERIOD).date().isoformat()
 
         def delete() -> int:
-            stored, refused, sql = (
-                self._sql.prune_stored,
-                self._sql.prune_refusals,
-                self._sql.prune,
-            )
-            most = limit * _STORED_EACH
-            self._backend.changed(stored.sql, stored.row(before=at, most=most))
-            self._backend.changed(refused.sql, refused.row(before=day, most=most))
-            deleted = self._backend.execute(sql.sql, sql.row(before=at, most=limit))
+            sql, most = self._sql, limit * _STORED_EACH
+            for each, row in (
+                (sql.prune_stored, sql.prune_stored.row(before=at, most=most)),
+                (sql.prune_refusals, sql.prune_refusals.row(before=day, most=most)),
+                (sql.prune_spend, sql.prune_spend.row(before=counted_since)),
+            ):
+                self._backend.changed(each.sql, row)
+            deleted = self._backend.execute(sql.prune.sql, sql.prune.row(before=at, most=limit))
             self._hours.changed(self._backend, deleted)
             return len(deleted)
 
@@ -254,11 +194,15 @@ class Store:
         """Restart the write-ahead log at the next commit, if no reader is in the way."""
         self._guarded(self._backend.truncate_log)
 
-    def _write(self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]) -> None:
+    def _write(
+        self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]
+    ) -> Mapping[str, Admission]:
         """Write tool calls before the starts that continue them, and ends after their starts."""
         backend = self._backend
         rows: dict[type, list[Sequence[Any]]] = {}
-        ends, answered, noted, background = [], [], [], []
+        ends: list[InterceptionEnd] = []
+        background: list[BackgroundRecord] = []
+        answered, noted = [], []
         answers: dict[str | None, str] = {
             fact.interception_id: fact.prompt_response_id
             for fact in facts
@@ -273,26 +217,40 @@ class Store:
             if kind in ROWS:
                 rows.setdefault(kind, []).append(ROWS[kind][1](fact, backend.time))
             elif isinstance(fact, InterceptionEnd):
-                ends.append(end_row(fact, backend.time))
+                ends.append(fact)
                 if fact.interception_id in answers and (row := answered_row(fact)) is not None:
                     answered.append(row)
                 if (row := noted_row(fact)) is not None:
                     noted.append(row)
             elif isinstance(fact, BackgroundRecord):
-                background.append(self._sql.background.row(**background_values(fact)))
+                background.append(fact)
+        ledger = self._ledger
+        ledger.begin(starts, ends, background)
         for kind, values in rows.items():
             backend.execute_many(self._sql.inserts[kind], values)
-        if starts:
+        begun = {start.id for start in starts} if ends else ()
+        ended = {end.interception_id for end in ends} if begun else ()
+        # An end leaves room for the starts, unless it is of one of them.
+        ledger.settle([end for end in ends if end.interception_id not in begun], background)
+        admissions = ledger.admit(starts)
+        if starts := without_refused(starts, admissions):
             backend.execute_many(self._sql.insert_start, [self._start_row(one) for one in starts])
+            ledger.started([one for one in starts if one.id not in ended] if ended else starts)
+        if begun:
+            ledger.settle([end for end in ends if end.interception_id in begun])
         if ends:
-            backend.execute_many(self._sql.end.sql, ends)
+            rows_of_ends = [end_row(end, backend.time) for end in ends]
+            backend.execute_many(self._sql.end.sql, rows_of_ends)
         if answered:
             backend.execute_many(self._sql.answer_prompt.sql, answered)
         if noted:
             backend.execute_many(self._sql.note.sql, noted)
         if background:
-            backend.execute_many(self._sql.background.sql, background)
+            told = [self._sql.background.row(**background_values(each)) for each in background]
+            backend.execute_many(self._sql.background.sql, told)
         self._hours.changed_late(backend, starts, facts)
+        ledger.write()
+        return admissions
 
     def _start_row(self, start: InterceptionStart) -> Sequence[Any]:
         call = start.correlating_tool_call_id
@@ -312,9 +270,16 @@ class Store:
         at = self._backend.time(now)
         for (owner,) in self._backend.execute(sql.owners_of_open.sql, sql.owners_of_open.row()):
             if self._backend.owner_is_dead(owner):
+                self._release(owner)
                 row = sql.interrupt.row(now=at, recorder=owner)
                 closed += self._backend.changed(sql.interrupt.sql, row)
         return closed
+
+    def _release(self, owner: int) -> None:
+        """Release what is reserved for the interceptions that this recorder has left open."""
+        sql = self._sql.reserved_of
+        if found := self._backend.execute(sql.sql, sql.row(recorder=owner)):
+            self._ledger.release([str(id) for (id,) in found])
 
     def _transaction(self, work: Callable[[], _T], *, of_rows: bool = False) -> _T:
         def whole() -> _T:

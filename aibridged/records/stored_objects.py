@@ -6,23 +6,19 @@ thread, with a deadline. What was looked up is remembered, since it never change
 """
 
 import asyncio
-import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NamedTuple
 
 import sqlalchemy as sa
 from cachetools import LRUCache
 
-from aibridged.core.fair_queue import Bounds, QueueFullError
-from aibridged.fair_places import FairPlaces
+from aibridged.core.fair_queue import QueueFullError
 from aibridged.records.facts import StoredObjectRecord
-from aibridged.records.jobs import settle
+from aibridged.records.lookups import LookupFailedError, Lookups
 from aibridged.records.rows import object_key
 from aibridged.records.schema import interceptions, stored_objects
 from aibridged.wire.facts import RUNNING
 
-BOUNDS = Bounds(places=4, places_each=2, waiting=256)
 DEADLINE_S = 5.0
 """For how long a request waits for a look-up, its place included."""
 REMEMBERED = 10_000
@@ -47,10 +43,6 @@ _MAKER = (
     .outerjoin(interceptions, interceptions.c.id == _C.interception_id)
     .where(_C.provider_name == sa.bindparam("provider"), _C.object_id == sa.bindparam("object"))
 )
-
-
-class LookupFailedError(Exception):
-    """It isn't known who made it: the database doesn't answer, or too many ask."""
 
 
 class Maker(NamedTuple):
@@ -90,7 +82,7 @@ class StoredObjects:
         self.record = record
         self._deadline = deadline
         self._known: LRUCache[_Key, Maker] = LRUCache(REMEMBERED)
-        self._places: FairPlaces[str] = FairPlaces(BOUNDS, deadline)
+        self._lookups = Lookups(deadline)
 
     def made(self, made: StoredObjectRecord, model: str | None = None) -> None:
         """Note who made it, by which model, and its continuation; the first stays its maker."""
@@ -152,31 +144,7 @@ class StoredObjects:
         return True
 
     async def _look_up(self, caller: str, key: _Key) -> Maker | None:
-        """A place is free again when its thread has ended, and not when nobody waits any more."""
-        await self._places.take(caller)
-        loop = asyncio.get_running_loop()
-        found: asyncio.Future[Maker | None] = loop.create_future()
-
-        def ended(maker: Maker | None, error: Exception | None) -> None:
-            self._places.give_back(caller)
-            settle([found], error, maker)
-
-        def read() -> None:
-            maker = failure = None
-            try:
-                maker = self._read(key)
-            except Exception as error:  # noqa: BLE001 - a driver's, the system's or SQLAlchemy's
-                failure = error
-            with suppress(RuntimeError):  # the loop is closed, and nobody waits
-                loop.call_soon_threadsafe(ended, maker, failure)
-
-        # None of a pool, which the process would wait for at its end, whatever hangs.
-        try:
-            threading.Thread(target=read, name="stored object", daemon=True).start()
-        except RuntimeError:  # the system has none left
-            self._places.give_back(caller)
-            raise
-        return await found
+        return await self._lookups.run(caller, lambda: self._read(key))
 
     def _read(self, key: _Key) -> Maker | None:
         with self._engine.connect() as connection:

@@ -47,7 +47,7 @@ def _fields(record: Record) -> dict[str, Any]:
         fields["interception_id"] = record.id
         fields["correlating_tool_call_id"] = record.correlating_tool_call_id or ""
         given["metadata"] = with_user_agent(record.metadata, given.pop("user_agent"))
-        del given["tool_result_ids"]
+        del given["tool_result_ids"], given["reservation"]
     given.pop("id", None)
     for old, value in given.items():
         name = _NAMES.get(old, old)

@@ -9,7 +9,7 @@ spool's facts first.
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -29,6 +29,7 @@ from aibridged.records.facts import (
     refused_end,
 )
 from aibridged.records.jobs import (
+    Admission,
     Close,
     DiskFailed,
     Prune,
@@ -37,6 +38,8 @@ from aibridged.records.jobs import (
     Waiting,
     Work,
     settle,
+    settle_starts,
+    without_refused,
 )
 from aibridged.records.journal import Journal
 from aibridged.records.reconnection import Attempt
@@ -105,40 +108,50 @@ class Writer:
             return
         self._settle([opened])
         self._disk_keeper.start()
-        close = None
-        while close is None:
-            close = self._turn()
+        while (close := self._turn()) is None:
+            pass
         self._close()
         self._settle([close.closed])
 
-    def write_now(self, starts: Sequence[InterceptionStart], *, flush: bool = False) -> bool:
+    def write_now(
+        self, starts: Sequence[InterceptionStart], *, flush: bool = False
+    ) -> Mapping[str, Admission] | None:
         """Commit starts, or the facts that are due, from the event loop, if that can't block.
 
-        False leaves them to the thread, whatever the reason: it can wait, and knows what to do
-        without a database. Of the facts, about `FACTS_AT_ONCE` are committed.
+        None leaves them to the thread, which can wait, and knows what to do without a database. Of
+        the facts, about `FACTS_AT_ONCE` are committed. See `Store.write`.
         """
         if not self._awake.acquire(blocking=False):
-            return False
+            return None
         try:
-            return not self._stats.database_away and self._write_now(starts, flush=flush)
+            return None if self._stats.database_away else self._write_now(starts, flush=flush)
         finally:
             self._awake.release()
 
-    def _write_now(self, starts: Sequence[InterceptionStart], *, flush: bool) -> bool:
+    def _write_now(
+        self, starts: Sequence[InterceptionStart], *, flush: bool
+    ) -> Mapping[str, Admission] | None:
         facts: Sequence[Fact] = ()
         if flush:
             facts = self._facts.first(FACTS_AT_ONCE)
         elif self._facts.are_continued_by(starts):
             facts = self._facts.first(FACTS_AT_ONCE)
             if len(facts) < len(self._facts):
-                return False
-        if self._truncator.may_truncate(*facts) or not self._commit(starts, facts, at_once=True):
-            return False
+                return None
+        if self._truncator.may_truncate(*facts):
+            return None
+        began = self._clock.monotonic()
+        # Who is over a limit may not be once what has ended is settled, which the thread does.
+        final = bool(facts) or not self._facts
+        admissions = self._store.write_at_once(starts, facts, may_refuse=final)
+        if admissions is None:
+            return None
+        self._committed(began, starts, facts, admissions)
         if facts:
             self._facts.drop(len(facts))
             self._taken += len(facts)
             self._journal.release(self._taken)
-        return True
+        return admissions
 
     def _open(self) -> None:
         self._spooling.open()
@@ -168,7 +181,7 @@ class Writer:
         with self._awake:
             starts = [one.start for one in waiting]
             facts: Sequence[Fact] = ()
-            if close or self._facts.are_continued_by(starts):
+            if close or self._facts.come_before(starts):
                 facts = self._facts.all()
             elif flush:
                 facts = self._facts.first(FACTS_AT_ONCE)
@@ -226,15 +239,16 @@ class Writer:
         return self._pruning.seconds_left(self._clock.monotonic())
 
     def _write(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
+        admissions: Mapping[str, Admission] = {}
         try:
             if waiting or facts:
-                self._commit([one.start for one in waiting], facts)
+                admissions = self._commit([one.start for one in waiting], facts)
         except RowRefusedError:
             self._write_singly(waiting, facts)
         except DatabaseAwayError as error:
             self._lose_database(error, waiting, facts)
         else:
-            self._settle([one.committed for one in waiting])
+            self._settle_starts(waiting, admissions)
 
     def _write_singly(self, waiting: Sequence[Waiting], facts: Sequence[Fact]) -> None:
         """Write what the database doesn't refuse, one by one, in the order of a batch."""
@@ -252,12 +266,12 @@ class Writer:
 
     def _write_start(self, one: Waiting) -> None:
         try:
-            self._commit([one.start], [])
+            admissions = self._commit([one.start], [])
         except RowRefusedError as error:
             logger.error("Interception {} can't be stored: {}", one.start.id, error)
             self._refuse([one])
         else:
-            self._settle([one.committed])
+            self._settle_starts([one], admissions)
 
     def _cut(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """The facts truncated, before they are kept or written anywhere."""
@@ -284,24 +298,25 @@ class Writer:
                     logger.error("A {} can't be stored and is lost: {}", type(fact).__name__, error)
 
     def _commit(
+        self, starts: Sequence[InterceptionStart], facts: Sequence[Fact]
+    ) -> Mapping[str, Admission]:
+        began = self._clock.monotonic()
+        admissions = self._store.write(starts, facts)
+        self._committed(began, starts, facts, admissions)
+        return admissions
+
+    def _committed(
         self,
+        began: float,
         starts: Sequence[InterceptionStart],
         facts: Sequence[Fact],
-        *,
-        at_once: bool = False,
-    ) -> bool:
-        """Commit everything; false if it was to be `at_once` and couldn't be."""
-        began = self._clock.monotonic()
-        if not at_once:
-            self._store.write(starts, facts)
-        elif not self._store.write_at_once(starts, facts):
-            return False
+        admissions: Mapping[str, Admission],
+    ) -> None:
         now = self._clock.monotonic()
         self._stats.committed(len(starts) + len(facts), now - began, now)
         self._disk_keeper.committed(now)
         if self._on_record is not None:
-            self._tell(self._on_record, [*starts, *facts])
-        return True
+            self._tell(self._on_record, [*without_refused(starts, admissions), *facts])
 
     def _tell(self, on_record: Callable[[Record], None], records: Sequence[Record]) -> None:
         for record in records:
@@ -362,25 +377,13 @@ class Writer:
         self._pruning.give_up()
         self._disk_keeper.stop()
         self._store.close()
-        self._leave_to_journal()
+        self._spooling.leave_to_journal(self._journal.missed)
         self._spooling.close()
         self._journal.close()
 
-    def _leave_to_journal(self) -> None:
-        """Say what becomes of the facts that neither the database nor the spool has taken."""
-        if not (unsaved := self._spooling.unsaved):
-            return
-        lost = min(self._journal.missed, unsaved)
-        if lost < unsaved:
-            left = counted(unsaved - lost, "record is", "records are")
-            logger.warning("{} in the journal only, and will be recorded at the next start", left)
-        if lost:
-            self._stats.lost_at_end = lost
-            self._stats.records_lost += lost
-            logger.error(
-                "{} lost: the database, the spool and the journal did not accept them",
-                counted(lost, "record is", "records are"),
-            )
+    def _settle_starts(self, waiting: Sequence[Waiting], admitted: Mapping[str, Admission]) -> None:
+        with suppress(RuntimeError):  # as below
+            self._loop.call_soon_threadsafe(settle_starts, waiting, admitted)
 
     def _settle_prune(self, prune: Prune, error: RecordingFailedError | None) -> None:
         self._settle([prune.pruned], error, prune.deleted)

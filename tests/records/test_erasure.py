@@ -67,6 +67,13 @@ def record(add, store, clock, database):
                 store.write(
                     [],
                     [
+                        InterceptionEnd(
+                            interception_id=id,
+                            ended_at=clock.wall(),
+                            outcome=Outcome.COMPLETED,
+                            cost_nanos=7,
+                            cost_label="exact",
+                        ),
                         ModelThoughtRecord(id=uuid7(clock.wall()), content="hm", **own),
                         StoredObjectRecord(
                             provider_name="openai",
@@ -123,6 +130,7 @@ def test_what_is_counted_stays_and_all_else_goes(database, erasure, record, cloc
         assert found == {row["id"] for row in bobs}
     assert {row["initiator_id"] for row in database.rows(schema.stored_objects)} == {BOB}
     assert {row["user_id"] for row in database.rows(schema.refusals)} == {BOB}
+    assert {row["subject"] for row in database.rows(schema.spend)} == {f"user:{BOB}"}
     assert {row["provider_response_id"] for row in database.rows(schema.token_usages)} == {""}
 
 

@@ -1,6 +1,7 @@
 import pytest
 
 from aibridged.records.fact_queue import FactQueue
+from aibridged.records.facts import Reservation
 
 
 @pytest.fixture
@@ -33,11 +34,11 @@ def test_the_first_are_dropped(queue):
 
 
 def test_a_start_that_answers_a_call_that_waits_continues_it(queue, new_start):
-    assert queue.are_continued_by([new_start(), new_start(tool_result_ids=("x", "call-b"))])
+    assert queue.come_before([new_start(), new_start(tool_result_ids=("x", "call-b"))])
     # Only the last result names the interception before.
-    assert not queue.are_continued_by([new_start(tool_result_ids=("call-b", "x")), new_start()])
+    assert not queue.come_before([new_start(tool_result_ids=("call-b", "x")), new_start()])
     queue.drop(8)
-    assert not queue.are_continued_by([new_start(tool_result_ids=("call-b",))])
+    assert not queue.come_before([new_start(tool_result_ids=("call-b",))])
 
 
 def test_whose_facts_wait_is_counted(new_facts):
@@ -51,3 +52,11 @@ def test_whose_facts_wait_is_counted(new_facts):
         queue.drop(3)
     assert counts == [(8, 4, 0), (5, 4, 0), (4, 2, 0), (3, 0, 0)]
     assert (len(queue), queue._counts, len(queue._runs)) == (0, {}, 0), "nobody is remembered"
+
+
+def test_what_has_ended_is_settled_before_anything_is_checked_against_it(new_start, new_facts):
+    queue, start = FactQueue(), new_start(reservation=Reservation())
+    assert not queue.come_before([start])
+    queue.put(new_facts("a"))
+    assert queue.come_before([new_start(), start])
+    assert not queue.come_before([new_start()])

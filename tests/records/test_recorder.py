@@ -26,13 +26,13 @@ def stalled(recorder):
     The event loop finds that it can't write at once, as when the disk is to be waited for.
     """
     store = recorder._writer._store
-    store.write_at_once = lambda starts, facts: False
+    store.write_at_once = lambda *_, **__: None
     write, entered, go_on = store.write, threading.Event(), threading.Event()
 
     def wait(starts, facts):
         entered.set()
         assert go_on.wait(10)
-        write(starts, facts)
+        return write(starts, facts)
 
     store.write = wait
     try:
@@ -279,7 +279,9 @@ async def test_the_end_of_a_cancelled_start_does_not_overtake_it(
     await until(entered.is_set)
     before = recorder.queue_length
     write_at_once = store.write_at_once
-    store.write_at_once = lambda starts, facts: not starts and write_at_once(starts, facts)
+    store.write_at_once = lambda starts, facts, **_: (
+        None if starts else write_at_once(starts, facts)
+    )
     task = asyncio.ensure_future(recorder.start(cancelled := new_start()))  # noqa: TID251
     await asyncio.sleep(0)
     task.cancel()

@@ -9,8 +9,9 @@ import pytest
 from aibridged.records import schema
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.facts import StoredObjectRecord
+from aibridged.records.lookups import BOUNDS, LookupFailedError
 from aibridged.records.rows import object_key
-from aibridged.records.stored_objects import BOUNDS, LookupFailedError, Maker, StoredObjects
+from aibridged.records.stored_objects import Maker, StoredObjects
 
 
 @pytest.fixture
@@ -101,8 +102,8 @@ async def test_what_another_daemon_is_just_told_is_waited_for(database, store, o
     objects, _ = opened(database.engine)
     async with asyncio.TaskGroup() as group:
         finding = group.create_task(find(objects, patient=True))
-        await until(lambda: objects._places.taken)
-        await until(lambda: not objects._places.taken)
+        await until(lambda: objects._lookups._places.taken)
+        await until(lambda: not objects._lookups._places.taken)
         store.write([], [new_object()])
     assert finding.result() == Maker("ann", None, False)
 
@@ -115,8 +116,8 @@ async def test_the_end_of_its_request_is_waited_for_where_it_decides(
     objects, _ = opened(database.engine)
     async with asyncio.TaskGroup() as group:
         finding = group.create_task(find(objects, settled=True))
-        await until(lambda: objects._places.taken)
-        await until(lambda: not objects._places.taken)
+        await until(lambda: objects._lookups._places.taken)
+        await until(lambda: not objects._lookups._places.taken)
         told = new_object(interception_id=start.id, continuation="next")
         store.write([], [told, *new_facts(start.id)])
     assert finding.result().continuation == "next"
@@ -147,8 +148,8 @@ async def test_a_database_that_does_not_answer_is_not_waited_for(opened, tmp_pat
         for _ in range(BOUNDS.places + 2):
             with pytest.raises(LookupFailedError):
                 await find(objects)
-        assert objects._places.taken == BOUNDS.places_each
-        named = [each for each in threading.enumerate() if each.name == "stored object"]
+        assert objects._lookups._places.taken == BOUNDS.places_each
+        named = [each for each in threading.enumerate() if each.name == "look-up"]
         assert len(named) == BOUNDS.places_each
         assert all(each.daemon for each in named)
 

@@ -12,7 +12,8 @@ from aibridged.core.auth import CredentialKind
 from aibridged.errors import LOOKUP_FAILED, GatewayError
 from aibridged.pipeline.context import RequestContext
 from aibridged.records.facts import StoredObjectRecord
-from aibridged.records.stored_objects import LookupFailedError, StoredObjects
+from aibridged.records.lookups import LookupFailedError
+from aibridged.records.stored_objects import StoredObjects
 from aibridged.wire.responses.continuing import Continuation, go_on, restored, stored
 from aibridged.wire.splice import Fields
 

@@ -1,0 +1,278 @@
+"""The ledger: what users, tokens and group pools have spent and reserved, by day.
+
+An interception's start reserves what it may cost at the worst, unless a spend limit doesn't allow
+for it; its end charges what it has cost, and releases what was reserved. Both happen in the very
+transaction that writes the start or the end, so whatever becomes of a daemon, the counters tell
+what the rows do. An end is charged by its difference from what the row says, and so it may be
+written again.
+
+All counts for the day (in UTC) on which the interception started. Requests with a caller's own key
+count for nobody.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime
+from typing import Any, Protocol
+
+from aibridged.core.budgets import admits, user_subject
+from aibridged.records.facts import BackgroundRecord, Check, InterceptionEnd, InterceptionStart
+from aibridged.records.jobs import Admission, BudgetExceededError
+from aibridged.records.rows import is_charged
+from aibridged.records.statements import Statement, Statements
+from aibridged.wire.facts import RUNNING
+
+_BYOK = "byok"
+_MAX_OPEN = 20_000
+
+
+class Connection(Protocol):
+    """What the ledger needs of a `store.Backend`."""
+
+    shares_ledger: bool
+    """Whether other daemons may use the counters at the same time."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]: ...
+
+    def execute_many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None: ...
+
+    def day(self, stored: Any) -> str:
+        """The day in UTC, in ISO format, of a stored time or day."""
+        ...
+
+    def lock_ledger(self, subjects: Sequence[str], interceptions: Sequence[str]) -> None:
+        """Keep other daemons from the counters of these, until the transaction ends."""
+        ...
+
+
+class _Charge:
+    """What the row of an interception says that it is charged with."""
+
+    __slots__ = ("cost", "counts", "day", "is_running", "reserved", "subjects")
+
+    def __init__(
+        self,
+        initiator: str,
+        charged_to: Sequence[str],
+        day: str,
+        kind: str,
+        cost: int | None = None,
+        reserved: int | None = None,
+        status: str | None = None,
+    ) -> None:
+        self.subjects = (user_subject(initiator), *charged_to)
+        self.day = day
+        self.counts = kind != _BYOK
+        self.cost = cost or 0
+        self.reserved = reserved or 0
+        self.is_running = status is None or status in RUNNING
+
+
+class Ledger:
+    """The ledger, over the connection of one writer. It remembers the rows that are open.
+
+    In each transaction its methods are called in their order, and after it `forget` or `keep`.
+    """
+
+    def __init__(self, connection: Connection, sql: Statements) -> None:
+        self._connection = connection
+        self._sql = sql
+        self._open: dict[str, InterceptionStart] = {}
+        self._begun: Sequence[InterceptionStart] = ()
+        self._added: dict[tuple[str, str], list[int]] = {}
+
+    def begin(
+        self,
+        starts: Sequence[InterceptionStart],
+        ends: Sequence[InterceptionEnd],
+        background: Sequence[BackgroundRecord],
+    ) -> None:
+        """Lock all that the transaction is going to read and to change."""
+        self._added = {}
+        self._begun = ()
+        if not self._connection.shares_ledger:
+            return
+        subjects = {each for start in starts for each in _subjects(start)}
+        ids = [*_ids(ends), *_ids(background)]
+        if ids or any(start.reservation is not None for start in starts):
+            for id in ids:
+                if (start := self._open.get(id)) is not None:
+                    subjects.update(_subjects(start))
+            unknown = [id for id in ids if id not in self._open]
+            self._connection.lock_ledger([*subjects], unknown)
+
+    def settle(
+        self, ends: Sequence[InterceptionEnd], background: Sequence[BackgroundRecord] = ()
+    ) -> None:
+        """Charge what has ended; to be called before the rows are updated, once for each."""
+        last = [each for each in background if is_charged(each)]
+        if not ends and not last:
+            return
+        charges = self._charges([*_ids(ends), *_ids(last)])
+        for end in ends:
+            if (charge := charges.get(end.interception_id)) is not None:
+                self._charge(charge, end.cost_nanos)
+        for told in last:
+            charge = charges.get(told.interception_id)
+            if charge is not None and charge.is_running:
+                charge.is_running = False
+                self._charge(charge, told.cost_nanos)
+
+    def admit(self, starts: Sequence[InterceptionStart]) -> dict[str, Admission]:
+        """Reserve for each start that has a reservation, in their order, if its checks allow."""
+        asking = [start for start in starts if start.reservation is not None]
+        if not asking:
+            return {}
+        used = Used(self._read_used(asking))
+        for (subject, day), added in self._added.items():
+            used.add(subject, day, sum(added))
+        # A batch whose commit was not confirmed may be written again.
+        present = dict(self._read_charges([start.id for start in asking]))
+        return {
+            start.id: self._admit(start, used, is_there=start.id in present) for start in asking
+        }
+
+    def started(self, starts: Sequence[InterceptionStart]) -> None:
+        """Remember the rows that have been inserted."""
+        self._begun = starts
+
+    def release(self, interceptions: Sequence[str]) -> None:
+        """Release what is reserved for these; what they have cost stays."""
+        self._added = {}
+        self._connection.lock_ledger((), interceptions)
+        for charge in self._charges(interceptions).values():
+            self._charge(charge, charge.cost)
+        self.write()
+
+    def write(self) -> None:
+        """Write the counters."""
+        rows = [(*key, *added) for key, added in self._added.items() if any(added)]
+        if rows:
+            self._connection.execute_many(self._sql.count_spend, rows)
+
+    def keep(self) -> None:
+        """The transaction is committed."""
+        for start in self._begun if len(self._open) < _MAX_OPEN else ():
+            self._open[start.id] = start
+        self._begun = ()
+
+    def forget(self) -> None:
+        """Forget which rows are open: another daemon may have closed them."""
+        self._open.clear()
+
+    def _admit(self, start: InterceptionStart, used: "Used", *, is_there: bool) -> Admission:
+        reservation = start.reservation
+        assert reservation is not None
+        amount, checks = reservation.amount, reservation.checks
+        amounts = tuple(used.of(check) for check in checks)
+        if is_there:
+            return amounts
+        for spent, check in zip(amounts, checks, strict=True):
+            if not admits(check.cap, spent, amount):
+                return BudgetExceededError(amounts)
+        if amount:
+            day = start.started_at.date().isoformat()
+            for subject in _subjects(start):
+                used.add(subject, day, amount)
+                self._add(subject, day, 0, amount)
+        return amounts
+
+    def _charge(self, charge: _Charge, cost: int | None) -> None:
+        spent, released = (cost or 0) - charge.cost, charge.reserved
+        charge.cost, charge.reserved = cost or 0, 0
+        if not charge.counts:
+            spent = 0
+        if spent or released:
+            for subject in charge.subjects:
+                self._add(subject, charge.day, spent, -released)
+
+    def _add(self, subject: str, day: str, spent: int, reserved: int) -> None:
+        added = self._added.setdefault((subject, day), [0, 0])
+        added[0] += spent
+        added[1] += reserved
+
+    def _charges(self, interceptions: Sequence[str]) -> dict[str, _Charge]:
+        """What interceptions are charged with; those that aren't known to be open are read.
+
+        Whatever becomes of the transaction, an open one is read the next time.
+        """
+        found: dict[str, _Charge] = {}
+        unknown = []
+        for id in interceptions:
+            if (start := self._open.pop(id, None)) is not None:
+                found[id] = _charge_of(start)
+            elif id not in found:
+                unknown.append(id)
+        if unknown:
+            found.update(self._read_charges(unknown))
+        return found
+
+    def _read_charges(self, interceptions: Sequence[str]) -> Iterator[tuple[str, _Charge]]:
+        day = self._connection.day
+        for id, initiator, charged_to, started_at, *rest in self._run(
+            self._sql.charges, ids=self._sql.list_of(interceptions)
+        ):
+            others = (charged_to or "").split()
+            yield str(id), _Charge(initiator, others, day(started_at), *rest)
+
+    def _read_used(self, starts: Sequence[InterceptionStart]) -> Iterator[tuple[str, str, int]]:
+        checks = [
+            check for start in starts if start.reservation for check in start.reservation.checks
+        ]
+        if not checks:
+            return
+        subjects = self._sql.list_of([*{check.subject for check in checks}])
+        since = min(check.since for check in checks).isoformat()
+        for subject, day, amount in self._run(self._sql.used, subjects=subjects, since=since):
+            yield subject, self._connection.day(day), amount
+
+    def _run(self, statement: Statement, **values: Any) -> list[Any]:
+        return self._connection.execute(statement.sql, statement.row(**values))
+
+
+class Used:
+    """What subjects have spent and reserved, of rows of a subject, an ISO day and an amount."""
+
+    def __init__(self, rows: Iterable[tuple[str, str, int]]) -> None:
+        self._days: dict[str, dict[str, int]] = {}
+        for row in rows:
+            self.add(*row)
+
+    def add(self, subject: str, day: str, amount: int) -> None:
+        """Add to a subject's amount of a day."""
+        days = self._days.setdefault(subject, {})
+        days[day] = days.get(day, 0) + amount
+
+    def of(self, check: Check) -> int:
+        """The sum of a check's subject since its day."""
+        since = check.since.isoformat()
+        return sum(
+            amount for day, amount in self._days.get(check.subject, {}).items() if day >= since
+        )
+
+
+def _ids(facts: Sequence[InterceptionEnd] | Sequence[BackgroundRecord]) -> Iterator[str]:
+    return (fact.interception_id for fact in facts)
+
+
+def _charge_of(start: InterceptionStart) -> _Charge:
+    """That of a row that is open."""
+    reservation = start.reservation
+    return _Charge(
+        start.initiator_id,
+        () if reservation is None else reservation.charged_to,
+        start.started_at.date().isoformat(),
+        start.credential_kind,
+        None,
+        None if reservation is None else reservation.amount,
+    )
+
+
+def _subjects(start: InterceptionStart) -> Sequence[str]:
+    reservation = start.reservation
+    others = reservation.charged_to if reservation is not None else ()
+    return user_subject(start.initiator_id), *others
+
+
+def iso_day(at: date | datetime) -> str:
+    """The day in UTC of a time, or the day itself, in ISO format."""
+    return (at.astimezone(UTC).date() if isinstance(at, datetime) else at).isoformat()
