@@ -5,7 +5,8 @@
 The targets take turns in several short rounds, so that other load on the machine affects them
 alike, and each figure is the median of its rounds. Compare the ratios: the microseconds are those
 of this machine at this time. The daemon is measured as it is, and without logs, with metrics, with
-traces, and with an MCP server whose tool no response calls; at the end, its recorder by itself.
+traces, with an MCP server whose tool no response calls, and with spend limits; at the end, its
+recorder by itself.
 """
 
 import argparse

@@ -3,11 +3,12 @@
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -88,11 +89,15 @@ def provider(folder: Path) -> Iterator[int]:
 
 @contextmanager
 def daemon(
-    upstream: int, folder: Path, name: str = "aibridged", more: Mapping[str, str] = _AS_IT_IS
+    upstream: int,
+    folder: Path,
+    name: str = "aibridged",
+    more: Mapping[str, str] = _AS_IT_IS,
+    prepare: Callable[[Path], None] | None = None,
 ) -> Iterator[Target]:
     """The daemon as it is: tokens, records, logs, the breaker, and limits out of reach.
 
-    `more` settings make it another one, with another `name`.
+    `more` settings make it another one, with another `name`; `prepare` gets its state directory.
     """
     port = _free_port()
     folder = folder / name.replace(" ", "-")
@@ -100,6 +105,8 @@ def daemon(
     state = ["--state-dir", str(folder)]
     _run([*_aibridged("users", "create", "bench"), *state])
     token = _run([*_aibridged("tokens", "create", "--user", "bench"), *state]).strip()
+    if prepare is not None:
+        prepare(folder)
     settings = {
         "CODER_HTTP_ADDRESS": f"127.0.0.1:{port}",
         "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": f"http://127.0.0.1:{upstream}",
@@ -146,6 +153,21 @@ def with_tools(upstream: int, folder: Path) -> Iterator[Target]:
 
 
 @contextmanager
+def with_budget(upstream: int, folder: Path) -> Iterator[Target]:
+    """The daemon with spend limits that are out of reach, and a price of the model."""
+    settings = {"CODER_AIBRIDGE_UNPRICED": "3"}
+    with daemon(upstream, folder, "budget", settings, prepare=_limit) as target:
+        yield target
+
+
+def _limit(state: Path) -> None:
+    with closing(sqlite3.connect(state / "aibridged.db")) as database, database:
+        for period in ("daily", "monthly"):
+            row = (period, "organization", "", period, 10**9, "2026-01-01", "2026-01-01")
+            database.execute("INSERT INTO aibridged_spend_limits VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+
+@contextmanager
 def bare_relay(upstream: int, folder: Path) -> Iterator[Target]:
     """The smallest relay on the daemon's stack."""
     port = _free_port()
@@ -175,6 +197,7 @@ def available() -> dict[str, Start]:
         "metrics": partial(daemon, name="metrics", more=_METRICS),
         "traces": traced,
         "mcp": with_tools,
+        "budget": with_budget,
         "bare": bare_relay,
     }
     if _nginx_program():
