@@ -4,7 +4,9 @@ One body serves Coder's, Anthropic's and OpenAI's clients at once, so that each 
 exception and shows the sentence. Providers' errors are never made here: they are relayed unchanged.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
@@ -43,6 +45,12 @@ MODEL_NOT_ALLOWED = ErrorKind(
     "This model is not granted to you. Ask the operator of the gateway.",
 )
 """400 and not 403, which Codex repeats six times."""
+MODEL_UNPRICED = ErrorKind(
+    "model_unpriced",
+    400,
+    "invalid_request_error",
+    "This model has no price, so that its cost can't be counted. Ask the operator of the gateway.",
+)
 UNAUTHENTICATED = ErrorKind(
     "unauthenticated",
     401,
@@ -133,9 +141,6 @@ NO_MANAGED_SETTINGS = ErrorKind(
     "not_found_error",
     "The gateway has no managed settings for you.",
 )
-NO_BUDGET = ErrorKind(
-    "no_budget", 404, "not_found_error", "The gateway keeps no budgets: there is no usage to show."
-)
 METHOD_NOT_ALLOWED = ErrorKind(
     "method_not_allowed", 405, "invalid_request_error", "This resource is read-only: use GET."
 )
@@ -176,6 +181,10 @@ CONCURRENCY_LIMITED = ErrorKind(
     "rate_limit_error",
     "Too many of your requests are in progress. Please wait until one has ended.",
 )
+BUDGET_EXCEEDED = ErrorKind(
+    "budget_exceeded", 429, "billing_error", "A spend limit of yours is reached."
+)
+"""The word of Anthropic's API, whose clients show the sentence as it is."""
 HEADER_TOO_LARGE = ErrorKind(
     "header_too_large", 431, "invalid_request_error", "The request's header is too large."
 )
@@ -240,6 +249,7 @@ ERRORS = (
     WRONG_BASE_URL,
     PROVIDER_NOT_ALLOWED,
     MODEL_NOT_ALLOWED,
+    MODEL_UNPRICED,
     UNAUTHENTICATED,
     TOKEN_EXPIRED,
     TOKEN_REVOKED,
@@ -255,7 +265,6 @@ ERRORS = (
     PREVIOUS_RESPONSE_NOT_FOUND,
     MODEL_NOT_FOUND,
     NO_MANAGED_SETTINGS,
-    NO_BUDGET,
     METHOD_NOT_ALLOWED,
     PROXY_UNAUTHENTICATED,
     REQUEST_TIMEOUT,
@@ -265,6 +274,7 @@ ERRORS = (
     UPGRADE_NOT_SUPPORTED,
     RATE_LIMITED,
     CONCURRENCY_LIMITED,
+    BUDGET_EXCEEDED,
     HEADER_TOO_LARGE,
     INTERNAL_ERROR,
     NOT_SUPPORTED,
@@ -284,9 +294,11 @@ ERRORS = (
 CONCERN_A_PERSON = frozenset(
     kind.code
     for kind in (
+        BUDGET_EXCEEDED,
         BYOK_DISABLED,
         CONCURRENCY_LIMITED,
         MODEL_NOT_ALLOWED,
+        MODEL_UNPRICED,
         PROVIDER_NOT_ALLOWED,
         RATE_LIMITED,
     )
@@ -302,6 +314,8 @@ failure."""
 # A retry doesn't help: the caller has to change something first.
 _FINAL_STATUSES = frozenset({400, 401, 403, 404, 413, 415, 431, 501})
 
+_NOTHING: Mapping[str, Any] = {}
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -310,7 +324,8 @@ class GatewayError(Exception):
 
     `retry_after` is in whole seconds, given wherever waiting helps; `allow` names the allowed
     methods. `message` never quotes a header or a body of the caller's, which may contain a secret.
-    `reason` is a word on the cause, for the record.
+    `reason` is a word on the cause, for the record. `added_headers`, and `fields` of the body's
+    `error`, are those by which one client's program knows what to do.
     """
 
     def __init__(
@@ -321,12 +336,16 @@ class GatewayError(Exception):
         retry_after: int | None = None,
         allow: str | None = None,
         reason: str | None = None,
+        added_headers: Mapping[str, str] = _NOTHING,
+        fields: Mapping[str, str | int] = _NOTHING,
     ) -> None:
         self.kind = kind
         self.message = message or kind.sentence
         self.retry_after = retry_after
         self.allow = allow
         self.reason = reason
+        self.added_headers = added_headers
+        self.fields = fields
         super().__init__(self.message)
 
     def headers(self) -> dict[str, str]:
@@ -336,7 +355,7 @@ class GatewayError(Exception):
             "Cache-Control": "no-store",  # without it a 404 or 501 may be taken from a cache
             REASON: self.kind.code,
         }
-        if self.kind.status in _FINAL_STATUSES:
+        if self.kind.status in _FINAL_STATUSES or self.kind is BUDGET_EXCEEDED:
             headers[SHOULD_RETRY] = "false"
         if self.retry_after is not None:
             headers["Retry-After"] = str(self.retry_after)
@@ -344,7 +363,7 @@ class GatewayError(Exception):
             headers["Allow"] = self.allow
         if self.kind is UNSUPPORTED_CODING:
             headers["Accept-Encoding"] = "gzip, deflate, zstd"
-        return headers
+        return {**headers, **self.added_headers}
 
     def body(self) -> bytes:
         """The JSON body, in the shape that all three families of clients read."""
@@ -357,6 +376,7 @@ class GatewayError(Exception):
                     "code": self.kind.code,
                     "message": self.message,
                     "param": None,
+                    **self.fields,
                 },
             }
         )

@@ -39,6 +39,7 @@ SPEAK_SQL = {
     "identity/memberships.py",
     "identity/people.py",
     "identity/sign_up.py",
+    "identity/spend_limits.py",
     "identity/sign_in_purge.py",
     "identity/sign_ins.py",
     "identity/tables.py",
@@ -112,6 +113,7 @@ SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
 DECLARES = "declares types only: there is nothing to run"
 RECONCILIATION = "tests/core/test_reconciliation.py compares by it"
 USAGE_FILES = "tests/providers/test_usage_files.py reads by it"
+BUDGETS = "tests/e2e/test_budgets.py drives it through sockets"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
     "api/session_shapes.py": "tests/api/test_session_stream.py reads by it",
@@ -128,6 +130,8 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/auth.py": SHELL,
     "pipeline/body.py": SHELL,
     "pipeline/breaker.py": SHELL,
+    "pipeline/budget.py": BUDGETS,
+    "pipeline/budget_refusals.py": BUDGETS,
     "pipeline/bridge.py": SHELL,
     "transport/chunk_time.py": METRICS,
     "pipeline/concurrency.py": SHELL,
@@ -154,7 +158,9 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/lifecycle.py": SHELL,
     "pipeline/origin.py": SHELL,
     "pipeline/ownership.py": "tests/e2e/test_stored_objects.py drives it through sockets",
-    "pipeline/standing.py": "tests/e2e/test_unnamed_paths.py asks for it",
+    "pipeline/standing.py": BUDGETS,
+    "records/spending.py": BUDGETS,
+    "records/lookups.py": "tests/records/test_stored_objects.py drives it",
     "pipeline/storing.py": "tests/e2e/test_stored_objects.py drives it through sockets",
     "pipeline/components.py": DECLARES,
     "pipeline/rate_limit.py": SHELL,
@@ -222,6 +228,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
         for name in ("callback", "device", "oauth", "refresh", "routes", "tokens")
     },
     "transport/handoff.py": AI_PROXY,
+    "records/backend.py": DECLARES,
     "records/query_results.py": DECLARES,
     "records/jobs.py": DECLARES,
 }

@@ -2,12 +2,12 @@
 
 import pytest
 
-from aibridged.errors import ERRORS, GatewayError
+from aibridged.errors import BUDGET_EXCEEDED, ERRORS, GatewayError
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: kind.code)
 def test_clients_are_told_not_to_repeat_what_no_repetition_mends(kind):
-    final = kind.status in (400, 401, 403, 404, 413, 415, 431, 501)
+    final = kind.status in (400, 401, 403, 404, 413, 415, 431, 501) or kind is BUDGET_EXCEEDED
     assert GatewayError(kind).headers().get("X-Should-Retry") == ("false" if final else None)
 
 

@@ -29,6 +29,9 @@ _SIZE_UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://")
 NEVER = "never"
+MAX_SENTENCE = 500
+"""Characters."""
+
 _HOST = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?")
 
 
@@ -281,6 +284,13 @@ def _patterns(text: str) -> tuple[str, ...]:
     return patterns
 
 
+def _sentence(text: str) -> str:
+    text = text.strip()
+    if len(text) > MAX_SENTENCE or not text.isprintable():
+        raise ValueError(f"is longer than {MAX_SENTENCE} characters, or not printable")
+    return text
+
+
 def _regex(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
@@ -302,8 +312,10 @@ PATH: Kind[Path | None] = Kind("PATH", _path, _show_optional)
 DIRECTORY = Kind("DIR", _directory)
 OPTIONAL_DIRECTORY: Kind[Path | None] = Kind("DIR", _path, _show_optional)
 TEXT = Kind("TEXT", str)
+SENTENCE = Kind("TEXT", _sentence)
 LOG_TARGET = Kind("PATH", lambda text: str(_expanded(text)) if text else "")
 AUTH = choice("token", "coder", "none")
+BUDGET_FAIL = choice("open", "closed")
 METRIC_NAMES = choice("both", "new", "old")
 OPTIONAL_URL: Kind[str | None] = Kind("URL", _optional_url, _show_optional)
 SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)

@@ -126,6 +126,8 @@ class Composition:
             gate=resources.gate,
             recorder_stats=resources.recorder.stats,
             pricing=resources.pricing,
+            limits=resources.limits,
+            estimates=resources.estimates,
             in_flight=resources.in_flight,
             running=resources.running,
             requests=resources.in_flight.next_generation(),
@@ -174,7 +176,7 @@ class Composition:
         return {
             whoami.PATH: whoami.ROUTE,
             SETTINGS_PATH: managed_settings(policies),
-            standing.PATH: standing.ROUTE,
+            standing.PATH: standing.standing(resources.limits, resources.spending, resources.clock),
             **telemetry.routes(
                 settings, resources.telemetry, self._telemetry_budget, resources.slices
             ),

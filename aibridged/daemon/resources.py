@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aibridged.api import Api
@@ -15,6 +16,7 @@ from aibridged.config.secret import Secret
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.connection_limiter import ConnectionLimiter
+from aibridged.core.estimates import Estimates
 from aibridged.core.policies import PersonLimits
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.gatekeeper import make_gatekeeper
@@ -23,7 +25,9 @@ from aibridged.daemon.pruning import Ask, audit_pruner
 from aibridged.daemon.sign_in import make_sign_in
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
+from aibridged.identity.limits_in_force import LimitsInForce
 from aibridged.identity.mcp_credentials import McpCredentialStore
+from aibridged.identity.spend_limits import read_limits
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.throttle import Throttle
 from aibridged.identity.tokens import TokenStore
@@ -49,6 +53,7 @@ from aibridged.records.open_database import open_database
 from aibridged.records.query import Query
 from aibridged.records.recorder import Recorder
 from aibridged.records.refusals import RefusalCounts
+from aibridged.records.spending import Spending
 from aibridged.records.spool import SPOOL_FILE, Spool
 from aibridged.records.store import Store
 from aibridged.records.stored_objects import StoredObjects
@@ -87,6 +92,9 @@ class Resources:
     place: Place
     truncator: Truncator
     pricing: Pricing
+    limits: LimitsInForce
+    estimates: Estimates
+    spending: Spending
     tokens: TokenStore | None
     prune_audit: Ask
     gatekeeper: Gatekeeper
@@ -124,7 +132,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
         TracingError: traces can't be exported.
         AiProxyError: the AI Proxy is enabled, and has no CA.
-        CredentialKeyError, StoreUnavailableError: the identity provider's grants can't be kept.
+        CredentialKeyError, StoreUnavailableError: the identity provider's grants can't be kept, or
+            the spend limits can't be read.
     """
     authority = load_ca(settings, clock) if settings.proxy_enabled else None
     policy_groups: set[str] = set()
@@ -168,6 +177,9 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         place=place_of(engine.url),
         truncator=truncator,
         pricing=pricing,
+        limits=await _make_limits(engine, clock, stack),
+        estimates=Estimates(),
+        spending=Spending(engine),
         tokens=tokens,
         prune_audit=audit_pruner(engine),
         gatekeeper=gatekeeper,
@@ -210,6 +222,13 @@ def body_bytes(settings: Settings) -> int:
     if settings.max_inflight_bytes is not None:
         return settings.max_inflight_bytes
     return max(available_memory() // SHARE_OF_BODIES, settings.max_request_bytes)
+
+
+async def _make_limits(engine: Engine, clock: Clock, stack: AsyncExitStack) -> LimitsInForce:
+    limits = LimitsInForce(partial(read_limits, engine), clock)
+    await asyncio.to_thread(limits.start)
+    stack.callback(limits.close)
+    return limits
 
 
 def _make_traces(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Traces | None:

@@ -4,6 +4,7 @@ from aibridged.pipeline import (
     auth,
     body,
     breaker,
+    budget,
     concurrency,
     errors,
     finish,
@@ -37,6 +38,7 @@ STAGES = (
     body.stage,  # the breaker needs the model, which is in the body
     policy.stage,  # it grants models, and nothing that it refuses is looked up, recorded or sent
     ownership.stage,  # the body may refer to what another caller has stored
+    budget.stage,  # what it refuses takes no probe's place; what it reserves is recorded soon
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place
     record.stage,  # nothing goes upstream unrecorded
     tools.stage,  # last: all that it sends and calls is recorded

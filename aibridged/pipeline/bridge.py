@@ -10,7 +10,7 @@ from multidict import MultiMapping
 from aibridged.clock import Clock
 from aibridged.core.auth import CredentialKind, UpstreamCredential
 from aibridged.core.cost_notes import NOTHING, Asked
-from aibridged.core.prices import Cost
+from aibridged.core.prices import Cost, Label, Reason
 from aibridged.counted import counted
 from aibridged.mcp.tools import CallerTools, Tool, Toolbox
 from aibridged.observe.scope import Scope
@@ -29,6 +29,7 @@ from aibridged.records.facts import (
     InterceptionEnd,
     InterceptionStart,
     Outcome,
+    Reservation,
     ToolRun,
     UserPromptRecord,
     ended_at,
@@ -84,13 +85,17 @@ class Bridge:
         trace: RequestTrace | None,
         *,
         stores: bool = False,
+        reservation: Reservation | None = None,
+        on_recorded: Callable[[tuple[int, ...]], None] | None = None,
     ) -> "Interception":
         """Record a request before it goes upstream; returns once that is committed.
 
-        `stores` says that the provider may store the responses to it.
+        `stores` says that the provider may store the responses to it. `on_recorded` is told what
+        was used before, for each check of the `reservation`.
 
         Raises:
             RecordingFailedError: it couldn't be recorded, so the request must not go upstream.
+            BudgetExceededError: the reservation isn't allowed, and neither is the request.
         """
         if self._pricing.book is None:
             await self._pricing.loaded()
@@ -113,6 +118,7 @@ class Bridge:
             tool_result_ids=last_results(facts.tool_result_ids),
             started_at=started_at,
             metadata={} if facts.purpose is None else {"purpose": facts.purpose},
+            reservation=reservation,
         )
         prompt = None
         if facts.prompt is not None:
@@ -132,7 +138,9 @@ class Bridge:
         scope.interception_id = start.id
         if trace is not None:
             trace.intercept(start, began, streaming=facts.stream)
-        await self._recorder.start(start)
+        used = await self._recorder.start(start)
+        if on_recorded is not None:
+            on_recorded(used)
         if trace is not None:
             trace.recorded(start.id)
         self._begun += 1
@@ -256,12 +264,16 @@ class Interception:
         at = self._now()
         told = reading or self._told
         first_byte = told.first_byte_at if told is not None else None
+        start = self.start
         if facts.status is None:
             records = self._rows(reading, facts, at, runs)
         else:
             records = background_records(self.id, facts, at, self._bill)
         if facts.status not in RUNNING:
             self.cost = self._bill.total
+        elif start.reservation is not None and start.reservation.amount:
+            # Until it is fetched, if ever: nothing stays reserved.
+            self.cost = Cost(start.reservation.amount, Label.ESTIMATED, (Reason.PARTIAL,))
         end = InterceptionEnd(
             interception_id=self.id,
             ended_at=at,

@@ -12,9 +12,11 @@ from aibridged.core.breaker import Breakers
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.connection_limiter import ConnectionLimiter
+from aibridged.core.estimates import Estimates
 from aibridged.core.policies import PersonLimits, Policies
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.identity.base import Actor
+from aibridged.identity.limits_in_force import LimitsInForce
 from aibridged.identity.throttle import Throttle
 from aibridged.observe.descriptors import Shortages
 from aibridged.observe.metrics import Metrics
@@ -82,6 +84,8 @@ class Components:
     policies: Policies | None
     person_limits: PersonLimits
     breakers: Breakers | None
+    limits: LimitsInForce
+    estimates: Estimates
     bridges: BridgePool[Bridge]
     continuations: Continuations
     usage_refusals: UsageRefusals

@@ -20,6 +20,7 @@ from aibridged.pipeline.response_observer import ResponseObserver, Verdict
 from aibridged.pipeline.stream_options import UsageAsk
 from aibridged.pipeline.trace import RequestTrace
 from aibridged.providers import Route
+from aibridged.records.facts import Reservation
 from aibridged.transport.abort import break_off
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
@@ -38,7 +39,9 @@ class RequestContext:
     it has lost its content coding, `usage_ask` that the gateway asks for a stream's usage where the
     client didn't, and `unasking` undoes that in further requests. `plain` is the decoded body;
     of a large one `members` are the positions of its fields. `hold` is the body's share of the byte
-    budget. `policy` is the caller's, None where there are no policies; `model_page` is set where
+    budget. `policy` is the caller's, None where there are no policies; `reservation` is what the
+    request may cost, where a spend limit concerns it, and `on_recorded` is then told what was used
+    before, for each of its checks; `model_page` is set where
     the response is a list of models that isn't shown whole.
 
     For the summary: `began`, `sent_at` and `answered_at` are monotonic, the latter when the head of
@@ -66,6 +69,8 @@ class RequestContext:
     hold: Hold
     facts: RequestFacts
     policy: Policy | None = None
+    reservation: Reservation | None = None
+    on_recorded: Callable[[tuple[int, ...]], None] | None = None
     model_page: Page | None = None
     members: Mapping[str, Span] | None = None
     usage_ask: UsageAsk | None = None

@@ -43,6 +43,7 @@ _WORDS: Mapping[str, ErrorType] = {
     "authentication_error": ErrorType.UNAUTHORIZED,
     "permission_error": ErrorType.UNAUTHORIZED,
     "rate_limit_error": ErrorType.RATE_LIMITED,
+    "billing_error": ErrorType.RATE_LIMITED,
     "overloaded_error": ErrorType.OVERLOADED,
     "timeout_error": ErrorType.TIMEOUT,
     "api_error": ErrorType.SERVER_ERROR,

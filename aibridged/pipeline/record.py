@@ -57,6 +57,8 @@ def stage(components: Components) -> Middleware:
                 context.scope,
                 trace,
                 stores=context.route.api in STORED_APIS and context.facts.store,
+                reservation=context.reservation,
+                on_recorded=context.on_recorded,
             )
         except RecordingFailedError:
             raise GatewayError(RECORDING_FAILED, retry_after=1) from None

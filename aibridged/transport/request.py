@@ -1,8 +1,8 @@
 """The client's request, with the connection that it came over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -24,10 +24,26 @@ class _Connection(Protocol):
     def is_surplus(self) -> bool: ...
 
 
+class Replacement(NamedTuple):
+    """Headers of the gateway's in place of the provider's, whose names (in lower case) begin so.
+
+    They go out with successful responses only; the provider's never do.
+    """
+
+    prefixes: tuple[bytes, ...]
+    headers: Sequence[tuple[bytes, bytes]] = ()
+
+
 class GatewayRequest(web.BaseRequest):
-    """A request and its connection. `given_id` is its request id, where it came with one."""
+    """A request and its connection. `given_id` is its request id, where it came with one.
+
+    `added_headers` are the gateway's own headers in the response to it, beside the provider's;
+    `replacement` are those in the provider's place.
+    """
 
     given_id: str | None = None
+    added_headers: Sequence[tuple[bytes, bytes]] = ()
+    replacement: Replacement | None = None
 
     @property
     def _connection(self) -> _Connection:

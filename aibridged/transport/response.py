@@ -11,6 +11,7 @@ from aibridged.core.headers import end_to_end, response_header_passes
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 
+_ERRORS = 400
 _WITHOUT_BODY = frozenset({204, 304})
 _END_OF_HEAD = b"\r\n"  # behind the last line's own
 
@@ -103,7 +104,14 @@ class DownstreamResponse(web.StreamResponse):
         has_length = b"content-length" in self._names
         if has_length and self._status == 204:
             raw = [header for header in raw if header[0].lower() != b"content-length"]
+        if (replacement := request.replacement) is not None:
+            names = replacement.prefixes
+            raw = [header for header in raw if not header[0].lower().startswith(names)]
+            if self._status < _ERRORS:
+                raw += replacement.headers
         lines += map(b": ".join, raw)
+        if request.added_headers:
+            lines += map(b": ".join, request.added_headers)
         if not (has_length or self._status in _WITHOUT_BODY or request.method == "HEAD"):
             if is_11:
                 self._in_chunks = True

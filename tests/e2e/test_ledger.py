@@ -16,6 +16,7 @@ import pytest
 from aibridged.fake_provider import FakeProvider, Script
 from aibridged.records import schema
 from tests.e2e.conftest import LISTENS, daemon_environment
+from tests.e2e.spend_limits import is_balanced, ledger, set_limit
 
 MESSAGES = "/anthropic/v1/messages"
 COMPLETIONS = "/openai/v1/chat/completions"
@@ -160,6 +161,7 @@ async def daemons(database, fake):
     """Daemons in front of `fake` with one database, as long as the test lasts."""
     variables = daemon_environment(fake.base_url, str(database.state_dir))
     variables["PYTHONPATH"] = str(PROGRAM.parents[2])
+    variables["CODER_AIBRIDGE_UNPRICED"] = "100"
     if not database.is_sqlite:
         variables["CODER_PG_CONNECTION_URL"] = database.url.render_as_string(hide_password=False)
     made = Daemons(
@@ -177,10 +179,14 @@ async def daemons(database, fake):
 
 
 async def test_killed_at_any_moment_it_has_recorded_what_clients_and_provider_saw(
-    database, daemons, client, fake
+    database, daemons, client, fake, clock
 ):
-    """Also what ended just before, and was in memory only: usage, tool calls and the end."""
-    numbers, left_open, answered = count(), 0, set()
+    """Also what ended just before, and was in memory only: usage, tool calls, cost and the end.
+
+    At each moment the counters of what is spent and reserved say what the rows do.
+    """
+    set_limit(database.engine, clock, 10**9)
+    numbers, left_open, reserved, answered = count(), 0, 0, set()
     for _ in range(KILLS):
         await daemons.start()
         killed = asyncio.Event()
@@ -200,10 +206,16 @@ async def test_killed_at_any_moment_it_has_recorded_what_clients_and_provider_sa
             await daemons.end(signal.SIGKILL)
             killed.set()
         left_open += database.open_count()
+        reserved += ledger(database.engine)[1]
+        assert is_balanced(database.engine)
     assert left_open
+    assert reserved
     await daemons.start()
     assert database.open_count() == 0
+    spent, reserved = ledger(database.engine)
+    assert spent > reserved == 0
     assert await daemons.end(signal.SIGTERM) == 0
+    assert is_balanced(database.engine)
     rows = database.rows(schema.interceptions)
     names = Counter(row["client_session_id"] for row in rows)
     upstream = {request.header(NAME): request for request in fake.requests}

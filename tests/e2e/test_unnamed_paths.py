@@ -111,16 +111,16 @@ async def test_a_websocket_is_refused_as_below_a_name(start_gateway, fake, clien
     assert fake.seen == 0
 
 
-async def test_there_is_no_standing_in_money_yet(start_gateway, client):
+async def test_how_a_caller_stands_in_money(start_gateway, client):
+    """See test_budgets."""
     url = f"{(await start_gateway(auth='token')).url}/api/oauth/usage"
     async with client.get(url) as response:
         assert response.status == 401
     url = f"{(await start_gateway()).url}/api/oauth/usage"
     async with client.get(url) as response:
-        assert response.status == 404
-        assert response.headers["Cache-Control"] == "no-store"
-        told = json.loads(await response.read())
-        assert (told["type"], told["error"]["type"]) == ("error", "not_found_error")
+        assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
+    async with client.head(url) as response:
+        assert response.status == 200
     async with client.post(url) as response:
         assert (response.status, response.headers["Allow"]) == (405, "GET, HEAD")
 

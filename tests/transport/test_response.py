@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from aiohttp.http import HttpVersion11
 
+from aibridged.transport.request import Replacement
 from aibridged.transport.response import DownstreamResponse
 from aibridged.transport.upstream_response import UpstreamResponse
 
@@ -148,6 +149,37 @@ async def test_the_head_is_the_providers_but_for_what_is_said_to_the_next_hop(ex
     )
 
 
+async def test_the_gateways_own_headers_stand_beside_the_providers(server, open_connection):
+    async def handle(request):
+        request.added_headers = [(b"X-Own", b"1"), (b"X-Own", b"2")]
+        return await respond(request, answered(LENGTH), b"hi")
+
+    server.handler = handle
+    reader, writer = await open_connection()
+    writer.write(request(b"Connection: close"))
+    async with asyncio.timeout(10):
+        came = await reader.read()
+    own = b"X-Own: 1\r\nX-Own: 2\r\n"
+    assert came == b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + own + CLOSE + b"\r\nhi"
+
+
+@pytest.mark.parametrize(("status", "own"), [(200, b"X-Quota-Left: 1\r\n"), (429, b"")])
+async def test_headers_in_the_place_of_the_providers(server, open_connection, status, own):
+    theirs = [(b"x-quota-left", b"9"), (b"X-Quota-Reset", b"5"), LENGTH, (b"X-Other", b"1")]
+
+    async def handle(asked):
+        asked.replacement = Replacement((b"x-quota-", b"y-"), [(b"X-Quota-Left", b"1")])
+        return await respond(asked, answered(*theirs, status=status), b"hi")
+
+    server.handler = handle
+    reader, writer = await open_connection()
+    writer.write(request(b"Connection: close"))
+    async with asyncio.timeout(10):
+        came = await reader.read()
+    kept = b"Content-Length: 2\r\nX-Other: 1\r\n"
+    assert came == b"HTTP/1.1 %d OK\r\n" % status + kept + own + CLOSE + b"\r\nhi"
+
+
 async def test_a_status_without_a_reason(exchange):
     assert await exchange(LAST, answered(LENGTH, reason=b""), b"hi") == (
         b"HTTP/1.0 200 \r\nContent-Length: 2\r\n\r\nhi"
@@ -255,6 +287,8 @@ class TestPackets:
             method="GET",
             version=HttpVersion11,
             keep_alive=True,
+            added_headers=(),
+            replacement=None,
         )
         response = DownstreamResponse(answered())
         await response.prepare(request)

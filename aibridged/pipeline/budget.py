@@ -1,0 +1,134 @@
+"""Budget stage: what a request may cost is reserved, if the caller's spend limits allow for it.
+
+The reservation is made by the very transaction that records the start (see `records.ledger`), so
+that requests in parallel can't overshoot a limit. Requests with a caller's own key count for
+nobody, and neither do routes that aren't recorded. See `core.budgets` and `core.estimates`.
+"""
+
+from collections.abc import Awaitable
+from datetime import datetime
+from functools import partial
+
+from aiohttp import web
+
+from aibridged.core.auth import CredentialKind, sent_secrets
+from aibridged.core.budgets import NO_CAPS, Cap, Caps, Standing, standings
+from aibridged.core.estimates import Ask, Model, Session
+from aibridged.core.prices import RateCard
+from aibridged.core.targets import shown_path
+from aibridged.core.usage_headers import PROVIDERS_OWN, codex_headers, unified_headers
+from aibridged.pipeline.budget_refusals import over_budget, unknown, unpriced
+from aibridged.pipeline.components import Components
+from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.records.facts import Check, Reservation
+from aibridged.records.jobs import BudgetExceededError
+from aibridged.transport.request import Replacement
+from aibridged.wire.clients import identify
+from aibridged.wire.facts import WireApi
+
+_RESPONSES = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
+_DENY, _ALLOW = "deny", "allow"
+_PROVIDERS_GO = Replacement(PROVIDERS_OWN)
+
+
+def stage(components: Components) -> Middleware:
+    limits, estimates, pricing = components.limits, components.estimates, components.pricing
+    clock, settings = components.clock, components.settings
+    fails_closed, more = settings.budget_fail == "closed", settings.budget_message
+    denies, allows = settings.unpriced == _DENY, settings.unpriced == _ALLOW
+
+    def budget(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+        actor = context.actor
+        found = limits.current.caps(actor.id, actor.groups, actor.api_key_id)
+        is_own_key = context.credential.kind is CredentialKind.BYOK
+        if is_own_key or (found is NO_CAPS and not denies):
+            return handler(context)
+        if found.caps:
+            context.request.replacement = _PROVIDERS_GO
+        if context.route.api is None:
+            return handler(context)
+        return within(context, handler, found, context.route.api)
+
+    async def within(
+        context: RequestContext, handler: Handler, found: Caps, api: WireApi
+    ) -> web.StreamResponse:
+        caps, facts = found.caps, context.facts
+        if pricing.book is None:
+            await pricing.loaded()
+        if caps and fails_closed and (limits.are_stale or pricing.book is None):
+            raise unknown(api, more)
+        at = clock.wall()
+        client, session_id = identify(
+            context.request.headers, facts.introduction, session_id=facts.session_id
+        )
+        model = Model(context.route.provider.name, facts.model)
+        ask = Ask(
+            model,
+            Session(context.actor.id, session_id, model) if session_id else None,
+            len(context.plain),
+            facts.max_tokens,
+            facts.choices,
+        )
+        amount = estimate(context, ask, at)
+        if amount is None and pricing.book and (denies or (caps and not allows)):
+            raise unpriced(_shown(context), has_cap=bool(caps))
+        if found is not NO_CAPS:
+            context.reservation = _reservation(found, amount or 0, at)
+        if caps:
+            context.on_recorded = partial(_tell, context, caps, at, api)
+        try:
+            return await handler(context)
+        except BudgetExceededError as error:
+            reached = standings(caps, error.used, at)
+            raise over_budget(reached, amount or 0, at, api, client, more) from None
+
+    def estimate(context: RequestContext, ask: Ask, at: datetime) -> int | None:
+        """What the request may cost, by the first card that tells, which then learns from it."""
+        book = pricing.book
+        for card in (book.card(*ask.model, at), book.unpriced) if book is not None else ():
+            amount = None if card is None else estimates.worst(card, ask)
+            if card is not None and amount is not None:
+                context.at_end(partial(learn, context, card, ask))
+                return amount
+        return None
+
+    def learn(context: RequestContext, card: RateCard, ask: Ask) -> None:
+        interception = context.interception
+        usage = interception.answer.usage if interception is not None else None
+        if usage is not None and not usage.partial:
+            estimates.learn(card, ask, usage)
+
+    return budget
+
+
+def _reservation(found: Caps, amount: int, at: datetime) -> Reservation:
+    return Reservation(
+        amount=amount,
+        checks=tuple(Check(cap.subject, cap.period.start(at), cap.nanos) for cap in found.caps),
+        charged_to=found.charged_to,
+    )
+
+
+def _tell(
+    context: RequestContext,
+    caps: tuple[Cap, ...],
+    at: datetime,
+    api: WireApi,
+    used: tuple[int, ...],
+) -> None:
+    """Have the answer tell how the limits stand."""
+    headers = _headers(api, standings(caps, used, at))
+    context.request.replacement = Replacement(
+        PROVIDERS_OWN, [(name.encode(), value.encode()) for name, value in headers.items()]
+    )
+
+
+def _headers(api: WireApi, found: list[Standing]) -> dict[str, str]:
+    if api is WireApi.MESSAGES:
+        return unified_headers(found[0])
+    return codex_headers(found) if api in _RESPONSES else {}
+
+
+def _shown(context: RequestContext) -> str:
+    """The model's name; nothing that may be a key is repeated."""
+    return shown_path(f"/{context.facts.model}", sent_secrets(context.request.headers))[1:]
