@@ -14,7 +14,7 @@ from aibridged.config.resolution import Mistake
 # `coder server` has these under the same prefix, and this daemon hasn't.
 _CODERS = re.compile(
     r"(provider_[0-9]+_)?bedrock_.*|inject_coder_mcp_tools|(proxy_)?domain_allowlist"
-    r"|proxy_dump_dir|budget_.*|actor_header_(id|username)",
+    r"|proxy_dump_dir|budget_(period|policy)|actor_header_(id|username)",
     re.IGNORECASE,
 )
 # With these its standalone gateway signs in at the server.

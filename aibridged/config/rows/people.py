@@ -33,22 +33,6 @@ class PeopleRows:
         env="CODER_URL",
         restart=True,
     )
-    budget_fail: str = option(
-        "aibridge-budget-fail",
-        yaml="aibridge.budget_fail",
-        kind=kinds.BUDGET_FAIL,
-        default="closed",
-        group=Group.LIMITS,
-        help="Requests of people with a spend limit while limits can't be read: open or closed.",
-    )
-    budget_message: str = option(
-        "aibridge-budget-message",
-        yaml="aibridge.budget_message",
-        kind=kinds.SENTENCE,
-        default="",
-        group=Group.LIMITS,
-        help="Addition to the sentence of a refusal for a spend limit, such as whom to ask.",
-    )
     auth_cache_ttl: float = option(
         "aibridge-auth-cache-ttl",
         yaml="aibridge.auth_cache_ttl",
