@@ -42,6 +42,7 @@ SPEAK_SQL = {
     "identity/spend_limits.py",
     "identity/sign_in_purge.py",
     "identity/sign_ins.py",
+    "identity/spend_scopes.py",
     "identity/tables.py",
     "identity/tokens.py",
     "identity/user_store.py",

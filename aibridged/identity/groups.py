@@ -16,6 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from aibridged.clock import Clock
 from aibridged.identity.audit import Trail
+from aibridged.identity.spend_limits import drop_limits
+from aibridged.identity.spend_scopes import OF_GROUPS
 from aibridged.identity.tables import group_members, groups, not_deleted, transaction, users
 from aibridged.identity.users import (
     MAX_GROUPS,
@@ -84,7 +86,7 @@ class GroupStore:
         ]
 
     def delete(self, name: str) -> GroupInfo:
-        """Delete a group; its members stay users.
+        """Delete a group with its spend limits; its members stay users.
 
         Raises:
             IdentityError: there is no such group.
@@ -93,6 +95,7 @@ class GroupStore:
             group = self._locked(connection, name)
             members = _members(connection, group.id)
             connection.execute(group_members.delete().where(group_members.c.group_id == group.id))
+            drop_limits(connection, self._trail, OF_GROUPS, [group.id])
             connection.execute(groups.delete().where(groups.c.id == group.id))
             before = {"members": sorted(members)}
             self._trail.note(connection, "group.delete", name, before=before)

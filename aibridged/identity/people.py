@@ -12,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aibridged.clock import Clock
+from aibridged.core.budgets import Scope
 from aibridged.identity import audit
 from aibridged.identity.tables import audit as audit_rows
 from aibridged.identity.tables import (
@@ -21,6 +22,7 @@ from aibridged.identity.tables import (
     mcp_credentials,
     refresh_tokens,
     sign_ins,
+    spend_limits,
     tokens,
     transaction,
     users,
@@ -69,6 +71,11 @@ class People:
             _blank(connection, person)
             for table in (device_codes, refresh_tokens):
                 connection.execute(table.delete().where(table.c.sign_in_id.in_(theirs)))
+            own = sa.select(tokens.c.id).where(tokens.c.user_id == person.id)
+            limits = spend_limits.c
+            is_theirs = sa.and_(limits.scope_type == Scope.USER, limits.scope_id == person.id)
+            of_token = sa.and_(limits.scope_type == Scope.TOKEN, limits.scope_id.in_(own))
+            connection.execute(spend_limits.delete().where(sa.or_(is_theirs, of_token)))
             for table in (tokens, mcp_credentials, sign_ins, identities, group_members):
                 connection.execute(table.delete().where(table.c.user_id == person.id))
             connection.execute(

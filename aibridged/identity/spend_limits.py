@@ -1,28 +1,67 @@
-"""Spend limits as they are stored. Blocks."""
+"""Store of spend limits: who may spend how much in which period. Everything here blocks.
+
+There is one limit of a scope and period. A pool's or token's counters begin with its first limit.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from secrets import token_hex
+from typing import Any, Protocol
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
+from aibridged.clock import Clock
 from aibridged.core.budgets import Limit, Period, Scope
-from aibridged.identity.tables import groups, spend_limits, transaction
-
-_LIMITS = (
-    sa.select(
-        spend_limits.c.id,
-        spend_limits.c.scope_type,
-        spend_limits.c.scope_id,
-        spend_limits.c.period,
-        spend_limits.c.amount_cents,
-        groups.c.name,
-    )
-    .outerjoin(
-        groups,
-        sa.and_(
-            spend_limits.c.scope_type.in_([Scope.GROUP, Scope.POOL]),
-            groups.c.id == spend_limits.c.scope_id,
-        ),
-    )
-    .order_by(spend_limits.c.id)
+from aibridged.identity.audit import Trail
+from aibridged.identity.spend_scopes import (
+    OF_GROUPS,
+    ScopeKey,
+    check_group,
+    check_token,
+    check_user,
+    find_scope,
 )
+from aibridged.identity.tables import group_members, groups, spend_limits, transaction
+from aibridged.identity.users import IdentityError
+
+MAX_CENTS = 10**11
+"""A thousand million dollars, which in nano-dollars is still a 64-bit integer."""
+MAX_LIMITS = 100_000
+UPSERT, DELETE = "spend_limit.upsert", "spend_limit.delete"
+
+_C = spend_limits.c
+_KEY = ("scope_type", "scope_id", "period")
+_LIMITS = (
+    sa.select(*_C, groups.c.name.label("group"))
+    .outerjoin(groups, sa.and_(_C.scope_type.in_(OF_GROUPS), groups.c.id == _C.scope_id))
+    .order_by(_C.id)
+)
+
+
+class StoredLimit(Limit, frozen=True, kw_only=True):
+    """A limit with its times."""
+
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def key(self) -> ScopeKey:
+        return ScopeKey(self.scope, self.scope_id)
+
+
+class Counters(Protocol):
+    """What is kept of spending, in the same database (`records.spend`)."""
+
+    def begin_pool(
+        self, connection: sa.Connection, group_id: str, members: sa.Select[Any], now: datetime
+    ) -> None: ...
+    def begin_token(self, connection: sa.Connection, token_id: str, now: datetime) -> None: ...
+    def knows_user(self, connection: sa.Connection, user_id: str) -> bool: ...
+
+
+class NoSuchLimitError(IdentityError):
+    """There is no limit with this id."""
 
 
 def read_limits(engine: sa.Engine) -> list[Limit]:
@@ -33,6 +72,194 @@ def read_limits(engine: sa.Engine) -> list[Limit]:
     """
     with transaction(engine) as connection:
         return [
-            Limit(id, Scope(scope), scope_id, Period(period), cents, group)
-            for id, scope, scope_id, period, cents, group in connection.execute(_LIMITS)
+            Limit(
+                row.id,
+                Scope(row.scope_type),
+                row.scope_id,
+                Period(row.period),
+                row.amount_cents,
+                row.group,
+            )
+            for row in connection.execute(_LIMITS)
         ]
+
+
+def stored_limits(connection: sa.Connection) -> list[StoredLimit]:
+    """The same with their times, the latest made first."""
+    latest = _LIMITS.order_by(None).order_by(_C.created_at.desc(), _C.id.desc())
+    return [_as_limit(row, row.group) for row in connection.execute(latest)]
+
+
+class SpendLimitStore:
+    """Spend limits. Every method is one transaction and may raise StoreUnavailableError.
+
+    `actor` is who changes them, for the audit log: by default the user of the operating system.
+    """
+
+    def __init__(
+        self, engine: sa.Engine, clock: Clock, counters: Counters, actor: str | None = None
+    ) -> None:
+        self._engine = engine
+        self._now = clock.wall
+        self._counters = counters
+        self._trail = Trail(clock, actor)
+
+    def find(self, scope: Scope, name: str) -> ScopeKey:
+        """See `find_scope`."""
+        with transaction(self._engine) as connection:
+            return find_scope(connection, scope, name)
+
+    def set(self, key: ScopeKey, period: Period, cents: int | None) -> StoredLimit:
+        """Make the limit of this scope and period, or replace its amount; None is unlimited.
+
+        Raises:
+            IdentityError: the amount is out of bounds, or there is no such group, user or token.
+        """
+        if cents is not None and not 0 <= cents <= MAX_CENTS:
+            raise IdentityError(
+                f"A spend limit is from $0.00 to ${MAX_CENTS // 100:,}.00, in whole cents, or "
+                "unlimited."
+            )
+        with transaction(self._engine) as connection:
+            before = _locked(connection, key, period)
+            self._check_scope(connection, key)
+            if before is None:
+                limit = self._make(connection, key, period, cents)
+                before = None if limit is not None else _locked(connection, key, period)
+            if before is not None:
+                limit = self._replace(connection, before, cents)
+            assert limit is not None, "another transaction has made it"
+            state = None if before is None else state_of(before)
+            self._trail.note(connection, UPSERT, limit.id, before=state, after=state_of(limit))
+        return limit
+
+    def delete(self, limit_id: str) -> StoredLimit:
+        """Delete a limit.
+
+        Raises:
+            NoSuchLimitError: there is none with this id.
+        """
+        with transaction(self._engine) as connection:
+            gone = _delete(connection, self._trail, _C.id == limit_id)
+            if not gone:
+                raise NoSuchLimitError(
+                    f"There is no spend limit with the id {limit_id[:64]!r}. See `aibridged "
+                    "budgets list`."
+                )
+        return gone[0]
+
+    def _make(
+        self, connection: sa.Connection, key: ScopeKey, period: Period, cents: int | None
+    ) -> StoredLimit | None:
+        """Make a limit; None if another transaction was first."""
+        if (connection.scalar(sa.select(sa.func.count()).select_from(spend_limits)) or 0) >= (
+            MAX_LIMITS
+        ):
+            raise IdentityError(
+                f"There are {MAX_LIMITS:,} spend limits, which is the maximum: delete some, and "
+                "set those of groups or of the organisation."
+            )
+        of_scope = _C.scope_type == key.scope, _C.scope_id == key.id
+        is_first = connection.execute(sa.select(_C.id).where(*of_scope)).first() is None
+        now = self._now()
+        row = {
+            "id": f"spl_{token_hex(12)}",
+            "scope_type": key.scope,
+            "scope_id": key.id,
+            "period": period,
+            "amount_cents": cents,
+            "created_at": now,
+            "updated_at": now,
+        }
+        insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        statement = insert(spend_limits).values(row).on_conflict_do_nothing(index_elements=_KEY)
+        made = connection.execute(statement.returning(*_C)).one_or_none()
+        if made is None:
+            return None
+        if is_first:
+            self._begin_counting(connection, key, now)
+        return _as_limit(made)
+
+    def _replace(
+        self, connection: sa.Connection, before: StoredLimit, cents: int | None
+    ) -> StoredLimit:
+        changed = {"amount_cents": cents, "updated_at": self._now()}
+        statement = spend_limits.update().where(_C.id == before.id).values(changed)
+        return _as_limit(connection.execute(statement.returning(*_C)).one())
+
+    def _check_scope(self, connection: sa.Connection, key: ScopeKey) -> None:
+        if key.scope in OF_GROUPS:
+            check_group(connection, key.id)
+        elif key.scope is Scope.TOKEN:
+            check_token(connection, key.id)
+        elif key.scope is Scope.USER:
+            is_on_record = self._counters.knows_user(connection, key.id)
+            check_user(connection, key.id, is_on_record=is_on_record)
+
+    def _begin_counting(self, connection: sa.Connection, key: ScopeKey, now: datetime) -> None:
+        if key.scope is Scope.POOL:
+            of_group = group_members.c.group_id == key.id
+            members = sa.select(group_members.c.user_id).where(of_group)
+            self._counters.begin_pool(connection, key.id, members, now)
+        elif key.scope is Scope.TOKEN:
+            self._counters.begin_token(connection, key.id, now)
+
+
+def drop_limits(connection: sa.Connection, trail: Trail, scopes: Sequence[Scope], ids: Any) -> None:
+    """Delete the limits of groups, users or tokens that go: by their ids, or a select of those."""
+    _delete(connection, trail, _C.scope_type.in_(scopes), _C.scope_id.in_(ids))
+
+
+def state_of(limit: Limit) -> dict[str, Any]:
+    """What the audit log says of a limit; users and groups by their ids, the amount in cents."""
+    field = _FIELDS.get(limit.scope)
+    whose = {} if field is None else {field: limit.scope_id}
+    return {
+        "scope": limit.scope.value,
+        **whose,
+        "period": limit.period.value,
+        "cents": "unlimited" if limit.cents is None else limit.cents,
+    }
+
+
+def key_of(state: Mapping[str, Any]) -> ScopeKey:
+    """Whom the limit of such a state is for."""
+    scope = Scope(state["scope"])
+    return ScopeKey(scope, state.get(_FIELDS.get(scope, ""), ""))
+
+
+_FIELDS = {Scope.GROUP: "group", Scope.POOL: "group", Scope.USER: "user", Scope.TOKEN: "token"}
+
+
+def _locked(connection: sa.Connection, key: ScopeKey, period: Period) -> StoredLimit | None:
+    """The limit of a scope and period, if any; nobody else changes it until the transaction ends.
+
+    On SQLite nobody changes anything: a transaction that reads first could not go on to write.
+    """
+    this = _C.scope_type == key.scope, _C.scope_id == key.id, _C.period == period
+    lock = spend_limits.update().where(*this).values(period=_C.period)
+    row = connection.execute(lock.returning(*_C)).one_or_none()
+    return None if row is None else _as_limit(row)
+
+
+def _delete(
+    connection: sa.Connection, trail: Trail, *which: sa.ColumnElement[bool]
+) -> list[StoredLimit]:
+    statement = spend_limits.delete().where(*which).returning(*_C)
+    gone = [_as_limit(row) for row in connection.execute(statement)]
+    for limit in gone:
+        trail.note(connection, DELETE, limit.id, before=state_of(limit))
+    return gone
+
+
+def _as_limit(row: Any, group: str | None = None) -> StoredLimit:
+    return StoredLimit(
+        row.id,
+        Scope(row.scope_type),
+        row.scope_id,
+        Period(row.period),
+        row.amount_cents,
+        group,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

@@ -13,9 +13,11 @@ from typing import Any
 import sqlalchemy as sa
 
 from aibridged.config.secret import Secret
+from aibridged.core.budgets import Scope
 from aibridged.identity import token_format
 from aibridged.identity.base import Actor, Rejection, TokenRejectedError
 from aibridged.identity.groups import groups_of
+from aibridged.identity.spend_limits import drop_limits
 from aibridged.identity.tables import not_deleted, tokens, users
 from aibridged.identity.user_store import UserStore
 from aibridged.identity.users import (
@@ -128,7 +130,7 @@ class TokenStore(UserStore):
             return [_as_token(row) for row in connection.execute(statement.where(is_theirs))]
 
     def revoke_token(self, token_id: str) -> TokenInfo:
-        """Revoke a token; one that is revoked already stays as it is.
+        """Revoke a token, whose spend limits go; one that is revoked already stays as it is.
 
         Of its id, the first characters are enough, at least `MIN_PREFIX`.
 
@@ -141,6 +143,7 @@ class TokenStore(UserStore):
             if info.revoked_at is None:
                 this = tokens.c.id == info.id
                 connection.execute(tokens.update().where(this).values(revoked_at=now))
+                drop_limits(connection, self._trail, [Scope.TOKEN], [info.id])
                 self._trail.note(connection, "token.revoke", info.id)
                 info = replace(info, revoked_at=now)
         return info

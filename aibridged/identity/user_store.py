@@ -15,8 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from aibridged.clock import Clock
+from aibridged.core.budgets import Scope
 from aibridged.identity.audit import Trail, differences
 from aibridged.identity.groups import assign, group_ids, groups_of, member
+from aibridged.identity.spend_limits import drop_limits
 from aibridged.identity.tables import (
     group_members,
     groups,
@@ -164,7 +166,8 @@ class UserStore:
     def delete_user(self, username: str) -> User:
         """Revoke the user's tokens and delete the user, except for what records refer to.
 
-        Their own tokens for MCP servers are deleted for good, and their sign-ins end.
+        Their own tokens for MCP servers and their spend limits are deleted for good, and their
+        sign-ins end.
         """
         now = self._now()
         gone = {"deleted_at": now, "name": "", "email": None}
@@ -183,6 +186,9 @@ class UserStore:
             )
             for table in (mcp_credentials, group_members):
                 connection.execute(table.delete().where(table.c.user_id == user.id))
+            theirs = sa.select(tokens.c.id).where(tokens.c.user_id == user.id)
+            drop_limits(connection, self._trail, [Scope.USER], [user.id])
+            drop_limits(connection, self._trail, [Scope.TOKEN], theirs)
             self._trail.note(connection, "user.delete", user.id, before=_state(user))
         return replace(user, name="", email=None, groups=())
 

@@ -1,11 +1,26 @@
 """Spend limits as they are stored."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
+import sqlalchemy as sa
 
 from aibridged.core.budgets import Limit, Period, Scope
-from aibridged.identity import tables
-from aibridged.identity.spend_limits import read_limits
+from aibridged.identity import spend_limits, tables
+from aibridged.identity.groups import GroupStore
+from aibridged.identity.spend_limits import (
+    MAX_CENTS,
+    NoSuchLimitError,
+    SpendLimitStore,
+    key_of,
+    read_limits,
+    stored_limits,
+)
+from aibridged.identity.spend_scopes import ScopeKey
 from aibridged.identity.tables import StoreUnavailableError
+from aibridged.identity.tokens import TokenStore
+from aibridged.identity.users import IdentityError
+from aibridged.records import spend
 
 
 def insert(database, clock, *limits):
@@ -50,3 +65,120 @@ def test_a_failing_database_is_told_as_such(database):
         tables.spend_limits.drop(connection)
     with pytest.raises(StoreUnavailableError):
         read_limits(database.engine)
+
+
+@pytest.fixture
+def limits(database, clock):
+    return SpendLimitStore(database.engine, clock, spend, actor="root")
+
+
+@pytest.fixture
+def store(database, clock):
+    return TokenStore(database.engine, clock, actor="root")
+
+
+@pytest.fixture
+def groups(database, clock):
+    return GroupStore(database.engine, clock, actor="root")
+
+
+def trail(database):
+    statement = sa.select(tables.audit).where(tables.audit.c.action.startswith("spend_limit."))
+    with database.engine.connect() as connection:
+        rows = connection.execute(statement.order_by("id")).all()
+    return [(row.actor, row.action, row.target, row.before, row.after) for row in rows]
+
+
+def amounts(database):
+    return {(each.scope, each.period): each.cents for each in read_limits(database.engine)}
+
+
+def test_a_limit_is_made_replaced_and_deleted_with_its_rows_in_the_audit_log(
+    limits, store, database, clock
+):
+    ann = store.create_user("ann")
+    key = limits.find(Scope.USER, "ann")
+    assert key == limits.find(Scope.USER, ann.id) == ScopeKey(Scope.USER, ann.id)
+    made = limits.set(key, Period.MONTHLY, 5000)
+    assert made.id.startswith("spl_")
+    assert made.created_at == made.updated_at == clock.wall()
+    clock.advance(60)
+    replaced = limits.set(key, Period.MONTHLY, None)
+    assert (replaced.id, replaced.created_at, replaced.cents) == (made.id, made.created_at, None)
+    assert replaced.updated_at == clock.wall()
+    daily = limits.set(key, Period.DAILY, 0)
+    with database.engine.connect() as connection:
+        assert [each.id for each in stored_limits(connection)] == [daily.id, made.id]
+    assert limits.delete(made.id) == replaced
+    assert amounts(database) == {("user", "daily"): 0}
+    state = {"scope": "user", "user": ann.id, "period": "monthly"}
+    fifty, unlimited = {**state, "cents": 5000}, {**state, "cents": "unlimited"}
+    none_left = {**state, "period": "daily", "cents": 0}
+    assert trail(database) == [
+        ("root", "spend_limit.upsert", made.id, None, fifty),
+        ("root", "spend_limit.upsert", made.id, fifty, unlimited),
+        ("root", "spend_limit.upsert", daily.id, None, none_left),
+        ("root", "spend_limit.delete", made.id, unlimited, None),
+    ]
+    assert key_of(fifty) == key
+    with pytest.raises(NoSuchLimitError, match="See `aibridged budgets list`"):
+        limits.delete(made.id)
+
+
+@pytest.mark.parametrize("cents", [-1, MAX_CENTS + 1])
+def test_an_amount_has_bounds(limits, database, cents):
+    key = limits.find(Scope.ORGANIZATION, "")
+    with pytest.raises(IdentityError, match="unlimited"):
+        limits.set(key, Period.DAILY, cents)
+    limits.set(key, Period.DAILY, MAX_CENTS)
+    assert amounts(database) == {("organization", "daily"): MAX_CENTS}
+
+
+def test_the_number_of_limits_has_a_bound(limits, database, monkeypatch):
+    monkeypatch.setattr(spend_limits, "MAX_LIMITS", 1)
+    key = limits.find(Scope.ORGANIZATION, "")
+    limits.set(key, Period.DAILY, 1)
+    limits.set(key, Period.DAILY, 2)
+    with pytest.raises(IdentityError, match="maximum"):
+        limits.set(key, Period.WEEKLY, 1)
+    assert amounts(database) == {("organization", "daily"): 2}
+
+
+def test_what_is_deleted_takes_its_limits_along(limits, store, groups, database):
+    store.create_user("ann")
+    bob = store.create_user("bob")
+    groups.create("staff")
+    token, _ = store.create_token("ann", name="laptop", lifetime=None)
+    other, _ = store.create_token("ann", name="desk", lifetime=None)
+    for scope, name in (
+        (Scope.USER, "ann"),
+        (Scope.USER, "bob"),
+        (Scope.GROUP, "staff"),
+        (Scope.POOL, "staff"),
+        (Scope.TOKEN, token.id),
+        (Scope.TOKEN, other.id[:8]),
+    ):
+        limits.set(limits.find(scope, name), Period.DAILY, 1)
+    groups.delete("staff")
+    assert {scope for scope, _ in amounts(database)} == {"user", "token"}
+    store.revoke_token(token.id)
+    left = {each.scope_id for each in read_limits(database.engine)}
+    assert token.id not in left
+    assert other.id in left
+    store.delete_user("ann")
+    assert [each.scope_id for each in read_limits(database.engine)] == [bob.id]
+    gone = [row for row in trail(database) if row[1] == "spend_limit.delete"]
+    assert sorted((row[0], row[3]["scope"]) for row in gone) == [
+        ("root", scope) for scope in ("group_pool", "rbac_group", "token", "token", "user")
+    ]
+
+
+def test_two_who_set_one_limit_at_once_make_one(limits, database, clock):
+    key = ScopeKey(Scope.ORGANIZATION)
+    with ThreadPoolExecutor(4) as threads:
+        made = list(threads.map(lambda cents: limits.set(key, Period.DAILY, cents), range(1, 9)))
+    [(_, cents)] = amounts(database).items()
+    assert {each.id for each in made} == {read_limits(database.engine)[0].id}
+    told = trail(database)
+    assert len(told) == 8
+    assert told[-1][4]["cents"] == cents

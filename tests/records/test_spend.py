@@ -1,0 +1,145 @@
+"""The ledger as it is read, and the counters that begin with a pool's or a token's first limit."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+import sqlalchemy as sa
+
+from aibridged.records.facts import InterceptionStart
+from aibridged.records.ids import uuid7
+from aibridged.records.schema import interceptions, spend
+from aibridged.records.spend import (
+    Spent,
+    begin_pool,
+    begin_token,
+    knows_user,
+    record_start,
+    spent_by_users,
+    spent_since,
+)
+from aibridged.records.store import Store
+
+NOW = datetime(2026, 7, 2, 12, tzinfo=UTC)  # a Thursday, whose week began in June
+ANN, BOB, EVE = (f"00000000-0000-4000-8000-00000000000{n}" for n in "abc")
+
+
+@pytest.fixture
+def add(database):
+    store = Store(database.engine)
+    store.connect()
+
+    def add(who, at, cost=None, reserved=None, token=None, **more):
+        id = uuid7(at)
+        start = InterceptionStart(
+            id=id,
+            initiator_id=who,
+            username="x",
+            provider="anthropic",
+            provider_name="anthropic",
+            model="claude",
+            started_at=at,
+            api_key_id=token,
+        )
+        store.write([start], [])
+        ended = at + timedelta(seconds=1) if cost is not None else None
+        values = {"cost_nanos": cost, "reserved_nanos": reserved, "ended_at": ended, **more}
+        with database.engine.begin() as connection:
+            this = interceptions.c.id == id
+            connection.execute(interceptions.update().where(this).values(values))
+        return id
+
+    yield add
+    store.close()
+
+
+def counters(database, subject):
+    statement = sa.select(spend).where(spend.c.subject == subject).order_by("day")
+    with database.engine.connect() as connection:
+        return [tuple(row)[1:] for row in connection.execute(statement)]
+
+
+def charged(database, id):
+    with database.engine.connect() as connection:
+        statement = sa.select(interceptions.c.charged_to).where(interceptions.c.id == id)
+        return connection.scalar(statement)
+
+
+@pytest.mark.parametrize(
+    ("today", "first"),
+    [
+        (date(2026, 7, 2), date(2026, 6, 29)),
+        (date(2026, 7, 6), date(2026, 7, 1)),
+        (date(2026, 7, 31), date(2026, 7, 1)),
+        (date(2026, 6, 1), date(2026, 6, 1)),
+    ],
+)
+def test_the_record_of_the_month_and_the_week_is_needed(today, first):
+    assert record_start(today) == first
+
+
+def test_a_pool_begins_with_what_its_members_have_spent(database, add):
+    late = datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC)
+    add(ANN, datetime(2026, 6, 28, 23, tzinfo=UTC), cost=1)  # before the week
+    add(ANN, late, cost=10)
+    add(BOB, late + timedelta(seconds=1), cost=200)
+    add(BOB, NOW, cost=3_000)
+    add(EVE, NOW, cost=40_000)  # no member
+    add(ANN, NOW, cost=500_000, credential_kind="byok")
+    running = add(ANN, NOW, reserved=6_000_000)
+    told = add(BOB, NOW, charged_to="token:t1")
+    with database.engine.begin() as connection:
+        stale = {"subject": "group_pool:g", "spent_nanos": 9, "reserved_nanos": 9}
+        for day in (date(2026, 6, 1), date(2026, 7, 1)):
+            connection.execute(spend.insert().values(day=day, **stale))
+        members = sa.select(sa.literal(ANN)).union_all(sa.select(sa.literal(BOB)))
+        begin_pool(connection, "g", members, NOW)
+    assert counters(database, "group_pool:g") == [
+        (date(2026, 6, 1), 9, 9),
+        (date(2026, 6, 30), 10, 0),
+        (date(2026, 7, 1), 200, 0),
+        (date(2026, 7, 2), 3_000, 6_000_000),
+    ]
+    assert charged(database, running) == "group_pool:g"
+    assert charged(database, told) == "token:t1 group_pool:g"
+    with database.engine.begin() as connection:
+        begin_pool(connection, "g", members, NOW)
+    assert charged(database, told) == "token:t1 group_pool:g", "once is enough"
+
+
+def test_a_token_begins_with_what_was_spent_with_it(database, add):
+    add(ANN, NOW, cost=10, token="t1")
+    add(BOB, NOW, cost=200, token="t2")
+    running = add(ANN, NOW, token="t1")
+    with database.engine.begin() as connection:
+        begin_token(connection, "t1", NOW)
+    assert counters(database, "token:t1") == [(NOW.date(), 10, 0)]
+    assert charged(database, running) == "token:t1"
+
+
+def test_what_was_spent_since_a_day_is_summed(database):
+    days = [date(2026, 7, 1), date(2026, 7, 2)]
+    rows = [
+        ("user:a", date(2026, 6, 30), 1, 0),
+        ("user:a", date(2026, 7, 1), 20, 3),
+        ("user:a", date(2026, 7, 2), 400, 5),
+        ("token:t", date(2026, 7, 2), 7, 0),
+        ("userx", date(2026, 7, 2), 7, 0),
+    ]
+    with database.engine.begin() as connection:
+        connection.execute(
+            spend.insert(), [dict(zip(spend.c.keys(), row, strict=True)) for row in rows]
+        )
+        everybody = spent_by_users(connection, days)
+        some = spent_since(connection, ["user:a", "token:t", *(f"x:{n}" for n in range(600))], days)
+    a = {("user:a", days[0]): Spent(420, 8), ("user:a", days[1]): Spent(400, 5)}
+    assert everybody == a
+    assert everybody["user:a", days[0]].used_nanos == 428
+    assert some == {**a, ("token:t", days[0]): Spent(7, 0), ("token:t", days[1]): Spent(7, 0)}
+
+
+def test_everybody_on_record_is_known(database, add):
+    add(ANN, NOW, cost=1)
+    add(BOB, NOW)
+    with database.engine.connect() as connection:
+        known = [knows_user(connection, each) for each in (ANN, BOB, EVE)]
+    assert known == [True, True, False]
