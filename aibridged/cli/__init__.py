@@ -37,6 +37,7 @@ GROUPS = (
     "tokens",
     "policies",
     "prices",
+    "budgets",
     "audit",
     "interceptions",
     "sessions",

@@ -31,7 +31,7 @@ ColumnsFlag = Annotated[
 
 
 class Kind(Enum):
-    """What a column's values are; numbers are aligned to the right.
+    """What a column's values are; numbers are aligned to the right, and `MONEY`, which is text.
 
     A `COST` is an amount of nano-dollars with its label, either of them None where there is none.
     """
@@ -40,13 +40,14 @@ class Kind(Enum):
     ID = auto()
     TIME = auto()
     COUNT = auto()
+    MONEY = auto()
     DURATION = auto()
     SHARE = auto()
     DOLLARS = auto()
     COST = auto()
 
 
-_NUMBERS = (Kind.COUNT, Kind.DURATION, Kind.SHARE, Kind.DOLLARS, Kind.COST)
+_NUMBERS = (Kind.COUNT, Kind.MONEY, Kind.DURATION, Kind.SHARE, Kind.DOLLARS, Kind.COST)
 _FULL: dict[Kind, Callable[[Any], str]] = {
     Kind.TIME: cells.time,
     Kind.COUNT: cells.count,

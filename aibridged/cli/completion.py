@@ -28,6 +28,7 @@ class Names(StrEnum):
     USERS = "users"
     GROUPS = "groups"
     TOKENS = "tokens"
+    LIMITS = "limits"
     INITIATORS = "initiators"
     PROVIDERS = "providers"
     MODELS = "models"

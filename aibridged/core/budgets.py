@@ -168,14 +168,14 @@ class SpendLimits:
             shared += self._for(Scope.TOKEN, token_id)
         caps = tuple(
             Cap(each, subject_of(each) or user_subject(user_id), each.cents * CENT)
-            for each in (*self._own(user_id, groups), *shared)
+            for each in (*self.own(user_id, groups), *shared)
             if each.cents is not None
         )
         # An unlimited one is counted, too: it may be given an amount.
         charged_to = tuple(dict.fromkeys(filter(None, map(subject_of, shared))))
         return Caps(caps, charged_to) if caps or charged_to else NO_CAPS
 
-    def _own(self, user_id: str, groups: tuple[str, ...]) -> Iterator[Limit]:
+    def own(self, user_id: str, groups: tuple[str, ...]) -> Iterator[Limit]:
         """The user's own limit of each period, which overrides the groups', and so on."""
         candidates = (
             self._for(Scope.USER, user_id),

@@ -9,6 +9,7 @@ from secrets import token_hex
 from typing import Any, Protocol
 
 import sqlalchemy as sa
+from msgspec.structs import replace
 from sqlalchemy.dialects import postgresql, sqlite
 
 from aibridged.clock import Clock
@@ -21,6 +22,7 @@ from aibridged.identity.spend_scopes import (
     check_token,
     check_user,
     find_scope,
+    scope_names,
 )
 from aibridged.identity.tables import group_members, groups, spend_limits, transaction
 from aibridged.identity.users import IdentityError
@@ -123,13 +125,15 @@ class SpendLimitStore:
         with transaction(self._engine) as connection:
             before = _locked(connection, key, period)
             self._check_scope(connection, key)
+            group = scope_names(connection, [key]).get(key) if key.scope in OF_GROUPS else None
             if before is None:
                 limit = self._make(connection, key, period, cents)
                 before = None if limit is not None else _locked(connection, key, period)
             if before is not None:
                 limit = self._replace(connection, before, cents)
             assert limit is not None, "another transaction has made it"
-            state = None if before is None else state_of(before)
+            limit = replace(limit, group=group)
+            state = None if before is None else state_of(replace(before, group=group))
             self._trail.note(connection, UPSERT, limit.id, before=state, after=state_of(limit))
         return limit
 
@@ -211,11 +215,13 @@ def drop_limits(connection: sa.Connection, trail: Trail, scopes: Sequence[Scope]
 
 
 def state_of(limit: Limit) -> dict[str, Any]:
-    """What the audit log says of a limit; users and groups by their ids, the amount in cents."""
+    """What the audit log says of a limit: a user by the id, the amount in cents."""
     field = _FIELDS.get(limit.scope)
     whose = {} if field is None else {field: limit.scope_id}
+    named = {} if limit.group is None else {"group": limit.group}
     return {
         "scope": limit.scope.value,
+        **named,
         **whose,
         "period": limit.period.value,
         "cents": "unlimited" if limit.cents is None else limit.cents,
@@ -228,7 +234,12 @@ def key_of(state: Mapping[str, Any]) -> ScopeKey:
     return ScopeKey(scope, state.get(_FIELDS.get(scope, ""), ""))
 
 
-_FIELDS = {Scope.GROUP: "group", Scope.POOL: "group", Scope.USER: "user", Scope.TOKEN: "token"}
+_FIELDS = {
+    Scope.GROUP: "group_id",
+    Scope.POOL: "group_id",
+    Scope.USER: "user",
+    Scope.TOKEN: "token",
+}
 
 
 def _locked(connection: sa.Connection, key: ScopeKey, period: Period) -> StoredLimit | None:
@@ -246,7 +257,10 @@ def _delete(
     connection: sa.Connection, trail: Trail, *which: sa.ColumnElement[bool]
 ) -> list[StoredLimit]:
     statement = spend_limits.delete().where(*which).returning(*_C)
-    gone = [_as_limit(row) for row in connection.execute(statement)]
+    found = [_as_limit(row) for row in connection.execute(statement)]
+    of_groups = [limit.key for limit in found if limit.scope in OF_GROUPS]
+    names = scope_names(connection, of_groups)
+    gone = [replace(limit, group=names.get(limit.key)) for limit in found]
     for limit in gone:
         trail.note(connection, DELETE, limit.id, before=state_of(limit))
     return gone

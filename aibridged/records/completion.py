@@ -20,6 +20,9 @@ _LATELY = """(
 _QUESTIONS: Mapping[str, str] = {
     "users": "SELECT username, name FROM aibridged_users WHERE deleted_at IS NULL ORDER BY 1",
     "groups": "SELECT name, '' FROM aibridged_groups ORDER BY 1",
+    "limits": """
+        SELECT id, scope_type || ' ' || period FROM aibridged_spend_limits
+        ORDER BY created_at DESC LIMIT 1000""",
     "tokens": """
         SELECT tokens.id, username || ' ' || tokens.name
         FROM aibridged_tokens AS tokens JOIN aibridged_users AS users ON users.id = user_id

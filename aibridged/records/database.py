@@ -42,6 +42,7 @@ _POSTGRES_PORT = 5432
 
 
 Engine = sa.Engine
+Connection = sa.Connection
 
 
 class DatabaseError(StartError):

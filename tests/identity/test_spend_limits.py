@@ -125,6 +125,21 @@ def test_a_limit_is_made_replaced_and_deleted_with_its_rows_in_the_audit_log(
         limits.delete(made.id)
 
 
+def test_the_audit_log_names_the_group(limits, groups, database):
+    group = groups.create("staff")
+    limits.set(limits.find(Scope.POOL, "staff"), Period.DAILY, 1)
+    groups.delete("staff")
+    state = {
+        "scope": "group_pool",
+        "group": "staff",
+        "group_id": group.id,
+        "period": "daily",
+        "cents": 1,
+    }
+    assert [row[3:] for row in trail(database)] == [(None, state), (state, None)]
+    assert key_of(state) == ScopeKey(Scope.POOL, group.id)
+
+
 @pytest.mark.parametrize("cents", [-1, MAX_CENTS + 1])
 def test_an_amount_has_bounds(limits, database, cents):
     key = limits.find(Scope.ORGANIZATION, "")

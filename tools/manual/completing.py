@@ -17,6 +17,7 @@ _NAMES: Mapping[str, Names] = {
     "USER": Names.USERS,
     "GROUP": Names.GROUPS,
     "TOKEN-ID": Names.TOKENS,
+    "LIMIT-ID": Names.LIMITS,
     "INITIATOR": Names.INITIATORS,
     "PROVIDER": Names.PROVIDERS,
     "MODEL": Names.MODELS,

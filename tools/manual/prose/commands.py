@@ -490,6 +490,48 @@ $ aibridged groups add staff alice bob
         ),
         see_also=("aibridged-users(1)", "aibridged-audit(1)"),
     ),
+    "budgets": Prose(
+        about=(
+            "A limit is for a day, a week from Monday, or a month, in UTC. Where several are for a "
+            "person, the user's own counts, else the least of their groups', else the "
+            "organisation's; each period counts by itself. A pool, which the members of a group "
+            "share, and a token have limits of their own, which are checked beside it.",
+            "A request reserves its likely cost before it is sent, and is charged what it has cost "
+            "when it ends. Above the limit, requests are refused until the period ends.",
+            Example(
+                "Twenty dollars a week for everybody, and a hundred for a group's members:",
+                """\
+$ aibridged budgets set --organization --weekly 20
+$ aibridged budgets set --group staff --weekly 100
+""",
+            ),
+            Example(
+                "Five hundred dollars a month that a group shares:",
+                "$ aibridged budgets set --pool staff --monthly 500",
+            ),
+        ),
+        examples=(
+            Example(
+                "What a user may still spend, and why:",
+                "$ aibridged budgets show alice",
+            ),
+            Example(
+                "A user without a limit, and one who is blocked:",
+                """\
+$ aibridged budgets set --user alice --monthly unlimited
+$ aibridged budgets set --user bob --daily 0
+""",
+            ),
+            Example(
+                "The limits of which at least 80 % is used:",
+                """\
+$ aibridged budgets list --output json |
+    jq '.[] | select(.share >= 0.8)'
+""",
+            ),
+        ),
+        see_also=("aibridged-prices(1)", "aibridged-usage(1)", "aibridged-audit(1)"),
+    ),
     "audit": Prose(
         about=(
             "Each change of users, groups and tokens leaves a row: who did what, when, and what "
