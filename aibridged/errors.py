@@ -141,6 +141,9 @@ NO_MANAGED_SETTINGS = ErrorKind(
     "not_found_error",
     "The gateway has no managed settings for you.",
 )
+SPEND_LIMIT_NOT_FOUND = ErrorKind(
+    "spend_limit_not_found", 404, "not_found_error", "There is no spend limit with this id."
+)
 METHOD_NOT_ALLOWED = ErrorKind(
     "method_not_allowed", 405, "invalid_request_error", "This resource is read-only: use GET."
 )
@@ -265,6 +268,7 @@ ERRORS = (
     PREVIOUS_RESPONSE_NOT_FOUND,
     MODEL_NOT_FOUND,
     NO_MANAGED_SETTINGS,
+    SPEND_LIMIT_NOT_FOUND,
     METHOD_NOT_ALLOWED,
     PROXY_UNAUTHENTICATED,
     REQUEST_TIMEOUT,
@@ -307,6 +311,8 @@ CONCERN_A_PERSON = frozenset(
 
 REASON = "X-Aibridge-Reason"
 """The header with an error's code."""
+REQUEST_ID = "Request-Id"
+"""The header with a request's id in Anthropic's API."""
 SHOULD_RETRY = "X-Should-Retry"
 """Tells clients whether to retry. The official SDKs and Claude Code obey it; without it, Claude
 Code silently repeats a request with a wrong token for three minutes, and then reports a network
@@ -325,8 +331,11 @@ class GatewayError(Exception):
     `retry_after` is in whole seconds, given wherever waiting helps; `allow` names the allowed
     methods. `message` never quotes a header or a body of the caller's, which may contain a secret.
     `reason` is a word on the cause, for the record. `added_headers`, and `fields` of the body's
-    `error`, are those by which one client's program knows what to do.
+    `error`, are those by which one client's program knows what to do. `request_id` is set
+    where the API says it, too.
     """
+
+    request_id: str | None = None
 
     def __init__(
         self,
@@ -361,16 +370,20 @@ class GatewayError(Exception):
             headers["Retry-After"] = str(self.retry_after)
         if self.allow is not None:
             headers["Allow"] = self.allow
+        if self.request_id is not None:
+            headers[REQUEST_ID] = self.request_id
         if self.kind is UNSUPPORTED_CODING:
             headers["Accept-Encoding"] = "gzip, deflate, zstd"
         return {**headers, **self.added_headers}
 
     def body(self) -> bytes:
         """The JSON body, in the shape that all three families of clients read."""
+        said = {} if self.request_id is None else {"request_id": self.request_id}
         return _encode(
             {
                 "type": "error",
                 "message": self.message,
+                **said,
                 "error": {
                     "type": self.kind.kind,
                     "code": self.kind.code,

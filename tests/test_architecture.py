@@ -43,6 +43,7 @@ SPEAK_SQL = {
     "identity/sign_in_purge.py",
     "identity/sign_ins.py",
     "identity/spend_scopes.py",
+    "identity/spenders.py",
     "identity/tables.py",
     "identity/tokens.py",
     "identity/user_store.py",
@@ -117,6 +118,9 @@ USAGE_FILES = "tests/providers/test_usage_files.py reads by it"
 BUDGETS = "tests/e2e/test_budgets.py drives it through sockets"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
+    "api/budget_standings.py": "tests/cli/test_budgets.py and tests/api/test_spend_limits.py",
+    "api/spend_limit_shapes.py": "tests/api/test_spend_limits.py reads them",
+    "identity/spenders.py": "tests/cli/test_budgets.py and tests/api/test_spend_limits.py",
     "api/session_shapes.py": "tests/api/test_session_stream.py reads by it",
     "identity/http_lookup.py": "tests/identity/test_coder.py and test_remote.py drive it",
     "identity/base.py": DECLARES,

@@ -1,5 +1,6 @@
-"""REST API for querying the record, under /api/v2/aibridge/."""
+"""HTTP APIs: queries of the record, under /api/v2/aibridge/, and spend limits."""
 
 from aibridged.api.handler import Api
+from aibridged.api.spend_limits import SpendLimitApi
 
-__all__ = ["Api"]
+__all__ = ["Api", "SpendLimitApi"]

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 from loguru import logger
 
+from aibridged.api import spend_limits
 from aibridged.api.channel import Channel
 from aibridged.api.filters import BadFilterError
 from aibridged.api.openapi import document
@@ -43,7 +44,7 @@ class Api:
 
     def __init__(self, query: Query, clock: Clock) -> None:
         self._queries = QueryRunner(query, clock)
-        self._document = msgspec.json.encode(document(ROUTES))
+        self._document = msgspec.json.encode(document((*ROUTES, *spend_limits.ROUTES)))
 
     async def __call__(
         self, request: web.BaseRequest, actor: Actor, path: str, raw_query: str

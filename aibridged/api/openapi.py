@@ -1,6 +1,6 @@
 """OpenAPI document, generated from the table of routes."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -38,7 +38,10 @@ class Parameter:
 
 
 class Described(Protocol):
-    """The parts of a route that the document describes."""
+    """The parts of a route that the document describes.
+
+    `at_root` says that its path is whole, and not below the gateway's own prefixes.
+    """
 
     @property
     def path(self) -> str: ...
@@ -50,28 +53,38 @@ class Described(Protocol):
     def parameters(self) -> tuple[Parameter, ...]: ...
     @property
     def for_admins(self) -> bool: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def body(self) -> Any: ...
+    @property
+    def at_root(self) -> bool: ...
 
 
 def document(routes: Iterable[Described]) -> dict[str, Any]:
     """The OpenAPI 3.1 document."""
     described = list(routes)
-    answers, schemas = msgspec.json.schema_components(
-        [route.shape for route in described], ref_template="#/components/schemas/{name}"
+    shapes = {shape for route in described for shape in (route.shape, route.body) if shape}
+    ordered = sorted(shapes, key=str)
+    made, schemas = msgspec.json.schema_components(
+        ordered, ref_template="#/components/schemas/{name}"
     )
+    shown = dict(zip(ordered, made, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for route in described:
+        path = paths.setdefault(route.path, {"servers": [{"url": "/"}]} if route.at_root else {})
+        path[route.method] = _operation(route, shown)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "aibridged",
             "version": __version__,
-            "description": "Recorded interceptions and sessions. Admins see all, other users "
-            "their own.",
+            "description": "Recorded interceptions and sessions: admins see all, other users "
+            "their own. And spend limits, for admins.",
         },
         "servers": [{"url": "/api/v2/aibridge"}, {"url": "/api/v2/ai-gateway"}],
         "security": [{name: []} for name in _SCHEMES],
-        "paths": {
-            route.path: {"get": _operation(route, answer)}
-            for route, answer in zip(described, answers, strict=True)
-        },
+        "paths": paths,
         "components": {
             "securitySchemes": _SCHEMES,
             "schemas": {**schemas, "Error": _error()},
@@ -79,17 +92,23 @@ def document(routes: Iterable[Described]) -> dict[str, Any]:
     }
 
 
-def _operation(route: Described, answer: dict[str, Any]) -> dict[str, Any]:
+def _operation(route: Described, shown: Mapping[Any, dict[str, Any]]) -> dict[str, Any]:
     statuses = (400, 401, *([403] if route.for_admins else []), 404, 429, 503)
     failure = {
         "description": "Why not",
         "content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
     }
+    answer = {_JSON: {"schema": shown[route.shape]}}
+    body = {}
+    if route.body is not None:
+        content = {_JSON: {"schema": shown[route.body]}}
+        body = {"requestBody": {"required": True, "content": content}}
     return {
         "summary": route.summary,
         "parameters": [_parameter(each) for each in route.parameters],
+        **body,
         "responses": {
-            "200": {"description": "The answer", "content": {_JSON: {"schema": answer}}},
+            "200": {"description": "The answer", "content": answer},
             **{str(status): failure for status in statuses},
         },
     }

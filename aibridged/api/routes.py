@@ -71,6 +71,9 @@ class Route:
     shape: Any
     parameters: tuple[Parameter, ...] = ()
     for_admins: bool = False
+    method: str = "get"
+    body: Any = None
+    at_root: bool = False
 
 
 def find(path: str) -> tuple[Route, str]:

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
+from aibridged.api import spend_limits
 from aibridged.api.routes import ROOTS
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
@@ -73,6 +74,9 @@ class Composition:
             resources.prune_audit, "audit row", self._tasks, resources.clock
         )
         resources.telemetry.configure(settings.telemetry)
+        self._spend_limits = LocalRoute(
+            spend_limits.METHODS, resources.spend_limit_api, says_request_id=True
+        )
         self._telemetry_budget = ByteBudget(
             telemetry.MAX_IN_FLIGHT_BYTES, telemetry.MAX_BATCH_BYTES
         )
@@ -177,6 +181,8 @@ class Composition:
             whoami.PATH: whoami.ROUTE,
             SETTINGS_PATH: managed_settings(policies),
             standing.PATH: standing.standing(resources.limits, resources.spending, resources.clock),
+            spend_limits.ROOT: self._spend_limits,
+            f"{spend_limits.ROOT}/": self._spend_limits,
             **telemetry.routes(
                 settings, resources.telemetry, self._telemetry_budget, resources.slices
             ),

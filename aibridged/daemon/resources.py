@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from aibridged.api import Api
+from aibridged.api import Api, SpendLimitApi
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
@@ -27,7 +27,7 @@ from aibridged.identity.base import Gatekeeper
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.limits_in_force import LimitsInForce
 from aibridged.identity.mcp_credentials import McpCredentialStore
-from aibridged.identity.spend_limits import read_limits
+from aibridged.identity.spend_limits import SpendLimitStore, read_limits
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.throttle import Throttle
 from aibridged.identity.tokens import TokenStore
@@ -46,6 +46,7 @@ from aibridged.pipeline.stream_options import UsageRefusals
 from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.prices.pricing import Pricing
+from aibridged.records import spend
 from aibridged.records.database import Engine, Place, describe, place_of
 from aibridged.records.facts import Record
 from aibridged.records.journal import JOURNAL_FILE, Journal
@@ -115,6 +116,7 @@ class Resources:
     stored_objects: StoredObjects
     mcp: McpTools
     api: Api
+    spend_limit_api: SpendLimitApi
     reloads: ReloadStats
     telemetry: TelemetryRelay
     traces: Traces | None
@@ -148,7 +150,11 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
     running = Running()
     metrics = _make_metrics(settings, clock, running, stack)
-    api = Api(Query(engine, clock), clock)
+    query = Query(engine, clock)
+    api = Api(query, clock)
+    spend_limit_api = SpendLimitApi(
+        query, clock, partial(SpendLimitStore, engine, clock, spend), on_change=lambda: None
+    )
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
     telemetry = TelemetryRelay(clock)
@@ -166,6 +172,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     stack.push_async_callback(tasks.cancel)
     gatekeeper, gate = make_gatekeeper(settings, tokens, clock, stack)
     stack.callback(api.close)
+    stack.callback(spend_limit_api.close)
     now = clock.wall().timestamp()
     connection_limiter, shortages = ConnectionLimiter(clock), Shortages(clock)
     connection_limiter.on_full = shortages.no_place
@@ -200,6 +207,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         stored_objects=stored_objects,
         mcp=mcp,
         api=api,
+        spend_limit_api=spend_limit_api,
         reloads=ReloadStats(last_attempt=now, last_success=now),
         telemetry=telemetry,
         traces=traces,

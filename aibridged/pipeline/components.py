@@ -47,11 +47,15 @@ the caller's network."""
 
 @dataclass(frozen=True, slots=True)
 class LocalRoute:
-    """A path that the gateway serves itself; a public one without a gateway token."""
+    """A path that the gateway serves itself; a public one without a gateway token.
+
+    Where it `says_request_id`, its answers have the request's id as Anthropic's have.
+    """
 
     methods: frozenset[str]
     serve: LocalHandler
     is_public: bool = False
+    says_request_id: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Components:
     `upstreams` has the connection pool of each provider, by name; what is None is disabled.
     `requests` are those that began with these components, `in_flight` are all. `ca_certificate` is
     the AI Proxy's CA as PEM. `api_roots` are the first path segments that `api` serves below the
-    gateway's own prefixes, and `local_routes` what the gateway serves otherwise, by exact path.
+    gateway's own prefixes, and `local_routes` what the gateway serves otherwise, by exact path, or
+    by all that begins with a path that ends in a slash.
     `on_finished` are called at the end of every request.
     """
 

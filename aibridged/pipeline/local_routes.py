@@ -1,8 +1,9 @@
 """Local routes: what the gateway serves itself.
 
 Queries of the record, below the gateway's own prefixes, need authentication. The certificate of the
-AI Proxy's CA is public: it can only be trusted. All other local routes are exact paths, which no
-provider can have: `components.local_routes` lists them.
+AI Proxy's CA is public: it can only be trusted. All other local routes are exact paths, or all
+paths below one that ends in a slash: `components.local_routes` lists them. No provider has these
+names, and of the paths without a provider's name they come before the provider's own.
 """
 
 from collections.abc import Awaitable
@@ -16,7 +17,7 @@ from aibridged.core.targets import (
     BadTargetError,
     split_target,
 )
-from aibridged.errors import INVALID_REQUEST, METHOD_NOT_ALLOWED, GatewayError
+from aibridged.errors import INVALID_REQUEST, METHOD_NOT_ALLOWED, REQUEST_ID, GatewayError
 from aibridged.pipeline.auth import authenticated
 from aibridged.pipeline.components import Components, LocalRoute
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
@@ -30,6 +31,7 @@ def stage(components: Components) -> Middleware:
     api, certificate = components.api, components.ca_certificate
     roots = components.api_roots if certificate is None else {*components.api_roots, _PROXY}
     exact = components.local_routes
+    trees = tuple(path for path in exact if path.endswith("/"))
     beginnings = (*(f"{prefix}/{root}" for prefix in PREFIXES for root in roots), *exact)
 
     def local_routes(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
@@ -51,7 +53,7 @@ def stage(components: Components) -> Middleware:
     async def answered(
         context: RequestContext, handler: Handler, path: str, query: str
     ) -> web.StreamResponse:
-        if (found := exact.get(path)) is not None:
+        if (found := exact.get(path) or below(path)) is not None:
             return await _local(context, components, found, query)
         if path == CERTIFICATE_PATH and certificate is not None and context.request.method in _READ:
             return web.Response(body=certificate, headers={"Content-Type": CERTIFICATE_TYPE})
@@ -61,10 +63,27 @@ def stage(components: Components) -> Middleware:
         context.actor = await authenticated(context, components)
         return await api(context.request, context.actor, path, query)
 
+    def below(path: str) -> LocalRoute | None:
+        return next((exact[tree] for tree in trees if path.startswith(tree)), None)
+
     return local_routes
 
 
 async def _local(
+    context: RequestContext, components: Components, route: LocalRoute, query: str
+) -> web.StreamResponse:
+    if not route.says_request_id:
+        return await _answered(context, components, route, query)
+    try:
+        response = await _answered(context, components, route, query)
+    except GatewayError as error:
+        error.request_id = context.scope.request_id
+        raise
+    response.headers[REQUEST_ID] = context.scope.request_id
+    return response
+
+
+async def _answered(
     context: RequestContext, components: Components, route: LocalRoute, query: str
 ) -> web.StreamResponse:
     request = context.request

@@ -7,13 +7,22 @@ from multidict import CIMultiDict
 
 from aibridged.api.openapi import document
 from aibridged.api.routes import ROOTS, ROUTES
+from aibridged.api.spend_limits import ROUTES as SPEND_LIMITS
 from aibridged.core.auth import read_credentials
 from aibridged.errors import ERRORS
 
+ALL = (*ROUTES, *SPEND_LIMITS)
+
 
 def test_every_route_stands_in_the_document():
-    made = document(ROUTES)
-    assert list(made["paths"]) == [route.path for route in ROUTES]
+    made = document(ALL)
+    assert list(made["paths"]) == list(dict.fromkeys(route.path for route in ALL))
+    for route in SPEND_LIMITS:
+        path = made["paths"][route.path]
+        assert path["servers"] == [{"url": "/"}]
+        names = [each["name"] for each in path[route.method]["parameters"]]
+        assert names == [each.name for each in route.parameters]
+        assert ("requestBody" in path[route.method]) == (route.method == "post")
     for route in ROUTES:
         assert route.path.split("/")[1] in ROOTS
         parameters = made["paths"][route.path]["get"]["parameters"]
@@ -40,9 +49,9 @@ def test_every_code_stands_in_the_document():
 
 
 def test_every_answer_has_a_shape():
-    made = document(ROUTES)
-    for path in made["paths"].values():
-        for response in path["get"]["responses"].values():
+    made = document(ALL)
+    for route in ALL:
+        for response in made["paths"][route.path][route.method]["responses"].values():
             (content,) = response["content"].values()
             assert content["schema"]
     names = {
