@@ -43,6 +43,7 @@ from aibridged.identity.spend_limits import (
     NoSuchLimitError,
     SpendLimitStore,
     StoredLimit,
+    limit_with,
     stored_limits,
 )
 from aibridged.identity.spenders import Spender, spenders
@@ -212,10 +213,10 @@ def _delete(_query: Query, question: Question) -> shapes.SpendLimitDeleted:
 
 def _get(query: Query, question: Question) -> shapes.SpendLimit:
     with query.reading() as connection:
-        for limit in stored_limits(connection):
-            if limit.id == question.id:
-                return shapes.spend_limit(limit)
-    raise NoSuchLimitError("There is no spend limit with this id.")
+        limit = limit_with(connection, question.id)
+    if limit is None:
+        raise NoSuchLimitError("There is no spend limit with this id.")
+    return shapes.spend_limit(limit)
 
 
 def _list(query: Query, question: Question) -> shapes.SpendLimits:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import combinations
+from urllib.parse import urlsplit
 
 from aibridged.config import (
     check_ai_proxy,
@@ -87,6 +88,7 @@ def warnings(
         *_mcp_warnings(settings),
         *policies.warnings(settings),
         *_telemetry_warnings(settings),
+        *_webhook_warnings(settings),
         *check_ai_proxy.warnings(settings),
         *check_state_dir.warnings(settings),
     ]
@@ -146,6 +148,19 @@ def _telemetry_warnings(settings: Settings) -> Iterator[str]:
                 f"The telemetry destination {destination.url} uses plain HTTP: what agents tell, "
                 "with their users' names, is sent unencrypted."
             )
+
+
+def _webhook_warnings(settings: Settings) -> Iterator[str]:
+    if settings.budget_webhook_url is None:
+        if settings.budget_webhook_secret is not None:
+            yield "--aibridge-budget-webhook-secret has no effect without a webhook's URL."
+        return
+    url = urlsplit(settings.budget_webhook_url.reveal())
+    if url.scheme == "http" and not is_loopback(url.hostname or ""):
+        yield (
+            f"Budget alerts are posted to {url.hostname} by plain HTTP: what people have spent is "
+            "sent unencrypted, and so is the webhook's secret."
+        )
 
 
 def _loopback_without_authentication(settings: Settings, where: Where) -> Iterator[Mistake]:

@@ -18,6 +18,7 @@ class Group(StrEnum):
     LIMITS = "Limits"
     BREAKER = "Circuit breaker"
     MCP = "MCP tools"
+    BUDGETS = "Budgets"
     IDENTITY = "Identity"
     RECORDS = "Records"
     SIGN_IN = "Sign-in"
@@ -49,7 +50,7 @@ class Option:
 
     @property
     def secret(self) -> bool:
-        return self.kind in (kinds.SECRET, kinds.SECRET_URL)
+        return self.kind in (kinds.SECRET, kinds.SECRET_URL, kinds.WEBHOOK_URL)
 
     @property
     def credential(self) -> str:

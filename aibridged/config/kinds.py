@@ -26,6 +26,7 @@ _TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
 _FALSE = frozenset({"0", "f", "F", "FALSE", "false", "False"})
 _SIZE = re.compile(r"([0-9]{1,18})\s*(B|KiB|MiB|GiB)?", re.ASCII)
 _SIZE_UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
+_MAX_PERCENTAGES = 10
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _POSTGRES = re.compile(r"postgres(ql)?(\+psycopg)?://")
 NEVER = "never"
@@ -68,6 +69,12 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def origin_of(url: str) -> str:
+    """The part of a valid URL that is no secret: `https://hooks.example.com`."""
+    split = urlsplit(url)
+    return f"{split.scheme}://{split.netloc}"
 
 
 def items(text: str) -> tuple[str, ...]:
@@ -215,6 +222,35 @@ def _base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def _webhook_url(text: str) -> Secret | None:
+    """A whole URL, which often is a secret itself: nothing that is wrong with it is quoted."""
+    if not text:
+        return None
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError("contains a space or another character that is invalid in a URL")
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise ValueError("is not a valid URL") from None
+    if url.scheme not in ("http", "https") or not host:
+        raise ValueError("is not a URL like https://hooks.example.com/budgets")
+    if url.username is not None or url.password is not None:
+        raise ValueError("contains a user or a password: the secret has its own setting")
+    return Secret(text)
+
+
+def _percentages(text: str) -> tuple[int, ...]:
+    words = items(text)
+    if len(words) > _MAX_PERCENTAGES:
+        raise ValueError(f"has more than {_MAX_PERCENTAGES} percentages")
+    for word in words:
+        number = word.removesuffix("%").strip()
+        if re.fullmatch(r"[0-9]{1,3}", number, re.ASCII) is None or not 1 <= int(number) <= 100:
+            raise ValueError(f"{word!r} is not a percentage from 1 to 100")
+    return tuple(sorted({int(word.removesuffix("%").strip()) for word in words}))
+
+
 def _optional_url(text: str) -> str | None:
     return _base_url(text) if text else None
 
@@ -320,6 +356,9 @@ METRIC_NAMES = choice("both", "new", "old")
 OPTIONAL_URL: Kind[str | None] = Kind("URL", _optional_url, _show_optional)
 SECRET: Kind[Secret | None] = Kind("KEY", _secret, _show_optional)
 SECRET_URL: Kind[Secret | None] = Kind("URL", _secret_url, _show_optional)
+WEBHOOK_URL: Kind[Secret | None] = Kind("URL", _webhook_url, _show_optional)
+WEBHOOK_FORMAT = choice("json", "slack")
+PERCENTAGES = Kind("LIST", _percentages, joined, many=True)
 ISSUER_URL = Kind("URL", _issuer_url)
 BASE_URL = Kind("URL", _base_url)
 PROXY_URL: Kind[ProxyUrl | None] = Kind("URL", read_proxy_url, _show_optional)

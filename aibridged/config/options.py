@@ -14,6 +14,7 @@ from aibridged.config.declare import Option
 from aibridged.config.outbound_proxy import OutboundProxies
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.config.rows.ai_proxy import AiProxyRows
+from aibridged.config.rows.budgets import BudgetRows
 from aibridged.config.rows.gateway import GatewayRows
 from aibridged.config.rows.logging import LoggingRows
 from aibridged.config.rows.people import PeopleRows
@@ -119,7 +120,9 @@ class PriceSettings:
 
 @dataclass(frozen=True)
 # The fields of the last class come first.
-class Settings(LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, GatewayRows):
+class Settings(
+    LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, BudgetRows, GatewayRows
+):
     """The effective settings, read at the start and at each reload. Durations are in seconds."""
 
     providers: tuple[ProviderSettings, ...] = ()

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
+from aibridged.config.kinds import origin_of
 from aibridged.config.options import Settings
 from aibridged.config.proxy_url import ProxyUrl
 from aibridged.config.resolution import Mistake, Resolution, Value
@@ -84,9 +85,12 @@ def _asked(settings: Settings) -> Iterator[tuple[str, ProxyUrl | None]]:
         yield f"MCP server {server.id}", server.proxy
     for destination in settings.telemetry:
         yield f"telemetry to {destination.url}", destination.proxy
-    for url in (settings.coder_url, settings.proxy_target):
-        if url is not None:
-            yield url, settings.outbound.for_url(url)
+    if settings.budget_webhook_url is not None:
+        url = settings.budget_webhook_url.reveal()
+        yield f"budget alerts to {origin_of(url)}", settings.outbound.for_url(url)
+    for asked in (settings.coder_url, settings.proxy_target):
+        if asked is not None:
+            yield asked, settings.outbound.for_url(asked)
     if issuer := settings.oidc_issuer_url:
         yield issuer, settings.outbound.for_url(issuer)
     if settings.proxy_enabled:

@@ -57,6 +57,7 @@ class Composition:
                 resources.gatekeeper,
                 resources.mcp,
                 resources.telemetry.counts,
+                resources.budget_alerts,
             )
             if resources.metrics is not None
             else None
@@ -74,6 +75,8 @@ class Composition:
             resources.prune_audit, "audit row", self._tasks, resources.clock
         )
         resources.telemetry.configure(settings.telemetry)
+        resources.budget_alerts.configure(settings)
+        resources.budget_alerts.start()
         self._spend_limits = LocalRoute(
             spend_limits.METHODS, resources.spend_limit_api, says_request_id=True
         )
@@ -94,6 +97,7 @@ class Composition:
         before, resources = self.components, self.resources
         resources.telemetry.configure(settings.telemetry)
         resources.pricing.configure(settings)
+        resources.budget_alerts.configure(settings)
         self.components = self._configured(settings, before)
         resources.slots.limit = settings.max_concurrency
         limit_idle(resources.connection_limiter, settings)

@@ -4,10 +4,11 @@ import platform
 from collections.abc import Iterator
 
 from aibridged import __version__
+from aibridged.daemon.budget_alerts import BudgetAlerts
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.mcp.factory import McpTools
-from aibridged.observe import limit_table, mcp_table, record_table, telemetry_table
+from aibridged.observe import budget_table, limit_table, mcp_table, record_table, telemetry_table
 from aibridged.observe import metric_table as table
 from aibridged.observe.log_outputs import LOST
 from aibridged.observe.metric import Metric
@@ -28,8 +29,10 @@ class MetricsSnapshot:
         gatekeeper: Gatekeeper,
         mcp: McpTools,
         telemetry: Counts,
+        alerts: BudgetAlerts,
     ) -> None:
         self._metrics = metrics
+        self._alerts = alerts
         self._telemetry = telemetry
         self._mcp = mcp
         self._recorder = recorder
@@ -53,6 +56,8 @@ class MetricsSnapshot:
             *_records(self._recorder),
             Numbers(telemetry_table.TELEMETRY_RELAYED, {**self._telemetry.relayed}),
             Numbers(telemetry_table.TELEMETRY_DROPPED, {**self._telemetry.dropped}),
+            Numbers(budget_table.BUDGET_ALERTS, {**self._alerts.told}),
+            Numbers(budget_table.BUDGET_ALERT_POSTS, {**self._alerts.posts}),
             Numbers(table.LOG_LINES_LOST, {(why.value,): float(n) for why, n in LOST.items()}),
             self._build,
         ]

@@ -19,6 +19,7 @@ from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.estimates import Estimates
 from aibridged.core.policies import PersonLimits
 from aibridged.daemon.ai_proxy import load_ca
+from aibridged.daemon.budget_alerts import BudgetAlerts
 from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.memory import available_memory
 from aibridged.daemon.pruning import Ask, audit_pruner
@@ -119,6 +120,7 @@ class Resources:
     spend_limit_api: SpendLimitApi
     reloads: ReloadStats
     telemetry: TelemetryRelay
+    budget_alerts: BudgetAlerts
     traces: Traces | None
     metrics: Metrics | None
     on_finished: tuple[Callable[[RequestSummary], None], ...]
@@ -159,6 +161,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     stack.push_async_callback(mcp.close)
     telemetry = TelemetryRelay(clock)
     stack.push_async_callback(telemetry.close)
+    budget_alerts = BudgetAlerts(engine, clock)
+    stack.push_async_callback(budget_alerts.close)
     stored_objects = StoredObjects(engine, recorder.record)
     pricing = Pricing(settings.state_dir)
     stack.push_async_callback(pricing.close)
@@ -210,6 +214,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         spend_limit_api=spend_limit_api,
         reloads=ReloadStats(last_attempt=now, last_success=now),
         telemetry=telemetry,
+        budget_alerts=budget_alerts,
         traces=traces,
         metrics=metrics,
         authority=authority,

@@ -92,6 +92,12 @@ def stored_limits(connection: sa.Connection) -> list[StoredLimit]:
     return [_as_limit(row, row.group) for row in connection.execute(latest)]
 
 
+def limit_with(connection: sa.Connection, id: str) -> StoredLimit | None:
+    """The limit with an id, if there is one."""
+    row = connection.execute(_LIMITS.where(_C.id == id)).one_or_none()
+    return None if row is None else _as_limit(row, row.group)
+
+
 class SpendLimitStore:
     """Spend limits. Every method is one transaction and may raise StoreUnavailableError.
 

@@ -11,6 +11,7 @@ Labels with values from outside have a bounded number of values: the rest is cou
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from aibridged.observe.budget_table import BUDGETS
 from aibridged.observe.limit_table import LIMITS
 from aibridged.observe.mcp_table import MCP_SERVERS
 from aibridged.observe.metric import Kind, Metric
@@ -345,6 +346,7 @@ SECTIONS: Mapping[str, tuple[Metric, ...]] = MappingProxyType(
             EVENT_LOOP_LAG,
         ),
         "Limits": LIMITS,
+        "Budgets": BUDGETS,
         "Circuit breaker": (BREAKER_STATE, BREAKER_TRIPS, BREAKER_REJECTS),
         "Providers": (
             PROVIDER_INFO,

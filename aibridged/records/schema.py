@@ -255,6 +255,11 @@ budget_alerts = sa.Table(
     sa.Column("threshold", sa.Integer, primary_key=True),
     sa.Column("reached_at", UtcDateTime, nullable=False),
     sa.Column("sent_at", UtcDateTime),
+    sa.Column("used_nanos", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("cap_nanos", sa.BigInteger, nullable=False, server_default="0"),
+    # When it may be sent, or sent again; NULL once there is nothing left to do.
+    sa.Column("try_at", UtcDateTime),
+    sa.Index("idx_aibridged_budget_alerts_try_at", "try_at"),
 )
 
 COST_COUNTS = ("priced", "estimated", "unpriced")

@@ -34,6 +34,9 @@ TAKEN: list[tuple[Kind[Any], str, object]] = [
     (kinds.LOG_TARGET, "", ""),
     (kinds.SECRET, "", None),
     (kinds.SECRET, "sk-1", Secret("sk-1")),
+    (kinds.WEBHOOK_URL, "", None),
+    (kinds.PERCENTAGES, "", ()),
+    (kinds.PERCENTAGES, "100, 80,50%,80", (50, 80, 100)),
     (kinds.BASE_URL, "https://api.openai.com/v1/", "https://api.openai.com/v1"),
     (kinds.BASE_URL, "http://[::1]:8000", "http://[::1]:8000"),
     (kinds.ADDRESS, "127.0.0.1:4001", Address("127.0.0.1", 4001)),
@@ -77,6 +80,14 @@ REFUSED: list[tuple[Kind[Any], str, str]] = [
     (kinds.LOG_TARGET, "a\0b", "NUL"),
     (kinds.SECRET, "a b", "contains a space"),
     (kinds.SECRET, "ä", "invalid in a key"),
+    (kinds.WEBHOOK_URL, "hooks.example.com/x", "is not a URL like https://"),
+    (kinds.WEBHOOK_URL, "https://user:pw@hooks.example.com/x", "a user or a password"),
+    (kinds.WEBHOOK_URL, "https://hooks.example.com/ x", "a space"),
+    (kinds.WEBHOOK_URL, "https://hooks.example.com:x/", "is not a valid URL"),
+    (kinds.PERCENTAGES, "0", "is not a percentage"),
+    (kinds.PERCENTAGES, "101", "is not a percentage"),
+    (kinds.PERCENTAGES, "x", "is not a percentage"),
+    (kinds.PERCENTAGES, ",".join(map(str, range(1, 12))), "more than 10"),
     (kinds.SECRET_URL, "mysql://host/d", "is not the URL of a PostgreSQL database"),
     (kinds.SECRET_URL, "host=h user=u", "is not the URL of a PostgreSQL database"),
     *((kinds.BASE_URL, text, "not a URL like") for text in ("", "ftp://x", "http:///v1")),
@@ -106,7 +117,7 @@ def test_takes(kind: Kind[Any], text: str, value: object) -> None:
 
 @pytest.mark.parametrize(("kind", "text", "value"), TAKEN)
 def test_shows_what_it_would_take_again(kind: Kind[Any], text: str, value: Any) -> None:
-    if kind is not kinds.SECRET:
+    if kind not in (kinds.SECRET, kinds.WEBHOOK_URL):
         assert kind.parse(kind.show(value)) == value
 
 
@@ -120,6 +131,8 @@ def test_refuses(kind: Kind[Any], text: str, words: str) -> None:
     ("kind", "text"),
     [
         (kinds.SECRET, "canary canary"),
+        (kinds.WEBHOOK_URL, "https://x/canary canary"),
+        (kinds.WEBHOOK_URL, "ftp://x/canary"),
         (kinds.BASE_URL, "canary canary"),
         (kinds.BASE_URL, "http://canary:canary@x"),
         (kinds.BASE_URL, "http://[canary"),

@@ -14,13 +14,19 @@ from aibridged.config.sources import Given
 
 Resolve = Callable[..., Resolution]
 URL = "postgres://sk-1/d"
+HOOK = "https://hooks.example.com/d"
 SECRETS = [variable for option in OPTIONS if option.secret for variable in option.envs]
+
+
+def _url(variable: str) -> str:
+    """What every secret may be, of whatever kind."""
+    return HOOK if "WEBHOOK" in variable else URL
 
 
 @pytest.mark.parametrize("variable", SECRETS)
 def test_any_secret_can_come_from_a_file(variable: str, resolve: Resolve, tmp_path: Path) -> None:
     file = tmp_path / "key"
-    text = URL if "PG" in variable else "sk-from-a-file"
+    text = _url(variable) if variable.endswith("URL") else "sk-from-a-file"
     file.write_text(f"  {text}\n")
     resolution = resolve(environ={f"{variable}_FILE": str(file)})
     assert resolution.settings is not None
@@ -32,8 +38,9 @@ def test_any_secret_can_come_from_a_file(variable: str, resolve: Resolve, tmp_pa
 @pytest.mark.parametrize("variable", SECRETS)
 def test_a_secret_given_twice_is_a_mistake(variable: str, resolve: Resolve, tmp_path: Path) -> None:
     file = tmp_path / "key"
-    file.write_text(URL)
-    [mistake] = resolve(environ={variable: URL, f"{variable}_FILE": str(file)}).mistakes
+    url = _url(variable)
+    file.write_text(url)
+    [mistake] = resolve(environ={variable: url, f"{variable}_FILE": str(file)}).mistakes
     assert mistake.where == f"{variable} and {variable}_FILE"
     assert mistake.remedy.startswith("Remove one of them")
 
@@ -120,16 +127,17 @@ def test_any_secret_can_be_a_credential(option: Option, resolve: Resolve, tmp_pa
     assert resolution.settings is not None
     assert getattr(resolution.settings, option.name) is None
 
-    (tmp_path / f"aibridged_{option.credential}").write_text(f"{URL}/credential\n")
+    url = _url(option.env)
+    (tmp_path / f"aibridged_{option.credential}").write_text(f"{url}/credential\n")
     resolution = resolve(environ=handed_over)
     assert resolution.settings is not None
-    assert getattr(resolution.settings, option.name).reveal() == f"{URL}/credential"
+    assert getattr(resolution.settings, option.name).reveal() == f"{url}/credential"
     [value] = [value for value in resolution.values if value.name == option.name]
     assert value.source == Source("credential", f"the credential {option.credential}")
 
-    resolution = resolve(environ={**handed_over, option.env: URL})
+    resolution = resolve(environ={**handed_over, option.env: url})
     assert resolution.settings is not None
-    assert getattr(resolution.settings, option.name).reveal() == URL
+    assert getattr(resolution.settings, option.name).reveal() == url
 
 
 def test_a_credential_without_a_key_is_a_mistake(resolve: Resolve, tmp_path: Path) -> None:

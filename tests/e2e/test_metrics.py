@@ -393,6 +393,9 @@ async def test_every_metric_of_the_manual_is_produced(
     counts = gateway._composition.resources.telemetry.counts
     counts.relayed["http://otlp", "logs"] += 1
     counts.dropped["http://otlp", "refused"] += 1
+    alerts = gateway._composition.resources.budget_alerts
+    alerts.told["80", "user", "monthly"] += 1
+    alerts.posts["sent",] += 1
     metrics.signed_in("started")
     metrics.connect_session("mitm")
     metrics.finished(
