@@ -125,7 +125,8 @@ def overview(connection: Connection, at: datetime) -> list[LimitStanding]:
         name, resets_at = names.get(limit.key), limit.period.reset(at)
         if limit.scope in (Scope.ORGANIZATION, Scope.GROUP):
             whose = counting[limit.id]
-            fullest = max(whose, key=lambda own: own.spent.used_nanos, default=None)
+            spending_people = [own for own in whose if own.spent.used_nanos > 0]
+            fullest = max(spending_people, key=lambda own: own.spent.used_nanos, default=None)
             spent = NOTHING if fullest is None else fullest.spent
             who = None if fullest is None else fullest.person.username or fullest.person.id
             found.append(LimitStanding(limit, name, spent, resets_at, len(whose), who))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -75,6 +76,7 @@ class Question:
     change: Change | None
     clock: Clock
     store: SpendLimitStore
+    changed: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +97,8 @@ class Route:
 class SpendLimitApi:
     """Serves spend limits to administrators.
 
-    `make_store` has the store in the name of an actor. `on_change` is called on the event loop
-    after each change.
+    `make_store` has the store in the name of an actor. `on_change` is called after each change, by
+    a thread: it may block, and may raise StoreUnavailableError, which changes nothing.
     """
 
     def __init__(
@@ -136,6 +138,7 @@ class SpendLimitApi:
             read_change(body) if route.body is not None else None,
             self._clock,
             self._make_store(actor.username),
+            self._changed,
         )
         try:
             return web.Response(body=await self._ask(actor, route, question), content_type=_JSON)
@@ -150,9 +153,10 @@ class SpendLimitApi:
             raise GatewayError(QUERY_FAILED, retry_after=1) from None
         except TimeoutError:
             raise GatewayError(QUERY_FAILED, retry_after=1) from None
-        finally:
-            if route.method != "get":
-                self._on_change()  # a change may have been made whatever became of the answer
+
+    def _changed(self) -> None:
+        with suppress(StoreUnavailableError):
+            self._on_change()
 
     async def _ask(self, actor: Actor, route: Route, question: Question) -> bytes:
         make = partial(_answer, route, question)
@@ -204,11 +208,15 @@ async def _read(request: web.BaseRequest) -> bytes:
 
 def _set(_query: Query, question: Question) -> shapes.SpendLimit:
     assert question.change is not None, "the route has a body"
-    return shapes.spend_limit(question.store.set(*question.change))
+    made = question.store.set(*question.change)
+    question.changed()
+    return shapes.spend_limit(made)
 
 
 def _delete(_query: Query, question: Question) -> shapes.SpendLimitDeleted:
-    return shapes.SpendLimitDeleted(question.store.delete(question.id).id)
+    gone = question.store.delete(question.id)
+    question.changed()
+    return shapes.SpendLimitDeleted(gone.id)
 
 
 def _get(query: Query, question: Question) -> shapes.SpendLimit:

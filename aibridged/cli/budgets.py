@@ -177,7 +177,10 @@ def _show(settings: "Settings", user: Username, output: OutputFlag = Output.TABL
 def _delete(
     settings: "Settings",
     limit: Annotated[
-        str, typer.Argument(metavar="LIMIT-ID", help="An id from `budgets list`: spl_….")
+        str,
+        typer.Argument(
+            metavar="LIMIT-ID", help="An id from `budgets list`: spl_…, or its beginning."
+        ),
     ],
     yes: YesFlag = False,
     output: OutputFlag = Output.TABLE,
@@ -185,9 +188,11 @@ def _delete(
     """Delete a limit."""
     with errors_are_told():
         store = _store(settings, Access.CHANGE)
-        confirm(f"Delete the limit {printable(limit)}?", yes=yes)
-        gone = store.delete(limit)
-    told(_data(gone, gone.group), output, f"Deleted the limit {gone.id}. {_WHEN}")
+        found, name = store.one(limit)
+        what = f"the limit of {_whose(found.scope, name or found.scope_id)}"
+        confirm(f"Delete {what} ({_amount(found)} {found.period})?", yes=yes)
+        gone = store.delete(found.id)
+    told(_data(gone, name), output, f"Deleted {what}: {_amount(gone)} {gone.period}. {_WHEN}")
 
 
 def _cents(text: str, flag: str) -> int | None:
@@ -279,7 +284,7 @@ _COLUMNS: "tuple[Column[LimitStanding], ...]" = (
     Column("fullest", lambda each: each.fullest, "BY", cut=True, spare=True),
     Column("people", lambda each: each.people, kind=Kind.COUNT, spare=True),
     Column("resets_at", lambda each: each.resets_at, "RESETS", Kind.TIME),
-    Column("id", lambda each: each.limit.id, cut=True),
+    Column("id", lambda each: each.limit.id, kind=Kind.ID),
     Column("created_at", lambda each: each.limit.created_at, "CREATED", Kind.TIME, is_shown=False),
     Column("updated_at", lambda each: each.limit.updated_at, "UPDATED", Kind.TIME, is_shown=False),
 )

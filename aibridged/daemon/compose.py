@@ -158,6 +158,7 @@ class Composition:
             traces=resources.traces,
             metrics=resources.metrics,
             on_finished=resources.on_finished,
+            note_standing=resources.budget_alerts.note,
             reloads=resources.reloads,
             ca_certificate=resources.authority.certificate_pem if resources.authority else None,
             api=resources.api,

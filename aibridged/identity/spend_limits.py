@@ -30,9 +30,12 @@ from aibridged.identity.users import IdentityError
 MAX_CENTS = 10**11
 """A thousand million dollars, which in nano-dollars is still a 64-bit integer."""
 MAX_LIMITS = 100_000
+MIN_PREFIX = 8
+"""Characters of a limit's id, at least, if it isn't the whole one."""
 UPSERT, DELETE = "spend_limit.upsert", "spend_limit.delete"
 
 _C = spend_limits.c
+_MAX_SHOWN = 64
 _KEY = ("scope_type", "scope_id", "period")
 _LIMITS = (
     sa.select(*_C, groups.c.name.label("group"))
@@ -117,6 +120,22 @@ class SpendLimitStore:
         with transaction(self._engine) as connection:
             return find_scope(connection, scope, name)
 
+    def one(self, beginning: str) -> tuple[StoredLimit, str | None]:
+        """The limit whose id begins so, and the name of its group, user or token.
+
+        Raises:
+            NoSuchLimitError: there is none, or there are several.
+        """
+        is_meant = _C.id == beginning
+        if len(beginning) >= MIN_PREFIX:
+            is_meant = sa.func.substr(_C.id, 1, len(beginning)) == beginning
+        with transaction(self._engine) as connection:
+            found = connection.execute(_LIMITS.where(is_meant).limit(2)).all()
+            if len(found) != 1:
+                raise _no_such_limit(beginning, several=bool(found))
+            limit = _as_limit(found[0], found[0].group)
+            return limit, scope_names(connection, [limit.key]).get(limit.key)
+
     def set(self, key: ScopeKey, period: Period, cents: int | None) -> StoredLimit:
         """Make the limit of this scope and period, or replace its amount; None is unlimited.
 
@@ -152,10 +171,7 @@ class SpendLimitStore:
         with transaction(self._engine) as connection:
             gone = _delete(connection, self._trail, _C.id == limit_id)
             if not gone:
-                raise NoSuchLimitError(
-                    f"There is no spend limit with the id {limit_id[:64]!r}. See `aibridged "
-                    "budgets list`."
-                )
+                raise _no_such_limit(limit_id)
         return gone[0]
 
     def _make(
@@ -246,6 +262,15 @@ _FIELDS = {
     Scope.USER: "user",
     Scope.TOKEN: "token",
 }
+
+
+def _no_such_limit(id: str, *, several: bool = False) -> NoSuchLimitError:
+    shown = repr(id[:_MAX_SHOWN])
+    if several:
+        return NoSuchLimitError(f"Several spend limits have an id that begins with {shown}.")
+    return NoSuchLimitError(
+        f"There is no spend limit with the id {shown}. See `aibridged budgets list`."
+    )
 
 
 def _locked(connection: sa.Connection, key: ScopeKey, period: Period) -> StoredLimit | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from aiohttp import web
 
@@ -9,6 +10,7 @@ from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import Breakers
+from aibridged.core.budgets import Limit
 from aibridged.core.byte_budget import ByteBudget
 from aibridged.core.concurrency import Slots
 from aibridged.core.connection_limiter import ConnectionLimiter
@@ -45,6 +47,11 @@ LocalHandler = Callable[[web.BaseRequest, Actor | None, str, bytes], Awaitable[w
 the caller's network."""
 
 
+NoteStanding = Callable[[Limit, str, date, int, int], None]
+"""Notes how a subject stands to a limit: the first day of the period, and the nano-dollars that are
+used in it, and of the cap. It is called for each cap of a request, and takes no time."""
+
+
 @dataclass(frozen=True, slots=True)
 class LocalRoute:
     """A path that the gateway serves itself; a public one without a gateway token.
@@ -67,7 +74,7 @@ class Components:
     the AI Proxy's CA as PEM. `api_roots` are the first path segments that `api` serves below the
     gateway's own prefixes, and `local_routes` what the gateway serves otherwise, by exact path, or
     by all that begins with a path that ends in a slash.
-    `on_finished` are called at the end of every request.
+    `on_finished` are called at the end of every request. `note_standing` feeds the budget alerts.
     """
 
     settings: Settings
@@ -101,6 +108,7 @@ class Components:
     traces: Traces | None
     metrics: Metrics | None
     on_finished: Sequence[Callable[[RequestSummary], None]]
+    note_standing: NoteStanding
     reloads: ReloadStats
     ca_certificate: bytes | None
     api: ApiHandler

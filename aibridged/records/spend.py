@@ -15,6 +15,13 @@ from aibridged.records.schema import interceptions, spend
 
 _AT_ONCE = 500  # parameters of a statement
 
+# All the locks of which `postgres` takes those of the counters that it changes, in its order: while
+# the record is summed up, nothing of it is settled.
+_LOCK_LEDGER = sa.text(
+    "SELECT pg_advisory_xact_lock(1768055396, place) "
+    "FROM (SELECT generate_series(0, 1023) AS place ORDER BY place) AS places"
+)
+
 _I = interceptions.c
 
 
@@ -60,6 +67,8 @@ def _begin(
     connection: sa.Connection, subject: str, is_theirs: sa.ColumnElement[bool], now: datetime
 ) -> None:
     """Replace the counters, which may have been kept until an earlier limit was deleted."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(_LOCK_LEDGER)
     first = record_start(now.astimezone(UTC).date())
     since = sa.and_(
         _I.started_at >= datetime.combine(first, time(), UTC),

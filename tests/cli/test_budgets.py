@@ -87,11 +87,11 @@ def test_limits_are_set_listed_with_what_is_used_and_deleted(run, spent):
     }
     assert {name: daily[name] for name in expected} == expected
     assert datetime.fromisoformat(daily["resets_at"]) == tomorrow
-    gone = run("budgets", "delete", daily["id"], "--yes")
-    assert gone.stdout.startswith(f"Deleted the limit {daily['id']}.")
+    gone = run("budgets", "delete", daily["id"][:12], "--yes")
+    assert gone.stdout.startswith("Deleted the limit of user ann: $1,250.50 daily. A running")
     left = json.loads(run("budgets", "list", "-o", "json").stdout)
     assert [each["period"] for each in left] == ["monthly"] * 3
-    assert "Nothing was changed" in run("budgets", "delete", daily["id"]).stderr
+    assert "Nothing was changed" in run("budgets", "delete", left[0]["id"]).stderr
 
 
 def test_show_explains_which_limits_count_and_what_is_left(run, spent, engine):
