@@ -36,6 +36,7 @@ UPSERT, DELETE = "spend_limit.upsert", "spend_limit.delete"
 
 _C = spend_limits.c
 _MAX_SHOWN = 64
+_Spending = tuple[str, Mapping[Any, Any]]
 _KEY = ("scope_type", "scope_id", "period")
 _LIMITS = (
     sa.select(*_C, groups.c.name.label("group"))
@@ -59,9 +60,23 @@ class Counters(Protocol):
     """What is kept of spending, in the same database (`records.spend`)."""
 
     def begin_pool(
-        self, connection: sa.Connection, group_id: str, members: sa.Select[Any], now: datetime
+        self,
+        connection: sa.Connection,
+        group_id: str,
+        members: sa.Select[tuple[str]],
+        now: datetime,
     ) -> None: ...
-    def begin_token(self, connection: sa.Connection, token_id: str, now: datetime) -> None: ...
+    def sum_token(
+        self, connection: sa.Connection, token_id: str, user_id: str, now: datetime
+    ) -> Mapping[Any, Any]: ...
+    def begin_token(
+        self,
+        connection: sa.Connection,
+        token_id: str,
+        user_id: str,
+        until_yesterday: Mapping[Any, Any],
+        now: datetime,
+    ) -> None: ...
     def knows_user(self, connection: sa.Connection, user_id: str) -> bool: ...
 
 
@@ -147,12 +162,13 @@ class SpendLimitStore:
                 f"A spend limit is from $0.00 to ${MAX_CENTS // 100:,}.00, in whole cents, or "
                 "unlimited."
             )
+        spent = self._token_spending(key) if key.scope is Scope.TOKEN else None
         with transaction(self._engine) as connection:
             before = _locked(connection, key, period)
             self._check_scope(connection, key)
             group = scope_names(connection, [key]).get(key) if key.scope in OF_GROUPS else None
             if before is None:
-                limit = self._make(connection, key, period, cents)
+                limit = self._make(connection, key, period, cents, spent)
                 before = None if limit is not None else _locked(connection, key, period)
             if before is not None:
                 limit = self._replace(connection, before, cents)
@@ -174,8 +190,21 @@ class SpendLimitStore:
                 raise _no_such_limit(limit_id)
         return gone[0]
 
+    def _token_spending(self, key: ScopeKey) -> _Spending:
+        """The owner of a token, and what was spent with it, unless that is counted already."""
+        with transaction(self._engine) as connection:
+            owner = check_token(connection, key.id)
+            if not _is_first(connection, key):
+                return owner, {}
+            return owner, self._counters.sum_token(connection, key.id, owner, self._now())
+
     def _make(
-        self, connection: sa.Connection, key: ScopeKey, period: Period, cents: int | None
+        self,
+        connection: sa.Connection,
+        key: ScopeKey,
+        period: Period,
+        cents: int | None,
+        spent: _Spending | None,
     ) -> StoredLimit | None:
         """Make a limit; None if another transaction was first."""
         if (connection.scalar(sa.select(sa.func.count()).select_from(spend_limits)) or 0) >= (
@@ -185,9 +214,7 @@ class SpendLimitStore:
                 f"There are {MAX_LIMITS:,} spend limits, which is the maximum: delete some, and "
                 "set those of groups or of the organisation."
             )
-        of_scope = _C.scope_type == key.scope, _C.scope_id == key.id
-        is_first = connection.execute(sa.select(_C.id).where(*of_scope)).first() is None
-        now = self._now()
+        is_first, now = _is_first(connection, key), self._now()
         row = {
             "id": f"spl_{token_hex(12)}",
             "scope_type": key.scope,
@@ -203,7 +230,7 @@ class SpendLimitStore:
         if made is None:
             return None
         if is_first:
-            self._begin_counting(connection, key, now)
+            self._begin_counting(connection, key, spent, now)
         return _as_limit(made)
 
     def _replace(
@@ -222,13 +249,16 @@ class SpendLimitStore:
             is_on_record = self._counters.knows_user(connection, key.id)
             check_user(connection, key.id, is_on_record=is_on_record)
 
-    def _begin_counting(self, connection: sa.Connection, key: ScopeKey, now: datetime) -> None:
+    def _begin_counting(
+        self, connection: sa.Connection, key: ScopeKey, spent: _Spending | None, now: datetime
+    ) -> None:
         if key.scope is Scope.POOL:
             of_group = group_members.c.group_id == key.id
             members = sa.select(group_members.c.user_id).where(of_group)
             self._counters.begin_pool(connection, key.id, members, now)
-        elif key.scope is Scope.TOKEN:
-            self._counters.begin_token(connection, key.id, now)
+        elif spent is not None:
+            owner, until_yesterday = spent
+            self._counters.begin_token(connection, key.id, owner, until_yesterday, now)
 
 
 def drop_limits(connection: sa.Connection, trail: Trail, scopes: Sequence[Scope], ids: Any) -> None:
@@ -262,6 +292,12 @@ _FIELDS = {
     Scope.USER: "user",
     Scope.TOKEN: "token",
 }
+
+
+def _is_first(connection: sa.Connection, key: ScopeKey) -> bool:
+    """Whether the scope has no limit yet."""
+    of_scope = _C.scope_type == key.scope, _C.scope_id == key.id
+    return connection.execute(sa.select(_C.id).where(*of_scope).limit(1)).first() is None
 
 
 def _no_such_limit(id: str, *, several: bool = False) -> NoSuchLimitError:

@@ -71,14 +71,15 @@ def check_user(connection: sa.Connection, id: str, *, is_on_record: bool) -> Non
         raise NoSuchScopeError(f"The user with the id {_shown(id)} is deleted.")
 
 
-def check_token(connection: sa.Connection, id: str) -> None:
-    """Check that there is a token with this id that stays.
+def check_token(connection: sa.Connection, id: str) -> str:
+    """The id of a token's owner; checks that there is one with this id that stays.
 
     Raises:
         NoSuchScopeError: there is none, or it is revoked.
         IdentityError: it is a sign-in's.
     """
-    asked = sa.select(tokens.c.revoked_at, tokens.c.sign_in_id).where(tokens.c.id == id)
+    columns = tokens.c.user_id, tokens.c.revoked_at, tokens.c.sign_in_id
+    asked = sa.select(*columns).where(tokens.c.id == id)
     token = connection.execute(asked).one_or_none()
     if token is None:
         raise _no_token("There is no token with this id")
@@ -89,6 +90,7 @@ def check_token(connection: sa.Connection, id: str) -> None:
             f"The token {id} is of a sign-in, which soon replaces it by another: set the limit of "
             "its user instead."
         )
+    return str(token.user_id)
 
 
 def scope_names(connection: sa.Connection, keys: Collection[ScopeKey]) -> dict[ScopeKey, str]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from aibridged.core.budgets import user_subject
 from aibridged.records.schema import interceptions, spend
 
 _AT_ONCE = 500  # parameters of a statement
@@ -23,6 +24,7 @@ _LOCK_LEDGER = sa.text(
 )
 
 _I = interceptions.c
+_COUNTS = _I.credential_kind != "byok"  # which is nobody's money but the caller's
 
 
 class Spent(NamedTuple):
@@ -49,61 +51,109 @@ def record_start(today: date) -> date:
     return min(today.replace(day=1), today - timedelta(days=today.weekday()))
 
 
-def begin_pool(connection: sa.Connection, group_id: str, members: Any, now: datetime) -> None:
+def begin_pool(
+    connection: sa.Connection, group_id: str, members: sa.Select[tuple[str]], now: datetime
+) -> None:
     """Begin the counters of a group's pool with what its present members have spent.
 
     `members` is a select of the ids of users. Their open interceptions are charged to the pool,
     too, when they end.
     """
-    _begin(connection, f"group_pool:{group_id}", _I.initiator_id.in_(members), now)
+    subject, first = f"group_pool:{group_id}", record_start(now.date())
+    _clear(connection, subject, first)
+    _charge(connection, subject, _I.initiator_id.in_(members), first)
+    theirs = spend.c.subject.in_(_subjects(members))
+    sums = (sa.func.sum(spend.c.spent_nanos), sa.func.sum(spend.c.reserved_nanos))
+    statement = sa.select(spend.c.day, *sums).where(theirs, spend.c.day >= first)
+    found = connection.execute(statement.group_by(spend.c.day)).all()
+    _insert(connection, subject, {day: Spent(int(spent), int(kept)) for day, spent, kept in found})
 
 
-def begin_token(connection: sa.Connection, token_id: str, now: datetime) -> None:
-    """Begin the counters of a token with what was spent with it: see `begin_pool`."""
-    _begin(connection, f"token:{token_id}", _I.api_key_id == token_id, now)
+def sum_token(
+    connection: sa.Connection, token_id: str, user_id: str, now: datetime
+) -> Mapping[date, Spent]:
+    """What was spent with a user's token until yesterday, by day: the longer part of the record.
+
+    It is read before the transaction of `begin_token`, for whose end the writer waits.
+    """
+    first, end = record_start(now.date()), _yesterday(now)
+    has_ended = _I.ended_at.is_not(None)  # for its index
+    return dict(_by_day(connection, _with(token_id, user_id, first), _before(end), has_ended))
 
 
-def _begin(
-    connection: sa.Connection, subject: str, is_theirs: sa.ColumnElement[bool], now: datetime
+def begin_token(
+    connection: sa.Connection,
+    token_id: str,
+    user_id: str,
+    until_yesterday: Mapping[date, Spent],
+    now: datetime,
 ) -> None:
-    """Replace the counters, which may have been kept until an earlier limit was deleted."""
+    """Begin the counters of a user's token with what was spent with it: see `begin_pool`."""
+    subject, first, last = f"token:{token_id}", record_start(now.date()), _yesterday(now)
+    _clear(connection, subject, first)
+    _charge(connection, subject, _I.api_key_id == token_id, first)
+    days = defaultdict(Spent, until_yesterday)
+    is_theirs = _with(token_id, user_id, last)
+    for when in (_I.ended_at.is_(None), _I.ended_at.is_not(None)):  # which have their own indexes
+        for day, more in _by_day(connection, is_theirs, when):
+            days[day] = days[day].plus(more)
+    _insert(connection, subject, days)
+
+
+def _clear(connection: sa.Connection, subject: str, first: date) -> None:
+    """Delete the counters, which may have been kept until an earlier limit was deleted."""
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK_LEDGER)
-    first = record_start(now.astimezone(UTC).date())
-    since = sa.and_(
-        _I.started_at >= datetime.combine(first, time(), UTC),
-        _I.credential_kind != "byok",  # which is nobody's money but the caller's
-    )
     connection.execute(spend.delete().where(spend.c.subject == subject, spend.c.day >= first))
-    is_open = sa.and_(is_theirs, since, _I.ended_at.is_(None))
-    has_ended = sa.and_(is_theirs, since, _I.ended_at.is_not(None))
-    for is_running in (is_open, sa.and_(has_ended, _I.reserved_nanos.is_not(None))):
-        _charge(connection, subject, is_running)
-    days: defaultdict[date, Spent] = defaultdict(Spent)
-    for which in (is_open, has_ended):  # which have indexes of their own
-        for day, more in _by_day(connection, which):
-            days[day] = days[day].plus(more)
-    if rows := [{"subject": subject, "day": day, **sums._asdict()} for day, sums in days.items()]:
-        connection.execute(spend.insert(), rows)
 
 
-def _charge(connection: sa.Connection, subject: str, which: sa.ColumnElement[bool]) -> None:
-    """Name the subject among those that the interceptions are charged to when they end."""
+def _charge(
+    connection: sa.Connection, subject: str, is_theirs: sa.ColumnElement[bool], first: date
+) -> None:
+    """Name the subject among those that open interceptions are charged to when they end."""
     before = sa.func.coalesce(_I.charged_to, "")
     is_named = sa.literal(" ").concat(before).concat(" ").like(f"% {subject} %")
+    is_open = sa.and_(_I.ended_at.is_(None), _since(first), _COUNTS)
     connection.execute(
         interceptions.update()
-        .where(which, sa.not_(is_named))
+        .where(is_open, is_theirs, sa.not_(is_named))
         .values(charged_to=sa.func.trim(before.concat(f" {subject}")))
     )
 
 
+def _insert(connection: sa.Connection, subject: str, days: Mapping[date, Spent]) -> None:
+    if rows := [{"subject": subject, "day": day, **sums._asdict()} for day, sums in days.items()]:
+        connection.execute(spend.insert(), rows)
+
+
+def _subjects(members: sa.Select[tuple[str]]) -> sa.Select[tuple[str]]:
+    ids = members.subquery()
+    (id,) = ids.c
+    return sa.select(sa.literal(user_subject("")).concat(id))
+
+
+def _yesterday(now: datetime) -> date:
+    return now.date() - timedelta(days=1)
+
+
+def _since(day: date) -> sa.ColumnElement[bool]:
+    return _I.started_at >= datetime.combine(day, time(), UTC)
+
+
+def _before(day: date) -> sa.ColumnElement[bool]:
+    return _I.started_at < datetime.combine(day, time(), UTC)
+
+
+def _with(token_id: str, user_id: str, first: date) -> sa.ColumnElement[bool]:
+    return sa.and_(_I.initiator_id == user_id, _I.api_key_id == token_id, _since(first), _COUNTS)
+
+
 def _by_day(
-    connection: sa.Connection, which: sa.ColumnElement[bool]
+    connection: sa.Connection, *which: sa.ColumnElement[bool]
 ) -> Iterator[tuple[date, Spent]]:
     day = _day(connection)
     sums = (sa.func.coalesce(sa.func.sum(each), 0) for each in (_I.cost_nanos, _I.reserved_nanos))
-    statement = sa.select(day, *sums).where(which).group_by(day)
+    statement = sa.select(day, *sums).where(*which).group_by(day)
     for day_, spent, reserved in connection.execute(statement):
         yield date.fromisoformat(str(day_)), Spent(int(spent), int(reserved))
 

@@ -1,6 +1,7 @@
 """Spend limits as they are stored."""
 
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 import sqlalchemy as sa
@@ -20,7 +21,7 @@ from aibridged.identity.spend_scopes import ScopeKey
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.tokens import TokenStore
 from aibridged.identity.users import IdentityError
-from aibridged.records import spend
+from aibridged.records import schema, spend
 
 
 def insert(database, clock, *limits):
@@ -197,3 +198,33 @@ def test_two_who_set_one_limit_at_once_make_one(limits, database, clock):
     told = trail(database)
     assert len(told) == 8
     assert told[-1][4]["cents"] == cents
+
+
+def test_the_first_limit_of_a_pool_or_token_begins_its_counters(
+    limits, store, groups, database, clock
+):
+    ann, today = store.create_user("ann"), clock.wall().date()
+    groups.create("staff")
+    groups.add("staff", ["ann"])
+    token, _ = store.create_token("ann", name="laptop", lifetime=None)
+    with database.engine.begin() as connection:
+        row = {"day": today, "spent_nanos": 70, "reserved_nanos": 0}
+        connection.execute(schema.spend.insert().values(subject=f"user:{ann.id}", **row))
+        interception = {
+            **dict.fromkeys(("provider", "provider_name", "model", "client"), "x"),
+            **{"credential_kind": "centralized", "credential_hint": "", "recorder_id": 1},
+            **{"id": str(uuid4()), "initiator_id": ann.id, "api_key_id": token.id},
+            **{"started_at": clock.wall(), "ended_at": clock.wall(), "cost_nanos": 70},
+        }
+        connection.execute(schema.interceptions.insert().values(interception))
+    for scope, name in ((Scope.POOL, "staff"), (Scope.TOKEN, token.id)):
+        key = limits.find(scope, name)
+        subject = f"{scope}:{key.id}"
+        for period in Period:
+            limits.set(key, period, 5000)
+            with database.engine.begin() as connection:
+                found = spend.spent_since(connection, [subject], [today])
+                assert found == {(subject, today): spend.Spent(70, 0)}
+                # It goes on counting, whatever is set further.
+                counters = schema.spend.update().where(schema.spend.c.subject == subject)
+                connection.execute(counters.values(reserved_nanos=0))

@@ -16,6 +16,7 @@ from aibridged.records.spend import (
     record_start,
     spent_by_users,
     spent_since,
+    sum_token,
 )
 from aibridged.records.store import Store
 
@@ -78,41 +79,63 @@ def test_the_record_of_the_month_and_the_week_is_needed(today, first):
 
 
 def test_a_pool_begins_with_what_its_members_have_spent(database, add):
-    late = datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC)
-    add(ANN, datetime(2026, 6, 28, 23, tzinfo=UTC), cost=1)  # before the week
-    add(ANN, late, cost=10)
-    add(BOB, late + timedelta(seconds=1), cost=200)
-    add(BOB, NOW, cost=3_000)
-    add(EVE, NOW, cost=40_000)  # no member
-    add(ANN, NOW, cost=500_000, credential_kind="byok")
-    running = add(ANN, NOW, reserved=6_000_000)
-    told = add(BOB, NOW, charged_to="token:t1")
-    with database.engine.begin() as connection:
-        stale = {"subject": "group_pool:g", "spent_nanos": 9, "reserved_nanos": 9}
-        for day in (date(2026, 6, 1), date(2026, 7, 1)):
-            connection.execute(spend.insert().values(day=day, **stale))
-        members = sa.select(sa.literal(ANN)).union_all(sa.select(sa.literal(BOB)))
-        begin_pool(connection, "g", members, NOW)
-    assert counters(database, "group_pool:g") == [
-        (date(2026, 6, 1), 9, 9),
-        (date(2026, 6, 30), 10, 0),
-        (date(2026, 7, 1), 200, 0),
-        (date(2026, 7, 2), 3_000, 6_000_000),
+    days = [date(2026, 6, 28), date(2026, 6, 29), date(2026, 7, 1), date(2026, 7, 2)]
+    counted = [
+        (f"user:{ANN}", days[0], 1, 0),  # before the week
+        (f"user:{ANN}", days[1], 10, 0),
+        (f"user:{BOB}", days[2], 200, 0),
+        (f"user:{ANN}", days[3], 0, 4_000),
+        (f"user:{BOB}", days[3], 3_000, 0),
+        (f"user:{EVE}", days[3], 50_000, 0),  # no member
+        # From an earlier limit.
+        ("group_pool:g", days[0], 9, 9),
+        ("group_pool:g", days[2], 9, 9),
     ]
-    assert charged(database, running) == "group_pool:g"
-    assert charged(database, told) == "token:t1 group_pool:g"
     with database.engine.begin() as connection:
-        begin_pool(connection, "g", members, NOW)
-    assert charged(database, told) == "token:t1 group_pool:g", "once is enough"
+        rows = [dict(zip(spend.c.keys(), row, strict=True)) for row in counted]
+        connection.execute(spend.insert(), rows)
+    running = add(ANN, NOW, reserved=4_000)
+    told = add(BOB, NOW, charged_to="token:t1")
+    others = [
+        add(EVE, NOW),
+        add(ANN, NOW, cost=5),
+        add(ANN, NOW, credential_kind="byok"),
+        add(ANN, datetime(2026, 6, 28, 23, 59, tzinfo=UTC)),
+    ]
+    members = sa.select(sa.literal(ANN)).union_all(sa.select(sa.literal(BOB)))
+    for _ in range(2):  # which changes nothing
+        with database.engine.begin() as connection:
+            begin_pool(connection, "g", members, NOW)
+        assert counters(database, "group_pool:g") == [
+            (days[0], 9, 9),
+            (days[1], 10, 0),
+            (days[2], 200, 0),
+            (days[3], 3_000, 4_000),
+        ]
+        assert charged(database, running) == "group_pool:g"
+        assert charged(database, told) == "token:t1 group_pool:g"
+        assert [charged(database, id) for id in others] == [None] * 4
 
 
 def test_a_token_begins_with_what_was_spent_with_it(database, add):
-    add(ANN, NOW, cost=10, token="t1")
-    add(BOB, NOW, cost=200, token="t2")
-    running = add(ANN, NOW, token="t1")
+    late = datetime(2026, 6, 30, 23, 59, 59, tzinfo=UTC)
+    add(ANN, datetime(2026, 6, 28, 23, tzinfo=UTC), cost=1, token="t1")  # before the week
+    add(ANN, late, cost=20, token="t1")
+    add(ANN, late + timedelta(seconds=1), cost=300, token="t1")
+    add(ANN, NOW, cost=4_000, token="t1")
+    add(ANN, NOW, cost=50_000, token="t2")
+    add(ANN, NOW, cost=50_000, token="t1", credential_kind="byok")
+    running = add(ANN, NOW, reserved=600_000, token="t1")
     with database.engine.begin() as connection:
-        begin_token(connection, "t1", NOW)
-    assert counters(database, "token:t1") == [(NOW.date(), 10, 0)]
+        until_yesterday = sum_token(connection, "t1", ANN, NOW)
+        assert until_yesterday == {late.date(): Spent(20, 0)}
+    with database.engine.begin() as connection:
+        begin_token(connection, "t1", ANN, until_yesterday, NOW)
+    assert counters(database, "token:t1") == [
+        (date(2026, 6, 30), 20, 0),
+        (date(2026, 7, 1), 300, 0),
+        (date(2026, 7, 2), 4_000, 600_000),
+    ]
     assert charged(database, running) == "token:t1"
 
 
