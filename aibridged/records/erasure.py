@@ -25,6 +25,7 @@ from aibridged.records.database import BEGIN, DatabaseError
 from aibridged.records.ids import uuid7
 from aibridged.records.pacing import Pace
 from aibridged.records.schema import (
+    budget_alerts,
     interceptions,
     model_thoughts,
     refusals,
@@ -153,6 +154,8 @@ class Erasure:
             if elapsed >= (patience if self._has_interceptions(initiator) else least):
                 break
             self._sleep(LOOK_AGAIN_S)
+        alerts = budget_alerts.c.subject == user_subject(initiator)
+        self._paced(partial(_run, budget_alerts.delete().where(alerts)))
         self._erase_objects(initiator)
         # One row a day and reason: a year has thousands.
         self._paced(partial(_run, refusals.delete().where(refusals.c.user_id == initiator)))

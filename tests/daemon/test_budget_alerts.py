@@ -131,6 +131,7 @@ async def test_an_alert_is_told_once_a_threshold(start, limit, receiver, log, da
     await until(lambda: stored(database) == [(each, True, None) for each in (50, 80, 100)])
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_leap_over_thresholds_is_one_alert(start, limit, receiver, database):
     alerts = await start()
     note(alerts, limit, 45)
@@ -157,6 +158,7 @@ async def test_two_daemons_and_a_restart_tell_once(start, limit, receiver):
     assert sum((each.told for each in (second, third)), first.told).total() == 1
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_what_fails_is_tried_again_later_and_later(start, limit, receiver, clock, log):
     alerts = await start()
     receiver.answers = [500, 302, 429]
@@ -200,6 +202,7 @@ async def test_a_daemon_that_died_while_it_posted_is_stood_in_for(start, limit, 
     assert second.posts == {("sent",): 1}
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_dead_receiver_is_given_up_after_a_day(start, limit, receiver, clock, database):
     receiver.answers = [500] * 200
     alerts = await start(posting=False)
@@ -212,6 +215,7 @@ async def test_a_dead_receiver_is_given_up_after_a_day(start, limit, receiver, c
     assert stored(database) == [(50, False, None)]
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_a_slow_receiver_holds_up_no_request(start, limit, receiver):
     receiver.answers = [None]
     alerts = await start()
@@ -222,6 +226,7 @@ async def test_a_slow_receiver_holds_up_no_request(start, limit, receiver):
     assert alerts.told.total() == 2
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_noting_is_bounded(start, limit, database):
     alerts = await start(posting=False)
     for number in range(MAX_WAITING + 10):

@@ -220,11 +220,10 @@ def test_the_first_limit_of_a_pool_or_token_begins_its_counters(
     for scope, name in ((Scope.POOL, "staff"), (Scope.TOKEN, token.id)):
         key = limits.find(scope, name)
         subject = f"{scope}:{key.id}"
-        for period in Period:
+        for period, spent in ((Period.DAILY, 70), (Period.MONTHLY, 75), (Period.DAILY, 75)):
             limits.set(key, period, 5000)
             with database.engine.begin() as connection:
                 found = spend.spent_since(connection, [subject], [today])
-                assert found == {(subject, today): spend.Spent(70, 0)}
-                # It goes on counting, whatever is set further.
+                assert found == {(subject, today): spend.Spent(spent, 0)}
                 counters = schema.spend.update().where(schema.spend.c.subject == subject)
-                connection.execute(counters.values(reserved_nanos=0))
+                connection.execute(counters.values(spent_nanos=75))

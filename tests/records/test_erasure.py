@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
+from aibridged.core.budget_alerts import Alert
 from aibridged.records import refusals, schema
+from aibridged.records.budget_alerts import AlertStore
 from aibridged.records.database import DatabaseError
 from aibridged.records.erasure import ERASED_ID, ERASED_NAME, KEPT, Erasure
 from aibridged.records.facts import (
@@ -251,3 +253,12 @@ def test_errors_quote_nothing(sqlite_database, clock):
     with pytest.raises(DatabaseError) as raised:
         erasure.count("secret-id")
     assert "secret-id" not in str(raised.value)
+
+
+def test_budget_alerts_go_too(database, erasure, clock):
+    alerts = AlertStore(database.engine)
+    for initiator in (ALICE, BOB):
+        today, now = clock.wall().date(), clock.wall()
+        alerts.reach(Alert("spl_1", f"user:{initiator}", today, 80, now, 8, 10), [50], None)
+    erasure.erase(ALICE, 0, 60)
+    assert {row["subject"] for row in database.rows(schema.budget_alerts)} == {f"user:{BOB}"}
