@@ -65,7 +65,7 @@ class BudgetAlerts:
         self._noted: LRUCache[tuple[str, str, date], int] = LRUCache(MAX_REMEMBERED)
         self._waiting: asyncio.Queue[Alert] = asyncio.Queue(MAX_WAITING)
         self._is_due = asyncio.Event()
-        self._quiet_until = float("-inf")
+        self._quiet_until: dict[str, float] = {}
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="budget alerts")
         self._tasks = Tasks()
 
@@ -189,8 +189,9 @@ class BudgetAlerts:
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask)
 
     def _complain(self, text: str, *values: object) -> None:
-        if self._clock.monotonic() >= self._quiet_until:
-            self._quiet_until = self._clock.monotonic() + _COMPLAIN_EVERY_S
+        now = self._clock.monotonic()
+        if now >= self._quiet_until.get(text, now):
+            self._quiet_until[text] = now + _COMPLAIN_EVERY_S
             logger.warning(text, *values)
 
 
