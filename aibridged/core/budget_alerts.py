@@ -9,6 +9,7 @@ from aibridged.core.budgets import Period, Scope
 from aibridged.core.money import dollars, shown
 
 _SLACK_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))  # of its message formatting
+_ALL = 100  # percent
 _encode = msgspec.json.Encoder().encode
 
 
@@ -58,8 +59,9 @@ def sentence(told: Told) -> str:
     elif told.scope is Scope.TOKEN:
         who, whose = f"The token {name}", "its"
     amounts = f"{shown(alert.used, None)} of {shown(alert.cap, None)}"
+    how = "reached" if alert.threshold == _ALL else f"used {alert.threshold} % of"
     text = (
-        f"{who} has used {alert.threshold} % of {whose} {told.period} budget ({amounts}). "
+        f"{who} has {how} {whose} {told.period} budget ({amounts}). "
         f"It resets on {told.resets_at:%Y-%m-%d %H:%M} UTC."
     )
     return "".join(each if each.isprintable() else " " for each in text)

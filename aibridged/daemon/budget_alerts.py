@@ -85,15 +85,24 @@ class BudgetAlerts:
         await self._webhook.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def note(self, limit: Limit, subject: str, period_start: date, used: int, cap: int) -> None:
+    def note(
+        self,
+        limit: Limit,
+        subject: str,
+        period_start: date,
+        used: int,
+        cap: int,
+        has_refused: bool = False,
+    ) -> None:
         """Note how a subject stands in a period: nano-dollars used, and those of the cap.
 
-        It costs a look into memory unless a threshold is reached for the first time.
+        A cap that has refused a request is reached, whatever is left of it. It costs a look into
+        memory unless a threshold is reached for the first time.
         """
-        thresholds = self._thresholds
-        if not thresholds or used * 100 < thresholds[0] * cap or cap <= 0:
+        thresholds, counted = self._thresholds, max(used, cap) if has_refused else used
+        if not thresholds or counted * 100 < thresholds[0] * cap or cap <= 0:
             return
-        level = reached(thresholds, used, cap)[-1]
+        level = reached(thresholds, counted, cap)[-1]
         key = (limit.id, subject, period_start)
         if self._noted.get(key, 0) >= level or self._waiting.full():
             return

@@ -152,10 +152,11 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
     running = Running()
     metrics = _make_metrics(settings, clock, running, stack)
+    limits = await _make_limits(engine, clock, stack)
     query = Query(engine, clock)
     api = Api(query, clock)
     spend_limit_api = SpendLimitApi(
-        query, clock, partial(SpendLimitStore, engine, clock, spend), on_change=lambda: None
+        query, clock, partial(SpendLimitStore, engine, clock, spend), on_change=limits.read
     )
     mcp = McpTools(settings, clock, _mcp_credentials(settings, engine, clock))
     stack.push_async_callback(mcp.close)
@@ -188,7 +189,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         place=place_of(engine.url),
         truncator=truncator,
         pricing=pricing,
-        limits=await _make_limits(engine, clock, stack),
+        limits=limits,
         estimates=Estimates(),
         spending=Spending(engine),
         tokens=tokens,

@@ -12,7 +12,7 @@ from functools import partial
 from aiohttp import web
 
 from aibridged.core.auth import CredentialKind, sent_secrets
-from aibridged.core.budgets import NO_CAPS, Cap, Caps, Standing, standings
+from aibridged.core.budgets import NO_CAPS, Cap, Caps, Standing, admits, standings
 from aibridged.core.estimates import Ask, Model, Session
 from aibridged.core.prices import RateCard
 from aibridged.core.targets import shown_path
@@ -33,7 +33,7 @@ _PROVIDERS_GO = Replacement(PROVIDERS_OWN)
 
 def stage(components: Components) -> Middleware:
     limits, estimates, pricing = components.limits, components.estimates, components.pricing
-    clock, settings = components.clock, components.settings
+    clock, settings, note = components.clock, components.settings, components.note_standing
     fails_closed, more = settings.budget_fail == "closed", settings.budget_message
     denies, allows = settings.unpriced == _DENY, settings.unpriced == _ALLOW
 
@@ -75,12 +75,26 @@ def stage(components: Components) -> Middleware:
         if found is not NO_CAPS:
             context.reservation = _reservation(found, amount or 0, at)
         if caps:
-            context.on_recorded = partial(_tell, context, caps, at, api)
+            context.on_recorded = partial(admitted, context, caps, at, api)
         try:
             return await handler(context)
         except BudgetExceededError as error:
+            for cap, used in zip(caps, error.used, strict=True):
+                refuses = not admits(cap.nanos, used, amount or 0)
+                note(cap.limit, cap.subject, cap.period.start(at), used, cap.nanos, refuses)
             reached = standings(caps, error.used, at)
             raise over_budget(reached, amount or 0, at, api, client, more) from None
+
+    def admitted(
+        context: RequestContext,
+        caps: tuple[Cap, ...],
+        at: datetime,
+        api: WireApi,
+        amounts: tuple[int, ...],
+    ) -> None:
+        for cap, used in zip(caps, amounts, strict=True):
+            note(cap.limit, cap.subject, cap.period.start(at), used, cap.nanos, False)
+        _tell(context, caps, at, api, amounts)
 
     def estimate(context: RequestContext, ask: Ask, at: datetime) -> int | None:
         """What the request may cost, by the first card that tells, which then learns from it."""

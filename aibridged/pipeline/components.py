@@ -47,9 +47,9 @@ LocalHandler = Callable[[web.BaseRequest, Actor | None, str, bytes], Awaitable[w
 the caller's network."""
 
 
-NoteStanding = Callable[[Limit, str, date, int, int], None]
-"""Notes how a subject stands to a limit: the first day of the period, and the nano-dollars that are
-used in it, and of the cap. It is called for each cap of a request, and takes no time."""
+NoteStanding = Callable[[Limit, str, date, int, int, bool], None]
+"""Notes how a subject stands to a limit: the first day of the period, the nano-dollars that are
+used in it, those of the cap, and whether it has refused a request. It takes no time."""
 
 
 @dataclass(frozen=True, slots=True)

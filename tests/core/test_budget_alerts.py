@@ -45,6 +45,12 @@ def test_an_alert_is_a_sentence_on_a_line(scope, subject, name, begin):
     assert text.endswith("budget ($8.20 of $10.00). It resets on 2026-12-01 00:00 UTC.")
 
 
+def test_a_budget_that_refuses_is_reached_whatever_is_left_of_it():
+    alert = Alert("spl_1", "user:u1", date(2026, 11, 30), 100, NOW, 995 * CENT, 1000 * CENT)
+    told = Told(alert, Scope.USER, Period.DAILY, NOW, "ann")
+    assert sentence(told).startswith("ann has reached their daily budget ($9.95 of $10.00). It")
+
+
 def test_names_format_nothing_in_slack():
     alert = Alert("spl_1", "group_pool:g", date(2026, 11, 30), 80, NOW, 1, 1)
     told = Told(alert, Scope.POOL, Period.DAILY, NOW, "<!channel> R&D")

@@ -64,17 +64,19 @@ def log():
 
 @pytest.fixture
 async def start(database, clock, receiver, monkeypatch):
-    """Starts what a daemon does of alerts; it posts on demand, or when an alert is new."""
+    """Starts what a daemon does of alerts; unless it is `posting`, it posts on demand only."""
     monkeypatch.setattr(budget_alerts, "INTERVAL_S", 3600.0)
     started = []
 
-    async def start(posting=True, **changes):
+    async def start(posting=True, noting=True, **changes):
         settings = replace(Settings(), budget_webhook_url=Secret(receiver.url), **changes)
         alerts = BudgetAlerts(database.engine, clock)
         alerts.configure(settings)
         started.append(alerts)
         if posting:
             alerts.start()
+        elif noting:
+            alerts._tasks.start(alerts._keep_noting(), "budget alerts")
         return alerts
 
     yield start
@@ -142,14 +144,13 @@ async def test_a_leap_over_thresholds_is_one_alert(start, limit, receiver, datab
 
 
 async def test_two_daemons_and_a_restart_tell_once(start, limit, receiver):
-    first, second = await start(), await start()
-    note(first, limit, 25)
-    note(second, limit, 25)
-    await first.idle()
-    await second.idle()
-    await until(lambda: receiver.alerts)
+    first, second = await start(posting=False), await start(posting=False)
+    for alerts in (first, second):
+        note(alerts, limit, 25)
+        await alerts.idle()
+    await asyncio.gather(first.post_due(), second.post_due())
     await first.close()
-    third = await start()
+    third = await start(posting=False)
     note(third, limit, 26)
     await third.idle()
     for alerts in (second, third):
@@ -160,13 +161,11 @@ async def test_two_daemons_and_a_restart_tell_once(start, limit, receiver):
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_what_fails_is_tried_again_later_and_later(start, limit, receiver, clock, log):
-    alerts = await start()
+    alerts = await start(posting=False)
     receiver.answers = [500, 302, 429]
     note(alerts, limit, 25)
-    await until(lambda: alerts.posts["failed",] == 1)
-    await alerts.post_due()
-    assert len(receiver.alerts) == 1, "not at once"
-    for seconds, attempts in ((5, 2), (4, 2), (1, 3), (60, 3), (60, 4)):
+    await alerts.idle()
+    for seconds, attempts in ((0, 1), (0, 1), (5, 2), (4, 2), (1, 3), (60, 3), (60, 4)):
         clock.advance(seconds)
         await alerts.post_due()
         assert len(receiver.alerts) == attempts
@@ -176,9 +175,11 @@ async def test_what_fails_is_tried_again_later_and_later(start, limit, receiver,
 
 async def test_after_a_restart_what_was_not_sent_is(start, limit, receiver, clock):
     receiver.answers = [500]
-    first = await start()
+    first = await start(posting=False)
     note(first, limit, 25)
-    await until(lambda: first.posts["failed",] == 1)
+    await first.idle()
+    await first.post_due()
+    assert first.posts == {("failed",): 1}
     await first.close()
     clock.advance(60)
     second = await start()
@@ -206,9 +207,9 @@ async def test_a_daemon_that_died_while_it_posted_is_stood_in_for(start, limit, 
 async def test_a_dead_receiver_is_given_up_after_a_day(start, limit, receiver, clock, database):
     receiver.answers = [500] * 200
     alerts = await start(posting=False)
-    alerts.start()
     note(alerts, limit, 25)
-    await until(lambda: alerts.posts["failed",] == 1)
+    await alerts.idle()
+    await alerts.post_due()
     clock.advance(GIVE_UP_S + 1)
     await alerts.post_due()
     assert alerts.posts == {("failed",): 1, ("given_up",): 1}
@@ -227,8 +228,17 @@ async def test_a_slow_receiver_holds_up_no_request(start, limit, receiver):
 
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+async def test_a_limit_that_has_refused_is_reached(start, limit, receiver):
+    alerts = await start()
+    today = alerts._clock.wall().date()
+    alerts.note(limit, f"user:{limit.scope_id}", today, 49 * DOLLARS, 50 * DOLLARS, True)
+    await until(lambda: receiver.alerts)
+    assert (receiver.alerts[0]["threshold"], receiver.alerts[0]["used"]) == (100, "49")
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 async def test_noting_is_bounded(start, limit, database):
-    alerts = await start(posting=False)
+    alerts = await start(posting=False, noting=False)
     for number in range(MAX_WAITING + 10):
         note(alerts, limit, 25, f"user:{number}")
     assert alerts._waiting.qsize() == MAX_WAITING
@@ -271,9 +281,10 @@ async def test_secrets_are_sent_and_never_told(start, limit, receiver, log):
 async def test_nobody_there_is_a_failure_like_others(start, limit, receiver, log):
     alerts = await start(posting=False)
     alerts.configure(replace(Settings(), budget_webhook_url=Secret("http://127.0.0.1:1/s3cret")))
-    alerts.start()
     note(alerts, limit, 25)
-    await until(lambda: alerts.posts["failed",] == 1)
+    await alerts.idle()
+    await alerts.post_due()
+    assert alerts.posts == {("failed",): 1}
     assert not any("s3cret" in line for line in log)
 
 
@@ -281,7 +292,7 @@ async def test_nobody_there_is_a_failure_like_others(start, limit, receiver, log
 async def test_without_a_webhook_it_is_logged_and_without_thresholds_nothing_is(
     start, limit, receiver, database
 ):
-    alerts = await start()
+    alerts = await start(posting=False)
     alerts.configure(replace(Settings(), budget_alerts=()))
     note(alerts, limit, 50)
     assert alerts._waiting.empty()
@@ -305,8 +316,8 @@ async def test_pools_and_tokens_have_names_too(start, database, clock, receiver)
         note(alerts, limit, 50, f"{scope}:{limit.scope_id}")
     await until(lambda: len(receiver.alerts) == 2)
     assert sorted(each["text"].partition(" budget")[0] for each in receiver.alerts) == [
-        "The group R&D <1> has used 100 % of its shared daily",
-        "The token ann ci has used 100 % of its daily",
+        "The group R&D <1> has reached its shared daily",
+        "The token ann ci has reached its daily",
     ]
 
 
@@ -314,7 +325,6 @@ async def test_pools_and_tokens_have_names_too(start, database, clock, receiver)
 async def test_what_is_past_is_forgotten(start, limit, clock, database):
     alerts = await start(posting=False)
     alerts.configure(Settings())
-    alerts.start()
     note(alerts, limit, 25)
     await alerts.idle()
     clock.advance(71 * 86400)
