@@ -4,7 +4,7 @@ There is one limit of a scope and period. A pool's or token's counters begin wit
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from secrets import token_hex
 from typing import Any, Protocol
 
@@ -36,7 +36,6 @@ UPSERT, DELETE = "spend_limit.upsert", "spend_limit.delete"
 
 _C = spend_limits.c
 _MAX_SHOWN = 64
-_Spending = tuple[str, Mapping[Any, Any]]
 _KEY = ("scope_type", "scope_id", "period")
 _LIMITS = (
     sa.select(*_C, groups.c.name.label("group"))
@@ -68,14 +67,9 @@ class Counters(Protocol):
     ) -> None: ...
     def sum_token(
         self, connection: sa.Connection, token_id: str, user_id: str, now: datetime
-    ) -> Mapping[Any, Any]: ...
+    ) -> Mapping[date, int]: ...
     def begin_token(
-        self,
-        connection: sa.Connection,
-        token_id: str,
-        user_id: str,
-        until_yesterday: Mapping[Any, Any],
-        now: datetime,
+        self, connection: sa.Connection, token_id: str, spent: Mapping[date, int], now: datetime
     ) -> None: ...
     def knows_user(self, connection: sa.Connection, user_id: str) -> bool: ...
 
@@ -190,13 +184,13 @@ class SpendLimitStore:
                 raise _no_such_limit(limit_id)
         return gone[0]
 
-    def _token_spending(self, key: ScopeKey) -> _Spending:
-        """The owner of a token, and what was spent with it, unless that is counted already."""
+    def _token_spending(self, key: ScopeKey) -> Mapping[date, int]:
+        """What was spent with a token, unless that is counted already."""
         with transaction(self._engine) as connection:
             owner = check_token(connection, key.id)
             if not _is_first(connection, key):
-                return owner, {}
-            return owner, self._counters.sum_token(connection, key.id, owner, self._now())
+                return {}
+            return self._counters.sum_token(connection, key.id, owner, self._now())
 
     def _make(
         self,
@@ -204,7 +198,7 @@ class SpendLimitStore:
         key: ScopeKey,
         period: Period,
         cents: int | None,
-        spent: _Spending | None,
+        spent: Mapping[date, int] | None,
     ) -> StoredLimit | None:
         """Make a limit; None if another transaction was first."""
         if (connection.scalar(sa.select(sa.func.count()).select_from(spend_limits)) or 0) >= (
@@ -250,15 +244,18 @@ class SpendLimitStore:
             check_user(connection, key.id, is_on_record=is_on_record)
 
     def _begin_counting(
-        self, connection: sa.Connection, key: ScopeKey, spent: _Spending | None, now: datetime
+        self,
+        connection: sa.Connection,
+        key: ScopeKey,
+        spent: Mapping[date, int] | None,
+        now: datetime,
     ) -> None:
         if key.scope is Scope.POOL:
             of_group = group_members.c.group_id == key.id
             members = sa.select(group_members.c.user_id).where(of_group)
             self._counters.begin_pool(connection, key.id, members, now)
         elif spent is not None:
-            owner, until_yesterday = spent
-            self._counters.begin_token(connection, key.id, owner, until_yesterday, now)
+            self._counters.begin_token(connection, key.id, spent, now)
 
 
 def drop_limits(connection: sa.Connection, trail: Trail, scopes: Sequence[Scope], ids: Any) -> None:

@@ -4,27 +4,19 @@ A user's counters are always kept; those of tokens and group pools from the firs
 are given, in the transaction that makes it. They begin with what is on record since `record_start`.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from aibridged.core.budgets import user_subject
 from aibridged.records.schema import interceptions, spend
 
 _AT_ONCE = 500  # parameters of a statement
 
-# All the locks of which `postgres` takes those of the counters that it changes, in its order: while
-# the record is summed up, nothing of it is settled.
-_LOCK_LEDGER = sa.text(
-    "SELECT pg_advisory_xact_lock(1768055396, place) "
-    "FROM (SELECT generate_series(0, 1023) AS place ORDER BY place) AS places"
-)
-
 _I = interceptions.c
-_COUNTS = _I.credential_kind != "byok"  # which is nobody's money but the caller's
 
 
 class Spent(NamedTuple):
@@ -36,11 +28,6 @@ class Spent(NamedTuple):
     @property
     def used_nanos(self) -> int:
         return self.spent_nanos + self.reserved_nanos
-
-    def plus(self, other: "Spent") -> "Spent":
-        return Spent(
-            self.spent_nanos + other.spent_nanos, self.reserved_nanos + other.reserved_nanos
-        )
 
 
 NOTHING = Spent()
@@ -56,106 +43,72 @@ def begin_pool(
 ) -> None:
     """Begin the counters of a group's pool with what its present members have spent.
 
-    `members` is a select of the ids of users. Their open interceptions are charged to the pool,
-    too, when they end.
+    `members` is a select of the ids of users. What runs at the moment isn't counted: a request is
+    charged to whom it was for when it began.
     """
-    subject, first = f"group_pool:{group_id}", record_start(now.date())
-    _clear(connection, subject, first)
-    _charge(connection, subject, _I.initiator_id.in_(members), first)
+    first = record_start(now.date())
     theirs = spend.c.subject.in_(_subjects(members))
-    sums = (sa.func.sum(spend.c.spent_nanos), sa.func.sum(spend.c.reserved_nanos))
-    statement = sa.select(spend.c.day, *sums).where(theirs, spend.c.day >= first)
-    found = connection.execute(statement.group_by(spend.c.day)).all()
-    _insert(connection, subject, {day: Spent(int(spent), int(kept)) for day, spent, kept in found})
+    sums = sa.select(spend.c.day, sa.func.sum(spend.c.spent_nanos))
+    found = connection.execute(sums.where(theirs, spend.c.day >= first).group_by(spend.c.day))
+    _begin(connection, f"group_pool:{group_id}", {day: int(spent) for day, spent in found}, first)
 
 
 def sum_token(
     connection: sa.Connection, token_id: str, user_id: str, now: datetime
-) -> Mapping[date, Spent]:
-    """What was spent with a user's token until yesterday, by day: the longer part of the record.
+) -> Mapping[date, int]:
+    """What is on record as spent with a user's token, in nano-dollars by day.
 
     It is read before the transaction of `begin_token`, for whose end the writer waits.
     """
-    first, end = record_start(now.date()), _yesterday(now)
-    has_ended = _I.ended_at.is_not(None)  # for its index
-    return dict(_by_day(connection, _with(token_id, user_id, first), _before(end), has_ended))
+    since = datetime.combine(record_start(now.date()), time(), UTC)
+    day = _day(connection)
+    statement = (
+        sa.select(day, sa.func.sum(_I.cost_nanos))
+        .where(
+            _I.initiator_id == user_id,  # for the index
+            _I.api_key_id == token_id,
+            _I.started_at >= since,
+            _I.ended_at.is_not(None),
+            _I.cost_nanos.is_not(None),
+            _I.credential_kind != "byok",  # which is nobody's money but the caller's
+        )
+        .group_by(day)
+    )
+    found = connection.execute(statement)
+    return {date.fromisoformat(str(day)): int(spent) for day, spent in found}
 
 
 def begin_token(
-    connection: sa.Connection,
-    token_id: str,
-    user_id: str,
-    until_yesterday: Mapping[date, Spent],
-    now: datetime,
+    connection: sa.Connection, token_id: str, spent: Mapping[date, int], now: datetime
 ) -> None:
-    """Begin the counters of a user's token with what was spent with it: see `begin_pool`."""
-    subject, first, last = f"token:{token_id}", record_start(now.date()), _yesterday(now)
-    _clear(connection, subject, first)
-    _charge(connection, subject, _I.api_key_id == token_id, first)
-    days = defaultdict(Spent, until_yesterday)
-    is_theirs = _with(token_id, user_id, last)
-    for when in (_I.ended_at.is_(None), _I.ended_at.is_not(None)):  # which have their own indexes
-        for day, more in _by_day(connection, is_theirs, when):
-            days[day] = days[day].plus(more)
-    _insert(connection, subject, days)
+    """Begin the counters of a token with what was spent with it: see `begin_pool`."""
+    _begin(connection, f"token:{token_id}", spent, record_start(now.date()))
 
 
-def _clear(connection: sa.Connection, subject: str, first: date) -> None:
-    """Delete the counters, which may have been kept until an earlier limit was deleted."""
-    if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK_LEDGER)
-    connection.execute(spend.delete().where(spend.c.subject == subject, spend.c.day >= first))
+def _begin(connection: sa.Connection, subject: str, spent: Mapping[date, int], first: date) -> None:
+    """Set the counters since the first day, some of which an earlier limit may have left.
 
-
-def _charge(
-    connection: sa.Connection, subject: str, is_theirs: sa.ColumnElement[bool], first: date
-) -> None:
-    """Name the subject among those that open interceptions are charged to when they end."""
-    before = sa.func.coalesce(_I.charged_to, "")
-    is_named = sa.literal(" ").concat(before).concat(" ").like(f"% {subject} %")
-    is_open = sa.and_(_I.ended_at.is_(None), _since(first), _COUNTS)
-    connection.execute(
-        interceptions.update()
-        .where(is_open, is_theirs, sa.not_(is_named))
-        .values(charged_to=sa.func.trim(before.concat(f" {subject}")))
+    What is reserved stays: it is of requests that still run, and release it.
+    """
+    old = spend.c.subject == subject, spend.c.day >= first
+    connection.execute(spend.update().where(*old).values(spent_nanos=0))
+    insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+    statement = insert(spend)
+    statement = statement.on_conflict_do_update(
+        index_elements=[spend.c.subject, spend.c.day],
+        set_={"spent_nanos": statement.excluded.spent_nanos},
     )
-
-
-def _insert(connection: sa.Connection, subject: str, days: Mapping[date, Spent]) -> None:
-    if rows := [{"subject": subject, "day": day, **sums._asdict()} for day, sums in days.items()]:
-        connection.execute(spend.insert(), rows)
+    rows = [
+        {"subject": subject, "day": day, "spent_nanos": nanos, "reserved_nanos": 0}
+        for day, nanos in spent.items()
+    ]
+    if rows:
+        connection.execute(statement, rows)
 
 
 def _subjects(members: sa.Select[tuple[str]]) -> sa.Select[tuple[str]]:
-    ids = members.subquery()
-    (id,) = ids.c
+    (id,) = members.subquery().c
     return sa.select(sa.literal(user_subject("")).concat(id))
-
-
-def _yesterday(now: datetime) -> date:
-    return now.date() - timedelta(days=1)
-
-
-def _since(day: date) -> sa.ColumnElement[bool]:
-    return _I.started_at >= datetime.combine(day, time(), UTC)
-
-
-def _before(day: date) -> sa.ColumnElement[bool]:
-    return _I.started_at < datetime.combine(day, time(), UTC)
-
-
-def _with(token_id: str, user_id: str, first: date) -> sa.ColumnElement[bool]:
-    return sa.and_(_I.initiator_id == user_id, _I.api_key_id == token_id, _since(first), _COUNTS)
-
-
-def _by_day(
-    connection: sa.Connection, *which: sa.ColumnElement[bool]
-) -> Iterator[tuple[date, Spent]]:
-    day = _day(connection)
-    sums = (sa.func.coalesce(sa.func.sum(each), 0) for each in (_I.cost_nanos, _I.reserved_nanos))
-    statement = sa.select(day, *sums).where(*which).group_by(day)
-    for day_, spent, reserved in connection.execute(statement):
-        yield date.fromisoformat(str(day_)), Spent(int(spent), int(reserved))
 
 
 def _day(connection: sa.Connection) -> sa.ColumnElement[Any]:
