@@ -23,7 +23,7 @@ _aibridged() {
     local command= next= argument= flags= given=0 value=
     for word in "${words[@]:1:${#words[@]}-2}"; do
         case "$command $word" in
-            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' reconcile' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' login' | ' access-token' | ' logout' | ' whoami' | ' setup' | ' users' | 'users create' | 'users edit' | 'users import' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users sign-out' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' groups' | 'groups create' | 'groups list' | 'groups delete' | 'groups add' | 'groups remove' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens renew' | 'tokens revoke' | ' policies' | 'policies list' | 'policies explain' | ' prices' | 'prices list' | 'prices show' | 'prices update' | 'prices recompute' | ' audit' | 'audit list' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' export' | 'export interceptions' | 'export sessions' | 'export usage' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca' | 'proxy status')
+            ' serve' | ' check-config' | ' status' | ' healthcheck' | ' sample-config' | ' usage' | ' reconcile' | ' tail' | ' demo' | ' fake-provider' | ' version' | ' login' | ' access-token' | ' logout' | ' whoami' | ' setup' | ' users' | 'users create' | 'users edit' | 'users import' | 'users list' | 'users suspend' | 'users resume' | 'users delete' | 'users erase' | 'users sign-out' | 'users mcp-token' | 'users mcp-token set' | 'users mcp-token remove' | 'users mcp-token list' | ' groups' | 'groups create' | 'groups list' | 'groups delete' | 'groups add' | 'groups remove' | ' tokens' | 'tokens create' | 'tokens list' | 'tokens renew' | 'tokens revoke' | ' policies' | 'policies list' | 'policies explain' | ' prices' | 'prices list' | 'prices show' | 'prices update' | 'prices recompute' | ' budgets' | 'budgets set' | 'budgets list' | 'budgets show' | 'budgets delete' | ' audit' | 'audit list' | ' interceptions' | 'interceptions list' | 'interceptions show' | ' sessions' | 'sessions list' | 'sessions show' | ' export' | 'export interceptions' | 'export sessions' | 'export usage' | ' db' | 'db upgrade' | 'db check' | 'db prune' | 'db backup' | 'db restore' | ' proxy' | 'proxy init-ca' | 'proxy status')
                 command=${command:+$command }$word
                 ;;
             *' --'*=*) value= ;;
@@ -37,7 +37,7 @@ _aibridged() {
     case $command in
         '')
             flags='--version --help -h'
-            ((given)) || argument='words serve check-config status healthcheck sample-config usage reconcile tail demo fake-provider version login access-token logout whoami setup users groups tokens policies prices audit interceptions sessions export db proxy'
+            ((given)) || argument='words serve check-config status healthcheck sample-config usage reconcile tail demo fake-provider version login access-token logout whoami setup users groups tokens policies prices budgets audit interceptions sessions export db proxy'
             ;;
         'serve')
             flags='--config -c --aibridge-enabled --aibridge-allow-byok --aibridge-send-actor-headers --aibridge-dump-dir --aibridge-anthropic-base-url --aibridge-anthropic-key --aibridge-openai-base-url --aibridge-openai-key --aibridge-upstream-connect-timeout --aibridge-upstream-idle-timeout --aibridge-upstream-keepalive-timeout --aibridge-upstream-proxy --aibridge-max-concurrency --aibridge-rate-limit --aibridge-max-request-bytes --aibridge-max-inflight-bytes --aibridge-budget-fail --aibridge-budget-message --aibridge-circuit-breaker-enabled --aibridge-circuit-breaker-failure-threshold --aibridge-circuit-breaker-interval --aibridge-circuit-breaker-timeout --aibridge-circuit-breaker-max-requests --aibridge-mcp-init-timeout --aibridge-mcp-max-tools --aibridge-mcp-call-timeout --aibridge-mcp-result-bytes --aibridge-mcp-max-turns --aibridge-auth --coder-url --aibridge-auth-cache-ttl --aibridge-auth-cache-bad-ttl --aibridge-revocation-grace --default-token-lifetime --max-token-lifetime --aibridge-pool-ttl --aibridge-pool-max-items --state-dir --postgres-url --aibridge-retention --aibridge-audit-retention --aibridge-unpriced --aibridge-max-stored-text --aibridge-structured-logging --access-url --oidc-issuer-url --oidc-client-id --oidc-client-secret --oidc-scopes --oidc-auth-url-params --oidc-allow-signups --oidc-email-domain --oidc-ignore-email-verified --oidc-ignore-userinfo --oidc-username-field --oidc-name-field --oidc-email-field --oidc-group-field --oidc-group-mapping --oidc-allowed-groups --oidc-group-regex-filter --oidc-group-auto-create --oidc-user-role-field --oidc-user-role-mapping --oidc-sign-in-text --session-duration --aibridge-bearer-ttl --http-address --http-read-timeout --http-write-timeout --http-allow-half-close --shutdown-timeout --aibridge-max-idle-connections --aibridge-max-idle-connections-per-address --tls-cert-file --tls-key-file --proxy-trusted-headers --proxy-trusted-origins --aibridge-proxy-enabled --aibridge-proxy-listen-addr --aibridge-proxy-tls-cert-file --aibridge-proxy-tls-key-file --aibridge-proxy-cert-file --aibridge-proxy-key-file --aibridge-proxy-upstream --aibridge-proxy-upstream-ca --aibridge-proxy-allowed-private-cidrs --aibridge-proxy-target --log-human --log-json --log-stackdriver --log-filter --verbose --trace --trace-logs --prometheus-enable --prometheus-address --aibridge-prometheus-initiator-labels --aibridge-prometheus-names --help -h'
@@ -463,6 +463,51 @@ _aibridged() {
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
                 --aibridge-unpriced) next='words allow deny RATE' ;;
+            esac
+            ;;
+        'budgets')
+            flags='--help -h'
+            ((given)) || argument='words set list show delete'
+            ;;
+        'budgets set')
+            flags='--user --group --pool --token --organization --daily --weekly --monthly --output -o --config -c --state-dir --postgres-url --help -h'
+            case $option in
+                --user) next='names users' ;;
+                --group | --pool) next='names groups' ;;
+                --token) next='names tokens' ;;
+                --daily | --weekly | --monthly | --postgres-url) next='nothing' ;;
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'budgets list')
+            flags='--wide --columns --output -o --config -c --state-dir --postgres-url --help -h'
+            case $option in
+                --columns | --postgres-url) next='nothing' ;;
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+            esac
+            ;;
+        'budgets show')
+            flags='--output -o --config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='names users'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
+            esac
+            ;;
+        'budgets delete')
+            flags='--yes --output -o --config -c --state-dir --postgres-url --help -h'
+            ((given == 0)) && argument='names limits'
+            case $option in
+                --output | -o) next='words table json' ;;
+                --config | -c) next='files' ;;
+                --state-dir) next='directories' ;;
+                --postgres-url) next='nothing' ;;
             esac
             ;;
         'audit')
