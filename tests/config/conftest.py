@@ -35,6 +35,8 @@ _SAMPLES = {
     kinds.LOG_TARGET: ("/one", "/two", "/three", "/four"),
     kinds.SECRET: ("key-one", "key-two", "key-three", "key-four"),
     kinds.SECRET_URL: tuple(f"postgres://{name}/d" for name in ("one", "two", "three", "four")),
+    kinds.BUDGET_FAIL: ("open", "closed", "open", "closed"),
+    kinds.SENTENCE: ("One.", "Two, and more.", "Three.", "Four."),
     kinds.WEBHOOK_URL: tuple(f"https://{name}/?k=1" for name in ("one", "two", "three", "four")),
     kinds.WEBHOOK_FORMAT: ("slack", "json", "slack", "json"),
     kinds.PERCENTAGES: ("1", "2,100", "3", "4"),

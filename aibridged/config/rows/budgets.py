@@ -1,4 +1,4 @@
-"""Settings of budgets: what is told of them."""
+"""Settings of budgets: what holds where limits can't be read, and what people are told."""
 # ruff: noqa: RUF009  # option() is this table's way to call dataclasses.field()
 
 from dataclasses import dataclass
@@ -12,6 +12,22 @@ from aibridged.config.secret import Secret
 class BudgetRows:
     """Rows of `options.Settings`."""
 
+    budget_fail: str = option(
+        "aibridge-budget-fail",
+        yaml="aibridge.budget_fail",
+        kind=kinds.BUDGET_FAIL,
+        default="closed",
+        group=Group.BUDGETS,
+        help="Requests of people with a spend limit while limits can't be read: open or closed.",
+    )
+    budget_message: str = option(
+        "aibridge-budget-message",
+        yaml="aibridge.budget_message",
+        kind=kinds.SENTENCE,
+        default="",
+        group=Group.BUDGETS,
+        help="Addition to the sentence of a refusal for a spend limit, such as whom to ask.",
+    )
     budget_alerts: tuple[int, ...] = option(
         "aibridge-budget-alerts",
         yaml="aibridge.budget_alerts",
