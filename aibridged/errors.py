@@ -51,6 +51,14 @@ MODEL_UNPRICED = ErrorKind(
     "invalid_request_error",
     "This model has no price, so that its cost can't be counted. Ask the operator of the gateway.",
 )
+SESSION_ENDED = ErrorKind(
+    "session_ended",
+    400,
+    "invalid_request_error",
+    "The gateway has ended this session: start another one, or ask the operator of the gateway.",
+)
+"""The status is that of requests whose responses have no text; the others get a response that says
+it (`wire.own_answers`), with the code."""
 UNAUTHENTICATED = ErrorKind(
     "unauthenticated",
     401,
@@ -253,6 +261,7 @@ ERRORS = (
     PROVIDER_NOT_ALLOWED,
     MODEL_NOT_ALLOWED,
     MODEL_UNPRICED,
+    SESSION_ENDED,
     UNAUTHENTICATED,
     TOKEN_EXPIRED,
     TOKEN_REVOKED,
@@ -305,6 +314,7 @@ CONCERN_A_PERSON = frozenset(
         MODEL_UNPRICED,
         PROVIDER_NOT_ALLOWED,
         RATE_LIMITED,
+        SESSION_ENDED,
     )
 )
 """Codes of refusals that say what a person may do, or how much: these are counted per person."""

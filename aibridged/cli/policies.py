@@ -45,6 +45,14 @@ def _managed(policy: "PolicySettings") -> str:
     return ", ".join(json.loads(policy.claude_code)) or "{}"
 
 
+def _session(policy: "PolicySettings") -> str:
+    if policy.session is None:
+        return _NOT_RESTRICTED
+    from aibridged.config.policy_limits import SESSION
+
+    return SESSION.show(policy.session)
+
+
 _Row = tuple[int, "PolicySettings"]
 _COLUMNS: "tuple[Column[_Row], ...]" = (
     Column("number", lambda row: row[0], "#", Kind.COUNT),
@@ -56,6 +64,7 @@ _COLUMNS: "tuple[Column[_Row], ...]" = (
     Column("max_concurrency", lambda row: _number(row[1].max_concurrency), "AT ONCE"),
     Column("mcp_servers", lambda row: _items(row[1].mcp_servers, _ALL), "MCP", cut=True),
     Column("claude_code", lambda row: _managed(row[1]), "CLAUDE CODE", cut=True, is_shown=False),
+    Column("session", lambda row: _session(row[1]), cut=True, is_shown=False),
 )
 
 
@@ -155,6 +164,7 @@ def _why(settings: "Settings", groups: Sequence[str], found: "Policy | None") ->
         ("requests at once", _number(policy.max_concurrency)),
         ("MCP servers", _items(policy.mcp_servers, _ALL)),
         ("Claude Code settings", _managed(policy)),
+        ("sessions", _session(policy)),
     ):
         yield f"  {name:<21} {value}"
 
@@ -174,7 +184,10 @@ def _verdict(model: str, found: "Policy | None", *, is_granted: bool) -> str:
 def _data(policy: "PolicySettings") -> dict[str, Any]:
     import msgspec
 
-    managed = policy.claude_code
+    from aibridged.config.policy_limits import session_fields
+
+    managed, session = policy.claude_code, policy.session
     return asdict(policy) | {
-        "claude_code": None if managed is None else msgspec.Raw(managed.encode())
+        "claude_code": None if managed is None else msgspec.Raw(managed.encode()),
+        "session": None if session is None else session_fields(session),
     }

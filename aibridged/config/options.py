@@ -69,12 +69,28 @@ class McpServerSettings:
 
 
 @dataclass(frozen=True)
+class SessionSettings:
+    """When a session of an agent has run away, and whether it is ended then; None is unlimited.
+
+    `max_cost` is in nano-dollars. `repeated_calls`, `compactions` and `tokens_per_minute` are the
+    numbers at which the session counts as a loop.
+    """
+
+    ends: bool = False
+    max_cost: int | None = None
+    max_requests: int | None = None
+    repeated_calls: int | None = 30
+    compactions: int | None = 4
+    tokens_per_minute: int | None = None
+
+
+@dataclass(frozen=True)
 class PolicySettings:
     """What the members of its groups may use; without `groups` it is for everybody.
 
     None restricts nothing, and an empty tuple grants nothing. `models` are globs; `rate_limit` is
     in requests per second. `claude_code` are managed settings: JSON with sorted keys and without
-    blanks.
+    blanks. `session` says when a session has run away.
     """
 
     groups: tuple[str, ...] | None = None
@@ -85,6 +101,7 @@ class PolicySettings:
     max_concurrency: int | None = None
     mcp_servers: tuple[str, ...] | None = None
     claude_code: str | None = None
+    session: SessionSettings | None = None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from aibridged.config.entries import Entry, EntryList
 from aibridged.config.globs import matcher
 from aibridged.config.kinds import Kind
 from aibridged.config.options import PolicySettings, Settings
+from aibridged.config.policy_limits import SESSION
 from aibridged.config.resolution import Mistake
 
 MAX_CLAUDE_CODE = 256 * 1024
@@ -111,6 +112,7 @@ POLICIES = EntryList(
         "max_concurrency": kinds.POSITIVE,
         "mcp_servers": _ITEMS,
         "claude_code": Kind("MAPPING", _managed_settings, _shown, tree=True),
+        "session": SESSION,
     },
     explicit=True,
 )

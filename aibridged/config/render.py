@@ -60,6 +60,7 @@ _SAMPLE_LISTS = """\
 #    max_concurrency: 4
 #    mcp_servers: [docs]
 #    claude_code: {model: haiku}
+#    session: {action: end, max_cost: 25}
 #  - models: ["*"]
 # Where telemetry that agents send (OTLP over HTTP) is relayed to: the
 # path of the signal, such as /v1/metrics, is appended to the url.

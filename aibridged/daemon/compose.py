@@ -146,6 +146,7 @@ class Composition:
             slices=resources.slices,
             policies=policies,
             person_limits=resources.person_limits,
+            sessions=resources.sessions,
             rate_limiter=_rate_limiter(settings, resources.clock, before),
             breakers=_breakers(settings, resources.clock, before, self._circuit_changed),
             bridges=resources.bridges,

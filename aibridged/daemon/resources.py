@@ -18,6 +18,7 @@ from aibridged.core.concurrency import Slots
 from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.estimates import Estimates
 from aibridged.core.policies import PersonLimits
+from aibridged.core.runaway import Sessions
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.budget_alerts import BudgetAlerts
 from aibridged.daemon.gatekeeper import make_gatekeeper
@@ -105,6 +106,7 @@ class Resources:
     running: Running
     slots: Slots
     person_limits: PersonLimits
+    sessions: Sessions
     connection_limiter: ConnectionLimiter
     shortages: Shortages
     pools: Pools
@@ -200,6 +202,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         running=running,
         slots=Slots(settings.max_concurrency),
         person_limits=PersonLimits(clock),
+        sessions=Sessions(clock),
         connection_limiter=connection_limiter,
         shortages=shortages,
         pools=Pools(connection_limiter, shortages),

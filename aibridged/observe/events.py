@@ -77,3 +77,15 @@ def circuit_changed(*, provider: str, endpoint: str, model: str, before: str, no
     logger.bind(provider=provider, endpoint=endpoint, model=model).warning(
         "Circuit breaker: {} -> {}", before, now
     )
+
+
+def session_ran_away(
+    *, username: str, interception_id: str | None, sign: str, action: str, what: str
+) -> None:
+    """A session has reached one of its limits, with this interception."""
+    logger.bind(
+        username=username, interception_id=interception_id, sign=sign, action=action
+    ).warning("A session of {} {}: {}", username, what, _ACTIONS[action])
+
+
+_ACTIONS = {"warn": "its responses warn of it from now on", "end": "it is ended"}

@@ -45,6 +45,14 @@ PERSON_REFUSALS = Metric(
     ("reason", "group"),
 )
 
+RUNAWAY_SESSIONS = Metric(
+    "aibridged_runaway_sessions_total",
+    Kind.COUNTER,
+    "Sessions that reached a limit of their policy, by the limit (max_cost, max_requests, "
+    "repeated_calls, compactions, tokens_per_minute) and what was done: warn or end.",
+    ("limit", "action"),
+)
+
 LIMITS = (
     SLOTS_IN_USE,
     SLOTS_LIMIT,
@@ -54,4 +62,5 @@ LIMITS = (
     SHORTAGES,
     RATE_LIMITER_CALLERS,
     PERSON_REFUSALS,
+    RUNAWAY_SESSIONS,
 )

@@ -50,6 +50,7 @@ class Metrics:
         self._passthrough = self._counter(table.PASSTHROUGH)
         self._rejections = self._counter(table.REJECTIONS)
         self._person_refusals = self._counter(limit_table.PERSON_REFUSALS)
+        self._runaways = self._counter(limit_table.RUNAWAY_SESSIONS)
         self._prompts = self._counter(table.PROMPTS)
         self._tokens = self._counter(table.TOKENS)
         self._costs = self._counter(table.COSTS)
@@ -123,6 +124,10 @@ class Metrics:
     def signed_in(self, outcome: str) -> None:
         """A step of somebody's sign-in has come to this, one of a few words."""
         self._sign_ins.add((outcome,))
+
+    def session_ran_away(self, limit: str, action: str) -> None:
+        """A session has reached a limit of its policy, and this is done: warn or end."""
+        self._runaways.add((limit, action))
 
     def connect_session(self, kind: str) -> None:
         """A client of the AI Proxy has a CONNECT session: mitm or tunneled."""

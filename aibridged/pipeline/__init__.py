@@ -17,6 +17,7 @@ from aibridged.pipeline import (
     rate_limit,
     record,
     route,
+    runaway,
     tools,
 )
 from aibridged.pipeline.components import Components
@@ -37,6 +38,7 @@ STAGES = (
     auth.stage,  # an unauthenticated caller may not make the gateway read a body
     body.stage,  # the breaker needs the model, which is in the body
     policy.stage,  # it grants models, and nothing that it refuses is looked up, recorded or sent
+    runaway.stage,  # the policy has its limits; what it ends is neither looked up nor recorded
     ownership.stage,  # the body may refer to what another caller has stored
     budget.stage,  # what it refuses takes no probe's place; what it reserves is recorded soon
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place

@@ -28,6 +28,7 @@ from aibridged.records.facts import (
     Failure,
     InterceptionEnd,
     InterceptionStart,
+    Metadata,
     Outcome,
     Reservation,
     ToolRun,
@@ -47,6 +48,8 @@ from aibridged.wire.usage_sums import together
 
 _MAX_USER_AGENT = 512  # characters
 _NO_RUNS: Mapping[int, ToolRun] = {}
+Watch = Callable[[ResponseFacts, int], Metadata]
+"""Is told what a request has come to, and its cost in nano-dollars; what goes on record of it."""
 NOT_RUN = (
     "Not run: it was truncated, over the limit, or mixed with calls of the client's own tools."
 )
@@ -171,7 +174,8 @@ class Interception:
     the provider may be working on it, and `asked_bytes` how large it is. `failure` is why it
     failed, as far as that is known. `on_id` is to be told a response's id as soon as it is known,
     since the client may ask for what the provider stores; it is None where that stores nothing.
-    `cost` is that of all turns, None until it has ended, or where it couldn't be computed.
+    `cost` is that of all turns, None until it has ended, or where it couldn't be computed. `watch`
+    is told the end.
     """
 
     def __init__(
@@ -194,6 +198,7 @@ class Interception:
         self.runs: dict[str, ToolRun] = {}
         self.awaits_response = False
         self.asked_bytes = 0
+        self.watch: Watch | None = None
         self._has_prompt = False
         self._has_ended = False
         self._first_response_id: str | None = None
@@ -262,6 +267,7 @@ class Interception:
         if self._trace is not None:
             self._trace.answered()
         at = self._now()
+        self._keep(facts, runs)
         told = reading or self._told
         first_byte = told.first_byte_at if told is not None else None
         start = self.start
@@ -274,6 +280,10 @@ class Interception:
         elif start.reservation is not None and start.reservation.amount:
             # Until it is fetched, if ever: nothing stays reserved.
             self.cost = Cost(start.reservation.amount, Label.ESTIMATED, (Reason.PARTIAL,))
+        metadata: Metadata = {} if unread is None else {"unread": unread}
+        if self.watch is not None:
+            cost = self.cost.amount if self.cost is not None else None
+            metadata |= self.watch(self.answer, cost or 0)
         end = InterceptionEnd(
             interception_id=self.id,
             ended_at=at,
@@ -284,13 +294,12 @@ class Interception:
                 None if first_byte is None else round((first_byte - self._began) * 1000)
             ),
             prompt_response_id=self._response_id() if self._has_prompt else None,
-            metadata={} if unread is None else {"unread": unread},
+            metadata=metadata,
             **cost_fields(self.cost),
         )
         if failure is not None:
             end = msgspec.structs.replace(end, **error_fields(failure))
         self._recorder.record(*records, end, initiator_id=self.start.initiator_id)
-        self._keep(facts, runs)
         return self.answer
 
     def _reason(

@@ -17,6 +17,7 @@ from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.estimates import Estimates
 from aibridged.core.policies import PersonLimits, Policies
 from aibridged.core.rate_limit import RateLimiter
+from aibridged.core.runaway import Sessions
 from aibridged.identity.base import Actor
 from aibridged.identity.limits_in_force import LimitsInForce
 from aibridged.identity.throttle import Throttle
@@ -95,6 +96,7 @@ class Components:
     rate_limiter: RateLimiter | None
     policies: Policies | None
     person_limits: PersonLimits
+    sessions: Sessions
     breakers: Breakers | None
     limits: LimitsInForce
     estimates: Estimates

@@ -15,7 +15,7 @@ from aibridged.core.prices import Cost
 from aibridged.errors import ErrorKind
 from aibridged.identity.base import Actor
 from aibridged.observe.scope import Scope
-from aibridged.pipeline.bridge import Bridge, Interception
+from aibridged.pipeline.bridge import Bridge, Interception, Watch
 from aibridged.pipeline.response_observer import ResponseObserver, Verdict
 from aibridged.pipeline.stream_options import UsageAsk
 from aibridged.pipeline.trace import RequestTrace
@@ -30,6 +30,9 @@ from aibridged.wire.model_lists import Page
 from aibridged.wire.outline import Span
 from aibridged.wire.reader import ResponseReader
 from aibridged.wire.splice import Fields
+
+WARNING = b"X-Aibridge-Warning"
+"""The header of a warning: a word, a colon, and a sentence."""
 
 
 class RequestContext:
@@ -50,7 +53,8 @@ class RequestContext:
     and `rejected` the user of a token that is no longer valid. `trace` is None where it isn't
     sampled. `is_cut_off` says that it was aborted because of its token.
 
-    `is_unnamed` says that its path names no provider.
+    `is_unnamed` says that its path names no provider. `watch` is told what the response has come
+    to, with its cost in nano-dollars, and tells what goes on record with that.
 
     `queries_records` says that it is for the HTTP API of the record. `reads_stored` says that the
     response is read, on a passthrough route, for what the provider stores; `fetched` is what it
@@ -86,6 +90,7 @@ class RequestContext:
     fetched_cost: Cost | None = None
     is_probe: bool = False
     is_unnamed: bool = False
+    watch: Watch | None = None
     queries_records: bool = False
     is_cut_off: bool = False
     refusal: ErrorKind | None = None
@@ -105,6 +110,10 @@ class RequestContext:
 
         A stage with a `finally` of its own would cost every request a coroutine.
         """
+
+    def warn(self, warning: str) -> None:
+        """Put a warning, in ASCII, into a header of the response."""
+        self.request.added_headers = (*self.request.added_headers, (WARNING, warning.encode()))
 
     def end(self) -> None:
         """The request has ended."""

@@ -63,6 +63,7 @@ def stage(components: Components) -> Middleware:
         except RecordingFailedError:
             raise GatewayError(RECORDING_FAILED, retry_after=1) from None
         context.bridge, context.interception = lease.bridge, interception
+        interception.watch = context.watch
         outcome, status = Outcome.FAILED, None
         try:
             response = await handler(context)

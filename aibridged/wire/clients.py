@@ -92,6 +92,17 @@ _CLIENTS = (
     ),
 )
 
+WAITING_TOOLS = frozenset(
+    {
+        "write_stdin",  # Codex
+        "wait",
+        "wait_agent",
+        "BashOutput",  # Claude Code
+        "TaskOutput",
+    }
+)
+"""Tools that wait for a command or an agent that runs already: agents call them over and over."""
+
 _PREFIXES = tuple(prefix for client in _CLIENTS for prefix in client.prefixes)
 _TELLING = sorted({name for client in _CLIENTS for name, _ in client.headers})
 

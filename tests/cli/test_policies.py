@@ -27,6 +27,7 @@ aibridge:
       max_concurrency: 4
       mcp_servers: []
       claude_code: {model: haiku, env: {SECRET: canary}}
+      session: {action: end, max_cost: 25, compactions: 0}
     - groups: [staff]
 """
 
@@ -85,6 +86,7 @@ Policy 1 counts: it is the first one for a group of theirs (agency).
   requests at once      4
   MCP servers           none
   Claude Code settings  env, model
+  sessions              action end, max_cost 25, repeated_calls 30
 claude-haiku-4-5 is granted by claude-haiku-*.
 """
     )
@@ -124,6 +126,14 @@ def test_the_same_as_json(invoke: Invoke) -> None:
     said = json.loads(invoke("ann", "claude-opus-4-8", "-o", "json").stdout)
     assert (said["groups"], said["policy_number"], said["model_granted"]) == (["agency"], 1, False)
     assert said["policy"]["claude_code"]["model"] == "haiku"
+    assert said["policy"]["session"] == {
+        "action": "end",
+        "max_cost": "25",
+        "max_requests": None,
+        "repeated_calls": 30,
+        "compactions": None,
+        "tokens_per_minute": None,
+    }
     assert json.loads(invoke("joe", "-o", "json").stdout)["policy"] is None
 
 

@@ -134,6 +134,10 @@ CODER_AIBRIDGE_MCP_SERVER_0_TOOL_ALLOW_REGEX=^(search|read)_
             "mcp_servers": "Ids of the MCP servers whose tools are offered.",
             "claude_code": "Managed settings for Claude Code, which asks for them when it has "
             "signed in.",
+            "session": "When a session of an agent has run away, and the `action` then: `warn` "
+            "(default) or `end`. Limits are `max_cost` (dollars), `max_requests`, "
+            "`repeated_calls` (default 30), `compactions` (default 4) and `tokens_per_minute`; 0 "
+            "switches one of the last three off.",
         },
         variables="""\
 CODER_AIBRIDGE_POLICY_0_GROUPS=contractors

@@ -1,0 +1,126 @@
+"""What a policy says of sessions that run away: a mapping within it."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from aibridged.config.kinds import Kind
+from aibridged.config.options import SessionSettings
+
+_MAX_SHOWN = 64  # characters of an unknown name
+_MAX_NUMBER = 10**12
+_NANOS = 10**9
+_MAX_DOLLARS = 1_000_000
+_NUMBER = re.compile(r"[0-9]{1,13}", re.ASCII)
+_AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
+
+Fields = Mapping[str, Callable[[Any], Any]]
+
+
+def _text(value: Any) -> str:
+    """A scalar as it was written."""
+    if isinstance(value, bool) or value is None or not isinstance(value, str | int | Decimal):
+        raise ValueError("is not a value")
+    return str(value).strip()
+
+
+def _action(value: Any) -> bool:
+    match _text(value):
+        case "end":
+            return True
+        case "warn":
+            return False
+        case other:
+            raise ValueError(f"{other!r} is none of warn, end")
+
+
+def _dollars(value: Any) -> int:
+    text = _text(value)
+    amount = Decimal(text) if _AMOUNT.fullmatch(text) else Decimal(0)
+    if not amount:
+        raise ValueError(f"{text!r} is not an amount of dollars like 25 or 2.50")
+    if amount > _MAX_DOLLARS:
+        raise ValueError(f"{text} is more than {_MAX_DOLLARS} dollars")
+    return int(amount * _NANOS)
+
+
+def _number(least: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        text = _text(value)
+        if not _NUMBER.fullmatch(text) or int(text) > _MAX_NUMBER:
+            raise ValueError(f"{text!r} is not an integer from {least} to {_MAX_NUMBER}")
+        if int(text) < least:
+            raise ValueError(f"{text} is less than {least}")
+        return int(text)
+
+    return parse
+
+
+def _detector(least: int) -> Callable[[Any], int | None]:
+    """A number at which a loop is noticed; 0 switches the detector off."""
+    parse = _number(least)
+    return lambda value: None if _text(value) == "0" else parse(value)
+
+
+_SESSION: Fields = {
+    "action": _action,
+    "max_cost": _dollars,
+    "max_requests": _number(1),
+    "repeated_calls": _detector(3),
+    "compactions": _detector(2),
+    "tokens_per_minute": _detector(1),
+}
+
+
+def _read(text: str, fields: Fields) -> dict[str, Any]:
+    """The fields of a mapping; ValueError names the one that is wrong."""
+    try:
+        found = json.loads(text, object_pairs_hook=_unique, parse_float=Decimal)
+    except (json.JSONDecodeError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ValueError("is not a mapping: in a variable, it is a JSON object")
+    read = {}
+    for name, value in found.items():
+        if name not in fields:
+            raise ValueError(f"there is no {name[:_MAX_SHOWN]!r} in it, but {', '.join(fields)}")
+        try:
+            read[name] = fields[name](value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return read
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("has a key twice in one mapping")
+    return found
+
+
+def _session(text: str) -> SessionSettings:
+    read = _read(text, _SESSION)
+    return SessionSettings(ends=read.pop("action", False), **read)
+
+
+def session_fields(session: SessionSettings) -> dict[str, Any]:
+    """The settings as they are written, with the defaults; what is off is null."""
+    cost = session.max_cost
+    return {
+        "action": "end" if session.ends else "warn",
+        "max_cost": None if cost is None else f"{Decimal(cost) / _NANOS:f}",
+        "max_requests": session.max_requests,
+        "repeated_calls": session.repeated_calls,
+        "compactions": session.compactions,
+        "tokens_per_minute": session.tokens_per_minute,
+    }
+
+
+def in_words(fields: Mapping[str, Any]) -> str:
+    """Fields that are set, on one line: `action end, max_cost 25`."""
+    return ", ".join(f"{name} {value}" for name, value in fields.items() if value is not None)
+
+
+SESSION = Kind("MAPPING", _session, lambda session: in_words(session_fields(session)), tree=True)

@@ -1,0 +1,243 @@
+"""Sessions that run away: caps of cost and requests, and loops that agents don't leave.
+
+Of each session what it has come to is counted: its cost, its requests, the most often that a tool
+call was repeated, the most compactions without progress, the most tokens within a minute. It has
+run away once one of these numbers has reached its limit. None of them ever goes down, so that it
+stays so, unless the limit is raised, or the session is forgotten after a day without requests.
+
+A call is known by a fingerprint. Agents of one session run side by side, so that the calls of one
+come between those of another; but each request brings the results of its own agent's calls, whose
+ids tell which turn it goes on from.
+"""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from aibridged.clock import Clock
+from aibridged.config.options import SessionSettings
+from aibridged.core.expiring import Expiring
+from aibridged.core.money import shown
+
+MAX_SESSIONS = 4096
+"""Sessions that are remembered, those that were ended among them."""
+SESSION_S = 24 * 60 * 60.0
+"""Seconds without a request after which a session is forgotten."""
+MAX_AGENTS = 16
+"""Agents of one session whose calls are told apart; one more takes the place of the oldest."""
+MAX_CALLS = 64
+"""Calls of one turn, and results of one request, that are looked at."""
+MAX_BETWEEN = 3
+"""Requests between two compactions that are no progress."""
+
+_PERIODS = 3  # turns after which a loop may begin again
+_MINUTE_S = 60.0
+
+
+class Sign(StrEnum):
+    """What shows that a session has run away; the values are the names of the limits."""
+
+    MAX_COST = "max_cost"
+    MAX_REQUESTS = "max_requests"
+    REPEATED_CALLS = "repeated_calls"
+    COMPACTIONS = "compactions"
+    TOKENS_PER_MINUTE = "tokens_per_minute"
+
+
+SIGNS = tuple(Sign)
+_COST, _REQUESTS, _REPEATED, _COMPACTIONS, _TOKENS = range(len(SIGNS))
+
+
+class Call(NamedTuple):
+    """A tool call; the fingerprint of one that isn't whole is None: it is like no other."""
+
+    id: str
+    fingerprint: int | None
+
+
+class Turn(NamedTuple):
+    """A request and its whole answer, as far as they tell of a loop.
+
+    `began` is monotonic. `cost` is in nano-dollars. `tokens` excludes what was read from a cache.
+    `answers` are the ids of the calls whose results the request brings. A `steered` one brings
+    words of a person's. `calls` are those of the answer, `waits` says that they only wait for what
+    runs already.
+    """
+
+    began: float
+    cost: int
+    tokens: int
+    answers: Sequence[str] = ()
+    calls: Sequence[Call] = ()
+    steered: bool = False
+    compacts: bool = False
+    waits: bool = False
+
+
+class _Trail(NamedTuple):
+    """The last turns of one agent, the newest first, by their fingerprints.
+
+    `same` says for each period how many turns in a row were as the one a period before.
+    """
+
+    last: tuple[int, ...] = ()
+    same: tuple[int, ...] = (0,) * _PERIODS
+
+    def then(self, turn: int) -> "_Trail":
+        last = self.last
+        same = tuple(
+            count + 1 if place < len(last) and last[place] == turn else 0
+            for place, count in enumerate(self.same)
+        )
+        return _Trail((turn, *last)[:_PERIODS], same)
+
+    @property
+    def rounds(self) -> int:
+        """How often in a row it has done the same; at least once."""
+        return max(count // period + 1 for period, count in enumerate(self.same, 1))
+
+
+_NOTHING = _Trail()
+
+
+class Session:
+    """One session, by what it has come to; see the module."""
+
+    __slots__ = (
+        "_compacted_at",
+        "_compactions",
+        "_minute",
+        "_reached",
+        "_since",
+        "_told",
+        "_trails",
+    )
+
+    def __init__(self) -> None:
+        self._reached = [0] * len(SIGNS)
+        self._told: set[Sign] = set()
+        self._trails: dict[int, _Trail] = {}  # by the call whose result goes on, oldest first
+        self._compactions = 0
+        self._compacted_at = 0.0
+        self._since = 0  # requests since the last compaction
+        self._minute = (0.0, 0, 0)  # its number, its tokens, and those of the one before
+
+    def reached(self, limits: SessionSettings) -> Sign | None:
+        """The first limit that the session has reached."""
+        for sign, count, limit in zip(SIGNS, self._reached, _limits(limits), strict=True):
+            if limit is not None and count >= limit:
+                return sign
+        return None
+
+    def admit(self) -> None:
+        """Count a request that goes upstream."""
+        self._reached[_REQUESTS] += 1
+
+    def observe(self, turn: Turn, limits: SessionSettings, now: float) -> Sign | None:
+        """Count a turn that has ended at `now`; the limit that it reached, told once in each
+        session."""
+        self._reached[_COST] += turn.cost
+        self._count_tokens(turn.tokens, now)
+        if turn.compacts:
+            self._compact(turn, now)
+        elif turn.answers or turn.calls or turn.steered:  # not what an agent asks beside
+            self._since += 1
+            self._follow(turn)
+        sign = self.reached(limits)
+        if sign is None or sign in self._told:
+            return None
+        self._told.add(sign)
+        return sign
+
+    def _raise(self, number: int, count: int) -> None:
+        if count > self._reached[number]:
+            self._reached[number] = count
+
+    def _count_tokens(self, tokens: int, now: float) -> None:
+        """Of the last minute as far as it lies in the one before, a share of that one's."""
+        number, rest = divmod(now, _MINUTE_S)
+        then, this, before = self._minute
+        if number != then:
+            this, before = 0, this if number == then + 1 else 0
+        this += tokens
+        self._minute = number, this, before
+        self._raise(_TOKENS, this + int(before * (1 - rest / _MINUTE_S)))
+
+    def _compact(self, turn: Turn, now: float) -> None:
+        if turn.began < self._compacted_at:
+            return  # of two agents at the same time
+        in_a_row = self._compactions > 0 and self._since <= MAX_BETWEEN
+        self._compactions = self._compactions + 1 if in_a_row else 1
+        self._compacted_at, self._since = now, 0
+        self._raise(_COMPACTIONS, self._compactions)
+
+    def _follow(self, turn: Turn) -> None:
+        trail, trails = _NOTHING, self._trails
+        for id in turn.answers[-MAX_CALLS:]:
+            trail = trails.pop(hash(id), trail)
+        if turn.steered:
+            trail, self._compactions = _NOTHING, 0
+        if not turn.calls:
+            return
+        if not turn.waits:
+            for fingerprint in _steps(turn.calls[:MAX_CALLS]):
+                trail = _NOTHING if fingerprint is None else trail.then(fingerprint)
+            self._raise(_REPEATED, trail.rounds)
+        trails[hash(turn.calls[-1].id)] = trail
+        if len(trails) > MAX_AGENTS:
+            del trails[next(iter(trails))]
+
+
+def _steps(calls: Sequence[Call]) -> Iterator[int | None]:
+    """The fingerprint of a turn, as often as it makes the same call; None: it is like no other."""
+    prints = [call.fingerprint for call in calls]
+    distinct = set(prints)
+    if None in distinct:
+        yield None
+    elif len(distinct) == 1:
+        yield from prints
+    else:
+        yield hash(frozenset(distinct))
+
+
+def _limits(limits: SessionSettings) -> tuple[int | None, ...]:
+    """In the order of `SIGNS`."""
+    return (
+        limits.max_cost,
+        limits.max_requests,
+        limits.repeated_calls,
+        limits.compactions,
+        limits.tokens_per_minute,
+    )
+
+
+def in_words(sign: Sign, limits: SessionSettings) -> str:
+    """What a session has done that has reached this limit: a sentence without its subject."""
+    match sign:
+        case Sign.MAX_COST:
+            return f"has cost {shown(limits.max_cost, None)}, which is its limit"
+        case Sign.MAX_REQUESTS:
+            return f"has made {limits.max_requests} requests, which is its limit"
+        case Sign.REPEATED_CALLS:
+            return f"has made the same tool calls {limits.repeated_calls} times in a row"
+        case Sign.COMPACTIONS:
+            return f"has compacted its context {limits.compactions} times with no progress between"
+        case Sign.TOKENS_PER_MINUTE:
+            return f"has used more than {limits.tokens_per_minute} tokens within a minute"
+
+
+class Sessions:
+    """The sessions of all people; those that were used least recently are forgotten first."""
+
+    def __init__(self, clock: Clock, most: int = MAX_SESSIONS) -> None:
+        self._kept: Expiring[Session] = Expiring(most, clock)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def of(self, person: str, session_id: str) -> Session:
+        """A person's session, a new one unless it is known."""
+        key = f"{person}\n{session_id}".encode(errors="surrogatepass")
+        found = self._kept.get(key) or Session()
+        self._kept.put(key, found, SESSION_S)
+        return found

@@ -1,0 +1,212 @@
+"""Answers of the gateway's own: a text as a whole response of each API, blocking or streamed.
+
+Agents show them as the model's words. They have used no tokens, and call no tools, so that an agent
+stops there.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from aibridged.wire.facts import WireApi
+
+JSON, EVENT_STREAM = "application/json", "text/event-stream; charset=utf-8"
+
+_encode = msgspec.json.Encoder().encode
+_Object = dict[str, Any]
+
+
+class Said(NamedTuple):
+    """What is answered, and to what.
+
+    `id` makes the ids of the response unique. `created` is in Unix seconds. `includes_usage` is for
+    streams of Chat Completions, which have none unless asked.
+    """
+
+    text: str
+    model: str
+    id: str
+    created: int
+    includes_usage: bool = False
+
+
+class OwnAnswer(NamedTuple):
+    content_type: str
+    body: bytes
+
+
+def own_answer(api: WireApi | None, said: Said, *, stream: bool) -> OwnAnswer | None:
+    """The response of status 200; None where the API's responses have no text to be shown."""
+    renderers = _RENDERERS.get(api) if api is not None else None
+    if renderers is None:
+        return None
+    whole, events = renderers
+    # The model's name is the caller's, and may hold half a character.
+    model = said.model.encode(errors="replace").decode()
+    said = said._replace(model=model)
+    if stream:
+        return OwnAnswer(EVENT_STREAM, b"".join(events(said)))
+    return OwnAnswer(JSON, _encode(whole(said)))
+
+
+def _event(kind: str, **fields: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode({"type": kind, **fields}))
+
+
+# Messages
+
+
+def _message(said: Said) -> _Object:
+    return {
+        "id": f"msg_aibridge_{said.id}",
+        "type": "message",
+        "role": "assistant",
+        "model": said.model,
+        "content": [{"type": "text", "text": said.text}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": _MESSAGES_USAGE,
+    }
+
+
+_MESSAGES_USAGE = {
+    "input_tokens": 0,
+    "cache_creation_input_tokens": 0,
+    "cache_read_input_tokens": 0,
+    "output_tokens": 0,
+}
+
+
+def _message_events(said: Said) -> Iterable[bytes]:
+    message = {**_message(said), "content": [], "stop_reason": None}
+    yield _event("message_start", message=message)
+    yield _event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    yield _event("content_block_delta", index=0, delta={"type": "text_delta", "text": said.text})
+    yield _event("content_block_stop", index=0)
+    stop = {"stop_reason": "end_turn", "stop_sequence": None}
+    yield _event("message_delta", delta=stop, usage=_MESSAGES_USAGE)
+    yield _event("message_stop")
+
+
+# Chat Completions
+
+_CHAT_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+
+
+def _completion(said: Said) -> _Object:
+    message = {"role": "assistant", "content": said.text, "refusal": None}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    return {**_chat_head(said, "chat.completion"), "choices": [choice], "usage": _CHAT_USAGE}
+
+
+def _completion_events(said: Said) -> Iterable[bytes]:
+    head = _chat_head(said, "chat.completion.chunk")
+    if said.includes_usage:
+        head["usage"] = None
+    for delta, finish in (
+        ({"role": "assistant", "content": ""}, None),
+        ({"content": said.text}, None),
+        ({}, "stop"),
+    ):
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+        yield _data({**head, "choices": [choice]})
+    if said.includes_usage:
+        yield _data({**head, "choices": [], "usage": _CHAT_USAGE})
+    yield b"data: [DONE]\n\n"
+
+
+def _chat_head(said: Said, kind: str) -> _Object:
+    return {
+        "id": f"chatcmpl-aibridge-{said.id}",
+        "object": kind,
+        "created": said.created,
+        "model": said.model,
+    }
+
+
+def _data(value: _Object) -> bytes:
+    return b"data: %b\n\n" % _encode(value)
+
+
+# Responses
+
+
+def _response(said: Said) -> _Object:
+    return _response_with(said, "completed", [_item(said)])
+
+
+def _response_with(said: Said, status: str, output: list[_Object]) -> _Object:
+    return {
+        "id": f"resp_aibridge_{said.id}",
+        "object": "response",
+        "created_at": said.created,
+        "status": status,
+        "background": False,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": said.model,
+        "output": output,
+        "parallel_tool_calls": True,
+        "previous_response_id": None,
+        "store": False,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+        "usage": _RESPONSES_USAGE if status == "completed" else None,
+    }
+
+
+_RESPONSES_USAGE = {
+    "input_tokens": 0,
+    "input_tokens_details": {"cached_tokens": 0},
+    "output_tokens": 0,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 0,
+}
+
+
+def _item(said: Said) -> _Object:
+    return {
+        "type": "message",
+        "id": f"msg_aibridge_{said.id}",
+        "status": "completed",
+        "role": "assistant",
+        "content": [_part(said.text)],
+    }
+
+
+def _part(text: str) -> _Object:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _response_events(said: Said) -> Iterable[bytes]:
+    item = _item(said)
+    begun = {**item, "status": "in_progress", "content": []}
+    running = _response_with(said, "in_progress", [])
+    at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
+    events: tuple[tuple[str, Mapping[str, Any]], ...] = (
+        ("response.created", {"response": running}),
+        ("response.in_progress", {"response": running}),
+        ("response.output_item.added", {"output_index": 0, "item": begun}),
+        ("response.content_part.added", {**at, "part": _part("")}),
+        ("response.output_text.delta", {**at, "delta": said.text, "logprobs": []}),
+        ("response.output_text.done", {**at, "text": said.text, "logprobs": []}),
+        ("response.content_part.done", {**at, "part": _part(said.text)}),
+        ("response.output_item.done", {"output_index": 0, "item": item}),
+        ("response.completed", {"response": _response(said)}),
+    )
+    for number, (kind, fields) in enumerate(events):
+        yield _event(kind, **fields, sequence_number=number)
+
+
+_RENDERERS: Mapping[
+    WireApi, tuple[Callable[[Said], _Object], Callable[[Said], Iterable[bytes]]]
+] = {
+    WireApi.MESSAGES: (_message, _message_events),
+    WireApi.CHAT_COMPLETIONS: (_completion, _completion_events),
+    WireApi.RESPONSES: (_response, _response_events),
+}
