@@ -192,6 +192,16 @@ async def test_tokens_within_a_minute_without_those_of_the_cache(start_gateway, 
     assert response.headers["X-Aibridge-Warning"].startswith("tokens_per_minute: this session has")
 
 
+async def test_what_a_session_has_cost(start_gateway, client, fake):
+    gateway = await start_gateway(policies=limited(ends=True, max_cost=2_000_000_000))
+    usage = Usage(input=100_000, output=20_000)  # of a model at $5 and $25 a million: $1
+    fake.play(Script(times=3, answer=Answer(text="x", usage=usage)))
+    for _ in range(3):
+        _, said = await post(client, gateway, body(model="claude-opus-4-8"))
+    assert "because it has cost $2.00, which is its limit." in said["content"][0]["text"]
+    assert len(fake.requests) == 2
+
+
 async def test_an_ended_session_is_forgotten_after_a_day(start_gateway, client, fake, clock):
     gateway = await start_gateway(policies=limited(ends=True, max_requests=1))
     await post(client, gateway, body())
