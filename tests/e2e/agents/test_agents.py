@@ -64,6 +64,37 @@ async def test_what_is_on_record(case, daemon_in_front_of, tmp_path, monkeypatch
     _check(case, sent, rows, said)
 
 
+SESSIONS = ("claude", "codex", "opencode-messages", "opencode-responses", "opencode-chat")
+LIMIT = 4
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in INSTALLED if case.name in SESSIONS], ids=lambda case: case.name
+)
+async def test_an_agent_in_a_loop_shows_the_end_and_stops(
+    case, daemon_in_front_of, tmp_path, monkeypatch
+):
+    for name in [name for name in os.environ if name.startswith("CODER_")]:
+        monkeypatch.delenv(name)
+    fake = FakeProvider(choose=_always_the_same)
+    await fake.start()
+    state = tmp_path / "state"
+    variables = {
+        "CODER_STATE_DIR": str(state),
+        "CODER_AIBRIDGE_POLICY_0_SESSION": json.dumps({"action": "end", "repeated_calls": LIMIT}),
+    }
+    try:
+        async with daemon_in_front_of(fake.base_url, **variables) as daemon:
+            said = await _run(case, daemon.url, "token", tmp_path, only_first=True)
+    finally:
+        await fake.stop()
+    print(said)  # of `make agents`, to be looked at
+    calls = [each for each in fake.requests if _always_the_same(each) not in (None, _DONE)]
+    assert len(calls) == LIMIT, said
+    assert "The gateway has ended this session" in said
+    assert f"has made the same tool calls {LIMIT} times in a row" in said
+
+
 def _check(case: Case, sent: Sequence[Received], rows: Sequence[Mapping[str, Any]], said: str):
     assert len(rows) == len(sent), said
     prompts = [prompt["prompt"] for row in rows for prompt in row["user_prompts"]]
@@ -132,8 +163,8 @@ def _new_token(state: Path) -> str:
     return token.reveal()
 
 
-async def _run(case: Case, url: str, token: str, folder: Path) -> str:
-    """Run the agent in a home of its own; what it said."""
+async def _run(case: Case, url: str, token: str, folder: Path, *, only_first: bool = False) -> str:
+    """Run the agent in a home of its own, or only its first command; what it said."""
     home, work = folder / "home", folder / "home" / "work"
     work.mkdir(parents=True)
     (work / "notes.txt").write_text("hello\n")
@@ -150,7 +181,7 @@ async def _run(case: Case, url: str, token: str, folder: Path) -> str:
         **at.variables,
     }
     said = []
-    for command in commands:
+    for command in commands[:1] if only_first else commands:
         process = await asyncio.create_subprocess_exec(
             *command,
             cwd=work,
@@ -229,6 +260,15 @@ def _tool(each: Received, command: str = "ls") -> Script | None:
     if "COMPLETE_TASK_AND_SUBMIT" in conversation:
         return _call(shell, tools[shell], "echo COMPLETE_TASK_AND_SUBMIT_FINAL_OUTPUT")
     return _DONE
+
+
+def _always_the_same(each: Received) -> Script | None:
+    """The same tool is called again and again."""
+    if not _bridged(each):
+        return None
+    tools, _ = _read(each)
+    shell = next((name for name in SHELLS if name in tools), None)
+    return _DONE if shell is None else _call(shell, tools[shell], "ls")
 
 
 def _waiting_tool(each: Received) -> Script | None:
