@@ -10,7 +10,7 @@ come between those of another; but each request brings the results of its own ag
 ids tell which turn it goes on from.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -26,11 +26,10 @@ SESSION_S = 24 * 60 * 60.0
 MAX_AGENTS = 16
 """Agents of one session whose calls are told apart; one more takes the place of the oldest."""
 MAX_CALLS = 64
-"""Calls of one turn, and results of one request, that are looked at."""
+"""Results of one request that are looked at, and times that one turn counts for."""
 MAX_BETWEEN = 3
 """Requests between two compactions that are no progress."""
 
-_PERIODS = 3  # turns after which a loop may begin again
 _MINUTE_S = 60.0
 
 
@@ -44,14 +43,16 @@ class Sign(StrEnum):
     TOKENS_PER_MINUTE = "tokens_per_minute"
 
 
-SIGNS = tuple(Sign)
-_COST, _REQUESTS, _REPEATED, _COMPACTIONS, _TOKENS = range(len(SIGNS))
+_COST, _REQUESTS, _REPEATED, _COMPACTIONS, _TOKENS = range(len(Sign))
 
 
 class Call(NamedTuple):
-    """A tool call; the fingerprint of one that isn't whole is None: it is like no other."""
+    """A tool call; `id` is a hash of its id, and so are `answers` of a turn.
 
-    id: str
+    The fingerprint of one that isn't whole is None: it is like no other.
+    """
+
+    id: int
     fingerprint: int | None
 
 
@@ -59,7 +60,7 @@ class Turn(NamedTuple):
     """A request and its whole answer, as far as they tell of a loop.
 
     `began` is monotonic. `cost` is in nano-dollars. `tokens` excludes what was read from a cache.
-    `answers` are the ids of the calls whose results the request brings. A `steered` one brings
+    `answers` are the calls whose results the request brings. A `steered` one brings
     words of a person's. `calls` are those of the answer, `waits` says that they only wait for what
     runs already.
     """
@@ -67,7 +68,7 @@ class Turn(NamedTuple):
     began: float
     cost: int
     tokens: int
-    answers: Sequence[str] = ()
+    answers: Sequence[int] = ()
     calls: Sequence[Call] = ()
     steered: bool = False
     compacts: bool = False
@@ -80,21 +81,26 @@ class _Trail(NamedTuple):
     `same` says for each period how many turns in a row were as the one a period before.
     """
 
-    last: tuple[int, ...] = ()
-    same: tuple[int, ...] = (0,) * _PERIODS
+    last: tuple[int | None, int | None, int | None] = (None, None, None)
+    same: tuple[int, int, int] = (0, 0, 0)
 
     def then(self, turn: int) -> "_Trail":
-        last = self.last
-        same = tuple(
-            count + 1 if place < len(last) and last[place] == turn else 0
-            for place, count in enumerate(self.same)
+        # Written out: it is done at the end of each request.
+        (first, second, third), (one, two, three) = self
+        return _Trail(
+            (turn, first, second),
+            (
+                one + 1 if turn == first else 0,
+                two + 1 if turn == second else 0,
+                three + 1 if turn == third else 0,
+            ),
         )
-        return _Trail((turn, *last)[:_PERIODS], same)
 
     @property
     def rounds(self) -> int:
         """How often in a row it has done the same; at least once."""
-        return max(count // period + 1 for period, count in enumerate(self.same, 1))
+        one, two, three = self.same
+        return max(one, two // 2, three // 3) + 1
 
 
 _NOTHING = _Trail()
@@ -114,7 +120,7 @@ class Session:
     )
 
     def __init__(self) -> None:
-        self._reached = [0] * len(SIGNS)
+        self._reached = [0] * len(Sign)
         self._told: set[Sign] = set()
         self._trails: dict[int, _Trail] = {}  # by the call whose result goes on, oldest first
         self._compactions = 0
@@ -124,10 +130,17 @@ class Session:
 
     def reached(self, limits: SessionSettings) -> Sign | None:
         """The first limit that the session has reached."""
-        for sign, count, limit in zip(SIGNS, self._reached, _limits(limits), strict=True):
-            if limit is not None and count >= limit:
-                return sign
-        return None
+        reached = self._reached
+        if limits.max_cost is not None and reached[_COST] >= limits.max_cost:
+            return Sign.MAX_COST
+        if limits.max_requests is not None and reached[_REQUESTS] >= limits.max_requests:
+            return Sign.MAX_REQUESTS
+        if limits.repeated_calls is not None and reached[_REPEATED] >= limits.repeated_calls:
+            return Sign.REPEATED_CALLS
+        if limits.compactions is not None and reached[_COMPACTIONS] >= limits.compactions:
+            return Sign.COMPACTIONS
+        most = limits.tokens_per_minute
+        return Sign.TOKENS_PER_MINUTE if most is not None and reached[_TOKENS] >= most else None
 
     def admit(self) -> None:
         """Count a request that goes upstream."""
@@ -174,41 +187,32 @@ class Session:
     def _follow(self, turn: Turn) -> None:
         trail, trails = _NOTHING, self._trails
         for id in turn.answers[-MAX_CALLS:]:
-            trail = trails.pop(hash(id), trail)
+            trail = trails.pop(id, trail)
         if turn.steered:
             trail, self._compactions = _NOTHING, 0
-        if not turn.calls:
+        calls = turn.calls
+        if not calls:
             return
         if not turn.waits:
-            for fingerprint in _steps(turn.calls[:MAX_CALLS]):
-                trail = _NOTHING if fingerprint is None else trail.then(fingerprint)
+            trail = _after(trail, calls)
             self._raise(_REPEATED, trail.rounds)
-        trails[hash(turn.calls[-1].id)] = trail
+        trails[calls[-1].id] = trail
         if len(trails) > MAX_AGENTS:
             del trails[next(iter(trails))]
 
 
-def _steps(calls: Sequence[Call]) -> Iterator[int | None]:
-    """The fingerprint of a turn, as often as it makes the same call; None: it is like no other."""
-    prints = [call.fingerprint for call in calls]
-    distinct = set(prints)
-    if None in distinct:
-        yield None
-    elif len(distinct) == 1:
-        yield from prints
-    else:
-        yield hash(frozenset(distinct))
-
-
-def _limits(limits: SessionSettings) -> tuple[int | None, ...]:
-    """In the order of `SIGNS`."""
-    return (
-        limits.max_cost,
-        limits.max_requests,
-        limits.repeated_calls,
-        limits.compactions,
-        limits.tokens_per_minute,
-    )
+def _after(trail: _Trail, calls: Sequence[Call]) -> _Trail:
+    """The trail after a turn with these calls; several of the same are as many turns."""
+    first = calls[0].fingerprint
+    if len(calls) > 1:
+        prints = {call.fingerprint for call in calls}
+        if len(prints) > 1:
+            return _NOTHING if None in prints else trail.then(hash(frozenset(prints)))
+    if first is None:
+        return _NOTHING
+    for _ in calls[:MAX_CALLS]:
+        trail = trail.then(first)
+    return trail
 
 
 def in_words(sign: Sign, limits: SessionSettings) -> str:

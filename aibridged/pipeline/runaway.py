@@ -10,7 +10,7 @@ from functools import partial
 from aiohttp import web
 
 from aibridged.config.options import SessionSettings
-from aibridged.core.runaway import Call, Session, Sign, Turn, in_words
+from aibridged.core.runaway import MAX_CALLS, Call, Session, Sign, Turn, in_words
 from aibridged.errors import REASON, SESSION_ENDED, GatewayError
 from aibridged.observe.events import session_ran_away
 from aibridged.pipeline.components import Components
@@ -114,9 +114,9 @@ def _turn(context: RequestContext, answer: ResponseFacts, cost: int) -> Turn:
         context.began,
         cost,
         tokens,
-        facts.tool_result_ids,
+        [hash(id) for id in facts.tool_result_ids[-MAX_CALLS:]],
         [
-            Call(call.call_id, hash((call.name, call.arguments)) if call.complete else None)
+            Call(hash(call.call_id), hash((call.name, call.arguments)) if call.complete else None)
             for call in calls
         ],
         facts.prompt is not None,

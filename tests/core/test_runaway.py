@@ -29,11 +29,11 @@ class Agent:
         self.session = session
         self.name = name
         self.turns = 0
-        self.pending: Sequence[str] = ()
+        self.pending: Sequence[int] = ()
 
     def turn(self, *prints: int | None, limits: SessionSettings = CALLS, **rest: bool):
         self.turns += 1
-        calls = [Call(f"{self.name}{self.turns}.{n}", each) for n, each in enumerate(prints)]
+        calls = [Call(hash((self.name, self.turns, n)), each) for n, each in enumerate(prints)]
         told = self.session.observe(
             Turn(0.0, 0, 0, answers=self.pending, calls=calls, **rest), limits, 0.0
         )
