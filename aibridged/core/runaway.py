@@ -59,7 +59,8 @@ class Call(NamedTuple):
 class Turn(NamedTuple):
     """A request and its whole answer, as far as they tell of a loop.
 
-    `began` is monotonic. `cost` is in nano-dollars. `tokens` excludes what was read from a cache.
+    `began` is monotonic. `agent` is a hash of the id that some programs send of their agents, 0
+    without one. `cost` is in nano-dollars. `tokens` excludes what was read from a cache.
     `answers` are the calls whose results the request brings. A `steered` one brings
     words of a person's. `calls` are those of the answer, `waits` says that they only wait for what
     runs already.
@@ -68,6 +69,7 @@ class Turn(NamedTuple):
     began: float
     cost: int
     tokens: int
+    agent: int = 0
     answers: Sequence[int] = ()
     calls: Sequence[Call] = ()
     steered: bool = False
@@ -106,26 +108,27 @@ class _Trail(NamedTuple):
 _NOTHING = _Trail()
 
 
+class _Compactions:
+    """The compactions of one agent in a row, the end of the last one, and requests since then."""
+
+    __slots__ = ("at", "count", "since")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.at = 0.0
+        self.since = 0
+
+
 class Session:
     """One session, by what it has come to; see the module."""
 
-    __slots__ = (
-        "_compacted_at",
-        "_compactions",
-        "_minute",
-        "_reached",
-        "_since",
-        "_told",
-        "_trails",
-    )
+    __slots__ = ("_compactions", "_minute", "_reached", "_told", "_trails")
 
     def __init__(self) -> None:
         self._reached = [0] * len(Sign)
         self._told: set[Sign] = set()
         self._trails: dict[int, _Trail] = {}  # by the call whose result goes on, oldest first
-        self._compactions = 0
-        self._compacted_at = 0.0
-        self._since = 0  # requests since the last compaction
+        self._compactions: dict[int, _Compactions] = {}  # by agent, oldest first
         self._minute = (0.0, 0, 0)  # its number, its tokens, and those of the one before
 
     def reached(self, limits: SessionSettings) -> Sign | None:
@@ -154,7 +157,6 @@ class Session:
         if turn.compacts:
             self._compact(turn, now)
         elif turn.answers or turn.calls or turn.steered:  # not what an agent asks beside
-            self._since += 1
             self._follow(turn)
         sign = self.reached(limits)
         if sign is None or sign in self._told:
@@ -177,19 +179,26 @@ class Session:
         self._raise(_TOKENS, this + int(before * (1 - rest / _MINUTE_S)))
 
     def _compact(self, turn: Turn, now: float) -> None:
-        if turn.began < self._compacted_at:
-            return  # of two agents at the same time
-        in_a_row = self._compactions > 0 and self._since <= MAX_BETWEEN
-        self._compactions = self._compactions + 1 if in_a_row else 1
-        self._compacted_at, self._since = now, 0
-        self._raise(_COMPACTIONS, self._compactions)
+        found = self._compactions.get(turn.agent)
+        if found is None:
+            found = self._compactions[turn.agent] = _Compactions()
+            if len(self._compactions) > MAX_AGENTS:
+                del self._compactions[next(iter(self._compactions))]
+        if turn.began < found.at:
+            return  # of agents that can't be told apart, at the same time
+        found.count = found.count + 1 if found.since <= MAX_BETWEEN else 1
+        found.at, found.since = now, 0
+        self._raise(_COMPACTIONS, found.count)
 
     def _follow(self, turn: Turn) -> None:
         trail, trails = _NOTHING, self._trails
+        if (compactions := self._compactions.get(turn.agent)) is not None:
+            compactions.since += 1
         for id in turn.answers[-MAX_CALLS:]:
             trail = trails.pop(id, trail)
         if turn.steered:
-            trail, self._compactions = _NOTHING, 0
+            trail = _NOTHING
+            self._compactions.pop(turn.agent, None)
         calls = turn.calls
         if not calls:
             return

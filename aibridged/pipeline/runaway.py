@@ -17,7 +17,7 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.records.facts import Metadata
 from aibridged.transport.refusal import SERVER
-from aibridged.wire.clients import WAITING_TOOLS, identify
+from aibridged.wire.clients import WAITING_TOOLS, agent_of, identify
 from aibridged.wire.facts import ResponseFacts, TokenUsage
 from aibridged.wire.own_answers import Said, own_answer
 
@@ -109,11 +109,13 @@ def _turn(context: RequestContext, answer: ResponseFacts, cost: int) -> Turn:
     tokens = _new_tokens(answer.usage) if answer.usage is not None else 0
     if not answer.complete:
         return Turn(context.began, cost, tokens)  # it is asked again
+    agent = agent_of(context.request.headers)
     calls = [call for call in answer.tool_calls if not call.server_side]
     return Turn(
         context.began,
         cost,
         tokens,
+        hash(agent) if agent else 0,
         [hash(id) for id in facts.tool_result_ids[-MAX_CALLS:]],
         [
             Call(hash(call.call_id), hash((call.name, call.arguments)) if call.complete else None)

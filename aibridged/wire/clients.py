@@ -106,6 +106,9 @@ WAITING_TOOLS = frozenset(
 _PREFIXES = tuple(prefix for client in _CLIENTS for prefix in client.prefixes)
 _TELLING = sorted({name for client in _CLIENTS for name, _ in client.headers})
 
+# Claude Code's, of the agents that it starts beside the main one.
+_AGENT = "X-Claude-Code-Agent-Id"
+
 _QWEN = "Qwen Code"
 _QWEN_AS_CLAUDE = "claude-cli/0."
 
@@ -134,6 +137,11 @@ def identify(
             if client.introduction and client.introduction in introduction:
                 return client.name, _session(client, headers)
     return UNKNOWN, None
+
+
+def agent_of(headers: Mapping[str, str]) -> str | None:
+    """The id of an agent within a session, where the program sends one."""
+    return headers.get(_AGENT)
 
 
 def _has_header(client: _Client, headers: Mapping[str, str]) -> bool:

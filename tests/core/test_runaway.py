@@ -141,8 +141,8 @@ def test_one_agent_takes_one_place(agent):
     assert not agent.session._trails
 
 
-def compact(session, *, began=0.0, now=0.0):
-    return session.observe(Turn(began, 0, 0, compacts=True), COMPACTIONS, now)
+def compact(session, *, began=0.0, now=0.0, agent=0):
+    return session.observe(Turn(began, 0, 0, agent, compacts=True), COMPACTIONS, now)
 
 
 def test_compaction_after_compaction(agent):
@@ -164,6 +164,22 @@ def test_compactions_with_work_between_are_none(agent):
 def test_compactions_of_agents_at_the_same_time_are_one():
     session = Session()
     assert [compact(session, began=0.0, now=1.0 + each / 10) for each in range(9)] == [None] * 9
+
+
+def test_compactions_of_agents_that_have_ids_are_counted_apart():
+    session = Session()
+    for number in range(2):
+        for agent in range(4):
+            at = number * 9 + agent
+            assert compact(session, began=at, now=at + 0.5, agent=agent) is None
+    assert compact(session, began=100.0, now=101.0, agent=3) is Sign.COMPACTIONS
+
+
+def test_the_agents_whose_compactions_are_counted_are_bounded():
+    session = Session()
+    for agent in range(3 * MAX_AGENTS):
+        compact(session, agent=agent)
+    assert len(session._compactions) == MAX_AGENTS
 
 
 def test_a_person_who_compacts_by_hand_is_no_loop(agent):

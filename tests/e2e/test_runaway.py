@@ -192,6 +192,25 @@ async def test_tokens_within_a_minute_without_those_of_the_cache(start_gateway, 
     assert response.headers["X-Aibridge-Warning"].startswith("tokens_per_minute: this session has")
 
 
+COMPACT = "CRITICAL: Respond with TEXT ONLY. Do NOT call any tools.\n\nSum it up."
+
+
+async def test_compaction_after_compaction(start_gateway, client, fake, clock):
+    gateway = await start_gateway(policies=limited(ends=True, compactions=3))
+    compaction = body(messages=[*MESSAGES, {"role": "user", "content": COMPACT}])
+    for number in range(4):
+        clock.advance(1)
+        # Agents of their own have their own.
+        other = {**CLAUDE, "X-Claude-Code-Agent-Id": f"a-{number}"}
+        _, said = await post(client, gateway, compaction, other)
+        assert "has ended" not in said["content"][0]["text"]
+    for _ in range(4):
+        clock.advance(1)
+        _, said = await post(client, gateway, compaction)
+    assert "compacted its context 3 times with no progress" in said["content"][0]["text"]
+    assert len(fake.requests) == 4 + 3
+
+
 async def test_what_a_session_has_cost(start_gateway, client, fake):
     gateway = await start_gateway(policies=limited(ends=True, max_cost=2_000_000_000))
     usage = Usage(input=100_000, output=20_000)  # of a model at $5 and $25 a million: $1

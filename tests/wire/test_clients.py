@@ -3,7 +3,12 @@
 import pytest
 from multidict import CIMultiDict
 
-from aibridged.wire.clients import identify
+from aibridged.wire.clients import agent_of, identify
+
+
+def test_an_agent_within_a_session():
+    assert agent_of(CIMultiDict({"x-claude-code-agent-id": "a1"})) == "a1"
+    assert agent_of(CIMultiDict()) is None
 
 
 @pytest.mark.parametrize(
