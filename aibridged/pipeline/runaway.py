@@ -18,7 +18,7 @@ from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.records.facts import Metadata
 from aibridged.transport.refusal import SERVER
 from aibridged.wire.clients import WAITING_TOOLS, agent_of, identify
-from aibridged.wire.facts import ResponseFacts, TokenUsage
+from aibridged.wire.facts import RequestFacts, ResponseFacts, TokenUsage
 from aibridged.wire.own_answers import Said, own_answer
 
 _COMPACTION = "compaction"
@@ -85,7 +85,13 @@ def stage(components: Components) -> Middleware | None:
         cost: int,
     ) -> Metadata:
         """Count what a request has come to; what is new goes on record with it."""
-        turn = _turn(context, answer, cost)
+        turn = turn_of(
+            context.facts,
+            answer,
+            began=context.began,
+            agent=agent_of(context.request.headers),
+            cost=cost,
+        )
         sign = session.observe(turn, limits, clock.monotonic())
         if sign is None:
             return {}
@@ -104,15 +110,16 @@ def stage(components: Components) -> Middleware | None:
     return runaway
 
 
-def _turn(context: RequestContext, answer: ResponseFacts, cost: int) -> Turn:
-    facts = context.facts
+def turn_of(
+    facts: RequestFacts, answer: ResponseFacts, *, began: float, agent: str | None, cost: int
+) -> Turn:
+    """What a request and its response tell of a loop."""
     tokens = _new_tokens(answer.usage) if answer.usage is not None else 0
     if not answer.complete:
-        return Turn(context.began, cost, tokens)  # it is asked again
-    agent = agent_of(context.request.headers)
+        return Turn(began, cost, tokens)  # it is asked again
     calls = [call for call in answer.tool_calls if not call.server_side]
     return Turn(
-        context.began,
+        began,
         cost,
         tokens,
         hash(agent) if agent else 0,

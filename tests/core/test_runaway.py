@@ -62,6 +62,11 @@ def test_a_few_calls_in_turn_are_a_loop_too(agent):
     assert told.index(Sign.REPEATED_CALLS) == 11  # the end of the fourth round
 
 
+def test_two_calls_in_turn_count_as_one_round(agent):
+    told = [agent.turn(fingerprint) for fingerprint in (1, 2) * 4]
+    assert told.index(Sign.REPEATED_CALLS) == 7
+
+
 def test_edits_between_the_same_tests_are_work(agent):
     for number in range(40):
         agent.turn(1000 + number)
@@ -81,6 +86,7 @@ def test_the_same_call_several_times_in_one_turn_counts_each(agent):
 
 def test_calls_that_are_not_whole_are_like_no_others(agent):
     assert [agent.turn(None) for _ in range(9)] == [None] * 9
+    assert [agent.turn(7, None) for _ in range(9)] == [None] * 9
     for _ in range(3):
         agent.turn(7)
     agent.turn(None)
