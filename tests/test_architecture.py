@@ -144,6 +144,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/context.py": SHELL,
     "pipeline/model_list.py": "tests/e2e/test_policies.py drives it through sockets",
     "pipeline/policy.py": "tests/e2e/test_policies.py drives it through sockets",
+    "pipeline/soft_budget.py": "tests/e2e/test_soft_budget.py drives it through sockets",
     "pipeline/provider_key.py": "tests/e2e/test_provider_keys.py",
     "pipeline/summary.py": "tests/e2e/test_request_lines.py reads the lines that it makes",
     "core/discrepancies.py": RECONCILIATION,

@@ -53,6 +53,14 @@ def _session(policy: "PolicySettings") -> str:
     return SESSION.show(policy.session)
 
 
+def _budget(policy: "PolicySettings") -> str:
+    if policy.budget is None:
+        return _NOT_RESTRICTED
+    from aibridged.config.policy_limits import BUDGET
+
+    return BUDGET.show(policy.budget)
+
+
 _Row = tuple[int, "PolicySettings"]
 _COLUMNS: "tuple[Column[_Row], ...]" = (
     Column("number", lambda row: row[0], "#", Kind.COUNT),
@@ -65,6 +73,7 @@ _COLUMNS: "tuple[Column[_Row], ...]" = (
     Column("mcp_servers", lambda row: _items(row[1].mcp_servers, _ALL), "MCP", cut=True),
     Column("claude_code", lambda row: _managed(row[1]), "CLAUDE CODE", cut=True, is_shown=False),
     Column("session", lambda row: _session(row[1]), cut=True, is_shown=False),
+    Column("budget", lambda row: _budget(row[1]), cut=True, is_shown=False),
 )
 
 
@@ -165,6 +174,7 @@ def _why(settings: "Settings", groups: Sequence[str], found: "Policy | None") ->
         ("MCP servers", _items(policy.mcp_servers, _ALL)),
         ("Claude Code settings", _managed(policy)),
         ("sessions", _session(policy)),
+        ("budget", _budget(policy)),
     ):
         yield f"  {name:<21} {value}"
 
@@ -184,10 +194,11 @@ def _verdict(model: str, found: "Policy | None", *, is_granted: bool) -> str:
 def _data(policy: "PolicySettings") -> dict[str, Any]:
     import msgspec
 
-    from aibridged.config.policy_limits import session_fields
+    from aibridged.config.policy_limits import budget_fields, session_fields
 
-    managed, session = policy.claude_code, policy.session
+    managed, session, budget = policy.claude_code, policy.session, policy.budget
     return asdict(policy) | {
         "claude_code": None if managed is None else msgspec.Raw(managed.encode()),
         "session": None if session is None else session_fields(session),
+        "budget": None if budget is None else budget_fields(budget),
     }

@@ -85,12 +85,26 @@ class SessionSettings:
 
 
 @dataclass(frozen=True)
+class SoftBudgetSettings:
+    """What is done at which share of a spend limit, in percent; None: nothing.
+
+    From `switch_at` on a model that fits a glob of `models` is replaced by the model beside it; the
+    first glob that fits counts.
+    """
+
+    warn_at: int | None = None
+    switch_at: int | None = None
+    models: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class PolicySettings:
     """What the members of its groups may use; without `groups` it is for everybody.
 
     None restricts nothing, and an empty tuple grants nothing. `models` are globs; `rate_limit` is
     in requests per second. `claude_code` are managed settings: JSON with sorted keys and without
-    blanks. `session` says when a session has run away.
+    blanks. `session` says when a session has run away, `budget` what is done before a spend limit
+    is reached.
     """
 
     groups: tuple[str, ...] | None = None
@@ -102,6 +116,7 @@ class PolicySettings:
     mcp_servers: tuple[str, ...] | None = None
     claude_code: str | None = None
     session: SessionSettings | None = None
+    budget: SoftBudgetSettings | None = None
 
 
 @dataclass(frozen=True)

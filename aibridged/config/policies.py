@@ -10,7 +10,7 @@ from aibridged.config.entries import Entry, EntryList
 from aibridged.config.globs import matcher
 from aibridged.config.kinds import Kind
 from aibridged.config.options import PolicySettings, Settings
-from aibridged.config.policy_limits import SESSION
+from aibridged.config.policy_limits import BUDGET, SESSION
 from aibridged.config.resolution import Mistake
 
 MAX_CLAUDE_CODE = 256 * 1024
@@ -113,6 +113,7 @@ POLICIES = EntryList(
         "mcp_servers": _ITEMS,
         "claude_code": Kind("MAPPING", _managed_settings, _shown, tree=True),
         "session": SESSION,
+        "budget": BUDGET,
     },
     explicit=True,
 )
@@ -132,6 +133,7 @@ def read_list(
         read = sources.read_fields(entry.fields, POLICIES.fields, mistakes)
         policies.append(PolicySettings(**read))
         mistakes += _unknown_names(entry, policies[-1], known)
+        mistakes += _ungranted_targets(entry, policies[-1])
     if len(mistakes) == before:
         mistakes += _unreachable(entries, policies)
     return tuple(policies)
@@ -146,6 +148,17 @@ def _unknown_names(
                 listed = ", ".join(sorted(names)) or "none"
                 what = f"there is no {field.removesuffix('s').replace('_', ' ')} {name!r}"
                 yield Mistake(entry.fields[field].where, what, f"There are: {listed}.")
+
+
+def _ungranted_targets(entry: Entry, policy: PolicySettings) -> Iterator[Mistake]:
+    """Models that the budget switches to, and the policy doesn't grant."""
+    if policy.budget is None or policy.models is None:
+        return
+    is_granted = matcher(policy.models)
+    for target in dict.fromkeys(target for _, target in policy.budget.models):
+        if not is_granted(target):
+            what = f"the budget switches to {target}, which the policy does not grant"
+            yield Mistake(entry.fields["budget"].where, what, "Add it to the policy's models.")
 
 
 def _unreachable(entries: Sequence[Entry], policies: Sequence[PolicySettings]) -> Iterator[Mistake]:

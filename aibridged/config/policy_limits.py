@@ -1,18 +1,22 @@
-"""What a policy says of sessions that run away: a mapping within it."""
+"""What a policy says of sessions that run away, and of budgets that run out: mappings in it."""
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 from aibridged.config.kinds import Kind
-from aibridged.config.options import SessionSettings
+from aibridged.config.options import SessionSettings, SoftBudgetSettings
 
+MAX_MODELS = 100
+"""Entries of a map of models, each of which is compared with a model's name."""
+_MAX_NAME = 512  # characters of a model's name, or a glob
 _MAX_SHOWN = 64  # characters of an unknown name
 _MAX_NUMBER = 10**12
 _NANOS = 10**9
 _MAX_DOLLARS = 1_000_000
+_PERCENT = re.compile(r"([0-9]{1,3})\s*%?", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,13}", re.ASCII)
 _AMOUNT = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?", re.ASCII)
 
@@ -64,6 +68,29 @@ def _detector(least: int) -> Callable[[Any], int | None]:
     return lambda value: None if _text(value) == "0" else parse(value)
 
 
+def _percent(value: Any) -> int:
+    found = _PERCENT.fullmatch(_text(value))
+    if found is None or not 1 <= int(found[1]) <= 100:
+        raise ValueError(f"{_text(value)!r} is not a share like 80%, from 1% to 100%")
+    return int(found[1])
+
+
+def _models(value: Any) -> tuple[tuple[str, str], ...]:
+    if not isinstance(value, dict) or not all(isinstance(each, str) for each in value.values()):
+        raise ValueError("is not a mapping from models (globs) to models")
+    if not 0 < len(value) <= MAX_MODELS:
+        raise ValueError(f"has {len(value)} entries: from 1 to {MAX_MODELS} are read")
+    for name in (*value, *value.values()):
+        if not 0 < len(name) <= _MAX_NAME or not name.isprintable():
+            raise ValueError(f"a name is empty, not printable, or over {_MAX_NAME} characters")
+    for target in value.values():
+        if "*" in target or "?" in target:
+            raise ValueError(f"{target!r} is a glob, and no model that can be asked for")
+        if not target.isascii():
+            raise ValueError(f"{target!r} is not ASCII, as the names of models are")
+    return tuple(value.items())
+
+
 _SESSION: Fields = {
     "action": _action,
     "max_cost": _dollars,
@@ -72,6 +99,7 @@ _SESSION: Fields = {
     "compactions": _detector(2),
     "tokens_per_minute": _detector(1),
 }
+_BUDGET: Fields = {"warn_at": _percent, "switch_at": _percent, "models": _models}
 
 
 def _read(text: str, fields: Fields) -> dict[str, Any]:
@@ -105,6 +133,15 @@ def _session(text: str) -> SessionSettings:
     return SessionSettings(ends=read.pop("action", False), **read)
 
 
+def _budget(text: str) -> SoftBudgetSettings:
+    read = SoftBudgetSettings(**_read(text, _BUDGET))
+    if read.warn_at is None and read.switch_at is None:
+        raise ValueError("says neither warn_at nor switch_at, so that it would do nothing")
+    if (read.switch_at is None) != (not read.models):
+        raise ValueError("needs both switch_at and models to switch models, or none of them")
+    return read
+
+
 def session_fields(session: SessionSettings) -> dict[str, Any]:
     """The settings as they are written, with the defaults; what is off is null."""
     cost = session.max_cost
@@ -118,9 +155,27 @@ def session_fields(session: SessionSettings) -> dict[str, Any]:
     }
 
 
+def budget_fields(budget: SoftBudgetSettings) -> dict[str, Any]:
+    """The settings as they are written; what is off is null."""
+    return {
+        "warn_at": None if budget.warn_at is None else f"{budget.warn_at}%",
+        "switch_at": None if budget.switch_at is None else f"{budget.switch_at}%",
+        "models": dict(budget.models) or None,
+    }
+
+
 def in_words(fields: Mapping[str, Any]) -> str:
     """Fields that are set, on one line: `action end, max_cost 25`."""
-    return ", ".join(f"{name} {value}" for name, value in fields.items() if value is not None)
+    return ", ".join(_words(fields))
+
+
+def _words(fields: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            yield from (f"{one} -> {other}" for one, other in value.items())
+        elif value is not None:
+            yield f"{name} {value}"
 
 
 SESSION = Kind("MAPPING", _session, lambda session: in_words(session_fields(session)), tree=True)
+BUDGET = Kind("MAPPING", _budget, lambda budget: in_words(budget_fields(budget)), tree=True)

@@ -61,6 +61,7 @@ _SAMPLE_LISTS = """\
 #    mcp_servers: [docs]
 #    claude_code: {model: haiku}
 #    session: {action: end, max_cost: 25}
+#    budget: {warn_at: 80%}
 #  - models: ["*"]
 # Where telemetry that agents send (OTLP over HTTP) is relayed to: the
 # path of the signal, such as /v1/metrics, is appended to the url.

@@ -147,6 +147,7 @@ class Composition:
             policies=policies,
             person_limits=resources.person_limits,
             sessions=resources.sessions,
+            used_shares=resources.used_shares,
             rate_limiter=_rate_limiter(settings, resources.clock, before),
             breakers=_breakers(settings, resources.clock, before, self._circuit_changed),
             bridges=resources.bridges,

@@ -54,6 +54,13 @@ def _findings(settings: Settings, engine: Engine) -> Iterator[str]:
                 )
             elif members is not None and group not in members:
                 yield f"Policy {number}: nobody is in the group {group}."
+        targets = (target for _, target in policy.budget.models) if policy.budget else ()
+        for target in dict.fromkeys(targets):
+            if recorded and target not in known:
+                yield (
+                    f"Policy {number}: its budget switches to {target}, which is no model on "
+                    "record so far; check its spelling."
+                )
         for glob in policy.models or ():
             # Without a record nothing is known.
             if recorded and not any(map(matcher([glob]), known)):

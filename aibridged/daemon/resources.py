@@ -19,6 +19,7 @@ from aibridged.core.connection_limiter import ConnectionLimiter
 from aibridged.core.estimates import Estimates
 from aibridged.core.policies import PersonLimits
 from aibridged.core.runaway import Sessions
+from aibridged.core.soft_budget import UsedShares
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.budget_alerts import BudgetAlerts
 from aibridged.daemon.gatekeeper import make_gatekeeper
@@ -107,6 +108,7 @@ class Resources:
     slots: Slots
     person_limits: PersonLimits
     sessions: Sessions
+    used_shares: UsedShares
     connection_limiter: ConnectionLimiter
     shortages: Shortages
     pools: Pools
@@ -203,6 +205,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         slots=Slots(settings.max_concurrency),
         person_limits=PersonLimits(clock),
         sessions=Sessions(clock),
+        used_shares=UsedShares(clock),
         connection_limiter=connection_limiter,
         shortages=shortages,
         pools=Pools(connection_limiter, shortages),

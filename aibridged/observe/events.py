@@ -88,4 +88,12 @@ def session_ran_away(
     ).warning("A session of {} {}: {}", username, what, _ACTIONS[action])
 
 
+def soft_budget_reached(*, username: str, percent: int, model: str | None) -> None:
+    """A person is near a spend limit; `model` answers in place of the one that was requested."""
+    done = "warned" if model is None else f"given {model}"
+    logger.bind(username=username).warning(
+        "{} has used {}% of a spend limit, and is {}", username, percent, done
+    )
+
+
 _ACTIONS = {"warn": "its responses warn of it from now on", "end": "it is ended"}

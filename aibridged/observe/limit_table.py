@@ -53,6 +53,14 @@ RUNAWAY_SESSIONS = Metric(
     ("limit", "action"),
 )
 
+SOFT_BUDGETS = Metric(
+    "aibridged_soft_budget_requests_total",
+    Kind.COUNTER,
+    "Requests of people who are near a spend limit, by what their policy does then: warn or "
+    "switch (to a cheaper model).",
+    ("action",),
+)
+
 LIMITS = (
     SLOTS_IN_USE,
     SLOTS_LIMIT,
@@ -63,4 +71,5 @@ LIMITS = (
     RATE_LIMITER_CALLERS,
     PERSON_REFUSALS,
     RUNAWAY_SESSIONS,
+    SOFT_BUDGETS,
 )

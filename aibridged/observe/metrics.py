@@ -51,6 +51,7 @@ class Metrics:
         self._rejections = self._counter(table.REJECTIONS)
         self._person_refusals = self._counter(limit_table.PERSON_REFUSALS)
         self._runaways = self._counter(limit_table.RUNAWAY_SESSIONS)
+        self._soft_budgets = self._counter(limit_table.SOFT_BUDGETS)
         self._prompts = self._counter(table.PROMPTS)
         self._tokens = self._counter(table.TOKENS)
         self._costs = self._counter(table.COSTS)
@@ -128,6 +129,10 @@ class Metrics:
     def session_ran_away(self, limit: str, action: str) -> None:
         """A session has reached a limit of its policy, and this is done: warn or end."""
         self._runaways.add((limit, action))
+
+    def soft_budget_reached(self, action: str) -> None:
+        """A request of a person near a spend limit: warn or switch."""
+        self._soft_budgets.add((action,))
 
     def connect_session(self, kind: str) -> None:
         """A client of the AI Proxy has a CONNECT session: mitm or tunneled."""

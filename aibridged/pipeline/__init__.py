@@ -18,6 +18,7 @@ from aibridged.pipeline import (
     record,
     route,
     runaway,
+    soft_budget,
     tools,
 )
 from aibridged.pipeline.components import Components
@@ -39,6 +40,7 @@ STAGES = (
     body.stage,  # the breaker needs the model, which is in the body
     policy.stage,  # it grants models, and nothing that it refuses is looked up, recorded or sent
     runaway.stage,  # the policy has its limits; what it ends is neither looked up nor recorded
+    soft_budget.stage,  # the policy has its map; from here on the model is the one that is asked
     ownership.stage,  # the body may refer to what another caller has stored
     budget.stage,  # what it refuses takes no probe's place; what it reserves is recorded soon
     breaker.stage,  # late, so that only what would really go upstream takes a probe's place

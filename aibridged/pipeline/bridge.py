@@ -18,6 +18,7 @@ from aibridged.pipeline.bill import Bill, Guess, cost_fields, guessed
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.failure import error_fields, of_response, redacted
 from aibridged.pipeline.response_observer import ResponseObserver
+from aibridged.pipeline.start_records import prompt_record, start_metadata
 from aibridged.pipeline.storing import Storing, background_records
 from aibridged.pipeline.trace import RequestTrace
 from aibridged.prices.pricing import Pricing
@@ -41,7 +42,7 @@ from aibridged.records.recorder import Recorder
 from aibridged.records.response_records import response_records
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.records.stored_objects import StoredObjects
-from aibridged.records.truncation import Truncator, truncation_metadata
+from aibridged.records.truncation import Truncator
 from aibridged.wire.clients import identify
 from aibridged.wire.facts import RUNNING, RequestFacts, ResponseFacts, TokenUsage
 from aibridged.wire.usage_sums import together
@@ -88,13 +89,15 @@ class Bridge:
         trace: RequestTrace | None,
         *,
         stores: bool = False,
+        requested_model: str | None = None,
         reservation: Reservation | None = None,
         on_recorded: Callable[[tuple[int, ...]], None] | None = None,
     ) -> "Interception":
         """Record a request before it goes upstream; returns once that is committed.
 
-        `stores` says that the provider may store the responses to it. `on_recorded` is told what
-        was used before, for each check of the `reservation`.
+        `stores` says that the provider may store the responses to it, `requested_model` which model
+        the client named, where another one is asked. `on_recorded` is told what was used before,
+        for each check of the `reservation`.
 
         Raises:
             RecordingFailedError: it couldn't be recorded, so the request must not go upstream.
@@ -120,13 +123,13 @@ class Bridge:
             credential_hint=credential.hint,
             tool_result_ids=last_results(facts.tool_result_ids),
             started_at=started_at,
-            metadata={} if facts.purpose is None else {"purpose": facts.purpose},
+            metadata=start_metadata(facts.purpose, requested_model),
             reservation=reservation,
         )
         prompt = None
         if facts.prompt is not None:
             # Made before the start is recorded: if it fails, nothing is left open.
-            prompt = _prompt(start, facts.prompt)
+            prompt = prompt_record(start, facts.prompt)
             if self._truncator.may_truncate(prompt):
                 prompt = await self._truncator.truncate_in_thread(prompt)
         # With a key of their own a caller is shown what that key may see, whoever made it.
@@ -383,16 +386,6 @@ class Interception:
         if reading is None:
             return self.awaits_response
         return reading.status == 200 and (facts.usage is None or facts.usage.partial)
-
-
-def _prompt(start: InterceptionStart, prompt: str) -> UserPromptRecord:
-    return UserPromptRecord(
-        id=uuid7(start.started_at),
-        interception_id=start.id,
-        created_at=start.started_at,
-        prompt=str(prompt),
-        metadata=truncation_metadata(prompt),
-    )
 
 
 def outcome_of(status: int) -> Outcome:

@@ -15,6 +15,7 @@ from aibridged.core.auth import CredentialKind, sent_secrets
 from aibridged.core.budgets import NO_CAPS, Cap, Caps, Standing, admits, standings
 from aibridged.core.estimates import Ask, Model, Session
 from aibridged.core.prices import RateCard
+from aibridged.core.soft_budget import UsedShares
 from aibridged.core.targets import shown_path
 from aibridged.core.usage_headers import PROVIDERS_OWN, codex_headers, unified_headers
 from aibridged.pipeline.budget_refusals import over_budget, unknown, unpriced
@@ -94,7 +95,7 @@ def stage(components: Components) -> Middleware:
     ) -> None:
         for cap, used in zip(caps, amounts, strict=True):
             note(cap.limit, cap.subject, cap.period.start(at), used, cap.nanos, False)
-        _tell(context, caps, at, api, amounts)
+        _tell(context, components.used_shares, caps, at, api, amounts)
 
     def estimate(context: RequestContext, ask: Ask, at: datetime) -> int | None:
         """What the request may cost, by the first card that tells, which then learns from it."""
@@ -125,13 +126,17 @@ def _reservation(found: Caps, amount: int, at: datetime) -> Reservation:
 
 def _tell(
     context: RequestContext,
+    shares: UsedShares,
     caps: tuple[Cap, ...],
     at: datetime,
     api: WireApi,
     used: tuple[int, ...],
 ) -> None:
-    """Have the answer tell how the limits stand."""
-    headers = _headers(api, standings(caps, used, at))
+    """Have the answer tell how the limits stand, and note it for the next request."""
+    found = standings(caps, used, at)
+    actor, fullest = context.actor, found[0]
+    shares.note(actor.id, actor.api_key_id, fullest.percent, fullest.resets_at - at)
+    headers = _headers(api, found)
     context.request.replacement = Replacement(
         PROVIDERS_OWN, [(name.encode(), value.encode()) for name, value in headers.items()]
     )

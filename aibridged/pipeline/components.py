@@ -18,6 +18,7 @@ from aibridged.core.estimates import Estimates
 from aibridged.core.policies import PersonLimits, Policies
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.core.runaway import Sessions
+from aibridged.core.soft_budget import UsedShares
 from aibridged.identity.base import Actor
 from aibridged.identity.limits_in_force import LimitsInForce
 from aibridged.identity.throttle import Throttle
@@ -97,6 +98,7 @@ class Components:
     policies: Policies | None
     person_limits: PersonLimits
     sessions: Sessions
+    used_shares: UsedShares
     breakers: Breakers | None
     limits: LimitsInForce
     estimates: Estimates

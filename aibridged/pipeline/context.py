@@ -54,7 +54,8 @@ class RequestContext:
     sampled. `is_cut_off` says that it was aborted because of its token.
 
     `is_unnamed` says that its path names no provider. `watch` is told what the response has come
-    to, with its cost in nano-dollars, and tells what goes on record with that.
+    to, with its cost in nano-dollars, and tells what goes on record with that. `requested_model` is
+    the client's, where another one is asked in its place.
 
     `queries_records` says that it is for the HTTP API of the record. `reads_stored` says that the
     response is read, on a passthrough route, for what the provider stores; `fetched` is what it
@@ -91,6 +92,7 @@ class RequestContext:
     is_probe: bool = False
     is_unnamed: bool = False
     watch: Watch | None = None
+    requested_model: str | None = None
     queries_records: bool = False
     is_cut_off: bool = False
     refusal: ErrorKind | None = None
@@ -111,9 +113,13 @@ class RequestContext:
         A stage with a `finally` of its own would cost every request a coroutine.
         """
 
+    def add_header(self, name: bytes, value: str) -> None:
+        """Add a header of the gateway's own, in ASCII, to the provider's in the response."""
+        self.request.added_headers = (*self.request.added_headers, (name, value.encode("ascii")))
+
     def warn(self, warning: str) -> None:
-        """Put a warning, in ASCII, into a header of the response."""
-        self.request.added_headers = (*self.request.added_headers, (WARNING, warning.encode()))
+        """Put a warning into a header of the response."""
+        self.add_header(WARNING, warning)
 
     def end(self) -> None:
         """The request has ended."""

@@ -56,6 +56,7 @@ def stage(components: Components) -> Middleware:
                 context.credential,
                 context.scope,
                 trace,
+                requested_model=context.requested_model,
                 stores=context.route.api in STORED_APIS and context.facts.store,
                 reservation=context.reservation,
                 on_recorded=context.on_recorded,

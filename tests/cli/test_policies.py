@@ -28,6 +28,7 @@ aibridge:
       mcp_servers: []
       claude_code: {model: haiku, env: {SECRET: canary}}
       session: {action: end, max_cost: 25, compactions: 0}
+      budget: {warn_at: 80%, switch_at: 90%, models: {claude-*: claude-haiku-4-5}}
     - groups: [staff]
 """
 
@@ -87,6 +88,7 @@ Policy 1 counts: it is the first one for a group of theirs (agency).
   MCP servers           none
   Claude Code settings  env, model
   sessions              action end, max_cost 25, repeated_calls 30
+  budget                warn_at 80%, switch_at 90%, claude-* -> claude-haiku-4-5
 claude-haiku-4-5 is granted by claude-haiku-*.
 """
     )
@@ -133,6 +135,11 @@ def test_the_same_as_json(invoke: Invoke) -> None:
         "repeated_calls": 30,
         "compactions": None,
         "tokens_per_minute": None,
+    }
+    assert said["policy"]["budget"] == {
+        "warn_at": "80%",
+        "switch_at": "90%",
+        "models": {"claude-*": "claude-haiku-4-5"},
     }
     assert json.loads(invoke("joe", "-o", "json").stdout)["policy"] is None
 

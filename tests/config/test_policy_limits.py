@@ -1,4 +1,4 @@
-"""What a policy says of sessions that run away."""
+"""What a policy says of sessions that run away, and of budgets that run out."""
 
 import json
 import re
@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from aibridged.config.options import PolicySettings, SessionSettings
-from aibridged.config.policy_limits import SESSION
+from aibridged.config.options import PolicySettings, SessionSettings, SoftBudgetSettings
+from aibridged.config.policy_limits import BUDGET, MAX_MODELS, SESSION
 from aibridged.config.resolution import Resolution
 
 Resolve = Callable[..., Resolution]
@@ -106,3 +106,74 @@ def test_a_mistake_has_its_line(resolve: Resolve) -> None:
     (mistake,) = resolution.mistakes
     assert mistake.where.endswith("settings.yaml:3 aibridge.policies[0].session")
     assert mistake.what.startswith("max_requests: 'many' is not an integer")
+
+
+BUDGETS = {
+    "warn_at": "80%",
+    "switch_at": 90,
+    "models": {"claude-opus-*": "claude-haiku-4-5", "claude-*": "claude-haiku-4-5"},
+}
+SWITCHING = SoftBudgetSettings(
+    80, 90, (("claude-opus-*", "claude-haiku-4-5"), ("claude-*", "claude-haiku-4-5"))
+)
+
+
+def test_a_budget_in_a_file_and_in_a_variable(resolve: Resolve) -> None:
+    (policy,) = policies(resolve(yaml=in_a_file(budget=BUDGETS)))
+    assert policy.budget == SWITCHING
+    environ = {"CODER_AIBRIDGE_POLICY_0_BUDGET": json.dumps(BUDGETS)}
+    assert policies(resolve(environ=environ)) == (policy,)
+    assert BUDGET.show(SWITCHING) == (
+        "warn_at 80%, switch_at 90%, claude-opus-* -> claude-haiku-4-5, "
+        "claude-* -> claude-haiku-4-5"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("{}", "says neither warn_at nor switch_at, so that it would do nothing"),
+        (
+            '{"switch_at": 90}',
+            "needs both switch_at and models to switch models, or none of them",
+        ),
+        (
+            '{"warn_at": 90, "models": {"a": "b"}}',
+            "needs both switch_at and models to switch models, or none of them",
+        ),
+        ('{"warn_at": "0%"}', "warn_at: '0%' is not a share like 80%, from 1% to 100%"),
+        ('{"warn_at": 0.8}', "warn_at: '0.8' is not a share like 80%, from 1% to 100%"),
+        ('{"warn_at": 101}', "warn_at: '101' is not a share like 80%, from 1% to 100%"),
+        ('{"models": ["a"]}', "models: is not a mapping from models (globs) to models"),
+        ('{"models": {"a": 1}}', "models: is not a mapping from models (globs) to models"),
+        ('{"models": {}}', f"models: has 0 entries: from 1 to {MAX_MODELS} are read"),
+        (
+            '{"models": {"a": "b*"}}',
+            "models: 'b*' is a glob, and no model that can be asked for",
+        ),
+        ('{"models": {"a": "\u00e9"}}', "models: 'é' is not ASCII, as the names of models are"),
+        (
+            '{"models": {"a": ""}}',
+            "models: a name is empty, not printable, or over 512 characters",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_budget_is_named(text: str, what: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(what)}$"):
+        BUDGET.parse(text)
+
+
+def test_a_map_of_models_is_bounded() -> None:
+    many = {f"m{number}": "m" for number in range(MAX_MODELS + 1)}
+    with pytest.raises(ValueError, match="entries"):
+        BUDGET.parse(json.dumps({"switch_at": 90, "models": many}))
+
+
+def test_a_model_that_is_switched_to_has_to_be_granted(resolve: Resolve) -> None:
+    resolution = resolve(yaml=in_a_file(models=["claude-opus-*"], budget=BUDGETS))
+    assert [(each.what, each.remedy) for each in resolution.mistakes] == [
+        (
+            "the budget switches to claude-haiku-4-5, which the policy does not grant",
+            "Add it to the policy's models.",
+        )
+    ]

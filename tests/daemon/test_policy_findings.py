@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from aibridged.config.options import PolicySettings, Settings
+from aibridged.config.options import PolicySettings, Settings, SoftBudgetSettings
 from aibridged.config.resolution import Resolution
 from aibridged.daemon.policy_findings import with_policy_findings
 from aibridged.identity import tables
@@ -97,4 +97,15 @@ def test_globs_that_match_no_model_on_record(found, engine, clock):
     assert found(auth="none")[1:] == [
         "Policy 1: claude-haiku-4 matches no model on record so far; check its spelling.",
         "Policy 2: gtp-* matches no model on record so far; check its spelling.",
+    ]
+
+
+def test_a_model_that_is_switched_to_and_is_not_on_record(found, engine, clock):
+    models = (("a", "claude-haiku-4-5"), ("b", "claude-haiku-4"), ("c", "claude-haiku-4"))
+    policies = (PolicySettings(budget=SoftBudgetSettings(switch_at=90, models=models)),)
+    assert found(policies=policies) == ["before"]
+    record(engine, clock, "claude-haiku-4-5")
+    assert found(policies=policies)[1:] == [
+        "Policy 1: its budget switches to claude-haiku-4, which is no model on record so far; "
+        "check its spelling."
     ]

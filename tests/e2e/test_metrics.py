@@ -385,7 +385,7 @@ async def test_every_metric_of_the_manual_is_produced(
     await scrape.until(gateway, "aibridged_database_up", 1)
 
     metrics = gateway.components.metrics
-    # Tests of the MCP tools, the AI Proxy, the descriptors and the log see that these are told.
+    # Tests of the MCP tools, sessions, budgets and so on see that these are told.
     count_lost(Loss.UNFORMATTABLE)
     metrics.tool_invoked("anthropic", "m", "github", "search")
     gateway._composition.resources.mcp.failures["docs"] += 1
@@ -397,6 +397,8 @@ async def test_every_metric_of_the_manual_is_produced(
     alerts.told["80", "user", "monthly"] += 1
     alerts.posts["sent",] += 1
     metrics.signed_in("started")
+    metrics.session_ran_away("repeated_calls", "end")
+    metrics.soft_budget_reached("warn")
     metrics.connect_session("mitm")
     metrics.finished(
         RequestSummary(

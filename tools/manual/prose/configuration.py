@@ -138,6 +138,9 @@ CODER_AIBRIDGE_MCP_SERVER_0_TOOL_ALLOW_REGEX=^(search|read)_
             "(default) or `end`. Limits are `max_cost` (dollars), `max_requests`, "
             "`repeated_calls` (default 30), `compactions` (default 4) and `tokens_per_minute`; 0 "
             "switches one of the last three off.",
+            "budget": "What is done before a spend limit is reached, by the share that is used: "
+            "from `warn_at` on a header warns, and from `switch_at` on another model is asked by "
+            "`models`, a mapping from globs to models.",
         },
         variables="""\
 CODER_AIBRIDGE_POLICY_0_GROUPS=contractors
