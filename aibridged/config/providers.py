@@ -38,6 +38,7 @@ RESERVED = frozenset(
         "models",
         "clients",
         "providers",
+        "usage",
         "proxy",
         # Of sign-in, of what the gateway tells its users, and of paths without a provider's name.
         "device",

@@ -126,16 +126,18 @@ def _of_the_record(entry: Entry, recorded: Recorded) -> Iterator[Reason]:
                 0.95 * fit,
             )
         if own := _size_of(entry, recorded.byok):
+            requests = recorded.byok.get(REQUESTS, 0)
             yield Reason(
                 "byok",
-                f"{recorded.byok.get(REQUESTS, 0):,} requests with people's own keys aren't "
-                "compared: these keys may be of the same account.",
+                f"{requests:,} {noun(requests, 'request')} with people's own keys aren't compared: "
+                "these keys may be of the same account.",
                 min(_share(own, missing), _share(missing, own)),
             )
     if recorded.late and (fit := _share(recorded.late, missing)) > 0.1:
+        tokens = noun(recorded.late, "token is", "tokens are")
         yield Reason(
             "midnight",
-            f"{recorded.late:,} tokens are of requests that began on this day and ended later.",
+            f"{recorded.late:,} {tokens} of requests that began on this day and ended later.",
             0.6 * fit,
         )
 
@@ -188,7 +190,8 @@ def _of_the_provider(entry: Entry, statement: Statement) -> Iterator[Reason]:
     other = statement.other_tiers.get((entry.day, entry.model), {})
     has_more = any(entry.provider[name] > entry.record[name] for name in entry.differing)
     if has_more and (size := _size_of(entry, other)):
-        amount = f"{_tokens(other):,} tokens" if _tokens(other) else shown(other[COST], None)
+        tokens = _tokens(other)
+        amount = f"{tokens:,} {noun(tokens, 'token')}" if tokens else shown(other[COST], None)
         fit = _share(size, excess) if excess > 0 else 0.3
         yield Reason(
             "tier",

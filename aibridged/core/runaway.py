@@ -18,6 +18,7 @@ from aibridged.clock import Clock
 from aibridged.config.options import SessionSettings
 from aibridged.core.expiring import Expiring
 from aibridged.core.money import shown
+from aibridged.counted import counted
 
 MAX_SESSIONS = 4096
 """Sessions that are remembered, those that were ended among them."""
@@ -230,13 +231,15 @@ def in_words(sign: Sign, limits: SessionSettings) -> str:
         case Sign.MAX_COST:
             return f"has cost {shown(limits.max_cost, None)}, which is its limit"
         case Sign.MAX_REQUESTS:
-            return f"has made {limits.max_requests} requests, which is its limit"
+            return f"has made {counted(limits.max_requests, 'request')}, which is its limit"
         case Sign.REPEATED_CALLS:
-            return f"has made the same tool calls {limits.repeated_calls} times in a row"
+            return f"has made the same tool calls {counted(limits.repeated_calls, 'time')} in a row"
         case Sign.COMPACTIONS:
-            return f"has compacted its context {limits.compactions} times with no progress between"
+            times = counted(limits.compactions, "time")
+            return f"has compacted its context {times} with no progress between"
         case Sign.TOKENS_PER_MINUTE:
-            return f"has used more than {limits.tokens_per_minute} tokens within a minute"
+            tokens = counted(limits.tokens_per_minute, "token")
+            return f"has used more than {tokens} within a minute"
 
 
 class Sessions:

@@ -144,22 +144,6 @@ class GatewayRows:
         group=Group.LIMITS,
         help="Memory budget for request bodies in flight; auto is a quarter of the memory.",
     )
-    budget_fail: str = option(
-        "aibridge-budget-fail",
-        yaml="aibridge.budget_fail",
-        kind=kinds.BUDGET_FAIL,
-        default="closed",
-        group=Group.LIMITS,
-        help="Requests of people with a spend limit while limits can't be read: open or closed.",
-    )
-    budget_message: str = option(
-        "aibridge-budget-message",
-        yaml="aibridge.budget_message",
-        kind=kinds.SENTENCE,
-        default="",
-        group=Group.LIMITS,
-        help="Addition to the sentence of a refusal for a spend limit, such as whom to ask.",
-    )
     circuit_breaker_enabled: bool = option(
         "aibridge-circuit-breaker-enabled",
         yaml="aibridge.circuit_breaker_enabled",
