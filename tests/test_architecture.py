@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # From the lowest up. Imports point down only, and the parts of one layer don't import each other.
 LAYERS = (
     {"counted", "gateway_tokens", "login"},
-    {"columns", "commit", "errors", "clock", "config", "tasks"},
+    {"columns", "commit", "dialects", "errors", "clock", "config", "tasks"},
     {"wire", "core", "observe"},
     {"fair_places"},
     {"transport", "mcp", "identity", "oidc", "prices", "providers", "records", "telemetry"},
@@ -31,6 +31,7 @@ IO = {"asyncio", "aiohttp", "os", "socket", "sqlalchemy", "sqlite3", "ssl", "sub
 DATABASES = {"alembic", "sqlalchemy", "sqlite3"}
 SPEAK_SQL = {
     "columns.py",
+    "dialects.py",
     "identity/audit.py",
     "identity/device_codes.py",
     "identity/grants.py",

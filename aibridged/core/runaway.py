@@ -227,19 +227,18 @@ def _after(trail: _Trail, calls: Sequence[Call]) -> _Trail:
 
 def in_words(sign: Sign, limits: SessionSettings) -> str:
     """What a session has done that has reached this limit: a sentence without its subject."""
+    limit = getattr(limits, sign) or 0
     match sign:
         case Sign.MAX_COST:
-            return f"has cost {shown(limits.max_cost, None)}, which is its limit"
+            return f"has cost {shown(limit, None)}, which is its limit"
         case Sign.MAX_REQUESTS:
-            return f"has made {counted(limits.max_requests, 'request')}, which is its limit"
+            return f"has made {counted(limit, 'request')}, which is its limit"
         case Sign.REPEATED_CALLS:
-            return f"has made the same tool calls {counted(limits.repeated_calls, 'time')} in a row"
+            return f"has made the same tool calls {counted(limit, 'time')} in a row"
         case Sign.COMPACTIONS:
-            times = counted(limits.compactions, "time")
-            return f"has compacted its context {times} with no progress between"
+            return f"has compacted its context {counted(limit, 'time')} with no progress between"
         case Sign.TOKENS_PER_MINUTE:
-            tokens = counted(limits.tokens_per_minute, "token")
-            return f"has used more than {tokens} within a minute"
+            return f"has used more than {counted(limit, 'token')} within a minute"
 
 
 class Sessions:

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 from msgspec.structs import replace
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aibridged.clock import Clock
 from aibridged.core.budgets import Limit, Period, Scope
+from aibridged.dialects import insert
 from aibridged.identity.audit import Trail
 from aibridged.identity.spend_scopes import (
     OF_GROUPS,
@@ -218,8 +218,8 @@ class SpendLimitStore:
             "created_at": now,
             "updated_at": now,
         }
-        insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(spend_limits).values(row).on_conflict_do_nothing(index_elements=_KEY)
+        statement = insert(connection.dialect.name, spend_limits).values(row)
+        statement = statement.on_conflict_do_nothing(index_elements=_KEY)
         made = connection.execute(statement.returning(*_C)).one_or_none()
         if made is None:
             return None

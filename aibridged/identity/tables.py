@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from aibridged.columns import UtcDateTime
+from aibridged.columns import JsonObject, UtcDateTime
 from aibridged.core import claims
 from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.users import MAX_EMAIL, MAX_GROUP, MAX_NAME, MAX_USERNAME
@@ -172,7 +171,6 @@ spend_limits = sa.Table(
     sa.Index("aibridged_spend_limits_scope", "scope_type", "scope_id", "period", unique=True),
 )
 
-_json = sa.JSON(none_as_null=True).with_variant(JSONB(), "postgresql")
 audit = sa.Table(
     "aibridged_audit",
     metadata,
@@ -183,8 +181,8 @@ audit = sa.Table(
     sa.Column("actor", sa.String(MAX_ACTOR), nullable=False),
     sa.Column("action", sa.String(MAX_ACTION), nullable=False),
     sa.Column("target", sa.String(MAX_ACTOR), nullable=False),
-    sa.Column("before", _json),
-    sa.Column("after", _json),
+    sa.Column("before", JsonObject),
+    sa.Column("after", JsonObject),
     sa.Index("aibridged_audit_at", "at"),
 )
 

@@ -11,10 +11,10 @@ from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.core.budget_alerts import Alert
+from aibridged.dialects import insert
 from aibridged.records.database import BEGIN
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.schema import budget_alerts
@@ -36,7 +36,6 @@ class AlertStore:
 
         `lower` are the thresholds below, of which none needs to be sent any more.
         """
-        insert: Any = sqlite.insert if self._engine.dialect.name == "sqlite" else postgresql.insert
         row = {
             **{name: getattr(alert, name) for name in (*_KEY, "reached_at")},
             "used_nanos": alert.used,
@@ -46,7 +45,9 @@ class AlertStore:
         }
         passed = [{**row, "threshold": each, "try_at": None} for each in sorted(lower)]
         with self._begun() as connection:
-            statement = insert(budget_alerts).on_conflict_do_nothing(index_elements=_KEY)
+            statement = insert(self._engine.dialect.name, budget_alerts).on_conflict_do_nothing(
+                index_elements=_KEY
+            )
             for each in passed:
                 connection.execute(statement.values(each))
             first = statement.values(row).returning(_C.threshold)

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
@@ -32,6 +31,7 @@ from aibridged.core.cost_notes import (
     Asked,
 )
 from aibridged.core.prices import FREE, Cost, Label, Priced, Reason, total
+from aibridged.dialects import insert
 from aibridged.records.database import BEGIN, DatabaseError
 from aibridged.records.filters import conditions, resolved
 from aibridged.records.pacing import Pace
@@ -196,7 +196,8 @@ class Recosting:
                 old.append(_old(usage, now))
                 new.append(_new(usage, priced))
         if old:
-            connection.execute(_insert(connection, cost_revisions).on_conflict_do_nothing(), old)
+            kept = insert(connection.dialect.name, cost_revisions)
+            connection.execute(kept.on_conflict_do_nothing(), old)
             connection.execute(_SET_USAGE, new)
         sums = [{"of": each.row.id, **_fields(each.cost)} for each in changed]
         if sums:
@@ -323,18 +324,14 @@ def _charge(connection: sa.Connection, changed: Sequence[_Revision]) -> None:
         if amount
     ]
     if rows:
-        insert = _insert(connection, spend)
-        more = spend.c.spent_nanos + insert.excluded.spent_nanos
+        statement = insert(connection.dialect.name, spend)
+        more = spend.c.spent_nanos + statement.excluded.spent_nanos
         connection.execute(
-            insert.on_conflict_do_update(
+            statement.on_conflict_do_update(
                 index_elements=[spend.c.subject, spend.c.day], set_={"spent_nanos": more}
             ),
             rows,
         )
-
-
-def _insert(connection: sa.Connection, table: sa.Table) -> Any:
-    return (sqlite if connection.dialect.name == "sqlite" else postgresql).insert(table)
 
 
 _LOCK_LEDGER = sa.text("""

@@ -8,15 +8,14 @@ line.
 import threading
 from collections.abc import Mapping
 from datetime import date
-from typing import Any
 
 import sqlalchemy as sa
 from loguru import logger
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
 from aibridged.counted import counted
+from aibridged.dialects import insert
 from aibridged.errors import CONCERN_A_PERSON
 from aibridged.observe.request_summary import RequestSummary
 from aibridged.records.database import BEGIN
@@ -116,8 +115,7 @@ class RefusalCounts:
 
 def add(engine: sa.Engine, counts: Mapping[Key, int]) -> None:
     """Add counts to those in the database, in one transaction."""
-    insert: Any = sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(refusals)
+    statement = insert(engine.dialect.name, refusals)
     table = refusals.c
     statement = statement.on_conflict_do_update(
         index_elements=[table.day, table.user_id, table.reason],

@@ -21,7 +21,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from aibridged.columns import UtcDateTime
+from aibridged.columns import JsonObject, UtcDateTime
 
 # Indexed texts have a bound: PostgreSQL refuses index entries of more than 2.7 kB.
 MAX_NAME = 256
@@ -44,21 +44,6 @@ MAX_SUBJECT = 96
 
 RowId = sa.String(36).with_variant(sa.Uuid(as_uuid=False), "postgresql")
 """A UUID in canonical text, which SQLite stores as it is."""
-
-
-class JsonObject(sa.TypeDecorator[dict[str, Any]]):
-    """A JSON object, NULL if it is empty; JSONB in PostgreSQL."""
-
-    impl = sa.JSON(none_as_null=True)
-    cache_ok = True
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[Any]:
-        if dialect.name != "postgresql":
-            return self.impl_instance
-        # Only here: it takes longer to load than most queries take.
-        from sqlalchemy.dialects.postgresql import JSONB
-
-        return JSONB(none_as_null=True)
 
 
 def _metadata() -> sa.Column[Any]:

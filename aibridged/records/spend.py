@@ -9,9 +9,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aibridged.core.budgets import user_subject
+from aibridged.dialects import insert
 from aibridged.records.schema import interceptions, spend
 
 _AT_ONCE = 500  # parameters of a statement
@@ -92,8 +92,7 @@ def _begin(connection: sa.Connection, subject: str, spent: Mapping[date, int], f
     """
     old = spend.c.subject == subject, spend.c.day >= first
     connection.execute(spend.update().where(*old).values(spent_nanos=0))
-    insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-    statement = insert(spend)
+    statement = insert(connection.dialect.name, spend)
     statement = statement.on_conflict_do_update(
         index_elements=[spend.c.subject, spend.c.day],
         set_={"spent_nanos": statement.excluded.spent_nanos},

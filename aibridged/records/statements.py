@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.expression import ClauseElement
 
 from aibridged.columns import UtcDateTime
+from aibridged.dialects import insert
 from aibridged.records.facts import Outcome, StoredObjectRecord, UserPromptRecord
 from aibridged.records.rows import COST_COLUMNS, END_COLUMNS, ERROR_COLUMNS, ROWS, START_COLUMNS
 from aibridged.records.schema import (
@@ -79,12 +79,12 @@ class Statements:
         return Statement(statement, self._dialect)
 
     def _insert(self, table: sa.Table, columns: Any) -> str:
-        statement = self._inserting(table).on_conflict_do_nothing()
+        statement = insert(self._dialect.name, table).on_conflict_do_nothing()
         return Statement(statement, self._dialect, list(columns)).sql
 
     def _insert_prompt(self) -> str:
         """One that is there already, without the answer that this one has, gets it."""
-        statement = self._inserting(user_prompts)
+        statement = insert(self._dialect.name, user_prompts)
         answer = statement.excluded.provider_response_id
         statement = statement.on_conflict_do_update(
             index_elements=[user_prompts.c.id],
@@ -95,7 +95,7 @@ class Statements:
 
     def _insert_stored(self) -> str:
         """The first maker stays it, and may tell the continuation later."""
-        statement = self._inserting(stored_objects)
+        statement = insert(self._dialect.name, stored_objects)
         told = statement.excluded
         statement = statement.on_conflict_do_update(
             index_elements=_STORED,
@@ -108,17 +108,13 @@ class Statements:
 
     def _count_spend(self) -> str:
         """Adds to a subject's counters of a day."""
-        statement = self._inserting(spend)
+        statement = insert(self._dialect.name, spend)
         added = statement.excluded
         statement = statement.on_conflict_do_update(
             index_elements=[spend.c.subject, spend.c.day],
             set_={name: spend.c[name] + added[name] for name in ("spent_nanos", "reserved_nanos")},
         )
         return Statement(statement, self._dialect, spend.columns.keys()).sql
-
-    def _inserting(self, table: sa.Table) -> Any:
-        insert = sqlite.insert if self._dialect.name == "sqlite" else postgresql.insert
-        return insert(table)
 
 
 _END = (
@@ -144,7 +140,9 @@ def _note(dialect: str) -> sa.Update:
     if dialect == "sqlite":
         noted = sa.func.json_patch(sa.func.coalesce(before, nothing), more)
     else:
-        as_json = postgresql.JSONB()
+        from sqlalchemy.dialects.postgresql import JSONB
+
+        as_json = JSONB()
         noted = sa.func.coalesce(before, sa.cast(nothing, as_json)).op("||")(sa.cast(more, as_json))
     return (
         sa.update(interceptions)
@@ -199,7 +197,9 @@ def _is_one_of(column: sa.Column[Any], texts: str, dialect: str) -> sa.ColumnEle
     if dialect == "sqlite":
         each = sa.func.json_each(sa.bindparam(texts, type_=sa.Text))
         return column.in_(sa.select(sa.column("value")).select_from(each))
-    array = postgresql.ARRAY(sa.Uuid(as_uuid=False) if column.name == "id" else sa.Text)
+    from sqlalchemy.dialects.postgresql import ARRAY
+
+    array = ARRAY(sa.Uuid(as_uuid=False) if column.name == "id" else sa.Text)
     return column == sa.any_(sa.bindparam(texts, type_=array))
 
 

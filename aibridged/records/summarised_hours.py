@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from aibridged.clock import Clock
+from aibridged.dialects import insert
 from aibridged.records.facts import (
     BackgroundRecord,
     Fact,
@@ -116,17 +116,11 @@ def _hour_of_id(id: str) -> datetime:
 
 def marking_dirty(dialect: str) -> Any:
     """The statement that marks one hour, `hour`, dirty. Whoever is summing it up starts again."""
-    statement = inserting(dialect, summarised_hours)
+    statement = insert(dialect, summarised_hours)
     return statement.values(hour=sa.bindparam("hour"), is_dirty=sa.true()).on_conflict_do_update(
         index_elements=[summarised_hours.c.hour],
         set_={"is_dirty": sa.true(), "claimed_by": sa.null(), "claimed_until": sa.null()},
     )
-
-
-def inserting(dialect: str, table: sa.Table) -> Any:
-    """An INSERT that may have an ON CONFLICT."""
-    insert = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return insert(table)
 
 
 def mark_dirty(connection: sa.Connection, hours: Iterable[datetime]) -> None:

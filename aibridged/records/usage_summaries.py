@@ -25,6 +25,7 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
+from aibridged.dialects import insert
 from aibridged.records.cancel_scope import CancelScope, QueryCancelledError, QueryFailedError
 from aibridged.records.database import BEGIN
 from aibridged.records.filters import PARTS, matching
@@ -35,7 +36,7 @@ from aibridged.records.schema import (
     usage_hours,
 )
 from aibridged.records.statements import Statement
-from aibridged.records.summarised_hours import HOUR, SETTLED_S, hour_of, inserting
+from aibridged.records.summarised_hours import HOUR, SETTLED_S, hour_of
 from aibridged.records.usage_sums import SUMS, sums, used_by
 
 FIRST_S = 20.0
@@ -100,7 +101,7 @@ class Summaries:
         # As tuples that the driver takes: requests may wait until they are written.
         self._insert = Statement(usage_hours.insert(), engine.dialect, _ALL).sql
         self._claim = _claiming(engine.dialect.name)
-        self._note = inserting(engine.dialect.name, summarised_hours).on_conflict_do_nothing()
+        self._note = insert(engine.dialect.name, summarised_hours).on_conflict_do_nothing()
 
     def go_on(self) -> float:
         """Sum up an hour, if there is one; returns the seconds until there is more to do."""
@@ -261,7 +262,7 @@ _LAST_BEFORE = tuple(map(_last_before, PARTS))
 
 
 def _claiming(dialect: str) -> Any:
-    statement = inserting(dialect, summarised_hours)
+    statement = insert(dialect, summarised_hours)
     now = sa.bindparam("now", type_=_M.claimed_until.type)
     claim = {
         "is_dirty": sa.true(),
