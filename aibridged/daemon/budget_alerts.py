@@ -154,16 +154,20 @@ class BudgetAlerts:
         self._is_due.set()
 
     async def _keep_posting(self) -> None:
+        pruned_on = None
         while True:
             try:
                 await self.post_due()
-                await self._prune()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(INTERVAL_S):
+                        await self._is_due.wait()
+                self._is_due.clear()
+                if pruned_on != (today := self._clock.wall().date()):
+                    pruned_on = today
+                    await self._prune(today)
             except* _FAILED as errors:
                 self._complain("Budget alerts can't be read: {}", _reason(errors.exceptions[0]))
-            with suppress(TimeoutError):
-                async with asyncio.timeout(INTERVAL_S):
-                    await self._is_due.wait()
-            self._is_due.clear()
+                await asyncio.sleep(MIN_PAUSE_S)
 
     async def _post(self, alert: Alert) -> None:
         now = self._clock.wall()
@@ -190,9 +194,8 @@ class BudgetAlerts:
         again = now + timedelta(seconds=pause)
         await self._in_thread(lambda: self._store.later(alert, again))
 
-    async def _prune(self) -> None:
-        before = self._clock.wall().date() - timedelta(days=KEPT_DAYS)
-        await self._in_thread(lambda: self._store.prune(before))
+    async def _prune(self, today: date) -> None:
+        await self._in_thread(lambda: self._store.prune(today - timedelta(days=KEPT_DAYS)))
 
     async def _in_thread(self, ask: Callable[[], _T]) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, ask)

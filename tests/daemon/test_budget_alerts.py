@@ -328,5 +328,5 @@ async def test_what_is_past_is_forgotten(start, limit, clock, database):
     note(alerts, limit, 25)
     await alerts.idle()
     clock.advance(71 * 86400)
-    await alerts._prune()
+    await alerts._prune(clock.wall().date())
     assert stored(database) == []

@@ -140,6 +140,7 @@ async def test_without_a_descriptor_nobody_blames_the_provider(
     start_gateway, fake, client, no_descriptor_left
 ):
     gateway = await start_gateway(**BREAKER)
+    await gateway.components.pricing.loaded()  # files that are read, whose end would make room
     async with client.get(f"{gateway.url}/healthz") as response:  # a connection to be kept
         await response.read()
     with no_descriptor_left():
@@ -159,6 +160,7 @@ async def test_a_request_for_which_there_was_no_descriptor_has_used_no_tokens(
 ):
     # Pruning has connections of its own, whose end would make room.
     gateway = await recording.start(retention=0, audit_retention=0)
+    await gateway.components.pricing.loaded()
     async with client.get(f"{gateway.url}/healthz") as response:
         await response.read()
     with no_descriptor_left():
