@@ -115,6 +115,7 @@ ERRANDS = (
         "",
         "Claude Code 2.1",
     ),
+    Errand("title", "Generate a concise, single-line task title of at most ", "", "Codex 0.171"),
     Errand("title", "Your task: Create a 2-4 word title for this conversation.", "", "gptme 0.35"),
     Errand("compaction", "You are performing a CONTEXT CHECKPOINT COMPACTION.", "", "Codex 0.171"),
     Errand(

@@ -78,6 +78,13 @@ OTHERS = [
     (["List the files.", "\n\n<environment_details>\nTime\n</environment_details>"], SAID),
     (["List the files.\n\n<environment_details>\nTime\n</environment_details>"], SAID),
     (["Generate a title for this conversation:\n\nTitle the task."], Said(purpose="title")),
+    (
+        [
+            "Generate a concise, single-line task title of at most 36 characters and under five "
+            "words where possible.\n\nUser prompt:\nList the files."
+        ],
+        Said(purpose="title"),
+    ),
     # OpenCode
     (["Generate a title for this conversation:\n", '"List"'], Said(purpose="title")),
     (["Here is the conversation so far:\n\n<conversation>\n[User]: Hi\n</conversation>\n\nNow"],
