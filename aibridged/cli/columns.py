@@ -18,7 +18,7 @@ _INDENT = 4
 # To so many cells, columns are cut before values are shortened, or columns left out: the first is
 # what the longest names of models in use take.
 _PLENTY = 26
-_ENOUGH = 12
+_ENOUGH = 17
 
 WideFlag = Annotated[
     bool,

@@ -137,10 +137,10 @@ def _columns(dimensions: "Sequence[UsageBy]") -> "tuple[Column[Usage], ...]":
         *(Column(name, _value(name), cut=True) for name in others),
         _count("interceptions", "REQUESTS"),
         _count("input_tokens", "INPUT"),
-        _count("cache_read_input_tokens", "CACHED"),
-        _count("cache_write_input_tokens", "CACHE WRITE"),
+        _count("cache_read_input_tokens", "CACHED", spare=True),
+        _count("cache_write_input_tokens", "CACHE WRITE", spare=True),
         _count("output_tokens", "OUTPUT"),
-        Column("cached_share", attrgetter("cached_share"), "HIT", Kind.SHARE),
+        Column("cached_share", attrgetter("cached_share"), "HIT", Kind.SHARE, spare=True),
         Column("cost", lambda each: (each.cost, each.cost_label), kind=Kind.COST),
         Column("cost_label", attrgetter("cost_label"), is_shown=False),
         *refused,
@@ -151,5 +151,5 @@ def _value(name: str) -> "Callable[[Usage], str]":
     return lambda each: each.by.get(name, "")
 
 
-def _count(name: str, heading: str) -> "Column[Usage]":
-    return Column(name, attrgetter(name), heading, Kind.COUNT)
+def _count(name: str, heading: str, *, spare: bool = False) -> "Column[Usage]":
+    return Column(name, attrgetter(name), heading, Kind.COUNT, spare=spare)

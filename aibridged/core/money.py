@@ -50,7 +50,7 @@ def dollars(nanos: int) -> str:
 
 
 def shown(nanos: int | None, label: str | None, *, lacks_some: bool = False) -> str:
-    """An amount for people: `$1,234.56`, below a dollar `$0.0123`.
+    """An amount for people: `$1,234.56`, below a dollar `$0.0123`, of nothing `$0.00`.
 
     An estimate begins with `~`. A sum that `lacks_some` parts, or is unpriced for that, ends with
     `+`. Without an amount it is `unpriced`, or `-` where no cost was computed.
@@ -58,7 +58,7 @@ def shown(nanos: int | None, label: str | None, *, lacks_some: bool = False) -> 
     if nanos is None or (nanos == 0 and label == Label.UNPRICED):
         return "unpriced" if label == Label.UNPRICED else "-"
     size = abs(nanos)
-    if size >= DOLLAR:
+    if size >= DOLLAR or not size:
         whole, cents = divmod((size + _CENT // 2) // _CENT, 100)
         text = f"{whole:,}.{cents:02}"
     else:

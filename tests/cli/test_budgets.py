@@ -68,7 +68,7 @@ def test_limits_are_set_listed_with_what_is_used_and_deleted(run, spent):
     listed = run("budgets", "list", "--columns", "scope,period,amount,used,share,fullest,people")
     assert rows(listed) == [
         ["LIMIT", "PERIOD", "AMOUNT", "USED", "SHARE", "BY", "PEOPLE"],
-        ["organization", "monthly", "unlimited", "$0.0000", "-", "0"],
+        ["organization", "monthly", "unlimited", "$0.00", "-", "0"],
         ["group", "dev", "monthly", "$40.00", "$10.00", "25%", "bob", "1"],
         ["user", "ann", "daily", "$1,250.50", "$12.50", "1%", "-"],
         ["user", "ann", "monthly", "$50.00", "$12.50", "25%", "-"],
@@ -110,9 +110,9 @@ def test_show_explains_which_limits_count_and_what_is_left(run, spent, engine):
     assert lines[0] == "ann is in dev, ops."
     assert [line.split()[:8] for line in lines[2:6]] == [
         ["daily", "user", "ann", "$7.00", "$2.00", "$1.00", "$4.00", "43%"],
-        ["weekly", "group", "dev", "$0.0000", "$2.00", "$1.00", "$0.0000", "100%"],
+        ["weekly", "group", "dev", "$0.00", "$2.00", "$1.00", "$0.00", "100%"],
         ["monthly", "group", "ops", "$30.00", "$2.00", "$1.00", "$27.00", "10%"],
-        ["monthly", "pool", "dev", "$100.00", "$25.00", "$0.0000", "$75.00", "25%"],
+        ["monthly", "pool", "dev", "$100.00", "$25.00", "$0.00", "$75.00", "25%"],
     ]
     assert lines[6:] == [
         "Daily: user ann counts, over organization ($5.00).",
@@ -132,7 +132,7 @@ def test_the_limits_of_a_token_are_its_users_too(run, engine, spent):
     assert run("budgets", "set", "--token", id[:8], "--daily", "5").exit_code == 0
     spent(f"token:{id}", 100)
     [*_, line] = run("budgets", "show", "ann").stdout.splitlines()
-    assert line.split()[:6] == ["daily", "token", "ci", "$5.00", "$1.00", "$0.0000"]
+    assert line.split()[:6] == ["daily", "token", "ci", "$5.00", "$1.00", "$0.00"]
     listed = run("budgets", "list", "--columns", "limit")
     assert listed.stdout.splitlines()[1] == "token ann ci"
 

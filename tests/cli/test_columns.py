@@ -33,7 +33,7 @@ def row(number=1, **fields):
     given = {
         "id": ID.format(number),
         "at": AT,
-        "name": "x" * 14,
+        "name": "x" * 20,
         "hidden": "h",
         "spare": "s" * 5,
         "total_count": 1_234_567,
@@ -48,7 +48,7 @@ def shown(room, *rows, names=None, wide=False):
     return [layout.heading, *(line for each in rows or [row()] for line in layout.lines(each))]
 
 
-WHOLE = f"{ID.format(1)}  2026-01-31 12:00:05  xxxxxxxxxxxxxx  sssss  1,234,567"
+WHOLE = f"{ID.format(1)}  2026-01-31 12:00:05  xxxxxxxxxxxxxxxxxxxx  sssss  1,234,567"
 
 
 @pytest.mark.parametrize(
@@ -56,11 +56,14 @@ WHOLE = f"{ID.format(1)}  2026-01-31 12:00:05  xxxxxxxxxxxxxx  sssss  1,234,567"
     [
         (200, WHOLE),
         (len(WHOLE), WHOLE),
-        (len(WHOLE) - 1, "0198c1d2-e3f4  2026-01-31 12:00:05  xxxxxxxxxxxxxx  sssss  1,234,567"),
-        (67, "0198c1d2-e3f4  01-31 12:00:05  xxxxxxxxxxxxxx  sssss  1,234,567"),
-        (62, "0198c1d2-e3f4  01-31 12:00:05  xxxxxxxxxxxxxx  sssss  1.2M"),
-        (56, "0198c1d2-e3f4  01-31 12:00:05  xxxxxxxxxxx…  sssss  1.2M"),
-        (55, "0198c1d2-e3f4  01-31 12:00:05  xxxxxxxxxxxxxx  1.2M"),
+        (
+            len(WHOLE) - 1,
+            "0198c1d2-e3f4  2026-01-31 12:00:05  xxxxxxxxxxxxxxxxxxxx  sssss  1,234,567",
+        ),
+        (73, "0198c1d2-e3f4  01-31 12:00:05  xxxxxxxxxxxxxxxxxxxx  sssss  1,234,567"),
+        (68, "0198c1d2-e3f4  01-31 12:00:05  xxxxxxxxxxxxxxxxxxxx  sssss  1.2M"),
+        (61, "0198c1d2-e3f4  01-31 12:00:05  xxxxxxxxxxxxxxxx…  sssss  1.2M"),
+        (60, "0198c1d2-e3f4  01-31 12:00:05  xxxxxxxxxxxxxxxxxxxx  1.2M"),
         (45, "0198c1d2-e3f4  01-31 12:00:05  xxxxxxx…  1.2M"),
     ],
 )
@@ -118,7 +121,7 @@ def test_wide_characters_take_two_cells():
         ("sum", "      SUM"),
         ("total_count", "      SUM"),
         ("Total-Count", "      SUM"),
-        ("name,name", "NAME            NAME"),
+        ("name,name", "NAME                  NAME"),
         ("note", "NOTE"),
     ],
 )
@@ -166,9 +169,9 @@ def test_a_total_is_the_last_row(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     view = chosen(COLUMNS, names="name,sum")
     assert view.table([row()], row(name="TOTAL", total_count=12_345_678)).splitlines() == [
-        "NAME                   SUM",
-        "xxxxxxxxxxxxxx   1,234,567",
-        "TOTAL           12,345,678",
+        "NAME                         SUM",
+        "xxxxxxxxxxxxxxxxxxxx   1,234,567",
+        "TOTAL                 12,345,678",
     ]
 
 

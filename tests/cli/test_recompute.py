@@ -69,7 +69,7 @@ def test_it_tells_what_has_changed_and_leaves_a_row_in_the_audit_log(run, databa
     done = run(*SINCE)
     assert (done.exit_code, done.stdout) == (
         0,
-        "Of 2 interceptions, 2 changed: together $0.0000 before, $4.00+ after.\n"
+        "Of 2 interceptions, 2 changed: together $0.00 before, $4.00+ after.\n"
         "1 interception used a model without a price.\n",
     )
     assert costs(database) == [(4 * 10**9, "exact"), (None, "unpriced")]
@@ -107,7 +107,7 @@ def test_what_matches_nothing_is_told(run, database):
 
 def test_models_without_a_price_may_have_a_rate(run, database, monkeypatch):
     monkeypatch.setenv("CODER_AIBRIDGE_UNPRICED", "15")
-    assert "together $0.0000 before, $19.00 after" in run(*SINCE).stdout
+    assert "together $0.00 before, $19.00 after" in run(*SINCE).stdout
     assert costs(database) == [(4 * 10**9, "exact"), (15 * 10**9, "estimated")]
 
 

@@ -221,17 +221,8 @@ def test_one_row_is_a_table(record, shown, columns):
     heading, row = shown(columns, "interceptions list").splitlines()
     assert "STATUS" in heading
     assert "open" in row
-    assert shown(columns, "usage").splitlines()[-1].split() == [
-        "TOTAL",
-        "1",
-        "0",
-        "0",
-        "0",
-        "0",
-        "-",
-        "-",
-        "0",
-    ]
+    total = shown(columns, "usage").splitlines()[-1].split()
+    assert (total[:3], total[-2:]) == (["TOTAL", "1", "0"], ["-", "0"])
 
 
 def test_what_a_narrow_table_shows_can_be_typed_back(record, shown):

@@ -24,7 +24,7 @@ def test_an_amount_is_exact_for_programs(nanos, text):
 @pytest.mark.parametrize(
     ("nanos", "label", "text"),
     [
-        (0, "exact", "$0.0000"),
+        (0, "exact", "$0.00"),
         (0, "unpriced", "unpriced"),
         (87_500_000, "exact", "$0.0875"),
         (49_999, "exact", "$0.0000"),
