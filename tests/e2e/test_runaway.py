@@ -17,7 +17,7 @@ CLAUDE = {"User-Agent": "claude-cli/2.1.332", "X-Claude-Code-Session-Id": "s-1"}
 CODEX = {"User-Agent": "codex_exec/0.171.0", "session-id": "s-1"}
 KILO = {"User-Agent": "kilo-code/7.7", "X-KILOCODE-TASKID": "s-1"}
 TEXT = (
-    "The gateway has ended this session, because it has made 1 requests, which is its limit. "
+    "The gateway has ended this session, because it has made 1 request, which is its limit. "
     "Nothing of it is sent to the model any more. Please start a new session, or ask the operator "
     "of the gateway."
 )
