@@ -22,11 +22,13 @@ from aibridged.wire.facts import ResponseFacts, WireApi
 STORED_APIS = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
 """The APIs whose responses a provider stores, and whose requests may go on from stored ones."""
 
+_CANCELLED = "cancelled"
+
 OUTCOMES: Mapping[str, Outcome] = {
     "completed": Outcome.COMPLETED,
     "incomplete": Outcome.COMPLETED,  # as it is for one that was waited for
     "failed": Outcome.FAILED,
-    "cancelled": Outcome.CLIENT_CLOSED,  # no one else can
+    _CANCELLED: Outcome.CLIENT_CLOSED,  # no one else can
 }
 """How an interception has ended, by the last status of its response."""
 
@@ -81,7 +83,8 @@ def background_records(
     if is_fetched:
         outcome = OUTCOMES[response.status]
         partial = response.usage is None
-        cost = UNTOLD if partial else bill.total
+        # One that was cancelled has cost something: what was charged for it at first stays.
+        cost = bill.total if not partial else None if response.status == _CANCELLED else UNTOLD
     status = BackgroundRecord(
         interception_id=interception_id,
         status=response.status,
