@@ -56,6 +56,7 @@ _HEAD = (
     "max_completion_tokens",
     "max_output_tokens",
     "n",
+    "best_of",
     "metadata",
     "background",
     "store",

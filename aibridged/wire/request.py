@@ -26,6 +26,7 @@ _USER = b'"user"'
 _ROLE = 64  # bytes in which the role of an item stands, if its content doesn't stand before that
 _MAX_SESSION = 256  # characters; real session ids are UUIDs
 _MAX_DIGITS = 9
+_MANY = 10**_MAX_DIGITS
 _MAX_USER = 4 * 1024  # bytes of the field that may hold one
 
 
@@ -45,6 +46,7 @@ class Head(msgspec.Struct):
     max_completion_tokens: msgspec.Raw = ABSENT
     max_output_tokens: msgspec.Raw = ABSENT
     n: msgspec.Raw = ABSENT
+    best_of: msgspec.Raw = ABSENT
 
 
 H = TypeVar("H", bound=Head)
@@ -236,7 +238,7 @@ def facts_of(
         introduction,
         anomalies,
         max_tokens=_most_tokens(head),
-        choices=1 if head.n is ABSENT else _count(head.n) or 1,
+        choices=_choices(head),
     )
     more = _stored(head) if isinstance(head, ResponsesHead) else {}
     if head.service_tier is not ABSENT:
@@ -247,11 +249,18 @@ def facts_of(
 
 
 def _most_tokens(head: Head) -> int | None:
-    """The most tokens that may be generated; the newer name counts where there are two."""
-    for given in (head.max_completion_tokens, head.max_output_tokens, head.max_tokens):
-        if given is not ABSENT and (count := _count(given)) is not None:
-            return count
-    return None
+    """The most tokens that may be generated; of several names a provider may heed any."""
+    fields = head.max_completion_tokens, head.max_output_tokens, head.max_tokens
+    given = [_count(each) for each in fields if is_given(each)]
+    known = [each for each in given if each is not None]
+    return max(known) if known and len(known) == len(given) else None
+
+
+def _choices(head: Head) -> int:
+    """How many answers are asked for; as many as may be where that isn't readable."""
+    fields = [each for each in (head.n, head.best_of) if is_given(each)]
+    counts = [_count(each) for each in fields]
+    return max((_MANY if each is None else each for each in counts), default=1) or 1
 
 
 def _count(raw: msgspec.Raw) -> int | None:

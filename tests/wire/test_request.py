@@ -495,7 +495,8 @@ def test_whether_a_response_is_stored_and_answered_later() -> None:
         ({"max_completion_tokens": 0}, 0),
         ({"max_output_tokens": 999_999_999}, 999_999_999),
         ({"max_output_tokens": None, "max_tokens": 7}, 7),
-        ({"max_completion_tokens": 9, "max_tokens": 7}, 9),
+        ({"max_completion_tokens": 7, "max_tokens": 9}, 9),
+        ({"max_completion_tokens": 7, "max_tokens": 9.0}, None),
         ({"max_tokens": -1}, None),
         ({"max_tokens": 1.5}, None),
         ({"max_tokens": "5"}, None),
@@ -509,7 +510,10 @@ def test_how_much_may_be_generated(
     assert facts(api, padding=padding, **fields).max_tokens == max_tokens
 
 
-@pytest.mark.parametrize(("n", "choices"), [(3, 3), (0, 1), (None, 1), ("3", 1), (10**12, 1)])
+@pytest.mark.parametrize(
+    ("n", "choices"), [(3, 3), (0, 1), (None, 1), ("3", 10**9), (3.0, 10**9), (10**12, 10**9)]
+)
 def test_how_often(n: Any, choices: int) -> None:
     assert facts(WireApi.CHAT_COMPLETIONS).choices == 1
     assert facts(WireApi.CHAT_COMPLETIONS, n=n).choices == choices
+    assert facts(WireApi.COMPLETIONS, n=2, best_of=n).choices == max(2, choices)
