@@ -2,22 +2,31 @@
 
 Its input is taken from the size of its body: by what a byte of the session's last request has cost,
 which knows how much comes from the provider's cache. A session's first request is taken to have a
-token in four bytes, none of them cached. Its output is as much as the model has lately generated at
-the most, unless the request allows for less.
+token in four bytes, none of them cached. Where it goes on from what the provider has stored, that
+is input, too. Its output is as much as the model has lately generated at the most, unless the
+request allows for less.
+
+What it learns is by requests of the very people whom limits hold back. So an estimate has a least
+that nobody can talk it out of: the input read from the cache, and `FIRST_OUTPUT`. And since a
+request that is refused teaches nothing, a refusal brings the output nearer to that, too.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import msgspec
 from cachetools import LRUCache
 
-from aibridged.core.prices import RateCard, Usage, cost
+from aibridged.core.prices import STANDARD, RateCard, Usage, cost
 
 MAX_SESSIONS = 10_000
 """Sessions whose costs are remembered; and models, whose outputs are."""
 FIRST_OUTPUT = 4096
-"""Tokens that a model is taken to generate at the most, before it is known."""
+"""Tokens that a model is taken to generate at the most, before it is known; never less."""
+MAX_OUTPUT = 256_000
+"""Tokens: no model generates more, whatever a response says."""
+UNKNOWN_CONTEXT = 100_000
+"""Tokens that the provider has stored of a conversation that isn't known here."""
 BYTES_A_TOKEN = 4
 MAX_INPUT = 2_000_000
 """Tokens: no model takes more, however large a body is that holds images or files."""
@@ -26,10 +35,11 @@ _DECAY = 32  # each answer brings the most of before so many times nearer to its
 
 
 class Model(NamedTuple):
-    """A model at a provider."""
+    """A model at a provider, in the tier that is asked for."""
 
     provider: str
     name: str
+    tier: str = STANDARD
 
 
 class Session(NamedTuple):
@@ -43,7 +53,8 @@ class Session(NamedTuple):
 class Ask(NamedTuple):
     """A request: `size` is that of its body, in bytes; `session` is None where it tells of none.
 
-    `max_tokens` may be generated for each of `choices`.
+    `max_tokens` may be generated for each of `choices`. `continues` is the id of the response or
+    conversation that the provider has stored and the request goes on from.
     """
 
     model: Model
@@ -51,6 +62,7 @@ class Ask(NamedTuple):
     size: int
     max_tokens: int | None = None
     choices: int = 1
+    continues: str | None = None
 
 
 class _Spent(NamedTuple):
@@ -79,6 +91,7 @@ class Estimates:
     def __init__(self) -> None:
         self._sessions: LRUCache[Session, _Spent] = LRUCache(MAX_SESSIONS)
         self._outputs: LRUCache[Model, int] = LRUCache(MAX_SESSIONS)
+        self._contexts: LRUCache[tuple[str, str], int] = LRUCache(MAX_SESSIONS)
 
     def worst(self, card: RateCard, ask: Ask) -> int | None:
         """Nano-dollars; None where the card lacks a price."""
@@ -86,27 +99,53 @@ class Estimates:
         if ask.max_tokens is not None:
             most = min(most, ask.max_tokens)
         output = most * min(ask.choices, MAX_CHOICES)
-        spent = self._sessions.get(ask.session) if ask.session is not None else None
-        if spent is not None:
-            generated = cost(_Tokens(output=output), card).amount
-            return None if generated is None else generated + size * spent.nanos // spent.size
         given = min(-(-size // BYTES_A_TOKEN), MAX_INPUT)
-        read = cost(_Tokens(input=given, output=output), card).amount
-        written = cost(_Tokens(cache_write=given, output=output), card).amount
+        tier = ask.model.tier
+        if ask.continues is not None:
+            stored = self._contexts.get((ask.model.provider, ask.continues), UNKNOWN_CONTEXT)
+            given = min(given + stored, MAX_INPUT)
+        elif ask.session is not None and (spent := self._sessions.get(ask.session)) is not None:
+            generated = _amount(_Tokens(output=output), card, tier)
+            least = _amount(_Tokens(cache_read=given), card, tier)
+            if generated is None or least is None:
+                return None
+            return generated + max(size * spent.nanos // spent.size, least)
+        read = _amount(_Tokens(input=given, output=output), card, tier)
+        written = _amount(_Tokens(cache_write=given, output=output), card, tier)
         return None if read is None or written is None else max(read, written)
 
-    def learn(self, card: RateCard, ask: Ask, usage: Usage) -> None:
-        """Note the usage of the answer."""
+    def learn(
+        self, card: RateCard, ask: Ask, usage: Usage, stored_as: Iterable[str | None] = ()
+    ) -> None:
+        """Note the usage of the answer, and the ids by which another request may go on from it."""
         before = self._outputs.get(ask.model, FIRST_OUTPUT)
-        self._outputs[ask.model] = max(usage.output, before - (before - usage.output) // _DECAY)
-        given = cost(
-            _Tokens(
-                input=usage.input,
-                cache_read=usage.cache_read,
-                cache_write=usage.cache_write,
-                extra=usage.extra,
-            ),
-            card,
-        ).amount
-        if ask.session is not None and ask.size and given is not None:
+        output = min(max(usage.output, before - (before - usage.output) // _DECAY), MAX_OUTPUT)
+        self._outputs[ask.model] = max(output, FIRST_OUTPUT)
+        for id in stored_as:
+            if id is not None:
+                used = usage.input + usage.cache_read + usage.cache_write + usage.output
+                self._contexts[ask.model.provider, id] = used
+        if ask.session is None or not ask.size:
+            return
+        tokens = _Tokens(
+            input=usage.input,
+            cache_read=usage.cache_read,
+            cache_write=usage.cache_write,
+            extra=usage.extra,
+        )
+        given = _amount(tokens, card, ask.model.tier)
+        if given is not None:
             self._sessions[ask.session] = _Spent(given, ask.size)
+
+    def relax(self, model: Model) -> None:
+        """Take the model to generate less: for that a request was refused, so none could tell."""
+        before = self._outputs.get(model, FIRST_OUTPUT)
+        self._outputs[model] = FIRST_OUTPUT + (before - FIRST_OUTPUT) // 2
+
+
+def _amount(tokens: _Tokens, card: RateCard, tier: str) -> int | None:
+    """What they cost in the tier, or in the standard one if that is dearer."""
+    amount = cost(tokens, card).amount
+    if tier == STANDARD or amount is None:
+        return amount
+    return max(amount, cost(tokens, card, tier).amount or 0)

@@ -14,7 +14,7 @@ from aiohttp import web
 from aibridged.core.auth import CredentialKind, sent_secrets
 from aibridged.core.budgets import NO_CAPS, Cap, Caps, Standing, admits, standings
 from aibridged.core.estimates import Ask, Model, Session
-from aibridged.core.prices import RateCard
+from aibridged.core.prices import RateCard, tier_of
 from aibridged.core.soft_budget import UsedShares
 from aibridged.core.targets import shown_path
 from aibridged.core.usage_headers import PROVIDERS_OWN, codex_headers, unified_headers
@@ -62,13 +62,15 @@ def stage(components: Components) -> Middleware:
         client, session_id = identify(
             context.request.headers, facts.introduction, session_id=facts.session_id
         )
-        model = Model(context.route.provider.name, facts.model)
+        tier = tier_of(facts.service_tier, facts.speed)
+        model = Model(context.route.provider.name, facts.model, tier)
         ask = Ask(
             model,
             Session(context.actor.id, session_id, model) if session_id else None,
             len(context.plain),
             facts.max_tokens,
             facts.choices,
+            facts.previous_response or facts.conversation,
         )
         amount = estimate(context, ask, at)
         if amount is None and pricing.book and (denies or (caps and not allows)):
@@ -80,6 +82,8 @@ def stage(components: Components) -> Middleware:
         try:
             return await handler(context)
         except BudgetExceededError as error:
+            if all(used < cap.nanos for cap, used in zip(caps, error.used, strict=True)):
+                estimates.relax(model)
             for cap, used in zip(caps, error.used, strict=True):
                 refuses = not admits(cap.nanos, used, amount or 0)
                 note(cap.limit, cap.subject, cap.period.start(at), used, cap.nanos, refuses)
@@ -100,7 +104,8 @@ def stage(components: Components) -> Middleware:
     def estimate(context: RequestContext, ask: Ask, at: datetime) -> int | None:
         """What the request may cost, by the first card that tells, which then learns from it."""
         book = pricing.book
-        for card in (book.card(*ask.model, at), book.unpriced) if book is not None else ():
+        provider, name, _ = ask.model
+        for card in (book.card(provider, name, at), book.unpriced) if book is not None else ():
             amount = None if card is None else estimates.worst(card, ask)
             if card is not None and amount is not None:
                 context.at_end(partial(learn, context, card, ask))
@@ -111,7 +116,8 @@ def stage(components: Components) -> Middleware:
         interception = context.interception
         usage = interception.answer.usage if interception is not None else None
         if usage is not None and not usage.partial:
-            estimates.learn(card, ask, usage)
+            ids = interception.answer.response_id, context.facts.conversation
+            estimates.learn(card, ask, usage, ids)
 
     return budget
 

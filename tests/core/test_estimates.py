@@ -5,8 +5,17 @@ from decimal import Decimal
 import pytest
 
 from aibridged.core import estimates
-from aibridged.core.estimates import FIRST_OUTPUT, MAX_INPUT, Ask, Estimates, Model, Session
-from aibridged.core.prices import STANDARD, RateCard, Rates, Step, Tier, rate
+from aibridged.core.estimates import (
+    FIRST_OUTPUT,
+    MAX_INPUT,
+    MAX_OUTPUT,
+    UNKNOWN_CONTEXT,
+    Ask,
+    Estimates,
+    Model,
+    Session,
+)
+from aibridged.core.prices import PRIORITY, STANDARD, RateCard, Rates, Step, Tier, rate
 from aibridged.wire.facts import TokenUsage
 
 
@@ -65,11 +74,55 @@ def test_what_is_usual_is_the_most_of_late():
     assert usual() == 9000
     for _ in range(20):
         made.learn(CARD, Ask(MODEL, None, 0), TokenUsage(output=100))
-    assert 4000 < usual() < 6000
+    assert 4500 < usual() < 6000
     for _ in range(300):
         made.learn(CARD, Ask(MODEL, None, 0), TokenUsage(output=100))
-    assert 100 <= usual() < 150
+    assert usual() == FIRST_OUTPUT  # whoever asks for little can't have it forgotten
     assert made.worst(CARD, Ask(Model("p", "other"), None, 0, None)) == FIRST_OUTPUT * OUTPUT
+
+
+def test_no_response_makes_a_model_unaffordable_for_good():
+    made, cheap = Estimates(), card(input="1", output="1")
+    made.learn(cheap, Ask(MODEL, None, 0), TokenUsage(output=2**40))
+    assert made.worst(cheap, Ask(MODEL, None, 0)) == MAX_OUTPUT * 1000
+    for _ in range(10):
+        made.relax(MODEL)
+    assert FIRST_OUTPUT <= made.worst(cheap, Ask(MODEL, None, 0)) // 1000 < FIRST_OUTPUT * 1.1
+
+
+def test_a_session_is_never_taken_to_cost_less_than_reads_from_the_cache():
+    made = Estimates()
+    blanks, full = 30_000_000, 4_000_000
+    made.learn(CARD, Ask(MODEL, SESSION, blanks), TokenUsage(input=10, output=5))
+    assert made.worst(CARD, Ask(MODEL, SESSION, full, 0)) == full // 4 * INPUT // 10
+
+
+def test_what_the_provider_has_stored_is_input_too():
+    made = Estimates()
+    used = TokenUsage(input=50_000, cache_read=300_000, cache_write=9_000, output=1_000)
+    made.learn(CARD, Ask(MODEL, SESSION, 400), used, ("resp_1", None))
+
+    def given(continues):
+        ask = Ask(MODEL, SESSION, 40, 0, continues=continues)
+        return made.worst(CARD, ask) * 100 // (INPUT * 125)
+
+    assert given("resp_1") == 360_010
+    assert given("resp_2") == UNKNOWN_CONTEXT + 10
+
+
+def test_a_tier_that_is_asked_for_is_reserved_if_it_is_dearer():
+    tiers = {"standard": "10", PRIORITY: "25", "flex": "5"}
+    rates = {name: rate(Decimal(dollars)) for name, dollars in tiers.items()}
+    steps = {
+        name: Tier((Step(-1, Rates(input=each, output=each)),)) for name, each in rates.items()
+    }
+    tiered = RateCard("p", "m", "v", steps)
+
+    def worst(tier):
+        return Estimates().worst(tiered, Ask(Model("p", "m", tier), None, 0, 1))
+
+    assert worst(PRIORITY) == 25_000
+    assert worst(STANDARD) == worst("flex") == worst("unheard-of") == 10_000
 
 
 def test_a_body_holds_no_more_tokens_than_a_model_takes():
@@ -92,5 +145,5 @@ def test_only_so_many_sessions_are_remembered(monkeypatch):
     for number in range(50):
         model = Model("p", f"m{number}")
         session = Session("u", "s", model)
-        made.learn(CARD, Ask(model, session, 4), TokenUsage(input=1, output=5))
-    assert len(made._sessions) == len(made._outputs) == 10
+        made.learn(CARD, Ask(model, session, 4), TokenUsage(input=1, output=5), (f"r{number}",))
+    assert len(made._sessions) == len(made._outputs) == len(made._contexts) == 10

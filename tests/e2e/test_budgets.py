@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from aibridged.config.options import PriceSettings
 from aibridged.config.secret import Secret
 from aibridged.fake_provider import Script
 from aibridged.fake_provider.answer import Answer, Usage
@@ -381,6 +382,51 @@ async def test_a_response_in_the_background_is_charged_by_its_estimate_until_it_
         assert got.status == 200
     await until(lambda: ledger(sqlite_database.engine) == (40, 0))
     assert is_balanced(sqlite_database.engine)
+
+
+async def test_a_response_that_is_cancelled_in_the_background_stays_charged_by_its_estimate(
+    start, limit, client, fake, sqlite_database
+):
+    limit(1000)
+    gateway = await start()
+    answer = {"id": "resp_1", "object": "response", "output": [], "model": "dime", "usage": None}
+    asked = {**body(RESPONSES), "background": True}
+    url = gateway.url + "/openai/v1/responses"
+    for path, sent, status in (("", asked, "queued"), ("/resp_1/cancel", {}, "cancelled")):
+        fake.play(Script(body=json.dumps({**answer, "status": status}).encode()))
+        async with client.post(url + path, json=sent, headers=TOKEN) as got:
+            assert got.status == 200
+    await gateway.stop()
+    assert sqlite_database.row(schema.interceptions)["outcome"] == "client_closed"
+    assert ledger(sqlite_database.engine) == (100, 0)
+    assert is_balanced(sqlite_database.engine)
+
+
+async def test_a_refusal_for_what_is_usual_lets_a_later_request_go_on(start, limit, ask, fake):
+    """Nobody could learn otherwise that the model generates less again."""
+    limit(100_000)
+    gateway = await start()
+    fake.play(Script(answer=Answer(usage=Usage(input=1, output=9000))))
+    assert (await ask(gateway, MESSAGES, most=100_000))[0] == 200
+    limit(90_000 + 50_000)
+    gateway.components.limits.read()
+    statuses = [(await ask(gateway, MESSAGES, most=100_000))[0] for _ in range(5)]
+    assert 429 in statuses
+    assert statuses[-1] == 200
+
+
+async def test_what_a_request_goes_on_from_is_reserved_for(start, limit, client):
+    rates = PriceSettings(model="given", input=Decimal(10_000), output=Decimal(0))
+    gateway = await start(prices=(rates,))
+    limit(99_900)
+    gateway.components.limits.read()
+    url, asked = gateway.url + "/openai/v1", body(RESPONSES, model="given")
+    async with client.post(f"{url}/responses", json=asked, headers=TOKEN) as got:
+        assert got.status == 200
+    async with client.post(f"{url}/conversations", json={}, headers=TOKEN) as got:
+        asked["conversation"] = (await got.json())["id"]
+    async with client.post(f"{url}/responses", json=asked, headers=TOKEN) as got:
+        assert got.status == 429
 
 
 async def standing(client, gateway):
