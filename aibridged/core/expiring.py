@@ -55,3 +55,8 @@ class Expiring(Generic[V]):
     def drop(self, key: bytes) -> None:
         """Remove a value, if it is there."""
         self._kept.pop(key, None)
+
+    def drop_oldest(self) -> None:
+        """Remove the least recently used value, if there is any."""
+        if self._kept:
+            self._kept.popitem(last=False)

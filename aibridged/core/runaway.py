@@ -10,6 +10,7 @@ come between those of another; but each request brings the results of its own ag
 ids tell which turn it goes on from.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import NamedTuple
@@ -242,17 +243,38 @@ def in_words(sign: Sign, limits: SessionSettings) -> str:
 
 
 class Sessions:
-    """The sessions of all people; those that were used least recently are forgotten first."""
+    """The sessions of all people, `most` at a time.
+
+    One more takes the place of the least recently used one of the person with the most: so nobody
+    can have those of others forgotten by making up ids.
+    """
 
     def __init__(self, clock: Clock, most: int = MAX_SESSIONS) -> None:
-        self._kept: Expiring[Session] = Expiring(most, clock)
+        self._clock = clock
+        self._most = most
+        self._people: OrderedDict[str, Expiring[Session]] = OrderedDict()
+        self._count = 0
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return self._count
 
     def of(self, person: str, session_id: str) -> Session:
         """A person's session, a new one unless it is known."""
-        key = f"{person}\n{session_id}".encode(errors="surrogatepass")
-        found = self._kept.get(key) or Session()
-        self._kept.put(key, found, SESSION_S)
+        own = self._people.get(person)
+        if own is None:
+            own = self._people[person] = Expiring(self._most, self._clock)
+        self._people.move_to_end(person)
+        before, key = len(own), session_id.encode(errors="surrogatepass")
+        found = own.get(key) or Session()
+        own.put(key, found, SESSION_S)
+        self._count += len(own) - before
+        if self._count > self._most:
+            self._forget_one()
         return found
+
+    def _forget_one(self) -> None:
+        person, sessions = max(self._people.items(), key=lambda each: len(each[1]))
+        sessions.drop_oldest()
+        self._count -= 1
+        if not len(sessions):
+            del self._people[person]

@@ -49,3 +49,11 @@ def test_what_is_dropped_is_gone(memory):
     memory.drop(b"a")
     memory.drop(b"a")
     assert memory.get(b"a") is None
+
+
+def test_the_oldest_may_be_dropped(memory):
+    memory.drop_oldest()
+    memory.put(b"a", 1, 10)
+    memory.put(b"b", 2, 10)
+    memory.drop_oldest()
+    assert (memory.get(b"a"), memory.get(b"b")) == (None, 2)

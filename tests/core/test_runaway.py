@@ -248,6 +248,17 @@ def test_sessions_are_a_persons_own_and_bounded(clock):
     assert sessions.of("ann", "s") is not first
 
 
+def test_nobody_has_the_sessions_of_others_forgotten(clock):
+    sessions = Sessions(clock, most=10)
+    kept = {name: sessions.of(name, "s") for name in ("ann", "bob")}
+    for number in range(50):
+        sessions.of("eve", f"made-up-{number}")
+    assert all(sessions.of(name, "s") is session for name, session in kept.items())
+    for number in range(50):
+        sessions.of(f"person-{number}", "s")
+    assert len(sessions) == len(sessions._people) == 10
+
+
 def test_a_session_is_forgotten_after_a_day_without_requests(clock):
     sessions = Sessions(clock)
     first = sessions.of("ann", "s")
