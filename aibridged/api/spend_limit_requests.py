@@ -65,6 +65,8 @@ class Parameters:
         for name, value in pairs:
             if len(value) > MAX_WORDS:
                 raise wrong(f"A parameter is longer than {MAX_WORDS} characters.")
+            if "\0" in value:
+                raise wrong("A parameter has a NUL, which no id or name has.")
             self._values.setdefault(name.removesuffix("[]"), []).append(value)
 
     def all(self, name: str) -> Sequence[str]:

@@ -93,8 +93,9 @@ def test_parameters_are_read_with_and_without_brackets():
         "&".join(["a=1"] * (MAX_PARAMETERS + 1)),
         f"q={'x' * (MAX_WORDS + 1)}",
         "q=%ff",
+        "user_ids[]=%00",
     ],
-    ids=["length", "number", "value", "encoding"],
+    ids=["length", "number", "value", "encoding", "nul"],
 )
 def test_parameters_have_bounds(raw):
     with pytest.raises(GatewayError):
