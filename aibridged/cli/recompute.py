@@ -52,7 +52,7 @@ def recompute(
     from aibridged.prices.pricing import book_of, price
     from aibridged.prices.table import current_table
     from aibridged.records.open_database import open_existing_database
-    from aibridged.records.pacing import pace_beside_daemon
+    from aibridged.records.pacing import revising_pace
     from aibridged.records.query_results import Filter
     from aibridged.records.recosting import Changes, Recosting
 
@@ -71,7 +71,7 @@ def recompute(
     done = Changes()
     with errors_are_told():
         engine = open_existing_database(settings)
-        pace = pace_beside_daemon(engine, settings.state_dir, clock)
+        pace = revising_pace(engine, settings.state_dir, clock)
         recosting = Recosting(engine, clock, pace, partial(price, book))
         shown_at = clock.monotonic()
         try:

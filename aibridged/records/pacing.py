@@ -22,14 +22,19 @@ SHARE = 0.05
 """Of all time, what is spent on it at most: some hundred interceptions a second."""
 SHARE_ALONE = 0.5
 """The share where no daemon uses the database."""
+REVISED_S = 0.02
+REVISED_SHARE = 0.25
+"""The same for a command that changes rows: its transactions alone take longer than `BATCH_S`, so
+that its batches would be of a single row, with pauses as for fifty."""
 LEAST_PAUSE_S = 0.002
 
 
 class Pace:
     """How many rows may be deleted at once, and when the next ones may, by what the last took."""
 
-    def __init__(self, clock: Clock, share: float = SHARE) -> None:
+    def __init__(self, clock: Clock, share: float = SHARE, batch_s: float = BATCH_S) -> None:
         self.batch = FIRST_BATCH
+        self._batch_s = batch_s
         self._clock = clock
         self._share = share
         self._next_at = float("-inf")
@@ -42,7 +47,7 @@ class Pace:
         """A batch was deleted, which began at that monotonic time."""
         now = self._clock.monotonic()
         took = now - began
-        fitting = int(self.batch * BATCH_S / took) if took > 0 else MOST_AT_ONCE
+        fitting = int(self.batch * self._batch_s / took) if took > 0 else MOST_AT_ONCE
         self.batch = max(1, min(fitting, 2 * self.batch, MOST_AT_ONCE))
         self._next_at = now + max(took * (1 / self._share - 1), LEAST_PAUSE_S)
 
@@ -68,3 +73,9 @@ def may_have_daemon(engine: sa.Engine, state_dir: Path) -> bool:
 def pace_beside_daemon(engine: sa.Engine, state_dir: Path, clock: Clock) -> Pace:
     """The pace for a command: a quick one where no daemon can be using the database."""
     return Pace(clock, SHARE if may_have_daemon(engine, state_dir) else SHARE_ALONE)
+
+
+def revising_pace(engine: sa.Engine, state_dir: Path, clock: Clock) -> Pace:
+    """The pace for a command that changes rows."""
+    is_shared = may_have_daemon(engine, state_dir)
+    return Pace(clock, REVISED_SHARE if is_shared else SHARE_ALONE, REVISED_S)

@@ -2,7 +2,15 @@
 
 import pytest
 
-from aibridged.records.pacing import MOST_AT_ONCE, SHARE, SHARE_ALONE, Pace, pace_beside_daemon
+from aibridged.records.pacing import (
+    MOST_AT_ONCE,
+    REVISED_SHARE,
+    SHARE,
+    SHARE_ALONE,
+    Pace,
+    pace_beside_daemon,
+    revising_pace,
+)
 from aibridged.records.spool import SPOOL_FILE, Spool
 
 
@@ -40,3 +48,19 @@ def test_a_command_is_quick_only_where_no_daemon_can_be_running(database, clock)
     spool.open()
     assert share() == pytest.approx(SHARE), "a daemon has the state directory"
     spool.close()
+
+
+def test_a_command_that_changes_rows_gets_through_a_month_beside_a_daemon(database, clock):
+    """By what a transaction takes where each has to wait for the daemon's."""
+    spool = Spool(database.state_dir / SPOOL_FILE)
+    spool.open()
+    pace, rows, before = revising_pace(database.engine, database.state_dir, clock), 0, clock.wall()
+    while (clock.wall() - before).total_seconds() < 60:
+        clock.advance(pace.seconds_left(clock.monotonic()))
+        began = clock.monotonic()
+        clock.advance(0.004 + pace.batch * 0.0004)
+        rows += pace.batch
+        pace.done(began)
+    spool.close()
+    assert rows / 60 > 300
+    assert pace.seconds_left(clock.monotonic()) < 0.024 / REVISED_SHARE
