@@ -54,7 +54,7 @@ class Period(StrEnum):
         return datetime.combine(following, time(), UTC)
 
 
-class Limit(msgspec.Struct, frozen=True):
+class Limit(msgspec.Struct, frozen=True, gc=False):
     """A spend limit as it is stored.
 
     `scope_id` is the id of the user, token or group, empty for the organisation; `group` is the
@@ -69,7 +69,7 @@ class Limit(msgspec.Struct, frozen=True):
     group: str | None = None
 
 
-class Cap(msgspec.Struct, frozen=True):
+class Cap(msgspec.Struct, frozen=True, gc=False):
     """A limit that applies to a request: what `subject` may spend in a period, in nano-dollars."""
 
     limit: Limit

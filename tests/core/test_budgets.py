@@ -1,5 +1,6 @@
 """Which spend limits apply, and to which period."""
 
+import gc
 from datetime import UTC, date, datetime
 from time import thread_time
 
@@ -143,3 +144,10 @@ def test_the_fullest_cap_comes_first():
 )
 def test_a_cap_allows_for_what_is_left_of_it(cap, used, amount, admitted):
     assert budgets.admits(cap, used, amount) is admitted
+
+
+def test_many_limits_are_no_work_for_the_garbage_collector():
+    """It would stop everything for tenths of a second, each time that 100,000 are read."""
+    limit = Limit("spl_1", Scope.USER, "u", Period.DAILY, 5)
+    assert not gc.is_tracked(limit)
+    assert not gc.is_tracked(Cap(limit, "user:u", 5))
