@@ -114,9 +114,10 @@ def stage(components: Components) -> Middleware:
 
     def learn(context: RequestContext, card: RateCard, ask: Ask) -> None:
         interception = context.interception
-        usage = interception.answer.usage if interception is not None else None
-        if usage is not None and not usage.partial:
-            ids = interception.answer.response_id, context.facts.conversation
+        answer = interception.answer if interception is not None else None
+        usage = answer.usage if answer is not None else None
+        if answer is not None and usage is not None and not usage.partial:
+            ids = answer.response_id, context.facts.conversation
             estimates.learn(card, ask, usage, ids)
 
     return budget
