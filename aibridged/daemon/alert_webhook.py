@@ -28,17 +28,15 @@ class Webhook:
     """The webhook of the settings, if there is one. It is for the event loop."""
 
     def __init__(self) -> None:
+        self.origin: str | None = None
+        """Where alerts are posted to, for people; None if nowhere."""
         self._settings: Settings | None = None
         self._session: aiohttp.ClientSession | None = None
 
-    @property
-    def origin(self) -> str | None:
-        """Where alerts are posted to, for people; None if nowhere."""
-        url = None if self._settings is None else self._settings.budget_webhook_url
-        return None if url is None else origin_of(url.reveal())
-
     def configure(self, settings: Settings) -> None:
         """Post as these settings say from now on."""
+        url = settings.budget_webhook_url
+        self.origin = None if url is None else origin_of(url.reveal())
         self._settings = settings
 
     async def close(self) -> None:
