@@ -65,6 +65,21 @@ def check_regular(path: Path) -> None:
         raise OSError(number, _SYMLINK if stat.S_ISLNK(mode) else _IRREGULAR, str(path))
 
 
+def check_usable(path: Path) -> None:
+    """Check that the path is a regular file that may be read and written, without opening it.
+
+    Closing any descriptor of a file releases all the locks that this process has on it, those of
+    SQLite on its database included: another process would then take it for one that nobody uses.
+
+    Raises:
+        OSError: it isn't, as `strerror` says; FileNotFoundError if it is missing.
+    """
+    check_regular(path)
+    path.lstat()
+    if not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
 def make_private_directory(path: Path) -> None:
     """Create the directory and its missing parents, private to its owner whatever the umask.
 

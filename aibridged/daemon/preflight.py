@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aibridged.clock import SystemClock
 from aibridged.config.options import OPTIONS, Settings
-from aibridged.config.private_file import open_private, why_not_writable
+from aibridged.config.private_file import check_usable, why_not_writable
 from aibridged.config.resolution import Mistake, Resolution, StartError
 from aibridged.identity.credential_key import KEY_FILE
 from aibridged.observe import otlp
@@ -94,7 +94,7 @@ def _state_dir(settings: Settings, where: str) -> Iterator[Mistake]:
         return
     for name in _STATE_FILES:
         try:
-            os.close(open_private(directory / name, os.O_RDWR))
+            check_usable(directory / name)  # a reload has them open, and locked
         except FileNotFoundError:
             continue
         except OSError as error:

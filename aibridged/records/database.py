@@ -21,7 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from aibridged.config import extras
 from aibridged.config.key_mistakes import POSTGRES_FORM
-from aibridged.config.private_file import check_regular, make_private, open_private
+from aibridged.config.private_file import check_regular, check_usable, make_private
 from aibridged.config.resolution import StartError
 
 BUSY_TIMEOUT_S = 2.0
@@ -179,13 +179,13 @@ def _sqlite_engine(url: sa.URL, busy_timeout: float) -> sa.Engine:
 def _make_private(path: str) -> None:
     """Create the file, if it is missing, readable by its owner only: it holds prompts.
 
-    SQLite would follow a symbolic link, for this file and for those that it keeps beside it. These
+    SQLite would follow a symbolic link, for this file and for those that it keeps beside it. They
     are checked without opening them: closing one would release the process's locks on it.
     """
     try:
         with suppress(FileExistsError):
             os.close(make_private(Path(path)))
-        os.close(open_private(Path(path), os.O_RDWR))
+        check_usable(Path(path))
         for suffix in BESIDE:
             check_regular(Path(path + suffix))
     except OSError as error:

@@ -7,6 +7,7 @@ import pytest
 
 from aibridged.config.private_file import (
     check_regular,
+    check_usable,
     make_private,
     make_private_directory,
     open_private,
@@ -91,6 +92,20 @@ def test_a_regular_file_is_opened_and_one_that_is_made_is_private(tmp_path, umas
     with open(open_private(path, os.O_RDONLY)) as file:
         assert file.read() == "mine"
     assert mode(path) == 0o600
+
+
+def test_whether_a_file_can_be_used_is_asked_without_opening_it(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    with pytest.raises(FileNotFoundError):
+        check_usable(path)
+    path.touch()
+    opened = []
+    monkeypatch.setattr(os, "open", lambda *args: opened.append(args))
+    check_usable(path)
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)
+    with pytest.raises(PermissionError, match="Permission denied") as caught:
+        check_usable(path)
+    assert (opened, caught.value.filename) == ([], str(path))
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o277])

@@ -4,7 +4,11 @@ import asyncio
 import os
 import re
 import socket
+import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -160,6 +164,29 @@ def test_a_file_of_the_state_directory_that_cannot_be_used(resolve, tmp_path: Pa
     (tmp_path / "state" / "spool.jsonl").symlink_to("/dev/null")
     [mistake] = with_preflight(resolve()).mistakes
     assert re.search(r"spool.jsonl can't be used: it is a symbolic link", mistake.what)
+
+
+_OPEN_AND_CLOSE = """
+import sqlite3, sys
+with sqlite3.connect(sys.argv[1]) as database:
+    database.execute("SELECT count(*) FROM a")
+database.close()
+"""
+
+
+def test_a_reload_leaves_the_locks_of_the_open_database(resolve, tmp_path: Path) -> None:
+    """Else the next command that closes the database would remove its WAL under the daemon."""
+    (tmp_path / "state").mkdir()
+    file = tmp_path / "state" / "aibridged.db"
+    daemon = sqlite3.connect(file)
+    with closing(daemon):
+        daemon.execute("PRAGMA journal_mode = WAL")
+        daemon.execute("CREATE TABLE a (b)")
+        assert with_preflight(resolve()).mistakes == []
+        make_engine(database_url(tmp_path / "state")).dispose()
+        subprocess.run([sys.executable, "-c", _OPEN_AND_CLOSE, file], check=True)
+        assert file.with_name("aibridged.db-wal").exists()
+        daemon.execute("INSERT INTO a VALUES (1)")
 
 
 def test_disabled_nothing_is_looked_at(resolve, tmp_path: Path) -> None:
