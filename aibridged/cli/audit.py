@@ -30,7 +30,7 @@ _OF_USERS = ("user", "users", "members")
 def audit() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(
-        name="audit", no_args_is_help=True, help="Show who changed users, groups and tokens."
+        name="audit", no_args_is_help=True, help="Show who changed users, groups, tokens and limits."
     )
     group.command("list")(takes_query(_list))
     return group
@@ -57,11 +57,16 @@ def _columns(names: Mapping[str, str]) -> "tuple[Column[AuditEntry], ...]":
 
 
 def _change(entry: "AuditEntry", names: Mapping[str, str]) -> str:
-    """What the change was: `name: Ann → Anna, is_admin: false → true`."""
+    """What the change was: `name: Ann → Anna, is_admin: false → true`.
+
+    What a row has beside it to say what was changed, such as a limit's period, is there once.
+    """
     before, after = entry.before or {}, entry.after or {}
     parts = []
     for name in {**before, **after}:
         values = [_value(each[name], names) for each in (before, after) if name in each]
+        if len(values) == 2 and values[0] == values[1]:
+            del values[1]
         if any(values):
             parts.append(f"{name}: {' → '.join(value or '-' for value in values)}")
     return ", ".join(parts)
@@ -108,7 +113,7 @@ def _list(
 ) -> None:
     """List the audit log, newest first. Times are in UTC.
 
-    It has a row for each change of users, groups and tokens: who did what, when, and what was there
+    It has a row for each change of users, groups, tokens and spend limits: who did what, when, and what was there
     before and after.
     """
     from aibridged.identity.audit import AuditFilter, entries, usernames

@@ -97,7 +97,7 @@ def _set(
     given = [(scope, name) for scope, name in whose.items() if name is not None]
     if len(given) != 1:
         raise typer.BadParameter(
-            "one of them says whose limit it is.",
+            "one of them says whose limit it is" + (", and no other." if given else "."),
             param_hint="--user, --group, --pool, --token, --organization",
         )
     texts = {Period.DAILY: daily, Period.WEEKLY: weekly, Period.MONTHLY: monthly}
@@ -202,8 +202,8 @@ def _cents(text: str, flag: str) -> int | None:
     match = _AMOUNT.fullmatch(text.strip().replace(",", ""))
     if match is None:
         raise typer.BadParameter(
-            f"{printable(text)!r} is not an amount of dollars like 50 or 12.50, and not "
-            f"{UNLIMITED}.",
+            f"{printable(text)!r} is not an amount of dollars with at most two decimals, like 50 "
+            f"or 12.50, 0 to block, or {UNLIMITED}.",
             param_hint=flag,
         )
     return int(match[1]) * 100 + int((match[2] or "").ljust(2, "0"))

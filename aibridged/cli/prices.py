@@ -155,7 +155,12 @@ def _show(
     names = _providers(settings, book, provider)
     cards = {name: card for name in names if (card := book.card(name, model, at)) is not None}
     if not cards:
-        say(f"{printable(model)} has no price at {', '.join(names) or 'any provider'}.", err=True)
+        where = ", ".join(names) or "any provider"
+        say(
+            f"{printable(model)} has no price at {where}. See `aibridged prices list`, or set one "
+            "in aibridge.prices.",
+            err=True,
+        )
         raise typer.Exit(1)
     if output is Output.JSON:
         found = [

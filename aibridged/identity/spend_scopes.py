@@ -148,7 +148,10 @@ def _token_id(connection: sa.Connection, beginning: str) -> str:
     if len(found) > 1:
         raise _no_token("Several tokens have an id that begins like this: type all of it")
     if not found:
-        raise _no_token("There is no token with this id")
+        raise NoSuchScopeError(
+            "There is no token with this id. The id is the part between the underscores of a "
+            "token; see `aibridged tokens list`."
+        )
     return str(found[0])
 
 

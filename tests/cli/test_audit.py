@@ -35,6 +35,13 @@ def test_who_did_what_is_listed_the_newest_first(run: Callable[..., Result]) -> 
     assert len(lines) == 4
 
 
+def test_what_a_change_leaves_as_it_is_is_there_once(run: Callable[..., Result]) -> None:
+    for amount in ("50", "40"):
+        run("budgets", "set", "--user", "ann", "--monthly", amount)
+    line = run("audit", "list").stdout.splitlines()[1]
+    assert line.endswith("scope: user, user: ann, period: monthly, cents: 5000 → 4000")
+
+
 def test_the_same_as_json_with_filters_and_pages(run: Callable[..., Result]) -> None:
     def found(*args: str) -> list[str]:
         rows = json.loads(run("audit", "list", "-o", "json", *args).stdout)

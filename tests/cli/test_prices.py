@@ -129,7 +129,10 @@ def test_guesses_are_told(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> No
 def test_what_has_no_price_ends_with_1(invoke: Invoke) -> None:
     result = invoke("show", "gpt\x1b[31m", "--provider", "openai")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "gpt�[31m has no price at openai.\n"
+    assert result.stderr == (
+        "gpt�[31m has no price at openai. See `aibridged prices list`, or set one in "
+        "aibridge.prices.\n"
+    )
     assert invoke("list", "--model", "nothing").stderr == "No model with a price matches.\n"
     assert "there is no provider 'x'; there are anthropic" in str(
         CliRunner().invoke(prices(), ["list", "--provider", "x"], standalone_mode=False).exception

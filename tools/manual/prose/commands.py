@@ -534,8 +534,8 @@ $ aibridged budgets list --output json |
     ),
     "audit": Prose(
         about=(
-            "Each change of users, groups and tokens leaves a row: who did what, when, and what "
-            "was there before and after, without secrets. Rows are kept for "
+            "Each change of users, groups, tokens and limits leaves a row: who did what, when, and "
+            "what was there before and after, without secrets. Rows are kept for "
             "`--aibridge-audit-retention` (365 days by default).",
             Example(
                 "What happened to a user and their tokens:",
