@@ -36,7 +36,12 @@ def fake_provider(
     """Run a fake provider that mimics Anthropic and OpenAI.
 
     For tests, the demo and the bench. It serves Messages, Chat Completions and Responses, with and
-    without streaming, and echoes the prompt. It accepts any key. To control its responses:
+    without streaming, and echoes the prompt. It accepts any key.
+
+    For a daemon that uses it: --aibridge-anthropic-base-url http://127.0.0.1:4010,
+    --aibridge-openai-base-url http://127.0.0.1:4010/v1, and keys of any text.
+
+    To control its responses:
 
     In the prompt: "use the tool", "use the tools" (in parallel), "think hard", "from cache".
 
