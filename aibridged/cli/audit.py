@@ -30,7 +30,9 @@ _OF_USERS = ("user", "users", "members")
 def audit() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(
-        name="audit", no_args_is_help=True, help="Show who changed users, groups, tokens and limits."
+        name="audit",
+        no_args_is_help=True,
+        help="Show who changed users, groups, tokens and limits.",
     )
     group.command("list")(takes_query(_list))
     return group
@@ -113,8 +115,8 @@ def _list(
 ) -> None:
     """List the audit log, newest first. Times are in UTC.
 
-    It has a row for each change of users, groups, tokens and spend limits: who did what, when, and what was there
-    before and after.
+    It has a row for each change of users, groups, tokens and limits: who did what, when, and what
+    was there before and after.
     """
     from aibridged.identity.audit import AuditFilter, entries, usernames
     from aibridged.records.storable import storable

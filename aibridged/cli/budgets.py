@@ -245,10 +245,11 @@ def _shown(nanos: int) -> str:
 
 def _amount(limit: "Limit | None") -> str:
     from aibridged.core.budgets import CENT
+    from aibridged.core.money import shown_cents
 
     if limit is None or limit.cents is None:
         return UNLIMITED
-    return _shown(limit.cents * CENT)
+    return shown_cents(limit.cents * CENT)
 
 
 def _left(standing: "LimitStanding | Budget") -> int | None:

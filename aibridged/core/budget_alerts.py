@@ -6,7 +6,7 @@ from datetime import date, datetime
 import msgspec
 
 from aibridged.core.budgets import Period, Scope
-from aibridged.core.money import dollars, shown
+from aibridged.core.money import dollars, shown, shown_cents
 
 _SLACK_ESCAPES = (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"))  # of its message formatting
 _ALL = 100  # percent
@@ -58,7 +58,7 @@ def sentence(told: Told) -> str:
         who, whose = f"The group {name}", "its shared"
     elif told.scope is Scope.TOKEN:
         who, whose = f"The token {name}", "its"
-    amounts = f"{shown(alert.used, None)} of {shown(alert.cap, None)}"
+    amounts = f"{shown(alert.used, None)} of {shown_cents(alert.cap)}"
     how = "reached" if alert.threshold == _ALL else f"used {alert.threshold} % of"
     text = (
         f"{who} has {how} {whose} {told.period} budget ({amounts}). "

@@ -49,6 +49,12 @@ def dollars(nanos: int) -> str:
     return f"{sign}{whole}.{rest:09}".rstrip("0").rstrip(".")
 
 
+def shown_cents(nanos: int) -> str:
+    """An amount of whole cents, such as a limit, for people: `$1,234.50`, `$0.05`."""
+    whole, cents = divmod(nanos // _CENT, 100)
+    return f"${whole:,}.{cents:02}"
+
+
 def shown(nanos: int | None, label: str | None, *, lacks_some: bool = False) -> str:
     """An amount for people: `$1,234.56`, below a dollar `$0.0123`, of nothing `$0.00`.
 

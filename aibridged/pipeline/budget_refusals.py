@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from aibridged.core.budgets import Scope, Standing
-from aibridged.core.money import shown
+from aibridged.core.money import shown, shown_cents
 from aibridged.core.usage_headers import (
     UNIFIED_FETCH_ERROR,
     codex_refusal,
@@ -74,11 +74,11 @@ def _sentence(reached: Standing, amount: int) -> str:
         state = "is $0: nothing may be spent."
     elif reached.used >= cap:
         state = (
-            f"of {shown(cap, None)} is reached: {shown(reached.used, None)} is spent or reserved."
+            f"of {shown_cents(cap)} is reached: {shown(reached.used, None)} is spent or reserved."
         )
     else:
         state = (
-            f"of {shown(cap, None)} leaves {shown(cap - reached.used, None)}, and this request may "
+            f"of {shown_cents(cap)} leaves {shown(cap - reached.used, None)}, and this request may "
             f"cost up to {shown(amount, None)}."
         )
     return f"{whose} {state} It resets on {reached.resets_at:%Y-%m-%d} at 00:00 UTC."

@@ -146,7 +146,7 @@ def test_the_limits_of_a_token_are_its_users_too(run, engine, spent):
         (("--user", "ann"), "--daily, --weekly, --monthly: at least one"),
         (("--daily", "1"), "one of them says whose limit it is."),
         (("--user", "ann", "--organization", "--daily", "1"), "limit it is, and no other."),
-        (("--user", "ann", "--daily", "1.005"), "'1.005' is not an amount of dollars with at most two"),
+        (("--user", "ann", "--daily", "1.005"), "dollars with at most two decimals"),
         (("--user", "ann", "--daily=-1"), "'-1' is not an amount of dollars"),
         (("--user", "ann", "--daily", "9999999999"), "A spend limit is from $0.00 to"),
     ],

@@ -3,7 +3,15 @@
 import msgspec
 import pytest
 
-from aibridged.core.money import NanoDollars, dollars, exact_dollars, in_json, parsed, shown
+from aibridged.core.money import (
+    NanoDollars,
+    dollars,
+    exact_dollars,
+    in_json,
+    parsed,
+    shown,
+    shown_cents,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +47,14 @@ def test_an_amount_is_exact_for_programs(nanos, text):
 )
 def test_an_amount_is_short_for_people(nanos, label, text):
     assert shown(nanos, label) == text
+
+
+@pytest.mark.parametrize(
+    ("nanos", "text"),
+    [(0, "$0.00"), (30_000_000, "$0.03"), (1_234_500_000_000, "$1,234.50")],
+)
+def test_a_limit_is_of_whole_cents(nanos, text):
+    assert shown_cents(nanos) == text
 
 
 def test_a_sum_tells_that_parts_are_missing():

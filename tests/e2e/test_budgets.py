@@ -241,7 +241,7 @@ async def test_a_request_that_may_cost_more_than_is_left_is_told_so(start, limit
     status, _, answer = await ask(gateway, MESSAGES)
     assert status == 429
     assert json.loads(answer)["message"] == (
-        "Your daily spend limit of $0.9900 leaves $0.9900, and this request may cost up to $1.00. "
+        "Your daily spend limit of $0.99 leaves $0.9900, and this request may cost up to $1.00. "
         "It resets on 2026-01-02 at 00:00 UTC. Ask the operator of the gateway if you need more."
     )
     assert (await ask(gateway, MESSAGES, most=9))[0] == 200
