@@ -143,7 +143,7 @@ def as_value(name: str, group: str, given: Given, kind: Kind[Any]) -> Value:
     text = kind.show(value)
     data: Any = value if isinstance(value, (bool, int)) else text or None
     if kind.many:
-        data = [str(item) for item in value]
+        data = [item if isinstance(item, int) else str(item) for item in value]
     return Value(name, group, text, data, given.source)
 
 

@@ -49,7 +49,7 @@ def test_text_is_kept_as_far_as_both_databases_can(text, kept):
 def test_a_start_has_a_value_for_each_column_that_is_known_by_then(new_start):
     start = new_start(tool_result_ids=("a", "b"))
     row = dict(zip(START_COLUMNS, start_row(start, Parent("p", "r"), 7, str), strict=True))
-    unknown = {"session_id", "background_status", "reserved_nanos", "charged_to", *END_COLUMNS}
+    unknown = {"session_id", "background_status", *END_COLUMNS}
     assert [*row] == [
         column.name for column in schema.interceptions.c if column.name not in unknown
     ]
