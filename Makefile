@@ -41,7 +41,7 @@ run: $(READY)  ## start the daemon for real use (settings from the environment, 
 test: $(READY)  ## run all tests but the drills
 	$(BIN)/python -m pytest -m 'not drill' --numprocesses auto --maxprocesses 4 $(ARGS)
 
-drills: $(READY)  ## tests that take long: packaging, a browser, full disks, frozen databases
+drills: $(READY)  ## tests that take long: packaging, a browser, kills, full disks, frozen databases
 	$(BIN)/python -m pytest -m drill --numprocesses auto --maxprocesses 4 --timeout 300 $(ARGS)
 
 abuse: $(READY)  ## hostile requests and providers at full length, and what others noticed

@@ -178,6 +178,7 @@ async def daemons(database, fake):
     await made.close()
 
 
+@pytest.mark.drill
 async def test_killed_at_any_moment_it_has_recorded_what_clients_and_provider_saw(
     database, daemons, client, fake, clock
 ):

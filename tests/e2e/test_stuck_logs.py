@@ -13,7 +13,7 @@ PATH = "/anthropic/v1/messages"
 # With structured logging a request leaves more than a page of it in the log.
 PROMPT = "canary-prompt " * 500
 BODY = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": PROMPT}]}
-ENOUGH = 200  # requests, whose lines are more than a pipe holds and the daemon keeps
+ENOUGH = 300  # requests, whose lines are more than a pipe holds and the daemon keeps
 
 
 @pytest.fixture
