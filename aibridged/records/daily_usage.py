@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from aibridged.core.auth import CredentialKind
 from aibridged.core.usage_figures import COST, REQUESTS, Recorded
 from aibridged.records.filters import PARTS, conditions
 from aibridged.records.query import Query
@@ -15,7 +16,6 @@ MAX_ROWS = 500_000
 """Days, models, providers and kinds of credential together."""
 
 _I, _T = interceptions.c, token_usages.c
-_BYOK = "byok"
 
 
 class TooMuchUsageError(Exception):
@@ -59,7 +59,7 @@ def first_day(query: Query, wanted: Filter) -> date | None:
 def _add(recorded: Recorded, row: sa.Row[Any]) -> None:
     figures = {name: int(getattr(row, name)) for name in (REQUESTS, *TOKEN_COUNTS)}
     figures[COST] = int(row.cost)
-    if row.credential_kind == _BYOK:
+    if row.credential_kind == CredentialKind.BYOK:
         recorded.byok = figures
         return
     recorded.figures = figures

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from aibridged.core.auth import CredentialKind
 from aibridged.core.focus import COLUMNS, Charge, ChargePeriod
 from aibridged.core.prices import STANDARD, TIERS, tier_of
 from aibridged.records.export import ROWS_AT_ONCE, Field, Type
@@ -21,7 +22,6 @@ _TIMES = {"BillingPeriodEnd", "BillingPeriodStart", "ChargePeriodEnd", "ChargePe
 _OBJECTS = {"SkuPriceDetails", "Tags"}
 _NUMBERS = ("Cost", "Price", "Quantity")
 _CHARACTERS = {ChargePeriod.DAY: 10, ChargePeriod.HOUR: 13}
-_BYOK = "byok"
 _TIER, _SPEED = "told_tier", "told_speed"
 
 
@@ -113,7 +113,7 @@ def _charge(row: sa.Row[Any]) -> Charge:
         initiator_id=row.initiator_id,
         username=row.username,
         client=row.client,
-        is_byok=row.credential_kind == _BYOK,
+        is_byok=row.credential_kind == CredentialKind.BYOK,
         tier=tier if (tier := tier_of(row.told_tier, row.told_speed)) in TIERS else STANDARD,
         label=row.label,
         price_version=row.price_version,

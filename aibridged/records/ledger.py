@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, Protocol
 
+from aibridged.core.auth import CredentialKind
 from aibridged.core.budgets import admits, user_subject
 from aibridged.records.facts import BackgroundRecord, Check, InterceptionEnd, InterceptionStart
 from aibridged.records.jobs import Admission, BudgetExceededError
@@ -21,8 +22,25 @@ from aibridged.records.rows import is_charged
 from aibridged.records.statements import Statement, Statements
 from aibridged.wire.facts import RUNNING
 
-_BYOK = "byok"
+_BYOK = CredentialKind.BYOK
 _MAX_OPEN = 20_000
+
+LOCK_LEDGER = """
+SELECT pg_advisory_xact_lock(1768055396, place) FROM (
+    SELECT DISTINCT hashtext(subject) & 1023 AS place FROM (
+        SELECT unnest(%s::text[]) AS subject
+        UNION ALL
+        SELECT 'user:' || initiator_id FROM aibridge_interceptions WHERE id = ANY(%s::uuid[])
+        UNION ALL
+        SELECT unnest(string_to_array(charged_to, ' ')) FROM aibridge_interceptions
+        WHERE id = ANY(%s::uuid[])
+    ) AS subjects ORDER BY place
+) AS places
+"""
+"""PostgreSQL's: locks the counters of subjects and of interceptions', in an order that all share.
+
+There are so many locks that few subjects share one, and few enough for any number of subjects.
+"""
 
 
 class Connection(Protocol):

@@ -13,26 +13,11 @@ from psycopg import errors
 from aibridged.clock import SystemClock
 from aibridged.records.bounded_connection import BoundedConnection
 from aibridged.records.database import UNREACHABLE_S
-from aibridged.records.ledger import iso_day
+from aibridged.records.ledger import LOCK_LEDGER, iso_day
 
 COMMIT_S = UNREACHABLE_S + 0.3
 """How long a transaction may take: the server's own timeout, which says why, comes before it."""
 _LEAST_S = 1.0  # for a transaction that begins when the time of `finish_by` is up
-
-_LOCK_LEDGER = """
-SELECT pg_advisory_xact_lock(1768055396, place) FROM (
-    SELECT DISTINCT hashtext(subject) & 1023 AS place FROM (
-        SELECT unnest(%s::text[]) AS subject
-        UNION ALL
-        SELECT 'user:' || initiator_id FROM aibridge_interceptions WHERE id = ANY(%s::uuid[])
-        UNION ALL
-        SELECT unnest(string_to_array(charged_to, ' ')) FROM aibridge_interceptions
-        WHERE id = ANY(%s::uuid[])
-    ) AS subjects ORDER BY place
-) AS places
-"""
-"""Locks the counters of subjects and of interceptions', in an order that all daemons share. There
-are so many locks that few subjects share one, and few enough for any number of subjects."""
 
 _monotonic = SystemClock.monotonic
 
@@ -109,7 +94,7 @@ class PostgresBackend:
         return iso_day(stored)
 
     def lock_ledger(self, subjects: Sequence[str], interceptions: Sequence[str]) -> None:
-        self._cursor.execute(_LOCK_LEDGER, ([*subjects], [*interceptions], [*interceptions]))
+        self._cursor.execute(LOCK_LEDGER, ([*subjects], [*interceptions], [*interceptions]))
 
     def owner_is_dead(self, recorder_id: int) -> bool:
         if recorder_id == self._recorder_id:

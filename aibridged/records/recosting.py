@@ -19,6 +19,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
+from aibridged.core.auth import CredentialKind
+from aibridged.core.budgets import user_subject
 from aibridged.core.cost_notes import (
     ASKED_SPEED,
     ASKED_TIER,
@@ -34,15 +36,16 @@ from aibridged.core.prices import FREE, Cost, Label, Priced, Reason, total
 from aibridged.dialects import insert
 from aibridged.records.database import BEGIN, DatabaseError
 from aibridged.records.filters import conditions, resolved
+from aibridged.records.ledger import LOCK_LEDGER
 from aibridged.records.pacing import Pace
 from aibridged.records.query_results import Filter
 from aibridged.records.schema import (
     MAX_PRICE_VERSION,
     cost_revisions,
     interceptions,
-    spend,
     token_usages,
 )
+from aibridged.records.statements import counting_spend
 from aibridged.records.summarised_hours import mark_dirty
 from aibridged.wire.facts import RUNNING, TokenUsage
 
@@ -50,8 +53,6 @@ _T = TypeVar("_T")
 
 PAGE = 200
 """Interceptions that are looked at in one read."""
-BYOK = "byok"
-"""The kind of credential of requests with a caller's own key, which count for nobody."""
 
 Price = Callable[[str, Sequence[str | None], datetime, TokenUsage, Asked], Priced]
 """See `prices.pricing.price`."""
@@ -314,9 +315,9 @@ def _charge(connection: sa.Connection, changed: Sequence[_Revision]) -> None:
     added: Counter[tuple[str, Any]] = Counter()
     for each in changed:
         row, new = each.row, each.cost.amount if each.cost is not None else None
-        if row.credential_kind == BYOK:
+        if row.credential_kind == CredentialKind.BYOK:
             continue
-        for subject in (f"user:{row.initiator_id}", *(row.charged_to or "").split()):
+        for subject in (user_subject(row.initiator_id), *(row.charged_to or "").split()):
             added[subject, row.started_at.date()] += (new or 0) - (row.cost_nanos or 0)
     rows = [
         {"subject": subject, "day": day, "spent_nanos": amount, "reserved_nanos": 0}
@@ -324,30 +325,10 @@ def _charge(connection: sa.Connection, changed: Sequence[_Revision]) -> None:
         if amount
     ]
     if rows:
-        statement = insert(connection.dialect.name, spend)
-        more = spend.c.spent_nanos + statement.excluded.spent_nanos
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[spend.c.subject, spend.c.day], set_={"spent_nanos": more}
-            ),
-            rows,
-        )
-
-
-_LOCK_LEDGER = sa.text("""
-SELECT pg_advisory_xact_lock(1768055396, place) FROM (
-    SELECT DISTINCT hashtext(subject) & 1023 AS place FROM (
-        SELECT 'user:' || initiator_id AS subject FROM aibridge_interceptions
-        WHERE id = ANY(CAST(:ids AS uuid[]))
-        UNION ALL
-        SELECT unnest(string_to_array(charged_to, ' ')) FROM aibridge_interceptions
-        WHERE id = ANY(CAST(:ids AS uuid[]))
-    ) AS subjects ORDER BY place
-) AS places
-""")
+        connection.execute(counting_spend(connection.dialect.name), rows)
 
 
 def _lock_ledger(connection: sa.Connection, ids: Sequence[str]) -> None:
     """Keep the writers of daemons from these counters, by the locks that they take."""
     if connection.dialect.name == "postgresql":
-        connection.execute(_LOCK_LEDGER, {"ids": [*ids]})
+        connection.exec_driver_sql(LOCK_LEDGER, ([], [*ids], [*ids]))

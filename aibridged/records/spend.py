@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from aibridged.core.auth import CredentialKind
 from aibridged.core.budgets import user_subject
 from aibridged.dialects import insert
 from aibridged.records.schema import interceptions, spend
@@ -70,7 +71,8 @@ def sum_token(
             _I.started_at >= since,
             _I.ended_at.is_not(None),
             _I.cost_nanos.is_not(None),
-            _I.credential_kind != "byok",  # which is nobody's money but the caller's
+            _I.credential_kind
+            != CredentialKind.BYOK.value,  # which is nobody's money but the caller's
         )
         .group_by(day)
     )

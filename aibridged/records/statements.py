@@ -107,14 +107,18 @@ class Statements:
         return Statement(statement, self._dialect, stored_objects.columns.keys()).sql
 
     def _count_spend(self) -> str:
-        """Adds to a subject's counters of a day."""
-        statement = insert(self._dialect.name, spend)
-        added = statement.excluded
-        statement = statement.on_conflict_do_update(
-            index_elements=[spend.c.subject, spend.c.day],
-            set_={name: spend.c[name] + added[name] for name in ("spent_nanos", "reserved_nanos")},
-        )
+        statement = counting_spend(self._dialect.name)
         return Statement(statement, self._dialect, spend.columns.keys()).sql
+
+
+def counting_spend(dialect: str) -> Any:
+    """The statement that adds to a subject's counters of a day."""
+    statement = insert(dialect, spend)
+    added = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=[spend.c.subject, spend.c.day],
+        set_={name: spend.c[name] + added[name] for name in ("spent_nanos", "reserved_nanos")},
+    )
 
 
 _END = (
