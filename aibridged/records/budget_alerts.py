@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from aibridged.core.budget_alerts import Alert
 from aibridged.dialects import insert
-from aibridged.records.database import BEGIN
+from aibridged.records.database import writing
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.records.schema import budget_alerts
 
@@ -95,9 +95,7 @@ class AlertStore:
     @contextmanager
     def _begun(self) -> Iterator[sa.Connection]:
         try:
-            with self._engine.connect() as connection:
-                connection = connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
-                with connection.begin():
-                    yield connection
+            with writing(self._engine) as connection:
+                yield connection
         except (DBAPIError, OSError) as error:
             raise RecordingFailedError from error

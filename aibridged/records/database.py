@@ -11,12 +11,13 @@ No connection checkpoints by itself: see `sqlite.SqliteBackend.checkpoint_aside`
 
 import os
 import sqlite3
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.pool import NullPool
 
 from aibridged.config import extras
@@ -47,6 +48,30 @@ Connection = sa.Connection
 
 class DatabaseError(StartError):
     """A database that can't be used; the message says why and how to fix it, without a password."""
+
+
+def reason_of(error: Exception) -> str:
+    """The driver's own words; SQLAlchemy's would add the statement and its values."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(cause).partition("\n")[0]
+
+
+@contextmanager
+def failures_told() -> Iterator[None]:
+    """What the driver raises within is a DatabaseError, without statements and values."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise DatabaseError(f"The database failed: {reason_of(error)}") from None
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: SQLite's has the lock from its beginning."""
+    with engine.connect() as connection:
+        connection = connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
+        with connection.begin():
+            yield connection
 
 
 def database_url(state_dir: Path, postgres_url: str | None = None) -> sa.URL:

@@ -17,11 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
 from aibridged.core.budgets import user_subject
-from aibridged.records.database import BEGIN, DatabaseError
+from aibridged.records.database import failures_told, writing
 from aibridged.records.ids import uuid7
 from aibridged.records.pacing import Pace
 from aibridged.records.schema import (
@@ -236,22 +235,12 @@ class Erasure:
 
     def _paced(self, work: Callable[[sa.Connection], _T]) -> _T:
         """One transaction, when it is time for it."""
-        with self._pace.turn(self._sleep):
-            return self._transaction(work, begin="BEGIN IMMEDIATE")
+        with self._pace.turn(self._sleep), failures_told(), writing(self._engine) as connection:
+            return work(connection)
 
     def _read(self, work: Callable[[sa.Connection], _T]) -> _T:
-        return self._transaction(work, begin="BEGIN")
-
-    def _transaction(self, work: Callable[[sa.Connection], _T], *, begin: str) -> _T:
-        try:
-            with self._engine.connect() as connection:
-                connection = connection.execution_options(**{BEGIN: begin})
-                with connection.begin():
-                    return work(connection)
-        except DBAPIError as error:
-            # Without the statement, which has values.
-            reason = str(error.orig).partition("\n")[0]
-            raise DatabaseError(f"The database failed: {reason}") from None
+        with failures_told(), self._engine.begin() as connection:
+            return work(connection)
 
 
 def _rows(statement: sa.Select[Any], connection: sa.Connection) -> Sequence[sa.Row[Any]]:

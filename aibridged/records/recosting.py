@@ -16,7 +16,6 @@ from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
 from aibridged.core.auth import CredentialKind
@@ -34,7 +33,7 @@ from aibridged.core.cost_notes import (
 )
 from aibridged.core.prices import FREE, Cost, Label, Priced, Reason, total
 from aibridged.dialects import insert
-from aibridged.records.database import BEGIN, DatabaseError
+from aibridged.records.database import failures_told, writing
 from aibridged.records.filters import conditions, resolved
 from aibridged.records.ledger import LOCK_LEDGER
 from aibridged.records.pacing import Pace
@@ -181,9 +180,8 @@ class Recosting:
         ids = [each.row.id for each in revisions]
         while ids:
             batch, ids = ids[: self._pace.batch], ids[self._pace.batch :]
-            with self._pace.turn(self._sleep):
-                write = partial(self._write_some, ids=batch, now=now)
-                self._transaction(write, begin="BEGIN IMMEDIATE")
+            with self._pace.turn(self._sleep), failures_told(), writing(self._engine) as connection:
+                self._write_some(connection, batch, now)
 
     def _write_some(self, connection: sa.Connection, ids: Sequence[str], now: datetime) -> None:
         """Write a batch, of what is on record now: nobody else changes it meanwhile."""
@@ -207,18 +205,8 @@ class Recosting:
         mark_dirty(connection, [each.row.started_at for each in changed])
 
     def _read(self, work: Callable[[sa.Connection], _T]) -> _T:
-        return self._transaction(work, begin="BEGIN")
-
-    def _transaction(self, work: Callable[[sa.Connection], _T], *, begin: str) -> _T:
-        try:
-            with self._engine.connect() as connection:
-                connection = connection.execution_options(**{BEGIN: begin})
-                with connection.begin():
-                    return work(connection)
-        except DBAPIError as error:
-            # Without the statement, which has values.
-            reason = str(error.orig).partition("\n")[0]
-            raise DatabaseError(f"The database failed: {reason}") from None
+        with failures_told(), self._engine.begin() as connection:
+            return work(connection)
 
 
 _SET_USAGE = (

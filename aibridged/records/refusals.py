@@ -18,7 +18,7 @@ from aibridged.counted import counted
 from aibridged.dialects import insert
 from aibridged.errors import CONCERN_A_PERSON
 from aibridged.observe.request_summary import RequestSummary
-from aibridged.records.database import BEGIN
+from aibridged.records.database import reason_of, writing
 from aibridged.records.schema import MAX_USER_ID, refusals
 
 INTERVAL_S = 2.0
@@ -104,8 +104,7 @@ class RefusalCounts:
                 del waiting[:_AT_ONCE]
         except (DBAPIError, OSError) as error:
             if not self._is_away:
-                cause = error.orig if isinstance(error, DBAPIError) else error
-                reason = str(cause).partition("\n")[0]
+                reason = reason_of(error)
                 logger.warning("Refusals can't be counted per person at the moment: {}", reason)
             self._is_away = True
         else:
@@ -125,7 +124,5 @@ def add(engine: sa.Engine, counts: Mapping[Key, int]) -> None:
         {"day": day, "user_id": person, "reason": reason, "count": count}
         for (day, person, reason), count in counts.items()
     ]
-    with engine.connect() as connection:
-        connection = connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
-        with connection.begin():
-            connection.execute(statement, rows)
+    with writing(engine) as connection:
+        connection.execute(statement, rows)

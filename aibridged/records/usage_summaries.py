@@ -16,7 +16,7 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError
 from aibridged.clock import Clock
 from aibridged.dialects import insert
 from aibridged.records.cancel_scope import CancelScope, QueryCancelledError, QueryFailedError
-from aibridged.records.database import BEGIN
+from aibridged.records.database import reason_of, writing
 from aibridged.records.filters import PARTS, matching
 from aibridged.records.schema import (
     interceptions,
@@ -117,9 +117,7 @@ class Summaries:
         except (DBAPIError, QueryFailedError, OSError) as error:
             self._waiting.clear()
             if not self._is_away:
-                cause = error.orig if isinstance(error, DBAPIError) else error
-                reason = str(cause).partition("\n")[0]
-                logger.warning("Usage can't be summed up at the moment: {}", reason)
+                logger.warning("Usage can't be summed up at the moment: {}", reason_of(error))
             self._is_away = True
             return INTERVAL_S
         self._is_away = False
@@ -148,7 +146,7 @@ class Summaries:
             few = [
                 {"hour": hour, "is_dirty": False} for hour in empty[start : start + ROWS_AT_ONCE]
             ]
-            with self._writing() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(self._note, few)
         dirty = sorted((hour for hour in known if known[hour] and hour < settled), reverse=True)
         return sorted({*dirty[:HOURS_AT_ONCE], *full}, reverse=True)
@@ -162,10 +160,10 @@ class Summaries:
         """
         clean = _M.is_dirty == sa.false()
         if any(hour < oldest and not is_dirty for hour, is_dirty in known.items()):
-            with self._writing() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(summarised_hours.delete().where(_M.hour < oldest, clean))
         if any(hour >= settled and not is_dirty for hour, is_dirty in known.items()):
-            with self._writing() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(
                     summarised_hours.update()
                     .where(_M.hour >= settled, clean)
@@ -184,7 +182,7 @@ class Summaries:
         """Claim the hour, if it is to be summed up and isn't claimed by another daemon."""
         now = self._clock.wall()
         lease = {"me": self._name, "now": now, "until": now + timedelta(seconds=LEASE_S)}
-        with self._writing() as connection:
+        with writing(self._engine) as connection:
             if connection.execute(self._claim, {"hour": hour, **lease}).first() is None:
                 return False
             connection.execute(usage_hours.delete().where(usage_hours.c.hour == hour))
@@ -194,7 +192,7 @@ class Summaries:
         page = next(pages, ())
         while True:
             following = next(pages, ())
-            with self._writing() as connection:
+            with writing(self._engine) as connection:
                 self._hold(connection, hour, is_last=not following)
                 if page:
                     connection.exec_driver_sql(self._insert, page)
@@ -211,13 +209,6 @@ class Summaries:
         mine = (_M.hour == hour, _M.claimed_by == self._name)
         if not connection.execute(summarised_hours.update().where(*mine).values(values)).rowcount:
             raise ClaimLostError
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with self._engine.connect() as connection:
-            connection = connection.execution_options(**{BEGIN: "BEGIN IMMEDIATE"})
-            with connection.begin():
-                yield connection
 
 
 _KNOWN = sa.select(_M.hour, _M.is_dirty)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
-from aibridged.records.database import BEGIN, DatabaseError
+from aibridged.records.database import BEGIN, DatabaseError, reason_of
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -118,8 +118,8 @@ def _connected(engine: sa.Engine) -> Iterator[sa.Connection]:
         with engine.connect() as connection:
             yield connection
     except DBAPIError as error:
-        reason = str(error.orig).partition("\n")[0]
-        raise DatabaseError(f"The database can't be used: {reason}.", _remedy(engine)) from None
+        said = f"The database can't be used: {reason_of(error)}."
+        raise DatabaseError(said, _remedy(engine)) from None
 
 
 @contextmanager
