@@ -32,8 +32,6 @@ from aibridged.errors import (
     ADMIN_REQUIRED,
     METHOD_NOT_ALLOWED,
     QUERY_FAILED,
-    REQUEST_TIMEOUT,
-    REQUEST_TOO_LARGE,
     ROUTE_NOT_SUPPORTED,
     SPEND_LIMIT_NOT_FOUND,
     GatewayError,
@@ -52,7 +50,7 @@ from aibridged.identity.tables import StoreUnavailableError
 from aibridged.identity.users import IdentityError
 from aibridged.records.cancel_scope import QueryFailedError, QueryTimeoutError
 from aibridged.records.query import Query
-from aibridged.transport.body import arriving
+from aibridged.transport.body import small_body
 
 ROOT = "/v1/organizations/spend_limits"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -131,7 +129,9 @@ class SpendLimitApi:
                 ADMIN_REQUIRED, "Only administrators may see and change spend limits."
             )
         route, id = _find(request.method, request.rel_url.raw_path)
-        body = await _read(request) if route.body is not None else b""
+        body = b""
+        if route.body is not None:
+            body = await small_body(request, MAX_BODY, READ_TIMEOUT_S)
         question = Question(
             Parameters(raw_query),
             id,
@@ -189,21 +189,6 @@ def _find(method: str, path: str) -> tuple[Route, str]:
 
 def _methods(route: Route) -> Sequence[str]:
     return _READ if route.method == "get" else (route.method.upper(),)
-
-
-async def _read(request: web.BaseRequest) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(READ_TIMEOUT_S):
-            async for piece in arriving(request, READ_TIMEOUT_S):
-                body += piece
-                if len(body) > MAX_BODY:
-                    raise GatewayError(
-                        REQUEST_TOO_LARGE, f"The body is larger than {MAX_BODY} bytes."
-                    )
-    except TimeoutError:
-        raise GatewayError(REQUEST_TIMEOUT) from None
-    return bytes(body)
 
 
 def _set(_query: Query, question: Question) -> shapes.SpendLimit:

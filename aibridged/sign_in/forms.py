@@ -1,13 +1,11 @@
 """Forms and queries as they come: bounded in bytes, fields and time."""
 
-import asyncio
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from aibridged.errors import REQUEST_TIMEOUT, REQUEST_TOO_LARGE, GatewayError
-from aibridged.transport.body import arriving
+from aibridged.transport.body import small_body
 
 MAX_BYTES = 8 * 1024
 MAX_FIELDS = 64
@@ -20,18 +18,8 @@ async def read_form(request: web.BaseRequest) -> Mapping[str, str]:
     Raises:
         GatewayError: it is too large or too slow, or isn't HTTP.
     """
-    body = bytearray()
-    try:
-        async with asyncio.timeout(READ_TIMEOUT_S):
-            async for piece in arriving(request, READ_TIMEOUT_S):
-                body += piece
-                if len(body) > MAX_BYTES:
-                    raise GatewayError(
-                        REQUEST_TOO_LARGE, f"The form is larger than {MAX_BYTES} bytes."
-                    )
-    except TimeoutError:
-        raise GatewayError(REQUEST_TIMEOUT) from None
-    return fields(bytes(body).decode("utf-8", "replace"))
+    body = await small_body(request, MAX_BYTES, READ_TIMEOUT_S, name="form")
+    return fields(body.decode("utf-8", "replace"))
 
 
 def fields(encoded: str) -> Mapping[str, str]:

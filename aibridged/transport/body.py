@@ -6,7 +6,12 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from aibridged.errors import INVALID_REQUEST, REQUEST_TIMEOUT, GatewayError
+from aibridged.errors import (
+    INVALID_REQUEST,
+    REQUEST_TIMEOUT,
+    REQUEST_TOO_LARGE,
+    GatewayError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +40,25 @@ async def arriving(request: web.BaseRequest, read_timeout: float) -> AsyncGenera
         except web.RequestPayloadError:
             raise GatewayError(INVALID_REQUEST, "The body is not well-formed HTTP.") from None
         yield piece
+
+
+async def small_body(
+    request: web.BaseRequest, most: int, seconds: float, *, name: str = "body"
+) -> bytes:
+    """The whole of a body that is for the gateway itself; `name` is what errors call it.
+
+    Raises:
+        GatewayError: it has more than `most` bytes, takes more than `seconds`, or isn't HTTP.
+    """
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for piece in arriving(request, seconds):
+                body += piece
+                if len(body) > most:
+                    raise GatewayError(
+                        REQUEST_TOO_LARGE, f"The {name} is larger than {most} bytes."
+                    )
+    except TimeoutError:
+        raise GatewayError(REQUEST_TIMEOUT) from None
+    return bytes(body)
