@@ -43,7 +43,6 @@ from aibridged.records.response_records import response_records
 from aibridged.records.schema import MAX_ID, MAX_NAME
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.truncation import Truncator
-from aibridged.wire.clients import identify
 from aibridged.wire.facts import RUNNING, RequestFacts, ResponseFacts, TokenUsage
 from aibridged.wire.usage_sums import together
 
@@ -81,6 +80,7 @@ class Bridge:
     async def begin(
         self,
         headers: MultiMapping[str],
+        client: tuple[str, str | None],
         facts: RequestFacts,
         provider: Provider,
         username: str,
@@ -95,9 +95,9 @@ class Bridge:
     ) -> "Interception":
         """Record a request before it goes upstream; returns once that is committed.
 
-        `stores` says that the provider may store the responses to it, `requested_model` which model
-        the client named, where another one is asked. `on_recorded` is told what was used before,
-        for each check of the `reservation`.
+        `client` is the client's name and its session's id. `stores` says that the provider may
+        store the responses, `requested_model` which model the client named, where another one is
+        asked. `on_recorded` is told what was used before, for each check of the `reservation`.
 
         Raises:
             RecordingFailedError: it couldn't be recorded, so the request must not go upstream.
@@ -106,7 +106,7 @@ class Bridge:
         if self._pricing.book is None:
             await self._pricing.loaded()
         began = self._clock.monotonic()
-        client, session = identify(headers, facts.introduction, session_id=facts.session_id)
+        name, session = client
         started_at = self._clock.wall()
         start = InterceptionStart(
             id=uuid7(started_at),
@@ -116,7 +116,7 @@ class Bridge:
             provider=provider.type,
             provider_name=provider.name,
             model=facts.model[:MAX_NAME],
-            client=client,
+            client=name,
             user_agent=headers.get("User-Agent", "")[:_MAX_USER_AGENT] or None,
             client_session_id=(session or "")[:MAX_NAME] or None,
             credential_kind=str(credential.kind),

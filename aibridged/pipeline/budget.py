@@ -24,7 +24,6 @@ from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.records.facts import Check, Reservation
 from aibridged.records.jobs import BudgetExceededError
 from aibridged.transport.request import Replacement
-from aibridged.wire.clients import identify
 from aibridged.wire.facts import WireApi
 
 _RESPONSES = frozenset({WireApi.RESPONSES, WireApi.COMPACTION})
@@ -59,9 +58,7 @@ def stage(components: Components) -> Middleware:
         if caps and fails_closed and (limits.are_stale or pricing.book is None):
             raise unknown(api, more)
         at = clock.wall()
-        client, session_id = identify(
-            context.request.headers, facts.introduction, session_id=facts.session_id
-        )
+        client, session_id = context.client
         tier = tier_of(facts.service_tier, facts.speed)
         model = Model(context.route.provider.name, facts.model, tier)
         ask = Ask(

@@ -25,6 +25,7 @@ from aibridged.transport.abort import break_off
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.chat_completions.stream_usage import Unasking
+from aibridged.wire.clients import identify
 from aibridged.wire.facts import RequestFacts, ResponseFacts, WireApi
 from aibridged.wire.model_lists import Page
 from aibridged.wire.outline import Span
@@ -102,6 +103,7 @@ class RequestContext:
     answered_at: float | None = None
     upstream_status: int | None = None
     _presented: Presented | None = None
+    _client: tuple[str, str | None] | None = None
 
     # Defaults are class attributes: a request pays only for what it sets.
     def __init__(self, request: GatewayRequest) -> None:
@@ -155,6 +157,16 @@ class RequestContext:
                 self.request.headers, session_first=self.queries_records
             )
         return self._presented
+
+    @property
+    def client(self) -> tuple[str, str | None]:
+        """The client's name and its session's id, found once; see `identify`."""
+        if self._client is None:
+            facts = self.facts
+            self._client = identify(
+                self.request.headers, facts.introduction, session_id=facts.session_id
+            )
+        return self._client
 
     @property
     def response_api(self) -> WireApi | None:

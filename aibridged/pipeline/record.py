@@ -50,6 +50,7 @@ def stage(components: Components) -> Middleware:
         try:
             interception = await lease.bridge.begin(
                 context.request.headers,
+                context.client,
                 context.facts,
                 context.route.provider,
                 actor.username,

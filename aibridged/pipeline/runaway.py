@@ -17,7 +17,7 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.records.facts import Metadata
 from aibridged.transport.refusal import SERVER
-from aibridged.wire.clients import WAITING_TOOLS, agent_of, identify
+from aibridged.wire.clients import WAITING_TOOLS, agent_of
 from aibridged.wire.facts import RequestFacts, ResponseFacts, TokenUsage
 from aibridged.wire.own_answers import Said, own_answer
 
@@ -34,8 +34,7 @@ def stage(components: Components) -> Middleware | None:
         limits = context.policy.settings.session if context.policy is not None else None
         if limits is None or context.route.api is None:
             return handler(context)
-        facts = context.facts
-        _, id = identify(context.request.headers, facts.introduction, session_id=facts.session_id)
+        _, id = context.client
         if id is None:
             return handler(context)
         session = sessions.of(context.actor.id, id)
