@@ -78,7 +78,7 @@ class Source(msgspec.Struct, omit_defaults=True):
 
 
 class Group(msgspec.Struct):
-    """A group that somebody is in."""
+    """A group that a user is in."""
 
     rbac_group_id: str
     name: str

@@ -30,7 +30,7 @@ _GMAIL = "gmail.com"
 
 
 class SignInRefusedError(Exception):
-    """Somebody may not sign in; `sentence` tells them why, and what helps.
+    """A person may not sign in; `sentence` tells them why, and what helps.
 
     For the log, `who` is what the provider calls them, and `claimed` what counted against them.
     """

@@ -32,7 +32,7 @@ class ChargePeriod(StrEnum):
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What somebody's client used of a model at a tier, with one label and price table, in one
+    """What a person's client used of a model at a tier, with one label and price table, in one
     charge period.
 
     `tokens` are input, output, read from the cache and written to it, none in another. `cost` is in

@@ -24,7 +24,7 @@ from aibridged.identity.spend_limits import limit_with
 from aibridged.identity.spend_scopes import ScopeKey, scope_names
 from aibridged.identity.tables import StoreUnavailableError, transaction
 from aibridged.records.budget_alerts import AlertStore
-from aibridged.records.database import Engine
+from aibridged.records.database import Engine, reason_of
 from aibridged.records.jobs import RecordingFailedError
 from aibridged.tasks import Tasks
 
@@ -221,5 +221,4 @@ def _describe(engine: Engine, alert: Alert) -> Told | None:
 
 
 def _reason(error: BaseException) -> str:
-    cause = error.__cause__ or error
-    return str(getattr(cause, "orig", cause)).strip().partition("\n")[0]
+    return reason_of(error.__cause__ or error)

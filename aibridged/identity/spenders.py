@@ -16,7 +16,7 @@ _MEMBERS = sa.select(group_members.c.user_id, groups.c.id, groups.c.name).join(g
 
 
 class GroupRef(NamedTuple):
-    """A group of somebody's."""
+    """A group of the spender's."""
 
     id: str
     name: str

@@ -50,7 +50,7 @@ class DatabaseError(StartError):
     """A database that can't be used; the message says why and how to fix it, without a password."""
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """The driver's own words; SQLAlchemy's would add the statement and its values."""
     cause = error.orig if isinstance(error, DBAPIError) else error
     return str(cause).partition("\n")[0]

@@ -115,7 +115,7 @@ def _hour_of_id(id: str) -> datetime:
 
 
 def marking_dirty(dialect: str) -> Any:
-    """The statement that marks one hour, `hour`, dirty. Whoever is summing it up starts again."""
+    """The statement that marks `hour` dirty; a daemon that is summing it up starts again."""
     statement = insert(dialect, summarised_hours)
     return statement.values(hour=sa.bindparam("hour"), is_dirty=sa.true()).on_conflict_do_update(
         index_elements=[summarised_hours.c.hour],

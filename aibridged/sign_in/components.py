@@ -30,7 +30,7 @@ _THREADS = 4
 STORE_TIMEOUT_S = 5.0
 
 GUESSES, GUESS_PERIOD_S = 20, 600.0
-"""Wrong user codes of an address, or of somebody who is signed in, within the period."""
+"""Wrong user codes of an address, or of a signed-in user, within the period."""
 REFRESHES, REFRESH_PERIOD_S = 60, 600.0
 """Refreshes of a sign-in within the period."""
 
