@@ -1,8 +1,10 @@
 """HTTP handler of the API: runs queries, and cancels those whose client has disconnected."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -13,12 +15,21 @@ from aibridged.api.channel import Channel
 from aibridged.api.filters import BadFilterError
 from aibridged.api.openapi import document
 from aibridged.api.query_runner import QueryRunner
-from aibridged.api.routes import ROUTES, Question, Route, find, read_query
+from aibridged.api.routes import (
+    ROUTES,
+    Call,
+    Events,
+    Question,
+    Route,
+    check_names,
+    find,
+    read_query,
+    roots,
+)
 from aibridged.clock import Clock
 from aibridged.errors import (
     ADMIN_REQUIRED,
     INVALID_REQUEST,
-    METHOD_NOT_ALLOWED,
     QUERY_FAILED,
     ROUTE_NOT_SUPPORTED,
     GatewayError,
@@ -28,6 +39,7 @@ from aibridged.records.cancel_scope import QueryFailedError, QueryTimeoutError
 from aibridged.records.id_prefixes import AmbiguousIdError
 from aibridged.records.query import NoSuchPageError, Query
 from aibridged.transport.abort import broken_off
+from aibridged.transport.body import small_body
 from aibridged.transport.refusal import SERVER
 
 ANSWER_S = 60.0
@@ -35,16 +47,37 @@ ANSWER_S = 60.0
 
 A slow reader doesn't hold its place, or the database's snapshot, any longer.
 """
+MAX_BODY = 64 * 1024
+READ_TIMEOUT_S = 10.0
+"""For a whole body."""
 
+_DOCUMENT = "/openapi.json"
 _JSON = "application/json"
+_EVENTS = "text/event-stream"
+_encode = msgspec.json.Encoder().encode
 
 
 class Api:
-    """Serves `GET` to authenticated callers: admins see everything, others their own records."""
+    """Serves authenticated callers: admins see everything, others their own records.
 
-    def __init__(self, query: Query, clock: Clock) -> None:
+    `services` are the routes that the running daemon answers.
+    """
+
+    def __init__(self, query: Query, clock: Clock, services: Iterable[Route] = ()) -> None:
         self._queries = QueryRunner(query, clock)
-        self._document = msgspec.json.encode(document((*ROUTES, *spend_limits.ROUTES)))
+        self._routes: tuple[Route, ...] = ROUTES
+        self._document = b""
+        self.serve(services)
+
+    @property
+    def roots(self) -> frozenset[str]:
+        """First segments of the paths that are served here."""
+        return roots(self._routes)
+
+    def serve(self, services: Iterable[Route]) -> None:
+        """Serve these routes, too."""
+        self._routes = (*self._routes, *services)
+        self._document = _encode(document((*self._routes, *spend_limits.ROUTES)))
 
     async def __call__(
         self, request: web.BaseRequest, actor: Actor, path: str, raw_query: str
@@ -52,47 +85,137 @@ class Api:
         """The response to `path` (`/interceptions`).
 
         Raises:
-            GatewayError: there is no such resource, it is read-only or for admins, the filter is
-                invalid, the caller is over its limits, or the database is unavailable.
+            GatewayError: there is no such resource, or not with this method, it is for admins, the
+                parameters or the body are invalid, the caller is over their limits, or the database
+                is unavailable.
             BrokenOffError: the database failed in the middle of the response.
         """
-        found = None if path == "/openapi.json" else find(path)
-        if request.method not in ("GET", "HEAD"):
-            raise GatewayError(METHOD_NOT_ALLOWED, allow="GET, HEAD")
-        if found is None:
+        if path == _DOCUMENT and request.method in ("GET", "HEAD"):
             return web.Response(body=self._document, content_type=_JSON)
-        route, id = found
-        if route.for_admins and not actor.is_admin:
-            raise GatewayError(ADMIN_REQUIRED)
-        owner = None if actor.is_admin else actor.id
         try:
-            question = Question(actor, owner, id, read_query(raw_query, route))
-            make = partial(_answer, route, question)
-            async with asyncio.timeout(ANSWER_S), self._queries.ask(actor.id, make) as channel:
-                return await _send(request, channel)
-        except (BadFilterError, NoSuchPageError, AmbiguousIdError) as error:
-            raise GatewayError(INVALID_REQUEST, str(error)) from None
-        except (QueryFailedError, TimeoutError) as error:
-            raise _failure(request, error) from None
+            with _refusals():
+                return await self._answered(request, actor, path, raw_query)
+        except GatewayError:
+            if request.writer.output_size > 0:  # no client may take it as complete
+                raise broken_off(request, "the query failed") from None
+            raise
+
+    async def _answered(
+        self, request: web.BaseRequest, actor: Actor, path: str, raw_query: str
+    ) -> web.StreamResponse:
+        route, names = find(request.method, path, self._routes)
+        owner, parameters = _owner(route, actor), read_query(raw_query, route)
+        if route.serve is not None:
+            sent = b""
+            if route.body is not None:
+                sent = await small_body(request, MAX_BODY, READ_TIMEOUT_S)
+            call = Call(actor, owner, names, parameters, _decoded(route, sent))
+            return await _respond(request, await route.serve(call))
+        question = Question(actor, owner, names.get("id", ""), parameters)
+        async with self._asking(route, question) as channel:
+            return await _send(request, channel, route.content_type)
+
+    @asynccontextmanager
+    async def _asking(self, route: Route, question: Question) -> AsyncIterator[Channel]:
+        make = partial(_answer, route, question)
+        async with asyncio.timeout(ANSWER_S), self._queries.ask(question.actor.id, make) as channel:
+            yield channel
+
+    async def ask(
+        self,
+        actor: Actor,
+        method: str,
+        path: str,
+        parameters: Mapping[str, str],
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """The same within this process, decoded: for the pages, which show nothing else.
+
+        Raises:
+            GatewayError: as for a request.
+        """
+        route, names = find(method, path, self._routes)
+        if route.serve is None:
+            pieces = [piece async for piece in self.pieces(actor, path, parameters)]
+            return msgspec.json.decode(b"".join(pieces))
+        with _refusals():
+            check_names(parameters, route)
+            sent = _decoded(route, b"" if body is None else _encode(body))
+            answer = await route.serve(Call(actor, _owner(route, actor), names, parameters, sent))
+        return answer if isinstance(answer, Events) else msgspec.to_builtins(answer)
+
+    async def pieces(
+        self, actor: Actor, path: str, parameters: Mapping[str, str]
+    ) -> AsyncIterator[bytes]:
+        """The bytes of the answer to a query, as they are made; the errors are those of `ask`."""
+        with _refusals():
+            route, names = find("GET", path, self._routes)
+            check_names(parameters, route)
+            question = Question(actor, _owner(route, actor), names.get("id", ""), dict(parameters))
+            async with self._asking(route, question) as channel:
+                if (piece := await channel.read()) is None:
+                    raise _no_such()
+                while piece is not None:
+                    yield piece
+                    piece = await channel.read()
 
     def close(self) -> None:
         """Refuse new queries."""
         self._queries.close()
 
 
+def _owner(route: Route, actor: Actor) -> str | None:
+    """The only initiator whose rows the caller may see, None for all."""
+    if route.for_admins and not actor.is_admin:
+        raise GatewayError(ADMIN_REQUIRED)
+    return None if actor.is_admin else actor.id
+
+
+def _decoded(route: Route, body: bytes) -> Any:
+    if route.body is None:
+        return None
+    try:
+        return msgspec.json.decode(body, type=route.body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise GatewayError(INVALID_REQUEST, f"The body is not what is expected: {error}.") from None
+
+
 def _answer(route: Route, question: Question, query: Query) -> Generator[bytes]:
+    assert route.answer is not None, "it is no service"
     return route.answer(query, question)
 
 
-async def _send(request: web.BaseRequest, channel: Channel) -> web.StreamResponse:
+def _no_such() -> GatewayError:
+    return GatewayError(ROUTE_NOT_SUPPORTED, "No such record, or it is owned by another user.")
+
+
+async def _respond(request: web.BaseRequest, answer: Any) -> web.StreamResponse:
+    """The response of the running daemon, which may have a secret in it."""
+    headers = {"Cache-Control": "no-store"}
+    if answer is None:
+        return web.Response(status=204, headers=headers)
+    if not isinstance(answer, Events):
+        return web.Response(body=_encode(answer), content_type=_JSON, headers=headers)
+    response = web.StreamResponse(headers={**headers, "Content-Type": _EVENTS, "Server": SERVER})
+    await response.prepare(request)
+    if request.method != "HEAD":
+        async for piece in answer.events:
+            await response.write(piece)
+        await response.write_eof()
+    return response
+
+
+async def _send(
+    request: web.BaseRequest, channel: Channel, content_type: str
+) -> web.StreamResponse:
     """Send the response: with a length if it is small, else in chunks as they are made."""
     piece, following = await channel.read(), None
     if piece is None:
-        raise GatewayError(ROUTE_NOT_SUPPORTED, "No such record, or it is owned by another user.")
+        raise _no_such()
     following = await channel.read()
     if following is None:
-        return web.Response(body=piece, content_type=_JSON)
-    response = web.StreamResponse(headers={"Content-Type": _JSON, "Server": SERVER})
+        return web.Response(body=piece, headers={"Content-Type": content_type})
+    response = web.StreamResponse(headers={"Content-Type": content_type, "Server": SERVER})
     await response.prepare(request)
     if request.method == "HEAD":
         return response
@@ -104,13 +227,18 @@ async def _send(request: web.BaseRequest, channel: Channel) -> web.StreamRespons
     return response
 
 
-def _failure(request: web.BaseRequest, error: QueryFailedError | TimeoutError) -> Exception:
-    """The error to raise; a response under way is aborted, so no client takes it as complete."""
-    if isinstance(error, QueryFailedError) and not isinstance(error, QueryTimeoutError):
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """GatewayErrors in place of what goes wrong with a question and its answer."""
+    try:
+        yield
+    except (BadFilterError, NoSuchPageError, AmbiguousIdError) as error:
+        raise GatewayError(INVALID_REQUEST, str(error)) from None
+    except QueryTimeoutError as error:
+        raise GatewayError(QUERY_FAILED, str(error)) from None
+    except QueryFailedError as error:
         # The reason may name servers and accounts, which only the operator may see.
         logger.error("A query of the records failed: {}", error)
-    if request.writer.output_size > 0:
-        return broken_off(request, "the query failed")
-    if isinstance(error, QueryTimeoutError):
-        return GatewayError(QUERY_FAILED, str(error))
-    return GatewayError(QUERY_FAILED, retry_after=1)
+        raise GatewayError(QUERY_FAILED, retry_after=1) from None
+    except TimeoutError:
+        raise GatewayError(QUERY_FAILED, retry_after=1) from None

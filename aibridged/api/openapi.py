@@ -59,6 +59,8 @@ class Described(Protocol):
     def body(self) -> Any: ...
     @property
     def at_root(self) -> bool: ...
+    @property
+    def content_type(self) -> str: ...
 
 
 def document(routes: Iterable[Described]) -> dict[str, Any]:
@@ -79,8 +81,8 @@ def document(routes: Iterable[Described]) -> dict[str, Any]:
         "info": {
             "title": "aibridged",
             "version": __version__,
-            "description": "Recorded interceptions and sessions: admins see all, other users "
-            "their own. And spend limits, for admins.",
+            "description": "The record, what runs now, people and spend limits: admins see and "
+            "change all, other users their own.",
         },
         "servers": [{"url": "/api/v2/aibridge"}, {"url": "/api/v2/ai-gateway"}],
         "security": [{name: []} for name in _SCHEMES],
@@ -98,7 +100,10 @@ def _operation(route: Described, shown: Mapping[Any, dict[str, Any]]) -> dict[st
         "description": "Why not",
         "content": {_JSON: {"schema": {"$ref": "#/components/schemas/Error"}}},
     }
-    answer = {_JSON: {"schema": shown[route.shape]}}
+    done: dict[str, Any] = {"204": {"description": "It is done"}}
+    if route.shape is not None:
+        answer = {route.content_type: {"schema": shown[route.shape]}}
+        done = {"200": {"description": "The answer", "content": answer}}
     body = {}
     if route.body is not None:
         content = {_JSON: {"schema": shown[route.body]}}
@@ -108,7 +113,7 @@ def _operation(route: Described, shown: Mapping[Any, dict[str, Any]]) -> dict[st
         "parameters": [_parameter(each) for each in route.parameters],
         **body,
         "responses": {
-            "200": {"description": "The answer", "content": answer},
+            **done,
             **{str(status): failure for status in statuses},
         },
     }

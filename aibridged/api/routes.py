@@ -1,6 +1,6 @@
 """Table of API routes: their parameters, and the queries behind them."""
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -21,24 +21,10 @@ from aibridged.api.filters import (
     read_usage,
 )
 from aibridged.api.openapi import Parameter
-from aibridged.errors import ROUTE_NOT_SUPPORTED, GatewayError
+from aibridged.errors import METHOD_NOT_ALLOWED, ROUTE_NOT_SUPPORTED, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.records.query import MAX_LIMIT, MAX_NAMES, Query
 from aibridged.records.query_results import USAGE_NUMBERS, Filter, UsageBy
-
-ROOTS = frozenset(
-    {
-        "interceptions",
-        "sessions",
-        "usage",
-        "models",
-        "clients",
-        "providers",
-        "audit",
-        "openapi.json",
-    }
-)
-"""First segments of the paths that are served here."""
 
 _THREADS = 50
 _MAX_THREADS = 200
@@ -58,33 +44,89 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
-    """A path below the prefix, with `{id}` for one segment.
+class Call:
+    """A parsed request to the running daemon: `names` are those in the path.
 
-    `answer` generates the JSON chunk by chunk, or nothing where there is no such item; it blocks.
-    `shape` is the JSON's type. Where it is `for_admins`, others get 403.
+    `body` is that of a change, decoded; `owner` is as in a `Question`.
+    """
+
+    actor: Actor
+    owner: str | None
+    names: Mapping[str, str]
+    parameters: Mapping[str, str]
+    body: Any = None
+
+    @property
+    def id(self) -> str:
+        return self.names["id"]
+
+
+class Events:
+    """An answer that goes on: server-sent events, as they are to be written."""
+
+    def __init__(self, events: AsyncIterator[bytes]) -> None:
+        self.events = events
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A path below the prefix, with names in braces for single segments.
+
+    Queries have an `answer`, which generates the JSON chunk by chunk, or nothing where there is no
+    such item; it blocks. What the running daemon answers has `serve`, on the event loop: it returns
+    what is encoded as JSON, None for no content, or `Events`. `shape` is the JSON's type, and
+    `body` that of a request's. Where it is `for_admins`, others get 403.
     """
 
     path: str
     summary: str
-    answer: Callable[[Query, Question], Generator[bytes]]
+    answer: Callable[[Query, Question], Generator[bytes]] | None
     shape: Any
     parameters: tuple[Parameter, ...] = ()
     for_admins: bool = False
     method: str = "get"
     body: Any = None
     at_root: bool = False
+    serve: Callable[[Call], Awaitable[Any]] | None = None
+    content_type: str = "application/json"
 
 
-def find(path: str) -> tuple[Route, str]:
-    """The route of a path, and the id in it, or "" where it has none."""
-    root, _, below = path[1:].partition("/")
-    id, slash, leaf = below.partition("/")
-    pattern = f"/{root}{'/{id}' if id else ''}{slash}{leaf}"
-    for route in ROUTES:
-        if route.path == pattern:
-            return route, unquote(id)
-    raise GatewayError(ROUTE_NOT_SUPPORTED)
+def find(method: str, path: str, routes: Iterable[Route]) -> tuple[Route, Mapping[str, str]]:
+    """The route of a request, and the names in its path. A path without names comes first.
+
+    Raises:
+        GatewayError: there is no such path, or not with this method.
+    """
+    segments = path.split("/")
+    there = [
+        (len(names), route, names)
+        for route in routes
+        if (names := _names(route.path.split("/"), segments)) is not None
+    ]
+    if not there:
+        raise GatewayError(ROUTE_NOT_SUPPORTED)
+    least = min(count for count, _, _ in there)
+    fitting = [(route, names) for count, route, names in there if count == least]
+    wanted = "get" if method == "HEAD" else method.lower()
+    for route, names in fitting:
+        if route.method == wanted:
+            return route, names
+    methods = {route.method.upper() for route, _ in fitting}
+    allowed = ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+    raise GatewayError(METHOD_NOT_ALLOWED, f"Use {allowed} for this path.", allow=allowed)
+
+
+def _names(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+    """What the names in a pattern stand for; None where the path doesn't fit it."""
+    if len(pattern) != len(segments):
+        return None
+    names = {}
+    for part, segment in zip(pattern, segments, strict=True):
+        if part.startswith("{") and segment:
+            names[part[1:-1]] = unquote(segment)
+        elif part != segment:
+            return None
+    return names
 
 
 def read_query(raw_query: str, route: Route) -> dict[str, str]:
@@ -93,15 +135,20 @@ def read_query(raw_query: str, route: Route) -> dict[str, str]:
         pairs = parse_qsl(raw_query, keep_blank_values=True, errors="strict")
     except ValueError:
         raise BadFilterError("The query string is not UTF-8.") from None
-    known = [each.name for each in route.parameters if each.where == "query"]
-    for name, _ in pairs:
-        if name not in known:
-            there_are = f"Available parameters: {', '.join(known)}." if known else "There are none."
-            raise BadFilterError(f"{name!r} is not a parameter of this route. {there_are}")
+    check_names((name for name, _ in pairs), route)
     found = dict(pairs)
     if len(found) < len(pairs):
         raise BadFilterError("A query parameter is given twice.")
     return found
+
+
+def check_names(names: Iterable[str], route: Route) -> None:
+    """BadFilterError: the route has no parameter of such a name."""
+    known = [each.name for each in route.parameters if each.where == "query"]
+    for name in names:
+        if name not in known:
+            there_are = f"Available parameters: {', '.join(known)}." if known else "There are none."
+            raise BadFilterError(f"{name!r} is not a parameter of this route. {there_are}")
 
 
 def _interceptions(query: Query, question: Question) -> json_stream.Chunks:
@@ -291,3 +338,8 @@ ROUTES = (
         )
     ),
 )
+
+
+def roots(routes: Iterable[Route]) -> frozenset[str]:
+    """First segments of the paths of routes, and of the document that describes them."""
+    return frozenset({route.path.split("/")[1] for route in routes} | {"openapi.json"})

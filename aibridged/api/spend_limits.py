@@ -90,6 +90,7 @@ class Route:
     body: Any = None
     for_admins: bool = True
     at_root: bool = True
+    content_type: str = _JSON
 
 
 class SpendLimitApi:
@@ -125,13 +126,26 @@ class SpendLimitApi:
                 the caller is over their limits, or the database is unavailable.
         """
         if actor is None or not actor.is_admin:
-            raise GatewayError(
-                ADMIN_REQUIRED, "Only administrators may see and change spend limits."
-            )
+            raise _not_allowed()
         route, id = _find(request.method, request.rel_url.raw_path)
         body = b""
         if route.body is not None:
             body = await small_body(request, MAX_BODY, READ_TIMEOUT_S)
+        answer = await self._answered(actor, route, id, raw_query, body)
+        return web.Response(body=answer, content_type=_JSON)
+
+    async def ask(
+        self, actor: Actor, method: str, path: str, raw_query: str, body: bytes = b""
+    ) -> bytes:
+        """The same within this process."""
+        if not actor.is_admin:
+            raise _not_allowed()
+        route, id = _find(method, path)
+        return await self._answered(actor, route, id, raw_query, body)
+
+    async def _answered(
+        self, actor: Actor, route: Route, id: str, raw_query: str, body: bytes
+    ) -> bytes:
         question = Question(
             Parameters(raw_query),
             id,
@@ -141,7 +155,7 @@ class SpendLimitApi:
             self._changed,
         )
         try:
-            return web.Response(body=await self._ask(actor, route, question), content_type=_JSON)
+            return await self._ask(actor, route, question)
         except NoSuchLimitError as error:
             raise GatewayError(SPEND_LIMIT_NOT_FOUND, str(error)) from None
         except IdentityError as error:
@@ -165,6 +179,10 @@ class SpendLimitApi:
             while (piece := await channel.read()) is not None:
                 pieces.append(piece)
         return b"".join(pieces)
+
+
+def _not_allowed() -> GatewayError:
+    return GatewayError(ADMIN_REQUIRED, "Only administrators may see and change spend limits.")
 
 
 def _answer(route: Route, question: Question, query: Query) -> Generator[bytes]:

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 from aibridged.api import spend_limits
-from aibridged.api.routes import ROOTS
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
@@ -164,7 +163,7 @@ class Composition:
             reloads=resources.reloads,
             ca_certificate=resources.authority.certificate_pem if resources.authority else None,
             api=resources.api,
-            api_roots=ROOTS,
+            api_roots=resources.api.roots,
             local_routes=self._local_routes(settings, policies),
         )
 

@@ -6,7 +6,7 @@ import re
 from multidict import CIMultiDict
 
 from aibridged.api.openapi import document
-from aibridged.api.routes import ROOTS, ROUTES
+from aibridged.api.routes import ROUTES
 from aibridged.api.spend_limits import ROUTES as SPEND_LIMITS
 from aibridged.core.auth import read_credentials
 from aibridged.errors import ERRORS
@@ -24,7 +24,6 @@ def test_every_route_stands_in_the_document():
         assert names == [each.name for each in route.parameters]
         assert ("requestBody" in path[route.method]) == (route.method == "post")
     for route in ROUTES:
-        assert route.path.split("/")[1] in ROOTS
         parameters = made["paths"][route.path]["get"]["parameters"]
         assert [each["name"] for each in parameters] == [each.name for each in route.parameters]
         for each in parameters:

@@ -3,7 +3,7 @@
 import pytest
 
 from aibridged.api.filters import BadFilterError, read_filter
-from aibridged.api.routes import ROUTES, find, read_query
+from aibridged.api.routes import ROUTES, Route, find, read_query
 from aibridged.errors import GatewayError
 
 
@@ -19,8 +19,22 @@ from aibridged.errors import GatewayError
     ],
 )
 def test_paths(path, route, id):
-    found, found_id = find(path)
-    assert (found.path, found_id) == (route, id)
+    found, names = find("GET", path, ROUTES)
+    assert (found.path, names.get("id", "")) == (route, id)
+
+
+def test_a_path_without_names_comes_first_and_each_method_has_its_route():
+    def made(path, method="get"):
+        return Route(path, path, None, None, method=method)
+
+    one, mine, change = made("/people/{id}"), made("/people/me"), made("/people/{id}", "patch")
+    routes = (one, mine, change)
+    assert find("GET", "/people/me", routes) == (mine, {})
+    assert find("HEAD", "/people/a%20b", routes) == (one, {"id": "a b"})
+    assert find("PATCH", "/people/x", routes) == (change, {"id": "x"})
+    with pytest.raises(GatewayError) as raised:
+        find("DELETE", "/people/x", routes)
+    assert (raised.value.kind.status, raised.value.allow) == (405, "GET, HEAD, PATCH")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +52,7 @@ def test_paths(path, route, id):
 )
 def test_no_paths(path):
     with pytest.raises(GatewayError) as raised:
-        find(path)
+        find("GET", path, ROUTES)
     assert raised.value.kind.status == 404
 
 
@@ -58,7 +72,7 @@ def test_no_paths(path):
 )
 def test_nothing_that_was_asked_is_ignored(path, raw_query, said):
     with pytest.raises(BadFilterError, match=said):
-        read_filter(read_query(raw_query, find(path)[0]), "me", None)
+        read_filter(read_query(raw_query, find("GET", path, ROUTES)[0]), "me", None)
 
 
 def test_every_route_has_a_summary_and_parameters_of_its_own():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from aibridged.api.routes import ROOTS
+from aibridged.api.routes import ROUTES, roots
 from aibridged.config.options import ProviderSettings
 from aibridged.config.providers import RESERVED
 from aibridged.config.resolution import Resolution
@@ -212,4 +212,4 @@ def test_mistakes(
 
 
 def test_the_apis_own_names_are_no_providers():
-    assert ROOTS - {"openapi.json"} <= RESERVED
+    assert roots(ROUTES) - {"openapi.json"} <= RESERVED
