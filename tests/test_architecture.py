@@ -19,6 +19,7 @@ LAYERS = (
     {"fair_places"},
     {"transport", "mcp", "identity", "oidc", "prices", "providers", "records", "telemetry"},
     {"pipeline", "proxy", "fake_provider", "api", "sign_in"},
+    {"ui"},
     {"daemon"},
     {"cli"},
     {"__main__"},
@@ -109,8 +110,10 @@ MIRRORED = (
     "telemetry",
     "transport",
     "sign_in",
+    "ui",
 )
 AI_PROXY = "tests/e2e/ai_proxy drives it through sockets"
+UI = "tests/e2e/ui drives it in a browser and through sockets"
 SIGN_IN = "tests/e2e/sign_in drives it through sockets"
 SHELL = "an aiohttp shell over core/: tests/e2e drives it through sockets"
 DECLARES = "declares types only: there is nothing to run"
@@ -195,6 +198,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "config/rows/people.py": DECLARES,
     "config/rows/server.py": DECLARES,
     "config/rows/sign_in.py": DECLARES,
+    "config/rows/ui.py": DECLARES,
     "oidc/base.py": DECLARES,
     "records/usage_refusals.py": "tests/records/test_usage.py asks for refusals beside usage",
     "records/usage_sums.py": "tests/records/test_usage_parts.py compares the sums both ways",
@@ -236,6 +240,8 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
         f"sign_in/{name}.py": SIGN_IN
         for name in ("callback", "device", "oauth", "refresh", "routes", "tokens")
     },
+    "ui/page.py": DECLARES,
+    **{f"ui/{name}.py": UI for name in ("assets", "entry", "render", "routes", "views/home")},
     "transport/handoff.py": AI_PROXY,
     "records/backend.py": DECLARES,
     "records/budget_alerts.py": "tests/daemon/test_budget_alerts.py tells alerts by it",

@@ -101,7 +101,7 @@ def find(method: str, path: str, routes: Iterable[Route]) -> tuple[Route, Mappin
     there = [
         (len(names), route, names)
         for route in routes
-        if (names := _names(route.path.split("/"), segments)) is not None
+        if (names := names_in(route.path.split("/"), segments)) is not None
     ]
     if not there:
         raise GatewayError(ROUTE_NOT_SUPPORTED)
@@ -116,7 +116,7 @@ def find(method: str, path: str, routes: Iterable[Route]) -> tuple[Route, Mappin
     raise GatewayError(METHOD_NOT_ALLOWED, f"Use {allowed} for this path.", allow=allowed)
 
 
-def _names(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+def names_in(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
     """What the names in a pattern stand for; None where the path doesn't fit it."""
     if len(pattern) != len(segments):
         return None

@@ -193,6 +193,7 @@ def _libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
         ("postgres", settings.postgres_url is not None, where("postgres_url")),
         ("proxy", settings.proxy_enabled, where("proxy_enabled")),
         ("sign-in", bool(settings.oidc_issuer_url), where("oidc_issuer_url")),
+        ("ui", settings.ui_enabled == "true", where("ui_enabled")),
     )
     for extra, wanted, setting in needed:
         if wanted and (mistake := extras.mistake(extra, setting)) is not None:

@@ -43,6 +43,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = {
         "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http>=1.30",
         "opentelemetry.sdk": "opentelemetry-sdk>=1.30",
     },
+    "ui": {"cryptography": "cryptography>=44", "jinja2": "Jinja2>=3.1"},
 }
 
 

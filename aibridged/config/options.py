@@ -20,6 +20,7 @@ from aibridged.config.rows.logging import LoggingRows
 from aibridged.config.rows.people import PeopleRows
 from aibridged.config.rows.server import ServerRows
 from aibridged.config.rows.sign_in import SignInRows
+from aibridged.config.rows.ui import UiRows
 from aibridged.config.secret import Secret
 
 ProviderType = Literal["anthropic", "openai", "copilot"]
@@ -153,7 +154,7 @@ class PriceSettings:
 @dataclass(frozen=True)
 # The fields of the last class come first.
 class Settings(
-    LoggingRows, AiProxyRows, ServerRows, SignInRows, PeopleRows, BudgetRows, GatewayRows
+    LoggingRows, AiProxyRows, UiRows, ServerRows, SignInRows, PeopleRows, BudgetRows, GatewayRows
 ):
     """The effective settings, read at the start and at each reload. Durations are in seconds."""
 

@@ -193,6 +193,7 @@ class Composition:
                 settings, resources.telemetry, self._telemetry_budget, resources.slices
             ),
             **resources.sign_in,
+            **resources.ui,
         }
 
     def _dumper(self, directory: Path | None) -> Dumper | None:

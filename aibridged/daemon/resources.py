@@ -26,6 +26,7 @@ from aibridged.daemon.gatekeeper import make_gatekeeper
 from aibridged.daemon.memory import available_memory
 from aibridged.daemon.pruning import Ask, audit_pruner
 from aibridged.daemon.sign_in import make_sign_in
+from aibridged.daemon.web_page import make_ui
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.limits_in_force import LimitsInForce
@@ -86,8 +87,8 @@ class Resources:
 
     `tokens` is the store of users and tokens, if this daemon has one; `records` describes where
     records are kept, `place` names it without its version; `truncator` bounds their texts.
-    `sign_in` are the routes of signing in, none where it isn't configured; `policy_groups` are the
-    groups that the current policies are for.
+    `sign_in` are the routes of signing in, and `ui` those of the web page: none where it is off.
+    `policy_groups` are the groups that the current policies are for.
     """
 
     clock: Clock
@@ -130,6 +131,7 @@ class Resources:
     on_finished: tuple[Callable[[RequestSummary], None], ...]
     authority: "Authority | None"
     sign_in: Mapping[str, LocalRoute]
+    ui: Mapping[str, LocalRoute]
     policy_groups: set[str]
 
 
@@ -228,6 +230,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         sign_in=await make_sign_in(
             settings, engine, clock, gatekeeper, policy_groups, metrics, stack
         ),
+        ui=make_ui(settings, api, gate, clock),
         policy_groups=policy_groups,
         on_finished=(
             request_finished,

@@ -65,7 +65,7 @@ class CredentialKey:
 
         nonce = os.urandom(_NONCE_BYTES)
         plain = credential.reveal().encode()
-        return nonce + AESGCM(self._read()).encrypt(nonce, plain, bound_to.encode())
+        return nonce + AESGCM(self.read()).encrypt(nonce, plain, bound_to.encode())
 
     def decrypt(self, encrypted: bytes, bound_to: str) -> Secret:
         """The credential.
@@ -78,7 +78,7 @@ class CredentialKey:
 
         nonce, data = encrypted[:_NONCE_BYTES], encrypted[_NONCE_BYTES:]
         try:
-            plain = AESGCM(self._read()).decrypt(nonce, data, bound_to.encode())
+            plain = AESGCM(self.read()).decrypt(nonce, data, bound_to.encode())
         except (InvalidTag, ValueError):
             raise CredentialKeyError(
                 f"Credentials in the database were not encrypted with the key in {self.path}. "
@@ -88,7 +88,12 @@ class CredentialKey:
             ) from None
         return Secret(plain.decode())
 
-    def _read(self) -> bytes:
+    def read(self) -> bytes:
+        """The key itself.
+
+        Raises:
+            CredentialKeyError: there is none, or it can't be read.
+        """
         try:
             with open(open_private(self.path, os.O_RDONLY), encoding="ascii") as file:
                 key = bytes.fromhex(file.read(_MAX_CHARACTERS))

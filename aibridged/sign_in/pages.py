@@ -7,7 +7,7 @@ follow a form against `form-action`, and many providers pass people on to anothe
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from aiohttp import web
@@ -20,7 +20,7 @@ from aibridged.sign_in.cookies import Cookie
 
 DEVICE = "/device"
 
-_HEADERS = {
+HEADERS: Mapping[str, str] = {
     "Cache-Control": "no-store",
     "Content-Type": "text/html; charset=utf-8",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -29,6 +29,7 @@ _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
 }
+"""Of every page, beside its content security policy."""
 # A client chooses what it calls itself, so only known names are shown.
 _PROGRAMS = {"claude-code": "Claude Code", "aibridged-login": "aibridged login"}
 _MINUTE_S = 60
@@ -119,7 +120,7 @@ class Pages:
 
     def leave(self, url: str, cookies: Iterable[Cookie]) -> web.Response:
         """Send the browser to the identity provider."""
-        headers = {name: _HEADERS[name] for name in ("Cache-Control", "Referrer-Policy")}
+        headers = {name: HEADERS[name] for name in ("Cache-Control", "Referrer-Policy")}
         response = web.Response(status=303, headers={**headers, "Location": url})
         return self.with_cookies(response, cookies)
 
@@ -142,7 +143,7 @@ class Pages:
     ) -> web.Response:
         text = self._environment.get_template(template).render(style=self._style, **values)
         policy = f"{self._policy} {form_action} https:" if form_action else self._policy
-        headers = {**_HEADERS, "Content-Security-Policy": policy}
+        headers = {**HEADERS, "Content-Security-Policy": policy}
         return web.Response(status=status, body=text.encode(), headers=headers)
 
 

@@ -1,0 +1,1 @@
+"""The web page: what people look at in a browser, made of the answers of the HTTP API."""

@@ -1,0 +1,120 @@
+"""Renders pages: templates that escape what they show, and headers that confine them."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from aibridged.clock import Clock
+from aibridged.sign_in.pages import HEADERS
+from aibridged.transport.refusal import SERVER
+from aibridged.ui.assets import Asset, Assets
+from aibridged.ui.formats import filters
+from aibridged.ui.page import Download
+
+_POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
+    "form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
+)
+# Browsers send the origin of a form only from pages with a referrer; without, they send `null`.
+_HEADERS = {**HEADERS, "Referrer-Policy": "same-origin"}
+_KEPT = "public, max-age=31536000, immutable"
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An entry of the navigation."""
+
+    path: str
+    name: str
+    key: str
+    is_here: bool
+
+
+class Renderer:
+    """Renders pages below `root`, the path of the page as browsers have it."""
+
+    def __init__(self, root: str, clock: Clock) -> None:
+        self.root = root
+        self.assets = Assets()
+        self._environment = Environment(
+            loader=PackageLoader("aibridged.ui"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters.update(filters(clock.wall))
+        self._environment.globals.update(root=root, asset=self._asset)
+
+    def html(
+        self,
+        template: str,
+        values: Mapping[str, Any],
+        *,
+        status: int = 200,
+        links: Sequence[Link] = (),
+        form_action: str = "",
+    ) -> web.Response:
+        """A page. Its forms may lead to `form_action`, too."""
+        body = self._environment.get_template(template).render(links=links, **values)
+        forms = f"'self' {form_action}".rstrip()
+        headers = {**_HEADERS, "Content-Security-Policy": _POLICY.format(forms=forms)}
+        return web.Response(status=status, body=body.encode(), headers=headers)
+
+    def redirect(self, path: str) -> web.Response:
+        """Send the browser to another page, by GET."""
+        headers = {"Location": f"{self.root}{path}", "Cache-Control": "no-store"}
+        return web.Response(status=303, headers=headers)
+
+    def asset(self, found: Asset) -> web.Response:
+        """A static file."""
+        headers = {
+            "Content-Type": found.content_type,
+            "Cache-Control": _KEPT,
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Resource-Policy": "same-origin",
+        }
+        return web.Response(body=found.content, headers=headers)
+
+    def _asset(self, name: str) -> str:
+        return f"{self.root}{self.assets.path(name)}"
+
+
+async def send_download(request: web.BaseRequest, found: Download) -> web.StreamResponse:
+    """A file that the browser saves, and never shows as a page."""
+    name = "".join(
+        char if (char.isascii() and char.isalnum()) or char in "-._" else "-" for char in found.name
+    )
+    headers = {
+        **_HEADERS,
+        "Content-Type": found.content_type,
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+    if isinstance(found.content, bytes):
+        return web.Response(body=found.content, headers=headers)
+    return await send_pieces(request, found.content, headers)
+
+
+async def send_events(request: web.BaseRequest, events: AsyncIterator[bytes]) -> web.StreamResponse:
+    """Server-sent events."""
+    headers = {**_HEADERS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+    return await send_pieces(request, events, headers)
+
+
+async def send_pieces(
+    request: web.BaseRequest, pieces: AsyncIterator[bytes], headers: Mapping[str, str]
+) -> web.StreamResponse:
+    response: web.StreamResponse | None = None
+    async for piece in pieces:
+        if response is None:  # an error before the first piece is a page of its own
+            response = web.StreamResponse(headers={**headers, "Server": SERVER})
+            await response.prepare(request)
+        await response.write(piece)
+    if response is None:
+        return web.Response(body=b"", headers=headers)
+    await response.write_eof()
+    return response
