@@ -27,6 +27,7 @@ from aibridged.api.routes import (
     roots,
 )
 from aibridged.clock import Clock
+from aibridged.config.options import Settings
 from aibridged.errors import (
     ADMIN_REQUIRED,
     INVALID_REQUEST,
@@ -35,9 +36,11 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.identity.base import Actor
+from aibridged.identity.looks import Looks
 from aibridged.records.cancel_scope import QueryFailedError, QueryTimeoutError
 from aibridged.records.id_prefixes import AmbiguousIdError
 from aibridged.records.query import NoSuchPageError, Query
+from aibridged.records.viewer import LookNotNotedError, Viewer
 from aibridged.transport.abort import broken_off
 from aibridged.transport.body import small_body
 from aibridged.transport.refusal import SERVER
@@ -54,16 +57,25 @@ READ_TIMEOUT_S = 10.0
 _DOCUMENT = "/openapi.json"
 _JSON = "application/json"
 _EVENTS = "text/event-stream"
+_NOT_NOTED = (
+    "Texts of other users aren't shown, because the audit log can't be written at the moment. "
+    "Please try again."
+)
 _encode = msgspec.json.Encoder().encode
 
 
 class Api:
     """Serves authenticated callers: admins see everything, others their own records.
 
-    `services` are the routes that the running daemon answers.
+    `services` are the routes that the running daemon answers. `looks` at the texts of others are
+    noted, where `prompt_access` grants them to admins.
     """
 
-    def __init__(self, query: Query, clock: Clock, services: Iterable[Route] = ()) -> None:
+    def __init__(
+        self, query: Query, clock: Clock, looks: Looks, services: Iterable[Route] = ()
+    ) -> None:
+        self.prompt_access = Settings().prompt_access
+        self._looks = looks
         self._queries = QueryRunner(query, clock)
         self._routes: tuple[Route, ...] = ROUTES
         self._document = b""
@@ -112,12 +124,12 @@ class Api:
             call = Call(actor, owner, names, parameters, _decoded(route, sent))
             return await _respond(request, await route.serve(call))
         question = Question(actor, owner, names.get("id", ""), parameters)
-        async with self._asking(route, question) as channel:
+        async with self._asking(route, question, "api") as channel:
             return await _send(request, channel, route.content_type)
 
     @asynccontextmanager
-    async def _asking(self, route: Route, question: Question) -> AsyncIterator[Channel]:
-        make = partial(_answer, route, question)
+    async def _asking(self, route: Route, question: Question, by: str) -> AsyncIterator[Channel]:
+        make = partial(_answer, route, question, self._viewer(question.actor, by))
         async with asyncio.timeout(ANSWER_S), self._queries.ask(question.actor.id, make) as channel:
             yield channel
 
@@ -152,7 +164,7 @@ class Api:
             route, names = find("GET", path, self._routes)
             check_names(parameters, route)
             question = Question(actor, _owner(route, actor), names.get("id", ""), dict(parameters))
-            async with self._asking(route, question) as channel:
+            async with self._asking(route, question, "page") as channel:
                 if (piece := await channel.read()) is None:
                     raise _no_such()
                 while piece is not None:
@@ -162,6 +174,11 @@ class Api:
     def close(self) -> None:
         """Refuse new queries."""
         self._queries.close()
+
+    def _viewer(self, actor: Actor, by: str) -> Viewer:
+        if not actor.is_admin or self.prompt_access != "admins":
+            return Viewer(actor.id)
+        return Viewer(actor.id, partial(self._looks.note, actor.username, by))
 
 
 def _owner(route: Route, actor: Actor) -> str | None:
@@ -180,9 +197,9 @@ def _decoded(route: Route, body: bytes) -> Any:
         raise GatewayError(INVALID_REQUEST, f"The body is not what is expected: {error}.") from None
 
 
-def _answer(route: Route, question: Question, query: Query) -> Generator[bytes]:
+def _answer(route: Route, question: Question, viewer: Viewer, query: Query) -> Generator[bytes]:
     assert route.answer is not None, "it is no service"
-    return route.answer(query, question)
+    return route.answer(query.seen_by(viewer), question)
 
 
 def _no_such() -> GatewayError:
@@ -239,6 +256,7 @@ def _refusals() -> Iterator[None]:
     except QueryFailedError as error:
         # The reason may name servers and accounts, which only the operator may see.
         logger.error("A query of the records failed: {}", error)
-        raise GatewayError(QUERY_FAILED, retry_after=1) from None
+        message = _NOT_NOTED if isinstance(error, LookNotNotedError) else None
+        raise GatewayError(QUERY_FAILED, message, retry_after=1) from None
     except TimeoutError:
         raise GatewayError(QUERY_FAILED, retry_after=1) from None

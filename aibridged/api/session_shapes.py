@@ -53,7 +53,10 @@ class AgenticAction(AgenticActionHead, kw_only=True):
 
 
 class ThreadTotals(msgspec.Struct, kw_only=True):
-    """What is known of a thread once it has been read. The error is its first interception's."""
+    """What is known of a thread once it has been read. The error is its first interception's.
+
+    `texts_withheld` is why its texts are "(withheld)", null where they aren't.
+    """
 
     prompt: str | None
     model: str
@@ -67,6 +70,7 @@ class ThreadTotals(msgspec.Struct, kw_only=True):
     cost_label: CostLabel | None
     error_type: str | None
     error_message: str | None
+    texts_withheld: str | None
 
 
 class Thread(ThreadTotals, kw_only=True):

@@ -39,7 +39,8 @@ def session(
     Of users who share the id, it is the session of the one who used it last.
     """
     id = query.session_id(id, owner) or id
-    found = next(query.sessions(Filter(session=id, owner=owner, limit=1)), None)
+    wanted = Filter(session=id, owner=owner, limit=1)
+    found = next(query.sessions(wanted, with_texts=False), None)
     if found is None:
         return
     threads = query.threads(found, after_id=after_id, before_id=before_id, limit=limit + 1)
@@ -143,6 +144,7 @@ class _Page:
             cost_label=None,
             error_type=found.error_type if found.id == id else None,
             error_message=found.error_message if found.id == id else None,
+            texts_withheld=found.texts_withheld,
         )
         began = found.started_at
         self.started_at = min(self.started_at or began, began)

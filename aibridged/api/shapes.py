@@ -105,6 +105,7 @@ class InterceptionHead(msgspec.Struct, kw_only=True):
     `background_status` is the last one known of a response that runs in the background: as long as
     it is queued or in_progress, nobody has fetched the rest through the gateway. Without a
     `cost_label` no cost was computed; an unpriced one lacks the cost of some of its tokens or all.
+    `texts_withheld` is why its texts are "(withheld)", null where they aren't.
     """
 
     id: Uuid
@@ -136,6 +137,7 @@ class InterceptionHead(msgspec.Struct, kw_only=True):
     cost_label: CostLabel | None
     metadata: dict[str, Any]
     truncated: bool
+    texts_withheld: str | None
 
 
 class Interception(InterceptionHead, kw_only=True):
@@ -203,7 +205,8 @@ class Session(msgspec.Struct, kw_only=True):
     """Totals of a session; `last_active_at` is when its last interception started.
 
     `metadata` is that of its first interception. It is `truncated` if its last prompt is longer, or
-    it has more models or providers, than shown. Its cost is that of the interceptions that have
+    it has more models or providers, than shown. `texts_withheld` is why its prompts are
+    "(withheld)", null where they aren't. Its cost is that of the interceptions that have
     one; an unpriced one lacks some.
     """
 
@@ -223,6 +226,7 @@ class Session(msgspec.Struct, kw_only=True):
     cost_label: CostLabel | None
     first_prompt: str | None
     last_prompt: str | None
+    texts_withheld: str | None
     truncated: bool
 
 
@@ -315,6 +319,7 @@ def session(found: answers.Session) -> Session:
         **cost(found.cost, found.cost_label),
         first_prompt=found.first_prompt,
         last_prompt=found.last_prompt,
+        texts_withheld=found.texts_withheld,
         truncated=found.truncated,
     )
 

@@ -32,7 +32,7 @@ def audit() -> typer.Typer:
     group = typer.Typer(
         name="audit",
         no_args_is_help=True,
-        help="Show who changed users, groups, tokens and limits.",
+        help="Show who changed users, groups, tokens and limits, and who read others' texts.",
     )
     group.command("list")(takes_query(_list))
     return group
@@ -116,7 +116,7 @@ def _list(
     """List the audit log, newest first. Times are in UTC.
 
     It has a row for each change of users, groups, tokens and limits: who did what, when, and what
-    was there before and after.
+    was there before and after; and rows on who looked at the texts of others.
     """
     from aibridged.identity.audit import AuditFilter, entries, usernames
     from aibridged.records.storable import storable

@@ -220,8 +220,9 @@ def _store(settings: "Settings", access: Access) -> "SpendLimitStore":
 def _reading(settings: "Settings") -> Any:
     from aibridged.clock import SystemClock
     from aibridged.records.query import Query
+    from aibridged.records.viewer import NO_TEXTS
 
-    return Query(opened(settings, Access.READ), SystemClock()).reading()
+    return Query(opened(settings, Access.READ), SystemClock(), NO_TEXTS).reading()
 
 
 def _whose(scope: "Scope", name: str | None) -> str:

@@ -28,16 +28,18 @@ class Found(NamedTuple):
     of_service: bool
 
 
-def takes_database(command: Callable[..., None], also: Sequence[str] = ()) -> Callable[..., None]:
+def takes_database(
+    command: Callable[..., None], also: Sequence[str] = (), unasked: Sequence[str] = ()
+) -> Callable[..., None]:
     """Give a command the settings as its first argument, and flags for the database's location.
 
-    `also` are further settings that it needs. Without flags and variables of its own, it uses the
-    service's settings.
+    `also` are further settings that it needs, `unasked` those that it offers no flag for. Without
+    flags and variables of its own, it uses the service's settings.
     """
     names = (*STORE, *also)
 
     def resolve(flags: Mapping[str, str]) -> "Settings":
-        found = found_settings(flags, names)
+        found = found_settings(flags, (*names, *unasked))
         settings = without_mistakes(found.resolution)
         for line in _remarks(found, settings):
             say(line, err=True)

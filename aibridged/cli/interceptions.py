@@ -1,5 +1,6 @@
 """`aibridged interceptions`: lists and shows recorded interceptions."""
 
+from functools import partial
 from operator import attrgetter, methodcaller
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
 from aibridged.cli.query_options import (
+    WHOLE,
     MinCostFlag,
     Output,
     OutputFlag,
@@ -139,7 +141,8 @@ def _list(
     view = chosen(COLUMNS, wide, columns, output=output)
     wanted = msgspec.structs.replace(costing(wanted, min_cost), after_id=after_id)
     advice = "--after-id with the last ID goes on."
-    found, more = up_to_limit(query.interceptions, wanted, advice)
+    find = partial(query.interceptions, with_texts=output in WHOLE)
+    found, more = up_to_limit(find, wanted, advice)
     write(found, output, view, nothing="No interception matches.", more=more)
 
 

@@ -42,6 +42,10 @@ class Output(StrEnum):
     CSV = "csv"
 
 
+WHOLE = (Output.JSON, Output.JSONL)
+"""The formats that have everything, whatever the columns."""
+
+
 class Status(StrEnum):
     """Outcome of an interception, if it has ended."""
 
@@ -125,16 +129,13 @@ def takes_query(
 
     @functools.wraps(command)
     def with_query(settings: "Settings", **arguments: Any) -> None:
-        from aibridged.clock import SystemClock
         from aibridged.records.cancel_scope import QueryFailedError
         from aibridged.records.database import DatabaseError
-        from aibridged.records.open_database import read_database
-        from aibridged.records.query import Query
 
         if also is not None:
             arguments[_SETTINGS] = settings
         try:
-            command(Query(read_database(settings), SystemClock()), **arguments)
+            command(_query(settings), **arguments)
         except (DatabaseError, QueryFailedError) as error:
             say(str(error), err=True)
             raise typer.Exit(1) from None
@@ -142,7 +143,23 @@ def takes_query(
     given = inspect.signature(command).parameters.values()
     offered = [each for each in given if each.name != _SETTINGS]
     with_query.__signature__ = inspect.Signature(offered)  # type: ignore[attr-defined]
-    return takes_database(with_query, also or ())
+    return takes_database(with_query, also or (), unasked=("prompt_access",))
+
+
+def _query(settings: "Settings") -> "Query":
+    """Queries as the user of the operating system sees them: the local actor's texts are theirs."""
+    from aibridged.clock import SystemClock
+    from aibridged.identity.anonymous import LOCAL_ACTOR
+    from aibridged.identity.looks import Looks
+    from aibridged.records.open_database import read_database
+    from aibridged.records.query import Query
+    from aibridged.records.viewer import Viewer
+
+    engine, clock = read_database(settings), SystemClock()
+    note = functools.partial(Looks(engine, clock).note, None, "cli")
+    return Query(
+        engine, clock, Viewer(LOCAL_ACTOR.id, note if settings.prompt_access == "admins" else None)
+    )
 
 
 def takes_filter(

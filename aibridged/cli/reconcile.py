@@ -173,6 +173,7 @@ def _found(settings: "Settings", read: "Read", provider: str | None) -> _Found:
     from aibridged.records.open_database import read_database
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter
+    from aibridged.records.viewer import NO_TEXTS
 
     of_type = None if provider else read.format.type
     every = Filter(provider=of_type, provider_name=provider)
@@ -183,7 +184,8 @@ def _found(settings: "Settings", read: "Read", provider: str | None) -> _Found:
     )
     try:
         clock = SystemClock()
-        query = Query(read_database(settings), clock).within(CancelScope(clock, TIME_LIMIT_S))
+        scope = CancelScope(clock, TIME_LIMIT_S)
+        query = Query(read_database(settings), clock, NO_TEXTS, scope=scope)
         begins = first_day(query, every)
         recorded = usage_by_day(query, wanted)
     except (DatabaseError, QueryFailedError) as error:

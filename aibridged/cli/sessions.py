@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +15,7 @@ from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
 from aibridged.cli.interceptions import TOKENS, cost, reason, seconds, status, user
 from aibridged.cli.query_options import (
     NARROW,
+    WHOLE,
     Output,
     OutputFlag,
     json_list,
@@ -91,7 +93,9 @@ def _list(
     can.
     """
     view = chosen(COLUMNS, wide, columns, output=output)
-    found, more = up_to_limit(query.sessions, wanted, NARROW)
+    with_texts = output in WHOLE or any(column.name == "first_prompt" for column in view.columns)
+    find = partial(query.sessions, with_texts=with_texts)
+    found, more = up_to_limit(find, wanted, NARROW)
     write(found, output, view, nothing="No session matches.", more=more)
 
 
@@ -122,7 +126,7 @@ def _show(
     if id is None:
         none_found("session", session, "sessions")
     # One for each user who has a session with this id.
-    sessions = list(query.sessions(Filter(session=id)))
+    sessions = list(query.sessions(Filter(session=id), with_texts=False))
     found = _interceptions(query, id)
     if output is ShownAs.JSON:
         lines = json_list(found)
@@ -144,7 +148,9 @@ def _interceptions(query: "Query", session: str) -> "Iterator[Interception]":
     after_id = None
     while ids := query.session_ids(session, after_id=after_id, limit=_IN_ORDER):
         for start in range(0, len(ids), _PAGE):
-            yield from [each.collected() for each in query.each_of(ids[start : start + _PAGE])]
+            yield from [
+                each.collected() for each in query.each_of(session, ids[start : start + _PAGE])
+            ]
         after_id = ids[-1]
 
 
@@ -180,28 +186,30 @@ def _turn(each: "Interception", most: int | None) -> Iterator[str]:
     head = f"{each.started_at:%H:%M:%S}  {what}  {status(each)}  {took}"
     used = _tokens({name: each.tokens(name) for name in TOKENS}) + _cost(cost(each))
     yield from _text("  ", f"{head}  {used}", None)
+    if each.texts_withheld:
+        yield from _text("    ", each.texts_withheld, None)
     if why := reason(each):
         yield from _text("    ! ", why, most)
     for prompt in each.user_prompts:
         yield from _text("    > ", prompt["prompt"], most)
-        yield from _cut(prompt, "prompt")
+        yield from _cut(each, prompt, "prompt")
     for thought in each.model_thoughts:
         yield from _text("    ~ ", thought["content"] or "(redacted)", most)
-        yield from _cut(thought, "content")
+        yield from _cut(each, thought, "content")
     for call in each.tool_usages:
         yield from _text("    $ ", f"{call['tool']} {call['input']}", most)
-        yield from _cut(call, "input")
+        yield from _cut(each, call, "input")
         if call["injected"]:
             error = call["invocation_error"]
             came_of_it = f"failed: {error}" if error else "done"
             yield from _text("      ", f"(run by the gateway, {came_of_it})", most)
-            yield from _cut(call, "invocation_error", "error_")
+            yield from _cut(each, call, "invocation_error", "error_")
 
 
-def _cut(row: "Row", text: str, mark: str = "") -> Iterator[str]:
-    """A line that says that a text was too long to be stored in full."""
+def _cut(each: "Interception", row: "Row", text: str, mark: str = "") -> Iterator[str]:
+    """A line that says that a text, which isn't withheld, was too long to be stored in full."""
     metadata = row["metadata"] or {}
-    if metadata.get(f"{mark}cut"):
+    if metadata.get(f"{mark}cut") and not each.texts_withheld:
         stored, whole = len(row[text].encode()), metadata[f"{mark}length"]
         yield f"      (cut: the first {stored} of {counted(whole, 'byte')} are stored)"
 

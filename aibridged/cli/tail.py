@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -72,7 +72,8 @@ def _tail(
             "only interceptions that have ended are shown.", param_hint="--status"
         )
     wanted = costing(wanted, min_cost)
-    found = _follow(query, wanted, moment(since, "--since"), threading.Event().wait)
+    asked = _Asked(query, wanted, with_texts=output is Form.JSONL)
+    found = _follow(asked, moment(since, "--since"), threading.Event().wait)
     try:
         if output is Form.JSONL:
             for each in found:
@@ -129,31 +130,40 @@ def _typical() -> "Interception":
     )
 
 
+class _Asked(NamedTuple):
+    """What is asked for."""
+
+    query: "Query"
+    wanted: "Filter"
+    with_texts: bool
+
+
 def _follow(
-    query: "Query", wanted: "Filter", since: datetime, pause: Callable[[float], object]
+    asked: _Asked, since: datetime, pause: Callable[[float], object]
 ) -> "Iterator[Interception]":
     """Each interception that is wanted and started since then, once, when it has ended."""
     import msgspec
 
     # How it ends, and what it costs, isn't known while it is open.
-    outcome, least = wanted.status, wanted.min_cost
-    wanted = msgspec.structs.replace(wanted, status=None, min_cost=None)
-    for each in _ended(query, wanted, since, pause):
+    outcome, least = asked.wanted.status, asked.wanted.min_cost
+    wanted = msgspec.structs.replace(asked.wanted, status=None, min_cost=None)
+    for each in _ended(asked._replace(wanted=wanted), since, pause):
         is_dear = least is None or (each.cost is not None and each.cost >= least)
         if is_dear and outcome in (None, each.outcome):
             yield each
 
 
 def _ended(
-    query: "Query", wanted: "Filter", since: datetime, pause: Callable[[float], object]
+    asked: _Asked, since: datetime, pause: Callable[[float], object]
 ) -> "Iterator[Interception]":
     import msgspec
 
+    query, wanted, with_texts = asked
     known: dict[str, datetime] = {}
     waiting: set[str] = set()
     while True:
         started = msgspec.structs.replace(wanted, started_after=since, oldest_first=True)
-        for each in _pages(query, started):
+        for each in _pages(asked._replace(wanted=started)):
             if each.id in known:
                 continue
             known[each.id] = each.started_at
@@ -166,23 +176,25 @@ def _ended(
             known = {id: started_at for id, started_at in known.items() if started_at >= since}
         if waiting:
             still_open = msgspec.structs.replace(wanted, status="open")
-            ended = waiting - {each.id for each in _pages(query, still_open)}
+            ended = waiting - {
+                each.id for each in _pages(asked._replace(wanted=still_open, with_texts=False))
+            }
             waiting -= ended
             # None is one that retention has deleted.
-            found = (query.preview(id) for id in ended)
+            found = (query.preview(id, wanted, with_texts=with_texts) for id in ended)
             yield from sorted(filter(None, found), key=lambda each: (each.ended_at, each.id))
         pause(_EVERY_S)
 
 
-def _pages(query: "Query", wanted: "Filter") -> "Iterator[Interception]":
+def _pages(asked: _Asked) -> "Iterator[Interception]":
     """All matching interceptions, page by page."""
     import msgspec
 
     from aibridged.records.query import MAX_LIMIT
 
-    wanted = msgspec.structs.replace(wanted, limit=MAX_LIMIT)
+    wanted = msgspec.structs.replace(asked.wanted, limit=MAX_LIMIT)
     while True:
-        page = list(query.interceptions(wanted))
+        page = list(asked.query.interceptions(wanted, with_texts=asked.with_texts))
         yield from page
         if len(page) < MAX_LIMIT:
             return

@@ -76,6 +76,7 @@ class Composition:
         resources.telemetry.configure(settings.telemetry)
         resources.budget_alerts.configure(settings)
         resources.budget_alerts.start()
+        resources.api.prompt_access = settings.prompt_access
         self._spend_limits = LocalRoute(
             spend_limits.METHODS, resources.spend_limit_api, says_request_id=True
         )
@@ -103,6 +104,7 @@ class Composition:
         resources.body_budget.resize(body_bytes(settings), settings.max_request_bytes)
         resources.gate.active_requests.grace = settings.revocation_grace
         resources.truncator.max_bytes = settings.max_stored_text
+        resources.api.prompt_access = settings.prompt_access
         if resources.mcp.configure(settings):
             resources.bridges.close()
         resources.bridges.limit(ttl=settings.pool_ttl, max_items=settings.pool_max_items)

@@ -17,6 +17,7 @@ from aibridged.records.database import DatabaseError, Engine
 from aibridged.records.open_database import read_database
 from aibridged.records.query import Query
 from aibridged.records.query_results import Names
+from aibridged.records.viewer import NO_TEXTS
 
 _MAX_MODELS = 10_000
 
@@ -43,7 +44,7 @@ def _findings(settings: Settings, engine: Engine) -> Iterator[str]:
     memberships = Memberships(engine)
     members = memberships.with_members() if settings.auth == "token" else None
     missing = memberships.missing(named_groups(settings.policies)) if members is not None else set()
-    recorded = Query(engine, SystemClock()).models(Names("", _MAX_MODELS))
+    recorded = Query(engine, SystemClock(), NO_TEXTS).models(Names("", _MAX_MODELS))
     known = [*recorded, *ANTHROPIC_MODELS, *OPENAI_MODELS]
     for number, policy in enumerate(settings.policies, 1):
         for group in policy.groups or ():

@@ -30,6 +30,7 @@ from aibridged.daemon.web_page import make_ui
 from aibridged.identity.base import Gatekeeper
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey, CredentialKeyError
 from aibridged.identity.limits_in_force import LimitsInForce
+from aibridged.identity.looks import Looks
 from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.spend_limits import SpendLimitStore, read_limits
 from aibridged.identity.tables import StoreUnavailableError
@@ -65,6 +66,7 @@ from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.structured_log import log_record
 from aibridged.records.truncation import Truncator
 from aibridged.records.usage_summaries import Summaries, keep_summarising
+from aibridged.records.viewer import NO_TEXTS
 from aibridged.tasks import Tasks
 from aibridged.telemetry.relay import TelemetryRelay
 from aibridged.transport.idle_pools import Pools
@@ -159,8 +161,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     running = Running()
     metrics = _make_metrics(settings, clock, running, stack)
     limits = await _make_limits(engine, clock, stack)
-    query = Query(engine, clock)
-    api = Api(query, clock)
+    query = Query(engine, clock, NO_TEXTS)
+    api = Api(query, clock, Looks(engine, clock))
     spend_limit_api = SpendLimitApi(
         query, clock, partial(SpendLimitStore, engine, clock, spend), on_change=limits.read
     )

@@ -57,7 +57,7 @@ class Trail:
 
     def __init__(self, clock: Clock, actor: str | None = None) -> None:
         self._now = clock.wall
-        self._actor = actor
+        self.actor = (actor or system_user())[:MAX_ACTOR]
 
     def note(
         self,
@@ -72,7 +72,7 @@ class Trail:
         record(
             connection,
             at=self._now(),
-            actor=self._actor or system_user(),
+            actor=self.actor,
             action=action,
             target=target,
             before=before,
@@ -86,8 +86,8 @@ class Trail:
         states: Mapping[str, tuple[Mapping[str, Any] | None, Mapping[str, Any]]],
     ) -> None:
         """Append many rows with one statement: the states before and after, by the target."""
-        at, actor = self._now(), self._actor or system_user()
-        rows = [_row(at, actor, action, target, *both) for target, both in states.items()]
+        at = self._now()
+        rows = [_row(at, self.actor, action, target, *both) for target, both in states.items()]
         connection.execute(audit.insert(), rows)
 
 

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from aibridged.core.money import NanoDollars
 from aibridged.records.query_results import Interception, Row
 from aibridged.records.schema import model_thoughts, token_usages, tool_usages, user_prompts
+from aibridged.records.viewer import TEXTS, Sight, has_texts
 
 KINDS = {
     "token_usages": token_usages,
@@ -37,7 +38,7 @@ _MOST_ROWS = 64
 _IDS_AT_ONCE = 1000  # bound on the parameters of a statement
 
 _NAMES = {"cost_nanos": "cost"}  # that a row has for its columns
-_NO_COLUMNS = {*KINDS, "truncated", "cost"}
+_NO_COLUMNS = {*KINDS, "truncated", "texts_withheld", "cost"}
 _COLUMNS = [name for name in Interception.__struct_fields__ if name not in _NO_COLUMNS]
 
 
@@ -58,11 +59,24 @@ class FullInterception(NamedTuple):
 
 
 class ChildRows:
-    """The child rows of some interceptions, which should be a few at a time."""
+    """The child rows of some interceptions, which should be a few at a time.
 
-    def __init__(self, connection: sa.Connection, interception_ids: Sequence[str]) -> None:
+    `sight` decides on their texts; without any, there are the token usages alone, and errors.
+    """
+
+    def __init__(
+        self,
+        connection: sa.Connection,
+        interception_ids: Sequence[str],
+        sight: Sight,
+        *,
+        with_texts: bool = True,
+    ) -> None:
         self._connection = connection
-        self._ids = {kind: self._read_ids(kind, interception_ids) for kind in KINDS}
+        self._sight = sight
+        kinds = [kind for kind in KINDS if with_texts or kind not in TEXTS]
+        self._ids: dict[str, Mapping[str, list[str]]] = {kind: {} for kind in KINDS}
+        self._ids.update({kind: self._read_ids(kind, interception_ids) for kind in kinds})
         self._in_order = {
             kind: [id for owner in interception_ids for id in found.get(owner, ())]
             for kind, found in self._ids.items()
@@ -71,29 +85,54 @@ class ChildRows:
         self._at_once = dict.fromkeys(KINDS, _FEW_ROWS)
 
     def previews(self, rows: Sequence[sa.Row[Any]]) -> Iterator[Interception]:
-        """The interceptions with what a list shows of their child rows."""
+        """The interceptions with what a list shows of their child rows.
+
+        Raises:
+            LookNotNotedError: texts of others can't be shown.
+        """
         shown = {kind: self._previews(kind) for kind in KINDS}
-        for row in rows:
-            made = _interception(row)
-            for kind, found in shown.items():
-                setattr(made, kind, found[row.id])
-                made.truncated |= len(found[row.id]) < len(self._ids[kind][row.id])
-            yield made
+        found = [self._preview(row, shown) for row in rows]
+        self._sight.look({each.initiator_id for each in found if has_texts(each)})
+        for each in found:
+            if not has_texts(each) or self._sight.shows(each.initiator_id):
+                yield each
+                continue
+            seen = self._sight.head(each)
+            for kind in TEXTS:
+                rows_of = getattr(each, kind)
+                setattr(seen, kind, [self._sight.row(each.initiator_id, kind, r) for r in rows_of])
+            yield seen
+
+    def _preview(
+        self, row: sa.Row[Any], shown: Mapping[str, Mapping[str, list[Row]]]
+    ) -> Interception:
+        made = _interception(row)
+        for kind, found in shown.items():
+            setattr(made, kind, found.get(row.id, []))
+            made.truncated |= len(found.get(row.id, ())) < len(self._ids[kind].get(row.id, ()))
+        return made
 
     def full(self, rows: Sequence[sa.Row[Any]]) -> Iterator[FullInterception]:
         """The interceptions with all their child rows.
 
         These are read ahead, those of the next interceptions too: most have few.
-        """
-        for row in rows:
-            yield FullInterception(_interception(row), partial(self._rows_of, row.id))
 
-    def _rows_of(self, interception_id: str, kind: str) -> Iterator[Row]:
+        Raises:
+            LookNotNotedError: texts of others can't be shown.
+        """
+        self._sight.look({row.initiator_id for row in rows})
+        for row in rows:
+            made = self._sight.head(_interception(row))
+            yield FullInterception(made, partial(self._rows_of, row.id, row.initiator_id))
+
+    def _rows_of(self, interception_id: str, initiator_id: str, kind: str) -> Iterator[Row]:
         for id in self._ids[kind].get(interception_id, ()):
             if id not in self._ahead[kind]:
                 self._ahead[kind] = self._read_from(kind, id)
             row = self._ahead[kind][id]
-            yield self._read_one(kind, id) if row["truncated"] else row
+            if row["truncated"] and self._sight.shows(initiator_id):
+                row = self._read_one(kind, id)
+            yield self._sight.row(initiator_id, kind, row)
 
     def _read_from(self, kind: str, id: str) -> dict[str, Row]:
         """The row and those that are probably read next."""

@@ -15,12 +15,14 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from aibridged.core.looks import View
 from aibridged.records.child_rows import ChildRows
 from aibridged.records.filters import conditions, page_of, resolved
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Interception, Session, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages
 from aibridged.records.sessions import Position, session_page
+from aibridged.records.viewer import Sight, listed
 
 ROWS_AT_ONCE = 1000
 SESSIONS_AT_ONCE = 500
@@ -146,11 +148,12 @@ def export_interceptions(
     """
     with query.reading() as connection:
         wanted = resolved(connection, wanted)
+    sight = query.sight(View.EXPORT, **listed("interceptions", wanted))
     where, after = list(conditions(wanted)), None
     while True:
         with query.reading() as connection:
             if with_texts:
-                page, after = _with_texts(connection, where, after)
+                page, after = _with_texts(connection, where, after, sight)
             else:
                 page, after = _without_texts(connection, where, after)
         if not page:
@@ -200,13 +203,16 @@ _TOKENS = sa.select(
 
 
 def _with_texts(
-    connection: sa.Connection, where: Sequence[sa.ColumnElement[bool]], after: _Place
+    connection: sa.Connection,
+    where: Sequence[sa.ColumnElement[bool]],
+    after: _Place,
+    sight: Sight,
 ) -> tuple[Sequence[Values], _Place]:
     """As many as have so much text, at least one if there is one."""
     rows = connection.execute(_page(list(_I), where, after, _WITH_TEXTS_AT_ONCE)).all()
     page: list[Values] = []
     characters = 0
-    for full in ChildRows(connection, [row.id for row in rows]).full(rows):
+    for full in ChildRows(connection, [row.id for row in rows], sight).full(rows):
         each = full.collected()
         page.append(_values(each))
         after = (each.started_at, each.id)
@@ -246,10 +252,11 @@ def export_sessions(
     fields = SESSION_FIELDS if with_texts else without_texts(SESSION_FIELDS)
     with query.reading() as connection:
         wanted = resolved(connection, wanted)
+    sight = query.sight(View.EXPORT, **listed("sessions", wanted)) if with_texts else None
     after: Position | None = None
     while True:
         with query.reading() as connection:
-            sessions, after = session_page(connection, wanted, after, SESSIONS_AT_ONCE)
+            sessions, after = session_page(connection, wanted, after, SESSIONS_AT_ONCE, sight)
         if not sessions:
             return
         yield [_session(each, fields) for each in sessions]

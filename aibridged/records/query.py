@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aibridged.clock import Clock
+from aibridged.core.looks import View
 from aibridged.records.cancel_scope import TIME_LIMIT_S, CancelScope, QueryFailedError
 from aibridged.records.child_rows import ChildRows, FullInterception
 from aibridged.records.cost_sums import Cost
@@ -42,6 +43,7 @@ from aibridged.records.sessions import NoSuchSessionError, count_sessions, find_
 from aibridged.records.storable import storable
 from aibridged.records.threads import find_threads, sum_costs, sum_metadata
 from aibridged.records.usage import find_usage, stream_usage
+from aibridged.records.viewer import Sight, Viewer, listed
 
 MAX_LIMIT = 1000
 MAX_NAMES = 10_000
@@ -58,7 +60,7 @@ class NoSuchPageError(QueryFailedError):
 
 
 class Query:
-    """Queries of one database.
+    """Queries of one database, as a viewer sees it.
 
     All may share one `scope`; without it each has its own, of `time_limit` seconds.
     """
@@ -67,26 +69,40 @@ class Query:
         self,
         engine: sa.Engine,
         clock: Clock,
+        viewer: Viewer,
         *,
         time_limit: float = TIME_LIMIT_S,
         scope: CancelScope | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
+        self._viewer = viewer
         self._time_limit = time_limit
         self._scope = scope
 
     def within(self, scope: CancelScope) -> "Query":
         """The same queries, bound by a scope."""
-        return Query(self._engine, self._clock, scope=scope)
+        return Query(self._engine, self._clock, self._viewer, scope=scope)
 
-    def interceptions(self, wanted: Filter) -> Iterator[Interception]:
+    def seen_by(self, viewer: Viewer) -> "Query":
+        """The same queries, for another viewer."""
+        return Query(
+            self._engine, self._clock, viewer, time_limit=self._time_limit, scope=self._scope
+        )
+
+    def sight(self, view: View, **what: Any) -> Sight:
+        """What the viewer sees in one of them."""
+        return Sight(self._viewer, view, what)
+
+    def interceptions(self, wanted: Filter, *, with_texts: bool = True) -> Iterator[Interception]:
         """The newest first, at most `limit`, each with previews of its child rows.
 
-        Pages by `after_id` neither repeat nor skip. `oldest_first` reverses the order.
+        Pages by `after_id` neither repeat nor skip. `oldest_first` reverses the order. Without
+        texts, only errors have any, and of the child rows there are the token usages alone.
 
         Raises:
             NoSuchPageError: there is no `after_id`, or it isn't `owner`'s.
+            LookNotNotedError: texts of others can't be shown.
             QueryFailedError: it took too long, or the database is unavailable.
         """
         with self._connect() as connection:
@@ -97,7 +113,8 @@ class Query:
             statement = page_of(
                 list(_I), where, partial(_order, wanted), wanted.limit, wanted.offset
             )
-            for rows, children in self._read(connection, statement):
+            sight = self.sight(View.LIST, **listed("interceptions", wanted))
+            for rows, children in self._read(connection, statement, sight, with_texts):
                 yield from children.previews(rows)
 
     def count(self, wanted: Filter) -> int:
@@ -107,10 +124,12 @@ class Query:
             statement = sa.select(sa.func.count()).select_from(interceptions)
             return sum(connection.scalar(statement.where(part, *where)) or 0 for part in PARTS)
 
-    def preview(self, id: str) -> Interception | None:
-        """One interception as in a list; None where there is none."""
+    def preview(self, id: str, wanted: Filter, *, with_texts: bool = True) -> Interception | None:
+        """One interception as in a list of what is `wanted`; None where there is none."""
+        sight = self.sight(View.LIST, **listed("interceptions", wanted))
         with self._connect() as connection:
-            for rows, children in self._read(connection, _one(row_id(id), None)):
+            one = _one(row_id(id), None)
+            for rows, children in self._read(connection, one, sight, with_texts):
                 return next(children.previews(rows), None)
             return None
 
@@ -129,19 +148,24 @@ class Query:
         """The same, or nothing, with its child rows as iterators."""
         with self._connect() as connection:
             found = find_interception(connection, id, initiator)
-            for rows, children in self._read(connection, _one(found, initiator)):
+            sight = self.sight(View.SHOW, interception=found)
+            for rows, children in self._read(connection, _one(found, initiator), sight):
                 yield from children.full(rows)
 
-    def sessions(self, wanted: Filter) -> Iterator[Session]:
+    def sessions(self, wanted: Filter, *, with_texts: bool = True) -> Iterator[Session]:
         """The sessions of the matching interceptions, most recently used first.
+
+        Without texts, none has a prompt.
 
         Raises:
             NoSuchPageError: there is no `after_session`.
             QueryFailedError: it took too long, or the database is unavailable.
         """
         with self._connect() as connection:
+            wanted = resolved(connection, wanted)
+            sight = self.sight(View.LIST, **listed("sessions", wanted)) if with_texts else None
             try:
-                yield from find_sessions(connection, resolved(connection, wanted))
+                yield from find_sessions(connection, wanted, sight)
             except NoSuchSessionError:
                 message = f"There is no session {wanted.after_session!r} to page after."
                 raise NoSuchPageError(message) from None
@@ -209,7 +233,7 @@ class Query:
         ids = self.session_ids(
             session_id, initiator, threads=threads, after_id=after_id, limit=limit
         )
-        yield from self.each_of(ids)
+        yield from self.each_of(session_id, ids)
 
     def session_ids(
         self,
@@ -250,19 +274,22 @@ class Query:
                 statement = statement.where(sa.tuple_(*order) > sa.tuple_(*position))
             return connection.scalars(statement).all()
 
-    def each_of(self, ids: Sequence[str]) -> Iterator[FullInterception]:
+    def each_of(self, session_id: str, ids: Sequence[str]) -> Iterator[FullInterception]:
         """The full interceptions with these ids, in this order; those that are gone are left out.
+
+        They are of this session.
 
         Raises:
             QueryFailedError: it took too long, or the database is unavailable.
         """
+        sight = self.sight(View.SHOW, session=session_id)
         with self._connect() as connection:
             for start in range(0, len(ids), _FULL_AT_ONCE):
                 few = ids[start : start + _FULL_AT_ONCE]
                 statement = sa.select(interceptions).where(_I.id.in_(few))
                 found = {row.id: row for row in connection.execute(statement)}
                 rows = [found[id] for id in few if id in found]
-                yield from ChildRows(connection, [row.id for row in rows]).full(rows)
+                yield from ChildRows(connection, [row.id for row in rows], sight).full(rows)
 
     def usage(self, by: Sequence[UsageBy], wanted: Filter) -> list[Usage]:
         """Totals of each combination of the dimensions, those with the most tokens first.
@@ -327,13 +354,18 @@ class Query:
         return scope.connect(self._engine)
 
     def _read(
-        self, connection: sa.Connection, statement: sa.Select[Any]
+        self,
+        connection: sa.Connection,
+        statement: sa.Select[Any],
+        sight: Sight,
+        with_texts: bool = True,
     ) -> Iterator[tuple[Sequence[sa.Row[Any]], ChildRows]]:
         """The interceptions, a few at a time, with their child rows."""
         rows = connection.execute(statement).all()
         for start in range(0, len(rows), _AT_ONCE):
             few = rows[start : start + _AT_ONCE]
-            yield few, ChildRows(connection, [row.id for row in few])
+            ids = [row.id for row in few]
+            yield few, ChildRows(connection, ids, sight, with_texts=with_texts)
 
 
 def _one(id: str | None, initiator: str | None) -> sa.Select[Any]:

@@ -60,6 +60,7 @@ class Interception(msgspec.Struct, kw_only=True):
     In a list texts are `truncated`, as each row says of its own; so is the interception if it has
     more rows than are shown. `cost` and `cost_label` (see `core.prices`) are those of all its token
     usages, which have their own, too: both None while it is open, and where no cost was computed.
+    `texts_withheld` is why texts are, None where they aren't.
     """
 
     id: str
@@ -92,6 +93,7 @@ class Interception(msgspec.Struct, kw_only=True):
     cost_label: str | None = None
     metadata: dict[str, Any] | None
     truncated: bool = False
+    texts_withheld: str | None = None
     token_usages: list[Row] = []
     user_prompts: list[Row] = []
     tool_usages: list[Row] = []
@@ -107,8 +109,8 @@ class Session(msgspec.Struct, kw_only=True):
 
     `last_at` is when its last interception started; it has ended when none of them is open.
     `client`, `user_agent` and `metadata` are those of the first that ended. `truncated` says that a
-    prompt, or one of the lists, is longer. `cost` and `cost_label` are those of what has a cost;
-    see `records.cost_sums`.
+    prompt, or one of the lists, is longer, and `texts_withheld` why prompts are. `cost` and
+    `cost_label` are those of what has a cost; see `records.cost_sums`.
     """
 
     session_id: str
@@ -127,6 +129,7 @@ class Session(msgspec.Struct, kw_only=True):
     user_agent: str | None = None
     metadata: dict[str, Any] | None = None
     truncated: bool = False
+    texts_withheld: str | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_input_tokens: int = 0

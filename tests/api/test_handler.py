@@ -12,12 +12,14 @@ from aibridged.api import Api
 from aibridged.api.query_runner import A_SECOND
 from aibridged.errors import GatewayError
 from aibridged.identity.base import Actor
+from aibridged.identity.looks import Looks
 from aibridged.identity.user_store import UserStore
 from aibridged.records.database import database_url, make_engine
-from aibridged.records.facts import InterceptionStart
+from aibridged.records.facts import InterceptionStart, UserPromptRecord
 from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
 from aibridged.records.store import Store
+from aibridged.records.viewer import NO_TEXTS
 
 ADMIN = Actor("00000000-0000-4000-8000-000000000001", "admin", is_admin=True)
 ANN = Actor("00000000-0000-4000-8000-00000000000a", "ann")
@@ -26,7 +28,7 @@ BOB = Actor("00000000-0000-4000-8000-00000000000b", "bob")
 
 @pytest.fixture
 def api(database, clock):
-    made = Api(Query(database.engine, clock), clock)
+    made = Api(Query(database.engine, clock, NO_TEXTS), clock, Looks(database.engine, clock))
     yield made
     made.close()
 
@@ -52,6 +54,20 @@ def add(database, clock):
         return start.id
 
     yield add
+    store.close()
+
+
+@pytest.fixture
+def say(database, clock):
+    """Adds a prompt to an interception."""
+    store = Store(database.engine)
+    store.connect()
+
+    def say(id, prompt):
+        own = {"interception_id": id, "created_at": clock.wall()}
+        store.write([], [UserPromptRecord(id=uuid7(clock.wall()), prompt=prompt, **own)])
+
+    yield say
     store.close()
 
 
@@ -190,8 +206,53 @@ async def test_text_that_no_column_holds_matches_nothing(api, add):
 
 async def test_why_the_database_is_away_is_the_operators_business(clock):
     url = database_url(Path(), "postgres://service:secret@127.0.0.1:1/internal")
-    api = Api(Query(make_engine(url), clock), clock)
+    engine = make_engine(url)
+    api = Api(Query(engine, clock, NO_TEXTS), clock, Looks(engine, clock))
     error = await refused(api, ANN, "/models")
     api.close()
     assert (error.kind.status, error.retry_after) == (503, 1)
     assert error.message == error.kind.sentence
+
+
+async def test_an_admins_look_at_others_texts_is_on_record(api, add, say):
+    mine, of_ann = add(ADMIN, session="mine"), add(ANN)
+    say(mine, "hello from admin")
+    say(of_ann, "hello from ann")
+    assert "hello from admin" in str(await get(api, ADMIN, f"/interceptions/{mine}"))
+    assert (await get(api, ADMIN, "/audit", q="action:texts"))["count"] == 0
+    for path in ("/interceptions", "/sessions", f"/interceptions/{of_ann}", "/sessions/s"):
+        assert "hello from ann" in str(await get(api, ADMIN, path)), path
+    assert "hello from ann" in str(await api.ask(ADMIN, "GET", "/sessions", {}))
+    found = await get(api, ADMIN, "/audit", q=f"action:texts target:{ANN.id}")
+    assert [(row["actor"], row["action"], row["after"]) for row in found["results"]] == [
+        ("admin", "texts.list", {"by": "page", "list": "sessions"}),
+        ("admin", "texts.show", {"by": "api", "session": "s"}),
+        ("admin", "texts.show", {"by": "api", "interception": of_ann}),
+        ("admin", "texts.list", {"by": "api", "list": "sessions"}),
+        ("admin", "texts.list", {"by": "api", "list": "interceptions"}),
+    ]
+    assert (await get(api, ADMIN, "/audit", q="action:texts"))["count"] == 5
+
+
+@pytest.mark.parametrize(
+    "path", ["/interceptions", "/sessions", "/sessions/s", "/sessions/s/interceptions"]
+)
+async def test_without_access_others_texts_are_withheld_with_the_reason(api, add, say, path):
+    say(add(ANN), "hello from ann")
+    api.prompt_access = "own"
+    assert "hello from ann" in str(await get(api, ANN, path))
+    for found in (await get(api, ADMIN, path), await api.ask(ADMIN, "GET", path, {})):
+        assert "hello from ann" not in str(found)
+        assert "(withheld)" in str(found)
+        assert "--aibridge-prompt-access own" in str(found)
+    assert (await get(api, ADMIN, "/audit", q="action:texts"))["count"] == 0
+
+
+async def test_texts_that_no_row_can_be_written_for_arent_shown(api, add, say, database):
+    say(add(ANN), "hello from ann")
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE aibridged_audit RENAME TO away")
+    error = await refused(api, ADMIN, "/interceptions")
+    assert (error.kind.code, error.kind.status) == ("query_failed", 503)
+    assert "the audit log can't be written" in error.message
+    assert "hello from ann" in str(await get(api, ANN, "/interceptions"))

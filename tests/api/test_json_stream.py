@@ -18,13 +18,14 @@ from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.store import Store
+from tests.viewers import EVERYTHING
 
 ANN = "00000000-0000-4000-8000-00000000000a"
 
 
 @pytest.fixture
 def query(database, clock):
-    return Query(database.engine, clock)
+    return Query(database.engine, clock, EVERYTHING)
 
 
 @pytest.fixture

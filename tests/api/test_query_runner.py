@@ -10,6 +10,7 @@ from aibridged.api.channel import PIECE_BYTES
 from aibridged.api.query_runner import BOUNDS, QueryRunner
 from aibridged.errors import GatewayError
 from aibridged.records.query import Query
+from tests.viewers import EVERYTHING
 from tests.waiting import until
 
 FOREVER = (
@@ -20,7 +21,7 @@ FOREVER = (
 
 @pytest.fixture
 def asking(database, clock):
-    made = QueryRunner(Query(database.engine, clock), clock)
+    made = QueryRunner(Query(database.engine, clock, EVERYTHING), clock)
     yield made
     made.close()
 

@@ -16,13 +16,14 @@ from aibridged.records.facts import (
 from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
 from aibridged.records.store import Store
+from tests.viewers import EVERYTHING
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
 
 @pytest.fixture
 def query(database, clock):
-    return Query(database.engine, clock)
+    return Query(database.engine, clock, EVERYTHING)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter
 from aibridged.records.store import Store
+from tests.viewers import EVERYTHING
 
 COST = {"cost_nanos": 87_500_000, "cost_label": "exact"}
 PRICED = {**COST, "price_version": "sha256:0123456789ab"}
@@ -109,7 +110,7 @@ def query(database, clock):
     store.write([], facts)
     store.write([start("second", tool_result_ids=("c",))], [])
     store.close()
-    return Query(database.engine, clock)
+    return Query(database.engine, clock, EVERYTHING)
 
 
 def strictly(answer):

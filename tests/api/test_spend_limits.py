@@ -14,6 +14,7 @@ from aibridged.records import schema, spend
 from aibridged.records.query import Query
 from aibridged.transport.refusal import refusal
 from tests.socket_fixtures import listening
+from tests.viewers import EVERYTHING
 
 ADMIN = Actor("00000000-0000-4000-8000-000000000001", "root", is_admin=True)
 ANN = Actor("00000000-0000-4000-8000-00000000000a", "ann")
@@ -51,7 +52,7 @@ async def api(database, clock):
     def store(actor):
         return SpendLimitStore(database.engine, clock, spend, actor)
 
-    made = SpendLimitApi(Query(database.engine, clock), clock, store, asking.changed)
+    made = SpendLimitApi(Query(database.engine, clock, EVERYTHING), clock, store, asking.changed)
     async with listening(serve) as url, aiohttp.ClientSession() as client:
         yield asking
     made.close()

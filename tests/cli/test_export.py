@@ -25,6 +25,7 @@ from aibridged.records.export import (
 from aibridged.records.migrations import upgrade
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, UsageBy
+from tests.viewers import EVERYTHING
 from tests.waiting import until
 
 COUNT = 200_000
@@ -132,7 +133,7 @@ def test_the_memory_does_not_grow_with_the_record(large, tmp_path):
         for row in rows:
             ids.add(row["id"])
             tokens += int(row["input_tokens"])
-    query = Query(engine, SystemClock())
+    query = Query(engine, SystemClock(), EVERYTHING)
     assert len(ids) == query.count(Filter()) == COUNT
     assert tokens == query.usage_and_total([UsageBy.MODEL], Filter())[1].input_tokens
 

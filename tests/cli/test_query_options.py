@@ -10,7 +10,13 @@ from typer.testing import CliRunner
 from aibridged.cli import asked_for, build
 from aibridged.cli.columns import Column, chosen
 from aibridged.cli.query_options import Output, as_json, moment, write
+from aibridged.identity.anonymous import LOCAL_ACTOR
+from aibridged.records.facts import InterceptionStart, UserPromptRecord
+from aibridged.records.ids import uuid7
 from aibridged.records.migrations import VERSION_TABLE
+from aibridged.records.store import Store
+
+ANN = "00000000-0000-4000-8000-00000000000a"
 
 DRIVING = "a\x1b[31m\x07b\x7f\x9b31m\u202ec\u2028d"
 
@@ -94,3 +100,74 @@ def test_what_is_not_there_is_said_with_the_mend(sqlite_database, what, id, mend
 def test_no_text_that_can_be_typed_breaks_a_question(sqlite_database):
     result = ask(sqlite_database.state_dir, "interceptions", "list", "--model", "\udcff")
     assert result.exit_code == 0, result.output
+
+
+@pytest.fixture
+def asked_by_ann(sqlite_database, clock):
+    """A request of ann's with a prompt, and one of the local actor's."""
+    store = Store(sqlite_database.engine)
+    store.connect()
+    for initiator, prompt in ((ANN, "hello from ann"), (LOCAL_ACTOR.id, "hello from here")):
+        start = InterceptionStart(
+            id=uuid7(clock.wall()),
+            initiator_id=initiator,
+            provider="anthropic",
+            provider_name="anthropic",
+            model="claude",
+            client_session_id=f"session of {initiator}",
+            started_at=clock.wall(),
+        )
+        own = {"interception_id": start.id, "created_at": clock.wall()}
+        store.write([start], [])
+        store.write([], [UserPromptRecord(id=uuid7(clock.wall()), prompt=prompt, **own)])
+    store.close()
+    return sqlite_database.state_dir
+
+
+WITH_TEXTS = (
+    ("interceptions", "list", "-o", "json"),
+    ("sessions", "list"),
+    ("sessions", "show", f"session of {ANN}"),
+    ("sessions", "show", f"session of {ANN}", "-o", "json"),
+    ("export", "interceptions", "--with-texts"),
+    ("export", "sessions", "--with-texts", "--format", "jsonl"),
+)
+WITHOUT_TEXTS = (
+    ("interceptions", "list"),
+    ("sessions", "list", "--columns", "session_id,cost"),
+    ("export", "interceptions"),
+    ("usage", "-o", "json"),
+)
+
+
+def looks(state_dir):
+    rows = json.loads(ask(state_dir, "audit", "list", "--action", "texts", "-o", "json").stdout)
+    return [(row["action"], row["target"], row["after"]["by"]) for row in reversed(rows)]
+
+
+def test_who_runs_a_command_that_shows_others_texts_is_on_record(asked_by_ann):
+    for command in WITHOUT_TEXTS:
+        assert ask(asked_by_ann, *command).exit_code == 0
+    assert looks(asked_by_ann) == []
+    for command in WITH_TEXTS:
+        assert "hello from ann" in ask(asked_by_ann, *command).stdout, command
+    assert looks(asked_by_ann) == [
+        ("texts.list", ANN, "cli"),
+        ("texts.list", ANN, "cli"),
+        ("texts.show", ANN, "cli"),
+        ("texts.export", ANN, "cli"),
+        ("texts.export", ANN, "cli"),
+    ]
+
+
+def test_without_access_commands_show_the_local_actors_texts_alone(asked_by_ann, monkeypatch):
+    monkeypatch.setenv("CODER_AIBRIDGE_PROMPT_ACCESS", "own")
+    for command in WITH_TEXTS:
+        found = ask(asked_by_ann, *command)
+        assert found.exit_code == 0, command
+        assert "hello from ann" not in found.stdout, command
+        assert "(withheld)" in found.stdout, command
+        assert ("hello from here" in found.stdout) is ("show" not in command), command
+    story = ask(asked_by_ann, "sessions", "show", f"session of {ANN}").stdout
+    assert "Texts of others are withheld (--aibridge-prompt-access own)." in story
+    assert looks(asked_by_ann) == []

@@ -153,9 +153,9 @@ def people(sqlite_database, clock, monkeypatch):
 def shown(sqlite_database, clock, on_terminal, monkeypatch):
     """What a command shows in a terminal of so many columns."""
 
-    def follow(query, wanted, since, pause):
-        ended = (each for each in query.interceptions(Filter(oldest_first=True)) if each.ended_at)
-        yield from ended
+    def follow(asked, since, pause):
+        found = asked.query.interceptions(Filter(oldest_first=True))
+        yield from (each for each in found if each.ended_at)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tail, "_follow", follow)

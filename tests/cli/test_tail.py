@@ -13,6 +13,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter
 from aibridged.records.store import Store
+from tests.viewers import EVERYTHING
 
 tail = importlib.import_module("aibridged.cli.tail")
 
@@ -85,9 +86,10 @@ def follow(sqlite_database, clock):
             step()
             rounds.append([])
 
-        query = Query(sqlite_database.engine, clock)
+        query = Query(sqlite_database.engine, clock, EVERYTHING)
         try:
-            for each in tail._follow(query, Filter(**wanted), clock.wall(), pause):
+            asked = tail._Asked(query, Filter(**wanted), with_texts=True)
+            for each in tail._follow(asked, clock.wall(), pause):
                 rounds[-1].append(each.id)
         except EndedError:
             return rounds
@@ -212,7 +214,7 @@ def test_lines_keep_to_their_columns(start, end, clock, sqlite_database, columns
     (id,) = start(model="claude-" + "x" * 60, username="somebody-with-a-long-name\x1b[31m")
     clock.advance(12.34)
     end(id)
-    each = Query(sqlite_database.engine, clock).interception(id)
+    each = Query(sqlite_database.engine, clock, EVERYTHING).interception(id)
     layout = Layout(chosen(tail._COLUMNS), [tail._typical()], columns)
     (line,) = layout.lines(each)
     assert len(line) <= columns
@@ -227,7 +229,7 @@ def test_lines_keep_to_their_columns(start, end, clock, sqlite_database, columns
 def test_a_pipe_has_lines_in_full(start, end, clock, sqlite_database):
     (id,) = start(model="claude-" + "x" * 60)
     end(id)
-    each = Query(sqlite_database.engine, clock).interception(id)
+    each = Query(sqlite_database.engine, clock, EVERYTHING).interception(id)
     (line,) = Layout(chosen(tail._COLUMNS), [tail._typical()], None).lines(each)
     assert id in line
     assert "x" * 60 in line
@@ -237,8 +239,8 @@ def test_the_command_shows_lines_until_ctrl_c(start, end, sqlite_database, clock
     (id,) = start(model="claude-x")
     end(id)
 
-    def follow(query, wanted, since, pause):
-        yield query.interception(id)
+    def follow(asked, since, pause):
+        yield asked.query.interception(id)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tail, "_follow", follow)

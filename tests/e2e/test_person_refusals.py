@@ -10,6 +10,7 @@ from aibridged.identity.tables import group_members, groups
 from aibridged.identity.tokens import TokenStore
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, UsageBy
+from tests.viewers import EVERYTHING
 
 MESSAGES = "/v1/messages"
 BODY = {"model": "m", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}
@@ -74,5 +75,5 @@ async def test_a_persons_refusals_are_told_and_counted(recording, fake, client, 
         for group in ("contractors", "core")
     }
     await recording.stop()
-    [used] = Query(recording.database.engine, clock).usage([UsageBy.USER], Filter())
+    [used] = Query(recording.database.engine, clock, EVERYTHING).usage([UsageBy.USER], Filter())
     assert (used.key, used.interceptions, used.refused) == ("ann", 1, 2)

@@ -7,6 +7,7 @@ import pytest
 from aibridged.fake_provider import Script
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, UsageBy
+from tests.viewers import EVERYTHING
 
 MESSAGES, CHAT = "/anthropic/v1/messages", "/openai/v1/chat/completions"
 ITERATIONS = [
@@ -103,7 +104,7 @@ async def test_a_count_of_any_size_leaves_the_reports_readable(recording, ask, f
     assert [(row["input_tokens"], row["output_tokens"]) for row in await recording.usages()] == [
         (counted, 50)
     ] * 3
-    query = Query(recording.database.engine, clock)
+    query = Query(recording.database.engine, clock, EVERYTHING)
     (usage,) = query.usage([UsageBy.USER], Filter())
     assert (usage.input_tokens, usage.output_tokens) == (3 * counted, 150)
     assert len(list(query.sessions(Filter()))) > 0

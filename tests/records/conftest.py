@@ -21,6 +21,7 @@ from aibridged.records.recorder import Recorder
 from aibridged.records.spool import Spool
 from aibridged.records.stats import RecorderStats
 from aibridged.records.store import Store
+from tests.viewers import EVERYTHING
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def new_facts(clock):
 
 @pytest.fixture
 def query(database, clock):
-    return Query(database.engine, clock)
+    return Query(database.engine, clock, EVERYTHING)
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.pacing import Pace
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, UsageBy
+from tests.viewers import EVERYTHING
 
 ALICE = "00000000-0000-4000-8000-00000000000a"
 BOB = "00000000-0000-4000-8000-00000000000b"
@@ -96,7 +97,7 @@ def by_user(database, clock):
     """The report by user: requests and tokens."""
     return {
         row.key: (row.interceptions, row.input_tokens)
-        for row in Query(database.engine, clock).usage([UsageBy.USER], Filter())
+        for row in Query(database.engine, clock, EVERYTHING).usage([UsageBy.USER], Filter())
     }
 
 

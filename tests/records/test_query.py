@@ -13,6 +13,7 @@ from aibridged.records.facts import (
 from aibridged.records.ids import uuid7
 from aibridged.records.query import NoSuchPageError, Query
 from aibridged.records.query_results import Filter, Names
+from tests.viewers import EVERYTHING
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
@@ -192,7 +193,7 @@ def test_a_question_that_takes_too_long_is_given_up(database, clock):
             self.advance(10)
             return super().monotonic()
 
-    limited = Query(database.engine, Running(), time_limit=0.05)
+    limited = Query(database.engine, Running(), EVERYTHING, time_limit=0.05)
     forever = (
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000000)"
         " SELECT count(*) FROM n"

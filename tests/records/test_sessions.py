@@ -7,12 +7,15 @@ from itertools import groupby
 import pytest
 import sqlalchemy as sa
 
-from aibridged.records import cancel_scope, sessions
+from aibridged.core.looks import View
+from aibridged.records import cancel_scope, session_rows, sessions
 from aibridged.records.child_rows import SHOWN_ROWS
 from aibridged.records.query import NoSuchPageError, Query
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS, interceptions
 from aibridged.records.sessions import find_sessions
+from aibridged.records.viewer import Sight
+from tests.viewers import EVERYTHING
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
 
@@ -62,7 +65,7 @@ def test_models_are_shown_up_to_a_bound(query, add, monkeypatch):
         f"m{SHOWN_ROWS - 1:03}",
         True,
     )
-    monkeypatch.setattr(sessions, "_PAIRS", 3)
+    monkeypatch.setattr(session_rows, "_PAIRS", 3)
     (session,) = query.sessions(Filter())
     assert (session.models, session.truncated) == (["m000", "m001", "m002"], True)
 
@@ -194,7 +197,7 @@ def steps(database, wanted):
     with database.engine.connect() as connection:
         driver = connection.connection.dbapi_connection
         driver.set_progress_handler(lambda: taken.append(1), 100)
-        assert list(find_sessions(connection, wanted))
+        assert list(find_sessions(connection, wanted, Sight(EVERYTHING, View.LIST, {})))
     return len(taken)
 
 
@@ -271,7 +274,7 @@ def test_what_matches_nothing_costs_nothing(sqlite_database, clock, grow, monkey
             return super().monotonic()
 
     counting = Counting()
-    query, wanted = Query(sqlite_database.engine, counting), Filter(**fields)
+    query, wanted = Query(sqlite_database.engine, counting, EVERYTHING), Filter(**fields)
     for ask in (query.interceptions, query.sessions):
         assert list(ask(wanted)) == []
     if "model" not in fields:  # whose tokens may be those of interceptions with another one

@@ -125,6 +125,14 @@ class PeopleRows:
         group=Group.RECORDS,
         help="Retention period of the audit log; 0 is forever.",
     )
+    prompt_access: str = option(
+        "aibridge-prompt-access",
+        yaml="aibridge.prompt_access",
+        kind=kinds.PROMPT_ACCESS,
+        default="admins",
+        group=Group.RECORDS,
+        help="Access to the recorded texts of others: admins, with rows in the audit log, or own.",
+    )
     unpriced: Unpriced = option(
         "aibridge-unpriced",
         yaml="aibridge.unpriced",
