@@ -180,13 +180,15 @@ class Tokens(msgspec.Struct, kw_only=True):
 class Usage(Tokens, kw_only=True):
     """Totals of one value of each dimension, which are in `by`; of everything that matches without.
 
-    `cached_share` is the part of the input that was read from the cache. The cost is that of what
+    `failed` are the interceptions that ended so, and `cached_share` is the part of the input that
+    was read from the cache. The cost is that of what
     has one; an unpriced one lacks some. `refused` is how many requests were refused for what a
     person may do, null where that isn't known by these dimensions and filters.
     """
 
     by: dict[str, str]
     interceptions: Count
+    failed: Count
     cached_share: float | None
     cost: Dollars | None
     cost_label: CostLabel | None

@@ -149,6 +149,8 @@ class Usage(msgspec.Struct, kw_only=True):
     key: str
     by: dict[str, str]
     interceptions: int
+    failed: int = 0
+    """Of these."""
     input_tokens: int
     output_tokens: int
     cache_read_input_tokens: int
@@ -163,6 +165,7 @@ class Usage(msgspec.Struct, kw_only=True):
 
 USAGE_NUMBERS = (
     "interceptions",
+    "failed",
     "input_tokens",
     "output_tokens",
     "cache_read_input_tokens",

@@ -270,6 +270,9 @@ usage_hours = sa.Table(
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in TOKEN_COUNTS),
     sa.Column("cost_nanos", sa.BigInteger, nullable=False),
     *(sa.Column(name, sa.BigInteger, nullable=False) for name in COST_COUNTS),
+    # Of the former and of the latter, those that failed.
+    sa.Column("model_failed", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("failed", sa.BigInteger, nullable=False, server_default="0"),
     # The rows of an hour are together in the file.
     sqlite_with_rowid=False,
 )

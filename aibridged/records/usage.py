@@ -18,7 +18,7 @@ from aibridged.records.usage_sums import SUMS
 _TIMES = (UsageBy.DAY, UsageBy.HOUR)
 _TOTAL = "TOTAL"
 _ALL = "all_"
-_COUNTS = ("interceptions", *SUMS, "refused")
+_COUNTS = ("interceptions", "failed", *SUMS, "refused")
 _STREAMED_ROWS = 1000  # in memory at once
 
 
@@ -44,8 +44,7 @@ def find_usage(
         return totals, msgspec.structs.replace(total, refused=None)
     counts = {name: int(rows[0]._mapping[f"{_ALL}{name}"]) if rows else 0 for name in _COUNTS}
     if UsageBy.MODEL in by and wanted.model is None:
-        numbers = (connection.scalar(each) for each in parts.counts())
-        counts["interceptions"] = sum(int(number or 0) for number in numbers)
+        counts |= _once_each(connection, parts)
     return totals, _made({}, counts, is_refused_known)
 
 
@@ -59,6 +58,15 @@ def stream_usage(
     streaming = connection.execution_options(yield_per=_STREAMED_ROWS)
     for row in streaming.execute(statement):
         yield _of_row(row, by, is_refused_known)
+
+
+def _once_each(connection: sa.Connection, parts: Parts) -> Mapping[str, int]:
+    """The interceptions, and those that failed, each counted once."""
+    rows = [connection.execute(each).one() for each in parts.counts()]
+    return {
+        name: sum(int(row[place] or 0) for row in rows)
+        for place, name in enumerate(("interceptions", "failed"))
+    }
 
 
 def _order(
@@ -125,6 +133,7 @@ def _made(by: Mapping[str, str], counts: Mapping[str, int], is_refused_known: bo
         key=", ".join(by.values()) or _TOTAL,
         by=dict(by),
         interceptions=counts["interceptions"],
+        failed=counts["failed"],
         **{name: counts[name] for name in TOKEN_COUNTS},
         cached_share=read / given if given else None,
         cost=NanoDollars(counts["cost_nanos"]) if counts["priced"] else None,

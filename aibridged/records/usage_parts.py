@@ -16,7 +16,7 @@ from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import interceptions, summarised_hours, token_usages, usage_hours
 from aibridged.records.storable import storable
 from aibridged.records.summarised_hours import HOUR, hour_of
-from aibridged.records.usage_sums import SUMS, sums, used_by
+from aibridged.records.usage_sums import SUMS, has_failed, sums, used_by
 
 MAX_RUNS = 16
 """Runs of summarised hours that are used, the longest ones. The gaps between them are read from the
@@ -49,6 +49,8 @@ class _Source(NamedTuple):
 
 _INTERCEPTIONS = _Source(interceptions.c, used_by(interceptions.c), interceptions.c.started_at)
 _HOURS = _Source(usage_hours.c, usage_hours.c.model, usage_hours.c.hour)
+
+_FAILED_ID = sa.case((has_failed(interceptions.c), interceptions.c.id))
 
 _KEYS: Mapping[UsageBy, Callable[[_Source], sa.ColumnElement[Any]]] = {
     UsageBy.USER: lambda of: sa.func.coalesce(of.columns.username, of.columns.initiator_id),
@@ -87,6 +89,7 @@ class Parts:
                 sa.select(
                     *keys,
                     sa.func.count(sa.distinct(interceptions.c.id)).label("interceptions"),
+                    sa.func.count(sa.distinct(_FAILED_ID)).label("failed"),
                     *(each.label(name) for name, each in sums(interceptions.c).items()),
                 )
                 .select_from(interceptions.outerjoin(token_usages))
@@ -94,16 +97,18 @@ class Parts:
                 .group_by(*keys)
             )
         of_model = UsageBy.MODEL in self._by or self._wanted.model is not None
-        counted = usage_hours.c["model_interceptions" if of_model else "interceptions"]
+        prefix = "model_" if of_model else ""
+        counted = {
+            name: usage_hours.c[f"{prefix}{name}"] for name in ("interceptions", "failed")
+        } | {name: usage_hours.c[name] for name in SUMS}
         for where in self._summed_up():
             keys = self._keys(_HOURS)
             yield (
                 sa.select(
                     *keys,
-                    sa.func.coalesce(sa.func.sum(counted), 0).label("interceptions"),
                     *(
-                        sa.func.coalesce(sa.func.sum(usage_hours.c[name]), 0).label(name)
-                        for name in SUMS
+                        sa.func.coalesce(sa.func.sum(column), 0).label(name)
+                        for name, column in counted.items()
                     ),
                 )
                 .where(*where)
@@ -111,11 +116,13 @@ class Parts:
             )
 
     def counts(self) -> Iterator[sa.Select[Any]]:
-        """The numbers of interceptions, whatever models they used: of all parts together."""
+        """`interceptions` and `failed` whatever models they used: of all parts together."""
         for part, where in self._directly():
-            yield sa.select(sa.func.count()).select_from(interceptions).where(part, *where)
+            numbers = sa.func.count(), sa.func.count(_FAILED_ID)
+            yield sa.select(*numbers).select_from(interceptions).where(part, *where)
         for where in self._summed_up():
-            yield sa.select(sa.func.sum(usage_hours.c.interceptions)).where(*where)
+            numbers = sa.func.sum(usage_hours.c.interceptions), sa.func.sum(usage_hours.c.failed)
+            yield sa.select(*numbers).where(*where)
 
     def _keys(self, source: _Source) -> list[sa.Label[Any]]:
         return [_KEYS[each](source).label(key_of(each)) for each in self._by]

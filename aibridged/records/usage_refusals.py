@@ -48,7 +48,7 @@ def refused(by: Sequence[UsageBy], wanted: Filter) -> sa.Select[Any]:
         for by in by
     ]
     names = [key.label(by.value) for key, by in zip(keys, by, strict=True)]
-    zeros = [sa.literal(0).label(name) for name in ("interceptions", *SUMS)]
+    zeros = [sa.literal(0).label(name) for name in ("interceptions", "failed", *SUMS)]
     return sa.select(*names, *zeros, each.c.refused)
 
 

@@ -37,7 +37,7 @@ from aibridged.records.schema import (
 )
 from aibridged.records.statements import Statement
 from aibridged.records.summarised_hours import HOUR, SETTLED_S, hour_of
-from aibridged.records.usage_sums import SUMS, sums, used_by
+from aibridged.records.usage_sums import SUMS, has_failed, sums, used_by
 
 FIRST_S = 20.0
 """After the daemon's start, which has other things to do."""
@@ -297,18 +297,22 @@ def _summed() -> sa.Select[Any]:
         sa.select(
             *own,
             model.label("model"),
+            of.outcome,
             sa.func.row_number().over(partition_by=of.id, order_by=model).label("turn"),
             *(each.label(name) for name, each in sums(of).items()),
         )
         .select_from(found.outerjoin(token_usages, token_usages.c.interception_id == of.id))
-        .group_by(of.id, *own, model)
+        .group_by(of.id, *own, model, of.outcome)
         .subquery()
     )
     keys = [each.c[name] for name in (*_KEYS, "model")]
     once = sa.case((each.c.turn == 1, 1), else_=0)
+    failed = sa.case((has_failed(each.c), 1), else_=0)
     made = {
         "model_interceptions": sa.func.count(),
         "interceptions": sa.func.sum(once),
+        "model_failed": sa.func.sum(failed),
+        "failed": sa.func.sum(once * failed),
         **{name: sa.cast(sa.func.sum(each.c[name]), sa.BigInteger) for name in SUMS},
     }
     columns = (

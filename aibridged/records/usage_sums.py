@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from aibridged.core.prices import Label
+from aibridged.records.facts import Outcome
 from aibridged.records.schema import COST_COUNTS, TOKEN_COUNTS, token_usages
 
 _T = token_usages.c
@@ -22,6 +23,12 @@ SUMS = (*TOKEN_COUNTS, "cost_nanos", *COST_COUNTS)
 def used_by(of: Any) -> sa.ColumnElement[str]:
     """The model whose tokens a row counts; `of` are the columns of the interceptions."""
     return sa.func.coalesce(_T.provider_model, of.model)
+
+
+def has_failed(of: Any) -> sa.ColumnElement[bool]:
+    """Whether an interception failed; `of` are columns with its outcome."""
+    condition: sa.ColumnElement[bool] = of.outcome == sa.literal_column(f"'{Outcome.FAILED}'")
+    return condition
 
 
 def sums(of: Any) -> Mapping[str, sa.ColumnElement[int]]:

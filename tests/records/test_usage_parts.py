@@ -19,6 +19,7 @@ SPAN = timedelta(days=DAYS)
 LABELS = ("exact", "exact", "estimated", "unpriced", None)
 COUNTS = (
     "interceptions",
+    "failed",
     *schema.TOKEN_COUNTS,
     "cost",
     "cost_label",
