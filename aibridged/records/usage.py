@@ -11,14 +11,14 @@ from aibridged.core.prices import Label
 from aibridged.records.filters import group_members, groups, resolved
 from aibridged.records.query_results import Filter, Usage, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS
-from aibridged.records.usage_parts import INITIATOR, NONE, Parts, key_of
+from aibridged.records.usage_parts import INITIATOR, INTERCEPTIONS, NONE, Parts, key_of
 from aibridged.records.usage_refusals import counts_refusals, refused
 from aibridged.records.usage_sums import SUMS
 
 _TIMES = (UsageBy.DAY, UsageBy.HOUR)
 _TOTAL = "TOTAL"
 _ALL = "all_"
-_COUNTS = ("interceptions", "failed", *SUMS, "refused")
+COUNTS = (*INTERCEPTIONS, *SUMS, "refused")
 _STREAMED_ROWS = 1000  # in memory at once
 
 
@@ -33,28 +33,29 @@ def find_usage(
     most tokens are first, and times newest first.
     """
     parts = Parts(connection, by, resolved(connection, wanted))
-    found = _summed(parts, by, wanted)
-    sums = (sa.func.sum(found.c[name]).over().label(f"{_ALL}{name}") for name in _COUNTS)
+    is_refused_known = counts_refusals(by, wanted)
+    found = summed(parts, by, wanted, with_refusals=is_refused_known).subquery()
+    sums = (sa.func.sum(found.c[name]).over().label(f"{_ALL}{name}") for name in COUNTS)
     statement = sa.select(found, *sums).order_by(*_order(found, by, sort)).limit(wanted.limit)
     rows = connection.execute(statement).all()
-    is_refused_known = counts_refusals(by, wanted)
     totals = [_of_row(row, by, is_refused_known) for row in rows]
     if UsageBy.GROUP in by:
         _, total = find_usage(connection, [], wanted)
         return totals, msgspec.structs.replace(total, refused=None)
-    counts = {name: int(rows[0]._mapping[f"{_ALL}{name}"]) if rows else 0 for name in _COUNTS}
+    counts = {name: int(rows[0]._mapping[f"{_ALL}{name}"]) if rows else 0 for name in COUNTS}
     if UsageBy.MODEL in by and wanted.model is None:
         counts |= _once_each(connection, parts)
-    return totals, _made({}, counts, is_refused_known)
+    return totals, made({}, counts, is_refused_known)
 
 
 def stream_usage(
     connection: sa.Connection, by: Sequence[UsageBy], wanted: Filter
 ) -> Iterator[Usage]:
     """All totals, in the same order, a few at a time in memory, without their sum."""
-    found = _summed(Parts(connection, by, resolved(connection, wanted)), by, wanted)
-    statement = sa.select(found).order_by(*_order(found, by, None))
     is_refused_known = counts_refusals(by, wanted)
+    parts = Parts(connection, by, resolved(connection, wanted))
+    found = summed(parts, by, wanted, with_refusals=is_refused_known).subquery()
+    statement = sa.select(found).order_by(*_order(found, by, None))
     streaming = connection.execution_options(yield_per=_STREAMED_ROWS)
     for row in streaming.execute(statement):
         yield _of_row(row, by, is_refused_known)
@@ -62,11 +63,9 @@ def stream_usage(
 
 def _once_each(connection: sa.Connection, parts: Parts) -> Mapping[str, int]:
     """The interceptions, and those that failed, each counted once."""
-    rows = [connection.execute(each).one() for each in parts.counts()]
-    return {
-        name: sum(int(row[place] or 0) for row in rows)
-        for place, name in enumerate(("interceptions", "failed"))
-    }
+    found = sa.union_all(*parts.counts()).subquery()
+    row = connection.execute(sa.select(*(sa.func.sum(found.c[name]) for name in INTERCEPTIONS)))
+    return {name: int(number or 0) for name, number in zip(INTERCEPTIONS, row.one(), strict=True)}
 
 
 def _order(
@@ -98,13 +97,12 @@ def _number(found: sa.Subquery, name: str) -> sa.ColumnElement[Any]:
     return read * sa.literal(1.0) / sa.func.nullif(given, 0)
 
 
-def _summed(parts: Parts, by: Sequence[UsageBy], wanted: Filter) -> sa.Subquery:
-    """The sums of all parts together.
-
-    Refusals are added where they are counted by what is wanted: of people without a record, too.
-    """
+def summed(
+    parts: Parts, by: Sequence[UsageBy], wanted: Filter, *, with_refusals: bool = False
+) -> sa.Select[Any]:
+    """The sums, `COUNTS`, of all parts together: with refusals, of people without a record, too."""
     selects = [each.add_columns(sa.literal(0).label("refused")) for each in parts.each()]
-    if counts_refusals(by, wanted):
+    if with_refusals:
         selects.append(refused(by, wanted))
     rows = sa.union_all(*selects).subquery()
     source: sa.FromClause = rows
@@ -116,17 +114,18 @@ def _summed(parts: Parts, by: Sequence[UsageBy], wanted: Filter) -> sa.Subquery:
     group = sa.func.coalesce(groups.c.name, NONE)
     keys = [group if each is UsageBy.GROUP else rows.c[key_of(each)] for each in by]
     named = [key.label(each.value) for key, each in zip(keys, by, strict=True)]
-    sums = (sa.func.sum(rows.c[name]).label(name) for name in _COUNTS)
-    return sa.select(*named, *sums).select_from(source).group_by(*keys).subquery()
+    sums = (sa.func.sum(rows.c[name]).label(name) for name in COUNTS)
+    return sa.select(*named, *sums).select_from(source).group_by(*keys)
 
 
 def _of_row(row: sa.Row[Any], by: Sequence[UsageBy], is_refused_known: bool) -> Usage:
     values = row._mapping
     keys = {each.value: str(values[each.value]) for each in by}
-    return _made(keys, {name: int(values[name]) for name in _COUNTS}, is_refused_known)
+    return made(keys, {name: int(values[name]) for name in COUNTS}, is_refused_known)
 
 
-def _made(by: Mapping[str, str], counts: Mapping[str, int], is_refused_known: bool) -> Usage:
+def made(by: Mapping[str, str], counts: Mapping[str, int], is_refused_known: bool = False) -> Usage:
+    """The totals of `COUNTS`."""
     read = counts["cache_read_input_tokens"]
     given = counts["input_tokens"] + read + counts["cache_write_input_tokens"]
     return Usage(

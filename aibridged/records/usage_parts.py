@@ -22,6 +22,9 @@ MAX_RUNS = 16
 """Runs of summarised hours that are used, the longest ones. The gaps between them are read from the
 interceptions, each by two queries."""
 
+INTERCEPTIONS = ("interceptions", "failed")
+"""What is counted of interceptions, where usage has the sums."""
+
 INITIATOR = "initiator_id"
 """The key that stands for the groups of the initiator."""
 
@@ -81,8 +84,11 @@ class Parts:
         if _is_summed_up(by, wanted):
             self._runs = _runs(_clean_hours(connection, wanted))
 
-    def each(self) -> Iterator[sa.Select[Any]]:
-        """The sums by all keys: in each part, a combination has one row at most."""
+    def each(self, *of_hours: sa.ColumnElement[bool]) -> Iterator[sa.Select[Any]]:
+        """The sums by all keys: in each part, a combination has one row at most.
+
+        Rows of `usage_hours` for which `of_hours` doesn't hold are left out.
+        """
         for part, where in self._directly():
             keys = self._keys(_INTERCEPTIONS)
             yield (
@@ -98,9 +104,9 @@ class Parts:
             )
         of_model = UsageBy.MODEL in self._by or self._wanted.model is not None
         prefix = "model_" if of_model else ""
-        counted = {
-            name: usage_hours.c[f"{prefix}{name}"] for name in ("interceptions", "failed")
-        } | {name: usage_hours.c[name] for name in SUMS}
+        counted = {name: usage_hours.c[f"{prefix}{name}"] for name in INTERCEPTIONS} | {
+            name: usage_hours.c[name] for name in SUMS
+        }
         for where in self._summed_up():
             keys = self._keys(_HOURS)
             yield (
@@ -111,21 +117,26 @@ class Parts:
                         for name, column in counted.items()
                     ),
                 )
-                .where(*where)
+                .where(*where, *of_hours)
                 .group_by(*keys)
             )
 
     def counts(self) -> Iterator[sa.Select[Any]]:
-        """`interceptions` and `failed` whatever models they used: of all parts together."""
+        """`INTERCEPTIONS` whatever models they used, by all keys but the model."""
+        by = [each for each in self._by if each is not UsageBy.MODEL]
         for part, where in self._directly():
-            numbers = sa.func.count(), sa.func.count(_FAILED_ID)
-            yield sa.select(*numbers).select_from(interceptions).where(part, *where)
+            keys = self._keys(_INTERCEPTIONS, by)
+            numbers = sa.func.count(interceptions.c.id), sa.func.count(_FAILED_ID)
+            named = (each.label(name) for name, each in zip(INTERCEPTIONS, numbers, strict=True))
+            yield sa.select(*keys, *named).where(part, *where).group_by(*keys)
         for where in self._summed_up():
-            numbers = sa.func.sum(usage_hours.c.interceptions), sa.func.sum(usage_hours.c.failed)
-            yield sa.select(*numbers).where(*where)
+            keys = self._keys(_HOURS, by)
+            sums = (sa.func.sum(usage_hours.c[name]).label(name) for name in INTERCEPTIONS)
+            yield sa.select(*keys, *sums).where(*where).group_by(*keys)
 
-    def _keys(self, source: _Source) -> list[sa.Label[Any]]:
-        return [_KEYS[each](source).label(key_of(each)) for each in self._by]
+    def _keys(self, source: _Source, by: Sequence[UsageBy] | None = None) -> list[sa.Label[Any]]:
+        keys = self._by if by is None else by
+        return [_KEYS[each](source).label(key_of(each)) for each in keys]
 
     def _directly(
         self,

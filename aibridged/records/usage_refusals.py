@@ -10,6 +10,7 @@ from aibridged.records.filters import PARTS
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import interceptions, refusals
 from aibridged.records.storable import storable
+from aibridged.records.usage_parts import INTERCEPTIONS
 from aibridged.records.usage_sums import SUMS
 
 _I = interceptions.c
@@ -48,7 +49,7 @@ def refused(by: Sequence[UsageBy], wanted: Filter) -> sa.Select[Any]:
         for by in by
     ]
     names = [key.label(by.value) for key, by in zip(keys, by, strict=True)]
-    zeros = [sa.literal(0).label(name) for name in ("interceptions", "failed", *SUMS)]
+    zeros = [sa.literal(0).label(name) for name in (*INTERCEPTIONS, *SUMS)]
     return sa.select(*names, *zeros, each.c.refused)
 
 
