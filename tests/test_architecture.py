@@ -124,6 +124,9 @@ BUDGETS = "tests/e2e/test_budgets.py drives it through sockets"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
     "api/budget_standings.py": "tests/cli/test_budgets.py and tests/api/test_spend_limits.py",
+    "api/budget_shapes.py": "tests/api/test_budgets.py reads them",
+    "api/overview_routes.py": DECLARES,
+    "api/overview_shapes.py": "tests/api/test_overview.py reads them",
     "api/spend_limit_shapes.py": "tests/api/test_spend_limits.py reads them",
     "identity/spenders.py": "tests/cli/test_budgets.py and tests/api/test_spend_limits.py",
     "api/session_shapes.py": "tests/api/test_session_stream.py reads by it",

@@ -32,6 +32,9 @@ USAGE_TERMS = {
     "group": "The name of a group that the user is in now.",
     "key": "The hint of the provider's key.",
 }
+OVERVIEW_TERMS = {
+    name: USAGE_TERMS[name] for name in USAGE_TERMS if name not in ("session_id", "status")
+}
 AUDIT_TERMS = {
     "actor": "Part of the actor.",
     "action": "An action, or what it begins with: user.edit, user.",
@@ -48,6 +51,12 @@ class BadFilterError(ValueError):
     """A filter that can't be parsed; the message says which term and how to fix it."""
 
 
+def said_of(known: Mapping[str, str]) -> str:
+    """What a description says of the query parameter `q` that takes these terms."""
+    each = (f"{name}: {text}" for name, text in known.items())
+    return f"Filter terms name:value, all of which must match. {' '.join(each)}"
+
+
 def read_filter(
     query: Mapping[str, str], me: str, owner: str | None, known: Mapping[str, str] = TERMS
 ) -> Filter:
@@ -60,7 +69,7 @@ def read_filter(
         BadFilterError: an unknown or repeated term, or an invalid value.
     """
     for cursor in ("after_id", "after_session_id"):
-        if query.get(cursor) and _offset(query):
+        if query.get(cursor) and read_offset(query):
             raise BadFilterError(f"{cursor} and offset are mutually exclusive: remove one.")
     terms = _terms(query.get("q", ""), known)
     if terms.get("initiator") == "me":
@@ -73,7 +82,7 @@ def read_filter(
         limit=read_limit(query),
         after_id=query.get("after_id") or None,
         after_session=query.get("after_session_id") or None,
-        offset=_offset(query),
+        offset=read_offset(query),
     )
 
 
@@ -132,10 +141,15 @@ def read_names(query: Mapping[str, str], term: str) -> Names:
     beginning = query.get("q", "").strip().removeprefix(f"{term}:")
     if len(beginning) > 1 and beginning[0] == beginning[-1] == '"':
         beginning = beginning[1:-1]
-    return Names(beginning, read_limit(query, MAX_NAMES, MAX_NAMES), _offset(query))
+    return Names(beginning, read_limit(query, MAX_NAMES, MAX_NAMES), read_offset(query))
 
 
-def _offset(query: Mapping[str, str]) -> int:
+def read_offset(query: Mapping[str, str]) -> int:
+    """Parse the query parameter `offset`.
+
+    Raises:
+        BadFilterError: it isn't a number, or out of bounds.
+    """
     return _whole_number("offset", query.get("offset", "0"), 0, MAX_OFFSET)
 
 

@@ -10,7 +10,7 @@ import msgspec
 from aiohttp import web
 from loguru import logger
 
-from aibridged.api import spend_limits
+from aibridged.api import overview_routes, spend_limits
 from aibridged.api.channel import Channel
 from aibridged.api.filters import BadFilterError
 from aibridged.api.openapi import document
@@ -77,7 +77,7 @@ class Api:
         self.prompt_access = Settings().prompt_access
         self._looks = looks
         self._queries = QueryRunner(query, clock)
-        self._routes: tuple[Route, ...] = ROUTES
+        self._routes: tuple[Route, ...] = (*ROUTES, *overview_routes.ROUTES)
         self._document = b""
         self.serve(services)
 

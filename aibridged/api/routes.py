@@ -19,6 +19,7 @@ from aibridged.api.filters import (
     read_limit,
     read_names,
     read_usage,
+    said_of,
 )
 from aibridged.api.openapi import Parameter
 from aibridged.errors import METHOD_NOT_ALLOWED, ROUTE_NOT_SUPPORTED, GatewayError
@@ -210,11 +211,7 @@ def _providers(query: Query, question: Question) -> json_stream.Chunks:
 
 
 def _terms(known: Mapping[str, str]) -> Parameter:
-    return Parameter(
-        "q",
-        "Filter terms name:value, all of which must match. "
-        + " ".join(f"{k}: {v}" for k, v in known.items()),
-    )
+    return Parameter("q", said_of(known))
 
 
 _LIMIT = Parameter(

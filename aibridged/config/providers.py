@@ -39,6 +39,7 @@ RESERVED = frozenset(
         "clients",
         "providers",
         "usage",
+        "budgets",
         "find",
         "groups",
         "initiators",

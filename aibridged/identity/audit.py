@@ -7,7 +7,7 @@ ids, so that nothing of a person is left in it once they are erased; lists look 
 import getpass
 import os
 from collections.abc import Collection, Generator, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -19,6 +19,8 @@ from aibridged.identity.tables import MAX_ACTION, MAX_ACTOR, audit, tokens, tran
 MAX_STATE_BYTES = 64 * 1024
 """Of what a row says was there before, and of what is there after."""
 _AT_ONCE = 50
+_ABOUT = timedelta(seconds=5)
+"""A row is written in the transaction of what it tells of, which may have waited."""
 PRUNED_AT_ONCE = 200
 """Rows that are deleted in one transaction, which others wait for."""
 
@@ -140,6 +142,14 @@ def count(connection: sa.Connection, wanted: AuditFilter) -> int:
     """The number of rows on all pages."""
     statement = sa.select(sa.func.count()).select_from(audit).where(*_conditions(wanted))
     return connection.scalar(statement) or 0
+
+
+def who_changed(connection: sa.Connection, action: str, target: str, at: datetime) -> str | None:
+    """Who did that to the target at about this time; None where the row is gone."""
+    mine = audit.c.action == action, audit.c.target == target
+    about = audit.c.at.between(at - _ABOUT, at + _ABOUT)
+    latest = sa.select(audit.c.actor).where(about, *mine).order_by(audit.c.id.desc()).limit(1)
+    return connection.scalar(latest)
 
 
 def usernames(connection: sa.Connection, ids: Collection[str]) -> dict[str, str]:

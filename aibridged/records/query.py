@@ -10,6 +10,7 @@ in a thread.
 import operator
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -79,6 +80,10 @@ class Query:
         self._viewer = viewer
         self._time_limit = time_limit
         self._scope = scope
+
+    def now(self) -> datetime:
+        """The time (UTC) that questions about the present mean."""
+        return self._clock.wall()
 
     def within(self, scope: CancelScope) -> "Query":
         """The same queries, bound by a scope."""

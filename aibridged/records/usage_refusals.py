@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,6 +19,14 @@ _REFUSED_BY: dict[UsageBy, sa.Column[Any]] = {
     UsageBy.USER: refusals.c.user_id,
     UsageBy.DAY: refusals.c.day,
 }
+
+
+class Refused(NamedTuple):
+    """How often a person was refused something for a reason."""
+
+    reason: str
+    user: str
+    number: int
 
 
 def counts_refusals(by: Sequence[UsageBy], wanted: Filter) -> bool:
@@ -51,6 +59,21 @@ def refused(by: Sequence[UsageBy], wanted: Filter) -> sa.Select[Any]:
     names = [key.label(by.value) for key, by in zip(keys, by, strict=True)]
     zeros = [sa.literal(0).label(name) for name in (*INTERCEPTIONS, *SUMS)]
     return sa.select(*names, *zeros, each.c.refused)
+
+
+def most_refused(
+    connection: sa.Connection, wanted: Filter, limit: int
+) -> tuple[Sequence[Refused], int]:
+    """Who was refused most, by reason, and the number of all refusals; days are whole."""
+    person, reason = refusals.c.user_id, refusals.c.reason
+    count = sa.func.sum(refusals.c["count"]).label("number")
+    each = sa.select(person, reason, count).where(*_of_persons(wanted)).group_by(person, reason)
+    total = sa.func.sum(count).over().label("total")
+    most = each.add_columns(total).order_by(count.desc(), person, reason).limit(limit).subquery()
+    named = sa.select(most.c.reason, _name_of(most.c.user_id), most.c.number, most.c.total)
+    rows = connection.execute(named.order_by(most.c.number.desc(), most.c.user_id)).all()
+    found = [Refused(reason, user, int(number)) for reason, user, number, _ in rows]
+    return found, int(rows[0].total) if rows else 0
 
 
 def _name_of(person: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:

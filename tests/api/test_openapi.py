@@ -6,12 +6,13 @@ import re
 from multidict import CIMultiDict
 
 from aibridged.api.openapi import document
+from aibridged.api.overview_routes import ROUTES as OVERVIEW
 from aibridged.api.routes import ROUTES
 from aibridged.api.spend_limits import ROUTES as SPEND_LIMITS
 from aibridged.core.auth import read_credentials
 from aibridged.errors import ERRORS
 
-ALL = (*ROUTES, *SPEND_LIMITS)
+ALL = (*ROUTES, *OVERVIEW, *SPEND_LIMITS)
 
 
 def test_every_route_stands_in_the_document():

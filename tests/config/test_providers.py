@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from aibridged.api import overview_routes
 from aibridged.api.routes import ROUTES, roots
 from aibridged.config.options import ProviderSettings
 from aibridged.config.providers import RESERVED
@@ -212,4 +213,4 @@ def test_mistakes(
 
 
 def test_the_apis_own_names_are_no_providers():
-    assert roots(ROUTES) - {"openapi.json"} <= RESERVED
+    assert roots((*ROUTES, *overview_routes.ROUTES)) - {"openapi.json"} <= RESERVED
