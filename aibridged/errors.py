@@ -125,6 +125,9 @@ DESTINATION_REFUSED = ErrorKind(
 ROUTE_NOT_SUPPORTED = ErrorKind(
     "route_not_supported", 404, "not_found_error", "The gateway does not serve this route."
 )
+NO_USERS_HERE = ErrorKind(
+    "no_users_here", 404, "not_found_error", "This gateway has no users and tokens of its own."
+)
 STORED_OBJECT_NOT_FOUND = ErrorKind(
     "stored_object_not_found",
     404,

@@ -35,6 +35,7 @@ SPEAK_SQL = {
     "dialects.py",
     "identity/audit.py",
     "identity/device_codes.py",
+    "identity/directory.py",
     "identity/grants.py",
     "identity/groups.py",
     "identity/looks.py",
@@ -121,8 +122,14 @@ DECLARES = "declares types only: there is nothing to run"
 RECONCILIATION = "tests/core/test_reconciliation.py compares by it"
 USAGE_FILES = "tests/providers/test_usage_files.py reads by it"
 BUDGETS = "tests/e2e/test_budgets.py drives it through sockets"
+PEOPLE = "tests/api/test_user_routes.py and its neighbours"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
 NEEDS_NO_TEST_OF_ITS_OWN = {
+    "api/people.py": PEOPLE,
+    "api/people_routes.py": PEOPLE,
+    "api/people_shapes.py": PEOPLE,
+    "identity/directory.py": PEOPLE,
+    "sign_in/components.py": DECLARES,
     "api/budget_standings.py": "tests/cli/test_budgets.py and tests/api/test_spend_limits.py",
     "api/budget_shapes.py": "tests/api/test_budgets.py reads them",
     "api/overview_routes.py": DECLARES,

@@ -180,8 +180,15 @@ def _value(name: str, text: str) -> str | datetime | int:
         raise BadFilterError(f"status:{text} is none of {', '.join(sorted(_STATUSES))}.")
     if name == "min_cost":
         return _amount(text)
-    if name not in _TIMES:
-        return text
+    return read_time(name, text) if name in _TIMES else text
+
+
+def read_time(name: str, text: str) -> datetime:
+    """Parse a time (RFC 3339); one without a zone is in UTC.
+
+    Raises:
+        BadFilterError: it isn't one.
+    """
     try:
         parsed = datetime.fromisoformat(text)
         return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)

@@ -1,8 +1,7 @@
 """`aibridged policies`: what the policies of the settings grant, and to whom."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -101,13 +100,15 @@ def _list(
 
     A daemon has those that it was started or reloaded with.
     """
+    from aibridged.config.policy_limits import policy_fields
+
     view = chosen(_COLUMNS, wide, columns, output=output)
     show(
         [*enumerate(settings.policies, 1)],
         view,
         output,
         nothing="There are no policies: everything is granted to everybody.",
-        data=[_data(each) for each in settings.policies],
+        data=[policy_fields(each) for each in settings.policies],
     )
 
 
@@ -124,6 +125,7 @@ def _explain(
     A daemon has the policies that it was started or reloaded with, and notices a change of groups
     within a minute (--aibridge-auth-cache-ttl).
     """
+    from aibridged.config.policy_limits import policy_fields
     from aibridged.core.policies import Policies
     from aibridged.identity.memberships import Memberships
 
@@ -138,7 +140,7 @@ def _explain(
             "username": user,
             "groups": groups,
             "policy_number": None if found is None else found.number,
-            "policy": None if found is None else _data(found.settings),
+            "policy": None if found is None else policy_fields(found.settings),
             "model": model,
             "model_granted": is_granted,
         }
@@ -181,24 +183,9 @@ def _why(settings: "Settings", groups: Sequence[str], found: "Policy | None") ->
 
 def _verdict(model: str, found: "Policy | None", *, is_granted: bool) -> str:
     from aibridged.cli.cells import printable
-    from aibridged.config.globs import matcher
 
     shown = printable(model)
     if not is_granted:
         return f"{shown} is not granted."
-    globs = found.settings.models if found is not None else None
-    by = next((glob for glob in globs or () if matcher([glob])(model)), None)
+    by = None if found is None else found.granting_glob(model)
     return f"{shown} is granted." if by is None else f"{shown} is granted by {by}."
-
-
-def _data(policy: "PolicySettings") -> dict[str, Any]:
-    import msgspec
-
-    from aibridged.config.policy_limits import budget_fields, session_fields
-
-    managed, session, budget = policy.claude_code, policy.session, policy.budget
-    return asdict(policy) | {
-        "claude_code": None if managed is None else msgspec.Raw(managed.encode()),
-        "session": None if session is None else session_fields(session),
-        "budget": None if budget is None else budget_fields(budget),
-    }

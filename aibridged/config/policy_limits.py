@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
 from aibridged.config.kinds import Kind
-from aibridged.config.options import SessionSettings, SoftBudgetSettings
+from aibridged.config.options import PolicySettings, SessionSettings, SoftBudgetSettings
 
 MAX_MODELS = 100
 """Entries of a map of models, each of which is compared with a model's name."""
@@ -161,6 +162,16 @@ def budget_fields(budget: SoftBudgetSettings) -> dict[str, Any]:
         "warn_at": None if budget.warn_at is None else f"{budget.warn_at}%",
         "switch_at": None if budget.switch_at is None else f"{budget.switch_at}%",
         "models": dict(budget.models) or None,
+    }
+
+
+def policy_fields(policy: PolicySettings) -> dict[str, Any]:
+    """A policy as JSON has it: what is null restricts nothing."""
+    managed, session, budget = policy.claude_code, policy.session, policy.budget
+    return asdict(policy) | {
+        "claude_code": None if managed is None else json.loads(managed),
+        "session": None if session is None else session_fields(session),
+        "budget": None if budget is None else budget_fields(budget),
     }
 
 

@@ -49,6 +49,15 @@ class Policy:
             granted = self._granted[model] = self._models(model)
         return granted
 
+    def fits(self, groups: Collection[str]) -> bool:
+        """Whether it is for a person in these groups."""
+        wanted = self.settings.groups
+        return wanted is None or not set(wanted).isdisjoint(groups)
+
+    def granting_glob(self, model: str) -> str | None:
+        """The first glob that grants a model; None where none is needed, or none does."""
+        return next((glob for glob in self.settings.models or () if matcher([glob])(model)), None)
+
     def grants_provider(self, name: str) -> bool:
         """Whether a provider of this name may be used."""
         return self.settings.providers is None or name in self.settings.providers
@@ -64,6 +73,9 @@ class Policies:
         self.restrict_models = any(each.restricts_models for each in self._policies)
         self._found: dict[tuple[str, ...], Policy | None] = {}
 
+    def __iter__(self) -> Iterator[Policy]:
+        return iter(self._policies)
+
     def of(self, groups: tuple[str, ...]) -> Policy | None:
         """The policy of a person in these groups; None where none fits, so that nothing is
         granted."""
@@ -76,10 +88,7 @@ class Policies:
             return found
 
     def _fitting(self, groups: tuple[str, ...]) -> Iterator[Policy]:
-        for policy in self._policies:
-            wanted = policy.settings.groups
-            if wanted is None or not set(wanted).isdisjoint(groups):
-                yield policy
+        return (policy for policy in self._policies if policy.fits(groups))
 
 
 class PersonLimits:

@@ -11,6 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from aibridged.api import spend_limits
+from aibridged.api.people import People
+from aibridged.api.people_routes import people_routes
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
@@ -83,6 +85,10 @@ class Composition:
         self._telemetry_budget = ByteBudget(
             telemetry.MAX_IN_FLIGHT_BYTES, telemetry.MAX_BATCH_BYTES
         )
+        gatekeeper = resources.gatekeeper
+        cache = gatekeeper if isinstance(gatekeeper, CachedAuthenticator) else None
+        self._people = People(resources.engine, resources.clock, lambda: self.components, cache)
+        resources.api.serve(people_routes(self._people))
         self.components = self._configured(settings, None)
         resources.pricing.configure(settings)
         self._prune(settings)
@@ -122,6 +128,7 @@ class Composition:
     async def close(self) -> None:
         """Stop background tasks, and close the connections to the providers."""
         await self._tasks.cancel()
+        await self._people.close()
         await self._upstreams.close()
         await asyncio.to_thread(self._dump_writer.finish, _DUMPS_S)
 

@@ -94,6 +94,7 @@ class Resources:
     """
 
     clock: Clock
+    engine: Engine
     recorder: Recorder
     records: str
     place: Place
@@ -192,6 +193,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     turns = Turns(clock)
     return Resources(
         clock=clock,
+        engine=engine,
         recorder=recorder,
         records=describe(engine),
         place=place_of(engine.url),

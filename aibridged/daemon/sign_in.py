@@ -21,6 +21,7 @@ from aibridged.identity.device_codes import DeviceCodes
 from aibridged.identity.grants import Grants
 from aibridged.identity.lookups import Lookups
 from aibridged.identity.memberships import Memberships
+from aibridged.identity.off_loop import OffLoop
 from aibridged.identity.sign_in_purge import SignInPurge
 from aibridged.identity.sign_ins import SignInStore
 from aibridged.identity.sign_up import SignUps
@@ -64,7 +65,6 @@ async def make_sign_in(
         REFRESH_PERIOD_S,
         REFRESHES,
         Components,
-        Threads,
     )
     from aibridged.sign_in.cookies import Cookies
     from aibridged.sign_in.routes import paths
@@ -73,7 +73,7 @@ async def make_sign_in(
     key = CredentialKey(settings.state_dir / KEY_FILE)
     provider = make_provider(settings, clock)
     stack.push_async_callback(provider.http.close)
-    off_loop = Threads()
+    off_loop = OffLoop("sign-ins")
     stack.push_async_callback(off_loop.close)
     tasks, refreshes = Tasks(), Tasks()
     stack.push_async_callback(tasks.cancel)

@@ -58,18 +58,20 @@ class CachedAuthenticator:
         self._clock = clock
         self._max_entries = max_entries
         self._good_ttl, self._bad_ttl = good_ttl, bad_ttl
-        self._forget_all()
         self._lookups: dict[bytes, asyncio.Future[_Outcome]] = {}
         self._forgettings = 0
+        self.forget_all()
 
     def remember_for(self, *, good_ttl: float, bad_ttl: float) -> None:
         """Set the TTLs; if they are new, forget all entries."""
         if (good_ttl, bad_ttl) == (self._good_ttl, self._bad_ttl):
             return
         self._good_ttl, self._bad_ttl = good_ttl, bad_ttl
-        self._forget_all()
+        self.forget_all()
 
-    def _forget_all(self) -> None:
+    def forget_all(self) -> None:
+        """Forget all tokens, even those that are being looked up now."""
+        self._forgettings += 1
         self._good: Expiring[Actor] = Expiring(self._max_entries, self._clock)
         # The reason of a rejection, None for tokens that nobody has.
         self._bad: Expiring[tuple[TokenRejectedError | None]] = Expiring(
@@ -125,6 +127,11 @@ class CachedAuthenticator:
             self._good.drop(key)
         # A rejected token may be valid again.
         self._bad = Expiring(self._max_entries, self._clock)
+
+    def forget_users(self, user_ids: Set[str]) -> None:
+        """Forget all tokens of these users, even those that are being looked up now."""
+        theirs = {actor.api_key_id for _, actor in self._good if actor.id in user_ids}
+        self.forget({id for id in theirs if id is not None})
 
     async def _look_up_once(self, key: bytes, token: str) -> Actor | None:
         while True:

@@ -24,6 +24,7 @@ from aibridged.identity.users import (
     MAX_NAME,
     IdentityError,
     TokenInfo,
+    UnknownError,
     UserStatus,
     check_text,
 )
@@ -37,7 +38,7 @@ _ASKED_AT_ONCE = 1000
 # Stands in for the digest of an unknown token: no known secret hashes to it.
 _NO_DIGEST = bytes(32)
 
-_TOKEN = [
+TOKEN_COLUMNS = [
     (users if field == "username" else tokens).c[field] for field in TokenInfo.__dataclass_fields__
 ]
 _TO_AUTHENTICATE = (
@@ -86,11 +87,16 @@ class TokenStore(UserStore):
     """Users and their tokens. Every method is one transaction: see `UserStore`."""
 
     def create_token(
-        self, username: str, *, name: str, lifetime: float | None
+        self, username: str, *, name: str, lifetime: float | None, at_most: int | None = None
     ) -> tuple[TokenInfo, Secret]:
         """Create a token that is valid for `lifetime` seconds (None: until it is revoked).
 
-        The token itself is returned this once and can't be retrieved later.
+        The token itself is returned this once and can't be retrieved later. With `at_most`, the
+        user has no more than so many that are valid or were created within a day.
+
+        Raises:
+            IdentityError: there is no such user, the name can't be stored, or the user has too many
+                tokens.
         """
         check_text("token's name", name, MAX_NAME)
         minted, now = token_format.mint(), self._now()
@@ -105,6 +111,8 @@ class TokenStore(UserStore):
             owner = connection.execute(inserted.returning(tokens.c.user_id)).scalar_one_or_none()
             if owner is None:
                 raise self._no_such_user(connection, username)
+            if at_most is not None:
+                _check_number(connection, owner, now, at_most)
             state = {"user": owner, "name": name, "expires_at": _text(expires_at)}
             self._trail.note(connection, "token.create", info.id, after=state)
         return info, Secret(minted.text)
@@ -116,7 +124,9 @@ class TokenStore(UserStore):
 
         Revoked ones, and those that sign-ins issued, only on request.
         """
-        statement = sa.select(*_TOKEN).join(users).order_by(users.c.username, tokens.c.created_at)
+        statement = (
+            sa.select(*TOKEN_COLUMNS).join(users).order_by(users.c.username, tokens.c.created_at)
+        )
         if not revoked:
             statement = statement.where(tokens.c.revoked_at.is_(None))
         if not sign_ins:
@@ -129,17 +139,19 @@ class TokenStore(UserStore):
                 raise self._no_such_user(connection, username)
             return [_as_token(row) for row in connection.execute(statement.where(is_theirs))]
 
-    def revoke_token(self, token_id: str) -> TokenInfo:
+    def revoke_token(self, token_id: str, owner_id: str | None = None) -> TokenInfo:
         """Revoke a token, whose spend limits go; one that is revoked already stays as it is.
 
-        Of its id, the first characters are enough, at least `MIN_PREFIX`.
+        Of its id, the first characters are enough, at least `MIN_PREFIX`. With `owner_id`, only
+        tokens of this user are there.
 
         Raises:
-            IdentityError: there is no such token, or several begin like this.
+            UnknownError: there is no such token.
+            IdentityError: several begin like this.
         """
         now = self._now()
         with self._transaction() as connection:
-            info = self._locked_token(connection, token_id)
+            info = self._locked_token(connection, token_id, owner_id)
             if info.revoked_at is None:
                 this = tokens.c.id == info.id
                 connection.execute(tokens.update().where(this).values(revoked_at=now))
@@ -148,17 +160,22 @@ class TokenStore(UserStore):
                 info = replace(info, revoked_at=now)
         return info
 
-    def renew_token(self, token_id: str, lifetime: float | None) -> TokenInfo:
+    def renew_token(
+        self, token_id: str, lifetime: float | None, owner_id: str | None = None
+    ) -> TokenInfo:
         """Let a token expire in `lifetime` seconds from now (None: never), expired or not.
 
+        With `owner_id`, only tokens of this user are there.
+
         Raises:
-            IdentityError: there is no such token, several begin like this, it is revoked or of a
-                sign-in, or it doesn't expire before then.
+            UnknownError: there is no such token.
+            IdentityError: several begin like this, it is revoked or of a sign-in, or it doesn't
+                expire before then.
         """
         now = self._now()
         expires_at = None if lifetime is None else now + timedelta(seconds=lifetime)
         with self._transaction() as connection:
-            info = self._locked_token(connection, token_id)
+            info = self._locked_token(connection, token_id, owner_id)
             _check_renewal(info, expires_at)
             this = tokens.c.id == info.id
             connection.execute(tokens.update().where(this).values(expires_at=expires_at))
@@ -169,13 +186,17 @@ class TokenStore(UserStore):
             self._trail.note(connection, "token.renew", info.id, before=before, after=after)
         return replace(info, expires_at=expires_at)
 
-    def _locked_token(self, connection: sa.Connection, token_id: str) -> TokenInfo:
+    def _locked_token(
+        self, connection: sa.Connection, token_id: str, owner_id: str | None
+    ) -> TokenInfo:
         """The token, which nobody else changes until the end of the transaction."""
         meant = tokens.c.id == token_id
         if len(token_id) >= MIN_PREFIX:
             meant = sa.func.substr(tokens.c.id, 1, len(token_id)) == token_id
+        if owner_id is not None:
+            meant = sa.and_(meant, tokens.c.user_id == owner_id)
         connection.execute(tokens.update().where(meant).values(name=tokens.c.name))
-        rows = connection.execute(sa.select(*_TOKEN).join(users).where(meant).limit(2)).all()
+        rows = connection.execute(sa.select(*TOKEN_COLUMNS).join(users).where(meant).limit(2)).all()
         if len(rows) > 1:
             raise IdentityError(
                 "Several tokens have an id that begins like this: type all of it. See "
@@ -183,7 +204,7 @@ class TokenStore(UserStore):
             )
         if not rows:
             # The argument may be a whole token, so it isn't repeated.
-            raise IdentityError(
+            raise UnknownError(
                 "There is no token with this id. The id is the part between the underscores of a "
                 "token; see `aibridged tokens list`."
             )
@@ -273,6 +294,22 @@ def _check_renewal(info: TokenInfo, expires_at: datetime | None) -> None:
         raise IdentityError(
             f"The token {info.id} is valid until {info.expires_at:%Y-%m-%d %H:%M:%S} UTC already: "
             "give a longer --lifetime."
+        )
+
+
+def _check_number(connection: sa.Connection, owner: str, now: datetime, at_most: int) -> None:
+    """Check that a user, of whom nobody else creates tokens, has no more tokens than that."""
+    connection.execute(users.update().where(users.c.id == owner).values(name=users.c.name))
+    is_valid = sa.and_(
+        tokens.c.revoked_at.is_(None),
+        sa.or_(tokens.c.expires_at.is_(None), tokens.c.expires_at > now),
+    )
+    counted = sa.or_(is_valid, tokens.c.created_at > now - timedelta(days=1))
+    theirs = (tokens.c.user_id == owner, tokens.c.sign_in_id.is_(None), counted)
+    if (connection.scalar(sa.select(sa.func.count()).where(*theirs)) or 0) > at_most:
+        raise IdentityError(
+            f"There are {at_most} tokens already that are valid or were created within a day, which"
+            " is the maximum: revoke some that are no longer used, or wait for a day."
         )
 
 

@@ -41,7 +41,7 @@ from aibridged.identity.users import (
 )
 
 _FIELDS = [name for name in User.__dataclass_fields__ if name != "groups"]
-_USER = [users.c[name] for name in _FIELDS]
+USER_COLUMNS = [users.c[name] for name in _FIELDS]
 _EDITED = ("username", "name", "email", "is_admin", "groups")
 _PLAIN = ("name", "email", "is_admin")
 _TO_EDIT = (
@@ -346,11 +346,11 @@ class UserStore:
     def _locked(self, connection: sa.Connection, username: str) -> User:
         """The user, whom nobody else changes until the end of the transaction."""
         lock = users.update().where(users.c.username == username, not_deleted)
-        locked = lock.values(username=users.c.username).returning(*_USER)
+        locked = lock.values(username=users.c.username).returning(*USER_COLUMNS)
         row = connection.execute(locked).one_or_none()
         if row is None:
             raise self._no_such_user(connection, username)
-        return _as_user(row, groups_of(connection, row.id))
+        return as_user(row, groups_of(connection, row.id))
 
     def _no_such_user(self, connection: sa.Connection, username: str) -> IdentityError:
         known = connection.execute(sa.select(users.c.username).where(not_deleted)).scalars()
@@ -366,10 +366,10 @@ def _all(connection: sa.Connection, *, lock: bool = False) -> list[User]:
     of_user: defaultdict[str, list[str]] = defaultdict(list)
     for user_id, group in connection.execute(members):
         of_user[user_id].append(group)
-    found = sa.select(*_USER).where(not_deleted).order_by(users.c.username)
+    found = sa.select(*USER_COLUMNS).where(not_deleted).order_by(users.c.username)
     if lock:
         found = found.with_for_update()
-    return [_as_user(row, tuple(of_user[row.id])) for row in connection.execute(found)]
+    return [as_user(row, tuple(of_user[row.id])) for row in connection.execute(found)]
 
 
 def _edited(user: User, edit: UserEdit) -> User:
@@ -379,7 +379,8 @@ def _edited(user: User, edit: UserEdit) -> User:
     return replace(new, email=new.email or None)
 
 
-def _as_user(row: sa.Row[Any], of_groups: tuple[str, ...]) -> User:
+def as_user(row: sa.Row[Any], of_groups: tuple[str, ...]) -> User:
+    """The user of a row of `USER_COLUMNS`."""
     return User(**{**row._mapping, "status": UserStatus(row.status), "groups": of_groups})
 
 

@@ -92,6 +92,10 @@ class IdentityError(Exception):
     """A refused change of users or tokens; the message is for people, with a remedy."""
 
 
+class UnknownError(IdentityError):
+    """There is no such user, group or token."""
+
+
 def check_user(username: str, name: str, email: str | None) -> None:
     """Check the fields of a new user.
 
@@ -140,17 +144,17 @@ def nearest_username(text: str) -> str:
     return _NOT_IN_USERNAMES.sub("-", text.lower()).strip("-")[:MAX_USERNAME].rstrip("-")
 
 
-def no_such_group(name: str, known: Sequence[str]) -> IdentityError:
+def no_such_group(name: str, known: Sequence[str]) -> UnknownError:
     """The error for an unknown group, with the nearest known one."""
     close = difflib.get_close_matches(name, sorted(known), n=3)
     if close:
         remedy = f"Did you mean {' or '.join(close)}?"
     else:
         remedy = "See `aibridged groups list`, or create it with `aibridged groups create`."
-    return IdentityError(f"There is no group {name!r}. {remedy}")
+    return UnknownError(f"There is no group {name!r}. {remedy}")
 
 
-def no_such_user(username: str, known: Sequence[str]) -> IdentityError:
+def no_such_user(username: str, known: Sequence[str]) -> UnknownError:
     """The error for an unknown username, with the nearest known one."""
     close = difflib.get_close_matches(username, sorted(known), n=3)
     if close:
@@ -159,4 +163,4 @@ def no_such_user(username: str, known: Sequence[str]) -> IdentityError:
         remedy = "See `aibridged users list`."
     else:
         remedy = "Create the first one with `aibridged users create USERNAME`."
-    return IdentityError(f"There is no user {username!r}. {remedy}")
+    return UnknownError(f"There is no user {username!r}. {remedy}")

@@ -126,3 +126,11 @@ def add(engine: sa.Engine, counts: Mapping[Key, int]) -> None:
     ]
     with writing(engine) as connection:
         connection.execute(statement, rows)
+
+
+def refused_on(connection: sa.Connection, user_id: str, day: date) -> dict[str, int]:
+    """How often a person was refused something on a day, by the reason."""
+    statement = sa.select(refusals.c.reason, refusals.c.count).where(
+        refusals.c.day == day, refusals.c.user_id == user_id
+    )
+    return {row.reason: row[1] for row in connection.execute(statement)}

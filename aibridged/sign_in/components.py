@@ -1,64 +1,30 @@
 """What the endpoints share: stores, the identity provider, limits, and the words for outcomes."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
 
 from yarl import URL
 
 from aibridged.clock import Clock
 from aibridged.core.claims import Person
 from aibridged.core.guesses import Guesses
-from aibridged.identity.base import AuthUnavailableError
 from aibridged.identity.device_codes import DeviceCodes
 from aibridged.identity.grants import Grants
 from aibridged.identity.lookups import Lookups
+from aibridged.identity.off_loop import OffLoop
 from aibridged.identity.sign_ins import SignInStore
 from aibridged.identity.users import User
 from aibridged.oidc.base import IdentityProvider
 from aibridged.sign_in.cookies import Cookies
 from aibridged.tasks import Tasks
 
-P = ParamSpec("P")
-T = TypeVar("T")
-
 PLACES = 64
 """Requests that are served at a time; half of them per address."""
-_THREADS = 4
-STORE_TIMEOUT_S = 5.0
 
 GUESSES, GUESS_PERIOD_S = 20, 600.0
 """Wrong user codes of an address, or of a signed-in user, within the period."""
 REFRESHES, REFRESH_PERIOD_S = 60, 600.0
 """Refreshes of a sign-in within the period."""
-
-
-class Threads:
-    """Runs what blocks off the event loop, with a deadline."""
-
-    def __init__(self, timeout: float = STORE_TIMEOUT_S) -> None:
-        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="sign-in")
-        self._timeout = timeout
-
-    async def __call__(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The function's result.
-
-        Raises:
-            AuthUnavailableError: it took longer than the timeout.
-        """
-        call = self._executor.submit(function, *args, **kwargs)
-        try:
-            async with asyncio.timeout(self._timeout):
-                return await asyncio.wrap_future(call)
-        except TimeoutError:
-            raise AuthUnavailableError(
-                f"The database of sign-ins took longer than {self._timeout:g} s."
-            ) from None
-
-    async def close(self) -> None:
-        await asyncio.to_thread(self._executor.shutdown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +40,7 @@ class Components:
     provider_name: str
     session_s: float
     clock: Clock
-    off_loop: Threads
+    off_loop: OffLoop
     codes: DeviceCodes
     sign_ins: SignInStore
     grants: Grants
