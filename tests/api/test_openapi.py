@@ -7,8 +7,11 @@ from multidict import CIMultiDict
 
 from aibridged.api.openapi import document
 from aibridged.api.overview_routes import ROUTES as OVERVIEW
+from aibridged.api.people import People
+from aibridged.api.people_routes import people_routes
 from aibridged.api.routes import ROUTES
 from aibridged.api.spend_limits import ROUTES as SPEND_LIMITS
+from aibridged.clock import SystemClock
 from aibridged.core.auth import read_credentials
 from aibridged.errors import ERRORS
 
@@ -58,3 +61,15 @@ def test_every_answer_has_a_shape():
         name.rpartition("/")[2] for name in re.findall(r'"(#/components/[^"]*)"', json.dumps(made))
     }
     assert names == set(made["components"]["schemas"])
+
+
+def test_the_routes_of_people_stand_in_the_document():
+    routes = people_routes(People(None, SystemClock(), None, None))
+    made = document((*ROUTES, *routes, *SPEND_LIMITS))
+    for route in routes:
+        described = made["paths"][route.path][route.method]
+        names = re.findall(r"\{(\w+)\}", route.path)
+        of_path = [each["name"] for each in described["parameters"] if each["in"] == "path"]
+        assert of_path == names, route.path
+        assert ("requestBody" in described) == (route.body is not None)
+        assert ("403" in described["responses"]) == (not route.path.startswith("/me"))

@@ -9,7 +9,9 @@ from aibridged.api.people import A_SECOND, MAX_WORDS
 from aibridged.config.options import Settings
 from aibridged.core.budgets import user_subject
 from aibridged.identity.base import TokenRejectedError
+from aibridged.identity.grants import Identity
 from aibridged.identity.groups import GroupStore
+from aibridged.identity.sign_ins import SignInStore
 from aibridged.records.schema import spend
 
 
@@ -171,3 +173,24 @@ async def test_all_of_it_is_for_admins(ask):
         ("GET", "/policies/explain", None),
     ):
         assert (await ask.refusal(method, path, body))[0] == 403, path
+
+
+async def test_sign_ins_are_shown_until_the_user_is_signed_out(ask, database, clock):
+    ann = ask.person("ann")
+    identity = Identity("https://id.example.com", "a-1")
+    store = SignInStore(database.engine, clock, bearer_ttl=3600.0)
+    first = store.open_browser(ann.id, identity, 60.0)
+    clock.advance(1)
+    second = store.open_browser(ann.id, identity, 3600.0)
+    found = (await ask("GET", "/users/ann"))["sign_ins"]
+    assert [(each["id"], each["kind"]) for each in found] == [
+        (second, "browser"),
+        (first, "browser"),
+    ]
+    clock.advance(60)
+    assert [each["id"] for each in (await ask("GET", "/users/ann"))["sign_ins"]] == [second]
+    ended = await ask("POST", "/users/ann/sign-out")
+    assert ended == {"username": "ann", "ended": 2}
+    assert (await ask("GET", "/users/ann"))["sign_ins"] == []
+    assert store.browser(second) is None
+    assert await ask.audit("sign_in") == [("root", "sign_in.end", ann.id)] * 2
