@@ -11,7 +11,14 @@ from typing import TypeVar
 import msgspec
 
 from aibridged.api import shapes
-from aibridged.identity.audit import AuditFilter, count, entries
+from aibridged.identity.audit import (
+    AuditEntry,
+    AuditFilter,
+    count,
+    entries,
+    ids_of_users,
+    usernames,
+)
 from aibridged.records import cost_sums
 from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
@@ -82,10 +89,17 @@ def session(query: Query, id: str, owner: str | None, after_id: str | None, limi
 def audit(query: Query, wanted: AuditFilter) -> Chunks:
     """`shapes.Audit`."""
     one_more = msgspec.structs.replace(wanted, limit=wanted.limit + 1)
+    names: dict[str, str] = {}
     with query.reading() as connection:
+
+        def encoded(entry: AuditEntry) -> list[bytes]:
+            if unknown := ids_of_users([entry]) - names.keys():
+                names.update(usernames(connection, unknown))
+            return [_encode(shapes.audit_row(entry, names))]
+
         total = count(connection, wanted)
         with closing(entries(connection, one_more)) as found:
-            page = _page(found, wanted.limit, lambda each: [_encode(each)])
+            page = _page(found, wanted.limit, encoded)
             yield from _list(total, "results", page)
 
 

@@ -11,6 +11,7 @@ from aibridged.api.json_stream import Chunks
 from aibridged.api.openapi import Parameter
 from aibridged.api.people import People
 from aibridged.api.routes import Question, Route
+from aibridged.config.options import Settings
 from aibridged.errors import ERRORS
 from aibridged.identity.spenders import spenders
 from aibridged.records.query import Query
@@ -19,6 +20,7 @@ from aibridged.records.refusals import refused_on
 
 _encode = msgspec.json.Encoder().encode
 _SENTENCES: Mapping[str, str] = {kind.code: kind.sentence for kind in ERRORS}
+_ANY = ("", "0.0.0.0", "::")
 _WHERE = {"token": "here", "coder": "coder"}
 
 
@@ -29,7 +31,7 @@ class _Me:
         self._people = people
 
     def who(self, query: Query, question: Question) -> Chunks:
-        actor, policies = question.actor, self._people.policies
+        actor, policies, settings = question.actor, self._people.policies, self._people.settings
         with query.reading() as connection:
             (person,) = spenders(connection, [actor.id])
             budgets = budgets_of(connection, self._people.now(), person)
@@ -43,7 +45,8 @@ class _Me:
                 groups=actor.groups,
                 token_id=actor.api_key_id,
                 expires_at=actor.expires_at,
-                users_are=_WHERE.get(self._people.settings.auth, "nowhere"),
+                users_are=_WHERE.get(settings.auth, "nowhere"),
+                gateway_url=gateway_url(settings),
                 has_policies=policies is not None,
                 policy=None if policy is None else shapes.policy(policy.number, policy.settings),
                 budgets=[shapes.person_budget(each) for each in budgets],
@@ -70,6 +73,17 @@ class _Me:
                 at=now,
             )
         )
+
+
+def gateway_url(settings: Settings) -> str | None:
+    """Where agents reach the gateway; None where it listens on all addresses, and none is named."""
+    if settings.access_url is not None:
+        return settings.access_url.rstrip("/")
+    address = settings.http_address
+    if address.host in _ANY or not address.port:
+        return None
+    scheme = "http" if settings.tls_cert_file is None else "https"
+    return f"{scheme}://{address}"
 
 
 def routes(people: People) -> tuple[Route, ...]:

@@ -247,6 +247,7 @@ class PersonBudget(msgspec.Struct, kw_only=True):
 class Me(msgspec.Struct, kw_only=True):
     """The caller. `token_id` and `expires_at` are those of what they have signed in with.
 
+    `gateway_url` is where agents reach the gateway, null where only its operator knows.
     `has_policies` says whether there are any: without, all is granted; with them, and where
     `policy` is null, nothing. `users_are` says where users are kept: here, coder or nowhere.
     """
@@ -259,6 +260,7 @@ class Me(msgspec.Struct, kw_only=True):
     token_id: str | None
     expires_at: Moment | None
     users_are: str
+    gateway_url: str | None
     has_policies: bool
     policy: Policy | None
     budgets: Sequence[PersonBudget]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from aibridged.core.money import exact_dollars
-from aibridged.identity.audit import AuditEntry
+from aibridged.identity.audit import AuditEntry, change_in_words
 from aibridged.records import query_results as answers
 from aibridged.records.structured_log import with_user_agent
 
@@ -160,11 +160,17 @@ class Interceptions(msgspec.Struct, kw_only=True):
     more: bool
 
 
+class AuditRow(AuditEntry, frozen=True, kw_only=True):
+    """A row of the audit log; `change` is what it was in words, with usernames for ids."""
+
+    change: str
+
+
 class Audit(msgspec.Struct, kw_only=True):
     """A page of the audit log; `count` is the total over all pages."""
 
     count: Count
-    results: list[AuditEntry]
+    results: list[AuditRow]
     more: bool
 
 
@@ -324,6 +330,11 @@ def session(found: answers.Session) -> Session:
         texts_withheld=found.texts_withheld,
         truncated=found.truncated,
     )
+
+
+def audit_row(found: AuditEntry, names: Mapping[str, str]) -> AuditRow:
+    """A row of the audit log; `names` are usernames by the ids in changes."""
+    return AuditRow(**msgspec.structs.asdict(found), change=change_in_words(found, names))
 
 
 def usage(found: answers.Usage) -> Usage:

@@ -1,8 +1,8 @@
 """`aibridged audit`: shows the audit log."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -22,9 +22,6 @@ from aibridged.cli.query_options import (
 if TYPE_CHECKING:
     from aibridged.identity.audit import AuditEntry
     from aibridged.records.query import Query
-
-_OF_USERS = ("user", "users", "members")
-"""Fields of changes that hold users' ids."""
 
 
 def audit() -> typer.Typer:
@@ -48,46 +45,16 @@ def _target(entry: "AuditEntry") -> str:
 
 def _columns(names: Mapping[str, str]) -> "tuple[Column[AuditEntry], ...]":
     """The columns; `names` are usernames by the ids in changes."""
+    from aibridged.identity.audit import change_in_words
+
     return (
         Column("at", attrgetter("at"), "TIME", Kind.TIME),
         Column("actor", attrgetter("actor"), cut=True),
         Column("action", attrgetter("action")),
         Column("target", _target, cut=True),
-        Column("change", lambda entry: _change(entry, names), below=True, cut=True),
+        Column("change", lambda entry: change_in_words(entry, names), below=True, cut=True),
         Column("id", attrgetter("id"), is_shown=False),
     )
-
-
-def _change(entry: "AuditEntry", names: Mapping[str, str]) -> str:
-    """What the change was: `name: Ann → Anna, is_admin: false → true`.
-
-    What a row has beside it to say what was changed, such as a limit's period, is there once.
-    """
-    before, after = entry.before or {}, entry.after or {}
-    parts = []
-    for name in {**before, **after}:
-        values = [_value(each[name], names) for each in (before, after) if name in each]
-        if len(values) == 2 and values[0] == values[1]:
-            del values[1]
-        if any(values):
-            parts.append(f"{name}: {' → '.join(value or '-' for value in values)}")
-    return ", ".join(parts)
-
-
-def _value(value: Any, names: Mapping[str, str]) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(value).lower()
-    values = value if isinstance(value, list) else [value]
-    return " ".join(names.get(str(each), str(each)) for each in values)
-
-
-def _ids(found: "Iterable[AuditEntry]") -> set[str]:
-    """The ids of users in the changes."""
-    states = (state for entry in found for state in (entry.before, entry.after) if state)
-    given = (state[name] for state in states for name in _OF_USERS if name in state)
-    return {id for each in given for id in (each if isinstance(each, list) else [each])}
 
 
 def _list(
@@ -118,7 +85,7 @@ def _list(
     It has a row for each change of users, groups, tokens and limits: who did what, when, and what
     was there before and after; and rows on who looked at the texts of others.
     """
-    from aibridged.identity.audit import AuditFilter, entries, usernames
+    from aibridged.identity.audit import AuditFilter, entries, ids_of_users, usernames
     from aibridged.records.storable import storable
 
     chosen(_columns({}), wide, columns, output=output)  # wrong names of columns come first
@@ -138,6 +105,6 @@ def _list(
 
     found, more = up_to_limit(find, wanted, "--after-id with the last ID goes on (--wide).")
     with query.reading() as connection:
-        names = usernames(connection, _ids(found))
+        names = usernames(connection, ids_of_users(found))
     view = chosen(_columns(names), wide, columns, output=output)
     write(found, output, view, nothing="No row of the audit log matches.", more=more)

@@ -6,7 +6,7 @@ ids, so that nothing of a person is left in it once they are erased; lists look 
 
 import getpass
 import os
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,6 +21,8 @@ MAX_STATE_BYTES = 64 * 1024
 _AT_ONCE = 50
 _ABOUT = timedelta(seconds=5)
 """A row is written in the transaction of what it tells of, which may have waited."""
+_OF_USERS = ("user", "users", "members")
+"""Fields of changes that hold users' ids."""
 PRUNED_AT_ONCE = 200
 """Rows that are deleted in one transaction, which others wait for."""
 
@@ -156,6 +158,39 @@ def usernames(connection: sa.Connection, ids: Collection[str]) -> dict[str, str]
     """The usernames of users by their ids, deleted ones included."""
     statement = sa.select(users.c.id, users.c.username).where(users.c.id.in_(list(ids)))
     return {row.id: row.username for row in connection.execute(statement)}
+
+
+def ids_of_users(found: Iterable[AuditEntry]) -> set[str]:
+    """The ids of users in the changes."""
+    states = (state for entry in found for state in (entry.before, entry.after) if state)
+    given = (state[name] for state in states for name in _OF_USERS if name in state)
+    return {id for each in given for id in (each if isinstance(each, list) else [each])}
+
+
+def change_in_words(entry: AuditEntry, names: Mapping[str, str]) -> str:
+    """What a change was: `name: Ann → Anna, is_admin: false → true`.
+
+    `names` are usernames by ids. What a row has beside it to say what was changed, such as a
+    limit's period, is there once.
+    """
+    before, after = entry.before or {}, entry.after or {}
+    parts = []
+    for name in {**before, **after}:
+        values = [_value(each[name], names) for each in (before, after) if name in each]
+        if len(values) == 2 and values[0] == values[1]:
+            del values[1]
+        if any(values):
+            parts.append(f"{name}: {' → '.join(value or '-' for value in values)}")
+    return ", ".join(parts)
+
+
+def _value(value: Any, names: Mapping[str, str]) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    values = value if isinstance(value, list) else [value]
+    return " ".join(names.get(str(each), str(each)) for each in values)
 
 
 def prune(engine: sa.Engine, before: datetime) -> int:

@@ -53,3 +53,13 @@ async def test_members_are_changed_all_or_none(ask):
     assert (await ask.refusal("DELETE", "/groups/none"))[0] == 404
     assert (await ask.refusal("GET", "/groups", after_id="none"))[0] == 400
     assert (await ask("GET", "/groups/ops"))["members"] == 0
+
+
+async def test_the_audit_log_names_the_members_who_came_and_went(ask):
+    ask.person("ann"), ask.person("bob")
+    await ask("POST", "/groups", {"name": "ops"})
+    await ask("POST", "/groups/ops/add", {"users": ["ann", "bob"]})
+    await ask("PATCH", "/users/ann", {"name": "Ann"})
+    latest = (await ask("GET", "/audit", limit="2"))["results"]
+    assert latest[0]["change"] == "name: - → Ann"
+    assert sorted(latest[1]["change"].removeprefix("users: ").split()) == ["ann", "bob"]

@@ -1,10 +1,13 @@
 """The caller by the HTTP API: who they are, what counts for them, and their latest request."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from aibridged.api.me_routes import gateway_url
+from aibridged.config.kinds import Address
 from aibridged.config.options import PolicySettings, Settings
 from aibridged.core.budgets import Period, Scope, user_subject
 from aibridged.identity.spend_limits import SpendLimitStore
@@ -97,3 +100,21 @@ async def test_what_was_refused_today_is_told_in_words(ask, database, clock):
     assert "not granted to you" in refused["message"]
     clock.advance(86400)
     assert (await ask("GET", "/me/latest"))["refused"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "url"),
+    [
+        ({}, "http://127.0.0.1:4001"),
+        ({"http_address": Address("::1", 80)}, "http://[::1]:80"),
+        ({"http_address": Address("0.0.0.0", 80)}, None),
+        (
+            {"http_address": Address("", 80), "access_url": "https://ai.example/x/"},
+            "https://ai.example/x",
+        ),
+        ({"tls_cert_file": Path("cert")}, "https://127.0.0.1:4001"),
+    ],
+)
+def test_where_agents_reach_the_gateway(changes, url):
+    settings = dataclasses.replace(Settings(http_address=Address("127.0.0.1", 4001)), **changes)
+    assert gateway_url(settings) == url
