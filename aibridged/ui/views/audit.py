@@ -1,0 +1,88 @@
+"""The audit log in sentences: who changed what, and when."""
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from aibridged.errors import GatewayError
+from aibridged.ui.page import Html, Page, Role, Visit
+
+_FILTERS = ("actor", "action", "target", "started_after", "started_before")
+_PAGE = "50"
+_KINDS = ("user", "token", "group", "sign_in", "spend_limit", "mcp_token")
+_VERBS = {
+    "user.create": "created the user",
+    "user.edit": "changed the user",
+    "user.suspend": "suspended",
+    "user.resume": "resumed",
+    "user.delete": "deleted the user",
+    "user.erase": "erased",
+    "token.create": "created the token",
+    "token.renew": "renewed the token",
+    "token.revoke": "revoked the token",
+    "group.create": "created the group",
+    "group.delete": "deleted the group",
+    "group.add": "added members to the group",
+    "group.remove": "removed members from the group",
+    "sign_in.create": "signed in",
+    "sign_in.end": "ended a sign-in of",
+    "spend_limit.upsert": "set the spend limit",
+    "spend_limit.delete": "deleted the spend limit",
+    "mcp_token.set": "set a token for an MCP server of",
+    "mcp_token.remove": "removed a token for an MCP server of",
+}
+
+
+async def audit(visit: Visit) -> Html:
+    """A page of the log, the newest first."""
+    chosen = {name: visit.query.get(name, "").strip() for name in _FILTERS}
+    asked = {name: value for name, value in chosen.items() if value}
+    after = visit.query.get("after", "")
+    more = {"after_id": after} if after else {}
+    found: Mapping[str, Any] = {"count": 0, "results": [], "more": False}
+    error = ""
+    try:
+        found = await visit.ask("/audit", "GET", None, q=_terms(asked), limit=_PAGE, **more)
+    except GatewayError as refused:
+        if refused.kind.status != 400:
+            raise
+        error = refused.message
+    rows = [{**row, **sentence(row)} for row in found["results"]]
+    values = {
+        "rows": rows,
+        "count": found["count"],
+        "chosen": chosen,
+        "kinds": _KINDS,
+        "is_filtered": bool(asked),
+        "first": urlencode(asked) if after else None,
+        "following": urlencode({**asked, "after": rows[-1]["id"]}) if found["more"] else "",
+        "error": error,
+    }
+    return Html("people/audit.html", values, 400 if error else 200)
+
+
+def sentence(row: Mapping[str, Any]) -> dict[str, str]:
+    """What a row says: a verb, its object, and the path of the object's page, if it has one."""
+    action, target, username = row["action"], row["target"], row["username"]
+    kind = action.partition(".")[0]
+    verb = _VERBS.get(action, action)
+    if kind == "token":
+        owner = f" of {username}" if username else ""
+        return {"verb": verb, "object": f"{target}{owner}", "page": ""}
+    if kind in ("user", "sign_in", "mcp_token"):
+        is_there = username is not None and action not in ("user.delete", "user.erase")
+        page = f"/people/{target}" if is_there else ""
+        if action == "sign_in.create" and username == row["actor"]:
+            return {"verb": verb, "object": "", "page": ""}
+        return {"verb": verb, "object": username or target, "page": page}
+    is_there = kind == "group" and action != "group.delete"
+    page = f"/groups/{quote(target, safe='')}" if is_there else ""
+    return {"verb": verb, "object": target, "page": page}
+
+
+def _terms(asked: Mapping[str, str]) -> str:
+    """The filter terms of the API; none of their values can have a quotation mark."""
+    return " ".join(f'{name}:"{value.replace(chr(34), "")}"' for name, value in asked.items())
+
+
+PAGES = (Page("/audit", "Audit", audit, role=Role.ADMIN, nav="Audit", key="a"),)
