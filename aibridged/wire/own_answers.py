@@ -4,7 +4,7 @@ Agents show them as the model's words. They have used no tokens, and call no too
 stops there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,7 +21,9 @@ class Said(NamedTuple):
     """What is answered, and to what.
 
     `id` makes the ids of the response unique. `created` is in Unix seconds. `includes_usage` is for
-    streams of Chat Completions, which have none unless asked.
+    streams of Chat Completions, which have none unless asked. The tokens, how many `choices`
+    there are, and the bytes that came, are those of a response that is ended early (see
+    `early_ends`).
     """
 
     text: str
@@ -29,6 +31,10 @@ class Said(NamedTuple):
     id: str
     created: int
     includes_usage: bool = False
+    input_tokens: int = 0
+    output_tokens: int = 0
+    choices: int = 1
+    came_bytes: int = 0
 
 
 class OwnAnswer(NamedTuple):
@@ -50,7 +56,8 @@ def own_answer(api: WireApi | None, said: Said, *, stream: bool) -> OwnAnswer | 
     return OwnAnswer(JSON, _encode(whole(said)))
 
 
-def _event(kind: str, **fields: Any) -> bytes:
+def event(kind: str, **fields: Any) -> bytes:
+    """A server-sent event that has its name in its data, too."""
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), _encode({"type": kind, **fields}))
 
 
@@ -80,13 +87,13 @@ _MESSAGES_USAGE = {
 
 def _message_events(said: Said) -> Iterable[bytes]:
     message = {**_message(said), "content": [], "stop_reason": None}
-    yield _event("message_start", message=message)
-    yield _event("content_block_start", index=0, content_block={"type": "text", "text": ""})
-    yield _event("content_block_delta", index=0, delta={"type": "text_delta", "text": said.text})
-    yield _event("content_block_stop", index=0)
+    yield event("message_start", message=message)
+    yield event("content_block_start", index=0, content_block={"type": "text", "text": ""})
+    yield event("content_block_delta", index=0, delta={"type": "text_delta", "text": said.text})
+    yield event("content_block_stop", index=0)
     stop = {"stop_reason": "end_turn", "stop_sequence": None}
-    yield _event("message_delta", delta=stop, usage=_MESSAGES_USAGE)
-    yield _event("message_stop")
+    yield event("message_delta", delta=stop, usage=_MESSAGES_USAGE)
+    yield event("message_stop")
 
 
 # Chat Completions
@@ -97,11 +104,11 @@ _CHAT_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 def _completion(said: Said) -> _Object:
     message = {"role": "assistant", "content": said.text, "refusal": None}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    return {**_chat_head(said, "chat.completion"), "choices": [choice], "usage": _CHAT_USAGE}
+    return {**chat_head(said, "chat.completion"), "choices": [choice], "usage": _CHAT_USAGE}
 
 
 def _completion_events(said: Said) -> Iterable[bytes]:
-    head = _chat_head(said, "chat.completion.chunk")
+    head = chat_head(said, "chat.completion.chunk")
     if said.includes_usage:
         head["usage"] = None
     for delta, finish in (
@@ -110,13 +117,14 @@ def _completion_events(said: Said) -> Iterable[bytes]:
         ({}, "stop"),
     ):
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        yield _data({**head, "choices": [choice]})
+        yield data({**head, "choices": [choice]})
     if said.includes_usage:
-        yield _data({**head, "choices": [], "usage": _CHAT_USAGE})
+        yield data({**head, "choices": [], "usage": _CHAT_USAGE})
     yield b"data: [DONE]\n\n"
 
 
-def _chat_head(said: Said, kind: str) -> _Object:
+def chat_head(said: Said, kind: str) -> _Object:
+    """What every object of a stream of Chat Completions has."""
     return {
         "id": f"chatcmpl-aibridge-{said.id}",
         "object": kind,
@@ -125,18 +133,45 @@ def _chat_head(said: Said, kind: str) -> _Object:
     }
 
 
-def _data(value: _Object) -> bytes:
+def data(value: _Object) -> bytes:
+    """A server-sent event without a name."""
     return b"data: %b\n\n" % _encode(value)
+
+
+# Completions
+
+
+def _text_completion(said: Said) -> _Object:
+    return {**text_chunk(said, said.text), "usage": _CHAT_USAGE}
+
+
+def _text_completion_events(said: Said) -> Iterable[bytes]:
+    yield data(text_chunk(said, said.text))
+    if said.includes_usage:
+        yield data({**text_chunk(said, ""), "choices": [], "usage": _CHAT_USAGE})
+    yield b"data: [DONE]\n\n"
+
+
+def text_chunk(said: Said, text: str) -> _Object:
+    """A whole completion, or the last chunk of a streamed one."""
+    return {
+        "id": f"cmpl-aibridge-{said.id}",
+        "object": "text_completion",
+        "created": said.created,
+        "model": said.model,
+        "choices": [{"text": text, "index": 0, "logprobs": None, "finish_reason": "stop"}],
+    }
 
 
 # Responses
 
 
 def _response(said: Said) -> _Object:
-    return _response_with(said, "completed", [_item(said)])
+    return response_with(said, "completed", [_item(said)])
 
 
-def _response_with(said: Said, status: str, output: list[_Object]) -> _Object:
+def response_with(said: Said, status: str, output: Sequence[Any]) -> _Object:
+    """A response of the Responses API."""
     return {
         "id": f"resp_aibridge_{said.id}",
         "object": "response",
@@ -175,32 +210,33 @@ def _item(said: Said) -> _Object:
         "id": f"msg_aibridge_{said.id}",
         "status": "completed",
         "role": "assistant",
-        "content": [_part(said.text)],
+        "content": [part(said.text)],
     }
 
 
-def _part(text: str) -> _Object:
+def part(text: str) -> _Object:
+    """A part of a message of the Responses API."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 def _response_events(said: Said) -> Iterable[bytes]:
     item = _item(said)
     begun = {**item, "status": "in_progress", "content": []}
-    running = _response_with(said, "in_progress", [])
+    running = response_with(said, "in_progress", [])
     at = {"item_id": item["id"], "output_index": 0, "content_index": 0}
     events: tuple[tuple[str, Mapping[str, Any]], ...] = (
         ("response.created", {"response": running}),
         ("response.in_progress", {"response": running}),
         ("response.output_item.added", {"output_index": 0, "item": begun}),
-        ("response.content_part.added", {**at, "part": _part("")}),
+        ("response.content_part.added", {**at, "part": part("")}),
         ("response.output_text.delta", {**at, "delta": said.text, "logprobs": []}),
         ("response.output_text.done", {**at, "text": said.text, "logprobs": []}),
-        ("response.content_part.done", {**at, "part": _part(said.text)}),
+        ("response.content_part.done", {**at, "part": part(said.text)}),
         ("response.output_item.done", {"output_index": 0, "item": item}),
         ("response.completed", {"response": _response(said)}),
     )
     for number, (kind, fields) in enumerate(events):
-        yield _event(kind, **fields, sequence_number=number)
+        yield event(kind, **fields, sequence_number=number)
 
 
 _RENDERERS: Mapping[
@@ -208,5 +244,6 @@ _RENDERERS: Mapping[
 ] = {
     WireApi.MESSAGES: (_message, _message_events),
     WireApi.CHAT_COMPLETIONS: (_completion, _completion_events),
+    WireApi.COMPLETIONS: (_text_completion, _text_completion_events),
     WireApi.RESPONSES: (_response, _response_events),
 }

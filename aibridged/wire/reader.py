@@ -15,6 +15,7 @@ from aibridged.wire.bounds import MAX_CROWD, SMALL, UNREADABLE
 from aibridged.wire.collector import Collector, is_json, verdict_of
 from aibridged.wire.facts import ProviderError, ResponseFacts, TokenUsage
 from aibridged.wire.lenient import Parser, TypedEvent
+from aibridged.wire.own_answers import Said
 from aibridged.wire.shorten import Kept
 from aibridged.wire.sse import SseSplitter, lone
 
@@ -47,6 +48,11 @@ class ResponseReader(Protocol):
     @property
     def response_id(self) -> str | None:
         """The id of the response, as soon as a stream has told it."""
+        ...
+
+    @property
+    def stream(self) -> "AnyReader | None":
+        """What reads the body as it is, if that is a stream, and known to be one."""
         ...
 
     def feed(self, chunk: bytes) -> Iterator[None] | None:
@@ -94,6 +100,22 @@ class StreamReader(ABC, Generic[Event]):
     def response_id(self) -> str | None:
         """The id of the response, once it has been told."""
         return self._collector.response_id
+
+    @property
+    def stream(self) -> "AnyReader":
+        return self
+
+    @property
+    def usage_so_far(self) -> TokenUsage | None:
+        """The usage as far as it was told."""
+        return self._usage()
+
+    def early_end(self, said: Said) -> bytes:
+        """What ends the stream for its client between two events; see `early_ends`."""
+        if self._ended or self._collector.error is not None:
+            return b""
+        model = self._collector.model or said.model
+        return self._early_end(said._replace(model=model))
 
     def finish(self, complete: bool) -> ResponseFacts:
         """The facts as far as they came; `complete` says that the body ended in order."""
@@ -189,6 +211,10 @@ class StreamReader(ABC, Generic[Event]):
     def _usage(self) -> TokenUsage | None:
         """The usage as far as it was told."""
 
+    @abstractmethod
+    def _early_end(self, said: Said) -> bytes:
+        """See `early_end`; neither an error nor the end has come."""
+
 
 AnyReader = StreamReader[Any]
 
@@ -197,6 +223,7 @@ class Told:
     """Stands for the reader of a response that has been read already."""
 
     verdict = "ok"
+    stream = None
 
     def __init__(self, facts: ResponseFacts) -> None:
         self._facts = facts
@@ -214,6 +241,7 @@ class BodyReader:
 
     verdict = "ok"
     response_id = None
+    stream = None
 
     def __init__(self, read_body: Callable[[bytes], ResponseFacts]) -> None:
         self._read_body = read_body

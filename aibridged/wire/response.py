@@ -27,7 +27,7 @@ _STREAMS: Mapping[WireApi, Callable[[], AnyReader]] = {
     WireApi.CHAT_COMPLETIONS: chat_completions.ChatCompletionsReader,
     WireApi.RESPONSES: responses.ResponsesReader,
     WireApi.COMPACTION: responses.ResponsesReader,
-    WireApi.COMPLETIONS: chat_completions.ChatCompletionsReader,
+    WireApi.COMPLETIONS: chat_completions.CompletionsReader,
     WireApi.STORED_RESPONSES: responses.StoredResponseReader,
 }
 _BODIES: Mapping[WireApi, Callable[[bytes], ResponseFacts]] = {
@@ -86,6 +86,10 @@ class _Either:
     def response_id(self) -> str | None:
         return None if self._reader is None else self._reader.response_id
 
+    @property
+    def stream(self) -> AnyReader | None:
+        return None if self._reader is None else self._reader.stream
+
     def finish(self, complete: bool) -> ResponseFacts:
         return self._opened(streamed=self._streamed).finish(complete)
 
@@ -112,6 +116,8 @@ class _Either:
 
 class _Decoded:
     """A reader behind a decoder."""
+
+    stream = None  # the client gets it encoded
 
     def __init__(self, reader: ResponseReader, decoder: StreamDecoder) -> None:
         self._reader = reader

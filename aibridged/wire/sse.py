@@ -19,6 +19,8 @@ MAX_EVENT_LINES = 10_000
 
 _BOM = b"\xef\xbb\xbf"
 _LOT = 64 * 1024  # bytes; the memory of a longer event isn't kept for the next one
+BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
+"""What ends an event: a line without anything, after the end of another."""
 _FEW_BYTES = 16  # an event has more on average, unless there are none between blank lines
 _BLANK_LINES = re.compile(rb"\n{3,}")
 LF, CR = b"\n\r"  # as numbers: looking for one byte so costs a sixth
@@ -91,6 +93,17 @@ class SseSplitter:
             kept.fresh or kept.is_short or self._after_cr or self._at_start
         )
         return self._events(blocks) if blocks else ()
+
+    @property
+    def is_within_event(self) -> bool:
+        """Whether an event, or a comment, has begun and not ended."""
+        return bool(self._kept.fresh) or self._kept.is_short
+
+    def rest_of_event(self, chunk: bytes) -> int | None:
+        """How many bytes of `chunk` belong to the event that has begun; None: all, and more."""
+        before = b"\r" if self._after_cr else b"\n" if self._kept.fresh.endswith(b"\n") else b""
+        blank = BLANK_LINE.search(before + chunk)
+        return None if blank is None else blank.end() - len(before)
 
     def flush(self) -> Sequence[Event]:
         """The event at the end of the stream whose blank line is missing, if there is one."""

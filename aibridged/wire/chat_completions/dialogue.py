@@ -20,6 +20,7 @@ from aibridged.wire.chat_completions.events import (
 )
 from aibridged.wire.chat_completions.reader import ChatCompletionsReader, facts_of
 from aibridged.wire.collector import MAX_ITEMS, Collector
+from aibridged.wire.early_ends import end_of_completion
 from aibridged.wire.injection.dialogue import (
     Call,
     Dialogue,
@@ -31,6 +32,7 @@ from aibridged.wire.injection.dialogue import (
 )
 from aibridged.wire.injection.sse_events import sse
 from aibridged.wire.lenient import encoded, loads, well_formed
+from aibridged.wire.own_answers import Said
 from aibridged.wire.splice import Edit, Fields, Growing
 from aibridged.wire.usage_sums import latest_counts
 
@@ -55,6 +57,17 @@ class ChatCompletionsDialogue(Dialogue):
 
     def error(self, body: bytes) -> bytes:
         return sse(b"", body)
+
+    def early_end(self, said: Said) -> bytes:
+        if not self._altered:
+            return self.reader.early_end(said)
+        return end_of_completion(
+            said,
+            str(self._named.get("id") or "") or None,
+            is_chat=True,
+            stopped=self._stopped and not self.calls,
+            has_usage=False,
+        )
 
     def _begin(self) -> None:
         self.reader: ChatCompletionsReader = ChatCompletionsReader()

@@ -6,7 +6,7 @@ takes a third of the time of the searches that could tell that there are none.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -25,8 +25,10 @@ from aibridged.wire.chat_completions.events import (
     usage_of_groq,
 )
 from aibridged.wire.collector import MAX_ITEMS, Collector, Text, are_whole
-from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage
+from aibridged.wire.early_ends import end_of_completion, whole
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, WireApi
 from aibridged.wire.lenient import usage_in
+from aibridged.wire.own_answers import Said
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import chat_usage
 from aibridged.wire.usage_sums import latest_counts, reported
@@ -58,6 +60,7 @@ class ChatCompletionsReader(StreamReader[Completion]):
     """Reads one stream of the Chat Completions API."""
 
     PARSER = PARSER
+    API: ClassVar[WireApi] = WireApi.CHAT_COMPLETIONS
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,6 +192,24 @@ class ChatCompletionsReader(StreamReader[Completion]):
             model=self._collector.model,
             service_tier=self._tier,
         )
+
+    def _early_end(self, said: Said) -> bytes:
+        if self.verdict is None:
+            return whole(self.API, said)
+        return end_of_completion(
+            said,
+            self._collector.response_id,
+            is_chat=self.API is WireApi.CHAT_COMPLETIONS,
+            finished=self._finished,
+            stopped=self._stopped and said.choices == 1,
+            has_usage=self._stopped and self._counts is not None,
+        )
+
+
+class CompletionsReader(ChatCompletionsReader):
+    """Reads one stream of the Completions API."""
+
+    API = WireApi.COMPLETIONS
 
 
 def read_body(body: bytes) -> ResponseFacts:

@@ -10,6 +10,7 @@ import re
 from typing import NamedTuple
 
 from aibridged.wire.splice import Fields, UnsplittableError
+from aibridged.wire.sse import BLANK_LINE
 
 MAX_HELD = 16 * 1024
 """A longer event is passed on as it comes: the usage chunk has a few hundred bytes."""
@@ -17,7 +18,6 @@ MAX_HELD = 16 * 1024
 # What the chunk holds that others don't: in those, OpenAI sends null.
 _MARK = re.compile(rb'"usage"\s*:\s*[^n\s]')
 _KEY = b'"stream_options":'
-_BLANK_LINE = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r)")
 _BLANK = (b"\n\n", b"\r\n\r\n", b"\r\r", b"\n\r")
 """One of them is in every blank line; a line end that is left over begins the next event."""
 _PART_OF_BLANK_LINE = 3  # bytes that may belong to one that has come in part
@@ -102,7 +102,7 @@ class UsageWithholder:
         if not held and chunk.endswith(b"\n\n") and _MARK.search(chunk) is None:
             return chunk
         held += chunk
-        if _BLANK_LINE.search(held, self._scanned) is None:
+        if BLANK_LINE.search(held, self._scanned) is None:
             self._scanned = max(0, len(held) - _PART_OF_BLANK_LINE)
             return self.finish() if len(held) > MAX_HELD else b""
         stream = self.finish()
@@ -136,7 +136,7 @@ def _parted(stream: bytes) -> tuple[bytes, bytes, bool]:
         return stream[:end], stream[end:], True
     passed: list[bytes] = []
     start, is_usage = 0, False
-    for blank in _BLANK_LINE.finditer(stream):
+    for blank in BLANK_LINE.finditer(stream):
         event = stream[start : blank.end()]
         start = blank.end()
         is_usage = _is_usage_chunk(event)

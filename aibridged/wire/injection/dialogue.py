@@ -18,6 +18,7 @@ import msgspec
 from aibridged.wire import bounds, lenient
 from aibridged.wire.facts import ResponseFacts
 from aibridged.wire.injection.sse_events import RawEvent, RawEvents
+from aibridged.wire.own_answers import Said
 from aibridged.wire.reader import AnyReader
 from aibridged.wire.responses.continuing import Continuation
 from aibridged.wire.splice import Fields, UnsplittableError
@@ -178,6 +179,10 @@ class Dialogue(ABC):
     @abstractmethod
     def error(self, body: bytes) -> bytes:
         """How a stream that was begun ends, given an error body in the shape of the API."""
+
+    @abstractmethod
+    def early_end(self, said: Said) -> bytes:
+        """What ends a stream that was begun for its client; see `early_ends`."""
 
     @abstractmethod
     def _begin(self) -> None:

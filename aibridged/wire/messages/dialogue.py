@@ -12,6 +12,7 @@ import msgspec
 
 from aibridged.wire.bounds import is_empty, is_given
 from aibridged.wire.collector import MAX_ITEMS, Collector, arguments_text, is_json
+from aibridged.wire.early_ends import end_of_message
 from aibridged.wire.injection.dialogue import (
     Call,
     Dialogue,
@@ -25,6 +26,7 @@ from aibridged.wire.injection.sse_events import sse
 from aibridged.wire.lenient import encoded, json_of, uncounted, well_formed
 from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, block_fields
 from aibridged.wire.messages.reader import MessagesReader, facts_of
+from aibridged.wire.own_answers import Said
 from aibridged.wire.splice import Fields, Growing
 from aibridged.wire.sse import SseSplitter
 from aibridged.wire.usage_sums import add_messages_turn, latest_counts
@@ -129,6 +131,17 @@ class MessagesDialogue(Dialogue):
 
     def error(self, body: bytes) -> bytes:
         return sse(b"error", body)
+
+    def early_end(self, said: Said) -> bytes:
+        if not self._altered:
+            return self.reader.early_end(said)
+        blocks = {
+            shown: str(opened.begun.get("type"))
+            for index, opened in self._open.items()
+            if (shown := self._indices.get(index)) is not None
+        }
+        stopped = self._stop_reason is not None and not self.calls
+        return end_of_message(said, blocks, self._next_index, stopped=stopped)
 
     def _begin(self) -> None:
         self.reader: MessagesReader = MessagesReader()

@@ -13,6 +13,7 @@ import msgspec
 
 from aibridged.wire.bounds import is_nothing
 from aibridged.wire.collector import (
+    MAX_ITEMS,
     Collector,
     Text,
     arguments_text,
@@ -20,9 +21,11 @@ from aibridged.wire.collector import (
     is_json,
     provider_error,
 )
-from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage
+from aibridged.wire.early_ends import end_of_message, whole
+from aibridged.wire.facts import ResponseFacts, Thought, TokenUsage, WireApi
 from aibridged.wire.lenient import json_of, usage_in
 from aibridged.wire.messages.events import BLOCKS, EVENTS, MESSAGES, Block, Event, Message
+from aibridged.wire.own_answers import Said
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.usage import messages_usage
 from aibridged.wire.usage_sums import reported
@@ -62,6 +65,7 @@ class MessagesReader(StreamReader[Event]):
     def __init__(self) -> None:
         super().__init__()
         self._open: dict[int, _Open] = {}
+        self._blocks: dict[int, str] = {}  # the types of those that are open
         self._last = -1  # the index of the block that began last
         self._counts: dict[str, Any] = {}
 
@@ -112,6 +116,8 @@ class MessagesReader(StreamReader[Event]):
         opened = _open(self._collector, block)
         if opened is not None:
             self._open[index] = opened
+        if len(self._blocks) < MAX_ITEMS:
+            self._blocks[index] = block.type
         self._last = index
 
     def _at(self, event: Event) -> int:
@@ -133,6 +139,7 @@ class MessagesReader(StreamReader[Event]):
 
     def _block_stop(self, event: Event) -> None:
         index = self._at(event)
+        self._blocks.pop(event.index if event.index in self._blocks else self._last, None)
         if index in self._open:
             self._block_end(index, complete=True)
 
@@ -160,6 +167,11 @@ class MessagesReader(StreamReader[Event]):
         if not self._counts:
             return None
         return messages_usage(self._counts, partial=not self._stopped, model=self._collector.model)
+
+    def _early_end(self, said: Said) -> bytes:
+        if self.verdict is None:
+            return whole(WireApi.MESSAGES, said)
+        return end_of_message(said, self._blocks, self._last + 1, stopped=self._stopped)
 
     _HANDLERS: ClassVar[Mapping[str, Callable[["MessagesReader", Event], None]]] = {
         "message_start": _message_start,

@@ -18,6 +18,7 @@ import msgspec
 
 from aibridged.wire.bounds import is_empty
 from aibridged.wire.collector import MAX_ITEMS, Collector, arguments_text
+from aibridged.wire.early_ends import ResponseSoFar, end_of_response
 from aibridged.wire.injection.dialogue import (
     Call,
     Dialogue,
@@ -29,6 +30,7 @@ from aibridged.wire.injection.dialogue import (
 )
 from aibridged.wire.injection.sse_events import sse
 from aibridged.wire.lenient import encoded, uncounted
+from aibridged.wire.own_answers import Said
 from aibridged.wire.responses.continuing import Continuation, as_items, conversation_of
 from aibridged.wire.responses.events import RESPONSES, Event, Response
 from aibridged.wire.responses.items import ITEMS, Item
@@ -109,6 +111,24 @@ class ResponsesDialogue(Dialogue):
         if self._next_number is not None:
             event["sequence_number"] = self._next_number
         return sse(b"response.failed", encoded(event))
+
+    def early_end(self, said: Said) -> bytes:
+        reader = self.reader
+        if not self._altered or self._first_id is None:
+            return reader.early_end(said)
+        whole = [
+            raw for index, (raw, _) in self._whole.items() if self._indices.get(index) is not None
+        ]
+        shown = ResponseSoFar(
+            self._first_id,
+            [*self._shown, *whole],
+            (),
+            (),
+            self._next_index,
+            reader.so_far.number if self._next_number is None else self._next_number,
+        )
+        seen = reader.so_far.seen_through(shown, self._indices, reader.open_items)
+        return end_of_response(said, seen)
 
     def _begin(self) -> None:
         self.reader: ResponsesReader = ResponsesReader()

@@ -32,6 +32,7 @@ class Event(TypedEvent):
     content_index: int | None = None
     delta: str | None = None
     item: msgspec.Raw = ABSENT
+    part: msgspec.Raw = ABSENT
     response: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     code: msgspec.Raw = ABSENT

@@ -7,15 +7,23 @@ are kept for the case that it never comes.
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import msgspec
 
 from aibridged.wire.bounds import ABSENT, is_given, is_nothing
 from aibridged.wire.collector import MAX_ITEMS, Collector, Text, error_in, provider_error
-from aibridged.wire.facts import RUNNING, ProviderError, ResponseFacts, Thought, TokenUsage
+from aibridged.wire.early_ends import end_of_response, whole
+from aibridged.wire.facts import (
+    RUNNING,
+    ProviderError,
+    ResponseFacts,
+    Thought,
+    TokenUsage,
+    WireApi,
+)
 from aibridged.wire.lenient import usage_in
+from aibridged.wire.own_answers import Said
 from aibridged.wire.reader import StreamReader
 from aibridged.wire.responses.events import EVENTS, RESPONSES, Event, Response
 from aibridged.wire.responses.items import (
@@ -27,6 +35,7 @@ from aibridged.wire.responses.items import (
     is_web_search,
     thoughts_of,
 )
+from aibridged.wire.responses.so_far import ARGUMENTS, ItemsSoFar, OpenItem
 from aibridged.wire.usage import responses_usage
 
 _TEXT_DELTA = b"response.output_text.delta"
@@ -45,7 +54,7 @@ _SILENT = frozenset(
         "code_interpreter_call": _CALL_STATES,
         "code_interpreter_call_code": ("done",),
         "compaction": ("compacting",),
-        "content_part": ("added", "done"),
+        "content_part": ("done",),
         "custom_tool_call_input": ("done",),
         "file_search_call": _CALL_STATES,
         "function_call_arguments": ("done",),
@@ -67,21 +76,11 @@ _SILENT = frozenset(
 ) | {b"response.in_progress", b"response.queued"}
 
 
-_ARGUMENTS = ("arguments", 0)
-
-
-@dataclass(slots=True)
-class _Open:
-    """An item that hasn't ended, with the texts that were streamed, by source and part."""
-
-    item: Item
-    texts: dict[tuple[str, int], Text] = field(default_factory=dict)
-
-
 class ResponsesReader(StreamReader[Event]):
     """Reads one stream of the Responses API.
 
-    `item` and `response` are what the last event held, if it held such.
+    `item` and `response` are what the last event held, if it held such. `open_items` are calls,
+    thoughts and comments that haven't ended, by their indices; `so_far` is for an early end.
     """
 
     PARSER = EVENTS
@@ -91,7 +90,7 @@ class ResponsesReader(StreamReader[Event]):
         super().__init__()
         self.item: Item | None = None
         self.response: Response | None = None
-        self._open: dict[int, _Open] = {}
+        self.open_items: dict[int, OpenItem] = {}
         self._last = -1  # the index of the item that was told last
         self._told: set[int] = set()  # hashes of what the items are known by that were done
         self._comments = 0  # how many open items are commentary, whose text is a thought
@@ -99,6 +98,7 @@ class ResponsesReader(StreamReader[Event]):
         self._counts: dict[str, Any] | None = None
         self._tier: str | None = None
         self._searches = 0
+        self.so_far = ItemsSoFar()
 
     def is_silent(self, name: bytes, data: bytes) -> bool:
         return name in _SILENT or (name == _TEXT_DELTA and not self._comments)
@@ -109,6 +109,8 @@ class ResponsesReader(StreamReader[Event]):
     def _take(self, event: Event) -> None:
         self.item = self._item_in(event)
         self.response = self._response_in(event)
+        if event.sequence_number is not None:
+            self.so_far.number = event.sequence_number + 1
         kind = event.type
         if kind not in self._LIFECYCLE and not is_nothing(event.error):
             kind = "error"
@@ -124,7 +126,11 @@ class ResponsesReader(StreamReader[Event]):
         elif kind == "response.output_item.done":
             self._any_done = True
             if self.item is not None:
-                self._item_done(self._index(event), self.item)
+                index = self._index(event)
+                self.so_far.ended(index, event.item)
+                self._item_done(index, self.item)
+        elif kind == "response.content_part.added":
+            self.so_far.part_began(self._index(event), event.content_index or 0, event.part)
         elif kind.encode("utf-8", "replace") not in _SILENT:
             self._collector.count("unknown_event")
 
@@ -179,7 +185,7 @@ class ResponsesReader(StreamReader[Event]):
         self._begin()
         self._take_usage(response.usage)
         for index, raw in enumerate(response.output or ()):
-            if index in self._open or not self._any_done:
+            if index in self.open_items or not self._any_done:
                 item = ITEMS.read(raw, self._collector.count, "item")
                 if item is not None:
                     self._item_done(index, item)
@@ -203,16 +209,17 @@ class ResponsesReader(StreamReader[Event]):
         index, item = self._index(event), self.item
         if item is None or not self._told.isdisjoint(_names(item)):
             return
+        self.so_far.began(index, item)
         commentary = is_commentary(item)
         if commentary or item.type == "reasoning" or is_tool_call(item):
-            if index in self._open:
+            if index in self.open_items:
                 self._item_broken(index)
             if self._collector.fits(item.id, item.call_id, item.name):
-                self._open[index] = _Open(item.small())
+                self.open_items[index] = OpenItem(item.small())
                 self._comments += commentary
 
     def _delta(self, event: Event, source: str) -> None:
-        opened = self._open.get(self._index(event))
+        opened = self.open_items.get(self._index(event))
         delta = event.delta
         if opened is None or delta is None:
             # Text of the answer is no stray: only that of commentary is kept.
@@ -241,7 +248,7 @@ class ResponsesReader(StreamReader[Event]):
         if is_tool_call(item):
             self._searches += is_web_search(item)
             if opened is not None or self._collector.keeps(item.id, item.call_id, item.name):
-                text = texts.get(_ARGUMENTS) or Text(self._collector)
+                text = texts.get(ARGUMENTS) or Text(self._collector)
                 add_tool_call(self._collector, item, text, complete=True)
             return
         streamed = [(source, text.value) for (source, _), text in texts.items()]
@@ -257,26 +264,32 @@ class ResponsesReader(StreamReader[Event]):
         if opened is None:
             return
         if is_tool_call(opened.item):
-            text = opened.texts.get(_ARGUMENTS) or Text(self._collector)
+            text = opened.texts.get(ARGUMENTS) or Text(self._collector)
             add_tool_call(self._collector, opened.item, text, complete=False)
             return
         for (source, _), text in opened.texts.items():
             self._collector.thoughts.append(Thought(text.value, source, complete=False))
 
-    def _pop(self, index: int) -> _Open | None:
-        opened = self._open.pop(index, None)
+    def _pop(self, index: int) -> OpenItem | None:
+        opened = self.open_items.pop(index, None)
         if opened is not None and is_commentary(opened.item):
             self._comments -= 1
         return opened
 
     def _close(self) -> None:
-        for index in list(self._open):
+        for index in list(self.open_items):
             self._item_broken(index)
 
     def _usage(self) -> TokenUsage | None:
         if self._counts is None:
             return None
         return responses_usage(self._counts, service_tier=self._tier, searches=self._searches)
+
+    def _early_end(self, said: Said) -> bytes:
+        id = self._collector.response_id
+        if id is None:
+            return whole(WireApi.RESPONSES, said) if self.verdict is None else b""
+        return end_of_response(said, self.so_far.seen(id, self.open_items, said.came_bytes))
 
     _LIFECYCLE: ClassVar[Mapping[str, Callable[["ResponsesReader", Event], None]]] = {
         "response.created": _created,

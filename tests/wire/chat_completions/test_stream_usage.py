@@ -151,12 +151,12 @@ def test_what_is_held_is_looked_at_once() -> None:
         def search(self, held: bytearray, start: int) -> None:
             looked_at.append(len(held) - start)
 
-    real, stream_usage._BLANK_LINE = stream_usage._BLANK_LINE, Watching()  # type: ignore[assignment]
+    real, stream_usage.BLANK_LINE = stream_usage.BLANK_LINE, Watching()  # type: ignore[assignment]
     try:
         for _ in range(MAX_HELD // 10):
             withholder.feed(b"0123456789")
     finally:
-        stream_usage._BLANK_LINE = real
+        stream_usage.BLANK_LINE = real
     assert max(looked_at) < 20
 
 
