@@ -59,6 +59,13 @@ SESSION_ENDED = ErrorKind(
 )
 """The status is that of requests whose responses have no text; the others get a response that says
 it (`wire.own_answers`), with the code."""
+REQUEST_ENDED = ErrorKind(
+    "request_ended",
+    400,
+    "invalid_request_error",
+    "This request was ended at the gateway, by an administrator or by you.",
+)
+"""The same holds for it, where nothing of the response had been sent."""
 UNAUTHENTICATED = ErrorKind(
     "unauthenticated",
     401,
@@ -140,6 +147,12 @@ PREVIOUS_RESPONSE_NOT_FOUND = ErrorKind(
     "invalid_request_error",
     "There is no previous response with this id that you made through the gateway.",
 )
+REQUEST_NOT_RUNNING = ErrorKind(
+    "request_not_running",
+    404,
+    "not_found_error",
+    "No request with this id that you may end is running: it has ended, or never began.",
+)
 MODEL_NOT_FOUND = ErrorKind(
     "model_not_found",
     404,
@@ -157,6 +170,12 @@ SPEND_LIMIT_NOT_FOUND = ErrorKind(
 )
 METHOD_NOT_ALLOWED = ErrorKind(
     "method_not_allowed", 405, "invalid_request_error", "This resource is read-only: use GET."
+)
+REQUEST_ALREADY_ENDED = ErrorKind(
+    "request_already_ended",
+    409,
+    "invalid_request_error",
+    "This request has just ended by itself: there is nothing left to end.",
 )
 PROXY_UNAUTHENTICATED = ErrorKind(
     "proxy_unauthenticated",

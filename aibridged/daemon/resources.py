@@ -23,6 +23,7 @@ from aibridged.core.soft_budget import UsedShares
 from aibridged.daemon.ai_proxy import load_ca
 from aibridged.daemon.budget_alerts import BudgetAlerts
 from aibridged.daemon.gatekeeper import make_gatekeeper
+from aibridged.daemon.live import serve_live
 from aibridged.daemon.memory import available_memory
 from aibridged.daemon.pruning import Ask, audit_pruner
 from aibridged.daemon.sign_in import make_sign_in
@@ -191,6 +192,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     connection_limiter, shortages = ConnectionLimiter(clock), Shortages(clock)
     connection_limiter.on_full = shortages.no_place
     turns = Turns(clock)
+    slices, in_flight = TimeSlices(turns, clock), InFlight()
+    serve_live(api, engine, clock, gate.active_requests, slices, in_flight, stack)
     return Resources(
         clock=clock,
         engine=engine,
@@ -206,7 +209,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         prune_audit=audit_pruner(engine),
         gatekeeper=gatekeeper,
         gate=gate,
-        in_flight=InFlight(),
+        in_flight=in_flight,
         running=running,
         slots=Slots(settings.max_concurrency),
         person_limits=PersonLimits(clock),
@@ -217,7 +220,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         pools=Pools(connection_limiter, shortages),
         body_budget=ByteBudget(body_bytes(settings), settings.max_request_bytes),
         turns=turns,
-        slices=TimeSlices(turns, clock),
+        slices=slices,
         bridges=bridges,
         continuations=Continuations(stored_objects),
         usage_refusals=UsageRefusals(clock),

@@ -112,6 +112,18 @@ def record(
     connection.execute(audit.insert().values(_row(at, actor, action, target, before, after)))
 
 
+def append(
+    engine: sa.Engine, clock: Clock, action: str, actor: str, target: str, after: Mapping[str, Any]
+) -> None:
+    """Append a row about what isn't in the database, in a transaction of its own.
+
+    Raises:
+        StoreUnavailableError: the database failed.
+    """
+    with transaction(engine) as connection:
+        Trail(clock, actor).note(connection, action, target, after=after)
+
+
 def differences(
     before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -50,6 +50,7 @@ def request_finished(request: RequestSummary) -> None:
         "error_source": request.error_source,
         "provider_error": request.provider_error,
         "unread": request.unread,
+        "ended_by": request.ended_by,
         "streamed": request.streamed or None,
         "first_byte_ms": None if first_byte is None else round(first_byte * 1000),
         "total_ms": round(seconds * 1000),

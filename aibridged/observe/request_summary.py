@@ -43,7 +43,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     of the client's response. `reason` is the code of the gateway's own error. `provider_error` is
     the type of the error in the provider's response, `unread` the first kind of part of it that
     couldn't be read; `error_type` and `error_source` are those on record, if an interception
-    failed.
+    failed. `ended_by` is the username of who has ended it from outside.
 
     `groups` are the initiator's. `claimed_api_key_id` is the public id of a token that is not
     verified, so it may be made up. `upstream_status` is that of the provider's response, and the
@@ -104,6 +104,7 @@ class RequestSummary(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error_type: str | None = None
     error_source: str | None = None
     unread: str | None = None
+    ended_by: str | None = None
 
     @property
     def all_tokens(self) -> TokenCounts | None:

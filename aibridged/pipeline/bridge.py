@@ -173,12 +173,13 @@ class Interception:
 
     `outcome` and `answer` are the results of all turns, where the gateway runs tools for the model,
     but without the calls of injected tools. `injected` are these tools, by the names that the model
-    knows. `runs` are their calls in the current turn, by their ids; `awaits_response` says whether
+    knows. `runs` are their calls in the current turn, by their ids, and `tool` the name of the one
+    that runs now; `awaits_response` says whether
     the provider may be working on it, and `asked_bytes` how large it is. `failure` is why it
     failed, as far as that is known. `on_id` is to be told a response's id as soon as it is known,
     since the client may ask for what the provider stores; it is None where that stores nothing.
     `cost` is that of all turns, None until it has ended, or where it couldn't be computed. `watch`
-    is told the end.
+    is told the end. `ended_by` is the id of the user who has ended it, if somebody did.
     """
 
     def __init__(
@@ -199,11 +200,13 @@ class Interception:
         self.answer = ResponseFacts()
         self.injected: Mapping[str, Tool] = {}
         self.runs: dict[str, ToolRun] = {}
+        self.tool: str | None = None
+        self.ended_by: str | None = None
+        self.has_ended = False
         self.awaits_response = False
         self.asked_bytes = 0
         self.watch: Watch | None = None
         self._has_prompt = False
-        self._has_ended = False
         self._first_response_id: str | None = None
         self._told: ResponseObserver | None = None
         self._started_at = start.started_at
@@ -245,9 +248,9 @@ class Interception:
         The second time it only returns them. `secrets` are blanked in the error's message, which
         may quote them.
         """
-        if self._has_ended:
+        if self.has_ended:
             return self.answer
-        self._has_ended = True
+        self.has_ended = True
         if reading is self._told:
             reading = None
         facts = self._facts(reading) if reading is not None else ResponseFacts()
@@ -284,6 +287,8 @@ class Interception:
             # Until it is fetched, if ever: nothing stays reserved.
             self.cost = Cost(start.reservation.amount, Label.ESTIMATED, (Reason.PARTIAL,))
         metadata: Metadata = {} if unread is None else {"unread": unread}
+        if self.ended_by is not None:
+            metadata["ended_by"] = self.ended_by
         if self.watch is not None:
             cost = self.cost.amount if self.cost is not None else None
             metadata |= self.watch(self.answer, cost or 0)
@@ -318,6 +323,10 @@ class Interception:
         if found is None or (theirs and found.source is ErrorSource.PROVIDER):
             found = of_response(status, facts.error)
         return redacted(found, secrets())
+
+    def has_told(self, reading: ResponseObserver | None) -> bool:
+        """Whether this is the response of a turn that has ended."""
+        return reading is not None and reading is self._told
 
     def _response_id(self) -> str | None:
         return self._first_response_id and self._first_response_id[:MAX_ID]

@@ -1,6 +1,7 @@
 """Request context: what the stages find out about a request, for later stages."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Protocol
 
 from aiohttp import web
@@ -13,9 +14,11 @@ from aibridged.core.client_ip import client_ip, rate_limit_key
 from aibridged.core.policies import Policy
 from aibridged.core.prices import Cost
 from aibridged.errors import ErrorKind
+from aibridged.identity.active_requests import Listed, LiveRequest
 from aibridged.identity.base import Actor
 from aibridged.observe.scope import Scope
 from aibridged.pipeline.bridge import Bridge, Interception, Watch
+from aibridged.pipeline.live import seen
 from aibridged.pipeline.response_observer import ResponseObserver, Verdict
 from aibridged.pipeline.stream_options import UsageAsk
 from aibridged.pipeline.trace import RequestTrace
@@ -36,7 +39,7 @@ WARNING = b"X-Aibridge-Warning"
 """The header of a warning: a word, a colon, and a sentence."""
 
 
-class RequestContext:
+class RequestContext(Listed):
     """A request, and what each stage has found out about it. What a stage sets, later ones read.
 
     `raw_query` is the query string as received. `body` is what goes upstream; `recoded` says that
@@ -52,7 +55,8 @@ class RequestContext:
     the provider's response arrived, with `upstream_status`; `body_wait` is how many seconds the
     gateway waited for the client's body; `refusal` is the gateway's own error that it ended with,
     and `rejected` the user of a token that is no longer valid. `trace` is None where it isn't
-    sampled. `is_cut_off` says that it was aborted because of its token.
+    sampled. `is_cut_off` says that it was aborted because of its token, or that `ended_by` has it
+    ended; with `is_ending`, its client is getting the end.
 
     `is_unnamed` says that its path names no provider. `watch` is told what the response has come
     to, with its cost in nano-dollars, and tells what goes on record with that. `requested_model` is
@@ -96,6 +100,8 @@ class RequestContext:
     requested_model: str | None = None
     queries_records: bool = False
     is_cut_off: bool = False
+    ended_by: Actor | None = None
+    is_ending: bool = False
     refusal: ErrorKind | None = None
     rejected: Actor | None = None
     body_wait: float = 0.0
@@ -229,6 +235,23 @@ class RequestContext:
                 settings.proxy_trusted_origins,
             )
         )
+
+    def is_called(self, id: str) -> bool:
+        return id in (self.scope.request_id, self.scope.interception_id)
+
+    def seen(self, wall: datetime, monotonic: float) -> LiveRequest:
+        return seen(self, wall, monotonic)
+
+    def end_early(self, by: Actor) -> bool:
+        if self.interception is not None and self.interception.has_ended:
+            return False
+        if self.ended_by is None:
+            self.ended_by, self.is_cut_off = by, True
+            if self.route.api is None:
+                break_off(self.request)
+            else:
+                self.request.task.cancel()  # see `ending`
+        return True
 
     def abort(self) -> None:
         """Abort the request, because its token is no longer valid."""

@@ -1,5 +1,7 @@
 """Error handling stage: turns exceptions into error responses."""
 
+import asyncio
+
 from aiohttp import web
 from loguru import logger
 
@@ -15,6 +17,7 @@ from aibridged.errors import (
 from aibridged.identity.throttle import TokenRefusedError
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.ending import answer
 from aibridged.transport.abort import broken_off
 from aibridged.transport.refusal import refusal
 
@@ -28,6 +31,11 @@ def stage(components: Components) -> Middleware:
             return await handler(context)
         except GatewayError as error:
             return _refuse(context, error)
+        except asyncio.CancelledError:
+            try:
+                return answer(context, components.clock)
+            except GatewayError as error:
+                return _refuse(context, error)
         except ConnectionError:
             raise  # the client has disconnected
         except Exception:  # noqa: BLE001 - a bug must not become aiohttp's page

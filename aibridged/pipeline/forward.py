@@ -18,6 +18,7 @@ from aibridged.pipeline.bridge import outcome_of
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
+from aibridged.pipeline.ending import end_of_stream
 from aibridged.pipeline.model_list import relay_granted
 from aibridged.providers.base import KEY_REFUSALS
 from aibridged.providers.unnamed import CANT_COUNT, COUNT_TOKENS
@@ -187,6 +188,7 @@ async def relay_response(
             components.turns,
             withhold_usage=context.asks_for_usage,
             before_end=before_end,
+            ended_early=lambda pump: end_of_stream(context, components.clock, pump),
         )
     except BrokenOffError as error:
         warn_of_break(context, components, str(error))

@@ -11,6 +11,7 @@ from aiohttp import web
 from loguru import logger
 
 from aibridged.errors import INTERNAL_ERROR, RECORDING_FAILED, GatewayError
+from aibridged.pipeline import ending
 from aibridged.pipeline.bridge import outcome_of
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.components import Components
@@ -79,7 +80,8 @@ def stage(components: Components) -> Middleware:
             interception.failure = of_break(str(error))
             raise
         except (asyncio.CancelledError, ConnectionError):
-            outcome = _left(context, in_flight)
+            outcome, status = _left(context, in_flight), ending.status_of_answer(context)
+            ending.note(context)
             raise
         except Exception:
             status = INTERNAL_ERROR.status  # as in the error response
@@ -98,7 +100,8 @@ def stage(components: Components) -> Middleware:
 def _left(context: RequestContext, in_flight: InFlight) -> Outcome:
     """The outcome of a request whose client connection is gone: the client's or the daemon's doing.
 
-    It is the daemon's when it shuts down, and when the token is no longer valid.
+    It is the daemon's when it shuts down, when the token is no longer valid, and when the request
+    is ended by an administrator, or by who made it, and not by its client.
     """
     cut_off = in_flight.cut_off or context.is_cut_off
     return Outcome.INTERRUPTED if cut_off else Outcome.CLIENT_CLOSED

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from aibridged.clock import Clock
 from aibridged.transport.upstream_response import UpstreamResponse
-from aibridged.wire.facts import ResponseFacts, WireApi
-from aibridged.wire.reader import ResponseReader
+from aibridged.wire.facts import ResponseFacts, TokenUsage, WireApi
+from aibridged.wire.reader import AnyReader, ResponseReader
 from aibridged.wire.response import open_reader
 
 _OVERLOADED = frozenset({"overloaded_error", "rate_limit_error"})
@@ -45,6 +45,7 @@ class ResponseObserver:
         self.size = 0
         self.api = api
         self.is_stream = response.content_type == "text/event-stream"
+        self.is_coded = response.content_coding is not None
         self.is_settled = False  # no more `progress` needs to be told
         self._monotonic = clock.monotonic
         self._reader = reader or open_reader(api, response.content_type, response.content_coding)
@@ -87,6 +88,17 @@ class ResponseObserver:
                 self._undecided.success()
             self._undecided = None
         self.is_settled = self._undecided is None and self._on_id is None
+
+    @property
+    def stream(self) -> AnyReader | None:
+        """What reads a stream that the client gets as it is; None until it is known to be one."""
+        return self._reader.stream
+
+    @property
+    def usage_so_far(self) -> TokenUsage | None:
+        """The usage of a stream, as far as it was told."""
+        stream = self._reader.stream
+        return None if stream is None else stream.usage_so_far
 
     def facts(self) -> ResponseFacts:
         """The facts of the response, as far as it came. Once only."""

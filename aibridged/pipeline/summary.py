@@ -122,6 +122,7 @@ class Summarizer:
             error_type=failure.type.value if failure else None,
             error_source=failure.source.value if failure else None,
             unread=answer.unread,
+            ended_by=context.ended_by.username if context.ended_by is not None else None,
         )
 
     def _who(self, context: RequestContext) -> tuple[Actor | None, str | None]:

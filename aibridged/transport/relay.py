@@ -1,7 +1,7 @@
 """Reverse-proxy relay with backpressure: a provider's response, written as it arrives."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import aiohttp
 from aiohttp import web
@@ -16,6 +16,7 @@ from aibridged.transport.upstream_failure import describe
 from aibridged.transport.upstream_response import UpstreamResponse
 from aibridged.wire.bounds import SLICE
 from aibridged.wire.chat_completions.stream_usage import UsageWithholder
+from aibridged.wire.sse import SseSplitter
 
 
 async def relay(
@@ -28,6 +29,7 @@ async def relay(
     passes: Callable[[bytes], bool] = response_header_passes,
     withhold_usage: bool = False,
     before_end: Callable[[], None] = lambda: None,
+    ended_early: Callable[["Pump"], Awaitable[bytes]] | None = None,
 ) -> web.StreamResponse:
     """Relay a response to its end; each of `readers` sees a chunk after it has been written.
 
@@ -40,7 +42,8 @@ async def relay(
     aborted: no client may take a truncated response as complete.
 
     `passes` decides by name which headers are relayed; with `withhold_usage` the client doesn't get
-    a stream's usage, which only the gateway asked for.
+    a stream's usage, which only the gateway asked for. Where the task is cancelled, `ended_early`
+    tells what ends the response in place of its rest, or raises.
 
     Raises:
         BrokenOffError: the provider didn't complete its response.
@@ -75,6 +78,10 @@ async def relay(
         finally:
             rest = pump.rest if withholder is None else withholder.finish()
             await response.write_eof(rest)
+    except asyncio.CancelledError:
+        if ended_early is None:
+            raise
+        await response.write_eof(pump.rest + await ended_early(pump))
     except (aiohttp.ClientError, TimeoutError) as error:
         await backlog.finish()
         raise broken_off(request, describe(error)) from None
@@ -158,6 +165,28 @@ class Pump:
             source.sink = None
             self._waiter = None
             self._timer.cancel()
+
+    async def finish_event(self, splitter: SseSplitter, seconds: float) -> None:
+        """Relay the rest of the event that is under way, after `run` was cancelled.
+
+        `splitter` is that of a reader.
+
+        Raises:
+            aiohttp.ClientError, TimeoutError: it didn't come.
+        """
+        source = self._source
+        async with asyncio.timeout(seconds):
+            await self.backlog.finish()
+            while splitter.is_within_event and not (source.is_whole and not source.waiting):
+                source.resume()
+                chunk = await source.read()
+                if self._client.writing_paused:
+                    await self._writer.drain()
+                piece = chunk[: splitter.rest_of_event(chunk)]
+                if self._sends_all:
+                    self._send(piece)
+                self.backlog.read(piece)
+                await self.backlog.finish()
 
     def _on_progress(self, piece: bytes) -> None:
         """Relay a chunk."""

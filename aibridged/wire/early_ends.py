@@ -117,9 +117,11 @@ def _text_chunks(said: Said, finished: Collection[int]) -> Iterator[dict[str, An
 
 
 class OpenMessage(NamedTuple):
-    """A message that has begun and not ended: `part` is the index of its open part of text."""
+    """A message that has begun and not ended: `place` is its index, `part` that of its open part of
+    text, and `parts` how many it has.
+    """
 
-    index: int
+    place: int
     id: str | None
     phase: str | None = None
     parts: int = 0
@@ -159,7 +161,7 @@ def end_of_response(said: Said, so_far: ResponseSoFar) -> bytes:
         message = OpenMessage(so_far.next_index, f"msg_aibridge_{said.id}")
         begun = {**_message(message, []), "status": "in_progress"}
         events.append(
-            ("response.output_item.added", {"output_index": message.index, "item": begun})
+            ("response.output_item.added", {"output_index": message.place, "item": begun})
         )
         events += _message_end(said, message)
         told.append(events[-1][1]["item"])
@@ -195,7 +197,7 @@ def _message(message: OpenMessage, content: Sequence[Mapping[str, Any]]) -> dict
 def _message_end(said: Said, message: OpenMessage) -> list[tuple[str, dict[str, Any]]]:
     """The rest of a message, whose last event has it whole."""
     index = message.parts if message.part is None else message.part
-    at = {"item_id": message.id, "output_index": message.index, "content_index": index}
+    at = {"item_id": message.id, "output_index": message.place, "content_index": index}
     text = said.text if message.part is None else _PARAGRAPH + said.text
     events: list[tuple[str, dict[str, Any]]] = []
     if message.part is None:
@@ -207,6 +209,6 @@ def _message_end(said: Said, message: OpenMessage) -> list[tuple[str, dict[str, 
         ("response.content_part.done", {**at, "part": part(said.text)}),
         (
             "response.output_item.done",
-            {"output_index": message.index, "item": _message(message, [part(said.text)])},
+            {"output_index": message.place, "item": _message(message, [part(said.text)])},
         ),
     ]

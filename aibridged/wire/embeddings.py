@@ -32,6 +32,7 @@ class EmbeddingsReader:
 
     verdict = None
     response_id = None
+    stream = None
 
     def __init__(self) -> None:
         self._beginning = bytearray()

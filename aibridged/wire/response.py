@@ -153,6 +153,7 @@ class _Unread:
 
     verdict = "ok"
     response_id = None
+    stream = None
 
     def feed(self, chunk: bytes) -> None:
         """Nothing can be read."""

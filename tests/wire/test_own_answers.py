@@ -8,7 +8,12 @@ from aibridged.wire.facts import WireApi
 from aibridged.wire.own_answers import Said, own_answer
 from aibridged.wire.response import open_reader
 
-APIS = (WireApi.MESSAGES, WireApi.CHAT_COMPLETIONS, WireApi.RESPONSES)
+APIS = (
+    WireApi.MESSAGES,
+    WireApi.CHAT_COMPLETIONS,
+    WireApi.COMPLETIONS,
+    WireApi.RESPONSES,
+)
 SAID = Said('It has "ended".\nReally.', "m-1", "0af1", 1_767_225_600)
 
 

@@ -7,6 +7,7 @@ from aibridged.wire import reader as reader_module
 from aibridged.wire.bounds import MAX_VALUE
 from aibridged.wire.facts import ResponseFacts, TokenUsage
 from aibridged.wire.lenient import Parser, TypedEvent
+from aibridged.wire.own_answers import Said
 from aibridged.wire.reader import BodyReader, StreamReader
 
 OK = b'data: {"name":"ok"}\n\n'
@@ -38,6 +39,9 @@ class OneEvent(StreamReader[Named]):
 
     def _usage(self) -> TokenUsage | None:
         return None
+
+    def _early_end(self, said: Said) -> bytes:
+        return b"end"
 
 
 def test_a_reader_counts_its_failures_and_reads_on() -> None:

@@ -56,6 +56,7 @@ class ToolCalls:
             return refusal
         began = self._monotonic()
         result = ToolResult(ABANDONED, is_error=True)
+        self._interception.tool = call.name
         try:
             with span(SpanName.TOOL_CALL, _attributes(tool)) as calling:
                 result = await self._toolbox.call(tool, call.arguments.encode())
@@ -63,6 +64,7 @@ class ToolCalls:
                     calling.annotate({"error.type": "tool_error"})
             return result
         finally:
+            self._interception.tool = None
             self._note(call, tool, result, self._monotonic() - began)
 
     def _note(self, call: Call, tool: Tool, result: ToolResult, seconds: float | None) -> None:

@@ -14,7 +14,7 @@ from aiohttp import web
 
 from aibridged.errors import UPSTREAM_TIMEOUT, UPSTREAM_UNREACHABLE, ErrorKind, GatewayError
 from aibridged.mcp.tools import Toolbox
-from aibridged.pipeline import forward
+from aibridged.pipeline import ending, forward
 from aibridged.pipeline.bridge import Interception
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import RequestContext
@@ -60,6 +60,15 @@ class ToolLoop:
 
     async def run(self) -> web.StreamResponse:
         """Respond to the request; see `forward` for the errors."""
+        try:
+            return await self._respond_in_turns()
+        except asyncio.CancelledError:
+            if self._response is None:
+                raise
+            ending.begin(self._context)
+            return await self._end_early(self._response)
+
+    async def _respond_in_turns(self) -> web.StreamResponse:
         self._dialogue.begin_turn(last=False)
         turn = await ask(self._context, self._parts, first=True)
         while True:
@@ -286,6 +295,16 @@ class ToolLoop:
         assert self._response is not None
         await self._response.write_eof(self._dialogue.error(body))
         return self._response
+
+    async def _end_early(self, response: DownstreamResponse) -> web.StreamResponse:
+        """End a stream under way, because somebody wants it to end."""
+        if self._dialogue.reader.splitter.is_within_event:  # of which the client has a part
+            raise ending.cut_off(self._context)
+        said = ending.said_at_end(self._context, self._parts.clock)
+        last = self._dialogue.early_end(said)
+        ending.record_end(self._context, said, is_early=bool(last))
+        await response.write_eof(last)
+        return response
 
     @asynccontextmanager
     async def _pings(self) -> AsyncIterator[None]:

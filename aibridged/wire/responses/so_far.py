@@ -94,7 +94,7 @@ class ItemsSoFar:
         visible = {index: theirs for index, theirs in indices.items() if theirs is not None}
         return shown._replace(
             messages=[
-                message._replace(index=visible[index])
+                message._replace(place=visible[index])
                 for index, message in self._messages.items()
                 if index in visible
             ],
