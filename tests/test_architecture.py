@@ -124,6 +124,7 @@ USAGE_FILES = "tests/providers/test_usage_files.py reads by it"
 BUDGETS = "tests/e2e/test_budgets.py drives it through sockets"
 PEOPLE = "tests/api/test_user_routes.py and its neighbours"
 METRICS = "tests/e2e/test_metrics.py drives it through sockets"
+ENDING = "tests/e2e/test_ending.py"
 NEEDS_NO_TEST_OF_ITS_OWN = {
     "api/people.py": PEOPLE,
     "api/people_routes.py": PEOPLE,
@@ -182,6 +183,10 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/origin.py": SHELL,
     "pipeline/ownership.py": "tests/e2e/test_stored_objects.py drives it through sockets",
     "pipeline/standing.py": BUDGETS,
+    "pipeline/ending.py": ENDING,
+    "pipeline/live.py": ENDING,
+    "daemon/live.py": ENDING,
+    "wire/responses/so_far.py": "tests/wire/test_early_ends.py",
     "records/spending.py": BUDGETS,
     "records/lookups.py": "tests/records/test_stored_objects.py drives it",
     "pipeline/storing.py": "tests/e2e/test_stored_objects.py drives it through sockets",

@@ -179,7 +179,8 @@ class Interception:
     failed, as far as that is known. `on_id` is to be told a response's id as soon as it is known,
     since the client may ask for what the provider stores; it is None where that stores nothing.
     `cost` is that of all turns, None until it has ended, or where it couldn't be computed. `watch`
-    is told the end. `ended_by` is the id of the user who has ended it, if somebody did.
+    is told the end. `told` read the last turn that has ended; `ended_by` is the id of the user who
+    has ended it from outside.
     """
 
     def __init__(
@@ -208,7 +209,7 @@ class Interception:
         self.watch: Watch | None = None
         self._has_prompt = False
         self._first_response_id: str | None = None
-        self._told: ResponseObserver | None = None
+        self.told: ResponseObserver | None = None
         self._started_at = start.started_at
         self._began = began
         self._recorder = recorder
@@ -226,7 +227,7 @@ class Interception:
     def end_turn(self, reading: ResponseObserver) -> None:
         """Record a response that isn't the last; its tool calls have been run, or given up."""
         facts = self._facts(reading)
-        self._told, self.awaits_response = reading, False
+        self.told, self.awaits_response = reading, False
         if self._trace is not None:
             self._trace.answered()
         runs = self._runs_in(facts)
@@ -251,7 +252,7 @@ class Interception:
         if self.has_ended:
             return self.answer
         self.has_ended = True
-        if reading is self._told:
+        if reading is self.told:
             reading = None
         facts = self._facts(reading) if reading is not None else ResponseFacts()
         runs = self._runs_in(facts)
@@ -274,7 +275,7 @@ class Interception:
             self._trace.answered()
         at = self._now()
         self._keep(facts, runs)
-        told = reading or self._told
+        told = reading or self.told
         first_byte = told.first_byte_at if told is not None else None
         start = self.start
         if facts.status is None:
@@ -324,10 +325,6 @@ class Interception:
             found = of_response(status, facts.error)
         return redacted(found, secrets())
 
-    def has_told(self, reading: ResponseObserver | None) -> bool:
-        """Whether this is the response of a turn that has ended."""
-        return reading is not None and reading is self._told
-
     def _response_id(self) -> str | None:
         return self._first_response_id and self._first_response_id[:MAX_ID]
 
@@ -362,7 +359,7 @@ class Interception:
         if runs:
             own = tuple(call for place, call in enumerate(facts.tool_calls) if place not in runs)
             facts = msgspec.structs.replace(facts, tool_calls=own)
-        self.answer = facts if self._told is None else together(self.answer, facts)
+        self.answer = facts if self.told is None else together(self.answer, facts)
 
     def _now(self) -> datetime:
         return ended_at(self._started_at, self._clock.monotonic() - self._began)

@@ -89,7 +89,7 @@ def _input(used: TokenUsage) -> int:
 def _reading(context: "RequestContext") -> "ResponseObserver | None":
     """What reads the response under way, None between two turns."""
     reading, interception = context.observer, context.interception
-    return None if interception is not None and interception.has_told(reading) else reading
+    return None if interception is not None and interception.told is reading else reading
 
 
 def _state(

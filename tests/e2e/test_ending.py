@@ -1,11 +1,17 @@
-"""Requests that somebody ends: each API's official client takes it as an end, and it is on record."""
+"""Requests that somebody ends: each API's official client takes it as an end, and records tell."""
 
 import asyncio
+import json
 
+import aiohttp
+import httpx2
 import pytest
 from loguru import logger
 
-from aibridged.fake_provider import Script
+from aibridged.fake_provider import Answer, Script, ToolCall
+from aibridged.identity import tables
+from aibridged.pipeline import ending
+from aibridged.records import schema
 
 LIVE = "/api/v2/aibridge/live"
 NOTICE = "You have ended this request at the gateway."
@@ -98,27 +104,33 @@ class Scene:
         async with self._client.get(self.gateway.url + LIVE) as response:
             return (await response.json())["results"]
 
-    async def running(self, fits):
-        """The one request that runs, once it fits."""
+    async def until(self, fits):
+        """What runs, once that fits."""
         async with asyncio.timeout(10):
-            while not ((found := await self.live()) and fits(found[0])):
+            while True:
+                found = await self.live()
+                if fits(found):
+                    return found
                 await asyncio.sleep(0.002)
-        (only,) = found
+
+    async def waiting(self, state):
+        """The one request, once it waits for this."""
+        (only,) = await self.until(lambda found: found and found[0]["state"] == state)
         return only
 
-    async def streaming(self, writes):
-        """The one request, once the gateway has had so many events of the fake's."""
+    async def stalled(self, api, writes, script=None, **more):
+        """A stream that has stopped after so many events, and what is said of it."""
+        self.fake.play(Script(stall_after=writes, **(script or {})))
+        answer = self.ask(api, True, **more)
         received = await self.fake.received()
-        return await self.running(lambda one: one["bytes"] >= received.sent > 0 or not writes)
+        (only,) = await self.until(
+            lambda found: found and found[0]["bytes"] and found[0]["bytes"] == received.sent
+        )
+        return answer, only, received
 
     async def end(self, id):
         async with self._client.post(f"{self.gateway.url}{LIVE}/{id}/end") as response:
             return response.status, await response.json()
-
-    async def over(self):
-        async with asyncio.timeout(10):
-            while await self.live():
-                await asyncio.sleep(0.002)
 
 
 @pytest.fixture
@@ -129,23 +141,10 @@ async def scene(start_gateway, fake, client, connect_sdk):
         task.cancel()
 
 
-async def stalled(scene, api, writes, **more):
-    """A stream that has stopped after so many events, and what is said of it."""
-    scene.fake.play(Script(stall_after=writes, **more.pop("script", {})))
-    answer = scene.ask(api, True, **more)
-    received = await scene.fake.received()
-    async with asyncio.timeout(10):
-        while True:
-            found = await scene.live()
-            if found and found[0]["bytes"] and found[0]["bytes"] == received.sent:
-                return answer, found[0], received
-            await asyncio.sleep(0.002)
-
-
 @apis
 @pytest.mark.parametrize("writes", range(1, 7))
 async def test_a_stream_ends_wherever_it_is(scene, api, writes):
-    answer, one, received = await stalled(scene, api, writes)
+    answer, one, received = await scene.stalled(api, writes)
     assert one["state"] == "streaming"
     assert (await scene.end(one["id"]))[0] == 200
     assert text_of(api, await asyncio.wait_for(answer, 10)).endswith(NOTICE)
@@ -159,8 +158,183 @@ async def test_what_waits_for_the_provider_gets_an_answer(scene, api, stream):
     scene.fake.play(Script(silent=True))
     answer = scene.ask(api, stream)
     received = await scene.fake.received()
-    one = await scene.running(lambda one: one["state"] == "provider")
+    one = await scene.waiting("provider")
     assert (await scene.end(one["interception_id"]))[0] == 200
     assert text_of(api, await asyncio.wait_for(answer, 10)) == NOTICE
     await asyncio.wait_for(received.disconnected.wait(), 10)
     assert scene.fake.seen == 1
+
+
+async def test_a_second_time_is_harmless_and_what_has_ended_is_not_there(scene):
+    answer, one, _ = await scene.stalled("messages", 3)
+    first, second = await asyncio.gather(scene.end(one["id"]), scene.end(one["interception_id"]))
+    assert first[0] == 200
+    assert second[0] in (200, 404, 409)
+    await asyncio.wait_for(answer, 10)
+    await scene.until(lambda found: not found)
+    status, body = await scene.end(one["id"])
+    assert status == 404
+    assert body["error"]["code"] == "request_not_running"
+
+
+@pytest.mark.parametrize("api", TOOLS)
+async def test_a_call_that_the_model_still_writes_stays_unfinished(scene, api):
+    call = Answer(calls=(ToolCall("look", '{"path":"/tmp/not-all-of-it"}'),))
+    writes = {"messages": 3, "chat": 3, "responses": 4}[api]
+    answer, one, _ = await scene.stalled(api, writes, {"answer": call}, tools=TOOLS[api])
+    await scene.end(one["id"])
+    told = await asyncio.wait_for(answer, 10)
+    assert text_of(api, told).endswith(NOTICE)
+    if api == "responses":
+        (called,) = (item for item in told.output if item.type == "function_call")
+        assert called.status == "incomplete"
+        with pytest.raises(json.JSONDecodeError):
+            json.loads(called.arguments)
+
+
+PARTS = (
+    b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1","type":"message",'
+    b'"role":"assistant","model":"m-1","content":[],"stop_reason":null,"stop_sequence":null,'
+    b'"usage":{"input_tokens":7,"output_tokens":1}}}\n\n',
+    b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
+    b'"content_block":{"type":"text","text":""}}\n\nevent: content_block_delta\nda',
+    b'ta: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"whole"}}\n',
+    b"\nevent: ping\ndata: {}\n\n",
+)
+
+
+async def test_an_event_that_is_under_way_comes_to_its_end(scene):
+    gates = {2: asyncio.Event(), 3: asyncio.Event()}
+    scene.fake.play(Script(stream=PARTS, before_write=gates))
+    answer = scene.ask("messages", True)
+    size = sum(map(len, PARTS[:2]))
+    (one,) = await scene.until(lambda found: found and found[0]["bytes"] == size)
+    await scene.end(one["id"])
+    gates[2].set()
+    await scene.until(lambda found: found[0]["bytes"] > size)
+    gates[3].set()
+    assert text_of("messages", await asyncio.wait_for(answer, 10)) == f"whole\n\n{NOTICE}"
+
+
+async def test_one_whose_provider_stops_within_an_event_is_cut_off(scene, monkeypatch):
+    monkeypatch.setattr(ending, "EVENT_S", 0.01)
+    answer, one, received = await scene.stalled("messages", 2, {"stream": PARTS})
+    await scene.end(one["id"])
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await asyncio.wait_for(answer, 10)
+    await asyncio.wait_for(received.disconnected.wait(), 10)
+
+
+async def test_a_compressed_stream_is_cut_off(scene):
+    answer, one, _ = await scene.stalled("messages", 3, {"gzip": True})
+    await scene.end(one["id"])
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await asyncio.wait_for(answer, 10)
+
+
+async def test_the_rest_of_a_response_that_is_no_stream_is_cut_off(scene):
+    answer, one, _ = await scene.stalled("messages", 1, {"body": b'{"id":', "chunks": (3,)})
+    await scene.end(one["id"])
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await asyncio.wait_for(answer, 10)
+
+
+async def test_a_passthrough_route_is_cut_off(scene, client):
+    scene.fake.play(Script(silent=True))
+    path = "/anthropic/v1/messages/count_tokens"
+    asking = client.post(scene.gateway.url + path, json={"model": "m-1", "messages": ASKED})
+    asked = asyncio.ensure_future(asking)  # noqa: TID251
+    one = await scene.waiting("provider")
+    assert one["interception_id"] is None
+    assert (await scene.end(one["id"]))[0] == 200
+    with pytest.raises(aiohttp.ServerDisconnectedError):
+        await asked
+
+
+async def test_an_api_without_text_gets_an_error_that_is_not_repeated(scene, client):
+    scene.fake.play(Script(silent=True))
+    body = {"model": "m-1", "input": "one"}
+    asked = client.post(scene.gateway.url + "/openai/v1/embeddings", json=body)
+    asking = asyncio.ensure_future(asked)  # noqa: TID251
+    one = await scene.waiting("provider")
+    await scene.end(one["id"])
+    async with await asking as response:
+        assert response.status == 400
+        assert response.headers["X-Aibridge-Reason"] == "request_ended"
+        assert response.headers["X-Should-Retry"] == "false"
+
+
+def note_connection(connections):
+    async def note(response):
+        stream = response.extensions["network_stream"]
+        connections.add(stream.get_extra_info("client_addr"))
+
+    return note
+
+
+async def test_the_connection_of_an_agent_serves_on(scene):
+    """The stream has ended in order, so that the next request may come over the same one."""
+    connections = set()
+    sdk = scene._connect("anthropic", scene.gateway.url)
+    hooks = sdk._client.event_hooks
+    hooks["response"].append(note_connection(connections))
+    sdk._client.event_hooks = hooks
+    scene.fake.play(Script(stall_after=3))
+    asking = asyncio.ensure_future(ask_messages(sdk, True))  # noqa: TID251
+    one = await scene.waiting("streaming")
+    await scene.end(one["id"])
+    await asyncio.wait_for(asking, 10)
+    again = await ask_messages(sdk, False)
+    assert again.stop_reason == "end_turn"
+    assert len(connections) == 1
+
+
+async def test_a_client_that_leaves_meanwhile_takes_nothing_along(scene):
+    answer, one, received = await scene.stalled("messages", 3)
+    asking = asyncio.ensure_future(scene.end(one["id"]))  # noqa: TID251
+    answer.cancel()
+    assert (await asking)[0] in (200, 404, 409)
+    await asyncio.wait_for(received.disconnected.wait(), 10)
+    await scene.until(lambda found: not found)
+
+
+async def test_record_log_and_audit_log_say_who_has_ended_it(
+    recording, fake, client, connect_sdk, log
+):
+    scene = Scene(await recording.start(), fake, client, connect_sdk)
+    answer, one, _ = await scene.stalled("messages", 4)
+    assert one["tokens_estimated"]
+    assert one["output_tokens"] > 0
+    await scene.end(one["id"])
+    await asyncio.wait_for(answer, 10)
+    await scene.until(lambda found: not found)
+    (row,) = await recording.rows()
+    told = row["interception"]
+    assert (told["outcome"], told["status_code"]) == ("interrupted", 200)
+    assert told["metadata"]["ended_by"] == told["initiator_id"]
+    (usage,) = row[schema.token_usages.name]
+    assert usage["input_tokens"] > 0
+    ((cost, parts),) = await recording.costs()
+    assert cost[1] == parts[0][1]
+    (audited,) = recording.database.rows(tables.audit)
+    assert audited["action"] == "request.end"
+    assert audited["target"] == one["interception_id"]
+    (line,) = (line for line in log if "POST /anthropic/v1/messages" in line)
+    assert "'outcome': 'interrupted'" in line
+    assert "'ended_by'" in line
+
+
+async def test_what_waits_is_on_record_with_the_answer_that_it_got(
+    recording, fake, client, connect_sdk
+):
+    scene = Scene(await recording.start(), fake, client, connect_sdk)
+    fake.play(Script(silent=True))
+    answer = scene.ask("chat", False)
+    await fake.received()
+    one = await scene.waiting("provider")
+    await scene.end(one["id"])
+    await asyncio.wait_for(answer, 10)
+    (row,) = await recording.rows()
+    told = row["interception"]
+    assert (told["outcome"], told["status_code"]) == ("interrupted", 200)
+    assert told["metadata"]["ended_by"] == told["initiator_id"]
