@@ -14,6 +14,10 @@ override PREFIX := $(abspath $(PREFIX))
 SYSCONFDIR ?= $(if $(filter /usr /usr/local,$(PREFIX)),/etc,$(PREFIX)/etc)
 DESTDIR ?=
 
+# Bytecode is kept, whatever the environment says: the tests start hundreds of daemons, and each would
+# compile all of the package again, in 0.3 s.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help dev demo run test drills abuse agents test-keycloak ledger lint format bench queries manual requirements \
 	build dist install uninstall clean
@@ -28,6 +32,7 @@ $(READY): pyproject.toml packaging/constraints.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@$(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
 		--constraint packaging/constraints.txt --editable '.[all,demo,parquet]' --group dev
+	@$(BIN)/python -m compileall -q aibridged
 	@touch $(READY)
 
 dev: $(READY)  ## make .venv with the daemon and all that its tests need
