@@ -27,6 +27,7 @@ from aibridged.records.database import database_url, make_engine
 from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.schema import interceptions, metadata
+from tests.migrated import migrate
 from tests.processes import children
 
 pytest_plugins = (
@@ -355,9 +356,8 @@ class Database:
 
 @pytest.fixture
 def sqlite_database(tmp_path) -> Database:
-    made = Database(database_url(tmp_path), tmp_path)
-    upgrade(made.engine)
-    return made
+    migrate(tmp_path)
+    return Database(database_url(tmp_path), tmp_path)
 
 
 @pytest.fixture

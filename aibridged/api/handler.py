@@ -78,7 +78,7 @@ class Api:
         self._looks = looks
         self._queries = QueryRunner(query, clock)
         self._routes: tuple[Route, ...] = (*ROUTES, *overview_routes.ROUTES)
-        self._document = b""
+        self._document: bytes | None = None
         self.serve(services)
 
     @property
@@ -89,7 +89,7 @@ class Api:
     def serve(self, services: Iterable[Route]) -> None:
         """Serve these routes, too."""
         self._routes = (*self._routes, *services)
-        self._document = _encode(document((*self._routes, *spend_limits.ROUTES)))
+        self._document = None
 
     async def __call__(
         self, request: web.BaseRequest, actor: Actor, path: str, raw_query: str
@@ -103,6 +103,8 @@ class Api:
             BrokenOffError: the database failed in the middle of the response.
         """
         if path == _DOCUMENT and request.method in ("GET", "HEAD"):
+            if self._document is None:  # few ask for it, and it takes a while to make
+                self._document = _encode(document((*self._routes, *spend_limits.ROUTES)))
             return web.Response(body=self._document, content_type=_JSON)
         try:
             with _refusals():

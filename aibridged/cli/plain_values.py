@@ -35,11 +35,15 @@ def _plain(param: Any, value: Any) -> Any:
     """The value as the type that is wanted.
 
     Raises:
-        _NotPlainError: it is a list, or isn't plainly of that type.
+        _NotPlainError: it isn't plainly of that type.
     """
     # Of a release of Typer that has another name for it, nothing is plain.
     wanted = getattr(getattr(param, "type_descriptor", None), "annotation", None)
-    if not isinstance(wanted, type) or param.nargs != 1 or getattr(param, "multiple", False):
+    if param.nargs != 1:
+        raise _NotPlainError
+    if getattr(param, "multiple", False):
+        return _plain_list(param, wanted, value)
+    if not isinstance(wanted, type):
         raise _NotPlainError
     if isinstance(value, wanted) or (value is None and not param.required):
         return value
@@ -50,6 +54,14 @@ def _plain(param: Any, value: Any) -> Any:
     if wanted is int and isinstance(value, str) and value.isascii() and value.isdecimal():
         return _within(param, value)
     raise _NotPlainError
+
+
+def _plain_list(param: Any, wanted: Any, value: Any) -> Any:
+    if value is None and not param.required:
+        return value
+    if wanted != list[str] or not value or not all(isinstance(each, str) for each in value):
+        raise _NotPlainError
+    return list(value)
 
 
 def _within(param: Any, digits: str) -> int:

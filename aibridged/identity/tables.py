@@ -38,13 +38,6 @@ users = sa.Table(
     sa.Column("deleted_at", UtcDateTime),
 )
 not_deleted = users.c.deleted_at.is_(None)
-sa.Index(
-    "aibridged_users_username",
-    users.c.username,
-    unique=True,
-    sqlite_where=not_deleted,
-    postgresql_where=not_deleted,
-)
 
 tokens = sa.Table(
     "aibridged_tokens",

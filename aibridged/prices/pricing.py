@@ -37,6 +37,9 @@ from aibridged.tasks import Tasks
 
 PATIENCE_S = 5.0
 """For how long requests wait for the table at the start of the daemon; it takes 0.3 s."""
+AHEAD_S = 1.0
+"""After the start it is read once a request needs it, or else after this time: the daemon listens
+earlier, and the first request to be priced seldom waits."""
 
 
 def price(
@@ -95,8 +98,9 @@ def _unpriced(book: PriceBook, usage: Usage) -> Priced:
 class Pricing:
     """Prices usages; for the event loop only.
 
-    The table is read in a thread after the start and at each reload, since it may have been
-    updated; until a new one is there, the old one is used, with the settings' present own rates.
+    The table is read in a thread soon after the start (`AHEAD_S`) and at each reload, since it may
+    have been updated; until a new one is there, the old one is used, with the settings' present own
+    rates.
     """
 
     def __init__(self, state_dir: Path) -> None:
@@ -105,6 +109,7 @@ class Pricing:
         self._settings = Settings()
         self._table: Table | None = None
         self._is_there = asyncio.Event()
+        self._is_needed = asyncio.Event()
         self._reading = asyncio.Lock()
         self._tasks = Tasks()
 
@@ -119,6 +124,7 @@ class Pricing:
         """Return once there is a book, or none is to be expected any more."""
         if self._is_there.is_set():
             return
+        self._is_needed.set()
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_S):
                 await self._is_there.wait()
@@ -146,6 +152,10 @@ class Pricing:
 
     async def _read(self) -> None:
         async with self._reading:
+            if self._table is None:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(AHEAD_S):
+                        await self._is_needed.wait()
             try:
                 table, problem = await asyncio.to_thread(current_table, self._state_dir)
             finally:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -77,6 +78,7 @@ class _File(msgspec.Struct):
     providers: msgspec.Raw
 
 
+@cache
 def installed_table() -> Table:
     """The table that the library brings."""
     from genai_prices.data import providers

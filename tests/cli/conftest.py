@@ -13,8 +13,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from aibridged.cli import build
-from aibridged.records.database import database_url, make_engine
-from aibridged.records.migrations import upgrade
+from tests.migrated import migrate
 
 TERMINALS = (80, 140)
 
@@ -60,7 +59,7 @@ def invoke_on_a_store(
 
     The store is empty; no daemon has used it.
     """
-    upgrade(make_engine(database_url(tmp_path)))
+    migrate(tmp_path)
     for name in os.environ:
         if name.startswith("CODER_"):
             monkeypatch.delenv(name)

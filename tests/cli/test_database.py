@@ -8,8 +8,7 @@ from typer.testing import CliRunner, Result
 
 from aibridged.cli import build
 from aibridged.config import service
-from aibridged.records.database import database_url, make_engine
-from aibridged.records.migrations import upgrade
+from tests.migrated import migrate
 
 Invoke = Callable[..., Result]
 
@@ -31,7 +30,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
 
 def database_in(directory: Path) -> Path:
     directory.mkdir(parents=True, mode=0o700)
-    upgrade(make_engine(database_url(directory)))
+    migrate(directory)
     return directory / "aibridged.db"
 
 

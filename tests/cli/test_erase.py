@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from aibridged.cli import asked_for, build, confirmation, erase
 from aibridged.records.database import database_url, make_engine
-from aibridged.records.migrations import upgrade
+from tests.migrated import migrate
 
 
 @pytest.fixture
@@ -26,8 +26,8 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def ids(tmp_path, populate):
     """A database with alice's records; the ids of its users by their names."""
+    migrate(tmp_path)
     engine = make_engine(database_url(tmp_path))
-    upgrade(engine)
     populate(engine, models=["claude", "gpt"])
     with sqlite3.connect(tmp_path / "aibridged.db") as database:
         database.execute(

@@ -22,9 +22,9 @@ from aibridged.records.export import (
     usage_fields,
     without_texts,
 )
-from aibridged.records.migrations import upgrade
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, UsageBy
+from tests.migrated import migrate
 from tests.viewers import EVERYTHING
 from tests.waiting import until
 
@@ -58,8 +58,8 @@ finally:
 
 
 def fill(directory, count):
+    migrate(directory)
     engine = make_engine(database_url(directory))
-    upgrade(engine)
     with engine.begin() as connection:
         for statement in _FILL:
             connection.exec_driver_sql(statement.replace("{count}", str(count)))

@@ -11,8 +11,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from aibridged.cli.command import apply_help_layout
-from aibridged.records.database import database_url, make_engine
-from aibridged.records.migrations import upgrade
+from tests.migrated import migrate
 
 
 class Colour(StrEnum):
@@ -77,7 +76,7 @@ SLOW_TO_LOAD = {"alembic", "loguru", "pydantic", "rich", "sqlalchemy.dialects.po
 
 @pytest.mark.parametrize("command", ["interceptions list --failed", "usage --by day -o json"])
 def test_a_query_loads_nothing_that_it_does_not_need(command: str, tmp_path: Path) -> None:
-    upgrade(make_engine(database_url(tmp_path)))
+    migrate(tmp_path)
     args = ["aibridged", *command.split(), "--limit", "5", "--state-dir", str(tmp_path)]
     code = (
         "import atexit, sys; atexit.register(lambda: print(*sys.modules, file=sys.stderr)); "

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from aibridged.cli import asked_for, build
 from aibridged.records.database import database_url, make_engine
-from aibridged.records.migrations import upgrade
+from tests.migrated import migrate
 
 SETTINGS = """\
 aibridge:
@@ -35,8 +35,8 @@ def run(tmp_path, monkeypatch):
 @pytest.fixture
 def database(tmp_path, populate):
     """A database with an interception by each of two models, of a million tokens each."""
+    migrate(tmp_path)
     engine = make_engine(database_url(tmp_path))
-    upgrade(engine)
     populate(engine, models=["claude", "gpt-unknown"])
     opened = sqlite3.connect(tmp_path / "aibridged.db")
     opened.execute(

@@ -1,8 +1,10 @@
 """`aibridged serve`: what happens before anything listens."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 from aibridged.cli import asked_for, build
 from aibridged.config.options import Settings
 from aibridged.config.resolution import Resolution
+from tests.migrated import migrate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -54,3 +57,34 @@ def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
     assert settings.rate_limit == 5
     assert [provider.name for provider in settings.providers][:2] == ["anthropic", "openai"]
     assert len(warnings) == 1
+
+
+SLOW_TO_LOAD = {"alembic", "cryptography", "jinja2", "mcp", "pydantic", "rich"} | {
+    f"sqlalchemy.dialects.{other}" for other in ("mysql", "oracle", "postgresql")
+}
+
+
+def test_it_listens_without_what_it_may_never_need(tmp_path: Path) -> None:
+    migrate(tmp_path)
+    args = ["aibridged", "serve", "--http-address=127.0.0.1:0", "--state-dir", str(tmp_path)]
+    args += ["--aibridge-structured-logging", "--aibridge-budget-alerts=80,100"]
+    code = (
+        "import atexit, sys; atexit.register(lambda: print(*sys.modules)); "
+        f"sys.argv = {args}; from aibridged.__main__ import main; main()"
+    )
+    clean = {name: text for name, text in os.environ.items() if not name.startswith("CODER_")}
+    ran = subprocess.Popen(
+        [sys.executable, "-c", code],
+        env=clean,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert ran.stderr is not None
+    assert any("listens on" in line for line in ran.stderr)
+    ran.terminate()
+    loaded, _ = ran.communicate(timeout=30)
+    assert "sqlalchemy" in loaded.split()
+    # The table of prices, which uses pydantic, is read a second later.
+    priced = {"pydantic"} if "genai_prices" in loaded.split() else set()
+    assert set(loaded.split()) & SLOW_TO_LOAD == priced

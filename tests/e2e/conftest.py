@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -24,6 +25,7 @@ from aibridged.config.secret import Secret
 from aibridged.daemon.gateway import Gateway
 from aibridged.fake_provider import FakeProvider
 from aibridged.records import schema
+from tests.migrated import migrate
 
 ANTHROPIC_KEY = "sk-ant-organisation"
 OPENAI_KEY = "sk-openai-organisation"
@@ -44,6 +46,10 @@ async def start_gateway(fake, clock, tmp_path) -> AsyncIterator[Callable[..., Aw
     started: list[Gateway] = []
 
     async def start(**changes: object) -> Gateway:
+        state_dir = tmp_path / f"state-{len(started)}"
+        if not {"state_dir", "postgres_url"} & changes.keys():
+            state_dir.mkdir(mode=0o700)
+            migrate(state_dir)
         settings = {
             "http_address": Address("127.0.0.1", 0),
             "providers": (
@@ -52,7 +58,7 @@ async def start_gateway(fake, clock, tmp_path) -> AsyncIterator[Callable[..., Aw
             ),
             "shutdown_timeout": 0.0,
             "auth": "none",
-            "state_dir": tmp_path / f"state-{len(started)}",
+            "state_dir": state_dir,
             **changes,
         }
         gateway = Gateway(replace(Settings(), **settings), clock)
@@ -327,6 +333,8 @@ async def _daemon(
     if descriptors is not None:
         before += [sys.executable, "-c", _LIMITING, *map(str, descriptors)]
     with tempfile.TemporaryDirectory() as state:
+        if not {"CODER_STATE_DIR", "CODER_PG_CONNECTION_URL"} & variables.keys():
+            migrate(Path(state))
         running = _running(provider_url, state, before, fds, stdout, *flags, **variables)
         async with running as daemon:
             yield daemon

@@ -18,8 +18,8 @@ from aibridged.records.child_rows import ChildRows
 from aibridged.records.database import database_url, make_engine
 from aibridged.records.facts import InterceptionStart, ModelThoughtRecord, UserPromptRecord
 from aibridged.records.ids import uuid7
-from aibridged.records.migrations import upgrade
 from aibridged.records.store import Store
+from tests.migrated import migrate
 from tests.waiting import until
 
 API = "/api/v2/aibridge"
@@ -29,8 +29,8 @@ COUNT, THOUGHTS, CHARACTERS = 24, 16, 4_000_000
 @pytest.fixture
 def state_dir(tmp_path, clock):
     """A database as an earlier release left it: prompts of many megabytes, in one session."""
+    migrate(tmp_path)
     engine = make_engine(database_url(tmp_path))
-    upgrade(engine)
     store = Store(engine)
     store.connect()
     for number in range(COUNT):

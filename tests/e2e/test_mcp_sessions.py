@@ -13,7 +13,7 @@ from aibridged.identity.mcp_credentials import McpCredentialStore
 from aibridged.identity.tokens import TokenStore
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.records.database import database_url, make_engine
-from aibridged.records.migrations import upgrade
+from tests.migrated import migrate
 
 TOOL = {"name": "search", "inputSchema": {"type": "object"}}
 
@@ -52,9 +52,8 @@ async def server():
 
 @pytest.fixture
 def engine(tmp_path):
-    made = make_engine(database_url(tmp_path))
-    upgrade(made)
-    return made
+    migrate(tmp_path)
+    return make_engine(database_url(tmp_path))
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from loguru import logger
 
 from aibridged.identity.device_codes import DeviceCodes
 from aibridged.identity.grants import Identity
+from aibridged.identity.indexes import USERNAME
 from aibridged.identity.sign_in import Pair
 from aibridged.identity.sign_ins import UNUSED_S, SignInStore
 from aibridged.identity.tables import identities, metadata
@@ -21,6 +22,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine
     on_postgres = request.param == "postgres"
     url = request.getfixturevalue("postgres_url") if on_postgres else None
     engine = make_engine(database_url(tmp_path, url))
+    assert USERNAME.table.metadata is metadata
     metadata.create_all(engine)
     yield engine
     if on_postgres:

@@ -55,6 +55,24 @@ async def test_nothing_is_priced_before_there_is_a_book(pricing):
     assert pricing.card("anthropic", OPUS, AT) is None
 
 
+async def test_the_table_is_read_once_a_request_needs_it(pricing, monkeypatch):
+    monkeypatch.setattr(module, "AHEAD_S", 60)
+    pricing.configure(SETTINGS)
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert not pricing._is_needed.is_set()
+    assert pricing.book is None
+    await pricing.loaded()
+    assert pricing.book is not None
+
+
+async def test_it_is_read_soon_though_no_request_needs_it(pricing, monkeypatch):
+    monkeypatch.setattr(module, "AHEAD_S", 0)
+    pricing.configure(SETTINGS)
+    await pricing._tasks.idle()
+    assert pricing.book is not None
+
+
 async def test_a_usage_has_the_price_of_the_first_name_that_has_one(loaded):
     source = installed_table().source
     exact = Cost(5_250_000, Label.EXACT)

@@ -3,7 +3,8 @@
 A revision is a file in `versions/`, `r0001_records.py` that of revision 0001. It says all that it
 does by itself and imports nothing of the package, so that its behaviour never changes.
 
-Alembic is loaded for upgrades only: every query checks the schema first.
+Alembic is loaded for upgrades only: every query, and every start of the daemon, checks the schema
+first.
 """
 
 from collections.abc import Iterator
@@ -55,6 +56,8 @@ def upgrade(engine: sa.Engine) -> None:
     Raises:
         DatabaseError: the database can't be reached, or is a later release's.
     """
+    if check(engine).is_current:
+        return
     from alembic import command
     from alembic.util import CommandError
 

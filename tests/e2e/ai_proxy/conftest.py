@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import itertools
-import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,8 +20,7 @@ from aibridged.daemon.gateway import Gateway
 from aibridged.proxy import dial
 from aibridged.proxy.authority import load_authority, make_authority
 from aibridged.proxy.leaf_certificates import Leaves
-from aibridged.records.database import database_url, make_engine
-from aibridged.records.migrations import upgrade
+from tests.migrated import migrate
 from tests.tls_files import CERT, KEY
 
 
@@ -179,19 +177,9 @@ def basic(text: str) -> str:
     return "Basic " + base64.b64encode(text.encode()).decode()
 
 
-@pytest.fixture(scope="session")
-def upgraded(tmp_path_factory) -> Path:
-    """A state directory with an empty database, so that not every start has to make one."""
-    path = tmp_path_factory.mktemp("upgraded")
-    engine = make_engine(database_url(path), busy_timeout=1)
-    upgrade(engine)
-    engine.dispose()
-    return path
-
-
 @pytest.fixture
 async def start_proxied(
-    start_gateway, ca, tmp_path, upgraded
+    start_gateway, ca, tmp_path
 ) -> AsyncIterator[Callable[..., Awaitable[Proxied]]]:
     """Starts a gateway with an AI Proxy and the user alice, with the settings that are given."""
     connects: list[Connect] = []
@@ -199,7 +187,8 @@ async def start_proxied(
 
     async def start(**changes: object) -> Proxied:
         state_dir = tmp_path / f"state-{next(numbers)}"
-        shutil.copytree(upgraded, state_dir, dirs_exist_ok=True)
+        state_dir.mkdir(mode=0o700)
+        migrate(state_dir)
         settings = {
             "auth": "token",
             "state_dir": state_dir,

@@ -8,7 +8,7 @@ import pytest
 
 from aibridged.cli.tree import Command
 from aibridged.records.database import database_url, make_engine
-from aibridged.records.migrations import upgrade
+from tests.migrated import migrate
 
 Complete = Callable[[str], list[str]]
 
@@ -43,8 +43,8 @@ def token(environ: dict[str, str], populate) -> str:
     """The id of a token in the database that the shells' `aibridged` finds."""
     directory = Path(environ["CODER_STATE_DIR"])
     directory.mkdir()
+    migrate(directory)
     engine = make_engine(database_url(directory))
-    upgrade(engine)
     return populate(engine, models=("gpt-5", "llama3:8b", "llama3:70b", INJECTED))
 
 
