@@ -28,6 +28,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.migrations import upgrade
 from aibridged.records.schema import interceptions, metadata
 from tests.migrated import migrate
+from tests.postgres_databases import PostgresDatabases, postgres_named
 from tests.processes import children
 
 pytest_plugins = (
@@ -276,10 +277,6 @@ def postgres_template(postgres_url) -> str:
     return "template_aibridged"
 
 
-def postgres_named(url: str, name: str) -> str:
-    return url.replace("/postgres?", f"/{name}?")
-
-
 def run_on(url: str, statement: str) -> None:
     engine = make_engine(database_url(Path(), url))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -360,12 +357,18 @@ def sqlite_database(tmp_path) -> Database:
     return Database(database_url(tmp_path), tmp_path)
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(postgres_url, postgres_template) -> PostgresDatabases:
+    return PostgresDatabases(postgres_url, postgres_template)
+
+
 @pytest.fixture
-def postgres_database(postgres_url, postgres_template, tmp_path) -> Iterator[Database]:
-    name = f"test_{os.urandom(6).hex()}"
-    run_on(postgres_url, f"CREATE DATABASE {name} TEMPLATE {postgres_template} STRATEGY file_copy")
-    yield Database(database_url(tmp_path, postgres_named(postgres_url, name)), tmp_path)
-    run_on(postgres_url, f"DROP DATABASE {name} WITH (FORCE)")
+def postgres_database(postgres_databases, tmp_path) -> Iterator[Database]:
+    url = postgres_databases.take()
+    made = Database(database_url(tmp_path, url), tmp_path)
+    yield made
+    made.engine.dispose()
+    postgres_databases.give_back(url)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -111,6 +111,17 @@ class Statements:
         return Statement(statement, self._dialect, spend.columns.keys()).sql
 
 
+_MADE: dict[str, Statements] = {}
+
+
+def statements_for(engine: sa.Engine) -> Statements:
+    """The statements in the SQL of the engine's database, compiled once for each kind of them."""
+    name = engine.dialect.name
+    if name not in _MADE:
+        _MADE[name] = Statements(engine)
+    return _MADE[name]
+
+
 def counting_spend(dialect: str) -> Any:
     """The statement that adds to a subject's counters of a day."""
     statement = insert(dialect, spend)

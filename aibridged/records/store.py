@@ -35,7 +35,7 @@ from aibridged.records.rows import (
 )
 from aibridged.records.schema import MAX_NAME
 from aibridged.records.sqlite import SqliteBackend
-from aibridged.records.statements import Statements
+from aibridged.records.statements import statements_for
 from aibridged.records.storable import storable
 from aibridged.records.summarised_hours import HourMarks
 
@@ -67,7 +67,7 @@ class Store:
         self.recorder_id = secrets.randbits(63)
         self._backend = _make_backend(engine, self.recorder_id)
         self.has_own_disk = self._backend.has_own_disk
-        self._sql = Statements(engine)
+        self._sql = statements_for(engine)
         self._ledger = Ledger(self._backend, self._sql)
         self._hours = HourMarks(engine, clock or SystemClock())
 

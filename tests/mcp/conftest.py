@@ -269,6 +269,20 @@ async def open_tools(offer) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
 
 
 @pytest.fixture
+async def let_pass() -> Callable[[float], None]:
+    """Lets seconds pass for the timers of the loop, at once."""
+    loop, skipped = asyncio.get_running_loop(), 0.0
+    real = loop.time
+
+    def let_pass(seconds: float) -> None:
+        nonlocal skipped
+        skipped += seconds
+
+    loop.time = lambda: real() + skipped  # type: ignore[method-assign]
+    return let_pass
+
+
+@pytest.fixture
 def warnings() -> Iterator[list[str]]:
     """The warnings and errors that are logged."""
     lines: list[str] = []

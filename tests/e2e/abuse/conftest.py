@@ -8,11 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
-PROBER = Path(__file__).with_name("prober.py")
+PROBER = "tests.e2e.abuse.prober"
+ROOT = Path(__file__).parents[3]
 REQUEST_P99_MS = 250
 HEALTHZ_P99_MS = 100
 _ANSWER_S = 60.0
@@ -66,6 +67,21 @@ def attack() -> type[Attack]:
     return Attack
 
 
+class Seen(NamedTuple):
+    """A request of the other caller's, in seconds, as the prober tells it."""
+
+    began: float
+    took: float
+    waited: float
+    status: int
+    kind: str
+
+    @property
+    def own(self) -> float:
+        """What it took apart from waiting for a processor, which others may keep busy."""
+        return max(0.0, self.took - self.waited)
+
+
 class Arena:
     """The daemon in front of a fake provider, a hostile caller, and another who only asks."""
 
@@ -75,7 +91,7 @@ class Arena:
         match = re.fullmatch(r"http://([^:]+):(\d+)", url)
         assert match is not None
         self.address = match[1], int(match[2])
-        self.seen: list[tuple[float, float, int, str]] = []
+        self.seen: list[Seen] = []
         self._saw = asyncio.Event()
         self._token = token
         self._limit = limit
@@ -99,8 +115,8 @@ class Arena:
         """Take down what the prober tells of the other caller."""
         assert prober.stdout is not None
         async for line in prober.stdout:
-            began, took, status, kind = line.decode().split()
-            self.seen.append((float(began), float(took), int(status), kind))
+            began, took, waited, status, kind = line.decode().split()
+            self.seen.append(Seen(float(began), float(took), float(waited), int(status), kind))
             self._saw.set()
 
     async def _trouble(self, attack: Attack) -> str:
@@ -112,9 +128,9 @@ class Arena:
         found = [
             f"{kind} p99 {p99:.0f} ms"
             for kind, most in (("request", REQUEST_P99_MS), ("healthz", HEALTHZ_P99_MS))
-            if (p99 := _p99([took for _, took, _, asked in seen if asked == kind])) > most
+            if (p99 := _p99([each.own for each in seen if each.kind == kind])) > most
         ]
-        refused = sum(code != 200 for _, _, code, _ in seen)
+        refused = sum(each.status != 200 for each in seen)
         if refused:
             found.append(f"{refused} of the other's requests failed")
         if grown > 4 * self._limit:
@@ -142,14 +158,16 @@ class Arena:
             writer.close()
         return int(answer.split()[1]) if answer else 0
 
-    async def _asked_since(self, began: float) -> list[tuple[float, float, int, str]]:
+    async def _asked_since(self, began: float) -> "list[Seen]":
         """What the other caller asked meanwhile, once there is an answer to something later."""
         ended = asyncio.get_running_loop().time()
         async with asyncio.timeout(_ANSWER_S):
-            while not self.seen or self.seen[-1][0] < ended:
+            while not self.seen or self.seen[-1].began < ended:
                 self._saw.clear()
                 await self._saw.wait()
-        return [each for each in self.seen if each[0] + each[1] >= began and each[0] <= ended]
+        return [
+            each for each in self.seen if each.began + each.took >= began and each.began <= ended
+        ]
 
     def _peak_memory(self) -> int:
         """The most bytes in memory since this was last asked."""
@@ -167,6 +185,7 @@ async def _spawn(stack: AsyncExitStack, *command: str) -> asyncio.subprocess.Pro
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
+        cwd=ROOT,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -195,11 +214,11 @@ async def enter(
     tmp_path: Path,
     limit: int,
     record_property: Callable[[str, object], None],
-) -> AsyncIterator[Callable[[str], Awaitable[Arena]]]:
-    """Starts an arena in front of the provider at a URL."""
+) -> AsyncIterator[Callable[["Provider"], Awaitable[Arena]]]:
+    """Starts an arena in front of a provider."""
     async with AsyncExitStack() as stack:
 
-        async def enter(provider_url: str, **settings: str) -> Arena:
+        async def enter(provider: Provider, **settings: str) -> Arena:
             place = ("--state-dir", str(tmp_path))
             for name in ("hostile", "other"):
                 await _run("users", "create", name, *place)
@@ -209,7 +228,7 @@ async def enter(
             ]
             daemon = await stack.enter_async_context(
                 daemon_in_front_of(
-                    provider_url,
+                    provider.url,
                     CODER_AIBRIDGE_AUTH="token",
                     CODER_STATE_DIR=str(tmp_path),
                     CODER_AIBRIDGE_MAX_REQUEST_BYTES=str(limit),
@@ -218,7 +237,8 @@ async def enter(
             )
             arena = Arena(daemon.process.pid, daemon.url, tokens[0], limit, record_property)
             host, port = arena.address
-            prober = await _spawn(stack, str(PROBER), host, str(port), tokens[1])
+            pids = map(str, (daemon.process.pid, provider.pid))
+            prober = await _spawn(stack, "-m", PROBER, host, str(port), tokens[1], *pids)
             following = asyncio.get_running_loop().create_task(arena.follow(prober))
             stack.callback(following.cancel)
             return arena
@@ -226,8 +246,15 @@ async def enter(
         yield enter
 
 
+class Provider(NamedTuple):
+    """A provider's URL, and its process."""
+
+    url: str
+    pid: int
+
+
 @pytest.fixture
-async def provider_url() -> AsyncIterator[str]:
+async def provider() -> AsyncIterator[Provider]:
     """A fake provider in a process of its own."""
     async with AsyncExitStack() as stack:
         command = ("-m", "aibridged", "fake-provider", "--address", "127.0.0.1:0", "--keep", "0")
@@ -239,4 +266,4 @@ async def provider_url() -> AsyncIterator[str]:
         assert match is not None, line
         draining = asyncio.get_running_loop().create_task(process.stdout.read())
         stack.callback(draining.cancel)
-        yield match[0].decode()
+        yield Provider(match[0].decode(), process.pid)
