@@ -15,9 +15,11 @@ from aibridged.core.policies import Policies
 from aibridged.errors import GatewayError
 from aibridged.identity.base import Actor
 from aibridged.identity.cache import CachedAuthenticator
+from aibridged.identity.looks import Looks
 from aibridged.identity.token_authenticator import TokenAuthenticator
 from aibridged.identity.tokens import TokenStore
 from aibridged.records.query import Query
+from aibridged.records.viewer import NO_TEXTS
 
 
 class Asking:
@@ -71,7 +73,7 @@ async def ask(database: Any, clock: Any) -> AsyncIterator[Asking]:
     store = TokenStore(database.engine, clock, "setup")
     authenticator = TokenAuthenticator(store, clock)
     cache = CachedAuthenticator(authenticator, clock)
-    api = Api(Query(database.engine, clock), clock)
+    api = Api(Query(database.engine, clock, NO_TEXTS), clock, Looks(database.engine, clock))
     asking = Asking(api, store, cache)
     current: Callable[[], Any] = lambda: asking.configured  # noqa: E731
     people = People(database.engine, clock, current, cache)

@@ -9,18 +9,20 @@ from aibridged.api import Api
 from aibridged.core.budgets import CENT, Period, Scope
 from aibridged.errors import GatewayError
 from aibridged.identity.base import Actor
+from aibridged.identity.looks import Looks
 from aibridged.identity.spend_limits import SpendLimitStore
 from aibridged.identity.spend_scopes import ScopeKey
 from aibridged.identity.user_store import UserStore
 from aibridged.records import schema, spend
 from aibridged.records.query import Query
+from aibridged.records.viewer import NO_TEXTS
 
 ADMIN = Actor("00000000-0000-4000-8000-000000000001", "admin", is_admin=True)
 
 
 @pytest.fixture
 def ask(database, clock):
-    api = Api(Query(database.engine, clock), clock)
+    api = Api(Query(database.engine, clock, NO_TEXTS), clock, Looks(database.engine, clock))
 
     async def ask(actor=ADMIN, **parameters):
         clock.advance(1)

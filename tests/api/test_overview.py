@@ -5,12 +5,14 @@ import pytest
 from aibridged.api import Api
 from aibridged.errors import GatewayError
 from aibridged.identity.base import Actor
+from aibridged.identity.looks import Looks
 from aibridged.identity.user_store import UserStore
 from aibridged.records import refusals
 from aibridged.records.facts import InterceptionEnd, InterceptionStart, Outcome, TokenUsageRecord
 from aibridged.records.ids import uuid7
 from aibridged.records.query import Query
 from aibridged.records.store import Store
+from aibridged.records.viewer import NO_TEXTS
 
 ADMIN = Actor("00000000-0000-4000-8000-000000000001", "admin", is_admin=True)
 BOB = Actor("00000000-0000-4000-8000-00000000000b", "bob")
@@ -30,7 +32,7 @@ NOTHING = {
 
 @pytest.fixture
 def ask(database, clock):
-    api = Api(Query(database.engine, clock), clock)
+    api = Api(Query(database.engine, clock, NO_TEXTS), clock, Looks(database.engine, clock))
 
     async def ask(actor=ADMIN, path="/overview", **parameters):
         clock.advance(1)

@@ -16,6 +16,7 @@ from aibridged.records.usage_over_time import (
     record_begins,
 )
 from aibridged.records.usage_summaries import INTERVAL_S, Summaries
+from aibridged.records.viewer import NO_TEXTS
 from tests.conftest import WALL_START
 
 DAY = 86_400
@@ -25,7 +26,7 @@ ANN = "00000000-0000-4000-8000-00000000000a"
 
 @pytest.fixture
 def reading(database, clock):
-    return Query(database.engine, clock).reading
+    return Query(database.engine, clock, NO_TEXTS).reading
 
 
 @pytest.fixture
