@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 
-from aibridged.api import spend_limits
+from aibridged.api import problems, spend_limits
 from aibridged.api.people import People
 from aibridged.api.people_routes import people_routes
 from aibridged.clock import Clock
@@ -21,6 +21,7 @@ from aibridged.core.policies import Policies, named_groups
 from aibridged.core.rate_limit import RateLimiter
 from aibridged.daemon.client_limits import limit_idle
 from aibridged.daemon.metrics_snapshot import MetricsSnapshot
+from aibridged.daemon.problems import find_problems
 from aibridged.daemon.pruning import Pruning
 from aibridged.daemon.resources import Resources, body_bytes, make_resources
 from aibridged.identity.cache import CachedAuthenticator
@@ -90,6 +91,7 @@ class Composition:
         self._people = People(resources.engine, resources.clock, lambda: self.components, cache)
         resources.api.serve(people_routes(self._people))
         self.components = self._configured(settings, None)
+        resources.api.serve(problems.routes(lambda: find_problems(self.components, resources)))
         resources.pricing.configure(settings)
         self._prune(settings)
 

@@ -237,7 +237,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         sign_in=await make_sign_in(
             settings, engine, clock, gatekeeper, policy_groups, metrics, stack
         ),
-        ui=make_ui(settings, api, gate, clock),
+        ui=make_ui(settings, api, spend_limit_api, gate, clock),
         policy_groups=policy_groups,
         on_finished=(
             request_finished,

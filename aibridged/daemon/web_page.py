@@ -8,6 +8,7 @@ from loguru import logger
 from yarl import URL
 
 from aibridged.api.handler import Api
+from aibridged.api.spend_limits import SpendLimitApi
 from aibridged.clock import Clock
 from aibridged.config import extras
 from aibridged.config.kinds import is_loopback
@@ -32,7 +33,9 @@ def is_wanted(settings: Settings) -> bool:
     return settings.ui_enabled == "true"
 
 
-def make_ui(settings: Settings, api: Api, gate: Throttle, clock: Clock) -> Mapping[str, LocalRoute]:
+def make_ui(
+    settings: Settings, api: Api, spend_limits: SpendLimitApi, gate: Throttle, clock: Clock
+) -> Mapping[str, LocalRoute]:
     """The routes of the page; none where it isn't wanted, or its libraries are missing."""
     if not is_wanted(settings):
         return {}
@@ -41,7 +44,7 @@ def make_ui(settings: Settings, api: Api, gate: Throttle, clock: Clock) -> Mappi
         return {}
 
     async def make() -> LocalHandler:
-        return await asyncio.to_thread(_make, settings, api, gate, clock)
+        return await asyncio.to_thread(_make, settings, api, spend_limits, gate, clock)
 
     ui = LocalRoute(_METHODS, _OnDemand(make), is_public=True)
     return {ROOT: ui, f"{ROOT}/": ui}
@@ -68,7 +71,9 @@ class _OnDemand:
         return await self._made(request, actor, query, address)
 
 
-def _make(settings: Settings, api: Api, gate: Throttle, clock: Clock) -> LocalHandler:
+def _make(
+    settings: Settings, api: Api, spend_limits: SpendLimitApi, gate: Throttle, clock: Clock
+) -> LocalHandler:
     # They need an extra.
     from aibridged.ui.entry import GUESS_PERIOD_S, GUESSES, Entry
     from aibridged.ui.render import Renderer
@@ -83,7 +88,7 @@ def _make(settings: Settings, api: Api, gate: Throttle, clock: Clock) -> LocalHa
     root = f"{base.path.rstrip('/') if base is not None else ''}{ROOT}"
     renderer = Renderer(root, clock)
     entry = Entry(renderer, sessions, gate, guesses, settings.auth)
-    return Ui(ROOT, api, clock, sessions, renderer, entry)
+    return Ui(ROOT, api, spend_limits, clock, sessions, renderer, entry)
 
 
 def _key(file: CredentialKey) -> bytes:

@@ -4,6 +4,9 @@ Callers can mend neither, so the operator is told in the log. Of a missing key t
 too, instead of the provider's complaint about a key that the caller never sent.
 """
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from loguru import logger
 
 from aibridged.clock import Clock
@@ -12,6 +15,17 @@ from aibridged.errors import PROVIDER_KEY_MISSING, GatewayError
 from aibridged.pipeline.context import RequestContext
 
 _LOG_EVERY_S = 60.0
+RECENT_S = 600.0
+"""How long a refusal is told as what is wrong now."""
+
+
+class KeyRefusal(NamedTuple):
+    """That a provider refused the gateway's key: its hint, and the setting that holds it."""
+
+    hint: str
+    status: int
+    setting: str
+    at: float
 
 
 class KeyRefusals:
@@ -19,7 +33,14 @@ class KeyRefusals:
 
     def __init__(self, clock: Clock) -> None:
         self._monotonic = clock.monotonic
-        self._quiet_until: dict[str, float] = {}  # by provider: the configuration bounds them
+        # By provider: the configuration bounds them.
+        self._quiet_until: dict[str, float] = {}
+        self._latest: dict[str, KeyRefusal] = {}
+
+    def latest(self) -> Mapping[str, KeyRefusal]:
+        """By provider, refusals of the last minutes."""
+        since = self._monotonic() - RECENT_S
+        return {name: each for name, each in self._latest.items() if each.at >= since}
 
     def check(self, context: RequestContext, status: int) -> None:
         """Look into a refusal by the provider.
@@ -43,6 +64,8 @@ class KeyRefusals:
     def _warn(self, context: RequestContext, status: int) -> None:
         provider = context.route.provider
         now = self._monotonic()
+        refusal = KeyRefusal(context.credential.hint, status, provider.key_setting, now)
+        self._latest[provider.name] = refusal
         if now < self._quiet_until.get(provider.name, now):
             return
         self._quiet_until[provider.name] = now + _LOG_EVERY_S

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
+import msgspec
 from aiohttp import web
 from loguru import logger
 
+from aibridged.api import spend_limits
 from aibridged.api.handler import Api
 from aibridged.api.routes import names_in
+from aibridged.api.spend_limits import SpendLimitApi
 from aibridged.clock import Clock
 from aibridged.core.origins import is_of_another_origin
 from aibridged.errors import (
@@ -45,6 +49,7 @@ class Ui:
         self,
         root: str,
         api: Api,
+        limits: SpendLimitApi,
         clock: Clock,
         sessions: Sessions,
         renderer: Renderer,
@@ -53,6 +58,7 @@ class Ui:
     ) -> None:
         self._root = root
         self._api = api
+        self._spend_limits = limits
         self._now = clock.wall
         self._sessions = sessions
         self._renderer = renderer
@@ -123,7 +129,7 @@ class Ui:
             form=form,
             now=self._now(),
             csrf=self._sessions.csrf(visitor.session),
-            ask=_Asking(self._api, actor),
+            ask=_Asking(self._api, self._spend_limits, actor),
             pieces=lambda path, **parameters: self._api.pieces(actor, path, parameters),
         )
         return await self._respond(request, visitor, visit, page, await view(visit))
@@ -204,10 +210,11 @@ class Ui:
 
 
 class _Asking:
-    """Asks the API in the name of an actor."""
+    """Asks the APIs in the name of an actor: that of spend limits by its whole path."""
 
-    def __init__(self, api: Api, actor: Actor) -> None:
+    def __init__(self, api: Api, limits: SpendLimitApi, actor: Actor) -> None:
         self._api = api
+        self._spend_limits = limits
         self._actor = actor
 
     async def __call__(
@@ -217,7 +224,13 @@ class _Asking:
         body: Mapping[str, Any] | None = None,
         **parameters: str,
     ) -> Any:
-        return await self._api.ask(self._actor, method, path, parameters, body)
+        if not path.startswith(spend_limits.ROOT):
+            return await self._api.ask(self._actor, method, path, parameters, body)
+        sent = b"" if body is None else msgspec.json.encode(body)
+        answer = await self._spend_limits.ask(
+            self._actor, method, path, urlencode(parameters), sent
+        )
+        return msgspec.json.decode(answer)
 
 
 def _is_within(here: Page | None, page: Page) -> bool:

@@ -1,0 +1,135 @@
+"""What is wrong with the running daemon: collected from its components, as sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from aibridged.api.problems import MOST, Problem, ProblemKind, Problems
+from aibridged.core.breaker import State, Trouble
+from aibridged.counted import counted
+from aibridged.daemon.resources import Resources
+from aibridged.gateway_tokens import blanked
+from aibridged.pipeline.components import Components
+
+_MAX_TEXT = 200
+
+
+async def find_problems(components: Components, resources: Resources) -> Problems:
+    """All of them, the severe first."""
+    troubled: Sequence[Trouble] = ()
+    if components.breakers is not None:
+        troubled = await components.slices.run(components.breakers.troubles(), "problems")
+    found = [
+        *_of_requests(components),
+        *_of_records(resources),
+        *_of_providers(components, troubled),
+        *_of_mcp_servers(resources),
+    ]
+    found.sort(key=lambda each: not each.is_severe)
+    return Problems(problems=found[:MOST], left_out=max(0, len(found) - MOST))
+
+
+def _problem(kind: ProblemKind, subject: str, message: str, *, severe: bool = True) -> Problem:
+    return Problem(kind=kind, is_severe=severe, subject=subject, message=message)
+
+
+def _of_requests(components: Components) -> Iterator[Problem]:
+    if components.in_flight.draining:
+        yield _problem(
+            ProblemKind.SHUTTING_DOWN,
+            "daemon",
+            "The daemon is shutting down: it finishes what runs and refuses what is new.",
+        )
+    slots = components.slots
+    if slots.limit and slots.in_use >= slots.limit:
+        yield _problem(
+            ProblemKind.SLOTS_FULL,
+            "requests",
+            f"All {slots.limit:,} slots are taken, and further requests are refused with 503: raise"
+            " --aibridge-max-concurrency.",
+        )
+    if not components.reloads.succeeded:
+        yield _problem(
+            ProblemKind.RELOAD_FAILED,
+            "settings",
+            "The last reload failed, and the settings before it are in force: the log says why, and"
+            " so does aibridged check-config.",
+            severe=False,
+        )
+
+
+def _of_records(resources: Resources) -> Iterator[Problem]:
+    recorder = resources.recorder
+    stats = recorder.stats
+    if stats.refuses:
+        what = "is away" if stats.database_away else "takes too long to commit"
+        yield _problem(
+            ProblemKind.DATABASE_AWAY,
+            "database",
+            f"The database {what}, and requests that can't be recorded are refused with 503: the"
+            " log says why.",
+        )
+    if stats.spool_bytes:
+        yield _problem(
+            ProblemKind.RECORDS_SPOOLED,
+            "records",
+            f"{stats.spool_bytes:,} bytes of records wait in the spool until the database takes"
+            " them.",
+            severe=False,
+        )
+    if stats.records_lost:
+        yield _problem(
+            ProblemKind.RECORDS_LOST,
+            "records",
+            f"{counted(stats.records_lost, 'record is', 'records are')} lost since the start: the"
+            " log says which and why.",
+        )
+    if recorder.unjournaled:
+        yield _problem(
+            ProblemKind.RECORDS_UNJOURNALED,
+            "journal",
+            f"{counted(recorder.unjournaled, 'record was', 'records were')} not in the journal"
+            " since the start: a crash would have lost them. Look at the state directory's disk.",
+            severe=False,
+        )
+
+
+def _of_providers(components: Components, troubled: Sequence[Trouble]) -> Iterator[Problem]:
+    for name, refusal in components.key_refusals.latest().items():
+        yield _problem(
+            ProblemKind.KEY_REFUSED,
+            name,
+            f"The provider {name} refuses the gateway's key {refusal.hint} with status"
+            f" {refusal.status}: check {refusal.setting} and what the key may do.",
+        )
+    for each in troubled:
+        if each.state is State.CLOSED:
+            continue
+        key, retry = each.key, ""
+        if each.retry_in is not None:
+            retry = f" It is tried again in {max(0.0, each.retry_in):.0f} s."
+        model = f" {_short(key.model)}" if key.model else ""
+        yield _problem(
+            ProblemKind.CIRCUIT_OPEN,
+            key.provider,
+            f"The circuit of {key.provider} {key.endpoint}{model} is {each.state.value} after"
+            f" {counted(each.failures, 'failure', 'failures')} in a row: requests are refused with"
+            f" 503.{retry}",
+            severe=each.state is State.OPEN,
+        )
+
+
+def _of_mcp_servers(resources: Resources) -> Iterator[Problem]:
+    for name, (failing, reason) in resources.mcp.failing().items():
+        if failing:
+            why = f": {_short(reason)}" if reason else ""
+            yield _problem(
+                ProblemKind.MCP_SERVER_FAILING,
+                name,
+                f"The MCP server {name} can't be opened for"
+                f" {counted(failing, 'credential', 'credentials')}{why}.",
+                severe=False,
+            )
+
+
+def _short(text: str) -> str:
+    """Text that a caller or a server chose: bounded, and without tokens that were pasted there."""
+    return blanked(text[:_MAX_TEXT])

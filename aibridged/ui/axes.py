@@ -1,0 +1,77 @@
+"""Axes of charts: ticks at round numbers, labels that don't overlap, and fewer points of many."""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+CHAR_WIDTH = 6.2
+"""Of a label, at most, in the units of the charts: their font size is 11."""
+_GAP = 8.0
+_DAY = timedelta(days=1)
+
+
+def ticks(most: float, count: int = 4) -> list[float]:
+    """From 0 to the first that isn't below `most`, in steps of 1, 2 or 5 times a power of ten.
+
+    There are at most `count` steps. Where `most` is 0 or less, there is a step to 1.
+    """
+    if not most > 0 or not math.isfinite(most):
+        return [0.0, 1.0]
+    power = 10.0 ** math.floor(math.log10(most / count))
+    for factor in (1, 2, 5, 10):
+        step = factor * power
+        steps = math.ceil(round(most / step, 9))
+        if steps <= count:
+            return [round(number * step, 12) for number in range(steps + 1)]
+    raise AssertionError("ten times the power is more than a step")
+
+
+def whole_ticks(most: float, count: int = 4) -> list[float]:
+    """The same, of what is counted: no step is a part of one."""
+    whole = math.ceil(most) if math.isfinite(most) else 0
+    if whole > count:
+        return ticks(whole, count)
+    return [float(number) for number in range(max(whole, 1) + 1)]
+
+
+def spread(labels: Sequence[str], places: Sequence[float]) -> list[int]:
+    """Which labels are shown so that none overlaps the one before: every second, third, ….
+
+    `places` are the middles of the labels.
+    """
+    if len(labels) < 2:
+        return list(range(len(labels)))
+    widest = max(map(len, labels)) * CHAR_WIDTH + _GAP
+    apart = (places[-1] - places[0]) / (len(places) - 1)
+    step = max(1, math.ceil(widest / apart)) if apart > 0 else len(labels)
+    return list(range(0, len(labels), step))
+
+
+def time_labels(times: Sequence[datetime], *, hourly: bool) -> list[str]:
+    """How times are shown below a chart: `14:00`, `Nov 30`."""
+    return [f"{at:%H:%M}" if hourly else f"{at:%b} {at.day}" for at in times]
+
+
+def moments(times: Sequence[datetime], *, hourly: bool) -> list[str]:
+    """How times are shown alone: `Mon, Nov 30, 14:00`."""
+    day = [f"{at:%a, %b} {at.day}" for at in times]
+    return [f"{text}, {at:%H:%M}" for text, at in zip(day, times, strict=True)] if hourly else day
+
+
+def bounded(
+    values: Sequence[float | None], most: int, together: Callable[[list[float]], float]
+) -> list[float | None]:
+    """At most so many values: each is made of as many that follow each other."""
+    each = group_size(len(values), most)
+    if each == 1:
+        return [*values]
+    found: list[float | None] = []
+    for start in range(0, len(values), each):
+        known = [value for value in values[start : start + each] if value is not None]
+        found.append(together(known) if known else None)
+    return found
+
+
+def group_size(count: int, most: int) -> int:
+    """How many of so many points stand together, so that there are at most `most`."""
+    return max(1, math.ceil(count / most))
