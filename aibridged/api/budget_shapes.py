@@ -38,6 +38,13 @@ class BudgetStanding(msgspec.Struct, kw_only=True):
     changed_by: str | None
 
 
+class BudgetScope(msgspec.Struct, kw_only=True):
+    """Whom a limit is for: the id of a group, user or token, empty for the organisation."""
+
+    scope: Scope
+    scope_id: str
+
+
 class Budgets(msgspec.Struct, kw_only=True):
     """A page; `count` is the total over all pages, and `more` says whether there is a next page."""
 

@@ -5,10 +5,30 @@ from collections.abc import Mapping
 from aibridged.api import budget_shapes as shapes
 from aibridged.api.budget_standings import budgets_of, overview
 from aibridged.api.filters import BadFilterError, read_limit, read_offset
+from aibridged.core.budgets import Scope
 from aibridged.identity.audit import who_changed
 from aibridged.identity.spend_limits import UPSERT
+from aibridged.identity.spend_scopes import NoSuchScopeError, find_scope
 from aibridged.identity.spenders import spenders
 from aibridged.records.query import Query
+
+
+def scope(query: Query, given: Mapping[str, str]) -> shapes.BudgetScope:
+    """Whom a limit is for that is named.
+
+    Raises:
+        BadFilterError: there is no such scope.
+        QueryFailedError: it took too long, or the database is unavailable.
+    """
+    kind, name = given.get("scope", ""), given.get("name", "")
+    if kind not in [*Scope]:
+        raise BadFilterError(f"scope is one of {', '.join(Scope)}.")
+    with query.reading() as connection:
+        try:
+            key = find_scope(connection, Scope(kind), name)
+        except NoSuchScopeError as error:
+            raise BadFilterError(str(error)) from None
+    return shapes.BudgetScope(scope=key.scope, scope_id=key.id)
 
 
 def budgets(query: Query, given: Mapping[str, str], owner: str | None) -> shapes.Budgets:

@@ -3,12 +3,13 @@
 import msgspec
 
 from aibridged.api import budget_shapes, json_stream, overview_shapes
-from aibridged.api.budgets import budgets
+from aibridged.api.budgets import budgets, scope
 from aibridged.api.filters import MAX_OFFSET, OVERVIEW_TERMS, said_of
 from aibridged.api.openapi import Parameter
 from aibridged.api.overview import DIMENSIONS, overview
 from aibridged.api.overview_range import ASKED
 from aibridged.api.routes import Question, Route
+from aibridged.core.budgets import Scope
 from aibridged.records.query import MAX_LIMIT, Query
 
 _encode = msgspec.json.Encoder().encode
@@ -21,6 +22,10 @@ def _overview(query: Query, question: Question) -> json_stream.Chunks:
 
 def _budgets(query: Query, question: Question) -> json_stream.Chunks:
     yield _encode(budgets(query, question.parameters, question.owner))
+
+
+def _scope(query: Query, question: Question) -> json_stream.Chunks:
+    yield _encode(scope(query, question.parameters))
 
 
 ROUTES = (
@@ -53,5 +58,16 @@ ROUTES = (
             Parameter("limit", "Maximum page size, 0 for 100.", minimum=0, maximum=MAX_LIMIT),
             Parameter("offset", "Number of items to skip.", minimum=0, maximum=MAX_OFFSET),
         ),
+    ),
+    Route(
+        "/budgets/scope",
+        "Find whom a spend limit is for, by name; for administrators",
+        _scope,
+        budget_shapes.BudgetScope,
+        (
+            Parameter("scope", f"What it is: {', '.join(Scope)}."),
+            Parameter("name", "A username, the name of a group, or how a token's id begins."),
+        ),
+        for_admins=True,
     ),
 )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
-CHAR_WIDTH = 6.2
+CHAR_WIDTH = 6.8
 """Of a label, at most, in the units of the charts: their font size is 11."""
 _GAP = 8.0
 _DAY = timedelta(days=1)

@@ -37,6 +37,7 @@ class Series(NamedTuple):
 class Chart:
     """A chart and the table behind it: `rows` are the time and a text for each of the `columns`."""
 
+    id: str
     title: str
     svg: Markup
     columns: Sequence[str]
@@ -125,7 +126,7 @@ class _Plot:
         """Fit the axes to the greatest value."""
         most = self._frame.most or most
         self._ticks = whole_ticks(most) if self._frame.is_counted else ticks(most)
-        self._left = max(len(self._frame.tick(at)) for at in self._ticks) * CHAR_WIDTH + 6
+        self._left = max(len(self._frame.tick(at)) for at in self._ticks) * CHAR_WIDTH + 10
         self.step = (WIDTH - self._left - _RIGHT) / max(self.count, 1)
 
     def x(self, place: int) -> float:
@@ -150,7 +151,7 @@ class _Plot:
         ]
         picture = svg("chart", WIDTH, HEIGHT, parts, labelled=f"{frame.id}-title {frame.id}-text")
         rows = [(when, *row) for when, row in zip(self._moments, texts, strict=True)]
-        return Chart(frame.title, picture, names, rows)
+        return Chart(frame.id, frame.title, picture, names, rows)
 
     def _texts(self, sums: Sequence[float] | None) -> list[list[str]]:
         unit, found = self._frame.unit, []

@@ -14,6 +14,8 @@ _DASHES = ("", "6 3", "2 2", "8 3 2 3", "1 3", "10 4", "4 1", "6 2 1 2 1 2", "3 
 _MARKER = 2.5
 _SPARK_WIDTH, _SPARK_HEIGHT = 96.0, 20.0
 _SHARE_WIDTH, _SHARE_HEIGHT = 100.0, 8.0
+_NEAR = (0.75, 0.95)
+"""Parts of a limit at which callers are warned."""
 _INKS = (
     "",
     "M-1 7L7 -1M-1 1L1 -1M5 7L7 5",
@@ -27,10 +29,12 @@ _INKS = (
 )
 
 
-def share(value: float | None, title: str) -> Markup:
-    """A small horizontal bar of a share; beyond the whole it is full, and marked."""
+def share(value: float | None, title: str, *, is_limit: bool = False) -> Markup:
+    """A small horizontal bar of a share; of a limit, with marks near its end."""
     part = 0.0 if value is None or not math.isfinite(value) else min(max(value, 0.0), 1.0)
-    look = "full" if value is not None and value >= 1 else "near" if part >= 0.8 else "some"
+    look = "some"
+    if is_limit:
+        look = "full" if part >= 1 else "near" if part >= _NEAR[0] else "some"
     parts = [
         element("title", title),
         element("rect", class_="rest", width=_SHARE_WIDTH, height=_SHARE_HEIGHT, rx=2),
@@ -38,10 +42,9 @@ def share(value: float | None, title: str) -> Markup:
     if part:
         width = max(1.0, part * _SHARE_WIDTH)
         parts.append(element("rect", class_=look, width=width, height=_SHARE_HEIGHT, rx=2))
-    # Where three quarters and nearly all are, whatever the colours.
     parts += [
         element("path", class_="mark", d=f"M{at * _SHARE_WIDTH:g} 0v{_SHARE_HEIGHT:g}")
-        for at in (0.75, 0.95)
+        for at in (_NEAR if is_limit else ())
     ]
     return svg("share", _SHARE_WIDTH, _SHARE_HEIGHT, parts, label=title)
 
@@ -75,11 +78,6 @@ def swatch(kind: int) -> Markup:
         class_=f"edge s{kind}",
     )
     return svg("swatch", 12, 12, [box])
-
-
-def line_swatch(kind: int) -> Markup:
-    """The same of a line."""
-    return svg("swatch", 24, 12, [line([(0, 6), (24, 6)], kind), marker(12, 6, kind)])
 
 
 def patterns() -> Markup:

@@ -1,10 +1,11 @@
 """The pages of each area, and the table of all of them, in the order of the navigation."""
 
 from aibridged.ui.page import Page
-from aibridged.ui.views import audit, groups, home, me, people, policies
+from aibridged.ui.views import audit, budgets, groups, me, overview, people, policies
 
 PAGES: tuple[Page, ...] = (
-    *home.PAGES,
+    *overview.PAGES,
+    *budgets.PAGES,
     *people.PAGES,
     *groups.PAGES,
     *policies.PAGES,
