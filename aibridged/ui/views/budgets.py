@@ -5,6 +5,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote
 
+from aibridged.api.spend_limit_shapes import ID_FIELDS
+from aibridged.api.spend_limits import ROOT
 from aibridged.errors import GatewayError
 from aibridged.ui import svg
 from aibridged.ui.formats import money, percent
@@ -20,13 +22,7 @@ SCOPES = {
 """What a limit can be for, in the words of the Admin API and of the form."""
 PERIODS = ("daily", "weekly", "monthly")
 
-_LIMITS = "/v1/organizations/spend_limits"
-_IDS = {
-    "rbac_group": "rbac_group_id",
-    "group_pool": "rbac_group_id",
-    "user": "user_id",
-    "token": "token_id",
-}
+_ID_FIELDS: Mapping[str, str] = {**ID_FIELDS}
 _PAGE = 100
 _BESIDE_THE_FORM = frozenset({400, 404})
 """Statuses of refusals that are shown with the form."""
@@ -43,7 +39,7 @@ async def change(visit: Visit) -> Html | Redirect:
     form, do = visit.form, visit.form.get("do", "")
     try:
         if do == "remove":
-            await visit.ask(f"{_LIMITS}/{quote(form.get('id', '') or '-', safe='')}", "DELETE")
+            await visit.ask(f"{ROOT}/{quote(form.get('id', '') or '-', safe='')}", "DELETE")
             return Redirect("/budgets", "The limit is removed.")
         if do == "set":
             return await _set(visit)
@@ -62,10 +58,10 @@ async def _set(visit: Visit) -> Html | Redirect:
     except ValueError as error:
         return await _page(visit, str(error))
     wanted = {"type": scope}
-    if (field := _IDS.get(scope)) is not None:
+    if (field := _ID_FIELDS.get(scope)) is not None:
         found = await visit.ask("/budgets/scope", scope=scope, name=name)
         wanted[field] = found["scope_id"]
-    await visit.ask(_LIMITS, "POST", {"scope": wanted, "amount": cents, "period": period})
+    await visit.ask(ROOT, "POST", {"scope": wanted, "amount": cents, "period": period})
     whose = name or "everybody"
     shown = "unlimited" if cents is None else money(Decimal(cents) / _CENTS)
     return Redirect("/budgets", f"The {period} limit of {whose} is {shown} now.")

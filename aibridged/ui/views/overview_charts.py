@@ -14,6 +14,7 @@ from aibridged.ui.formats import moment, money, number, percent, short
 OTHERS = "others"
 SHOWN = 5
 """Series that have a look of their own: more would be hard to tell apart."""
+_OTHERS_LOOK = svg.LOOKS - 1
 _KINDS = {
     "cache_read_input_tokens": "cache read",
     "cache_write_input_tokens": "cache write",
@@ -81,20 +82,19 @@ def legend() -> Sequence[tuple[Markup, str]]:
 
 def look_of(place: int, name: str | None) -> int:
     """The look of a series, by its place."""
-    return svg.LOOKS - 1 if name is None or place >= SHOWN else place
+    return _OTHERS_LOOK if name is None or place >= SHOWN else place
 
 
 def _split(found: Mapping[str, Any], name: str) -> Sequence[Series]:
     series, others = [], [0.0] * len(found["times"])
     for place, each in enumerate(found["series"]):
         values = [float(value) for value in each["points"][name]]
-        look = look_of(place, each["name"])
-        if look == place:
+        if (look := look_of(place, each["name"])) != _OTHERS_LOOK:
             series.append(Series(each["name"] or "(empty)", values, look))
         else:
             others = [sum(both) for both in zip(others, values, strict=True)]
     if len(found["series"]) > len(series):
-        series.append(Series(OTHERS, others, svg.LOOKS - 1))
+        series.append(Series(OTHERS, others, _OTHERS_LOOK))
     return series or [Series("all", others)]
 
 
