@@ -25,15 +25,17 @@ _FILTERS = {
     "model": "model",
     "provider": "provider",
     "client": "client",
-    "user": "initiator",
+    "person": "initiator",
     "group": "group",
 }
 """Fields of the form, and the API's filters."""
+_FIELDS = {**{by: by for by in DIMENSIONS}, "user": "person"}
+"""The field that chooses a value of a dimension."""
 _TIMES = ("from", "to")
 _NEXT = {"group": "user"}
 """What a value of a dimension is split by, once it is chosen."""
-_SESSIONS = ("model", "provider", "client", "user")
-"""Dimensions that sessions can be filtered by."""
+_OF_SESSIONS = ("model", "provider", "client", "person")
+"""Fields that sessions can be filtered by."""
 
 
 class Choice(NamedTuple):
@@ -172,21 +174,20 @@ def _rows(found: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[Mappin
         row["bar"] = svg.share(part, percent(part))
         row["path"] = row["sessions"] = None
         if name is not None:
-            row["path"] = _path(given, **{by: name, "by": _NEXT.get(by, by)})
-            if by in _SESSIONS:
-                row["sessions"] = _sessions(found, {**given, by: name})
+            field = _FIELDS[by]
+            row["path"] = _path(given, **{field: name, "by": _NEXT.get(by, by)})
+            if field in _OF_SESSIONS:
+                row["sessions"] = _sessions(found, {**given, field: name})
         yield row
 
 
 def _sessions(found: Mapping[str, Any], given: Mapping[str, str]) -> str:
     """The sessions behind a row, with the same filters."""
-    terms = {term: given[name] for name, term in _FILTERS.items() if name in given}
-    terms.pop("group", None)
-    terms["started_after"] = found["started_after"]
-    if found["period"] == "own":
-        terms["started_before"] = found["started_before"]
-    q = " ".join(f'{name}:"{text}"' for name, text in terms.items())
-    return f"/sessions?{urlencode({'q': q})}"
+    wanted = {name: given[name] for name in _OF_SESSIONS if name in given}
+    wanted["from"] = found["started_after"][:10]
+    if "to" in given:
+        wanted["to"] = given["to"]
+    return f"/sessions?{urlencode(wanted)}"
 
 
 def _part(of: Mapping[str, Any], total: Mapping[str, Any]) -> float | None:
