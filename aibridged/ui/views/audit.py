@@ -26,10 +26,19 @@ _VERBS = {
     "group.remove": "removed members from the group",
     "sign_in.create": "signed in",
     "sign_in.end": "ended a sign-in of",
-    "spend_limit.upsert": "set the spend limit",
-    "spend_limit.delete": "deleted the spend limit",
+    "spend_limit.upsert": "set a spend limit:",
+    "spend_limit.delete": "deleted a spend limit:",
     "mcp_token.set": "set a token for an MCP server of",
     "mcp_token.remove": "removed a token for an MCP server of",
+}
+
+
+_SCOPES = {
+    "organization": "everybody",
+    "rbac_group": "each member of a group",
+    "group_pool": "a group together",
+    "user": "a user",
+    "token": "a token",
 }
 
 
@@ -75,6 +84,14 @@ def sentence(row: Mapping[str, Any]) -> dict[str, str]:
         if action == "sign_in.create" and username == row["actor"]:
             return {"verb": verb, "object": "", "page": ""}
         return {"verb": verb, "object": username or target, "page": page}
+    if kind == "spend_limit":
+        state = row["after"] or row["before"] or {}
+        scope = _SCOPES.get(str(state.get("scope")), "")
+        return {
+            "verb": verb,
+            "object": f"{state.get('period', '')} of {scope or target}",
+            "page": "",
+        }
     is_there = kind == "group" and action != "group.delete"
     page = f"/groups/{quote(target, safe='')}" if is_there else ""
     return {"verb": verb, "object": target, "page": page}
