@@ -60,6 +60,7 @@ class Composition:
                 resources.mcp,
                 resources.telemetry.counts,
                 resources.budget_alerts,
+                resources.fingerprints,
             )
             if resources.metrics is not None
             else None
@@ -167,6 +168,7 @@ class Composition:
             stored_objects=resources.stored_objects,
             turns=resources.turns,
             dumper=self._dumper(settings.dump_dir),
+            fingerprints=resources.fingerprints if settings.prompt_fingerprints else None,
             traces=resources.traces,
             metrics=resources.metrics,
             on_finished=resources.on_finished,

@@ -15,6 +15,7 @@ from aibridged.observe.metric import Metric
 from aibridged.observe.metrics import Metrics
 from aibridged.observe.series import Labels, Numbers, Reading
 from aibridged.pipeline.components import Components
+from aibridged.records.fingerprint_writer import FingerprintWriter
 from aibridged.records.recorder import Recorder
 from aibridged.telemetry.destination import Counts
 
@@ -30,9 +31,11 @@ class MetricsSnapshot:
         mcp: McpTools,
         telemetry: Counts,
         alerts: BudgetAlerts,
+        fingerprints: FingerprintWriter,
     ) -> None:
         self._metrics = metrics
         self._alerts = alerts
+        self._fingerprints = fingerprints
         self._telemetry = telemetry
         self._mcp = mcp
         self._recorder = recorder
@@ -54,6 +57,10 @@ class MetricsSnapshot:
                 mcp_table.MCP_SESSIONS_ENDED, {(name,): n for name, n in self._mcp.ended.items()}
             ),
             *_records(self._recorder),
+            Numbers(
+                record_table.FINGERPRINTS,
+                {(outcome,): n for outcome, n in self._fingerprints.counts.items()},
+            ),
             Numbers(telemetry_table.TELEMETRY_RELAYED, {**self._telemetry.relayed}),
             Numbers(telemetry_table.TELEMETRY_DROPPED, {**self._telemetry.dropped}),
             Numbers(budget_table.BUDGET_ALERTS, {**self._alerts.told}),

@@ -15,11 +15,12 @@ from aibridged.config.resolution import Mistake, Resolution, StartError
 from aibridged.identity.credential_key import KEY_FILE
 from aibridged.observe import otlp
 from aibridged.records.database import DATABASE_FILE
+from aibridged.records.fingerprints import KEY_FILE as FINGERPRINT_KEY_FILE
 from aibridged.records.journal import AREA_BYTES, JOURNAL_FILE
 from aibridged.records.spool import SPOOL_FILE
 
 # Files of the state directory, each of which the daemon opens for writing.
-_STATE_FILES = (DATABASE_FILE, SPOOL_FILE, JOURNAL_FILE, KEY_FILE)
+_STATE_FILES = (DATABASE_FILE, SPOOL_FILE, JOURNAL_FILE, KEY_FILE, FINGERPRINT_KEY_FILE)
 _STREAMS = ("/dev/stderr", "/dev/stdout")
 
 

@@ -55,6 +55,8 @@ from aibridged.prices.pricing import Pricing
 from aibridged.records import spend
 from aibridged.records.database import Engine, Place, describe, place_of
 from aibridged.records.facts import Record
+from aibridged.records.fingerprint_writer import FingerprintWriter
+from aibridged.records.fingerprints import KEY_FILE as FINGERPRINT_KEY_FILE
 from aibridged.records.journal import JOURNAL_FILE, Journal
 from aibridged.records.open_database import open_database
 from aibridged.records.query import Query
@@ -82,6 +84,8 @@ if TYPE_CHECKING:
 SHARE_OF_BODIES = 4
 # How long the database may take for the last counts of refusals.
 _COUNTS_S = 5.0
+# And for the last fingerprints, with what is left to be made of them.
+_FINGERPRINTS_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,7 @@ class Resources:
     reloads: ReloadStats
     telemetry: TelemetryRelay
     budget_alerts: BudgetAlerts
+    fingerprints: FingerprintWriter
     traces: Traces | None
     metrics: Metrics | None
     on_finished: tuple[Callable[[RequestSummary], None], ...]
@@ -157,6 +162,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     truncator = Truncator(settings.max_stored_text)
     stack.callback(truncator.close)
     recorder = await _make_recorder(settings, engine, clock, truncator, stack, traces)
+    fingerprints = _make_fingerprints(settings, engine, clock, stack)
     refusals = RefusalCounts(engine, clock)
     stack.push_async_callback(asyncio.to_thread, refusals.finish, _COUNTS_S)
     tokens = TokenStore(engine, clock) if settings.auth == "token" else None
@@ -231,6 +237,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         reloads=ReloadStats(last_attempt=now, last_success=now),
         telemetry=telemetry,
         budget_alerts=budget_alerts,
+        fingerprints=fingerprints,
         traces=traces,
         metrics=metrics,
         authority=authority,
@@ -245,6 +252,20 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
             *([metrics.finished] if metrics is not None else []),
         ),
     )
+
+
+def _make_fingerprints(
+    settings: Settings, engine: Engine, clock: Clock, stack: AsyncExitStack
+) -> FingerprintWriter:
+    key = CredentialKey(settings.state_dir / FINGERPRINT_KEY_FILE)
+
+    def read_key() -> bytes:
+        key.make()
+        return key.derived("fingerprints")
+
+    writer = FingerprintWriter(engine, clock, read_key)
+    stack.push_async_callback(asyncio.to_thread, writer.finish, _FINGERPRINTS_S)
+    return writer
 
 
 def body_bytes(settings: Settings) -> int:

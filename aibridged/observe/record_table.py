@@ -51,6 +51,13 @@ RECORDS_LOST = Metric(
     Kind.COUNTER,
     "Lost records; the log says why.",
 )
+FINGERPRINTS = Metric(
+    "aibridged_prompt_fingerprints_total",
+    Kind.COUNTER,
+    "Requests by what became of their fingerprints: stored, dropped since too much waited or the"
+    " database was unavailable, or unreadable.",
+    ("outcome",),
+)
 SPOOL_SIZE = Metric("aibridged_spool_size_bytes", Kind.GAUGE, "Size of the spool.")
 DATABASE_UP = Metric(
     "aibridged_database_up",
@@ -68,6 +75,7 @@ RECORDS = (
     RECORDS_REPLAYED,
     RECORDS_UNJOURNALED,
     RECORDS_LOST,
+    FINGERPRINTS,
     SPOOL_SIZE,
     DATABASE_UP,
 )

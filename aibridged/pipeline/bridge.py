@@ -207,6 +207,7 @@ class Interception:
         self.awaits_response = False
         self.asked_bytes = 0
         self.watch: Watch | None = None
+        self.is_fingerprinted = False
         self._has_prompt = False
         self._first_response_id: str | None = None
         self.told: ResponseObserver | None = None

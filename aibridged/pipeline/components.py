@@ -35,6 +35,7 @@ from aibridged.pipeline.tool_loop.continuations import Continuations
 from aibridged.pipeline.trace import Traces
 from aibridged.prices.pricing import Pricing
 from aibridged.providers import Provider
+from aibridged.records.fingerprint_writer import FingerprintWriter
 from aibridged.records.stats import RecorderStats
 from aibridged.records.stored_objects import StoredObjects
 from aibridged.transport.in_flight import InFlight, Requests
@@ -109,6 +110,7 @@ class Components:
     stored_objects: StoredObjects
     turns: Turns
     dumper: Dumper | None
+    fingerprints: FingerprintWriter | None
     traces: Traces | None
     metrics: Metrics | None
     on_finished: Sequence[Callable[[RequestSummary], None]]

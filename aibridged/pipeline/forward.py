@@ -19,6 +19,7 @@ from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.dump import Dump
 from aibridged.pipeline.ending import end_of_stream
+from aibridged.pipeline.fingerprints import note_sent
 from aibridged.pipeline.model_list import relay_granted
 from aibridged.providers.base import KEY_REFUSALS
 from aibridged.providers.unnamed import CANT_COUNT, COUNT_TOKENS
@@ -96,6 +97,8 @@ async def ask(
             context.upstream_body,
             idle_timeout,
         )
+        if components.fingerprints is not None:
+            note_sent(context, components.fingerprints)
         if context.usage_ask is not None:
             response = await _unasked(context, upstream, headers, response, idle_timeout)
     except GatewayError:  # there is no file descriptor left, which isn't the provider's fault

@@ -10,7 +10,7 @@ no usage on record has no cost to compute, unless nothing was used.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -20,24 +20,15 @@ import sqlalchemy as sa
 from aibridged.clock import Clock
 from aibridged.core.auth import CredentialKind
 from aibridged.core.budgets import user_subject
-from aibridged.core.cost_notes import (
-    ASKED_SPEED,
-    ASKED_TIER,
-    ESTIMATED_INPUT,
-    ESTIMATED_OUTPUT,
-    PRICED_MODEL,
-    REASONS,
-    SERVICE_TIER,
-    SPEED,
-    Asked,
-)
-from aibridged.core.prices import FREE, Cost, Label, Priced, Reason, total
+from aibridged.core.cost_notes import REASONS
+from aibridged.core.prices import FREE, Cost, Label, Priced, total
 from aibridged.dialects import insert
 from aibridged.records.database import failures_told, writing
 from aibridged.records.filters import conditions, resolved
 from aibridged.records.ledger import LOCK_LEDGER
 from aibridged.records.pacing import Pace
 from aibridged.records.query_results import Filter
+from aibridged.records.recorded_usage import Price, priced_again
 from aibridged.records.schema import (
     MAX_PRICE_VERSION,
     cost_revisions,
@@ -46,15 +37,12 @@ from aibridged.records.schema import (
 )
 from aibridged.records.statements import counting_spend
 from aibridged.records.summarised_hours import mark_dirty
-from aibridged.wire.facts import RUNNING, TokenUsage
+from aibridged.wire.facts import RUNNING
 
 _T = TypeVar("_T")
 
 PAGE = 200
 """Interceptions that are looked at in one read."""
-
-Price = Callable[[str, Sequence[str | None], datetime, TokenUsage, Asked], Priced]
-"""See `prices.pricing.price`."""
 
 _I, _U = interceptions.c, token_usages.c
 _ENDED = (
@@ -161,20 +149,12 @@ class Recosting:
         if not usages:
             is_known = row.cost_label is not None or row.usage_partial
             return _Revision(row, _cost(row) if is_known else FREE, ())
-        priced = [(usage, self._priced(row, usage)) for usage in usages]
+        priced = [(usage, priced_again(self._price, row, usage)) for usage in usages]
         costs = [each.cost for _, each in priced if each.cost is not None]
         if len(costs) < len(priced):
             return _Revision(row, _cost(row), ())
         changed = [(usage, each) for usage, each in priced if _differs(usage, each.cost)]
         return _Revision(row, total(costs), changed)
-
-    def _priced(self, row: Any, usage: Any) -> Priced:
-        notes = usage.metadata or {}
-        own = (row.model, notes.get(PRICED_MODEL))
-        models = own if usage.provider_model is None else (usage.provider_model,)
-        asked = Asked(notes.get(ASKED_TIER), notes.get(ASKED_SPEED))
-        used = _used(usage, notes, is_partial=bool(row.usage_partial))
-        return self._price(row.provider_name, models, row.started_at, used, asked)
 
     def _write(self, revisions: Sequence[_Revision], now: datetime) -> None:
         ids = [each.row.id for each in revisions]
@@ -224,24 +204,6 @@ _SET_INTERCEPTION = (
     .where(_I.id == sa.bindparam("of"))
     .values({name: sa.bindparam(f"new_{name}") for name in ("cost_nanos", "cost_label")})
 )
-
-
-def _used(usage: Any, notes: Mapping[str, Any], *, is_partial: bool) -> TokenUsage:
-    """The usage as it was priced: with its estimates, and what the response told."""
-    told = usage.input_tokens or usage.cache_read_input_tokens or usage.cache_write_input_tokens
-    reasons = str(notes.get(REASONS, "")).split()
-    # Without a cost the usage doesn't tell whether it is whole; the interception does.
-    unknown = usage.cost_label in (None, Label.UNPRICED.value)
-    return TokenUsage(
-        input=usage.input_tokens if told else notes.get(ESTIMATED_INPUT, 0),
-        output=max(usage.output_tokens, notes.get(ESTIMATED_OUTPUT, 0)),
-        cache_read=usage.cache_read_input_tokens,
-        cache_write=usage.cache_write_input_tokens,
-        extra={name: n for name, n in notes.items() if type(n) is int},
-        partial=Reason.PARTIAL in reasons or (unknown and is_partial),
-        service_tier=notes.get(SERVICE_TIER),
-        speed=notes.get(SPEED),
-    )
 
 
 def _cost(row: Any) -> Cost | None:

@@ -286,3 +286,20 @@ summarised_hours = sa.Table(
     sa.Column("claimed_by", sa.BigInteger),
     sa.Column("claimed_until", UtcDateTime),
 )
+
+prompt_fingerprints = sa.Table(
+    "aibridged_prompt_fingerprints",
+    metadata,
+    sa.Column(
+        "interception_id",
+        RowId,
+        sa.ForeignKey(interceptions.c.id, ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("api", sa.String(MAX_STATUS), nullable=False),
+    # No foreign key: the earlier one goes with the retention, before this one.
+    sa.Column("base_id", RowId),
+    sa.Column("shared", sa.Integer, nullable=False),
+    sa.Column("total", sa.Integer, nullable=False),
+    sa.Column("blocks", sa.LargeBinary, nullable=False),
+)

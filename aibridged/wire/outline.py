@@ -132,8 +132,11 @@ class Outline:
         members, _ = yield from self._object(span.start)
         return members
 
-    def elements(self, span: Span) -> Steps[Elements]:
-        """The positions of the last elements of an array within the body, in order."""
+    def elements(self, span: Span, first: int | None = None) -> Steps[Elements]:
+        """The positions of the last elements of an array within the body, in order.
+
+        With `first` they are those of the first ones, at most so many, and no others are scanned.
+        """
         if self._at(span.start) != _BRACKET:
             raise NotJsonError
         self._containers = 0
@@ -148,6 +151,8 @@ class Outline:
             found.append(Span(at, end))
             if count == 1:
                 found.first = found[0]
+            if count == first:
+                break
             at = self._skip_separator(end, _BRACKET)
         return found
 

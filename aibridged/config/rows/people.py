@@ -117,6 +117,14 @@ class PeopleRows:
         group=Group.RECORDS,
         help="Retention period of interceptions; 0 is forever.",
     )
+    prompt_fingerprints: bool = option(
+        "aibridge-prompt-fingerprints",
+        yaml="aibridge.prompt_fingerprints",
+        kind=kinds.BOOL,
+        default="false",
+        group=Group.RECORDS,
+        help="Keyed hashes of each request's blocks, which tell what broke the prompt cache.",
+    )
     audit_retention: float = option(
         "aibridge-audit-retention",
         yaml="aibridge.audit_retention",
