@@ -272,7 +272,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "records/budget_alerts.py": "tests/daemon/test_budget_alerts.py tells alerts by it",
     "records/migrations/versions/r0014_budget_alerts.py": "tests/records/migrations compare it",
     "pipeline/fingerprints.py": "tests/e2e/test_fingerprints.py drives it through sockets",
-    "records/migrations/versions/r0015_prompt_fingerprints.py": "tests/records/migrations",
+    "records/migrations/versions/r0016_prompt_fingerprints.py": "tests/records/migrations",
     "records/recorded_usage.py": "tests/records/test_recosting.py prices by it",
     "records/query_results.py": DECLARES,
     "records/jobs.py": DECLARES,

@@ -62,7 +62,7 @@ class CredentialKey:
         Raises:
             CredentialKeyError: there is no key.
         """
-        return blake2b(key=self._read(), person=purpose.encode(), digest_size=_KEY_BYTES).digest()
+        return blake2b(key=self.read(), person=purpose.encode(), digest_size=_KEY_BYTES).digest()
 
     def encrypt(self, credential: Secret, bound_to: str) -> bytes:
         """The nonce, followed by the encrypted credential.
