@@ -34,6 +34,7 @@ SPEAK_SQL = {
     "columns.py",
     "dialects.py",
     "identity/audit.py",
+    "identity/browser_sign_ins.py",
     "identity/device_codes.py",
     "identity/directory.py",
     "identity/grants.py",
@@ -211,6 +212,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "pipeline/telemetry.py": "tests/e2e/test_telemetry.py drives it through sockets",
     "pipeline/tools.py": SHELL,
     "pipeline/tool_loop/turn.py": SHELL,
+    "pipeline/web_page.py": "tests/e2e/ui/test_listener.py drives it through sockets",
     "wire/responses/events.py": DECLARES,
     "config/headers.py": "tests/config/test_mcp_servers.py and test_telemetry.py read them",
     "config/lists.py": DECLARES,
@@ -262,7 +264,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "records/migrations/versions/r0013_usage_summaries.py": "tests/records/migrations compare it",
     **{
         f"sign_in/{name}.py": SIGN_IN
-        for name in ("callback", "device", "oauth", "refresh", "routes", "tokens")
+        for name in ("callback", "device", "oauth", "refresh", "routes", "tokens", "web_page")
     },
     "ui/page.py": DECLARES,
     **{f"ui/{name}.py": UI for name in ("assets", "entry", "render", "routes")},

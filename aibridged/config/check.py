@@ -9,6 +9,7 @@ from aibridged.config import (
     check_base_urls,
     check_sign_in,
     check_state_dir,
+    check_web_page,
     extras,
     policies,
 )
@@ -89,6 +90,7 @@ def warnings(
         *policies.warnings(settings),
         *_telemetry_warnings(settings),
         *_webhook_warnings(settings),
+        *check_web_page.warnings(settings),
         *check_ai_proxy.warnings(settings),
         *check_state_dir.warnings(settings),
     ]
@@ -194,6 +196,7 @@ def _libraries(settings: Settings, where: Where) -> Iterator[Mistake]:
         ("proxy", settings.proxy_enabled, where("proxy_enabled")),
         ("sign-in", bool(settings.oidc_issuer_url), where("oidc_issuer_url")),
         ("ui", settings.ui_enabled == "true", where("ui_enabled")),
+        ("ui", settings.ui_address and settings.ui_enabled == "auto", where("ui_address")),
     )
     for extra, wanted, setting in needed:
         if wanted and (mistake := extras.mistake(extra, setting)) is not None:
@@ -206,6 +209,7 @@ def _same_address(settings: Settings, where: Where) -> Iterator[Mistake]:
         ("http_address", True),
         ("prometheus_address", settings.prometheus_enable),
         ("proxy_listen_addr", settings.proxy_enabled),
+        ("ui_address", settings.ui_address is not None and settings.ui_enabled != "false"),
     ]
     names = [name for name, wanted in listeners if wanted]
     for first, second in combinations(names, 2):
@@ -244,6 +248,7 @@ _Check = Callable[[Settings, Where], Iterator[Mistake]]
 _CHECKS: tuple[_Check, ...] = (
     _same_address,
     _loopback_without_authentication,
+    check_web_page.mistakes,
     _coder_without_url,
     _tls_files,
     check_ai_proxy.mistakes,

@@ -283,6 +283,10 @@ def _address(text: str) -> Address:
     return Address(host, int(port))
 
 
+def _optional_address(text: str) -> Address | None:
+    return _address(text) if text else None
+
+
 def _headers(text: str) -> tuple[str, ...]:
     names = items(text)
     for name in names:
@@ -365,6 +369,7 @@ ISSUER_URL = Kind("URL", _issuer_url)
 BASE_URL = Kind("URL", _base_url)
 PROXY_URL: Kind[ProxyUrl | None] = Kind("URL", read_proxy_url, _show_optional)
 ADDRESS = Kind("HOST:PORT", _address)
+OPTIONAL_ADDRESS: Kind[Address | None] = Kind("HOST:PORT", _optional_address, _show_optional)
 HEADERS = Kind("LIST", _headers, joined, many=True)
 NETWORKS = Kind("LIST", _networks, joined, many=True)
 WORDS = Kind("LIST", items, joined, many=True)

@@ -16,6 +16,8 @@ PREFIXES = ("/api/v2/aibridge", "/api/v2/ai-gateway")
 CERTIFICATE_PATH = "/proxy/ca-cert.pem"
 """The path, below the prefixes, of the CA certificate that clients of the AI Proxy trust."""
 CERTIFICATE_TYPE = "application/x-pem-file"
+WEB_PAGE = "/ui"
+"""The path of the web page, which is the root of its pages."""
 
 # One or more segments of RFC 3986 pchars; only the last may be empty.
 _PATH = re.compile(r"(?=/)(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)*/?")

@@ -7,6 +7,7 @@ makes new ones (`Composition.reconfigure`).
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from aibridged.daemon.metrics_snapshot import MetricsSnapshot
 from aibridged.daemon.problems import find_problems
 from aibridged.daemon.pruning import Pruning
 from aibridged.daemon.resources import Resources, body_bytes, make_resources
+from aibridged.daemon.web_page import has_own_listener, root
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.observe.events import circuit_changed
 from aibridged.pipeline import Components, standing, telemetry, whoami
@@ -178,7 +180,22 @@ class Composition:
             api=resources.api,
             api_roots=resources.api.roots,
             local_routes=self._local_routes(settings, policies),
+            web_page=None if has_own_listener(settings) else self._web_page(settings),
         )
+
+    @property
+    def of_web_page(self) -> Components:
+        """Those of the web page's own listener: it serves nothing else."""
+        return replace(
+            self.components,
+            api_roots=frozenset(),
+            ca_certificate=None,
+            local_routes=self.resources.ui,
+            web_page=self._web_page(self.components.settings),
+        )
+
+    def _web_page(self, settings: Settings) -> str | None:
+        return f"{root(settings)}/" if self.resources.ui else None
 
     def _policies(self, settings: Settings, before: Components | None) -> Policies | None:
         self.resources.person_limits.keep(
@@ -206,7 +223,7 @@ class Composition:
                 settings, resources.telemetry, self._telemetry_budget, resources.slices
             ),
             **resources.sign_in,
-            **resources.ui,
+            **({} if has_own_listener(settings) else resources.ui),
         }
 
     def _dumper(self, directory: Path | None) -> Dumper | None:
@@ -236,12 +253,15 @@ class Composition:
             self.resources.metrics.circuit_opened(key.provider, route, key.model)
 
 
-async def compose(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Composition:
+async def compose(
+    settings: Settings, clock: Clock, stack: AsyncExitStack, *, with_page: bool = False
+) -> Composition:
     """Make all components; `stack` closes them, in reverse order.
 
     Raises: whatever `make_resources` raises.
     """
-    composition = Composition(await make_resources(settings, clock, stack), settings)
+    resources = await make_resources(settings, clock, stack, with_page=with_page)
+    composition = Composition(resources, settings)
     stack.push_async_callback(composition.close)
     return composition
 

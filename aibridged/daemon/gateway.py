@@ -10,9 +10,10 @@ from loguru import logger
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings, longest_lifetime
 from aibridged.core.connection_limiter import ConnectionLimiter
+from aibridged.core.targets import WEB_PAGE
 from aibridged.counted import counted
 from aibridged.daemon import metrics_endpoint as scrape
-from aibridged.daemon import status_socket, systemd
+from aibridged.daemon import status_socket, systemd, web_page
 from aibridged.daemon.ai_proxy import AiProxyError, check_target, make_proxy
 from aibridged.daemon.client_limits import fit
 from aibridged.daemon.compose import Composition, compose
@@ -25,7 +26,7 @@ from aibridged.identity.first_run import first_run
 from aibridged.identity.tables import StoreUnavailableError
 from aibridged.observe.metric import Names
 from aibridged.observe.otlp import TracingError
-from aibridged.pipeline import Components, build
+from aibridged.pipeline import Components, build, build_web_page
 from aibridged.records.database import DatabaseError
 from aibridged.records.spool import SpoolError
 from aibridged.records.store import DatabaseAwayError
@@ -34,6 +35,7 @@ from aibridged.transport.listeners import (
     Listener,
     gateway_listener,
     metrics_listener,
+    page_listener,
 )
 from aibridged.transport.server import Limits, Server
 
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
 _CANCEL_S = 5.0
 # Further scrapes wait for a place.
 _METRICS_PLACES = 8
+_PAGE_PLACES = 256
+"""Connections of the web page's own listener. Browsers keep some open, and live pages one each."""
 
 
 class CannotStartError(Exception):
@@ -73,11 +77,15 @@ class Gateway:
             if settings.prometheus_enable
             else None
         )
+        self._page: Listener | None = None
+        if settings.ui_address is not None and web_page.has_own_listener(settings):
+            self._page = page_listener(settings.ui_address, settings, passed.pop(systemd.UI, ()))
         self._passed = passed
         self._began = self._clock.monotonic()
         self._composition: Composition | None = None
         self._server: Server | None = None
         self._metrics_server: Server | None = None
+        self._page_server: Server | None = None
         self.proxy: Proxy | None = None
         """The AI Proxy, if it is enabled."""
 
@@ -117,9 +125,15 @@ class Gateway:
         """
         settings = self._settings
         try:
-            self._composition = await compose(settings, self._clock, self._stack)
+            is_local = (self._page or self._listener).is_local_only
+            with_page = web_page.is_wanted(settings, is_local=is_local)
+            self._composition = await compose(
+                settings, self._clock, self._stack, with_page=with_page
+            )
             if self._metrics is not None:
                 await self._open_metrics(self._metrics, self._composition)
+            if self._page is not None:
+                await self._open_page(self._page, self._composition)
             resources = self._composition.resources
             handler = build(self._composition.components)
             self._server = Server(
@@ -152,6 +166,23 @@ class Gateway:
         except OSError as error:
             await self._stack.aclose()
             raise CannotStartError(f"The state directory is unusable: {error}.") from None
+
+    async def _open_page(self, listener: Listener, composition: Composition) -> None:
+        """Serve the web page where nothing else is: its visitors take no client's place."""
+        connection_limiter = ConnectionLimiter(self._clock, _PAGE_PLACES)
+        self._page_server = server = Server(
+            build_web_page(composition.of_web_page),
+            limits=_limits(self._settings),
+            connection_limiter=connection_limiter,
+        )
+        self._stack.callback(server.abort)
+        self._stack.callback(listener.close)
+        await listener.open(
+            server,
+            connection_limiter,
+            composition.resources.shortages.system_refused,
+            self._settings.http_read_timeout,
+        )
 
     async def _open_metrics(self, listener: Listener, composition: Composition) -> None:
         metrics_snapshot = composition.metrics_snapshot
@@ -197,6 +228,17 @@ class Gateway:
         return [f"{url}/metrics" for url in self._metrics.urls] if self._metrics is not None else ()
 
     @property
+    def page_urls(self) -> Sequence[str]:
+        """The URLs of the web page, if it is served; first the one that people are told."""
+        if self._composition is None or not self._composition.resources.ui:
+            return ()
+        listener, base = self._page or self._listener, self._settings.access_url
+        own = (
+            [] if listener.client_url.startswith("unix:") else [f"{listener.client_url}{WEB_PAGE}/"]
+        )
+        return own if base is None else [f"{base.rstrip('/')}{WEB_PAGE}/", *own]
+
+    @property
     def records(self) -> str:
         """The location of the record."""
         assert self._composition is not None
@@ -224,6 +266,7 @@ class Gateway:
             openai_base_url=f"{openai}/v1" if openai else None,
             lifetime=longest_lifetime(self._settings),
             can_sign_up=bool(self._settings.oidc_issuer_url) and self._settings.oidc_allow_signups,
+            page_url=next(iter(self.page_urls), None),
         )
 
     def status(self) -> str:
@@ -236,7 +279,11 @@ class Gateway:
     async def status_document(self) -> bytes:
         """Status for `aibridged status`, as JSON."""
         assert self._composition is not None
-        ways = [("gateway", self.urls), ("metrics", self.metrics_urls)]
+        ways = [
+            ("gateway", self.urls),
+            ("web page", self.page_urls),
+            ("metrics", self.metrics_urls),
+        ]
         if self.proxy is not None:
             ways.append(("AI Proxy", (self.proxy.url,)))
         listeners = [Listening(what, url) for what, urls in ways for url in urls]
@@ -253,7 +300,7 @@ class Gateway:
         """
         assert self._composition is not None
         assert self._server is not None
-        listeners = [self._listener]
+        listeners = [self._listener, *([self._page] if self._page is not None else [])]
         if self.proxy is not None and self.proxy.listener is not None:
             listeners.append(self.proxy.listener)
         for listener in listeners:
@@ -263,7 +310,10 @@ class Gateway:
         self._listener.set_handshake_timeout(settings.http_read_timeout)
         self._settings = settings
         self._server.handler = build(self._composition.reconfigure(settings))
-        for server in (self._server, self._metrics_server):
+        if self._page is not None and self._page_server is not None:
+            self._page.set_handshake_timeout(settings.http_read_timeout)
+            self._page_server.handler = build_web_page(self._composition.of_web_page)
+        for server in (self._server, self._metrics_server, self._page_server):
             if server is not None:
                 server.limits = _limits(settings)
         if self.proxy is not None:
@@ -280,6 +330,9 @@ class Gateway:
         self._listener.close()
         if self.proxy is not None:
             self.proxy.stop_accepting()
+        if self._page is not None and self._page_server is not None:
+            self._page.close()
+            self._page_server.drain()
         self._server.drain()
         ended = await _within(self._settings.shutdown_timeout, self._drained(self._server))
         if not ended and in_flight.count:

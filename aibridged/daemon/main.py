@@ -110,6 +110,8 @@ def _announce(gateway: Gateway) -> None:
     logger.info("aibridged {} listens on {}", __version__, where)
     if gateway.is_activated:
         logger.info("Using the passed sockets: --http-address {} is ignored", settings.http_address)
+    for url in gateway.page_urls[:1]:
+        logger.info("The web page is at {}", url)
     for way in report.ways(settings):
         logger.info("Outgoing requests go {}", way)
     log_connection_limit(gateway.components.connection_limiter)

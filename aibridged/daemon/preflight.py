@@ -185,6 +185,7 @@ async def _addresses(
         CannotListenError,
         gateway_listener,
         metrics_listener,
+        page_listener,
         proxy_listener,
     )
 
@@ -193,6 +194,8 @@ async def _addresses(
         listeners.append(("prometheus_address", metrics_listener(settings)))
     if settings.proxy_enabled:
         listeners.append(("proxy_listen_addr", proxy_listener(settings)))
+    if settings.ui_address is not None and settings.ui_enabled != "false":
+        listeners.append(("ui_address", page_listener(settings.ui_address, settings)))
     mistakes = []
     for name, listener in listeners:
         try:

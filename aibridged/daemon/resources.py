@@ -144,8 +144,10 @@ class Resources:
     policy_groups: set[str]
 
 
-async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack) -> Resources:
-    """Make the resources; `stack` closes them, in reverse order.
+async def make_resources(
+    settings: Settings, clock: Clock, stack: AsyncExitStack, *, with_page: bool
+) -> Resources:
+    """Make the resources, with the web page or without; `stack` closes them, in reverse order.
 
     Raises:
         DatabaseError, DatabaseAwayError, SpoolError, OSError: the records can't be kept.
@@ -200,6 +202,7 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
     turns = Turns(clock)
     slices, in_flight = TimeSlices(turns, clock), InFlight()
     serve_live(api, engine, clock, gate.active_requests, slices, in_flight, stack)
+    sign_in = await make_sign_in(settings, engine, clock, gatekeeper, policy_groups, metrics, stack)
     return Resources(
         clock=clock,
         engine=engine,
@@ -241,10 +244,8 @@ async def make_resources(settings: Settings, clock: Clock, stack: AsyncExitStack
         traces=traces,
         metrics=metrics,
         authority=authority,
-        sign_in=await make_sign_in(
-            settings, engine, clock, gatekeeper, policy_groups, metrics, stack
-        ),
-        ui=make_ui(settings, api, spend_limit_api, gate, clock),
+        sign_in=sign_in.routes,
+        ui=make_ui(settings, api, spend_limit_api, gate, sign_in.page, clock, is_on=with_page),
         policy_groups=policy_groups,
         on_finished=(
             request_finished,

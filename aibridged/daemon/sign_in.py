@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import AsyncExitStack, suppress
 from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from loguru import logger
 from yarl import URL
@@ -15,6 +16,7 @@ from aibridged.core.claims import Person, listed
 from aibridged.core.guesses import Guesses
 from aibridged.counted import counted
 from aibridged.identity.base import AuthUnavailableError, Gatekeeper
+from aibridged.identity.browser_sign_ins import BrowserSignIns
 from aibridged.identity.cache import CachedAuthenticator
 from aibridged.identity.credential_key import KEY_FILE, CredentialKey
 from aibridged.identity.device_codes import DeviceCodes
@@ -31,8 +33,18 @@ from aibridged.pipeline.components import LocalRoute
 from aibridged.records.database import Engine
 from aibridged.tasks import Tasks
 
+if TYPE_CHECKING:
+    from aibridged.sign_in.web_page import PageSignIn
+
 PURGE_INTERVAL_S = 3600.0
 _FINISH_S = 5.0
+
+
+class MadeSignIn(NamedTuple):
+    """The routes of signing in, and what the web page needs of it; nothing where it is off."""
+
+    routes: Mapping[str, LocalRoute]
+    page: "PageSignIn | None"
 
 
 async def make_sign_in(
@@ -43,8 +55,8 @@ async def make_sign_in(
     policy_groups: Set[str],
     metrics: Metrics | None,
     stack: AsyncExitStack,
-) -> Mapping[str, LocalRoute]:
-    """The routes of signing in; none where it isn't configured. `stack` closes what they use.
+) -> MadeSignIn:
+    """Make what people sign in by, if it is configured. `stack` closes what that uses.
 
     Groups of `policy_groups` are created where a claim names them: the members of a group that a
     policy is for must not get what the policy for everybody grants. Bearers of a sign-in that ends
@@ -55,7 +67,7 @@ async def make_sign_in(
         StoreUnavailableError: the database failed.
     """
     if not settings.oidc_issuer_url or settings.access_url is None or settings.auth != "token":
-        return {}
+        return MadeSignIn({}, None)
     # They need an extra.
     from aibridged.oidc.factory import make_provider
     from aibridged.sign_in.components import (
@@ -68,6 +80,7 @@ async def make_sign_in(
     )
     from aibridged.sign_in.cookies import Cookies
     from aibridged.sign_in.routes import paths
+    from aibridged.sign_in.web_page import PageSignIn
 
     base = URL(settings.access_url)
     key = CredentialKey(settings.state_dir / KEY_FILE)
@@ -107,10 +120,12 @@ async def make_sign_in(
     )
     tasks.start(provider.discovery.until_found(), "discovery of the identity provider")
     tasks.start(keep_purging(partial(off_loop, SignInPurge(engine, clock))), "purge of sign-ins")
-    return {
+    routes = {
         path: LocalRoute(found.methods, found.serve, is_public=True)
         for path, found in paths(components).items()
     }
+    page = PageSignIn(components, BrowserSignIns(engine, clock), settings.bearer_ttl)
+    return MadeSignIn(routes, page)
 
 
 async def keep_purging(

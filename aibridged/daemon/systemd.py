@@ -17,9 +17,9 @@ _USEC = 1_000_000
 STATUS_S = 5.0
 """Bound on the frequency of status updates."""
 
-HTTP, METRICS, PROXY = "http", "metrics", "proxy"
+HTTP, METRICS, PROXY, UI = "http", "metrics", "proxy", "ui"
 """The names of sockets: FileDescriptorName= of a socket unit, or a part of LISTEN_FDNAMES."""
-SOCKET_NAMES = (HTTP, METRICS, PROXY)
+SOCKET_NAMES = (HTTP, METRICS, PROXY, UI)
 
 
 PassedSockets = dict[str, list[socket.socket]]

@@ -1,7 +1,8 @@
-"""The web page: whether it is served, and its parts."""
+"""The web page: whether it is served and where, and its parts."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 from loguru import logger
@@ -11,43 +12,64 @@ from aibridged.api.handler import Api
 from aibridged.api.spend_limits import SpendLimitApi
 from aibridged.clock import Clock
 from aibridged.config import extras
-from aibridged.config.kinds import is_loopback
 from aibridged.config.options import Settings
-from aibridged.core.guesses import Guesses
+from aibridged.core.targets import WEB_PAGE
 from aibridged.errors import INTERNAL_ERROR, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.identity.credential_key import CredentialKey, CredentialKeyError
 from aibridged.identity.throttle import Throttle
 from aibridged.pipeline.components import LocalHandler, LocalRoute
 
-ROOT = "/ui"
+if TYPE_CHECKING:
+    from aibridged.sign_in.web_page import PageSignIn
+
 KEY_FILE = "web-page.key"
 """In the state directory; daemons behind one address need the same."""
-_METHODS = frozenset({"GET", "HEAD", "POST"})
+
+# Others are refused by a page of its own.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
-def is_wanted(settings: Settings) -> bool:
-    """Whether the gateway serves the page."""
+def has_own_listener(settings: Settings) -> bool:
+    """Whether it is served at an address of its own, and not at the gateway's."""
+    return settings.ui_address is not None and settings.ui_enabled != "false"
+
+
+def is_wanted(settings: Settings, *, is_local: bool) -> bool:
+    """Whether the page is served. `is_local`: its listener has loopback addresses only."""
     if settings.ui_enabled == "auto":
-        return is_loopback(settings.http_address.host)
+        return settings.ui_address is not None or is_local
     return settings.ui_enabled == "true"
 
 
+def root(settings: Settings) -> str:
+    """The path of the page as browsers have it."""
+    base = settings.access_url
+    return f"{URL(base).path.rstrip('/') if base is not None else ''}{WEB_PAGE}"
+
+
 def make_ui(
-    settings: Settings, api: Api, spend_limits: SpendLimitApi, gate: Throttle, clock: Clock
+    settings: Settings,
+    api: Api,
+    spend_limits: SpendLimitApi,
+    gate: Throttle,
+    provider: "PageSignIn | None",
+    clock: Clock,
+    *,
+    is_on: bool,
 ) -> Mapping[str, LocalRoute]:
-    """The routes of the page; none where it isn't wanted, or its libraries are missing."""
-    if not is_wanted(settings):
+    """The routes of the page; none where it isn't on, or its libraries are missing."""
+    if not is_on:
         return {}
     if missing := extras.sentences("ui", "The web page is off"):
         logger.info("{}", missing)
         return {}
 
     async def make() -> LocalHandler:
-        return await asyncio.to_thread(_make, settings, api, spend_limits, gate, clock)
+        return await asyncio.to_thread(_make, settings, api, spend_limits, gate, provider, clock)
 
     ui = LocalRoute(_METHODS, _OnDemand(make), is_public=True)
-    return {ROOT: ui, f"{ROOT}/": ui}
+    return {WEB_PAGE: ui, f"{WEB_PAGE}/": ui}
 
 
 class _OnDemand:
@@ -72,10 +94,15 @@ class _OnDemand:
 
 
 def _make(
-    settings: Settings, api: Api, spend_limits: SpendLimitApi, gate: Throttle, clock: Clock
+    settings: Settings,
+    api: Api,
+    spend_limits: SpendLimitApi,
+    gate: Throttle,
+    provider: "PageSignIn | None",
+    clock: Clock,
 ) -> LocalHandler:
     # They need an extra.
-    from aibridged.ui.entry import GUESS_PERIOD_S, GUESSES, Entry
+    from aibridged.ui.entry import Entry, Rules
     from aibridged.ui.render import Renderer
     from aibridged.ui.routes import Ui
     from aibridged.ui.session import Sessions
@@ -84,11 +111,10 @@ def _make(
     is_secure = base.scheme == "https" if base is not None else settings.tls_cert_file is not None
     key = _key(CredentialKey(settings.state_dir / KEY_FILE))
     sessions = Sessions(key, clock, settings.session_duration, is_secure=is_secure)
-    guesses = Guesses(GUESSES, GUESS_PERIOD_S, clock)
-    root = f"{base.path.rstrip('/') if base is not None else ''}{ROOT}"
-    renderer = Renderer(root, clock)
-    entry = Entry(renderer, sessions, gate, guesses, settings.auth)
-    return Ui(ROOT, api, spend_limits, clock, sessions, renderer, entry)
+    renderer = Renderer(root(settings), clock)
+    rules = Rules(settings.auth, base, settings.state_dir)
+    entry = Entry(rules, renderer, sessions, gate, provider, clock)
+    return Ui(WEB_PAGE, api, spend_limits, clock, sessions, renderer, entry)
 
 
 def _key(file: CredentialKey) -> bytes:

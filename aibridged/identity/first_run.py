@@ -38,6 +38,9 @@ and in a shell:
 _BARE_TOKEN = """
     {token}
 """
+_PAGE = """
+The web page, where this token signs in: {url}
+"""
 _MORE = """
 For other users: `aibridged users create USERNAME`, then
 `aibridged tokens create --user USERNAME`.
@@ -52,13 +55,15 @@ def first_run(
     openai_base_url: str | None,
     lifetime: float | None = None,
     can_sign_up: bool = False,
+    page_url: str | None = None,
 ) -> str | None:
     """Create the first user and a token if there has never been one; returns a text for a terminal.
 
     The text contains the token: it goes to the terminal and never into a log. Without a terminal
     nothing is created, and the log says which commands to run. The URLs are the base URLs of the
     clients, or None where the gateway has no such provider. The token is valid for `lifetime`
-    seconds, None for ever. Where people `can_sign_up` by signing in, there is nothing to run.
+    seconds, None for ever. `page_url` is where the web page is, if it is served. Where people
+    `can_sign_up` by signing in, there is nothing to run.
 
     Raises:
         StoreUnavailableError: the database failed.
@@ -89,6 +94,8 @@ def first_run(
         parts.append(_CODEX.format(base_url=openai_base_url, token=token))
     if len(parts) == 1:
         parts.append(_BARE_TOKEN.format(token=token))
+    if page_url is not None:
+        parts.append(_PAGE.format(url=page_url))
     return "".join([*parts, _MORE])
 
 

@@ -1,5 +1,7 @@
 """The stages of a request, in order; nothing else defines it."""
 
+from collections.abc import Callable, Sequence
+
 from aibridged.pipeline import (
     auth,
     body,
@@ -20,12 +22,13 @@ from aibridged.pipeline import (
     runaway,
     soft_budget,
     tools,
+    web_page,
 )
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
 from aibridged.transport.request import Handler as RequestHandler
 
-__all__ = ["STAGES", "Components", "build"]
+__all__ = ["STAGES", "Components", "build", "build_web_page"]
 
 STAGES = (
     finish.stage,  # outermost: it assigns the id, and logs, counts and traces the end
@@ -47,15 +50,27 @@ STAGES = (
     record.stage,  # nothing goes upstream unrecorded
     tools.stage,  # last: all that it sends and calls is recorded
 )
+# Those of the web page's own listener.
+_WEB_PAGE = (finish.stage, errors.stage, lifecycle.stage, origin.stage, local_routes.stage)
 
 
 def build(components: Components) -> RequestHandler:
-    """The handler that `aiohttp.web.Server` calls: all stages around `forward`.
+    """The handler that `aiohttp.web.Server` calls: all stages around `forward`."""
+    return _built(components, STAGES, forward.handler(components))
 
-    A stage that returns None is disabled, and left out.
-    """
-    handler: Handler = forward.handler(components)
-    for stage in reversed(STAGES):
+
+def build_web_page(components: Components) -> RequestHandler:
+    """The handler of the web page's own listener, whose local routes are the page's alone."""
+    return _built(components, _WEB_PAGE, web_page.handler(components))
+
+
+def _built(
+    components: Components,
+    stages: Sequence[Callable[[Components], Middleware | None]],
+    handler: Handler,
+) -> RequestHandler:
+    """The stages around a handler. One that returns None is disabled, and left out."""
+    for stage in reversed(stages):
         middleware = stage(components)
         if middleware is not None:
             handler = _around(handler, middleware)

@@ -76,7 +76,8 @@ class Components:
     `requests` are those that began with these components, `in_flight` are all. `ca_certificate` is
     the AI Proxy's CA as PEM. `api_roots` are the first path segments that `api` serves below the
     gateway's own prefixes, and `local_routes` what the gateway serves otherwise, by exact path, or
-    by all that begins with a path that ends in a slash.
+    by all that begins with a path that ends in a slash. `web_page` is the path of the web page as
+    browsers have it, where it is served here.
     `on_finished` are called at the end of every request. `note_standing` feeds the budget alerts.
     """
 
@@ -120,3 +121,4 @@ class Components:
     api: ApiHandler
     api_roots: frozenset[str]
     local_routes: Mapping[str, LocalRoute]
+    web_page: str | None

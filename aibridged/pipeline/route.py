@@ -14,6 +14,7 @@ from aibridged.errors import (
 )
 from aibridged.pipeline.components import Components
 from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.web_page import to_page
 from aibridged.providers import Provider
 from aibridged.providers.unnamed import BASES, Unnamed
 from aibridged.providers.wrong_path import base_urls, wrong_path
@@ -25,7 +26,7 @@ _READ = frozenset({"GET", "HEAD"})
 
 def stage(components: Components) -> Middleware:
     providers = components.providers
-    unnamed = Unnamed(providers)
+    unnamed, web_page = Unnamed(providers), components.web_page
 
     def route(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
         if context.request.version not in _VERSIONS:
@@ -39,6 +40,8 @@ def stage(components: Components) -> Middleware:
         method = context.request.method
         if provider is None:
             if method in _READ and (page := _FRONT_DOOR.get(path)) is not None:
+                if web_page is not None and path == "/" and _is_browser(context):
+                    return _at_once(to_page(web_page))
                 return _at_once(page(providers))
             home = unnamed.find(method, path, context.request.headers)
             if home is None:
@@ -58,6 +61,10 @@ def stage(components: Components) -> Middleware:
         return handler(context)
 
     return route
+
+
+def _is_browser(context: RequestContext) -> bool:
+    return "text/html" in context.request.headers.get("Accept", "")
 
 
 async def _at_once(response: web.Response) -> web.Response:

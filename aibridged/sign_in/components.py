@@ -55,3 +55,7 @@ class Components:
     def url(self, path: str) -> str:
         """The URL of one of the endpoints."""
         return f"{str(self.base).rstrip('/')}{path}"
+
+    def path(self, path: str) -> str:
+        """The path of one of the endpoints, as browsers have it."""
+        return f"{self.base.path.rstrip('/')}{path}"

@@ -21,21 +21,29 @@ TRIP_S = 600
 """How long a browser may take at the identity provider."""
 MAX_TRIPS = 4
 """Sign-ins that one browser has under way; the others are forgotten."""
+ARRIVAL_S = 60
+"""How long a browser may take from there to the web page."""
+MAX_PAGE = 1024
+"""Characters of the path of a page to come back to."""
 
-_TRIP, _SESSION = "aibridged-sign-in-", "aibridged-session"
+_TRIP, _SESSION, _ARRIVAL = "aibridged-sign-in-", "aibridged-session", "aibridged-arrival"
 _NAMED = 12
 _MAX_VALUE = 2048
 T = TypeVar("T", bound=msgspec.Struct)
 
 
 class Trip(msgspec.Struct, frozen=True):
-    """A browser's way to the identity provider and back, for the device with this user code."""
+    """A browser's way to the identity provider and back, for the device with this user code.
+
+    With a `page` it is for the web page, and leads to that path of it.
+    """
 
     state: str
     nonce: str
     verifier: str
     user_code: str
     until: float
+    page: str | None = None
 
     def __repr__(self) -> str:
         return f"Trip(user_code={self.user_code!r})"
@@ -43,6 +51,11 @@ class Trip(msgspec.Struct, frozen=True):
 
 class _Session(msgspec.Struct, frozen=True):
     sign_in_id: str
+
+
+class _Arrival(msgspec.Struct, frozen=True):
+    sign_in_id: str
+    until: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,21 @@ class Cookies:
     def end_session(self) -> Cookie:
         return Cookie(self._prefix + _SESSION)
 
+    def arrive(self, sign_in_id: str) -> Cookie:
+        """The cookie with which the web page learns who has signed in."""
+        until = self._now().timestamp() + ARRIVAL_S
+        return Cookie(
+            self._prefix + _ARRIVAL, self._seal(_Arrival(sign_in_id, until), _ARRIVAL), ARRIVAL_S
+        )
+
+    def arrival(self, sent: Mapping[str, str]) -> str | None:
+        """The sign-in with which a browser comes to the web page."""
+        found = self._open(sent.get(self._prefix + _ARRIVAL), _ARRIVAL, _Arrival)
+        return None if found is None or found.until <= self._now().timestamp() else found.sign_in_id
+
+    def end_arrival(self) -> Cookie:
+        return Cookie(self._prefix + _ARRIVAL)
+
     def _trip(self, state: str) -> str:
         return f"{self._prefix}{_TRIP}{state[:_NAMED]}"
 
@@ -111,6 +139,14 @@ class Cookies:
             return None  # another key's, or somebody's own
 
 
-def new_trip(state: str, nonce: str, verifier: str, user_code: str, clock: Clock) -> Trip:
+def new_trip(
+    state: str,
+    nonce: str,
+    verifier: str,
+    user_code: str,
+    clock: Clock,
+    *,
+    page: str | None = None,
+) -> Trip:
     """A trip that begins now."""
-    return Trip(state, nonce, verifier, user_code, clock.wall().timestamp() + TRIP_S)
+    return Trip(state, nonce, verifier, user_code, clock.wall().timestamp() + TRIP_S, page)

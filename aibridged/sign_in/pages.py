@@ -36,7 +36,7 @@ _MINUTE_S = 60
 
 
 class PageError(Exception):
-    """What ends in a page that says why; `again` offers another attempt."""
+    """What ends in a page that says why; `again` offers another attempt, at the path `where`."""
 
     def __init__(
         self,
@@ -55,6 +55,7 @@ class PageError(Exception):
         self.again = again
         self.retry_after = retry_after
         self.cookies = tuple(cookies)
+        self.where: str | None = None
 
 
 class Pages:
@@ -103,17 +104,17 @@ class Pages:
         )
 
     def message(
-        self, title: str, text: str, *, status: int = 200, again: bool = False
+        self, title: str, text: str, *, status: int = 200, link: str | None = None
     ) -> web.Response:
-        """A page with a sentence or two."""
-        link = self._action if again else None
+        """A page with a sentence or two; the link is to another attempt."""
         return self._page(
-            "message.html", status, title=title, text=text, again=link, is_error=status >= 400
+            "message.html", status, title=title, text=text, link=link, is_error=status >= 400
         )
 
     def error(self, error: PageError) -> web.Response:
         """The page of an error."""
-        response = self.message(error.title, error.text, status=error.status, again=error.again)
+        link = (error.where or self._action) if error.again else None
+        response = self.message(error.title, error.text, status=error.status, link=link)
         if error.retry_after is not None:
             response.headers["Retry-After"] = str(error.retry_after)
         return self.with_cookies(response, error.cookies)

@@ -212,6 +212,19 @@ def gateway_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -
     )
 
 
+def page_listener(
+    address: Address, settings: Settings, passed: Sequence[socket.socket] = ()
+) -> Listener:
+    """The web page's own listener, with the gateway's certificate."""
+    return Listener(
+        address,
+        "--aibridge-ui-address",
+        passed,
+        _files(settings.tls_cert_file, "--tls-cert-file", settings.tls_key_file, "--tls-key-file"),
+        callers_unknown=settings.auth == "none",
+    )
+
+
 def metrics_listener(settings: Settings, passed: Sequence[socket.socket] = ()) -> Listener:
     """The listener for Prometheus, without TLS."""
     return Listener(settings.prometheus_address, "--prometheus-address", passed)

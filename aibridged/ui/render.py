@@ -1,6 +1,6 @@
 """Renders pages: templates that escape what they show, and headers that confine them."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,10 @@ _POLICY = (
 # Browsers send the origin of a form only from pages with a referrer; without, they send `null`.
 _HEADERS = {**HEADERS, "Referrer-Policy": "same-origin"}
 _KEPT = "public, max-age=31536000, immutable"
+_NOTHING = "default-src 'none'; frame-ancestors 'none'"
+# Of what isn't a page.
+_BARE = {**_HEADERS, "Content-Security-Policy": _NOTHING}
+del _BARE["Content-Type"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +70,15 @@ class Renderer:
 
     def redirect(self, path: str) -> web.Response:
         """Send the browser to another page, by GET."""
-        headers = {"Location": f"{self.root}{path}", "Cache-Control": "no-store"}
+        headers = {**_BARE, "Location": f"{self.root}{path}"}
         return web.Response(status=303, headers=headers)
 
     def asset(self, found: Asset) -> web.Response:
         """A static file."""
         headers = {
+            **_BARE,
             "Content-Type": found.content_type,
             "Cache-Control": _KEPT,
-            "X-Content-Type-Options": "nosniff",
-            "Cross-Origin-Resource-Policy": "same-origin",
         }
         return web.Response(body=found.content, headers=headers)
 
@@ -92,27 +95,38 @@ async def send_download(request: web.BaseRequest, found: Download) -> web.Stream
         **_HEADERS,
         "Content-Type": found.content_type,
         "Content-Disposition": f'attachment; filename="{name}"',
-        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Content-Security-Policy": f"{_NOTHING}; sandbox",
     }
     if isinstance(found.content, bytes):
         return web.Response(body=found.content, headers=headers)
     return await send_pieces(request, found.content, headers)
 
 
-async def send_events(request: web.BaseRequest, events: AsyncIterator[bytes]) -> web.StreamResponse:
-    """Server-sent events."""
-    headers = {**_HEADERS, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
-    return await send_pieces(request, events, headers)
+async def send_events(
+    request: web.BaseRequest,
+    events: AsyncIterator[bytes],
+    prepare: Callable[[web.StreamResponse], None],
+) -> web.StreamResponse:
+    """Server-sent events; `prepare` may set cookies."""
+    headers = {**_BARE, "Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
+    return await send_pieces(request, events, headers, prepare)
 
 
 async def send_pieces(
-    request: web.BaseRequest, pieces: AsyncIterator[bytes], headers: Mapping[str, str]
+    request: web.BaseRequest,
+    pieces: AsyncIterator[bytes],
+    headers: Mapping[str, str],
+    prepare: Callable[[web.StreamResponse], None] = lambda response: None,
 ) -> web.StreamResponse:
+    """What is sent as it is made; of a HEAD request's, the headers."""
     response: web.StreamResponse | None = None
     async for piece in pieces:
         if response is None:  # an error before the first piece is a page of its own
             response = web.StreamResponse(headers={**headers, "Server": SERVER})
+            prepare(response)
             await response.prepare(request)
+            if request.method == "HEAD":
+                break
         await response.write(piece)
     if response is None:
         return web.Response(body=b"", headers=headers)

@@ -1,8 +1,8 @@
 """All pages: who may see which, and how a request becomes a visit and an answer a response."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -14,7 +14,6 @@ from aibridged.api.handler import Api
 from aibridged.api.routes import names_in
 from aibridged.api.spend_limits import SpendLimitApi
 from aibridged.clock import Clock
-from aibridged.core.origins import is_of_another_origin
 from aibridged.errors import (
     ADMIN_REQUIRED,
     INTERNAL_ERROR,
@@ -25,21 +24,32 @@ from aibridged.errors import (
 )
 from aibridged.identity.base import Actor
 from aibridged.sign_in.forms import fields, read_form
-from aibridged.ui.entry import SIGN_IN, SIGN_OUT, Entry
-from aibridged.ui.page import Answer, Download, Events, Html, Page, Redirect, Role, Visit
+from aibridged.ui import entry as entrance
+from aibridged.ui.admission import Admission
+from aibridged.ui.entry import Entry
+from aibridged.ui.page import Download, Events, Html, Page, Redirect, Role, Visit
 from aibridged.ui.render import Link, Renderer, send_download, send_events
 from aibridged.ui.session import Session, Sessions
 from aibridged.ui.views import PAGES
 
+STILL_IN_S = 30.0
+"""How often it is checked that somebody who gets events is still signed in."""
+
 _ASSETS = "/assets/"
+S = TypeVar("S", bound=web.StreamResponse)
+
+_READ = ("GET", "HEAD")
+_METHODS = (*_READ, "POST")
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who is signed in, and by which session."""
+    """Who is signed in, by which session, which may have begun just now, and from where."""
 
     actor: Actor
     session: Session
+    address: bytes
+    is_new: bool = False
 
 
 class Ui:
@@ -59,7 +69,8 @@ class Ui:
         self._root = root
         self._api = api
         self._spend_limits = limits
-        self._now = clock.wall
+        self._clock = clock
+        self._admission = Admission(clock)
         self._sessions = sessions
         self._renderer = renderer
         self._entry = entry
@@ -70,19 +81,16 @@ class Ui:
     ) -> web.StreamResponse:
         """The response, as local routes are served."""
         path = request.rel_url.raw_path.removeprefix(self._root) or "/"
-        if path.startswith(_ASSETS):
-            return self._asset(path.removeprefix(_ASSETS))
         visitor: Visitor | None = None
         try:
-            if request.method == "POST" and is_of_another_origin(request.headers):
-                raise GatewayError(ORIGIN_REFUSED)
+            if request.method not in _METHODS:
+                raise GatewayError(METHOD_NOT_ALLOWED, allow=", ".join(_METHODS))
+            if path.startswith(_ASSETS):
+                return self._asset(request, path.removeprefix(_ASSETS))
+            if request.method == "POST":
+                self._entry.check_origin(request)
             visitor = await self._visitor(request, address)
-            if path in (SIGN_IN, SIGN_OUT):
-                session = visitor.session if visitor is not None else None
-                return await self._entry.serve(request, path, session, raw_query, address)
-            if visitor is None:
-                return self._entry.ask(path, raw_query, request.method)
-            return await self._page(request, visitor, path, raw_query)
+            return await self._served(request, visitor, path, raw_query, address)
         except GatewayError as error:
             if request.writer.output_size > 0:
                 raise
@@ -96,43 +104,66 @@ class Ui:
             return self._error(GatewayError(INTERNAL_ERROR), visitor)
 
     async def _visitor(self, request: web.BaseRequest, address: bytes) -> Visitor | None:
-        session = self._sessions.open(request.cookies)
-        if session is None:
-            session = self._entry.admitted()
+        known = self._sessions.open(request.cookies)
+        session = known or self._entry.admitted()
         if session is None:
             return None
         actor = await self._entry.actor(session, address)
-        return None if actor is None else Visitor(actor, session)
+        return None if actor is None else Visitor(actor, session, address, known is None)
 
-    async def _page(
-        self, request: web.BaseRequest, visitor: Visitor, path: str, raw_query: str
+    async def _served(
+        self,
+        request: web.BaseRequest,
+        visitor: Visitor | None,
+        path: str,
+        raw_query: str,
+        address: bytes,
     ) -> web.StreamResponse:
+        who = b"address " + address if visitor is None else b"actor " + visitor.actor.id.encode()
+        async with self._admission.place(who):
+            if path in entrance.PATHS:
+                session = visitor.session if visitor is not None else None
+                return await self._entry.serve(request, path, session, raw_query, address)
+            if visitor is None:
+                return self._entry.ask(path, raw_query, request.method)
+            page, visit = await self._visit(request, visitor, path, raw_query)
+            view = page.post if request.method == "POST" else page.view
+            assert view is not None, "there is one for the method"
+            answer = await view(visit)
+            if isinstance(answer, Html):
+                return self._keep(self._html(visitor, answer, page.title, page, visit), visitor)
+            if isinstance(answer, Redirect):
+                return self._keep(self._renderer.redirect(answer.path), visitor, answer.said)
+        return await self._sent(request, visitor, answer)
+
+    async def _visit(
+        self, request: web.BaseRequest, visitor: Visitor, path: str, raw_query: str
+    ) -> tuple[Page, Visit]:
         page, names = self._find(path)
         actor = visitor.actor
         if page.role is Role.ADMIN and not actor.is_admin:
             raise GatewayError(ADMIN_REQUIRED)
-        view, form = page.view, {}
+        form: dict[str, str] = {}
         if request.method == "POST":
             if page.post is None:
-                raise GatewayError(METHOD_NOT_ALLOWED, allow="GET, HEAD")
+                raise GatewayError(METHOD_NOT_ALLOWED, allow=", ".join(_READ))
             if page.admin_only_post and not actor.is_admin:
                 raise GatewayError(ADMIN_REQUIRED)
             form = {**await read_form(request)}
             if not self._sessions.is_csrf(visitor.session, form.pop("csrf", "")):
                 raise GatewayError(ORIGIN_REFUSED, "This form is out of date: reload the page.")
-            view = page.post
         visit = Visit(
             actor=actor,
             path=path,
             names=names,
             query=fields(raw_query),
             form=form,
-            now=self._now(),
+            now=self._clock.wall(),
             csrf=self._sessions.csrf(visitor.session),
             ask=_Asking(self._api, self._spend_limits, actor),
             pieces=lambda path, **parameters: self._api.pieces(actor, path, parameters),
         )
-        return await self._respond(request, visitor, visit, page, await view(visit))
+        return page, visit
 
     def _find(self, path: str) -> tuple[Page, Mapping[str, str]]:
         segments = path.split("/")
@@ -145,22 +176,29 @@ class Ui:
             raise GatewayError(ROUTE_NOT_SUPPORTED, "There is no such page.")
         return best
 
-    async def _respond(
-        self,
-        request: web.BaseRequest,
-        visitor: Visitor,
-        visit: Visit,
-        page: Page,
-        answer: Answer,
+    async def _sent(
+        self, request: web.BaseRequest, visitor: Visitor, answer: Download | Events
     ) -> web.StreamResponse:
         if isinstance(answer, Download):
             return await send_download(request, answer)
-        if isinstance(answer, Events):
-            return await send_events(request, answer.events)
-        if isinstance(answer, Redirect):
-            return self._keep(self._renderer.redirect(answer.path), visitor, answer.said)
-        response = self._html(visitor, answer, page.title, page, visit)
-        return self._keep(response, visitor)
+
+        def keep(response: web.StreamResponse) -> None:
+            self._keep(response, visitor)  # a page that stays open keeps its session from idling
+
+        return await send_events(request, self._while_in(visitor, answer.events), keep)
+
+    async def _while_in(
+        self, visitor: Visitor, events: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
+        """Events, until the session has ended."""
+        checked = self._clock.monotonic()
+        async for event in events:
+            yield event
+            if self._clock.monotonic() - checked >= STILL_IN_S:
+                checked = self._clock.monotonic()
+                actor = await self._entry.actor(visitor.session, visitor.address)
+                if actor is None or self._sessions.is_over(visitor.session):
+                    return
 
     def _html(
         self, visitor: Visitor, answer: Html, title: str, page: Page | None, visit: Visit | None
@@ -185,8 +223,8 @@ class Ui:
             if page.nav and (page.role is not Role.ADMIN or actor.is_admin)
         ]
 
-    def _keep(self, response: web.Response, visitor: Visitor, said: str = "") -> web.Response:
-        value = self._sessions.continued(visitor.session, said)
+    def _keep(self, response: S, visitor: Visitor, said: str = "") -> S:
+        value = self._sessions.continued(visitor.session, said, is_new=visitor.is_new)
         if value is not None:
             self._entry.set_cookie(response, value)
         return response
@@ -194,19 +232,36 @@ class Ui:
     def _error(self, error: GatewayError, visitor: Visitor | None) -> web.Response:
         status, message = error.kind.status, error.message
         if visitor is None:
-            return self._entry.problem(message, status)
-        answer = Html("error.html", {"status": status, "message": message}, status)
-        response = self._html(visitor, answer, "This didn't work", None, None)
+            response = self._entry.problem(message, status)
+        else:
+            values = {"status": status, "message": message, "retry_after": error.retry_after}
+            answer = Html("error.html", values, status)
+            response = self._html(visitor, answer, _TITLES.get(status, _FAILED), None, None)
+            self._keep(response, visitor)
         if error.retry_after is not None:
             response.headers["Retry-After"] = str(error.retry_after)
+        if error.allow is not None:
+            response.headers["Allow"] = error.allow
         return response
 
-    def _asset(self, path: str) -> web.StreamResponse:
+    def _asset(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
+        if request.method not in _READ:
+            raise GatewayError(METHOD_NOT_ALLOWED, allow=", ".join(_READ))
         digest, _, name = path.partition("/")
         found = self._renderer.assets.find(digest, name)
         if found is None:
             raise GatewayError(ROUTE_NOT_SUPPORTED)
         return self._renderer.asset(found)
+
+
+_FAILED = "This didn't work"
+_TITLES = {
+    403: "Not for you",
+    404: "Not found",
+    405: "Not possible here",
+    429: "Too many requests",
+    503: "Not available at the moment",
+}
 
 
 class _Asking:

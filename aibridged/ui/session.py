@@ -20,8 +20,11 @@ IDLE_S = 3600.0
 MAX_ENDED = 10_000
 """Sessions that were signed out, and are remembered as such until they would have ended."""
 
+MAX_SAID = 300
+"""Characters of a notice."""
+
 _NAME = "aibridged-page"
-_MAX_VALUE = 2048
+_MAX_VALUE = 3800  # browsers keep 4096 bytes, with the name and the attributes
 _REFRESH_S = 60.0
 
 
@@ -69,15 +72,21 @@ class Sessions:
             session = msgspec.json.decode(plain, type=Session)
         except (InvalidToken, ValueError):
             return None  # another key's, or somebody's own
-        now = self._now().timestamp()
-        is_over = now - session.seen > IDLE_S or now - session.began > self._absolute_s
-        return None if is_over or session.id in self._ended else session
+        is_idle = self._now().timestamp() - session.seen > IDLE_S
+        return None if is_idle or self.is_over(session) else session
 
-    def continued(self, session: Session, said: str = "") -> str | None:
+    def is_over(self, session: Session) -> bool:
+        """Whether a session has ended, be it in use or not."""
+        age = self._now().timestamp() - session.began
+        return age > self._absolute_s or session.id in self._ended
+
+    def continued(self, session: Session, said: str = "", *, is_new: bool = False) -> str | None:
         """The cookie that keeps the session from ending; None where it needs no other yet."""
         now = self._now().timestamp()
-        if now - session.seen < _REFRESH_S and said == session.said:
+        if now - session.seen < _REFRESH_S and said == session.said and not is_new:
             return None
+        if len(said) > MAX_SAID:
+            said = f"{said[: MAX_SAID - 1]}…"
         return self.sealed(msgspec.structs.replace(session, seen=now, said=said))
 
     def sealed(self, session: Session) -> str:

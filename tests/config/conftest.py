@@ -42,6 +42,7 @@ _SAMPLES = {
     kinds.WEBHOOK_FORMAT: ("slack", "json", "slack", "json"),
     kinds.PERCENTAGES: ("1", "2,100", "3", "4"),
     kinds.BASE_URL: ("http://one", "https://two/v1", "http://three:3", "http://four"),
+    kinds.OPTIONAL_ADDRESS: ("127.0.0.1:0", "[::1]:0", "localhost:0", "127.0.0.2:0"),
     kinds.ADDRESS: ("127.0.0.1:0", "[::1]:0", "localhost:0", "127.0.0.2:0"),
     kinds.HEADERS: ("X-One", "X-Two,X-Other", "X-Three", "X-Four"),
     kinds.NETWORKS: ("10.0.0.1/32", "10.2.0.0/16,::1/128", "10.3.0.0/16", "10.4.0.0/16"),

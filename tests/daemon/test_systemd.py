@@ -200,7 +200,7 @@ def test_what_was_passed_to_another_process_is_left_alone(pass_on, listening):
 
 
 def test_what_cannot_be_listened_on_is_told(pass_on, listening, tmp_path):
-    with pytest.raises(PassedSocketError, match=r"'metrcs'.*http, metrics or proxy"):
+    with pytest.raises(PassedSocketError, match=r"'metrcs'.*http, metrics, proxy or ui"):
         pass_on(listening[0], LISTEN_FDNAMES="metrcs")
     with (
         pytest.raises(PassedSocketError, match="is not a socket"),

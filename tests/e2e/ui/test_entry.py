@@ -8,13 +8,16 @@ from yarl import URL
 
 from aibridged.config.secret import Secret
 from aibridged.identity.tokens import TokenStore
+from aibridged.ui.admission import RATE
+from aibridged.ui.entry import GUESSES
 from aibridged.ui.session import IDLE_S
+from aibridged.ui.single_use_code import FILE, offer
 from tests.e2e.ui.browser import Browser, csrf
 
 
 @pytest.fixture
-def store(database, clock):
-    return TokenStore(database.engine, clock)
+def store(sqlite_database, clock):
+    return TokenStore(sqlite_database.engine, clock)
 
 
 @pytest.fixture
@@ -24,13 +27,8 @@ def token(store):
 
 
 @pytest.fixture
-async def gateway(start_gateway, database):
-    url = database.url.render_as_string(hide_password=False)
-    return await start_gateway(
-        auth="token",
-        state_dir=database.state_dir,
-        postgres_url=None if database.is_sqlite else Secret(url),
-    )
+async def gateway(start_gateway, sqlite_database):
+    return await start_gateway(auth="token", state_dir=sqlite_database.state_dir)
 
 
 @pytest.fixture
@@ -85,3 +83,112 @@ async def test_paths_that_lead_elsewhere_are_forgotten(browser, token):
 
 def _cookies(browser: Browser):
     return browser.session.cookie_jar.filter_cookies(URL(browser.root))
+
+
+async def test_a_code_signs_in_by_its_button_once(browser, gateway, token, clock):
+    state_dir = gateway.settings.state_dir
+    code = offer(state_dir, Secret(token), clock)
+    page = await browser.get(f"/sign-in?code={code}")
+    assert 'action="/ui/sign-in/code"' in page.text
+    assert (state_dir / FILE).exists()  # looking spends nothing
+    page = await browser.post("/sign-in/code", code=code)
+    assert (page.status, page.path) == (200, "/")
+    browser.session.cookie_jar.clear()
+    page = await browser.post("/sign-in/code", code=code)
+    assert (page.status, "used before" in page.text) == (401, True)
+
+
+async def test_a_code_is_for_this_machine_alone(browser, gateway, token, clock):
+    code = offer(gateway.settings.state_dir, Secret(token), clock)
+    other = {"Host": "other.example", "Origin": "http://other.example"}
+    page = await browser.post("/sign-in/code", headers=other, code=code)
+    assert (page.status, "this machine" in page.text) == (403, True)
+    assert (gateway.settings.state_dir / FILE).exists()
+
+
+async def test_guesses_are_bounded_and_right_tokens_are_none(browser, token, clock):
+    for _ in range(GUESSES):
+        await browser.sign_in(token)
+        browser.session.cookie_jar.clear()
+        clock.advance(1)
+    for _ in range(GUESSES):
+        assert (await browser.sign_in("aib_wrong")).status == 401
+    clock.advance(5)
+    page = await browser.sign_in(token)
+    assert (page.status, page.headers["Retry-After"]) == (429, "60")
+
+
+async def test_a_person_who_loads_too_quickly_is_told_when_to_come_back(browser, token, clock):
+    await browser.sign_in(token)
+    clock.advance(5)
+    pages = [await browser.get("/nothing") for _ in range(RATE + 1)]
+    assert {page.status for page in pages[:-1]} == {404}
+    assert (pages[-1].status, pages[-1].headers["Retry-After"]) == (429, "1")
+
+
+@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize("path", ["/", "/sign-in", "/assets/x/style.css"])
+async def test_other_methods_are_none(browser, method, path):
+    async with browser.session.request(method, f"{browser.root}{path}") as response:
+        assert (response.status, "GET" in response.headers["Allow"]) == (405, True)
+        assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
+
+
+async def test_head_has_no_body(browser, token):
+    await browser.sign_in(token)
+    async with browser.session.head(f"{browser.root}/") as response:
+        assert (response.status, await response.read()) == (200, b"")
+        assert int(response.headers["Content-Length"]) > 1000
+
+
+async def test_a_form_is_bounded(browser, token):
+    page = await browser.post("/sign-in", token="x" * 20_000)
+    assert page.status == 413
+
+
+async def test_no_token_is_logged(browser, token, log):
+    await browser.sign_in(token)
+    await browser.sign_in("aib_wrong" * 3)
+    await browser.get(f"/?q={token}")
+    assert "GET /ui/" in "".join(log)
+    for secret in (token, "aib_wrong"):
+        assert secret not in "".join(log)
+
+
+async def test_without_authentication_everybody_is_the_local_actor(start_gateway):
+    gateway = await start_gateway()
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        browser = Browser(session, f"{gateway.url}/ui")
+        page = await browser.get("/")
+        assert (page.status, page.path) == (200, "/")
+        assert "sign-out" not in page.text
+        assert [cookie.key for cookie in session.cookie_jar] == ["aibridged-page"]
+
+
+async def test_behind_a_proxy_with_another_host_forms_are_ours_by_the_access_url(
+    start_gateway, sqlite_database, token
+):
+    gateway = await start_gateway(
+        auth="token",
+        state_dir=sqlite_database.state_dir,
+        access_url="https://ai.example.com/gateway",
+    )
+    async with aiohttp.ClientSession() as session:
+
+        async def post(origin, site="same-origin"):
+            headers = {"Origin": origin, "Sec-Fetch-Site": site}
+            async with session.post(
+                f"{gateway.url}/ui/sign-in",
+                data={"token": token},
+                headers=headers,
+                allow_redirects=False,
+            ) as response:
+                return response.status, response.headers
+
+        status, headers = await post("https://ai.example.com")
+        assert (status, headers["Location"]) == (303, "/gateway/ui/")
+        assert headers["Set-Cookie"].startswith("__Host-aibridged-page=")
+        for part in ("HttpOnly", "Secure", "SameSite=Lax", "Path=/"):
+            assert part in headers["Set-Cookie"]
+        assert (await post("https://evil.example"))[0] == 403
+        assert (await post("https://ai.example.com", "same-site"))[0] == 403
