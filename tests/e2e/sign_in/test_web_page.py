@@ -37,15 +37,15 @@ def sign_in_to_page(browser):
 async def test_the_button_leads_to_the_provider_and_back_to_what_was_asked_for(
     browser, sign_in_to_page
 ):
-    asked = await browser.get("/ui/?by=day")
+    asked = await browser.get("/ui/nothing?x=1")
     assert asked.status == 303
     form = await browser.get(asked.headers["Location"])
     assert "Sign in with OpenID Connect" in form.shown
     button = re.search(r'href="/ui(/sign-in/provider[^"]*)"', form.text)[1]
     to = parse_qs(urlsplit(button).query)["to"][0]
-    assert to == "/?by=day"
+    assert to == "/nothing?x=1"
     page = await sign_in_to_page(to=to)
-    assert (page.status, "ann" in page.shown) == (200, True)
+    assert (page.status, "ann" in page.shown) == (404, True)
     assert sorted(browser.cookies) == ["aibridged-page"]  # neither trip nor arrival is left
     assert (await browser.get("/ui/sign-in")).headers["Location"] == "/ui/"
 
