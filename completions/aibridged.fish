@@ -700,6 +700,7 @@ complete -c aibridged -n '__aibridged_in sessions show' -l output -s o -x -a 'te
 complete -c aibridged -n '__aibridged_in sessions show' -l config -s c -rF -d 'YAML configuration file (CODER_CONFIG_PATH)'
 complete -c aibridged -n '__aibridged_in sessions show' -l state-dir -x -a '(__fish_complete_directories)' -d 'Directory of the database and the spool (defaults to systemd\'s STATE_DIRECTORY)'
 complete -c aibridged -n '__aibridged_in sessions show' -l postgres-url -x -d 'URL of a PostgreSQL database for users, tokens and records, instead of SQLite'
+complete -c aibridged -n '__aibridged_in sessions show' -l aibridge-unpriced -x -a 'allow deny RATE' -d 'Policy for models without a price: allow, deny, or a rate in dollars per million tokens (default: denied to users with a spend limit, allowed to others)'
 complete -c aibridged -n '__aibridged_in sessions show' -l help -s h -d 'Show this message and exit'
 complete -c aibridged -n '__aibridged_at 0 export' -a interceptions -d 'Export interceptions with their tokens, oldest first'
 complete -c aibridged -n '__aibridged_at 0 export' -a sessions -d 'Export sessions, most recently used first, with the totals of what matches'

@@ -273,6 +273,8 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "records/session_rows.py": "tests/records/test_sessions.py reads them",
     "records/budget_alerts.py": "tests/daemon/test_budget_alerts.py tells alerts by it",
     "records/migrations/versions/r0014_budget_alerts.py": "tests/records/migrations compare it",
+    "api/session_interceptions.py": "tests/api/test_session_export.py reads them",
+    "api/session_routes.py": "tests/e2e/test_fingerprints.py asks for each",
     "pipeline/fingerprints.py": "tests/e2e/test_fingerprints.py drives it through sockets",
     "records/migrations/versions/r0016_prompt_fingerprints.py": "tests/records/migrations",
     "records/recorded_usage.py": "tests/records/test_recosting.py prices by it",

@@ -14,6 +14,7 @@ from aibridged.records.storable import storable
 
 MAX_OFFSET = 1_000_000
 MAX_ROW = 2**63 - 1
+MAX_CHARACTERS = 1024 * 1024
 
 TERMS = {
     "initiator": "A username, an id, or me.",
@@ -109,6 +110,15 @@ def read_limit(query: Mapping[str, str], default: int = 100, most: int = MAX_LIM
         BadFilterError: it isn't a number, or out of bounds.
     """
     return _whole_number("limit", query.get("limit", "0"), 0, most) or default
+
+
+def read_characters(query: Mapping[str, str]) -> int | None:
+    """Parse the query parameter `text_limit`: None, if texts are wanted whole.
+
+    Raises:
+        BadFilterError: it isn't a number, or out of bounds.
+    """
+    return _whole_number("text_limit", query.get("text_limit", "0"), 0, MAX_CHARACTERS) or None
 
 
 def read_usage(query: Mapping[str, str]) -> tuple[Sequence[UsageBy], str | None]:

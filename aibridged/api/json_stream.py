@@ -4,13 +4,14 @@ A page ends early once it has `PAGE_BYTES`, but never before its first item, so 
 always page on. All of these block, and belong in a thread.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import TypeVar
 
 import msgspec
 
 from aibridged.api import shapes
+from aibridged.api.session_interceptions import PromptNotes, prompt_notes
 from aibridged.identity.audit import (
     AuditEntry,
     AuditFilter,
@@ -20,11 +21,13 @@ from aibridged.identity.audit import (
     usernames,
 )
 from aibridged.records import cost_sums
+from aibridged.records.cache_breaks import CacheNote
 from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row, UsageBy
 
 PAGE_BYTES = 8 * 1024 * 1024
+_NOTED_AT_ONCE = 100
 
 T = TypeVar("T")
 Chunks = Generator[bytes]
@@ -67,23 +70,44 @@ def interception(query: Query, id: str, owner: str | None) -> Chunks:
         yield from _whole(each)
 
 
-def session(query: Query, id: str, owner: str | None, after_id: str | None, limit: int) -> Chunks:
-    """`shapes.SessionInterceptions`; nothing where there is none.
+def session(
+    query: Query,
+    id: str,
+    owner: str | None,
+    after_id: str | None,
+    limit: int | None,
+    characters: int | None = None,
+) -> Chunks:
+    """`SessionInterceptions`; nothing where there is none. Without a limit it is all of it.
 
-    A page after the last one is empty; a session never is.
+    A page after the last one is empty; a session never is. So many `characters` are shown of each
+    text, all by default.
     """
     id = query.session_id(id, owner) or id
-    found = query.session(id, owner, after_id=after_id, limit=limit + 1)
-    first = next(found, None)
-    if first is None and after_id is None:
+    one_more = None if limit is None else limit + 1
+    ids = query.session_ids(id, owner, after_id=after_id, limit=one_more)
+    if not ids and after_id is None:
         return
     yield b'{"id":%s,"threads":[' % _encode(id)
-    threads = _Threads()
-    more = False
-    if first is not None:
-        more = yield from _page(_with(first, found), limit, threads.chunks, separator=b"")
+    threads = _Threads(characters)
+    found = noted(query, id, ids[:limit], characters)
+    more = yield from _page(found, one_more, threads.chunks, separator=b"")
     yield from threads.end()
-    yield b'],"more":%s}' % _encode(more)
+    yield b'],"more":%s}' % _encode(more or (limit is not None and len(ids) > limit))
+
+
+def noted(
+    query: Query, session_id: str, ids: Sequence[str], characters: int | None = None
+) -> Iterator[tuple[FullInterception, CacheNote | None]]:
+    """A session's interceptions with these ids, each with what is known of its prompt."""
+    places = {id: place for place, id in enumerate(ids)}
+    notes: Mapping[str, CacheNote] = {}
+    known = 0
+    for each in query.each_of(session_id, ids, characters=characters):
+        while places[each.found.id] >= known:
+            notes = query.cache_notes(ids[known : known + _NOTED_AT_ONCE])
+            known += _NOTED_AT_ONCE
+        yield each, notes.get(each.found.id)
 
 
 def audit(query: Query, wanted: AuditFilter) -> Chunks:
@@ -113,11 +137,6 @@ def _one_more(wanted: Filter) -> Filter:
     return msgspec.structs.replace(wanted, limit=wanted.limit + 1)
 
 
-def _with(first: T, others: Iterable[T]) -> Iterator[T]:
-    yield first
-    yield from others
-
-
 def _list(count: int, name: str, page: _Page) -> Chunks:
     yield b'{"count":%d,"%s":[' % (count, name.encode())
     more = yield from page
@@ -126,14 +145,14 @@ def _list(count: int, name: str, page: _Page) -> Chunks:
 
 def _page(
     found: Iterable[T],
-    limit: int,
+    limit: int | None,
     chunks_of: Callable[[T], Iterable[bytes]],
     *,
     separator: bytes = b",",
 ) -> _Page:
     size = 0
     for number, each in enumerate(found):
-        if number == limit or size >= PAGE_BYTES:
+        if limit is not None and (number == limit or size >= PAGE_BYTES):
             return True
         if number:
             yield separator
@@ -144,7 +163,9 @@ def _page(
 
 
 def _whole(
-    each: FullInterception, note: Callable[[str, Row], object] = lambda name, row: None
+    each: FullInterception,
+    note: Callable[[str, Row], object] = lambda name, row: None,
+    notes: PromptNotes | None = None,
 ) -> Chunks:
     """`shapes.Interception`, row by row; `note` is called with each row."""
     yield _encode(shapes.interception_head(each.found))[:-1]
@@ -156,16 +177,17 @@ def _whole(
             note(name, row)
             yield _encode(shapes.row(name, each.found.id, row))
         yield b"]"
-    yield b"}"
+    yield b"}" if notes is None else b",%b" % _encode(notes)[1:]
 
 
 class _Threads:
-    """The threads of a session, `shapes.ThreadInterceptions` each.
+    """The threads of a session, `ThreadInterceptions` each.
 
     A thread's totals are known once its interceptions have been written.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, characters: int | None = None) -> None:
+        self._characters = characters
         self._id: str | None = None
         self._is_first_of_thread = True
         self._prompt: str | None = None
@@ -173,8 +195,9 @@ class _Threads:
         self._tokens: dict[str, int] = {}
         self._cost = cost_sums.NOTHING
 
-    def chunks(self, each: FullInterception) -> Chunks:
+    def chunks(self, noted: tuple[FullInterception, CacheNote | None]) -> Chunks:
         """The next interception, and the JSON before it."""
+        each, cache = noted
         id = each.found.thread_root_id or each.found.id
         self._is_first_of_thread = id != self._id
         if self._is_first_of_thread:
@@ -190,7 +213,7 @@ class _Threads:
         if each.found.id == id:
             self._error = each.found.error_type, each.found.error_message
         self._cost = cost_sums.added(self._cost, each.found.cost, each.found.cost_label)
-        yield from _whole(each, self._note)
+        yield from _whole(each, self._note, prompt_notes(cache))
 
     def end(self) -> Chunks:
         """The JSON after the last interception of a thread."""
@@ -205,5 +228,19 @@ class _Threads:
         if name == "token_usages":
             for column in self._tokens:
                 self._tokens[column] += row[column]
-        elif name == "user_prompts" and self._is_first_of_thread:
-            self._prompt = row["prompt"]
+        else:
+            if self._characters is not None:
+                shorten(row, self._characters)
+            if name == "user_prompts" and self._is_first_of_thread:
+                self._prompt = row["prompt"]
+
+
+def shorten(row: Row, characters: int) -> None:
+    """Leave so many characters of each text of a row."""
+    for name in _TEXTS & row.keys():
+        text = row[name]
+        if text is not None and len(text) > characters:
+            row[name], row["truncated"] = text[:characters], True
+
+
+_TEXTS = {"prompt", "input", "invocation_error", "content"}

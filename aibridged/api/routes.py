@@ -9,12 +9,14 @@ from aibridged.api import json_stream, session_shapes, session_stream, shapes
 from aibridged.api.filters import (
     AUDIT_TERMS,
     INTERCEPTION_TERMS,
+    MAX_CHARACTERS,
     MAX_OFFSET,
     MAX_ROW,
     TERMS,
     USAGE_TERMS,
     BadFilterError,
     read_audit_filter,
+    read_characters,
     read_filter,
     read_limit,
     read_names,
@@ -22,6 +24,7 @@ from aibridged.api.filters import (
     said_of,
 )
 from aibridged.api.openapi import Parameter
+from aibridged.api.session_interceptions import SessionInterceptions
 from aibridged.errors import METHOD_NOT_ALLOWED, ROUTE_NOT_SUPPORTED, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.records.query import MAX_LIMIT, MAX_NAMES, Query
@@ -188,7 +191,8 @@ def _session_threads(query: Query, question: Question) -> json_stream.Chunks:
 def _session_interceptions(query: Query, question: Question) -> json_stream.Chunks:
     after_id = question.parameters.get("after_id") or None
     limit = read_limit(question.parameters)
-    return json_stream.session(query, question.id, question.owner, after_id, limit)
+    characters = read_characters(question.parameters)
+    return json_stream.session(query, question.id, question.owner, after_id, limit, characters)
 
 
 def _audit(query: Query, question: Question) -> json_stream.Chunks:
@@ -214,7 +218,7 @@ def _terms(known: Mapping[str, str]) -> Parameter:
     return Parameter("q", said_of(known))
 
 
-_LIMIT = Parameter(
+LIMIT = Parameter(
     "limit",
     "Maximum page size, 0 for 100; a page with large items ends earlier and indicates that there is"
     " more.",
@@ -229,8 +233,14 @@ _SORT = Parameter(
     "A dimension, whose first name or last time is on top, or a number, the greatest on top:"
     f" {', '.join(USAGE_NUMBERS)}.",
 )
-_AFTER = Parameter(
+AFTER = Parameter(
     "after_id", "Cursor of the next page: the id of the last interception on this one."
+)
+_TEXT_LIMIT = Parameter(
+    "text_limit",
+    "Characters of each text, 0 for all; longer ones are truncated.",
+    minimum=0,
+    maximum=MAX_CHARACTERS,
 )
 _AFTER_ROW = Parameter(
     "after_id",
@@ -263,7 +273,7 @@ _OFFSET = Parameter(
 _NAME_LIMIT = Parameter(
     "limit", "Maximum number of names, 0 for all of them.", minimum=0, maximum=MAX_NAMES
 )
-_ID = Parameter("id", "An id from a list, or its first characters, at least 8.", where="path")
+ID = Parameter("id", "An id from a list, or its first characters, at least 8.", where="path")
 
 ROUTES = (
     Route(
@@ -271,49 +281,49 @@ ROUTES = (
         "List interceptions, newest first, with truncated texts",
         _interceptions,
         shapes.Interceptions,
-        (_terms(INTERCEPTION_TERMS), _LIMIT, _AFTER, _OFFSET),
+        (_terms(INTERCEPTION_TERMS), LIMIT, AFTER, _OFFSET),
     ),
     Route(
         "/interceptions/{id}",
         "Get an interception with all its records",
         _interception,
         shapes.Interception,
-        (_ID,),
+        (ID,),
     ),
     Route(
         "/sessions",
         "List sessions, most recently used first",
         _sessions,
         shapes.Sessions,
-        (_terms(TERMS), _LIMIT, _AFTER_SESSION, _OFFSET),
+        (_terms(TERMS), LIMIT, _AFTER_SESSION, _OFFSET),
     ),
     Route(
         "/sessions/{id}",
         "Get a session: its threads with their agentic actions",
         _session_threads,
         session_shapes.SessionThreads,
-        (_ID, _THREAD_LIMIT, _AFTER_THREAD, _BEFORE_THREAD),
+        (ID, _THREAD_LIMIT, _AFTER_THREAD, _BEFORE_THREAD),
     ),
     Route(
         "/sessions/{id}/interceptions",
         "Get a session's interceptions with all their records, thread by thread",
         _session_interceptions,
-        shapes.SessionInterceptions,
-        (_ID, _LIMIT, _AFTER),
+        SessionInterceptions,
+        (ID, LIMIT, AFTER, _TEXT_LIMIT),
     ),
     Route(
         "/usage",
         "Sum up usage and costs by user, model, day and more, those with the most tokens first",
         _usage,
         shapes.Usages,
-        (_BY, _SORT, _terms(USAGE_TERMS), _LIMIT),
+        (_BY, _SORT, _terms(USAGE_TERMS), LIMIT),
     ),
     Route(
         "/audit",
         "List what administrators and commands changed, newest first; for administrators",
         _audit,
         shapes.Audit,
-        (_terms(AUDIT_TERMS), _LIMIT, _AFTER_ROW),
+        (_terms(AUDIT_TERMS), LIMIT, _AFTER_ROW),
         for_admins=True,
     ),
     *(

@@ -246,30 +246,6 @@ class Sessions(msgspec.Struct, kw_only=True):
     more: bool
 
 
-class ThreadInterceptions(msgspec.Struct, kw_only=True):
-    """The interceptions that one prompt started. A long thread may go on on the next page.
-
-    The error is that of its first interception.
-    """
-
-    id: Uuid
-    error_type: str | None
-    error_message: str | None
-    prompt: str | None
-    token_usage: Tokens
-    cost: Dollars | None
-    cost_label: CostLabel | None
-    interceptions: list[Interception]
-
-
-class SessionInterceptions(msgspec.Struct, kw_only=True):
-    """A page of a session, in order; `more` says whether there is a next page."""
-
-    id: str
-    threads: list[ThreadInterceptions]
-    more: bool
-
-
 CHILD_KINDS: Mapping[str, type[TokenUsage | UserPrompt | ToolUsage | ModelThought]] = {
     "token_usages": TokenUsage,
     "user_prompts": UserPrompt,

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
-from functools import partial
-from itertools import groupby
+from functools import cache, partial
+from itertools import groupby, islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -29,9 +29,16 @@ from aibridged.cli.table import WIDTH, terminal_width, wrapped
 from aibridged.counted import counted, noun
 
 if TYPE_CHECKING:
+    from aibridged.config.options import Settings
+    from aibridged.core.prices import Priced
+    from aibridged.prices.book import PriceBook
+    from aibridged.records.cache_breaks import Broken
     from aibridged.records.cost_sums import Cost
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter, Interception, Row, Session
+    from aibridged.records.recorded_usage import Price
+
+    _Noted = tuple[Interception, Broken | None]
 
 
 def _tokens_in(each: "Session") -> int:
@@ -76,7 +83,7 @@ def sessions() -> typer.Typer:
     """The group of commands."""
     group = typer.Typer(name="sessions", no_args_is_help=True, help="Show recorded sessions.")
     group.command("list")(takes_filter(_list))
-    group.command("show")(takes_query(_show))
+    group.command("show")(takes_query(_show, ("prices", "unpriced")))
     return group
 
 
@@ -101,6 +108,7 @@ def _list(
 
 def _show(
     query: "Query",
+    settings: "Settings",
     session: Annotated[
         str,
         typer.Argument(
@@ -134,7 +142,8 @@ def _show(
         costs = {
             thread: each for one in sessions for thread, each in query.thread_costs(one).items()
         }
-        lines = _story(sessions, found, costs, None if full else _MAX_LINES)
+        noted = _noted(query.priced_by(_pricing(settings)), found)
+        lines = _story(sessions, noted, costs, None if full else _MAX_LINES)
     for line in lines:
         typer.echo(line)
 
@@ -154,9 +163,36 @@ def _interceptions(query: "Query", session: str) -> "Iterator[Interception]":
         after_id = ids[-1]
 
 
+def _noted(query: "Query", found: "Iterator[Interception]") -> "Iterator[_Noted]":
+    """Each with what broke the prompt cache there, if anything."""
+    while few := list(islice(found, _PAGE)):
+        notes = query.cache_notes([each.id for each in few])
+        for each in few:
+            note = notes.get(each.id)
+            yield each, None if note is None else note.broken
+
+
+def _pricing(settings: "Settings") -> "Price":
+    """Prices usages by the present table, which is read once there is something to price."""
+
+    @cache
+    def book() -> "PriceBook":
+        from aibridged.prices.pricing import book_of
+        from aibridged.prices.table import current_table
+
+        return book_of(settings, current_table(settings.state_dir)[0])
+
+    def price(*arguments: Any) -> "Priced":
+        from aibridged.prices import pricing
+
+        return pricing.price(book(), *arguments)
+
+    return price
+
+
 def _story(
     sessions: "Sequence[Session]",
-    found: "Iterator[Interception]",
+    found: "Iterator[_Noted]",
     costs: "Mapping[str, Cost]",
     most: int | None,
 ) -> Iterator[str]:
@@ -171,15 +207,15 @@ def _story(
     for one in sessions:
         total = cost_sums.added(total, *cost(one))
     yield f"{tokens}{_cost(total)}"
-    threads = groupby(found, key=lambda each: each.thread_root_id or each.id)
+    threads = groupby(found, key=lambda each: each[0].thread_root_id or each[0].id)
     for number, (id, thread) in enumerate(threads, 1):
         yield ""
         yield f"Thread {number}{_cost(costs.get(id, cost_sums.NOTHING))}"
-        for each in thread:
-            yield from _turn(each, most)
+        for each, broken in thread:
+            yield from _turn(each, broken, most)
 
 
-def _turn(each: "Interception", most: int | None) -> Iterator[str]:
+def _turn(each: "Interception", broken: "Broken | None", most: int | None) -> Iterator[str]:
     took = duration(seconds(each)) or "…"
     purpose = (each.metadata or {}).get("purpose")
     what = f"{each.model}  ({purpose})" if purpose else each.model
@@ -190,6 +226,8 @@ def _turn(each: "Interception", most: int | None) -> Iterator[str]:
         yield from _text("    ", each.texts_withheld, None)
     if why := reason(each):
         yield from _text("    ! ", why, most)
+    if broken is not None:
+        yield from _text("    * ", _lost(broken), most)
     for prompt in each.user_prompts:
         yield from _text("    > ", prompt["prompt"], most)
         yield from _cut(each, prompt, "prompt")
@@ -204,6 +242,15 @@ def _turn(each: "Interception", most: int | None) -> Iterator[str]:
             came_of_it = f"failed: {error}" if error else "done"
             yield from _text("      ", f"(run by the gateway, {came_of_it})", most)
             yield from _cut(each, call, "invocation_error", "error_")
+
+
+def _lost(broken: "Broken") -> str:
+    """What was lost of the prompt cache, and why."""
+    from aibridged.core.cache_breaks import sentence
+
+    found = broken.found
+    lost = f"{short(found.lost_tokens)} cached tokens lost{_cost((broken.cost, broken.cost_label))}"
+    return f"{lost}: {sentence(found.cause, found.seconds, found.difference)}"
 
 
 def _cut(each: "Interception", row: "Row", text: str, mark: str = "") -> Iterator[str]:

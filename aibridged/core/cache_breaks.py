@@ -111,6 +111,31 @@ class CacheBreak(NamedTuple):
     difference: Difference | None = None
 
 
+_SENTENCES = {
+    Cause.MODEL: "the model changed",
+    Cause.PROVIDER: "the provider or its key changed",
+    Cause.EXPIRED: "it expired",
+    Cause.OPTIONS: "an option changed",
+    Cause.TOOLS: "the tools changed",
+    Cause.SYSTEM: "the system prompt changed",
+    Cause.MESSAGES: "earlier messages changed",
+    Cause.UNMARKED: "no block is marked to be cached",
+    Cause.TOO_FAR: f"the next marker is {LOOKED_BACK} blocks or more behind the last one",
+    Cause.MISSED: "the provider didn't find it",
+    Cause.UNKNOWN: "the blocks aren't on record",
+}
+
+
+def sentence(cause: Cause, seconds: float, difference: Difference | None) -> str:
+    """Why the cache wasn't read, for people."""
+    said = _SENTENCES[cause]
+    if difference is not None:
+        said += f": block {difference.place + 1:,} ({difference.kind}) was {difference.change}"
+    elif cause is Cause.EXPIRED:
+        said += f" {seconds / 60:,.0f} min after the turn before"
+    return said
+
+
 def lost_tokens(before: Turn, now: Turn) -> int:
     """How many tokens of the turn before could have been read from the cache and weren't."""
     cached = before.found + before.written

@@ -9,6 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aibridged.api import Api, SpendLimitApi
+from aibridged.api.session_routes import ROUTES as SESSION_ROUTES
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.config.reloading import ReloadStats
@@ -171,8 +172,10 @@ async def make_resources(
     running = Running()
     metrics = _make_metrics(settings, clock, running, stack)
     limits = await _make_limits(engine, clock, stack)
-    query = Query(engine, clock, NO_TEXTS)
-    api = Api(query, clock, Looks(engine, clock))
+    pricing = Pricing(settings.state_dir)
+    stack.push_async_callback(pricing.close)
+    query = Query(engine, clock, NO_TEXTS, price=pricing.price)
+    api = Api(query, clock, Looks(engine, clock), SESSION_ROUTES)
     spend_limit_api = SpendLimitApi(
         query, clock, partial(SpendLimitStore, engine, clock, spend), on_change=limits.read
     )
@@ -183,8 +186,6 @@ async def make_resources(
     budget_alerts = BudgetAlerts(engine, clock)
     stack.push_async_callback(budget_alerts.close)
     stored_objects = StoredObjects(engine, recorder.record)
-    pricing = Pricing(settings.state_dir)
-    stack.push_async_callback(pricing.close)
     bridges = _make_bridges(settings, recorder, truncator, clock, stored_objects, mcp, pricing)
     stack.callback(bridges.close)
     tasks = Tasks()
@@ -262,7 +263,7 @@ def _make_fingerprints(
 
     def read_key() -> bytes:
         key.make()
-        return key.derived("fingerprints")
+        return key.read()
 
     writer = FingerprintWriter(engine, clock, read_key)
     stack.push_async_callback(asyncio.to_thread, writer.finish, _FINGERPRINTS_S)

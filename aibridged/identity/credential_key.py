@@ -4,7 +4,6 @@ AES-256-GCM; the ciphertext is bound to its purpose, so that no two can be swapp
 """
 
 import os
-from hashlib import blake2b
 from pathlib import Path
 
 from aibridged.config.private_file import make_private, make_private_directory, open_private
@@ -55,14 +54,6 @@ class CredentialKey:
             file.write(f"{key.hex()}\n")
             file.flush()
             os.fsync(descriptor)
-
-    def derived(self, purpose: str) -> bytes:
-        """A key of 32 bytes for that purpose alone, of at most 16 characters.
-
-        Raises:
-            CredentialKeyError: there is no key.
-        """
-        return blake2b(key=self.read(), person=purpose.encode(), digest_size=_KEY_BYTES).digest()
 
     def encrypt(self, credential: Secret, bound_to: str) -> bytes:
         """The nonce, followed by the encrypted credential.

@@ -96,7 +96,7 @@ def _unpriced(book: PriceBook, usage: Usage) -> Priced:
 
 
 class Pricing:
-    """Prices usages; for the event loop only.
+    """Prices usages; but for `price`, for the event loop only.
 
     The table is read in a thread soon after the start (`AHEAD_S`) and at each reload, since it may
     have been updated; until a new one is there, the old one is used, with the settings' present own

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from aibridged.core.cache_breaks import CacheBreak, Prompt, Turn, cache_break, lost_tokens
+from aibridged.core.cache_breaks import CacheBreak, Prompt, Trait, Turn, cache_break, lost_tokens
 from aibridged.core.prices import Label
-from aibridged.records.fingerprints import Stored, assembled, bases
+from aibridged.records.fingerprints import Stored, assembled, bases, new_traits
 from aibridged.records.recorded_usage import Price, priced_again, usage_of
 from aibridged.records.schema import interceptions, prompt_fingerprints, token_usages
 from aibridged.wire.facts import TokenUsage, WireApi
@@ -46,6 +46,20 @@ class Broken(NamedTuple):
     before_id: str
     cost: int | None = None
     cost_label: str | None = None
+
+
+class Results(NamedTuple):
+    """Results of tools that a request has brought, beyond those that the one before had."""
+
+    number: int
+    size: int
+
+
+class CacheNote(NamedTuple):
+    """What is known of an interception's prompt."""
+
+    broken: Broken | None
+    results: Results | None
 
 
 class _Pair(NamedTuple):
@@ -125,6 +139,33 @@ def find_breaks(
                 cost = _cost(known, now, broken.lost_tokens, price)
                 found[now] = Broken(broken, before, *cost)
     return found
+
+
+def find_notes(
+    connection: sa.Connection, ids: Sequence[str], price: Price | None = None
+) -> Mapping[str, CacheNote]:
+    """What is known of their prompts, by their ids; those of which nothing is are left out."""
+    breaks = find_breaks(connection, ids, price)
+    results = _results(connection, ids)
+    return {
+        id: CacheNote(breaks.get(id), results.get(id)) for id in {*breaks.keys(), *results.keys()}
+    }
+
+
+def _results(connection: sa.Connection, ids: Sequence[str]) -> Mapping[str, Results]:
+    found = {}
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        wanted = _P.interception_id.in_(ids[start : start + _IDS_AT_ONCE])
+        statement = sa.select(prompt_fingerprints).where(wanted, _P.base_id.is_not(None))
+        for row in connection.execute(statement):
+            sizes = [each.size for each in new_traits(Stored(*row)) if _is_result(each)]
+            if sizes:
+                found[row.interception_id] = Results(len(sizes), sum(sizes))
+    return found
+
+
+def _is_result(trait: Trait) -> bool:
+    return trait.role == "tool" or trait.kind == "tool_result" or trait.kind.endswith("_output")
 
 
 def _pair(known: _Rows, id: str) -> _Pair | None:

@@ -47,7 +47,7 @@ class CancelScope:
 
     @contextmanager
     def connect(self, engine: sa.Engine) -> Iterator[sa.Connection]:
-        """A read-only connection whose statements are bound by this scope.
+        """A read-only connection whose statements are bound by this scope; they may nest.
 
         Raises:
             QueryCancelledError, QueryTimeoutError: the scope has ended.
@@ -56,11 +56,12 @@ class CancelScope:
         try:
             with engine.connect() as connection:
                 sa.event.listen(connection, "before_cursor_execute", self._begin_statement)
+                outer = self._cancel_statement
                 self._hold(connection)
                 try:
                     yield connection
                 finally:
-                    self._cancel_statement = None
+                    self._cancel_statement = outer
         except DBAPIError as error:
             raise self._failure(error) from None
 

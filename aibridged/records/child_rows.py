@@ -112,10 +112,13 @@ class ChildRows:
             made.truncated |= len(found.get(row.id, ())) < len(self._ids[kind].get(row.id, ()))
         return made
 
-    def full(self, rows: Sequence[sa.Row[Any]]) -> Iterator[FullInterception]:
+    def full(
+        self, rows: Sequence[sa.Row[Any]], characters: int | None = None
+    ) -> Iterator[FullInterception]:
         """The interceptions with all their child rows.
 
-        These are read ahead, those of the next interceptions too: most have few.
+        These are read ahead, those of the next interceptions too: most have few. Of each text
+        there are so many `characters` at least, all by default.
 
         Raises:
             LookNotNotedError: texts of others can't be shown.
@@ -123,14 +126,18 @@ class ChildRows:
         self._sight.look({row.initiator_id for row in rows})
         for row in rows:
             made = self._sight.head(_interception(row))
-            yield FullInterception(made, partial(self._rows_of, row.id, row.initiator_id))
+            rows_of = partial(self._rows_of, row.id, row.initiator_id, characters)
+            yield FullInterception(made, rows_of)
 
-    def _rows_of(self, interception_id: str, initiator_id: str, kind: str) -> Iterator[Row]:
+    def _rows_of(
+        self, interception_id: str, initiator_id: str, characters: int | None, kind: str
+    ) -> Iterator[Row]:
         for id in self._ids[kind].get(interception_id, ()):
             if id not in self._ahead[kind]:
                 self._ahead[kind] = self._read_from(kind, id)
             row = self._ahead[kind][id]
-            if row["truncated"] and self._sight.shows(initiator_id):
+            is_cut = row["truncated"] and (characters is None or characters > _READ_CHARACTERS)
+            if is_cut and self._sight.shows(initiator_id):
                 row = self._read_one(kind, id)
             yield self._sight.row(initiator_id, kind, row)
 

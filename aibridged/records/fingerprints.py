@@ -131,6 +131,15 @@ def assembled(id: str, rows: Mapping[str, Stored]) -> tuple[bytes, Prompt] | Non
     return None
 
 
+def new_traits(row: Stored) -> Sequence[Trait]:
+    """The traits of the blocks that the prompt before it hadn't; none of a row that isn't read."""
+    try:
+        traits = _unpack(row.blocks).traits
+    except (msgspec.DecodeError, struct.error, IndexError):
+        return ()
+    return traits[row.shared - (row.total - len(traits)) :]
+
+
 def _beginning(tail: _Tail, count: int) -> tuple[bytes, tuple[Trait, ...]]:
     return tail.digests[: count * DIGEST], tail.traits[:count]
 

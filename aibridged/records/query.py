@@ -8,7 +8,7 @@ in a thread.
 """
 
 import operator
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from functools import partial
@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from aibridged.clock import Clock
 from aibridged.core.looks import View
+from aibridged.records.cache_breaks import CacheNote, find_notes
 from aibridged.records.cancel_scope import TIME_LIMIT_S, CancelScope, QueryFailedError
 from aibridged.records.child_rows import ChildRows, FullInterception
 from aibridged.records.cost_sums import Cost
@@ -39,6 +40,7 @@ from aibridged.records.query_results import (
     Usage,
     UsageBy,
 )
+from aibridged.records.recorded_usage import Price
 from aibridged.records.schema import interceptions
 from aibridged.records.sessions import NoSuchSessionError, count_sessions, find_sessions
 from aibridged.records.storable import storable
@@ -63,7 +65,8 @@ class NoSuchPageError(QueryFailedError):
 class Query:
     """Queries of one database, as a viewer sees it.
 
-    All may share one `scope`; without it each has its own, of `time_limit` seconds.
+    All may share one `scope`; without it each has its own, of `time_limit` seconds. `price` tells
+    what was lost of the prompt cache.
     """
 
     def __init__(
@@ -74,12 +77,14 @@ class Query:
         *,
         time_limit: float = TIME_LIMIT_S,
         scope: CancelScope | None = None,
+        price: Price | None = None,
     ) -> None:
         self._engine = engine
         self._clock = clock
         self._viewer = viewer
         self._time_limit = time_limit
         self._scope = scope
+        self._price = price
 
     def now(self) -> datetime:
         """The time (UTC) that questions about the present mean."""
@@ -87,12 +92,28 @@ class Query:
 
     def within(self, scope: CancelScope) -> "Query":
         """The same queries, bound by a scope."""
-        return Query(self._engine, self._clock, self._viewer, scope=scope)
+        return Query(self._engine, self._clock, self._viewer, scope=scope, price=self._price)
+
+    def priced_by(self, price: Price) -> "Query":
+        """The same queries, with prices for what was lost of the prompt cache."""
+        return Query(
+            self._engine,
+            self._clock,
+            self._viewer,
+            time_limit=self._time_limit,
+            scope=self._scope,
+            price=price,
+        )
 
     def seen_by(self, viewer: Viewer) -> "Query":
         """The same queries, for another viewer."""
         return Query(
-            self._engine, self._clock, viewer, time_limit=self._time_limit, scope=self._scope
+            self._engine,
+            self._clock,
+            viewer,
+            time_limit=self._time_limit,
+            scope=self._scope,
+            price=self._price,
         )
 
     def sight(self, view: View, **what: Any) -> Sight:
@@ -279,10 +300,18 @@ class Query:
                 statement = statement.where(sa.tuple_(*order) > sa.tuple_(*position))
             return connection.scalars(statement).all()
 
-    def each_of(self, session_id: str, ids: Sequence[str]) -> Iterator[FullInterception]:
+    def cache_notes(self, ids: Sequence[str]) -> Mapping[str, CacheNote]:
+        """What fingerprints and token usages tell of these interceptions' prompts, by their ids."""
+        with self._connect() as connection:
+            return find_notes(connection, ids, self._price)
+
+    def each_of(
+        self, session_id: str, ids: Sequence[str], *, characters: int | None = None
+    ) -> Iterator[FullInterception]:
         """The full interceptions with these ids, in this order; those that are gone are left out.
 
-        They are of this session.
+        They are of this session. Of each text there are so many characters at least, all by
+        default.
 
         Raises:
             QueryFailedError: it took too long, or the database is unavailable.
@@ -294,7 +323,8 @@ class Query:
                 statement = sa.select(interceptions).where(_I.id.in_(few))
                 found = {row.id: row for row in connection.execute(statement)}
                 rows = [found[id] for id in few if id in found]
-                yield from ChildRows(connection, [row.id for row in rows], sight).full(rows)
+                children = ChildRows(connection, [row.id for row in rows], sight)
+                yield from children.full(rows, characters)
 
     def usage(self, by: Sequence[UsageBy], wanted: Filter) -> list[Usage]:
         """Totals of each combination of the dimensions, those with the most tokens first.

@@ -74,6 +74,47 @@ def asked(sqlite_database, clock):
     return start
 
 
+@pytest.fixture
+def add_turns(sqlite_database, clock):
+    """Two turns of a session, of which the second has lost what the first had cached."""
+    store = Store(sqlite_database.engine)
+    store.connect()
+    for number, model in enumerate(("claude-sonnet-4-5", "claude-opus-4-5")):
+        start = InterceptionStart(
+            id=uuid7(clock.wall()),
+            initiator_id="00000000-0000-4000-8000-00000000000a",
+            provider="anthropic",
+            provider_name="anthropic",
+            model=model,
+            client_session_id=SESSION,
+            started_at=clock.wall(),
+            tool_result_ids=(f"call {number}",),
+        )
+        made = {"created_at": clock.wall(), "interception_id": start.id}
+        facts = [
+            TokenUsageRecord(id=uuid7(clock.wall()), cache_write_input_tokens=20_000, **made),
+            ToolUsageRecord(
+                id=uuid7(clock.wall()),
+                tool="ls",
+                input="{}",
+                provider_tool_call_id=f"call {number + 1}",
+                **made,
+            ),
+        ]
+        store.write([start], [])
+        store.write([], facts)
+        clock.advance(10)
+    store.close()
+
+
+def test_what_broke_the_prompt_cache_is_told_where_it_broke(add_turns, ask):
+    lines = [line.strip() for line in ask("sessions", "show", SESSION).splitlines()]
+    # At 6.25 dollars a million tokens, and not at 0.5.
+    assert [line for line in lines if line.startswith("* ")] == [
+        "* 20.0k cached tokens lost, $0.1150: the model changed"
+    ]
+
+
 def test_the_list_shows_the_id_that_show_takes(asked, ask):
     _, row = ask("sessions", "list").splitlines()
     session = row.split()[0]

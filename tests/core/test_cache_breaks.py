@@ -19,6 +19,7 @@ from aibridged.core.cache_breaks import (
     common_blocks,
     first_difference,
     lost_tokens,
+    sentence,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -112,6 +113,19 @@ def test_a_marker_too_far_behind_finds_nothing(added, cause):
     earlier = turn(BEFORE, written=20_000, marked={"m2"})
     now = turn(" ".join(later), 60, fresh=0, written=20_000, marked={later[-1]})
     assert cache_break(earlier, now).cause is cause
+
+
+@pytest.mark.parametrize("cause", Cause)
+def test_each_cause_has_a_sentence(cause):
+    assert sentence(cause, 720, None)
+
+
+def test_a_sentence_tells_the_block_or_the_time():
+    difference = Difference(11, Change.INSERTED, "tool", "", None, 9)
+    assert sentence(Cause.TOOLS, 60, difference) == (
+        "the tools changed: block 12 (tool) was inserted"
+    )
+    assert sentence(Cause.EXPIRED, 720, None) == "it expired 12 min after the turn before"
 
 
 def test_little_is_no_loss():

@@ -3,18 +3,27 @@
 import gzip
 import json
 from dataclasses import replace
+from decimal import Decimal
 from io import BytesIO
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from aibridged.config.kinds import Address
+from aibridged.config.options import PriceSettings
 from aibridged.fake_provider import Answer, Script, Usage
 from aibridged.records import schema
 from aibridged.records.cache_breaks import find_breaks
 from aibridged.records.fingerprints import KEY_FILE, Stored, assembled
 
 MESSAGES = "/anthropic/v1/messages"
+PRICE = PriceSettings(
+    model="*",
+    input=Decimal(10),
+    output=Decimal(10),
+    cache_read=Decimal(1),
+    cache_write_5m=Decimal(10),
+)
 FIELDS = {
     MESSAGES: "messages",
     "/openai/v1/chat/completions": "messages",
@@ -94,7 +103,7 @@ async def test_a_body_that_is_coded_or_large_is_read_too(recording, client, post
     assert len({assembled(id, found)[1].digests for id in found}) == 1
 
 
-async def test_what_was_asked_for_tells_what_broke_the_cache(recording, fake, post, clock):
+async def test_what_was_asked_for_tells_what_broke_the_cache(recording, fake, post, clock, client):
     gateway = await recording.start(prompt_fingerprints=True)
     for tools in (["ls"], ["ls", "cat"]):
         usage = Usage(input=9, output=1, cache_write=20_000)
@@ -107,3 +116,34 @@ async def test_what_was_asked_for_tells_what_broke_the_cache(recording, fake, po
         ids = [row["id"] for row in recording.database.rows(schema.interceptions)]
         [broken] = find_breaks(connection, ids).values()
     assert (broken.found.cause, broken.found.lost_tokens) == ("tools_changed", 20_000)
+
+    gateway = await recording.start(prices=(PRICE,))
+
+    async def get(path):
+        async with client.get(f"{gateway.url}/api/v2/aibridge{path}") as response:
+            assert response.status == 200, await response.text()
+            return response.content_type, await response.text()
+
+    later = max(ids)
+    session = json.loads((await get(f"/interceptions/{later}"))[1])["session_id"]
+    kind, told = await get(f"/sessions/{session}/cache")
+    assert kind == "application/json"
+    # Each session is one turn here: what it goes on from is in the other.
+    [found] = json.loads(told)["breaks"]
+    assert (found["cause"], found["cost"]) == ("tools_changed", "0.18")
+    assert found["difference"] == {
+        "place": 1,
+        "change": "inserted",
+        "kind": "tool",
+        "role": "",
+        "size_before": None,
+        "size": 35,
+    }
+    exported = json.loads((await get(f"/sessions/{session}/export"))[1])
+    [turn] = exported["threads"][0]["interceptions"]
+    assert turn["cache_break"]["before_id"] == min(ids)
+    kind, told = await get(f"/sessions/{session}/markdown")
+    assert kind == "text/markdown"
+    assert "the tools changed: block 2 (tool) was inserted" in told
+    row = turn["user_prompts"][0]["id"]
+    assert await get(f"/interceptions/{later}/text?row={row}") == ("text/plain", "hello")
