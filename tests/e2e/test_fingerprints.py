@@ -118,6 +118,7 @@ async def test_what_was_asked_for_tells_what_broke_the_cache(recording, fake, po
     assert (broken.found.cause, broken.found.lost_tokens) == ("tools_changed", 20_000)
 
     gateway = await recording.start(prices=(PRICE,))
+    await gateway._composition.resources.pricing.loaded()
 
     async def get(path):
         async with client.get(f"{gateway.url}/api/v2/aibridge{path}") as response:
