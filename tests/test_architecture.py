@@ -135,7 +135,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "sign_in/components.py": DECLARES,
     "api/budget_standings.py": "tests/cli/test_budgets.py and tests/api/test_spend_limits.py",
     "api/problems.py": "tests/e2e/ui/test_overview.py",
-    "daemon/problems.py": "tests/e2e/ui/test_overview.py",
     "ui/views/budgets.py": "tests/e2e/ui/test_budgets.py",
     "ui/views/overview.py": "tests/e2e/ui/test_overview.py",
     "ui/views/overview_charts.py": "tests/e2e/ui/test_overview.py",

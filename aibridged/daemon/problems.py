@@ -1,13 +1,17 @@
 """What is wrong with the running daemon: collected from its components, as sentences."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from aibridged.api.problems import MOST, Problem, ProblemKind, Problems
+from aibridged.config.reloading import ReloadStats
 from aibridged.core.breaker import State, Trouble
+from aibridged.core.concurrency import Slots
 from aibridged.counted import counted
 from aibridged.daemon.resources import Resources
 from aibridged.gateway_tokens import blanked
 from aibridged.pipeline.components import Components
+from aibridged.pipeline.provider_key import KeyRefusal
+from aibridged.records.stats import RecorderStats
 
 _MAX_TEXT = 200
 
@@ -18,10 +22,10 @@ async def find_problems(components: Components, resources: Resources) -> Problem
     if components.breakers is not None:
         troubled = await components.slices.run(components.breakers.troubles(), "problems")
     found = [
-        *_of_requests(components),
-        *_of_records(resources),
-        *_of_providers(components, troubled),
-        *_of_mcp_servers(resources),
+        *of_requests(components.in_flight.draining, components.slots, components.reloads),
+        *of_records(resources.recorder.stats, resources.recorder.unjournaled),
+        *of_providers(components.key_refusals.latest(), troubled),
+        *of_mcp_servers(resources.mcp.failing()),
     ]
     found.sort(key=lambda each: not each.is_severe)
     return Problems(problems=found[:MOST], left_out=max(0, len(found) - MOST))
@@ -31,14 +35,14 @@ def _problem(kind: ProblemKind, subject: str, message: str, *, severe: bool = Tr
     return Problem(kind=kind, is_severe=severe, subject=subject, message=message)
 
 
-def _of_requests(components: Components) -> Iterator[Problem]:
-    if components.in_flight.draining:
+def of_requests(draining: bool, slots: Slots, reloads: ReloadStats) -> Iterator[Problem]:
+    """What is wrong with requests in general."""
+    if draining:
         yield _problem(
             ProblemKind.SHUTTING_DOWN,
             "daemon",
             "The daemon is shutting down: it finishes what runs and refuses what is new.",
         )
-    slots = components.slots
     if slots.limit and slots.in_use >= slots.limit:
         yield _problem(
             ProblemKind.SLOTS_FULL,
@@ -46,7 +50,7 @@ def _of_requests(components: Components) -> Iterator[Problem]:
             f"All {slots.limit:,} slots are taken, and further requests are refused with 503: raise"
             " --aibridge-max-concurrency.",
         )
-    if not components.reloads.succeeded:
+    if not reloads.succeeded:
         yield _problem(
             ProblemKind.RELOAD_FAILED,
             "settings",
@@ -56,9 +60,8 @@ def _of_requests(components: Components) -> Iterator[Problem]:
         )
 
 
-def _of_records(resources: Resources) -> Iterator[Problem]:
-    recorder = resources.recorder
-    stats = recorder.stats
+def of_records(stats: RecorderStats, unjournaled: int) -> Iterator[Problem]:
+    """What is wrong with what is recorded."""
     if stats.refuses:
         what = "is away" if stats.database_away else "takes too long to commit"
         yield _problem(
@@ -82,18 +85,21 @@ def _of_records(resources: Resources) -> Iterator[Problem]:
             f"{counted(stats.records_lost, 'record is', 'records are')} lost since the start: the"
             " log says which and why.",
         )
-    if recorder.unjournaled:
+    if unjournaled:
         yield _problem(
             ProblemKind.RECORDS_UNJOURNALED,
             "journal",
-            f"{counted(recorder.unjournaled, 'record was', 'records were')} not in the journal"
+            f"{counted(unjournaled, 'record was', 'records were')} not in the journal"
             " since the start: a crash would have lost them. Look at the state directory's disk.",
             severe=False,
         )
 
 
-def _of_providers(components: Components, troubled: Sequence[Trouble]) -> Iterator[Problem]:
-    for name, refusal in components.key_refusals.latest().items():
+def of_providers(
+    refusals: Mapping[str, KeyRefusal], troubled: Sequence[Trouble]
+) -> Iterator[Problem]:
+    """What is wrong with providers: keys that they refuse, and circuits that aren't closed."""
+    for name, refusal in refusals.items():
         yield _problem(
             ProblemKind.KEY_REFUSED,
             name,
@@ -117,8 +123,9 @@ def _of_providers(components: Components, troubled: Sequence[Trouble]) -> Iterat
         )
 
 
-def _of_mcp_servers(resources: Resources) -> Iterator[Problem]:
-    for name, (failing, reason) in resources.mcp.failing().items():
+def of_mcp_servers(servers: Mapping[str, tuple[int, str]]) -> Iterator[Problem]:
+    """MCP servers, by id, that can't be opened for some credentials, and why."""
+    for name, (failing, reason) in servers.items():
         if failing:
             why = f": {_short(reason)}" if reason else ""
             yield _problem(

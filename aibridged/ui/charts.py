@@ -13,6 +13,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from aibridged.ui.axes import CHAR_WIDTH, bounded, group_size, spread, ticks, whole_ticks
+from aibridged.ui.formats import plain
 from aibridged.ui.svg import LOOKS, area, element, line, marker, svg
 
 WIDTH, HEIGHT = 360.0, 170.0
@@ -212,7 +213,7 @@ class _Plot:
 
 
 def _bounded(series: Series, together: Callable[[list[float]], float]) -> Series:
-    name = series.name if len(series.name) <= MAX_NAME else f"{series.name[: MAX_NAME - 1]}…"
+    name = plain(series.name, MAX_NAME)
     return Series(name, bounded(series.values, MAX_POINTS, together), series.kind % LOOKS)
 
 

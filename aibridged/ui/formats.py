@@ -142,6 +142,12 @@ def text(value: str | None, most: int = MAX_SHOWN) -> Markup:
     return shown
 
 
+def plain(value: str, most: int = 256) -> str:
+    """The same without markup, for attributes and pictures: what is unseen is told by its code."""
+    shown = _UNSEEN.sub(lambda found: f"[{ord(found[0]):04X}]", value[:most])
+    return shown if len(value) <= most else f"{shown}…"
+
+
 def filters(now: Callable[[], datetime]) -> Mapping[str, Callable[..., Any]]:
     """All of them by name, for templates."""
 
@@ -158,4 +164,5 @@ def filters(now: Callable[[], datetime]) -> Mapping[str, Callable[..., Any]]:
         "duration": duration,
         "ago": ago_now,
         "text": text,
+        "plain": plain,
     }

@@ -55,3 +55,8 @@ def test_hostile_text_is_shown_and_bounded():
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "10 more characters" in shown
+
+
+def test_plain_text_has_nothing_unseen_and_a_bound():
+    assert formats.plain("a\u202eb\x1b") == "a[202E]b[001B]"
+    assert formats.plain("x" * 300, 60) == "x" * 60 + "…"
