@@ -22,7 +22,7 @@ SCOPES = {
 """What a limit can be for, in the words of the Admin API and of the form."""
 PERIODS = ("daily", "weekly", "monthly")
 
-_ID_FIELDS: Mapping[str, str] = {**ID_FIELDS}
+_ID_FIELDS = {str(scope): name for scope, name in ID_FIELDS.items()}
 _PAGE = 100
 _BESIDE_THE_FORM = frozenset({400, 404})
 """Statuses of refusals that are shown with the form."""
@@ -63,7 +63,7 @@ async def _set(visit: Visit) -> Html | Redirect:
         wanted[field] = found["scope_id"]
     await visit.ask(ROOT, "POST", {"scope": wanted, "amount": cents, "period": period})
     whose = name or "everybody"
-    shown = "unlimited" if cents is None else money(Decimal(cents) / _CENTS)
+    shown = "unlimited" if cents is None else money(str(Decimal(cents) / _CENTS))
     return Redirect("/budgets", f"The {period} limit of {whose} is {shown} now.")
 
 

@@ -89,8 +89,10 @@ async def _found(visit: Visit, given: Mapping[str, str]) -> Any:
     """The overview, or what is wrong about what was asked for."""
     try:
         terms = _terms(given)
-        span = {} if given.get("from") else {"period": given.get("period") or "day"}
-        return await visit.ask("/overview", by=given.get("by") or "model", q=terms, **span)
+        asked = {"by": given.get("by") or "model", "q": terms}
+        if "from" not in given:
+            asked["period"] = given.get("period") or "day"
+        return await visit.ask("/overview", "GET", None, **asked)
     except GatewayError as error:
         if error.kind.status != 400:
             raise
