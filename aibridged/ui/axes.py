@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 CHAR_WIDTH = 6.8
 """Of a label, at most, in the units of the charts: their font size is 11."""
 _GAP = 8.0
-_DAY = timedelta(days=1)
+_HOURS = 25
+"""Points at most that have their hours below."""
 
 
 def ticks(most: float, count: int = 4) -> list[float]:
@@ -37,19 +38,24 @@ def whole_ticks(most: float, count: int = 4) -> list[float]:
 def spread(labels: Sequence[str], places: Sequence[float]) -> list[int]:
     """Which labels are shown so that none overlaps the one before: every second, third, ….
 
-    `places` are the middles of the labels.
+    `places` are the middles of the labels. Empty ones aren't shown; the others are evenly spaced.
     """
-    if len(labels) < 2:
-        return list(range(len(labels)))
-    widest = max(map(len, labels)) * CHAR_WIDTH + _GAP
-    apart = (places[-1] - places[0]) / (len(places) - 1)
-    step = max(1, math.ceil(widest / apart)) if apart > 0 else len(labels)
-    return list(range(0, len(labels), step))
+    some = [number for number, label in enumerate(labels) if label]
+    if len(some) < 2:
+        return some
+    widest = max(len(labels[number]) for number in some) * CHAR_WIDTH + _GAP
+    apart = (places[some[-1]] - places[some[0]]) / (len(some) - 1)
+    step = max(1, math.ceil(widest / apart)) if apart > 0 else len(some)
+    return some[::step]
 
 
 def time_labels(times: Sequence[datetime], *, hourly: bool) -> list[str]:
-    """How times are shown below a chart: `14:00`, `Nov 30`."""
-    return [f"{at:%H:%M}" if hourly else f"{at:%b} {at.day}" for at in times]
+    """How times are shown below a chart: `14:00`, `Nov 30`; of many hours the days alone."""
+    if not hourly:
+        return [f"{at:%b} {at.day}" for at in times]
+    if len(times) > _HOURS:
+        return [f"{at:%b} {at.day}" if at.hour == 0 else "" for at in times]
+    return [f"{at:%H:%M}" for at in times]
 
 
 def moments(times: Sequence[datetime], *, hourly: bool) -> list[str]:

@@ -32,10 +32,14 @@ _FILTERS = {
 _FIELDS = {**{by: by for by in DIMENSIONS}, "user": "person"}
 """The field that chooses a value of a dimension."""
 _TIMES = ("from", "to")
+_OF_PEOPLE = ("group", "user")
 _NEXT = {"group": "user"}
 """What a value of a dimension is split by, once it is chosen."""
 _OF_SESSIONS = ("model", "provider", "client", "person")
 """Fields that sessions can be filtered by."""
+
+
+_MINUS = "\N{MINUS SIGN}"
 
 
 class Choice(NamedTuple):
@@ -54,7 +58,7 @@ async def overview(visit: Visit) -> Html:
         "error": "",
         "found": None,
         "periods": _periods(given),
-        "dimensions": _dimensions(given),
+        "dimensions": _dimensions(given, visit.actor.is_admin),
     }
     asked = [
         visit.ask("/budgets", sort="share", limit=str(BUDGETS_SHOWN)),
@@ -142,9 +146,14 @@ def _periods(given: Mapping[str, str]) -> Sequence[Choice]:
     return [*found, Choice("Own range", _path(given), True)] if is_own else found
 
 
-def _dimensions(given: Mapping[str, str]) -> Sequence[Choice]:
+def _dimensions(given: Mapping[str, str], of_all: bool) -> Sequence[Choice]:
+    """The dimensions; who sees their own alone needs none of people."""
     chosen = given.get("by") or "model"
-    return [Choice(name, _path(given, by=by), by == chosen) for by, name in DIMENSIONS.items()]
+    return [
+        Choice(name, _path(given, by=by), by == chosen)
+        for by, name in DIMENSIONS.items()
+        if of_all or by not in _OF_PEOPLE
+    ]
 
 
 def _shown(found: Mapping[str, Any], given: Mapping[str, str]) -> Mapping[str, Any]:
@@ -249,7 +258,7 @@ def _change(now: Any, before: Any) -> str:
     part = float(now) / float(before) - 1
     if abs(part) >= 9.995:
         return f"×{part + 1:,.0f}"
-    return "±0%" if abs(part) < 0.005 else f"{part:+.0%}"
+    return "±0%" if abs(part) < 0.005 else f"{part:+.0%}".replace("-", _MINUS)
 
 
 def _points(now: float | None, before: float | None) -> str:
@@ -257,7 +266,9 @@ def _points(now: float | None, before: float | None) -> str:
     if now is None or before is None:
         return ""
     points = round((now - before) * 100)
-    return f"{points:+d} {'point' if abs(points) == 1 else 'points'}" if points else "±0 points"
+    if not points:
+        return "±0 points"
+    return f"{points:+d} {'point' if abs(points) == 1 else 'points'}".replace("-", _MINUS)
 
 
 def _usual_days(found: Mapping[str, Any]) -> str:
