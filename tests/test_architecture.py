@@ -136,6 +136,7 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "api/budget_standings.py": "tests/cli/test_budgets.py and tests/api/test_spend_limits.py",
     "api/problems.py": "tests/e2e/ui/test_overview.py",
     "ui/views/budgets.py": "tests/e2e/ui/test_budgets.py",
+    "ui/views/live.py": "tests/e2e/ui/test_live.py",
     "ui/views/overview.py": "tests/e2e/ui/test_overview.py",
     "ui/views/overview_charts.py": "tests/e2e/ui/test_overview.py",
     "api/budget_shapes.py": "tests/api/test_budgets.py reads them",

@@ -9,7 +9,7 @@ from aibridged.ui.page import Html, Page, Role, Visit
 
 _FILTERS = ("actor", "action", "target", "started_after", "started_before")
 _PAGE = "50"
-_KINDS = ("user", "token", "group", "sign_in", "spend_limit", "mcp_token")
+_KINDS = ("user", "token", "group", "sign_in", "spend_limit", "mcp_token", "request")
 _VERBS = {
     "user.create": "created the user",
     "user.edit": "changed the user",
@@ -28,6 +28,7 @@ _VERBS = {
     "sign_in.end": "ended a sign-in of",
     "spend_limit.upsert": "set a spend limit:",
     "spend_limit.delete": "deleted a spend limit:",
+    "request.end": "ended the request",
     "mcp_token.set": "set a token for an MCP server of",
     "mcp_token.remove": "removed a token for an MCP server of",
 }

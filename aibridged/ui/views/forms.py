@@ -7,7 +7,7 @@ from urllib.parse import quote
 from aibridged.errors import GatewayError
 from aibridged.ui.page import Html, Redirect, Visit
 
-_BESIDE_THE_FORM = frozenset({400, 404, 429})
+_BESIDE_THE_FORM = frozenset({400, 404, 409, 429})
 """Statuses of refusals that are shown on the page of the form."""
 _DAY = 86_400
 _OFFERED = (
