@@ -140,6 +140,9 @@ class CreatedToken(GatewayToken, kw_only=True):
 
     token: str
 
+    def __repr__(self) -> str:
+        return f"CreatedToken({self.id})"
+
 
 class Renewal(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """For how long a token is to last from now on: see `NewToken`."""
