@@ -54,6 +54,8 @@ async def test_users_are_found_page_by_page(ask, database, clock):
     ask.store.delete_user("bob")
     behind = await ask("GET", "/users", after_id=first["results"][-1]["id"])
     assert names(behind) == ["cat", "root"]
+    left = await ask("GET", "/users")
+    assert (names(left), left["count"]) == (["ann", "cat", "root"], 3)
 
 
 async def test_what_a_list_is_asked_has_to_be_right(ask):

@@ -9,7 +9,7 @@ from aibridged.ui.page import Html, Page, Role, Visit
 
 _FILTERS = ("actor", "action", "target", "started_after", "started_before")
 _PAGE = "50"
-_KINDS = ("user", "token", "group", "sign_in", "spend_limit", "mcp_token", "request")
+_KINDS = ("user", "token", "group", "sign_in", "spend_limit", "request", "texts", "mcp_token")
 _VERBS = {
     "user.create": "created the user",
     "user.edit": "changed the user",
@@ -29,6 +29,10 @@ _VERBS = {
     "spend_limit.upsert": "set a spend limit:",
     "spend_limit.delete": "deleted a spend limit:",
     "request.end": "ended the request",
+    "texts.show": "looked at texts of",
+    "texts.list": "looked through texts of",
+    "texts.search": "searched the texts of",
+    "texts.export": "exported texts of",
     "mcp_token.set": "set a token for an MCP server of",
     "mcp_token.remove": "removed a token for an MCP server of",
 }
@@ -79,7 +83,7 @@ def sentence(row: Mapping[str, Any]) -> dict[str, str]:
     if kind == "token":
         owner = f" of {username}" if username else ""
         return {"verb": verb, "object": f"{target}{owner}", "page": ""}
-    if kind in ("user", "sign_in", "mcp_token"):
+    if kind in ("user", "sign_in", "mcp_token", "texts"):
         is_there = username is not None and action not in ("user.delete", "user.erase")
         page = f"/people/{target}" if is_there else ""
         if action == "sign_in.create" and username == row["actor"]:

@@ -224,6 +224,7 @@ async def test_a_person_connects_an_agent_and_sees_its_first_request(visit, gate
     await _eventually(
         ann, watch, "Refused A request of yours was refused: This model is not granted"
     )
+    assert "Waiting" in texts(await ann.get("/me/connect")), "it was before that page was opened"
     await ask(f"claude-{HOSTILE[:8]}")
     await _eventually(
         ann, watch, "It works We saw your first request: Claude Code with claude-<script>"
