@@ -9,26 +9,20 @@ from loguru import logger
 
 from aibridged.identity.device_codes import DeviceCodes
 from aibridged.identity.grants import Identity
-from aibridged.identity.indexes import USERNAME
 from aibridged.identity.sign_in import Pair
 from aibridged.identity.sign_ins import UNUSED_S, SignInStore
-from aibridged.identity.tables import identities, metadata
+from aibridged.identity.tables import identities
 from aibridged.identity.tokens import TokenStore
 from aibridged.records.database import database_url, make_engine
+from tests.migrated import migrate
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    on_postgres = request.param == "postgres"
-    url = request.getfixturevalue("postgres_url") if on_postgres else None
-    engine = make_engine(database_url(tmp_path, url))
-    assert USERNAME.table.metadata is metadata
-    metadata.create_all(engine)
-    yield engine
-    if on_postgres:
-        with engine.begin() as connection:
-            connection.exec_driver_sql("DROP SCHEMA public CASCADE")
-            connection.exec_driver_sql("CREATE SCHEMA public")
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> sa.Engine:
+    if request.param == "postgres":
+        return request.getfixturevalue("postgres_database").engine
+    migrate(tmp_path)
+    return make_engine(database_url(tmp_path))
 
 
 @pytest.fixture

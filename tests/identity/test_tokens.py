@@ -11,11 +11,11 @@ from alembic.migration import MigrationContext
 
 from aibridged.identity import tokens as tokens_module
 from aibridged.identity.base import Actor, AuthUnavailableError, Rejection, TokenRejectedError
+from aibridged.identity.indexes import USERNAME
 from aibridged.identity.tables import StoreUnavailableError, metadata, users
 from aibridged.identity.tables import tokens as tokens_table
 from aibridged.identity.tokens import TokenStore
 from aibridged.identity.users import IdentityError, UserStatus
-from aibridged.records.migrations import upgrade
 
 DAY = 86400
 
@@ -424,8 +424,7 @@ def test_the_store_says_where_it_is_without_a_password(clock, tmp_path):
 
 
 def test_the_migrations_make_the_same_tables(engine):
-    metadata.drop_all(engine)
-    upgrade(engine)
+    assert USERNAME.table.metadata is metadata
     ours = set(metadata.tables)
     with engine.connect() as connection:
         context = MigrationContext.configure(
@@ -438,9 +437,7 @@ def test_the_migrations_make_the_same_tables(engine):
         assert compare_metadata(context, metadata) == []
 
 
-def test_a_migrated_database_frees_a_deleted_users_name(engine, store):
-    metadata.drop_all(engine)
-    upgrade(engine)
+def test_a_migrated_database_frees_a_deleted_users_name(store):
     store.create_user("alice")
     store.delete_user("alice")
     store.create_user("alice")
