@@ -577,13 +577,14 @@ _aibridged() {
             esac
             ;;
         'sessions show')
-            flags='--full --output -o --config -c --state-dir --postgres-url --help -h'
+            flags='--full --output -o --config -c --state-dir --postgres-url --aibridge-unpriced --help -h'
             ((given == 0)) && argument='names sessions'
             case $option in
                 --output | -o) next='words text json' ;;
                 --config | -c) next='files' ;;
                 --state-dir) next='directories' ;;
                 --postgres-url) next='nothing' ;;
+                --aibridge-unpriced) next='words allow deny RATE' ;;
             esac
             ;;
         'export')
