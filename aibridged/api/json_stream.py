@@ -21,7 +21,7 @@ from aibridged.identity.audit import (
     usernames,
 )
 from aibridged.records import cost_sums
-from aibridged.records.cache_breaks import CacheNote
+from aibridged.records.cache_breaks import CacheNote, find_notes
 from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row, UsageBy
@@ -105,9 +105,15 @@ def noted(
     known = 0
     for each in query.each_of(session_id, ids, characters=characters):
         while places[each.found.id] >= known:
-            notes = query.cache_notes(ids[known : known + _NOTED_AT_ONCE])
+            notes = notes_of(query, ids[known : known + _NOTED_AT_ONCE])
             known += _NOTED_AT_ONCE
         yield each, notes.get(each.found.id)
+
+
+def notes_of(query: Query, ids: Sequence[str]) -> Mapping[str, CacheNote]:
+    """What is known of the prompts of these interceptions, by their ids."""
+    with query.reading() as connection:
+        return find_notes(connection, ids, query.price)
 
 
 def audit(query: Query, wanted: AuditFilter) -> Chunks:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from aibridged.api import shapes
-from aibridged.api.json_stream import Chunks, noted, session
+from aibridged.api.json_stream import Chunks, noted, notes_of, session
 from aibridged.api.session_interceptions import SessionCache, turn_break
 from aibridged.core.cache_breaks import sentence
 from aibridged.core.money import shown
@@ -48,7 +48,7 @@ def cache_breaks(
     if not ids and after_id is None:
         return
     page = ids[:limit]
-    notes = query.cache_notes(page)
+    notes = notes_of(query, page)
     breaks = [
         turn_break(each, note.broken)
         for each in page

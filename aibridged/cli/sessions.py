@@ -165,8 +165,11 @@ def _interceptions(query: "Query", session: str) -> "Iterator[Interception]":
 
 def _noted(query: "Query", found: "Iterator[Interception]") -> "Iterator[_Noted]":
     """Each with what broke the prompt cache there, if anything."""
+    from aibridged.records.cache_breaks import find_notes
+
     while few := list(islice(found, _PAGE)):
-        notes = query.cache_notes([each.id for each in few])
+        with query.reading() as connection:
+            notes = find_notes(connection, [each.id for each in few], query.price)
         for each in few:
             note = notes.get(each.id)
             yield each, None if note is None else note.broken

@@ -8,7 +8,7 @@ in a thread.
 """
 
 import operator
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from datetime import datetime
 from functools import partial
@@ -18,7 +18,6 @@ import sqlalchemy as sa
 
 from aibridged.clock import Clock
 from aibridged.core.looks import View
-from aibridged.records.cache_breaks import CacheNote, find_notes
 from aibridged.records.cancel_scope import TIME_LIMIT_S, CancelScope, QueryFailedError
 from aibridged.records.child_rows import ChildRows, FullInterception
 from aibridged.records.cost_sums import Cost
@@ -32,6 +31,7 @@ from aibridged.records.filters import (
     thread_of,
 )
 from aibridged.records.id_prefixes import find_interception, find_session
+from aibridged.records.names import find_names
 from aibridged.records.query_results import (
     Filter,
     Interception,
@@ -43,7 +43,6 @@ from aibridged.records.query_results import (
 from aibridged.records.recorded_usage import Price
 from aibridged.records.schema import interceptions
 from aibridged.records.sessions import NoSuchSessionError, count_sessions, find_sessions
-from aibridged.records.storable import storable
 from aibridged.records.threads import find_threads, sum_costs, sum_metadata
 from aibridged.records.usage import find_usage, stream_usage
 from aibridged.records.viewer import Sight, Viewer, listed
@@ -65,8 +64,7 @@ class NoSuchPageError(QueryFailedError):
 class Query:
     """Queries of one database, as a viewer sees it.
 
-    All may share one `scope`; without it each has its own, of `time_limit` seconds. `price` tells
-    what was lost of the prompt cache.
+    All may share one `scope`; else each has its own, of `time_limit` seconds.
     """
 
     def __init__(
@@ -84,7 +82,7 @@ class Query:
         self._viewer = viewer
         self._time_limit = time_limit
         self._scope = scope
-        self._price = price
+        self.price = price
 
     def now(self) -> datetime:
         """The time (UTC) that questions about the present mean."""
@@ -92,29 +90,15 @@ class Query:
 
     def within(self, scope: CancelScope) -> "Query":
         """The same queries, bound by a scope."""
-        return Query(self._engine, self._clock, self._viewer, scope=scope, price=self._price)
-
-    def priced_by(self, price: Price) -> "Query":
-        """The same queries, with prices for what was lost of the prompt cache."""
-        return Query(
-            self._engine,
-            self._clock,
-            self._viewer,
-            time_limit=self._time_limit,
-            scope=self._scope,
-            price=price,
-        )
+        return self._but(scope=scope)
 
     def seen_by(self, viewer: Viewer) -> "Query":
         """The same queries, for another viewer."""
-        return Query(
-            self._engine,
-            self._clock,
-            viewer,
-            time_limit=self._time_limit,
-            scope=self._scope,
-            price=self._price,
-        )
+        return self._but(viewer=viewer)
+
+    def priced_by(self, price: Price) -> "Query":
+        """The same queries, with prices for what was lost of the prompt cache."""
+        return self._but(price=price)
 
     def sight(self, view: View, **what: Any) -> Sight:
         """What the viewer sees in one of them."""
@@ -300,11 +284,6 @@ class Query:
                 statement = statement.where(sa.tuple_(*order) > sa.tuple_(*position))
             return connection.scalars(statement).all()
 
-    def cache_notes(self, ids: Sequence[str]) -> Mapping[str, CacheNote]:
-        """What fingerprints and token usages tell of these interceptions' prompts, by their ids."""
-        with self._connect() as connection:
-            return find_notes(connection, ids, self._price)
-
     def each_of(
         self, session_id: str, ids: Sequence[str], *, characters: int | None = None
     ) -> Iterator[FullInterception]:
@@ -369,20 +348,16 @@ class Query:
     def _distinct(
         self, column: sa.ColumnElement[str], wanted: Names, initiator: str | None
     ) -> list[str]:
-        statement = sa.select(column).distinct().order_by(column)
-        statement = statement.limit(wanted.limit).offset(wanted.offset)
-        if wanted.beginning:
-            beginning = storable(wanted.beginning)
-            # LIKE would mind the case on one database and not on the other.
-            statement = statement.where(sa.func.substr(column, 1, len(beginning)) == beginning)
-        if initiator is not None:
-            statement = statement.where(_I.initiator_id == initiator)
         with self._connect() as connection:
-            return [row[0] for row in connection.execute(statement)]
+            return find_names(connection, column, wanted, initiator)
 
     def reading(self) -> AbstractContextManager[sa.Connection]:
         """A connection to read what other packages keep in the database; bound by the scope."""
         return self._connect()
+
+    def _but(self, **changed: Any) -> "Query":
+        kept = {"viewer": self._viewer, "time_limit": self._time_limit, "scope": self._scope}
+        return Query(self._engine, self._clock, **{**kept, "price": self.price, **changed})
 
     def _connect(self) -> AbstractContextManager[sa.Connection]:
         scope = self._scope or CancelScope(self._clock, self._time_limit)
