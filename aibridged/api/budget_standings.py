@@ -71,6 +71,7 @@ class Limits:
     def __init__(self, limits: Sequence[StoredLimit]) -> None:
         self.all = limits
         self._of: defaultdict[tuple[Scope, str], list[StoredLimit]] = defaultdict(list)
+        self._of_members: dict[tuple[str, ...], Mapping[Period, StoredLimit]] = {}
         for each in limits:
             self._of[each.key].append(each)
 
@@ -82,8 +83,17 @@ class Limits:
         of_groups = (each for group in person.groups for each in self.of(Scope.GROUP, group.id))
         return [*self.of(Scope.USER, person.id), *of_groups, *self.of(Scope.ORGANIZATION)]
 
-    def own(self, person: Spender) -> dict[Period, StoredLimit]:
+    def own(self, person: Spender) -> Mapping[Period, StoredLimit]:
         """A person's own limits, as requests are checked against them."""
+        if self.of(Scope.USER, person.id):
+            return self._own(person)
+        # The same for everybody in the same groups, who may be thousands.
+        groups = tuple(group.id for group in person.groups)
+        if groups not in self._of_members:
+            self._of_members[groups] = self._own(person)
+        return self._of_members[groups]
+
+    def _own(self, person: Spender) -> Mapping[Period, StoredLimit]:
         among = {each.id: each for each in self.candidates(person)}
         names = tuple(group.name for group in person.groups)
         found = SpendLimits([*among.values()]).own(person.id, names)
@@ -111,7 +121,11 @@ def with_spending(connection: Connection, at: datetime) -> list[Spender]:
 
 def overview(connection: Connection, at: datetime) -> list[LimitStanding]:
     """Every limit with what is used of it, in the order of scopes, names and periods."""
-    limits, starts = Limits(stored_limits(connection)), {each: each.start(at) for each in Period}
+    limits = Limits(stored_limits(connection))
+    if not limits.all:
+        return []
+    periods = {each.period for each in limits.all}
+    starts = {each: each.start(at) for each in Period if each in periods}
     days = set(starts.values())
     shared = {subject for each in limits.all if (subject := subject_of(each)) is not None}
     spending = {**spent_by_users(connection, days), **spent_since(connection, shared, days)}
