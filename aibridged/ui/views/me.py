@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from aibridged.errors import NO_USERS_HERE, GatewayError
+from aibridged.ui import svg
+from aibridged.ui.formats import percent
 from aibridged.ui.page import Html, Page, Redirect, Visit
 from aibridged.ui.views.forms import Lifetimes, choices, new_token, renewal, token_id, tried
 
@@ -63,6 +65,10 @@ async def _me(visit: Visit, error: str = "") -> Html:
     values = {
         "title": f"{found['username']}: my page",
         "me": found,
+        "bars": [
+            svg.share(each["share"], f"{percent(each['share'])} is used", is_limit=True)
+            for each in found["budgets"]
+        ],
         "usage": usage["usage"],
         "total": usage["total"],
         "days": DAYS,
