@@ -38,7 +38,7 @@ $(READY): pyproject.toml packaging/constraints.txt
 dev: $(READY)  ## make .venv with the daemon and all that its tests need
 
 demo: $(READY)  ## see it work: a fake provider, both official SDKs, the breaker, tools, the record
-	$(BIN)/aibridged demo
+	$(BIN)/aibridged demo $(ARGS)
 
 run: $(READY)  ## start the daemon for real use (settings from the environment, see docs/settings.md)
 	$(BIN)/aibridged serve $(ARGS)

@@ -134,7 +134,7 @@ _aibridged() {
             esac
             ;;
         'demo')
-            flags='--help -h'
+            flags='--keep --help -h'
             ;;
         'fake-provider')
             flags='--address --events --delay --keep --help -h'

@@ -338,6 +338,7 @@ complete -c aibridged -n '__aibridged_in tail' -l config -s c -rF -d 'YAML confi
 complete -c aibridged -n '__aibridged_in tail' -l state-dir -x -a '(__fish_complete_directories)' -d 'Directory of the database and the spool (defaults to systemd\'s STATE_DIRECTORY)'
 complete -c aibridged -n '__aibridged_in tail' -l postgres-url -x -d 'URL of a PostgreSQL database for users, tokens and records, instead of SQLite'
 complete -c aibridged -n '__aibridged_in tail' -l help -s h -d 'Show this message and exit'
+complete -c aibridged -n '__aibridged_in demo' -l keep -d 'Keep it running until Ctrl-C, with its web page to look at'
 complete -c aibridged -n '__aibridged_in demo' -l help -s h -d 'Show this message and exit'
 complete -c aibridged -n '__aibridged_in fake-provider' -l address -x -d 'Listen address; port 0 picks a free one'
 complete -c aibridged -n '__aibridged_in fake-provider' -l events -x -d 'Text deltas per stream (default: one per word)'

@@ -7,8 +7,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import IO, Any
+from contextlib import contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import IO, Annotated, Any
 
 import typer
 
@@ -19,12 +20,18 @@ _THRESHOLD = 3
 _SESSION = "5a8a2a0e-52f3-4f0f-9c80-demo00000001"
 
 
-def demo() -> None:
+def demo(
+    keep: Annotated[
+        bool,
+        typer.Option("--keep", help="Keep it running until Ctrl-C, with its web page to look at."),
+    ] = False,
+) -> None:
     """Demonstrate the gateway with a built-in fake provider.
 
     Starts both as processes, creates a token, sends a streaming request with each official SDK, has
     the model use a tool that the gateway runs, overloads the provider until the circuit breaker
-    opens, shows the records, and cleans up. Requires the extra `demo`, and `mcp` for the tool.
+    opens, shows the records, and cleans up. With --keep it ends with the address of the web page.
+    Requires the extra `demo`, and `mcp` for the tool.
     """
     if (missing := extras.sentences("demo", "The demo drives both SDKs")) is not None:
         typer.echo(missing, err=True)
@@ -37,8 +44,14 @@ def demo() -> None:
         token = _make_token(state)
         with _gateway(provider, state, tools) as gateway:
             _talk(gateway, token, with_tools=tools is not None)
-        _show_the_record(state)
+            if keep:
+                _show_the_record(state)
+                _show_the_page(gateway, state, token)
+        if not keep:
+            _show_the_record(state)
     _say("Done. Both processes are stopped, and nothing is left behind.")
+    if not keep:
+        typer.echo("    To look at it in a browser: aibridged demo --keep (make demo ARGS=--keep)")
 
 
 def _talk(gateway: str, token: str, *, with_tools: bool) -> None:
@@ -67,6 +80,28 @@ def _show_the_record(state: str) -> None:
         typer.echo(f"    $ aibridged {command}")
         said = _run(state, command)
         typer.echo("".join(f"    {line}\n" for line in said.splitlines()))
+
+
+def _show_the_page(gateway: str, state: str, token: str) -> None:
+    """Say where the web page is, and keep everything running until Ctrl-C."""
+    if (missing := extras.sentences("ui", "The web page is off")) is not None:
+        _say(missing)
+        return
+    # They need the extra.
+    from aibridged.clock import SystemClock
+    from aibridged.config.secret import Secret
+    from aibridged.ui.single_use_code import offer
+
+    with suppress(KeyboardInterrupt):
+        while True:
+            code = offer(Path(state), Secret(token), SystemClock())
+            _say("The web page, at an address that is good for a minute and once:")
+            typer.echo(f"    {gateway}/ui/sign-in?code={code}")
+            typer.echo("    Enter makes another one, Ctrl-C ends the demo.")
+            sys.stdout.flush()
+            if not sys.stdin.readline():
+                threading.Event().wait()  # there is nobody to press Enter
+    typer.echo()
 
 
 def _stream_anthropic(client: Any) -> None:
@@ -162,7 +197,7 @@ def _fake_provider() -> Iterator[str]:
 
 def _make_token(state: str) -> str:
     _say("Creating a user and a token:")
-    for command in ("users create alice", "tokens create --user alice --name laptop"):
+    for command in ("users create alice --admin", "tokens create --user alice --name laptop"):
         typer.echo(f"    $ aibridged {command}")
         said = _run(state, command)
     typer.echo(f"    {said[:14]}…")

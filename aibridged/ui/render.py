@@ -1,7 +1,6 @@
 """Renders pages: templates that escape what they show, and headers that confine them."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -12,6 +11,7 @@ from aibridged.sign_in.pages import HEADERS
 from aibridged.transport.refusal import SERVER
 from aibridged.ui.assets import Asset, Assets
 from aibridged.ui.formats import filters
+from aibridged.ui.navigation import LinkGroup
 from aibridged.ui.page import Download
 
 _POLICY = (
@@ -25,16 +25,6 @@ _NOTHING = "default-src 'none'; frame-ancestors 'none'"
 # Of what isn't a page.
 _BARE = {**_HEADERS, "Content-Security-Policy": _NOTHING}
 del _BARE["Content-Type"]
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """An entry of the navigation."""
-
-    path: str
-    name: str
-    key: str
-    is_here: bool
 
 
 class Renderer:
@@ -59,11 +49,11 @@ class Renderer:
         values: Mapping[str, Any],
         *,
         status: int = 200,
-        links: Sequence[Link] = (),
+        groups: Sequence[LinkGroup] = (),
         form_action: str = "",
     ) -> web.Response:
         """A page. Its forms may lead to `form_action`, too."""
-        body = self._environment.get_template(template).render(links=links, **values)
+        body = self._environment.get_template(template).render(groups=groups, **values)
         forms = f"'self' {form_action}".rstrip()
         headers = {**_HEADERS, "Content-Security-Policy": _POLICY.format(forms=forms)}
         return web.Response(status=status, body=body.encode(), headers=headers)

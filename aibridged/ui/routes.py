@@ -27,8 +27,9 @@ from aibridged.sign_in.forms import fields, read_form
 from aibridged.ui import entry as entrance
 from aibridged.ui.admission import Admission
 from aibridged.ui.entry import Entry
+from aibridged.ui.navigation import navigation
 from aibridged.ui.page import Download, Events, Html, Page, Redirect, Role, Visit
-from aibridged.ui.render import Link, Renderer, send_download, send_events
+from aibridged.ui.render import Renderer, send_download, send_events
 from aibridged.ui.session import Session, Sessions
 from aibridged.ui.views import PAGES
 
@@ -212,16 +213,8 @@ class Ui:
             "visit": visit,
             **answer.values,
         }
-        return self._renderer.html(
-            answer.template, values, status=answer.status, links=self._links(visitor.actor, page)
-        )
-
-    def _links(self, actor: Actor, here: Page | None) -> list[Link]:
-        return [
-            Link(page.path, page.nav, page.key, _is_within(here, page))
-            for page in self._pages
-            if page.nav and (page.role is not Role.ADMIN or actor.is_admin)
-        ]
+        groups = navigation(self._pages, is_admin=visitor.actor.is_admin, here=page)
+        return self._renderer.html(answer.template, values, status=answer.status, groups=groups)
 
     def _keep(self, response: S, visitor: Visitor, said: str = "") -> S:
         value = self._sessions.continued(visitor.session, said, is_new=visitor.is_new)
@@ -286,7 +279,3 @@ class _Asking:
             self._actor, method, path, urlencode(parameters), sent
         )
         return msgspec.json.decode(answer)
-
-
-def _is_within(here: Page | None, page: Page) -> bool:
-    return here is not None and (here is page or here.path.startswith(f"{page.path}/"))

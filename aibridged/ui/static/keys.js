@@ -1,24 +1,40 @@
 // Keyboard: `/` searches, `g` and a letter go to a page, `?` shows the keys.
 const WAIT_MS = 1200;
-let going = 0;
+const keys = document.getElementById("keys");
+let going = -Infinity;
 
 function isTyping(target) {
   return target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
 }
 
+function follow(key) {
+  const link = document.querySelector(`nav a[data-key="${CSS.escape(key)}"]`);
+  if (link) location.assign(link.href);
+  return Boolean(link);
+}
+
+function search() {
+  const field = document.querySelector("input[type=search], form.filters input:not([type=hidden])");
+  if (!field) return follow("s");
+  field.focus();
+  field.select();
+  return true;
+}
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  if (event.key === "/") {
-    const search = document.querySelector("input[type=search], form.filters input");
-    if (search) {
-      event.preventDefault();
-      search.focus();
-    }
-  } else if (event.timeStamp - going < WAIT_MS) {
-    going = 0;
-    const link = document.querySelector(`nav a[data-key="${CSS.escape(event.key)}"]`);
-    if (link) link.click();
-  } else if (event.key === "g") {
-    going = event.timeStamp;
-  }
+  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || keys.open) return;
+  const isSecond = event.timeStamp - going < WAIT_MS;
+  going = -Infinity;
+  let isOurs = true;
+  if (isSecond) isOurs = follow(event.key);
+  else if (event.key === "g") going = event.timeStamp;
+  else if (event.key === "/") isOurs = search();
+  else if (event.key === "?") keys.showModal();
+  else isOurs = false;
+  if (isOurs) event.preventDefault();
 });
+
+for (const button of document.querySelectorAll("[data-keys]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => keys.showModal());
+}

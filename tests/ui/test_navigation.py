@@ -1,0 +1,55 @@
+"""The navigation: what a visitor may see, in its order."""
+
+import pytest
+
+from aibridged.ui.navigation import GROUPS, navigation
+from aibridged.ui.page import Html, Page, Role
+from aibridged.ui.views import PAGES
+
+
+async def view(visit) -> Html:
+    return Html("x.html")
+
+
+HOME = Page("/", "Overview", view, nav="Overview", key="o")
+PEOPLE = Page("/people", "People", view, role=Role.ADMIN, nav="People", key="p")
+PERSON = Page("/people/{id}", "A person", view, role=Role.ADMIN)
+ME = Page("/me", "My page", view, nav="Me", key="m")
+LATER = Page("/later", "Later", view, nav="Later")
+
+
+def names(pages, *, is_admin=True, here=None):
+    groups = navigation(pages, is_admin=is_admin, here=here)
+    return [(group.name, [link.name for link in group.links]) for group in groups]
+
+
+def test_pages_are_in_groups_in_their_order():
+    assert names([ME, LATER, PEOPLE, PERSON, HOME]) == [
+        ("What runs", ["Overview"]),
+        ("Administration", ["People"]),
+        ("Your own", ["Me"]),
+        ("More", ["Later"]),
+    ]
+
+
+def test_a_person_is_shown_no_page_of_administrators():
+    assert names([HOME, PEOPLE, ME], is_admin=False) == [
+        ("What runs", ["Overview"]),
+        ("Your own", ["Me"]),
+    ]
+
+
+@pytest.mark.parametrize(("here", "name"), [(HOME, "Overview"), (PERSON, "People"), (None, None)])
+def test_where_one_is_is_marked(here, name):
+    groups = navigation([HOME, PEOPLE, PERSON], is_admin=True, here=here)
+    marked = [link.name for group in groups for link in group.links if link.is_here]
+    assert marked == ([] if name is None else [name])
+
+
+def test_every_page_has_its_place_and_a_key_of_its_own():
+    known = {name for _, names in GROUPS for name in names}
+    shown = [page for page in PAGES if page.nav]
+    assert {page.nav for page in shown} <= known
+    keys = [page.key for page in shown]
+    assert sorted(set(keys)) == sorted(keys)
+    assert all(keys)
