@@ -4,15 +4,14 @@ A card is made once per provider, model and day, in about 0.1 ms, and then found
 """
 
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from cachetools import LRUCache
 
 from aibridged.config.globs import matcher
 from aibridged.config.options import PriceSettings, ProviderSettings
@@ -114,10 +113,7 @@ class PriceBook:
         ]
         self._by_id = {each.id: each for each in table.providers}
         self._places = {each.name: self._place(each) for each in providers}
-        self._cards: LRUCache[tuple[str, str, date], Sequence[tuple[time, RateCard | None]]] = (
-            LRUCache(MAX_CARDS)
-        )
-        self._lock = threading.Lock()
+        self._cards = lru_cache(MAX_CARDS)(self._cards_of)
 
     def card(self, provider: str, model: str, at: datetime) -> RateCard | None:
         """What the model costs at that time; None where nobody says.
@@ -128,11 +124,7 @@ class PriceBook:
             return None
         if at.tzinfo is not UTC:
             at = at.astimezone(UTC)
-        key = provider, model, at.date()
-        with self._lock:
-            cards = self._cards.get(key)
-            if cards is None:
-                self._cards[key] = cards = [*self._of_day(*key)]
+        cards = self._cards(provider, model, at.date())
         found = cards[0][1]
         if len(cards) == 1:  # as most models have: their prices are the same all day
             return found
@@ -160,10 +152,15 @@ class PriceBook:
                 return _Place(each, False)
         return _Place(self._by_id.get(_MAKERS.get(settings.type, settings.type)), True)
 
+    def _cards_of(
+        self, provider: str, model: str, day: date
+    ) -> Sequence[tuple[time, RateCard | None]]:
+        """The cards of a day, each with the time from which it counts."""
+        return tuple(self._of_day(provider, model, day))
+
     def _of_day(
         self, provider: str, model: str, day: date
     ) -> Iterator[tuple[time, RateCard | None]]:
-        """The cards of a day, each with the time from which it counts."""
         place, is_guessed = self.place(provider)
         found = None
         if place is not None:
