@@ -5,7 +5,7 @@ End-to-end headers pass unchanged, known or not. Not forwarded are hop-by-hop he
 gateway sets itself.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence, Set
 from functools import lru_cache
 from typing import AnyStr
 
@@ -26,6 +26,11 @@ _HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
+OF_THIS_HOP = frozenset(name.encode() for name in _HOP_BY_HOP)
+"""The names of a response's hop-by-hop headers, in lower case."""
+NOT_RELAYED = OF_THIS_HOP | {b"set-cookie"}
+"""Those of a provider's headers that aren't relayed: its cookies are for the gateway."""
+
 # Set by the gateway for the provider, or handled by the gateway itself (Expect).
 _REWRITTEN = frozenset({"host", "content-length", "accept-encoding", "expect"})
 _SESSION_TOKEN = "coder-session-token"
@@ -69,13 +74,6 @@ def request_header_passes(raw_name: bytes) -> bool:
     )
 
 
-@lru_cache(maxsize=_REMEMBERED_NAMES)
-def response_header_passes(raw_name: bytes) -> bool:
-    """Whether a provider's header is relayed. Its cookies are for the gateway, and aren't."""
-    name = raw_name.decode("latin-1").lower()
-    return name not in _HOP_BY_HOP and name != "set-cookie"
-
-
 def named_by_connection(values: Iterable[str]) -> frozenset[str]:
     """The lower-case names that `Connection` headers declare to be hop-by-hop."""
     return frozenset(part.strip().lower() for value in values for part in value.split(","))
@@ -100,6 +98,25 @@ def end_to_end(
         return kept
     names = named_by_connection(connection)
     return [header for header in kept if _text(header[0]).lower() not in names]
+
+
+def relayed(
+    headers: Sequence[tuple[bytes, bytes]], names: Sequence[bytes], dropped: Set[bytes]
+) -> Sequence[tuple[bytes, bytes]]:
+    """A response's headers to relay: all but those `dropped`, and those that `Connection` names.
+
+    `names` are theirs in lower case. `Connection` is among the dropped ones.
+    """
+    if dropped.isdisjoint(names):
+        return headers
+    named = [
+        _text(value)
+        for name, (_, value) in zip(names, headers, strict=True)
+        if name == b"connection"
+    ]
+    if named:
+        dropped = dropped | {name.encode("latin-1") for name in named_by_connection(named)}
+    return [header for name, header in zip(names, headers, strict=True) if name not in dropped]
 
 
 def _text(value: str | bytes) -> str:

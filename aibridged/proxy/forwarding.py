@@ -9,7 +9,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from aibridged.core.egress import BadDestinationError, host_destination
-from aibridged.core.headers import is_hop_by_hop
+from aibridged.core.headers import OF_THIS_HOP
 from aibridged.errors import AT_CAPACITY, DESTINATION_UNREACHABLE, GatewayError
 from aibridged.proxy.dial import CONNECT_S, Dialer
 from aibridged.transport.body import StreamedBody, arriving
@@ -23,7 +23,7 @@ from aibridged.transport.upstream_proxy import NotConnectedError, start_tls
 from aibridged.transport.upstream_response import RawHeaders, UpstreamResponse
 
 # Hop-by-hop, or answered on this hop.
-_OF_THIS_HOP = frozenset({"content-length", "expect", "host"})
+_NOT_SENT_ON = frozenset({"content-length", "expect", "host"})
 
 
 def over_tls(dialer: Dialer, context: ssl.SSLContext) -> Dial:
@@ -85,7 +85,9 @@ class Forwarder:
         """
         answer = await self._ask(request, base_url, target, headers)
         try:
-            return await relay(request, answer, (), self.idle_timeout, self._turns, passes=_passes)
+            return await relay(
+                request, answer, (), self.idle_timeout, self._turns, dropped=OF_THIS_HOP
+            )
         finally:
             answer.close()
 
@@ -111,9 +113,5 @@ def _sent_on(headers: CIMultiDict[str]) -> RawHeaders:
     return [
         (name.encode(), value.encode(errors="surrogateescape"))
         for name, value in headers.items()
-        if name.lower() not in _OF_THIS_HOP
+        if name.lower() not in _NOT_SENT_ON
     ]
-
-
-def _passes(name: bytes) -> bool:
-    return not is_hop_by_hop(name.decode("latin-1"))

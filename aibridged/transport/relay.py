@@ -1,12 +1,12 @@
 """Reverse-proxy relay with backpressure: a provider's response, written as it arrives."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
 
 import aiohttp
 from aiohttp import web
 
-from aibridged.core.headers import response_header_passes
+from aibridged.core.headers import NOT_RELAYED
 from aibridged.transport.abort import broken_off
 from aibridged.transport.read_backlog import Backlog, Reader
 from aibridged.transport.request import GatewayRequest
@@ -26,7 +26,7 @@ async def relay(
     idle_timeout: float,
     turns: Turns,
     *,
-    passes: Callable[[bytes], bool] = response_header_passes,
+    dropped: Set[bytes] = NOT_RELAYED,
     withhold_usage: bool = False,
     before_end: Callable[[], None] = lambda: None,
     ended_early: Callable[["Pump"], Awaitable[bytes]] | None = None,
@@ -41,9 +41,9 @@ async def relay(
     provider breaks off, or is silent for `idle_timeout` seconds, the client's connection is
     aborted: no client may take a truncated response as complete.
 
-    `passes` decides by name which headers are relayed; with `withhold_usage` the client doesn't get
-    a stream's usage, which only the gateway asked for. Where the task is cancelled, `ended_early`
-    tells what ends the response in place of its rest, or raises.
+    `dropped` are the names of headers that aren't relayed, in lower case; with `withhold_usage` the
+    client doesn't get a stream's usage, which only the gateway asked for. Where the task is
+    cancelled, `ended_early` tells what ends the response in place of its rest, or raises.
 
     Raises:
         BrokenOffError: the provider didn't complete its response.
@@ -51,7 +51,7 @@ async def relay(
     """
     withholder = _withholder(source) if withhold_usage else None
     without = (b"content-length",) if withholder else ()
-    response = DownstreamResponse(source, without=without, passes=passes)
+    response = DownstreamResponse(source, without=without, dropped=dropped)
     response.begin(request)
     if source.is_whole and source.waiting <= SLICE and not (withholder or source.content_coding):
         # As most responses that aren't streams: all of it is here, and can be read at once.

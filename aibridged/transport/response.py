@@ -1,28 +1,29 @@
 """The downstream response: the provider's head, byte for byte, and its body."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Set
 from typing import cast
 
 from aiohttp import web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpVersion11
 
-from aibridged.core.headers import end_to_end, response_header_passes
+from aibridged.core.headers import NOT_RELAYED, relayed
 from aibridged.transport.request import GatewayRequest
 from aibridged.transport.upstream_response import UpstreamResponse
 
 _ERRORS = 400
 _WITHOUT_BODY = frozenset({204, 304})
+_LENGTH = b"content-length"
 _END_OF_HEAD = b"\r\n"  # behind the last line's own
 
 
 class DownstreamResponse(web.StreamResponse):
     """A response that writes itself straight to the client's connection.
 
-    `passes` decides by name which headers are relayed, `without` are further names in lower case
-    that aren't; `length` is the body's where it isn't the provider's. aiohttp would copy the
-    headers several times, and add its own. The head waits for the beginning of the body, so that
-    they travel in one packet.
+    `dropped` are the names of headers that aren't relayed, in lower case, and `without` are further
+    ones; `length` is the body's where it isn't the provider's. aiohttp would copy the headers
+    several times, and add its own. The head waits for the beginning of the body, so that they
+    travel in one packet.
     """
 
     def __init__(
@@ -31,19 +32,21 @@ class DownstreamResponse(web.StreamResponse):
         *,
         without: Collection[bytes] = (),
         length: int | None = None,
-        passes: Callable[[bytes], bool] = response_header_passes,
+        dropped: Set[bytes] = NOT_RELAYED,
     ) -> None:
         super().__init__(status=upstream_response.status, reason="")
-        headers = end_to_end(upstream_response.headers, passes)
         if length is not None:
-            without = (*without, b"content-length")
+            without = (*without, _LENGTH)
         if without:
-            headers = [header for header in headers if header[0].lower() not in without]
-        if length is not None:
-            headers.append((b"Content-Length", b"%d" % length))
-        is_all = length is None and len(headers) == len(upstream_response.headers)
+            dropped = dropped | {*without}
+        came, names = upstream_response.headers, upstream_response.names
+        headers = relayed(came, names, dropped)
+        if headers is not came:
+            names = [name.lower() for name, _ in headers]
+        self._has_length = length is not None or _LENGTH in names
         self._raw = headers
-        self._names = upstream_response.names if is_all else [name.lower() for name, _ in headers]
+        if length is not None:
+            self._raw = [*headers, (b"Content-Length", b"%d" % length)]
         self._reason_bytes = upstream_response.reason
         self._head: bytes | None = None
         self._in_chunks = False
@@ -100,10 +103,9 @@ class DownstreamResponse(web.StreamResponse):
         keep_alive = request.keep_alive
         is_11 = request.version == HttpVersion11
         lines = [b"HTTP/1.%d %d %b" % (is_11, self._status, self._reason_bytes)]
-        raw = self._raw
-        has_length = b"content-length" in self._names
+        raw, has_length = self._raw, self._has_length
         if has_length and self._status == 204:
-            raw = [header for header in raw if header[0].lower() != b"content-length"]
+            raw = [header for header in raw if header[0].lower() != _LENGTH]
         if (replacement := request.replacement) is not None:
             names = replacement.prefixes
             raw = [header for header in raw if not header[0].lower().startswith(names)]

@@ -1,10 +1,16 @@
 import pytest
 
 from aibridged.core.headers import (
+    NOT_RELAYED,
+    OF_THIS_HOP,
     named_by_connection,
+    relayed,
     request_header_passes,
-    response_header_passes,
 )
+
+
+def relay(*headers):
+    return relayed(headers, [name.lower() for name, _ in headers], NOT_RELAYED)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +30,7 @@ from aibridged.core.headers import (
 )
 def test_end_to_end_headers_pass(name):
     assert request_header_passes(name.encode())
-    assert response_header_passes(name.encode())
+    assert relay((name.encode(), b"x")) == ((name.encode(), b"x"),)
 
 
 @pytest.mark.parametrize(
@@ -41,7 +47,7 @@ def test_end_to_end_headers_pass(name):
 )
 def test_hop_by_hop_headers_pass_in_neither_direction(name):
     assert not request_header_passes(name.encode())
-    assert not response_header_passes(name.encode())
+    assert relay((name.encode(), b"x"), (b"A", b"y")) == [(b"A", b"y")]
 
 
 @pytest.mark.parametrize("spell", [str.lower, str.upper, str.title, lambda n: n.replace("-", "_")])
@@ -75,7 +81,14 @@ def test_a_callers_trace_goes_no_further(name):
 
 
 def test_a_providers_cookies_stay_with_the_gateway():
-    assert not response_header_passes(b"Set-Cookie")
+    assert relay((b"Set-Cookie", b"x"), (b"A", b"y")) == [(b"A", b"y")]
+    assert b"set-cookie" not in OF_THIS_HOP
+
+
+def test_what_a_providers_connection_names_stays_behind():
+    named, other = (b"X-Foo", b"x"), (b"X-Bar", b"y")
+    assert relay(named, other) == (named, other)
+    assert relay(named, (b"Connection", b"close, x-FOO"), other) == [other]
 
 
 def test_names_listed_by_connection():
