@@ -4,7 +4,7 @@ Outputs and formats are decided in `logging`, as for all other lines.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, tzinfo
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from aibridged.clock import SystemClock
@@ -15,9 +15,6 @@ from aibridged.observe.scope import SCOPE
 if TYPE_CHECKING:
     from loguru import Record
 
-_SAME_OFFSET_S = 15 * 60
-"""An offset changes at a quarter of an hour, if at all."""
-
 Render = Callable[["Record"], str]
 Output = tuple[LogOutput, Render]
 
@@ -26,14 +23,15 @@ class _Level(NamedTuple):
     name: str
 
 
+_level = cache(_Level)
+
+
 class DirectLines:
     """Writes lines of level info and up to all `outputs`; without any, loguru does."""
 
     def __init__(self) -> None:
         self._outputs: Sequence[Output] = ()
         self._wall = SystemClock().wall
-        self._slot = -1
-        self._zone: tzinfo | None = None
 
     def to(self, outputs: Sequence[Output]) -> None:
         """Set the outputs."""
@@ -57,8 +55,8 @@ class DirectLines:
         record = {
             "message": message,
             "extra": fields,
-            "level": _Level(level),
-            "time": self._local(self._wall()),
+            "level": _level(level),
+            "time": self._wall(),
             "exception": None,
             "name": module,
             "function": function,
@@ -73,13 +71,6 @@ class DirectLines:
             else:
                 output.write(text)
         return True
-
-    def _local(self, at: datetime) -> datetime:
-        """The time in the local zone, whose offset is looked up once in a while."""
-        slot = int(at.timestamp()) // _SAME_OFFSET_S
-        if slot != self._slot:
-            self._slot, self._zone = slot, at.astimezone().tzinfo
-        return at.astimezone(self._zone)
 
 
 DIRECT = DirectLines()

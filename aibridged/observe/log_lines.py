@@ -35,7 +35,7 @@ _REMEMBERED = 1024
 _SHORT = 64  # characters
 
 _splits = re.compile(r"[\s\"=]").search
-_stamp = Stamps(3)
+_stamp = Stamps(3, local=True)
 
 
 class HttpRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -8,11 +8,13 @@ _DIGITS = 6  # of microseconds
 class Stamps:
     """Formats times with a fraction of `digits`: `2026-01-31 23:59:59.123`, without the offset.
 
-    Threads may share it.
+    They are told in their own zone, or in the machine's if it is `local`. Threads may share it.
     """
 
-    def __init__(self, digits: int = _DIGITS) -> None:
-        self._cut = digits - _DIGITS or None
+    def __init__(self, digits: int = _DIGITS, *, local: bool = False) -> None:
+        self._format = f"%s.%0{digits}d"
+        self._unit = 10 ** (_DIGITS - digits)  # microseconds
+        self._local = local
         self._last = datetime.min.replace(tzinfo=UTC), ""  # a second, and its text
 
     def __call__(self, at: datetime) -> str:
@@ -21,7 +23,7 @@ class Stamps:
         within = at - second
         if within.days or within.seconds or at.tzinfo is not second.tzinfo:
             second = at.replace(microsecond=0)
-            text = second.isoformat(" ", "seconds")[:19]
-            within = at - second
+            shown = second.astimezone() if self._local else second
+            text = shown.isoformat(" ", "seconds")[:19]
             self._last = second, text
-        return f"{text}.{within.microseconds:06d}"[: self._cut]
+        return self._format % (text, at.microsecond // self._unit)

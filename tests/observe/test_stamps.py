@@ -1,5 +1,6 @@
 """Times as text: the same as the standard library formats."""
 
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -34,3 +35,15 @@ def test_a_time_is_in_its_own_zone():
     for hours in (0, 2, -5):
         at = AT.astimezone(timezone(timedelta(hours=hours)))
         assert stamps(at) == at.isoformat(" ", "milliseconds")[:23]
+
+
+def test_a_local_time_is_in_the_machines_zone(monkeypatch):
+    stamps = Stamps(3, local=True)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setenv("TZ", "Etc/GMT-2")
+            time.tzset()
+            assert stamps(AT) == "2026-02-01 01:59:59.123"
+            assert stamps(AT + timedelta(seconds=1)) == "2026-02-01 02:00:00.123"
+    finally:
+        time.tzset()
