@@ -251,13 +251,17 @@ def facts_of(
 def _most_tokens(head: Head) -> int | None:
     """The most tokens that may be generated; of several names a provider may heed any."""
     fields = head.max_completion_tokens, head.max_output_tokens, head.max_tokens
-    given = [_count(each) for each in fields if is_given(each)]
+    given = [_count(each) for each in fields if each is not ABSENT and is_given(each)]
+    if len(given) == 1:  # as nearly always
+        return given[0]
     known = [each for each in given if each is not None]
     return max(known) if known and len(known) == len(given) else None
 
 
 def _choices(head: Head) -> int:
     """How many answers are asked for; as many as may be where that isn't readable."""
+    if head.n is ABSENT and head.best_of is ABSENT:  # as nearly always
+        return 1
     fields = [each for each in (head.n, head.best_of) if is_given(each)]
     counts = [_count(each) for each in fields]
     return max((_MANY if each is None else each for each in counts), default=1) or 1
@@ -265,8 +269,10 @@ def _choices(head: Head) -> int:
 
 def _count(raw: msgspec.Raw) -> int | None:
     """A whole number of a size that a provider may accept."""
-    digits = bytes(memoryview(raw)[: _MAX_DIGITS + 1])
-    return int(digits) if len(digits) <= _MAX_DIGITS and digits.isdigit() else None
+    if len(raw) > _MAX_DIGITS:
+        return None
+    digits = bytes(raw)
+    return int(digits) if digits.isdigit() else None
 
 
 def _stored(head: ResponsesHead) -> dict[str, Any]:
