@@ -5,7 +5,7 @@ Where a response broke, or its provider told no usage, what it has cost is guess
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -106,10 +106,3 @@ def _completed(used: TokenUsage, guess: Guess, notes: dict[str, str | int]) -> T
         notes[ESTIMATED_OUTPUT] = guess.output
         used = msgspec.structs.replace(used, output=guess.output)
     return msgspec.structs.replace(used, partial=True)
-
-
-def cost_fields(cost: Cost | None) -> Mapping[str, Any]:
-    """The fields of a record that tell a cost."""
-    if cost is None:
-        return {}
-    return {"cost_nanos": cost.amount, "cost_label": str(cost.label)}

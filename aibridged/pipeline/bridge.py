@@ -14,7 +14,7 @@ from aibridged.core.prices import Cost, Label, Reason
 from aibridged.counted import counted
 from aibridged.mcp.tools import CallerTools, Tool, Toolbox
 from aibridged.observe.scope import Scope
-from aibridged.pipeline.bill import Bill, Guess, cost_fields, guessed
+from aibridged.pipeline.bill import Bill, Guess, guessed
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.failure import error_fields, of_response, redacted
 from aibridged.pipeline.response_observer import ResponseObserver
@@ -278,22 +278,21 @@ class Interception:
         self._keep(facts, runs)
         told = reading or self.told
         first_byte = told.first_byte_at if told is not None else None
-        start = self.start
         if facts.status is None:
             records = self._rows(reading, facts, at, runs)
         else:
             records = background_records(self.id, facts, at, self._bill)
         if facts.status not in RUNNING:
             self.cost = self._bill.total
-        elif start.reservation is not None and start.reservation.amount:
+        elif (reserved := self.start.reservation) is not None and reserved.amount:
             # Until it is fetched, if ever: nothing stays reserved.
-            self.cost = Cost(start.reservation.amount, Label.ESTIMATED, (Reason.PARTIAL,))
+            self.cost = Cost(reserved.amount, Label.ESTIMATED, (Reason.PARTIAL,))
+        cost = self.cost
         metadata: Metadata = {} if unread is None else {"unread": unread}
         if self.ended_by is not None:
             metadata["ended_by"] = self.ended_by
         if self.watch is not None:
-            cost = self.cost.amount if self.cost is not None else None
-            metadata |= self.watch(self.answer, cost or 0)
+            metadata |= self.watch(self.answer, (cost and cost.amount) or 0)
         end = InterceptionEnd(
             interception_id=self.id,
             ended_at=at,
@@ -305,7 +304,8 @@ class Interception:
             ),
             prompt_response_id=self._response_id() if self._has_prompt else None,
             metadata=metadata,
-            **cost_fields(self.cost),
+            cost_nanos=cost and cost.amount,
+            cost_label=cost and str(cost.label),
         )
         if failure is not None:
             end = msgspec.structs.replace(end, **error_fields(failure))

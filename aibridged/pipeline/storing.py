@@ -5,7 +5,7 @@ from datetime import datetime
 
 import msgspec
 
-from aibridged.pipeline.bill import UNTOLD, Bill, cost_fields
+from aibridged.pipeline.bill import UNTOLD, Bill
 from aibridged.pipeline.failure import error_fields
 from aibridged.records.facts import (
     BackgroundRecord,
@@ -90,7 +90,8 @@ def background_records(
         status=response.status,
         outcome=outcome,
         usage_partial=partial,
-        **cost_fields(cost),
+        cost_nanos=cost and cost.amount,
+        cost_label=cost and str(cost.label),
     )
     status = msgspec.structs.replace(status, **error_fields(failure))
     return (*rows, status)
