@@ -15,7 +15,7 @@ from aibridged.core.auth import (
 from aibridged.errors import BYOK_DISABLED, OWN_KEY_REQUIRED, UNAUTHENTICATED, GatewayError
 from aibridged.identity.base import Actor
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 
 
 async def authenticated(context: RequestContext, components: Components) -> Actor:
@@ -37,21 +37,19 @@ def _token(context: RequestContext) -> str | None:
         raise GatewayError(UNAUTHENTICATED, str(error)) from None
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     allow_byok, active_requests = components.settings.allow_byok, components.gate.active_requests
 
-    def auth(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def auth(context: RequestContext) -> Awaitable[web.StreamResponse]:
         actor = components.gate.known(_token(context))
         if actor is None:
-            return looked_up(context, handler)
-        return admitted(context, handler, actor)
+            return looked_up(context)
+        return admitted(context, actor)
 
-    async def looked_up(context: RequestContext, handler: Handler) -> web.StreamResponse:
-        return await admitted(context, handler, await authenticated(context, components))
+    async def looked_up(context: RequestContext) -> web.StreamResponse:
+        return await admitted(context, await authenticated(context, components))
 
-    def admitted(
-        context: RequestContext, handler: Handler, actor: Actor
-    ) -> Awaitable[web.StreamResponse]:
+    def admitted(context: RequestContext, actor: Actor) -> Awaitable[web.StreamResponse]:
         context.actor = actor
         route = context.route
         provider = route.provider

@@ -19,7 +19,7 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.stream_options import ask_on_behalf
 from aibridged.providers.base import AboutModels
 from aibridged.transport.body import arriving
@@ -41,12 +41,12 @@ T = TypeVar("T")
 _USAGE_ON_DEMAND = frozenset({WireApi.CHAT_COMPLETIONS, WireApi.COMPLETIONS})
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     settings, clock, budget = components.settings, components.clock, components.body_budget
     policies = components.policies
     reader = _FactReader(settings, components.slices)
 
-    async def body(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    async def body(context: RequestContext) -> web.StreamResponse:
         hold = context.hold = Hold(budget, context.actor.id)
         context.at_end(hold.release)
         if not context.request.body_exists:

@@ -9,17 +9,17 @@ from aibridged.core.auth import CredentialKind
 from aibridged.core.breaker import Admission, BreakerKey, Breakers, Rejection
 from aibridged.errors import CIRCUIT_OPEN, GatewayError
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 
 _KEY_BYTES = 16
 
 
-def stage(components: Components) -> Middleware | None:
+def stage(components: Components, handler: Handler) -> Handler | None:
     breakers = components.breakers
     if breakers is None:
         return None
 
-    def breaker(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def breaker(context: RequestContext) -> Awaitable[web.StreamResponse]:
         if context.route.api is not None:
             admission = context.verdict = admit(breakers, context)
             # Neutral unless `forward` has reported an outcome: the client disconnected before that.

@@ -20,7 +20,7 @@ from aibridged.core.targets import shown_path
 from aibridged.core.usage_headers import PROVIDERS_OWN, codex_headers, unified_headers
 from aibridged.pipeline.budget_refusals import over_budget, unknown, unpriced
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.records.facts import Check, Reservation
 from aibridged.records.jobs import BudgetExceededError
 from aibridged.transport.request import Replacement
@@ -31,13 +31,13 @@ _DENY, _ALLOW = "deny", "allow"
 _PROVIDERS_GO = Replacement(PROVIDERS_OWN)
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     limits, estimates, pricing = components.limits, components.estimates, components.pricing
     clock, settings, note = components.clock, components.settings, components.note_standing
     fails_closed, more = settings.budget_fail == "closed", settings.budget_message
     denies, allows = settings.unpriced == _DENY, settings.unpriced == _ALLOW
 
-    def budget(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def budget(context: RequestContext) -> Awaitable[web.StreamResponse]:
         actor = context.actor
         found = limits.current.caps(actor.id, actor.groups, actor.api_key_id)
         is_own_key = context.credential.kind is CredentialKind.BYOK
@@ -47,11 +47,9 @@ def stage(components: Components) -> Middleware:
             context.request.replacement = _PROVIDERS_GO
         if context.route.api is None:
             return handler(context)
-        return within(context, handler, found, context.route.api)
+        return within(context, found, context.route.api)
 
-    async def within(
-        context: RequestContext, handler: Handler, found: Caps, api: WireApi
-    ) -> web.StreamResponse:
+    async def within(context: RequestContext, found: Caps, api: WireApi) -> web.StreamResponse:
         caps, facts = found.caps, context.facts
         if pricing.book is None:
             await pricing.loaded()

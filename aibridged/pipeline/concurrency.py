@@ -6,13 +6,13 @@ from aiohttp import web
 
 from aibridged.errors import AT_CAPACITY, GatewayError
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     slots = components.slots
 
-    def concurrency(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def concurrency(context: RequestContext) -> Awaitable[web.StreamResponse]:
         if not slots.take():
             raise GatewayError(AT_CAPACITY, retry_after=1)
         context.at_end(slots.release)  # when the response has been written

@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Protocol
 
 from aiohttp import web
 
@@ -260,11 +259,4 @@ class RequestContext(Listed):
 
 
 Handler = Callable[[RequestContext], Awaitable[web.StreamResponse]]
-
-
-class Middleware(Protocol):
-    """A stage: it responds, raises a `GatewayError`, or awaits the next handler."""
-
-    def __call__(
-        self, context: RequestContext, handler: Handler
-    ) -> Awaitable[web.StreamResponse]: ...
+"""Responds, or raises a `GatewayError`: `forward`, or a stage, which may await the next handler."""

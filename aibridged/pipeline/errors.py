@@ -16,7 +16,7 @@ from aibridged.errors import (
 )
 from aibridged.identity.throttle import TokenRefusedError
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.ending import answer
 from aibridged.transport.abort import broken_off
 from aibridged.transport.refusal import refusal
@@ -25,8 +25,8 @@ from aibridged.transport.refusal import refusal
 _TOKENS_FAULTS = (UNAUTHENTICATED, TOKEN_EXPIRED, TOKEN_REVOKED)
 
 
-def stage(components: Components) -> Middleware:
-    async def errors(context: RequestContext, handler: Handler) -> web.StreamResponse:
+def stage(components: Components, handler: Handler) -> Handler:
+    async def errors(context: RequestContext) -> web.StreamResponse:
         try:
             return await handler(context)
         except GatewayError as error:

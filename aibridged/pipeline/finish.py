@@ -13,14 +13,14 @@ from aibridged.gateway_tokens import holds_token
 from aibridged.observe.request_summary import RequestOutcome, RequestSummary
 from aibridged.observe.scope import SCOPE, Scope
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.summary import Summarizer
 from aibridged.transport.abort import BrokenOffError
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     monotonic, traces, listeners = (
         components.clock.monotonic,
         components.traces,
@@ -28,7 +28,7 @@ def stage(components: Components) -> Middleware:
     )
     in_flight, account, name = components.in_flight, Summarizer(components), _naming(components)
 
-    async def finish(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    async def finish(context: RequestContext) -> web.StreamResponse:
         context.began = monotonic()
         scope = context.scope = Scope(name(context))
         SCOPE.set(scope)

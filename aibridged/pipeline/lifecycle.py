@@ -10,17 +10,17 @@ from aiohttp import web
 
 from aibridged.errors import AT_CAPACITY, SHUTTING_DOWN, GatewayError
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.transport.refusal import SERVER
 
 _READ = frozenset({"GET", "HEAD"})
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     in_flight, requests = components.in_flight, components.requests
     recorder = components.recorder_stats
 
-    def lifecycle(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def lifecycle(context: RequestContext) -> Awaitable[web.StreamResponse]:
         target = context.request.target
         if context.request.method in _READ and target in ("/healthz", "/readyz"):
             context.is_probe = True

@@ -20,39 +20,37 @@ from aibridged.core.targets import (
 from aibridged.errors import INVALID_REQUEST, METHOD_NOT_ALLOWED, REQUEST_ID, GatewayError
 from aibridged.pipeline.auth import authenticated
 from aibridged.pipeline.components import Components, LocalRoute
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.transport.refusal import SERVER
 
 _PROXY = CERTIFICATE_PATH.split("/")[1]
 _READ = frozenset({"GET", "HEAD"})
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     api, certificate = components.api, components.ca_certificate
     roots = components.api_roots if certificate is None else {*components.api_roots, _PROXY}
     exact = components.local_routes
     trees = tuple(path for path in exact if path.endswith("/"))
     beginnings = (*(f"{prefix}/{root}" for prefix in PREFIXES for root in roots), *exact)
 
-    def local_routes(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def local_routes(context: RequestContext) -> Awaitable[web.StreamResponse]:
         if not context.request.target.startswith(beginnings):
             return handler(context)
-        return served(context, handler)
+        return served(context)
 
-    async def served(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    async def served(context: RequestContext) -> web.StreamResponse:
         try:
             path, query = split_target(context.request.target)
         except BadTargetError as error:
             raise GatewayError(INVALID_REQUEST, str(error)) from None
-        response = await answered(context, handler, path, query)
+        response = await answered(context, path, query)
         if not response.prepared:
             # Rather than the libraries with their versions.
             response.headers.setdefault("Server", SERVER)
         return response
 
-    async def answered(
-        context: RequestContext, handler: Handler, path: str, query: str
-    ) -> web.StreamResponse:
+    async def answered(context: RequestContext, path: str, query: str) -> web.StreamResponse:
         if (found := exact.get(path) or below(path)) is not None:
             return await _local(context, components, found, query)
         if path == CERTIFICATE_PATH and certificate is not None and context.request.method in _READ:

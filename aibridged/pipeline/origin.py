@@ -7,7 +7,7 @@ from aiohttp import web
 from aibridged.core.origins import is_loopback_name, is_of_another_origin
 from aibridged.errors import ORIGIN_REFUSED, GatewayError
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 
 _ANOTHER_ORIGIN = (
     "With authentication disabled, cross-origin requests from web pages are refused: "
@@ -15,11 +15,11 @@ _ANOTHER_ORIGIN = (
 )
 
 
-def stage(components: Components) -> Middleware | None:
+def stage(components: Components, handler: Handler) -> Handler | None:
     if components.settings.auth != "none":
         return None
 
-    def origin(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def origin(context: RequestContext) -> Awaitable[web.StreamResponse]:
         if not context.request.is_handed_over:  # the AI Proxy has a rule of its own
             _check(context)
         return handler(context)

@@ -20,7 +20,7 @@ from aibridged.errors import (
 )
 from aibridged.pipeline.bill import Bill
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.failure import of_response, redacted
 from aibridged.pipeline.storing import OUTCOMES, STORED_APIS, background_records
 from aibridged.records.facts import Outcome, StoredObjectRecord
@@ -34,18 +34,18 @@ _ERRORS = 400
 _MARKS = (b"previous_response", b"conversation", b"\\u00")
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     stored, clock, pricing = components.stored_objects, components.clock, components.pricing
     # Without authentication all callers are the same person.
     is_single = components.settings.auth == "none"
 
-    def ownership(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def ownership(context: RequestContext) -> Awaitable[web.StreamResponse]:
         route = context.route
         if route.about is None and route.makes is None and route.reads not in STORED_APIS:
             return handler(context)  # at once: most routes have nothing to do with it
-        return among_owners(context, handler)
+        return among_owners(context)
 
-    async def among_owners(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    async def among_owners(context: RequestContext) -> web.StreamResponse:
         route, maker = context.route, None
         if route.reads in STORED_APIS:
             for id, missing in _referred(context):

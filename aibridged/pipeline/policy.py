@@ -22,7 +22,7 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.model_list import ask_for_all
 from aibridged.providers.base import READ, AboutModels
 from aibridged.wire.named_models import UnseenModelError, other_models
@@ -32,12 +32,12 @@ _MAX_GLOB = 80
 _ASK = "Ask the operator of the gateway."
 
 
-def stage(components: Components) -> Middleware | None:
+def stage(components: Components, handler: Handler) -> Handler | None:
     policies, limits = components.policies, components.person_limits
     if policies is None:
         return None
 
-    def policy(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def policy(context: RequestContext) -> Awaitable[web.StreamResponse]:
         found = context.policy = _granted(policies, context)
         person, settings = context.actor.id, found.settings
         if settings.rate_limit is not None and not limits.admit(person, settings.rate_limit):

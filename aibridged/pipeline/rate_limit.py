@@ -9,12 +9,12 @@ from aibridged.core.auth import MalformedCredentialsError
 from aibridged.core.rate_limit import RETRY_AFTER_S
 from aibridged.errors import RATE_LIMITED, GatewayError
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 
 _KEY_BYTES = 16
 
 
-def stage(components: Components) -> Middleware | None:
+def stage(components: Components, handler: Handler) -> Handler | None:
     settings, limiter = components.settings, components.rate_limiter
     if limiter is None:
         return None
@@ -28,7 +28,7 @@ def stage(components: Components) -> Middleware | None:
             return blake2b(token.encode(), digest_size=_KEY_BYTES).digest()
         return context.address(settings)
 
-    def rate_limit(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def rate_limit(context: RequestContext) -> Awaitable[web.StreamResponse]:
         if not limiter.admit(caller(context)):
             raise GatewayError(RATE_LIMITED, retry_after=RETRY_AFTER_S)
         return handler(context)

@@ -15,7 +15,7 @@ from aibridged.pipeline import ending
 from aibridged.pipeline.bridge import outcome_of
 from aibridged.pipeline.bridge_pool import BridgeKey
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.failure import INTERNAL, of_break, of_gateway
 from aibridged.pipeline.storing import STORED_APIS
 from aibridged.records.facts import Outcome
@@ -24,11 +24,11 @@ from aibridged.transport.abort import BrokenOffError
 from aibridged.transport.in_flight import InFlight
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     pool, in_flight, running = components.bridges, components.in_flight, components.running
     note = _Anomalies()
 
-    def record(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def record(context: RequestContext) -> Awaitable[web.StreamResponse]:
         if context.route.api is None:
             return handler(context)
         # It is in flight as soon as nothing but its own record can refuse it any more.
@@ -36,9 +36,9 @@ def stage(components: Components) -> Middleware:
         kind = (provider.name, context.facts.model, provider.prefix + route.endpoint)
         running.began(kind)
         context.at_end(partial(running.ended, kind))
-        return recorded(context, handler)
+        return recorded(context)
 
-    async def recorded(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    async def recorded(context: RequestContext) -> web.StreamResponse:
         actor = context.actor
         servers = context.policy.settings.mcp_servers if context.policy is not None else None
         key, trace = BridgeKey(actor.id, actor.api_key_id, servers), context.trace

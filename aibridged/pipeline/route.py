@@ -13,7 +13,7 @@ from aibridged.errors import (
     GatewayError,
 )
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.web_page import to_page
 from aibridged.providers import Provider
 from aibridged.providers.unnamed import BASES, Unnamed
@@ -24,11 +24,11 @@ _VERSIONS = frozenset({HttpVersion10, HttpVersion11})
 _READ = frozenset({"GET", "HEAD"})
 
 
-def stage(components: Components) -> Middleware:
+def stage(components: Components, handler: Handler) -> Handler:
     providers = components.providers
     unnamed, web_page = Unnamed(providers), components.web_page
 
-    def route(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def route(context: RequestContext) -> Awaitable[web.StreamResponse]:
         if context.request.version not in _VERSIONS:
             raise GatewayError(INVALID_REQUEST, "The gateway only supports HTTP/1.1.")
         try:

@@ -14,7 +14,7 @@ from aibridged.core.runaway import MAX_CALLS, Call, Session, Sign, Turn, in_word
 from aibridged.errors import REASON, SESSION_ENDED, GatewayError
 from aibridged.observe.events import session_ran_away
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.records.facts import Metadata
 from aibridged.transport.refusal import SERVER
 from aibridged.wire.clients import WAITING_TOOLS, agent_of
@@ -24,13 +24,13 @@ from aibridged.wire.own_answers import Said, own_answer
 _COMPACTION = "compaction"
 
 
-def stage(components: Components) -> Middleware | None:
+def stage(components: Components, handler: Handler) -> Handler | None:
     policies, sessions = components.policies, components.sessions
     if policies is None or all(each.session is None for each in policies.settings):
         return None
     clock, metrics = components.clock, components.metrics
 
-    def runaway(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def runaway(context: RequestContext) -> Awaitable[web.StreamResponse]:
         limits = context.policy.settings.session if context.policy is not None else None
         if limits is None or context.route.api is None:
             return handler(context)

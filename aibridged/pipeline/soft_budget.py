@@ -14,7 +14,7 @@ from aibridged.core.expiring import Expiring
 from aibridged.core.soft_budget import Step, step
 from aibridged.observe.events import soft_budget_reached
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.wire.splice import Fields, UnsplittableError
 
 _MODEL = b"X-Aibridge-Model"
@@ -25,14 +25,14 @@ _LOGGED = 4096
 _encode = msgspec.json.Encoder().encode
 
 
-def stage(components: Components) -> Middleware | None:
+def stage(components: Components, handler: Handler) -> Handler | None:
     policies, metrics = components.policies, components.metrics
     if policies is None or all(each.budget is None for each in policies.settings):
         return None
     shares = components.used_shares
     logged: Expiring[bool] = Expiring(_LOGGED, components.clock)
 
-    def soft_budget(context: RequestContext, handler: Handler) -> Awaitable[web.StreamResponse]:
+    def soft_budget(context: RequestContext) -> Awaitable[web.StreamResponse]:
         settings = context.policy.settings.budget if context.policy is not None else None
         is_charged = context.credential.kind is CredentialKind.CENTRALIZED
         if settings is not None and is_charged and context.route.api is not None:

@@ -8,7 +8,7 @@ from loguru import logger
 
 from aibridged.mcp.tools import Tool, Toolbox
 from aibridged.pipeline.components import Components
-from aibridged.pipeline.context import Handler, Middleware, RequestContext
+from aibridged.pipeline.context import Handler, RequestContext
 from aibridged.pipeline.tool_loop.loop import ToolLoop
 from aibridged.wire.injection.inject import (
     MAX_TOOLS,
@@ -21,12 +21,12 @@ from aibridged.wire.injection.offer import Offer
 from aibridged.wire.splice import Fields, UnsplittableError
 
 
-def stage(components: Components) -> Middleware | None:
+def stage(components: Components, handler: Handler) -> Handler | None:
     if not components.settings.mcp_servers:
         return None
     offers, continuations = _Offers(), components.continuations
 
-    async def tools(context: RequestContext, handler: Handler) -> web.StreamResponse:
+    async def tools(context: RequestContext) -> web.StreamResponse:
         api, interception = context.route.api, context.interception
         if api is None or api not in MAX_TOOLS or interception is None:
             return await handler(context)

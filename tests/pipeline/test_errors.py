@@ -20,13 +20,14 @@ REQUEST = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 @pytest.fixture
 def exchange(server, open_connection):
     """What comes back of a request whose stages do `inner`, as head and body."""
-    errors = stage(SimpleNamespace())
 
     async def exchange(inner, request=REQUEST):
+        errors = stage(SimpleNamespace(), lambda context: inner(context.request))
+
         async def handler(request):
             context = RequestContext(request)
             context.scope = Scope("id-1")
-            return await errors(context, lambda context: inner(context.request))
+            return await errors(context)
 
         server.handler = handler
         reader, writer = await open_connection()
