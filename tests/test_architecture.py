@@ -135,6 +135,10 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "sign_in/components.py": DECLARES,
     "api/budget_standings.py": "tests/cli/test_budgets.py and tests/api/test_spend_limits.py",
     "api/problems.py": "tests/e2e/ui/test_overview.py",
+    **{
+        f"ui/views/{name}.py": "tests/e2e/ui/test_people.py"
+        for name in ("groups", "me", "people", "policies")
+    },
     "ui/views/budgets.py": "tests/e2e/ui/test_budgets.py",
     "ui/views/live.py": "tests/e2e/ui/test_live.py",
     "ui/views/overview.py": "tests/e2e/ui/test_overview.py",
