@@ -2,7 +2,6 @@
 const MOST_ROWS = 500;
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
-const TELL_EVERY_MS = 5000; // for screen readers
 const STATES = {
   receiving: "sends its prompt",
   admission: "is being admitted",
@@ -26,8 +25,6 @@ const runs = new Set(rows.keys()); // all that fit, also those that have no row
 let source = null;
 let wait = FIRST_WAIT_MS;
 let retry = 0;
-let told = 0;
-let telling = 0;
 
 function short(value) {
   for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
@@ -132,18 +129,10 @@ function age() {
 function tell() {
   place.hidden = rows.size === 0;
   empty.hidden = rows.size > 0;
-  const left = told + TELL_EVERY_MS - performance.now();
-  clearTimeout(telling);
-  if (left > 0) {
-    telling = setTimeout(tell, left);
-    return;
-  }
   const all = runs.size;
   const more = all > rows.size ? `, of which ${rows.size.toLocaleString("en")} are shown` : "";
   const words = `${all.toLocaleString("en")} ${all === 1 ? "request runs" : "requests run"}${more}`;
-  if (count.textContent === words) return;
-  count.textContent = words;
-  told = performance.now();
+  if (count.textContent !== words) count.textContent = words; // screen readers tell it again
 }
 
 function say(text, kind) {
