@@ -2,8 +2,8 @@
 
 Their clients get a valid end of the API, so that no agent takes it for a failure and repeats the
 request: a whole answer where nothing was sent, else an early end of the stream, behind the event
-that is under way. What can't be ended so is cut off: a compressed stream, one whose provider
-stops within an event, and the rest of a response that isn't a stream.
+that is under way. What can't be ended so is cut off: a stream that is compressed, or has told its
+length, one whose provider stops within an event, and the rest of a response that isn't a stream.
 """
 
 import asyncio
@@ -45,7 +45,8 @@ async def end_of_stream(context: RequestContext, clock: Clock, pump: Pump) -> by
     """
     begin(context)
     reading = context.observer
-    if reading is None or reading.is_coded:
+    is_withheld = context.asks_for_usage  # then the client isn't told a length
+    if reading is None or reading.is_coded or (reading.has_length and not is_withheld):
         raise cut_off(context)
     stream, said = reading.stream, said_at_end(context, clock)
     if stream is not None:

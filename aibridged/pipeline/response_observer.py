@@ -46,6 +46,7 @@ class ResponseObserver:
         self.api = api
         self.is_stream = response.content_type == "text/event-stream"
         self.is_coded = response.content_coding is not None
+        self.has_length = b"content-length" in response.names
         self.is_settled = False  # no more `progress` needs to be told
         self._monotonic = clock.monotonic
         self._reader = reader or open_reader(api, response.content_type, response.content_coding)

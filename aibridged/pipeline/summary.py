@@ -157,6 +157,8 @@ def _outcome(
 ) -> RequestOutcome:
     if context.interception is not None:
         return _OUTCOMES[context.interception.outcome]
+    if context.ended_by is not None:
+        return RequestOutcome.INTERRUPTED
     if broken is not None:
         return broken
     if context.refusal is not None:

@@ -21,8 +21,9 @@ _MAX_RESULTS = 64
 class Outcome(StrEnum):
     """How an interception ended.
 
-    `interrupted` is not set by the request's handler, but by the next start of the daemon, for
-    requests that its predecessor left open.
+    `interrupted` are those that the gateway has ended: at a shutdown, for a token that is no longer
+    valid, or because an administrator, or who made it, wanted that. The next start of the daemon
+    says so, too, of requests that its predecessor left open.
     """
 
     COMPLETED = "completed"

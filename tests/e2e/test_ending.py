@@ -142,7 +142,7 @@ async def scene(start_gateway, fake, client, connect_sdk):
 
 
 @apis
-@pytest.mark.parametrize("writes", range(1, 7))
+@pytest.mark.parametrize("writes", [1, 2, 4, 6])
 async def test_a_stream_ends_wherever_it_is(scene, api, writes):
     answer, one, received = await scene.stalled(api, writes)
     assert one["state"] == "streaming"
@@ -199,7 +199,8 @@ PARTS = (
     b'event: content_block_start\ndata: {"type":"content_block_start","index":0,'
     b'"content_block":{"type":"text","text":""}}\n\nevent: content_block_delta\nda',
     b'ta: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"whole"}}\n',
-    b"\nevent: ping\ndata: {}\n\n",
+    b'\nevent: content_block_delta\ndata: {"type":"content_block_delta","index":0,'
+    b'"delta":{"type":"text_delta","text":" and more"}}\n\n',
 )
 
 
@@ -225,11 +226,38 @@ async def test_one_whose_provider_stops_within_an_event_is_cut_off(scene, monkey
     await asyncio.wait_for(received.disconnected.wait(), 10)
 
 
+async def test_one_of_a_length_that_was_told_is_cut_off(scene):
+    headers = (("content-type", "text/event-stream"),)
+    script = {"body": b"".join(PARTS), "headers": headers, "chunks": (len(PARTS[0]),)}
+    answer, one, _ = await scene.stalled("messages", 1, script)
+    await scene.end(one["id"])
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await asyncio.wait_for(answer, 10)
+
+
 async def test_a_compressed_stream_is_cut_off(scene):
     answer, one, _ = await scene.stalled("messages", 3, {"gzip": True})
     await scene.end(one["id"])
     with pytest.raises(httpx2.RemoteProtocolError):
         await asyncio.wait_for(answer, 10)
+
+
+async def test_so_is_one_of_which_nothing_has_come(scene):
+    scene.fake.play(Script(stall_after=0, gzip=True))
+    answer = scene.ask("messages", True)
+    one = await scene.waiting("streaming")
+    await scene.end(one["id"])
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await asyncio.wait_for(answer, 10)
+
+
+@apis
+async def test_of_a_stream_with_a_head_alone_the_end_is_all(scene, api):
+    scene.fake.play(Script(stall_after=0))
+    answer = scene.ask(api, True)
+    one = await scene.waiting("streaming")
+    await scene.end(one["id"])
+    assert text_of(api, await asyncio.wait_for(answer, 10)) == NOTICE
 
 
 async def test_the_rest_of_a_response_that_is_no_stream_is_cut_off(scene):
@@ -270,6 +298,19 @@ def note_connection(connections):
         connections.add(stream.get_extra_info("client_addr"))
 
     return note
+
+
+async def test_one_that_still_sends_its_body_is_ended(scene, log):
+    host, port = scene.gateway.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    head = b"POST /anthropic/v1/messages HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n"
+    writer.write(head + b"{")
+    one = await scene.waiting("receiving")
+    await scene.end(one["id"])
+    assert b" 400 " in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    await scene.until(lambda found: not found)
+    assert any("'outcome': 'interrupted'" in line for line in log)
 
 
 async def test_the_connection_of_an_agent_serves_on(scene):

@@ -19,6 +19,12 @@ BODY = {
 
 
 @pytest.fixture
+def database(sqlite_database):
+    """One will do: the page has nothing of a database's own."""
+    return sqlite_database
+
+
+@pytest.fixture
 def tokens(database, clock):
     """The tokens of an administrator and of two people."""
     store = TokenStore(database.engine, clock)
