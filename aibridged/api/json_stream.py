@@ -64,10 +64,10 @@ def usage(query: Query, by: Sequence[UsageBy], wanted: Filter, sort: str | None)
     yield b'],"total":%s,"more":%s}' % (_encode(shapes.usage(total)), _encode(more))
 
 
-def interception(query: Query, id: str, owner: str | None) -> Chunks:
-    """`shapes.Interception`; nothing where there is none."""
-    for each in query.full(id, owner):
-        yield from _whole(each)
+def interception(query: Query, id: str, owner: str | None, characters: int | None = None) -> Chunks:
+    """`shapes.Interception`, with so many `characters` of a text; nothing where there is none."""
+    for each in query.full(id, owner, characters=characters):
+        yield from _whole(each, _Threads(characters).note)
 
 
 def session(
@@ -198,7 +198,7 @@ class _Threads:
         self._is_first_of_thread = True
         self._prompt: str | None = None
         self._error: tuple[str | None, str | None] = None, None
-        self._tokens: dict[str, int] = {}
+        self._tokens = dict.fromkeys(shapes.Tokens.__struct_fields__, 0)
         self._cost = cost_sums.NOTHING
 
     def chunks(self, noted: tuple[FullInterception, CacheNote | None]) -> Chunks:
@@ -219,7 +219,7 @@ class _Threads:
         if each.found.id == id:
             self._error = each.found.error_type, each.found.error_message
         self._cost = cost_sums.added(self._cost, each.found.cost, each.found.cost_label)
-        yield from _whole(each, self._note, prompt_notes(cache))
+        yield from _whole(each, self.note, prompt_notes(cache))
 
     def end(self) -> Chunks:
         """The JSON after the last interception of a thread."""
@@ -230,7 +230,8 @@ class _Threads:
             yield b',"prompt":%s,"token_usage":%s,' % (prompt, tokens)
             yield _encode(shapes.cost(*self._cost))[1:]
 
-    def _note(self, name: str, row: Row) -> None:
+    def note(self, name: str, row: Row) -> None:
+        """Count and cut a row of an interception."""
         if name == "token_usages":
             for column in self._tokens:
                 self._tokens[column] += row[column]

@@ -160,7 +160,8 @@ def _interceptions(query: Query, question: Question) -> json_stream.Chunks:
 
 
 def _interception(query: Query, question: Question) -> json_stream.Chunks:
-    return json_stream.interception(query, question.id, question.owner)
+    characters = read_characters(question.parameters)
+    return json_stream.interception(query, question.id, question.owner, characters)
 
 
 def _sessions(query: Query, question: Question) -> json_stream.Chunks:
@@ -288,7 +289,7 @@ ROUTES = (
         "Get an interception with all its records",
         _interception,
         shapes.Interception,
-        (ID,),
+        (ID, _TEXT_LIMIT),
     ),
     Route(
         "/sessions",

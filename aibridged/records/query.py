@@ -154,13 +154,15 @@ class Query:
         with closing(self.full(id, initiator)) as found:
             return next((each.collected() for each in found), None)
 
-    def full(self, id: str, initiator: str | None = None) -> Generator[FullInterception]:
+    def full(
+        self, id: str, initiator: str | None = None, *, characters: int | None = None
+    ) -> Generator[FullInterception]:
         """The same, or nothing, with its child rows as iterators."""
         with self._connect() as connection:
             found = find_interception(connection, id, initiator)
             sight = self.sight(View.SHOW, interception=found)
             for rows, children in self._read(connection, _one(found, initiator), sight):
-                yield from children.full(rows)
+                yield from children.full(rows, characters)
 
     def sessions(self, wanted: Filter, *, with_texts: bool = True) -> Iterator[Session]:
         """The sessions of the matching interceptions, most recently used first.

@@ -1,11 +1,22 @@
 """The pages of each area, and the table of all of them, in the order of the navigation."""
 
 from aibridged.ui.page import Page
-from aibridged.ui.views import audit, budgets, groups, live, me, overview, people, policies
+from aibridged.ui.views import (
+    audit,
+    budgets,
+    groups,
+    live,
+    me,
+    overview,
+    people,
+    policies,
+    sessions,
+)
 
 PAGES: tuple[Page, ...] = (
     *overview.PAGES,
     *live.PAGES,
+    *sessions.PAGES,
     *budgets.PAGES,
     *people.PAGES,
     *groups.PAGES,

@@ -1,0 +1,103 @@
+"""What lists of sessions and of interceptions share: filters in the address, and cursors."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from aibridged.api.filters import INTERCEPTION_TERMS
+from aibridged.ui.page import Visit
+
+PERIODS: Mapping[str, tuple[str, timedelta]] = {
+    "1h": ("Last hour", timedelta(hours=1)),
+    "24h": ("Last 24 hours", timedelta(hours=24)),
+    "7d": ("Last 7 days", timedelta(days=7)),
+    "30d": ("Last 30 days", timedelta(days=30)),
+}
+OUTCOMES = ("open", "completed", "failed", "client_closed", "interrupted")
+_MAX_VALUE = 256
+
+
+class Field(NamedTuple):
+    """A filter of a form: the API's term, its label, and what it has now."""
+
+    name: str
+    label: str
+    value: str
+    hint: str = ""
+    names: Sequence[str] = ()
+
+
+_LABELS = {
+    "text": ("Prompt", "part of a prompt"),
+    "initiator": ("Person", "username, or me"),
+    "model": ("Model", "claude-sonnet-4-5"),
+    "client": ("Client", "Claude Code"),
+    "provider": ("Provider", "anthropic"),
+    "tool": ("Tool", "Bash"),
+    "group": ("Group", ""),
+    "error": ("Error", "overloaded"),
+    "min_cost": ("At least $", "0.50"),
+}
+
+
+class Search:
+    """The filters of a visit: `known` are the terms of the list that they are for."""
+
+    def __init__(self, visit: Visit, known: Mapping[str, str] = INTERCEPTION_TERMS) -> None:
+        query = visit.query
+        self._known = known
+        self._given = {
+            name: query.get(name, "").strip()[:_MAX_VALUE]
+            for name in (*_LABELS, "status", "since", "started_after", "started_before")
+        }
+        self._now = visit.now
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is filtered."""
+        return any(self._given.values())
+
+    @property
+    def fields(self) -> list[Field]:
+        """The fields of the form, in order."""
+        return [
+            Field(name, label, self._given[name], hint)
+            for name, (label, hint) in _LABELS.items()
+            if name in self._known
+        ]
+
+    def value(self, name: str) -> str:
+        return self._given[name]
+
+    @property
+    def q(self) -> str:
+        """The API's filter."""
+        terms = {
+            name: value
+            for name, value in self._given.items()
+            if value and name in self._known and name not in ("started_after", "started_before")
+        }
+        if self._given["since"] in PERIODS:
+            terms["started_after"] = _iso(self._now - PERIODS[self._given["since"]][1])
+        for name in ("started_after", "started_before"):
+            if value := self._given[name]:
+                terms[name] = value if "T" in value else f"{value}T00:00:00Z"
+        return " ".join(f'{name}:"{value.replace(chr(34), "")}"' for name, value in terms.items())
+
+    def link(self, path: str, **more: str) -> str:
+        """The address of the same search with other parameters."""
+        given = {name: value for name, value in {**self._given, **more}.items() if value}
+        return f"{path}?{urlencode(given)}" if given else path
+
+    def values(self) -> dict[str, Any]:
+        """What the form's template needs."""
+        return {
+            "search": self,
+            "periods": [(key, label) for key, (label, _) in PERIODS.items()],
+            "outcomes": OUTCOMES,
+        }
+
+
+def _iso(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"

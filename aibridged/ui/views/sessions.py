@@ -1,0 +1,221 @@
+"""Sessions: the list, and one as a story, with its exports."""
+
+import re
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from aibridged.api.filters import TERMS
+from aibridged.errors import GatewayError
+from aibridged.ui.page import Answer, Download, Html, Page, Redirect, Visit
+from aibridged.ui.timeline import timeline
+from aibridged.ui.views.search import Search
+from aibridged.ui.views.turns import SHOWN, Room, columns, turn
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+_ELSEWHERE = "-"
+"""In place of an id that is in the query."""
+_LISTED = "50"
+_TURNS = "50"
+_BESIDE_THE_FORM = frozenset({400, 404})
+
+
+async def sessions(visit: Visit) -> Html | Redirect:
+    """The list; an id, or its beginning, leads to its page."""
+    if id := visit.query.get("id", "").strip():
+        return await _by_id(visit, id)
+    return await _list(visit)
+
+
+async def _list(visit: Visit, error: str = "") -> Html:
+    search = Search(visit, TERMS)
+    after = visit.query.get("after", "")
+    asked = {"after_session_id": after} if after else {}
+    found: dict[str, Any] = {"sessions": [], "more": False, "count": 0}
+    try:
+        found = await visit.ask("/sessions", q=search.q, limit=_LISTED, **asked)
+    except GatewayError as refused:
+        if refused.kind.status not in _BESIDE_THE_FORM:
+            raise
+        error = refused.message
+    following = ""
+    if found["more"]:
+        following = search.link("/sessions", after=found["sessions"][-1]["id"])
+    return Html(
+        "sessions/list.html",
+        {
+            **search.values(),
+            "at": "/sessions",
+            "sessions": found["sessions"],
+            "count": found["count"],
+            "is_exact": found.get("count_is_exact", True),
+            "first": search.link("/sessions") if after else "",
+            "following": following,
+            "error": error,
+            "session_path": session_path,
+        },
+        status=400 if error else 200,
+    )
+
+
+async def _by_id(visit: Visit, id: str) -> Html | Redirect:
+    """The page of the session or interception that has this id, or alone begins so."""
+    problem = ""
+    for kind in ("sessions", "interceptions"):
+        try:
+            asked = {"limit": "1"} if kind == "sessions" else {}
+            path = f"/{kind}/{_quoted(id)}{'/interceptions' if asked else ''}"
+            found = await visit.ask(path, text_limit="1", **asked)
+        except GatewayError as error:
+            if error.kind.status not in _BESIDE_THE_FORM:
+                raise
+            problem = problem or (error.message if error.kind.status == 400 else "")
+        else:
+            id = found["id"]
+            return Redirect(session_path(id) if asked else f"/interceptions/{id}")
+    return await _list(visit, problem or "There is no session or interception with this id.")
+
+
+async def session(visit: Visit) -> Html:
+    """One session as a story, a page of it."""
+    after = visit.query.get("after", "")
+    asked = {"after_id": after} if after else {}
+    found = await visit.ask(
+        f"/sessions/{_quoted(_id(visit))}/interceptions",
+        limit=_TURNS,
+        text_limit=str(SHOWN),
+        **asked,
+    )
+    id, room = found["id"], Room()
+    threads = [
+        {
+            **thread,
+            "turns": [
+                turn(each, room, is_first=number == 0)
+                for number, each in enumerate(thread["interceptions"])
+            ],
+        }
+        for thread in found["threads"]
+    ]
+    turns = [each for thread in threads for each in thread["turns"]]
+    head = await _head(visit, id)
+    at = session_path(id)
+    following = session_path(id, after=turns[-1].id) if found["more"] and turns else ""
+    return Html(
+        "sessions/story.html",
+        {
+            "title": "Session",
+            "id": id,
+            "at": at,
+            "exports": {
+                "Markdown": session_path(id, "/export.md"),
+                "JSON": session_path(id, "/export.json"),
+            },
+            "head": head,
+            "threads": threads,
+            "turns": turns,
+            "chart": timeline(columns(turns)) if len(turns) > 1 else None,
+            "longest": max((each.seconds or 0.0 for each in turns), default=0.0),
+            "dearest": max((float(each.found["cost"] or 0) for each in turns), default=0.0),
+            "first": at if after else "",
+            "following": following,
+            "lost": [each for each in turns if each.lost],
+        },
+    )
+
+
+async def _head(visit: Visit, id: str) -> Any:
+    """The session's totals; None where the list has them not, as of an id with quotes."""
+    if '"' in id:
+        return None
+    found = await visit.ask("/sessions", q=f'session_id:"{id}"', limit="1")
+    return found["sessions"][0] if found["sessions"] else None
+
+
+async def as_json(visit: Visit) -> Download:
+    """All of a session, for programs."""
+    pieces = visit.pieces(f"/sessions/{_quoted(_id(visit))}/export")
+    return Download(f"session-{_id(visit)[:36]}.json", "application/json", pieces)
+
+
+async def as_markdown(visit: Visit) -> Download:
+    """All of a session, for people."""
+    pieces = visit.pieces(f"/sessions/{_quoted(_id(visit))}/markdown")
+    return Download(f"session-{_id(visit)[:36]}.md", "text/markdown; charset=utf-8", pieces)
+
+
+async def interceptions(visit: Visit) -> Html:
+    """The list of single requests."""
+    search = Search(visit)
+    after, error = visit.query.get("after", ""), ""
+    asked = {"after_id": after} if after else {}
+    found: dict[str, Any] = {"results": [], "more": False, "count": 0}
+    try:
+        found = await visit.ask("/interceptions", q=search.q, limit=_LISTED, **asked)
+    except GatewayError as refused:
+        if refused.kind.status not in _BESIDE_THE_FORM:
+            raise
+        error = refused.message
+    room = Room(64 * 1024)
+    following = ""
+    if found["more"]:
+        following = search.link("/interceptions", after=found["results"][-1]["id"])
+    return Html(
+        "sessions/interceptions.html",
+        {
+            **search.values(),
+            "at": "/interceptions",
+            "turns": [turn(each, room) for each in found["results"]],
+            "count": found["count"],
+            "is_exact": found.get("count_is_exact", True),
+            "first": search.link("/interceptions") if after else "",
+            "following": following,
+            "error": error,
+            "session_path": session_path,
+        },
+        status=400 if error else 200,
+    )
+
+
+async def interception(visit: Visit) -> Html:
+    """One request with all that is on record of it, long texts cut."""
+    found = await visit.ask(f"/interceptions/{_quoted(visit.id)}", text_limit=str(SHOWN))
+    shown = turn(found, Room())
+    return Html(
+        "sessions/interception.html",
+        {"title": "Interception", "turn": shown, "found": found, "session_path": session_path},
+    )
+
+
+async def text(visit: Visit) -> Answer:
+    """One text whole, to save: it is never shown as a page."""
+    names = visit.names
+    pieces = visit.pieces(f"/interceptions/{_quoted(names['id'])}/text", row=names["row"])
+    return Download(f"{names['row'][:36]}.txt", "text/plain; charset=utf-8", pieces)
+
+
+def session_path(id: str, leaf: str = "", **query: str) -> str:
+    """The page of a session, whose id its client has chosen: not every one can be in a path."""
+    if _PLAIN.fullmatch(id) is None or id == _ELSEWHERE:
+        query, id = {"id": id, **query}, _ELSEWHERE
+    path = f"/sessions/{id}{leaf}"
+    return f"{path}?{urlencode(query)}" if query else path
+
+
+def _id(visit: Visit) -> str:
+    """The session that a page is about."""
+    return visit.query.get("id", "") or "-" if visit.id == _ELSEWHERE else visit.id
+
+
+def _quoted(id: str) -> str:
+    return quote(id, safe="")
+
+
+PAGES = (
+    Page("/sessions", "Sessions", sessions, nav="Sessions", key="s"),
+    Page("/sessions/{id}", "Session", session),
+    Page("/sessions/{id}/export.json", "Session", as_json),
+    Page("/sessions/{id}/export.md", "Session", as_markdown),
+    Page("/interceptions", "Interceptions", interceptions),
+    Page("/interceptions/{id}", "Interception", interception),
+    Page("/interceptions/{id}/texts/{row}", "Text", text),
+)
