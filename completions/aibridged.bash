@@ -534,9 +534,9 @@ _aibridged() {
             ((given)) || argument='words list show'
             ;;
         'interceptions list')
-            flags='--after-id --min-cost --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
+            flags='--after-id --min-cost --text --tool --error --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --after-id | --min-cost | --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
+                --after-id | --min-cost | --text | --tool | --error | --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
                 --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;
@@ -562,9 +562,9 @@ _aibridged() {
             ((given)) || argument='words list show'
             ;;
         'sessions list')
-            flags='--wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
+            flags='--min-cost --text --tool --error --wide --columns --output -o --initiator --user --started-after --started-before --provider --model --client --session --status --failed --limit -n --config -c --state-dir --postgres-url --help -h'
             case $option in
-                --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
+                --min-cost | --text | --tool | --error | --columns | --started-after | --started-before | --limit | -n | --postgres-url) next='nothing' ;;
                 --output | -o) next='words table json jsonl csv' ;;
                 --initiator | --user) next='names initiators' ;;
                 --provider) next='names providers' ;;

@@ -8,8 +8,10 @@ from typing import Any
 from aibridged.core.money import parsed
 from aibridged.identity.audit import AuditFilter
 from aibridged.records.facts import Outcome
-from aibridged.records.query import MAX_LIMIT, MAX_NAMES
+from aibridged.records.names import MAX_NAMES
+from aibridged.records.query import MAX_LIMIT
 from aibridged.records.query_results import USAGE_NUMBERS, Filter, Names, UsageBy
+from aibridged.records.search import MAX_TEXT
 from aibridged.records.storable import storable
 
 MAX_OFFSET = 1_000_000
@@ -27,10 +29,27 @@ TERMS = {
     "started_after": "Start of the time range (RFC 3339).",
     "started_before": "End of the time range (RFC 3339), exclusive.",
 }
-INTERCEPTION_TERMS = {**TERMS, "min_cost": "Dollars that it has cost at least."}
+_SEARCHED = {
+    "text": "Part of a prompt, whatever its case, of those that the caller may see.",
+    "tool": "The name of a tool that was called.",
+    "error": "The type, code or source of its error.",
+}
+_GROUP = {"group": "The name of a group that the user is in now."}
+INTERCEPTION_TERMS = {
+    **TERMS,
+    **_GROUP,
+    "min_cost": "Dollars that it has cost at least.",
+    **_SEARCHED,
+}
+SESSION_TERMS = {
+    **TERMS,
+    **_GROUP,
+    "min_cost": "Dollars that the session has cost at least.",
+    **_SEARCHED,
+}
 USAGE_TERMS = {
     **TERMS,
-    "group": "The name of a group that the user is in now.",
+    **_GROUP,
     "key": "The hint of the provider's key.",
 }
 OVERVIEW_TERMS = {
@@ -44,6 +63,7 @@ AUDIT_TERMS = {
     "started_before": TERMS["started_before"],
 }
 _STATUSES = frozenset({"open", *(outcome.value for outcome in Outcome)})
+_NEED_CURSORS = frozenset({*_SEARCHED, "min_cost", "group"})
 _TIMES = frozenset({"started_after", "started_before"})
 _TERM = re.compile(r'\s*([a-z_]+):(?:"([^"]*)"|([^\s"]\S*))(?=\s|$)')
 
@@ -69,10 +89,13 @@ def read_filter(
     Raises:
         BadFilterError: an unknown or repeated term, or an invalid value.
     """
-    for cursor in ("after_id", "after_session_id"):
+    for cursor in ("after_id", "after_session_id", "search_cursor"):
         if query.get(cursor) and read_offset(query):
             raise BadFilterError(f"{cursor} and offset are mutually exclusive: remove one.")
     terms = _terms(query.get("q", ""), known)
+    if read_offset(query) and not _NEED_CURSORS.isdisjoint(terms):
+        searched = ", ".join(sorted(_NEED_CURSORS))
+        raise BadFilterError(f"offset can't be combined with {searched}: use search_cursor.")
     if terms.get("initiator") == "me":
         terms["initiator"] = me
     if "session_id" in terms:
@@ -81,7 +104,7 @@ def read_filter(
         **terms,
         owner=owner,
         limit=read_limit(query),
-        after_id=query.get("after_id") or None,
+        after_id=query.get("search_cursor") or query.get("after_id") or None,
         after_session=query.get("after_session_id") or None,
         offset=read_offset(query),
     )
@@ -190,6 +213,8 @@ def _value(name: str, text: str) -> str | datetime | int:
         raise BadFilterError(f"status:{text} is none of {', '.join(sorted(_STATUSES))}.")
     if name == "min_cost":
         return _amount(text)
+    if name == "text" and not 0 < len(text) <= MAX_TEXT:
+        raise BadFilterError(f"text takes 1 to {MAX_TEXT} characters.")
     return read_time(name, text) if name in _TIMES else text
 
 

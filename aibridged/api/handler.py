@@ -38,8 +38,9 @@ from aibridged.errors import (
 from aibridged.identity.base import Actor
 from aibridged.identity.looks import Looks
 from aibridged.records.cancel_scope import QueryFailedError, QueryTimeoutError
+from aibridged.records.cursors import NoSuchPageError
 from aibridged.records.id_prefixes import AmbiguousIdError
-from aibridged.records.query import NoSuchPageError, Query
+from aibridged.records.query import Query
 from aibridged.records.viewer import LookNotNotedError, Viewer
 from aibridged.transport.abort import broken_off
 from aibridged.transport.body import small_body

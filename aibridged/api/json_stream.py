@@ -23,8 +23,10 @@ from aibridged.identity.audit import (
 from aibridged.records import cost_sums
 from aibridged.records.cache_breaks import CacheNote, find_notes
 from aibridged.records.child_rows import FullInterception
+from aibridged.records.counts import Counted
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Row, UsageBy
+from aibridged.records.search import Search, is_search
 
 PAGE_BYTES = 8 * 1024 * 1024
 _NOTED_AT_ONCE = 100
@@ -38,22 +40,24 @@ _encode = msgspec.json.Encoder().encode
 
 def interceptions(query: Query, wanted: Filter) -> Chunks:
     """`shapes.Interceptions`."""
-    found = query.interceptions(_one_more(wanted))
-    return _list(
-        query.count(wanted),
-        "results",
-        _page(found, wanted.limit, lambda each: [_encode(shapes.interception(each))]),
-    )
+    search = query.search()
+    found = _Taken(query.interceptions(_one_more(wanted), search=search))
+    page = _page(found, wanted.limit, lambda each: [_encode(shapes.interception(each))])
+    return _listed(query.count(wanted), "results", page, found, search, wanted)
 
 
 def sessions(query: Query, wanted: Filter) -> Chunks:
     """`shapes.Sessions`."""
-    found = query.sessions(_one_more(wanted))
-    return _list(
-        query.count_sessions(wanted),
-        "sessions",
-        _page(found, wanted.limit, lambda each: [_encode(shapes.session(each))]),
-    )
+    search = query.search()
+    found = _Taken(query.sessions(_one_more(wanted), search=search))
+    page = _page(found, wanted.limit, lambda each: [_encode(shapes.session(each))])
+    return _listed(query.count_sessions(wanted), "sessions", page, found, search, wanted)
+
+
+def found(query: Query, text: str, owner: str | None) -> Chunks:
+    """`shapes.Found`; nothing where there is none."""
+    if (known := query.find(text, owner)) is not None:
+        yield _encode(shapes.Found(kind=known.kind, id=known.id, session_id=known.session_id))
 
 
 def usage(query: Query, by: Sequence[UsageBy], wanted: Filter, sort: str | None) -> Chunks:
@@ -141,6 +145,43 @@ def names(found: list[str]) -> Chunks:
 def _one_more(wanted: Filter) -> Filter:
     """The filter with room for one more item, which shows whether there is another page."""
     return msgspec.structs.replace(wanted, limit=wanted.limit + 1)
+
+
+class _Taken(Iterator[T]):
+    """An iterator that counts what is taken."""
+
+    def __init__(self, found: Iterator[T]) -> None:
+        self.count = 0
+        self._found = found
+
+    def __next__(self) -> T:
+        each = next(self._found)
+        self.count += 1
+        return each
+
+
+def _listed(
+    counted: Counted,
+    name: str,
+    page: _Page,
+    found: _Taken[T],
+    search: Search,
+    wanted: Filter,
+) -> Chunks:
+    """`shapes.Listed` with the page."""
+    yield b'{"%s":[' % name.encode()
+    is_cut = yield from page
+    shown = found.count - is_cut
+    cursor = search.cursor(shown, is_cut) if is_search(wanted) else None
+    there_are = max(counted.number, wanted.offset + shown)
+    listed = shapes.Listed(
+        count=there_are,
+        count_is_exact=counted.is_exact,
+        more=is_cut or cursor is not None,
+        searched_until=None if is_cut else search.until,
+        search_cursor=cursor,
+    )
+    yield b"],%s" % _encode(listed)[1:]
 
 
 def _list(count: int, name: str, page: _Page) -> Chunks:

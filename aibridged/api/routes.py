@@ -12,7 +12,7 @@ from aibridged.api.filters import (
     MAX_CHARACTERS,
     MAX_OFFSET,
     MAX_ROW,
-    TERMS,
+    SESSION_TERMS,
     USAGE_TERMS,
     BadFilterError,
     read_audit_filter,
@@ -27,7 +27,8 @@ from aibridged.api.openapi import Parameter
 from aibridged.api.session_interceptions import SessionInterceptions
 from aibridged.errors import METHOD_NOT_ALLOWED, ROUTE_NOT_SUPPORTED, GatewayError
 from aibridged.identity.base import Actor
-from aibridged.records.query import MAX_LIMIT, MAX_NAMES, Query
+from aibridged.records.names import MAX_NAMES
+from aibridged.records.query import MAX_LIMIT, Query
 from aibridged.records.query_results import USAGE_NUMBERS, Filter, UsageBy
 
 _THREADS = 50
@@ -165,7 +166,7 @@ def _interception(query: Query, question: Question) -> json_stream.Chunks:
 
 
 def _sessions(query: Query, question: Question) -> json_stream.Chunks:
-    return json_stream.sessions(query, question.filter(TERMS))
+    return json_stream.sessions(query, question.filter(SESSION_TERMS))
 
 
 def _usage(query: Query, question: Question) -> json_stream.Chunks:
@@ -208,6 +209,15 @@ def _models(query: Query, question: Question) -> json_stream.Chunks:
 def _clients(query: Query, question: Question) -> json_stream.Chunks:
     wanted = read_names(question.parameters, "client")
     return json_stream.names(query.clients(wanted, question.owner))
+
+
+def _initiators(query: Query, question: Question) -> json_stream.Chunks:
+    wanted = read_names(question.parameters, "initiator")
+    return json_stream.names(query.initiators(wanted, question.owner))
+
+
+def _find(query: Query, question: Question) -> json_stream.Chunks:
+    return json_stream.found(query, question.parameters.get("id", ""), question.owner)
 
 
 def _providers(query: Query, question: Question) -> json_stream.Chunks:
@@ -254,6 +264,11 @@ _AFTER_SESSION = Parameter(
     "Cursor of the next page: the id of the last session on this one. Where users share an id, it"
     " is the session used longest ago.",
 )
+_SEARCH_CURSOR = Parameter(
+    "search_cursor",
+    "Cursor of the next page, where text, tool, error, min_cost or group is searched for: that of"
+    " this page.",
+)
 _THREAD_LIMIT = Parameter(
     "limit", f"Maximum number of threads, 0 for {_THREADS}.", minimum=0, maximum=_MAX_THREADS
 )
@@ -282,7 +297,7 @@ ROUTES = (
         "List interceptions, newest first, with truncated texts",
         _interceptions,
         shapes.Interceptions,
-        (_terms(INTERCEPTION_TERMS), LIMIT, AFTER, _OFFSET),
+        (_terms(INTERCEPTION_TERMS), LIMIT, AFTER, _SEARCH_CURSOR, _OFFSET),
     ),
     Route(
         "/interceptions/{id}",
@@ -296,7 +311,7 @@ ROUTES = (
         "List sessions, most recently used first",
         _sessions,
         shapes.Sessions,
-        (_terms(TERMS), LIMIT, _AFTER_SESSION, _OFFSET),
+        (_terms(SESSION_TERMS), LIMIT, _AFTER_SESSION, _SEARCH_CURSOR, _OFFSET),
     ),
     Route(
         "/sessions/{id}",
@@ -327,6 +342,13 @@ ROUTES = (
         (_terms(AUDIT_TERMS), LIMIT, _AFTER_ROW),
         for_admins=True,
     ),
+    Route(
+        "/find",
+        "Find what an id is: a session or an interception",
+        _find,
+        shapes.Found,
+        (Parameter("id", ID.description),),
+    ),
     *(
         Route(
             f"/{names}",
@@ -343,6 +365,7 @@ ROUTES = (
             ("models", _models),
             ("clients", _clients),
             ("providers", _providers),
+            ("initiators", _initiators),
         )
     ),
 )

@@ -152,12 +152,25 @@ class Interception(InterceptionHead, kw_only=True):
     model_thoughts: list[ModelThought]
 
 
-class Interceptions(msgspec.Struct, kw_only=True):
-    """A page; `count` is the total over all pages, and `more` says whether there is a next page."""
+class Listed(msgspec.Struct, kw_only=True):
+    """A page; `more` says whether there is a next page.
+
+    `count` is the total over all pages where it `count_is_exact`; else there are at least so many.
+    A page that was searched for goes on at `search_cursor`, and has searched back to
+    `searched_until`, if it isn't full.
+    """
 
     count: Count
-    results: list[Interception]
+    count_is_exact: bool
     more: bool
+    searched_until: Moment | None
+    search_cursor: str | None
+
+
+class Interceptions(Listed, kw_only=True):
+    """A page of interceptions."""
+
+    results: list[Interception]
 
 
 class AuditRow(AuditEntry, frozen=True, kw_only=True):
@@ -215,7 +228,8 @@ class Session(msgspec.Struct, kw_only=True):
     `metadata` is that of its first interception. It is `truncated` if its last prompt is longer, or
     it has more models or providers, than shown. `texts_withheld` is why its prompts are
     "(withheld)", null where they aren't. Its cost is that of the interceptions that have
-    one; an unpriced one lacks some.
+    one; an unpriced one lacks some. It is `unusual` if it has cost more than $1 and more than
+    `usual_cost`: than 95 % of that user's sessions of 30 days, null where there were none yet.
     """
 
     id: str
@@ -235,15 +249,23 @@ class Session(msgspec.Struct, kw_only=True):
     first_prompt: str | None
     last_prompt: str | None
     texts_withheld: str | None
+    unusual: bool
+    usual_cost: Dollars | None
     truncated: bool
 
 
-class Sessions(msgspec.Struct, kw_only=True):
-    """A page; `count` is the total over all pages, and `more` says whether there is a next page."""
+class Found(msgspec.Struct, kw_only=True):
+    """What an id is, or the only one that begins so: a `session`, or an `interception`."""
 
-    count: Count
+    kind: Literal["session", "interception"]
+    id: str
+    session_id: str
+
+
+class Sessions(Listed, kw_only=True):
+    """A page of sessions."""
+
     sessions: list[Session]
-    more: bool
 
 
 CHILD_KINDS: Mapping[str, type[TokenUsage | UserPrompt | ToolUsage | ModelThought]] = {
@@ -304,6 +326,8 @@ def session(found: answers.Session) -> Session:
         first_prompt=found.first_prompt,
         last_prompt=found.last_prompt,
         texts_withheld=found.texts_withheld,
+        unusual=found.unusual,
+        usual_cost=exact_dollars(found.usual_cost),
         truncated=found.truncated,
     )
 

@@ -8,13 +8,19 @@ import typer
 
 from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
 from aibridged.cli.query_options import (
+    SEARCH_S,
     WHOLE,
+    ErrorFlag,
     MinCostFlag,
     Output,
     OutputFlag,
+    TextFlag,
+    ToolFlag,
     as_json,
     costing,
     none_found,
+    searched,
+    searching,
     takes_filter,
     takes_query,
     up_to_limit,
@@ -126,6 +132,9 @@ def _list(
         str | None, typer.Option(metavar="ID", help="Show the next page, after this interception.")
     ] = None,
     min_cost: MinCostFlag = None,
+    text: TextFlag = None,
+    tool: ToolFlag = None,
+    error: ErrorFlag = None,
     wide: WideFlag = False,
     columns: ColumnsFlag = None,
     output: OutputFlag = Output.TABLE,
@@ -139,10 +148,13 @@ def _list(
     import msgspec
 
     view = chosen(COLUMNS, wide, columns, output=output)
-    wanted = msgspec.structs.replace(costing(wanted, min_cost), after_id=after_id)
+    wanted = searching(costing(wanted, min_cost), text=text, tool=tool, error=error)
+    wanted = msgspec.structs.replace(wanted, after_id=after_id)
     advice = "--after-id with the last ID goes on."
-    find = partial(query.interceptions, with_texts=output in WHOLE)
+    search = query.search(SEARCH_S)
+    find = partial(query.interceptions, with_texts=output in WHOLE, search=search)
     found, more = up_to_limit(find, wanted, advice)
+    more = searched(search, more)
     write(found, output, view, nothing="No interception matches.", more=more)
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from aibridged.identity.audit import AuditFilter
     from aibridged.records.query import Query
     from aibridged.records.query_results import Filter
+    from aibridged.records.search import Search
 
 T = TypeVar("T")
 F = TypeVar("F", "Filter", "AuditFilter")
@@ -78,6 +79,20 @@ LimitFlag = Annotated[
 MinCostFlag = Annotated[
     str | None, typer.Option(metavar="DOLLARS", help="Only what has cost that much, such as 0.50.")
 ]
+
+TextFlag = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="Only with that text in a prompt, whatever its case."),
+]
+ToolFlag = Annotated[
+    str | None, typer.Option(metavar="TOOL", help="Only where that tool was called.")
+]
+ErrorFlag = Annotated[
+    str | None,
+    typer.Option(metavar="ERROR", help="Only with that type, code or source of an error."),
+]
+SEARCH_S = 8.0
+"""How long a command searches for what no index finds."""
 
 
 def _filters(
@@ -314,6 +329,31 @@ def costing(wanted: "Filter", min_cost: str | None) -> "Filter":
         return msgspec.structs.replace(wanted, min_cost=parsed(min_cost))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--min-cost") from None
+
+
+def searching(
+    wanted: "Filter", *, text: str | None, tool: str | None, error: str | None
+) -> "Filter":
+    """The filter with what is to be searched for.
+
+    Raises:
+        typer.BadParameter: the text is too long, or empty.
+    """
+    import msgspec
+
+    from aibridged.records.search import MAX_TEXT
+
+    if text is not None and not 0 < len(text) <= MAX_TEXT:
+        raise typer.BadParameter(f"it takes 1 to {MAX_TEXT} characters.", param_hint="--text")
+    return msgspec.structs.replace(wanted, text=text, tool=tool, error=error)
+
+
+def searched(search: "Search", more: str) -> str:
+    """What to say of a search that ran out of time, before what is said of what there is more."""
+    if search.until is None:
+        return more
+    until = f"{search.until:%Y-%m-%dT%H:%M:%SZ}"
+    return f"Searched back to {until}: --started-before {until} goes on.{more and ' '}{more}"
 
 
 def _filter(query: "Query", given: dict[str, Any]) -> "Filter":

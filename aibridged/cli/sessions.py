@@ -15,11 +15,19 @@ from aibridged.cli.columns import Column, ColumnsFlag, Kind, WideFlag, chosen
 from aibridged.cli.interceptions import TOKENS, cost, reason, seconds, status, user
 from aibridged.cli.query_options import (
     NARROW,
+    SEARCH_S,
     WHOLE,
+    ErrorFlag,
+    MinCostFlag,
     Output,
     OutputFlag,
+    TextFlag,
+    ToolFlag,
+    costing,
     json_list,
     none_found,
+    searched,
+    searching,
     takes_filter,
     takes_query,
     up_to_limit,
@@ -50,6 +58,17 @@ def _short_models(each: "Session") -> str:
     return f"{first} +{len(others)}" if others else first
 
 
+def _usual_cost(each: "Session") -> tuple[int | None, str | None]:
+    return each.usual_cost, None if each.usual_cost is None else "exact"
+
+
+def _mark(each: "Session") -> str:
+    """What it says below a session that costs more than usual."""
+    if not each.unusual:
+        return ""
+    return f"! unusual: most sessions of {user(each)} cost {cells.cost(*_usual_cost(each))} or less"
+
+
 COLUMNS: "tuple[Column[Session], ...]" = (
     Column("session_id", attrgetter("session_id"), "SESSION", Kind.ID),
     Column("initiator_id", attrgetter("initiator_id"), is_shown=False),
@@ -65,6 +84,9 @@ COLUMNS: "tuple[Column[Session], ...]" = (
     Column("output_tokens", attrgetter("output_tokens"), "OUT", Kind.COUNT),
     Column("cost", cost, kind=Kind.COST),
     Column("cost_label", attrgetter("cost_label"), is_shown=False),
+    Column("unusual", attrgetter("unusual"), is_shown=False),
+    Column("usual_cost", _usual_cost, kind=Kind.COST, is_shown=False),
+    Column("mark", _mark, in_csv=False, below=True),
     Column("first_prompt", attrgetter("first_prompt"), below=True, cut=True),
 )
 _MAX_LINES = 12
@@ -90,19 +112,27 @@ def sessions() -> typer.Typer:
 def _list(
     query: "Query",
     wanted: "Filter",
+    min_cost: MinCostFlag = None,
+    text: TextFlag = None,
+    tool: ToolFlag = None,
+    error: ErrorFlag = None,
     wide: WideFlag = False,
     columns: ColumnsFlag = None,
     output: OutputFlag = Output.TABLE,
 ) -> None:
     """List sessions, most recently used first, each with its first prompt. Times are in UTC.
 
+    One that costs more than $1 and more than 95 % of that user's sessions of 30 days is marked.
     In narrow terminals ids and times are short; the beginning of an id can be typed wherever an id
     can.
     """
     view = chosen(COLUMNS, wide, columns, output=output)
     with_texts = output in WHOLE or any(column.name == "first_prompt" for column in view.columns)
-    find = partial(query.sessions, with_texts=with_texts)
+    wanted = searching(costing(wanted, min_cost), text=text, tool=tool, error=error)
+    search = query.search(SEARCH_S)
+    find = partial(query.sessions, with_texts=with_texts, search=search)
     found, more = up_to_limit(find, wanted, NARROW)
+    more = searched(search, more)
     write(found, output, view, nothing="No session matches.", more=more)
 
 

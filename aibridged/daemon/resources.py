@@ -70,6 +70,7 @@ from aibridged.records.stored_objects import StoredObjects
 from aibridged.records.structured_log import log_record
 from aibridged.records.truncation import Truncator
 from aibridged.records.usage_summaries import Summaries, keep_summarising
+from aibridged.records.usual_costs import FIRST_S, UsualCosts
 from aibridged.records.viewer import NO_TEXTS
 from aibridged.tasks import Tasks
 from aibridged.telemetry.relay import TelemetryRelay
@@ -193,6 +194,9 @@ async def make_resources(
     summaries = Summaries(engine, clock)
     tasks.start(keep_summarising(summaries), "summaries of usage")
     stack.callback(summaries.stop)
+    usual_costs = UsualCosts(engine, clock)
+    tasks.start(keep_summarising(usual_costs, first=FIRST_S), "usual costs of sessions")
+    stack.callback(usual_costs.stop)
     stack.push_async_callback(tasks.cancel)
     gatekeeper, gate = make_gatekeeper(settings, tokens, clock, stack)
     stack.callback(api.close)

@@ -34,6 +34,7 @@ class CancelScope:
     def __init__(self, clock: Clock, seconds: float = TIME_LIMIT_S) -> None:
         self._clock = clock
         self._seconds = seconds
+        self._within = seconds
         self._ends = 0.0
         self._is_cancelled = False
         self._cancel_statement: Callable[[], object] | None = None
@@ -46,13 +47,16 @@ class CancelScope:
             threading.Thread(target=_quietly, args=(cancel,), daemon=True).start()
 
     @contextmanager
-    def connect(self, engine: sa.Engine) -> Iterator[sa.Connection]:
-        """A read-only connection whose statements are bound by this scope; they may nest.
+    def connect(self, engine: sa.Engine, seconds: float | None = None) -> Iterator[sa.Connection]:
+        """A read-only connection whose statements are bound by this scope, or to fewer `seconds`.
+
+        They may nest.
 
         Raises:
             QueryCancelledError, QueryTimeoutError: the scope has ended.
             QueryFailedError: the database can't be read.
         """
+        before, self._within = self._within, self._seconds if seconds is None else seconds
         try:
             with engine.connect() as connection:
                 sa.event.listen(connection, "before_cursor_execute", self._begin_statement)
@@ -62,6 +66,7 @@ class CancelScope:
                     yield connection
                 finally:
                     self._cancel_statement = outer
+                    self._within = before
         except DBAPIError as error:
             raise self._failure(error) from None
 
@@ -72,17 +77,17 @@ class CancelScope:
             connection.exec_driver_sql("PRAGMA query_only = ON")
         else:
             self._cancel_statement = driver.end_statement
-            driver.patience = self._seconds + _SLACK_S
+            driver.patience = self._within + _SLACK_S
             # One snapshot for all statements, as in SQLite: what ends meanwhile isn't skipped.
             connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
             connection.exec_driver_sql(
-                f"SET LOCAL statement_timeout = {round(self._seconds * 1000)}"
+                f"SET LOCAL statement_timeout = {round(self._within * 1000)}"
             )
 
     def _begin_statement(self, *_: object) -> None:
         if self._is_cancelled:
             raise _cancelled()
-        self._ends = self._clock.monotonic() + self._seconds
+        self._ends = self._clock.monotonic() + self._within
 
     def _is_over(self) -> bool:
         return self._is_cancelled or self._clock.monotonic() > self._ends
@@ -93,7 +98,7 @@ class CancelScope:
             return _cancelled()
         if any(words in said for words in _TIME_IS_UP):
             return QueryTimeoutError(
-                f"The query took longer than {self._seconds:g} s: narrow it down with a shorter "
+                f"The query took longer than {self._within:g} s: narrow it down with a shorter "
                 "time range or a filter."
             )
         reason = said.partition("\n")[0]

@@ -33,6 +33,7 @@ from aibridged.records.schema import (
     token_usages,
     tool_usages,
     user_prompts,
+    usual_costs,
 )
 from aibridged.records.scrubbing import scrub
 from aibridged.records.summarised_hours import forget
@@ -160,6 +161,8 @@ class Erasure:
         self._paced(partial(_run, refusals.delete().where(refusals.c.user_id == initiator)))
         spent = spend.c.subject == user_subject(initiator)
         self._paced(partial(_run, spend.delete().where(spent)))
+        usual = usual_costs.c.initiator_id == initiator
+        self._paced(partial(_run, usual_costs.delete().where(usual)))
 
     def scrub(self, state_dir: Path, patience: float) -> bool:
         """Remove what was deleted from SQLite's files; false if a daemon is still to do it."""

@@ -51,14 +51,15 @@ def conditions(
         provider = storable(wanted.provider)
         yield sa.or_(of.provider_name == provider, text(of.provider) == provider)
     if wanted.group is not None:
-        yield of.initiator_id.in_(_members_of(wanted.group))
+        yield of.initiator_id.in_(members_of(wanted.group))
     if wanted.min_cost is not None:
         yield of.cost_nanos >= wanted.min_cost
     if wanted.status == "open":
         yield of.ended_at.is_(None)
     elif wanted.status is not None:
         yield text(of.outcome) == wanted.status
-        if wanted.status != "completed":
+        person = wanted.owner or wanted.initiator_id or wanted.username
+        if wanted.status != "completed" and person is None:
             yield not_completed(of)  # those are few, and have an index of their own
     for value, name in (
         (wanted.provider_name, "provider_name"),
@@ -71,7 +72,8 @@ def conditions(
             yield text(of[name]) == storable(value)
 
 
-def _members_of(group: str) -> sa.Select[tuple[str]]:
+def members_of(group: str) -> sa.Select[tuple[str]]:
+    """The ids of those who are in a group now."""
     joined = group_members.join(groups, groups.c.id == group_members.c.group_id)
     members = sa.select(group_members.c.user_id).select_from(joined)
     return members.where(groups.c.name == storable(group))

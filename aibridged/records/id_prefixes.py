@@ -1,7 +1,7 @@
 """Ids by how they begin: as much as tells one apart, from a table or a log, can be typed."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 
@@ -56,6 +56,30 @@ def find_session(connection: sa.Connection, text: str, owner: str | None = None)
     else:
         begins = _I.session_id.startswith(prefix, autoescape=True)
     return _only(text, sorted(set(_sessions(connection, begins, owner))))
+
+
+class FoundId(NamedTuple):
+    """An id of the `kind` session or interception; `session_id` is the interception's, too."""
+
+    kind: Literal["session", "interception"]
+    id: str
+    session_id: str
+
+
+def find_any(connection: sa.Connection, text: str, owner: str | None = None) -> FoundId | None:
+    """The session or the interception (of `owner`'s) with this id, or that alone begins so.
+
+    A session without an id of its own has that of an interception: it is the session.
+
+    Raises:
+        AmbiguousIdError: several begin like this.
+    """
+    if (session := find_session(connection, text, owner)) is not None:
+        return FoundId("session", session, session)
+    if (id := find_interception(connection, text, owner)) is None:
+        return None
+    of = connection.scalar(_of(sa.select(_I.session_id).where(_I.id == id), owner))
+    return None if of is None else FoundId("interception", id, of)
 
 
 def _sessions(

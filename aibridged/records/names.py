@@ -1,22 +1,47 @@
-"""Names in use, such as those of models: for pickers."""
+"""Names in use, sorted: models, clients, providers and users, whose numbers callers determine."""
 
 import sqlalchemy as sa
 
+from aibridged.records.filters import PARTS
 from aibridged.records.query_results import Names
 from aibridged.records.schema import interceptions
 from aibridged.records.storable import storable
 
+MAX_NAMES = 10_000
+"""Bound on the names in a list."""
+
+_I = interceptions.c
+_INDEXED = (_I.model, _I.client, _I.username)
+
 
 def find_names(
-    connection: sa.Connection, column: sa.ColumnElement[str], wanted: Names, initiator: str | None
+    connection: sa.Connection,
+    column: sa.ColumnElement[str],
+    wanted: Names,
+    initiator: str | None,
 ) -> list[str]:
-    """The different values of a column of the interceptions, sorted; of `initiator`'s only."""
-    statement = sa.select(column).distinct().order_by(column)
-    statement = statement.limit(wanted.limit).offset(wanted.offset)
+    """The values of a column of the interceptions, of an initiator's alone if there is one."""
+    if initiator is None and column in set(_INDEXED):
+        names = _leaps(column)
+    else:
+        distinct = sa.select(column.label("name")).distinct()
+        if initiator is not None:
+            distinct = distinct.where(_I.initiator_id == initiator)
+        names = distinct.subquery()
+    statement = sa.select(names.c.name).where(names.c.name.is_not(None)).order_by(names.c.name)
     if wanted.beginning:
         beginning = storable(wanted.beginning)
         # LIKE would mind the case on one database and not on the other.
-        statement = statement.where(sa.func.substr(column, 1, len(beginning)) == beginning)
-    if initiator is not None:
-        statement = statement.where(interceptions.c.initiator_id == initiator)
-    return [row[0] for row in connection.execute(statement)]
+        begins = sa.func.substr(names.c.name, 1, len(beginning)) == beginning
+        statement = statement.where(begins)
+    return list(connection.scalars(statement.limit(wanted.limit).offset(wanted.offset)))
+
+
+def _leaps(column: sa.ColumnElement[str]) -> sa.Subquery:
+    """All values, each found by the column's index behind the one before: no row is read twice."""
+    ended, still_open = PARTS
+    least = sa.func.min(column)
+    leap = sa.select(least.label("name")).where(ended).cte("leap", recursive=True)
+    following = sa.select(least).where(ended, column > leap.c.name).scalar_subquery()
+    leap = leap.union_all(sa.select(following).where(leap.c.name.is_not(None)))
+    return sa.union(sa.select(leap.c.name), sa.select(column).where(still_open)).subquery()

@@ -7,49 +7,55 @@ connection is open until the iterator is exhausted or closed. Everything here bl
 in a thread.
 """
 
-import operator
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
-from datetime import datetime
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
 
-from aibridged.clock import Clock
 from aibridged.core.looks import View
-from aibridged.records.cancel_scope import TIME_LIMIT_S, CancelScope, QueryFailedError
+from aibridged.records.cancel_scope import CancelScope, QueryTimeoutError
 from aibridged.records.child_rows import ChildRows, FullInterception
 from aibridged.records.cost_sums import Cost
+from aibridged.records.counts import (
+    COUNT_S,
+    UNKNOWN,
+    Counted,
+    count_interceptions,
+    count_sessions,
+)
+from aibridged.records.cursors import NoSuchPageError, behind, cursor, one, order
+from aibridged.records.figures import Figures
 from aibridged.records.filters import (
-    PARTS,
     conditions,
-    matching,
     page_of,
     resolved,
     row_id,
-    thread_of,
 )
-from aibridged.records.id_prefixes import find_interception, find_session
-from aibridged.records.names import find_names
+from aibridged.records.id_prefixes import FoundId, find_any, find_interception, find_session
 from aibridged.records.query_results import (
     Filter,
     Interception,
-    Names,
     Session,
-    Usage,
-    UsageBy,
 )
 from aibridged.records.recorded_usage import Price
 from aibridged.records.schema import interceptions
-from aibridged.records.sessions import NoSuchSessionError, count_sessions, find_sessions
-from aibridged.records.threads import find_threads, sum_costs, sum_metadata
-from aibridged.records.usage import find_usage, stream_usage
+from aibridged.records.search import (
+    WORK_S,
+    Search,
+    is_search,
+    plain,
+    search_interceptions,
+    search_sessions,
+    subjects,
+)
+from aibridged.records.session_rows import read_sessions
+from aibridged.records.sessions import NoSuchSessionError, find_sessions
+from aibridged.records.threads import find_ids, find_threads, sum_costs, sum_metadata
 from aibridged.records.viewer import Sight, Viewer, listed
 
 MAX_LIMIT = 1000
-MAX_NAMES = 10_000
-"""Bound on the models or clients in a list, whose number callers determine."""
 
 _AT_ONCE = 20  # interceptions, with the beginnings of their child rows
 _FULL_AT_ONCE = 100  # with the ids of those
@@ -57,36 +63,11 @@ _FULL_AT_ONCE = 100  # with the ids of those
 _I = interceptions.c
 
 
-class NoSuchPageError(QueryFailedError):
-    """There is nothing with the id that the page is to follow on."""
-
-
-class Query:
+class Query(Figures):
     """Queries of one database, as a viewer sees it.
 
     All may share one `scope`; else each has its own, of `time_limit` seconds.
     """
-
-    def __init__(
-        self,
-        engine: sa.Engine,
-        clock: Clock,
-        viewer: Viewer,
-        *,
-        time_limit: float = TIME_LIMIT_S,
-        scope: CancelScope | None = None,
-        price: Price | None = None,
-    ) -> None:
-        self._engine = engine
-        self._clock = clock
-        self._viewer = viewer
-        self._time_limit = time_limit
-        self._scope = scope
-        self.price = price
-
-    def now(self) -> datetime:
-        """The time (UTC) that questions about the present mean."""
-        return self._clock.wall()
 
     def within(self, scope: CancelScope) -> "Query":
         """The same queries, bound by a scope."""
@@ -104,11 +85,14 @@ class Query:
         """What the viewer sees in one of them."""
         return Sight(self._viewer, view, what)
 
-    def interceptions(self, wanted: Filter, *, with_texts: bool = True) -> Iterator[Interception]:
+    def interceptions(
+        self, wanted: Filter, *, with_texts: bool = True, search: Search | None = None
+    ) -> Iterator[Interception]:
         """The newest first, at most `limit`, each with previews of its child rows.
 
         Pages by `after_id` neither repeat nor skip. `oldest_first` reverses the order. Without
         texts, only errors have any, and of the child rows there are the token usages alone.
+        `search` is how long to search for what no index finds, and gets what came of it.
 
         Raises:
             NoSuchPageError: there is no `after_id`, or it isn't `owner`'s.
@@ -117,29 +101,36 @@ class Query:
         """
         with self._connect() as connection:
             wanted = resolved(connection, wanted)
-            where = list(conditions(wanted))
-            if wanted.after_id is not None:
-                where.append(_after(connection, wanted.after_id, wanted))
-            statement = page_of(
-                list(_I), where, partial(_order, wanted), wanted.limit, wanted.offset
-            )
+            last = cursor(connection, wanted)
+            if is_search(wanted):
+                sight = self.sight(View.SEARCH, **listed("interceptions", wanted))
+                sight.look(subjects(connection, wanted, self._viewer))
+                search = search or self.search()
+                ids = search_interceptions(connection, wanted, self._viewer, last, search)
+                found = sa.select(interceptions).where(_I.id.in_(ids))
+                statement = found.order_by(*order(wanted, _I))
+            else:
+                after = () if last is None else (behind(last, wanted),)
+                where, by = [*conditions(wanted), *after], partial(order, wanted)
+                statement = page_of(list(_I), where, by, wanted.limit, wanted.offset)
             sight = self.sight(View.LIST, **listed("interceptions", wanted))
             for rows, children in self._read(connection, statement, sight, with_texts):
                 yield from children.previews(rows)
 
-    def count(self, wanted: Filter) -> int:
-        """The number of interceptions on all pages."""
-        with self._connect() as connection:
-            where = list(conditions(resolved(connection, wanted)))
-            statement = sa.select(sa.func.count()).select_from(interceptions)
-            return sum(connection.scalar(statement.where(part, *where)) or 0 for part in PARTS)
+    def search(self, seconds: float = WORK_S) -> Search:
+        """A search of so much work for a page."""
+        return Search(self._clock, seconds)
+
+    def count(self, wanted: Filter) -> Counted:
+        """The number of interceptions on all pages, as far as that is soon counted."""
+        return self._count(count_interceptions, wanted)
 
     def preview(self, id: str, wanted: Filter, *, with_texts: bool = True) -> Interception | None:
         """One interception as in a list of what is `wanted`; None where there is none."""
         sight = self.sight(View.LIST, **listed("interceptions", wanted))
         with self._connect() as connection:
-            one = _one(row_id(id), None)
-            for rows, children in self._read(connection, one, sight, with_texts):
+            found = one(row_id(id), None)
+            for rows, children in self._read(connection, found, sight, with_texts):
                 return next(children.previews(rows), None)
             return None
 
@@ -161,13 +152,17 @@ class Query:
         with self._connect() as connection:
             found = find_interception(connection, id, initiator)
             sight = self.sight(View.SHOW, interception=found)
-            for rows, children in self._read(connection, _one(found, initiator), sight):
+            for rows, children in self._read(connection, one(found, initiator), sight):
                 yield from children.full(rows, characters)
 
-    def sessions(self, wanted: Filter, *, with_texts: bool = True) -> Iterator[Session]:
+    def sessions(
+        self, wanted: Filter, *, with_texts: bool = True, search: Search | None = None
+    ) -> Iterator[Session]:
         """The sessions of the matching interceptions, most recently used first.
 
-        Without texts, none has a prompt.
+        Without texts, none has a prompt. What has to be searched for (see `interceptions`) chooses
+        sessions by one interception, and their totals are of all that match otherwise; their order
+        is that of the newest one that was found, and `after_id` is where to go on.
 
         Raises:
             NoSuchPageError: there is no `after_session`.
@@ -176,11 +171,28 @@ class Query:
         with self._connect() as connection:
             wanted = resolved(connection, wanted)
             sight = self.sight(View.LIST, **listed("sessions", wanted)) if with_texts else None
+            if is_search(wanted):
+                searched = self.sight(View.SEARCH, **listed("sessions", wanted))
+                searched.look(subjects(connection, wanted, self._viewer))
+                after = cursor(connection, wanted)
+                search = search or self.search()
+                keys = search_sessions(connection, wanted, self._viewer, after, search)
+                yield from read_sessions(connection, keys, plain(wanted), sight)
+                return
             try:
                 yield from find_sessions(connection, wanted, sight)
             except NoSuchSessionError:
                 message = f"There is no session {wanted.after_session!r} to page after."
                 raise NoSuchPageError(message) from None
+
+    def find(self, text: str, initiator: str | None = None) -> FoundId | None:
+        """What an id is, or the only one (of `initiator`'s) that begins like this.
+
+        Raises:
+            AmbiguousIdError: several begin like this.
+        """
+        with self._connect() as connection:
+            return find_any(connection, text, initiator)
 
     def session_id(self, text: str, initiator: str | None = None) -> str | None:
         """The id of the session (of `initiator`'s) that has this id, or alone begins like this.
@@ -191,10 +203,9 @@ class Query:
         with self._connect() as connection:
             return find_session(connection, text, initiator)
 
-    def count_sessions(self, wanted: Filter) -> int:
-        """The number of sessions on all pages."""
-        with self._connect() as connection:
-            return count_sessions(connection, resolved(connection, wanted))
+    def count_sessions(self, wanted: Filter) -> Counted:
+        """The number of sessions on all pages, as far as that is soon counted."""
+        return self._count(count_sessions, wanted)
 
     def threads(
         self,
@@ -266,25 +277,8 @@ class Query:
             NoSuchPageError: `after_id` isn't of this session.
             QueryFailedError: it took too long, or the database is unavailable.
         """
-        rows = matching(*conditions(Filter(session=session_id, owner=initiator)))
-        root = thread_of(rows.c)
-        began = sa.func.min(rows.c.started_at).over(partition_by=root)
-        own = (rows.c.started_at, rows.c.id)
-        each = sa.select(began.label("began"), root.label("root"), *own).subquery().c
-        order = (each.began, each.root, each.started_at, each.id)
-        statement = sa.select(each.id).order_by(*order).limit(limit)
-        if threads is not None:
-            statement = statement.where(each.root.in_(threads))
         with self._connect() as connection:
-            if after_id is not None:
-                last = connection.execute(
-                    sa.select(*order).where(each.id == row_id(after_id))
-                ).one_or_none()
-                if last is None:
-                    raise NoSuchPageError(f"The session has no interception {after_id!r}.")
-                position = (sa.literal(at, by.type) for at, by in zip(last, order, strict=True))
-                statement = statement.where(sa.tuple_(*order) > sa.tuple_(*position))
-            return connection.scalars(statement).all()
+            return find_ids(connection, session_id, initiator, threads, after_id, limit)
 
     def each_of(
         self, session_id: str, ids: Sequence[str], *, characters: int | None = None
@@ -307,63 +301,18 @@ class Query:
                 children = ChildRows(connection, [row.id for row in rows], sight)
                 yield from children.full(rows, characters)
 
-    def usage(self, by: Sequence[UsageBy], wanted: Filter) -> list[Usage]:
-        """Totals of each combination of the dimensions, those with the most tokens first.
-
-        Where the first one is a time, the newest are first. The model that is `wanted` is the one
-        that used the tokens.
-        """
-        with self._connect() as connection:
-            return find_usage(connection, by, wanted)[0]
-
-    def usage_and_total(
-        self, by: Sequence[UsageBy], wanted: Filter, sort: str | None = None
-    ) -> tuple[list[Usage], Usage]:
-        """The same, in the order of `sort`, and the total of all that matches, whatever the limit.
-
-        `sort` is a dimension, or the name of a number of a `Usage`, which puts the greatest first.
-        """
-        with self._connect() as connection:
-            return find_usage(connection, by, wanted, sort)
-
-    def each_usage(self, by: Sequence[UsageBy], wanted: Filter) -> Iterator[Usage]:
-        """All totals, whatever the limit, a few at a time in memory.
-
-        Raises:
-            QueryFailedError: it took too long, or the database is unavailable.
-        """
-        with self._connect() as connection:
-            yield from stream_usage(connection, by, wanted)
-
-    def models(self, wanted: Names, initiator: str | None = None) -> list[str]:
-        """The models in use, sorted."""
-        return self._distinct(_I.model, wanted, initiator)
-
-    def clients(self, wanted: Names, initiator: str | None = None) -> list[str]:
-        """The clients in use, sorted."""
-        return self._distinct(_I.client, wanted, initiator)
-
-    def providers(self, wanted: Names, initiator: str | None = None) -> list[str]:
-        """The names of the providers in use, sorted."""
-        return self._distinct(_I.provider_name, wanted, initiator)
-
-    def _distinct(
-        self, column: sa.ColumnElement[str], wanted: Names, initiator: str | None
-    ) -> list[str]:
-        with self._connect() as connection:
-            return find_names(connection, column, wanted, initiator)
-
-    def reading(self) -> AbstractContextManager[sa.Connection]:
-        """A connection to read what other packages keep in the database; bound by the scope."""
-        return self._connect()
-
     def _but(self, **changed: Any) -> "Query":
         kept = {"viewer": self._viewer, "time_limit": self._time_limit, "scope": self._scope}
         return Query(self._engine, self._clock, **{**kept, "price": self.price, **changed})
 
-    def _connect(self) -> AbstractContextManager[sa.Connection]:
-        scope = self._scope or CancelScope(self._clock, self._time_limit)
-        return scope.connect(self._engine)
+    def _count(self, count: Callable[[sa.Connection, Filter], Counted], wanted: Filter) -> Counted:
+        if is_search(wanted):
+            return UNKNOWN
+        try:
+            with self._connect(COUNT_S) as connection:
+                return count(connection, resolved(connection, wanted))
+        except QueryTimeoutError:
+            return UNKNOWN
 
     def _read(
         self,
@@ -378,25 +327,3 @@ class Query:
             few = rows[start : start + _AT_ONCE]
             ids = [row.id for row in few]
             yield few, ChildRows(connection, ids, sight, with_texts=with_texts)
-
-
-def _one(id: str | None, initiator: str | None) -> sa.Select[Any]:
-    statement = sa.select(interceptions).where(_I.id == id)
-    return statement if initiator is None else statement.where(_I.initiator_id == initiator)
-
-
-def _order(wanted: Filter, columns: Any) -> tuple[sa.ColumnElement[Any], ...]:
-    order = (columns.started_at, columns.id)
-    return order if wanted.oldest_first else tuple(column.desc() for column in order)
-
-
-def _after(connection: sa.Connection, id: str, wanted: Filter) -> sa.ColumnElement[bool]:
-    found = find_interception(connection, id, wanted.owner)
-    row = connection.execute(_one(found, wanted.owner)).one_or_none()
-    if row is None:
-        raise NoSuchPageError(f"There is no interception {id!r} to page after.")
-    beyond = operator.gt if wanted.oldest_first else operator.lt
-    return sa.or_(
-        beyond(_I.started_at, row.started_at),
-        sa.and_(_I.started_at == row.started_at, beyond(_I.id, row.id)),
-    )

@@ -17,8 +17,10 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
 
     `owner` is the id of the only initiator that is considered; `initiator` is an id or a username
     (`initiator_id` or `username` where it is known which), `provider` a type or a configured name,
-    `status` an outcome (or `open`), `min_cost` nano-dollars that each has cost at least, `group`
-    the name of one that the initiator is in now, `key` the hint of the provider's key. `after_id`
+    `status` an outcome (or `open`), `min_cost` nano-dollars that each (each session, of sessions)
+    has cost at least, `group` the name of one that the initiator is in now, `key` the hint of the
+    provider's key. `text` is in a prompt, whatever its case; `tool` was called; `error` is a type,
+    code or source of the error. These three are for lists, which search for them. `after_id`
     gives those older than that one, or newer with `oldest_first`; `after_session`, of sessions,
     those used before that one. `offset` skips rows instead, and shifts when rows arrive between two
     pages.
@@ -37,6 +39,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     status: str | None = None
     min_cost: int | None = None
+    text: str | None = None
+    tool: str | None = None
+    error: str | None = None
     group: str | None = None
     key: str | None = None
     after_id: str | None = None
@@ -110,7 +115,8 @@ class Session(msgspec.Struct, kw_only=True):
     `last_at` is when its last interception started; it has ended when none of them is open.
     `client`, `user_agent` and `metadata` are those of the first that ended. `truncated` says that a
     prompt, or one of the lists, is longer, and `texts_withheld` why prompts are. `cost` and
-    `cost_label` are those of what has a cost; see `records.cost_sums`.
+    `cost_label` are those of what has a cost; see `records.cost_sums`. It is `unusual`
+    where it has cost more than `usual_cost`; see `records.usual_costs`.
     """
 
     session_id: str
@@ -130,6 +136,8 @@ class Session(msgspec.Struct, kw_only=True):
     metadata: dict[str, Any] | None = None
     truncated: bool = False
     texts_withheld: str | None = None
+    unusual: bool = False
+    usual_cost: NanoDollars | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     cache_read_input_tokens: int = 0

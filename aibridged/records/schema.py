@@ -8,8 +8,9 @@ what a usage's was before it was computed again, and `aibridged_spend` what a su
 or group pool) has spent and reserved on a day, of the interceptions that started on it: an
 interception's `reserved_nanos` are reserved until it ends, and its `charged_to` are the subjects
 beside its initiator, separated by blanks. `aibridged_usage_hours` sums up usage by the hour (see
-`usage_summaries`), which holds for the hours of `aibridged_summarised_hours` that aren't dirty. An
-interception has no foreign key on its initiator, so that its row outlives the user. The
+`usage_summaries`), which holds for the hours of `aibridged_summarised_hours` that aren't dirty;
+`aibridged_usual_costs` is what a person's sessions usually cost. An interception has no foreign key
+on its initiator, so that its row outlives the user. The
 provider_model of a token usage is NULL where the tokens are those of the interception's own model,
 whatever the provider calls it.
 
@@ -302,4 +303,12 @@ prompt_fingerprints = sa.Table(
     sa.Column("shared", sa.Integer, nullable=False),
     sa.Column("total", sa.Integer, nullable=False),
     sa.Column("blocks", sa.LargeBinary, nullable=False),
+)
+
+usual_costs = sa.Table(
+    "aibridged_usual_costs",
+    metadata,
+    sa.Column("initiator_id", sa.String(36), primary_key=True),
+    sa.Column("cost_nanos", sa.BigInteger, nullable=False),
+    sa.Column("computed_at", UtcDateTime, nullable=False),
 )

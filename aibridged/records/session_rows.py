@@ -13,6 +13,7 @@ from aibridged.records.child_rows import SHOWN_CHARACTERS, SHOWN_ROWS
 from aibridged.records.filters import PARTS, conditions, matching, thread_of
 from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages, user_prompts
+from aibridged.records.usual_costs import is_unusual, usual
 from aibridged.records.viewer import Sight
 
 _AT_ONCE = 500
@@ -54,9 +55,18 @@ def read_sessions(
         batch = page[start : start + _AT_ONCE]
         found = _find(connection, batch, wanted, with_prompts=sight is not None)
         sessions = [_session(found.sessions[key], found) for key in batch]
+        _mark(connection, sessions)
         if sight is not None:
             sight.look({each.initiator_id for each in sessions if each.first_prompt is not None})
         yield from (_seen(each, sight) for each in sessions)
+
+
+def _mark(connection: sa.Connection, sessions: Sequence[Session]) -> None:
+    """Mark what has cost more than usual."""
+    known = usual(connection, {each.initiator_id for each in sessions})
+    for each in sessions:
+        each.usual_cost = known.get(each.initiator_id)
+        each.unusual = is_unusual(each.cost, each.usual_cost)
 
 
 def _seen(session: Session, sight: Sight | None) -> Session:

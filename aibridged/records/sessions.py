@@ -64,31 +64,6 @@ def session_page(
     return sessions, page[-1] if page else None
 
 
-def count_sessions(connection: sa.Connection, wanted: Filter) -> int:
-    """How many there are on all pages."""
-    ended, still_open = PARTS
-    other = interceptions.alias()
-    known = (
-        sa.select(sa.literal(1))
-        .where(
-            interceptions.c.session_id == other.c.session_id,
-            interceptions.c.initiator_id == other.c.initiator_id,
-            ended,
-            *conditions(wanted),
-        )
-        .exists()
-    )
-    # Each in the order of an index: distinct ones of both together would have to be sorted.
-    new = sa.select(other.c.session_id, other.c.initiator_id).where(
-        other.c.id.in_(sa.select(_I.id).where(still_open, *conditions(wanted))), ~known
-    )
-    old = sa.select(_I.session_id, _I.initiator_id).where(ended, *conditions(wanted))
-    return sum(
-        connection.scalar(sa.select(sa.func.count()).select_from(each.distinct().subquery())) or 0
-        for each in (old, new)
-    )
-
-
 def _page(connection: sa.Connection, wanted: Filter, after: Position | None) -> Sequence[Position]:
     """The sessions of a page, by walking from the newest interception until the page is full.
 

@@ -1,8 +1,11 @@
 """Queries of a session's threads."""
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from aibridged.records import cost_sums
+from aibridged.records.cursors import NoSuchPageError
 from aibridged.records.filters import conditions, matching, row_id, thread_of
 from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import interceptions, token_usages
@@ -35,6 +38,39 @@ def find_threads(
         statement = statement.where(here < position if backwards else here > position)
     found = list(connection.scalars(statement))
     return found[::-1] if backwards else found
+
+
+def find_ids(
+    connection: sa.Connection,
+    session_id: str,
+    initiator: str | None,
+    threads: Sequence[str] | None,
+    after_id: str | None,
+    limit: int | None,
+) -> Sequence[str]:
+    """The ids of a session's interceptions by thread, as `Query.session_ids` has them.
+
+    Raises:
+        NoSuchPageError: `after_id` isn't of this session.
+    """
+    rows = matching(*conditions(Filter(session=session_id, owner=initiator)))
+    root = thread_of(rows.c)
+    began = sa.func.min(rows.c.started_at).over(partition_by=root)
+    own = (rows.c.started_at, rows.c.id)
+    each = sa.select(began.label("began"), root.label("root"), *own).subquery().c
+    order = (each.began, each.root, each.started_at, each.id)
+    statement = sa.select(each.id).order_by(*order).limit(limit)
+    if threads is not None:
+        statement = statement.where(each.root.in_(threads))
+    if after_id is not None:
+        last = connection.execute(
+            sa.select(*order).where(each.id == row_id(after_id))
+        ).one_or_none()
+        if last is None:
+            raise NoSuchPageError(f"The session has no interception {after_id!r}.")
+        position = (sa.literal(at, by.type) for at, by in zip(last, order, strict=True))
+        statement = statement.where(sa.tuple_(*order) > sa.tuple_(*position))
+    return connection.scalars(statement).all()
 
 
 def sum_costs(connection: sa.Connection, session: Session) -> dict[str, cost_sums.Cost]:

@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import sqlalchemy as sa
 from loguru import logger
@@ -79,8 +79,14 @@ class ClaimLostError(Exception):
     """The hour was marked dirty meanwhile, or is another daemon's."""
 
 
-async def keep_summarising(summaries: "Summaries", *, first: float = FIRST_S) -> None:
-    """Sum up hours as they are over, off the event loop, until cancelled."""
+class Summarising(Protocol):
+    """What is summed up bit by bit: `go_on` blocks, and says when it is time again."""
+
+    def go_on(self) -> float: ...
+
+
+async def keep_summarising(summaries: Summarising, *, first: float = FIRST_S) -> None:
+    """Sum up what is to be, off the event loop, until cancelled."""
     pause = first
     while True:
         await asyncio.sleep(pause)

@@ -26,7 +26,7 @@ TEXTS: Mapping[str, Collection[str]] = {
 # What a row of the audit log says of a list: no times, which follow on one another, and no texts.
 _TOLD = (
     *("provider", "provider_name", "model", "client", "session", "status", "min_cost"),
-    *("group", "key"),
+    *("group", "key", "tool", "error"),
 )
 
 
@@ -102,6 +102,7 @@ def has_texts(found: Interception) -> bool:
 def listed(name: str, wanted: Filter) -> Mapping[str, Any]:
     """What a look at a list is at."""
     given = {field: getattr(wanted, field) for field in _TOLD}
+    given["by_text"] = wanted.text is not None or None
     return {"list": name, **{field: each for field, each in given.items() if each is not None}}
 
 

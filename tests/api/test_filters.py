@@ -13,7 +13,7 @@ from aibridged.api.filters import (
     read_names,
     read_usage,
 )
-from aibridged.records.query import MAX_NAMES
+from aibridged.records.names import MAX_NAMES
 from aibridged.records.query_results import Filter, Names, UsageBy
 
 

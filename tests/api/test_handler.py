@@ -256,3 +256,71 @@ async def test_texts_that_no_row_can_be_written_for_arent_shown(api, add, say, d
     assert (error.kind.code, error.kind.status) == ("query_failed", 503)
     assert "the audit log can't be written" in error.message
     assert "hello from ann" in str(await get(api, ANN, "/interceptions"))
+
+
+async def test_a_search_goes_on_with_its_cursor(api, add, say):
+    for number in range(5):
+        say(add(ANN, session=f"s-{number}"), "find me" if number != 2 else "other")
+    pages, cursor = [], {}
+    for _ in range(2):
+        page = await get(api, ANN, "/sessions", q='text:"FIND ME"', limit=2, **cursor)
+        cursor = {"search_cursor": page["search_cursor"]}
+        pages.append(([each["id"] for each in page["sessions"]], page["more"]))
+    assert pages == [(["s-4", "s-3"], True), (["s-1", "s-0"], False)]
+    assert page["search_cursor"] is page["searched_until"] is None
+    page = await get(api, ANN, "/interceptions", q='text:"find me"', limit=1)
+    more = {"search_cursor": page["search_cursor"]}
+    (found,) = (await get(api, ANN, "/interceptions", q="text:find", limit=1, **more))["results"]
+    assert found["session_id"] == "s-3"
+    assert (await get(api, BOB, "/sessions", q="text:find"))["sessions"] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("q=text:a&offset=1", "use search_cursor"),
+        ("q=min_cost:1&offset=1", "use search_cursor"),
+        (f"q=text:{'x' * 257}", "1 to 256 characters"),
+        ('q=text:""', "1 to 256 characters"),
+        ("q=tool:a&search_cursor=nonsense", "no interception"),
+    ],
+)
+async def test_what_cant_be_searched_for_is_refused(api, add, query, said):
+    error = await refused(api, ANN, "/sessions", query)
+    assert (error.kind.status, said in error.message) == (400, True)
+
+
+async def test_a_search_that_ran_out_of_time_says_how_far_it_got(api, add, say, monkeypatch):
+    for name in ("_FIRST", "_FEW", "_MOST"):
+        monkeypatch.setattr("aibridged.records.search." + name, 2)
+    monkeypatch.setattr(Query.search, "__defaults__", (0.0,))
+    say(add(ANN), "find me")
+    add(ANN)
+    add(ANN)
+    page = await get(api, ANN, "/interceptions", q="text:find")
+    assert (page["results"], page["more"], page["count_is_exact"]) == ([], True, False)
+    assert page["searched_until"] == "2026-01-01T00:00:02Z"
+    page = await get(api, ANN, "/interceptions", q="text:find", search_cursor=page["search_cursor"])
+    assert (len(page["results"]), page["more"]) == (1, False)
+
+
+async def test_what_an_id_is(api, add):
+    mine, of_bob = add(ANN, session="session-1"), add(BOB, session="session-2")
+    assert await get(api, ANN, "/find", id=mine[:8]) == {
+        "kind": "interception",
+        "id": mine,
+        "session_id": "session-1",
+    }
+    assert (await get(api, ANN, "/find", id="session-"))["kind"] == "session"
+    assert (await get(api, ADMIN, "/find", id=of_bob))["session_id"] == "session-2"
+    for id in (of_bob, "session-2", "nonsense", ""):
+        assert (await refused(api, ANN, "/find", f"id={id}")).kind.status == 404
+    assert "several ids" in (await refused(api, ADMIN, "/find", "id=session-")).message
+
+
+async def test_users_are_offered_to_whom_they_may_be(api, add):
+    add(ANN)
+    add(BOB)
+    assert await get(api, ADMIN, "/initiators") == ["ann", "bob"]
+    assert await get(api, ADMIN, "/initiators", q="initiator:b") == ["bob"]
+    assert await get(api, ANN, "/initiators") == ["ann"]

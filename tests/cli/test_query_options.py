@@ -14,6 +14,7 @@ from aibridged.identity.anonymous import LOCAL_ACTOR
 from aibridged.records.facts import InterceptionStart, UserPromptRecord
 from aibridged.records.ids import uuid7
 from aibridged.records.migrations import VERSION_TABLE
+from aibridged.records.schema import usual_costs
 from aibridged.records.store import Store
 
 ANN = "00000000-0000-4000-8000-00000000000a"
@@ -171,3 +172,41 @@ def test_without_access_commands_show_the_local_actors_texts_alone(asked_by_ann,
     story = ask(asked_by_ann, "sessions", "show", f"session of {ANN}").stdout
     assert "Texts of others are withheld (--aibridge-prompt-access own)." in story
     assert looks(asked_by_ann) == []
+
+
+def test_lists_are_searched(asked_by_ann, monkeypatch):
+    def found(*args):
+        return json.loads(ask(asked_by_ann, *args, "-o", "json").stdout)
+
+    for what in ("interceptions", "sessions"):
+        (only,) = found(what, "list", "--text", "FROM ANN")
+        assert only["initiator_id"] == ANN
+        for nothing in (["--tool", "Bash"], ["--error", "provider"], ["--min-cost", "0.01"]):
+            assert found(what, "list", *nothing) == []
+    assert "texts.search" in [action for action, _, _ in looks(asked_by_ann)]
+    assert ask(asked_by_ann, "sessions", "list", "--text", "").exit_code == 2
+    for name in ("_FIRST", "_FEW", "_MOST"):
+        monkeypatch.setattr("aibridged.records.search." + name, 1)
+    monkeypatch.setattr("aibridged.cli.sessions.SEARCH_S", 0.0)
+    partly = ask(asked_by_ann, "sessions", "list", "--text", "from ann")
+    assert "Searched back to 2026-01-01T00:00:00Z: --started-before " in partly.stderr
+
+
+def test_a_session_that_costs_more_than_usual_is_marked(asked_by_ann, sqlite_database, clock):
+    store = Store(sqlite_database.engine)
+    store.connect()
+    with sqlite_database.engine.begin() as connection:
+        row = {"initiator_id": ANN, "cost_nanos": 420_000_000, "computed_at": clock.wall()}
+        connection.execute(usual_costs.insert(), row)
+        connection.exec_driver_sql(
+            "UPDATE aibridge_interceptions SET cost_nanos = 1500000000, cost_label = 'exact',"
+            " ended_at = started_at, outcome = 'completed'"
+        )
+    lines = ask(asked_by_ann, "sessions", "list").stdout
+    assert lines.count("! unusual") == 1
+    assert f"! unusual: most sessions of {ANN} cost $0.4200 or less" in lines
+    rows = json.loads(ask(asked_by_ann, "sessions", "list", "-o", "json").stdout)
+    assert {row["initiator_id"]: row["unusual"] for row in rows} == {
+        ANN: True,
+        LOCAL_ACTOR.id: False,
+    }

@@ -122,6 +122,15 @@ async def test_every_listener_lives_by_the_new_times(start_gateway, tmp_path):
         writer.close()
 
 
+async def test_access_to_texts_follows_a_reload(start_gateway):
+    gateway = await start_gateway()
+    api = gateway.components.api
+    assert api.prompt_access == "admins"
+    reload(gateway, prompt_access="own")
+    assert gateway.components.api is api
+    assert api.prompt_access == "own"
+
+
 async def test_what_a_reload_leaves_as_it_was_is_kept(start_gateway):
     """For any setting but its own."""
     gateway = await start_gateway(

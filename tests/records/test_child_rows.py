@@ -60,7 +60,7 @@ def test_a_list_shows_the_beginning_of_each_text(query, add_rows):
     (thought,) = found.model_thoughts
     assert (len(thought["content"]), thought["truncated"]) == (SHOWN_CHARACTERS, False)
     assert not found.truncated
-    assert query.preview(id) == found
+    assert query.preview(id, Filter()) == found
 
 
 def test_costs_are_those_of_the_interception_and_of_each_usage(query, add_rows, store, clock):
@@ -76,7 +76,7 @@ def test_costs_are_those_of_the_interception_and_of_each_usage(query, add_rows, 
         cost_label="estimated",
     )
     store.write([], [end])
-    for found in (listed(query), query.interception(id), query.preview(id)):
+    for found in (listed(query), query.interception(id), query.preview(id, Filter())):
         assert (found.cost, found.cost_label) == (7, "estimated")
         costs = [
             (row["cost"], row["cost_label"], row["price_version"]) for row in found.token_usages
@@ -148,7 +148,7 @@ def test_rows_are_read_ahead_across_interceptions(query, add_rows, database, mon
         statements = []
         note = lambda *args: statements.append(args[2])  # noqa: E731
         sa.event.listen(database.engine, "before_cursor_execute", note)
-        found = [each.collected() for each in query.each_of(ids)]
+        found = [each.collected() for each in query.each_of("s", ids)]
         sa.event.remove(database.engine, "before_cursor_execute", note)
         return found, len(statements)
 
@@ -166,4 +166,4 @@ def test_rows_are_read_ahead_across_interceptions(query, add_rows, database, mon
 def test_what_is_gone_is_left_out(query, add_rows):
     id = add_rows()
     unknown = "01890a5d-ac96-774b-bcce-b302099a8057"
-    assert [each.found.id for each in query.each_of([unknown, id])] == [id]
+    assert [each.found.id for each in query.each_of("s", [unknown, id])] == [id]

@@ -52,7 +52,7 @@ def test_an_initiator_is_an_id_or_a_name(query, add, initiator, matches):
     add(model="c", initiator_id=BOB, username="both")
     found = query.interceptions(Filter(initiator=initiator))
     assert {each.model for each in found} == matches
-    assert query.count(Filter(initiator=initiator)) == len(matches)
+    assert query.count(Filter(initiator=initiator)).number == len(matches)
 
 
 def test_times_include_the_first_and_exclude_the_last_moment(query, add, clock):

@@ -4,6 +4,7 @@ import pytest
 import sqlalchemy as sa
 
 from aibridged.records.cancel_scope import QueryFailedError
+from aibridged.records.cursors import NoSuchPageError
 from aibridged.records.facts import (
     InterceptionEnd,
     Outcome,
@@ -11,7 +12,7 @@ from aibridged.records.facts import (
     UserPromptRecord,
 )
 from aibridged.records.ids import uuid7
-from aibridged.records.query import NoSuchPageError, Query
+from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, Names
 from tests.viewers import EVERYTHING
 

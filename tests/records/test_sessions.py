@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from aibridged.core.looks import View
 from aibridged.records import cancel_scope, session_rows, sessions
 from aibridged.records.child_rows import SHOWN_ROWS
-from aibridged.records.query import NoSuchPageError, Query
+from aibridged.records.cursors import NoSuchPageError
+from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, UsageBy
 from aibridged.records.schema import TOKEN_COUNTS, interceptions
 from aibridged.records.sessions import find_sessions
@@ -50,7 +51,7 @@ def test_a_session_tells_what_its_interceptions_come_to(query, add, clock):
     assert (session.input_tokens, session.output_tokens) == (11, 7)
     assert (session.cache_read_input_tokens, session.cache_write_input_tokens) == (3, 0)
     assert session.ended_at == session.last_at == last
-    assert query.count_sessions(Filter()) == 2
+    assert query.count_sessions(Filter()).number == 2
 
 
 def test_models_are_shown_up_to_a_bound(query, add, monkeypatch):
@@ -98,7 +99,7 @@ def test_what_does_not_match_does_not_count(query, add):
     add(client_session_id="t", model="b")
     (session,) = query.sessions(Filter(model="a"))
     assert (session.interceptions, session.models, session.input_tokens) == (1, ["a"], 1)
-    assert query.count_sessions(Filter(model="a")) == 1
+    assert query.count_sessions(Filter(model="a")).number == 1
     assert list(query.sessions(Filter(model="a", owner=BOB))) == []
 
 
@@ -148,7 +149,7 @@ def test_pages_are_those_of_all_sessions_in_their_order(query, many, monkeypatch
         assert [(each.session_id, each.initiator_id) for each in page] == [
             found[1:] for found in expected[offset : offset + limit]
         ]
-    assert query.count_sessions(Filter(**fields)) == len(expected)
+    assert query.count_sessions(Filter(**fields)).number == len(expected)
 
 
 @pytest.mark.parametrize("fields", [{"owner": BOB}, {"owner": BOB, "model": "a"}])
@@ -161,7 +162,7 @@ def test_pages_after_a_session_neither_repeat_nor_skip(query, many, monkeypatch,
         seen += [each.session_id for each in page]
         assert len(seen) <= len(expected)
         after = seen[-1]
-        assert query.count_sessions(Filter(after_session=after, **fields)) == len(expected)
+        assert query.count_sessions(Filter(after_session=after, **fields)).number == len(expected)
     assert seen == expected
 
 
@@ -279,5 +280,5 @@ def test_what_matches_nothing_costs_nothing(sqlite_database, clock, grow, monkey
         assert list(ask(wanted)) == []
     if "model" not in fields:  # whose tokens may be those of interceptions with another one
         assert query.usage([UsageBy.USER], wanted) == []
-    assert query.count(wanted) == query.count_sessions(wanted) == 0
+    assert query.count(wanted) == query.count_sessions(wanted) == (0, True)
     assert counting.readings < 60

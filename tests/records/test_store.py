@@ -331,6 +331,8 @@ def test_pruning_takes_old_ended_interceptions_with_all_that_belongs_to_them(
         "aibridged_budget_alerts": 0,
         "aibridged_usage_hours": 0,
         "aibridged_summarised_hours": 1,
+        "aibridged_prompt_fingerprints": 0,
+        "aibridged_usual_costs": 0,
     }
     assert database.row(schema.refusals)["day"] == today
 

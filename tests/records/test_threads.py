@@ -2,9 +2,9 @@
 
 import pytest
 
+from aibridged.records.cursors import NoSuchPageError
 from aibridged.records.facts import TokenUsageRecord
 from aibridged.records.ids import uuid7
-from aibridged.records.query import NoSuchPageError
 from aibridged.records.query_results import Filter
 
 ANN, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"

@@ -36,6 +36,7 @@ _WITHOUT_PARENT = (
     schema.budget_alerts,
     schema.usage_hours,
     schema.summarised_hours,
+    schema.usual_costs,
 )
 
 
