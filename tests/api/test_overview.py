@@ -16,6 +16,7 @@ from aibridged.records.viewer import NO_TEXTS
 
 ADMIN = Actor("00000000-0000-4000-8000-000000000001", "admin", is_admin=True)
 BOB = Actor("00000000-0000-4000-8000-00000000000b", "bob")
+CID = Actor("00000000-0000-4000-8000-00000000000c", "cid")
 DAY = 86_400
 NOTHING = {
     "interceptions": 0,
@@ -154,6 +155,7 @@ async def test_others_than_admins_see_their_own(ask, add, ann, clock, database):
     assert [each["user"] for each in own["refusals"]["most"]] == ["ann"]
     assert own["refusals"]["count"] == 2
     assert own["unpriced"] == []
+    assert (await ask(CID))["first_at"] is None, "nothing of theirs is on record"
     others = await ask(ann, q="initiator:bob")
     assert others["total"]["interceptions"] == 0
     assert (await ask(q="model:claude"))["refusals"] is None, "these have no model"
