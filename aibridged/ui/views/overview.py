@@ -35,8 +35,6 @@ _TIMES = ("from", "to")
 _OF_PEOPLE = ("group", "user")
 _NEXT = {"group": "user"}
 """What a value of a dimension is split by, once it is chosen."""
-_OF_SESSIONS = ("model", "provider", "client", "person")
-"""Fields that sessions can be filtered by."""
 
 
 _MINUS = "\N{MINUS SIGN}"
@@ -187,17 +185,16 @@ def _rows(found: Mapping[str, Any], given: Mapping[str, str]) -> Iterator[Mappin
         if name is not None:
             field = _FIELDS[by]
             row["path"] = _path(given, **{field: name, "by": _NEXT.get(by, by)})
-            if field in _OF_SESSIONS:
-                row["sessions"] = _sessions(found, {**given, field: name})
+            row["sessions"] = _sessions(found, {**given, field: name})
         yield row
 
 
 def _sessions(found: Mapping[str, Any], given: Mapping[str, str]) -> str:
     """The sessions behind a row, with the same filters."""
-    wanted = {name: given[name] for name in _OF_SESSIONS if name in given}
-    wanted["from"] = found["started_after"][:10]
-    if "to" in given:
-        wanted["to"] = given["to"]
+    wanted = {term: given[name] for name, term in _FILTERS.items() if name in given}
+    wanted["started_after"] = found["started_after"]
+    if found["period"] == "own":
+        wanted["started_before"] = found["started_before"]
     return f"/sessions?{urlencode(wanted)}"
 
 
