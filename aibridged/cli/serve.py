@@ -33,4 +33,4 @@ def serve(flags: Mapping[str, str]) -> None:
     # The server's libraries are imported only now, so that all other commands stay fast.
     from aibridged.daemon.main import run
 
-    raise typer.Exit(run(settings, resolve, resolution.warnings))
+    raise typer.Exit(run(resolution, resolve))

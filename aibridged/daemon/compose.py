@@ -5,7 +5,7 @@ makes new ones (`Composition.reconfigure`).
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -14,6 +14,7 @@ from pathlib import Path
 from aibridged.api import problems, spend_limits
 from aibridged.api.people import People
 from aibridged.api.people_routes import people_routes
+from aibridged.api.routes import Route
 from aibridged.clock import Clock
 from aibridged.config.options import Settings
 from aibridged.core.breaker import BreakerKey, Breakers, BreakerSettings, OnChange, State
@@ -42,6 +43,9 @@ from aibridged.transport.upstream_connection import UpstreamConnection
 from aibridged.transport.upstream_pool import Key, Upstreams
 from aibridged.transport.upstream_proxy import UpstreamProxies
 
+Services = Callable[["Composition"], Iterable[Route]]
+"""Makes routes of the API that need the whole composition."""
+
 # How long the disk may take for the last dumps.
 _DUMPS_S = 5.0
 
@@ -52,7 +56,7 @@ class Composition:
     `metrics_snapshot` reads the metrics, if they are enabled.
     """
 
-    def __init__(self, resources: Resources, settings: Settings) -> None:
+    def __init__(self, resources: Resources, settings: Settings, services: Services) -> None:
         self.resources = resources
         self.metrics_snapshot = (
             MetricsSnapshot(
@@ -93,6 +97,7 @@ class Composition:
         cache = gatekeeper if isinstance(gatekeeper, CachedAuthenticator) else None
         self._people = People(resources.engine, resources.clock, lambda: self.components, cache)
         resources.api.serve(people_routes(self._people))
+        resources.api.serve(services(self))
         self.components = self._configured(settings, None)
         resources.api.serve(problems.routes(lambda: find_problems(self.components, resources)))
         resources.pricing.configure(settings)
@@ -254,14 +259,19 @@ class Composition:
 
 
 async def compose(
-    settings: Settings, clock: Clock, stack: AsyncExitStack, *, with_page: bool = False
+    settings: Settings,
+    clock: Clock,
+    stack: AsyncExitStack,
+    services: Services = lambda composition: (),
+    *,
+    with_page: bool = False,
 ) -> Composition:
     """Make all components; `stack` closes them, in reverse order.
 
     Raises: whatever `make_resources` raises.
     """
     resources = await make_resources(settings, clock, stack, with_page=with_page)
-    composition = Composition(resources, settings)
+    composition = Composition(resources, settings, services)
     stack.push_async_callback(composition.close)
     return composition
 

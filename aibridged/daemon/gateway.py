@@ -5,8 +5,11 @@ from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
+import msgspec
 from loguru import logger
 
+from aibridged.api.operations import Providers, routes
+from aibridged.api.routes import Route
 from aibridged.clock import Clock, SystemClock
 from aibridged.config.options import Settings, longest_lifetime
 from aibridged.core.connection_limiter import ConnectionLimiter
@@ -17,8 +20,9 @@ from aibridged.daemon import status_socket, systemd, web_page
 from aibridged.daemon.ai_proxy import AiProxyError, check_target, make_proxy
 from aibridged.daemon.client_limits import fit
 from aibridged.daemon.compose import Composition, compose
+from aibridged.daemon.operations import Loaded, providers_status
 from aibridged.daemon.status import daemon_status
-from aibridged.daemon.status_report import Listening
+from aibridged.daemon.status_report import Listening, Status
 from aibridged.daemon.status_server import StatusServer
 from aibridged.daemon.systemd import PassedSockets
 from aibridged.identity.credential_key import CredentialKeyError
@@ -86,6 +90,8 @@ class Gateway:
         self._server: Server | None = None
         self._metrics_server: Server | None = None
         self._page_server: Server | None = None
+        self.loaded = Loaded()
+        """The settings in force with their sources, to be noted at the start and by reloads."""
         self.proxy: Proxy | None = None
         """The AI Proxy, if it is enabled."""
 
@@ -128,7 +134,7 @@ class Gateway:
             is_local = (self._page or self._listener).is_local_only
             with_page = web_page.is_wanted(settings, is_local=is_local)
             self._composition = await compose(
-                settings, self._clock, self._stack, with_page=with_page
+                settings, self._clock, self._stack, self._services, with_page=with_page
             )
             if self._metrics is not None:
                 await self._open_metrics(self._metrics, self._composition)
@@ -278,6 +284,20 @@ class Gateway:
 
     async def status_document(self) -> bytes:
         """Status for `aibridged status`, as JSON."""
+        return msgspec.json.encode(await self._whole_status())
+
+    def _services(self, composition: Composition) -> Sequence[Route]:
+        async def health() -> Providers:
+            resources = composition.resources
+            return await providers_status(
+                composition.components, resources.provider_health, resources.clock
+            )
+
+        return routes(
+            self._whole_status, Status, health, lambda: self.loaded.as_told(self._settings)
+        )
+
+    async def _whole_status(self) -> Status:
         assert self._composition is not None
         ways = [
             ("gateway", self.urls),

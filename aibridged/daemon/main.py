@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from loguru import logger
@@ -32,16 +32,22 @@ from aibridged.transport.listeners import CannotListenError
 _SLACK_S = 30.0
 
 
-def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str] = ()) -> int:
+def run(resolution: Resolution, resolve: Callable[[], Resolution]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit status, 1 where records were lost at the end.
 
     SIGHUP takes settings from `resolve`, which loads them as at the start. SIGUSR1 reopens the log
-    files.
+    files. The `resolution` is without mistakes.
     """
-    return run_process(settings, warnings, partial(_serve, settings, resolve))
+    settings = resolution.settings
+    assert settings is not None, "it has mistakes"
+    return run_process(
+        settings, resolution.warnings, partial(_serve, settings, resolution, resolve)
+    )
 
 
-async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
+async def _serve(
+    settings: Settings, resolution: Resolution, resolve: Callable[[], Resolution]
+) -> int:
     stopping, hangup = on_stop_signals(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, hangup.set)
@@ -49,13 +55,25 @@ async def _serve(settings: Settings, resolve: Callable[[], Resolution]) -> int:
     notifier = Notifier(os.environ)
     try:
         gateway = await _started(settings)
+        gateway.loaded.began(resolution)
     except (CannotStartError, PassedSocketError) as error:
         logger.error("{}", error)
         notifier.status(str(error))
         return 1
+    latest: list[Resolution] = []
+
+    def resolve_again() -> Resolution:
+        latest[:] = [resolve()]
+        return latest[0]
+
+    def apply(wanted: Settings) -> Change:
+        result = _put_in_force(gateway, wanted)
+        gateway.loaded.reloaded(latest[0], result.waiting)
+        return result
+
     reloader = Reloader(
-        resolve,
-        partial(_put_in_force, gateway),
+        resolve_again,
+        apply,
         gateway.components.reloads,
         SystemClock(),
         notifier,

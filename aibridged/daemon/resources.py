@@ -44,6 +44,7 @@ from aibridged.observe.descriptors import Shortages
 from aibridged.observe.events import request_finished
 from aibridged.observe.loop_lag import LoopLag
 from aibridged.observe.metrics import Metrics
+from aibridged.observe.provider_health import ProviderHealth
 from aibridged.observe.request_summary import RequestSummary
 from aibridged.observe.running import Running
 from aibridged.pipeline.bridge import Bridge
@@ -139,6 +140,7 @@ class Resources:
     fingerprints: FingerprintWriter
     traces: Traces | None
     metrics: Metrics | None
+    provider_health: ProviderHealth
     on_finished: tuple[Callable[[RequestSummary], None], ...]
     authority: "Authority | None"
     sign_in: Mapping[str, LocalRoute]
@@ -204,7 +206,7 @@ async def make_resources(
     now = clock.wall().timestamp()
     connection_limiter, shortages = ConnectionLimiter(clock), Shortages(clock)
     connection_limiter.on_full = shortages.no_place
-    turns = Turns(clock)
+    turns, provider_health = Turns(clock), ProviderHealth(clock)
     slices, in_flight = TimeSlices(turns, clock), InFlight()
     serve_live(api, engine, clock, gate.active_requests, slices, in_flight, stack)
     sign_in = await make_sign_in(settings, engine, clock, gatekeeper, policy_groups, metrics, stack)
@@ -252,8 +254,10 @@ async def make_resources(
         sign_in=sign_in.routes,
         ui=make_ui(settings, api, spend_limit_api, gate, sign_in.page, clock, is_on=with_page),
         policy_groups=policy_groups,
+        provider_health=provider_health,
         on_finished=(
             request_finished,
+            provider_health.note,
             refusals.note,
             *([metrics.finished] if metrics is not None else []),
         ),

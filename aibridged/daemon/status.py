@@ -5,8 +5,6 @@ import os
 from collections import Counter
 from collections.abc import Generator, Iterable
 
-import msgspec
-
 from aibridged import __version__
 from aibridged.core.auth import CredentialKind
 from aibridged.core.breaker import Breakers, State, Trouble
@@ -39,8 +37,8 @@ _MAX_TEXT = 200
 
 async def daemon_status(
     composition: Composition, listeners: Iterable[Listening], uptime: float
-) -> bytes:
-    """The document of a daemon that has run for `uptime` seconds, as JSON."""
+) -> Status:
+    """The document of a daemon that has run for `uptime` seconds."""
     components, resources = composition.components, composition.resources
     slices = components.slices
     running = await slices.run(_running(components.running), "status")
@@ -51,24 +49,22 @@ async def daemon_status(
     budget = components.body_budget
     process.bodies_bytes, process.bodies_limit_bytes = budget.held, budget.total
     servers = list(_mcp_servers(resources))
-    return msgspec.json.encode(
-        Status(
-            version=__version__,
-            pid=os.getpid(),
-            state=_state(components),
-            uptime_s=round(uptime, 1),
-            state_dir=str(components.settings.state_dir),
-            listeners=[*listeners],
-            database=_database(resources),
-            records=_records(resources),
-            requests=_requests(components, running),
-            rate_limit=_rate_limit(components),
-            circuits=_circuits(components.breakers, troubled),
-            mcp_servers=servers[:MOST],
-            mcp_servers_left_out=max(0, len(servers) - MOST),
-            clients=clients_status(components.connection_limiter),
-            process=process,
-        )
+    return Status(
+        version=__version__,
+        pid=os.getpid(),
+        state=_state(components),
+        uptime_s=round(uptime, 1),
+        state_dir=str(components.settings.state_dir),
+        listeners=[*listeners],
+        database=_database(resources),
+        records=_records(resources),
+        requests=_requests(components, running),
+        rate_limit=_rate_limit(components),
+        circuits=_circuits(components.breakers, troubled),
+        mcp_servers=servers[:MOST],
+        mcp_servers_left_out=max(0, len(servers) - MOST),
+        clients=clients_status(components.connection_limiter),
+        process=process,
     )
 
 
@@ -139,11 +135,12 @@ def _circuits(breakers: Breakers | None, troubled: list[Trouble]) -> Circuits | 
     worst = heapq.nlargest(
         MOST, troubled, key=lambda each: (each.state is not State.CLOSED, each.failures)
     )
-    circuits = [_circuit(each) for each in worst]
+    circuits = [circuit(each) for each in worst]
     return Circuits(breakers.settings.failure_threshold, circuits, len(troubled) - len(circuits))
 
 
-def _circuit(trouble: Trouble) -> Circuit:
+def circuit(trouble: Trouble) -> Circuit:
+    """A circuit as it is told; what callers chose is bounded."""
     key = trouble.key
     centralized = key.credential == CredentialKind.CENTRALIZED.value
     return Circuit(

@@ -7,6 +7,7 @@ from aibridged.ui.views import (
     groups,
     live,
     me,
+    operations,
     overview,
     people,
     policies,
@@ -22,5 +23,6 @@ PAGES: tuple[Page, ...] = (
     *groups.PAGES,
     *policies.PAGES,
     *audit.PAGES,
+    *operations.PAGES,
     *me.PAGES,
 )

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from aibridged.clock import SystemClock
 from aibridged.config.kinds import Address
+from aibridged.config.load import resolve
 from aibridged.config.options import ProviderSettings, Settings
 from aibridged.config.secret import Secret
 from aibridged.daemon.gateway import Gateway
@@ -131,6 +132,11 @@ async def running(
         ),
     )
     gateway = Gateway(settings, clock)
+    environment = {
+        "CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-ant-organisation-1",
+        "CODER_HTTP_ADDRESS": ":1",
+    }
+    gateway.loaded.began(resolve({"--aibridge-rate-limit": "50"}, environment))
     await gateway.start()
     try:
         yield Filled(gateway, admin, own)
