@@ -286,7 +286,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     "records/migrations/versions/r0016_prompt_fingerprints.py": "tests/records/migrations",
     "records/recorded_usage.py": "tests/records/test_recosting.py prices by it",
     "ui/views/sessions.py": "tests/e2e/ui/test_sessions.py visits each page",
-    "records/names.py": "tests/records/test_query.py and tests/api/test_routes.py ask for them",
     "records/query_results.py": DECLARES,
     "records/jobs.py": DECLARES,
 }

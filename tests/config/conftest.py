@@ -28,6 +28,7 @@ _SAMPLES = {
     kinds.AUTH: ("token", "none", "token", "none"),
     kinds.BUDGET_FAIL: ("open", "closed", "open", "closed"),
     kinds.SENTENCE: ("one", "two", "three", "four"),
+    kinds.PROMPT_ACCESS: ("own", "admins", "own", "admins"),
     kinds.UI_ENABLED: ("true", "false", "true", "false"),
     kinds.METRIC_NAMES: ("new", "old", "new", "old"),
     kinds.OPTIONAL_URL: ("http://one", "https://two", "http://three:3", "http://four"),

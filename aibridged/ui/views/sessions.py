@@ -32,7 +32,7 @@ async def _list(visit: Visit, error: str = "") -> Html:
     asked = {"after_session_id": after} if after else {}
     found: dict[str, Any] = {"sessions": [], "more": False, "count": 0}
     try:
-        found = await visit.ask("/sessions", q=search.q, limit=_LISTED, **asked)
+        found = await visit.ask("/sessions", "GET", None, q=search.q, limit=_LISTED, **asked)
     except GatewayError as refused:
         if refused.kind.status not in _BESIDE_THE_FORM:
             raise
@@ -64,7 +64,7 @@ async def _by_id(visit: Visit, id: str) -> Html | Redirect:
         try:
             asked = {"limit": "1"} if kind == "sessions" else {}
             path = f"/{kind}/{_quoted(id)}{'/interceptions' if asked else ''}"
-            found = await visit.ask(path, text_limit="1", **asked)
+            found = await visit.ask(path, "GET", None, text_limit="1", **asked)
         except GatewayError as error:
             if error.kind.status not in _BESIDE_THE_FORM:
                 raise
@@ -81,6 +81,8 @@ async def session(visit: Visit) -> Html:
     asked = {"after_id": after} if after else {}
     found = await visit.ask(
         f"/sessions/{_quoted(_id(visit))}/interceptions",
+        "GET",
+        None,
         limit=_TURNS,
         text_limit=str(SHOWN),
         **asked,
@@ -127,7 +129,7 @@ async def _head(visit: Visit, id: str) -> Any:
     """The session's totals; None where the list has them not, as of an id with quotes."""
     if '"' in id:
         return None
-    found = await visit.ask("/sessions", q=f'session_id:"{id}"', limit="1")
+    found = await visit.ask("/sessions", "GET", None, q=f'session_id:"{id}"', limit="1")
     return found["sessions"][0] if found["sessions"] else None
 
 
@@ -150,7 +152,7 @@ async def interceptions(visit: Visit) -> Html:
     asked = {"after_id": after} if after else {}
     found: dict[str, Any] = {"results": [], "more": False, "count": 0}
     try:
-        found = await visit.ask("/interceptions", q=search.q, limit=_LISTED, **asked)
+        found = await visit.ask("/interceptions", "GET", None, q=search.q, limit=_LISTED, **asked)
     except GatewayError as refused:
         if refused.kind.status not in _BESIDE_THE_FORM:
             raise
