@@ -49,7 +49,9 @@ async def _live(visit: Visit, error: str = "") -> Html:
     chosen = {name: visit.query.get(name, "").strip() for name in _FILTERS}
     order = _OLDEST if visit.query.get("order") == _OLDEST else _NEWEST
     asked = {name: value for name, value in chosen.items() if value}
-    found: Mapping[str, Any] = await visit.ask("/live", "GET", None, limit=SHOWN, order=order, **asked)
+    found: Mapping[str, Any] = await visit.ask(
+        "/live", "GET", None, limit=SHOWN, order=order, **asked
+    )
     values = {
         "found": found,
         "chosen": chosen,
