@@ -28,8 +28,7 @@ async def sessions(visit: Visit) -> Html | Redirect:
 
 async def _list(visit: Visit, error: str = "") -> Html:
     search = Search(visit, TERMS)
-    after = visit.query.get("after", "")
-    asked = {"after_session_id": after} if after else {}
+    asked = _cursor(visit, "after_session_id")
     found: dict[str, Any] = {"sessions": [], "more": False, "count": 0}
     try:
         found = await visit.ask("/sessions", "GET", None, q=search.q, limit=_LISTED, **asked)
@@ -37,9 +36,7 @@ async def _list(visit: Visit, error: str = "") -> Html:
         if refused.kind.status not in _BESIDE_THE_FORM:
             raise
         error = refused.message
-    following = ""
-    if found["more"]:
-        following = search.link("/sessions", after=found["sessions"][-1]["id"])
+    following = _following(search, "/sessions", found, found["sessions"])
     return Html(
         "sessions/list.html",
         {
@@ -48,7 +45,8 @@ async def _list(visit: Visit, error: str = "") -> Html:
             "sessions": found["sessions"],
             "count": found["count"],
             "is_exact": found.get("count_is_exact", True),
-            "first": search.link("/sessions") if after else "",
+            "first": search.link("/sessions") if asked else "",
+            "until": found.get("searched_until"),
             "following": following,
             "error": error,
             "session_path": session_path,
@@ -62,7 +60,7 @@ async def _by_id(visit: Visit, id: str) -> Html | Redirect:
     problem = ""
     for kind in ("sessions", "interceptions"):
         try:
-            asked = {"limit": "1"} if kind == "sessions" else {}
+            asked: dict[str, Any] = {"limit": "1"} if kind == "sessions" else {}
             path = f"/{kind}/{_quoted(id)}{'/interceptions' if asked else ''}"
             found = await visit.ask(path, "GET", None, text_limit="1", **asked)
         except GatewayError as error:
@@ -78,7 +76,7 @@ async def _by_id(visit: Visit, id: str) -> Html | Redirect:
 async def session(visit: Visit) -> Html:
     """One session as a story, a page of it."""
     after = visit.query.get("after", "")
-    asked = {"after_id": after} if after else {}
+    asked: dict[str, Any] = {"after_id": after} if after else {}
     found = await visit.ask(
         f"/sessions/{_quoted(_id(visit))}/interceptions",
         "GET",
@@ -99,7 +97,8 @@ async def session(visit: Visit) -> Html:
         for thread in found["threads"]
     ]
     turns = [each for thread in threads for each in thread["turns"]]
-    head = await _head(visit, id)
+    # On the first page alone: totals of very long sessions take a while.
+    head = None if after else await _head(visit, id)
     at = session_path(id)
     following = session_path(id, after=turns[-1].id) if found["more"] and turns else ""
     return Html(
@@ -148,8 +147,8 @@ async def as_markdown(visit: Visit) -> Download:
 async def interceptions(visit: Visit) -> Html:
     """The list of single requests."""
     search = Search(visit)
-    after, error = visit.query.get("after", ""), ""
-    asked = {"after_id": after} if after else {}
+    error = ""
+    asked = _cursor(visit, "after_id")
     found: dict[str, Any] = {"results": [], "more": False, "count": 0}
     try:
         found = await visit.ask("/interceptions", "GET", None, q=search.q, limit=_LISTED, **asked)
@@ -158,9 +157,7 @@ async def interceptions(visit: Visit) -> Html:
             raise
         error = refused.message
     room = Room(64 * 1024)
-    following = ""
-    if found["more"]:
-        following = search.link("/interceptions", after=found["results"][-1]["id"])
+    following = _following(search, "/interceptions", found, found["results"])
     return Html(
         "sessions/interceptions.html",
         {
@@ -169,7 +166,8 @@ async def interceptions(visit: Visit) -> Html:
             "turns": [turn(each, room) for each in found["results"]],
             "count": found["count"],
             "is_exact": found.get("count_is_exact", True),
-            "first": search.link("/interceptions") if after else "",
+            "first": search.link("/interceptions") if asked else "",
+            "until": found.get("searched_until"),
             "following": following,
             "error": error,
             "session_path": session_path,
@@ -193,6 +191,21 @@ async def text(visit: Visit) -> Answer:
     names = visit.names
     pieces = visit.pieces(f"/interceptions/{_quoted(names['id'])}/text", row=names["row"])
     return Download(f"{names['row'][:36]}.txt", "text/plain; charset=utf-8", pieces)
+
+
+def _cursor(visit: Visit, name: str) -> dict[str, Any]:
+    """Where the page of a list begins, as the API has it."""
+    if search := visit.query.get("search", ""):
+        return {"search_cursor": search}
+    after = visit.query.get("after", "")
+    return {name: after} if after else {}
+
+
+def _following(search: Search, at: str, found: Any, rows: Any) -> str:
+    """The path of the next page of a list, if there is one."""
+    if (cursor := found.get("search_cursor")) is not None:
+        return search.link(at, search=cursor)
+    return search.link(at, after=rows[-1]["id"]) if found["more"] and rows else ""
 
 
 def session_path(id: str, leaf: str = "", **query: str) -> str:
