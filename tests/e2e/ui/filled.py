@@ -9,7 +9,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from aibridged.clock import SystemClock
+from aibridged.clock import Clock, SystemClock
 from aibridged.config.kinds import Address
 from aibridged.config.load import resolve
 from aibridged.config.options import ProviderSettings, Settings
@@ -29,6 +29,7 @@ COUNT = int(os.environ.get("AIBRIDGED_INTERCEPTIONS", "5000"))
 
 END = datetime(2025, 10, 8, 16, 30, tzinfo=UTC)
 """Just before the last of them ends."""
+TEXTS = (("user_prompts", "prompt"), ("tool_usages", "input"))
 _BATCH = 5000
 HOSTILE = {
     "script": "<script>document.title='owned'</script><img src=x onerror=alert(1)>",
@@ -62,13 +63,15 @@ class Filled:
         return f"{self.gateway.url}/ui"
 
 
-def fill_sqlite(directory: Path, count: int = COUNT) -> sa.Engine:
-    """A SQLite database with the record, hostile texts included, and its hours summed up."""
+def fill_sqlite(directory: Path, count: int = COUNT, *, hostile: bool = True) -> sa.Engine:
+    """A SQLite database with the record, with hostile texts and its hours summed up."""
     fill(directory, count)
     engine = make_engine(database_url(directory))
     with engine.begin() as connection:
-        for table, column in (("user_prompts", "prompt"), ("tool_usages", "input")):
+        for table, column in TEXTS if hostile else ():
             _make_hostile(connection, metadata.tables[f"aibridge_{table}"], column)
+    if not hostile:
+        return engine  # too small to be summed up
     summaries = Summaries(engine, SystemClock())
     while summaries.go_on() < INTERVAL_S:
         pass
@@ -94,10 +97,10 @@ def copy_to(engine: sa.Engine, source: sa.Engine) -> None:
 
 @asynccontextmanager
 async def running(
-    state_dir: Path, engine: sa.Engine, postgres: str | None
+    state_dir: Path, engine: sa.Engine, postgres: str | None, clock: Clock | None = None
 ) -> AsyncIterator[Filled]:
     """A gateway of that database, whose clock stands at its end."""
-    clock = ShiftedClock()
+    clock = clock or ShiftedClock()
     store = TokenStore(engine, clock)
     if store.is_empty():
         store.create_user("root", is_admin=True)
@@ -122,6 +125,7 @@ async def running(
         postgres_url=Secret(postgres) if postgres is not None else None,
         circuit_breaker_enabled=True,
         shutdown_timeout=0.0,
+        retention=0.0,  # all of it is kept
         providers=(
             ProviderSettings(
                 "anthropic", "anthropic", Secret("sk-ant-organisation-1"), "http://127.0.0.1:9"
