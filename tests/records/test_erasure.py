@@ -21,6 +21,7 @@ from aibridged.records.ids import uuid7
 from aibridged.records.pacing import Pace
 from aibridged.records.query import Query
 from aibridged.records.query_results import Filter, UsageBy
+from aibridged.records.usual_costs import UsualCosts
 from tests.viewers import EVERYTHING
 
 ALICE = "00000000-0000-4000-8000-00000000000a"
@@ -183,6 +184,26 @@ def test_open_requests_are_waited_for(erasure, add, store, clock, pauses, meanwh
     meanwhile.append(end)
     erasure.erase(ALICE, 0, 60)
     assert not erasure.count(ALICE).any
+
+
+def test_what_their_sessions_usually_cost_goes_and_isnt_computed_again(
+    database, erasure, add, clock, monkeypatch
+):
+    for initiator in (ALICE, BOB):
+        add(initiator_id=initiator, username="x", cost=(5, "exact"))
+    costs = UsualCosts(database.engine, clock)
+    costs.go_on()
+    assert len(database.rows(schema.usual_costs)) == 2
+    write = costs._write
+
+    def erase_first(*args):  # between what was read and what is written
+        erasure.erase(ALICE, 0, 60)
+        assert [row["initiator_id"] for row in database.rows(schema.usual_costs)] == [BOB]
+        write(*args)
+
+    monkeypatch.setattr(costs, "_write", erase_first)
+    costs.go_on()
+    assert [row["initiator_id"] for row in database.rows(schema.usual_costs)] == [BOB]
 
 
 def test_what_stays_open_is_left_whole(erasure, record, add, clock):
