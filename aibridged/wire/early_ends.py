@@ -40,6 +40,10 @@ def end_of_message(
 
     `blocks` are the types of the content blocks that are open, by their indices; `next_index` is
     that of another one. `stopped` says that the client has been told why the model stopped.
+
+    Of them only text is closed: Claude Code keeps what is, and then runs a call without the rest of
+    its arguments, or sends back a thought without its signature, for which the API refuses that
+    session from then on.
     """
     return b"".join(_message_events(said, blocks, next_index, stopped=stopped))
 
@@ -49,9 +53,8 @@ def _message_events(
 ) -> Iterator[bytes]:
     if not stopped:
         texts = [index for index, kind in blocks.items() if kind == "text"]
-        for index in blocks:
-            if index not in texts[:1]:
-                yield event("content_block_stop", index=index)
+        for index in texts[1:]:
+            yield event("content_block_stop", index=index)
         index, text = next_index, said.text
         if texts:
             index, text = texts[0], _PARAGRAPH + said.text
