@@ -60,7 +60,7 @@ def test_no_paths(path):
     ("path", "raw_query", "said"),
     [
         ("/interceptions", "colour=red", "'colour' is not a parameter of this route"),
-        ("/interceptions/x", "limit=1", "There are none"),
+        ("/interceptions/x", "limit=1", "Available parameters: text_limit"),
         ("/models", "after_id=", "'after_id' is not a parameter"),
         ("/sessions", "after_id=x", "'after_id' is not a parameter"),
         ("/interceptions", "limit=1&limit=2", "twice"),
