@@ -1,6 +1,6 @@
 """What lists of sessions and of interceptions share: filters in the address, and cursors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -25,7 +25,6 @@ class Field(NamedTuple):
     label: str
     value: str
     hint: str = ""
-    names: Sequence[str] = ()
 
 
 _LABELS = {

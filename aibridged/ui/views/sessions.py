@@ -4,7 +4,7 @@ import re
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from aibridged.api.filters import TERMS
+from aibridged.api.filters import SESSION_TERMS
 from aibridged.errors import GatewayError
 from aibridged.ui.page import Answer, Download, Html, Page, Redirect, Visit
 from aibridged.ui.timeline import timeline
@@ -15,6 +15,8 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _ELSEWHERE = "-"
 """In place of an id that is in the query."""
 _LISTED = "50"
+_OFFERED = "300"
+"""Names in a list to choose from; others can be typed."""
 _TURNS = "50"
 _BESIDE_THE_FORM = frozenset({400, 404})
 
@@ -27,7 +29,7 @@ async def sessions(visit: Visit) -> Html | Redirect:
 
 
 async def _list(visit: Visit, error: str = "") -> Html:
-    search = Search(visit, TERMS)
+    search = Search(visit, SESSION_TERMS)
     asked = _cursor(visit, "after_session_id")
     found: dict[str, Any] = {"sessions": [], "more": False, "count": 0}
     try:
@@ -41,6 +43,7 @@ async def _list(visit: Visit, error: str = "") -> Html:
         "sessions/list.html",
         {
             **search.values(),
+            **await _names(visit),
             "at": "/sessions",
             "sessions": found["sessions"],
             "count": found["count"],
@@ -57,20 +60,15 @@ async def _list(visit: Visit, error: str = "") -> Html:
 
 async def _by_id(visit: Visit, id: str) -> Html | Redirect:
     """The page of the session or interception that has this id, or alone begins so."""
-    problem = ""
-    for kind in ("sessions", "interceptions"):
-        try:
-            asked: dict[str, Any] = {"limit": "1"} if kind == "sessions" else {}
-            path = f"/{kind}/{_quoted(id)}{'/interceptions' if asked else ''}"
-            found = await visit.ask(path, "GET", None, text_limit="1", **asked)
-        except GatewayError as error:
-            if error.kind.status not in _BESIDE_THE_FORM:
-                raise
-            problem = problem or (error.message if error.kind.status == 400 else "")
-        else:
-            id = found["id"]
-            return Redirect(session_path(id) if asked else f"/interceptions/{id}")
-    return await _list(visit, problem or "There is no session or interception with this id.")
+    try:
+        found = await visit.ask("/find", id=id)
+    except GatewayError as error:
+        if error.kind.status not in _BESIDE_THE_FORM:
+            raise
+        none = "There is no session or request with this id, or it is another person's."
+        return await _list(visit, error.message if error.kind.status == 400 else none)
+    is_session = found["kind"] == "session"
+    return Redirect(session_path(found["id"]) if is_session else f"/interceptions/{found['id']}")
 
 
 async def session(visit: Visit) -> Html:
@@ -162,6 +160,7 @@ async def interceptions(visit: Visit) -> Html:
         "sessions/interceptions.html",
         {
             **search.values(),
+            **await _names(visit),
             "at": "/interceptions",
             "turns": [turn(each, room) for each in found["results"]],
             "count": found["count"],
@@ -191,6 +190,14 @@ async def text(visit: Visit) -> Answer:
     names = visit.names
     pieces = visit.pieces(f"/interceptions/{_quoted(names['id'])}/text", row=names["row"])
     return Download(f"{names['row'][:36]}.txt", "text/plain; charset=utf-8", pieces)
+
+
+async def _names(visit: Visit) -> dict[str, Any]:
+    """Names that the form offers, of what the visitor may see; others than admins see their own."""
+    found = {"model": await visit.ask("/models", limit=_OFFERED)}
+    if visit.actor.is_admin:
+        found["initiator"] = await visit.ask("/initiators", limit=_OFFERED)
+    return {"names": found}
 
 
 def _cursor(visit: Visit, name: str) -> dict[str, Any]:

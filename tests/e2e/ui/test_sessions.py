@@ -113,7 +113,7 @@ async def test_a_session_is_found_and_told_as_a_story(add, visit, clock):
     clock.advance(100)  # the first characters of an id are its time
     later = add("Now the other one.", model="other")
     browser = await visit("ann")
-    page = await browser.get("/sessions?client=Claude+Code")
+    page = await browser.get("/sessions?client=Claude+Code&tool=Bash&text=the+test")
     assert f"/sessions/{SESSION}" in page.text
     assert "Mend the test." in page.text
     assert "$0.50" in page.text
@@ -185,7 +185,9 @@ async def test_a_person_sees_their_own_alone(add, visit):
         assert page.status == 404, path
     for path in ("/sessions", "/interceptions", f"/sessions?id={SESSION}"):
         assert "secret" not in (await bob.get(path)).text
+    assert 'value="ann"' not in (await bob.get("/sessions")).text
     admin = await visit("root")
+    assert '<option value="ann">' in (await admin.get("/sessions")).text
     assert "A secret of mine." in (await admin.get(f"/sessions/{SESSION}")).text
 
 
@@ -209,7 +211,7 @@ async def test_what_is_wrong_is_said_beside_the_form(add, visit):
     assert page.status == 400
     assert 'role="alert"' in page.text
     page = await browser.get("/sessions?id=zzzzzzzzz")
-    assert "There is no session or interception with this id." in page.text
+    assert "There is no session or request with this id" in page.text
     page = await browser.get("/sessions?initiator=nobody")
     assert "No session matches." in page.text
     assert (await browser.get("/sessions/none")).status == 404
