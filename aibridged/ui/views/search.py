@@ -40,6 +40,9 @@ _LABELS = {
 }
 
 
+_FIRST = ("text", "initiator", "model", "tool", "status", "since")
+
+
 class Search:
     """The filters of a visit: `known` are the terms of the list that they are for."""
 
@@ -56,6 +59,21 @@ class Search:
     def is_any(self) -> bool:
         """Whether anything is filtered."""
         return any(self._given.values())
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a filter is set that the form shows on demand."""
+        return any(self._given[name] for name in self._given if name not in _FIRST)
+
+    @property
+    def first(self) -> list[Field]:
+        """The fields that are always shown."""
+        return [field for field in self.fields if field.name in _FIRST]
+
+    @property
+    def more(self) -> list[Field]:
+        """Those that are shown on demand."""
+        return [field for field in self.fields if field.name not in _FIRST]
 
     @property
     def fields(self) -> list[Field]:

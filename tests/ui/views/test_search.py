@@ -54,3 +54,10 @@ def test_a_link_keeps_the_search():
         "/sessions?client=Claude+Code&since=24h&after=s+1"
     )
     assert found.link("/sessions", client="Codex") == "/sessions?client=Codex&since=24h"
+
+
+def test_filters_that_are_set_are_shown():
+    assert [field.name for field in search().first] == ["initiator", "model"]
+    assert not search(initiator="ann", since="7d").has_more
+    assert search(client="Codex").has_more
+    assert search(started_after="2026-01-01").has_more
