@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -65,11 +67,33 @@ def make_ui(
         logger.info("{}", missing)
         return {}
 
+    base = URL(settings.access_url) if settings.access_url is not None else None
+    page = _Page(
+        root=root(settings),
+        base=base,
+        is_secure=base.scheme == "https" if base else settings.tls_cert_file is not None,
+        auth=settings.auth,
+        state_dir=settings.state_dir,
+        session_s=settings.session_duration,
+    )
+
     async def make() -> LocalHandler:
-        return await asyncio.to_thread(_make, settings, api, spend_limits, gate, provider, clock)
+        return await asyncio.to_thread(_make, page, api, spend_limits, gate, provider, clock)
 
     ui = LocalRoute(_METHODS, _OnDemand(make), is_public=True)
     return {WEB_PAGE: ui, f"{WEB_PAGE}/": ui}
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What the page needs of the settings, none of which changes with a reload."""
+
+    root: str
+    base: URL | None
+    is_secure: bool
+    auth: str
+    state_dir: Path
+    session_s: float
 
 
 class _OnDemand:
@@ -94,7 +118,7 @@ class _OnDemand:
 
 
 def _make(
-    settings: Settings,
+    page: _Page,
     api: Api,
     spend_limits: SpendLimitApi,
     gate: Throttle,
@@ -107,12 +131,10 @@ def _make(
     from aibridged.ui.routes import Ui
     from aibridged.ui.session import Sessions
 
-    base = URL(settings.access_url) if settings.access_url is not None else None
-    is_secure = base.scheme == "https" if base is not None else settings.tls_cert_file is not None
-    key = _key(CredentialKey(settings.state_dir / KEY_FILE))
-    sessions = Sessions(key, clock, settings.session_duration, is_secure=is_secure)
-    renderer = Renderer(root(settings), clock)
-    rules = Rules(settings.auth, base, settings.state_dir)
+    key = _key(CredentialKey(page.state_dir / KEY_FILE))
+    sessions = Sessions(key, clock, page.session_s, is_secure=page.is_secure)
+    renderer = Renderer(page.root, clock)
+    rules = Rules(page.auth, page.base, page.state_dir)
     entry = Entry(rules, renderer, sessions, gate, provider, clock)
     return Ui(WEB_PAGE, api, spend_limits, clock, sessions, renderer, entry)
 
