@@ -81,13 +81,14 @@ def add(database, clock, people):
 
 
 @pytest.fixture
-async def visit(start_gateway, database, people, clock):
+async def visit(request, start_gateway, database, people, clock):
     """A browser in which that one is signed in."""
     url = database.url.render_as_string(hide_password=False)
     gateway = await start_gateway(
         auth="token",
         state_dir=database.state_dir,
         postgres_url=None if database.is_sqlite else Secret(url),
+        **getattr(request, "param", {}),
     )
     sessions = []
 
@@ -189,6 +190,22 @@ async def test_a_person_sees_their_own_alone(add, visit):
     admin = await visit("root")
     assert '<option value="ann">' in (await admin.get("/sessions")).text
     assert "A secret of mine." in (await admin.get(f"/sessions/{SESSION}")).text
+
+
+@pytest.mark.parametrize("visit", [{"prompt_access": "own"}], indirect=True)
+async def test_texts_of_others_are_withheld_where_admins_may_not_see_them(add, visit):
+    id = add("A secret of mine.")
+    admin = await visit("root")
+    for path in (
+        "/sessions",
+        f"/sessions/{SESSION}",
+        f"/sessions/{SESSION}/export.md",
+        f"/interceptions/{id}",
+    ):
+        page = await admin.get(path)
+        assert (page.status, "secret" in page.text) == (200, False), path
+        assert "withheld" in page.text
+    assert "A secret of mine." in (await (await visit("ann")).get(f"/sessions/{SESSION}")).text
 
 
 async def test_a_long_session_has_pages(add, visit):
