@@ -396,6 +396,7 @@ async def test_every_metric_of_the_manual_is_produced(
     alerts = gateway._composition.resources.budget_alerts
     alerts.told["80", "user", "monthly"] += 1
     alerts.posts["sent",] += 1
+    gateway._composition.resources.fingerprints.counts["stored"] += 1
     metrics.signed_in("started")
     metrics.session_ran_away("repeated_calls", "end")
     metrics.soft_budget_reached("warn")
