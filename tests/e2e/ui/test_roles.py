@@ -5,14 +5,15 @@ What is added without a row here fails.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
+from aibridged.records.schema import interceptions, user_prompts
 from aibridged.ui.page import Role
 from aibridged.ui.views import PAGES
 from tests.e2e.ui.browser import Browser
@@ -23,12 +24,24 @@ METHODS = ("get", "post", "put", "patch", "delete")
 NAMES = re.compile(r"{[^}]+}")
 
 FINE, FORBIDDEN, NOT_THERE, MALFORMED = 200, 403, 404, 400
-EVERYBODY, ADMINS = (FINE, FINE), (FORBIDDEN, FINE)
+EVERYBODY, ADMINS, OWNERS = (FINE, FINE), (FORBIDDEN, FINE), (NOT_THERE, FINE)
 
 PAGE_ROLES: Mapping[str, tuple[int, int]] = {
     "/": EVERYBODY,
     "/live": EVERYBODY,
     "/live/events": EVERYBODY,
+    "/sessions": EVERYBODY,
+    "/sessions/{session of user7}": EVERYBODY,
+    "/sessions/{session of user2}": OWNERS,
+    "/sessions/{session of user7}/export.json": EVERYBODY,
+    "/sessions/{session of user2}/export.json": OWNERS,
+    "/sessions/{session of user7}/export.md": EVERYBODY,
+    "/sessions/{session of user2}/export.md": OWNERS,
+    "/interceptions": EVERYBODY,
+    "/interceptions/{interception of user7}": EVERYBODY,
+    "/interceptions/{interception of user2}": OWNERS,
+    "/interceptions/{interception of user7}/texts/{text of user7}": EVERYBODY,
+    "/interceptions/{interception of user2}/texts/{text of user2}": OWNERS,
     "/budgets": EVERYBODY,
     "/people": ADMINS,
     "/people/user7": ADMINS,
@@ -42,7 +55,7 @@ PAGE_ROLES: Mapping[str, tuple[int, int]] = {
     "/me/connect": EVERYBODY,
     "/me/connect/seen": EVERYBODY,
 }
-"""What a person and an administrator get; a stranger is led to the form."""
+"""What user7 and an administrator get; a stranger is led to the form."""
 
 ENDPOINT_ROLES: Mapping[str, tuple[int, int]] = {
     "get /interceptions": EVERYBODY,
@@ -53,6 +66,8 @@ ENDPOINT_ROLES: Mapping[str, tuple[int, int]] = {
     "get /usage": EVERYBODY,
     "get /audit": ADMINS,
     "get /models": EVERYBODY,
+    "get /initiators": EVERYBODY,
+    "get /find": (NOT_THERE, NOT_THERE),
     "get /clients": EVERYBODY,
     "get /providers": EVERYBODY,
     "get /overview": EVERYBODY,
@@ -124,6 +139,21 @@ async def filled(record, clock):
         yield filled
 
 
+@pytest.fixture
+def ids(record) -> Callable[[str], str]:
+    """Fills the ids of records into a path of the table."""
+    found = {}
+    with record[1].connect() as connection:
+        for user in ("user7", "user2"):
+            rows = select(interceptions.c.id, interceptions.c.client_session_id, user_prompts.c.id)
+            row = connection.execute(
+                rows.join(user_prompts).where(interceptions.c.username == user).limit(1)
+            ).one()
+            names = (f"interception of {user}", f"session of {user}", f"text of {user}")
+            found |= dict(zip(names, row, strict=True))
+    return lambda path: path.format_map(found)
+
+
 def matches(pattern: str, path: str) -> bool:
     parts, segments = pattern.split("/"), path.split("/")
     return len(parts) == len(segments) and all(
@@ -150,7 +180,7 @@ def check_headers(response: aiohttp.ClientResponse) -> None:
         assert response.headers["Cache-Control"] == "no-store", response.url
 
 
-async def test_pages_by_role(filled, clock):
+async def test_pages_by_role(filled, clock, ids):
     for who, token in (("stranger", None), ("person", filled.person), ("admin", filled.admin)):
         jar = aiohttp.CookieJar(unsafe=True)
         async with aiohttp.ClientSession(cookie_jar=jar) as session:
@@ -159,7 +189,7 @@ async def test_pages_by_role(filled, clock):
             for path, (person, admin) in PAGE_ROLES.items():
                 expected = {"stranger": 303, "person": person, "admin": admin}[who]
                 clock.advance(5)  # nobody is over a limit
-                url = f"{filled.root}{path}"
+                url = f"{filled.root}{ids(path)}"
                 async with session.get(url, allow_redirects=False) as response:
                     assert (who, path, response.status) == (who, path, expected)
                     check_headers(response)
@@ -167,7 +197,7 @@ async def test_pages_by_role(filled, clock):
                         assert response.headers["Location"].startswith("/ui/sign-in")
 
 
-async def test_forms_without_their_token_change_nothing(filled, clock):
+async def test_forms_without_their_token_change_nothing(filled, clock, ids):
     origin = {"Origin": filled.gateway.url, "Sec-Fetch-Site": "same-origin"}
     for who, token in (("stranger", None), ("person", filled.person), ("admin", filled.admin)):
         jar = aiohttp.CookieJar(unsafe=True)
@@ -177,7 +207,7 @@ async def test_forms_without_their_token_change_nothing(filled, clock):
             for page in PAGES:
                 clock.advance(5)
                 path = next(path for path in PAGE_ROLES if matches(page.path, path))
-                url = f"{filled.root}{path}"
+                url = f"{filled.root}{ids(path)}"
                 async with session.post(url, data={}, allow_redirects=False) as response:
                     expected = {303} if token is None else {403} if page.post else {403, 405}
                     assert response.status in expected, (who, path, response.status)

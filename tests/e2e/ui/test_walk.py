@@ -131,7 +131,8 @@ def paths(filled: Filled, source: sa.Engine, *, is_admin: bool) -> list[str]:
         path = page.path
         for pattern, id in samples.items():
             path = path.replace(pattern, pattern.replace("{id}", str(id)))
-        if "{" not in path:  # other names are of parts of a session, which have links of their own
+        # Other names are of parts of a session, and what ends so is a file.
+        if "{" not in path and not path.endswith((".json", ".md")):
             found.append(path)
     return found
 
