@@ -19,7 +19,7 @@ DESTDIR ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run test drills abuse agents test-keycloak ledger lint format bench queries manual requirements \
+.PHONY: help dev demo run test drills abuse agents test-keycloak ledger pictures lint format bench queries manual requirements \
 	build dist install uninstall clean
 
 help:  ## list the targets
@@ -74,6 +74,9 @@ test-keycloak: $(READY)  ## signing in at a real Keycloak (from Maven Central; n
 
 ledger: $(READY)  ## kill the daemon 200 times, and compare the record with what clients have seen
 	AIBRIDGED_KILLS=200 $(BIN)/python -m pytest tests/e2e/test_ledger.py -q -k killed --timeout 900 $(ARGS)
+
+pictures: $(READY)  ## pictures of the web page for docs/, by Chromium
+	AIBRIDGED_PICTURES=docs/pictures $(BIN)/python -m pytest tests/e2e/ui/test_pictures.py -q $(ARGS)
 
 lint: $(READY)  ## check format, style and types
 	$(BIN)/ruff format --check .
