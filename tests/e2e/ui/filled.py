@@ -27,8 +27,8 @@ from bench.queries import fill
 COUNT = int(os.environ.get("AIBRIDGED_INTERCEPTIONS", "5000"))
 """Interceptions; 100 000 at full length."""
 
-END = datetime(2025, 10, 8, 16, 30, tzinfo=UTC)
-"""Just before the last of them ends."""
+END = datetime(2025, 10, 8, 17, 5, tzinfo=UTC)
+"""Just after the last of them has ended."""
 TEXTS = (("user_prompts", "prompt"), ("tool_usages", "input"))
 _BATCH = 5000
 HOSTILE = {

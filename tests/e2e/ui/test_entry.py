@@ -1,9 +1,12 @@
 """Signing in to the page: who is let in, how far, and for how long."""
 
+import asyncio
+import re
 from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
+from aiohttp import web
 from yarl import URL
 
 from aibridged.config.secret import Secret
@@ -192,3 +195,56 @@ async def test_behind_a_proxy_with_another_host_forms_are_ours_by_the_access_url
             assert part in headers["Set-Cookie"]
         assert (await post("https://evil.example"))[0] == 403
         assert (await post("https://ai.example.com", "same-site"))[0] == 403
+
+
+@pytest.fixture
+async def proxied(start_gateway, sqlite_database, token) -> AsyncIterator[str]:
+    """The URL of the page behind a reverse proxy that removes a path and changes the host."""
+    target = ""
+
+    async def forward(request: web.BaseRequest) -> web.StreamResponse:
+        assert request.rel_url.raw_path.startswith("/gateway/")
+        path = str(request.rel_url).removeprefix("/gateway")
+        sent = {name: text for name, text in request.headers.items() if name != "Host"}
+        url = URL(f"{target}{path}", encoded=True)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.request(
+                request.method,
+                url,
+                headers=sent,
+                data=await request.read(),
+                allow_redirects=False,
+            ) as response,
+        ):
+            passed = response.headers.copy()
+            for name in ("Transfer-Encoding", "Content-Length", "Content-Encoding"):
+                passed.popall(name, None)
+            return web.Response(status=response.status, body=await response.read(), headers=passed)
+
+    loop = asyncio.get_running_loop()
+    async with await loop.create_server(web.Server(forward), "127.0.0.1", 0) as server:
+        outside = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/gateway"
+        gateway = await start_gateway(
+            auth="token", state_dir=sqlite_database.state_dir, access_url=outside
+        )
+        target = gateway.url.replace("127.0.0.1", "localhost")
+        yield f"{outside}/ui"
+
+
+async def test_behind_a_reverse_proxy_under_a_path_everything_is_found(proxied, token):
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as session:
+        browser = Browser(session, proxied)
+        origin = {"Origin": str(URL(proxied).origin())}
+        page = await browser.get("/me?x=1")
+        assert page.path == "/sign-in?to=/me?x%3D1"
+        page = await browser.post("/sign-in", headers=origin, token=token, to="/me")
+        assert (page.status, page.path) == (200, "/me")
+        links = set(re.findall(r'(?:href|src|action)="(/[^"]*)"', page.text))
+        assert all(link.startswith("/gateway/ui/") for link in links), links
+        for link in links:
+            if "/assets/" in link:
+                seen = await browser.get(link.removeprefix("/gateway/ui"))
+                assert seen.status == 200, link
+        page = await browser.post("/sign-out", headers=origin, csrf=csrf(page))
+        assert page.path == "/sign-in"
