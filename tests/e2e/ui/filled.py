@@ -90,7 +90,8 @@ def copy_to(engine: sa.Engine, source: sa.Engine) -> None:
     upgrade(engine)
     with source.connect() as reading, engine.begin() as writing:
         for table in metadata.sorted_tables:
-            rows = reading.execute(sa.select(table)).mappings()
+            own = [column for column in table.columns if column.computed is None]
+            rows = reading.execute(sa.select(*own)).mappings()
             while batch := rows.fetchmany(_BATCH):
                 writing.execute(table.insert(), [dict(row) for row in batch])
 
