@@ -248,3 +248,25 @@ async def test_behind_a_reverse_proxy_under_a_path_everything_is_found(proxied, 
                 assert seen.status == 200, link
         page = await browser.post("/sign-out", headers=origin, csrf=csrf(page))
         assert page.path == "/sign-in"
+
+
+async def test_events_end_with_the_session_and_keep_it_from_idling(browser, store, token, clock):
+    await browser.sign_in(token)
+    clock.advance(IDLE_S - 10)
+    async with browser.session.get(f"{browser.root}/live/events") as events:
+        assert "aibridged-page" in events.cookies
+        await events.content.readany()
+        store.suspend_user("ann")
+        clock.advance(61)  # the cache of tokens forgets it
+        async with asyncio.timeout(10):
+            while await events.content.readany():
+                pass
+
+
+async def test_a_notice_is_shown_once(browser, token):
+    page = await browser.sign_in(token)
+    page = await browser.get("/people")
+    page = await browser.post("/people", csrf=csrf(page), username="bob")
+    assert "bob" in page.text
+    assert 'class="notice"' in page.text
+    assert 'class="notice"' not in (await browser.get("/people")).text
