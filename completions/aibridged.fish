@@ -54,7 +54,7 @@ complete -c aibridged -n '__aibridged_at 0' -a tokens -d 'Create, list, renew an
 complete -c aibridged -n '__aibridged_at 0' -a policies -d 'Show what people are granted by their groups'
 complete -c aibridged -n '__aibridged_at 0' -a prices -d 'Show what models cost, and update it'
 complete -c aibridged -n '__aibridged_at 0' -a budgets -d 'Limit what people spend, and show it'
-complete -c aibridged -n '__aibridged_at 0' -a audit -d 'Show who changed users, groups, tokens and limits, and who read others\' texts'
+complete -c aibridged -n '__aibridged_at 0' -a audit -d 'Show who changed what, and who read the texts of others'
 complete -c aibridged -n '__aibridged_at 0' -a interceptions -d 'Show recorded interceptions'
 complete -c aibridged -n '__aibridged_at 0' -a sessions -d 'Show recorded sessions'
 complete -c aibridged -n '__aibridged_at 0' -a export -d 'Export the record to a file, without a limit'

@@ -16,6 +16,7 @@ from aibridged.api.json_stream import Chunks, noted, notes_of, session
 from aibridged.api.session_interceptions import SessionCache, turn_break
 from aibridged.core.cache_breaks import sentence
 from aibridged.core.money import shown
+from aibridged.counted import noun
 from aibridged.records.cache_breaks import Broken
 from aibridged.records.child_rows import FullInterception
 from aibridged.records.query import Query
@@ -152,7 +153,7 @@ def _told(broken: Broken) -> str:
     found = broken.found
     why = sentence(found.cause, found.seconds, found.difference)
     cost = f", {shown(broken.cost, broken.cost_label)}" if broken.cost_label is not None else ""
-    return f"{found.lost_tokens:,} tokens lost{cost}: {why}"
+    return f"{found.lost_tokens:,} {noun(found.lost_tokens, 'token')} lost{cost}: {why}"
 
 
 def fenced(text: str) -> Generator[str]:

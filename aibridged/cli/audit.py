@@ -29,7 +29,7 @@ def audit() -> typer.Typer:
     group = typer.Typer(
         name="audit",
         no_args_is_help=True,
-        help="Show who changed users, groups, tokens and limits, and who read others' texts.",
+        help="Show who changed what, and who read the texts of others.",
     )
     group.command("list")(takes_query(_list))
     return group

@@ -308,8 +308,8 @@ def _check_number(connection: sa.Connection, owner: str, now: datetime, at_most:
     theirs = (tokens.c.user_id == owner, tokens.c.sign_in_id.is_(None), counted)
     if (connection.scalar(sa.select(sa.func.count()).where(*theirs)) or 0) > at_most:
         raise IdentityError(
-            f"There are {at_most} tokens already that are valid or were created within a day, which"
-            " is the maximum: revoke some that are no longer used, or wait for a day."
+            f"The maximum of {at_most} are valid already, or were created within a day: revoke "
+            "some that are no longer used, or wait for a day."
         )
 
 

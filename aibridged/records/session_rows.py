@@ -1,22 +1,31 @@
 """Sessions with their totals, the first and the last prompt: those of a few keys at once."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from aibridged.core.looks import WHY_WITHHELD, WITHHELD
+from aibridged.core.money import NanoDollars
+from aibridged.core.prices import DOLLAR
 from aibridged.records import cost_sums
 from aibridged.records.child_rows import SHOWN_CHARACTERS, SHOWN_ROWS
 from aibridged.records.filters import PARTS, conditions, matching, thread_of
 from aibridged.records.query_results import Filter, Session
-from aibridged.records.schema import TOKEN_COUNTS, interceptions, token_usages, user_prompts
-from aibridged.records.usual_costs import is_unusual, usual
+from aibridged.records.schema import (
+    TOKEN_COUNTS,
+    interceptions,
+    token_usages,
+    user_prompts,
+    usual_costs,
+)
 from aibridged.records.viewer import Sight
 
 _AT_ONCE = 500
+_FLOOR = DOLLAR
+"""What costs no more is never unusual."""
 _PAIRS = 10 * SHOWN_ROWS
 """Bound on the providers and models of a session, which callers determine."""
 
@@ -63,10 +72,10 @@ def read_sessions(
 
 def _mark(connection: sa.Connection, sessions: Sequence[Session]) -> None:
     """Mark what has cost more than usual."""
-    known = usual(connection, {each.initiator_id for each in sessions})
+    known = _usual(connection, {each.initiator_id for each in sessions})
     for each in sessions:
         each.usual_cost = known.get(each.initiator_id)
-        each.unusual = is_unusual(each.cost, each.usual_cost)
+        each.unusual = _is_unusual(each.cost, each.usual_cost)
 
 
 def _seen(session: Session, sight: Sight | None) -> Session:
@@ -257,3 +266,17 @@ def _session(row: sa.Row[Any], found: _Found) -> Session:
         or max(len(first_prompt or ""), len(last_prompt or "")) > SHOWN_CHARACTERS,
         **found.tokens.get(key, {}),
     )
+
+
+def _usual(connection: sa.Connection, initiators: Collection[str]) -> Mapping[str, NanoDollars]:
+    """What sessions usually cost, by the initiators of whom it is known."""
+    found = usual_costs.c
+    statement = sa.select(found.initiator_id, found.cost_nanos).where(
+        found.initiator_id.in_(initiators)
+    )
+    return {id: NanoDollars(cost) for id, cost in connection.execute(statement)}
+
+
+def _is_unusual(cost: int | None, usual_cost: int | None) -> bool:
+    """Whether a session costs more than usual, and enough to matter."""
+    return cost is not None and usual_cost is not None and cost > max(usual_cost, _FLOOR)

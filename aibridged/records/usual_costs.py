@@ -5,7 +5,7 @@ cost. Lists look it up; a thread of the daemon's computes it for everybody, once
 one read. A new person's is unknown, and none of their sessions unusual.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from math import ceil
@@ -15,8 +15,6 @@ from loguru import logger
 from sqlalchemy.exc import DBAPIError
 
 from aibridged.clock import Clock
-from aibridged.core.money import NanoDollars
-from aibridged.core.prices import DOLLAR
 from aibridged.records.cancel_scope import CancelScope, QueryCancelledError, QueryFailedError
 from aibridged.records.database import reason_of, writing
 from aibridged.records.filters import PARTS
@@ -24,8 +22,6 @@ from aibridged.records.schema import interceptions, usual_costs
 
 DAYS = 30
 SHARE = 0.95
-FLOOR = DOLLAR
-"""What costs no more is never unusual."""
 FIRST_S = 60.0
 """After the daemon's start."""
 INTERVAL_S = 3600.0
@@ -38,17 +34,6 @@ _ROWS_AT_ONCE = 1000
 
 _I = interceptions.c
 _U = usual_costs.c
-
-
-def usual(connection: sa.Connection, initiators: Collection[str]) -> Mapping[str, NanoDollars]:
-    """What sessions usually cost, by the initiators of whom it is known."""
-    statement = sa.select(_U.initiator_id, _U.cost_nanos).where(_U.initiator_id.in_(initiators))
-    return {id: NanoDollars(cost) for id, cost in connection.execute(statement)}
-
-
-def is_unusual(cost: int | None, usual_cost: int | None) -> bool:
-    """Whether a session costs more than usual, and enough to matter."""
-    return cost is not None and usual_cost is not None and cost > max(usual_cost, FLOOR)
 
 
 class UsualCosts:

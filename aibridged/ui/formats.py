@@ -8,6 +8,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from aibridged.counted import noun
+
 DASH = "–"
 MAX_SHOWN = 4096
 """Characters of a text; what is left has a link."""
@@ -32,7 +34,9 @@ def tokens(value: int | None) -> Markup:
     """`12.3 k`, with the exact number on hover."""
     if value is None:
         return Markup(DASH)
-    return Markup('<span title="{}">{}</span>').format(f"{value:,} tokens", short(value))
+    return Markup('<span title="{}">{}</span>').format(
+        f"{value:,} {noun(value, 'token')}", short(value)
+    )
 
 
 def short(value: float) -> str:

@@ -23,7 +23,7 @@ def test_a_backup_brings_back_who_was_there(run, state, tmp_path):
     backed_up = run("db", "backup", file, environ=state)
     assert backed_up.returncode == 0
     assert backed_up.stdout == (
-        f"Backed up {tmp_path}/state/aibridged.db to {file}: 0.3 MB, schema {newest()}, 1 user,"
+        f"Backed up {tmp_path}/state/aibridged.db to {file}: 0.4 MB, schema {newest()}, 1 user,"
         " 0 tokens, 0 interceptions.\n"
     )
     assert "mcp-credentials.key" in backed_up.stderr

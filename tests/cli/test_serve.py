@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -11,7 +11,6 @@ import pytest
 from typer.testing import CliRunner
 
 from aibridged.cli import asked_for, build
-from aibridged.config.options import Settings
 from aibridged.config.resolution import Resolution
 from tests.migrated import migrate
 
@@ -40,10 +39,10 @@ def test_a_log_that_cannot_be_opened_is_one_clear_line(run: Run) -> None:
 def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    calls: list[tuple[Settings, Callable[[], Resolution], list[str]]] = []
+    calls: list[tuple[Resolution, Callable[[], Resolution]]] = []
 
-    def run(settings: Settings, resolve: Callable[[], Resolution], warnings: Sequence[str]) -> int:
-        calls.append((settings, resolve, list(warnings)))
+    def run(resolution: Resolution, resolve: Callable[[], Resolution]) -> int:
+        calls.append((resolution, resolve))
         return 7
 
     daemon = ModuleType("aibridged.daemon.main")
@@ -52,11 +51,13 @@ def test_the_daemon_gets_the_settings_and_gives_the_exit_code(
     args = ["serve", "--aibridge-rate-limit=5", "--aibridge-openai-key=sk-1"]
     result = CliRunner().invoke(build(asked_for(args)), args)
     assert result.exit_code == 7
-    [(settings, resolve, warnings)] = calls
+    [(resolution, resolve)] = calls
+    settings = resolution.settings
+    assert settings is not None
     assert resolve().settings == settings  # a reload reads what the start read
     assert settings.rate_limit == 5
     assert [provider.name for provider in settings.providers][:2] == ["anthropic", "openai"]
-    assert len(warnings) == 1
+    assert len(resolution.warnings) == 1
 
 
 SLOW_TO_LOAD = {"alembic", "cryptography", "jinja2", "mcp", "pydantic", "rich"} | {

@@ -73,6 +73,8 @@ async def test_a_request_leaves_exactly_its_rows(
         "aibridged_budget_alerts": 0,
         "aibridged_usage_hours": 0,
         "aibridged_summarised_hours": 0,
+        "aibridged_prompt_fingerprints": 0,
+        "aibridged_usual_costs": 0,
     }
     assert database.row(schema.user_prompts)["id"] == facts[0].id
     assert database.row(schema.interceptions)["outcome"] == "completed"
