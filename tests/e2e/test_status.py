@@ -55,7 +55,10 @@ async def test_a_busy_daemon_says_what_it_does(start_daemon, fake, state, comman
     said = json.loads(asked.out)
     assert said["pid"] == daemon.process.pid
     assert said["state"] == "serving"
-    assert said["listeners"] == [{"what": "gateway", "url": daemon.url}]
+    assert said["listeners"] == [
+        {"what": "gateway", "url": daemon.url},
+        {"what": "web page", "url": f"{daemon.url}/ui/"},
+    ]
     assert said["database"]["kind"] == "SQLite"
     assert said["database"]["location"] == f"{state}/aibridged.db"
     assert said["database"]["last_commit_s"] < 60
