@@ -38,6 +38,13 @@ class LiveRequests(msgspec.Struct, kw_only=True):
     more: bool
 
 
+class Event(msgspec.Struct):
+    """A server-sent event: `snapshot` or `changes`, with JSON."""
+
+    event: str
+    data: str
+
+
 class Ended(msgspec.Struct, kw_only=True):
     """A request that is being ended; its client gets the end of its response."""
 
@@ -191,7 +198,7 @@ def routes(live: LiveApi) -> tuple[Route, ...]:
             "Follow the requests that run now, as server-sent events: a snapshot, then what has"
             " changed, at most once a second",
             None,
-            str,
+            Event,
             serve=live.events,
             content_type="text/event-stream",
         ),
