@@ -252,7 +252,9 @@ async def make_resources(
         metrics=metrics,
         authority=authority,
         sign_in=sign_in.routes,
-        ui=make_ui(settings, api, spend_limit_api, gate, sign_in.page, clock, is_on=with_page),
+        ui=make_ui(
+            settings, api, spend_limit_api, gate, sign_in.page, clock, slices, is_on=with_page
+        ),
         policy_groups=policy_groups,
         provider_health=provider_health,
         on_finished=(

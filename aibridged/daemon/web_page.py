@@ -21,6 +21,7 @@ from aibridged.identity.base import Actor
 from aibridged.identity.credential_key import CredentialKey, CredentialKeyError
 from aibridged.identity.throttle import Throttle
 from aibridged.pipeline.components import LocalHandler, LocalRoute
+from aibridged.transport.time_slices import TimeSlices
 
 if TYPE_CHECKING:
     from aibridged.sign_in.web_page import PageSignIn
@@ -57,6 +58,7 @@ def make_ui(
     gate: Throttle,
     provider: "PageSignIn | None",
     clock: Clock,
+    slices: TimeSlices,
     *,
     is_on: bool,
 ) -> Mapping[str, LocalRoute]:
@@ -78,7 +80,9 @@ def make_ui(
     )
 
     async def make() -> LocalHandler:
-        return await asyncio.to_thread(_make, page, api, spend_limits, gate, provider, clock)
+        return await asyncio.to_thread(
+            _make, page, api, spend_limits, gate, provider, clock, slices
+        )
 
     ui = LocalRoute(_METHODS, _OnDemand(make), is_public=True)
     return {WEB_PAGE: ui, f"{WEB_PAGE}/": ui}
@@ -124,6 +128,7 @@ def _make(
     gate: Throttle,
     provider: "PageSignIn | None",
     clock: Clock,
+    slices: TimeSlices,
 ) -> LocalHandler:
     # They need an extra.
     from aibridged.ui.entry import Entry, Rules
@@ -133,7 +138,7 @@ def _make(
 
     key = _key(CredentialKey(page.state_dir / KEY_FILE))
     sessions = Sessions(key, clock, page.session_s, is_secure=page.is_secure)
-    renderer = Renderer(page.root, clock)
+    renderer = Renderer(page.root, clock, slices)
     rules = Rules(page.auth, page.base, page.state_dir)
     entry = Entry(rules, renderer, sessions, gate, provider, clock)
     return Ui(WEB_PAGE, api, spend_limits, clock, sessions, renderer, entry)

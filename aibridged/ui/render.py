@@ -1,6 +1,6 @@
 """Renders pages: templates that escape what they show, and headers that confine them."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Hashable, Mapping, Sequence
 from typing import Any
 
 from aiohttp import web
@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from aibridged.clock import Clock
 from aibridged.sign_in.pages import HEADERS
 from aibridged.transport.refusal import SERVER
+from aibridged.transport.time_slices import TimeSlices
 from aibridged.ui.assets import Asset, Assets
 from aibridged.ui.formats import filters
 from aibridged.ui.navigation import LinkGroup
@@ -16,12 +17,13 @@ from aibridged.ui.page import Download
 
 _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-    "form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 # Browsers send the origin of a form only from pages with a referrer; without, they send `null`.
 _HEADERS = {**HEADERS, "Referrer-Policy": "same-origin"}
 _KEPT = "public, max-age=31536000, immutable"
 _NOTHING = "default-src 'none'; frame-ancestors 'none'"
+_OF_PAGES = {**_HEADERS, "Content-Security-Policy": _POLICY}
 # Of what isn't a page.
 _BARE = {**_HEADERS, "Content-Security-Policy": _NOTHING}
 del _BARE["Content-Type"]
@@ -30,8 +32,9 @@ del _BARE["Content-Type"]
 class Renderer:
     """Renders pages below `root`, the path of the page as browsers have it."""
 
-    def __init__(self, root: str, clock: Clock) -> None:
+    def __init__(self, root: str, clock: Clock, slices: TimeSlices) -> None:
         self.root = root
+        self._slices = slices
         self.assets = Assets()
         self._environment = Environment(
             loader=PackageLoader("aibridged.ui"),
@@ -50,13 +53,30 @@ class Renderer:
         *,
         status: int = 200,
         groups: Sequence[LinkGroup] = (),
-        form_action: str = "",
     ) -> web.Response:
-        """A page. Its forms may lead to `form_action`, too."""
+        """A small page, at once."""
         body = self._environment.get_template(template).render(groups=groups, **values)
-        forms = f"'self' {form_action}".rstrip()
-        headers = {**_HEADERS, "Content-Security-Policy": _POLICY.format(forms=forms)}
-        return web.Response(status=status, body=body.encode(), headers=headers)
+        return _page(body, status)
+
+    async def page(
+        self,
+        template: str,
+        values: Mapping[str, Any],
+        *,
+        status: int,
+        groups: Sequence[LinkGroup],
+        visitor: Hashable,
+    ) -> web.Response:
+        """A page of any size: a large one is rendered in slices, the visitors' by turns."""
+        steps = self._steps(template, {"groups": groups, **values})
+        return _page(await self._slices.run(steps, ("page", visitor)), status)
+
+    def _steps(self, template: str, values: Mapping[str, Any]) -> Generator[None, None, str]:
+        pieces = []
+        for piece in self._environment.get_template(template).generate(**values):
+            pieces.append(piece)
+            yield
+        return "".join(pieces)
 
     def redirect(self, path: str) -> web.Response:
         """Send the browser to another page, by GET."""
@@ -74,6 +94,10 @@ class Renderer:
 
     def _asset(self, name: str) -> str:
         return f"{self.root}{self.assets.path(name)}"
+
+
+def _page(body: str, status: int) -> web.Response:
+    return web.Response(status=status, body=body.encode(), headers=_OF_PAGES)
 
 
 async def send_download(request: web.BaseRequest, found: Download) -> web.StreamResponse:

@@ -27,7 +27,7 @@ from aibridged.sign_in.forms import fields, read_form
 from aibridged.ui import entry as entrance
 from aibridged.ui.admission import Admission
 from aibridged.ui.entry import Entry
-from aibridged.ui.navigation import navigation
+from aibridged.ui.navigation import LinkGroup, navigation
 from aibridged.ui.page import Download, Events, Html, Page, Redirect, Role, Visit
 from aibridged.ui.render import Renderer, send_download, send_events
 from aibridged.ui.session import Session, Sessions
@@ -132,7 +132,14 @@ class Ui:
             assert view is not None, "there is one for the method"
             answer = await view(visit)
             if isinstance(answer, Html):
-                return self._keep(self._html(visitor, answer, page.title, page, visit), visitor)
+                response = await self._renderer.page(
+                    answer.template,
+                    self._values(visitor, answer, page.title, visit),
+                    status=answer.status,
+                    groups=self._groups(visitor, page),
+                    visitor=visitor.actor.id,
+                )
+                return self._keep(response, visitor)
             if isinstance(answer, Redirect):
                 return self._keep(self._renderer.redirect(answer.path), visitor, answer.said)
         return await self._sent(request, visitor, answer)
@@ -201,10 +208,10 @@ class Ui:
                 if actor is None or self._sessions.is_over(visitor.session):
                     return
 
-    def _html(
-        self, visitor: Visitor, answer: Html, title: str, page: Page | None, visit: Visit | None
-    ) -> web.Response:
-        values: dict[str, Any] = {
+    def _values(
+        self, visitor: Visitor, answer: Html, title: str, visit: Visit | None
+    ) -> Mapping[str, Any]:
+        return {
             "actor": visitor.actor,
             "can_sign_out": self._entry.can_sign_out,
             "csrf": self._sessions.csrf(visitor.session),
@@ -213,8 +220,9 @@ class Ui:
             "visit": visit,
             **answer.values,
         }
-        groups = navigation(self._pages, is_admin=visitor.actor.is_admin, here=page)
-        return self._renderer.html(answer.template, values, status=answer.status, groups=groups)
+
+    def _groups(self, visitor: Visitor, page: Page | None) -> Sequence[LinkGroup]:
+        return navigation(self._pages, is_admin=visitor.actor.is_admin, here=page)
 
     def _keep(self, response: S, visitor: Visitor, said: str = "") -> S:
         value = self._sessions.continued(visitor.session, said, is_new=visitor.is_new)
@@ -229,7 +237,12 @@ class Ui:
         else:
             values = {"status": status, "message": message, "retry_after": error.retry_after}
             answer = Html("error.html", values, status)
-            response = self._html(visitor, answer, _TITLES.get(status, _FAILED), None, None)
+            response = self._renderer.html(
+                answer.template,
+                self._values(visitor, answer, _TITLES.get(status, _FAILED), None),
+                status=status,
+                groups=self._groups(visitor, None),
+            )
             self._keep(response, visitor)
         if error.retry_after is not None:
             response.headers["Retry-After"] = str(error.retry_after)

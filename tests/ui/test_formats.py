@@ -1,6 +1,7 @@
 """Numbers, amounts and times as people read them; hostile text shows, and does nothing."""
 
 from datetime import UTC, datetime, timedelta
+from time import process_time
 
 import pytest
 
@@ -55,6 +56,15 @@ def test_hostile_text_is_shown_and_bounded():
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "10 more characters" in shown
+
+
+def test_hostile_text_takes_no_time_by_the_square_of_its_length():
+    def seconds():
+        began = process_time()
+        formats.text("\u200b" * formats.MAX_SHOWN)
+        return process_time() - began
+
+    assert min(seconds() for _ in range(5)) < 0.03
 
 
 def test_plain_text_has_nothing_unseen_and_a_bound():

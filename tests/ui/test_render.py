@@ -1,12 +1,19 @@
 """Pages are escaped, confined and complete, or fail."""
 
+import asyncio
+import gc
 import re
+from collections.abc import Iterator
 from importlib.resources import files
+from itertools import pairwise
+from time import thread_time
 
 import pytest
 from jinja2 import UndefinedError
 
+from aibridged.clock import SystemClock
 from aibridged.identity.base import Actor
+from aibridged.transport.time_slices import TimeSlices, Turns
 from aibridged.ui.render import Renderer
 
 VALUES = {
@@ -22,7 +29,7 @@ VALUES = {
 
 @pytest.fixture
 def renderer(clock) -> Renderer:
-    return Renderer("/base/ui", clock)
+    return Renderer("/base/ui", clock, TimeSlices(Turns(clock), clock))
 
 
 def test_what_is_shown_is_escaped(renderer):
@@ -58,3 +65,34 @@ def test_no_script_or_style_is_within_a_page(renderer):
             assert "|safe" not in text, file.name
             for script in re.findall(r"<script[^>]*>.?", text):
                 assert "src=" in script, file.name
+
+
+@pytest.fixture
+def _no_collector() -> Iterator[None]:
+    """The garbage of other tests takes no time of this one."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_no_collector")
+async def test_a_large_page_leaves_the_event_loop_to_others():
+    clock, loop = SystemClock(), asyncio.get_running_loop()
+    times: list[float] = []
+    due: asyncio.Handle | None = None
+
+    def others() -> None:
+        nonlocal due
+        times.append(thread_time())
+        due = loop.call_soon(others)
+
+    renderer = Renderer("/ui", clock, TimeSlices(Turns(clock), clock))
+    values = {"request": None, "refused": [{"reason": "slow", "message": "Slow down."}]}
+    await renderer.page("me/seen.html", values, status=200, groups=(), visitor="ann")  # compiled
+    values["refused"] *= 20_000
+    others()
+    page = await renderer.page("me/seen.html", values, status=200, groups=(), visitor="ann")
+    assert due is not None
+    due.cancel()
+    assert len(page.body or b"") > 700_000
+    assert max(now - before for before, now in pairwise(times)) < 0.02
