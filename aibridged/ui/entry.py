@@ -26,7 +26,7 @@ from aibridged.errors import (
 from aibridged.identity.anonymous import LOCAL_ACTOR
 from aibridged.identity.base import Actor, AuthUnavailableError
 from aibridged.identity.throttle import Throttle
-from aibridged.sign_in.forms import fields, read_form
+from aibridged.sign_in.forms import fields
 from aibridged.sign_in.pages import PageError
 from aibridged.sign_in.web_page import PageSignIn
 from aibridged.ui import single_use_code
@@ -142,6 +142,7 @@ class Entry:
         self,
         request: web.BaseRequest,
         path: str,
+        form: Mapping[str, str],
         session: Session | None,
         raw_query: str,
         address: bytes,
@@ -158,11 +159,10 @@ class Entry:
         try:
             match path, request.method:
                 case ("/sign-out", _):
-                    return await self._sign_out(request, session)
+                    return await self._sign_out(form, session)
                 case ("/sign-in/code", _):
-                    return await self._spend(await read_form(request), request, address)
+                    return await self._spend(form, request, address)
                 case ("/sign-in", "POST"):
-                    form = await read_form(request)
                     return await self._sign_in(form, _local(form.get("to", "")), address)
                 case ("/sign-in/arrived", _):
                     return await self._arrive(request, to)
@@ -244,11 +244,10 @@ class Entry:
         self.set_cookie(response, self._sessions.sealed(session))
         return response
 
-    async def _sign_out(self, request: web.BaseRequest, session: Session | None) -> web.Response:
+    async def _sign_out(self, form: Mapping[str, str], session: Session | None) -> web.Response:
         response = self._renderer.redirect(SIGN_IN)
         if session is None:
             return response
-        form = await read_form(request)
         if not self._sessions.is_csrf(session, form.get("csrf", "")):
             raise GatewayError(ORIGIN_REFUSED, "This form is out of date: reload the page.")
         self._sessions.end(session)

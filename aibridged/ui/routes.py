@@ -121,13 +121,15 @@ class Ui:
         address: bytes,
     ) -> web.StreamResponse:
         who = b"address " + address if visitor is None else b"actor " + visitor.actor.id.encode()
+        # A slow client's form takes no place of others.
+        form = await read_form(request) if request.method == "POST" else {}
         async with self._admission.place(who):
             if path in entrance.PATHS:
                 session = visitor.session if visitor is not None else None
-                return await self._entry.serve(request, path, session, raw_query, address)
+                return await self._entry.serve(request, path, form, session, raw_query, address)
             if visitor is None:
                 return self._entry.ask(path, raw_query, request.method)
-            page, visit = await self._visit(request, visitor, path, raw_query)
+            page, visit = self._visit(request.method, visitor, path, form, raw_query)
             view = page.post if request.method == "POST" else page.view
             assert view is not None, "there is one for the method"
             answer = await view(visit)
@@ -144,20 +146,19 @@ class Ui:
                 return self._keep(self._renderer.redirect(answer.path), visitor, answer.said)
         return await self._sent(request, visitor, answer)
 
-    async def _visit(
-        self, request: web.BaseRequest, visitor: Visitor, path: str, raw_query: str
+    def _visit(
+        self, method: str, visitor: Visitor, path: str, sent: Mapping[str, str], raw_query: str
     ) -> tuple[Page, Visit]:
         page, names = self._find(path)
         actor = visitor.actor
         if page.role is Role.ADMIN and not actor.is_admin:
             raise GatewayError(ADMIN_REQUIRED)
-        form: dict[str, str] = {}
-        if request.method == "POST":
+        form = {**sent}
+        if method == "POST":
             if page.post is None:
                 raise GatewayError(METHOD_NOT_ALLOWED, allow=", ".join(_READ))
             if page.admin_only_post and not actor.is_admin:
                 raise GatewayError(ADMIN_REQUIRED)
-            form = {**await read_form(request)}
             if not self._sessions.is_csrf(visitor.session, form.pop("csrf", "")):
                 raise GatewayError(ORIGIN_REFUSED, "This form is out of date: reload the page.")
         visit = Visit(

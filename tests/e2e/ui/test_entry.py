@@ -11,7 +11,7 @@ from yarl import URL
 
 from aibridged.config.secret import Secret
 from aibridged.identity.tokens import TokenStore
-from aibridged.ui.admission import RATE
+from aibridged.ui.admission import PLACES_EACH, RATE
 from aibridged.ui.entry import GUESSES
 from aibridged.ui.session import IDLE_S
 from aibridged.ui.single_use_code import FILE, offer
@@ -147,6 +147,21 @@ async def test_head_has_no_body(browser, token):
 async def test_a_form_is_bounded(browser, token):
     page = await browser.post("/sign-in", token="x" * 20_000)
     assert page.status == 413
+
+
+async def test_forms_that_do_not_come_take_no_place(gateway, browser):
+    host, port = URL(gateway.url).host, URL(gateway.url).port
+    writers = []
+    for _ in range(PLACES_EACH):
+        reader, writer = await asyncio.open_connection(host, port)
+        head = f"POST /ui/sign-in HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 9\r\n"
+        writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
+        assert b"100" in await reader.readline()  # its body is waited for
+        writers.append(writer)
+    async with asyncio.timeout(2):
+        assert (await browser.get("/sign-in")).status == 200
+    for writer in writers:
+        writer.close()
 
 
 async def test_no_token_is_logged(browser, token, log):
