@@ -218,10 +218,12 @@ async def _respond(request: web.BaseRequest, answer: Any) -> web.StreamResponse:
         return web.Response(body=_encode(answer), content_type=_JSON, headers=headers)
     response = web.StreamResponse(headers={**headers, "Content-Type": _EVENTS, "Server": SERVER})
     await response.prepare(request)
-    if request.method != "HEAD":
-        async for piece in answer.events:
-            await response.write(piece)
-        await response.write_eof()
+    # One that is not begun can't be ended: it would be kept for who never reads.
+    async for piece in answer.events:
+        if request.method == "HEAD":
+            return response
+        await response.write(piece)
+    await response.write_eof()
     return response
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from aiohttp import web
 from loguru import logger
@@ -282,7 +282,10 @@ def _local(path: str) -> str:
     """A path of the page to go on to; "" where it could be another site's."""
     is_own = path.startswith("/") and not path.startswith("//")
     is_plain = path.isascii() and path.isprintable() and not {*path} & {"\\", '"', " "}
-    return path if is_own and is_plain and len(path) <= _MAX_PATH else ""
+    # Browsers resolve dots: they lead out of the page, to what else its host has.
+    segments = unquote(path.partition("?")[0]).split("/")
+    is_below = {".", ".."}.isdisjoint(segments)
+    return path if is_own and is_plain and is_below and len(path) <= _MAX_PATH else ""
 
 
 def _is_local(request: web.BaseRequest, address: bytes) -> bool:

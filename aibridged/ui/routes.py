@@ -199,14 +199,15 @@ class Ui:
     async def _while_in(
         self, visitor: Visitor, events: AsyncIterator[bytes]
     ) -> AsyncIterator[bytes]:
-        """Events, until the session has ended."""
+        """Events, until the session has ended, or its actor has got or lost rights."""
         checked = self._clock.monotonic()
         async for event in events:
             yield event
             if self._clock.monotonic() - checked >= STILL_IN_S:
                 checked = self._clock.monotonic()
                 actor = await self._entry.actor(visitor.session, visitor.address)
-                if actor is None or self._sessions.is_over(visitor.session):
+                is_same = actor is not None and actor.is_admin == visitor.actor.is_admin
+                if not is_same or self._sessions.is_over(visitor.session):
                     return
 
     def _values(

@@ -1,7 +1,7 @@
 """Budgets: limits with what is used of them; administrators set and remove them, by forms."""
 
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 from typing import Any
 from urllib.parse import quote
 
@@ -75,7 +75,7 @@ def _cents(text: str) -> str:
     """
     try:
         amount = Decimal(text.removeprefix("$").replace(",", "")) * _CENTS
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
         amount = Decimal("NaN")
     if not amount.is_finite() or amount < 0 or amount != amount.to_integral_value():
         raise ValueError("The amount is in dollars and whole cents, such as 20 or 12.50.")

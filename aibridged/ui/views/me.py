@@ -28,6 +28,7 @@ _AGENTS = (
 _NO_TOKEN = "aib_…"
 _NO_URL = "https://GATEWAY"
 _MAX_REASONS = 20
+_MAX_DIGITS = 12
 
 
 async def me(visit: Visit) -> Html:
@@ -155,7 +156,8 @@ def _seen(latest: Mapping[str, Any], before: str) -> dict[str, Any]:
     counts = {}
     for part in before.split(",")[:_MAX_REASONS]:
         reason, _, count = part.partition(":")
-        counts[reason] = int(count) if count.isascii() and count.isdigit() else 0
+        is_number = count.isascii() and count.isdigit() and len(count) <= _MAX_DIGITS
+        counts[reason] = int(count) if is_number else 0
     refused = [each for each in latest["refused"] if each["count"] > counts.get(each["reason"], 0)]
     return {"request": latest["request"], "refused": refused}
 

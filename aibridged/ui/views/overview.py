@@ -116,7 +116,8 @@ def _terms(given: Mapping[str, str]) -> str:
         terms["started_after"] = given["from"]
     if "to" in given:
         terms["started_before"] = _day_after(given["to"])
-    return " ".join(f'{name}:"{text}"' for name, text in terms.items())
+    # The API's terms have no quotation marks within.
+    return " ".join(f'{name}:"{text.replace(chr(34), "")}"' for name, text in terms.items())
 
 
 def _day_after(text: str) -> str:

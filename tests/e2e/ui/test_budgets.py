@@ -86,6 +86,7 @@ async def test_what_is_wrong_is_said_and_what_was_typed_stays(browsers, clock):
         ({"amount": "a lot"}, "in dollars and whole cents"),
         ({"amount": "0.001"}, "in dollars and whole cents"),
         ({"amount": "-1"}, "in dollars and whole cents"),
+        ({"amount": "1e999999"}, "in dollars and whole cents"),
         ({"amount": "9" * 15}, "A spend limit is from"),
         ({"period": "hourly"}, "period is one of"),
         ({"scope": "planet"}, "scope.type is one of"),

@@ -79,9 +79,15 @@ async def test_forms_of_other_sites_and_without_their_token_are_refused(browser,
     assert (await browser.get("/")).path == "/"
 
 
-async def test_paths_that_lead_elsewhere_are_forgotten(browser, token):
-    page = await browser.post("/sign-in", token=token, to="//evil.example/")
+@pytest.mark.parametrize("to", ["//evil.example/", "/../other", "/%2e./other", "/me/.."])
+async def test_paths_that_lead_elsewhere_are_forgotten(browser, token, to):
+    page = await browser.post("/sign-in", token=token, to=to)
     assert page.path == "/"
+
+
+async def test_dots_in_a_query_lead_nowhere(browser, token):
+    page = await browser.post("/sign-in", token=token, to="/sessions?text=/../x")
+    assert page.path == "/sessions?text=/../x"
 
 
 def _cookies(browser: Browser):

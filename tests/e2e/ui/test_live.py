@@ -6,8 +6,10 @@ import json
 import aiohttp
 import pytest
 
+from aibridged.api.live_feed import MAX_WATCHERS_EACH
 from aibridged.fake_provider import Script
 from aibridged.identity.tokens import TokenStore
+from aibridged.identity.users import UserEdit
 from tests.e2e.ui.browser import Browser, csrf
 
 BODY = {
@@ -129,6 +131,25 @@ async def test_the_page_follows_what_its_visitor_may_see(sign_in, running, name,
             line = await response.content.readline()
     told = json.loads(line.removeprefix(b"data: "))
     assert (told["count"], len(told["requests"])) == (count, count)
+
+
+async def test_who_loses_rights_is_told_no_more(sign_in, running, database, clock):
+    browser = await sign_in("root")
+    async with browser.session.get(f"{browser.root}/live/events") as response:
+        await response.content.readline()
+        edit = UserEdit(is_admin=False)
+        TokenStore(database.engine, clock).edit_user("root", edit)
+        clock.advance(90)  # the cache of tokens forgets it
+        async with asyncio.timeout(5):
+            await response.content.read()
+
+
+async def test_asking_for_the_head_alone_is_no_watch(gateway, client, tokens):
+    headers = {"Authorization": f"Bearer {tokens['ann']}"}
+    url = f"{gateway.url}/api/v2/aibridge/live/events"
+    for _ in range(MAX_WATCHERS_EACH + 1):
+        async with client.head(url, headers=headers) as response:
+            assert response.status == 200
 
 
 async def test_strangers_are_asked_to_sign_in(gateway, running, client):
