@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from aibridged.api import budget_shapes as shapes
 from aibridged.api.budget_standings import budgets_of, overview
 from aibridged.api.filters import BadFilterError, read_limit, read_offset
+from aibridged.api.people import read_words
 from aibridged.core.budgets import Scope
 from aibridged.identity.audit import who_changed
 from aibridged.identity.spend_limits import UPSERT
@@ -20,7 +21,7 @@ def scope(query: Query, given: Mapping[str, str]) -> shapes.BudgetScope:
         BadFilterError: there is no such scope.
         QueryFailedError: it took too long, or the database is unavailable.
     """
-    kind, name = given.get("scope", ""), given.get("name", "")
+    kind, name = given.get("scope", ""), read_words(given, "name") or ""
     if kind not in [*Scope]:
         raise BadFilterError(f"scope is one of {', '.join(Scope)}.")
     with query.reading() as connection:

@@ -11,6 +11,7 @@ from aibridged.records.filters import PARTS, conditions, matching
 from aibridged.records.query_results import Filter, Session
 from aibridged.records.schema import interceptions
 from aibridged.records.session_rows import Key, Keys, key_of, keys_of, others, read_sessions
+from aibridged.records.storable import storable
 from aibridged.records.viewer import Sight
 
 _WINDOW = 16
@@ -83,7 +84,7 @@ def _position(connection: sa.Connection, wanted: Filter) -> Position:
 
     Pages that follow on one another thus come to an end.
     """
-    rows = matching(_I.session_id == wanted.after_session, *others(wanted))
+    rows = matching(_I.session_id == storable(wanted.after_session or ""), *others(wanted))
     last = sa.func.max(rows.c.started_at).label("last_at")
     statement = sa.select(*keys_of(rows), last).group_by(*keys_of(rows))
     last_of_all = statement.order_by(last, *(each.desc() for each in keys_of(rows))).limit(1)

@@ -100,3 +100,11 @@ async def test_a_person_sees_what_counts_for_them(ask, people):
         ("user", "monthly", "1.5", 1.0),
     ]
     assert not any(each["fullest"] or each["people"] or each["changed_by"] for each in found)
+
+
+async def test_a_name_that_no_database_can_store_is_nobodys(database, clock):
+    api = Api(Query(database.engine, clock, NO_TEXTS), clock, Looks(database.engine, clock))
+    with pytest.raises(GatewayError, match="There is no token") as raised:
+        await api.ask(ADMIN, "GET", "/budgets/scope", {"scope": "token", "name": "a\0b"})
+    assert raised.value.kind.status == 400
+    api.close()

@@ -177,7 +177,7 @@ def test_pages_after_a_session_end_where_users_share_ids(query, many):
 
 def test_a_session_to_page_after_is_ones_own(query, add):
     add(client_session_id="of bob", initiator_id=BOB)
-    for id in ("of bob", "nobody's"):
+    for id in ("of bob", "nobody's", "no\0body's"):
         with pytest.raises(NoSuchPageError, match="no session"):
             list(query.sessions(Filter(owner=ANN, after_session=id)))
 
