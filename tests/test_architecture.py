@@ -141,7 +141,6 @@ NEEDS_NO_TEST_OF_ITS_OWN = {
     },
     "ui/views/budgets.py": "tests/e2e/ui/test_budgets.py",
     "ui/views/live.py": "tests/e2e/ui/test_live.py",
-    "ui/views/operations.py": "tests/e2e/ui/test_operations.py",
     "ui/views/overview.py": "tests/e2e/ui/test_overview.py",
     "ui/views/overview_charts.py": "tests/e2e/ui/test_overview.py",
     "api/budget_shapes.py": "tests/api/test_budgets.py reads them",

@@ -23,6 +23,9 @@ _ABOUT = timedelta(seconds=5)
 """A row is written in the transaction of what it tells of, which may have waited."""
 _OF_USERS = ("user", "users", "members")
 """Fields of changes that hold users' ids."""
+_CENTS = "cents"
+_NAMES = {_CENTS: "amount"}
+"""Fields that are called something else in words."""
 PRUNED_AT_ONCE = 200
 """Rows that are deleted in one transaction, which others wait for."""
 
@@ -180,7 +183,7 @@ def ids_of_users(found: Iterable[AuditEntry]) -> set[str]:
 
 
 def change_in_words(entry: AuditEntry, names: Mapping[str, str]) -> str:
-    """What a change was: `name: Ann → Anna, is_admin: false → true`.
+    """What a change was: `name: Ann → Anna, amount: $50.00 → $40.00`.
 
     `names` are usernames by ids. What a row has beside it to say what was changed, such as a
     limit's period, is there once.
@@ -188,12 +191,20 @@ def change_in_words(entry: AuditEntry, names: Mapping[str, str]) -> str:
     before, after = entry.before or {}, entry.after or {}
     parts = []
     for name in {**before, **after}:
-        values = [_value(each[name], names) for each in (before, after) if name in each]
+        values = [_told(name, each[name], names) for each in (before, after) if name in each]
         if len(values) == 2 and values[0] == values[1]:
             del values[1]
         if any(values):
-            parts.append(f"{name}: {' → '.join(value or '-' for value in values)}")
+            parts.append(
+                f"{_NAMES.get(name, name)}: {' → '.join(value or '-' for value in values)}"
+            )
     return ", ".join(parts)
+
+
+def _told(name: str, value: Any, names: Mapping[str, str]) -> str:
+    if name == _CENTS and isinstance(value, int):
+        return f"${value / 100:,.2f}"
+    return _value(value, names)
 
 
 def _value(value: Any, names: Mapping[str, str]) -> str:

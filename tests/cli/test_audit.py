@@ -39,7 +39,7 @@ def test_what_a_change_leaves_as_it_is_is_there_once(run: Callable[..., Result])
     for amount in ("50", "40"):
         run("budgets", "set", "--user", "ann", "--monthly", amount)
     line = run("audit", "list").stdout.splitlines()[1]
-    assert line.endswith("scope: user, user: ann, period: monthly, cents: 5000 → 4000")
+    assert line.endswith("scope: user, user: ann, period: monthly, amount: $50.00 → $40.00")
 
 
 def test_the_same_as_json_with_filters_and_pages(run: Callable[..., Result]) -> None:

@@ -7,15 +7,15 @@ function isTyping(target) {
   return target.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(target.tagName);
 }
 
-function follow(key) {
+function follow(key, field = "") {
   const link = document.querySelector(`nav a[data-key="${CSS.escape(key)}"]`);
-  if (link) location.assign(link.href);
+  if (link) location.assign(link.href + field);
   return Boolean(link);
 }
 
 function search() {
-  const field = document.querySelector("input[type=search], form.filters input:not([type=hidden])");
-  if (!field) return follow("s");
+  const field = document.querySelector("form[role=search] input:not([type=hidden])");
+  if (!field) return follow("s", "#f-text");
   field.focus();
   field.select();
   return true;

@@ -131,7 +131,7 @@ function tell() {
   empty.hidden = rows.size > 0;
   const all = runs.size;
   const more = all > rows.size ? `, of which ${rows.size.toLocaleString("en")} are shown` : "";
-  const words = `${all.toLocaleString("en")} ${all === 1 ? "request runs" : "requests run"}${more}`;
+  const words = `${all.toLocaleString("en")} ${all === 1 ? "running request" : "running requests"}${more}`;
   if (count.textContent !== words) count.textContent = words; // screen readers tell it again
 }
 

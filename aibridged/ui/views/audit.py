@@ -97,6 +97,8 @@ def sentence(row: Mapping[str, Any]) -> dict[str, str]:
             "object": f"{state.get('period', '')} of {scope or target}",
             "page": "",
         }
+    if kind == "request":
+        return {"verb": verb, "object": target, "page": f"/interceptions/{quote(target, safe='')}"}
     is_there = kind == "group" and action != "group.delete"
     page = f"/groups/{quote(target, safe='')}" if is_there else ""
     return {"verb": verb, "object": target, "page": page}

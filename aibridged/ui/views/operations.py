@@ -1,7 +1,6 @@
 """Providers and settings: what an operator looks at, and what is in force."""
 
 from collections.abc import Mapping
-from itertools import groupby
 from typing import Any
 
 from aibridged.errors import ERRORS
@@ -15,6 +14,8 @@ _SOURCES = {
     "file": "file",
     "default": "default",
 }
+_PREFIXES = ("coder_", "aibridge_", "ai_gateway_")
+"""What flags and variables begin with, and names of settings don't."""
 
 
 async def providers(visit: Visit) -> Html:
@@ -40,14 +41,25 @@ async def settings(visit: Visit) -> Html:
     ]
     for each in rows:
         each["from"] = _SOURCES.get(each["source"], each["source"])
-    groups = [(name, list(group)) for name, group in groupby(rows, lambda each: each["group"])]
-    values = {"found": found, "groups_of_settings": groups, "typed": typed, "only_set": only_set}
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for each in rows:
+        groups.setdefault(each["group"], []).append(each)
+    values = {
+        "found": found,
+        "groups_of_settings": groups.items(),
+        "typed": typed,
+        "only_set": only_set,
+    }
     return Html("operations/settings.html", values)
 
 
 def _fits(setting: Mapping[str, Any], typed: str) -> bool:
-    texts = (setting["name"], setting["value"], setting["where"] or "")
-    return any(typed in text.lower() for text in texts)
+    """Whether a setting has what was typed: part of its name, as a flag or a variable too."""
+    name = typed.lstrip("-").replace("-", "_")
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    texts = (setting["value"], setting["where"] or "")
+    return name in setting["name"] or any(typed in text.lower() for text in texts)
 
 
 def _state(provider: Mapping[str, Any]) -> tuple[str, str]:

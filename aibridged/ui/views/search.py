@@ -1,7 +1,7 @@
 """What lists of sessions and of interceptions share: filters in the address, and cursors."""
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
@@ -14,6 +14,11 @@ PERIODS: Mapping[str, tuple[str, timedelta]] = {
     "7d": ("Last 7 days", timedelta(days=7)),
     "30d": ("Last 30 days", timedelta(days=30)),
 }
+_DAYS: Mapping[str, tuple[str, int]] = {
+    "today": ("Today (UTC)", 0),
+    "yesterday": ("Yesterday (UTC)", 1),
+}
+"""Whole days, by how many days ago they were."""
 OUTCOMES = ("open", "completed", "failed", "client_closed", "interrupted")
 _MAX_VALUE = 256
 
@@ -97,6 +102,10 @@ class Search:
         }
         if self._given["since"] in PERIODS:
             terms["started_after"] = _iso(self._now - PERIODS[self._given["since"]][1])
+        elif self._given["since"] in _DAYS:
+            day = self._now.astimezone(UTC).date() - timedelta(_DAYS[self._given["since"]][1])
+            terms["started_after"] = f"{day}T00:00:00Z"
+            terms["started_before"] = f"{day + timedelta(1)}T00:00:00Z"
         for name in ("started_after", "started_before"):
             if value := self._given[name]:
                 terms[name] = value if "T" in value else f"{value}T00:00:00Z"
@@ -111,7 +120,7 @@ class Search:
         """What the form's template needs."""
         return {
             "search": self,
-            "periods": [(key, label) for key, (label, _) in PERIODS.items()],
+            "periods": [(key, label) for key, (label, _) in (*PERIODS.items(), *_DAYS.items())],
             "outcomes": OUTCOMES,
         }
 

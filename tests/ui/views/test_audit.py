@@ -18,6 +18,7 @@ from aibridged.ui.views.audit import sentence
         ("sign_in.create", "id-2", "root", "signed in ", ""),
         ("sign_in.end", "id-1", "ann", "ended a sign-in of ann", "/people/id-1"),
         ("texts.search", "everybody", None, "searched the texts of everybody", ""),
+        ("request.end", "id-3", None, "ended the request id-3", "/interceptions/id-3"),
         ("thing.made", "x", None, "thing.made x", ""),
     ],
 )

@@ -34,6 +34,16 @@ def test_a_day_is_from_its_beginning():
     assert found.q == ('started_after:"2026-01-01T00:00:00Z" started_before:"2026-01-02T03:00:00Z"')
 
 
+@pytest.mark.parametrize(
+    ("since", "day", "next"), [("today", 31, "02-01"), ("yesterday", 30, "01-31")]
+)
+def test_a_day_is_chosen_by_its_name(since, day, next):
+    found = search(since=since)
+    assert found.q == (
+        f'started_after:"2026-01-{day}T00:00:00Z" started_before:"2026-{next}T00:00:00Z"'
+    )
+
+
 @pytest.mark.parametrize("value", ['a"b', '" initiator:"bob', "x" * 5000])
 def test_no_value_becomes_another_term(value):
     found = search(model=value)
