@@ -15,8 +15,8 @@ PERIODS: Mapping[str, tuple[str, timedelta]] = {
     "30d": ("Last 30 days", timedelta(days=30)),
 }
 _DAYS: Mapping[str, tuple[str, int]] = {
-    "today": ("Today (UTC)", 0),
-    "yesterday": ("Yesterday (UTC)", 1),
+    "today": ("Today", 0),
+    "yesterday": ("Yesterday", 1),
 }
 """Whole days, by how many days ago they were."""
 OUTCOMES = ("open", "completed", "failed", "client_closed", "interrupted")
