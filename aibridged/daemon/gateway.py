@@ -133,6 +133,11 @@ class Gateway:
         try:
             is_local = (self._page or self._listener).is_local_only
             with_page = web_page.is_wanted(settings, is_local=is_local)
+            if not with_page and settings.ui_enabled == "auto":
+                logger.info(
+                    "The web page is off, as others than this machine can connect:"
+                    " --aibridge-ui-enabled true switches it on"
+                )
             self._composition = await compose(
                 settings, self._clock, self._stack, self._services, with_page=with_page
             )

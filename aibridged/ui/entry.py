@@ -220,7 +220,11 @@ class Entry:
         code = form.get("code", "")
         token = await asyncio.to_thread(single_use_code.spend, self._state_dir, code, self._clock)
         if token is None:
-            return self._form("", "This code was used before, or is older than a minute.", 401)
+            return self._form(
+                "",
+                "This code was used before, or is older than a minute: get another one.",
+                401,
+            )
         self._guesses.give_back(address)
         return await self._sign_in({"token": token}, "", address)
 

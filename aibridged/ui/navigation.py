@@ -10,7 +10,7 @@ GROUPS: Sequence[tuple[str, Sequence[str]]] = (
     ("Record", ("Sessions", "Budgets")),
     ("Administration", ("People", "Groups", "Policies", "Audit")),
     ("Gateway", ("Providers", "Settings")),
-    ("Your own", ("Me",)),
+    ("Your own", ("My page",)),
 )
 """The names of pages in the navigation, by group. Pages that aren't there come at the end."""
 

@@ -14,7 +14,7 @@ async def view(visit) -> Html:
 HOME = Page("/", "Overview", view, nav="Overview", key="o")
 PEOPLE = Page("/people", "People", view, role=Role.ADMIN, nav="People", key="p")
 PERSON = Page("/people/{id}", "A person", view, role=Role.ADMIN)
-ME = Page("/me", "My page", view, nav="Me", key="m")
+ME = Page("/me", "My page", view, nav="My page", key="m")
 LATER = Page("/later", "Later", view, nav="Later")
 
 
@@ -27,7 +27,7 @@ def test_pages_are_in_groups_in_their_order():
     assert names([ME, LATER, PEOPLE, PERSON, HOME]) == [
         ("What runs", ["Overview"]),
         ("Administration", ["People"]),
-        ("Your own", ["Me"]),
+        ("Your own", ["My page"]),
         ("More", ["Later"]),
     ]
 
@@ -35,7 +35,7 @@ def test_pages_are_in_groups_in_their_order():
 def test_a_person_is_shown_no_page_of_administrators():
     assert names([HOME, PEOPLE, ME], is_admin=False) == [
         ("What runs", ["Overview"]),
-        ("Your own", ["Me"]),
+        ("Your own", ["My page"]),
     ]
 
 

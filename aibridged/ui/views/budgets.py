@@ -24,6 +24,7 @@ PERIODS = ("daily", "weekly", "monthly")
 
 _ID_FIELDS = {str(scope): name for scope, name in ID_FIELDS.items()}
 _PAGE = 100
+_MAX_NAME = 256
 _BESIDE_THE_FORM = frozenset({400, 404})
 """Statuses of refusals that are shown with the form."""
 _CENTS = Decimal(100)
@@ -62,7 +63,7 @@ async def _set(visit: Visit) -> Html | Redirect:
         found = await visit.ask("/budgets/scope", scope=scope, name=name)
         wanted[field] = found["scope_id"]
     await visit.ask(ROOT, "POST", {"scope": wanted, "amount": cents, "period": period})
-    whose = name or "everybody"
+    whose = visit.form.get("whose", "").strip()[:_MAX_NAME] or name or "everybody"
     shown = "unlimited" if cents is None else money(str(Decimal(cents) / _CENTS))
     return Redirect("/budgets", f"The {period} limit of {whose} is {shown} now.")
 

@@ -184,7 +184,7 @@ def _choices(tokens: Mapping[str, Any]) -> list[Any]:
 
 
 PAGES = (
-    Page("/me", "My page", me, nav="Me", key="m", post=change),
+    Page("/me", "My page", me, nav="My page", key="m", post=change),
     Page("/me/connect", "Connect your agent", connect, post=create),
     Page("/me/connect/seen", "Connect your agent", seen),
 )

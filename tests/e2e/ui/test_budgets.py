@@ -55,8 +55,8 @@ async def test_limits_are_set_changed_and_removed(browsers, database, clock):
     assert "each in dev" in shown(page)
     assert "pool of dev" in shown(page)
     assert "by root" in shown(page)
-    page = await post(**limit, unlimited="yes")
-    assert "The daily limit of ann is unlimited now." in shown(page)
+    page = await post(**limit, unlimited="yes", whose="Ann A.")
+    assert "The daily limit of Ann A. is unlimited now." in shown(page)
 
     own = await browsers["ann"].get("/budgets")
     assert "unlimited" in shown(own)

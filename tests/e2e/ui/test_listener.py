@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import msgspec
 import pytest
+from loguru import logger
 
 from aibridged.config.kinds import Address
 from aibridged.config.options import Settings
@@ -79,10 +80,14 @@ async def test_auto_looks_at_the_sockets_that_were_passed(clock, tmp_path, clien
         Settings(), http_address=Address("127.0.0.1", 1), state_dir=tmp_path, shutdown_timeout=0.0
     )
     gateway = Gateway(settings, clock, {"http": [passed]})
+    lines: list[str] = []
+    sink = logger.add(lines.append, level=0)
     await gateway.start()
     try:
         url = f"http://127.0.0.1:{passed.getsockname()[1]}/ui/sign-in"
         assert (await seen(client, url))[0] == (200 if is_there else 404)
         assert bool(gateway.page_urls) is is_there
+        assert any("The web page is off" in line for line in lines) is not is_there
     finally:
+        logger.remove(sink)
         await gateway.stop()

@@ -73,7 +73,7 @@ async def running(gateway, fake, client, tokens):
 async def test_a_person_sees_and_ends_their_own(sign_in, running):
     browser = await sign_in("ann")
     page = await browser.get("/live")
-    assert "1 request runs" in page.text
+    assert "1 running request" in page.text
     assert "gets its response" in page.text
     assert "&lt;b&gt;m-1" in page.text
     assert "<b>m-1" not in page.text
@@ -102,7 +102,7 @@ async def test_others_do_not(sign_in, running):
 async def test_an_administrator_ends_anybodys(sign_in, running):
     browser = await sign_in("root")
     page = await browser.get("/live?user=ann")
-    assert "1 request runs" in page.text
+    assert "1 running request" in page.text
     assert "Show all" in (await browser.get("/live?user=bob")).text
     id = page.text.partition('data-id="')[2].partition('"')[0]
     await browser.post("/live", csrf=csrf(page), id=id)

@@ -21,11 +21,11 @@ PROMPTS = (
     "Add a test that fails without the fix.",
 )
 OF = {
-    "overview": ("/?range=30d", "light"),
+    "overview": ("/?period=month", "light"),
     "sessions": ("/sessions", "light"),
     "session": ("/sessions/{session}", "dark"),
     "providers": ("/providers", "light"),
-    "me": ("/me", "dark"),
+    "me": ("/me/connect", "dark"),
 }
 
 
@@ -50,7 +50,7 @@ async def test_pictures(filled, new_tab):  # noqa: F811
     for name, (path, scheme) in OF.items():
         tab = await new_tab(SIZE, scheme, filled.admin)
         if "{session}" in path:
-            await tab.open("/sessions?person=user7")
+            await tab.open("/sessions?initiator=user7")
             path = await tab.page.locator("table.sessions th a").first.get_attribute("href")
             path = path.removeprefix("/ui")
         await tab.open(path)

@@ -1,6 +1,9 @@
 """Filters of lists, in the address."""
 
+import re
 from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -71,3 +74,14 @@ def test_filters_that_are_set_are_shown():
     assert not search(initiator="ann", since="7d").has_more
     assert search(client="Codex").has_more
     assert search(started_after="2026-01-01").has_more
+
+
+def test_links_to_the_lists_filter_by_what_the_lists_know():
+    templates = Path(str(files("aibridged.ui"))) / "templates"
+    texts = [path.read_text() for path in templates.rglob("*.html")]
+    named = {
+        name for text in texts for name in re.findall(r"/(?:sessions|interceptions)\?(\w+)=", text)
+    }
+    assert named
+    for name in named:
+        assert search(**{name: "ann"}).is_any, name
